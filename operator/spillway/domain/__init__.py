@@ -1,0 +1,1 @@
+"""Decisions, and nothing else: pure functions over frozen records, with the clock passed in."""

@@ -1,0 +1,122 @@
+"""The cluster as the planners see it: small frozen records, made by the informer and never changed.
+
+Contract: a record holds what a decision needs and nothing else (150,000 pods have to fit in 200 MiB). Times are Unix
+seconds; `0.0` says "never". Amounts are integers in the unit that the field's name gives. Strings that repeat (node,
+namespace, owner, phase) are interned by the decoder. Whether something is "not there" is said by the empty string or by
+None, as typed.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from spillway.domain.names import NodeName, OwnerUid, PodUid
+
+
+class Phase(StrEnum):
+    """A pod's `status.phase`."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+
+class PodRecord(msgspec.Struct, frozen=True, gc=False):
+    """One pod.
+
+    `cost` is the value of Kubernetes' deletion-cost annotation: None where it is absent or no canonical int32 (Kubernetes
+    then counts 0). `cost_written` is what we wrote last, None where we never did.
+    """
+
+    uid: PodUid
+    namespace: str
+    name: str
+    node: NodeName
+    """Empty while unassigned."""
+    owner_uid: OwnerUid
+    """Of the controlling owner; empty for a bare pod."""
+    owner_kind: str
+    owner_name: str
+    phase: Phase
+    ready: bool
+    ready_since: float
+    created: float
+    restarts: int
+    terminating: bool
+    cost: int | None
+    cost_written: int | None
+    policy: str
+    """Our mark: the policy that stamped this pod; empty where none did."""
+    tier: str
+    """Our mark: the tier stamped on this pod; empty where none was."""
+    pool: str
+    cpu_millis: int
+    """Sum of the containers' requests."""
+    memory_bytes: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def active(self) -> bool:
+        """As the ReplicaSet controller counts: neither finished nor being deleted."""
+        return not self.terminating and self.phase not in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+class Taint(msgspec.Struct, frozen=True, gc=False):
+    """One entry of a node's `spec.taints`; `value` is empty where absent."""
+
+    key: str
+    effect: str
+    value: str = ""
+
+
+class NodeRecord(msgspec.Struct, frozen=True):
+    """One node."""
+
+    uid: str
+    name: NodeName
+    labels: dict[str, str]
+    created: float
+    ready: bool
+    unschedulable: bool
+    deleting: bool
+    taints: tuple[Taint, ...]
+    cordoned_by: str
+    """Our mark: the VirtualNodeBudget for which we cordoned it; empty where we did not."""
+    cpu_millis: int
+    """Allocatable."""
+    memory_bytes: int
+    pods_allocatable: int
+
+
+class ReplicaSetRecord(msgspec.Struct, frozen=True):
+    """One ReplicaSet. `labels` are those of its pod template: what a policy selects on."""
+
+    uid: OwnerUid
+    namespace: str
+    name: str
+    owner_uid: OwnerUid
+    """The Deployment (or Rollout) that owns it; empty for a bare ReplicaSet."""
+    owner_kind: str
+    owner_name: str
+    replicas: int
+    """`spec.replicas`: what is asked for."""
+    revision: int
+    """0 where there is no revision annotation."""
+    labels: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class NamespaceRecord(msgspec.Struct, frozen=True):
+    """One namespace: policies select on its labels."""
+
+    uid: str
+    name: str
+    labels: dict[str, str]
