@@ -1,0 +1,69 @@
+{{/* One install a cluster: names do not depend on the release's name. */}}
+{{- define "spillway.name" -}}spillway{{- end -}}
+{{- define "spillway.webhookService" -}}spillway-webhook{{- end -}}
+{{- define "spillway.webhookSecret" -}}spillway-webhook-tls{{- end -}}
+{{- define "spillway.restoreName" -}}spillway-restore{{- end -}}
+
+{{- define "spillway.selectorLabels" -}}
+app.kubernetes.io/name: spillway
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "spillway.labels" -}}
+app.kubernetes.io/name: spillway
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "spillway.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* The "restricted" pod security standard, and nothing to write on. */}}
+{{- define "spillway.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+{{- define "spillway.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Where the API server finds a webhook: dict "root" $ "path" "/mutate/…" */}}
+{{- define "spillway.clientConfig" -}}
+service:
+  name: {{ include "spillway.webhookService" .root }}
+  namespace: {{ .root.Release.Namespace }}
+  path: {{ .path }}
+  port: {{ .root.Values.webhook.service.port }}
+{{- end -}}
+
+{{/* Users' namespaces only: ours must start while we are down, and the system's are none of our business. */}}
+{{- define "spillway.namespaceSelector" -}}
+matchExpressions:
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values:
+  {{- range prepend .Values.webhook.excludedNamespaces .Release.Namespace | uniq }}
+  - {{ . }}
+  {{- end }}
+{{- end -}}
+
+{{- define "spillway.webhookAnnotations" -}}
+{{- if eq .Values.webhook.certificate.source "certManager" }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "spillway.webhookService" . }}
+{{- end }}
+{{- end -}}
