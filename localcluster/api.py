@@ -1,0 +1,265 @@
+"""What tests, benches and the demo do with a cluster, whichever kind it is: local processes, kind, or any kubeconfig."""
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from localcluster import nodes
+from localcluster.errors import ClusterError, FeatureMissing
+from localcluster.rest import Object, Rest, RestError
+
+T = TypeVar("T")
+
+DEFAULT_WAIT_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+class ClusterApi:
+    """A cluster that is up. ``rest`` is a plain client with the administrator's rights."""
+
+    def __init__(self, kubeconfig: Path, *, features: frozenset[str], kubectl: Path | str = "kubectl") -> None:
+        self.kubeconfig = kubeconfig
+        self.features = features
+        self.rest = Rest(kubeconfig)
+        self._kubectl = str(kubectl)
+        self._pool_sizes: dict[str, int] = {}
+
+    def require(self, *features: str) -> None:
+        """Raise ``FeatureMissing`` unless the cluster has them all."""
+        missing = sorted(set(features) - self.features)
+        if missing:
+            raise FeatureMissing(f"this cluster has no {', '.join(missing)} (it has {', '.join(sorted(self.features))})")
+
+    def kubectl(self, *args: str, stdin: str | None = None, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> str:
+        """Run kubectl; its standard output. Raises ``ClusterError`` with what it said if it fails."""
+        argv = [self._kubectl, f"--kubeconfig={self.kubeconfig}", *args]
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False
+        )
+        if done.returncode:
+            raise ClusterError(f"kubectl {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def apply(self, objects: str | Path | Object | Iterable[Object], *args: str) -> str:
+        """``kubectl apply`` of YAML text, a file or folder, one object, or several."""
+        if isinstance(objects, Path):
+            return self.kubectl("apply", "-f", str(objects), *args)
+        return self.kubectl("apply", "-f", "-", *args, stdin=_yaml(objects))
+
+    def delete(self, objects: str | Object | Iterable[Object], *args: str) -> str:
+        """``kubectl delete`` of the same; what is gone already is no error."""
+        return self.kubectl("delete", "--ignore-not-found", "-f", "-", *args, stdin=_yaml(objects))
+
+    # Nodes
+
+    def add_nodes(
+        self,
+        pool: str = "fixed",
+        count: int = 1,
+        *,
+        zones: Sequence[str] = nodes.ZONES,
+        cpu: str = "8",
+        memory: str = "32Gi",
+        pods: int = 110,
+        labels: Mapping[str, str] | None = None,
+        taints: Iterable[nodes.Taint] = (),
+        annotations: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> list[str]:
+        """Add ``count`` machines labelled ``pool=<pool>``, dealt to the zones in turn; returns their names once they are ready."""
+        self.require("kwok")
+        first = self._pool_sizes.get(pool, 0)
+        self._pool_sizes[pool] = first + count
+        named = nodes.node_names(pool, count, zones, first=first)
+        taints = tuple(taints)
+        self.rest.create_all(
+            "/api/v1/nodes",
+            [
+                nodes.node(
+                    name,
+                    pool=pool,
+                    zone=zone,
+                    cpu=cpu,
+                    memory=memory,
+                    pods=pods,
+                    labels=labels or {},
+                    taints=taints,
+                    annotations=annotations,
+                )
+                for name, zone in named
+            ],
+        )
+        names = [name for name, _ in named]
+        if wait:
+            self.wait_nodes_ready(names)
+        return names
+
+    def add_virtual_nodes(
+        self,
+        pool: str = "virtual",
+        count: int = 1,
+        *,
+        provider: str = "eci",
+        zones: Sequence[str] = nodes.ZONES,
+        cpu: str = "1000",
+        memory: str = "4000Gi",
+        pods: int = 5000,
+        labels: Mapping[str, str] | None = None,
+        taints: Iterable[nodes.Taint] = (),
+        wait: bool = True,
+    ) -> list[str]:
+        """Add virtual nodes: label ``type=virtual-kubelet``, ``provider=<provider>`` and the provider's NoSchedule taint."""
+        return self.add_nodes(
+            pool,
+            count,
+            zones=zones,
+            cpu=cpu,
+            memory=memory,
+            pods=pods,
+            labels={**nodes.virtual_labels(provider), **(labels or {})},
+            taints=[nodes.virtual_taint(provider), *taints],
+            wait=wait,
+        )
+
+    def delete_nodes(self, names: Iterable[str]) -> None:
+        """Delete nodes, with the pods on them at once (the garbage collector would take most of a minute)."""
+        doomed = set(names)
+        pods = [pod for pod in self.rest.items("/api/v1/pods") if pod["spec"].get("nodeName") in doomed]
+        self.rest.delete_all(f"/api/v1/nodes/{name}" for name in doomed)
+        self.rest.delete_all(
+            f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}" for pod in pods
+        )
+
+    def wait_nodes_ready(self, names: Iterable[str], *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
+        """Until every node of these names is Ready and has lost its start-up taint."""
+        wanted = set(names)
+
+        def ready() -> bool:
+            return wanted <= {item["metadata"]["name"] for item in self.rest.items("/api/v1/nodes") if _usable(item)}
+
+        self.wait_until(ready, f"{len(wanted)} nodes ready", timeout_seconds=timeout_seconds)
+
+    # Namespaces and identities
+
+    def create_namespace(self, name: str | None = None, *, labels: Mapping[str, str] | None = None) -> str:
+        """A namespace ready for pods (its default ServiceAccount exists); a unique name if none is given."""
+        name = name or f"t-{uuid.uuid4().hex[:8]}"
+        self.rest.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": dict(labels or {})}})
+        self.wait_until(
+            lambda: self.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default"),
+            f"the default ServiceAccount of {name}",
+        )
+        return name
+
+    @contextmanager
+    def namespace(self, *, labels: Mapping[str, str] | None = None) -> Iterator[str]:
+        """A namespace for the length of the block. Its removal is begun, not awaited."""
+        name = self.create_namespace(labels=labels)
+        try:
+            yield name
+        finally:
+            self.rest.delete(f"/api/v1/namespaces/{name}")
+
+    def service_account_token(self, namespace: str, name: str, *, seconds: int = 86400) -> str:
+        """A token of an existing ServiceAccount, as a pod would be given one."""
+        answer = self.rest.create(
+            f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
+            {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"expirationSeconds": seconds},
+            },
+        )
+        return str(answer["status"]["token"])
+
+    def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
+        """Write a kubeconfig to ``path`` that acts as this ServiceAccount: what runs with it has its rights and no more."""
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        token = self.service_account_token(namespace, name)
+        current = next(entry for entry in config["contexts"] if entry["name"] == config["current-context"])
+        config["users"] = [{"name": name, "user": {"token": token}}]
+        config["contexts"] = [current | {"context": {"cluster": current["context"]["cluster"], "user": name}}]
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    # Looking and waiting
+
+    def exists(self, path: str) -> bool:
+        """Whether the API server has an object at this path."""
+        try:
+            self.rest.raw("GET", path)
+        except RestError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def pods(self, namespace: str, selector: str = "") -> list[Object]:
+        """Pods of a namespace that are not being deleted."""
+        params = {"labelSelector": selector} if selector else {}
+        items = self.rest.items(f"/api/v1/namespaces/{namespace}/pods", **params)
+        return [item for item in items if "deletionTimestamp" not in item["metadata"]]
+
+    def wait_pods_ready(
+        self, namespace: str, count: int, selector: str = "", *, timeout_seconds: float = DEFAULT_WAIT_SECONDS
+    ) -> list[Object]:
+        """Until exactly ``count`` pods are there and all are ready; returns them."""
+
+        def ready() -> list[Object] | None:
+            pods = self.pods(namespace, selector)
+            return pods if len(pods) == count and all(_condition(pod, "Ready") for pod in pods) else None
+
+        return self.wait_until(ready, f"{count} ready pods in {namespace}", timeout_seconds=timeout_seconds) or []
+
+    def set_usage(self, namespace: str, pods: Iterable[str], *, cpu: str) -> None:
+        """Pretend that each of these pods uses this much CPU (of all its containers)."""
+        for pod in pods:
+            self.rest.merge(
+                f"/api/v1/namespaces/{namespace}/pods/{pod}", {"metadata": {"annotations": {nodes.USAGE_CPU: cpu}}}
+            )
+
+    def wait_until(
+        self, check: Callable[[], T], what: str, *, timeout_seconds: float = DEFAULT_WAIT_SECONDS
+    ) -> T:
+        """Ask until the answer is truthy and return it; an unreachable server counts as "not yet". Raises ``ClusterError``."""
+        deadline = time.monotonic() + timeout_seconds
+        trouble: Exception | None = None
+        while True:
+            try:
+                if answer := check():
+                    return answer
+                trouble = None
+            except (RestError, OSError) as error:
+                trouble = error
+            if time.monotonic() > deadline:
+                raise ClusterError(f"waited {timeout_seconds:g} s in vain for {what}{_because(trouble)}") from trouble
+            time.sleep(_POLL_SECONDS)
+
+
+def _because(error: Exception | None) -> str:
+    return f" ({error})" if error else ""
+
+
+def _condition(item: Object, kind: str) -> bool:
+    conditions: list[Any] = item.get("status", {}).get("conditions") or []
+    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)
+
+
+def _usable(item: Object) -> bool:
+    taints: list[Any] = item["spec"].get("taints") or []
+    return _condition(item, "Ready") and not any(taint["key"].startswith("node.kubernetes.io/not-") for taint in taints)
+
+
+def _yaml(objects: str | Object | Iterable[Object]) -> str:
+    if isinstance(objects, str):
+        return objects
+    several = [objects] if isinstance(objects, dict) else list(objects)
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": several})

@@ -1,0 +1,175 @@
+"""A cluster of local processes."""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from localcluster import core
+from localcluster.api import ClusterApi
+from localcluster.binaries import find
+from localcluster.errors import ClusterError
+from localcluster.layout import Layout
+from localcluster.options import Options
+from localcluster.processes import Process, Processes
+from localcluster.rest import Rest, RestError
+
+_START_TRIES = 3
+_POLL_SECONDS = 0.05
+_LOG_TAIL_LINES = 15
+
+
+class Cluster(ClusterApi):
+    """A control plane owned by this process: it dies with it.
+
+    Use it as a context manager, or call ``stop``. Everything it writes is in one folder, ``root``, removed by ``stop`` unless the logs are to be kept.
+    """
+
+    def __init__(self, options: Options | None = None, *, root: Path | None = None) -> None:
+        self.options = options or Options()
+        for attempt in range(_START_TRIES):
+            self.root = root or Path(tempfile.mkdtemp(prefix="localcluster-"))
+            self.layout = Layout(self.root)
+            self._processes = Processes(self.layout.logs, remove_when_orphaned=[self.layout.data])
+            try:
+                self._start()
+                break
+            except BaseException as error:
+                taken = self._port_was_taken()
+                self._processes.close()
+                if not taken or attempt + 1 == _START_TRIES or not isinstance(error, ClusterError):
+                    raise
+                shutil.rmtree(self.root)
+        super().__init__(self.layout.kubeconfig, features=self.options.features, kubectl=find("kubectl"))
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.layout.logs
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON object a line (``audit.k8s.io/v1`` Event)."""
+        return self.layout.audit_log
+
+    @property
+    def supervisor_pid(self) -> int:
+        return self._processes.supervisor_pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(keep_logs=error is not None)
+
+    # Start and stop
+
+    def _start(self) -> None:
+        deadline = time.monotonic() + self.options.start_timeout_seconds
+        layout, options = self.layout, self.options
+        self._processes.start(core.etcd(layout, find))
+        self._processes.start(core.api_server(layout, options, find))
+        self._wait_api_server(deadline)
+        for process in (
+            core.controller_manager(layout, options, find),
+            core.scheduler(layout, options, find),
+            core.kwok(layout, options, find),
+        ):
+            self._processes.start(process)
+        self._wait_default_service_account(deadline)
+
+    def _wait_api_server(self, deadline: float) -> None:
+        rest = Rest(self.layout.kubeconfig)
+        while not self._answers(rest, "/readyz"):
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise ClusterError(f"the API server is not ready\n{self.log_tails()}")
+            time.sleep(_POLL_SECONDS)
+        rest.close()
+
+    def _wait_default_service_account(self, deadline: float) -> None:
+        """The controllers work once they have made it, and a pod needs it."""
+        rest = Rest(self.layout.kubeconfig)
+        while not self._answers(rest, "/api/v1/namespaces/default/serviceaccounts/default"):
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise ClusterError(f"the controllers do not work\n{self.log_tails()}")
+            time.sleep(_POLL_SECONDS)
+        rest.close()
+
+    @staticmethod
+    def _answers(rest: Rest, path: str) -> bool:
+        try:
+            rest.raw("GET", path)
+        except (RestError, OSError):
+            return False
+        return True
+
+    def _check_alive(self) -> None:
+        for name in self._processes.names():
+            if (code := self._processes.return_code(name)) is not None:
+                raise ClusterError(f"{name} ended with {code}\n{self.log_tails([name])}")
+
+    def _port_was_taken(self) -> bool:
+        return any(
+            b"address already in use" in self._processes.log(name).read_bytes()
+            for name in self._processes.names()
+            if self._processes.log(name).exists()
+        )
+
+    def stop(self, *, keep_logs: bool = False) -> None:
+        """Kill everything; remove the folder, or all of it but the logs."""
+        self.rest.close()
+        self._processes.close()
+        if keep_logs:
+            shutil.rmtree(self.layout.data, ignore_errors=True)
+        else:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    # Faults
+
+    def components(self) -> tuple[str, ...]:
+        return self._processes.names()
+
+    def restart(self, component: str, *, kill: bool = False, wait: bool = True) -> None:
+        """End a component (SIGTERM, or SIGKILL with ``kill``) and start it with the same ports and data."""
+        self._processes.restart(component, kill=kill)
+        if wait and component in {"kube-apiserver", "etcd"}:
+            self._wait_api_server(time.monotonic() + self.options.start_timeout_seconds)
+
+    def end(self, component: str, *, kill: bool = False) -> None:
+        """End a component until ``restart``."""
+        self._processes.end(component, kill=kill)
+
+    def pause(self, component: str) -> None:
+        """Freeze a component (SIGSTOP): its connections stay open and silent."""
+        self._processes.send(component, signal.SIGSTOP)
+
+    def resume(self, component: str) -> None:
+        self._processes.send(component, signal.SIGCONT)
+
+    def pid(self, component: str) -> int | None:
+        return self._processes.pid(component)
+
+    def start_process(self, name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> int:
+        """Run another program beside the components, with the same end: its log, ``restart`` and ``pause`` work as for them."""
+        return self._processes.start(Process(name, argv, env or {}))
+
+    # Logs
+
+    def log(self, component: str) -> Path:
+        return self._processes.log(component)
+
+    def log_tails(self, components: Sequence[str] | None = None, *, lines: int = _LOG_TAIL_LINES) -> str:
+        """The last lines of each component's log."""
+        parts = []
+        for name in components or self._processes.names():
+            path = self._processes.log(name)
+            tail = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
+            parts.append("\n".join([f"--- {path}", *tail]))
+        return "\n".join(parts)

@@ -1,0 +1,51 @@
+"""What a cluster is made of: one frozen value, so that a cluster can say how it was started."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Parts and settings of a local cluster; the default is the plain core (etcd, API server, controllers, scheduler, kwok)."""
+
+    metrics_server: bool = False
+    """metrics.k8s.io, fed by kwok's usage annotations: what an HPA on CPU needs."""
+    karpenter: bool = False
+    """Karpenter with its kwok provider; pools are added with ``add_karpenter_pool``."""
+    prometheus: bool = False
+    """Prometheus with service discovery in this cluster."""
+
+    hpa_sync_seconds: float = 2.0
+    hpa_downscale_stabilization_seconds: float = 5.0
+    """Kubernetes' own defaults are 15 and 300: too long for a compressed day."""
+    scheduler_profiles: tuple[Mapping[str, Any], ...] = ()
+    """``profiles`` of the KubeSchedulerConfiguration; empty means Kubernetes' own."""
+
+    metric_resolution_seconds: int = 10
+    """metrics-server accepts nothing shorter than 10."""
+    karpenter_feature_gates: Mapping[str, bool] = field(default_factory=lambda: {"CapacityBuffer": True})
+    karpenter_env: Mapping[str, str] = field(default_factory=dict)
+    """More settings of Karpenter, by its environment variables (``BATCH_IDLE_DURATION`` and so on)."""
+    prometheus_scrape_configs: tuple[Mapping[str, Any], ...] = ()
+    """``scrape_configs`` added to the default ones."""
+    prometheus_scrape_seconds: int = 5
+
+    node_cidr: str = "10.0.0.0/8"
+    """Where kwok takes pod addresses from."""
+    audit: bool = True
+    """Write an audit log of every write."""
+    api_server_args: tuple[str, ...] = ()
+    controller_manager_args: tuple[str, ...] = ()
+    scheduler_args: tuple[str, ...] = ()
+    """Further flags, appended last, so that they win."""
+
+    start_timeout_seconds: float = 90.0
+    """For the whole start; it takes some 5 s on two idle cores."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Names that tests ask for (``ClusterApi.require``)."""
+        optional = {"metrics-server": self.metrics_server, "karpenter": self.karpenter, "prometheus": self.prometheus}
+        always = {"kwok", "restart", "pause", "audit", "hpa-tuning"} - (set() if self.audit else {"audit"})
+        return frozenset(always | {name for name, wanted in optional.items() if wanted})
