@@ -179,5 +179,7 @@ def kwok(layout: Layout, options: Options, find: Find) -> Process:
             f"--tls-cert-file={layout.path('kwok.crt')}",
             f"--tls-private-key-file={layout.path('kwok.key')}",
             *(f"--config={path}" for path in configs),
+            # At INFO it tells of every patch.
+            "-v=WARN",
         ],
     )

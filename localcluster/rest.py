@@ -5,7 +5,7 @@ import http.client
 import json
 import ssl
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +32,7 @@ class RestError(ClusterError):
 
 
 class Rest:
-    """JSON requests with the credentials of a kubeconfig's current context; one kept connection a thread."""
+    """JSON requests with the credentials of a kubeconfig's current context; idle connections are kept. Safe to use from several threads."""
 
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
@@ -45,23 +45,19 @@ class Rest:
         self._prefix = address.path.rstrip("/")
         self._token = user.get("token")
         self._tls = _tls_context(cluster, user, kubeconfig.parent)
-        self._local = threading.local()
+        # Appending to and popping from a deque is atomic: any thread may take an idle connection.
+        self._idle: deque[http.client.HTTPSConnection] = deque()
 
     def _connection(self) -> http.client.HTTPSConnection:
-        connection: http.client.HTTPSConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = http.client.HTTPSConnection(
-                self._host, self._port, context=self._tls, timeout=_TIMEOUT_SECONDS
-            )
-            self._local.connection = connection
-        return connection
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return http.client.HTTPSConnection(self._host, self._port, context=self._tls, timeout=_TIMEOUT_SECONDS)
 
     def close(self) -> None:
-        """Close this thread's connection (others close with their threads)."""
-        connection: http.client.HTTPSConnection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        """Close the idle connections; the next request opens a new one."""
+        while self._idle:
+            self._idle.pop().close()
 
     def raw(
         self,
@@ -89,10 +85,12 @@ class Rest:
                 content = response.read()
                 break
             except (OSError, http.client.HTTPException) as error:
+                connection.close()
                 self.close()
                 # A kept connection may have been closed by a restart; a new one says whether the server is there.
                 if last_try or isinstance(error, TimeoutError | ConnectionRefusedError):
                     raise error if isinstance(error, OSError) else ConnectionError(str(error)) from error
+        self._idle.append(connection)
         if response.status >= _OK_BELOW:
             raise _error(response.status, content)
         return content
