@@ -1,0 +1,132 @@
+"""Where the API server is and who we are: a kubeconfig or the pod's service account, and tokens that stay fresh.
+
+Contract: loading is `kubernetes.aio.config`'s; here is only when to do it again. A service-account token is re-read by
+the library's own hook, a token file of a kubeconfig every minute, an exec plugin's when it expires, and everything once
+more after a 401 (at most every ten seconds, so that a revoked account does not hammer a plugin).
+"""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config.kube_config import KubeConfigLoader
+
+# The library annotates some of its functions and not others.
+kube_config: Any = config
+
+_DEFAULT_KUBECONFIG = str(Path("~/.kube/config").expanduser())
+_RELOAD_SECONDS = 60.0
+_RELOAD_AFTER_REFUSAL_SECONDS = 10.0
+
+
+class Credentials:
+    """The connection's address, TLS context and authorization header."""
+
+    def __init__(
+        self, configuration: Configuration, kubeconfig: str | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._configuration = configuration
+        self._kubeconfig = kubeconfig
+        self._clock = clock
+        self._loaded = clock()
+        self._loading = asyncio.Lock()
+        self._refresher: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def load(cls, kubeconfig: str | None = None) -> Self:
+        """From `kubeconfig`, else from `$KUBECONFIG`, else in-cluster, else from `~/.kube/config`.
+
+        Raises:
+            kubernetes.aio.config.ConfigException: there is none of them, or it cannot be used.
+
+        """
+        path = kubeconfig or os.environ.get("KUBECONFIG")
+        configuration = Configuration()
+        if path is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            kube_config.load_incluster_config(client_configuration=configuration)
+            return cls(configuration, None)
+        path = path or _DEFAULT_KUBECONFIG
+        self = cls(configuration, path)
+        loader = await kube_config.load_kube_config(
+            config_file=path, client_configuration=configuration, persist_config=False
+        )
+        self._refresher = asyncio.create_task(self._keep_fresh(loader), name="kube-credentials")
+        return self
+
+    @property
+    def configuration(self) -> Configuration:
+        """The library's own, for what is done through `kubernetes.aio` (the Lease)."""
+        return self._configuration
+
+    @property
+    def server(self) -> str:
+        return str(self._configuration.host).rstrip("/")
+
+    @property
+    def proxy(self) -> str | None:
+        return self._configuration.proxy or None
+
+    @property
+    def server_name(self) -> str | None:
+        return self._configuration.tls_server_name or None
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """The context for the connection; True (the defaults) where the server is spoken to without TLS."""
+        settings = self._configuration
+        if not self.server.startswith("https"):
+            return True
+        context = ssl.create_default_context(cafile=settings.ssl_ca_cert, cadata=settings.ca_cert_data)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, keyfile=settings.key_file)
+        if not settings.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    async def headers(self) -> dict[str, str]:
+        """What to add to each request."""
+        token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return {"Authorization": token} if token else {}
+
+    async def refused(self) -> bool:
+        """The server answered 401: load everything again; True when trying once more makes sense."""
+        if self._kubeconfig is None or self._clock() - self._loaded < _RELOAD_AFTER_REFUSAL_SECONDS:
+            return False
+        await self._reload()
+        return True
+
+    async def close(self) -> None:
+        if self._refresher is not None:
+            self._refresher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refresher
+
+    async def _keep_fresh(self, loader: KubeConfigLoader) -> None:
+        if loader.provider == "gcp" or _user(loader).get("exec"):
+            await kube_config.refresh_token(loader, self._configuration, interval=_RELOAD_SECONDS)
+        while _user(loader).get("tokenFile"):
+            await asyncio.sleep(_RELOAD_SECONDS)
+            with suppress(OSError, kube_config.ConfigException):
+                await self._reload()
+
+    async def _reload(self) -> None:
+        async with self._loading:
+            self._loaded = self._clock()
+            fresh = Configuration()
+            await kube_config.load_kube_config(
+                config_file=self._kubeconfig, client_configuration=fresh, persist_config=False
+            )
+            self._configuration.api_key.update(fresh.api_key)
+
+
+def _user(loader: KubeConfigLoader) -> dict[str, Any]:
+    """The user's section of the current context; the library's loader has no public way to it."""
+    user = loader._user  # noqa: SLF001
+    return dict(user.value) if user is not None else {}

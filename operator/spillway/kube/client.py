@@ -1,0 +1,251 @@
+"""The API server over HTTP: bytes in, bytes out, one error type.
+
+Contract: every answer of 400 and above raises `ApiError`; a broken connection raises `aiohttp.ClientError` and a slow
+answer `TimeoutError`, so that callers tell "refused" from "not heard". Nothing is retried here but one 401 after the
+credentials were loaded again. Large answers arrive gzipped and are unpacked in a thread: zlib lets go of the
+interpreter's lock.
+"""
+
+import asyncio
+import socket
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+from spillway import __version__
+from spillway.kube.auth import Credentials
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+_GZIP = 16 + zlib.MAX_WBITS
+_UNPACK_IN_THREAD = 64 * 1024
+_USER_AGENT = f"spillway/{__version__}"
+
+Body = bytes | Mapping[str, Any] | list[Any] | None
+Param = str | int | float | bool | None
+"""A query parameter; None leaves it out."""
+
+
+class _Status(msgspec.Struct):
+    """What the API server says when it refuses."""
+
+    reason: str = ""
+    message: str = ""
+    code: int = 0
+    details: dict[str, Any] | None = None
+
+
+class ApiError(Exception):
+    """The API server refused. `status` is HTTP's, `reason` is Kubernetes' CamelCase word (or HTTP's phrase)."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds, where the server asked for a pause."""
+        self.details: Mapping[str, Any] = details or {}
+
+    @property
+    def conflict(self) -> bool:
+        return self.status == HTTPStatus.CONFLICT
+
+    @property
+    def not_found(self) -> bool:
+        return self.status == HTTPStatus.NOT_FOUND
+
+    @property
+    def gone(self) -> bool:
+        """The resource version or continue token is too old: list again."""
+        return self.status == HTTPStatus.GONE
+
+    @property
+    def invalid(self) -> bool:
+        """The object would be invalid, or a JSON patch's `test` failed."""
+        return self.status == HTTPStatus.UNPROCESSABLE_ENTITY
+
+    @property
+    def retryable(self) -> bool:
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class KubeClient:
+    """One pool of connections to one API server."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=credentials.tls(), socket_factory=_keepalive_socket),
+            headers={"User-Agent": _USER_AGENT, "Accept": JSON},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None) -> Self:
+        """With `kubeconfig`, else as `Credentials.load` finds its way. Does not talk to the server yet."""
+        return cls(await Credentials.load(kubeconfig))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._session.close()
+        await self.credentials.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        body: Body = None,
+        content_type: str = JSON,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
+    ) -> bytes:
+        """The body of the answer, unpacked.
+
+        Raises:
+            ApiError: the server answered 400 or above.
+            aiohttp.ClientError: the connection failed.
+            TimeoutError: there was no whole answer within `timeout` seconds.
+
+        """
+        response = await self._open(
+            method,
+            path,
+            params=params,
+            body=body,
+            content_type=content_type,
+            timeout=aiohttp.ClientTimeout(total=timeout),
+        )
+        async with response:
+            return await _unpacked(response)
+
+    async def get_json(self, path: str, **params: Param) -> Any:  # noqa: ANN401 - JSON is anything
+        """The answer to a GET as plain Python values."""
+        return msgspec.json.decode(await self.request("GET", path, params=params))
+
+    async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncIterator[dict[str, Any]]:
+        """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""
+        token = ""
+        while True:
+            query = {**params, "limit": limit} | ({"continue": token} if token else {})
+            page = await self.get_json(path, **query)
+            for item in page.get("items") or ():
+                yield item
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return
+
+    async def stream(
+        self, path: str, params: Mapping[str, Param], *, silence_seconds: float | None = None
+    ) -> AsyncIterator[bytes]:
+        """Chunks of a long answer as they arrive (a watch). Yields `b""` once it is open, before any data.
+
+        Raises:
+            TimeoutError: nothing came for `silence_seconds`.
+
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=silence_seconds)
+        async with await self._open("GET", path, params=params, timeout=timeout, encoding="identity") as response:
+            yield b""
+            async for chunk in response.content.iter_any():
+                yield chunk
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+        body: Body = None,
+        content_type: str = JSON,
+        encoding: str = "gzip",
+    ) -> aiohttp.ClientResponse:
+        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        query = {k: _param(v) for k, v in params.items() if v is not None} if params else None
+        for last in (False, True):
+            headers = await self.credentials.headers()
+            headers["Accept-Encoding"] = encoding
+            if data is not None:
+                headers["Content-Type"] = content_type
+            response = await self._session.request(
+                method,
+                self.credentials.server + path,
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                proxy=self.credentials.proxy,
+                server_hostname=self.credentials.server_name,
+                allow_redirects=False,
+            )
+            if response.status < HTTPStatus.BAD_REQUEST:
+                return response
+            async with response:
+                if response.status == HTTPStatus.UNAUTHORIZED and not last and await self.credentials.refused():
+                    continue
+                raise _refusal(response, await _unpacked(response))
+        raise AssertionError("unreachable")
+
+
+def _param(value: Param) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+async def _unpacked(response: aiohttp.ClientResponse) -> bytes:
+    raw = await response.read()
+    if response.headers.get("Content-Encoding") != "gzip":
+        return raw
+    if len(raw) < _UNPACK_IN_THREAD:
+        return zlib.decompress(raw, _GZIP)
+    return await asyncio.to_thread(zlib.decompress, raw, _GZIP)
+
+
+def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
+    """A load balancer or a dying server answers with anything: text, HTML, half a JSON document."""
+    try:
+        status = msgspec.json.decode(body, type=_Status)
+    except msgspec.DecodeError:
+        status = _Status(message=body[:300].decode(errors="replace").strip())
+    after = response.headers.get("Retry-After", "")
+    return ApiError(
+        response.status,
+        status.reason or response.reason or "",
+        status.message,
+        retry_after=float(after) if after.isdigit() else None,
+        details=status.details,
+    )
+
+
+def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A dead peer is noticed by TCP within ~25 s, long before a stalled watch would be by its silence."""
+    family, kind, protocol, *_ = address
+    sock = socket.socket(family=family, type=kind, proto=protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return sock
