@@ -1,0 +1,119 @@
+# Needs: make, Python >= 3.11 with venv, Go >= 1.26 (for the control plane of demo and tests), a network for the first run.
+# Everything it makes is in .venv, .cache and build; `make clean` takes the last away, `make distclean` all of it.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV_VENV := .cache/uv-venv
+UV := $(UV_VENV)/bin/uv
+UV_STAMP := $(UV_VENV)/.uv-$(UV_VERSION)
+VENV := .venv
+STAMP := $(VENV)/.requirements-dev.stamp
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+
+# Passed to pytest: make test PYTEST="-k rollout"
+PYTEST ?=
+TESTS ?= tests/unit tests/component tests/e2e
+
+export PYTHONPATH := operator:.
+export PYTHONUNBUFFERED := 1
+# Your interpreter and your certificates, not downloaded ones. uv does not read pip's settings: hand it the index.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := true
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+ifndef UV_DEFAULT_INDEX
+PIP_INDEX := $(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null)
+ifneq ($(PIP_INDEX),)
+export UV_DEFAULT_INDEX := $(PIP_INDEX)
+endif
+endif
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+
+.PHONY: demo
+demo: build ## Live through a compressed day, with and without Spillway
+	@$(RUN) -m demo
+
+.PHONY: test
+test: lint build ## Lint, then the unit, component and e2e tests
+	@$(RUN) -m pytest $(TESTS) $(PYTEST)
+
+.PHONY: unit
+unit: $(STAMP) ## The unit tests alone: seconds, no control plane
+	@$(RUN) -m pytest tests/unit $(PYTEST)
+
+.PHONY: lint
+lint: $(STAMP) ## Formatting, lint rules, types and layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(RUN) -m mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP) ## Put the code into its format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: build
+build: $(STAMP) ## Build the control plane for demo and tests (once; minutes)
+	@$(RUN) -m localcluster build
+
+BENCHES := scaledown simulate admission informer
+.PHONY: $(addprefix bench-,$(BENCHES))
+bench-scaledown: build ## Measure a day: plain, flat, Spillway -> build/bench/scaledown.json
+bench-simulate: build ## The same planners in the simulator -> build/bench/simulate.json
+bench-admission: build ## What the webhooks cost -> build/bench/admission.json
+bench-informer: build ## 150,000 pods read and followed -> build/bench/informer.json
+$(addprefix bench-,$(BENCHES)): bench-%:
+	@mkdir -p build/bench
+	@$(RUN) tests/bench/bench_$*.py
+
+.PHONY: crds
+crds: $(STAMP) ## Generate crds/ and the chart's copies from the models
+	@$(RUN) -m spillway.api.crd
+	@mkdir -p charts/spillway/files/crds
+	@rm -f charts/spillway/files/crds/*.yaml
+	@cp crds/*.yaml charts/spillway/files/crds/
+
+.PHONY: chart
+chart: build ## Lint the chart and pack it into build/
+	@mkdir -p build
+	@.cache/localcluster/bin/helm lint --strict --quiet charts/spillway
+	@.cache/localcluster/bin/helm package charts/spillway --destination build
+
+COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
+.PHONY: lock
+lock: $(UV_STAMP) ## Resolve the dependencies anew into requirements*.lock
+	@$(UV) $(COMPILE) -o requirements.lock
+	@$(UV) $(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove build results and tool caches
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find operator localcluster harness demo tests -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: distclean
+distclean: clean ## Also remove the environment and the built control plane
+	@rm -rf .venv .cache
+
+$(UV_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@echo "Bootstrapping uv $(UV_VERSION)"
+	@$(PYTHON) -m venv --clear $(UV_VENV)
+	@$(UV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(STAMP): requirements-dev.lock pyproject.toml | $(UV_STAMP)
+	@echo "Installing the locked requirements into $(VENV)"
+	@test -x $(RUN) || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@$(UV) pip sync --quiet --require-hashes --python $(RUN) requirements-dev.lock
+	@$(UV) pip install --quiet --no-deps --python $(RUN) --editable .
+	@touch $@
