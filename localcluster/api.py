@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from localcluster import nodes
+from localcluster import karpenter, nodes
 from localcluster.errors import ClusterError, FeatureMissing
 from localcluster.rest import Object, Rest, RestError
 
@@ -146,6 +146,34 @@ class ClusterApi:
 
         self.wait_until(ready, f"{len(wanted)} nodes ready", timeout_seconds=timeout_seconds)
 
+    def add_karpenter_pool(
+        self,
+        name: str = "elastic",
+        *,
+        zones: Sequence[str] = nodes.ZONES,
+        labels: Mapping[str, str] | None = None,
+        taints: Iterable[nodes.Taint] = (),
+        cpus: Sequence[int] = (4,),
+        consolidation: str = "WhenEmpty",
+        consolidate_after: str = "5s",
+        limit_cpu: int | None = None,
+    ) -> None:
+        """A Karpenter NodePool: machines of ``cpus`` CPUs labelled ``pool=<name>``, added for pending pods and removed
+        ``consolidate_after`` their last pod left (``WhenEmpty``), or as ``consolidation`` says.
+        """
+        self.require("karpenter")
+        pool = karpenter.node_pool(
+            name,
+            zones=zones,
+            labels=labels or {},
+            taints=taints,
+            cpus=cpus,
+            consolidation=consolidation,
+            consolidate_after=consolidate_after,
+            limit_cpu=limit_cpu,
+        )
+        self.rest.create(karpenter.NODE_POOLS, pool)
+
     # Namespaces and identities
 
     def create_namespace(self, name: str | None = None, *, labels: Mapping[str, str] | None = None) -> str:
@@ -213,11 +241,14 @@ class ClusterApi:
     ) -> list[Object]:
         """Until exactly ``count`` pods are there and all are ready; returns them."""
 
-        def ready() -> list[Object] | None:
-            pods = self.pods(namespace, selector)
-            return pods if len(pods) == count and all(_condition(pod, "Ready") for pod in pods) else None
+        found: list[Object] = []
 
-        return self.wait_until(ready, f"{count} ready pods in {namespace}", timeout_seconds=timeout_seconds) or []
+        def ready() -> bool:
+            found[:] = self.pods(namespace, selector)
+            return len(found) == count and all(_condition(pod, "Ready") for pod in found)
+
+        self.wait_until(ready, f"{count} ready pods in {namespace}", timeout_seconds=timeout_seconds)
+        return found
 
     def set_usage(self, namespace: str, pods: Iterable[str], *, cpu: str) -> None:
         """Pretend that each of these pods uses this much CPU (of all its containers)."""

@@ -1,11 +1,95 @@
-"""Where the components' binaries are."""
+"""Which programs a cluster is made of, where each comes from, and where its binary is.
 
+A binary comes, in this order, from ``SPILLWAY_BIN_<NAME>`` (a path), from ``SPILLWAY_BIN_DIR`` (a folder; what is missing or too old there is built), or from the cache, where
+``localcluster.build`` puts it.
+"""
+
+import functools
+import hashlib
 import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.errors import ClusterError
 
 PROJECT = Path(__file__).resolve().parent.parent
+TOOLS_DIR = Path(__file__).resolve().parent / "tools"
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.\d+")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One program: its Go module in ``tools/``, its package there, and how it is built."""
+
+    module: str
+    package: str
+    ldflags: str = "-s -w"
+    tags: str = ""
+    version_args: tuple[str, ...] = ()
+    minimum: tuple[int, int] | None = None
+    """The oldest version of a binary from elsewhere that will do; None where it does not tell its version."""
+    data: tuple[tuple[str, str], ...] = ()
+    """(Go module, glob in it) of files that belong to the program, kept in ``share_dir``."""
+
+    @property
+    def folder(self) -> Path:
+        return TOOLS_DIR / self.module
+
+    def build_args(self) -> tuple[str, ...]:
+        """Arguments of ``go build`` but for the output."""
+        tags = ("-tags", self.tags) if self.tags else ()
+        return ("-trimpath", *tags, "-ldflags", self.ldflags, self.package)
+
+    def stamp(self) -> str:
+        """Changes when a rebuild is needed: with the pinned modules or the flags."""
+        digest = hashlib.sha256()
+        for name in ("go.mod", "go.sum"):
+            digest.update((self.folder / name).read_bytes())
+        digest.update(repr((self.build_args(), self.data)).encode())
+        return digest.hexdigest()
+
+
+# Without its version compiled in, clients cannot parse the server's.
+_KUBERNETES = {"ldflags": "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2"}
+
+
+def _kubernetes(name: str, *version_args: str) -> Tool:
+    return Tool(
+        "kubernetes", f"k8s.io/kubernetes/cmd/{name}", **_KUBERNETES, version_args=version_args, minimum=(1, 30)
+    )
+
+
+TOOLS: Mapping[str, Tool] = {
+    "etcd": Tool("etcd", "go.etcd.io/etcd/server/v3", version_args=("--version",), minimum=(3, 5)),
+    "kwok": Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", version_args=("--version",), minimum=(0, 7)),
+    "kube-apiserver": _kubernetes("kube-apiserver", "--version"),
+    "kube-controller-manager": _kubernetes("kube-controller-manager", "--version"),
+    "kube-scheduler": _kubernetes("kube-scheduler", "--version"),
+    "kubectl": _kubernetes("kubectl", "version", "--client"),
+    "metrics-server": Tool(
+        "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", version_args=("--version",), minimum=(0, 7)
+    ),
+    "karpenter-kwok": Tool(
+        "karpenter",
+        "sigs.k8s.io/karpenter/kwok",
+        data=(
+            ("sigs.k8s.io/karpenter", "pkg/apis/crds/*.yaml"),
+            ("sigs.k8s.io/karpenter", "kwok/apis/crds/*.yaml"),
+        ),
+    ),
+    "helm": Tool("helm", "helm.sh/helm/v4/cmd/helm", version_args=("version", "--short"), minimum=(3, 14)),
+    "prometheus": Tool(
+        "prometheus",
+        "github.com/prometheus/prometheus/cmd/prometheus",
+        tags="remove_all_sd,enable_kubernetes_sd,enable_file_sd",
+        version_args=("--version",),
+        minimum=(2, 45),
+    ),
+}
+CORE = ("etcd", "kwok", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 
 
 def cache_dir() -> Path:
@@ -13,9 +97,62 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LOCALCLUSTER_CACHE") or PROJECT / ".cache" / "localcluster")
 
 
-def find(name: str) -> Path:
-    """The binary ``name``."""
-    path = cache_dir() / "bin" / name
+def bin_dir() -> Path:
+    return cache_dir() / "bin"
+
+
+def share_dir(name: str) -> Path:
+    """Files that came with a program (its CRDs)."""
+    return cache_dir() / "share" / name
+
+
+def stamp_file(name: str) -> Path:
+    return cache_dir() / "stamps" / name
+
+
+def tool(name: str) -> Tool:
+    if name not in TOOLS:
+        raise ClusterError(f"there is no component {name}; there are {', '.join(TOOLS)}")
+    return TOOLS[name]
+
+
+def is_built(name: str) -> bool:
+    """Whether the cache has the binary of just these pins and flags."""
+    stamp = stamp_file(name)
+    return (bin_dir() / name).exists() and stamp.exists() and stamp.read_text() == tool(name).stamp()
+
+
+@functools.cache
+def _fits(path: Path, name: str) -> bool:
+    """Whether a binary from elsewhere is new enough; one that does not tell its version is believed."""
+    wanted = tool(name)
     if not path.exists():
-        raise ClusterError(f"{name} is not built; run: python -m localcluster build {name}")
-    return path
+        return False
+    if wanted.minimum is None:
+        return True
+    done = subprocess.run([str(path), *wanted.version_args], capture_output=True, text=True, timeout=30, check=False)
+    found = _VERSION.search(done.stdout + done.stderr)
+    return found is not None and (int(found[1]), int(found[2])) >= wanted.minimum
+
+
+def given(name: str) -> Path | None:
+    """The binary that the environment names, if it fits; raises if one named by its own variable does not."""
+    variable = f"SPILLWAY_BIN_{name.upper().replace('-', '_')}"
+    if one := os.environ.get(variable):
+        if not _fits(Path(one), name):
+            minimum = ".".join(map(str, tool(name).minimum or ()))
+            raise ClusterError(f"{variable}={one}: not there, or older than {minimum}")
+        return Path(one)
+    if folder := os.environ.get("SPILLWAY_BIN_DIR"):
+        path = Path(folder) / name
+        return path if _fits(path, name) else None
+    return None
+
+
+def find(name: str) -> Path:
+    """The binary of a component; raises ``ClusterError`` that says how to get it."""
+    if path := given(name):
+        return path
+    if is_built(name):
+        return bin_dir() / name
+    raise ClusterError(f"{name} is not built yet; run: python -m localcluster build {name}")

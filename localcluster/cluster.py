@@ -4,19 +4,20 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcluster import core
+from localcluster import binaries, core, karpenter, metrics_server, prometheus
 from localcluster.api import ClusterApi
 from localcluster.binaries import find
+from localcluster.build import ensure_built
 from localcluster.errors import ClusterError
-from localcluster.layout import Layout
+from localcluster.layout import LOOPBACK, Layout
 from localcluster.options import Options
 from localcluster.processes import Process, Processes
-from localcluster.rest import Rest, RestError
+from localcluster.rest import Object, Rest, RestError
 
 _START_TRIES = 3
 _POLL_SECONDS = 0.05
@@ -31,6 +32,7 @@ class Cluster(ClusterApi):
 
     def __init__(self, options: Options | None = None, *, root: Path | None = None) -> None:
         self.options = options or Options()
+        ensure_built([*binaries.CORE, *self.options.optional_binaries])
         for attempt in range(_START_TRIES):
             self.root = root or Path(tempfile.mkdtemp(prefix="localcluster-"))
             self.layout = Layout(self.root)
@@ -74,31 +76,44 @@ class Cluster(ClusterApi):
         layout, options = self.layout, self.options
         self._processes.start(core.etcd(layout, find))
         self._processes.start(core.api_server(layout, options, find))
-        self._wait_api_server(deadline)
+        self._wait_served(["/readyz"], deadline)
         for process in (
             core.controller_manager(layout, options, find),
             core.scheduler(layout, options, find),
             core.kwok(layout, options, find),
         ):
             self._processes.start(process)
-        self._wait_default_service_account(deadline)
+        self._start_optional(deadline)
+        # The controllers work once they have made it, and a pod needs it.
+        self._wait_served(["/api/v1/namespaces/default/serviceaccounts/default"], deadline)
 
-    def _wait_api_server(self, deadline: float) -> None:
-        rest = Rest(self.layout.kubeconfig)
-        while not self._answers(rest, "/readyz"):
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise ClusterError(f"the API server is not ready\n{self.log_tails()}")
-            time.sleep(_POLL_SECONDS)
+    def _start_optional(self, deadline: float) -> None:
+        layout, options = self.layout, self.options
+        rest = Rest(layout.kubeconfig)
+        if options.metrics_server:
+            for path, body in metrics_server.objects(layout).items():
+                rest.create(path, body)
+            self._processes.start(metrics_server.process(layout, options, find))
+        if options.karpenter:
+            definitions = karpenter.custom_resource_definitions()
+            rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
+            self._wait_served([karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
+            rest.create(karpenter.NODE_CLASSES, karpenter.node_class())
+            self._processes.start(karpenter.process(layout, options, find))
+        if options.prometheus:
+            self._processes.start(prometheus.process(layout, options, find))
+        if options.metrics_server:
+            # An aggregated API that is registered but away holds up discovery and the removal of namespaces.
+            self._wait_served([metrics_server.API], deadline)
         rest.close()
 
-    def _wait_default_service_account(self, deadline: float) -> None:
-        """The controllers work once they have made it, and a pod needs it."""
+    def _wait_served(self, paths: Sequence[str], deadline: float) -> None:
+        """Until the API server answers all of these; fails early when a component has ended."""
         rest = Rest(self.layout.kubeconfig)
-        while not self._answers(rest, "/api/v1/namespaces/default/serviceaccounts/default"):
+        while not all(self._answers(rest, path) for path in paths):
             self._check_alive()
             if time.monotonic() > deadline:
-                raise ClusterError(f"the controllers do not work\n{self.log_tails()}")
+                raise ClusterError(f"in vain waited for {', '.join(paths)}\n{self.log_tails()}")
             time.sleep(_POLL_SECONDS)
         rest.close()
 
@@ -140,7 +155,7 @@ class Cluster(ClusterApi):
         """End a component (SIGTERM, or SIGKILL with ``kill``) and start it with the same ports and data."""
         self._processes.restart(component, kill=kill)
         if wait and component in {"kube-apiserver", "etcd"}:
-            self._wait_api_server(time.monotonic() + self.options.start_timeout_seconds)
+            self._wait_served(["/readyz"], time.monotonic() + self.options.start_timeout_seconds)
 
     def end(self, component: str, *, kill: bool = False) -> None:
         """End a component until ``restart``."""
@@ -159,6 +174,23 @@ class Cluster(ClusterApi):
     def start_process(self, name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> int:
         """Run another program beside the components, with the same end: its log, ``restart`` and ``pause`` work as for them."""
         return self._processes.start(Process(name, argv, env or {}))
+
+    # Prometheus
+
+    @property
+    def prometheus_url(self) -> str:
+        self.require("prometheus")
+        return f"http://{LOOPBACK}:{self.layout.ports.prometheus}"
+
+    def prometheus_query(self, expression: str) -> list[Object]:
+        """An instant query: the result vector."""
+        self.require("prometheus")
+        return prometheus.query(self.layout.ports.prometheus, expression)
+
+    def scrape(self, name: str, targets: Sequence[str], labels: Mapping[str, str] | None = None) -> None:
+        """Have Prometheus scrape ``host:port`` targets as job ``name`` from now on (again: replaces them)."""
+        self.require("prometheus")
+        prometheus.write_targets(prometheus.targets_dir(self.layout), name, targets, labels or {})
 
     # Logs
 

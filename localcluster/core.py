@@ -111,7 +111,7 @@ def controller_manager(layout: Layout, options: Options, find: Find) -> Process:
         "kube-controller-manager",
         [
             str(find("kube-controller-manager")),
-            *_client_of(kubeconfig),
+            *client_of(kubeconfig),
             f"--bind-address={LOOPBACK}",
             f"--secure-port={layout.ports.controller_manager}",
             "--leader-elect=false",
@@ -149,7 +149,7 @@ def scheduler(layout: Layout, options: Options, find: Find) -> Process:
         [
             str(find("kube-scheduler")),
             f"--config={layout.write_config('scheduler.yaml', configuration)}",
-            *(flag for flag in _client_of(kubeconfig) if not flag.startswith("--kubeconfig")),
+            *(flag for flag in client_of(kubeconfig) if not flag.startswith("--kubeconfig")),
             f"--bind-address={LOOPBACK}",
             f"--secure-port={layout.ports.scheduler}",
             *options.scheduler_args,
@@ -157,7 +157,8 @@ def scheduler(layout: Layout, options: Options, find: Find) -> Process:
     )
 
 
-def _client_of(kubeconfig: Path) -> list[str]:
+def client_of(kubeconfig: Path) -> list[str]:
+    """Flags of a server that asks the API server who its callers are."""
     return [f"--{use}kubeconfig={kubeconfig}" for use in ("", "authentication-", "authorization-")]
 
 

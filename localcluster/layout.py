@@ -15,6 +15,9 @@ LOOPBACK = "127.0.0.1"
 ADMINS = "system:masters"
 _SERVER_NAMES = ("localhost", LOOPBACK, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.96.0.1")
 
+# The API server expects the Service's name, whatever address it is reached at.
+_METRICS_SERVER_NAMES = ("localhost", LOOPBACK, "metrics-server.kube-system.svc")
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -77,7 +80,7 @@ class Layout:
             "front-proxy-client": self._front_proxy_authority.client("front-proxy-client"),
             "api-server": self._authority.server("kube-apiserver", _SERVER_NAMES),
             "kwok": self._authority.server("kwok", ("localhost", LOOPBACK)),
-            "metrics-server": self._authority.server("metrics-server", ("localhost", LOOPBACK)),
+            "metrics-server": self._authority.server("metrics-server", _METRICS_SERVER_NAMES),
         }
         for name, pair in pairs.items():
             pair.write(self.certificates, name)

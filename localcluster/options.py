@@ -46,6 +46,21 @@ class Options:
     @property
     def features(self) -> frozenset[str]:
         """Names that tests ask for (``ClusterApi.require``)."""
-        optional = {"metrics-server": self.metrics_server, "karpenter": self.karpenter, "prometheus": self.prometheus}
-        always = {"kwok", "restart", "pause", "audit", "hpa-tuning"} - (set() if self.audit else {"audit"})
+        always = {"kwok", "restart", "hpa-tuning", "loopback-webhooks"}
+        optional = {
+            "audit": self.audit,
+            "metrics-server": self.metrics_server,
+            "karpenter": self.karpenter,
+            "prometheus": self.prometheus,
+        }
         return frozenset(always | {name for name, wanted in optional.items() if wanted})
+
+    @property
+    def optional_binaries(self) -> tuple[str, ...]:
+        """Programs needed beside the core."""
+        wanted = {
+            "metrics-server": self.metrics_server,
+            "karpenter-kwok": self.karpenter,
+            "prometheus": self.prometheus,
+        }
+        return tuple(name for name, on in wanted.items() if on)
