@@ -1,0 +1,286 @@
+"""Raw JSON of the API server into flat records, by typed structs that name only the fields we read.
+
+Contract: strings that repeat are interned. What is absent, null or malformed in an annotation becomes the record's "not
+there"; it never raises, because one odd object must not stop a watch. Requests are summed as the scheduler sums them:
+containers and sidecars that run together, or the largest moment of the initialisation, whichever is more, and overhead.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import lru_cache
+from sys import intern
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from spillway.api import quantity
+from spillway.domain.names import (
+    CORDONED_BY,
+    REVISION,
+    NodeName,
+    OwnerUid,
+    PodUid,
+)
+from spillway.domain.records import NamespaceRecord, NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.kube.wire import (
+    Allocatable,
+    Amounts,
+    Change,
+    Condition,
+    Container,
+    ErrorEvent,
+    Namespace,
+    Node,
+    NodeSpec,
+    NodeStatus,
+    ObjectT,
+    OwnerReference,
+    Page,
+    Pod,
+    PodMarks,
+    PodSpec,
+    PodStatus,
+    ReplicaSet,
+    ReplicaSetSpec,
+)
+
+R = TypeVar("R")
+
+# Kubernetes takes no "+", and no leading zero but after a minus (`validFirstDigit` in k8s.io/kubernetes/pkg/apis/core).
+_COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
+_INT32: Final = range(-(2**31), 2**31)
+_PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
+
+
+_NO_OWNER: Final = OwnerReference()
+_NO_MARKS: Final = PodMarks()
+
+
+class WatchError(Exception):
+    """The server ended a watch with an ERROR event; `code` is an HTTP status (410: list again)."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class Decoder(Generic[ObjectT, R]):
+    """One kind's way from bytes to records."""
+
+    def __init__(self, kind: type[ObjectT], record: Callable[[ObjectT], R]) -> None:
+        self.record = record
+        self._page = msgspec.json.Decoder(Page[kind])  # type: ignore[valid-type]
+        self._change = msgspec.json.Decoder(Change[kind])  # type: ignore[valid-type]
+        self._object = msgspec.json.Decoder(kind)
+
+    def one(self, raw: bytes) -> R:
+        """A single object, as a GET or an admission request holds it."""
+        return self.record(self._object.decode(raw))
+
+    def page(self, raw: bytes) -> Page[ObjectT]:
+        """One page of a list; its items still have to go through `record`.
+
+        Raises:
+            msgspec.DecodeError: this is no list of this kind.
+
+        """
+        page: Page[ObjectT] = self._page.decode(raw)
+        return page
+
+    def change(self, line: bytes) -> Change[ObjectT]:
+        """One line of a watch.
+
+        Raises:
+            WatchError: the line is an ERROR event.
+            msgspec.DecodeError: it is no watch event at all.
+
+        """
+        try:
+            change: Change[ObjectT] = self._change.decode(line)
+        except msgspec.ValidationError:
+            _raise_if_error(line)
+            raise
+        if change.type == "ERROR":
+            _raise_if_error(line)
+        return change
+
+
+def _raise_if_error(line: bytes) -> None:
+    """A Status stands where the object should: its `status` is a word and it has no kind's fields."""
+    try:
+        error = msgspec.json.decode(line, type=ErrorEvent)
+    except msgspec.ValidationError:
+        return
+    if error.type == "ERROR":
+        raise WatchError(error.object.code, error.object.message)
+
+
+def pod_record(pod: Pod) -> PodRecord:
+    meta, spec, status = pod.metadata, pod.spec or PodSpec(), pod.status or PodStatus()
+    owner = _controller(meta.owner_references)
+    marks = meta.annotations or _NO_MARKS
+    ready, ready_since = _readiness(status.conditions)
+    cpu, memory = _requests(spec)
+    return PodRecord(
+        PodUid(meta.uid),
+        intern(meta.namespace),
+        meta.name,
+        NodeName(intern(spec.node_name)),
+        OwnerUid(intern(owner.uid)),
+        intern(owner.kind),
+        intern(owner.name),
+        _PHASES.get(status.phase, Phase.UNKNOWN),
+        ready,
+        ready_since,
+        unix_seconds(meta.creation_timestamp),
+        max((one.restart_count for one in status.container_statuses or ()), default=0),
+        meta.deletion_timestamp is not None,
+        None if marks.cost is None else deletion_cost(marks.cost),
+        None if marks.cost_written is None else deletion_cost(marks.cost_written),
+        intern(marks.policy),
+        intern(marks.tier),
+        intern(marks.pool),
+        cpu,
+        memory,
+    )
+
+
+def node_record(node: Node) -> NodeRecord:
+    meta, spec, status = node.metadata, node.spec or NodeSpec(), node.status or NodeStatus()
+    allocatable = status.allocatable or Allocatable()
+    return NodeRecord(
+        uid=meta.uid,
+        name=NodeName(intern(meta.name)),
+        labels=_interned(meta.labels),
+        created=unix_seconds(meta.creation_timestamp),
+        ready=_readiness(status.conditions)[0],
+        unschedulable=bool(spec.unschedulable),
+        deleting=meta.deletion_timestamp is not None,
+        taints=tuple(spec.taints or ()),
+        cordoned_by=(meta.annotations or {}).get(CORDONED_BY, ""),
+        cpu_millis=_amount(quantity.cpu_millis, allocatable.cpu),
+        memory_bytes=_amount(quantity.memory_bytes, allocatable.memory),
+        pods_allocatable=_amount(quantity.memory_bytes, allocatable.pods),
+    )
+
+
+def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
+    meta, spec = replicaset.metadata, replicaset.spec or ReplicaSetSpec()
+    owner = _controller(meta.owner_references)
+    template = spec.template.metadata if spec.template else None
+    revision = (meta.annotations or {}).get(REVISION, "")
+    return ReplicaSetRecord(
+        uid=OwnerUid(intern(meta.uid)),
+        namespace=intern(meta.namespace),
+        name=intern(meta.name),
+        owner_uid=OwnerUid(intern(owner.uid)),
+        owner_kind=intern(owner.kind),
+        owner_name=intern(owner.name),
+        replicas=1 if spec.replicas is None else spec.replicas,
+        revision=int(revision) if revision.isascii() and revision.isdigit() else 0,
+        labels=_interned(template.labels if template else None),
+    )
+
+
+def namespace_record(namespace: Namespace) -> NamespaceRecord:
+    meta = namespace.metadata
+    return NamespaceRecord(uid=meta.uid, name=intern(meta.name), labels=_interned(meta.labels))
+
+
+PODS: Final[Decoder[Pod, PodRecord]] = Decoder(Pod, pod_record)
+NODES: Final[Decoder[Node, NodeRecord]] = Decoder(Node, node_record)
+REPLICASETS: Final[Decoder[ReplicaSet, ReplicaSetRecord]] = Decoder(ReplicaSet, replicaset_record)
+NAMESPACES: Final[Decoder[Namespace, NamespaceRecord]] = Decoder(Namespace, namespace_record)
+
+
+@lru_cache(maxsize=65536)
+def deletion_cost(text: str) -> int | None:
+    """The value of a deletion-cost annotation; None where Kubernetes would not accept it (and counts 0)."""
+    if _COST.fullmatch(text) is None:
+        return None
+    value = int(text)
+    return value if value in _INT32 else None
+
+
+@lru_cache(maxsize=65536)
+def unix_seconds(stamp: str | None) -> float:
+    """Of an RFC 3339 time; 0.0 where there is none."""
+    if not stamp:
+        return 0.0
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0
+
+
+@lru_cache(maxsize=65536)
+def _shared(number: int) -> int:
+    """The same object for the same number: a cluster has few distinct requests."""
+    return number
+
+
+def _controller(references: Iterable[OwnerReference] | None) -> OwnerReference:
+    for reference in references or ():
+        if reference.controller:
+            return reference
+    return _NO_OWNER
+
+
+def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:
+    for condition in conditions or ():
+        if condition.type == "Ready":
+            if condition.status == "True":
+                return True, unix_seconds(condition.last_transition_time)
+            break
+    return False, 0.0
+
+
+def _interned(labels: dict[str, str] | None) -> dict[str, str]:
+    return {intern(key): intern(value) for key, value in labels.items()} if labels else {}
+
+
+def _amount(parse: Callable[[str], int], text: str | None) -> int:
+    try:
+        return parse(text) if text else 0
+    except ValueError:
+        return 0
+
+
+def _asked(amounts: Amounts | None) -> tuple[int, int]:
+    if amounts is None:
+        return 0, 0
+    return _amount(quantity.cpu_millis, amounts.cpu), _amount(quantity.memory_bytes, amounts.memory)
+
+
+def _requests(spec: PodSpec) -> tuple[int, int]:
+    """`PodRequests` of k8s.io/component-helpers/resource: (millicores, bytes)."""
+    cpu = memory = 0
+    for container in spec.containers or ():
+        if container.resources is not None:
+            more = _asked(container.resources.requests)
+            cpu, memory = cpu + more[0], memory + more[1]
+    if spec.init_containers:
+        cpu, memory = _with_initialisation(cpu, memory, spec.init_containers)
+    if spec.resources is not None and spec.resources.requests is not None:
+        # Requests of the pod as a whole stand in for the containers' sum, amount by amount.
+        whole = spec.resources.requests
+        cpu = _amount(quantity.cpu_millis, whole.cpu) if whole.cpu else cpu
+        memory = _amount(quantity.memory_bytes, whole.memory) if whole.memory else memory
+    if spec.overhead is not None:
+        more = _asked(spec.overhead)
+        cpu, memory = cpu + more[0], memory + more[1]
+    return _shared(cpu), _shared(memory)
+
+
+def _with_initialisation(cpu: int, memory: int, containers: Iterable[Container]) -> tuple[int, int]:
+    """Init containers run one after another beside the sidecars started before them; sidecars stay."""
+    sidecar_cpu = sidecar_memory = peak_cpu = peak_memory = 0
+    for container in containers:
+        own = _asked(container.resources.requests if container.resources else None)
+        if container.restart_policy == "Always":
+            sidecar_cpu, sidecar_memory = sidecar_cpu + own[0], sidecar_memory + own[1]
+            own = (0, 0)
+        peak_cpu = max(peak_cpu, sidecar_cpu + own[0])
+        peak_memory = max(peak_memory, sidecar_memory + own[1])
+    return max(cpu + sidecar_cpu, peak_cpu), max(memory + sidecar_memory, peak_memory)

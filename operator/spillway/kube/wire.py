@@ -1,0 +1,168 @@
+"""The shapes of the API server's JSON, with the fields that we read and no other.
+
+Contract: the parser skips everything that is not named here, so managedFields, volumes and probes never become Python
+objects. Every field has a default and takes null: what an object does not say is no error.
+"""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER
+from spillway.domain.records import Taint
+
+ObjectT = TypeVar("ObjectT")
+
+
+class OwnerReference(msgspec.Struct, gc=False):
+    uid: str = ""
+    kind: str = ""
+    name: str = ""
+    controller: bool | None = None
+
+
+class PodMarks(msgspec.Struct, gc=False, rename={
+    "cost": POD_DELETION_COST, "cost_written": COST_WRITTEN, "policy": POLICY, "tier": TIER, "pool": POOL,
+}):  # fmt: skip
+    cost: str | None = None
+    cost_written: str | None = None
+    policy: str = ""
+    tier: str = ""
+    pool: str = ""
+
+
+class PodMeta(msgspec.Struct, gc=False, rename="camel"):
+    uid: str = ""
+    namespace: str = ""
+    name: str = ""
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    annotations: PodMarks | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
+class Amounts(msgspec.Struct, gc=False):
+    cpu: str | None = None
+    memory: str | None = None
+
+
+class Resources(msgspec.Struct, gc=False):
+    requests: Amounts | None = None
+
+
+class Container(msgspec.Struct, gc=False, rename="camel"):
+    resources: Resources | None = None
+    restart_policy: str | None = None
+
+
+class PodSpec(msgspec.Struct, gc=False, rename="camel"):
+    node_name: str = ""
+    containers: list[Container] | None = None
+    init_containers: list[Container] | None = None
+    resources: Resources | None = None
+    overhead: Amounts | None = None
+
+
+class Condition(msgspec.Struct, gc=False, rename="camel"):
+    type: str = ""
+    status: str = ""
+    last_transition_time: str | None = None
+
+
+class ContainerStatus(msgspec.Struct, gc=False, rename="camel"):
+    restart_count: int = 0
+
+
+class PodStatus(msgspec.Struct, gc=False, rename="camel"):
+    phase: str = ""
+    conditions: list[Condition] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+
+
+class Pod(msgspec.Struct, gc=False):
+    metadata: PodMeta
+    spec: PodSpec | None = None
+    status: PodStatus | None = None
+
+
+class Meta(msgspec.Struct, gc=False, rename="camel"):
+    uid: str = ""
+    namespace: str = ""
+    name: str = ""
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
+class NodeSpec(msgspec.Struct, gc=False):
+    unschedulable: bool | None = None
+    taints: list[Taint] | None = None
+
+
+class Allocatable(msgspec.Struct, gc=False):
+    cpu: str | None = None
+    memory: str | None = None
+    pods: str | None = None
+
+
+class NodeStatus(msgspec.Struct, gc=False):
+    allocatable: Allocatable | None = None
+    conditions: list[Condition] | None = None
+
+
+class Node(msgspec.Struct, gc=False):
+    metadata: Meta
+    spec: NodeSpec | None = None
+    status: NodeStatus | None = None
+
+
+class TemplateMeta(msgspec.Struct, gc=False):
+    labels: dict[str, str] | None = None
+
+
+class Template(msgspec.Struct, gc=False):
+    metadata: TemplateMeta | None = None
+
+
+class ReplicaSetSpec(msgspec.Struct, gc=False):
+    replicas: int | None = None
+    template: Template | None = None
+
+
+class ReplicaSet(msgspec.Struct, gc=False):
+    metadata: Meta
+    spec: ReplicaSetSpec | None = None
+
+
+class Namespace(msgspec.Struct, gc=False):
+    metadata: Meta
+
+
+class PageMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "next": "continue"}):
+    resource_version: str = ""
+    next: str = ""
+    """Token of the next page; empty on the last."""
+
+
+class Page(msgspec.Struct, Generic[ObjectT]):
+    metadata: PageMeta
+    items: list[ObjectT] | None = None
+
+
+class Change(msgspec.Struct, Generic[ObjectT]):
+    type: str
+    object: ObjectT
+
+
+class ErrorStatus(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class ErrorEvent(msgspec.Struct):
+    type: str
+    object: ErrorStatus
