@@ -1,9 +1,11 @@
 """A real Kubernetes control plane on one machine, without containers.
 
-Contract: ``Cluster`` starts the components as local processes on free loopback ports and takes them down whole, also when its owner is killed. Nodes are pretended by
-kwok; everything else (API server, admission, RBAC, controllers, scheduler, HPA, metrics-server, Karpenter, Prometheus) is the real thing.
-Nothing in here knows Spillway.
+Contract: ``Cluster`` starts the components as local processes on free loopback ports and takes them down whole, also
+when its owner is killed. Nodes are pretended by kwok; everything else (API server, admission, RBAC, controllers,
+scheduler, HPA, metrics-server, Karpenter, Prometheus) is the real thing. Nothing in here knows Spillway.
 """
+
+from collections.abc import Callable
 
 from localcluster.api import ClusterApi
 from localcluster.cluster import Cluster
@@ -11,4 +13,7 @@ from localcluster.errors import ClusterError, FeatureMissing
 from localcluster.external import ExternalCluster
 from localcluster.options import Options
 
-__all__ = ["Cluster", "ClusterApi", "ClusterError", "ExternalCluster", "FeatureMissing", "Options"]
+ClusterFactory = Callable[[Options], ClusterApi]
+"""Starts a cluster with these options, or gives an existing one that fits (the tests' fixture ``cluster_factory``)."""
+
+__all__ = ["Cluster", "ClusterApi", "ClusterError", "ClusterFactory", "ExternalCluster", "FeatureMissing", "Options"]

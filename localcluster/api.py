@@ -1,4 +1,4 @@
-"""What tests, benches and the demo do with a cluster, whichever kind it is: local processes, kind, or any kubeconfig."""
+"""What tests, benches and the demo do with a cluster, be it of local processes, kind, or any kubeconfig."""
 
 import json
 import subprocess
@@ -30,19 +30,20 @@ class ClusterApi:
         self.rest = Rest(kubeconfig)
         self._kubectl = str(kubectl)
         self._pool_sizes: dict[str, int] = {}
+        self.added_nodes: set[str] = set()
 
     def require(self, *features: str) -> None:
         """Raise ``FeatureMissing`` unless the cluster has them all."""
         missing = sorted(set(features) - self.features)
         if missing:
-            raise FeatureMissing(f"this cluster has no {', '.join(missing)} (it has {', '.join(sorted(self.features))})")
+            raise FeatureMissing(
+                f"this cluster has no {', '.join(missing)} (it has {', '.join(sorted(self.features))})"
+            )
 
     def kubectl(self, *args: str, stdin: str | None = None, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> str:
         """Run kubectl; its standard output. Raises ``ClusterError`` with what it said if it fails."""
         argv = [self._kubectl, f"--kubeconfig={self.kubeconfig}", *args]
-        done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False
-        )
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False)
         if done.returncode:
             raise ClusterError(f"kubectl {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -73,9 +74,9 @@ class ClusterApi:
         annotations: Mapping[str, str] | None = None,
         wait: bool = True,
     ) -> list[str]:
-        """Add ``count`` machines labelled ``pool=<pool>``, dealt to the zones in turn; returns their names once they are ready."""
+        """Add ``count`` machines labelled ``pool=<pool>``, dealt to the zones in turn; returns their names."""
         self.require("kwok")
-        first = self._pool_sizes.get(pool, 0)
+        first = max(self._pool_sizes.get(pool, 0), self._next_index(pool))
         self._pool_sizes[pool] = first + count
         named = nodes.node_names(pool, count, zones, first=first)
         taints = tuple(taints)
@@ -97,6 +98,7 @@ class ClusterApi:
             ],
         )
         names = [name for name, _ in named]
+        self.added_nodes.update(names)
         if wait:
             self.wait_nodes_ready(names)
         return names
@@ -115,7 +117,7 @@ class ClusterApi:
         taints: Iterable[nodes.Taint] = (),
         wait: bool = True,
     ) -> list[str]:
-        """Add virtual nodes: label ``type=virtual-kubelet``, ``provider=<provider>`` and the provider's NoSchedule taint."""
+        """Add virtual nodes: labels ``type=virtual-kubelet``, ``provider=<provider>``, its NoSchedule taint."""
         return self.add_nodes(
             pool,
             count,
@@ -128,9 +130,18 @@ class ClusterApi:
             wait=wait,
         )
 
+    def _next_index(self, pool: str) -> int:
+        """One more than the last of the pool's nodes that are there, whoever added them."""
+        items = self.rest.items("/api/v1/nodes", labelSelector=f"{nodes.POOL_LABEL}={pool}")
+        indexes = [item["metadata"]["name"].rpartition("-")[2] for item in items]
+        return max((int(index) + 1 for index in indexes if index.isdecimal()), default=0)
+
     def delete_nodes(self, names: Iterable[str]) -> None:
         """Delete nodes, with the pods on them at once (the garbage collector would take most of a minute)."""
         doomed = set(names)
+        if not doomed:
+            return
+        self.added_nodes -= doomed
         pods = [pod for pod in self.rest.items("/api/v1/pods") if pod["spec"].get("nodeName") in doomed]
         self.rest.delete_all(f"/api/v1/nodes/{name}" for name in doomed)
         self.rest.delete_all(
@@ -158,8 +169,9 @@ class ClusterApi:
         consolidate_after: str = "5s",
         limit_cpu: int | None = None,
     ) -> None:
-        """A Karpenter NodePool: machines of ``cpus`` CPUs labelled ``pool=<name>``, added for pending pods and removed
-        ``consolidate_after`` their last pod left (``WhenEmpty``), or as ``consolidation`` says.
+        """Add a Karpenter NodePool: machines of ``cpus`` CPUs labelled ``pool=<name>`` come for pending pods.
+
+        With ``WhenEmpty`` one goes ``consolidate_after`` its last pod left.
         """
         self.require("karpenter")
         pool = karpenter.node_pool(
@@ -208,7 +220,7 @@ class ClusterApi:
         return str(answer["status"]["token"])
 
     def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
-        """Write a kubeconfig to ``path`` that acts as this ServiceAccount: what runs with it has its rights and no more."""
+        """Write a kubeconfig to ``path`` that acts as this ServiceAccount, with its rights and no more."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         token = self.service_account_token(namespace, name)
         current = next(entry for entry in config["contexts"] if entry["name"] == config["current-context"])
@@ -240,7 +252,6 @@ class ClusterApi:
         self, namespace: str, count: int, selector: str = "", *, timeout_seconds: float = DEFAULT_WAIT_SECONDS
     ) -> list[Object]:
         """Until exactly ``count`` pods are there and all are ready; returns them."""
-
         found: list[Object] = []
 
         def ready() -> bool:
@@ -257,10 +268,8 @@ class ClusterApi:
                 f"/api/v1/namespaces/{namespace}/pods/{pod}", {"metadata": {"annotations": {nodes.USAGE_CPU: cpu}}}
             )
 
-    def wait_until(
-        self, check: Callable[[], T], what: str, *, timeout_seconds: float = DEFAULT_WAIT_SECONDS
-    ) -> T:
-        """Ask until the answer is truthy and return it; an unreachable server counts as "not yet". Raises ``ClusterError``."""
+    def wait_until(self, check: Callable[[], T], what: str, *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> T:
+        """Ask until the answer is truthy and return it; a refusal or an unreachable server counts as "not yet"."""
         deadline = time.monotonic() + timeout_seconds
         trouble: Exception | None = None
         while True:

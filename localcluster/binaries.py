@@ -1,6 +1,7 @@
 """Which programs a cluster is made of, where each comes from, and where its binary is.
 
-A binary comes, in this order, from ``SPILLWAY_BIN_<NAME>`` (a path), from ``SPILLWAY_BIN_DIR`` (a folder; what is missing or too old there is built), or from the cache, where
+A binary comes, in this order, from ``SPILLWAY_BIN_<NAME>`` (a path), from ``SPILLWAY_BIN_DIR`` (a folder; what is
+missing or too old there is built), or from the cache, where
 ``localcluster.build`` puts it.
 """
 
@@ -53,12 +54,16 @@ class Tool:
 
 
 # Without its version compiled in, clients cannot parse the server's.
-_KUBERNETES = {"ldflags": "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2"}
+_KUBERNETES_LDFLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2"
 
 
 def _kubernetes(name: str, *version_args: str) -> Tool:
     return Tool(
-        "kubernetes", f"k8s.io/kubernetes/cmd/{name}", **_KUBERNETES, version_args=version_args, minimum=(1, 30)
+        "kubernetes",
+        f"k8s.io/kubernetes/cmd/{name}",
+        ldflags=_KUBERNETES_LDFLAGS,
+        version_args=version_args,
+        minimum=(1, 30),
     )
 
 

@@ -1,9 +1,9 @@
-"""Certificates of one cluster: a CA for servers and clients, another for the front proxy, and a key that signs service-account tokens.
+"""Certificates of one cluster: a CA, another for the front proxy, and a key that signs service-account tokens.
 
 Elliptic keys throughout: a whole set takes milliseconds.
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LIFETIME = datetime.timedelta(days=365)
-_BACKDATE = datetime.timedelta(hours=1)
+_LIFETIME = dt.timedelta(days=365)
+_BACKDATE = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,17 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def signing_key() -> tuple[bytes, bytes]:
     """A key for service-account tokens: (private PEM, public PEM)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return _key_pem(key), public
 
 
 class Authority:
-    """A certificate authority whose key lives in this process (and in the cluster's folder, as the controller-manager signs with it)."""
+    """A certificate authority; its key is in the cluster's folder too, as the controller-manager signs with it."""
 
     def __init__(self, common_name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
@@ -85,10 +83,10 @@ class Authority:
         self.pair = KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(self._key))
 
     def _issue(
-        self, subject: list[x509.NameAttribute], usage: x509.ObjectIdentifier, hosts: Sequence[str]
+        self, subject: list[x509.NameAttribute[str]], usage: x509.ObjectIdentifier, hosts: Sequence[str]
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name(subject))
@@ -100,9 +98,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             # OpenSSL's strict mode (the default of Python's ssl) wants the issuer's key named.
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if hosts:
             names = [_general_name(host) for host in hosts]

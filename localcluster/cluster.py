@@ -27,7 +27,8 @@ _LOG_TAIL_LINES = 15
 class Cluster(ClusterApi):
     """A control plane owned by this process: it dies with it.
 
-    Use it as a context manager, or call ``stop``. Everything it writes is in one folder, ``root``, removed by ``stop`` unless the logs are to be kept.
+    Use it as a context manager, or call ``stop``. Everything it writes is in one folder, ``root``, removed by ``stop``
+    unless the logs are to be kept.
     """
 
     def __init__(self, options: Options | None = None, *, root: Path | None = None) -> None:
@@ -172,7 +173,7 @@ class Cluster(ClusterApi):
         return self._processes.pid(component)
 
     def start_process(self, name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> int:
-        """Run another program beside the components, with the same end: its log, ``restart`` and ``pause`` work as for them."""
+        """Run another program beside the components; its end, log, ``restart`` and ``pause`` are as theirs."""
         return self._processes.start(Process(name, argv, env or {}))
 
     # Prometheus

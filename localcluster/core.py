@@ -164,23 +164,37 @@ def client_of(kubeconfig: Path) -> list[str]:
 
 def kwok(layout: Layout, options: Options, find: Find) -> Process:
     kubeconfig = layout.write_kubeconfig("kwok", "localcluster:kwok", (ADMINS,))
-    # Objects of a kind given by file replace kwok's built-in ones; a CRD would as well.
-    configs = [MANIFESTS / "kwok-stages.yaml", MANIFESTS / "kwok-usage.yaml"]
+    common = _kwok_argv(kubeconfig, layout.ports.kwok, find)
     return Process(
         "kwok",
         [
-            str(find("kwok")),
-            f"--kubeconfig={kubeconfig}",
+            *common,
             "--manage-all-nodes=true",
             f"--cidr={options.node_cidr}",
-            f"--node-ip={LOOPBACK}",
-            f"--node-port={layout.ports.kwok}",
             f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}",
-            f"--server-address={LOOPBACK}:{layout.ports.kwok}",
             f"--tls-cert-file={layout.path('kwok.crt')}",
             f"--tls-private-key-file={layout.path('kwok.key')}",
-            *(f"--config={path}" for path in configs),
-            # At INFO it tells of every patch.
-            "-v=WARN",
         ],
     )
+
+
+def kwok_beside(kubeconfig: Path, port: int, find: Find) -> Process:
+    """Pretend nodes beside a cluster's own ones: kwok minds only those that are marked so."""
+    common = _kwok_argv(kubeconfig, port, find)
+    selector = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"
+    return Process("kwok", [*common, selector, "--node-lease-duration-seconds=40"])
+
+
+def _kwok_argv(kubeconfig: Path, port: int, find: Find) -> list[str]:
+    return [
+        str(find("kwok")),
+        f"--kubeconfig={kubeconfig}",
+        f"--node-ip={LOOPBACK}",
+        f"--node-port={port}",
+        f"--server-address={LOOPBACK}:{port}",
+        # Objects of a kind given by file replace kwok's built-in ones; a CRD would as well.
+        f"--config={MANIFESTS / 'kwok-stages.yaml'}",
+        f"--config={MANIFESTS / 'kwok-usage.yaml'}",
+        # At INFO it tells of every patch.
+        "-v=WARN",
+    ]

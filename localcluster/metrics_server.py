@@ -35,7 +35,7 @@ def process(layout: Layout, options: Options, find: Find) -> Process:
 
 
 def objects(layout: Layout) -> Mapping[str, dict[str, Any]]:
-    """Collection path to object: the aggregated API, reached through an ExternalName Service at this host's loopback."""
+    """Collection path to object: the aggregated API, behind an ExternalName Service for this host's loopback."""
     namespace, name = SERVICE
     return {
         f"/api/v1/namespaces/{namespace}/services": {

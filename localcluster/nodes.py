@@ -1,4 +1,4 @@
-"""Node objects: pools of pretended machines over zones, and virtual nodes as a virtual-kubelet provider would register them. Pure functions."""
+"""Node objects: pools of machines over zones, and virtual nodes as a virtual-kubelet provider registers them. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Parts and settings of a local cluster; the default is the plain core (etcd, API server, controllers, scheduler, kwok)."""
+    """Parts and settings; the default is the core (etcd, API server, controller-manager, scheduler, kwok)."""
 
     metrics_server: bool = False
     """metrics.k8s.io, fed by kwok's usage annotations: what an HPA on CPU needs."""

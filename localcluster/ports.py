@@ -1,7 +1,7 @@
 """Free loopback ports that stay ours.
 
-They are taken below the range from which the kernel gives ports to outgoing connections: a component that restarts on its old port would otherwise
-find it used by somebody's connection now and then.
+They are taken below the range from which the kernel gives ports to outgoing connections: a component that restarts on
+its old port would otherwise find it used by somebody's connection now and then.
 """
 
 import random
@@ -22,7 +22,7 @@ def _is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """``count`` different ports free on loopback at this moment; start over with others if one is taken before its use."""
+    """``count`` ports, free on loopback at this moment; start over with others if one is taken before its use."""
     chosen: list[int] = []
     random_source = random.SystemRandom()  # two sessions that start at once must not draw the same
     for _ in range(_TRIES + count):

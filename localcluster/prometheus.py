@@ -38,7 +38,10 @@ def targets_dir(layout: Layout) -> Path:
 
 
 def configuration(layout: Layout, options: Options) -> dict[str, Any]:
-    """Two jobs, and those of the options: ``nodes`` (usage of each node, pod and container, with ``node`` and ``zone`` labels) and ``files`` (see ``scrape``)."""
+    """Two jobs, and those of the options.
+
+    ``nodes``: usage of each node, pod and container, labelled ``node`` and ``zone``. ``files``: see ``write_targets``.
+    """
     kubeconfig = layout.write_kubeconfig("prometheus", "localcluster:prometheus", (ADMINS,))
     folder = targets_dir(layout)
     folder.mkdir(exist_ok=True)

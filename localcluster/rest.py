@@ -1,4 +1,7 @@
-"""A small synchronous client for the API server, for setting scenes and looking at them. The operator has its own; this one shares nothing with it."""
+"""A small synchronous client for the API server, for setting scenes and looking at them.
+
+The operator has its own; this one shares nothing with it.
+"""
 
 import base64
 import http.client
@@ -32,7 +35,7 @@ class RestError(ClusterError):
 
 
 class Rest:
-    """JSON requests with the credentials of a kubeconfig's current context; idle connections are kept. Safe to use from several threads."""
+    """JSON requests as the user of a kubeconfig's current context. Keeps idle connections; safe for several threads."""
 
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
@@ -172,6 +175,5 @@ def _tls_context(cluster: Object, user: Object, folder: Path) -> ssl.SSLContext:
 def _content(entry: Object, name: str, folder: Path) -> bytes | None:
     if inline := entry.get(f"{name}-data"):
         return base64.b64decode(inline)
-    if path := entry.get(name):
-        return (folder / path).read_bytes()
-    return None
+    path = entry.get(name)
+    return (folder / str(path)).read_bytes() if path else None

@@ -1,9 +1,10 @@
 """Holds the processes of one cluster and outlives its owner by an instant only.
 
-Contract: started by the owner as a plain script (standard library only) with pipes for stdin and stdout. Each line on stdin is one JSON
-command, each is answered by one JSON line. When stdin ends, or the parent is another process than at the start, everything is
-killed, the folder named on the command line is removed, and the supervisor exits. Children also get SIGKILL from the kernel if the supervisor itself is
-killed; that signal is tied to the *thread* that forked, so this process has one thread only, which the owner could not promise.
+Contract: started by the owner as a plain script (standard library only) with pipes for stdin and stdout. Each line on
+stdin is one JSON command, each is answered by one JSON line. When stdin ends, or the parent is another process than at
+the start, everything is killed, the folder named on the command line is removed, and the supervisor exits. Children
+also get SIGKILL from the kernel if the supervisor itself is killed; that signal is tied to the *thread* that forked,
+so this process has one thread only, which the owner could not promise.
 
 Commands: ``start`` (name, argv, env, log), ``signal`` (name, signal), ``list``, ``stop`` (kills all).
 """
@@ -44,7 +45,7 @@ class Supervisor:
             return {"error": f"{name} is running already"}
         with open(log, "ab") as output:  # noqa: PTH123  pathlib costs a third of this script's start
             try:
-                child = subprocess.Popen(  # noqa: S603
+                child = subprocess.Popen(
                     argv,
                     stdin=subprocess.DEVNULL,
                     stdout=output,

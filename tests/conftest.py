@@ -1,21 +1,19 @@
-"""Fixtures that give tests a real control plane, and the rules by which a test is skipped where the cluster lacks something.
+"""Fixtures that give tests a real control plane, and skip a test where the cluster lacks what it needs.
 
-``CLUSTER`` chooses it: unset for local processes, ``kind``, or ``external`` with ``KUBECONFIG``. A kubeconfig alone is not enough: tests write, and nobody's own cluster should
-be written to because a variable was set.
+``CLUSTER`` chooses it: unset for local processes, ``kind``, or ``external`` with ``KUBECONFIG``. A kubeconfig alone is
+not enough: tests write, and nobody's own cluster should be written to because a variable was set.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from localcluster import Cluster, ClusterApi, FeatureMissing, Options, external
+from localcluster import Cluster, ClusterApi, ClusterFactory, FeatureMissing, Options, binaries, build, external
 
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
 _FAILED = pytest.StashKey[bool]()
 _RUNNING = pytest.StashKey[list[Cluster]]()
-
-ClusterFactory = Callable[[Options], ClusterApi]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build before the first test, outside of every test's time limit; nothing happens if all is built."""
+    wanted = any(item.get_closest_marker("cluster") for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        build.ensure_built(binaries.TOOLS)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,23 +67,25 @@ def pytest_runtest_makereport(
 
 
 def _stop(config: pytest.Config, cluster: Cluster) -> None:
-    config.stash[_RUNNING].remove(cluster)
+    if cluster in config.stash[_RUNNING]:
+        config.stash[_RUNNING].remove(cluster)
     cluster.stop(keep_logs=config.stash[_FAILED])
 
 
 @pytest.fixture(scope="session")
 def cluster_factory(request: pytest.FixtureRequest) -> Iterator[ClusterFactory]:
-    """Start further clusters with options of their own (``cluster_factory(Options(karpenter=True))``).
+    """Start clusters with options of their own: ``cluster_factory(Options(karpenter=True))``.
 
-    They end with the session; ``with`` ends one earlier. On an external cluster it gives that one, if it has the features, or skips.
+    They end with the session; ``with`` ends one earlier. On an external cluster it gives that one, if it has the
+    features, or skips.
     """
     config = request.config
-    with ExitStack() as stack:
+    with external.from_environment() as given, ExitStack() as stack:
 
         def start(options: Options) -> ClusterApi:
-            given = external.from_environment()
             if given is not None:
-                given.require(*options.features)
+                # What only tunes the core, as the plain default does, every cluster is taken to have.
+                given.require(*(options.features - Options().features))
                 return given
             cluster = Cluster(options)
             config.stash[_RUNNING].append(cluster)
@@ -90,9 +97,8 @@ def cluster_factory(request: pytest.FixtureRequest) -> Iterator[ClusterFactory]:
 
 @pytest.fixture(scope="session")
 def cluster(cluster_factory: ClusterFactory) -> ClusterApi:
-    """The session's shared cluster: the core without optional parts. Tests keep to namespaces and names of their own."""
-    given = external.from_environment()
-    return given if given is not None else cluster_factory(Options())
+    """The session's shared cluster, the core only. Tests keep to namespaces and names of their own."""
+    return cluster_factory(Options())
 
 
 @pytest.fixture

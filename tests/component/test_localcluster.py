@@ -1,15 +1,129 @@
-from localcluster import ClusterApi
+"""The core: real pods on pretended nodes, admission, RBAC, the audit log, and components that can be stopped and started."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from localcluster import Cluster, ClusterApi, ClusterError, nodes
+from localcluster.rest import Rest, RestError
 
 
-def test_a_deployment_becomes_ready_and_scales_down(cluster: ClusterApi, namespace: str) -> None:
-    nodes = cluster.add_nodes("lc-basic", 3)
+@pytest.fixture(scope="module")
+def pool(cluster: ClusterApi) -> str:
+    cluster.add_nodes("lc-core", 3)
+    return "lc-core"
 
-    cluster.kubectl("create", "deployment", "web", "--image=x", "--replicas=6", "-n", namespace)
+
+def _deploy(cluster: ClusterApi, namespace: str, replicas: int, **pod_spec: object) -> None:
+    labels = {"app": "web"}
+    cluster.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": namespace},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "c", "image": "x"}], **pod_spec},
+                },
+            },
+        }
+    )
+
+
+def test_a_deployment_becomes_ready_over_the_zones_and_scales_down(
+    cluster: ClusterApi, namespace: str, pool: str
+) -> None:
+    _deploy(cluster, namespace, 6, nodeSelector={"pool": pool})
+
     pods = cluster.wait_pods_ready(namespace, 6)
-    assert {pod["spec"]["nodeName"] for pod in pods} <= {
-        item["metadata"]["name"] for item in cluster.rest.items("/api/v1/nodes")
-    }
 
+    zones = {pod["metadata"]["labels"]["topology.kubernetes.io/zone"] for pod in pods}
+    assert zones == set(nodes.ZONES)
     cluster.kubectl("scale", "deployment", "web", "--replicas=2", "-n", namespace)
     cluster.wait_pods_ready(namespace, 2)
-    cluster.delete_nodes(nodes)
+
+
+def test_virtual_nodes_take_only_pods_that_tolerate_their_provider(cluster: ClusterApi, namespace: str) -> None:
+    names = cluster.add_virtual_nodes("lc-virtual", 1, provider="tke", zones=())
+    selector = {"pool": "lc-virtual", "type": "virtual-kubelet"}
+    _deploy(cluster, namespace, 1, nodeSelector=selector, tolerations=[nodes.toleration("eci")])
+
+    def refused() -> bool:
+        return any(
+            condition["reason"] == "Unschedulable" and "untolerated taint" in condition["message"]
+            for pod in cluster.pods(namespace)
+            for condition in pod["status"].get("conditions", ())
+        )
+
+    cluster.wait_until(refused, "the pod to be refused")
+    _deploy(cluster, namespace, 1, nodeSelector=selector, tolerations=[nodes.toleration("tke")])
+
+    (pod,) = cluster.wait_pods_ready(namespace, 1)
+    assert pod["spec"]["nodeName"] in names
+    cluster.delete_nodes(names)
+    assert not cluster.exists(f"/api/v1/nodes/{names[0]}")
+
+
+def test_a_service_account_has_its_own_rights_and_no_more(cluster: ClusterApi, namespace: str, tmp_path: Path) -> None:
+    rest = Rest(cluster.service_account_kubeconfig(namespace, "default", tmp_path / "kubeconfig"))
+
+    with pytest.raises(RestError) as refused:
+        rest.get("/api/v1/nodes")
+    rest.close()
+
+    assert refused.value.status == 403
+    assert f"system:serviceaccount:{namespace}:default" in str(refused.value)
+
+
+def test_what_is_written_is_in_the_audit_log(cluster: ClusterApi, namespace: str, pool: str) -> None:
+    cluster.require("audit")
+    assert isinstance(cluster, Cluster)
+    _deploy(cluster, namespace, 1, nodeSelector={"pool": pool})
+    cluster.wait_pods_ready(namespace, 1)
+    cluster.kubectl("scale", "deployment", "web", "--replicas=0", "-n", namespace)
+
+    with cluster.audit_log.open() as log:
+        entries = [json.loads(line) for line in log]
+    ours = [entry for entry in entries if entry.get("objectRef", {}).get("namespace") == namespace]
+    scaled = [entry for entry in ours if entry["objectRef"].get("subresource") == "scale"]
+    assert [entry["requestObject"]["spec"]["replicas"] for entry in scaled if entry["verb"] == "patch"] == [0]
+    bound = [entry for entry in ours if entry["objectRef"].get("subresource") == "binding"]
+    assert [entry["user"]["username"] for entry in bound] == ["system:kube-scheduler"]
+    assert not [entry for entry in entries if entry["verb"] in {"get", "list", "watch"}]
+
+
+def test_the_api_server_comes_back_with_its_data_after_a_kill(cluster: ClusterApi, namespace: str, pool: str) -> None:
+    cluster.require("restart")
+    assert isinstance(cluster, Cluster)
+    _deploy(cluster, namespace, 2, nodeSelector={"pool": pool})
+    before = {pod["metadata"]["uid"] for pod in cluster.wait_pods_ready(namespace, 2)}
+    old = cluster.pid("kube-apiserver")
+
+    cluster.restart("kube-apiserver", kill=True)
+
+    assert cluster.pid("kube-apiserver") != old
+    assert {pod["metadata"]["uid"] for pod in cluster.wait_pods_ready(namespace, 2)} == before
+
+
+def test_a_paused_component_does_nothing_until_resumed(cluster: ClusterApi, namespace: str, pool: str) -> None:
+    cluster.require("restart")
+    assert isinstance(cluster, Cluster)
+    cluster.pause("kube-scheduler")
+    try:
+        _deploy(cluster, namespace, 1, nodeSelector={"pool": pool})
+        cluster.wait_until(lambda: cluster.pods(namespace), "the pod")
+        time.sleep(1)
+        assert [pod["spec"].get("nodeName") for pod in cluster.pods(namespace)] == [None]
+    finally:
+        cluster.resume("kube-scheduler")
+    cluster.wait_pods_ready(namespace, 1)
+
+
+def test_waiting_in_vain_says_for_what(cluster: ClusterApi) -> None:
+    with pytest.raises(ClusterError, match=r"waited 0\.1 s in vain for rain"):
+        cluster.wait_until(lambda: False, "rain", timeout_seconds=0.1)

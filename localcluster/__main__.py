@@ -1,0 +1,131 @@
+"""``python -m localcluster``: build, up, down, status, kubeconfig."""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from localcluster import binaries, build, detached
+from localcluster.api import ClusterApi
+from localcluster.cluster import Cluster
+from localcluster.errors import ClusterError
+from localcluster.options import Options
+
+app = typer.Typer(
+    help="A real Kubernetes control plane on this machine, without containers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+Name = Annotated[str, typer.Option("--name", help="Which cluster; several may stand side by side.")]
+
+
+@app.command("build")
+def build_command(
+    components: Annotated[list[str] | None, typer.Argument(help="All if none is named.")] = None,
+) -> None:
+    """Build the components that are not built yet, or whose pinned versions changed."""
+    wanted = components or list(binaries.TOOLS)
+    build.ensure_built(wanted)
+    for name in wanted:
+        typer.echo(f"{name}: {binaries.find(name)}")
+
+
+@app.command()
+def up(
+    name: Name = "default",
+    *,
+    metrics_server: Annotated[bool, typer.Option("--metrics-server", help="What an HPA on CPU reads.")] = False,
+    karpenter: Annotated[bool, typer.Option("--karpenter", help="A node autoscaler with pretended machines.")] = False,
+    prometheus: Annotated[bool, typer.Option("--prometheus")] = False,
+    hpa_sync_seconds: float = Options.hpa_sync_seconds,
+    hpa_downscale_stabilization_seconds: float = Options.hpa_downscale_stabilization_seconds,
+    nodes: Annotated[int, typer.Option(help="Machines of the pool `fixed`, over three zones.")] = 3,
+    virtual_nodes: Annotated[int, typer.Option(help="Virtual nodes of the pool `virtual`.")] = 0,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and take it down on Ctrl-C.")] = False,
+) -> None:
+    """Start a cluster and leave it running until ``down``."""
+    options = Options(
+        metrics_server=metrics_server,
+        karpenter=karpenter,
+        prometheus=prometheus,
+        hpa_sync_seconds=hpa_sync_seconds,
+        hpa_downscale_stabilization_seconds=hpa_downscale_stabilization_seconds,
+    )
+    build.ensure_built([*binaries.CORE, *options.optional_binaries])
+    if foreground:
+        with Cluster(options) as cluster:
+            _lay_nodes(cluster, nodes, virtual_nodes)
+            typer.echo(f"export KUBECONFIG={cluster.kubeconfig}")
+            _wait_for_interrupt()
+        return
+    held = detached.up(name, options)
+    _lay_nodes(detached.attach(held, options), nodes, virtual_nodes)
+    typer.echo(f"export KUBECONFIG={held.kubeconfig}")
+
+
+@app.command()
+def down(name: Name = "default") -> None:
+    """Take a cluster down and remove everything of it."""
+    if not detached.down(name):
+        raise ClusterError(f"there is no cluster {name}")
+
+
+@app.command()
+def status() -> None:
+    """Say which clusters are there and what runs of each."""
+    table = Table("cluster", "server", "component", "MiB")
+    for name in detached.names():
+        held = detached.read(name)
+        if held is None:
+            continue
+        sizes = sorted(held.processes().items())
+        if not sizes:
+            table.add_row(name, held.server, "gone; `down` clears it away", "")
+        for row, (component, size) in enumerate(sizes):
+            table.add_row(*([name, held.server] if row == 0 else ["", ""]), component, f"{size:.0f}")
+    Console().print(table)
+
+
+@app.command()
+def kubeconfig(name: Name = "default") -> None:
+    """Print the path of a cluster's kubeconfig."""
+    held = detached.read(name)
+    if held is None:
+        raise ClusterError(f"there is no cluster {name}")
+    typer.echo(held.kubeconfig)
+
+
+@app.command(hidden=True)
+def hold(name: str, arguments: str) -> None:
+    """Own a cluster until a TERM (what ``up`` starts)."""
+    detached.hold(name, arguments)
+
+
+def _lay_nodes(cluster: ClusterApi, nodes: int, virtual_nodes: int) -> None:
+    if nodes:
+        cluster.add_nodes("fixed", nodes)
+    if virtual_nodes:
+        cluster.add_virtual_nodes("virtual", virtual_nodes)
+    cluster.rest.close()
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        typer.echo("taking it down")
+
+
+def main() -> None:
+    try:
+        app()
+    except ClusterError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
