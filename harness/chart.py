@@ -1,0 +1,84 @@
+"""The chart as Helm renders it."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from localcluster import binaries
+from localcluster.rest import Object
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+CHART: Final = PROJECT / "charts" / "spillway"
+RELEASE: Final = "spillway"
+HOOK: Final = "helm.sh/hook"
+
+
+class ChartError(Exception):
+    """Helm refused: the values do not fit the schema, or a template fails."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The objects that `helm install` would create, hooks among them."""
+
+    objects: tuple[Object, ...]
+
+    @classmethod
+    def render(cls, values: Mapping[str, Any] | None = None, *, namespace: str = "spillway-system") -> "Chart":
+        """Render with these values over the chart's own. Raises `ChartError` with what Helm said."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(dict(values or {}), file)
+            file.flush()
+            text = run_helm("template", RELEASE, str(CHART), "--namespace", namespace, "--values", file.name)
+        return cls(tuple(document for document in yaml.safe_load_all(text) if document))
+
+    def kinds(self, *kinds: str) -> list[Object]:
+        """The objects of these kinds, hooks left out."""
+        return [item for item in self.objects if item["kind"] in kinds and not is_hook(item)]
+
+    def without(self, *kinds: str) -> list[Object]:
+        """All objects but those of these kinds, hooks left out."""
+        return [item for item in self.objects if item["kind"] not in kinds and not is_hook(item)]
+
+    def hooks(self, *kinds: str) -> list[Object]:
+        """The hooks' objects, of these kinds if any are named."""
+        return [item for item in self.objects if is_hook(item) and (not kinds or item["kind"] in kinds)]
+
+    def one(self, kind: str, name: str | None = None) -> Object:
+        """The only object of this kind (and name), hook or not."""
+        found = [
+            item for item in self.objects if item["kind"] == kind and (name is None or item["metadata"]["name"] == name)
+        ]
+        if len(found) != 1:
+            raise ChartError(f"{len(found)} objects {kind} {name or ''} in the chart, not one")
+        return found[0]
+
+
+def is_hook(item: Object) -> bool:
+    return HOOK in (item["metadata"].get("annotations") or {})
+
+
+def names(objects: Iterable[Object]) -> list[str]:
+    """`kind/name` of each, for messages."""
+    return [f"{item['kind']}/{item['metadata']['name']}" for item in objects]
+
+
+def run_helm(*args: str) -> str:
+    """What Helm prints; its home is an empty one, so that the user's plugins stay out. Raises `ChartError`."""
+    with tempfile.TemporaryDirectory(prefix="helm-") as home:
+        done = subprocess.run(
+            [str(binaries.find("helm")), *args],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={"HOME": home, "PATH": "/usr/bin:/bin"},
+        )
+    if done.returncode:
+        raise ChartError(done.stderr.strip() or done.stdout.strip())
+    return done.stdout

@@ -1,0 +1,309 @@
+"""Installs the chart into a cluster and runs the operator there as local processes.
+
+Contract: the processes have the chart's rights and no more. They share one webhook port (`SO_REUSEPORT`), to which the
+chart's Service, of type ExternalName, leads the API server. They die with their owner, also when it is killed; their
+logs are files in `Installation.folder`.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import yaml
+
+from harness.chart import PROJECT, Chart
+from harness.samples import Samples
+from localcluster import ClusterApi, ClusterError
+from localcluster.ports import free_ports
+from localcluster.processes import Process, Processes
+from localcluster.rest import Object, RestError
+
+NAMESPACE: Final = "spillway-system"
+NAME: Final = "spillway"
+HOST_VARIABLE: Final = "SPILLWAY_HARNESS_HOST"
+"""How the API server reaches this machine, where it does not run on it (kind: the bridge's address)."""
+
+_REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
+"""Pods would be pretended by kwok; the processes take their place."""
+_POLL_SECONDS: Final = 0.05
+_READY_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 20.0
+
+
+class Installation:
+    """Spillway in one cluster: the chart's objects, and any number of operator processes."""
+
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        values: Mapping[str, Any] | None = None,
+        *,
+        flags: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.namespace = NAMESPACE
+        self.webhook_port = free_ports(1)[0]
+        self.chart = Chart.render(self._values(values or {}), namespace=NAMESPACE)
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="spillway-"))
+        self.kubeconfig = self.folder / "kubeconfig"
+        self._keep_folder = folder is not None
+        self._flags = tuple(flags)
+        self._env = {**(env or {}), "PYTHONPATH": str(PROJECT / "operator"), "PYTHONUNBUFFERED": "1"}
+        self._processes = Processes(self.folder)
+        self._metrics_ports: dict[int, int] = {}
+
+    def _values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        host = os.environ.get(HOST_VARIABLE, "localhost")
+        service = {"type": "ExternalName", "externalName": host, "port": self.webhook_port}
+        return {**values, "webhook": {**values.get("webhook", {}), "service": service}}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(keep_logs=error is not None)
+
+    # The chart's objects
+
+    def apply(self) -> None:
+        """Install the chart's objects and write the ServiceAccount's kubeconfig."""
+        self._apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
+        crds = self.chart.kinds("CustomResourceDefinition")
+        self._apply(crds)
+        if crds:
+            names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+            self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        self._apply(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS))
+        self.cluster.service_account_kubeconfig(NAMESPACE, NAME, self.kubeconfig)
+
+    def _apply(self, objects: list[Object]) -> None:
+        if objects:
+            self.cluster.apply(objects, "--server-side", "--force-conflicts")
+
+    def restore(self, *, timeout_seconds: float = 60.0) -> str:
+        """Run `spillway restore` as the pre-delete hook does, under the hook's rights; what it printed."""
+        rights = self.chart.hooks("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+        self._apply(rights)
+        kubeconfig = self.folder / "restore-kubeconfig"
+        account = next(item["metadata"]["name"] for item in rights if item["kind"] == "ServiceAccount")
+        self.cluster.service_account_kubeconfig(NAMESPACE, account, kubeconfig)
+        try:
+            done = subprocess.run(
+                [*_command(), "restore", "--kubeconfig", str(kubeconfig)],
+                env={**os.environ, **self._env},
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        finally:
+            self.cluster.delete(rights, "--wait=false")
+        if done.returncode:
+            raise ClusterError(f"spillway restore ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def uninstall(self) -> None:
+        """Stop, restore and delete, as `helm uninstall` does: the CRDs stay."""
+        self.stop()
+        self.restore()
+        self.cluster.delete(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS), "--wait=false")
+
+    # The processes
+
+    def start(self, count: int = 2) -> None:
+        """Start processes 0 to `count` - 1; they are not ready yet (`wait_ready`)."""
+        for index in range(count):
+            self.start_one(index)
+
+    def start_one(
+        self,
+        index: int,
+        *,
+        kubeconfig: Path | None = None,
+        flags: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start one process, also one that was killed. `flags` are added to the installation's."""
+        self._metrics_ports.setdefault(index, free_ports(1)[0])
+        argv = [
+            *_command(),
+            "run",
+            f"--kubeconfig={kubeconfig or self.kubeconfig}",
+            f"--namespace={NAMESPACE}",
+            f"--webhook-port={self.webhook_port}",
+            f"--metrics-port={self._metrics_ports[index]}",
+            f"--lease-name={NAME}",
+            *self._flags,
+            *flags,
+        ]
+        self._processes.start(Process(_name(index), argv, {**self._env, "POD_NAME": _name(index), **(env or {})}))
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Indexes of the processes that run."""
+        return tuple(index for index in self._metrics_ports if self.pid(index) is not None)
+
+    def pid(self, index: int) -> int | None:
+        return self._processes.pid(_name(index))
+
+    def return_code(self, index: int) -> int | None:
+        """None while it runs."""
+        return self._processes.return_code(_name(index))
+
+    def log(self, index: int) -> Path:
+        return self._processes.log(_name(index))
+
+    def kill(self, index: int, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:
+        """Send a signal; wait for the end unless it is one that does not end a process."""
+        self._processes.send(_name(index), number)
+        if wait and number not in (signal.SIGSTOP, signal.SIGCONT):
+            self._await(lambda: self.pid(index) is None, f"the end of {_name(index)}", _STOP_SECONDS)
+
+    def restart(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill it and start it anew, as the kubelet would."""
+        if self.pid(index) is not None:
+            self.kill(index, number)
+        self.start_one(index)
+
+    def stop(self) -> None:
+        """SIGTERM to all, SIGKILL for those that do not end in time."""
+        running = self.running
+        for index in running:
+            self._processes.send(_name(index), signal.SIGTERM)
+        for index in running:
+            self._processes.end(_name(index), timeout_seconds=_STOP_SECONDS)
+
+    def close(self, *, keep_logs: bool = False) -> None:
+        """Kill what runs; remove the folder unless its logs are to be kept."""
+        self._processes.close()
+        if not keep_logs and not self._keep_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Looking
+
+    def ready(self, index: int) -> bool:
+        """Whether it answers 200 on `/readyz`."""
+        try:
+            return self._get(index, "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def wait_ready(self, *indexes: int, timeout_seconds: float = _READY_SECONDS) -> None:
+        """Until these (or all) are ready. Raises `ClusterError` with the logs' tails."""
+        wanted = indexes or tuple(self._metrics_ports)
+
+        def check() -> bool:
+            for index in wanted:
+                if self.pid(index) is None:
+                    raise ClusterError(f"{_name(index)} ended with {self.return_code(index)}\n{self.log_tails()}")
+            return all(self.ready(index) for index in wanted)
+
+        self._await(check, "operator processes to be ready", timeout_seconds)
+
+    def leader(self) -> int | None:
+        """The running process that holds the Lease; None while nobody does."""
+        try:
+            lease = self.cluster.rest.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAME}")
+        except RestError:
+            return None
+        holder = lease["spec"].get("holderIdentity") or ""
+        return next((index for index in self.running if holder.startswith(f"{_name(index)}_")), None)
+
+    def wait_leader(self, *, other_than: int | None = None, timeout_seconds: float = 60.0) -> int:
+        """Until a running process (another one) leads; its index."""
+
+        def found() -> bool:
+            return self.leader() not in (None, other_than)
+
+        self._await(found, "a leader", timeout_seconds)
+        leader = self.leader()
+        if leader is None:
+            raise ClusterError("the leader was lost at once")
+        return leader
+
+    def metrics(self, index: int) -> Samples:
+        """One scrape of one process."""
+        return Samples.parse(self._get(index, "/metrics")[1])
+
+    def total(self, name: str, **labels: str) -> float:
+        """A counter's sum over all processes that run."""
+        return sum(self.metrics(index).total(name, **labels) for index in self.running)
+
+    def log_tails(self, lines: int = 30) -> str:
+        """The last lines of each process's log."""
+        parts = []
+        for index in self._metrics_ports:
+            path = self.log(index)
+            tail = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
+            parts.append("\n".join([f"--- {path}", *tail]))
+        return "\n".join(parts)
+
+    def _get(self, index: int, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self._metrics_ports[index]}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def _await(self, check: Callable[[], bool], what: str, timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while not check():
+            if time.monotonic() > deadline:
+                raise ClusterError(f"waited {timeout_seconds:g} s in vain for {what}\n{self.log_tails()}")
+            time.sleep(_POLL_SECONDS)
+
+    def kubeconfig_through(self, port: int) -> Path:
+        """A kubeconfig of the operator's that reaches the API server through another loopback port (a `Proxy`)."""
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        for entry in config["clusters"]:
+            entry["cluster"]["server"] = f"https://127.0.0.1:{port}"
+        path = self.folder / f"kubeconfig-{port}"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+
+def install(
+    cluster: ClusterApi,
+    values: Mapping[str, Any] | None = None,
+    *,
+    replicas: int = 2,
+    flags: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Installation:
+    """Install the chart, start `replicas` processes and wait until they are ready."""
+    installation = Installation(cluster, values, flags=flags, env=env, folder=folder)
+    try:
+        installation.apply()
+        installation.start(replicas)
+        if replicas:
+            installation.wait_ready()
+    except BaseException:
+        installation.close(keep_logs=True)
+        raise
+    return installation
+
+
+def _name(index: int) -> str:
+    return f"spillway-{index}"
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "spillway.cli"]

@@ -1,0 +1,126 @@
+"""A TCP proxy that can fail as networks do: cut connections, refuse new ones, or go silent while all stay open.
+
+Contract: bytes pass unchanged, TLS too (the API server's certificate is valid for the loopback address whatever the
+port). It runs in a thread of its own; its methods may be called from any other thread and have taken effect when they
+return.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+T = TypeVar("T")
+
+_CHUNK: Final = 64 * 1024
+_START_SECONDS: Final = 10.0
+
+
+class Flow(Enum):
+    """What happens to traffic."""
+
+    PASS = "pass"  # noqa: S105  no password
+    STALL = "stall"
+    """Connections open and stay open, and nothing passes: a peer that vanished without a word."""
+    REFUSE = "refuse"
+    """What is open is closed, and what is opened is closed at once."""
+
+
+class Proxy:
+    """Forwards a loopback port of its own to `host`:`port`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._loop = asyncio.new_event_loop()
+        self._flow = Flow.PASS
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._connections: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self._server: asyncio.Server = self._call(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def set(self, flow: Flow) -> None:
+        """Treat all traffic so from now on; after `STALL`, `PASS` delivers what was held back."""
+        self._call(self._set(flow))
+
+    def cut(self) -> None:
+        """Close what is open; new connections are served."""
+        self._call(self._cut())
+
+    def close(self) -> None:
+        """End everything. May be called more than once."""
+        if self._loop.is_closed():
+            return
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_START_SECONDS)
+
+    async def _set(self, flow: Flow) -> None:
+        self._flow = flow
+        if flow is Flow.STALL:
+            self._passing.clear()
+        else:
+            self._passing.set()
+        if flow is Flow.REFUSE:
+            await self._cut()
+
+    async def _cut(self) -> None:
+        doomed = list(self._connections)
+        for task in doomed:
+            task.cancel()
+        await asyncio.gather(*doomed, return_exceptions=True)
+
+    async def _stop(self) -> None:
+        self._server.close()
+        await self._cut()
+        await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:  # pragma: no cover  (a server's callback is a task)
+            return
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await self._serve(reader, writer)
+        writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._flow is Flow.REFUSE:
+            return
+        await self._passing.wait()
+        target_reader, target_writer = await asyncio.open_connection(*self._target)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pump(reader, target_writer))
+                both.create_task(self._pump(target_reader, writer))
+        except* OSError:
+            pass
+        finally:
+            target_writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(_CHUNK):
+            await self._passing.wait()
+            writer.write(chunk)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()

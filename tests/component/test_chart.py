@@ -1,0 +1,282 @@
+"""What the chart renders, as text: no API server needed, Helm only."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.chart import CHART, PROJECT, Chart, ChartError, run_helm
+from localcluster.rest import Object
+
+EVERYTHING: dict[str, Any] = {
+    "image": {"digest": "sha256:" + "0" * 64},
+    "imagePullSecrets": [{"name": "pull"}],
+    "extraArgs": ["--upkeep-seconds=10"],
+    "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"c": "d"},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "system-cluster-critical",
+}
+CERT_MANAGER = {"webhook": {"certificate": {"source": "certManager"}}}
+
+
+@pytest.fixture(scope="module")
+def chart() -> Chart:
+    return Chart.render()
+
+
+def _rules(chart: Chart) -> Iterator[tuple[str, Mapping[str, list[str]]]]:
+    for item in chart.objects:
+        if item["kind"] in ("Role", "ClusterRole"):
+            for rule in item["rules"]:
+                yield f"{item['kind']}/{item['metadata']['name']}", rule
+
+
+def _pod_specs(chart: Chart) -> list[Object]:
+    return [item["spec"]["template"]["spec"] for item in chart.objects if item["kind"] in ("Deployment", "Job")]
+
+
+def test_helm_lints_it() -> None:
+    assert "0 chart(s) failed" in run_helm("lint", "--strict", str(CHART))
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING, CERT_MANAGER, {"webhook": {"enabled": False}}, {"replicas": 1}])
+def test_every_set_of_values_renders_objects_of_our_own_labels(values: dict[str, Any]) -> None:
+    objects = Chart.render(values).objects
+
+    assert objects
+    for item in objects:
+        assert item["metadata"]["labels"]["app.kubernetes.io/name"] == "spillway", item["metadata"]["name"]
+
+
+# CRDs
+
+
+def test_the_charts_crds_are_those_generated_from_the_models(chart: Chart) -> None:
+    generated = {crd["metadata"]["name"]: crd for crd in map(_load, sorted((PROJECT / "crds").glob("*.yaml")))}
+    rendered = {crd["metadata"]["name"]: crd for crd in chart.kinds("CustomResourceDefinition")}
+
+    assert len(generated) == 3
+    assert {name: crd["spec"] for name, crd in rendered.items()} == {
+        name: crd["spec"] for name, crd in generated.items()
+    }, "run `make crds`"
+
+
+def test_the_copies_are_byte_for_byte(chart: Chart) -> None:
+    copies = {path.name: path.read_bytes() for path in (CHART / "files" / "crds").glob("*.yaml")}
+
+    assert copies == {path.name: path.read_bytes() for path in (PROJECT / "crds").glob("*.yaml")}, "run `make crds`"
+
+
+def test_uninstalling_keeps_the_crds_unless_told_otherwise(chart: Chart) -> None:
+    for crd in chart.kinds("CustomResourceDefinition"):
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    for crd in Chart.render({"crds": {"keep": False}}).kinds("CustomResourceDefinition"):
+        assert "helm.sh/resource-policy" not in (crd["metadata"].get("annotations") or {})
+    assert not Chart.render({"crds": {"install": False}}).kinds("CustomResourceDefinition")
+
+
+# Rights
+
+
+def test_no_right_has_a_wildcard(chart: Chart) -> None:
+    for role, rule in _rules(chart):
+        for part in ("apiGroups", "resources", "verbs"):
+            assert not any("*" in entry for entry in rule[part]), (role, rule)
+        assert "nonResourceURLs" not in rule, role
+
+
+@pytest.mark.parametrize(
+    ("resource", "verbs"),
+    [
+        ("pods", {"get", "list", "watch", "patch"}),
+        ("pods/eviction", {"create"}),
+        ("nodes", {"get", "list", "watch", "patch"}),
+        ("replicasets", {"get", "list", "watch"}),
+        ("elasticpolicies", {"get", "list", "watch"}),
+        ("virtualnodebudgets/status", {"get", "patch"}),
+        ("secrets", set()),
+        ("deployments", set()),
+        ("deployments/scale", set()),
+        ("replicasets/scale", set()),
+        ("clusterroles", set()),
+        ("pods/exec", set()),
+    ],
+)
+def test_the_operators_rights_in_the_whole_cluster(chart: Chart, resource: str, verbs: set[str]) -> None:
+    rules = chart.one("ClusterRole", "spillway")["rules"]
+
+    assert {verb for rule in rules if resource in rule["resources"] for verb in rule["verbs"]} == verbs
+
+
+def test_the_only_secret_is_our_own_and_we_cannot_make_one(chart: Chart) -> None:
+    for role, rule in _rules(chart):
+        if "secrets" in rule["resources"]:
+            assert role == "Role/spillway"
+            assert rule["resourceNames"] == ["spillway-webhook-tls"]
+            assert set(rule["verbs"]) == {"get", "update", "patch"}
+    assert "data" not in chart.one("Secret")
+
+
+def test_webhook_configurations_are_patched_by_name_only(chart: Chart) -> None:
+    [rule] = [rule for _, rule in _rules(chart) if "mutatingwebhookconfigurations" in rule["resources"]]
+
+    assert rule["resourceNames"] == ["spillway"]
+    assert set(rule["verbs"]) == {"get", "patch"}
+
+
+def test_with_cert_manager_we_read_no_secret_and_patch_no_configuration() -> None:
+    chart = Chart.render(CERT_MANAGER)
+
+    resources = {resource for _, rule in _rules(chart) for resource in rule["resources"]}
+    assert not resources & {"secrets", "mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        annotations = chart.one(kind)["metadata"]["annotations"]
+        assert annotations["cert-manager.io/inject-ca-from"] == "spillway-system/spillway-webhook"
+    assert chart.one("Certificate")["spec"]["issuerRef"] == {"kind": "Issuer", "name": "spillway-webhook"}
+    [container] = chart.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--webhook-cert-dir=/etc/spillway/tls" in container["args"]
+
+
+# Pods
+
+
+def test_pods_meet_the_restricted_standard_on_a_read_only_root(chart: Chart) -> None:
+    specs = _pod_specs(chart)
+
+    assert len(specs) == 2
+    for spec in specs:
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["requests"]
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_two_replicas_are_spread_probed_and_guarded(chart: Chart) -> None:
+    deployment = chart.one("Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+
+    assert deployment["spec"]["replicas"] == 2
+    selector = chart.one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= labels.items()
+    assert {constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    assert {"livenessProbe", "readinessProbe", "startupProbe"} <= spec["containers"][0].keys()
+
+
+def test_a_single_replica_has_no_budget_that_would_block_a_drain() -> None:
+    assert not Chart.render({"replicas": 1}).kinds("PodDisruptionBudget")
+
+
+def test_every_flag_of_the_deployment_is_one_of_the_program() -> None:
+    from spillway.app.settings import Settings  # noqa: PLC0415
+
+    fields = {name.replace("_", "-") for name in Settings.model_fields}
+    for values in ({}, CERT_MANAGER, {"webhook": {"enabled": False}}):
+        [container] = Chart.render(values).one("Deployment")["spec"]["template"]["spec"]["containers"]
+        assert container["args"][0] == "run"
+        flags = {arg.removeprefix("--").partition("=")[0].removeprefix("no-") for arg in container["args"][1:]}
+        assert flags <= fields
+
+
+# Webhooks
+
+
+def test_webhooks_let_go_in_time_and_leave_the_system_alone(chart: Chart) -> None:
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        for webhook in chart.one(kind)["webhooks"]:
+            assert webhook["failurePolicy"] == "Ignore"
+            assert webhook["timeoutSeconds"] <= 2
+            assert webhook["sideEffects"] in ("None", "NoneOnDryRun")
+            if webhook["rules"][0]["scope"] == "Namespaced":
+                [expression] = webhook["namespaceSelector"]["matchExpressions"]
+                assert expression["operator"] == "NotIn"
+                assert {"kube-system", "spillway-system"} <= set(expression["values"])
+
+
+def test_every_webhook_path_is_served(chart: Chart) -> None:
+    paths = {
+        webhook["clientConfig"]["service"]["path"]
+        for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+        for webhook in chart.one(kind)["webhooks"]
+    }
+
+    assert {"/mutate/bindings", "/mutate/replicasets", "/mutate/nodes"} <= paths
+    assert all(path.startswith(("/mutate/", "/validate/")) for path in paths)
+
+
+def test_without_webhooks_nothing_of_them_is_left() -> None:
+    kinds = {item["kind"] for item in Chart.render({"webhook": {"enabled": False}}).objects}
+
+    assert not kinds & {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "Secret"}
+
+
+# The uninstall hook
+
+
+def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Chart) -> None:
+    hooks = chart.hooks()
+
+    assert {item["kind"] for item in hooks} == {
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+        "Job",
+    }
+    for item in hooks:
+        assert item["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+        assert item["metadata"]["name"] == "spillway-restore"
+    resources = {r for rule in chart.one("ClusterRole", "spillway-restore")["rules"] for r in rule["resources"]}
+    assert resources == {"pods", "nodes"}
+    assert not Chart.render({"restoreOnUninstall": {"enabled": False}}).hooks()
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"replicas": 0}, "replicas"),
+        ({"replicaCount": 2}, "replicaCount"),
+        ({"image": {"repository": ""}}, "repository"),
+        ({"image": {"digest": "latest"}}, "digest"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"webhook": {"timeoutSeconds": 0}}, "timeoutSeconds"),
+        ({"webhook": {"timeoutSeconds": "2s"}}, "timeoutSeconds"),
+        ({"webhook": {"service": {"type": "NodePort"}}}, "type"),
+        ({"webhook": {"service": {"type": "ExternalName"}}}, "externalName"),
+        ({"webhook": {"service": {"port": 70000}}}, "port"),
+        ({"webhook": {"certificate": {"source": "vault"}}}, "source"),
+        ({"webhook": {"certificate": {"certManager": {"issuerRef": {"kind": "ClusterIssuer"}}}}}, "issuerRef"),
+        ({"log": {"level": "loud"}}, "level"),
+        ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "interval"),
+        ({"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable"),
+        ({"restoreOnUninstall": {"activeDeadlineSeconds": 1}}, "activeDeadlineSeconds"),
+    ],
+)
+def test_bad_values_are_refused_with_their_name(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(ChartError, match=named):
+        Chart.render(values)
+
+
+def _load(path: Any) -> Object:
+    loaded: Object = yaml.safe_load(path.read_text())
+    return loaded
