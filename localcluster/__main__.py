@@ -5,8 +5,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from localcluster import binaries, build, detached
 from localcluster.api import ClusterApi
@@ -76,17 +74,15 @@ def down(name: Name = "default") -> None:
 @app.command()
 def status() -> None:
     """Say which clusters are there and what runs of each."""
-    table = Table("cluster", "server", "component", "MiB")
     for name in detached.names():
         held = detached.read(name)
         if held is None:
             continue
         sizes = sorted(held.processes().items())
-        if not sizes:
-            table.add_row(name, held.server, "gone; `down` clears it away", "")
-        for row, (component, size) in enumerate(sizes):
-            table.add_row(*([name, held.server] if row == 0 else ["", ""]), component, f"{size:.0f}")
-    Console().print(table)
+        state = f"{sum(size for _, size in sizes):.0f} MiB" if sizes else "gone; `down` clears it away"
+        typer.echo(f"{name}  {held.server}  {state}")
+        for component, size in sizes:
+            typer.echo(f"  {component:<24}{size:>6.0f} MiB")
 
 
 @app.command()

@@ -41,7 +41,7 @@ def process(layout: Layout, options: Options, find: Find) -> Process:
             "CPU_REQUESTS": "1000",
             "MEMORY_LIMIT": str(1 << 30),
             "INSTANCE_TYPES_FILE_PATH": str(machines),
-            # A node that pods were meant for counts as in use for twice this long (10 s at least): emptied ones go sooner.
+            # A node that pods were meant for is in use for twice this long (10 s at least): emptied ones go sooner.
             "BATCH_MAX_DURATION": "3s",
             **options.karpenter_env,
         },

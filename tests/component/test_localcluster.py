@@ -1,4 +1,4 @@
-"""The core: real pods on pretended nodes, admission, RBAC, the audit log, and components that can be stopped and started."""
+"""The core: pods on pretended nodes, RBAC, the audit log, and components that can be stopped and started."""
 
 import json
 import time

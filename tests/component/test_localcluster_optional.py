@@ -1,11 +1,10 @@
-"""The optional parts, all in one cluster: metrics-server driving an HPA, Karpenter, Prometheus, a scheduler of one's own."""
+"""The optional parts in one cluster: metrics-server that drives an HPA, Karpenter, Prometheus, scheduler profiles."""
 
 from typing import Any
 
 import pytest
-from conftest import ClusterFactory
 
-from localcluster import Cluster, Options, karpenter
+from localcluster import Cluster, ClusterFactory, Options, karpenter
 
 OPTIONS = Options(
     metrics_server=True,
@@ -51,7 +50,8 @@ def test_karpenter_adds_a_node_for_a_pending_pod_and_removes_it_when_empty(full:
         node = full.rest.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")
         labels = node["metadata"]["labels"]
         assert (labels["colour"], labels["topology.kubernetes.io/zone"]) == ("blue", "zone-b")
-        assert node["status"]["capacity"]["cpu"] == "4"
+        # Karpenter's provider counts what the kubelet keeps, and writes the pods' requests as the capacity.
+        assert node["status"]["allocatable"]["cpu"] == "3900m"
 
         full.kubectl("scale", "deployment", "web", "--replicas=0", "-n", namespace)
         path = f"/api/v1/nodes/{node['metadata']['name']}"
