@@ -9,7 +9,7 @@ interpreter's lock.
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -146,7 +146,7 @@ class KubeClient:
         """The answer to a GET as plain Python values."""
         return msgspec.json.decode(await self.request("GET", path, params=params))
 
-    async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncIterator[dict[str, Any]]:
+    async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
         """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""
         token = ""
         while True:
@@ -160,7 +160,7 @@ class KubeClient:
 
     async def stream(
         self, path: str, params: Mapping[str, Param], *, silence_seconds: float | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Chunks of a long answer as they arrive (a watch). Yields `b""` once it is open, before any data.
 
         Raises:

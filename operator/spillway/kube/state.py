@@ -202,7 +202,7 @@ class ClusterState:
             return self._apply_pod(record)
         if type(record) is ReplicaSetRecord:
             return self._apply_replicaset(record)
-        table, key = self._tables[type(record)], _key(record)
+        table, key = self._tables[type(record)], record_key(record)
         old = table.get(key)
         if old == record:
             return False
@@ -213,7 +213,7 @@ class ClusterState:
     def remove(self, record: Record) -> bool:
         """Forget the record that stands under this one's key; False where there is none."""
         table = self._tables[type(record)]
-        old = table.pop(_key(record), None)
+        old = table.pop(record_key(record), None)
         if old is None:
             return False
         if isinstance(old, PodRecord):
@@ -273,7 +273,7 @@ class ClusterState:
         for listener in self._listeners[record_type]:
             self._call(record_type, listener, old, new)
         if record_type is PodRecord and self._waiters:
-            for waiter in tuple(self._waiters.get(PodUid(_key(new or old)), ())):
+            for waiter in tuple(self._waiters.get(PodUid(record_key(new or old)), ())):
                 self._call(PodRecord, waiter, old, new)
 
     def _call(self, record_type: type[Record], listener: Listener[Any], old: Record | None, new: Record | None) -> None:
@@ -281,10 +281,10 @@ class ClusterState:
             listener(old, new)
         except Exception:
             LISTENER_ERRORS.labels(record_type.__name__).inc()
-            log.exception("listener_failed", record=record_type.__name__, key=_key(new or old))
+            log.exception("listener_failed", record=record_type.__name__, key=record_key(new or old))
 
 
-def _key(record: Record | None) -> str:
+def record_key(record: Record | None) -> str:
     if isinstance(record, NodeRecord | NamespaceRecord):
         return record.name
     return record.uid if record is not None else ""

@@ -11,7 +11,7 @@ import msgspec
 from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER
 from spillway.domain.records import Taint
 
-ObjectT = TypeVar("ObjectT")
+ObjectT = TypeVar("ObjectT", bound="Pod | Node | ReplicaSet | Namespace")
 
 
 class OwnerReference(msgspec.Struct, gc=False):

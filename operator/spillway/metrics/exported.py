@@ -66,7 +66,7 @@ INFORMER_SYNCED: Final = Gauge(
     ("resource",),
     registry=REGISTRY,
 )
-INFORMER_LAST_CONTACT: Final = Gauge(
+INFORMER_SILENCE: Final = Gauge(
     "spillway_informer_silence_seconds",
     "Seconds since the API server was last heard on this watch.",
     ("resource",),

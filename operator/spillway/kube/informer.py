@@ -1,0 +1,50 @@
+"""The informers: which resources are watched, and that all of them run together.
+
+Contract: Pods, Nodes, ReplicaSets and Namespaces of the whole cluster, each by its own list and watch into one
+`ClusterState`. Admission and controllers wait for `state.synced`; a controller that disrupts asks `state.stale()` too.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.kube import decode
+from spillway.kube.client import KubeClient
+from spillway.kube.state import ClusterState, Record
+from spillway.kube.watch import ResourceWatch, WatchSettings
+from spillway.metrics.exported import INFORMER_SILENCE
+
+PATHS: dict[type[Record], str] = {
+    NamespaceRecord: "/api/v1/namespaces",
+    NodeRecord: "/api/v1/nodes",
+    ReplicaSetRecord: "/apis/apps/v1/replicasets",
+    PodRecord: "/api/v1/pods",
+}
+_DECODERS: dict[type[Record], decode.Decoder[Any, Any]] = {
+    NamespaceRecord: decode.NAMESPACES,
+    NodeRecord: decode.NODES,
+    ReplicaSetRecord: decode.REPLICASETS,
+    PodRecord: decode.PODS,
+}
+
+
+class Informers:
+    """Keep `state` equal to the cluster."""
+
+    def __init__(self, client: KubeClient, state: ClusterState, *, settings: WatchSettings | None = None) -> None:
+        self._watches = [
+            ResourceWatch(
+                client, state, path=path, record_type=record_type, decoder=_DECODERS[record_type], settings=settings
+            )
+            for record_type, path in PATHS.items()
+        ]
+        for record_type, path in PATHS.items():
+            resource = path.rsplit("/", 1)[-1]
+            INFORMER_SILENCE.labels(resource).set_function(partial(state.last_event_age, record_type))
+
+    async def run(self) -> None:
+        """Until cancelled. Raises only what is a defect of ours: every failure of the server's is waited out."""
+        async with asyncio.TaskGroup() as tasks:
+            for watch in self._watches:
+                tasks.create_task(watch.run(), name=f"informer-{watch.resource}")
