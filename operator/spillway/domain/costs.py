@@ -2,9 +2,12 @@
 
 A cost is one readable decimal. Lower dies first; the millions say the tier, and bands never overlap:
 
-    0 … -999 999                    fixed: minus the pod's index in its zone
+    0 … -999 999                    fixed: the hundreds are the pod's index in its zone, the rest tells zones apart
     -1 000 000 … -1 999 999         elastic: the thousands are the index in the zone, the rest is the node's place
-    -2 000 000 … and each million   virtual, the cheapest pool first: minus the index in the zone
+    -2 000 000 … and each million   virtual, the cheapest pool first: as fixed
+
+The index comes first, so zones empty evenly; and pods of equal index differ, since equal costs would have to be told
+apart by a write.
 
 Contract: every cost that leaves this module is a canonical integer of at most 2^24 in size: Karpenter divides deletion
 costs by 2^27 and adds them to its own, so ours have to stay small beside that; an int32 holds them with room to spare.
@@ -22,8 +25,10 @@ from spillway.domain.snapshot import Candidate
 BOUND: Final = 2**24
 """No cost of ours is larger than this in size."""
 BAND: Final = 1_000_000
-_INDEX_STEP: Final = 1_000
+_ELASTIC_STEP: Final = 1_000
 """Within the elastic band: places of nodes that fit beside one index."""
+_STEP: Final = 100
+"""Within the other bands: numbers of zones that fit beside one index."""
 _LAST_BAND: Final = BOUND // BAND - 1
 
 _LIFT_FACTOR: Final = 4
@@ -38,12 +43,10 @@ def birth_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> int:
     `free_index`); `node_order` is the node's place in the emptying order. What does not fit in the band is cut off:
     such pods tie, and the plan at the moment of scaling tells them apart.
     """
-    index = max(index_in_zone, 0)
-    if place.tier is Tier.ELASTIC:
-        within = min(index, BAND // _INDEX_STEP - 1) * _INDEX_STEP + min(max(node_order, 0), _INDEX_STEP - 1)
-    else:
-        within = min(index, BAND - 1)
-    return -(_band(place) * BAND + within)
+    step = _step(place)
+    index = min(max(index_in_zone, 0), BAND // step - 1)
+    rest = min(max(node_order, 0), step - 1) if place.tier is Tier.ELASTIC else _zone_number(place)
+    return -(_band(place) * BAND + index * step + rest)
 
 
 def natural_cost(candidate: Candidate, *, index_in_zone: int) -> int:
@@ -58,7 +61,7 @@ def free_index(costs: Iterable[int | None], place: NodePlace) -> int:
     that a lost pod left is filled again, so zones stay even in the stored order.
     """
     band = _band(place)
-    step = _INDEX_STEP if place.tier is Tier.ELASTIC else 1
+    step = _step(place)
     taken = {(-cost - band * BAND) // step for cost in costs if cost is not None and _band_of(cost) == band}
     index = 0
     while index in taken:
@@ -69,6 +72,11 @@ def free_index(costs: Iterable[int | None], place: NodePlace) -> int:
 def is_band_violation(cost: int | None, place: NodePlace) -> bool:
     """Return whether a cost belongs to another tier (or virtual pool) than the pod's place; absent counts as 0."""
     return _band_of(cost or 0) != _band(place)
+
+
+def is_above_band(cost: int, place: NodePlace) -> bool:
+    """Return whether a pod with this cost would outlive pods of its own tier that are kept longest."""
+    return _band_of(cost) < _band(place)
 
 
 def needs_repair(pod: PodRecord, place: NodePlace) -> bool:
@@ -136,6 +144,15 @@ def _fewest_writes(bars: Iterable[int], going: Iterable[int], staying: Iterable[
     if best is None:
         raise AssertionError("there is a survivor, so there is a bar")
     return best
+
+
+def _step(place: NodePlace) -> int:
+    return _ELASTIC_STEP if place.tier is Tier.ELASTIC else _STEP
+
+
+def _zone_number(place: NodePlace) -> int:
+    """Return a number that tells the zones of a region apart: their names differ in the last characters."""
+    return int.from_bytes(place.zone.encode()[-2:], "big") % 97
 
 
 def _band(place: NodePlace) -> int:

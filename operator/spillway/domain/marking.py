@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.domain.costs import BOUND, free_index, is_band_violation, natural_cost
+from spillway.domain.costs import BOUND, free_index, is_above_band, is_band_violation, natural_cost
 from spillway.domain.kubernetes_order import READY_CLASS, kubernetes_class
 from spillway.domain.names import PodUid, Zone
 from spillway.domain.ranking import plan_scale_down
@@ -24,17 +24,17 @@ _ROUNDS: Final = 8
 def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
     """Return the fewest writes after which the first `depth` victims stand in stored order, below every survivor.
 
-    Then a scale-down by any number up to `depth` deletes exactly the planned pods without a write. Pods that already
+    Then a scale-down by any number up to `depth` deletes exactly the planned pods without a write. One pod is always
+    left to compare with: where all go, the order of the last means nothing. Pods that already
     stand in the right sequence keep their cost (a longest non-decreasing subsequence); the others go just below what
     follows them.
     """
     ready = {c.uid: c for c in candidates if kubernetes_class(c) >= READY_CLASS}
-    plan = plan_scale_down(ready.values(), min(depth, len(ready)), max_skew=max_skew)
+    plan = plan_scale_down(ready.values(), min(depth, len(ready) - 1), max_skew=max_skew)
     victims = [ready.pop(uid) for uid in plan.uids]
     if not victims:
         return {}
-    top = min((c.cost for c in ready.values()), default=BOUND)
-    top = min(max(top, len(victims) - BOUND), BOUND)
+    top = min(max(min(c.cost for c in ready.values()), len(victims) - BOUND), BOUND)
     wanted = _in_sequence([c.cost for c in victims], top)
     writes = {c.uid: cost for c, cost in zip(victims, wanted, strict=True) if c.cost != cost}
     writes.update((c.uid, top) for c in ready.values() if c.cost < top)
@@ -44,8 +44,8 @@ def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) 
 def upkeep(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
     """Return the writes that bring a ReplicaSet's ready pods into order: repairs, then marks of the next victims.
 
-    Repaired is a pod without a cost, and a pod whose cost belongs to another tier unless it is one of the next `depth`
-    victims (zones may demand that a fixed pod goes before an elastic one).
+    Repaired is a pod without a cost, and a pod whose cost belongs to another tier; but one of the next `depth` victims
+    may stand lower than its tier (zones may demand that a fixed pod goes before an elastic one).
     """
     before = {c.uid: c for c in candidates if kubernetes_class(c) >= READY_CLASS}
     now = dict(before)
@@ -67,6 +67,7 @@ def _repairs(candidates: Mapping[PodUid, Candidate], depth: int, max_skew: int) 
         candidates[uid]
         for uid in reversed(sequence)
         if not candidates[uid].stamped
+        or is_above_band(candidates[uid].cost, candidates[uid].place)
         or (uid not in marked and is_band_violation(candidates[uid].cost, candidates[uid].place))
     ]
     if not wrong:

@@ -48,7 +48,5 @@ def explain(reason: Reason, victim: Candidate | None = None) -> str:
     if victim is None:
         return _SENTENCES[reason].format(node="of its own", zone="of the pod", virtual="the virtual tier")
     virtual = f"virtual pool {victim.pool}" if victim.pool else "the virtual tier"
-    because = _SENTENCES[reason].format(
-        node=victim.node or "none", zone=victim.zone or "unknown", virtual=f"{virtual} on {victim.node}"
-    )
+    because = _SENTENCES[reason].format(node=victim.node or "none", zone=victim.zone or "unknown", virtual=virtual)
     return f"pod {victim.name} deleted: {because}"
