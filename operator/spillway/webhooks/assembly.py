@@ -1,0 +1,80 @@
+"""Puts the webhooks together: what `spillway run`, the tests and the benches serve.
+
+Contract: the paths and names here are those of the chart's webhook configurations. Writes of a held scale-down go
+through a writer of their own that every replica may use, leader or not: the API server asks whichever it reaches.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.domain.governance import Governance
+from spillway.kube.client import KubeClient
+from spillway.kube.state import ClusterState
+from spillway.kube.writer import Writer
+from spillway.webhooks.bindings import BindingWebhook
+from spillway.webhooks.births import Births
+from spillway.webhooks.deadline import Clock
+from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.nodes import NodeWebhook
+from spillway.webhooks.planlog import PlanLog
+from spillway.webhooks.replicasets import ReplicaSetWebhook
+from spillway.webhooks.server import Webhook
+from spillway.webhooks.settling import Settling
+from spillway.webhooks.surroundings import Surroundings
+from spillway.webhooks.validation import PLACES, ValidationWebhook
+
+BINDING_SECONDS: Final = 0.5
+REPLICASET_SECONDS: Final = 1.5
+NODE_SECONDS: Final = 0.5
+VALIDATION_SECONDS: Final = 1.0
+
+WRITE_RATE: Final = 1000.0
+WRITE_BURST: Final = 1000
+"""Of scale-downs being held: the bound is their number at a time, not their rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Everything that answers, and what others want of it."""
+
+    webhooks: tuple[Webhook, ...]
+    plans: PlanLog
+    surroundings: Surroundings
+    close: Callable[[], None]
+    """Stop following the state."""
+
+
+def build_admission(
+    state: ClusterState,
+    governance: Callable[[], Governance],
+    client: KubeClient,
+    *,
+    writer: Writer | None = None,
+    surroundings: Surroundings | None = None,
+    plans: PlanLog | None = None,
+    clock: Clock = time.monotonic,
+    now: Callable[[], float] = time.time,
+) -> Admission:
+    """All webhooks over one state. `surroundings` may be shared with the controllers, so that answers cannot differ."""
+    writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
+    surroundings = surroundings or Surroundings(state, governance, clock)
+    plans = plans or PlanLog()
+    lookup = Lookup(state, client)
+    settling = Settling(state, clock)
+    binding = BindingWebhook(surroundings, lookup, Births(clock))
+    replicaset = ReplicaSetWebhook(surroundings, lookup, writer, settling, plans=plans, clock=clock, now=now)
+    webhooks = (
+        Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),
+        Webhook("replicasets", "/mutate/replicasets", replicaset, REPLICASET_SECONDS),
+        Webhook("nodes", "/mutate/nodes", NodeWebhook(surroundings, now), NODE_SECONDS),
+        *(Webhook(plural, f"/validate/{plural}", ValidationWebhook(plural), VALIDATION_SECONDS) for plural in PLACES),
+    )
+
+    def close() -> None:
+        settling.close()
+        lookup.close()
+        surroundings.close()
+
+    return Admission(webhooks, plans, surroundings, close)

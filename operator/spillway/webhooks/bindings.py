@@ -1,0 +1,118 @@
+"""Born with its cost: what the webhook on CREATE `pods/binding` puts on a pod in the write that binds it.
+
+Contract: only pods of workloads that an enforcing policy claims are stamped; a Binding's annotations are merged into
+the pod by the API server, so this is no write of ours and races with nothing. A deletion cost that the user put on
+the pod stays (and then we write none, but the other marks). Owners whose controller does not look at the cost (Job,
+StatefulSet) get the marks without it. Nothing is ever denied, and what cannot be known in time is let go: the
+reconciler repairs it.
+"""
+
+from typing import Final
+
+import msgspec
+
+from spillway.domain import names
+from spillway.domain.names import NodeName, OwnerUid
+from spillway.domain.places import Claim, NodePlace
+from spillway.domain.records import NodeRecord, PodRecord
+from spillway.webhooks.births import Births
+from spillway.webhooks.deadline import Deadline
+from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.review import Answer, Request, annotation_patch
+from spillway.webhooks.server import LetGoError
+from spillway.webhooks.surroundings import Surroundings
+
+HONOUR_COST: Final = frozenset({"ReplicaSet", "CloneSet"})
+"""Owners whose controllers choose victims by deletion cost (OpenKruise's CloneSet does)."""
+
+NEVER_SCALED: Final = frozenset({"", "DaemonSet", "Node"})
+"""Bare, per-node and static pods: no policy is about them."""
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    name: str = ""
+    uid: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _Target(msgspec.Struct, frozen=True):
+    name: str = ""
+    kind: str = ""
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """`v1` Binding as the scheduler creates it: `metadata` names the pod, `target` the node."""
+
+    metadata: _Metadata
+    target: _Target
+
+
+_decoder: Final = msgspec.json.Decoder(Binding)
+
+
+class BindingWebhook:
+    """Stamps pods as they are bound."""
+
+    def __init__(self, surroundings: Surroundings, lookup: Lookup, births: Births) -> None:
+        self._surroundings = surroundings
+        self._lookup = lookup
+        self._births = births
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+        if not self._surroundings.has_enforcing_policy:
+            return Answer("no-policy")
+        if not self._surroundings.state.synced:
+            raise LetGoError("not-synced")
+        binding = _decoder.decode(request.object)
+        if binding.target.kind not in ("", "Node"):
+            return Answer("not-a-node")
+        name = request.name or binding.metadata.name
+        pod = await self._lookup.pod(request.namespace, name, binding.metadata.uid, deadline)
+        if pod is None:
+            raise LetGoError("unknown-pod")
+        if pod.owner_kind in NEVER_SCALED:
+            return Answer("ungoverned")
+        claim = await self._claim(pod, deadline)
+        if claim is None:
+            return Answer("ungoverned")
+        if not claim.enforced:
+            return Answer("recommend")
+        node = await self._lookup.node(NodeName(binding.target.name), deadline)
+        if node is None:
+            raise LetGoError("unknown-node")
+        marks, outcome = self._marks(pod, node, claim)
+        return Answer(outcome, annotation_patch(binding.metadata.annotations, marks))
+
+    async def _claim(self, pod: PodRecord, deadline: Deadline) -> Claim | None:
+        namespace = self._surroundings.state.namespaces.get(pod.namespace)
+        if pod.owner_kind != "ReplicaSet":
+            labels = await self._lookup.pod_labels(pod, deadline)
+            if labels is None:
+                raise LetGoError("unknown-labels")
+            return self._surroundings.governance.claim(namespace, pod.owner_kind, labels)
+        replicaset = await self._lookup.replicaset(pod.namespace, pod.owner_name, OwnerUid(pod.owner_uid), deadline)
+        if replicaset is None:
+            raise LetGoError("unknown-owner")
+        kind = replicaset.owner_kind or "ReplicaSet"
+        return self._surroundings.governance.claim(namespace, kind, replicaset.labels)
+
+    def _marks(self, pod: PodRecord, node: NodeRecord, claim: Claim) -> tuple[dict[str, str], str]:
+        place = self._surroundings.place(claim.policy, node)
+        marks = {names.TIER: place.tier.value, names.POLICY: claim.policy}
+        if place.pool:
+            marks[names.POOL] = place.pool
+        if pod.owner_kind not in HONOUR_COST:
+            return marks, "marked"
+        if pod.cost is not None and pod.cost_written is None:
+            return marks, "own-cost"
+        cost = str(self._cost(pod, node, place, claim))
+        return marks | {names.POD_DELETION_COST: cost, names.COST_WRITTEN: cost}, "stamped"
+
+    def _cost(self, pod: PodRecord, node: NodeRecord, place: NodePlace, claim: Claim) -> int:
+        return self._births.cost(
+            pod,
+            place,
+            self._surroundings.order(claim.policy).get(node.name, 0),
+            self._surroundings.state.pods_of(pod.owner_uid),
+            lambda name: self._surroundings.place_of(claim.policy, name).zone,
+        )

@@ -1,0 +1,55 @@
+"""How long a handler may still hold a request.
+
+Contract: whoever waits asks the deadline first. It is the shorter of our own bound for that webhook and of what the API
+server said it would wait (it sends `?timeout=2s`), less a margin in which the answer travels; so we let go on our own
+account, with a counted reason, before the API server gives up on us.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+MARGIN_SECONDS: Final = 0.25
+_DURATION: Final = re.compile(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+
+
+class Deadline:
+    """A point in monotonic time."""
+
+    __slots__ = ("_at", "_clock", "started")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self.started = clock()
+        self._at = self.started + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; never negative."""
+        return max(0.0, self._at - self._clock())
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the request came in."""
+        return self._clock() - self.started
+
+    def within(self, seconds: float) -> float:
+        """`seconds`, or what is left if that is less."""
+        return min(seconds, self.remaining)
+
+
+def hold_seconds(bound: float, asked: str) -> float:
+    """How long to hold at most: `bound`, or less where the API server waits less.
+
+    `asked` is the value of the `timeout` parameter that the API server sends, in Go's notation ("2s"); what cannot be
+    read, or is absent, leaves the bound as it is.
+    """
+    match = _DURATION.fullmatch(asked)
+    if not asked or match is None:
+        return bound
+    minutes, seconds, millis = match.groups()
+    patience = 60 * int(minutes or 0) + float(seconds or 0) + int(millis or 0) / 1000
+    return max(0.05, min(bound, patience - MARGIN_SECONDS))

@@ -1,0 +1,115 @@
+"""Finds the objects of a request although the informer may not have them yet.
+
+Contract: first the informer; then a short wait for its watch (the scheduler saw the pod a moment ago, so shall we);
+then one GET. Only so many GETs go out at once, and never past the deadline: what is not found in time is None.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import aiohttp
+import msgspec
+import structlog
+
+from spillway.domain.names import NodeName, OwnerUid
+from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.decode import NODES, PODS, REPLICASETS
+from spillway.kube.state import ClusterState
+from spillway.webhooks.deadline import Deadline
+
+log: Final = structlog.get_logger(__name__)
+
+WATCH_PATIENCE_SECONDS: Final = 0.025
+"""Longer than a healthy watch lags, shorter than anybody notices at a binding."""
+
+GET_SECONDS: Final = 0.25
+CONCURRENT_GETS: Final = 16
+
+R = TypeVar("R")
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    labels: dict[str, str] | None = None
+
+
+class _Labelled(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+
+
+_labels: Final = msgspec.json.Decoder(_Labelled)
+
+
+class Lookup:
+    """Looks up pods, nodes and ReplicaSets for handlers."""
+
+    def __init__(self, state: ClusterState, client: KubeClient) -> None:
+        self._state = state
+        self._client = client
+        self._slots = asyncio.Semaphore(CONCURRENT_GETS)
+        self._awaited: dict[str, list[asyncio.Future[PodRecord]]] = {}
+        self._unsubscribe = state.subscribe(PodRecord, self._pod_changed)
+
+    def close(self) -> None:
+        self._unsubscribe()
+
+    async def pod(self, namespace: str, name: str, uid: str, deadline: Deadline) -> PodRecord | None:
+        """The pod of this name; of this uid where one is given (a name can be used again)."""
+        known = self._state.pod(namespace, name)
+        if known is not None and uid in ("", known.uid):
+            return known
+        arrived = await self._arrival(f"{namespace}/{name}", uid, deadline.within(WATCH_PATIENCE_SECONDS))
+        if arrived is not None:
+            return arrived
+        found = await self._get(f"/api/v1/namespaces/{namespace}/pods/{name}", PODS.one, deadline)
+        return found if found is not None and uid in ("", found.uid) else None
+
+    async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
+        known = self._state.nodes.get(name)
+        return known if known is not None else await self._get(f"/api/v1/nodes/{name}", NODES.one, deadline)
+
+    async def replicaset(self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline) -> ReplicaSetRecord | None:
+        known = self._state.replicasets.get(uid)
+        if known is not None:
+            return known
+        path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
+        found = await self._get(path, REPLICASETS.one, deadline)
+        return found if found is not None and found.uid == uid else None
+
+    async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
+        """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        found = await self._get(path, _labels.decode, deadline)
+        return None if found is None else found.metadata.labels or {}
+
+    async def _arrival(self, key: str, uid: str, seconds: float) -> PodRecord | None:
+        future: asyncio.Future[PodRecord] = asyncio.get_running_loop().create_future()
+        self._awaited.setdefault(key, []).append(future)
+        try:
+            async with asyncio.timeout(seconds):
+                pod = await future
+        except TimeoutError:
+            return None
+        finally:
+            waiting = self._awaited.get(key, [])
+            if future in waiting:
+                waiting.remove(future)
+            if not waiting:
+                self._awaited.pop(key, None)
+        return pod if uid in ("", pod.uid) else None
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if not self._awaited or old is not None or new is None:
+            return
+        for future in self._awaited.pop(new.key, ()):
+            if not future.done():
+                future.set_result(new)
+
+    async def _get(self, path: str, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
+        try:
+            async with asyncio.timeout(deadline.within(GET_SECONDS)), self._slots:
+                return decode(await self._client.request("GET", path))
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            log.debug("lookup failed", path=path, error=repr(error))
+            return None

@@ -1,0 +1,89 @@
+"""Taints and cordons at birth: what the webhook on CREATE `nodes` adds in the write that creates a node.
+
+Contract: the same plans as the controllers that repair (`domain.taints`, `domain.cordon`), so both agree. A node that
+comes closed by somebody else gets no mark of ours. Needs the policies and nothing of the cluster's state.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from spillway.domain.cordon import Hold, plan_cordon
+from spillway.domain.names import CORDONED_BY
+from spillway.domain.records import NodeRecord, Taint
+from spillway.domain.taints import plan_taint
+from spillway.kube.decode import NODES
+from spillway.webhooks.deadline import Deadline
+from spillway.webhooks.review import Answer, PatchOperation, Request, annotation_patch
+from spillway.webhooks.surroundings import Surroundings
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    taints: list[dict[str, Any]] | None = None
+
+
+class _RawNode(msgspec.Struct, frozen=True):
+    """What a patch has to know of the object as it was sent."""
+
+    metadata: _Metadata
+    spec: _Spec | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(_RawNode)
+
+
+class NodeWebhook:
+    """Gives new nodes what their policy and their budget ask for."""
+
+    def __init__(self, surroundings: Surroundings, now: Callable[[], float]) -> None:
+        self._surroundings = surroundings
+        self._now = now
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
+        node = NODES.one(request.object)
+        raw = _decoder.decode(request.object)
+        if node.deleting:
+            return Answer("unchanged")
+        spec: list[PatchOperation] = []
+        marks: dict[str, str] = {}
+        wanted = self._taint(node)
+        if wanted is not None:
+            spec.append(_add_taint(raw, wanted))
+        budget = self._closed_by(node)
+        if budget is not None:
+            spec.append(PatchOperation("add", "/spec/unschedulable", value=True))
+            marks[CORDONED_BY] = budget
+        if not spec:
+            return Answer("unchanged")
+        if raw.spec is None:
+            spec.insert(0, PatchOperation("add", "/spec", {}))
+        outcome = "closed" if budget is not None else "tainted"
+        return Answer(outcome, (*spec, *annotation_patch(raw.metadata.annotations, marks)))
+
+    def _taint(self, node: NodeRecord) -> Taint | None:
+        plan = plan_taint(node, self._surroundings.governance.elastic_owner(node))
+        return plan.wanted[-1] if plan is not None and plan.added else None
+
+    def _closed_by(self, node: NodeRecord) -> str | None:
+        governance = self._surroundings.governance
+        budget = governance.budget_of(node)
+        if budget is None:
+            return None
+        plan = plan_cordon(node, budget, {budget: Hold.of(governance.budgets[budget])}, self._now())
+        return plan.mark if plan is not None and plan.unschedulable else None
+
+
+def _add_taint(raw: _RawNode, taint: Taint) -> PatchOperation:
+    value = {"key": taint.key, "effect": taint.effect, "value": taint.value}
+    present = raw.spec.taints if raw.spec is not None else None
+    if present is None:
+        return PatchOperation("add", "/spec/taints", [value])
+    others = [entry for entry in present if entry.get("key") != taint.key]
+    if len(others) != len(present):
+        return PatchOperation("add", "/spec/taints", [*others, value])
+    return PatchOperation("add", "/spec/taints/-", value)

@@ -1,0 +1,274 @@
+"""Exact scale-down: what the webhook on UPDATE `replicasets` does before the controller sees the smaller number.
+
+Whoever scales (HPA, KEDA, `kubectl scale`, a Deployment), the update of the ReplicaSet, or of its `scale`, passes
+here. We plan the victims, write the costs that are not right yet, wait until our own watch has seen them and the
+controller's cache may be expected to have them, and allow the update unchanged.
+
+Contract: never denies, never changes the request. A dry run, a policy in Recommend, a foreign writer: plans at most,
+and writes nothing. At the deadline the request is let go with a counted reason; what was written by then is the first
+part of the plan, and the costs from birth decide the rest. Requests for one ReplicaSet go one after another.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
+
+import aiohttp
+import msgspec
+import structlog
+
+from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, OwnerUid, PodUid
+from spillway.domain.places import Claim
+from spillway.domain.records import PodRecord, ReplicaSetRecord
+from spillway.kube.client import ApiError
+from spillway.kube.writer import Fenced, Writer
+from spillway.webhooks import metrics
+from spillway.webhooks.deadline import Clock, Deadline
+from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.planlog import PlanEntry, PlanLog, planned_victims
+from spillway.webhooks.planning import ScaleDown, plan_request
+from spillway.webhooks.review import Answer, Request
+from spillway.webhooks.server import LetGoError
+from spillway.webhooks.settling import Settling
+from spillway.webhooks.surroundings import Surroundings
+
+log: Final = structlog.get_logger(__name__)
+
+CONCURRENT_WRITES: Final = 16
+"""Of this process; more only makes the API server slower for everybody."""
+CONCURRENT_WRITES_OF_ONE: Final = 8
+"""Of one request, so that one large scale-down leaves room for the others."""
+SETTLE_RESERVE_SECONDS: Final = 0.1
+"""Writing stops so long before the deadline."""
+UNSEEN_SECONDS: Final = 10.0
+"""How long a cost is remembered that our watch has not shown."""
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    uid: str = ""
+    name: str = ""
+    namespace: str = ""
+    deletion_timestamp: str | None = None
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    replicas: int | None = None
+
+
+class _Scalable(msgspec.Struct, frozen=True):
+    """A ReplicaSet, or the Scale of one: both name the ReplicaSet in their metadata."""
+
+    metadata: _Metadata
+    spec: _Spec = _Spec()
+
+
+class _Question(NamedTuple):
+    """A scale-down that is ours to plan."""
+
+    replicaset: ReplicaSetRecord
+    claim: Claim
+    old_replicas: int
+    new_replicas: int
+
+
+class _Written(NamedTuple):
+    hold_seconds: float
+    settle_seconds: float
+    let_go: str
+
+
+_decoder: Final = msgspec.json.Decoder(_Scalable)
+
+
+class ReplicaSetWebhook:
+    """Plans each scale-down and makes Kubernetes agree."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        lookup: Lookup,
+        writer: Writer,
+        settling: Settling,
+        *,
+        plans: PlanLog,
+        clock: Clock,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._surroundings = surroundings
+        self._lookup = lookup
+        self._writer = writer
+        self._settling = settling
+        self._plans = plans
+        self._clock = clock
+        self._now = now
+        self._slots = asyncio.Semaphore(CONCURRENT_WRITES)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._unseen: dict[PodUid, tuple[int, float]] = {}
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+        if not self._surroundings.has_policy:
+            return Answer("no-policy")
+        old, new = _decoder.decode(request.old_object), _decoder.decode(request.object)
+        default = 0 if request.sub_resource else 1
+        old_replicas = default if old.spec.replicas is None else old.spec.replicas
+        new_replicas = default if new.spec.replicas is None else new.spec.replicas
+        if new_replicas >= old_replicas or new.metadata.deletion_timestamp is not None:
+            return Answer("not-down")
+        if new_replicas == 0:
+            return Answer("all-go")
+        if request.dry_run:
+            return Answer("dry-run")
+        if self._surroundings.state.stale():
+            raise LetGoError("stale")
+        replicaset = await self._lookup.replicaset(
+            request.namespace, request.name, OwnerUid(new.metadata.uid or old.metadata.uid), deadline
+        )
+        if replicaset is None:
+            raise LetGoError("unknown-replicaset")
+        claim = self._claim(replicaset)
+        if claim is None:
+            return Answer("ungoverned")
+        lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
+        async with lock:
+            return await self._scale_down(_Question(replicaset, claim, old_replicas, new_replicas), deadline)
+
+    def _claim(self, replicaset: ReplicaSetRecord) -> Claim | None:
+        namespace = self._surroundings.state.namespaces.get(replicaset.namespace)
+        return self._surroundings.governance.claim(namespace, replicaset.owner_kind or "ReplicaSet", replicaset.labels)
+
+    async def _scale_down(self, question: _Question, deadline: Deadline) -> Answer:
+        claim = question.claim
+        plan = plan_request(
+            self._surroundings,
+            claim,
+            question.replicaset,
+            old_replicas=question.old_replicas,
+            new_replicas=question.new_replicas,
+            unseen=self._still_unseen(),
+            now=self._now(),
+        )
+        if not plan.victims:
+            return Answer("nothing-to-choose")
+        writes = plan.writes if claim.enforced and not plan.foreign else {}
+        written = await self._make_agree(writes, deadline) if writes else _Written(deadline.elapsed, 0.0, "")
+        outcome = _outcome(claim, plan, written)
+        self._record(question, plan, writes, written, outcome)
+        if written.let_go:
+            raise LetGoError(written.let_go)
+        return Answer(outcome)
+
+    async def _make_agree(self, writes: Mapping[PodUid, int], deadline: Deadline) -> _Written:
+        """Write the costs, see them, settle; says why it let go where it had to."""
+        until = deadline.remaining - SETTLE_RESERVE_SECONDS
+        try:
+            async with asyncio.timeout(max(0.0, until)):
+                failed = await self._write_all(writes)
+        except TimeoutError:
+            return _Written(deadline.elapsed, 0.0, "writes-unfinished")
+        if failed:
+            return _Written(deadline.elapsed, 0.0, "write-failed")
+        answered = self._clock()
+        expected = {uid: _shows(cost) for uid, cost in writes.items()}
+        if not await self._surroundings.state.wait_for(expected, deadline.remaining):
+            return _Written(deadline.elapsed, 0.0, "not-seen")
+        lag = self._clock() - answered
+        metrics.WATCH_LAG_SECONDS.observe(lag)
+        settled, enough = await self._settling.wait(lag, deadline)
+        metrics.SETTLE_SECONDS.observe(settled)
+        return _Written(deadline.elapsed, settled, "" if enough else "unsettled")
+
+    async def _write_all(self, writes: Mapping[PodUid, int]) -> int:
+        """Write in the order given, with bounded concurrency; returns how many failed."""
+        pending = iter(writes.items())
+        failed = 0
+
+        async def work() -> None:
+            nonlocal failed
+            for uid, cost in pending:
+                async with self._slots:
+                    failed += not await self._write(uid, cost)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(CONCURRENT_WRITES_OF_ONE, len(writes))):
+                group.create_task(work())
+        return failed
+
+    async def _write(self, uid: PodUid, cost: int) -> bool:
+        """False where the write failed; a pod that is gone needs none."""
+        pod = self._surroundings.state.pods.get(uid)
+        if pod is None:
+            return True
+        value = str(cost)
+        try:
+            written = await self._writer.annotate_pod(pod, {POD_DELETION_COST: value, COST_WRITTEN: value})
+        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
+            metrics.SCALE_DOWN_WRITES.labels("failed").inc()
+            log.warning("deletion cost not written", object=pod.key, error=str(error))
+            return False
+        metrics.SCALE_DOWN_WRITES.labels("ok" if written else "gone").inc()
+        if written:
+            self._unseen[uid] = (cost, self._clock() + UNSEEN_SECONDS)
+        return True
+
+    def _still_unseen(self) -> dict[PodUid, int]:
+        """Costs of ours that the state does not show yet."""
+        now = self._clock()
+        pods = self._surroundings.state.pods
+        for uid, (cost, expires) in list(self._unseen.items()):
+            pod = pods.get(uid)
+            if expires <= now or pod is None or pod.cost == cost:
+                del self._unseen[uid]
+        return {uid: cost for uid, (cost, _) in self._unseen.items()}
+
+    def _record(
+        self, question: _Question, plan: ScaleDown, writes: Mapping[PodUid, int], written: _Written, outcome: str
+    ) -> None:
+        replicaset, claim, old_replicas, new_replicas = question
+        for victim in plan.victims:
+            metrics.PLANNED_VICTIMS.labels(plan.candidates[victim.uid].tier.value, victim.reason.value).inc()
+        entry = PlanEntry(
+            at=self._now(),
+            namespace=replicaset.namespace,
+            replicaset=replicaset.name,
+            replicaset_uid=replicaset.uid,
+            owner_kind=replicaset.owner_kind,
+            owner_name=replicaset.owner_name,
+            policy=claim.policy,
+            outcome=outcome,
+            old_replicas=old_replicas,
+            new_replicas=new_replicas,
+            mirror=plan.mirror,
+            victims=planned_victims(plan.victims, plan.candidates, writes),
+            planned=len(plan.victims),
+            writes=len(writes),
+            hold_seconds=round(written.hold_seconds, 4),
+            settle_seconds=round(written.settle_seconds, 4),
+            let_go=written.let_go,
+        )
+        self._plans.add(entry)
+        log.info(
+            "scale-down planned",
+            object=replicaset.key,
+            policy=claim.policy,
+            outcome=outcome,
+            plan=entry.summary,
+            writes=entry.writes,
+            hold_seconds=entry.hold_seconds,
+            settle_seconds=entry.settle_seconds,
+        )
+
+
+def _outcome(claim: Claim, plan: ScaleDown, written: _Written) -> str:
+    if not claim.enforced:
+        return "recommend"
+    if plan.foreign:
+        return "foreign-cost"
+    if written.let_go:
+        return "let-go"
+    return "written" if plan.writes else "as-stored"
+
+
+def _shows(cost: int) -> Callable[[PodRecord | None], bool]:
+    return lambda pod: pod is None or pod.terminating or pod.cost == cost

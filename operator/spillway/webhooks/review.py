@@ -1,0 +1,132 @@
+"""`admission.k8s.io/v1` AdmissionReview: the part that we read, and the answers that we give.
+
+Contract: decoding is typed and partial (a field that no handler reads is skipped, not built), the two objects stay raw
+bytes until a handler asks for them, and an answer that changes nothing carries no patch at all. Nothing here does I/O.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+
+class UnreadableReviewError(ValueError):
+    """The body is no AdmissionReview: there is not even a uid to answer to."""
+
+
+class Resource(msgspec.Struct, frozen=True):
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, rename="camel"):
+    """The question of one AdmissionReview. `object` and `old_object` are JSON bytes; empty where absent."""
+
+    uid: str
+    operation: str = ""
+    namespace: str = ""
+    name: str = ""
+    dry_run: bool | None = None
+    resource: Resource = Resource()
+    sub_resource: str = ""
+    object: msgspec.Raw = msgspec.Raw()
+    old_object: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class _Review(msgspec.Struct, frozen=True):
+    request: Request
+
+
+class PatchOperation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One operation of a JSON patch (RFC 6902); we only ever add and replace."""
+
+    op: str
+    path: str
+    value: Any
+
+
+class Denial(NamedTuple):
+    """Why a request is refused: only our own kinds are ever refused."""
+
+    message: str
+    field: str
+
+
+class Answer(NamedTuple):
+    """What a handler decided. `outcome` is the word under which it is counted: few and fixed, never a name."""
+
+    outcome: str
+    patch: tuple[PatchOperation, ...] = ()
+    denials: tuple[Denial, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+_decoder: Final = msgspec.json.Decoder(_Review)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def decode_request(body: bytes) -> Request:
+    """The request in an AdmissionReview's bytes.
+
+    Raises:
+        UnreadableReviewError: the bytes are no AdmissionReview with a request.
+    """
+    try:
+        return _decoder.decode(body).request
+    except msgspec.DecodeError as error:
+        raise UnreadableReviewError(str(error)) from error
+
+
+def encode_answer(uid: str, answer: Answer) -> bytes:
+    """The AdmissionReview that answers the request `uid`."""
+    response: dict[str, Any] = {"uid": uid, "allowed": not answer.denials}
+    if answer.denials:
+        response["status"] = _refusal(answer.denials)
+    elif answer.patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(_encoder.encode(answer.patch)).decode()
+    if answer.warnings:
+        response["warnings"] = answer.warnings
+    return _encoder.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+
+
+def _refusal(denials: Sequence[Denial]) -> dict[str, Any]:
+    return {
+        "code": 422,
+        "reason": "Invalid",
+        "message": "; ".join(f"{denial.field}: {denial.message}" for denial in denials),
+        "details": {
+            "causes": [
+                {"reason": "FieldValueInvalid", "field": denial.field, "message": denial.message} for denial in denials
+            ]
+        },
+    }
+
+
+def annotation_patch(present: Mapping[str, str] | None, wanted: Mapping[str, str]) -> tuple[PatchOperation, ...]:
+    """The JSON patch that gives `/metadata/annotations` the wanted keys and leaves all others as they are."""
+    changed = {key: value for key, value in wanted.items() if (present or {}).get(key) != value}
+    if not changed:
+        return ()
+    if present is None:
+        return (PatchOperation("add", "/metadata/annotations", changed),)
+    return tuple(
+        PatchOperation("add", pointer("metadata", "annotations", key), value) for key, value in changed.items()
+    )
+
+
+def pointer(*parts: str) -> str:
+    """A JSON pointer (RFC 6901) with its parts escaped."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def denied(denials: Iterable[Denial]) -> Answer:
+    """Refused, or allowed where nothing is wrong."""
+    found = tuple(denials)
+    return Answer("refused", denials=found) if found else Answer("valid")

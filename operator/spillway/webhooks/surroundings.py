@@ -1,0 +1,108 @@
+"""What handlers ask of the cluster's state many times a second, remembered until the state or a policy changes.
+
+Contract: answers are those of `Governance` and `emptying_order` for the present state; remembering is never seen but in
+time. A node's place is kept until that node's record is replaced or the policies change. The emptying order looks at
+all nodes, so it is made anew at most once in `order_seconds`, and only after a node or a policy changed: a node that
+joined since is simply not in it yet.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from spillway.domain.governance import Governance
+from spillway.domain.names import Mode, NodeName, Tier, Zone
+from spillway.domain.node_order import emptying_order
+from spillway.domain.places import NodePlace
+from spillway.domain.records import NodeRecord
+from spillway.kube.state import ClusterState
+from spillway.webhooks.deadline import Clock
+
+UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
+"""Where a pod is taken to be whose node is not known: it is kept longest, so nothing is lost by mistake."""
+
+
+class Surroundings:
+    """Places of nodes and the emptying order, by policy."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        governance: Callable[[], Governance],
+        clock: Clock,
+        *,
+        order_seconds: float = 1.0,
+    ) -> None:
+        self.state = state
+        self._governance = governance
+        self._clock = clock
+        self._order_seconds = order_seconds
+        self._compiled: Governance | None = None
+        self._has_enforcing_policy = False
+        self._places: dict[tuple[str, NodeName], tuple[NodeRecord, NodePlace]] = {}
+        self._orders: dict[str, tuple[float, Mapping[NodeName, int]]] = {}
+        self._stale: set[str] = set()
+        self._unsubscribe = state.subscribe(NodeRecord, self._node_changed)
+
+    def close(self) -> None:
+        self._unsubscribe()
+
+    @property
+    def governance(self) -> Governance:
+        """The present policies; what was remembered under others is forgotten."""
+        compiled = self._governance()
+        if compiled is not self._compiled:
+            self._compiled = compiled
+            self._places.clear()
+            self._orders.clear()
+            policies = compiled.policies.values()
+            self._has_enforcing_policy = any(policy.spec.mode == Mode.ENFORCE for policy in policies)
+        return compiled
+
+    @property
+    def has_policy(self) -> bool:
+        return bool(self.governance.policies)
+
+    @property
+    def has_enforcing_policy(self) -> bool:
+        """Whether any policy may write at all."""
+        return bool(self.governance.policies) and self._has_enforcing_policy
+
+    def place(self, policy: str, node: NodeRecord) -> NodePlace:
+        """Where the node stands for the policy."""
+        governance = self.governance
+        known = self._places.get((policy, node.name))
+        if known is not None and known[0] is node:
+            return known[1]
+        place = governance.place(policy, node)
+        self._places[policy, node.name] = (node, place)
+        return place
+
+    def place_of(self, policy: str, name: NodeName) -> NodePlace:
+        """Where the node of this name stands; `UNKNOWN` where there is none."""
+        node = self.state.nodes.get(name)
+        return UNKNOWN if node is None else self.place(policy, node)
+
+    def order(self, policy: str) -> Mapping[NodeName, int]:
+        """The order in which the policy's elastic nodes are to become empty; the highest number empties first."""
+        governance = self.governance
+        known = self._orders.get(policy)
+        now = self._clock()
+        if known is not None and (policy not in self._stale or now - known[0] < self._order_seconds):
+            return known[1]
+        elastic = [
+            node
+            for node in self.state.nodes.values()
+            if (owner := governance.elastic_owner(node)) is not None and owner[0] == policy
+        ]
+        places = {node.name: self.place(policy, node) for node in elastic}
+        order = emptying_order(elastic, places)
+        self._orders[policy] = (now, order)
+        self._stale.discard(policy)
+        return order
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if new is None and old is not None:
+            for policy in self._orders:
+                self._places.pop((policy, old.name), None)
+        if old is None or new is None or old.labels != new.labels:
+            self._stale.update(self._orders)

@@ -1,0 +1,115 @@
+"""What CEL in our CRDs cannot see: time zones that exist, cron expressions, regular expressions.
+
+Contract: a refusal names the field by its path and gives an example of what is allowed. A bad value that the stored
+object already has is let pass: what was accepted while we were away must not stand in the way of closing a pool now.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple
+from zoneinfo import available_timezones
+
+import msgspec
+
+from spillway.domain.cron import CronError, parse_cron
+from spillway.webhooks.deadline import Deadline
+from spillway.webhooks.review import Answer, Denial, Request, denied
+
+_NOT_RE2: Final = re.compile(r"\(\?(?:=|!|<=|<!|P=|\(|>)|(?<!\\)(?:\\\\)*\\[1-9]|[*+?}]\+")
+"""Look-around, back-references, conditionals, atomic groups and possessive quantifiers: Python has them, RE2 has
+not."""
+
+
+class _Finding(NamedTuple):
+    field: str
+    value: str
+    message: str
+
+
+Rule = Callable[[str], str | None]
+"""What is wrong with a value, and what would be right; None where nothing is."""
+
+_Place = tuple[tuple[str, ...], Rule]
+
+
+def time_zone_problem(name: str) -> str | None:
+    if name in _time_zones() or not _time_zones():
+        # An image without time zone data knows none: that is no fault of the user's.
+        return None
+    near = sorted(zone for zone in _time_zones() if name.lower().replace(" ", "_") in zone.lower())[:3]
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f'"{name}" is no IANA time zone{hint}, for example Asia/Shanghai or UTC'
+
+
+def cron_problem(text: str) -> str | None:
+    try:
+        parse_cron(text)
+    except CronError as error:
+        return f'"{text}": {error}'
+    return None
+
+
+def regex_problem(text: str) -> str | None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f'"{text}" is no regular expression ({error}), for example NoStock|OutOfStock'
+    if _NOT_RE2.search(text):
+        return f'"{text}" uses what RE2 has not (look-around, back-reference), for example NoStock|OutOfStock'
+    return None
+
+
+_SCHEDULE: Final[tuple[_Place, ...]] = ((("start",), cron_problem), (("timeZone",), time_zone_problem))
+
+PLACES: Final[Mapping[str, tuple[_Place, ...]]] = {
+    "elasticpolicies": tuple(
+        ((*path, "schedules", "*", *field), rule)
+        for path in (("spec", "workloads", "*", "scaling"), ("spec", "headroom"))
+        for field, rule in _SCHEDULE
+    ),
+    "virtualnodebudgets": (
+        (("spec", "timeZone"), time_zone_problem),
+        (("spec", "stockOut", "detect", "*", "messageRegex"), regex_problem),
+    ),
+    "zonalbalances": (),
+}
+"""Where to look in each kind; `*` is every entry of a list."""
+
+
+class ValidationWebhook:
+    """Checks one of our kinds."""
+
+    def __init__(self, plural: str) -> None:
+        self._places = PLACES[plural]
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
+        new = msgspec.json.decode(request.object)
+        old = msgspec.json.decode(request.old_object) if request.old_object else None
+        stored = {(found.value, found.message) for found in self._findings(old)}
+        return denied(
+            Denial(found.message, found.field)
+            for found in self._findings(new)
+            if (found.value, found.message) not in stored
+        )
+
+    def _findings(self, raw: Any) -> Iterator[_Finding]:  # noqa: ANN401 - JSON is anything
+        for path, rule in self._places:
+            for field, value in _at(raw, path, ""):
+                if isinstance(value, str) and (problem := rule(value)) is not None:
+                    yield _Finding(field, value, problem)
+
+
+def _at(raw: Any, path: tuple[str, ...], field: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    if not path:
+        yield field, raw
+    elif path[0] == "*":
+        for index, entry in enumerate(raw if isinstance(raw, list) else ()):
+            yield from _at(entry, path[1:], f"{field}[{index}]")
+    elif isinstance(raw, dict) and path[0] in raw:
+        yield from _at(raw[path[0]], path[1:], f"{field}.{path[0]}" if field else path[0])
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
