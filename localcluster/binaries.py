@@ -123,8 +123,8 @@ def tool(name: str) -> Tool:
 
 def is_built(name: str) -> bool:
     """Whether the cache has the binary of just these pins and flags."""
-    stamp = stamp_file(name)
-    return (bin_dir() / name).exists() and stamp.exists() and stamp.read_text() == tool(name).stamp()
+    wanted, stamp = tool(name).stamp(), stamp_file(name)
+    return (bin_dir() / name).exists() and stamp.exists() and stamp.read_text() == wanted
 
 
 @functools.cache

@@ -1,9 +1,11 @@
 """A cluster ends with its owner, whatever ends the owner, and its command line keeps one until told otherwise."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -44,11 +46,6 @@ def _start_owner() -> tuple[subprocess.Popen[str], Path, list[psutil.Process]]:
     return owner, Path(root), [psutil.Process(int(pid)) for pid in [supervisor, *components]]
 
 
-def _reap(owner: subprocess.Popen[str]) -> None:
-    owner.kill()
-    owner.communicate()
-
-
 def test_everything_dies_when_the_owner_is_killed() -> None:
     owner, root, processes = _start_owner()
     assert all(process.is_running() for process in processes)
@@ -60,16 +57,19 @@ def test_everything_dies_when_the_owner_is_killed() -> None:
     assert alive == []
     assert not (root / "data").exists()
     assert (root / "logs" / "kube-apiserver.log").exists(), "the logs are kept for whoever asks why"
+    shutil.rmtree(root)
 
 
 def test_everything_dies_when_the_supervisor_is_killed_too() -> None:
-    owner, _, processes = _start_owner()
+    owner, root, processes = _start_owner()
 
     os.kill(processes[0].pid, signal.SIGKILL)
 
     _, alive = psutil.wait_procs(processes[1:], timeout=30)
     assert alive == []
-    _reap(owner)
+    owner.kill()
+    owner.communicate()
+    shutil.rmtree(root)
 
 
 def test_a_component_that_cannot_start_is_named_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +77,7 @@ def test_a_component_that_cannot_start_is_named_with_its_log(tmp_path: Path, mon
     broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 3.6.0 && exit\necho no such luck\nexit 3\n')
     broken.chmod(0o755)
     monkeypatch.setenv("SPILLWAY_BIN_ETCD", str(broken))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     with pytest.raises(ClusterError, match=r"etcd ended with 3\n(.|\n)*no such luck"):
         Cluster()

@@ -53,6 +53,8 @@ def test_karpenter_adds_a_node_for_a_pending_pod_and_removes_it_when_empty(full:
         # Karpenter's provider counts what the kubelet keeps, and writes the pods' requests as the capacity.
         assert node["status"]["allocatable"]["cpu"] == "3900m"
 
+        assert node["metadata"]["annotations"]["metrics.k8s.io/resource-metrics-path"].endswith("/metrics/resource")
+
         full.kubectl("scale", "deployment", "web", "--replicas=0", "-n", namespace)
         path = f"/api/v1/nodes/{node['metadata']['name']}"
         full.wait_until(lambda: not full.exists(path), "the empty node to go", timeout_seconds=100)
