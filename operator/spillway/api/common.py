@@ -1,0 +1,180 @@
+"""What the three kinds share: metadata, selectors, which workloads are meant, recurring times, prices of nodes."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from spillway.api.conditions import Condition
+from spillway.api.scalars import Duration, Money, Timestamp
+from spillway.api.schema import Model, atomic_list, cel, list_map, rules
+
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=rules(
+            cel(
+                "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+                "must be a name of lower-case letters, digits and dashes, for example latency-critical",
+            )
+        ),
+    ),
+]
+"""A DNS label: it can also stand as a label's value."""
+
+Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"format": "int32"})]
+Percent = Annotated[int, Field(ge=1, le=100, json_schema_extra={"format": "int32"})]
+PromQl = Annotated[str, Field(min_length=1, max_length=4096)]
+LabelText = Annotated[str, Field(max_length=63)]
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_map("type"))]
+Generation = Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+CURRENCY = {
+    "minLength": 3,
+    "maxLength": 3,
+    **rules(cel("self.matches('^[A-Z]{3}$')", "must be an ISO 4217 code of three letters, for example CNY or USD")),
+}
+
+
+class ObjectMeta(Model):
+    """The part of an object's metadata that we read."""
+
+    name: str
+    """The object's name; unique, because our kinds are cluster-scoped."""
+    uid: str = ""
+    """Given by the API server."""
+    generation: int = 0
+    """Grows with every change of the spec."""
+    resource_version: str = ""
+    """Grows with every write."""
+    creation_timestamp: Timestamp | None = None
+    """Given by the API server; the oldest object wins a conflict."""
+    deletion_timestamp: Timestamp | None = None
+    """Set while the object is being deleted."""
+
+
+class SelectorOperator(StrEnum):
+    """How a requirement compares a label with its values."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class LabelSelectorRequirement(Model):
+    """One requirement on one label."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "self.operator in ['In', 'NotIn'] == (has(self.values) && size(self.values) > 0)",
+                "In and NotIn take at least one value, Exists and DoesNotExist take none, "
+                "for example {key: pool, operator: In, values: [elastic]}",
+                field=".values",
+            )
+        )
+    )
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
+    """The label's key."""
+    operator: SelectorOperator
+    """In, NotIn, Exists or DoesNotExist. NotIn and DoesNotExist also hold where the label is absent."""
+    values: Annotated[tuple[LabelText, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
+    """For In and NotIn: the values, at least one. For Exists and DoesNotExist: none."""
+
+
+class LabelSelector(Model):
+    """A label selector as everywhere in Kubernetes: everything that is asked must hold."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    match_labels: Annotated[dict[str, LabelText], Field(max_length=32)] = Field(default_factory=dict)
+    """Labels that must be there with exactly these values, for example {pool: elastic}."""
+    match_expressions: Annotated[
+        tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=atomic_list())
+    ] = ()
+    """Requirements in their general form, for example [{key: pool, operator: In, values: [a, b]}]."""
+
+
+def selects_something(what: str, example: str) -> dict[str, Any]:
+    """Refuses the empty selector, which selects everything: a cluster must not change its nature by an empty map."""
+    return rules(
+        cel(
+            "(has(self.matchLabels) && size(self.matchLabels) > 0)"
+            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+            f"must name at least one label (an empty selector would make every node {what}), "
+            f"for example {{matchLabels: {example}}}",
+        )
+    )
+
+
+class WorkloadMatch(Model):
+    """Which workloads are meant. Everything that is asked must hold; what is left out asks nothing."""
+
+    namespaces: LabelSelector | None = None
+    """Selects by the labels of the namespace, for example {matchLabels: {team: shop}}. Left out: every namespace. The
+    namespaces kube-* and the operator's own are never selected. A namespace is selected by its name with the label
+    kubernetes.io/metadata.name."""
+    labels: LabelSelector | None = None
+    """Selects by the labels of the pod template, for example {matchLabels: {tier: web}}. Left out: all."""
+    kinds: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=63)], ...],
+        Field(
+            max_length=16,
+            json_schema_extra=atomic_list(
+                cel(
+                    "self.all(kind, kind.matches('^[A-Z][A-Za-z0-9]*$'))",
+                    "must be kinds as manifests write them, for example [Deployment, Job]",
+                )
+            ),
+        ),
+    ] = ()
+    """Kinds of the workload, for example [Deployment] or [Job, CronJob]. A ReplicaSet that a Deployment or a Rollout
+    owns counts as its owner. Left out: every kind."""
+
+
+class RecurringTime(Model):
+    """A time that comes again and again: from each `start`, for `duration`."""
+
+    name: Name
+    """Unique in its list; shows in status and metrics."""
+    start: Annotated[
+        str,
+        Field(
+            min_length=9,
+            max_length=128,
+            json_schema_extra=rules(
+                cel(
+                    "self.matches('^([-0-9A-Za-z*/,?]+ ){4}[-0-9A-Za-z*/,?#]+$')",
+                    'must be five cron fields (minute, hour, day of month, month, weekday), for example "0 18 * * *"',
+                )
+            ),
+        ),
+    ]
+    """When it begins: five cron fields, for example "0 18 * * *" for every day at six in the evening."""
+    duration: Duration
+    """For how long from each start, for example 5h."""
+    time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
+    """The IANA time zone in which `start` is read, for example Asia/Shanghai."""
+
+
+class NodePrice(Model):
+    """What a node costs while it exists."""
+
+    node_hour: Money
+    """Price of one node for one hour, for example "1.30"."""
+    currency: Annotated[str | None, Field(json_schema_extra=CURRENCY)] = None
+    """ISO 4217 code, for example CNY. Left out: the currency of the policy's VirtualNodeBudgets."""
+
+
+class Status(Model):
+    """What every status has."""
+
+    observed_generation: Generation = None
+    """The metadata.generation that this status is about; smaller than it while we have not caught up."""
+    conditions: Conditions = ()
+    """Ready sums up; NotImplemented lists fields that are set and do nothing in this version; Degraded,
+    ForeignWriter and others are True while something unusual holds."""

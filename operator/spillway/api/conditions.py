@@ -1,0 +1,101 @@
+"""Conditions in `metav1.Condition` form, merged so that a transition time tells when the status last changed.
+
+Contract: `Ready` is the summary that kstatus, `kubectl wait` and Argo CD read; every other type is True while something
+unusual holds and absent, or False, otherwise. Pure: the caller gives the time.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Self
+
+from pydantic import Field
+
+from spillway.api.scalars import Timestamp
+from spillway.api.schema import Model
+
+READY: Final = "Ready"
+DEGRADED: Final = "Degraded"
+NOT_IMPLEMENTED: Final = "NotImplemented"
+FOREIGN_WRITER: Final = "ForeignWriter"
+
+_MESSAGE_MAX: Final = 32_768
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """One aspect of the object's state, in the form of metav1.Condition."""
+
+    type: Annotated[
+        str,
+        Field(
+            max_length=316,
+            pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+            r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+        ),
+    ]
+    """What the condition is about, in CamelCase: Ready, Degraded, NotImplemented, ForeignWriter."""
+
+    status: ConditionStatus
+    """Whether it holds: True, False or Unknown."""
+
+    observed_generation: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
+    """The metadata.generation for which this was found out."""
+
+    last_transition_time: Timestamp
+    """When `status` last changed."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    """Why, in one CamelCase word for programs."""
+
+    message: Annotated[str, Field(max_length=_MESSAGE_MAX)] = ""
+    """Why, in a sentence for people: what is wrong, and what would be right."""
+
+    @classmethod
+    def make(cls, kind: str, *, holds: bool | None, reason: str, message: str, now: datetime) -> Self:
+        """A condition as found at `now`; `holds=None` says that it is not known."""
+        status = ConditionStatus.UNKNOWN if holds is None else ConditionStatus(str(holds))
+        return cls(type=kind, status=status, reason=reason, message=message[:_MESSAGE_MAX], last_transition_time=now)
+
+
+def merge(current: Iterable[Condition], found: Iterable[Condition], *, generation: int) -> tuple[Condition, ...]:
+    """The conditions to write: those of `found`, and of `current` the types that nobody found anything about.
+
+    A condition whose status did not change keeps its transition time, so writing again what is already there changes
+    nothing. Ready stands first, the others follow by type. A type of ours that must disappear is left out with
+    `without()`.
+    """
+    before = {condition.type: condition for condition in current}
+    merged = dict(before)
+    for new in found:
+        old = before.get(new.type)
+        since = old.last_transition_time if old and old.status == new.status else new.last_transition_time
+        merged[new.type] = new.model_copy(update={"last_transition_time": since, "observed_generation": generation})
+    return tuple(sorted(merged.values(), key=lambda condition: (condition.type != READY, condition.type)))
+
+
+def without(current: Iterable[Condition], *types: str) -> tuple[Condition, ...]:
+    """The conditions but those of `types`."""
+    return tuple(condition for condition in current if condition.type not in types)
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """The condition of this type, if there is one."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def not_implemented(fields: Iterable[str], *, now: datetime) -> Condition:
+    """The condition that names the fields which are set and do nothing yet."""
+    named = tuple(fields)
+    if not named:
+        message = "Every field that is set has its behaviour."
+        return Condition.make(NOT_IMPLEMENTED, holds=False, reason="AllFieldsImplemented", message=message, now=now)
+    message = f"These fields are accepted and do nothing in this version: {', '.join(named)}."
+    return Condition.make(NOT_IMPLEMENTED, holds=True, reason="FieldsWithoutBehaviour", message=message, now=now)

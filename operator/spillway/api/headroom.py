@@ -1,0 +1,84 @@
+"""Headroom: capacity that an ElasticPolicy keeps warm on elastic nodes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from spillway.api.common import Count, RecurringTime
+from spillway.api.scalars import Cpu, Memory
+from spillway.api.schema import Model, cel, list_map, rules
+
+
+def _one_unit(example: str) -> dict[str, Any]:
+    return rules(
+        cel(
+            "has(self.pods) != has(self.nodes)",
+            f"must be given either in pods or in nodes, for example {example}",
+        )
+    )
+
+
+class HeadroomUnit(Model):
+    """The size of one placeholder pod."""
+
+    cpu: Cpu
+    """Its CPU request, for example "2"."""
+    memory: Memory
+    """Its memory request, for example 4Gi."""
+
+
+class HeadroomAmount(Model):
+    """An amount of headroom, in placeholder pods or in whole nodes."""
+
+    model_config = ConfigDict(json_schema_extra=_one_unit("{pods: 10} or {nodes: 5}"))
+
+    pods: Count | None = None
+    """In placeholder pods of the size of `unit`."""
+    nodes: Count | None = None
+    """In elastic nodes."""
+
+
+class HeadroomSchedule(RecurringTime):
+    """An amount of headroom at a recurring time."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_one_unit('{name: evening, start: "30 17 * * *", duration: 1h, nodes: 5}')
+    )
+
+    pods: Count | None = None
+    """At least so much during that time, in placeholder pods of the size of `unit`."""
+    nodes: Count | None = None
+    """At least so much during that time, in elastic nodes."""
+
+
+class Headroom(Model):
+    """Capacity kept warm on elastic nodes: pods find room at once, and node autoscalers add the next nodes early."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.min) || !has(self.max) || !has(self.min.pods) || !has(self.max.pods)"
+                " || self.min.pods <= self.max.pods",
+                "must not be below min, for example {min: {pods: 2}, max: {pods: 20}}",
+                field=".max",
+            ),
+            cel(
+                "!has(self.min) || !has(self.max) || !has(self.min.nodes) || !has(self.max.nodes)"
+                " || self.min.nodes <= self.max.nodes",
+                "must not be below min, for example {min: {nodes: 1}, max: {nodes: 5}}",
+                field=".max",
+            ),
+        )
+    )
+
+    min: HeadroomAmount | None = None
+    """Never less, for example {pods: 0}. With `from: Fixed` this is the headroom outside the schedules."""
+    max: HeadroomAmount | None = None
+    """Never more, for example {nodes: 5}."""
+    unit: HeadroomUnit | None = None
+    """The size of one placeholder pod. Left out: the largest common request of the governed workloads."""
+    from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
+    """Forecast: as much as demand is expected to need before nodes can be there. Fixed: `min` and the schedules
+    only."""
+    schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
+    """Amounts at recurring times."""

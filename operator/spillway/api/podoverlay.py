@@ -1,0 +1,183 @@
+"""PodOverlay: what a pod needs on a pool of virtual nodes and not elsewhere, as data of the VirtualNodeBudget."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from spillway.api.common import LabelText
+from spillway.api.schema import Model, any_object, atomic_list, cel, list_map, rules
+
+_EnvName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            cel(
+                "self.matches('^[A-Za-z_.-][A-Za-z0-9_.-]*$')",
+                "must be a variable's name, for example OTEL_SERVICE_NAME",
+            )
+        ),
+    ),
+]
+_Address = Annotated[str, Field(min_length=1, max_length=253)]
+_Path = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1024,
+        json_schema_extra=rules(cel("self.startsWith('/')", "must be an absolute path, for example /var/log/app")),
+    ),
+]
+
+
+class OverlayEnv(Model):
+    """One environment variable: a value, or something that is known once the pod has landed."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "has(self.value) != has(self.fromLanding)",
+                "must have either value or fromLanding, for example {name: TIER, fromLanding: tier}",
+            )
+        )
+    )
+
+    name: _EnvName
+    """The variable, for example OTEL_EXPORTER_OTLP_ENDPOINT."""
+    value: Annotated[str | None, Field(max_length=4096)] = None
+    """Its value on this pool, for example http://collector:4317."""
+    from_landing: Literal["tier", "pool", "zone", "node"] | None = None
+    """Where the pod landed, read when its containers start: its tier, pool, zone or node."""
+
+
+class OverlayToleration(Model):
+    """A toleration as in a pod."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!(has(self.operator) && self.operator == 'Exists' && has(self.value) && self.value != '')",
+                "must be left out with operator Exists, for example {key: example.com/virtual, operator: Exists}",
+                field=".value",
+            )
+        )
+    )
+
+    key: Annotated[str, Field(max_length=317)] = ""
+    """The taint's key, for example virtual-kubelet.io/provider."""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    """Equal compares the value, Exists does not."""
+    value: LabelText = ""
+    """The taint's value, for Equal."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect. Left out: every effect."""
+
+
+class KafkaOutput(Model):
+    """Where log lines go."""
+
+    brokers: Annotated[tuple[_Address, ...], Field(min_length=1, max_length=32, json_schema_extra=atomic_list())]
+    """Brokers with their ports, for example [kafka-0:9092, kafka-1:9092]."""
+    topic: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=249,
+            json_schema_extra=rules(
+                cel("self.matches('^[A-Za-z0-9._-]+$')", "must be a topic's name, for example logs-online")
+            ),
+        ),
+    ]
+    """The topic, for example logs-online."""
+
+
+class OverlayLogs(Model):
+    """Log shipping by a sidecar, because DaemonSets do not run on virtual nodes."""
+
+    shipper: Literal["Vector", "FluentBit"] = "Vector"
+    """The shipper whose configuration is written: Vector or FluentBit."""
+    image: Annotated[str, Field(min_length=1, max_length=512)]
+    """Its image, for example timberio/vector:0.40.0-distroless-static."""
+    paths: Annotated[tuple[_Path, ...], Field(min_length=1, max_length=32, json_schema_extra=atomic_list())]
+    """Files to ship, for example [/var/log/app/*.log]. They must lie in a volume that the containers share."""
+    kafka: KafkaOutput
+    """Where log lines go."""
+
+
+class CoreDump(Model):
+    """Where the core dump of a crashed process goes, because nobody can log in there."""
+
+    path: _Path
+    """Folder for core dumps, for example /data/dump."""
+    annotation: Annotated[str | None, Field(min_length=1, max_length=317)] = None
+    """The provider's annotation that takes this path, for example k8s.aliyun.com/eci-core-pattern."""
+    volume: Annotated[
+        dict[str, Any] | None,
+        WithJsonSchema(
+            any_object("A pod's volume source (without a name) mounted at `path`, for example an object store.")
+        ),
+    ] = None
+    """A pod's volume source (without a name) mounted at `path`, for example {nfs: {server: files, path: /dumps}}."""
+
+
+class DnsOption(Model):
+    """One resolver option."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """The option, for example ndots."""
+    value: Annotated[str | None, Field(max_length=63)] = None
+    """Its value, for example "2"."""
+
+
+class DnsConfig(Model):
+    """The pod's DNS settings, for a pool that does not reach the cluster's own."""
+
+    nameservers: Annotated[tuple[_Address, ...], Field(max_length=3, json_schema_extra=atomic_list())] = ()
+    """Addresses of name servers, three at most."""
+    searches: Annotated[tuple[_Address, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
+    """Domains to search."""
+    options: Annotated[tuple[DnsOption, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
+    """Resolver options, for example [{name: ndots, value: "2"}]."""
+
+
+def _container_schema() -> dict[str, Any]:
+    return any_object("A container as in a pod's initContainers.") | {
+        "properties": {
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 63,
+                "description": "The container's name; unique in the pod.",
+            },
+            "image": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The container's image."},
+        },
+        "required": ["name", "image"],
+    }
+
+
+Container = Annotated[dict[str, Any], WithJsonSchema(_container_schema())]
+"""A container of Kubernetes' own, kept as the user wrote it."""
+
+
+class PodOverlay(Model):
+    """What is added to a pod that may land on this pool. What the user's pod already sets is never overwritten."""
+
+    annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """Annotations to add, for example {k8s.aliyun.com/eci-image-cache: "true"}."""
+    labels: Annotated[dict[str, LabelText], Field(max_length=64)] = Field(default_factory=dict)
+    """Labels to add."""
+    env: Annotated[tuple[OverlayEnv, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
+    """Environment variables to add to every container."""
+    tolerations: Annotated[tuple[OverlayToleration, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
+    """Tolerations that a pod needs there. Left out: one for each taint that the pool's nodes carry."""
+    sidecars: Annotated[tuple[Container, ...], Field(max_length=8, json_schema_extra=list_map("name"))] = ()
+    """Native sidecars to add: containers as in a pod's initContainers, run with restartPolicy Always."""
+    logs: OverlayLogs | None = None
+    """Log shipping by a sidecar."""
+    core_dump: CoreDump | None = None
+    """Where core dumps go."""
+    dns_config: DnsConfig | None = None
+    """The pod's DNS settings."""

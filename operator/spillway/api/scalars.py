@@ -1,0 +1,164 @@
+"""The texts of a manifest that mean a number: each keeps what the user wrote and gives the number in one unit.
+
+Contract: a value is the user's own text (so an object round-trips unchanged) and a property gives it as a number. The
+rule by which the API server refuses a bad one stands beside it, as CEL and not as `pattern`, because a rule's message
+can say what is allowed.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer
+from pydantic_core import CoreSchema, core_schema
+
+from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes, money
+
+
+class _Scalar(str):
+    """A checked text."""
+
+    __slots__ = ()
+    openapi: ClassVar[dict[str, Any]]
+
+    @property
+    def _number(self) -> object:
+        raise NotImplementedError
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The value as this type.
+
+        Raises:
+            ValueError: the text means nothing here; says what would.
+        """
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"{value!r} must be written as a text")  # noqa: TRY004 - pydantic reports ValueErrors only
+        checked = cls(value)
+        _ = checked._number
+        return checked
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema(when_used="json")
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(cls.openapi)
+
+
+def _quantity_schema(example: str) -> dict[str, Any]:
+    # What Kubernetes' own resource fields say: a number may be written without quotes.
+    return {
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "x-kubernetes-int-or-string": True,
+        "x-kubernetes-validations": [
+            {
+                "rule": "isQuantity(string(self)) && quantity(string(self)).sign() >= 0",
+                "message": f"must be a quantity that is not negative, for example {example}",
+            }
+        ],
+    }
+
+
+class Cpu(_Scalar):
+    """Cores, as Kubernetes writes them: `2`, `"500m"`."""
+
+    __slots__ = ()
+    openapi = _quantity_schema('"500m", 2 or "10000"')
+
+    @property
+    def millis(self) -> int:
+        return cpu_millis(self)
+
+    @property
+    def _number(self) -> object:
+        return self.millis
+
+
+class Memory(_Scalar):
+    """Bytes, as Kubernetes writes them: `"4Gi"`, `"512Mi"`."""
+
+    __slots__ = ()
+    openapi = _quantity_schema('"512Mi", "4Gi" or "40Ti"')
+
+    @property
+    def bytes(self) -> int:
+        return memory_bytes(self)
+
+    @property
+    def _number(self) -> object:
+        return self.bytes
+
+
+class Duration(_Scalar):
+    """A time span of days, hours, minutes and seconds: `60s`, `5m`, `1h30m`, `14d`."""
+
+    __slots__ = ()
+    openapi: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "minLength": 2,
+        "maxLength": 24,
+        "x-kubernetes-validations": [
+            {
+                "rule": "self.matches('^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,8}s)?$')",
+                "message": "must be a duration of days, hours, minutes and seconds, for example 60s, 5m, 1h30m or 14d",
+            }
+        ],
+    }
+
+    @property
+    def seconds(self) -> int:
+        return duration_seconds(self)
+
+    @property
+    def _number(self) -> object:
+        return self.seconds
+
+
+class Money(_Scalar):
+    """An amount in the currency that stands beside it, not negative, as text so that it stays exact: `"0.35"`."""
+
+    __slots__ = ()
+    openapi: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 22,
+        "x-kubernetes-validations": [
+            {
+                "rule": "self.matches('^[0-9]{1,12}([.][0-9]{1,9})?$')",
+                "message": 'must be an amount that is not negative, in quotes, for example "0.35" or "90000"',
+            }
+        ],
+    }
+
+    @property
+    def amount(self) -> Decimal:
+        return money(self)
+
+    @property
+    def _number(self) -> object:
+        return self.amount
+
+
+class Factor(Money):
+    """A ratio that is not negative, as text so that it stays exact: `"1.5"`."""
+
+    __slots__ = ()
+
+
+def rfc3339(moment: datetime) -> str:
+    """Kubernetes' form of a time: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Timestamp = Annotated[
+    datetime, AfterValidator(_aware), PlainSerializer(rfc3339, return_type=str, when_used="json-unless-none")
+]
+"""A moment, RFC 3339 on the wire."""

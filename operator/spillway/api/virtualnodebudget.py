@@ -1,0 +1,259 @@
+"""VirtualNodeBudget: one pool of serverless nodes: how much, at what price, and is it open."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from spillway.api.common import CURRENCY, Count, LabelSelector, ObjectMeta, Status, selects_something
+from spillway.api.podoverlay import PodOverlay
+from spillway.api.scalars import Cpu, Duration, Memory, Money, Timestamp
+from spillway.api.schema import API_VERSION, NO_SERVER_DEFAULT, Model, atomic_list, cel, list_map, rules
+
+COMPARED_GIB_PER_CORE: Final = 4
+"""Pools are compared by the price of a common shape: one core with 4 GiB."""
+
+
+class Cordon(StrEnum):
+    """Whether a pool takes pods."""
+
+    NONE = "None"
+    HOLD = "Hold"
+    HOLD_AND_DRAIN = "HoldAndDrain"
+
+
+class BudgetLimits(Model):
+    """How much may be used at the same time, and spent. What is left out is not limited."""
+
+    pods: Count | None = None
+    """Pods at the same time, for example 2000."""
+    cpu: Cpu | None = None
+    """Sum of CPU requests at the same time, for example "10000"."""
+    memory: Memory | None = None
+    """Sum of memory requests at the same time, for example 40Ti."""
+    cost_per_hour: Money | None = None
+    """Cost in an hour at the present rate, in the currency of `price`, for example "350"."""
+    cost_per_month: Money | None = None
+    """Cost in a calendar month of `timeZone`, in the currency of `price`, for example "90000"."""
+
+
+class PoolPrice(Model):
+    """What a pod costs there while it runs."""
+
+    currency: Annotated[str, Field(json_schema_extra=CURRENCY)]
+    """ISO 4217 code, for example CNY."""
+    cpu_hour: Money
+    """Price of one requested core for one hour, for example "0.35"."""
+    memory_gib_hour: Annotated[Money, Field(alias="memoryGiBHour")]
+    """Price of one requested GiB of memory for one hour, for example "0.044"."""
+    minimum_seconds: Annotated[
+        int, Field(ge=0, le=86_400, json_schema_extra={"format": "int32", NO_SERVER_DEFAULT: True})
+    ] = 0
+    """Seconds that the provider bills at least for a pod, for example 60; 0 where not given."""
+
+    @property
+    def compared(self) -> Decimal:
+        """The price by which pools are ordered: an hour of one core with 4 GiB."""
+        return self.cpu_hour.amount + COMPARED_GIB_PER_CORE * self.memory_gib_hour.amount
+
+
+class Failover(Model):
+    """When the pool counts as failed, and when it is tried again."""
+
+    unhealthy_after: Duration = Duration("60s")
+    """How long its nodes may be NotReady, or its pods fail to start, before the pool is held and the next one is
+    used."""
+    retry_after: Duration = Duration("5m")
+    """When a failed pool is tried again for the first time; the time doubles with each failure."""
+
+
+class StockOutSign(Model):
+    """A sign that the provider has no stock: in a pod's status, or in an Event about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "has(self.reason) || has(self.messageRegex)",
+                "must have reason or messageRegex, for example {reason: ProviderCreateFailed, messageRegex: NoStock}",
+            )
+        )
+    )
+
+    reason: Annotated[str | None, Field(min_length=1, max_length=128)] = None
+    """The reason, exactly, for example ProviderCreateFailed."""
+    message_regex: Annotated[str | None, Field(min_length=1, max_length=512)] = None
+    """A regular expression (RE2) found in the message, for example "NoStock|OutOfStock"."""
+
+
+class PodSpecSize(Model):
+    """A size that the provider sells."""
+
+    cpu: Cpu
+    """Cores, for example "2"."""
+    memory: Memory
+    """Memory, for example 4Gi."""
+
+
+class SpecsAnnotation(Model):
+    """The provider's annotation that takes a list of acceptable sizes."""
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
+    """The annotation, for example k8s.aliyun.com/eci-use-specs."""
+    format: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            json_schema_extra=rules(
+                cel(
+                    "self.contains('{cpu}')",
+                    'must contain {cpu}, and {memoryGiB} where it counts, for example "{cpu}-{memoryGiB}Gi"',
+                )
+            ),
+        ),
+    ] = "{cpu}-{memoryGiB}Gi"
+    """How one size is written; {cpu} stands for the cores, {memoryGiB} for the GiB."""
+    separator: Annotated[str, Field(min_length=1, max_length=8)] = ","
+    """What stands between two sizes."""
+
+
+class StockOut(Model):
+    """What to do when the provider has no stock of a size: take the next bigger one, then the next pool."""
+
+    detect: Annotated[tuple[StockOutSign, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic_list())]
+    """Signs of a stock-out; one of them is enough."""
+    ladder: Annotated[tuple[PodSpecSize, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic_list())]
+    """Sizes to try, smallest first, for example [{cpu: "2", memory: 4Gi}, {cpu: "4", memory: 8Gi}]."""
+    annotation: SpecsAnnotation | None = None
+    """The provider's annotation for a list of sizes. Left out: a pod that never started is replaced by a bigger one."""
+    forget_after: Duration = Duration("30m")
+    """When the smallest size is tried again, for example 30m."""
+
+
+class VirtualNodeBudgetSpec(Model):
+    """What the user wants."""
+
+    node_selector: Annotated[
+        LabelSelector, Field(json_schema_extra=selects_something("virtual", "{type: virtual-kubelet}"))
+    ]
+    """Selects the nodes of the pool by their labels, for example {matchLabels: {type: virtual-kubelet}}."""
+    cordon: Cordon = Cordon.NONE
+    """None: open. Hold: no new pods, every node of the pool is unschedulable. HoldAndDrain: also evict its pods, as
+    their disruption budgets allow. Opening again touches only what this cordon closed."""
+    cordon_until: Annotated[Timestamp | None, Field(json_schema_extra={"nullable": True})] = None
+    """When the pool opens again by itself, for example "2026-11-11T06:00:00+08:00"."""
+    limits: BudgetLimits | None = None
+    """How much may be used and spent."""
+    price: PoolPrice | None = None
+    """What a pod costs there; also decides which pool is emptied first."""
+    time_zone: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={NO_SERVER_DEFAULT: True})] = "UTC"
+    """The IANA time zone in which a month begins, for example Asia/Shanghai; UTC where not given."""
+    failover: Failover | None = None
+    """When the pool counts as failed."""
+    stock_out: StockOut | None = None
+    """What to do when the provider has no stock."""
+    pod_overlay: PodOverlay | None = None
+    """What is added to a pod that may land on this pool."""
+
+
+class BudgetUse(Model):
+    """What is used now."""
+
+    pods: Count = 0
+    """Pods on the pool."""
+    cpu: Cpu | None = None
+    """Sum of their CPU requests."""
+    memory: Memory | None = None
+    """Sum of their memory requests."""
+    cost_per_hour: Money | None = None
+    """Cost in an hour at the present rate."""
+    cost_this_month: Money | None = None
+    """Cost since the month began."""
+    at: Timestamp | None = None
+    """The time for which this is true."""
+
+
+class WorkloadUse(Model):
+    """What one workload uses of the pool."""
+
+    workload: Annotated[str, Field(max_length=512)]
+    """Kind/namespace/name, for example Deployment/shop/cart."""
+    pods: Count = 0
+    """Its pods on the pool."""
+    cpu: Cpu | None = None
+    """Sum of their CPU requests."""
+    memory: Memory | None = None
+    """Sum of their memory requests."""
+    cost_per_hour: Money | None = None
+    """Cost in an hour at the present rate."""
+
+
+class DrainProgress(Model):
+    """How far a drain has come."""
+
+    evicted: Count = 0
+    """Pods that were evicted."""
+    remaining: Count = 0
+    """Pods that are still there."""
+    blocked: Count = 0
+    """Of these, pods whose disruption budget does not allow it yet."""
+    started: Timestamp | None = None
+    """When the drain began."""
+
+
+class VirtualNodeBudgetStatus(Status):
+    """What was found and done. Lists are bounded; metrics have the rest."""
+
+    nodes: Count | None = None
+    """Nodes of the pool."""
+    nodes_ready: Count | None = None
+    """Of these, ready."""
+    cordoned: Count | None = None
+    """Of these, made unschedulable by this budget's cordon."""
+    drain: DrainProgress | None = None
+    """How far the drain has come, while cordon is HoldAndDrain."""
+    used: BudgetUse | None = None
+    """What is used now."""
+    per_workload_top: Annotated[
+        tuple[WorkloadUse, ...], Field(max_length=20, json_schema_extra=list_map("workload"))
+    ] = ()
+    """The 20 workloads that use most of it."""
+    ladder_step: Count | None = None
+    """The size of `stockOut.ladder` that is asked for now; 0 is the smallest."""
+
+
+class VirtualNodeBudget(Model):
+    """One pool of serverless (virtual) nodes: which nodes, how much of them, at what price, and whether it is open.
+
+    Close it with: kubectl patch vnb NAME --type merge -p '{"spec":{"cordon":"Hold"}}'
+    """
+
+    plural: ClassVar[str] = "virtualnodebudgets"
+    short_name: ClassVar[str] = "vnb"
+    columns: ClassVar[tuple[tuple[str, str, str, int, str], ...]] = (
+        ("Cordon", "string", ".spec.cordon", 0, "None, Hold or HoldAndDrain"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Is it working"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is, or is not"),
+        ("Nodes", "integer", ".status.nodes", 0, "Nodes of the pool"),
+        ("Cordoned", "integer", ".status.cordoned", 0, "Nodes that this budget closed"),
+        ("Pods", "integer", ".status.used.pods", 0, "Pods on the pool"),
+        ("CPU", "string", ".status.used.cpu", 1, "Requested CPU"),
+        ("Memory", "string", ".status.used.memory", 1, "Requested memory"),
+        ("Cost/h", "string", ".status.used.costPerHour", 0, "Cost in an hour at the present rate"),
+        ("Cost/month", "string", ".status.used.costThisMonth", 0, "Cost since the month began"),
+        ("Limit/month", "string", ".spec.limits.costPerMonth", 1, "What a month may cost"),
+        ("Currency", "string", ".spec.price.currency", 1, "Currency of the costs"),
+        ("Until", "date", ".spec.cordonUntil", 1, "When it opens again"),
+    )
+
+    api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
+    """spillway.dev/v1alpha1"""
+    kind: Literal["VirtualNodeBudget"] = "VirtualNodeBudget"
+    """VirtualNodeBudget"""
+    metadata: ObjectMeta
+    """Standard object metadata."""
+    spec: VirtualNodeBudgetSpec
+    """What the user wants."""
+    status: VirtualNodeBudgetStatus = Field(default_factory=VirtualNodeBudgetStatus)
+    """What was found and done."""

@@ -1,0 +1,227 @@
+"""ZonalBalance: zones and nodes evenly loaded."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from spillway.api.common import Count, LabelSelector, ObjectMeta, Percent, PromQl, Status, WorkloadMatch
+from spillway.api.scalars import Duration, Factor
+from spillway.api.schema import API_VERSION, Model, atomic_list, cel, list_map, rules
+
+_Weight = Annotated[int, Field(ge=0, le=100, json_schema_extra={"format": "int32"})]
+
+
+class LoadWeights(Model):
+    """How much each resource counts for a node's load."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel("self.cpu + self.memory > 0", "at least one must be above 0, for example {cpu: 70, memory: 30}")
+        )
+    )
+
+    cpu: _Weight = 70
+    """Weight of CPU, 0 to 100. CPU varies far more than memory."""
+    memory: _Weight = 30
+    """Weight of memory, 0 to 100."""
+
+
+class LoadQueries(Model):
+    """PromQL that gives the load of every node, as a share of its allocatable amount, by the label `node`."""
+
+    cpu: PromQl
+    """CPU in use by node, 0 to 1."""
+    memory: PromQl | None = None
+    """Memory in use by node, 0 to 1. Left out: memory does not count."""
+
+
+class Load(Model):
+    """Where the real load of nodes is read."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "(self.source == 'Prometheus') == has(self.queries)",
+                "goes with source Prometheus, and only with it, "
+                "for example {source: Prometheus, queries: {cpu: 'node:cpu:ratio'}}",
+                field=".queries",
+            )
+        )
+    )
+
+    source: Literal["MetricsServer", "Prometheus"] = "MetricsServer"
+    """MetricsServer: metrics.k8s.io. Prometheus: the queries."""
+    queries: LoadQueries | None = None
+    """For Prometheus: the queries."""
+    refresh: Duration = Duration("30s")
+    """How often it is read, for example 30s."""
+    stale_after: Duration = Duration("3m")
+    """Older data counts as none: then zones and nodes are equal and nothing is moved; for example 3m."""
+    weights: LoadWeights | None = None
+    """How much each resource counts; CPU 70 and memory 30 where not given."""
+
+
+class BalanceTarget(Model):
+    """When nodes count as even."""
+
+    max_imbalance_percent: Annotated[Percent, Field()] = 20
+    """Percentage points between the most and the least loaded node, for example 20."""
+
+
+class ZoneLoadSource(Model):
+    """Where a workload's own load by zone is read."""
+
+    query: PromQl
+    """PromQL that gives one value a zone and workload, by the labels `zone`, `namespace` and `workload`."""
+
+
+class ZonePreference(Model):
+    """A new replica goes to the zone where its own service is most loaded: elsewhere it would relieve nobody."""
+
+    from_: Annotated[ZoneLoadSource, Field(alias="from")]
+    """Where the load is read. On bad data all zones are equal."""
+    when_differs_by_percent: Percent = 15
+    """Zones whose load differs by less count as equal, for example 15."""
+
+
+class HotNodes(Model):
+    """What to do about nodes that are too busy."""
+
+    above: Percent = 80
+    """Percent of load above which a node is hot, for example 80."""
+    for_: Annotated[Duration, Field(alias="for")] = Duration("5m")
+    """How long it must last, for example 5m."""
+    soft_taint: bool = True
+    """Put a PreferNoSchedule taint on hot nodes until they have cooled."""
+
+
+class LoadClasses(Model):
+    """Pods classed by what they use most, and spread within a class, so that a node is not full of one kind."""
+
+    enabled: bool = True
+    """Label pods as cpu-bound or memory-bound by their history, and add a preferred anti-affinity within a class."""
+    cpu_ratio: Factor = Factor("0.5")
+    """Cores in use for each GiB in use above which a pod counts as cpu-bound, for example "0.5"."""
+
+
+class Rebalance(Model):
+    """Moving running pods to even out load."""
+
+    mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
+    """Disabled: never. DryRun: says what it would move. Active: moves."""
+    by: Literal["Surge", "Evict"] = "Surge"
+    """Surge: one more replica first, then the old one goes. Evict: through the Eviction API. Both respect disruption
+    budgets."""
+    max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
+    """At most so many, for example 5."""
+
+
+class ZonalBalanceSpec(Model):
+    """What the user wants."""
+
+    node_selector: LabelSelector = Field(default_factory=LabelSelector)
+    """Selects the nodes that are kept even by their labels. Left out or empty: every node."""
+    match: WorkloadMatch | None = None
+    """Which workloads are kept even. Left out: every workload outside the namespaces kube-* and the operator's own."""
+    zone_key: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=317,
+            json_schema_extra=rules(
+                cel(
+                    "self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
+                    "must be a label's key, for example topology.kubernetes.io/zone",
+                )
+            ),
+        ),
+    ] = "topology.kubernetes.io/zone"
+    """The node label whose value is the zone, for example topology.kubernetes.io/zone."""
+    max_skew: Annotated[int, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = 1
+    """By how many replicas two zones of one workload may differ after a scale-down, at least 1."""
+    load: Load | None = None
+    """Where the real load of nodes is read."""
+    target: BalanceTarget | None = None
+    """When nodes count as even."""
+    zone_preference: ZonePreference | None = None
+    """Where a new replica goes."""
+    hot_nodes: HotNodes | None = None
+    """What to do about nodes that are too busy."""
+    classes: LoadClasses | None = None
+    """Pods classed by what they use most."""
+    rebalance: Rebalance | None = None
+    """Moving running pods to even out load."""
+
+
+class ZoneState(Model):
+    """One zone."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """The zone; empty for nodes without the label."""
+    nodes: Count = 0
+    """Selected nodes in it."""
+    pods: Count = 0
+    """Pods of the selected workloads in it."""
+    load_percent: Annotated[int | None, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] = None
+    """Mean load of its nodes, in percent."""
+
+
+class Moves(Model):
+    """Pods moved to even out load."""
+
+    planned: Count = 0
+    """Moves that the present plan has."""
+    done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
+    """Moves done since the operator started."""
+
+
+class ZonalBalanceStatus(Status):
+    """What was found and done. Lists are bounded; metrics have the rest."""
+
+    workloads: Count | None = None
+    """Workloads that it keeps even."""
+    uneven_workloads: Count | None = None
+    """Of these, how many differ between zones by more than maxSkew."""
+    max_skew: Count | None = None
+    """The largest difference between two zones of one workload."""
+    zones: Annotated[tuple[ZoneState, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
+    """The zones."""
+    imbalance_percent: Count | None = None
+    """Percentage points between the most and the least loaded node."""
+    hot_nodes: Annotated[
+        tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=50, json_schema_extra=atomic_list())
+    ] = ()
+    """Names of hot nodes, 50 at most."""
+    moves: Moves | None = None
+    """Pods moved to even out load."""
+
+
+class ZonalBalance(Model):
+    """Keeps the replicas of each workload even over zones, and the load even over nodes.
+
+    Where none matches, a scale-down keeps zones within one replica by the label topology.kubernetes.io/zone.
+    """
+
+    plural: ClassVar[str] = "zonalbalances"
+    short_name: ClassVar[str] = "zb"
+    columns: ClassVar[tuple[tuple[str, str, str, int, str], ...]] = (
+        ("Max-skew", "integer", ".spec.maxSkew", 0, "Allowed difference between zones"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Is it working"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is, or is not"),
+        ("Workloads", "integer", ".status.workloads", 0, "Workloads that it keeps even"),
+        ("Uneven", "integer", ".status.unevenWorkloads", 0, "Workloads beyond the allowed difference"),
+        ("Imbalance", "integer", ".status.imbalancePercent", 0, "Points between the most and the least loaded node"),
+        ("Moves", "integer", ".status.moves.done", 0, "Pods moved"),
+        ("Rebalance", "string", ".spec.rebalance.mode", 1, "Disabled, DryRun or Active"),
+    )
+
+    api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
+    """spillway.dev/v1alpha1"""
+    kind: Literal["ZonalBalance"] = "ZonalBalance"
+    """ZonalBalance"""
+    metadata: ObjectMeta
+    """Standard object metadata."""
+    spec: ZonalBalanceSpec = Field(default_factory=ZonalBalanceSpec)
+    """What the user wants. Everything has a default."""
+    status: ZonalBalanceStatus = Field(default_factory=ZonalBalanceStatus)
+    """What was found and done."""
