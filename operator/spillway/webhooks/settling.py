@@ -12,6 +12,7 @@ grow. Figures: docs/explanation/admission.md.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from spillway.domain.records import PodRecord
@@ -31,8 +32,11 @@ _BUCKET_SECONDS: Final = 0.05
 class Settling:
     """Counts pod changes and waits accordingly."""
 
-    def __init__(self, state: ClusterState, clock: Clock) -> None:
+    def __init__(
+        self, state: ClusterState, clock: Clock, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._clock = clock
+        self._sleep = sleep
         self._buckets: deque[tuple[float, int]] = deque()
         self._changes = 0
         self._unsubscribe = state.subscribe(PodRecord, self._pod_changed)
@@ -52,7 +56,7 @@ class Settling:
         while (left := started + self.seconds(lag_seconds) - self._clock()) > 0:
             if deadline.remaining <= 0:
                 return self._clock() - started, False
-            await asyncio.sleep(deadline.within(min(left, _BUCKET_SECONDS)))
+            await self._sleep(deadline.within(min(left, _BUCKET_SECONDS)))
         return self._clock() - started, True
 
     def _pod_changed(self, *_change: PodRecord | None) -> None:
