@@ -1,0 +1,209 @@
+"""Keys to be reconciled: each at most once in the queue and once at work, failures later and later.
+
+Contract: `add` while a key waits is nothing new; `add` while it is being handled queues it once more afterwards, so
+that no change is missed and no key is handled twice at the same time. A handler that raises gets its key back after a
+back-off of the key's own, which the next success forgets; one that returns a number of seconds sees the key again then.
+Closing lets what is at work finish and drops what waits.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from spillway.metrics.exported import QUEUE_DEPTH, QUEUE_HANDLED, QUEUE_SECONDS
+
+log = structlog.get_logger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+
+Handler = Callable[[K], Awaitable[float | None]]
+"""Reconciles one key; a returned number asks for the key again after so many seconds."""
+
+
+class Clock(Protocol):
+    """Time as the queue needs it; a test brings its own."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Until `now` is later by `seconds`."""
+
+
+class SystemClock:
+    """The process's own time."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class WorkQueue(Generic[K]):
+    """A queue of distinct keys, worked on by a bounded number of workers."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        backoff_seconds: float = 0.1,
+        longest_backoff_seconds: float = 60.0,
+        clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._first = backoff_seconds
+        self._longest = longest_backoff_seconds
+        self._clock = clock or SystemClock()
+        self._jitter = jitter
+        self._ready: dict[K, None] = {}
+        """In order of arrival."""
+        self._at_work: set[K] = set()
+        self._again: set[K] = set()
+        """Added while at work."""
+        self._failures: dict[K, int] = {}
+        self._due: dict[K, float] = {}
+        """When a delayed key is added; the heap may hold older times of it, which are skipped."""
+        self._heap: list[tuple[float, int, K]] = []
+        self._order = itertools.count()
+        self._wake_workers = asyncio.Event()
+        self._wake_timer = asyncio.Event()
+        self._nothing_at_work = asyncio.Event()
+        self._nothing_at_work.set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Keys that wait now (not those delayed)."""
+        return len(self._ready)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, nothing is at work; delayed keys may still come."""
+        return not self._ready and not self._at_work
+
+    def add(self, key: K) -> None:
+        """Have `key` handled as soon as a worker is free."""
+        if self._closed:
+            return
+        self._due.pop(key, None)
+        if key in self._at_work:
+            self._again.add(key)
+            return
+        self._ready[key] = None
+        QUEUE_DEPTH.labels(self.name).set(len(self._ready))
+        self._wake_workers.set()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Have `key` handled in `seconds`, unless it is sooner anyway."""
+        due = self._clock.now() + seconds
+        if self._closed or key in self._ready or due >= self._due.get(key, float("inf")):
+            return
+        self._due[key] = due
+        heapq.heappush(self._heap, (due, next(self._order), key))
+        self._wake_timer.set()
+
+    def forget(self, key: K) -> None:
+        """The key's object is gone: no delayed look, no memory of failures."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+
+    def close(self) -> None:
+        """Take no more keys, drop what waits, let the workers finish what they hold."""
+        self._closed = True
+        self._ready.clear()
+        self._again.clear()
+        self._due.clear()
+        self._wake_workers.set()
+
+    async def run(self, handler: Handler[K], workers: int = 1) -> None:
+        """Work until `close`. When cancelled, handlers at work are cancelled too."""
+        timer = asyncio.create_task(self._run_timer(), name=f"{self.name}-timer")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index in range(workers):
+                    group.create_task(self._work(handler), name=f"{self.name}-{index}")
+        finally:
+            timer.cancel()
+            with suppress(asyncio.CancelledError):
+                await timer
+
+    async def drain(self, seconds: float) -> bool:
+        """`close`, and wait for what is at work; False when that took longer than `seconds`."""
+        self.close()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nothing_at_work.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _work(self, handler: Handler[K]) -> None:
+        while not self._closed:
+            if not self._ready:
+                self._wake_workers.clear()
+                await self._wake_workers.wait()
+                continue
+            key = next(iter(self._ready))
+            del self._ready[key]
+            QUEUE_DEPTH.labels(self.name).set(len(self._ready))
+            self._at_work.add(key)
+            self._nothing_at_work.clear()
+            try:
+                await self._handle(handler, key)
+            finally:
+                self._at_work.discard(key)
+                if not self._at_work:
+                    self._nothing_at_work.set()
+                if key in self._again:
+                    self._again.discard(key)
+                    self.add(key)
+
+    async def _handle(self, handler: Handler[K], key: K) -> None:
+        started = self._clock.now()
+        try:
+            later = await handler(key)
+        except Exception as error:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            pause = min(self._longest, self._first * 2 ** min(failures - 1, 20)) * (0.5 + self._jitter() / 2)
+            log.warning(
+                "reconcile_failed",
+                queue=self.name,
+                key=str(key),
+                failures=failures,
+                retry_seconds=round(pause, 2),
+                exc_info=error,
+            )
+            QUEUE_HANDLED.labels(self.name, "retry").inc()
+            self.add_after(key, pause)
+        else:
+            self._failures.pop(key, None)
+            QUEUE_HANDLED.labels(self.name, "ok").inc()
+            if later is not None:
+                self.add_after(key, later)
+        finally:
+            QUEUE_SECONDS.labels(self.name).observe(self._clock.now() - started)
+
+    async def _run_timer(self) -> None:
+        while True:
+            self._wake_timer.clear()
+            now = self._clock.now()
+            while self._heap and self._heap[0][0] <= now:
+                due, _, key = heapq.heappop(self._heap)
+                if self._due.get(key) == due:
+                    self.add(key)
+            waits: list[asyncio.Task[Any]] = [asyncio.create_task(self._wake_timer.wait())]
+            if self._heap:
+                waits.append(asyncio.create_task(self._clock.sleep(self._heap[0][0] - now)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
