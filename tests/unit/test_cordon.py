@@ -2,7 +2,8 @@
 
 import pytest
 
-from spillway.domain.cordon import Cordon, Hold, next_opening, plan_cordon, plan_drain
+from spillway.api.virtualnodebudget import Cordon
+from spillway.domain.cordon import Hold, next_opening, plan_cordon, plan_drain
 from spillway.domain.records import Phase
 from tests.builders import make_node, make_pod
 

@@ -7,21 +7,13 @@ that hold now: a restart or a change of leader in the middle finds the rest of t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
+from spillway.api.virtualnodebudget import Cordon, VirtualNodeBudget
 from spillway.domain.records import NodeRecord, PodRecord
 
 STAYING_OWNERS: Final = frozenset({"DaemonSet", "Node"})
 """Controllers whose pods a drain leaves: a DaemonSet's come back at once, and a mirror pod belongs to its kubelet."""
-
-
-class Cordon(StrEnum):
-    """What a VirtualNodeBudget asks of its nodes."""
-
-    NONE = "None"
-    HOLD = "Hold"
-    HOLD_AND_DRAIN = "HoldAndDrain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +23,12 @@ class Hold:
     budget: str
     cordon: Cordon
     until: float | None = None
+
+    @classmethod
+    def of(cls, budget: VirtualNodeBudget) -> Self:
+        """As the budget's spec says."""
+        until = budget.spec.cordon_until
+        return cls(budget.metadata.name, budget.spec.cordon, None if until is None else until.timestamp())
 
     def active(self, now: float) -> bool:
         """Whether the pool is closed at `now`."""
