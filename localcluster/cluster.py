@@ -59,6 +59,11 @@ class Cluster(ClusterApi):
         return self.layout.audit_log
 
     @property
+    def etcd_url(self) -> str:
+        """Where etcd answers without credentials, its JSON gateway (``/v3/kv/…``) included: for seeding at scale."""
+        return f"http://{LOOPBACK}:{self.layout.ports.etcd}"
+
+    @property
     def supervisor_pid(self) -> int:
         return self._processes.supervisor_pid
 

@@ -1,7 +1,9 @@
 """The core: pods on pretended nodes, RBAC, the audit log, and components that can be stopped and started."""
 
+import base64
 import json
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,23 @@ def test_a_paused_component_does_nothing_until_resumed(cluster: ClusterApi, name
     finally:
         cluster.resume("kube-scheduler")
     cluster.wait_pods_ready(namespace, 1)
+
+
+def test_etcd_can_be_seeded_through_its_gateway(cluster: ClusterApi) -> None:
+    cluster.require("restart")
+    assert isinstance(cluster, Cluster)
+    key, name = base64.b64encode(b"/registry/configmaps/default/seeded").decode(), "seeded"
+    seeded = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default", "uid": "1"}}
+    request = urllib.request.Request(
+        f"{cluster.etcd_url}/v3/kv/put",
+        data=json.dumps({"key": key, "value": base64.b64encode(json.dumps(seeded).encode()).decode()}).encode(),
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert response.status == 200
+
+    path = f"/api/v1/namespaces/default/configmaps/{name}"
+    assert cluster.wait_until(lambda: cluster.rest.get(path), "the seeded object")["metadata"]["uid"] == "1"
+    cluster.rest.delete(path)
 
 
 def test_waiting_in_vain_says_for_what(cluster: ClusterApi) -> None:
