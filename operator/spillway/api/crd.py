@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from spillway.api import KINDS, Resource
-from spillway.api.openapi import structural
+from spillway.api.openapi import structural, without_rules
 from spillway.api.reference import page
 from spillway.api.schema import CATEGORY, GROUP, VERSION
 
@@ -28,6 +28,7 @@ def definition(kind: type[Resource]) -> dict[str, Any]:
         "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
         "kind": {"type": "string", "description": kind.__name__},
         "metadata": {"type": "object"},
+        "status": without_rules(schema["properties"]["status"]),
     }
     columns = [
         {"name": name, "type": kind_of, "jsonPath": path, "description": text} | ({"priority": rank} if rank else {})

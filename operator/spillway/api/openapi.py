@@ -29,6 +29,17 @@ def structural(model: type[BaseModel]) -> Schema:
     return _convert(raw, raw.get("$defs", {}), model.__name__)
 
 
+def without_rules(schema: Schema) -> Schema:
+    """The schema without its CEL rules: for a status, which only we write and the API server need not pay for."""
+    kept = {key: value for key, value in schema.items() if key != _RULES}
+    for key in ("items", "additionalProperties"):
+        if key in kept:
+            kept[key] = without_rules(kept[key])
+    if "properties" in kept:
+        kept["properties"] = {name: without_rules(value) for name, value in kept["properties"].items()}
+    return kept
+
+
 def _convert(raw: Schema, defs: Schema, path: str) -> Schema:
     flat = _inline(raw, defs)
     converted = {key: value for key, value in flat.items() if key not in _DROPPED}

@@ -123,7 +123,7 @@ class StockOut(Model):
 
     detect: Annotated[tuple[StockOutSign, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic_list())]
     """Signs of a stock-out; one of them is enough."""
-    ladder: Annotated[tuple[PodSpecSize, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic_list())]
+    ladder: Annotated[tuple[PodSpecSize, ...], Field(min_length=1, max_length=8, json_schema_extra=atomic_list())]
     """Sizes to try, smallest first, for example [{cpu: "2", memory: 4Gi}, {cpu: "4", memory: 8Gi}]."""
     annotation: SpecsAnnotation | None = None
     """The provider's annotation for a list of sizes. Left out: a pod that never started is replaced by a bigger one."""
@@ -244,7 +244,7 @@ class VirtualNodeBudget(Model):
         ("Cost/month", "string", ".status.used.costThisMonth", 0, "Cost since the month began"),
         ("Limit/month", "string", ".spec.limits.costPerMonth", 1, "What a month may cost"),
         ("Currency", "string", ".spec.price.currency", 1, "Currency of the costs"),
-        ("Until", "date", ".spec.cordonUntil", 1, "When it opens again"),
+        ("Until", "string", ".spec.cordonUntil", 1, "When it opens again"),
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION

@@ -1,0 +1,103 @@
+"""Label selectors with exactly Kubernetes' meaning, compiled once and asked often.
+
+Contract: a selector is a set of requirements that must all hold; the empty selector holds for everything. NotIn and
+DoesNotExist also hold where the label is absent. Pure and immutable.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
+
+from spillway.api.common import LabelSelector, SelectorOperator
+
+Labels = Mapping[str, str]
+_Test = Callable[[Labels], bool]
+_Requirement = tuple[str, SelectorOperator, frozenset[str]]
+
+
+class Selector:
+    """A compiled label selector. Two that ask the same are equal."""
+
+    __slots__ = ("_tests", "keys", "requirements")
+
+    keys: frozenset[str]
+    """The label keys it looks at: labels that agree on these agree on the answer."""
+    requirements: frozenset[_Requirement]
+
+    def __init__(self, requirements: frozenset[_Requirement]) -> None:
+        self.requirements = requirements
+        self.keys = frozenset(key for key, _, _ in requirements)
+        self._tests = tuple(_test(*requirement) for requirement in requirements)
+
+    @classmethod
+    def of(cls, selector: LabelSelector | None) -> Self:
+        """Compile; None asks nothing."""
+        if selector is None:
+            return cls(frozenset())
+        exact = {(key, SelectorOperator.IN, frozenset({value})) for key, value in selector.match_labels.items()}
+        general = {(one.key, one.operator, frozenset(one.values)) for one in selector.match_expressions}
+        return cls(frozenset(exact | general))
+
+    def matches(self, labels: Labels) -> bool:
+        """Whether every requirement holds for these labels."""
+        return all(test(labels) for test in self._tests)
+
+    def within(self, other: "Selector") -> bool:
+        """Whether whatever this selects `other` selects too, as far as that shows without any labels.
+
+        True is certain; False says only that it does not show.
+        """
+        return all(any(_implies(mine, theirs) for mine in self.requirements) for theirs in other.requirements)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Selector) and self.requirements == other.requirements
+
+    def __hash__(self) -> int:
+        return hash(self.requirements)
+
+    def __repr__(self) -> str:
+        shown = (f"{key} {operator} {sorted(values)}" for key, operator, values in sorted(self.requirements, key=str))
+        return f"Selector({', '.join(shown)})"
+
+
+def selects(selector: LabelSelector | None, labels: Labels) -> bool:
+    """Whether the selector holds for these labels; None asks nothing. To ask often, compile it with `Selector.of`."""
+    return Selector.of(selector).matches(labels)
+
+
+def _test(key: str, operator: SelectorOperator, values: frozenset[str]) -> _Test:
+    match operator:
+        case SelectorOperator.IN:
+            return lambda labels: labels.get(key, _ABSENT) in values
+        case SelectorOperator.NOT_IN:
+            return lambda labels: labels.get(key, _ABSENT) not in values
+        case SelectorOperator.EXISTS:
+            return lambda labels: key in labels
+        case SelectorOperator.DOES_NOT_EXIST:
+            return lambda labels: key not in labels
+
+
+_ABSENT: Final[Any] = object()
+
+
+def _implies(mine: _Requirement, theirs: _Requirement) -> bool:
+    if mine == theirs:
+        return True
+    key, operator, values = mine
+    their_key, their_operator, their_values = theirs
+    if key != their_key:
+        return False
+    match operator, their_operator:
+        case (SelectorOperator.IN, SelectorOperator.EXISTS) | (
+            SelectorOperator.DOES_NOT_EXIST,
+            SelectorOperator.NOT_IN,
+        ):
+            shown = True
+        case SelectorOperator.IN, SelectorOperator.IN:
+            shown = values <= their_values
+        case SelectorOperator.IN, SelectorOperator.NOT_IN:
+            shown = values.isdisjoint(their_values)
+        case SelectorOperator.NOT_IN, SelectorOperator.NOT_IN:
+            shown = values >= their_values
+        case _:
+            shown = False
+    return shown
