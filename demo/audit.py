@@ -1,0 +1,87 @@
+"""Reads the API server's audit log as it grows: who wrote what, what was evicted, and by whom each pod was deleted.
+
+Contract: counts requests that the server accepted; a refused one counts as `refused` only. Reads are not in the log.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from demo.contenders import Contender, contender_of
+from demo.measure import Writes
+
+_OK_BELOW = 300
+_CHUNK_BYTES = 8 << 20
+
+
+class _Ref(msgspec.Struct):
+    resource: str = ""
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+class _User(msgspec.Struct):
+    username: str = ""
+
+
+class _Status(msgspec.Struct):
+    code: int = 0
+
+
+class _Entry(msgspec.Struct):
+    verb: str = ""
+    stage: str = ""
+    user: _User = msgspec.field(default_factory=_User)
+    objectRef: _Ref | None = None  # noqa: N815 - Kubernetes' name
+    responseStatus: _Status | None = None  # noqa: N815 - Kubernetes' name
+
+
+class AuditLog:
+    """`read` takes in what was appended since the last call."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+        self._decoder = msgspec.json.Decoder(_Entry)
+        self.writes: dict[str, Writes] = defaultdict(Writes)
+        """By user name."""
+        self.evictions: dict[Contender, int] = dict.fromkeys(Contender, 0)
+        self.deleted_by: dict[tuple[str, str], str] = {}
+        """(namespace, pod) to the user that deleted it last, of the contenders' pods."""
+
+    def read(self) -> int:
+        """Return the number of entries taken in."""
+        if not self._path.exists():
+            return 0
+        count = 0
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            while chunk := file.read(_CHUNK_BYTES):
+                self._offset += len(chunk)
+                *lines, self._rest = (self._rest + chunk).split(b"\n")
+                for line in lines:
+                    if line:
+                        self._take(self._decoder.decode(line))
+                        count += 1
+        return count
+
+    def _take(self, entry: _Entry) -> None:
+        ref = entry.objectRef
+        if entry.stage != "ResponseComplete" or ref is None:
+            return
+        writes = self.writes[entry.user.username]
+        if entry.responseStatus is None or entry.responseStatus.code >= _OK_BELOW:
+            writes.refused += 1
+            return
+        resource = f"{ref.resource}/{ref.subresource}" if ref.subresource else ref.resource
+        writes.by_resource[resource] += 1
+        contender = contender_of(ref.namespace)
+        if contender is None or ref.resource != "pods":
+            return
+        if ref.subresource == "eviction":
+            self.evictions[contender] += 1
+        elif entry.verb == "delete" and not ref.subresource:
+            self.deleted_by[ref.namespace, ref.name] = entry.user.username

@@ -1,0 +1,68 @@
+"""Who takes part in the day, and by which labels their nodes and pods are kept apart in one cluster."""
+
+from enum import StrEnum
+from typing import Final
+
+from spillway.domain.names import ZONE_LABEL, NodeName, Tier, Zone
+from spillway.domain.places import NodePlace
+from spillway.domain.records import NodeRecord
+
+CONTENDER_LABEL: Final = "demo.spillway.dev/contender"
+"""On namespaces, nodes and pods: whose they are."""
+
+TIER_LABEL: Final = "demo.spillway.dev/tier"
+"""On nodes: the tier. The observer goes by it, for every contender alike."""
+
+APP_LABEL: Final = "app"
+DAY: Final = "day"
+STORM: Final = "storm"
+
+
+class Contender(StrEnum):
+    """One way of scaling down; each has a namespace, nodes and a Karpenter pool of its own."""
+
+    PLAIN = "plain"
+    """Kubernetes as it comes."""
+    FLAT = "flat"
+    """Deletion cost -1 on elastic and virtual pods, and a soft taint on elastic nodes."""
+    SPILLWAY = "spillway"
+
+    @property
+    def namespace(self) -> str:
+        return f"{DAY}-{self.value}"
+
+    @property
+    def storm_namespace(self) -> str:
+        return f"{STORM}-{self.value}"
+
+    def pool(self, tier: Tier) -> str:
+        """Return the name of this contender's node pool of that tier; node names contain it."""
+        return f"{self.value}-{tier.value}"
+
+
+def contender_of(namespace: str) -> Contender | None:
+    """Return whose namespace it is; None for one that takes no part."""
+    scene, _, name = namespace.partition("-")
+    return Contender(name) if scene in (DAY, STORM) and name in set(Contender) else None
+
+
+def owner_of(node: NodeRecord) -> Contender | None:
+    """Return whose node it is; None for one that takes no part."""
+    name = node.labels.get(CONTENDER_LABEL, "")
+    return Contender(name) if name in set(Contender) else None
+
+
+def place_of(node: NodeRecord) -> NodePlace:
+    """Return the node's place by the demo's own labels, so that every contender is judged alike."""
+    tier = node.labels.get(TIER_LABEL, "")
+    return NodePlace(
+        tier=Tier(tier) if tier in set(Tier) else Tier.FIXED,
+        zone=Zone(node.labels.get(ZONE_LABEL, "")),
+        pool=tier if tier == Tier.VIRTUAL else "",
+    )
+
+
+def tier_of(nodes: dict[NodeName, NodeRecord], name: NodeName) -> Tier | None:
+    """Return the tier of a node by its name; None while unassigned or unknown."""
+    node = nodes.get(name)
+    return None if node is None else place_of(node).tier

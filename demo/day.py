@@ -1,0 +1,214 @@
+"""One run: start a cluster, lay the scene, live the day, measure. The demo and the scale-down bench are its two users.
+
+Contract: `open_scene` gives a scene whose cluster, operator and watches end with the block, also when it is cancelled
+(Ctrl-C). `live_day` plays the load in real time and calls `tick` about once a second.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from demo import manifests, stage
+from demo.audit import AuditLog
+from demo.contenders import Contender
+from demo.driver import LoadDriver
+from demo.measure import Writes
+from demo.observe import Observer
+from demo.scaledowns import ScaleDown
+from demo.scenario import Day
+from harness.operator import NAME, NAMESPACE, Installation, install
+from localcluster import Cluster, ClusterApi, ClusterError, Options
+from localcluster.external import from_environment
+from spillway.kube.client import KubeClient
+from spillway.kube.informer import Informers
+from spillway.kube.state import ClusterState
+
+DRIVE_EVERY_SECONDS: Final = 5.0
+TICK_SECONDS: Final = 1.0
+OPERATOR_USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
+OPERATOR_REPLICAS: Final = 2
+"""As the chart has it."""
+REST_SECONDS: Final = 45.0
+"""Longer than the slowest thing that follows a change: an HPA's window, Karpenter's second look."""
+_PATIENCE_SECONDS: Final = 120.0
+
+OPTIONS: Final = Options(
+    metrics_server=True,
+    karpenter=True,
+    hpa_sync_seconds=3.0,
+    karpenter_env={"BATCH_IDLE_DURATION": "500ms", "BATCH_MAX_DURATION": "2s", "LOG_LEVEL": "error"},
+)
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+Tick = Callable[[float, list[ScaleDown]], None]
+"""Called about once a second: seconds since the day began, and the scale-downs that ended since the last call."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """A cluster with everything in it, before, during and after the day."""
+
+    cluster: ClusterApi
+    client: KubeClient
+    day: Day
+    contenders: tuple[Contender, ...]
+    observer: Observer
+    audit: AuditLog | None
+    operator: Installation | None
+    writes_before: Writes
+    """The operator's writes when the day began."""
+    writes_after: Writes
+    wall_seconds: float = 0.0
+
+    def operator_writes(self) -> Writes:
+        """Return what the operator has written so far."""
+        if self.audit is None or self.operator is None:
+            return Writes()
+        self.audit.read()
+        return self.audit.writes[OPERATOR_USER].copy()
+
+
+@contextmanager
+def chosen_cluster() -> Iterator[ClusterApi]:
+    """Give the cluster that the environment names (`CLUSTER`, `KUBECONFIG`), else one of local processes."""
+    with from_environment() as given:
+        if given is not None:
+            given.require("kwok", "karpenter", "metrics-server")
+            yield given
+        else:
+            cluster = Cluster(OPTIONS)
+            try:
+                yield cluster
+            finally:
+                cluster.stop()
+
+
+@asynccontextmanager
+async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> AsyncIterator[Scene]:
+    """Give a scene in which every contender's workloads run at the level of the first hour and HPAs see their load."""
+    async with AsyncExitStack() as stack:
+        say("starting etcd, API server, scheduler, controllers, kwok, metrics-server and Karpenter")
+        chosen = chosen_cluster()
+        cluster = await _uninterrupted(chosen.__enter__, lambda _: chosen.__exit__(None, None, None))
+        stack.push(chosen.__exit__)
+        say(f"laying nodes and pools in {len(manifests.ZONES)} zones for {', '.join(contenders)}")
+        await asyncio.to_thread(stage.lay_ground, cluster, contenders)
+        audit = AuditLog(cluster.audit_log) if isinstance(cluster, Cluster) else None
+        operator = None
+        if Contender.SPILLWAY in contenders:
+            say("installing the operator from its chart, under the chart's rights")
+            operator = await _uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
+            stack.callback(operator.close)
+            await asyncio.to_thread(cluster.apply, manifests.spillway_resources())
+        client = await stack.enter_async_context(await KubeClient.connect(str(cluster.kubeconfig)))
+        state = ClusterState()
+        observer = Observer(state, contenders, audit)
+        watching = asyncio.create_task(Informers(client, state).run())
+        stack.push_async_callback(_cancelled, watching)
+        await state.wait_synced(_PATIENCE_SECONDS)
+        scene = Scene(cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes())
+        await _start_workloads(scene, say)
+        yield scene
+
+
+async def _start_workloads(scene: Scene, say: Say) -> None:
+    say(f"starting {len(scene.day.workloads)} workloads with an HPA for each of {len(scene.contenders)} contenders")
+    pods = 0
+    for contender in scene.contenders:
+        pods += await asyncio.to_thread(stage.lay_workloads, scene.cluster, contender, scene.day)
+
+    async def all_ready() -> bool:
+        ready = [scene.observer.ready_replicas(contender).values() for contender in scene.contenders]
+        return sum(len(members) for by_workload in ready for members in by_workload) >= pods
+
+    await _until(all_ready, f"{pods} pods to be ready")
+    say(f"{pods} pods run; waiting for metrics-server to see their load")
+    await _until(
+        lambda: asyncio.to_thread(stage.metrics_flow, scene.cluster, scene.contenders, pods), "metrics of the pods"
+    )
+
+
+async def live_day(scene: Scene, tick: Tick) -> None:
+    """Play the day in real time."""
+    began = time.monotonic()
+    driver = LoadDriver(scene.client, scene.observer, scene.contenders, scene.day)
+    scene.writes_before = scene.operator_writes()
+
+    async def drive() -> None:
+        while True:
+            await driver.play(scene.day.hour_at(time.monotonic() - began))
+            await asyncio.sleep(DRIVE_EVERY_SECONDS)
+
+    async with asyncio.TaskGroup() as group:
+        driving = group.create_task(drive())
+        while (elapsed := time.monotonic() - began) < scene.day.seconds:
+            tick(elapsed, scene.observer.tick(elapsed, scene.day))
+            await asyncio.sleep(TICK_SECONDS - (time.monotonic() - began) % TICK_SECONDS)
+        driving.cancel()
+    scene.wall_seconds = time.monotonic() - began
+    scene.writes_after = scene.operator_writes()
+
+
+async def idle(scene: Scene, seconds: float, tick: Tick) -> Writes:
+    """Leave the load as it is until nothing moves, then count the operator's writes for `seconds` of rest."""
+    began = time.monotonic()
+    base = scene.wall_seconds
+
+    def observe() -> None:
+        elapsed = base + time.monotonic() - began
+        tick(elapsed, scene.observer.tick(elapsed, scene.day))
+
+    await _rest(scene, observe)
+    before = scene.operator_writes()
+    rest_began = time.monotonic()
+    while time.monotonic() - rest_began < seconds:
+        observe()
+        await asyncio.sleep(TICK_SECONDS)
+    return scene.operator_writes().since(before)
+
+
+async def _rest(scene: Scene, observe: Callable[[], None]) -> None:
+    """Wait until no replica and no elastic node came or went for a while."""
+    quiet_since, last = time.monotonic(), ""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        observe()
+        samples = [scene.observer.samples[contender][-1] for contender in scene.contenders]
+        now = repr([(sample.pods, sample.elastic_nodes) for sample in samples])
+        if now != last:
+            quiet_since, last = time.monotonic(), now
+        if time.monotonic() - quiet_since > REST_SECONDS:
+            return
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def _until(check: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        with suppress(ClusterError, OSError):
+            if await check():
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s in vain for {what}")
+        await asyncio.sleep(0.3)
+
+
+async def _uninterrupted(start: Callable[[], T], stop: Callable[[T], object]) -> T:
+    """Run in a thread what starts processes; if the wait for it is cancelled, `stop` what it started."""
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(ClusterError, OSError):
+            stop(await starting)
+        raise
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

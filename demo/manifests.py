@@ -1,0 +1,208 @@
+"""What is laid into the cluster for a contender: namespace, nodes, workloads with their HPAs, policies. Pure functions.
+
+Contract: contenders get the same objects but for names and labels. What makes *flat* flat is one admission policy
+(`flat_policies`) and a soft taint in its Karpenter pool; what makes *spillway* Spillway are its custom resources.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from demo.contenders import APP_LABEL, CONTENDER_LABEL, TIER_LABEL, Contender
+from demo.scenario import CORES_PER_REPLICA, REQUEST_MILLIS, TARGET_UTILIZATION, Workload
+from localcluster import nodes
+from spillway.domain.names import POD_DELETION_COST, ZONE_LABEL, Tier
+
+Object = dict[str, Any]
+
+ZONES: Final = nodes.ZONES
+PROVIDER: Final = "demo"
+
+FIXED_NODES: Final = 6
+FIXED_CPU: Final = "12"
+"""Cores of a fixed node: 72 replicas on all six, about what the valley needs."""
+
+ELASTIC_CPU: Final = 8
+CONSOLIDATE_AFTER_SECONDS: Final = 5
+"""Karpenter takes an elastic node away once it was empty that long; it looks every 10 s and waits 15 s to be sure."""
+
+SCALE_DOWN_WINDOW_SECONDS: Final = 15
+FLAT_TAINT: Final = {"key": "demo.spillway.dev/elastic", "value": "flat", "effect": "PreferNoSchedule"}
+
+# Virtual nodes are everybody's last resort: scored behind elastic nodes that carry one soft taint.
+_LAST_RESORT: Final = [{"key": f"demo.spillway.dev/last-resort-{n}", "effect": "PreferNoSchedule"} for n in (1, 2)]
+
+
+def node_labels(contender: Contender, tier: Tier) -> dict[str, str]:
+    """Return the labels of this contender's nodes of that tier."""
+    return {CONTENDER_LABEL: contender.value, TIER_LABEL: tier.value}
+
+
+def virtual_soft_taints() -> list[dict[str, str]]:
+    """Return the taints that make the scheduler prefer any other node to a virtual one."""
+    return [dict(taint) for taint in _LAST_RESORT]
+
+
+def namespace(contender: Contender, name: str) -> Object:
+    """Return a namespace that belongs to the contender."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {CONTENDER_LABEL: contender.value}},
+    }
+
+
+def deployment(
+    contender: Contender,
+    namespace_name: str,
+    name: str,
+    *,
+    replicas: int,
+    overflow: bool,
+    node_selector: Mapping[str, str] | None = None,
+) -> Object:
+    """Return a Deployment whose replicas stay on the contender's nodes and spread over zones when they are scheduled.
+
+    `node_selector` narrows the nodes further.
+    """
+    labels = {APP_LABEL: name, CONTENDER_LABEL: contender.value}
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": ZONE_LABEL,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {APP_LABEL: name}},
+    }
+    usage = f"{round(CORES_PER_REPLICA * 1000)}m"
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace_name, "labels": labels},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {APP_LABEL: name}},
+            "template": {
+                "metadata": {"labels": labels, "annotations": {nodes.USAGE_CPU: usage, nodes.USAGE_MEMORY: "200Mi"}},
+                "spec": {
+                    "nodeSelector": {CONTENDER_LABEL: contender.value, **(node_selector or {})},
+                    "tolerations": [nodes.toleration(PROVIDER)] if overflow else [],
+                    "topologySpreadConstraints": [spread],
+                    "containers": [
+                        {
+                            "name": "app",
+                            "image": "registry.k8s.io/pause:3.10",
+                            "resources": {"requests": {"cpu": f"{REQUEST_MILLIS}m", "memory": "256Mi"}},
+                        }
+                    ],
+                },
+            },
+        },
+    }
+
+
+def autoscaler(namespace_name: str, workload: Workload) -> Object:
+    """Return the HPA on CPU: up at once, down after a short window, as much at once as it asks for."""
+    at_once = [{"type": "Percent", "value": 100, "periodSeconds": 2}]
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": workload.name, "namespace": namespace_name},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name},
+            "minReplicas": workload.min_replicas,
+            "maxReplicas": workload.max_replicas,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {
+                        "name": "cpu",
+                        "target": {"type": "Utilization", "averageUtilization": TARGET_UTILIZATION},
+                    },
+                }
+            ],
+            "behavior": {
+                "scaleUp": {"stabilizationWindowSeconds": 0},
+                "scaleDown": {"stabilizationWindowSeconds": SCALE_DOWN_WINDOW_SECONDS, "policies": at_once},
+            },
+        },
+    }
+
+
+def flat_policies() -> list[Object]:
+    """Return what gives *flat* its costs: the API server itself writes -1 in the Binding's write, and no process runs.
+
+    The name of a node tells its pool: those of Karpenter contain the NodePool's name.
+    """
+    flat = Contender.FLAT
+    cheap = [f"object.target.name.contains('{flat.pool(tier)}')" for tier in (Tier.ELASTIC, Tier.VIRTUAL)]
+    name = "demo-flat-deletion-cost"
+    return [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "Never",
+                "matchConstraints": {
+                    "namespaceSelector": {"matchLabels": {CONTENDER_LABEL: flat.value}},
+                    "resourceRules": [
+                        {
+                            "apiGroups": [""],
+                            "apiVersions": ["v1"],
+                            "resources": ["pods/binding"],
+                            "operations": ["CREATE"],
+                        }
+                    ],
+                },
+                "matchConditions": [{"name": "not-on-a-fixed-node", "expression": " || ".join(cheap)}],
+                "mutations": [
+                    {
+                        "patchType": "ApplyConfiguration",
+                        "applyConfiguration": {
+                            "expression": "Object{metadata: Object.metadata{annotations: "
+                            f'{{"{POD_DELETION_COST}": "-1"}}}}}}'
+                        },
+                    }
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name},
+        },
+    ]
+
+
+def spillway_resources() -> list[Object]:
+    """Return Spillway's custom resources: they select this contender's nodes and namespaces and nothing else."""
+    spillway = Contender.SPILLWAY
+    ours = {"matchLabels": {CONTENDER_LABEL: spillway.value}}
+    workloads = {"namespaces": ours}
+    return [
+        {
+            "apiVersion": "spillway.dev/v1alpha1",
+            "kind": "VirtualNodeBudget",
+            "metadata": {"name": "demo"},
+            "spec": {
+                "nodeSelector": {"matchLabels": node_labels(spillway, Tier.VIRTUAL)},
+                "price": {"currency": "EUR", "cpuHour": "0.05", "memoryGiBHour": "0.006"},
+            },
+        },
+        {
+            "apiVersion": "spillway.dev/v1alpha1",
+            "kind": "ElasticPolicy",
+            "metadata": {"name": "demo"},
+            "spec": {
+                "mode": "Enforce",
+                "tiers": {
+                    "elastic": {
+                        "nodeSelector": {"matchLabels": node_labels(spillway, Tier.ELASTIC)},
+                        "softTaint": True,
+                    },
+                    "virtual": {"budgets": ["demo"]},
+                },
+                "workloads": [{"name": "default", "match": workloads}],
+            },
+        },
+    ]

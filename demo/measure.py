@@ -1,0 +1,113 @@
+"""The figures of a run: pure functions from what was observed to what is reported."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from demo.contenders import Contender
+from demo.scaledowns import ScaleDown
+from spillway.domain.names import Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One contender at one moment. `at` is seconds since the day began; counts are of ready or starting pods."""
+
+    at: float
+    hour: float
+    pods: dict[str, int]
+    """By tier, and `unassigned`."""
+    elastic_nodes: int
+    skews: tuple[int, ...]
+    """Zone skew of each workload that is at rest: as many pods as asked for, all of them on a node."""
+    load_cores: float
+
+    @property
+    def skew_max(self) -> int:
+        return max(self.skews, default=0)
+
+    @property
+    def total(self) -> int:
+        return sum(self.pods.values())
+
+
+@dataclass(slots=True)
+class Writes:
+    """API writes of one identity, by what was written; leases and events stand apart from the rest."""
+
+    by_resource: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.by_resource.total()
+
+    def since(self, earlier: "Writes") -> "Writes":
+        """Return what came after a copy taken earlier."""
+        return Writes(self.by_resource - earlier.by_resource, self.refused - earlier.refused)
+
+    def copy(self) -> "Writes":
+        return Writes(self.by_resource.copy(), self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """Of one elastic node, in seconds since the day began; `gone` is None while it is there."""
+
+    name: str
+    zone: str
+    born: float
+    gone: float | None = None
+
+
+def percentile(values: Iterable[float], fraction: float) -> float:
+    """Return the smallest value that at least `fraction` of the values do not exceed; 0.0 of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    return float(ordered[max(math.ceil(fraction * len(ordered)) - 1, 0)])
+
+
+def node_hours(lifetimes: Iterable[Lifetime], *, until: float, seconds_per_hour: float) -> float:
+    """Return the hours of the day for which elastic nodes stood between second 0 and `until`, summed over nodes."""
+    seconds = 0.0
+    for life in lifetimes:
+        end = until if life.gone is None else min(life.gone, until)
+        seconds += max(end - max(life.born, 0.0), 0.0)
+    return seconds / seconds_per_hour
+
+
+def exactness(downs: Sequence[ScaleDown]) -> dict[str, Any]:
+    """Return how many victims went, how many of them the planner wanted, and each that it did not."""
+    victims = [victim for down in downs for victim in down.victims]
+    ready = [victim for victim in victims if victim.ready]
+    return {
+        "scale_downs": len(downs),
+        "victims": len(victims),
+        "victims_ready": len(ready),
+        "planned_victims_deleted": sum(victim.planned for victim in ready),
+        "planned_ratio": round(sum(victim.planned for victim in ready) / len(ready), 4) if ready else 1.0,
+        "virtual_first_violations": sum(victim.violates_virtual_first for victim in victims),
+        "victims_by_tier": {
+            **{tier.value: sum(victim.tier is tier for victim in victims) for tier in Tier},
+            "unassigned": sum(victim.tier is None for victim in victims),
+        },
+        "skew_after_max": max((down.skew for down in downs), default=0),
+        "skew_above_possible": sum(down.skew > max(down.skew_possible, 1) for down in downs),
+    }
+
+
+def skew_figures(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return `zone_skew_max` and `zone_skew_p99` over every workload at rest in every sample."""
+    skews = [skew for sample in samples for skew in sample.skews]
+    return {
+        "zone_skew_max": max(skews, default=0),
+        "zone_skew_p99": percentile(skews, 0.99),
+        "zone_skew_above_1_share": round(sum(skew > 1 for skew in skews) / len(skews), 4) if skews else 0.0,
+    }
+
+
+def per_contender(downs: Iterable[ScaleDown], contender: Contender) -> list[ScaleDown]:
+    return [down for down in downs if down.contender is contender]

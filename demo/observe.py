@@ -1,0 +1,125 @@
+"""Watches the cluster while the day goes by and keeps the time series. Writes nothing.
+
+Contract: uses the operator's informers with a connection of its own (so it sees what any client sees), feeds every
+change to the `ScaleDownTracker`, and takes a `Sample` of each contender at every `tick`. Times are the caller's clock,
+in seconds.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from demo.audit import AuditLog
+from demo.contenders import Contender, contender_of, owner_of, place_of
+from demo.measure import Lifetime, Sample
+from demo.scaledowns import ScaleDown, ScaleDownTracker, zone_skew
+from demo.scenario import Day
+from spillway.domain.names import NodeName, OwnerUid, Tier
+from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.kube.state import ClusterState
+
+UNASSIGNED: Final = "unassigned"
+
+
+class Observer:
+    """One run's observations."""
+
+    def __init__(self, state: ClusterState, contenders: Sequence[Contender], audit: AuditLog | None) -> None:
+        self.state = state
+        self.contenders = tuple(contenders)
+        self.audit = audit
+        self.tracker = ScaleDownTracker()
+        self.samples: dict[Contender, list[Sample]] = {contender: [] for contender in contenders}
+        self.now = 0.0
+        """Seconds since the day began; negative before. Set by `tick`."""
+        self._elastic: dict[Contender, dict[NodeName, Lifetime]] = defaultdict(dict)
+        self._stop = [
+            state.subscribe(PodRecord, self._pod),
+            state.subscribe(NodeRecord, self._node),
+            state.subscribe(ReplicaSetRecord, self._replicaset),
+        ]
+
+    def close(self) -> None:
+        """Hear of no further change."""
+        for unsubscribe in self._stop:
+            unsubscribe()
+
+    def _pod(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        self.tracker.pod_changed(old, new, self.now)
+
+    def _replicaset(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        self.tracker.replicaset_changed(old, new, self.now)
+
+    def _node(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        self.tracker.node_changed(old, new)
+        node = new or old
+        owner = None if node is None else owner_of(node)
+        if node is None or owner is None or place_of(node).tier is not Tier.ELASTIC:
+            return
+        known = self._elastic[owner]
+        if new is None:
+            if node.name in known:
+                known[node.name] = replace(known[node.name], gone=self.now)
+        elif node.name not in known:
+            known[node.name] = Lifetime(node.name, place_of(node).zone, self.now)
+
+    def lifetimes(self, contender: Contender) -> list[Lifetime]:
+        """Return the elastic nodes of a contender that were ever seen."""
+        return list(self._elastic[contender].values())
+
+    def deaths(self) -> list[ScaleDown]:
+        """Return the finished scale-downs, the last one last."""
+        return self.tracker.finished
+
+    def ready_replicas(self, contender: Contender) -> dict[str, list[PodRecord]]:
+        """Return the ready pods of a contender's day by workload."""
+        found: dict[str, list[PodRecord]] = defaultdict(list)
+        for pod in self.state.pods_in(contender.namespace):
+            if pod.active and pod.ready:
+                owner = self.state.replicasets.get(pod.owner_uid)
+                if owner is not None:
+                    found[owner.owner_name].append(pod)
+        return found
+
+    def tick(self, now: float, day: Day) -> list[ScaleDown]:
+        """Take a sample of every contender and close the scale-downs that are over; returns those."""
+        self.now = now
+        if self.audit is not None:
+            self.audit.read()
+        closed = self.tracker.tick(now)
+        hour = day.hour_at(now)
+        for contender in self.contenders:
+            self.samples[contender].append(self._sample(contender, now, hour, day.total_load(hour)))
+        return closed
+
+    def _sample(self, contender: Contender, now: float, hour: float, load: float) -> Sample:
+        nodes = {node.name: place_of(node) for node in self.tracker.nodes.values() if owner_of(node) is contender}
+        zones = sorted({place.zone for place in nodes.values()})
+        pods: Counter[str] = Counter()
+        by_set: dict[OwnerUid, list[PodRecord]] = defaultdict(list)
+        for pod in self.state.pods_in(contender.namespace):
+            if not pod.active:
+                continue
+            place = nodes.get(pod.node)
+            pods[place.tier.value if place is not None else UNASSIGNED] += 1
+            by_set[pod.owner_uid].append(pod)
+        skews = []
+        for uid, members in by_set.items():
+            owner = self.tracker.replicasets().get(uid)
+            at_rest = owner is not None and owner.replicas == len(members) and all(pod.node in nodes for pod in members)
+            if at_rest:
+                skews.append(zone_skew((nodes[pod.node].zone for pod in members), zones))
+        return Sample(
+            at=now,
+            hour=hour,
+            pods={tier: pods[tier] for tier in (*Tier, UNASSIGNED)},
+            elastic_nodes=sum(place.tier is Tier.ELASTIC for place in nodes.values()),
+            skews=tuple(skews),
+            load_cores=load,
+        )
+
+
+def contenders_in(namespaces: Sequence[str]) -> list[Contender]:
+    """Return the contenders whose namespaces are among these."""
+    return [contender for contender in Contender if any(contender_of(name) is contender for name in namespaces)]

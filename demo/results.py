@@ -1,0 +1,97 @@
+"""Puts a run's figures together: one JSON-able mapping a contender; summary, page and bench read nothing else."""
+
+import os
+import platform
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from demo.contenders import Contender
+from demo.day import Scene
+from demo.measure import Sample, Writes, exactness, node_hours, per_contender, skew_figures
+from demo.scaledowns import ScaleDown
+from spillway.domain.names import Tier
+
+LISTED_MISSES = 200
+
+
+def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
+    """Return the day's figures of every contender."""
+    downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith("day-")]
+    writes = scene.writes_after.since(scene.writes_before)
+    return {
+        contender.value: _figures(scene, contender, per_contender(downs, contender), writes)
+        for contender in scene.contenders
+    }
+
+
+def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes: Writes) -> dict[str, Any]:
+    samples = [sample for sample in scene.observer.samples[contender] if sample.at <= scene.wall_seconds]
+    exact = exactness(downs)
+    own = writes if contender is Contender.SPILLWAY else Writes()
+    return {
+        **exact,
+        "elastic_node_hours": round(
+            node_hours(
+                scene.observer.lifetimes(contender),
+                until=scene.wall_seconds,
+                seconds_per_hour=scene.day.seconds_per_hour,
+            ),
+            2,
+        ),
+        "elastic_nodes_max": max((sample.elastic_nodes for sample in samples), default=0),
+        "virtual_pod_hours": round(pod_hours(samples, Tier.VIRTUAL, scene.day.seconds_per_hour), 2),
+        "pods_max": max((sample.total for sample in samples), default=0),
+        "evictions": None if scene.audit is None else scene.audit.evictions[contender],
+        **skew_figures(samples),
+        "extra_api_writes_per_deleted_pod": (
+            None if scene.audit is None else round(own.total / exact["victims"], 3) if exact["victims"] else 0.0
+        ),
+        "extra_api_writes": dict(own.by_resource),
+    }
+
+
+def pod_hours(samples: list[Sample], tier: Tier, seconds_per_hour: float) -> float:
+    """Return the pods of a tier, summed over the day's hours."""
+    pairs = pairwise(samples)
+    return sum(now.pods.get(tier, 0) * (later.at - now.at) for now, later in pairs) / seconds_per_hour
+
+
+def misses(downs: list[ScaleDown], why: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return each ready victim that the planner would have kept, with what was known of it."""
+    found = []
+    for down in downs:
+        for victim in down.victims:
+            if not victim.ready or victim.planned:
+                continue
+            found.append(
+                {
+                    "workload": f"{down.namespace}/{down.workload}",
+                    "at_seconds": round(down.began, 1),
+                    "replicas": [down.before, down.after],
+                    "pod": victim.name,
+                    "tier": victim.tier.value if victim.tier else "unassigned",
+                    "zone": victim.zone,
+                    "cost": victim.cost,
+                    "kept_instead": len(down.missed),
+                    "why": (why or {}).get(victim.name, ""),
+                }
+            )
+    return found[:LISTED_MISSES]
+
+
+def surroundings(scene: Scene) -> dict[str, Any]:
+    """Return what the figures were measured on."""
+    version = scene.cluster.rest.get("/version")
+    return {
+        "seed": scene.day.seed,
+        "workloads": len(scene.day.workloads),
+        "day_seconds": scene.day.seconds,
+        "wall_seconds": round(scene.wall_seconds, 1),
+        "seconds_per_hour": round(scene.day.seconds_per_hour, 2),
+        "kubernetes": version["gitVersion"],
+        "python": platform.python_version(),
+        "machine": {"cpus": os.cpu_count(), "system": platform.system(), "architecture": platform.machine()},
+        "nodes": {"fixed": "6 of 12 CPU", "elastic": "8 CPU, Karpenter, WhenEmpty", "virtual": "1 a zone"},
+        "contenders_side_by_side": [contender.value for contender in scene.contenders],
+    }

@@ -1,0 +1,73 @@
+"""Lays the scene into a cluster: each contender's nodes, namespace, workloads and policies; takes out what it laid."""
+
+from collections.abc import Sequence
+
+from demo import manifests
+from demo.contenders import Contender
+from demo.scenario import Day, desired_replicas
+from localcluster import ClusterApi
+from spillway.domain.names import Tier
+
+_NODES = "/api/v1/nodes"
+
+
+def lay_ground(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
+    """Add namespaces, fixed and virtual nodes, a Karpenter pool for each contender, and *flat*'s admission policy."""
+    for contender in contenders:
+        cluster.rest.create("/api/v1/namespaces", manifests.namespace(contender, contender.namespace))
+        cluster.add_nodes(
+            contender.pool(Tier.FIXED),
+            manifests.FIXED_NODES,
+            cpu=manifests.FIXED_CPU,
+            memory="64Gi",
+            labels=manifests.node_labels(contender, Tier.FIXED),
+            wait=False,
+        )
+        cluster.add_virtual_nodes(
+            contender.pool(Tier.VIRTUAL),
+            len(manifests.ZONES),
+            provider=manifests.PROVIDER,
+            labels=manifests.node_labels(contender, Tier.VIRTUAL),
+            taints=manifests.virtual_soft_taints(),
+            wait=False,
+        )
+        cluster.add_karpenter_pool(
+            contender.pool(Tier.ELASTIC),
+            labels=manifests.node_labels(contender, Tier.ELASTIC),
+            taints=[manifests.FLAT_TAINT] if contender is Contender.FLAT else [],
+            cpus=[manifests.ELASTIC_CPU],
+            consolidation="WhenEmpty",
+            consolidate_after=f"{manifests.CONSOLIDATE_AFTER_SECONDS}s",
+        )
+    if Contender.FLAT in contenders:
+        cluster.apply(manifests.flat_policies())
+
+
+def lay_workloads(cluster: ClusterApi, contender: Contender, day: Day) -> int:
+    """Create the day's Deployments and HPAs as the first hour needs them; returns the number of pods."""
+    namespace = contender.namespace
+    begin = day.hour_at(0)
+    replicas = {workload.name: desired_replicas(workload, workload.load(begin)) for workload in day.workloads}
+    cluster.rest.create_all(
+        f"/apis/apps/v1/namespaces/{namespace}/deployments",
+        [
+            manifests.deployment(
+                contender, namespace, workload.name, replicas=replicas[workload.name], overflow=workload.overflow
+            )
+            for workload in day.workloads
+        ],
+    )
+    cluster.rest.create_all(
+        f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
+        [manifests.autoscaler(namespace, workload) for workload in day.workloads],
+    )
+    return sum(replicas.values())
+
+
+def metrics_flow(cluster: ClusterApi, contenders: Sequence[Contender], pods: int) -> bool:
+    """Whether metrics-server answers for nearly every pod: from then on the HPAs see the load."""
+    seen = sum(
+        len(cluster.rest.items(f"/apis/metrics.k8s.io/v1beta1/namespaces/{contender.namespace}/pods"))
+        for contender in contenders
+    )
+    return seen >= 0.95 * pods

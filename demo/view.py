@@ -1,0 +1,210 @@
+"""The day on a terminal: a live picture where there is a terminal, one line every few seconds where there is none."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from demo.contenders import Contender
+from demo.day import Scene
+from demo.measure import Sample, exactness, node_hours, per_contender
+from demo.scaledowns import ScaleDown, Victim
+from spillway.domain.names import Tier
+from spillway.domain.reasons import Reason
+
+TIER_STYLE: Final = {"fixed": "blue", "elastic": "yellow", "virtual": "magenta", "unassigned": "bright_black"}
+"""The same hues as the page's, which people with any colour vision tell apart."""
+
+_LAST_SHOWN: Final = 9
+_LINE_EVERY_SECONDS: Final = 10.0
+_BAR_WIDTH: Final = 36
+
+
+_SHORT: Final = {
+    Reason.UNASSIGNED: "it was on no node yet",
+    Reason.PENDING: "it had not started yet",
+    Reason.PHASE_UNKNOWN: "its node does not answer",
+    Reason.NOT_READY: "it was not ready",
+    Reason.VIRTUAL: "virtual pods go first",
+    Reason.ZONE_SKEW: "{zone} had more pods than the others",
+    Reason.ELASTIC: "its elastic node empties next",
+    Reason.FIXED_DOUBLED: "its fixed node had several of the workload",
+    Reason.FIXED_HOT: "its fixed node was the hottest",
+    Reason.FIXED: "the last to come on fixed nodes",
+    Reason.ROLLOUT_FIXED: "rollout: fixed nodes are freed first",
+    Reason.ROLLOUT_ELASTIC: "rollout: the elastic node that stays longest",
+    Reason.ROLLOUT_VIRTUAL: "rollout: virtual nodes are freed last",
+}
+"""A line of a table each; `explain` has the whole sentences."""
+
+
+class View:
+    """Shows a run. Use it as a context manager; `say` before the day, `tick` during it."""
+
+    def __init__(self, console: Console, contenders: Sequence[Contender]) -> None:
+        self._console = console
+        self._contenders = tuple(contenders)
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._last: deque[tuple[float, ScaleDown, Victim]] = deque(maxlen=_LAST_SHOWN)
+        self._line_at = -_LINE_EVERY_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, what: str) -> None:
+        """Tell a step of the preparation."""
+        self._console.print(f"[bold]·[/] {what}", highlight=False)
+
+    def tick(self, scene: Scene, elapsed: float, closed: Sequence[ScaleDown]) -> None:
+        """Show the moment."""
+        for down in closed:
+            for victim in down.victims:
+                self._last.append((down.began, down, victim))
+        if self._live is not None:
+            if not self._live.is_started:
+                self._live.start()
+            self._live.update(self.picture(scene, elapsed), refresh=True)
+        elif elapsed - self._line_at >= _LINE_EVERY_SECONDS:
+            self._line_at = elapsed
+            self._console.print(_line(scene, elapsed), highlight=False, soft_wrap=True)
+
+    def picture(self, scene: Scene, elapsed: float) -> RenderableType:
+        """Return the whole picture of that moment."""
+        return Group(
+            _clock(scene, elapsed), *(_contender(scene, one, elapsed) for one in self._contenders), self._deaths(scene)
+        )
+
+    def _deaths(self, scene: Scene) -> RenderableType:
+        table = Table(box=None, expand=True, pad_edge=False, header_style="bold")
+        for name in ("hour", "contender", "pod", "tier", "zone", "why it was deleted"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=3 if name.startswith("why") else None)
+        for at, down, victim in reversed(self._last):
+            tier = victim.tier.value if victim.tier else "unassigned"
+            table.add_row(
+                clock_text(scene.day.hour_at(at)),
+                down.contender.value,
+                victim.name,
+                Text(tier, style=TIER_STYLE[tier]),
+                victim.zone or "-",
+                why(down, victim),
+            )
+        return Panel(table, title="deleted last", title_align="left", border_style="bright_black")
+
+
+def why(down: ScaleDown, victim: Victim) -> str:
+    """Say why a pod was deleted, and where Spillway would have chosen otherwise."""
+    if victim.violates_virtual_first:
+        return "by Kubernetes' own rules, though a virtual pod ran"
+    if not victim.planned:
+        return "by Kubernetes' own rules; the plan would have kept it"
+    told = _SHORT[Reason(victim.reason)].format(zone=victim.zone)
+    return told if down.contender is Contender.SPILLWAY else f"as the plan would: {told}"
+
+
+def clock_text(hour: float) -> str:
+    minutes = round(hour * 60) % (24 * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _clock(scene: Scene, elapsed: float) -> RenderableType:
+    hour = scene.day.hour_at(elapsed)
+    grid = Table.grid(padding=(0, 2))
+    left = max(scene.day.seconds - elapsed, 0)
+    grid.add_row(
+        Text(clock_text(hour), style="bold"),
+        ProgressBar(total=scene.day.seconds, completed=min(elapsed, scene.day.seconds), width=_BAR_WIDTH),
+        f"load {scene.day.total_load(hour):.0f} cores a contender · {left:.0f} s of the day left",
+    )
+    return grid
+
+
+def _contender(scene: Scene, contender: Contender, elapsed: float) -> RenderableType:
+    sample = scene.observer.samples[contender][-1]
+    downs = per_contender(scene.observer.tracker.finished, contender)
+    figures = exactness(downs)
+    hours = node_hours(scene.observer.lifetimes(contender), until=elapsed, seconds_per_hour=scene.day.seconds_per_hour)
+    table = Table.grid(padding=(0, 2))
+    table.add_row(_bar(sample, scene), _counts(sample))
+    share = figures["planned_victims_deleted"] / figures["victims_ready"] if figures["victims_ready"] else 1.0
+    evicted = "-" if scene.audit is None else str(scene.audit.evictions[contender])
+    table.add_row(
+        f"elastic nodes {sample.elastic_nodes:3d} · {hours:6.1f} node-hours",
+        f"zone skew {sample.skew_max} · deleted {figures['victims']}, {share:.0%} the right ones · "
+        f"virtual-first broken {figures['virtual_first_violations']} times · evictions {evicted}",
+    )
+    bold = "bold green" if contender is Contender.SPILLWAY else "bold"
+    return Panel(table, title=Text(contender.value, style=bold), title_align="left", border_style="bright_black")
+
+
+def _bar(sample: Sample, scene: Scene) -> Text:
+    most = max((s.total for series in scene.observer.samples.values() for s in series), default=1) or 1
+    bar = Text()
+    for tier, count in sample.pods.items():
+        bar.append("█" * round(count * _BAR_WIDTH / most), style=TIER_STYLE[tier])
+    return bar if bar.cell_len >= _BAR_WIDTH else bar + Text("·" * (_BAR_WIDTH - bar.cell_len), style="bright_black")
+
+
+def _counts(sample: Sample) -> Text:
+    text = Text("pods ")
+    for tier, count in sample.pods.items():
+        if count or tier != "unassigned":
+            text.append(f" {tier} {count:3d} ", style=TIER_STYLE[tier])
+    return text
+
+
+def _line(scene: Scene, elapsed: float) -> str:
+    parts = []
+    for contender in scene.contenders:
+        sample = scene.observer.samples[contender][-1]
+        pods = "/".join(str(sample.pods[tier]) for tier in Tier)
+        victims = sum(len(down.victims) for down in per_contender(scene.observer.tracker.finished, contender))
+        parts.append(
+            f"{contender.value}: pods fixed/elastic/virtual {pods}, elastic nodes {sample.elastic_nodes}, "
+            f"skew {sample.skew_max}, deleted {victims}"
+        )
+    return f"{clock_text(scene.day.hour_at(elapsed))}  " + "  |  ".join(parts)
+
+
+ROWS: Final = (
+    ("pods deleted by scale-downs", "victims", ""),
+    ("of these, ready ones that the plan wanted gone", "planned_ratio", "%"),
+    ("physical pods deleted while a virtual one stayed", "virtual_first_violations", ""),
+    ("elastic node-hours", "elastic_node_hours", "h"),
+    ("virtual pod-hours", "virtual_pod_hours", "h"),
+    ("zone skew, worst workload at rest", "zone_skew_max", ""),
+    ("zone skew, 99th percentile", "zone_skew_p99", ""),
+    ("evictions", "evictions", ""),
+    ("extra API writes for each deleted pod", "extra_api_writes_per_deleted_pod", ""),
+)
+"""What the summary shows: words, key of the figures, unit."""
+
+
+def summary(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the day's end as a table, contenders side by side."""
+    table = Table(title="the day, side by side", title_justify="left", title_style="bold", header_style="bold")
+    table.add_column("")
+    for name in figures:
+        table.add_column(name, justify="right", style="green" if name == Contender.SPILLWAY else "")
+    for words, key, unit in ROWS:
+        table.add_row(words, *(figure_text(values.get(key), unit) for values in figures.values()))
+    return table
+
+
+def figure_text(value: float | None, unit: str) -> str:
+    """Return a figure with its unit; a dash where it could not be measured."""
+    if value is None:
+        return "-"
+    if unit == "%":
+        return f"{100 * value:.1f} %"
+    text = f"{value:.1f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
+    return f"{text} {unit}".strip()
