@@ -1,0 +1,6 @@
+"""`python -m spillway`."""
+
+from spillway.cli import main
+
+if __name__ == "__main__":
+    main()

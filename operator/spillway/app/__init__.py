@@ -1,0 +1,28 @@
+"""Wires the parts into a process."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from spillway.app.logs import configure
+from spillway.app.settings import Settings
+
+
+def serve(settings: Settings) -> int:
+    """Run one replica until it is told to stop; the process's exit code."""
+    configure(settings.log_format, settings.log_level)
+    from spillway.app.operator import run_until_signalled  # noqa: PLC0415  # after logging is set up
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(run_until_signalled(settings))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is to be had; None is asyncio's own."""
+    if sys.implementation.name != "cpython":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

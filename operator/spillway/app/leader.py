@@ -1,0 +1,85 @@
+"""What the holder of the Lease runs: every controller, each with a writer of its own.
+
+Contract: a writer has its own bucket, so that a mass of one kind of write does not hold up another; all share the
+fence. `run` returns after `stopping` is set and the writes in flight are answered, or raises what ended a controller.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from spillway.app.settings import Settings
+from spillway.controllers.base import Controller, World
+from spillway.controllers.cordon import CordonController
+from spillway.controllers.deletion_cost import DeletionCostController
+from spillway.controllers.drain import DrainController
+from spillway.controllers.status import StatusController
+from spillway.controllers.sweep import SweepController
+from spillway.controllers.taints import TaintController
+from spillway.kube.catalog import Catalog
+from spillway.kube.client import KubeClient
+from spillway.kube.events import EventRecorder
+from spillway.kube.state import ClusterState
+from spillway.kube.writer import Writer
+from spillway.webhooks.surroundings import Surroundings
+
+STATUS_WRITES_PER_SECOND = 10.0
+
+
+class Leader:
+    """The controllers of one replica."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: KubeClient,
+        state: ClusterState,
+        catalog: Catalog,
+        surroundings: Surroundings,
+        *,
+        may_write: Callable[[], bool],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._may_write = may_write
+        self._world = World(state=state, catalog=catalog, places=surroundings, now=now)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Run every controller until asked to stop."""
+        events = EventRecorder(self._client, may_write=self._may_write)
+        controllers = self._controllers(events)
+        async with asyncio.TaskGroup() as group:
+            recorder = group.create_task(events.run(), name="events")
+            tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
+            await stopping.wait()
+            for controller in controllers:
+                controller.queue.close()
+            _, late = await asyncio.wait(tasks, timeout=self._settings.stop_seconds / 2)
+            for task in (*late, recorder):
+                task.cancel()
+
+    def _controllers(self, events: EventRecorder) -> Sequence[Controller]:
+        settings, world = self._settings, self._world
+        drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
+        return (
+            TaintController(world, self._writer("taints", settings.node_writes_per_second)),
+            CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
+            drains,
+            SweepController(world, self._writer("sweep", settings.pod_writes_per_second)),
+            DeletionCostController(
+                world,
+                self._writer("deletion-cost", settings.pod_writes_per_second),
+                settle_seconds=settings.upkeep_seconds,
+            ),
+            StatusController(
+                world,
+                self._writer("status", STATUS_WRITES_PER_SECOND),
+                events,
+                drains,
+                period_seconds=settings.status_seconds,
+            ),
+        )
+
+    def _writer(self, name: str, rate: float) -> Writer:
+        return Writer(self._client, rate=rate, burst=max(1, int(rate)), may_write=self._may_write, name=name)

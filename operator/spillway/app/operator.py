@@ -1,0 +1,237 @@
+"""One replica of the operator: what runs in it, in which order it begins, and how it ends.
+
+Contract: every replica runs the informers, kopf, and the admission server; the holder of the Lease runs the
+controllers as well. A replica becomes a contender only once it knows the cluster, so that a leader can act at once.
+`run` ends when it is asked to stop (0), or when something that has to run does not, or the Lease is lost (1): a new
+process begins with a clean memory. At the end, in this order: not ready any more, writes in flight finish, the Lease
+is given back, admission requests in progress are answered, the connections close. All of it within `stop_seconds`.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Final
+
+import structlog
+
+from spillway.app.health import Check, HealthServer
+from spillway.app.leader import Leader
+from spillway.app.settings import Settings
+from spillway.domain.governance import Governance
+from spillway.handlers.resync import Resync
+from spillway.handlers.watcher import PolicyWatcher
+from spillway.kube.catalog import Catalog
+from spillway.kube.client import KubeClient
+from spillway.kube.informer import Informers
+from spillway.kube.lease import Leadership
+from spillway.kube.state import ClusterState
+from spillway.metrics.exported import exposition
+from spillway.webhooks.assembly import Admission, build_admission
+from spillway.webhooks.certificates import Certificates
+from spillway.webhooks.server import AdmissionServer
+from spillway.webhooks.tls import CertificateFiles, ServingTls
+
+log: Final = structlog.get_logger(__name__)
+
+GRACE_BEFORE_CLOSING_SECONDS: Final = 0.5
+"""Endpoints learn of a replica that is not ready any more a little later: until then it goes on answering."""
+
+
+class EndedError(Exception):
+    """Something ended that has to run for as long as the process does."""
+
+
+class Operator:
+    """One replica."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = ClusterState()
+        self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
+        self.stopping = asyncio.Event()
+        self.health: HealthServer | None = None
+        self.admission_server: AdmissionServer | None = None
+        self._serving = False
+        self._ends: asyncio.Queue[tuple[str, BaseException | None]] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def stop(self) -> None:
+        """Ask for a graceful end; asked again, the process ends at once."""
+        if self.stopping.is_set():
+            raise SystemExit(1)
+        log.info("stopping")
+        self.stopping.set()
+
+    async def run(self) -> int:
+        """Run until stopped; the process's exit code."""
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            client = await KubeClient.connect(str(settings.kubeconfig) if settings.kubeconfig else None)
+            stack.push_async_callback(client.close)
+            admission = build_admission(self.state, lambda: self.catalog.governance, client)
+            stack.callback(admission.close)
+            self.health = HealthServer(
+                settings.metrics_host,
+                settings.metrics_port,
+                checks=self._checks(),
+                exposition=exposition,
+                pages={"/debug/plans": admission.plans.as_json},
+            )
+            await self.health.start()
+            stack.push_async_callback(self.health.stop)
+            log.info("starting", identity=settings.identity, server=client.credentials.server, port=self.health.port)
+            stack.push_async_callback(self._cancel_all)
+
+            leadership = self._leadership(client)
+            self._begin("informers", Informers(client, self.state).run())
+            self._begin("policies", self._follow_policies(client))
+            if settings.webhooks:
+                self._begin("admission", self._serve_admission(client, admission, leadership))
+            lead = self._begin("leadership", self._contend(client, admission, leadership))
+            return await self._until_the_end(lead)
+
+    async def _until_the_end(self, lead: "asyncio.Task[None]") -> int:
+        """Wait for the wish to stop, or for a task that ended by itself."""
+        stopping = asyncio.create_task(self.stopping.wait(), name="stopping")
+        ended = asyncio.create_task(self._ends.get(), name="ended")
+        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if ended.done() and not self.stopping.is_set():
+            name, error = ended.result()
+            log.error("ended; the process exits", task=name, error=repr(error) if error else "", exc_info=error)
+            self.stopping.set()
+            return 1
+        ended.cancel()
+        # The leader sees the wish to stop, finishes its writes and returns; a contender is cancelled.
+        _, late = await asyncio.wait({lead}, timeout=self.settings.stop_seconds)
+        if late:
+            log.warning("writes in flight did not finish in time")
+        if self.admission_server is not None:
+            await asyncio.sleep(GRACE_BEFORE_CLOSING_SECONDS)
+            await self.admission_server.stop()
+        log.info("stopped")
+        return 0
+
+    def _checks(self) -> dict[str, Check]:
+        checks: dict[str, Check] = {
+            "not stopping": lambda: not self.stopping.is_set(),
+            "cluster read": lambda: self.state.synced,
+            "policies read": lambda: self.catalog.loaded,
+        }
+        if self.settings.webhooks:
+            checks["admission served"] = lambda: self._serving
+        return checks
+
+    def _begin(self, name: str, work: Awaitable[None]) -> "asyncio.Task[None]":
+        async def watched() -> None:
+            error: BaseException | None = None
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except BaseException as caught:  # noqa: BLE001  # whatever it is, the process ends with it
+                error = caught
+            self._ends.put_nowait((name, error))
+
+        task = asyncio.create_task(watched(), name=name)
+        self._tasks.append(task)
+        return task
+
+    async def _cancel_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds)
+
+    async def _follow_policies(self, client: KubeClient) -> None:
+        resync = Resync(client, self.catalog)
+        await resync.load()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(PolicyWatcher(self.catalog, client.credentials).run(), name="kopf")
+            group.create_task(resync.run(), name="resync")
+
+    async def _serve_admission(self, client: KubeClient, admission: Admission, leadership: Leadership) -> None:
+        settings = self.settings
+        tls = ServingTls()
+        upkeep = (
+            CertificateFiles(settings.webhook_cert_dir / "tls.crt", settings.webhook_cert_dir / "tls.key", tls).run()
+            if settings.webhook_cert_dir is not None
+            else Certificates(
+                client,
+                tls,
+                namespace=settings.namespace,
+                service=settings.webhook_service,
+                is_leader=leadership.may_write,
+            ).run()
+        )
+        server = AdmissionServer(
+            admission.webhooks, tls=tls.context, port=settings.webhook_port, host=settings.webhook_host
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(upkeep, name="certificates")
+            await tls.ready.wait()
+            # Not before we know the policies: a replica that knows nothing would let everything go unstamped.
+            await self._know_the_cluster()
+            await server.start()
+            self.admission_server = server
+            self._serving = True
+
+    async def _contend(self, client: KubeClient, admission: Admission, leadership: Leadership) -> None:
+        leader = Leader(
+            self.settings, client, self.state, self.catalog, admission.surroundings, may_write=leadership.may_write
+        )
+
+        async def lead() -> None:
+            await leader.run(self.stopping)
+
+        await self._know_the_cluster()
+        contend = asyncio.create_task(leadership.run(lead), name="lease")
+        stopping = asyncio.create_task(self.stopping.wait(), name="stop-contending")
+        try:
+            await asyncio.wait({contend, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not leadership.may_write() or contend.done():
+                contend.cancel()
+            await asyncio.wait({contend})
+            if not contend.cancelled():
+                contend.result()
+        finally:
+            stopping.cancel()
+            contend.cancel()
+            with suppress(asyncio.CancelledError):
+                await contend
+        if not self.stopping.is_set():
+            raise EndedError("the Lease was lost")
+
+    async def _know_the_cluster(self) -> None:
+        await self.state.wait_synced()
+        while not self.catalog.loaded:  # noqa: ASYNC110  # loaded once, right after the start
+            await asyncio.sleep(0.05)
+
+    def _leadership(self, client: KubeClient) -> Leadership:
+        seconds = self.settings.lease_seconds
+        return Leadership(
+            client.credentials,
+            self.settings.namespace,
+            self.settings.lease_name,
+            self.settings.identity,
+            lease_seconds=seconds,
+            renew_deadline_seconds=seconds * 2 / 3,
+            retry_seconds=seconds * 2 / 15,
+            margin_seconds=seconds / 3,
+        )
+
+
+async def run_until_signalled(settings: Settings) -> int:
+    """Run one replica until SIGTERM or SIGINT; the exit code."""
+    operator = Operator(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, operator.stop)
+    begun = time.monotonic()
+    try:
+        return await operator.run()
+    finally:
+        log.info("ended", seconds=round(time.monotonic() - begun, 1))

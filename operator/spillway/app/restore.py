@@ -1,0 +1,188 @@
+"""Takes everything of ours off the cluster, once: for an uninstall, and for a cluster whose operator is gone.
+
+Contract: needs no running operator, no resource of ours and no webhook; reads whole lists, and looks again until a
+pass finds nothing. Idempotent. What is ours is told by its key (see `domain.names`): taints, cordons and annotations
+of others stay, and so does a deletion cost that somebody else wrote after us.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from spillway.domain.names import POD_DELETION_COST
+from spillway.domain.sweep import NodeRestore, restore_node, unmark_annotations
+from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
+from spillway.kube.decode import NODES, PODS
+from spillway.kube.writer import Writer
+
+PAGE: Final = 500
+PASSES: Final = 5
+PAUSE_SECONDS: Final = 1.0
+CONCURRENT_WRITES: Final = 16
+STOP_TIMEOUT_SECONDS: Final = 120.0
+
+Say = Callable[[str], None]
+
+
+class _Meta(msgspec.Struct):
+    annotations: dict[str, str] | None = None
+
+
+class _Object(msgspec.Struct):
+    metadata: _Meta
+
+
+class _PageMeta(msgspec.Struct, rename={"token": "continue"}):
+    token: str = ""
+
+
+class _Page(msgspec.Struct):
+    metadata: _PageMeta
+    items: list[msgspec.Raw] | None = None
+
+
+@dataclass(slots=True)
+class Restored:
+    """What was done; with `dry_run`, what would be."""
+
+    taints: int = 0
+    cordons: int = 0
+    nodes: int = 0
+    pods: int = 0
+    costs: int = 0
+    failed: list[str] = field(default_factory=list)
+    clean: bool = False
+    """The last pass found nothing."""
+
+
+class Restore:
+    """One run over the cluster."""
+
+    def __init__(self, client: KubeClient, *, say: Say, dry_run: bool = False, rate: float = 100.0) -> None:
+        self._client = client
+        self._say = say
+        self._dry_run = dry_run
+        self._writer = Writer(client, rate=rate, burst=CONCURRENT_WRITES, name="restore")
+        self.result = Restored()
+
+    async def run(self) -> Restored:
+        """Pass over nodes and pods until there is nothing left of ours."""
+        for number in range(PASSES):
+            if number:
+                await asyncio.sleep(PAUSE_SECONDS)
+            self.result.failed.clear()
+            found = await self._nodes() + await self._pods()
+            if self._dry_run:
+                return self.result
+            if not found:
+                self.result.clean = True
+                break
+        return self.result
+
+    async def _nodes(self) -> int:
+        work: list[Awaitable[None]] = []
+        async for raw in self._items("/api/v1/nodes"):
+            keys = msgspec.json.decode(raw, type=_Object).metadata.annotations or {}
+            plan = restore_node(NODES.one(raw), tuple(keys))
+            if plan is not None:
+                work.append(self._node(plan))
+        await self._together(work)
+        return len(work)
+
+    async def _node(self, plan: NodeRestore) -> None:
+        node = plan.node
+        done = self._dry_run or await self._writer.patch_node(
+            node,
+            annotations=plan.annotations,
+            taints=(node.taints, plan.taints),
+            unschedulable=False if plan.uncordon else None,
+        )
+        if not done:
+            self.result.failed.append(f"node/{node.name}")
+            return
+        off = [f"taint {taint.key}" for taint in node.taints if taint not in plan.taints] + list(plan.annotations)
+        self.result.nodes += 1
+        self.result.taints += len(node.taints) > len(plan.taints)
+        self.result.cordons += plan.uncordon
+        self._say(f"node/{node.name}: {', '.join(off)} off{'; open again' if plan.uncordon else ''}")
+
+    async def _pods(self) -> int:
+        found = 0
+        work: list[Awaitable[None]] = []
+        async for raw in self._items("/api/v1/pods"):
+            removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
+            if removed:
+                found += 1
+                work.append(self._pod(raw, removed))
+            if len(work) >= PAGE:
+                await self._together(work)
+                work = []
+        await self._together(work)
+        return found
+
+    async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
+        pod = PODS.one(raw)
+        # A pod that is gone is as good as restored.
+        if not self._dry_run:
+            await self._writer.annotate_pod(pod, removed)
+        self.result.pods += 1
+        self.result.costs += POD_DELETION_COST in removed
+        self._say(f"pod/{pod.key}: {', '.join(removed)} off")
+
+    async def _together(self, work: list[Awaitable[None]]) -> None:
+        slots = asyncio.Semaphore(CONCURRENT_WRITES)
+
+        async def bounded(one: Awaitable[None]) -> None:
+            async with slots:
+                await one
+
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(bounded(one))
+
+    async def _items(self, path: str) -> AsyncIterator[bytes]:
+        """Every item of a list; one that grew too old is begun again (seeing an item twice does no harm)."""
+        token = ""
+        while True:
+            params: dict[str, Any] = {"limit": PAGE} | ({"continue": token} if token else {})
+            try:
+                page = msgspec.json.decode(await self._client.request("GET", path, params=params), type=_Page)
+            except ApiError as error:
+                if not error.gone:
+                    raise
+                token = ""
+                continue
+            for item in page.items or ():
+                yield bytes(item)
+            token = page.metadata.token
+            if not token:
+                return
+
+
+async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say: Say) -> None:
+    """Scale the operator's Deployment to zero and wait until its pods are gone: it would put back what is taken away.
+
+    Raises:
+        TimeoutError: they are not gone in time.
+
+    """
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+    try:
+        await client.request("PATCH", f"{path}/scale", body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.not_found:
+            say(f"deployment/{namespace}/{name}: not there, nothing to stop")
+            return
+        raise
+    async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+        while True:
+            deployment = await client.get_json(path)
+            status = deployment.get("status") or {}
+            seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+            if seen and not status.get("replicas") and not status.get("terminatingReplicas"):
+                break
+            await asyncio.sleep(0.5)
+    say(f"deployment/{namespace}/{name}: stopped")

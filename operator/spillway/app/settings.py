@@ -1,0 +1,82 @@
+"""What an operator process is told at start.
+
+Contract: everything has a default but the kubeconfig (absent: `$KUBECONFIG`, else in-cluster, else `~/.kube/config`),
+and a wrong value is refused before anything starts, naming the flag and what it allows.
+"""
+
+import os
+import socket
+import uuid
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class SettingsError(ValueError):
+    """A flag or an environment variable has a value that cannot be used."""
+
+
+def default_identity() -> str:
+    """Who we are in the Lease: the pod's name, or the host's; a suffix tells two processes of one host apart."""
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+
+
+class Settings(BaseModel):
+    """The operator's own configuration; each field is the flag of the same name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kubeconfig: Path | None = None
+    namespace: str = Field(default="spillway-system", pattern=DNS_LABEL, max_length=63)
+    lease_name: str = Field(default="spillway", pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)
+    lease_seconds: int = Field(default=15, ge=3, le=300)
+    identity: str = Field(default_factory=default_identity, min_length=1)
+    webhooks: bool = True
+    webhook_host: str = "0.0.0.0"  # noqa: S104  # the API server comes from outside the pod
+    webhook_port: int = Field(default=9443, ge=0, le=65535)
+    webhook_cert_dir: Path | None = None
+    webhook_service: str = Field(default="spillway-webhook", pattern=DNS_LABEL)
+    metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
+    metrics_port: int = Field(default=8080, ge=0, le=65535)
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
+    node_writes_per_second: float = Field(default=200.0, gt=0)
+    pod_writes_per_second: float = Field(default=20.0, gt=0)
+    evictions_per_second: float = Field(default=10.0, gt=0)
+    upkeep_seconds: float = Field(default=20.0, gt=0)
+    status_seconds: float = Field(default=2.0, gt=0)
+    stop_seconds: float = Field(default=15.0, gt=0, le=600)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kubeconfig is not None and not self.kubeconfig.is_file():
+            raise ValueError(f"kubeconfig: there is no file {self.kubeconfig}")
+        if self.webhook_cert_dir is not None and not self.webhook_cert_dir.is_dir():
+            raise ValueError(f"webhook_cert_dir: there is no folder {self.webhook_cert_dir}")
+        return self
+
+    @classmethod
+    def of(cls, **values: object) -> Self:
+        """Check the values of flags; None stands for "not given".
+
+        Raises:
+            SettingsError: with one line a wrong value.
+
+        """
+        try:
+            return cls.model_validate({name: value for name, value in values.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError("\n".join(_line(item) for item in error.errors(include_url=False))) from error
+
+
+def _line(item: object) -> str:
+    details = dict(item)  # type: ignore[call-overload]
+    location = "--" + "-".join(str(part) for part in details["loc"]).replace("_", "-") if details["loc"] else ""
+    message = str(details["msg"]).removeprefix("Value error, ")
+    return f"{location}: {message} (given: {details['input']!r})" if location else message

@@ -1,0 +1,37 @@
+"""All commands together. Each stands in a file of its own; what is heavy is imported by the one that needs it."""
+
+import sys
+
+import typer
+
+from spillway import __version__
+from spillway.app.settings import SettingsError
+from spillway.cli.crds import crds
+from spillway.cli.restore import restore
+from spillway.cli.run import run
+
+app = typer.Typer(
+    name="spillway",
+    help="Keeps every replica on the cheapest node that suits it, and removes exactly the right ones when load falls.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(run)
+app.command()(restore)
+app.command()(crds)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Entry point of `spillway` and `kubectl-spillway`."""
+    try:
+        app()
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)

@@ -1,0 +1,76 @@
+"""`spillway restore`: takes every taint, cordon and annotation of ours off the cluster."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import typer
+
+from spillway.app.settings import SettingsError
+
+
+def restore(
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."),
+    ] = None,
+    stop_deployment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME",
+            help="First scale this Deployment to zero: a running operator would put everything back.",
+        ),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the summary.")] = False,
+    rate: Annotated[float, typer.Option(help="Writes a second.", min=0.1)] = 100.0,
+) -> None:
+    """Take every taint, cordon and annotation of Spillway off the cluster, once.
+
+    What others wrote stays. Run it again as often as you like. Policies in force will have it all put back by a
+    running operator.
+    """
+    target = _target(stop_deployment)
+    sys.exit(asyncio.run(_restore(kubeconfig, target, dry_run=dry_run, quiet=quiet, rate=rate)))
+
+
+def _target(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name):
+        raise SettingsError(f"--stop-deployment: write NAMESPACE/NAME, for example spillway-system/spillway ({text!r})")
+    return namespace, name
+
+
+async def _restore(
+    kubeconfig: Path | None, target: tuple[str, str] | None, *, dry_run: bool, quiet: bool, rate: float
+) -> int:
+    from spillway.app.restore import Restore, stop_deployment  # noqa: PLC0415  # `--help` need not wait for aiohttp
+    from spillway.kube.client import ApiError, KubeClient  # noqa: PLC0415
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line)
+
+    try:
+        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
+            if target is not None and not dry_run:
+                await stop_deployment(client, *target, say=say)
+            result = await Restore(client, say=say, dry_run=dry_run, rate=rate).run()
+    except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        typer.echo(f"not finished, run it again: {error or 'timed out'}", err=True)
+        return 1
+    verb = "would be restored" if dry_run else "restored"
+    typer.echo(
+        f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
+        f"({result.costs} deletion costs) {verb}"
+    )
+    if not dry_run and not result.clean:
+        typer.echo("something of ours keeps coming back or could not be changed:", err=True)
+        typer.echo("\n".join(result.failed) or "is an operator still running?", err=True)
+        return 1
+    return 0

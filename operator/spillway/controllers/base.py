@@ -1,0 +1,111 @@
+"""What every controller stands on: the world it looks at, the gate before it acts, and its queue.
+
+Contract: level-triggered. An event only says which key to look at again; what is to be done follows from what stands
+now, and at the start every key is looked at once, so a restart or a change of leader loses nothing. Nothing is done
+on data that is not whole and fresh: a key that meets a closed gate is looked at again a little later.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol
+
+import structlog
+
+from spillway.domain.governance import Governance
+from spillway.domain.names import NodeName
+from spillway.domain.places import Claim, NodePlace
+from spillway.domain.records import NodeRecord, ReplicaSetRecord
+from spillway.kube.catalog import Catalog
+from spillway.kube.queue import WorkQueue
+from spillway.kube.state import ClusterState
+
+GATE_SECONDS: Final = 1.0
+"""How soon a key is tried again that found the data stale."""
+
+Unsubscribe = Callable[[], None]
+
+
+class Places(Protocol):
+    """Where nodes stand; the admission side and the controllers share one, so that their answers cannot differ."""
+
+    def place(self, policy: str, node: NodeRecord) -> NodePlace:
+        """Where the node stands for the policy."""
+
+    def order(self, policy: str) -> Mapping[NodeName, int]:
+        """The emptying order of the policy's elastic nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a controller reads. `now` is Unix seconds."""
+
+    state: ClusterState
+    catalog: Catalog
+    places: Places
+    now: Callable[[], float]
+
+    @property
+    def governance(self) -> Governance:
+        return self.catalog.governance
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the data is whole and young enough to act on."""
+        return self.catalog.loaded and not self.state.stale()
+
+    def claim_of(self, replicaset: ReplicaSetRecord) -> Claim | None:
+        """Who governs this ReplicaSet's pods."""
+        namespace = self.state.namespaces.get(replicaset.namespace)
+        kind = replicaset.owner_kind or "ReplicaSet"
+        return self.governance.claim(namespace, kind, replicaset.labels)
+
+    def losers_of(self, replicaset: ReplicaSetRecord) -> tuple[str, ...]:
+        """The policies that select this ReplicaSet's pods too, and are younger than the one that governs them."""
+        if len(self.governance.policies) < 2:
+            return ()
+        namespace = self.state.namespaces.get(replicaset.namespace)
+        return self.governance.claimants(namespace, replicaset.owner_kind or "ReplicaSet", replicaset.labels)[1:]
+
+
+class Controller(ABC):
+    """One concern. Keys are strings; a key is never handled by two workers at once."""
+
+    name: ClassVar[str]
+    workers: ClassVar[int] = 1
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.queue: WorkQueue[str] = WorkQueue(self.name)
+        self.log = structlog.get_logger(f"spillway.controllers.{self.name}")
+
+    async def run(self) -> None:
+        """Look at every key once, then at what changes, until cancelled."""
+        subscriptions = list(self.subscribe())
+        try:
+            for key in self.all_keys():
+                self.queue.add(key)
+            await self.queue.run(self._gated, self.workers)
+        finally:
+            for unsubscribe in subscriptions:
+                unsubscribe()
+
+    def add_all(self) -> None:
+        """Look at every key again: what the resources ask for has changed."""
+        for key in self.all_keys():
+            self.queue.add(key)
+
+    @abstractmethod
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        """Ask to hear of what may call for another look."""
+
+    @abstractmethod
+    def all_keys(self) -> Iterable[str]:
+        """Every key that there is, also of things that may need nothing."""
+
+    @abstractmethod
+    async def reconcile(self, key: str) -> float | None:
+        """Make one key right. A number asks for another look in so many seconds; an exception is tried again."""
+
+    async def _gated(self, key: str) -> float | None:
+        return await self.reconcile(key) if self.world.fresh else GATE_SECONDS

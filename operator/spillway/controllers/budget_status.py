@@ -1,0 +1,119 @@
+"""The status of a VirtualNodeBudget: is the pool open, how far has a drain come, what is used and by whom."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from spillway.api.conditions import READY, Condition
+from spillway.api.scalars import Cpu, Memory, rfc3339
+from spillway.api.virtualnodebudget import (
+    BudgetUse,
+    DrainProgress,
+    VirtualNodeBudget,
+    VirtualNodeBudgetStatus,
+    WorkloadUse,
+)
+from spillway.controllers.conditions import Findings, conditions
+from spillway.controllers.tally import NOTHING
+from spillway.domain.cordon import Hold
+from spillway.domain.records import NodeRecord
+from spillway.kube.aggregates import Usage
+
+TOP = 20
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCount:
+    """One pool as it stands."""
+
+    nodes: int = 0
+    ready: int = 0
+    closed: int = 0
+    """Unschedulable, whoever closed them."""
+    cordoned: int = 0
+    """Of these, with our mark."""
+    used: Usage = NOTHING
+
+    @classmethod
+    def of(cls, nodes: Iterable[NodeRecord], used: Usage) -> "PoolCount":
+        """Count these nodes."""
+        listed = list(nodes)
+        return cls(
+            nodes=len(listed),
+            ready=sum(node.ready for node in listed),
+            closed=sum(node.unschedulable for node in listed),
+            cordoned=sum(node.unschedulable and bool(node.cordoned_by) for node in listed),
+            used=used,
+        )
+
+
+def budget_status(
+    budget: VirtualNodeBudget,
+    *,
+    current: VirtualNodeBudgetStatus,
+    count: PoolCount,
+    workloads: Mapping[str, Usage],
+    drain: DrainProgress | None,
+    findings: Findings,
+    now: datetime,
+) -> VirtualNodeBudgetStatus:
+    """What the status should be."""
+    return current.model_copy(
+        update={
+            "observed_generation": budget.metadata.generation,
+            "nodes": count.nodes,
+            "nodes_ready": count.ready,
+            "cordoned": count.cordoned,
+            "drain": drain,
+            "used": BudgetUse(
+                pods=count.used.pods, cpu=_cpu(count.used.cpu_millis), memory=_memory(count.used.memory_bytes)
+            ),
+            "per_workload_top": _top(workloads),
+            "conditions": conditions(
+                current.conditions,
+                findings,
+                _ready(budget, count, drain, now),
+                generation=budget.metadata.generation,
+                now=now,
+            ),
+        }
+    )
+
+
+def _ready(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime) -> Condition:
+    hold = Hold.of(budget)
+    if not hold.active(now.timestamp()):
+        if count.cordoned:
+            message = f"{count.cordoned} of {count.nodes} nodes have still to be opened."
+            return Condition.make(READY, holds=False, reason="Opening", message=message, now=now)
+        return Condition.make(READY, holds=True, reason="Open", message="The pool takes pods.", now=now)
+    until = f" until {rfc3339(budget.spec.cordon_until)}" if budget.spec.cordon_until else ""
+    if count.closed < count.nodes:
+        message = f"{count.closed} of {count.nodes} nodes are closed."
+        return Condition.make(READY, holds=False, reason="Closing", message=message, now=now)
+    if drain is not None and drain.remaining:
+        message = f"Every node is closed{until}; pods are being evicted as their disruption budgets allow."
+        return Condition.make(READY, holds=True, reason="Draining", message=message, now=now)
+    reason = "Drained" if hold.drains(now.timestamp()) else "Held"
+    return Condition.make(READY, holds=True, reason=reason, message=f"Every node is closed{until}.", now=now)
+
+
+def _top(workloads: Mapping[str, Usage]) -> tuple[WorkloadUse, ...]:
+    largest = sorted(workloads.items(), key=lambda item: (-item[1].cpu_millis, -item[1].pods, item[0]))[:TOP]
+    return tuple(
+        WorkloadUse(workload=name, pods=usage.pods, cpu=_cpu(usage.cpu_millis), memory=_memory(usage.memory_bytes))
+        for name, usage in sorted(largest)
+    )
+
+
+def _cpu(millis: int) -> Cpu:
+    return Cpu(f"{millis // 1000}" if millis % 1000 == 0 else f"{millis}m")
+
+
+def _memory(amount: int) -> Memory:
+    for unit, suffix in ((GIB, "Gi"), (MIB, "Mi")):
+        if amount and amount % unit == 0:
+            return Memory(f"{amount // unit}{suffix}")
+    return Memory(str(amount))

@@ -1,0 +1,250 @@
+"""Writes the status of our resources: one write a resource, only when it differs from what stands there.
+
+Contract: a pass looks at all resources (there are a handful) some time after the first change, so that any number of
+changes in between costs one write a resource, and a cluster at rest costs none. An Event follows the write that says
+the same, and only where that succeeded. Stale data freezes the counts and is told in a condition.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from spillway.api.common import Status
+from spillway.api.conditions import READY, Condition, ConditionStatus
+from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
+from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
+from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
+from spillway.controllers.balance_status import balance_status
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.budget_status import PoolCount, budget_status
+from spillway.controllers.conditions import Findings
+from spillway.controllers.drain import DrainController
+from spillway.controllers.policy_status import lost_workloads, policy_status
+from spillway.controllers.tally import NOTHING, Tally
+from spillway.domain.governance import Problem
+from spillway.domain.names import Tier
+from spillway.domain.records import NodeRecord, PodRecord
+from spillway.domain.selectors import selects
+from spillway.domain.unimplemented import not_implemented
+from spillway.kube.aggregates import Usage
+from spillway.kube.catalog import Entry, Kind, Model
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+
+ALL: Final = "*"
+CHANGED_SECONDS: Final = 0.2
+"""How soon a change of a resource itself shows; what follows from pods is told less often."""
+FRESHNESS_SECONDS: Final = 5.0
+"""How often it is checked whether the data has become stale, or fresh again."""
+
+
+class StatusController(Controller):
+    """One key for all resources."""
+
+    name: ClassVar = "status"
+
+    def __init__(
+        self,
+        world: World,
+        writer: Writer,
+        events: EventRecorder,
+        drains: DrainController,
+        *,
+        period_seconds: float,
+    ) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._events = events
+        self._drains = drains
+        self._period_seconds = period_seconds
+        self._tally = Tally(world)
+        self._nodes: dict[str, list[NodeRecord]] | None = None
+        """Nodes by the pool in which they are; the empty pool for those in none. None while it has to be made anew."""
+        self._tiers: dict[str, Counter[Tier]] = {}
+        self._node_problems: tuple[Problem, ...] = ()
+        self._was_fresh = True
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield from self._tally.subscribe()
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.catalog.subscribe(self._resources_changed)
+        self._drains.on_progress = self._something_changed
+        watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
+
+        def stop_watching() -> None:
+            watch.cancel()
+
+        yield stop_watching
+
+    def all_keys(self) -> Iterable[str]:
+        return [ALL]
+
+    async def _gated(self, key: str) -> float | None:
+        """Stale data is what a status has to tell; data that was never whole is not."""
+        if not (self.world.catalog.loaded and self.world.state.synced):
+            return CHANGED_SECONDS
+        await self.reconcile(key)
+        return None
+
+    async def reconcile(self, key: str) -> None:  # noqa: ARG002  # there is one
+        if self.world.fresh:
+            self._tally.refresh()
+            self._look_at_nodes()
+        catalog = self.world.catalog
+        for kind in Kind:
+            for entry in list(catalog.entries(kind).values()):
+                if entry.model is not None:
+                    await self._write(entry, entry.model)
+
+    async def _write(self, entry: Entry, model: Model) -> None:
+        now = datetime.fromtimestamp(self.world.now(), tz=UTC).replace(microsecond=0)
+        status = self._status_of(entry, model, now)
+        wanted = status.wire()
+        present = dict(entry.status)
+        if wanted == present:
+            return
+        if not await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
+            return
+        entry.status = wanted
+        self._tell(entry, present, status.conditions)
+
+    def _status_of(self, entry: Entry, model: Model, now: datetime) -> Status:
+        findings = self._findings(entry, model)
+        # `entry.status` stands there now; `model.status` stood there when the spec was last read.
+        match model:
+            case ElasticPolicy():
+                return policy_status(
+                    model,
+                    current=ElasticPolicyStatus.model_validate(entry.status),
+                    count=self._tally.policy(entry.name),
+                    nodes=self._tiers.get(entry.name, Counter()),
+                    findings=findings,
+                    now=now,
+                )
+            case VirtualNodeBudget():
+                nodes = (self._nodes or {}).get(entry.name, [])
+                return budget_status(
+                    model,
+                    current=VirtualNodeBudgetStatus.model_validate(entry.status),
+                    count=PoolCount.of(nodes, self._used(nodes)),
+                    workloads=self._tally.workloads_on(entry.name),
+                    drain=self._drains.progress.get(entry.name),
+                    findings=findings,
+                    now=now,
+                )
+            case ZonalBalance():
+                selected = [
+                    node for node in self.world.state.nodes.values() if selects(model.spec.node_selector, node.labels)
+                ]
+                return balance_status(
+                    model,
+                    current=ZonalBalanceStatus.model_validate(entry.status),
+                    nodes=selected,
+                    workloads=self._balanced(entry.name),
+                    findings=findings,
+                    now=now,
+                )
+
+    def _findings(self, entry: Entry, model: Model) -> Findings:
+        problems = tuple(
+            problem
+            for problem in (*self.world.governance.problems, *self._node_problems)
+            if problem.kind == entry.kind and problem.name == entry.name
+        )
+        if entry.kind is Kind.ELASTIC_POLICY:
+            problems += lost_workloads(entry.name, self._tally.policy(entry.name).lost)
+        return Findings(
+            problems=problems,
+            not_implemented=not_implemented(model),
+            rejected=entry.error,
+            stale="" if self.world.fresh else "the API server has not been heard for too long",
+        )
+
+    def _balanced(self, balance: str) -> Mapping[str, Counter[str]]:
+        state, governance = self.world.state, self.world.governance
+        covered = (
+            replicaset
+            for replicaset in state.replicasets.values()
+            if governance.balance_of(
+                state.namespaces.get(replicaset.namespace), replicaset.owner_kind or "ReplicaSet", replicaset.labels
+            )
+            == balance
+        )
+        return self._tally.zones_by_workload(covered)
+
+    def _used(self, nodes: Iterable[NodeRecord]) -> Usage:
+        total = NOTHING
+        for node in nodes:
+            used = self.world.state.aggregates.on_node(node.name)
+            total = Usage(
+                total.pods + used.pods,
+                total.cpu_millis + used.cpu_millis,
+                total.memory_bytes + used.memory_bytes,
+            )
+        return total
+
+    def _look_at_nodes(self) -> None:
+        if self._nodes is not None:
+            return
+        governance = self.world.governance
+        self._nodes = {}
+        self._node_problems = governance.node_problems(self.world.state.nodes.values())
+        self._tiers = {policy: Counter() for policy in governance.policies}
+        for node in self.world.state.nodes.values():
+            self._nodes.setdefault(governance.budget_of(node) or "", []).append(node)
+            for policy, tiers in self._tiers.items():
+                tiers[self.world.places.place(policy, node).tier] += 1
+
+    def _tell(self, entry: Entry, before: Mapping[str, Any], conditions: Iterable[Condition]) -> None:
+        """An Event for each condition that has turned: Ready to False, anything else to True, and back."""
+        was = {item["type"]: item["status"] for item in before.get("conditions", ())}
+        for condition in conditions:
+            old = was.get(condition.type)
+            if condition.status == old:
+                continue
+            good = (condition.status is ConditionStatus.TRUE) == (condition.type == READY)
+            if old is None and good:
+                continue
+            involved = {
+                "apiVersion": "spillway.dev/v1alpha1",
+                "kind": str(entry.kind),
+                "name": entry.name,
+                "uid": entry.uid,
+            }
+            self._events.record(involved, "Normal" if good else "Warning", condition.reason, condition.message)
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if old is None or new is None or _counts_differently(old, new):
+            self._something_changed()
+
+    def _node_changed(self, _: NodeRecord | None, __: NodeRecord | None) -> None:
+        self._nodes = None
+        self._something_changed()
+
+    def _resources_changed(self) -> None:
+        self._nodes = None
+        self.queue.add_after(ALL, CHANGED_SECONDS)
+
+    def _something_changed(self) -> None:
+        self.queue.add_after(ALL, self._period_seconds)
+
+    async def _watch_freshness(self) -> None:
+        while True:
+            await asyncio.sleep(FRESHNESS_SECONDS)
+            if self.world.fresh is not self._was_fresh:
+                self._was_fresh = self.world.fresh
+                self.log.warning("data is fresh again" if self._was_fresh else "data is stale: nothing is changed")
+                self.queue.add(ALL)
+
+
+def _counts_differently(old: PodRecord, new: PodRecord) -> bool:
+    return (old.node, old.active, old.policy, old.cost, old.cost_written) != (
+        new.node,
+        new.active,
+        new.policy,
+        new.cost,
+        new.cost_written,
+    )

@@ -1,0 +1,1 @@
+"""kopf watches our three kinds, and nothing else, and feeds the catalog."""

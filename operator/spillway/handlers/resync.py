@@ -1,0 +1,65 @@
+"""Lists our kinds at start and now and then.
+
+Contract: after `load` the catalog is whole: what is not in it does not exist. The list now and then is for what a
+watch cannot tell: an object that was deleted while the watch was away is missing from its next list, and no event
+says so.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import aiohttp
+import structlog
+
+from spillway.domain.names import GROUP, VERSION
+from spillway.kube.catalog import Catalog, Kind
+from spillway.kube.client import ApiError, KubeClient
+
+log: Final = structlog.get_logger(__name__)
+
+INTERVAL_SECONDS: Final = 30.0
+RETRY_SECONDS: Final = 1.0
+
+
+class Resync:
+    """Keeps the catalog whole."""
+
+    def __init__(self, client: KubeClient, catalog: Catalog, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._client = client
+        self._catalog = catalog
+        self._interval_seconds = interval_seconds
+
+    async def load(self) -> None:
+        """List every kind once, trying until it works: also until the CRDs are there."""
+        said = ""
+        while True:
+            try:
+                await self._list_all()
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                if (trouble := _why(error)) != said:
+                    log.warning("resources not listed yet; trying on", error=trouble)
+                    said = trouble
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def run(self) -> None:
+        """List again at the interval, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            try:
+                await self._list_all()
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                log.warning("resources not listed; the next turn tries again", error=_why(error))
+
+    async def _list_all(self) -> None:
+        for kind in Kind:
+            # In one piece: there are a handful, and one version has to hold for all of them.
+            page: dict[str, Any] = await self._client.get_json(f"/apis/{GROUP}/{VERSION}/{kind.plural}")
+            self._catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ApiError) and error.not_found:
+        return f"the kinds of {GROUP}/{VERSION} are not installed (apply crds/ or install the chart)"
+    return str(error) or repr(error)

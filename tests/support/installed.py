@@ -1,0 +1,177 @@
+"""What tests of the running operator share: resources of ours, reading what stands, and who wrote it."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from localcluster import ClusterApi
+from localcluster.cluster import Cluster
+from localcluster.rest import Object, RestError
+from spillway.domain.names import ELASTIC_TAINT
+from spillway.domain.sweep import unmark_annotations
+
+T = TypeVar("T")
+
+API = "/apis/spillway.dev/v1alpha1"
+WAIT_SECONDS = 30.0
+
+
+def policy(name: str, *, mode: str = "Enforce", namespace_label: str = "", **tiers: Any) -> Object:
+    """An ElasticPolicy over these tiers; with a label's value it governs only namespaces that carry `team` with it."""
+    match = {"match": {"namespaces": {"matchLabels": {"team": namespace_label}}}} if namespace_label else {}
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "ElasticPolicy",
+        "metadata": {"name": name},
+        "spec": {"mode": mode, "tiers": tiers, "workloads": [{"name": "default", **match}]},
+    }
+
+
+def elastic(pool: str, **more: Any) -> Object:
+    """The elastic tier of nodes labelled with this pool."""
+    return {"nodeSelector": {"matchLabels": {"pool": pool}}, **more}
+
+
+def budget(name: str, pool: str, **spec: Any) -> Object:
+    """A VirtualNodeBudget over nodes labelled with this pool."""
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "VirtualNodeBudget",
+        "metadata": {"name": name},
+        "spec": {"nodeSelector": {"matchLabels": {"pool": pool}}, **spec},
+    }
+
+
+def deployment(namespace: str, name: str, replicas: int, **pod_spec: Any) -> Object:
+    """A Deployment of idle pods that tolerate every taint."""
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [
+                        {"name": "main", "image": "pause", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}
+                    ],
+                    "tolerations": [{"operator": "Exists"}],
+                    "terminationGracePeriodSeconds": 0,
+                    **pod_spec,
+                },
+            },
+        },
+    }
+
+
+@contextmanager
+def applied(cluster: ClusterApi, *objects: Object) -> Iterator[None]:
+    """These cluster-scoped resources of ours, for the length of the block."""
+    try:
+        cluster.apply(list(objects))
+        yield
+    finally:
+        cluster.delete(list(objects))
+
+
+def node(cluster: ClusterApi, name: str) -> Object:
+    found: Object = cluster.rest.get(f"/api/v1/nodes/{name}")
+    return found
+
+
+def our_taint(item: Object) -> str | None:
+    """The value of our taint on a node; None where there is none."""
+    taints = [taint for taint in item["spec"].get("taints") or [] if taint["key"] == ELASTIC_TAINT]
+    return str(taints[0].get("value", "")) if taints else None
+
+
+def other_taints(item: Object) -> list[Mapping[str, str]]:
+    """Taints that are neither ours nor Kubernetes' own."""
+    return [
+        {key: taint[key] for key in ("key", "value", "effect") if key in taint}
+        for taint in item["spec"].get("taints") or []
+        if taint["key"] != ELASTIC_TAINT and not taint["key"].startswith("node.kubernetes.io/")
+    ]
+
+
+def closed(cluster: ClusterApi, pool: str) -> set[str]:
+    """Names of the pool's nodes that are unschedulable."""
+    items = cluster.rest.items("/api/v1/nodes", labelSelector=f"pool={pool}")
+    return {item["metadata"]["name"] for item in items if item["spec"].get("unschedulable")}
+
+
+def annotations(item: Object) -> Mapping[str, str]:
+    found: Mapping[str, str] = item["metadata"].get("annotations") or {}
+    return found
+
+
+def marked(items: Iterable[Object]) -> list[str]:
+    """Names of the objects that carry anything of ours."""
+    return [item["metadata"]["name"] for item in items if unmark_annotations(annotations(item))]
+
+
+def status(cluster: ClusterApi, plural: str, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = cluster.rest.get(f"{API}/{plural}/{name}").get("status") or {}
+    return found
+
+
+def condition(cluster: ClusterApi, plural: str, name: str, kind: str) -> Mapping[str, Any]:
+    """One condition of a resource of ours; empty where it is not there."""
+    conditions = status(cluster, plural, name).get("conditions") or []
+    return next((item for item in conditions if item["type"] == kind), {})
+
+
+def eventually(check: Callable[[], T], what: str, *, seconds: float = WAIT_SECONDS) -> T:
+    """Ask until the answer is truthy; a refusal of the server counts as "not yet"."""
+    deadline = time.monotonic() + seconds
+    trouble: object = ""
+    while time.monotonic() < deadline:
+        try:
+            if answer := check():
+                return answer
+        except (RestError, KeyError) as error:
+            trouble = error
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds:g} s in vain for {what} {trouble}")
+
+
+def stays(check: Callable[[], bool], what: str, *, seconds: float) -> None:
+    """Assert that it holds all the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert check(), what
+        time.sleep(0.1)
+
+
+def audit_position(cluster: ClusterApi) -> int:
+    """Where the audit log ends now."""
+    cluster.require("audit")
+    assert isinstance(cluster, Cluster)
+    return cluster.audit_log.stat().st_size
+
+
+def our_writes(cluster: ClusterApi, since: int, *, user: str = "spillway") -> list[tuple[str, str, str]]:
+    """(verb, resource, name) of every write by the operator's ServiceAccount since a position of the audit log.
+
+    Left out is its housekeeping: the Lease, and Events.
+    """
+    assert isinstance(cluster, Cluster)
+    with cluster.audit_log.open("rb") as file:
+        file.seek(since)
+        entries = [json.loads(line) for line in file if line.endswith(b"\n")]
+    found: list[tuple[str, str, str]] = []
+    for entry in entries:
+        reference = entry.get("objectRef") or {}
+        name = entry["user"].get("username", "")
+        if not name.startswith("system:serviceaccount:") or not name.endswith(f":{user}"):
+            continue
+        if entry["verb"] in ("get", "list", "watch") or reference.get("resource") in ("leases", "events"):
+            continue
+        resource = "/".join(filter(None, (reference.get("resource", ""), reference.get("subresource", ""))))
+        found.append((entry["verb"], resource, reference.get("name", "")))
+    return found
