@@ -79,12 +79,22 @@ class _Lock(LeaseLock):
         return found
 
     async def create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
-        return await self._renewing(super().create(name, namespace, election_record))
+        return await self._renewing(self._create(name, namespace, election_record))
 
     async def update(self, name: str, namespace: str, updated_record: Any) -> bool:  # noqa: ANN401
         if self._held_by_another():
             return False
         return await self._renewing(super().update(name, namespace, updated_record))
+
+    async def _create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
+        """The library's own (37.0) passes `pretty=True`, which its generated client refuses."""
+        lease = kube.V1Lease(metadata=kube.V1ObjectMeta(name=name), spec=self.update_lease(election_record))
+        try:
+            await self.api_instance.create_namespaced_lease(namespace, lease)
+        except kube.ApiException as error:
+            log.info("lease_not_created", error=str(error.reason))
+            return False
+        return True
 
     def _held_by_another(self) -> bool:
         """Somebody else's Lease that has not stood still for its whole duration (nor been given back)."""

@@ -1,0 +1,63 @@
+"""Structured logs: one line an event on standard error, JSON for machines or coloured text for people.
+
+Contract: `configure` is called once by whoever starts a process. The standard library's loggers (kopf, aiohttp and so
+on) come out in the same form. Names of fields are snake_case; the object that a line is about is in `key`.
+"""
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+Format = Literal["json", "console"]
+
+# Chatty at INFO, and nothing there that our own lines do not say.
+_QUIETER = ("aiohttp.access", "kopf", "kubernetes", "kubernetes.aio.leaderelection", "asyncio")
+
+
+def configure(log_format: Format = "json", level: str = "info", *, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's logging for this process.
+
+    Raises:
+        ValueError: `level` is none of debug, info, warning, error.
+
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ValueError(f"unknown log level {level!r}: one of debug, info, warning, error")
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format, handler)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in _QUIETER:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def _renderers(log_format: Format, handler: "logging.StreamHandler[Any]") -> list[structlog.typing.Processor]:
+    if log_format == "console":
+        return [structlog.dev.ConsoleRenderer(colors=handler.stream.isatty())]
+    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]

@@ -1,0 +1,197 @@
+"""Two contenders on a real API server: one leads, another takes over, and never may both write."""
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from localcluster import ClusterApi
+from spillway.kube.auth import Credentials
+from spillway.kube.lease import Leadership
+
+ROOT = Path(__file__).parents[2]
+WAIT_SECONDS = 30.0
+
+
+class Contender:
+    """A process that tells all the time whether it may write."""
+
+    def __init__(self, kubeconfig: Path, namespace: str, identity: str) -> None:
+        self.output = tempfile.NamedTemporaryFile("w+", suffix=f"-{identity}")  # noqa: SIM115 - closed by `end`
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/support/lease_contender.py"), str(kubeconfig), namespace, identity],
+            stdout=self.output,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        )
+
+    def samples(self) -> list[tuple[float, bool]]:
+        lines = Path(self.output.name).read_text().split("\n")[:-1]
+        return [(float(at), state == "1") for at, state in (line.split() for line in lines)]
+
+    @property
+    def may_write(self) -> bool:
+        samples = self.samples()
+        return bool(samples) and samples[-1][1]
+
+    def terms(self) -> list[tuple[float, float]]:
+        """From the first to the last sample of each unbroken run of "may write"."""
+        found = []
+        for may, run in itertools.groupby(self.samples(), key=lambda sample: sample[1]):
+            times = [at for at, _ in run]
+            if may:
+                found.append((times[0], times[-1]))
+        return found
+
+    def wait(self, condition: Callable[["Contender"], bool], what: str) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition(self):
+            assert time.monotonic() < deadline, what
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.send_signal(signal.SIGCONT)
+        self.process.wait(WAIT_SECONDS)
+        self.output.close()
+
+
+@pytest.fixture
+def contend(cluster: ClusterApi, namespace: str) -> Iterator[Callable[[str], Contender]]:
+    contenders: list[Contender] = []
+
+    def start(identity: str) -> Contender:
+        contenders.append(Contender(cluster.kubeconfig, namespace, identity))
+        return contenders[-1]
+
+    yield start
+    for contender in contenders:
+        contender.end()
+
+
+def assert_never_both(one: Contender, other: Contender) -> None:
+    for (start_a, end_a), (start_b, end_b) in itertools.product(one.terms(), other.terms()):
+        assert end_a < start_b or end_b < start_a, f"{one.terms()} and {other.terms()} overlap"
+
+
+def test_a_killed_leader_is_followed_by_the_other(contend: Callable[[str], Contender]) -> None:
+    first = contend("first")
+    first.wait(lambda it: it.may_write, "the first to lead")
+    second = contend("second")
+    second.wait(lambda it: len(it.samples()) > 100, "the second to stand by")
+    assert not second.may_write
+    first.process.kill()
+    second.wait(lambda it: it.may_write, "the second to lead")
+    assert_never_both(first, second)
+
+
+def test_a_frozen_leader_finds_its_fence_closed_when_it_wakes(contend: Callable[[str], Contender]) -> None:
+    first = contend("first")
+    first.wait(lambda it: it.may_write, "the first to lead")
+    second = contend("second")
+    first.process.send_signal(signal.SIGSTOP)
+    second.wait(lambda it: it.may_write, "the second to lead")
+    first.process.send_signal(signal.SIGCONT)
+    first.wait(lambda it: it.process.poll() is not None, "the loser to end")
+    assert not first.may_write
+    assert second.may_write
+    assert_never_both(first, second)
+
+
+def test_a_leader_that_stops_gives_the_lease_back(contend: Callable[[str], Contender]) -> None:
+    first = contend("first")
+    first.wait(lambda it: it.may_write, "the first to lead")
+    second = contend("second")
+    second.wait(lambda it: len(it.samples()) > 200, "the second to stand by")
+    first.process.terminate()
+    second.wait(lambda it: it.may_write, "the second to lead")
+    assert_never_both(first, second)
+    (first_end, second_start) = (first.terms()[-1][1], second.terms()[0][0])
+    assert second_start - first_end < 3, "sooner than by expiry (4 s)"
+
+
+def test_leaders_come_and_go_and_one_may_write_at_a_time(contend: Callable[[str], Contender]) -> None:
+    contenders = [contend(f"c{index}") for index in range(3)]
+    for stop in (signal.SIGKILL, signal.SIGTERM):
+        leader = _leader(contenders)
+        leader.process.send_signal(stop)
+        contenders[contenders.index(leader)].wait(lambda it: it.process.poll() is not None, "its end")
+    _leader(contenders)
+    for one, other in itertools.combinations(contenders, 2):
+        assert_never_both(one, other)
+
+
+def _leader(contenders: list[Contender]) -> Contender:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        for contender in contenders:
+            if contender.process.poll() is None and contender.may_write:
+                return contender
+        time.sleep(0.05)
+    raise AssertionError("nobody leads")
+
+
+@pytest.fixture
+async def leadership(cluster: ClusterApi, namespace: str) -> AsyncIterator[Leadership]:
+    credentials = await Credentials.load(str(cluster.kubeconfig))
+    yield Leadership(
+        credentials, namespace, "spillway", "me", lease_seconds=4, renew_deadline_seconds=2.5, retry_seconds=1.0,
+        margin_seconds=1.0,
+    )  # fmt: skip
+    await credentials.close()
+
+
+async def test_what_the_work_raises_ends_the_run_and_closes_the_fence(leadership: Leadership) -> None:
+    async def work() -> None:
+        assert leadership.may_write()
+        raise RuntimeError("defect")
+
+    assert not leadership.may_write()
+    with pytest.raises(RuntimeError, match="defect"):
+        await asyncio.wait_for(leadership.run(work), WAIT_SECONDS)
+    assert not leadership.may_write()
+
+
+async def test_work_that_is_done_ends_the_run(leadership: Leadership) -> None:
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    await asyncio.wait_for(leadership.run(work), WAIT_SECONDS)
+    assert leadership.fence_seconds == 0
+
+
+async def test_the_fence_closes_before_the_work_hears_of_it_when_the_server_is_away(
+    cluster: ClusterApi, leadership: Leadership
+) -> None:
+    cluster.require("restart")
+    leading, fence_at_end = asyncio.Event(), []
+
+    async def work() -> None:
+        leading.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            fence_at_end.append(leadership.fence_seconds)
+
+    running = asyncio.create_task(leadership.run(work))
+    await asyncio.wait_for(leading.wait(), WAIT_SECONDS)
+    assert leadership.may_write()
+    await asyncio.to_thread(cluster.end, "kube-apiserver")  # type: ignore[attr-defined]
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(running, WAIT_SECONDS)
+        assert running.done()
+        assert not leadership.may_write()
+        assert fence_at_end == [0.0]
+    finally:
+        await asyncio.to_thread(cluster.restart, "kube-apiserver")  # type: ignore[attr-defined]
