@@ -306,4 +306,4 @@ def _name(index: int) -> str:
 
 
 def _command() -> list[str]:
-    return [sys.executable, "-m", "spillway.cli"]
+    return [sys.executable, "-m", "spillway"]
