@@ -1,6 +1,6 @@
 """Patches as values: what is sent so that a change holds only against the object that was decided on.
 
-Contract: pure. A merge patch names the object's uid, so that a namesake born meanwhile is refused (409). A JSON patch
+Contract: pure. A merge patch names the object's uid, so that a namesake born meanwhile is refused (422). A JSON patch
 tests what was seen before it changes it, element by element, so that what others do to the same node meanwhile is
 either left alone or makes the patch fail (422), never overwritten.
 """

@@ -178,7 +178,7 @@ class Writer:
         except ApiError as error:
             if error.not_found or error.conflict:
                 return False
-            if error.invalid and content_type == JSON_PATCH:
+            if error.invalid and (content_type == JSON_PATCH or _is_namesake(error)):
                 log.debug("patch_refused", path=path, message=error.message)
                 return False
             raise
@@ -244,6 +244,11 @@ def _pod_has(pod: PodRecord, key: str, value: str | None) -> bool:
 def _pause(asked: float | None, tried: int) -> float:
     backoff = _BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries
     return float(min(_LONGEST_PAUSE_SECONDS, max(asked or 0.0, backoff)))
+
+
+def _is_namesake(error: ApiError) -> bool:
+    """A patch that names another uid than the object's "changes" an immutable field."""
+    return any(cause.get("field") == "metadata.uid" for cause in error.details.get("causes") or ())
 
 
 def _blocked_by_budget(error: ApiError) -> bool:
