@@ -252,10 +252,13 @@ class Installation:
             parts.append("\n".join([f"--- {path}", *tail]))
         return "\n".join(parts)
 
+    def url(self, index: int, path: str) -> str:
+        """Where a process answers this path of its metrics port."""
+        return f"http://127.0.0.1:{self._metrics_ports[index]}{path}"
+
     def _get(self, index: int, path: str) -> tuple[int, str]:
-        url = f"http://127.0.0.1:{self._metrics_ports[index]}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(self.url(index, path), timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
