@@ -1,0 +1,175 @@
+"""Kubernetes Events about what we do, few enough to be read.
+
+Contract: `record` returns at once and never raises; `run` writes. The same thing said again about the same object is
+counted on the first Event (a series), at most once a minute, and is a new Event only after it was silent for ten
+minutes. An object that has much to say is cut short (25 Events at once, one every five minutes after that), and so is
+the whole process by a rate. Events are news, not records: under pressure, behind the fence or on an error they are
+dropped and counted. Events about cluster-scoped objects live in the namespace `default`, as Kubernetes has it.
+"""
+
+import asyncio
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+import structlog
+
+from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
+from spillway.kube.ratelimit import Sleep, TokenBucket
+from spillway.metrics.exported import EVENTS
+
+log = structlog.get_logger(__name__)
+
+Reference = Mapping[str, Any]
+"""An ObjectReference: apiVersion, kind, name, uid and, unless cluster-scoped, namespace."""
+
+CONTROLLER: Final = "spillway.dev/operator"
+_LONGEST_NOTE: Final = 1024
+_SERIES_SECONDS: Final = 600.0
+_REPEAT_SECONDS: Final = 60.0
+_OBJECT_BURST: Final = 25
+_OBJECT_RATE: Final = 1 / 300
+_WAITING: Final = 256
+_REMEMBERED: Final = 4096
+
+_Key = tuple[str, str, str, str]
+
+
+@dataclass(slots=True)
+class _Series:
+    """One thing said about one object."""
+
+    name: str
+    namespace: str
+    count: int
+    last: float
+    """When it was said last."""
+    written: float
+    """When it was written last; below `last` there is something to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    method: str
+    path: str
+    body: Mapping[str, Any]
+    result: str
+
+
+class EventRecorder:
+    """Writes Events in the name of this process."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        may_write: Callable[[], bool] | None = None,
+        instance: str = "spillway",
+        rate: float = 5.0,
+        burst: int = 25,
+        clock: Callable[[], float] = time.time,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._may_write = may_write or (lambda: True)
+        self._instance = instance
+        self._bucket = TokenBucket(rate, burst, clock=clock, sleep=sleep)
+        self._clock = clock
+        self._series: OrderedDict[_Key, _Series] = OrderedDict()
+        self._objects: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._posts: asyncio.Queue[_Post] = asyncio.Queue(_WAITING)
+
+    def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
+        """Say `message` about an object; `event_type` is Normal or Warning, `reason` a CamelCase word."""
+        note = message if len(message) <= _LONGEST_NOTE else f"{message[: _LONGEST_NOTE - 1]}…"
+        key = (_identity(involved), event_type, reason, note)
+        now = self._clock()
+        series = self._series.get(key)
+        if series is not None and now - series.last < _SERIES_SECONDS:
+            series.count, series.last = series.count + 1, now
+            self._series.move_to_end(key)
+            if now - series.written >= _REPEAT_SECONDS:
+                self._repeat(series, now)
+            return
+        if not self._object_bucket(key[0]).take_now():
+            EVENTS.labels("dropped").inc()
+            return
+        self._begin(key, involved, now)
+
+    async def run(self) -> None:
+        """Write what is recorded, until cancelled."""
+        while True:
+            post = await self._posts.get()
+            await self._bucket.take()
+            if not self._may_write():
+                EVENTS.labels("dropped").inc()
+                continue
+            try:
+                content_type = MERGE_PATCH if post.method == "PATCH" else "application/json"
+                await self._client.request(
+                    post.method, post.path, body=post.body, content_type=content_type, timeout=5.0
+                )
+            except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+                EVENTS.labels("error").inc()
+                log.info("event_not_written", path=post.path, error=repr(error))
+            else:
+                EVENTS.labels(post.result).inc()
+
+    def _begin(self, key: _Key, involved: Reference, now: float) -> None:
+        _, event_type, reason, note = key
+        namespace = str(involved.get("namespace") or "default")
+        name = f"{involved.get('name', 'unknown')[:200]}.{uuid.uuid4().hex[:16]}"
+        self._series[key] = _Series(name, namespace, 1, now, now)
+        self._series.move_to_end(key)
+        while len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": namespace},
+            "eventTime": _micro_time(now),
+            "reportingController": CONTROLLER,
+            "reportingInstance": self._instance,
+            "action": reason,
+            "reason": reason,
+            "regarding": dict(involved),
+            "note": note,
+            "type": event_type,
+        }
+        self._post(_Post("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body, "created"))
+
+    def _repeat(self, series: _Series, now: float) -> None:
+        series.written = now
+        body = {"series": {"count": series.count, "lastObservedTime": _micro_time(now)}}
+        path = f"/apis/events.k8s.io/v1/namespaces/{series.namespace}/events/{series.name}"
+        self._post(_Post("PATCH", path, body, "repeated"))
+
+    def _post(self, post: _Post) -> None:
+        try:
+            self._posts.put_nowait(post)
+        except asyncio.QueueFull:
+            EVENTS.labels("dropped").inc()
+
+    def _object_bucket(self, identity: str) -> TokenBucket:
+        bucket = self._objects.pop(identity, None)
+        if bucket is None:
+            bucket = TokenBucket(_OBJECT_RATE, _OBJECT_BURST, clock=self._clock)
+        self._objects[identity] = bucket
+        while len(self._objects) > _REMEMBERED:
+            self._objects.popitem(last=False)
+        return bucket
+
+
+def _identity(involved: Reference) -> str:
+    return (
+        str(involved.get("uid") or "") or f"{involved.get('kind')}/{involved.get('namespace')}/{involved.get('name')}"
+    )
+
+
+def _micro_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
