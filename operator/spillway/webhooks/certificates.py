@@ -2,7 +2,8 @@
 
 Contract:
 
-* any replica may *begin* (the Secret is created once, whoever comes first); only the leader *rotates*;
+* any replica may *begin* (the Secret is made once, and a `caBundle` that is empty is filled, whoever comes first); only
+  the leader *rotates*;
 * the order of `issuing` is kept: a new authority is in every `caBundle` before anything signed by it is served;
 * every replica follows the Secret and serves the pair in it;
 * of a webhook configuration we touch `caBundle` and nothing else, and only where it differs.
@@ -96,6 +97,8 @@ class Certificates:
         material = await self._read_or_begin()
         self._serve(material)
         if not self._is_leader():
+            # Nobody is called before somebody is trusted, and a leader may be seconds away.
+            await self._publish(material.bundle, missing_only=True)
             return
         published = await self._publish(material.bundle)
         step = next_step(material, self._names, self._lifetimes, self._now(), published=published)
@@ -166,20 +169,21 @@ class Certificates:
             "data": {key: base64.b64encode(value).decode() for key, value in material.as_secret().items()},
         }
 
-    async def _publish(self, bundle: bytes) -> bool:
+    async def _publish(self, bundle: bytes, *, missing_only: bool = False) -> bool:
         """Make every configuration trust the bundle; True once that has been so for the overlap."""
         in_place = True
         for plural in CONFIGURATION_KINDS:
-            in_place &= await self._publish_in(f"{_ADMISSION}/{plural}/{self._configuration}", bundle)
+            path = f"{_ADMISSION}/{plural}/{self._configuration}"
+            in_place &= await self._publish_in(path, bundle, missing_only=missing_only)
         now = self._now()
-        if not in_place:
+        if missing_only or not in_place:
             self._published = None
             return False
         if self._published is None or self._published[0] != bundle:
             self._published = (bundle, now)
         return now - self._published[1] >= self._lifetimes.overlap
 
-    async def _publish_in(self, path: str, bundle: bytes) -> bool:
+    async def _publish_in(self, path: str, bundle: bytes, *, missing_only: bool) -> bool:
         try:
             configuration = await self._client.get_json(path)
         except ApiError as error:
@@ -187,11 +191,8 @@ class Certificates:
                 return True
             raise
         wanted = base64.b64encode(bundle).decode()
-        stale = [
-            index
-            for index, webhook in enumerate(configuration.get("webhooks", ()))
-            if webhook["clientConfig"].get("caBundle") != wanted
-        ]
+        trusted = [webhook["clientConfig"].get("caBundle") for webhook in configuration.get("webhooks", ())]
+        stale = [index for index, now in enumerate(trusted) if now != wanted and not (missing_only and now)]
         if not stale:
             return True
         version = configuration["metadata"]["resourceVersion"]
