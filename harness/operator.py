@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -207,12 +207,16 @@ class Installation:
         wanted = indexes or tuple(self._metrics_ports)
 
         def check() -> bool:
-            for index in wanted:
-                if self.pid(index) is None:
-                    raise ClusterError(f"{_name(index)} ended with {self.return_code(index)}\n{self.log_tails()}")
+            self._check_alive(wanted)
             return all(self.ready(index) for index in wanted)
 
         self._await(check, "operator processes to be ready", timeout_seconds)
+
+    def _check_alive(self, indexes: Iterable[int], *, all_of_them: bool = True) -> None:
+        ended = [index for index in indexes if self.pid(index) is None]
+        if ended and (all_of_them or not self.running):
+            codes = ", ".join(f"{_name(index)} ended with {self.return_code(index)}" for index in ended)
+            raise ClusterError(f"{codes}\n{self.log_tails()}")
 
     def leader(self) -> int | None:
         """The running process that holds the Lease; None while nobody does."""
@@ -227,6 +231,7 @@ class Installation:
         """Until a running process (another one) leads; its index."""
 
         def found() -> bool:
+            self._check_alive(self._metrics_ports, all_of_them=False)
             return self.leader() not in (None, other_than)
 
         self._await(found, "a leader", timeout_seconds)
