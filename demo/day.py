@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from demo import manifests, stage
@@ -17,6 +17,7 @@ from demo.contenders import Contender
 from demo.driver import LoadDriver
 from demo.measure import Writes
 from demo.observe import Observer
+from demo.plans import Plans
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day
 from harness.operator import NAME, NAMESPACE, Installation, install
@@ -62,7 +63,26 @@ class Scene:
     writes_before: Writes
     """The operator's writes when the day began."""
     writes_after: Writes
+    began: float = 0.0
+    """Monotonic time at which the day began."""
+    epoch: float = 0.0
+    """The same as Unix time."""
     wall_seconds: float = 0.0
+    plans: Plans = field(default_factory=Plans)
+
+    def elapsed(self) -> float:
+        """Return the seconds since the day began."""
+        return time.monotonic() - self.began
+
+    def begin(self) -> None:
+        """Let the day begin now."""
+        self.began, self.epoch = time.monotonic(), time.time()
+
+    async def read_plans(self) -> None:
+        """Take in what every replica of the operator has planned."""
+        if self.operator is not None:
+            for index in self.operator.running:
+                await asyncio.to_thread(self.plans.fetch, self.operator.url(index, "/debug/plans"))
 
     def operator_writes(self) -> Writes:
         """Return what the operator has written so far."""
@@ -134,56 +154,55 @@ async def _start_workloads(scene: Scene, say: Say) -> None:
 
 async def live_day(scene: Scene, tick: Tick) -> None:
     """Play the day in real time."""
-    began = time.monotonic()
+    scene.begin()
     driver = LoadDriver(scene.client, scene.observer, scene.contenders, scene.day)
     scene.writes_before = scene.operator_writes()
 
     async def drive() -> None:
         while True:
-            await driver.play(scene.day.hour_at(time.monotonic() - began))
+            await driver.play(scene.day.hour_at(scene.elapsed()))
             await asyncio.sleep(DRIVE_EVERY_SECONDS)
 
     async with asyncio.TaskGroup() as group:
         driving = group.create_task(drive())
-        while (elapsed := time.monotonic() - began) < scene.day.seconds:
-            tick(elapsed, scene.observer.tick(elapsed, scene.day))
-            await asyncio.sleep(TICK_SECONDS - (time.monotonic() - began) % TICK_SECONDS)
+        while scene.elapsed() < scene.day.seconds:
+            await _observe(scene, tick)
         driving.cancel()
-    scene.wall_seconds = time.monotonic() - began
+    scene.wall_seconds = scene.elapsed()
+    while scene.observer.tracker.open:
+        await _observe(scene, tick)
     scene.writes_after = scene.operator_writes()
+
+
+async def _observe(scene: Scene, tick: Tick) -> None:
+    elapsed = scene.elapsed()
+    tick(elapsed, scene.observer.tick(elapsed, scene.day))
+    await scene.read_plans()
+    await asyncio.sleep(TICK_SECONDS - scene.elapsed() % TICK_SECONDS)
 
 
 async def idle(scene: Scene, seconds: float, tick: Tick) -> Writes:
     """Leave the load as it is until nothing moves, then count the operator's writes for `seconds` of rest."""
-    began = time.monotonic()
-    base = scene.wall_seconds
-
-    def observe() -> None:
-        elapsed = base + time.monotonic() - began
-        tick(elapsed, scene.observer.tick(elapsed, scene.day))
-
-    await _rest(scene, observe)
+    await _rest(scene, tick)
     before = scene.operator_writes()
-    rest_began = time.monotonic()
-    while time.monotonic() - rest_began < seconds:
-        observe()
-        await asyncio.sleep(TICK_SECONDS)
+    began = scene.elapsed()
+    while scene.elapsed() - began < seconds:
+        await _observe(scene, tick)
     return scene.operator_writes().since(before)
 
 
-async def _rest(scene: Scene, observe: Callable[[], None]) -> None:
+async def _rest(scene: Scene, tick: Tick) -> None:
     """Wait until no replica and no elastic node came or went for a while."""
     quiet_since, last = time.monotonic(), ""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        observe()
+        await _observe(scene, tick)
         samples = [scene.observer.samples[contender][-1] for contender in scene.contenders]
         now = repr([(sample.pods, sample.elastic_nodes) for sample in samples])
         if now != last:
             quiet_since, last = time.monotonic(), now
         if time.monotonic() - quiet_since > REST_SECONDS:
             return
-        await asyncio.sleep(TICK_SECONDS)
 
 
 async def _until(check: Callable[[], Awaitable[bool]], what: str) -> None:

@@ -99,16 +99,23 @@ def deployment(
 
 
 def autoscaler(namespace_name: str, workload: Workload) -> Object:
-    """Return the HPA on CPU: up at once, down after a short window, as much at once as it asks for."""
+    """Return the HPA of one of the day's workloads."""
+    return autoscaler_object(
+        namespace_name, workload.name, minimum=workload.min_replicas, maximum=workload.max_replicas
+    )
+
+
+def autoscaler_object(namespace_name: str, name: str, *, minimum: int, maximum: int) -> Object:
+    """Return an HPA on CPU: up at once, down after a short window, as much at once as it asks for."""
     at_once = [{"type": "Percent", "value": 100, "periodSeconds": 2}]
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": workload.name, "namespace": namespace_name},
+        "metadata": {"name": name, "namespace": namespace_name},
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name},
-            "minReplicas": workload.min_replicas,
-            "maxReplicas": workload.max_replicas,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": minimum,
+            "maxReplicas": maximum,
             "metrics": [
                 {
                     "type": "Resource",

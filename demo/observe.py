@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from demo.audit import AuditLog
-from demo.contenders import Contender, contender_of, owner_of, place_of
+from demo.contenders import Contender, owner_of, place_of
 from demo.measure import Lifetime, Sample
 from demo.scaledowns import ScaleDown, ScaleDownTracker, zone_skew
 from demo.scenario import Day
@@ -82,12 +82,16 @@ class Observer:
                     found[owner.owner_name].append(pod)
         return found
 
-    def tick(self, now: float, day: Day) -> list[ScaleDown]:
-        """Take a sample of every contender and close the scale-downs that are over; returns those."""
+    def follow(self, now: float) -> list[ScaleDown]:
+        """Keep up without taking a sample: close the scale-downs that are over and read the audit log."""
         self.now = now
         if self.audit is not None:
             self.audit.read()
-        closed = self.tracker.tick(now)
+        return self.tracker.tick(now)
+
+    def tick(self, now: float, day: Day) -> list[ScaleDown]:
+        """Take a sample of every contender and close the scale-downs that are over; returns those."""
+        closed = self.follow(now)
         hour = day.hour_at(now)
         for contender in self.contenders:
             self.samples[contender].append(self._sample(contender, now, hour, day.total_load(hour)))
@@ -118,8 +122,3 @@ class Observer:
             skews=tuple(skews),
             load_cores=load,
         )
-
-
-def contenders_in(namespaces: Sequence[str]) -> list[Contender]:
-    """Return the contenders whose namespaces are among these."""
-    return [contender for contender in Contender if any(contender_of(name) is contender for name in namespaces)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from demo.contenders import Contender
+from demo.contenders import DAY, Contender
 from demo.day import Scene
 from demo.measure import Sample, Writes, exactness, node_hours, per_contender, skew_figures
 from demo.scaledowns import ScaleDown
@@ -17,7 +17,7 @@ LISTED_MISSES = 200
 
 def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
     """Return the day's figures of every contender."""
-    downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith("day-")]
+    downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith(f"{DAY}-")]
     writes = scene.writes_after.since(scene.writes_before)
     return {
         contender.value: _figures(scene, contender, per_contender(downs, contender), writes)

@@ -56,6 +56,7 @@ class ScaleDown:
     namespace: str
     workload: str
     replicaset: str
+    uid: OwnerUid
     began: float
     ended: float
     before: int
@@ -65,6 +66,8 @@ class ScaleDown:
     victims: tuple[Victim, ...]
     missed: tuple[PodUid, ...]
     """Ready pods that the planner would have chosen and that stayed."""
+    missed_unready: int
+    """Pods that were not ready, were to go by Kubernetes' own first rules, and stayed: they became ready in between."""
     skew: int
     """Zone skew of the pods that stayed."""
     skew_possible: int
@@ -226,12 +229,14 @@ def judge(
         namespace=replicaset.namespace,
         workload=replicaset.owner_name or replicaset.name,
         replicaset=replicaset.name,
+        uid=replicaset.uid,
         began=began,
         ended=ended,
         before=len(pods),
         after=replicaset.replicas,
         victims=victims,
         missed=tuple(uid for uid in reasons if uid not in gone and is_ready(pods[uid])),
+        missed_unready=sum(uid not in gone and not is_ready(pods[uid]) for uid in reasons),
         skew=zone_skew((places[pod.node].zone for pod in stayed if pod.node in places), zones),
         skew_possible=_possible_skew(pods.values(), len(gone), known, zones),
     )

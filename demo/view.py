@@ -107,7 +107,7 @@ def why(down: ScaleDown, victim: Victim) -> str:
         return "by Kubernetes' own rules, though a virtual pod ran"
     if not victim.planned:
         return "by Kubernetes' own rules; the plan would have kept it"
-    told = _SHORT[Reason(victim.reason)].format(zone=victim.zone)
+    told = _SHORT[Reason(victim.reason)].format(zone=victim.zone or "its zone")
     return told if down.contender is Contender.SPILLWAY else f"as the plan would: {told}"
 
 

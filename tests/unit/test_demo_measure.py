@@ -7,7 +7,7 @@ from demo.driver import usage_millis
 from demo.measure import Lifetime, Sample, Writes, exactness, node_hours, percentile, skew_figures
 from demo.results import misses, pod_hours
 from demo.scaledowns import ScaleDown, Victim
-from spillway.domain.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.names import NodeName, OwnerUid, PodUid, Tier, Zone
 
 
 def victim(name: str = "v", **changes: object) -> Victim:
@@ -32,12 +32,14 @@ def down(*victims: Victim, skew: int = 1, possible: int = 1) -> ScaleDown:
         namespace="day-plain",
         workload="svc",
         replicaset="svc-1",
+        uid=OwnerUid("rs"),
         began=1.0,
         ended=2.0,
         before=5,
         after=5 - len(victims),
         victims=victims,
         missed=(),
+        missed_unready=0,
         skew=skew,
         skew_possible=possible,
     )
