@@ -11,8 +11,10 @@ from typing import Final
 
 from spillway.domain.governance import Governance
 from spillway.kube.client import KubeClient
+from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
 from spillway.kube.writer import Writer
+from spillway.webhooks.announcing import announcer
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.births import Births
 from spillway.webhooks.deadline import Clock
@@ -42,6 +44,8 @@ class Admission:
     webhooks: tuple[Webhook, ...]
     plans: PlanLog
     surroundings: Surroundings
+    events: EventRecorder
+    """Says what was planned; its `run` has to run."""
     close: Callable[[], None]
     """Stop following the state."""
 
@@ -61,6 +65,8 @@ def build_admission(
     writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
     surroundings = surroundings or Surroundings(state, governance, clock)
     plans = plans or PlanLog()
+    events = EventRecorder(client, instance="spillway-admission")
+    plans.subscribe(announcer(events))
     lookup = Lookup(state, client)
     settling = Settling(state, clock)
     binding = BindingWebhook(surroundings, lookup, Births(clock))
@@ -77,4 +83,4 @@ def build_admission(
         lookup.close()
         surroundings.close()
 
-    return Admission(webhooks, plans, surroundings, close)
+    return Admission(webhooks, plans, surroundings, events, close)

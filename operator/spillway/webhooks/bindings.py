@@ -97,7 +97,7 @@ class BindingWebhook:
         return self._surroundings.governance.claim(namespace, kind, replicaset.labels)
 
     def _marks(self, pod: PodRecord, node: NodeRecord, claim: Claim) -> tuple[dict[str, str], str]:
-        place = self._surroundings.place(claim.policy, node)
+        place = self._surroundings.place(claim.policy, node, zone_key=claim.zone_key)
         marks = {names.TIER: place.tier.value, names.POLICY: claim.policy}
         if place.pool:
             marks[names.POOL] = place.pool
@@ -114,5 +114,5 @@ class BindingWebhook:
             place,
             self._surroundings.order(claim.policy).get(node.name, 0),
             self._surroundings.state.pods_of(pod.owner_uid),
-            lambda name: self._surroundings.place_of(claim.policy, name).zone,
+            lambda name: self._surroundings.place_of(claim.policy, name, zone_key=claim.zone_key).zone,
         )

@@ -60,7 +60,7 @@ class Certificates:
         secret: str = "spillway-webhook-tls",  # noqa: S107  # the Secret's name
         configuration: str = "spillway",
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008  # frozen
-        poll_seconds: float = 10.0,
+        poll_seconds: float = 5.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         is_leader: Callable[[], bool] = lambda: True,
     ) -> None:

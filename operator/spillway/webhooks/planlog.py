@@ -40,6 +40,7 @@ class PlanEntry(msgspec.Struct, frozen=True):
     replicaset_uid: str
     owner_kind: str
     owner_name: str
+    owner_uid: str
     policy: str
     outcome: str
     old_replicas: int
@@ -64,6 +65,8 @@ class PlanEntry(msgspec.Struct, frozen=True):
         )
         if self.mirror:
             text += "; old ReplicaSet of a rollout"
+        if self.outcome == "foreign-cost":
+            text += "; somebody else writes deletion costs here, so theirs decide"
         if self.let_go:
             text += f"; let go before all costs stood ({self.let_go}): the costs from birth decide"
         return text

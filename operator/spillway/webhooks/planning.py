@@ -61,7 +61,7 @@ def plan_request(
     candidates = candidates_of(
         pods,
         state.nodes,
-        lambda node: surroundings.place(claim.policy, node),
+        lambda node: surroundings.place(claim.policy, node, zone_key=claim.zone_key),
         surroundings.order(claim.policy),
         related=related,
     )

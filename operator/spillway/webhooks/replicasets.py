@@ -235,6 +235,7 @@ class ReplicaSetWebhook:
             replicaset_uid=replicaset.uid,
             owner_kind=replicaset.owner_kind,
             owner_name=replicaset.owner_name,
+            owner_uid=replicaset.owner_uid,
             policy=claim.policy,
             outcome=outcome,
             old_replicas=old_replicas,

@@ -19,11 +19,11 @@ from spillway.domain.records import PodRecord
 from spillway.kube.state import ClusterState
 from spillway.webhooks.deadline import Clock, Deadline
 
-SHORTEST_SECONDS: Final = 0.015
-SECONDS_PER_CHANGE: Final = 0.0008
+SHORTEST_SECONDS: Final = 0.01
+SECONDS_PER_CHANGE: Final = 0.0004
 """What the controller needs for one pod change on a slow machine (two cores shared with the whole control plane)."""
-LAG_FACTOR: Final = 2.0
-LONGEST_SECONDS: Final = 0.6
+LAG_FACTOR: Final = 1.0
+LONGEST_SECONDS: Final = 0.3
 
 _WINDOW_SECONDS: Final = 1.0
 _BUCKET_SECONDS: Final = 0.05

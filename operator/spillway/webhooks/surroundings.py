@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from spillway.domain.governance import Governance
-from spillway.domain.names import Mode, NodeName, Tier, Zone
+from spillway.domain.names import ZONE_LABEL, Mode, NodeName, Tier, Zone
 from spillway.domain.node_order import emptying_order
 from spillway.domain.places import NodePlace
 from spillway.domain.records import NodeRecord
@@ -38,7 +38,7 @@ class Surroundings:
         self._order_seconds = order_seconds
         self._compiled: Governance | None = None
         self._has_enforcing_policy = False
-        self._places: dict[tuple[str, NodeName], tuple[NodeRecord, NodePlace]] = {}
+        self._places: dict[tuple[str, NodeName, str], tuple[NodeRecord, NodePlace]] = {}
         self._orders: dict[str, tuple[float, Mapping[NodeName, int]]] = {}
         self._stale: set[str] = set()
         self._unsubscribe = state.subscribe(NodeRecord, self._node_changed)
@@ -55,7 +55,7 @@ class Surroundings:
             self._places.clear()
             self._orders.clear()
             policies = compiled.policies.values()
-            self._has_enforcing_policy = any(policy.spec.mode == Mode.ENFORCE for policy in policies)
+            self._has_enforcing_policy = any(policy.spec.mode.value == Mode.ENFORCE.value for policy in policies)
         return compiled
 
     @property
@@ -67,42 +67,38 @@ class Surroundings:
         """Whether any policy may write at all."""
         return bool(self.governance.policies) and self._has_enforcing_policy
 
-    def place(self, policy: str, node: NodeRecord) -> NodePlace:
+    def place(self, policy: str, node: NodeRecord, *, zone_key: str = ZONE_LABEL) -> NodePlace:
         """Where the node stands for the policy."""
         governance = self.governance
-        known = self._places.get((policy, node.name))
+        known = self._places.get((policy, node.name, zone_key))
         if known is not None and known[0] is node:
             return known[1]
-        place = governance.place(policy, node)
-        self._places[policy, node.name] = (node, place)
+        place = governance.place(policy, node, zone_key=zone_key)
+        self._places[policy, node.name, zone_key] = (node, place)
         return place
 
-    def place_of(self, policy: str, name: NodeName) -> NodePlace:
+    def place_of(self, policy: str, name: NodeName, *, zone_key: str = ZONE_LABEL) -> NodePlace:
         """Where the node of this name stands; `UNKNOWN` where there is none."""
         node = self.state.nodes.get(name)
-        return UNKNOWN if node is None else self.place(policy, node)
+        return UNKNOWN if node is None else self.place(policy, node, zone_key=zone_key)
 
     def order(self, policy: str) -> Mapping[NodeName, int]:
         """The order in which the policy's elastic nodes are to become empty; the highest number empties first."""
-        governance = self.governance
+        if policy not in self.governance.policies:
+            return {}
         known = self._orders.get(policy)
         now = self._clock()
         if known is not None and (policy not in self._stale or now - known[0] < self._order_seconds):
             return known[1]
-        elastic = [
-            node
-            for node in self.state.nodes.values()
-            if (owner := governance.elastic_owner(node)) is not None and owner[0] == policy
-        ]
-        places = {node.name: self.place(policy, node) for node in elastic}
-        order = emptying_order(elastic, places)
+        places = {name: self.place(policy, node) for name, node in self.state.nodes.items()}
+        order = emptying_order(self.state.nodes.values(), places)
         self._orders[policy] = (now, order)
         self._stale.discard(policy)
         return order
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         if new is None and old is not None:
-            for policy in self._orders:
-                self._places.pop((policy, old.name), None)
+            for key in [key for key in self._places if key[1] == old.name]:
+                del self._places[key]
         if old is None or new is None or old.labels != new.labels:
             self._stale.update(self._orders)
