@@ -5,6 +5,7 @@ chart's Service, of type ExternalName, leads the API server. They die with their
 logs are files in `Installation.folder`.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -248,6 +249,11 @@ class Installation:
         """A counter's sum over all processes that run."""
         return sum(self.metrics(index).total(name, **labels) for index in self.running)
 
+    def plans(self) -> list[Object]:
+        """The scale-downs that the running processes planned, oldest first (`/debug/plans`)."""
+        plans = [plan for index in self.running for plan in json.loads(self._get(index, "/debug/plans")[1])]
+        return sorted(plans, key=lambda plan: plan["at"])
+
     def log_tails(self, lines: int = 30) -> str:
         """The last lines of each process's log."""
         parts = []
@@ -263,7 +269,7 @@ class Installation:
 
     def _get(self, index: int, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(self.url(index, path), timeout=5) as answer:
+            with urllib.request.urlopen(self.url(index, path), timeout=5) as answer:  # noqa: S310  # loopback
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

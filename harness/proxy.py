@@ -38,7 +38,7 @@ class Proxy:
         self._flow = Flow.PASS
         self._passing = asyncio.Event()
         self._passing.set()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.Event] = {}
         self.port = 0
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -56,6 +56,10 @@ class Proxy:
     def set(self, flow: Flow) -> None:
         """Treat all traffic so from now on; after `STALL`, `PASS` delivers what was held back."""
         self._call(self._set(flow))
+
+    def freeze(self) -> None:
+        """Never again deliver anything on what is open now; new connections are served: a lost NAT entry."""
+        self._call(self._freeze())
 
     def cut(self) -> None:
         """Close what is open; new connections are served."""
@@ -82,6 +86,10 @@ class Proxy:
         if flow is Flow.REFUSE:
             await self._cut()
 
+    async def _freeze(self) -> None:
+        for alive in self._connections.values():
+            alive.clear()
+
     async def _cut(self) -> None:
         doomed = list(self._connections)
         for task in doomed:
@@ -97,29 +105,31 @@ class Proxy:
         task = asyncio.current_task()
         if task is None:  # pragma: no cover  (a server's callback is a task)
             return
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        alive = self._connections[task] = asyncio.Event()
+        alive.set()
         with contextlib.suppress(asyncio.CancelledError, OSError):
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, alive)
+        del self._connections[task]
         writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alive: asyncio.Event) -> None:
         if self._flow is Flow.REFUSE:
             return
         await self._passing.wait()
         target_reader, target_writer = await asyncio.open_connection(*self._target)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, target_writer))
-                both.create_task(self._pump(target_reader, writer))
+                both.create_task(self._pump(reader, target_writer, alive))
+                both.create_task(self._pump(target_reader, writer, alive))
         except* OSError:
             pass
         finally:
             target_writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alive: asyncio.Event) -> None:
         while chunk := await reader.read(_CHUNK):
             await self._passing.wait()
+            await alive.wait()
             writer.write(chunk)
             await writer.drain()
         if writer.can_write_eof():

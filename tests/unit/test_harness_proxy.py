@@ -87,6 +87,18 @@ def test_a_new_connection_is_accepted_while_stalled_and_hears_nothing(proxy: Pro
             connection.recv(1024)
 
 
+def test_a_frozen_connection_never_speaks_again_and_a_new_one_does(proxy: Proxy) -> None:
+    with _connect(proxy) as frozen:
+        assert _ask(frozen, b"before") == b"before"
+        proxy.freeze()
+        frozen.settimeout(0.3)
+        frozen.sendall(b"lost")
+        with _connect(proxy) as connection:
+            assert _ask(connection, b"new") == b"new"
+        with pytest.raises(TimeoutError):
+            frozen.recv(1024)
+
+
 def test_a_cut_closes_what_is_open_and_serves_what_comes(proxy: Proxy) -> None:
     with _connect(proxy) as connection:
         assert _ask(connection, b"before") == b"before"
