@@ -60,4 +60,8 @@ def configure(log_format: Format = "json", level: str = "info", *, stream: TextI
 def _renderers(log_format: Format, handler: "logging.StreamHandler[Any]") -> list[structlog.typing.Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(colors=handler.stream.isatty())]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    # Without locals: they can hold credentials, and no reader wants a hundred lines of them.
+    exceptions = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
+    return [exceptions, structlog.processors.JSONRenderer()]

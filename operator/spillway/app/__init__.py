@@ -4,8 +4,8 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from spillway.app.logs import configure
 from spillway.app.settings import Settings
+from spillway.logs import configure
 
 
 def serve(settings: Settings) -> int:

@@ -20,7 +20,7 @@ from spillway.kube.catalog import Catalog
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
-from spillway.kube.writer import Writer
+from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
 from spillway.webhooks.surroundings import Surroundings
 
 STATUS_WRITES_PER_SECOND = 10.0
@@ -82,4 +82,8 @@ class Leader:
         )
 
     def _writer(self, name: str, rate: float) -> Writer:
-        return Writer(self._client, rate=rate, burst=max(1, int(rate)), may_write=self._may_write, name=name)
+        # A write under way when the fence closes is answered or given up before another replica may begin.
+        timeout = min(DEFAULT_TIMEOUT_SECONDS, 0.8 * self._settings.margin_seconds)
+        return Writer(
+            self._client, rate=rate, burst=max(1, int(rate)), may_write=self._may_write, name=name, timeout=timeout
+        )

@@ -219,8 +219,8 @@ class Operator:
             self.settings.identity,
             lease_seconds=seconds,
             renew_deadline_seconds=seconds * 2 / 3,
-            retry_seconds=seconds * 2 / 15,
-            margin_seconds=seconds / 3,
+            retry_seconds=max(1.0, seconds * 2 / 15),
+            margin_seconds=self.settings.margin_seconds,
         )
 
 

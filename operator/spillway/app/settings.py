@@ -35,7 +35,7 @@ class Settings(BaseModel):
     kubeconfig: Path | None = None
     namespace: str = Field(default="spillway-system", pattern=DNS_LABEL, max_length=63)
     lease_name: str = Field(default="spillway", pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)
-    lease_seconds: int = Field(default=15, ge=3, le=300)
+    lease_seconds: int = Field(default=15, ge=6, le=300)
     identity: str = Field(default_factory=default_identity, min_length=1)
     webhooks: bool = True
     webhook_host: str = "0.0.0.0"  # noqa: S104  # the API server comes from outside the pod
@@ -52,6 +52,11 @@ class Settings(BaseModel):
     upkeep_seconds: float = Field(default=20.0, gt=0)
     status_seconds: float = Field(default=2.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
+
+    @property
+    def margin_seconds(self) -> float:
+        """How long before the Lease could pass to another replica the last write is sent."""
+        return self.lease_seconds / 3
 
     @model_validator(mode="after")
     def _check(self) -> Self:

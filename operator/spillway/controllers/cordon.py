@@ -55,9 +55,7 @@ class CordonController(Controller):
         written = await self._writer.patch_node(
             node, annotations={CORDONED_BY: plan.mark}, unschedulable=plan.unschedulable
         )
-        self.log.info(
-            "node closed" if plan.mark else "node opened", object=key, budget=plan.mark or "", written=written
-        )
+        self.log.info("node closed" if plan.mark else "node opened", key=key, budget=plan.mark or "", written=written)
 
     def _current_holds(self) -> Mapping[str, Hold]:
         governance = self.world.governance

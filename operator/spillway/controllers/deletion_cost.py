@@ -100,7 +100,7 @@ class DeletionCostController(Controller):
             if await self._writer.annotate_pod(pod, annotations):
                 UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
         if changes:
-            self.log.info("order kept", object=replicaset.key, writes=len(changes), policy=claim.policy)
+            self.log.info("order kept", key=replicaset.key, writes=len(changes), policy=claim.policy)
         return None
 
     def plan(self, replicaset: ReplicaSetRecord, claim: Claim) -> Mapping[PodUid, Mapping[str, str | None]]:

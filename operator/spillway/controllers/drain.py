@@ -64,7 +64,7 @@ class DrainController(Controller):
         )
         if self.progress.get(key) != progress:
             self.progress[key] = progress
-            self.log.info("drain", object=key, remaining=progress.remaining, blocked=progress.blocked)
+            self.log.info("drain", key=key, remaining=progress.remaining, blocked=progress.blocked)
             self.on_progress()
         return NEXT_PASS_SECONDS if len(leaving) > PASS_PODS else AGAIN_SECONDS
 

@@ -50,7 +50,7 @@ class SweepController(Controller):
         if pod is None or not self._orphaned(pod):
             return
         if await self._writer.annotate_pod(pod, unmark(pod)):
-            self.log.info("marks taken off", object=pod.key, policy=pod.policy)
+            self.log.info("marks taken off", key=pod.key, policy=pod.policy)
 
     async def _look_at_all(self) -> None:
         pods = list(self.world.state.pods.values())

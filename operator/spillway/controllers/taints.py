@@ -39,7 +39,7 @@ class TaintController(Controller):
         if plan is None:
             return
         written = await self._writer.patch_node(node, taints=(node.taints, plan.wanted))
-        self.log.info("elastic taint put on" if plan.added else "elastic taint taken off", object=key, written=written)
+        self.log.info("elastic taint put on" if plan.added else "elastic taint taken off", key=key, written=written)
 
     def _changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         if new is not None and (old is None or old.taints != new.taints or old.labels != new.labels):

@@ -181,7 +181,7 @@ class Catalog:
             entry.error = "; ".join(
                 f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)[:5]
             )
-            log.warning("resource refused, its last good form stays", object=f"{kind}/{name}", error=entry.error)
+            log.warning("resource refused, its last good form stays", key=f"{kind}/{name}", error=entry.error)
         return True
 
     def _models(self, kind: Kind) -> tuple[Any, ...]:
