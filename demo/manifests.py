@@ -10,7 +10,7 @@ from typing import Any, Final
 from demo.contenders import APP_LABEL, CONTENDER_LABEL, TIER_LABEL, Contender
 from demo.scenario import CORES_PER_REPLICA, REQUEST_MILLIS, TARGET_UTILIZATION, Workload
 from localcluster import nodes
-from spillway.domain.names import POD_DELETION_COST, ZONE_LABEL, Tier
+from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST, ZONE_LABEL, Tier
 
 Object = dict[str, Any]
 
@@ -26,7 +26,13 @@ CONSOLIDATE_AFTER_SECONDS: Final = 5
 """Karpenter takes an elastic node away once it was empty that long; it looks every 10 s and waits 15 s to be sure."""
 
 SCALE_DOWN_WINDOW_SECONDS: Final = 15
-FLAT_TAINT: Final = {"key": "demo.spillway.dev/elastic", "value": "flat", "effect": "PreferNoSchedule"}
+POLICY: Final = "demo"
+SOFT_TAINTS: Final[dict[Contender, dict[str, str]]] = {
+    Contender.FLAT: {"key": "demo.spillway.dev/elastic", "value": "flat", "effect": "PreferNoSchedule"},
+    Contender.SPILLWAY: {"key": ELASTIC_TAINT, "value": POLICY, "effect": "PreferNoSchedule"},
+}
+"""Of elastic nodes. Spillway taints nodes by itself; the Karpenter pool names the taint too, because Karpenter takes a
+soft taint that no pool declares for a hard one and adds a node where a pod would have fitted on one that stands."""
 
 # Virtual nodes are everybody's last resort: scored behind elastic nodes that carry one soft taint.
 _LAST_RESORT: Final = [{"key": f"demo.spillway.dev/last-resort-{n}", "effect": "PreferNoSchedule"} for n in (1, 2)]
@@ -35,6 +41,11 @@ _LAST_RESORT: Final = [{"key": f"demo.spillway.dev/last-resort-{n}", "effect": "
 def node_labels(contender: Contender, tier: Tier) -> dict[str, str]:
     """Return the labels of this contender's nodes of that tier."""
     return {CONTENDER_LABEL: contender.value, TIER_LABEL: tier.value}
+
+
+def elastic_taints(contender: Contender) -> list[dict[str, str]]:
+    """Return the soft taint of this contender's elastic nodes, if it has one."""
+    return [dict(SOFT_TAINTS[contender])] if contender in SOFT_TAINTS else []
 
 
 def virtual_soft_taints() -> list[dict[str, str]]:
@@ -199,7 +210,7 @@ def spillway_resources() -> list[Object]:
         {
             "apiVersion": "spillway.dev/v1alpha1",
             "kind": "ElasticPolicy",
-            "metadata": {"name": "demo"},
+            "metadata": {"name": POLICY},
             "spec": {
                 "mode": "Enforce",
                 "tiers": {

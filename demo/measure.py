@@ -87,7 +87,8 @@ def exactness(downs: Sequence[ScaleDown]) -> dict[str, Any]:
         "scale_downs": len(downs),
         "victims": len(victims),
         "victims_ready": len(ready),
-        "planned_victims_deleted": sum(victim.planned for victim in ready),
+        "planned_victims_deleted": sum(victim.planned for victim in victims),
+        "planned_ready_deleted": sum(victim.planned for victim in ready),
         "planned_ratio": round(sum(victim.planned for victim in ready) / len(ready), 4) if ready else 1.0,
         "virtual_first_violations": sum(victim.violates_virtual_first for victim in victims),
         "victims_by_tier": {

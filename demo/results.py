@@ -2,13 +2,14 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 from demo.contenders import DAY, Contender
 from demo.day import Scene
-from demo.measure import Sample, Writes, exactness, node_hours, per_contender, skew_figures
+from demo.measure import Sample, Writes, exactness, node_hours, per_contender, percentile, skew_figures
+from demo.plans import Verdict
 from demo.scaledowns import ScaleDown
 from spillway.domain.names import Tier
 
@@ -25,9 +26,48 @@ def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
     }
 
 
+def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[str, Any]:
+    """Return how exact a contender's scale-downs were.
+
+    Spillway is held to the plans that the operator made; `second_opinion` is the planner asked again by the observer,
+    as the other contenders are judged.
+    """
+    if contender is not Contender.SPILLWAY:
+        return exactness(downs)
+    verdicts = [scene.plans.verdict(down, scene.epoch) for down in downs]
+    plans = [plan for verdict in verdicts for plan in verdict.plans]
+    return {
+        **exactness([verdict.down for verdict in verdicts]),
+        "misses": misses(verdicts),
+        "scale_downs_without_plan": sum(not verdict.plans for verdict in verdicts),
+        "plans_by_outcome": dict(Counter(plan.outcome for plan in plans)),
+        "plans_let_go": dict(Counter(plan.let_go for plan in plans if plan.let_go)),
+        "cost_writes_while_held": sum(plan.writes for plan in plans),
+        "hold_ms": {
+            "p50": round(1000 * percentile((plan.hold_seconds for plan in plans), 0.5), 1),
+            "p99": round(1000 * percentile((plan.hold_seconds for plan in plans), 0.99), 1),
+            "max": round(1000 * max((plan.hold_seconds for plan in plans), default=0.0), 1),
+        },
+        "second_opinion": {
+            key: value
+            for key, value in exactness(downs).items()
+            if key in {"planned_victims_deleted", "planned_ready_deleted", "planned_ratio"}
+        },
+    }
+
+
+def extra_writes(writes: Writes, victims: int) -> dict[str, Any]:
+    """Return the operator's writes: in all by resource, and for each deleted pod. Leases and Events stand apart."""
+    return {
+        "extra_api_writes_per_deleted_pod": round(writes.total / victims, 3) if victims else 0.0,
+        "extra_api_writes": dict(writes.by_resource),
+        "refused_api_writes": writes.refused,
+    }
+
+
 def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes: Writes) -> dict[str, Any]:
     samples = [sample for sample in scene.observer.samples[contender] if sample.at <= scene.wall_seconds]
-    exact = exactness(downs)
+    exact = judged(scene, contender, downs)
     own = writes if contender is Contender.SPILLWAY else Writes()
     return {
         **exact,
@@ -44,10 +84,7 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes:
         "pods_max": max((sample.total for sample in samples), default=0),
         "evictions": None if scene.audit is None else scene.audit.evictions[contender],
         **skew_figures(samples),
-        "extra_api_writes_per_deleted_pod": (
-            None if scene.audit is None else round(own.total / exact["victims"], 3) if exact["victims"] else 0.0
-        ),
-        "extra_api_writes": dict(own.by_resource),
+        **({"extra_api_writes_per_deleted_pod": None} if scene.audit is None else extra_writes(own, exact["victims"])),
     }
 
 
@@ -57,10 +94,11 @@ def pod_hours(samples: list[Sample], tier: Tier, seconds_per_hour: float) -> flo
     return sum(now.pods.get(tier, 0) * (later.at - now.at) for now, later in pairs) / seconds_per_hour
 
 
-def misses(downs: list[ScaleDown], why: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """Return each ready victim that the planner would have kept, with what was known of it."""
+def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    """Return each ready victim that was not in the plan, with what explains it."""
     found = []
-    for down in downs:
+    for verdict in verdicts:
+        down = verdict.down
         for victim in down.victims:
             if not victim.ready or victim.planned:
                 continue
@@ -73,8 +111,7 @@ def misses(downs: list[ScaleDown], why: Mapping[str, str] | None = None) -> list
                     "tier": victim.tier.value if victim.tier else "unassigned",
                     "zone": victim.zone,
                     "cost": victim.cost,
-                    "kept_instead": len(down.missed),
-                    "why": (why or {}).get(victim.name, ""),
+                    "why": verdict.explain(victim),
                 }
             )
     return found[:LISTED_MISSES]

@@ -1,6 +1,7 @@
 """Lays the scene into a cluster: each contender's nodes, namespace, workloads and policies; takes out what it laid."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from demo import manifests
 from demo.contenders import Contender
@@ -34,7 +35,7 @@ def lay_ground(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
         cluster.add_karpenter_pool(
             contender.pool(Tier.ELASTIC),
             labels=manifests.node_labels(contender, Tier.ELASTIC),
-            taints=[manifests.FLAT_TAINT] if contender is Contender.FLAT else [],
+            taints=manifests.elastic_taints(contender),
             cpus=[manifests.ELASTIC_CPU],
             consolidation="WhenEmpty",
             consolidate_after=f"{manifests.CONSOLIDATE_AFTER_SECONDS}s",
@@ -71,3 +72,17 @@ def metrics_flow(cluster: ClusterApi, contenders: Sequence[Contender], pods: int
         for contender in contenders
     )
     return seen >= 0.95 * pods
+
+
+def clear_workloads(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
+    """Delete the day's workloads and wait until their pods are gone."""
+    for contender in contenders:
+        namespace = contender.namespace
+        cluster.rest.delete(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")
+        cluster.rest.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments")
+    for contender in contenders:
+        cluster.wait_until(partial(_empty, cluster, contender.namespace), f"an empty namespace {contender.namespace}")
+
+
+def _empty(cluster: ClusterApi, namespace: str) -> bool:
+    return not cluster.rest.items(f"/api/v1/namespaces/{namespace}/pods", limit=1)

@@ -59,7 +59,7 @@ def _lay(scene: Scene, contender: Contender) -> list[str]:
             cpu=cpu,
             memory="512Gi",
             labels=labels | manifests.node_labels(contender, tier),
-            taints=[manifests.FLAT_TAINT] if contender is Contender.FLAT and tier is Tier.ELASTIC else [],
+            taints=manifests.elastic_taints(contender) if tier is Tier.ELASTIC else [],
         )
     names += cluster.add_virtual_nodes(
         f"{STORM}-{contender.pool(Tier.VIRTUAL)}",

@@ -135,7 +135,7 @@ def _contender(scene: Scene, contender: Contender, elapsed: float) -> Renderable
     hours = node_hours(scene.observer.lifetimes(contender), until=elapsed, seconds_per_hour=scene.day.seconds_per_hour)
     table = Table.grid(padding=(0, 2))
     table.add_row(_bar(sample, scene), _counts(sample))
-    share = figures["planned_victims_deleted"] / figures["victims_ready"] if figures["victims_ready"] else 1.0
+    share = figures["planned_ready_deleted"] / figures["victims_ready"] if figures["victims_ready"] else 1.0
     evicted = "-" if scene.audit is None else str(scene.audit.evictions[contender])
     table.add_row(
         f"elastic nodes {sample.elastic_nodes:3d} · {hours:6.1f} node-hours",

@@ -5,6 +5,7 @@ import pytest
 from demo.contenders import Contender
 from demo.driver import usage_millis
 from demo.measure import Lifetime, Sample, Writes, exactness, node_hours, percentile, skew_figures
+from demo.plans import Verdict
 from demo.results import misses, pod_hours
 from demo.scaledowns import ScaleDown, Victim
 from spillway.domain.names import NodeName, OwnerUid, PodUid, Tier, Zone
@@ -82,7 +83,7 @@ def test_exactness_judges_only_ready_victims() -> None:
     figures = exactness([down(victim("a"), victim("b", planned=False), victim("c", ready=False, planned=False))])
     assert figures["victims"] == 3
     assert figures["victims_ready"] == 2
-    assert figures["planned_victims_deleted"] == 1
+    assert figures["planned_victims_deleted"] == figures["planned_ready_deleted"] == 1
     assert figures["planned_ratio"] == 0.5
 
 
@@ -124,8 +125,9 @@ def test_writes_since_a_copy() -> None:
 
 
 def test_misses_tell_what_was_deleted_instead() -> None:
-    listed = misses([down(victim("a"), victim("b", planned=False))], {"b": "seen late"})
-    assert [(miss["pod"], miss["why"]) for miss in listed] == [("b", "seen late")]
+    listed = misses([Verdict(down(victim("a"), victim("b", planned=False)), ())])
+    assert [miss["pod"] for miss in listed] == ["b"]
+    assert listed[0]["why"].startswith("no plan was recorded")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""How exact scale-downs are and what they leave behind: plain Kubernetes, flat costs and Spillway on the same day.
+
+Runs against a real control plane with Karpenter, all contenders side by side in one cluster, then a storm on each.
+Writes `build/bench/scaledown.json`; the figures are explained in docs/explanation/benchmarks.md.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import structlog
+import typer
+from rich.console import Console
+
+from demo import results
+from demo.contenders import Contender
+from demo.day import Scene, idle, live_day, open_scene
+from demo.measure import Writes
+from demo.scaledowns import ScaleDown
+from demo.scenario import Day, plan_day
+from demo.stage import clear_workloads
+from demo.storm import FULL, REDUCED, SETS, storm
+from demo.view import View, summary
+
+OUTPUT: Final = Path("build/bench/scaledown.json")
+
+
+def main(
+    *,
+    contenders: Annotated[str, typer.Option(help="Who takes part, separated by commas.")] = ",".join(Contender),
+    seconds: Annotated[float, typer.Option(help="How long the day takes.")] = 720.0,
+    workloads: Annotated[int, typer.Option(help="Workloads of each contender.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,
+    idle_seconds: Annotated[float, typer.Option(help="How long writes at rest are counted.")] = 120.0,
+    storm_rounds: Annotated[int, typer.Option(help="Rounds of the storm; 0 leaves it out.")] = 4,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = OUTPUT,
+) -> None:
+    """Measure and write the figures."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    taking_part = [Contender(name.strip()) for name in contenders.split(",")]
+    day = plan_day(seed=seed, workloads=workloads, seconds=seconds)
+    console = Console()
+    measured = asyncio.run(_measure(console, day, taking_part, idle_seconds, storm_rounds))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(measured, indent=2) + "\n")
+    console.print(f"figures: {output}", highlight=False)
+
+
+async def _measure(
+    console: Console, day: Day, contenders: list[Contender], idle_seconds: float, rounds: int
+) -> dict[str, Any]:
+    began = time.monotonic()
+    view = View(console, contenders)
+    async with open_scene(day, contenders, view.say) as scene:
+
+        def tick(elapsed: float, closed: list[ScaleDown]) -> None:
+            view.tick(scene, elapsed, closed)
+
+        with view:
+            if day.seconds > 0:
+                await live_day(scene, tick)
+            figures = results.day_figures(scene)
+            about = results.surroundings(scene)
+            view.say(f"waiting for rest, then counting writes for {idle_seconds:.0f} s")
+            at_rest = await idle(scene, idle_seconds, tick)
+        for contender in contenders:
+            own = at_rest if contender is Contender.SPILLWAY else Writes()
+            figures[contender]["idle_writes_per_minute"] = round(own.total * 60 / idle_seconds, 2)
+            figures[contender]["idle_writes"] = dict(own.by_resource)
+        console.print(summary(figures))
+        storms = await _storms(scene, contenders, rounds, view) if rounds else {}
+    about |= {"idle_seconds": idle_seconds, "storm": f"{rounds} rounds of {SETS} ReplicaSets {FULL} to {REDUCED}"}
+    measured = {"about": about | {"bench_seconds": round(time.monotonic() - began)}, **figures, "storm": storms}
+    return measured | {"goals": goals(figures, storms)}
+
+
+async def _storms(scene: Scene, contenders: list[Contender], rounds: int, view: View) -> dict[str, Any]:
+    await asyncio.to_thread(clear_workloads, scene.cluster, contenders)
+    storms = {}
+    for contender in contenders:
+        before = scene.operator_writes()
+        downs = await storm(scene, contender, rounds, view.say)
+        figures = results.judged(scene, contender, downs)
+        own = scene.operator_writes().since(before) if contender is Contender.SPILLWAY else Writes()
+        storms[contender.value] = figures | results.extra_writes(own, figures["victims"])
+        view.say(
+            f"{contender}: {figures['planned_ready_deleted']} of {figures['victims_ready']} ready victims as planned"
+        )
+    return storms
+
+
+def goals(figures: dict[str, dict[str, Any]], storms: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each goal beside what was measured."""
+    ours, stormy = figures.get(Contender.SPILLWAY), storms.get(Contender.SPILLWAY)
+    found = []
+
+    def goal(words: str, value: float, *, met: bool) -> None:
+        found.append({"goal": words, "measured": value, "met": met})
+
+    if ours is not None:
+        goal("planned victims deleted in the day: all", ours["planned_ratio"], met=ours["planned_ratio"] == 1)
+        violations = ours["virtual_first_violations"]
+        goal("virtual-first violations: 0", violations, met=violations == 0)
+        unavoidable = ours["skew_above_possible"] == 0
+        goal("zone skew at most 1 where possible", ours["zone_skew_max"], met=ours["zone_skew_max"] <= 1 or unavoidable)
+        goal("evictions: 0", ours["evictions"], met=ours["evictions"] == 0)
+        per_pod = ours["extra_api_writes_per_deleted_pod"]
+        goal("extra writes a deleted pod: at most 1", per_pod, met=per_pod <= 1)
+        at_rest = ours["idle_writes_per_minute"]
+        goal("writes a minute at rest: 0", at_rest, met=at_rest == 0)
+        for other, bound in ((Contender.PLAIN, 0.85), (Contender.FLAT, 0.92)):
+            if other in figures and figures[other]["elastic_node_hours"]:
+                ratio = round(ours["elastic_node_hours"] / figures[other]["elastic_node_hours"], 3)
+                goal(f"elastic node-hours against {other} (goal of the simulator: {bound})", ratio, met=ratio <= bound)
+    if stormy is not None:
+        goal(
+            "planned victims deleted in the storm: 99.9 %",
+            stormy["planned_ratio"],
+            met=stormy["planned_ratio"] >= 0.999,
+        )
+        hold = stormy["hold_ms"]["p99"]
+        goal("webhook hold in the storm, p99: at most 500 ms", hold, met=hold <= 500)
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
