@@ -56,7 +56,7 @@ def _quantity_schema(example: str) -> dict[str, Any]:
         "x-kubernetes-int-or-string": True,
         "x-kubernetes-validations": [
             {
-                # Its estimated cost counts in lists: converting with `string(self)` would be counted for the longest text.
+                # Its estimated cost counts in lists: `string(self)` would be counted for the longest text possible.
                 "rule": "type(self) == int ? self >= 0 : (isQuantity(self) && !self.startsWith('-'))",
                 "message": f"must be a quantity that is not negative, for example {example}",
             }

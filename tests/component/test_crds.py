@@ -1,0 +1,423 @@
+"""The CRDs on a real API server: what it refuses and how it says so, what it takes, what kubectl shows."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from localcluster import ClusterApi, ClusterError
+from spillway.api import KINDS, ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
+from spillway.api.crd import definition
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MODELS = {kind.__name__: kind for kind in KINDS}
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def server(cluster: ClusterApi) -> Iterator[ClusterApi]:
+    """The shared cluster with our CRDs; what the tests made there is gone afterwards."""
+    cluster.apply((definition(kind) for kind in KINDS), "--server-side", "--force-conflicts")
+    crds = [f"crd/{kind.plural}.spillway.dev" for kind in KINDS]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *crds)
+    yield cluster
+    for kind in KINDS:
+        cluster.kubectl("delete", kind.plural, "--selector=spillway-test=crds", "--wait=true")
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    return _object("ElasticPolicy", {"workloads": [{"name": "default"}]} | spec)
+
+
+def workload(**fields: Any) -> dict[str, Any]:
+    return policy(workloads=[{"name": "default"} | fields])
+
+
+def budget(**spec: Any) -> dict[str, Any]:
+    return _object("VirtualNodeBudget", {"nodeSelector": {"matchLabels": {"type": "virtual-kubelet"}}} | spec)
+
+
+def balance(**spec: Any) -> dict[str, Any]:
+    return _object("ZonalBalance", spec)
+
+
+def _object(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "table", "labels": {"spillway-test": "crds"}},
+        "spec": spec,
+    }
+
+
+def price(**changes: Any) -> dict[str, Any]:
+    return {"currency": "CNY", "cpuHour": "0.35", "memoryGiBHour": "0.044"} | changes
+
+
+def schedule(**changes: Any) -> dict[str, Any]:
+    return workload(
+        scaling={"schedules": [{"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 40} | changes]}
+    )
+
+
+SIZE = {"cpu": "2", "memory": "4Gi"}
+SIGN = {"reason": "NoStock"}
+
+# What is written, the field that the refusal must name, and what it must say is allowed.
+BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "an unknown mode": (policy(mode="On"), "spec.mode", '"Recommend", "Enforce"'),
+    "no workloads": (policy(workloads=[]), "spec.workloads", "should have at least 1 items"),
+    "two classes of one name": (
+        policy(workloads=[{"name": "a"}, {"name": "a"}]),
+        "spec.workloads[1]",
+        "Duplicate value",
+    ),
+    "a class that no label can name": (
+        policy(workloads=[{"name": "Latency Critical"}]),
+        "spec.workloads[0].name",
+        "for example latency-critical",
+    ),
+    "an elastic tier that is every node": (
+        policy(tiers={"elastic": {"nodeSelector": {}}}),
+        "spec.tiers.elastic.nodeSelector",
+        "for example {matchLabels: {pool: elastic}}",
+    ),
+    "an elastic tier without selector": (
+        policy(tiers={"elastic": {"softTaint": True}}),
+        "spec.tiers.elastic.nodeSelector",
+        "Required value",
+    ),
+    "a soft taint that is no truth value": (
+        policy(tiers={"elastic": {"nodeSelector": {"matchLabels": {"pool": "elastic"}}, "softTaint": "yes"}}),
+        "spec.tiers.elastic.softTaint",
+        "must be of type boolean",
+    ),
+    "a selector that lists nothing": (
+        policy(tiers={"elastic": {"nodeSelector": {"matchExpressions": [{"key": "pool", "operator": "In"}]}}}),
+        "spec.tiers.elastic.nodeSelector.matchExpressions[0].values",
+        "for example {key: pool, operator: In, values: [elastic]}",
+    ),
+    "a selector with values that mean nothing": (
+        policy(
+            tiers={
+                "elastic": {
+                    "nodeSelector": {"matchExpressions": [{"key": "pool", "operator": "Exists", "values": ["a"]}]}
+                }
+            }
+        ),
+        "spec.tiers.elastic.nodeSelector.matchExpressions[0].values",
+        "Exists and DoesNotExist take none",
+    ),
+    "a selector operator of another kind": (
+        balance(nodeSelector={"matchExpressions": [{"key": "pool", "operator": "Gt", "values": ["1"]}]}),
+        "spec.nodeSelector.matchExpressions[0].operator",
+        '"In", "NotIn", "Exists", "DoesNotExist"',
+    ),
+    "the same budget twice": (
+        policy(tiers={"virtual": {"budgets": ["eci-a", "eci-a"]}}),
+        "spec.tiers.virtual.budgets",
+        "for example [eci-a, tke-b]",
+    ),
+    "no budgets": (policy(tiers={"virtual": {"budgets": []}}), "spec.tiers.virtual.budgets", "at least 1 items"),
+    "a price below nothing": (
+        policy(tiers={"fixed": {"price": {"nodeHour": "-1"}}}),
+        "spec.tiers.fixed.price.nodeHour",
+        'for example "0.35"',
+    ),
+    "a price without quotes": (
+        policy(tiers={"fixed": {"price": {"nodeHour": 1.5}}}),
+        "spec.tiers.fixed.price.nodeHour",
+        "must be of type string",
+    ),
+    "a target beyond everything": (
+        policy(tiers={"fixed": {"targetUtilization": 130}}),
+        "spec.tiers.fixed.targetUtilization",
+        "less than or equal to 100",
+    ),
+    "a kind as kubectl writes it": (
+        workload(match={"kinds": ["deployments"]}),
+        "spec.workloads[0].match.kinds",
+        "for example [Deployment, Job]",
+    ),
+    "manual without a number": (
+        workload(threshold={"mode": "Manual"}),
+        "spec.workloads[0].threshold.replicas",
+        "for example {mode: Manual, replicas: 12}",
+    ),
+    "a number without manual": (
+        workload(threshold={"replicas": 12}),
+        "spec.workloads[0].threshold.replicas",
+        "goes with mode Manual",
+    ),
+    "bounds the wrong way round": (
+        workload(threshold={"min": 9, "max": 3}),
+        "spec.workloads[0].threshold.max",
+        "for example {min: 2, max: 50}",
+    ),
+    "a negative bound": (
+        workload(threshold={"min": -1}),
+        "spec.workloads[0].threshold.min",
+        "greater than or equal to 0",
+    ),
+    "an unknown placement": (
+        workload(placement={"virtual": "Sometimes"}),
+        "spec.workloads[0].placement.virtual",
+        '"Never", "Overflow", "Always"',
+    ),
+    "a duration without unit": (
+        workload(placement={"spillAfter": "60"}),
+        "spec.workloads[0].placement.spillAfter",
+        "for example 60s, 5m, 1h30m or 14d",
+    ),
+    "two targets at once": (
+        workload(scaling={"target": {"metric": "cpu", "utilization": 60, "query": "up"}}),
+        "spec.workloads[0].scaling.target",
+        "either {metric: cpu, utilization: 60} or",
+    ),
+    "half a target": (
+        workload(scaling={"target": {"query": "up"}}),
+        "spec.workloads[0].scaling.target",
+        'perReplica: "200"',
+    ),
+    "a time of day as people say it": (
+        schedule(start="every evening"),
+        "spec.workloads[0].scaling.schedules[0].start",
+        'for example "0 18 * * *"',
+    ),
+    "a schedule without replicas": (
+        schedule(replicas=None),
+        "spec.workloads[0].scaling.schedules[0].replicas",
+        "Required value",
+    ),
+    "headroom in two units": (
+        policy(headroom={"min": {"pods": 1, "nodes": 1}}),
+        "spec.headroom.min",
+        "for example {pods: 10} or {nodes: 5}",
+    ),
+    "headroom that ends below its beginning": (
+        policy(headroom={"min": {"nodes": 9}, "max": {"nodes": 5}}),
+        "spec.headroom.max",
+        "for example {min: {nodes: 1}, max: {nodes: 5}}",
+    ),
+    "scheduled headroom of nothing": (
+        policy(headroom={"schedules": [{"name": "evening", "start": "30 17 * * *", "duration": "1h"}]}),
+        "spec.headroom.schedules[0]",
+        "either in pods or in nodes",
+    ),
+    "a pool that is every node": (
+        budget(nodeSelector={}),
+        "spec.nodeSelector",
+        "for example {matchLabels: {type: virtual-kubelet}}",
+    ),
+    "a pool without selector": (_object("VirtualNodeBudget", {}), "spec.nodeSelector", "Required value"),
+    "a cordon like kubectl's": (budget(cordon="true"), "spec.cordon", '"None", "Hold", "HoldAndDrain"'),
+    "a time that is none": (budget(cordonUntil="tomorrow"), "spec.cordonUntil", "date-time"),
+    "negative pods": (budget(limits={"pods": -1}), "spec.limits.pods", "greater than or equal to 0"),
+    "negative cores": (budget(limits={"cpu": -5}), "spec.limits.cpu", 'for example "500m", 2 or "10000"'),
+    "cores that are no quantity": (
+        budget(limits={"cpu": "ten"}),
+        "spec.limits.cpu",
+        'for example "500m", 2 or "10000"',
+    ),
+    "memory in words": (budget(limits={"memory": "40 TB"}), "spec.limits.memory", 'for example "512Mi", "4Gi"'),
+    "a cost below nothing": (budget(limits={"costPerHour": "-350"}), "spec.limits.costPerHour", '"90000"'),
+    "a currency in words": (
+        budget(price=price(currency="yuan")),
+        "spec.price.currency",
+        "may not be more than 3",
+    ),
+    "a currency in small letters": (
+        budget(price=price(currency="cny")),
+        "spec.price.currency",
+        "for example CNY or USD",
+    ),
+    "half a price": (
+        budget(price={"currency": "CNY", "cpuHour": "0.35"}),
+        "spec.price.memoryGiBHour",
+        "Required value",
+    ),
+    "an empty ladder": (
+        budget(stockOut={"detect": [SIGN], "ladder": []}),
+        "spec.stockOut.ladder",
+        "at least 1 items",
+    ),
+    "a sign of nothing": (
+        budget(stockOut={"detect": [{}], "ladder": [SIZE]}),
+        "spec.stockOut.detect[0]",
+        "for example {reason: ProviderCreateFailed",
+    ),
+    "a size format without size": (
+        budget(stockOut={"detect": [SIGN], "ladder": [SIZE], "annotation": {"key": "a/b", "format": "2-4Gi"}}),
+        "spec.stockOut.annotation.format",
+        '"{cpu}-{memoryGiB}Gi"',
+    ),
+    "a variable without value": (
+        budget(podOverlay={"env": [{"name": "TIER"}]}),
+        "spec.podOverlay.env[0]",
+        "for example {name: TIER, fromLanding: tier}",
+    ),
+    "a variable's name with a space": (
+        budget(podOverlay={"env": [{"name": "MY TIER", "value": "x"}]}),
+        "spec.podOverlay.env[0].name",
+        "for example OTEL_SERVICE_NAME",
+    ),
+    "a landing that does not exist": (
+        budget(podOverlay={"env": [{"name": "TIER", "fromLanding": "rack"}]}),
+        "spec.podOverlay.env[0].fromLanding",
+        '"tier", "pool", "zone", "node"',
+    ),
+    "a sidecar without image": (
+        budget(podOverlay={"sidecars": [{"name": "logs"}]}),
+        "spec.podOverlay.sidecars[0].image",
+        "Required value",
+    ),
+    "a log path that is relative": (
+        budget(
+            podOverlay={"logs": {"image": "vector", "paths": ["log"], "kafka": {"brokers": ["k:9092"], "topic": "t"}}}
+        ),
+        "spec.podOverlay.logs.paths[0]",
+        "for example /var/log/app",
+    ),
+    "no skew at all": (balance(maxSkew=0), "spec.maxSkew", "greater than or equal to 1"),
+    "a zone key that is no label": (
+        balance(zoneKey="the zone"),
+        "spec.zoneKey",
+        "for example topology.kubernetes.io/zone",
+    ),
+    "Prometheus without queries": (
+        balance(load={"source": "Prometheus"}),
+        "spec.load.queries",
+        "goes with source Prometheus",
+    ),
+    "weights of nothing": (
+        balance(load={"weights": {"cpu": 0, "memory": 0}}),
+        "spec.load.weights",
+        "for example {cpu: 70, memory: 30}",
+    ),
+    "an imbalance of nothing": (
+        balance(target={"maxImbalancePercent": 0}),
+        "spec.target.maxImbalancePercent",
+        "greater than or equal to 1",
+    ),
+    "a rebalance that is switched on": (
+        balance(rebalance={"mode": "On"}),
+        "spec.rebalance.mode",
+        '"Disabled", "DryRun", "Active"',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_with_the_field_and_what_is_allowed(server: ClusterApi, name: str) -> None:
+    raw, field, allowed = BAD[name]
+    said = refusal(server, raw)
+    assert re.search(rf"(?<![\w.]){re.escape(field)}(?![\w.\[])", said), said
+    assert allowed in said
+
+
+def test_an_unknown_field_is_refused_by_name(server: ClusterApi) -> None:
+    assert 'unknown field "spec.teirs"' in refusal(server, policy(teirs={}))
+
+
+def test_the_smallest_objects_are_accepted_and_get_their_defaults(server: ClusterApi) -> None:
+    assert created(server, policy())["spec"]["mode"] == "Recommend"
+    assert created(server, budget())["spec"]["cordon"] == "None"
+    assert created(server, balance())["spec"] == {"maxSkew": 1, "zoneKey": "topology.kubernetes.io/zone"}
+
+
+def test_a_field_whose_behaviour_is_missing_is_never_filled_in(server: ClusterApi) -> None:
+    spec = created(server, policy(tiers={"fixed": {"price": {"nodeHour": "1.00"}}}))["spec"]
+    assert spec["tiers"] == {"fixed": {"price": {"nodeHour": "1.00"}}}
+    assert set(created(server, budget(price=price()))["spec"]) == {"nodeSelector", "cordon", "price"}
+
+
+def test_cordon_until_may_be_null(server: ClusterApi) -> None:
+    assert created(server, budget(cordonUntil=None))["spec"].get("cordonUntil") is None
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_accepted_and_round_trips(server: ClusterApi, path: Path) -> None:
+    for raw in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        model = MODELS[raw["kind"]]
+        stored = model.model_validate(created(server, raw))
+        mine = model.strict({**raw, "metadata": {"name": raw["metadata"]["name"]}})
+        assert stored.spec == mine.spec, "the server's defaults are the models' defaults"
+        again = {**raw, "spec": stored.wire()["spec"]}
+        assert model.model_validate(created(server, again)).spec == stored.spec
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_kubectl_explains_every_field(server: ClusterApi, kind: type[Resource]) -> None:
+    for part in ("spec", "status"):
+        text = server.kubectl("explain", f"{kind.short_name}.{part}", "--recursive=false")
+        assert "<no description>" not in text
+        assert "DESCRIPTION:" in text
+    assert server.kubectl("get", "spillway", "-A", "-o", "name") is not None
+
+
+def test_explain_tells_units_and_examples(server: ClusterApi) -> None:
+    assert "for example 60s" in server.kubectl("explain", "elp.spec.workloads.placement.spillAfter")
+    assert "evicted" in server.kubectl("explain", "vnb.status.drain")
+
+
+COLUMNS: dict[type[Resource], dict[str, Any]] = {
+    ElasticPolicy: {
+        "workloads": {"governed": 7, "onFixed": 41, "onElastic": 23, "onVirtual": 5},
+        "saving": {"perHour": "12.40", "currency": "CNY"},
+    },
+    VirtualNodeBudget: {
+        "nodes": 20,
+        "cordoned": 20,
+        "used": {"pods": 311, "costPerHour": "97.20", "costThisMonth": "4123.00"},
+    },
+    ZonalBalance: {"workloads": 9, "unevenWorkloads": 2, "imbalancePercent": 18, "moves": {"done": 77}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_columns_answer_is_it_working_and_is_it_saving(server: ClusterApi, kind: type[Resource]) -> None:
+    raw = {"ElasticPolicy": policy, "VirtualNodeBudget": budget, "ZonalBalance": balance}[kind.__name__]()
+    raw["metadata"]["name"] = f"columns-{kind.short_name}"
+    server.apply([raw])
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "AsWanted",
+        "message": "",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-11-11T00:00:00Z",
+    }
+    status = {"status": {"observedGeneration": 1, "conditions": [ready]} | COLUMNS[kind]}
+    name = f"{kind.plural}/{raw['metadata']['name']}"
+    server.kubectl("patch", name, "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    server.kubectl("wait", name, "--for=condition=Ready", "--timeout=10s")
+    header, row = server.kubectl("get", name).splitlines()
+    shown = {title: row[header.index(title) :].split()[0] for title in header.split()}
+    assert shown["READY"] == "True"
+    for field in COLUMNS[kind].values():
+        for value in field.values() if isinstance(field, dict) else [field]:
+            assert str(value) in row.split() or value == "CNY"
+
+
+def test_status_is_a_subresource(server: ClusterApi) -> None:
+    raw = policy() | {"status": {"observedGeneration": 9}}
+    assert "observedGeneration" not in created(server, raw).get("status", {})
+
+
+def created(server: ClusterApi, raw: dict[str, Any]) -> dict[str, Any]:
+    """The object as the real API server would store it."""
+    args = ("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
+    stored: dict[str, Any] = json.loads(server.kubectl(*args, stdin=json.dumps(raw)))
+    return stored
+
+
+def refusal(server: ClusterApi, raw: dict[str, Any]) -> str:
+    """What the real API server says against the object."""
+    with pytest.raises(ClusterError) as error:
+        created(server, raw)
+    return str(error.value)
