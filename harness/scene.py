@@ -20,11 +20,21 @@ GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
 COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 PREFIX: Final = "spillway.dev/"
 TAINT: Final = "spillway.dev/elastic"
+TIER: Final = "spillway.dev/tier"
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
 
 TIERS: Final = ("fixed", "elastic", "virtual")
 PODS_PER_NODE: Final = 2
 _POD_CPU: Final = "500m"
+# Outweighs what speaks for a large empty node, and not the soft taint of an elastic one.
+_RATHER_NOT_VIRTUAL: Final = {
+    "preferredDuringSchedulingIgnoredDuringExecution": [
+        {
+            "weight": 100,
+            "preference": {"matchExpressions": [{"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}]},
+        }
+    ]
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class PodView:
 class Scene:
     """One node of each tier in each zone (or `nodes_per_zone`), and a namespace that the scene's policy selects."""
 
-    def __init__(self, cluster: ClusterApi, *, nodes_per_zone: int = 1) -> None:
+    def __init__(self, cluster: ClusterApi, *, nodes_per_zone: int = 1, virtual_nodes: int = len(ZONES)) -> None:
         self.cluster = cluster
         self.id = f"s-{uuid.uuid4().hex[:6]}"
         self.provider = f"provider-{self.id}"
@@ -65,7 +75,7 @@ class Scene:
         for tier in ("fixed", "elastic"):
             self.nodes[tier] = cluster.add_nodes(self.pool(tier), count, cpu="1", labels=labels)
         self.nodes["virtual"] = cluster.add_virtual_nodes(
-            self.pool("virtual"), len(ZONES), provider=self.provider, labels=labels
+            self.pool("virtual"), virtual_nodes, provider=self.provider, labels=labels
         )
 
     def __enter__(self) -> Self:
@@ -173,6 +183,7 @@ class Scene:
                         "spec": {
                             "nodeSelector": {"scene": self.id},
                             "tolerations": [{"key": PROVIDER_TAINT, "operator": "Exists"}],
+                            "affinity": {"nodeAffinity": _RATHER_NOT_VIRTUAL},
                             "topologySpreadConstraints": [spread],
                             "terminationGracePeriodSeconds": 1,
                             "containers": [container],
@@ -203,6 +214,22 @@ class Scene:
         """The Deployment's pods that are not being deleted."""
         nodes = {item["metadata"]["name"]: item["metadata"] for item in self.node_objects()}
         return [_view(pod, nodes) for pod in self.cluster.pods(self.namespace, f"app={name}")]
+
+    def wait_enforced(self) -> None:
+        """Until the policy has reached the operator: its elastic nodes are tainted."""
+        elastic = set(self.nodes["elastic"])
+        self.cluster.wait_until(lambda: elastic <= self.tainted(), f"the taints of {self.policy}", timeout_seconds=15)
+
+    def wait_stamped(self, name: str) -> list[PodView]:
+        """Until each of the Deployment's pods carries the tier of its node and a cost; returns them."""
+
+        def stamped() -> list[PodView]:
+            pods = self.pods(name)
+            return (
+                pods if all(pod.annotations.get(TIER) == pod.tier and COST in pod.annotations for pod in pods) else []
+            )
+
+        return self.cluster.wait_until(stamped, f"the marks on the pods of {name}", timeout_seconds=30)
 
     def wait_ready(self, name: str, count: int, *, timeout_seconds: float = 60.0) -> list[PodView]:
         """Until the Deployment has exactly `count` pods, all ready."""

@@ -1,0 +1,89 @@
+"""The operator in the session's cluster: installed once from the chart, processes started anew for each scenario."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
+
+import pytest
+
+from harness import Installation
+from harness.scene import Scene
+from localcluster import ClusterApi
+
+LEASE_SECONDS = 8
+"""The shortest that can be renewed in time: a scenario waits for it wherever a leader is killed."""
+LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"
+
+
+class Start(Protocol):
+    """Starts operator processes that are ready, one of which leads."""
+
+    def __call__(self, count: int = 2, *flags: str) -> Installation: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "installation" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    installation = getattr(item, "funcargs", {}).get("installation")
+    if report.failed and isinstance(installation, Installation):
+        report.sections.append(("operator processes", installation.log_tails()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def installation(cluster: ClusterApi) -> Iterator[Installation]:
+    """The chart's objects in the cluster, and the rights of its ServiceAccount; no process runs yet."""
+    with Installation(cluster, flags=[f"--lease-seconds={LEASE_SECONDS}"]) as installed:
+        installed.apply()
+        yield installed
+
+
+@pytest.fixture
+def start(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
+    """Processes of this scenario's own; they are killed at its end, and their Lease with them."""
+
+    def begin(count: int = 2, *flags: str) -> Installation:
+        for index in range(count):
+            installation.start_one(index, flags=flags)
+        installation.wait_ready(*range(count))
+        installation.wait_leader()
+        return installation
+
+    cluster.rest.delete(LEASE_PATH)
+    yield begin
+    for index in installation.running:
+        installation.kill(index)
+    cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def operator(start: Start) -> Installation:
+    """Two replicas, ready."""
+    return start()
+
+
+@pytest.fixture
+def make_scene(cluster: ClusterApi) -> Iterator[Callable[..., Scene]]:
+    """Scenes of a scenario; they are taken down at its end."""
+    scenes: list[Scene] = []
+
+    def make(*, nodes_per_zone: int = 1, virtual_nodes: int = 3) -> Scene:
+        scenes.append(Scene(cluster, nodes_per_zone=nodes_per_zone, virtual_nodes=virtual_nodes))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.close()
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., Scene]) -> Scene:
+    """One node a tier and zone, a budget, no policy."""
+    made = make_scene()
+    made.add_budget()
+    return made
