@@ -90,6 +90,7 @@ class Operator:
             self._begin("policies", self._follow_policies(client))
             if settings.webhooks:
                 self._begin("admission", self._serve_admission(client, admission, leadership))
+                self._begin("announcements", admission.events.run())
             lead = self._begin("leadership", self._contend(client, admission, leadership))
             return await self._until_the_end(lead)
 
