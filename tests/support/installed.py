@@ -45,7 +45,7 @@ def budget(name: str, pool: str, **spec: Any) -> Object:
 
 
 def deployment(namespace: str, name: str, replicas: int, **pod_spec: Any) -> Object:
-    """A Deployment of idle pods that tolerate every taint."""
+    """A Deployment of idle pods that may run on virtual nodes."""
     labels = {"app": name}
     return {
         "apiVersion": "apps/v1",
@@ -60,7 +60,7 @@ def deployment(namespace: str, name: str, replicas: int, **pod_spec: Any) -> Obj
                     "containers": [
                         {"name": "main", "image": "pause", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}
                     ],
-                    "tolerations": [{"operator": "Exists"}],
+                    "tolerations": [{"key": "virtual-kubelet.io/provider", "operator": "Exists"}],
                     "terminationGracePeriodSeconds": 0,
                     **pod_spec,
                 },

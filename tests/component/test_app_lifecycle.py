@@ -1,0 +1,163 @@
+"""Operator processes as a cluster runs them: ready, leading, failing over, stopping, and leaving no trace."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from harness import Installation, install
+from localcluster import ClusterApi
+from localcluster.rest import Object
+from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST
+from tests.support.installed import (
+    annotations,
+    applied,
+    budget,
+    closed,
+    deployment,
+    elastic,
+    eventually,
+    marked,
+    node,
+    our_taint,
+    policy,
+)
+
+pytestmark = pytest.mark.timeout(240)
+
+FLAGS = ("--lease-seconds=6", "--upkeep-seconds=1", "--status-seconds=0.5")
+
+
+@pytest.fixture
+def installed(cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas with webhooks."""
+    cluster.require("loopback-webhooks")
+    with install(cluster, flags=FLAGS) as running:
+        running.wait_leader()
+        yield running
+        running.uninstall()
+
+
+def lease(cluster: ClusterApi) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = cluster.rest.get(
+        "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"
+    )["spec"]
+    return found
+
+
+def traces(cluster: ClusterApi) -> dict[str, Any]:
+    """What Spillway could have changed on nodes and pods."""
+    found: dict[str, Any] = {}
+    for path in ("/api/v1/nodes", "/api/v1/pods"):
+        for item in cluster.rest.items(path):
+            spec = item["spec"]
+            found[item["metadata"]["uid"]] = (
+                item["metadata"]["name"],
+                # Kubernetes writes taints and times of its own.
+                {key: value for key, value in annotations(item).items() if "kubernetes.io/" not in key}
+                | {POD_DELETION_COST: annotations(item).get(POD_DELETION_COST)},
+                sorted(item["metadata"].get("labels", {}).items()),
+                [taint for taint in spec.get("taints") or [] if not taint["key"].startswith("node.kubernetes.io/")],
+                spec.get("unschedulable", False),
+            )
+    return found
+
+
+def test_another_replica_takes_over_from_a_leader_that_was_killed(cluster: ClusterApi, installed: Installation) -> None:
+    (first,) = cluster.add_nodes("lead", 1)
+    with applied(cluster, policy("lead", elastic=elastic("lead"))):
+        eventually(lambda: our_taint(node(cluster, first)) == "lead", "the taint")
+        killed = installed.wait_leader()
+        installed.kill(killed, signal.SIGKILL)
+        assert installed.wait_leader(other_than=killed) != killed
+        cluster.rest.merge(f"/api/v1/nodes/{first}", {"spec": {"taints": None}})
+        eventually(lambda: our_taint(node(cluster, first)) == "lead", "the new leader to repair")
+
+
+def test_a_leader_that_is_asked_to_stop_hands_over_at_once(cluster: ClusterApi, installed: Installation) -> None:
+    before = installed.wait_leader()
+    installed.kill(before, signal.SIGTERM)
+    assert installed.return_code(before) == 0
+    after = installed.wait_leader(other_than=before, timeout_seconds=5)
+    assert after != before
+    installed.kill(after, signal.SIGTERM)
+    assert not lease(cluster).get("holderIdentity")
+
+
+def test_a_leader_that_loses_the_lease_ends_with_an_error(cluster: ClusterApi, installed: Installation) -> None:
+    leader = installed.wait_leader()
+    # Frozen for longer than the Lease lasts, as a paused machine is: the other one takes it.
+    installed.kill(leader, signal.SIGSTOP)
+    installed.wait_leader(other_than=leader)
+    installed.kill(leader, signal.SIGCONT)
+    eventually(lambda: installed.pid(leader) is None, "the end of the former leader")
+    assert installed.return_code(leader) not in (0, None)
+
+
+def test_metrics_and_plans_are_served(cluster: ClusterApi, installed: Installation) -> None:
+    samples = installed.metrics(0)
+    assert samples.total("spillway_informer_synced") == 4
+    assert installed.total("spillway_leader") == 1
+
+
+def test_restore_leaves_the_cluster_as_it_was(cluster: ClusterApi) -> None:
+    cluster.require("loopback-webhooks")
+    cluster.add_nodes("trace-fixed", 2)
+    elastic_nodes = cluster.add_nodes("trace-elastic", 3, taints=[{"key": "theirs", "effect": "NoSchedule"}])
+    virtual_nodes = cluster.add_virtual_nodes("trace-virtual", 3, provider="trace")
+    cluster.rest.merge(f"/api/v1/nodes/{virtual_nodes[0]}", {"spec": {"unschedulable": True}})
+    cluster.rest.merge(f"/api/v1/nodes/{elastic_nodes[0]}", {"metadata": {"annotations": {"example.com/note": "x"}}})
+    with cluster.namespace(labels={"team": "trace"}) as namespace:
+        cluster.apply(
+            [
+                deployment(namespace, "owned", 4, nodeSelector={"pool": "trace-fixed"}),
+                deployment(namespace, "burst", 2, nodeSelector={"pool": "trace-virtual"}),
+            ]
+        )
+        pods = cluster.wait_pods_ready(namespace, 6)
+        cluster.rest.merge(
+            f"/api/v1/namespaces/{namespace}/pods/{pods[0]['metadata']['name']}",
+            {"metadata": {"annotations": {"example.com/note": "y"}}},
+        )
+        before = traces(cluster)
+        resources = [
+            policy(
+                "trace",
+                namespace_label="trace",
+                elastic=elastic("trace-elastic"),
+                virtual={"budgets": ["trace-virtual"]},
+            ),
+            budget("trace-virtual", "trace-virtual", cordon="Hold"),
+        ]
+        with applied(cluster, *resources), install(cluster, flags=FLAGS, replicas=1) as running:
+            eventually(lambda: len(marked(cluster.pods(namespace))) == 6, "every pod stamped")
+            eventually(lambda: len(closed(cluster, "trace-virtual")) == 3, "the pool closed")
+            eventually(lambda: all(our_taint(node(cluster, name)) for name in elastic_nodes), "the taints")
+            assert traces(cluster) != before
+
+            running.stop()
+            seen = traces(cluster)
+            said = dry_run(cluster)
+            assert "8 nodes" not in said
+            assert "would be restored" in said
+            assert traces(cluster) == seen
+
+            # The policies are still there: an uninstall has to cope with that.
+            running.restore()
+            assert traces(cluster) == before
+            assert "0 nodes (0 taints, 0 cordons) and 0 pods (0 deletion costs) restored" in running.restore()
+            running.uninstall()
+    assert all(ELASTIC_TAINT not in str(item["spec"]) for item in nodes(cluster))
+
+
+def nodes(cluster: ClusterApi) -> list[Object]:
+    return cluster.rest.items("/api/v1/nodes")
+
+
+def dry_run(cluster: ClusterApi) -> str:
+    argv = [sys.executable, "-m", "spillway", "restore", "--dry-run", "--kubeconfig", str(cluster.kubeconfig)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
