@@ -1,0 +1,86 @@
+"""Fields that do nothing yet: named where the user has set them, silent otherwise, and each of them a real field."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spillway.api import KINDS, ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
+from spillway.api.crd import definition
+from spillway.domain.unimplemented import NOT_BUILT, not_implemented
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def resource(kind: type[Resource], **spec: Any) -> Resource:
+    required: dict[type[Resource], dict[str, Any]] = {
+        ElasticPolicy: {"workloads": [{"name": "default"}]},
+        VirtualNodeBudget: {"nodeSelector": {"matchLabels": {"type": "vk"}}},
+        ZonalBalance: {},
+    }
+    return kind.model_validate({"metadata": {"name": "x"}, "spec": required[kind] | spec})
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_smallest_object_has_none(kind: type[Resource]) -> None:
+    assert not_implemented(resource(kind)) == ()
+
+
+def test_what_is_built_is_not_named() -> None:
+    tiers = {
+        "fixed": {"price": {"nodeHour": "1"}},
+        "elastic": {"nodeSelector": {"matchLabels": {"a": "b"}}, "softTaint": False, "price": {"nodeHour": "1.3"}},
+        "virtual": {"budgets": ["eci-a"]},
+    }
+    workloads = [{"name": "default", "match": {"kinds": ["Deployment"]}}]
+    assert not_implemented(resource(ElasticPolicy, mode="Enforce", tiers=tiers, workloads=workloads)) == ()
+    price = {"currency": "CNY", "cpuHour": "0.35", "memoryGiBHour": "0.04"}
+    until = "2026-11-11T06:00:00Z"
+    assert not_implemented(resource(VirtualNodeBudget, cordon="Hold", cordonUntil=until, price=price)) == ()
+    spec = {"nodeSelector": {}, "match": {"kinds": ["Job"]}, "zoneKey": "rack", "maxSkew": 2}
+    assert not_implemented(resource(ZonalBalance, **spec)) == ()
+
+
+def test_what_is_not_built_is_named_by_its_path() -> None:
+    named = not_implemented(
+        resource(
+            ElasticPolicy,
+            tiers={"fixed": {"targetUtilization": 65}},
+            workloads=[{"name": "web", "placement": {}}, {"name": "batch"}, {"name": "queue", "scaling": {}}],
+            headroom={"max": {"nodes": 5}},
+        )
+    )
+    assert named == (
+        "spec.tiers.fixed.targetUtilization",
+        "spec.workloads[web].placement",
+        "spec.workloads[queue].scaling",
+        "spec.headroom",
+    )
+
+
+def test_a_null_is_not_set() -> None:
+    assert not_implemented(resource(VirtualNodeBudget, limits=None, podOverlay=None)) == ()
+
+
+def test_the_example_of_a_provider_says_what_it_will_need() -> None:
+    raw = yaml.safe_load((EXAMPLES / "4-alibaba-eci.yaml").read_text(encoding="utf-8"))
+    assert not_implemented(VirtualNodeBudget.model_validate(raw)) == (
+        "spec.limits",
+        "spec.price.minimumSeconds",
+        "spec.timeZone",
+        "spec.failover",
+        "spec.stockOut",
+        "spec.podOverlay",
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_is_a_field_that_the_server_never_fills_in(kind: type[Resource]) -> None:
+    spec = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for path in NOT_BUILT[kind.__name__]:
+        schema = spec
+        for step in path.split("."):
+            schema = schema["properties"][step.removesuffix("[]")]
+            schema = schema["items"] if step.endswith("[]") else schema
+        assert "default" not in schema, path
