@@ -13,8 +13,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import uvloop
-
 from localcluster import ClusterApi
 from spillway.domain.governance import Governance
 from spillway.kube.client import KubeClient
@@ -58,7 +56,7 @@ class AdmissionRig:
         self._replicas = replicas
         self._wrap = wrap
         self._exclude = frozenset(exclude)
-        self._loop = uvloop.new_event_loop()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=self.name, daemon=True)
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[AdmissionServer] = []
@@ -126,6 +124,11 @@ class AdmissionRig:
             self.port = server.port
             self._servers.append(server)
 
+    async def stop_serving(self) -> None:
+        """As when every replica is gone: the port is closed."""
+        for server in self._servers:
+            await server.stop()
+
     async def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work)
 
@@ -137,6 +140,8 @@ class AdmissionRig:
             await server.stop()
         self._admission.close()
         await self.client.close()
+        # Closing a TLS connection takes the loop a few more turns.
+        await asyncio.sleep(0.25)
 
     def _configurations(self) -> list[dict[str, Any]]:
         mine = {"namespaceSelector": {"matchLabels": self.labels}}
