@@ -1,7 +1,7 @@
 """Every name that Spillway writes on an object that is not its own, and the types of the names it reads.
 
-Contract: what stands here is public. Users grep for it, dashboards select on it, and `spillway restore` removes it. A key
-in our prefix is ours on any object; the only key of somebody else's that we write is `POD_DELETION_COST`, and a pod on
+Contract: what stands here is public. Users grep for it, dashboards select on it, and `spillway restore` removes it. A
+key in our prefix is ours on any object; the only key of somebody else's that we write is `POD_DELETION_COST`, and a pod on
 which we wrote it carries `COST_WRITTEN` with the value that we gave, so a foreign writer shows by a difference.
 """
 
@@ -21,7 +21,7 @@ POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """Kubernetes' own annotation: among ready pods of one ReplicaSet the lowest goes first."""
 
 COST_WRITTEN: Final = "spillway.dev/deletion-cost"
-"""On a pod: the deletion cost that we wrote last. Differs from `POD_DELETION_COST` when somebody else wrote after us."""
+"""On a pod: the deletion cost that we wrote last. `POD_DELETION_COST` differs when somebody else wrote after us."""
 
 TIER: Final = "spillway.dev/tier"
 """On a pod: the tier of the node on which it landed (fixed, elastic or virtual)."""

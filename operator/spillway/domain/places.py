@@ -1,4 +1,4 @@
-"""Where a node stands in a policy's order of cost, and who governs a workload: the words in which planners are asked."""
+"""Where a node stands in a policy's order of cost, and who governs a workload: the words planners are asked in."""
 
 from dataclasses import dataclass
 

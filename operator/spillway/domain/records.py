@@ -26,8 +26,8 @@ class Phase(StrEnum):
 class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """One pod.
 
-    `cost` is the value of Kubernetes' deletion-cost annotation: None where it is absent or no canonical int32 (Kubernetes
-    then counts 0). `cost_written` is what we wrote last, None where we never did.
+    `cost` is the value of Kubernetes' deletion-cost annotation: None where it is absent or no canonical int32
+    (Kubernetes then counts 0). `cost_written` is what we wrote last, None where we never did.
     """
 
     uid: PodUid
