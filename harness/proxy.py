@@ -10,8 +10,12 @@ import contextlib
 import threading
 from collections.abc import Coroutine
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import yaml
 
 T = TypeVar("T")
 
@@ -44,6 +48,12 @@ class Proxy:
         self._thread.start()
         self._server: asyncio.Server = self._call(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port = self._server.sockets[0].getsockname()[1]
+
+    @classmethod
+    def to_server_of(cls, kubeconfig: Path) -> Self:
+        """In front of the API server of a kubeconfig's first cluster."""
+        address = urlsplit(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+        return cls(address.hostname or "localhost", address.port or 443)
 
     def __enter__(self) -> Self:
         return self

@@ -1,23 +1,15 @@
 """The operator in the session's cluster: installed once from the chart, processes started anew for each scenario."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Protocol
 
 import pytest
 
 from harness import Installation
 from harness.scene import Scene
 from localcluster import ClusterApi
+from tests.support.e2e import LEASE_SECONDS, Start
 
-LEASE_SECONDS = 8
-"""The shortest that can be renewed in time: a scenario waits for it wherever a leader is killed."""
 LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"
-
-
-class Start(Protocol):
-    """Starts operator processes that are ready, one of which leads."""
-
-    def __call__(self, count: int = 2, *flags: str) -> Installation: ...
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

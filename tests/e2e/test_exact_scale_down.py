@@ -1,6 +1,7 @@
 """The main job, on the real control plane: pods are born with their cost, and exactly the planned ones go."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -53,8 +54,10 @@ def test_every_victim_is_a_planned_one_whatever_scales(operator: Installation, s
     assert by_tier(pods) == {"fixed": 4, "elastic": 0, "virtual": 0}
 
 
-def test_elastic_nodes_become_empty_one_after_the_other(operator: Installation, make_scene: object) -> None:
-    scene: Scene = make_scene(nodes_per_zone=2)  # type: ignore[operator]
+def test_elastic_nodes_become_empty_one_after_the_other(
+    operator: Installation, make_scene: Callable[..., Scene]
+) -> None:
+    scene = make_scene(nodes_per_zone=2)
     scene.add_budget()
     scene.add_policy()
     scene.wait_enforced()
