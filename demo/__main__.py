@@ -21,7 +21,7 @@ from demo.view import View, summary
 from localcluster import ClusterError
 
 DEFAULT_SECONDS: Final = 480.0
-_PICTURE_WIDTH: Final = 132
+_PICTURE_WIDTH: Final = 100
 _INTERRUPTED: Final = 130
 
 _SVG: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" class="rich-terminal">

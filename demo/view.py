@@ -23,7 +23,7 @@ TIER_STYLE: Final = {"fixed": "blue", "elastic": "yellow", "virtual": "magenta",
 
 _LAST_SHOWN: Final = 9
 _LINE_EVERY_SECONDS: Final = 10.0
-_BAR_WIDTH: Final = 36
+_BAR_WIDTH: Final = 30
 
 
 _SHORT: Final = {
@@ -93,7 +93,7 @@ class View:
             table.add_row(
                 clock_text(scene.day.hour_at(at)),
                 down.contender.value,
-                victim.name,
+                f"{down.workload}-{victim.name.rpartition('-')[2]}",
                 Text(tier, style=TIER_STYLE[tier]),
                 victim.zone or "-",
                 why(down, victim),
@@ -120,10 +120,11 @@ def _clock(scene: Scene, elapsed: float) -> RenderableType:
     hour = scene.day.hour_at(elapsed)
     grid = Table.grid(padding=(0, 2))
     left = max(scene.day.seconds - elapsed, 0)
+    ahead = f" · {left:.0f} s to go" if left else ""
     grid.add_row(
         Text(clock_text(hour), style="bold"),
         ProgressBar(total=scene.day.seconds, completed=min(elapsed, scene.day.seconds), width=_BAR_WIDTH),
-        f"load {scene.day.total_load(hour):.0f} cores a contender · {left:.0f} s of the day left",
+        f"load {scene.day.total_load(hour):.0f} cores each{ahead}",
     )
     return grid
 
@@ -133,13 +134,13 @@ def _contender(scene: Scene, contender: Contender, elapsed: float) -> Renderable
     downs = per_contender(scene.observer.tracker.finished, contender)
     figures = exactness(downs)
     hours = node_hours(scene.observer.lifetimes(contender), until=elapsed, seconds_per_hour=scene.day.seconds_per_hour)
-    table = Table.grid(padding=(0, 2))
-    table.add_row(_bar(sample, scene), _counts(sample))
+    table = Table.grid()
+    table.add_row(_bar(sample, scene) + Text("  ") + _counts(sample))
     share = figures["planned_ready_deleted"] / figures["victims_ready"] if figures["victims_ready"] else 1.0
     evicted = "-" if scene.audit is None else str(scene.audit.evictions[contender])
+    table.add_row(f"elastic nodes {sample.elastic_nodes:3d} · {hours:6.1f} node-hours · zone skew {sample.skew_max}")
     table.add_row(
-        f"elastic nodes {sample.elastic_nodes:3d} · {hours:6.1f} node-hours",
-        f"zone skew {sample.skew_max} · deleted {figures['victims']}, {share:.0%} the right ones · "
+        f"deleted {figures['victims']}, {share:.0%} the right ones · "
         f"virtual-first broken {figures['virtual_first_violations']} times · evictions {evicted}",
     )
     bold = "bold green" if contender is Contender.SPILLWAY else "bold"
