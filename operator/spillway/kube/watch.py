@@ -18,6 +18,7 @@ from typing import Any, Generic
 import aiohttp
 import msgspec
 import structlog
+from prometheus_client import Counter
 
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.decode import Decoder, WatchError
@@ -78,6 +79,18 @@ class Backoff:
         await self._sleep(ceiling * (0.5 + self._jitter() / 2))
 
 
+class _Counters(dict[str, Counter]):
+    """The counter of each type of event: looking one up by its labels costs as much as decoding a pod."""
+
+    def __init__(self, resource: str) -> None:
+        super().__init__()
+        self._resource = resource
+
+    def __missing__(self, event_type: str) -> Counter:
+        counter = self[event_type] = INFORMER_EVENTS.labels(self._resource, event_type)
+        return counter
+
+
 class ResourceWatch(Generic[ObjectT, R]):
     """Keeps one record type of a `ClusterState` equal to the API server's objects."""
 
@@ -106,6 +119,7 @@ class ResourceWatch(Generic[ObjectT, R]):
         self._backoff = Backoff(
             self._settings.backoff_seconds, self._settings.longest_backoff_seconds, sleep=sleep, jitter=jitter
         )
+        self._events = _Counters(self.resource)
         self._version = ""
         """To watch from; empty when a list is needed."""
 
@@ -237,7 +251,7 @@ class ResourceWatch(Generic[ObjectT, R]):
 
     def _hear(self, line: bytes) -> None:
         change = self._decoder.change(line)
-        INFORMER_EVENTS.labels(self.resource, change.type).inc()
+        self._events[change.type].inc()
         if change.type == "DELETED":
             self._state.remove(self._decoder.record(change.object))
         elif change.type != "BOOKMARK":

@@ -1,0 +1,226 @@
+"""How fast, how small: 150,000 pods in etcd, read by the operator's own informers, then 2,000 changes a second.
+
+`make bench-informer` → `build/bench/informer.json`. Only etcd and an API server run. Objects are written into etcd as
+JSON; the reader is a fresh process. Changes are written straight into etcd too: through the API server two cores would
+measure the API server. `--pods`, `--nodes` and `--seconds` make it smaller.
+"""
+
+import argparse
+import array
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from localcluster import core
+from localcluster.binaries import CORE, find
+from localcluster.build import ensure_built
+from localcluster.layout import LOOPBACK, Layout
+from localcluster.options import Options
+from localcluster.processes import Processes
+from localcluster.rest import Rest, RestError
+from tests.bench.etcd_gateway import EtcdGateway, Pipeline
+from tests.bench.informer_objects import Shape, objects, pod_key, pod_value
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "build/bench/informer.json"
+_READ_SECONDS = 300.0
+_START_SECONDS = 180.0
+_API_SERVER_MEMORY = "9GiB"
+"""From here on its garbage collector works harder: the machine may have other work."""
+_TICK_SECONDS = 0.05
+_SETTLE_SECONDS = 30
+
+
+def main() -> None:
+    arguments = _arguments()
+    shape = Shape(pods=arguments.pods, nodes=arguments.nodes, pod_bytes=arguments.pod_bytes)
+    ensure_built(CORE)
+    load_before = [round(load, 2) for load in os.getloadavg()]
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-informer-")))
+        layout = Layout(root)
+        processes = Processes(layout.logs)
+        stack.callback(processes.close)
+        etcd = f"http://{LOOPBACK}:{layout.ports.etcd}"
+        processes.start(core.etcd(layout, find))
+        seeded = asyncio.run(_seed(etcd, shape))
+        # The audit log would only cost the API server time: nobody reads it here.
+        api_server = core.api_server(layout, Options(audit=False), find)
+        processes.start(replace(api_server, env={"GOMEMLIMIT": _API_SERVER_MEMORY}))
+        _say("waiting until the API server has read it all")
+        ready_seconds = _wait_until_cached(Rest(layout.kubeconfig))
+        pids = {name: processes.pid(name) for name in ("etcd", "kube-apiserver")}
+        result = asyncio.run(_measure(arguments, shape, layout, pids))
+        result |= {
+            "seeded": seeded,
+            "api_server": {
+                "cache_filled_s": ready_seconds,
+                "rss_mib": round(psutil.Process(pids["kube-apiserver"]).memory_info().rss / 2**20),
+            },
+            "ran_on": _machine(),
+        }
+    result["ran_on"]["load_before"] = load_before
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))  # noqa: T201 - what the command is for
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pods", type=int, default=150_000)
+    parser.add_argument("--nodes", type=int, default=5_000)
+    parser.add_argument("--pod-bytes", type=int, default=Shape.pod_bytes)
+    parser.add_argument("--rate", type=int, default=2_000, help="pod changes a second")
+    parser.add_argument("--seconds", type=int, default=60, help="of changes")
+    return parser.parse_args()
+
+
+async def _seed(etcd: str, shape: Shape) -> dict[str, Any]:
+    started = time.monotonic()
+    async with EtcdGateway(etcd) as gateway:
+        await _etcd_answers(gateway)
+        _say(f"writing {shape.pods} pods on {shape.nodes} nodes into etcd")
+        count, size = await gateway.put_all(objects(shape))
+    return {"objects": count, "mib": round(size / 2**20), "pod_bytes": len(pod_value(shape, 0, 0)),
+            "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+
+
+async def _etcd_answers(gateway: EtcdGateway) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            await gateway.put([("/bench", b"1")])
+        except (OSError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def _wait_until_cached(rest: Rest) -> float:
+    """Until every kind is served from the API server's cache: reading it in is not the informer's time."""
+    started = time.monotonic()
+    for path in ("/readyz", "/api/v1/namespaces", "/api/v1/nodes", "/apis/apps/v1/replicasets", "/api/v1/pods"):
+        while True:
+            try:
+                rest.raw("GET", path if path == "/readyz" else f"{path}?limit=1&resourceVersion=0")
+                break
+            except (RestError, OSError):
+                if time.monotonic() - started > _START_SECONDS:
+                    raise
+                time.sleep(0.2)
+    rest.close()
+    return round(time.monotonic() - started, 1)
+
+
+async def _measure(
+    arguments: argparse.Namespace, shape: Shape, layout: Layout, pids: dict[str, int | None]
+) -> dict[str, Any]:
+    _say("reading")
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("informer_reader.py")),
+        str(layout.kubeconfig),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        limit=2**20,
+    )
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    try:
+        listed = json.loads(await asyncio.wait_for(reader.stdout.readline(), _READ_SECONDS))
+        _say(f"read in {listed['wall_s']} s; now {arguments.rate} changes a second for {arguments.seconds} s")
+        reader.stdin.write(b"begin\n")
+        others = {name: psutil.Process(pid) for name, pid in pids.items()} | {"bench": psutil.Process()}
+        before = {name: _cpu_seconds(process) for name, process in others.items()}
+        async with Pipeline(LOOPBACK, layout.ports.etcd) as pipeline:
+            written = await _change(pipeline, shape, arguments.rate, arguments.seconds)
+        spent = {name: round(_cpu_seconds(process) - before[name], 1) for name, process in others.items()}
+        path = layout.root / "written"
+        path.write_bytes(written.tobytes())
+        reader.stdin.write(f"{path} {len(written)} {_SETTLE_SECONDS}\n".encode())
+        followed = json.loads(await asyncio.wait_for(reader.stdout.readline(), _READ_SECONDS))
+        reader.stdin.write(b"\n")
+        await asyncio.wait_for(reader.wait(), 30)
+    finally:
+        if reader.returncode is None:
+            reader.kill()
+            await reader.wait()
+    achieved = len(written) / (written[-1] - written[0])
+    cpu_per_event = followed["cpu_s"] / max(1, followed["events"])
+    span = followed["span_s"]
+    return {
+        "pods": listed["pods"],
+        "wall_s": listed["wall_s"],
+        "cpu_s": listed["cpu_s"],
+        "max_rss_mib": max(listed["max_rss_mib"], followed["max_rss_mib"]),
+        "events_per_s": round(followed["events"] / span, 1) if span else 0.0,
+        "listed": listed,
+        "changes": {
+            "asked_per_s": arguments.rate,
+            "written": len(written),
+            "written_per_s": round(achieved, 1),
+            "cpu_share_of_a_core": round(followed["cpu_s"] / followed["wall_s"], 3),
+            "cpu_us_per_event": round(cpu_per_event * 1e6, 1),
+            **followed,
+            "cpu_s_of_others": spent,
+        },
+    }
+
+
+async def _change(etcd: Pipeline, shape: Shape, rate: int, seconds: int) -> "array.array[float]":
+    """Rewrite pods at `rate`, each with the number of the change as its deletion cost; when each was sent."""
+    written: array.array[float] = array.array("d")
+    batch = max(1, round(rate * _TICK_SECONDS))
+    started = time.monotonic()
+    for tick in range(round(seconds / _TICK_SECONDS)):
+        pairs = []
+        for number in range(tick * batch, (tick + 1) * batch):
+            index = number * 7919 % shape.pods  # a prime: changes fall all over the cluster
+            pairs.append((pod_key(shape, index), pod_value(shape, index, number + 1)))
+        pause = started + tick * _TICK_SECONDS - time.monotonic()
+        if pause > 0:
+            await asyncio.sleep(pause)
+        written.extend([time.monotonic()] * len(pairs))
+        await etcd.put(pairs)
+    return written
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _machine() -> dict[str, Any]:
+    cpu = Path("/proc/cpuinfo").read_text().splitlines()
+    libraries = ("aiohttp", "msgspec", "uvloop", "kubernetes")
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": next((line.split(":")[1].strip() for line in cpu if "model name" in line), platform.machine()),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "python": platform.python_version(),
+        **{name: version(name) for name in libraries},
+        "components": "etcd and kube-apiserver only, on the same machine",
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress
+
+
+if __name__ == "__main__":
+    main()
