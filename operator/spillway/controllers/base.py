@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Protocol
 import structlog
 
 from spillway.domain.governance import Governance
-from spillway.domain.names import NodeName
+from spillway.domain.names import ZONE_LABEL, NodeName
 from spillway.domain.places import Claim, NodePlace
 from spillway.domain.records import NodeRecord, ReplicaSetRecord
 from spillway.kube.catalog import Catalog
@@ -29,7 +29,7 @@ Unsubscribe = Callable[[], None]
 class Places(Protocol):
     """Where nodes stand; the admission side and the controllers share one, so that their answers cannot differ."""
 
-    def place(self, policy: str, node: NodeRecord) -> NodePlace:
+    def place(self, policy: str, node: NodeRecord, *, zone_key: str = ZONE_LABEL) -> NodePlace:
         """Where the node stands for the policy."""
 
     def order(self, policy: str) -> Mapping[NodeName, int]:

@@ -92,22 +92,22 @@ class DeletionCostController(Controller):
         if not claim.enforced:
             self._recommend(key, claim, len(changes))
             return None
-        for uid, annotations in changes.items():
-            pod = self.world.state.pods.get(uid)
-            # Planned some writes ago: what has changed in between calls for a new plan by itself.
-            if pod is None or not pod.active:
-                continue
-            if await self._writer.annotate_pod(pod, annotations):
-                UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
         if changes:
-            self.log.info("order kept", key=replicaset.key, writes=len(changes), policy=claim.policy)
+            written = await self._write(replicaset, changes)
+            self.log.info(
+                "order kept" if written == len(changes) else "order not kept: the workload is on the move",
+                key=replicaset.key,
+                policy=claim.policy,
+                writes=written,
+            )
         return None
 
     def plan(self, replicaset: ReplicaSetRecord, claim: Claim) -> Mapping[PodUid, Mapping[str, str | None]]:
         """The annotations to write, by pod; empty where all is well or is not ours to decide."""
         state, places = self.world.state, self.world.places
         pods = {pod.uid: pod for pod in state.pods_of(replicaset.uid) if pod.active}
-        if not pods or foreign_pods(pods.values()):
+        # More than asked for: a scale-down is under way, and its victims stand.
+        if not pods or len(pods) > replicaset.replicas or foreign_pods(pods.values()):
             return {}
         siblings = state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
         if is_outgoing(replicaset, siblings):
@@ -120,20 +120,42 @@ class DeletionCostController(Controller):
         candidates = candidates_of(
             pods.values(),
             state.nodes,
-            lambda node: places.place(claim.policy, node),
+            lambda node: places.place(claim.policy, node, zone_key=claim.zone_key),
             places.order(claim.policy),
             related=self._related(siblings) if siblings else None,
         )
         for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
             changes.setdefault(uid, {}).update({POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)})
-        return changes
+        # The next victim first: wherever the writing is broken off, what stands is right for the first ones.
+        return dict(sorted(changes.items(), key=lambda change: int(change[1].get(POD_DELETION_COST) or 0)))
+
+    async def _write(self, replicaset: ReplicaSetRecord, changes: Mapping[PodUid, Mapping[str, str | None]]) -> int:
+        """Write until done, or until somebody else has moved something: then the next look plans anew."""
+        state = self.world.state
+        costs = {pod.uid: pod.cost for pod in state.pods_of(replicaset.uid)}
+        written = 0
+        for uid, annotations in changes.items():
+            now = state.replicasets.get(replicaset.uid)
+            moved = now is None or now.replicas != replicaset.replicas
+            if moved or any(costs.get(pod.uid, pod.cost) != pod.cost for pod in state.pods_of(replicaset.uid)):
+                self._stir(replicaset.uid)
+                break
+            pod = state.pods.get(uid)
+            if pod is None or not pod.active:
+                continue
+            # Whether our own watch has shown it already or not, this change is ours.
+            costs.pop(uid, None)
+            if await self._writer.annotate_pod(pod, annotations):
+                UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
+                written += 1
+        return written
 
     def _marks(self, pod: PodRecord, claim: Claim) -> dict[str, str | None]:
         """The marks that a bound pod lacks, or carries wrongly since its node or its policy changed."""
         node = self.world.state.nodes.get(pod.node)
         if node is None:
             return {}
-        place = self.world.places.place(claim.policy, node)
+        place = self.world.places.place(claim.policy, node, zone_key=claim.zone_key)
         if (pod.policy, pod.tier, pod.pool) == (claim.policy, place.tier, place.pool):
             return {}
         return {POLICY: claim.policy, TIER: str(place.tier), POOL: place.pool or None}
@@ -141,7 +163,9 @@ class DeletionCostController(Controller):
     def _related(self, siblings: Iterable[ReplicaSetRecord]) -> Mapping[NodeName, int]:
         """What Kubernetes calls doubled up: active pods of the whole Deployment by node."""
         state = self.world.state
-        return Counter(pod.node for sibling in siblings for pod in state.pods_of(sibling.uid) if pod.active)
+        return Counter(
+            pod.node for sibling in siblings for pod in state.pods_of(sibling.uid) if pod.node and pod.active
+        )
 
     def _recommend(self, key: str, claim: Claim, writes: int) -> None:
         if writes != self._recommended.get(key):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.foreign import foreign_pods
-from spillway.domain.names import OwnerUid, Tier
+from spillway.domain.names import ZONE_LABEL, OwnerUid, Tier
 from spillway.domain.places import Claim
 from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.aggregates import Usage
@@ -107,12 +107,14 @@ class Tally:
         pods = [pod for pod in world.state.pods_of(owner) if pod.active]
         replicaset = world.state.replicasets.get(owner)
         enforced = False
+        zone_key = ZONE_LABEL
         losers: tuple[str, ...] = ()
         if replicaset is not None:
             claim: Claim | None = world.claim_of(replicaset)
             if claim is None:
                 return None
             policy, workload, enforced = claim.policy, workload_of(replicaset), claim.enforced
+            zone_key = claim.zone_key
             losers = world.losers_of(replicaset)
         else:
             marked = next((pod for pod in pods if pod.policy), None)
@@ -126,7 +128,7 @@ class Tally:
             node = world.state.nodes.get(pod.node)
             if node is None:
                 continue
-            place = world.places.place(policy, node)
+            place = world.places.place(policy, node, zone_key=zone_key)
             tiers[place.tier] += 1
             zones[place.zone] += 1
             if place.pool:

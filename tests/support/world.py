@@ -1,0 +1,50 @@
+"""A world for controllers without an API server: the real state, catalog and governance, filled by hand."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from spillway.controllers.base import World
+from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.kube.catalog import Catalog, Kind
+from spillway.kube.state import ClusterState
+from spillway.webhooks.surroundings import Surroundings
+from tests.builders import make_namespace
+from tests.support.fake_clock import FakeClock
+
+Record = PodRecord | NodeRecord | ReplicaSetRecord | NamespaceRecord
+
+
+def resource(kind: Kind, name: str, *, version: int = 1, **spec: Any) -> dict[str, Any]:
+    """One of our resources as the API server gives it; the version stands for its age as well."""
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": str(kind),
+        "metadata": {
+            "name": name,
+            "uid": f"uid-{name}",
+            "generation": version,
+            "resourceVersion": str(version),
+            "creationTimestamp": f"2026-01-01T00:00:{version:02}Z",
+        },
+        "spec": spec,
+    }
+
+
+def policy_resource(name: str = "online", *, mode: str = "Enforce", version: int = 1, **tiers: Any) -> dict[str, Any]:
+    """An ElasticPolicy that governs every workload."""
+    return resource(Kind.ELASTIC_POLICY, name, version=version, mode=mode, tiers=tiers, workloads=[{"name": "default"}])
+
+
+ELASTIC = {"nodeSelector": {"matchLabels": {"pool": "elastic"}}}
+
+
+def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]], clock: FakeClock) -> World:
+    """A world that is whole and fresh."""
+    state = ClusterState(clock=clock.now)
+    for record in (make_namespace("shop"), *records):
+        state.apply(record)
+    state.mark_synced()
+    catalog = Catalog()
+    for kind in Kind:
+        catalog.replace(kind, [one for one in resources if one["kind"] == kind], 50)
+    return World(state, catalog, Surroundings(state, lambda: catalog.governance, clock.now), clock.now)

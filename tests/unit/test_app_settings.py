@@ -1,0 +1,49 @@
+"""What an operator refuses to start with, and how it says so."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from spillway import __version__
+from spillway.app.settings import Settings, SettingsError, default_identity
+from spillway.cli.commands import app
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"metrics_port": 99999}, "--metrics-port: ", id="port"),
+        pytest.param({"log_format": "xml"}, "'json' or 'console'", id="log format"),
+        pytest.param({"namespace": "Not_A_Label"}, "--namespace: ", id="namespace"),
+        pytest.param({"lease_seconds": 1}, "--lease-seconds: ", id="lease too short to renew"),
+        pytest.param({"evictions_per_second": 0}, "--evictions-per-second: ", id="rate of nothing"),
+        pytest.param({"kubeconfig": Path("/nowhere/config")}, "no file /nowhere/config", id="kubeconfig"),
+        pytest.param({"webhook_cert_dir": Path("/nowhere")}, "no folder /nowhere", id="certificates"),
+    ],
+)
+def test_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.of(**values)
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    settings = Settings.of(namespace=None, metrics_port=0)
+    assert (settings.namespace, settings.metrics_port, settings.webhooks) == ("spillway-system", 0, True)
+
+
+def test_two_processes_of_one_pod_have_two_identities(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAME", "spillway-0")
+    first, second = default_identity(), default_identity()
+    assert first.startswith("spillway-0_")
+    assert first != second
+
+
+def test_commands() -> None:
+    runner = CliRunner()
+    assert runner.invoke(app, ["version"]).output.strip() == __version__
+    assert "kind: CustomResourceDefinition" in runner.invoke(app, ["crds"]).output
+    wrong = runner.invoke(app, ["restore", "--stop-deployment", "spillway"])
+    assert isinstance(wrong.exception, SettingsError)
+    assert "spillway-system/spillway" in str(wrong.exception)
