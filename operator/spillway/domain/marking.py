@@ -17,8 +17,20 @@ from spillway.domain.names import PodUid, Zone
 from spillway.domain.ranking import plan_scale_down
 from spillway.domain.snapshot import Candidate
 
+DEPTH_SHARE: Final = 4
+"""The next victims that are kept in order: one in four of the replicas …"""
+DEPTH_MIN: Final = 2
+"""… at least these many …"""
+DEPTH_MAX: Final = 64
+"""… and never more."""
+
 _ROUNDS: Final = 8
 """Repairing may move a tie and so the next victims; it settles in two or three rounds."""
+
+
+def depth_for(replicas: int) -> int:
+    """Return how many of the next victims are kept in order."""
+    return min(max(-(-replicas // DEPTH_SHARE), DEPTH_MIN), DEPTH_MAX)
 
 
 def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
@@ -30,6 +42,8 @@ def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) 
     follows them.
     """
     ready = {c.uid: c for c in candidates if kubernetes_class(c) >= READY_CLASS}
+    if depth <= 0:
+        return {}
     plan = plan_scale_down(ready.values(), min(depth, len(ready) - 1), max_skew=max_skew)
     victims = [ready.pop(uid) for uid in plan.uids]
     if not victims:
@@ -61,6 +75,8 @@ def upkeep(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dic
 
 def _repairs(candidates: Mapping[PodUid, Candidate], depth: int, max_skew: int) -> dict[PodUid, int]:
     """Give a natural cost to each pod that lacks one or is out of its band, the last to die first."""
+    if not any(not c.stamped or is_band_violation(c.cost, c.place) for c in candidates.values()):
+        return {}
     sequence = plan_scale_down(candidates.values(), len(candidates), max_skew=max_skew).uids
     marked = frozenset(sequence[:depth])
     wrong = [

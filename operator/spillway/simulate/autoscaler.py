@@ -1,0 +1,159 @@
+"""Models of node autoscalers: cluster-autoscaler with and without draining, and Karpenter with `WhenEmpty`.
+
+Scale-up: pods that fit nowhere ask for nodes in a zone that takes them, zones kept balanced; a node boots for 90 s.
+Scale-down, cluster-autoscaler: a node that was empty for 10 min goes; with draining, so does one that was under 50 %
+requested for 10 min and whose pods fit elsewhere, one at a time, its pods evicted; nothing within 10 min of a scale-up.
+Karpenter: an empty node goes after `consolidateAfter`. Left out: unready nodes, stock-outs of machines, and node prices
+(there is one size).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spillway.simulate.cluster import MAX_PODS, Pod, SimCluster
+from spillway.simulate.scenario import STEP_SECONDS, ZONES
+from spillway.simulate.scheduler import Scheduler
+
+_BOOT_STEPS: Final = 90 // STEP_SECONDS
+_SCAN_STEPS: Final = 60 // STEP_SECONDS
+"""How often nodes that might be drained are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalerRules:
+    """What a node autoscaler does when nodes are not needed."""
+
+    idle_steps: int
+    drain_below: float = 0.0
+    """Nodes with a smaller share of requests are drained if their pods fit elsewhere; 0 never drains."""
+    delay_after_add_steps: int = 0
+
+
+CLUSTER_AUTOSCALER: Final = AutoscalerRules(600 // STEP_SECONDS, delay_after_add_steps=600 // STEP_SECONDS)
+CLUSTER_AUTOSCALER_DRAINS: Final = AutoscalerRules(
+    600 // STEP_SECONDS, drain_below=0.5, delay_after_add_steps=600 // STEP_SECONDS
+)
+KARPENTER_WHEN_EMPTY: Final = AutoscalerRules(60 // STEP_SECONDS)
+
+
+class NodeAutoscaler:
+    """Adds elastic nodes for pending pods and takes away those that are not needed."""
+
+    def __init__(self, cluster: SimCluster, scheduler: Scheduler, rules: AutoscalerRules) -> None:
+        self._cluster = cluster
+        self._scheduler = scheduler
+        self._rules = rules
+        self._booting: dict[int, int] = {}
+        self._unneeded_since: dict[int, int] = {}
+        self._last_add = -(10**9)
+
+    @property
+    def nodes(self) -> int:
+        """How many elastic nodes are paid for."""
+        return int(self._cluster.alive[list(self._cluster.elastic_slots)].sum()) + len(self._booting)
+
+    def can_help(self, pod: Pod) -> bool:
+        """Return whether a node for this pod is on its way, or could be ordered."""
+        cluster = self._cluster
+        allowed = self._scheduler.zones_allowed(pod)
+        return any(
+            allowed[cluster.zone[slot]] and (slot in self._booting or not cluster.alive[slot])
+            for slot in cluster.elastic_slots
+        )
+
+    def join(self, step: int) -> bool:
+        """Let nodes join that have booted; return whether any did."""
+        booted = [slot for slot, at in self._booting.items() if at <= step]
+        for slot in booted:
+            del self._booting[slot]
+            self._cluster.add_elastic(slot, step)
+        return bool(booted)
+
+    def scale_up(self, pending: Iterable[Pod], step: int) -> None:
+        """Order nodes for pods that fit nowhere, beyond those that are on their way already."""
+        cluster = self._cluster
+        scenario = cluster.scenario
+        free = dict.fromkeys(self._booting, scenario.node_cpu)
+        for pod in pending:
+            cpu = scenario.workloads[pod.workload].cpu
+            allowed = self._scheduler.zones_allowed(pod)
+            slot = next((s for s, left in free.items() if left >= cpu and allowed[cluster.zone[s]]), None)
+            if slot is None:
+                slot = self._order(allowed, step)
+                if slot is None:
+                    continue
+                free[slot] = scenario.node_cpu
+            free[slot] -= cpu
+
+    def _order(self, allowed: NDArray[np.bool_], step: int) -> int | None:
+        cluster = self._cluster
+        unused = [s for s in cluster.elastic_slots if not cluster.alive[s] and s not in self._booting]
+        in_use = [0] * len(ZONES)
+        for slot in cluster.elastic_slots:
+            if cluster.alive[slot] or slot in self._booting:
+                in_use[cluster.zone[slot]] += 1
+        choices = [slot for slot in unused if allowed[cluster.zone[slot]]]
+        if not choices:
+            return None
+        slot = min(choices, key=lambda s: (in_use[cluster.zone[s]], s))
+        self._booting[slot] = step + _BOOT_STEPS
+        self._last_add = step
+        return slot
+
+    def scale_down(self, step: int) -> list[Pod]:
+        """Take away nodes that are not needed; return the pods of a node to drain, all of which have to be evicted."""
+        cluster, rules = self._cluster, self._rules
+        drains = rules.drain_below > 0 and step % _SCAN_STEPS == 0
+        self._watch(step, drains=drains)
+        if step - self._last_add < rules.delay_after_add_steps:
+            return []
+        due = [slot for slot, since in self._unneeded_since.items() if step - since >= rules.idle_steps]
+        for slot in due:
+            if not cluster.pods_on[slot]:
+                self.remove(slot)
+        if drains:
+            for slot in due:
+                if cluster.alive[slot] and self._could_drain(slot):
+                    return list(cluster.on_node[slot].values())
+        return []
+
+    def _watch(self, step: int, *, drains: bool) -> None:
+        """Note since when each node has not been needed; whether one could be drained is looked at now and then."""
+        cluster = self._cluster
+        for slot in cluster.elastic_slots:
+            empty = cluster.alive[slot] and not cluster.pods_on[slot]
+            if empty or (drains and cluster.alive[slot] and self._could_drain(slot)):
+                self._unneeded_since.setdefault(slot, step)
+            elif drains or self._rules.drain_below <= 0 or not cluster.alive[slot]:
+                self._unneeded_since.pop(slot, None)
+
+    def remove(self, slot: int) -> None:
+        """Take one node away."""
+        self._cluster.remove_elastic(slot)
+        self._unneeded_since.pop(slot, None)
+
+    def _could_drain(self, slot: int) -> bool:
+        """Return whether a node is little used and its pods would fit on the other physical nodes, first fit."""
+        cluster, scenario = self._cluster, self._cluster.scenario
+        used = max(1 - cluster.cpu_free[slot] / scenario.node_cpu, 1 - cluster.memory_free[slot] / scenario.node_memory)
+        if used >= self._rules.drain_below:
+            return False
+        cpu = cluster.cpu_free[: cluster.physical].copy()
+        memory = cluster.memory_free[: cluster.physical].copy()
+        room = cluster.alive[: cluster.physical] & (cluster.pods_on[: cluster.physical] < MAX_PODS)
+        room[slot] = False
+        for pod in cluster.on_node[slot].values():
+            workload = scenario.workloads[pod.workload]
+            fits = room & (cpu >= workload.cpu) & (memory >= workload.memory)
+            if workload.hard_zone_spread:
+                fits &= cluster.zone[: cluster.physical] == cluster.zone[slot]
+            where = int(np.argmax(fits))
+            if not fits[where]:
+                return False
+            cpu[where] -= workload.cpu
+            memory[where] -= workload.memory
+        return True

@@ -1,0 +1,176 @@
+"""The cluster's state: nodes as columns of numbers, so that scoring them all is one operation, and pods on them."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spillway.domain.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.records import NodeRecord, Phase
+from spillway.domain.snapshot import Candidate
+from spillway.simulate.scenario import STEP_SECONDS, ZONES, Scenario
+
+EPOCH: Final = 1_000_000.0
+"""Unix time of step 0; any other would do."""
+MAX_PODS: Final = 110
+_UNASSIGNED: Final = -1
+_PENDING: Final = Phase.PENDING
+
+
+def seconds(step: int) -> float:
+    """Return the Unix time of a step."""
+    return EPOCH + step * STEP_SECONDS
+
+
+@dataclass(eq=False, slots=True)
+class Pod:
+    """One pod, from created to gone."""
+
+    uid: PodUid
+    workload: int
+    revision: int
+    created: int
+    node: int = _UNASSIGNED
+    bound: int = 0
+    ready_from: int = 0
+    """Step from which it is ready, once bound."""
+    cost: int | None = None
+    pending_since: int = 0
+
+    @property
+    def assigned(self) -> bool:
+        return self.node != _UNASSIGNED
+
+
+@dataclass(eq=False, slots=True)
+class ReplicaSet:
+    """The pods of one version of a workload."""
+
+    workload: int
+    revision: int
+    pods: dict[PodUid, Pod] = field(default_factory=dict)
+    ready: int = 0
+    """How many of them are ready."""
+
+
+class SimCluster:
+    """Nodes and what is on them. A node is a slot; slots of elastic nodes are used again under a new name."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        pools = scenario.virtual_pool_pods
+        zones = len(ZONES)
+        self.physical = scenario.fixed_nodes + scenario.elastic_max
+        size = self.physical + len(pools) * zones
+        self.tier: list[Tier] = (
+            [Tier.FIXED] * scenario.fixed_nodes
+            + [Tier.ELASTIC] * scenario.elastic_max
+            + [Tier.VIRTUAL] * (len(pools) * zones)
+        )
+        self.zone: NDArray[np.intp] = np.arange(size) % zones
+        self.zone[self.physical :] = np.arange(len(pools) * zones) % zones
+        self.dearness = [0] * self.physical + [index // zones for index in range(len(pools) * zones)]
+        self.names = [NodeName(f"{tier}-{index}") for index, tier in enumerate(self.tier)]
+        self.born = [0] * size
+        self.alive = np.array([tier is not Tier.ELASTIC for tier in self.tier])
+        self.soft_taint = np.array([tier is Tier.ELASTIC for tier in self.tier])
+        self.cpu_free = np.full(size, scenario.node_cpu)
+        self.memory_free = np.full(size, scenario.node_memory)
+        self.pods_on = np.zeros(size, dtype=np.int64)
+        self.of_workload = np.zeros((len(scenario.workloads), size), dtype=np.int64)
+        self.in_zone = np.zeros((len(scenario.workloads), zones), dtype=np.int64)
+        self.on_node: list[dict[PodUid, Pod]] = [{} for _ in range(size)]
+        self.pool_pods = [0] * len(pools)
+        self._named = 0
+        self.elastic_changes = 0
+        """Grows whenever an elastic node comes or goes."""
+
+    @property
+    def elastic_slots(self) -> range:
+        return range(self.scenario.fixed_nodes, self.physical)
+
+    def bind(self, pod: Pod, node: int, step: int) -> None:
+        """Put a pod on a node; it is ready after its workload's time to start."""
+        workload = self.scenario.workloads[pod.workload]
+        pod.node, pod.bound, pod.ready_from = node, step, step + workload.startup_steps
+        self.cpu_free[node] -= workload.cpu
+        self.memory_free[node] -= workload.memory
+        self.pods_on[node] += 1
+        self.of_workload[pod.workload, node] += 1
+        self.in_zone[pod.workload, self.zone[node]] += 1
+        self.on_node[node][pod.uid] = pod
+        if node >= self.physical:
+            self.pool_pods[self.dearness[node]] += 1
+
+    def leave(self, pod: Pod) -> None:
+        """Stop counting a pod that is being deleted; its room is given back by `release`."""
+        self.of_workload[pod.workload, pod.node] -= 1
+        self.in_zone[pod.workload, self.zone[pod.node]] -= 1
+
+    def release(self, pod: Pod) -> None:
+        """Give back the room of a pod that is gone."""
+        workload = self.scenario.workloads[pod.workload]
+        self.cpu_free[pod.node] += workload.cpu
+        self.memory_free[pod.node] += workload.memory
+        self.pods_on[pod.node] -= 1
+        del self.on_node[pod.node][pod.uid]
+        if pod.node >= self.physical:
+            self.pool_pods[self.dearness[pod.node]] -= 1
+
+    def add_elastic(self, slot: int, step: int) -> None:
+        """Let a new elastic node join in a free slot."""
+        self._named += 1
+        self.names[slot] = NodeName(f"elastic-{self._named:05}")
+        self.born[slot] = step
+        self.alive[slot] = True
+        self.elastic_changes += 1
+
+    def remove_elastic(self, slot: int) -> None:
+        """Take an empty elastic node away."""
+        self.alive[slot] = False
+        self.elastic_changes += 1
+
+    def elastic_records(self) -> list[NodeRecord]:
+        """Return the elastic nodes as the planners see nodes."""
+        return [
+            NodeRecord(
+                uid=self.names[slot],
+                name=self.names[slot],
+                labels={},
+                created=seconds(self.born[slot]),
+                ready=True,
+                unschedulable=False,
+                deleting=False,
+                taints=(),
+                cordoned_by="",
+                cpu_millis=int(self.scenario.node_cpu * 1000),
+                memory_bytes=int(self.scenario.node_memory * 2**30),
+                pods_allocatable=MAX_PODS,
+            )
+            for slot in self.elastic_slots
+            if self.alive[slot]
+        ]
+
+    def zone_of(self, node: int) -> Zone:
+        return Zone(ZONES[self.zone[node]])
+
+    def candidate(self, pod: Pod, step: int, node_order: int) -> Candidate:
+        """Return a pod as the planners see it."""
+        if not pod.assigned:
+            return Candidate(uid=pod.uid, phase=_PENDING, ready=False, created=seconds(pod.created))
+        ready = pod.ready_from <= step
+        return Candidate(
+            uid=pod.uid,
+            node=self.names[pod.node],
+            zone=self.zone_of(pod.node),
+            tier=self.tier[pod.node],
+            dearness=self.dearness[pod.node],
+            node_order=node_order,
+            ready=ready,
+            ready_since=seconds(pod.ready_from) if ready else 0.0,
+            created=seconds(pod.created),
+            cost=pod.cost or 0,
+            stamped=pod.cost is not None,
+            same_node_owner_pods=int(self.of_workload[pod.workload, pod.node]),
+        )

@@ -1,0 +1,98 @@
+"""Who keeps the deletion order: nobody, a flat rule, or Spillway's planners as production calls them.
+
+Contract: a contender says what a pod is born with and what is written before a scale-down, and counts every write that
+costs an API call of its own. A cost that a pod is born with costs none where it rides on the binding.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from spillway.domain.costs import birth_cost, cost_writes, free_index
+from spillway.domain.marking import depth_for, upkeep
+from spillway.domain.names import NodeName, PodUid, Tier
+from spillway.domain.node_order import emptying_order
+from spillway.domain.places import NodePlace
+from spillway.domain.records import NodeRecord
+from spillway.domain.snapshot import Candidate
+
+
+class Contender(Protocol):
+    """One way to decide which pods a scale-down deletes."""
+
+    @property
+    def soft_taint(self) -> bool:
+        """Whether elastic nodes carry a PreferNoSchedule taint."""
+
+    @property
+    def looks_after(self) -> bool:
+        """Whether `at_rest` is worth asking."""
+
+    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+        """Return the cost of a pod that is bound now, and how many writes that takes.
+
+        `in_zone` are the costs of the other pods of its ReplicaSet in the zone.
+        """
+
+    def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:
+        """Return the costs that are written just before Kubernetes chooses."""
+
+    def at_rest(self, candidates: Sequence[Candidate]) -> Mapping[PodUid, int]:
+        """Return the costs that are written once a workload has come to rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Kubernetes as it comes."""
+
+    soft_taint: bool = False
+    looks_after: bool = False
+
+    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+        del place, node_order, in_zone
+        return None, 0
+
+    def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:
+        del candidates, victims
+        return {}
+
+    def at_rest(self, candidates: Sequence[Candidate]) -> Mapping[PodUid, int]:
+        del candidates
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Flat(Plain):
+    """Cost -1 on every elastic and virtual pod, patched by a controller, and a soft taint on elastic nodes."""
+
+    soft_taint: bool = True
+
+    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+        del node_order, in_zone
+        return (None, 0) if place.tier is Tier.FIXED else (-1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Spillway:
+    """The planners of production: born with its cost, exact at the moment of scaling, the next victims marked ahead."""
+
+    soft_taint: bool = True
+    looks_after: bool = True
+    depth: Callable[[int], int] = depth_for
+    """How many of so many replicas are marked as next victims when a ReplicaSet comes to rest."""
+
+    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+        return birth_cost(place, index_in_zone=free_index(in_zone, place), node_order=node_order), 0
+
+    def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:
+        return cost_writes(candidates, victims)
+
+    def at_rest(self, candidates: Sequence[Candidate]) -> Mapping[PodUid, int]:
+        return upkeep(candidates, self.depth(len(candidates)), max_skew=1)
+
+
+def shared_order(
+    nodes: Sequence[NodeRecord], place: Callable[[NodeRecord], NodePlace], pods: Mapping[NodeName, int]
+) -> dict[NodeName, int]:
+    """Return production's emptying order of these nodes."""
+    return emptying_order(nodes, {node.name: place(node) for node in nodes}, pods=pods)

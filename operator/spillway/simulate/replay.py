@@ -1,0 +1,271 @@
+"""One contender's days: the loop in which HPA, the controllers, the scheduler and the node autoscaler take turns."""
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from spillway.domain.kubernetes_order import kubernetes_victims
+from spillway.domain.names import NodeName, PodUid
+from spillway.domain.places import NodePlace
+from spillway.domain.ranking import plan_scale_down
+from spillway.domain.records import NodeRecord
+from spillway.domain.snapshot import Candidate
+from spillway.simulate.autoscaler import AutoscalerRules, NodeAutoscaler
+from spillway.simulate.cluster import Pod, ReplicaSet, SimCluster, seconds
+from spillway.simulate.contenders import Contender, shared_order
+from spillway.simulate.hpa import Hpa
+from spillway.simulate.measure import Measures
+from spillway.simulate.scenario import STEP_SECONDS, Scenario
+from spillway.simulate.scheduler import Scheduler
+
+_GRACE_STEPS: Final = 30 // STEP_SECONDS
+_SPILL_STEPS: Final = 60 // STEP_SECONDS
+_REST_STEPS: Final = 60 // STEP_SECONDS
+"""A workload that has not changed for this long is at rest: its next victims are marked."""
+_ORDER_STEPS: Final = 60 // STEP_SECONDS
+"""How old the counts of pods may be by which nodes are ordered."""
+_IDLE_STEPS: Final = 300 // STEP_SECONDS
+_SURGE: Final = 0.25
+_MAX_SKEW: Final = 1
+
+
+def replay(scenario: Scenario, contender: Contender, rules: AutoscalerRules) -> Measures:
+    """Live through the scenario's days once."""
+    return _Replay(scenario, contender, rules).run()
+
+
+class _Replay:
+    def __init__(self, scenario: Scenario, contender: Contender, rules: AutoscalerRules) -> None:
+        self._scenario = scenario
+        self._contender = contender
+        self._cluster = SimCluster(scenario)
+        random = np.random.default_rng([scenario.seed, 1])
+        self._uids = np.random.default_rng([scenario.seed, 2])
+        self._scheduler = Scheduler(self._cluster, random, soft_taint=contender.soft_taint)
+        self._autoscaler = NodeAutoscaler(self._cluster, self._scheduler, rules)
+        self._hpa = Hpa(scenario)
+        count = len(scenario.workloads)
+        self._current = [ReplicaSet(workload=w, revision=1) for w in range(count)]
+        self._old: list[list[ReplicaSet]] = [[] for _ in range(count)]
+        self._desired = self._hpa.initial()
+        self._pending: list[Pod] = []
+        self._starting: defaultdict[int, list[Pod]] = defaultdict(list)
+        self._leaving: deque[tuple[int, Pod]] = deque()
+        self._changed = np.zeros(count, dtype=np.int64)
+        self._order: dict[NodeName, int] = {}
+        self._order_of = (-1, -1)
+        self._step = 0
+        self._measures = Measures()
+
+    def run(self) -> Measures:
+        for step in range(self._scenario.steps):
+            self._step = step
+            self._free_room()
+            self._become_ready()
+            self._autoscaler.join(step)
+            self._roll_out()
+            self._scale()
+            self._schedule()
+            self._take_nodes_away()
+            self._rest()
+            self._account()
+        return self._measures
+
+    def _free_room(self) -> None:
+        while self._leaving and self._leaving[0][0] <= self._step:
+            self._cluster.release(self._leaving.popleft()[1])
+
+    # Workloads
+
+    def _become_ready(self) -> None:
+        for pod in self._starting.pop(self._step, ()):
+            if pod.uid in (replicaset := self._replicaset_of(pod)).pods:
+                replicaset.ready += 1
+
+    def _scale(self) -> None:
+        replicasets = self._current
+        ready = np.array([rs.ready + sum(o.ready for o in old) for rs, old in zip(replicasets, self._old, strict=True)])
+        self._desired = self._hpa.desired(self._step, self._desired, ready)
+        for index, replicaset in enumerate(replicasets):
+            desired = int(self._desired[index])
+            if self._old[index]:
+                self._continue_rollout(index, desired)
+            elif len(replicaset.pods) < desired:
+                self._create(replicaset, desired - len(replicaset.pods))
+            elif len(replicaset.pods) > desired:
+                self._scale_down(replicaset, len(replicaset.pods) - desired)
+
+    def _roll_out(self) -> None:
+        for index, workload in enumerate(self._scenario.workloads):
+            if self._step in workload.rollouts and not self._old[index]:
+                old = self._current[index]
+                self._old[index] = [old]
+                self._current[index] = ReplicaSet(workload=index, revision=old.revision + 1)
+
+    def _continue_rollout(self, index: int, desired: int) -> None:
+        """Do what the Deployment controller does with its default of 25 % surge and 25 % unavailable."""
+        new, (old,) = self._current[index], self._old[index]
+        if len(new.pods) > desired:
+            self._scale_down(new, len(new.pods) - desired)
+        room = desired + math.ceil(desired * _SURGE) - len(new.pods) - len(old.pods)
+        self._create(new, min(room, desired - len(new.pods)))
+        spare = new.ready + old.ready - (desired - int(desired * _SURGE))
+        unready = len(old.pods) - old.ready
+        self._scale_down(old, min(max(spare, 0) + unready, len(old.pods)), mirror=True)
+        if not old.pods:
+            self._old[index] = []
+
+    def _create(self, replicaset: ReplicaSet, count: int) -> None:
+        for _ in range(count):
+            uid = PodUid(f"{self._uids.integers(2**63):016x}")
+            pod = Pod(uid, replicaset.workload, replicaset.revision, self._step, pending_since=self._step)
+            replicaset.pods[uid] = pod
+            self._pending.append(pod)
+            self._changed[replicaset.workload] = self._step
+
+    def _scale_down(self, replicaset: ReplicaSet, count: int, *, mirror: bool = False) -> None:
+        if count <= 0:
+            return
+        now, measures = seconds(self._step), self._measures
+        candidates = self._candidates(replicaset)
+        planned = plan_scale_down(candidates, count, max_skew=_MAX_SKEW, mirror=mirror, now=now).uids
+        writes = self._contender.before_scale_down(candidates, planned)
+        if writes:
+            for uid, cost in writes.items():
+                replicaset.pods[uid].cost = cost
+            candidates = self._candidates(replicaset)
+        gone = [c.uid for c in kubernetes_victims(candidates, count, now=now)]
+        if mirror:
+            measures.rollout_victims += len(gone)
+            measures.writes_rollout += len(writes)
+        else:
+            measures.scale_down(candidates, gone, planned)
+            measures.writes_scale_down += len(writes)
+            measures.scale_downs_without_write += not writes
+        for uid in gone:
+            self._delete(replicaset, uid)
+
+    def _delete(self, replicaset: ReplicaSet, uid: PodUid) -> None:
+        pod = replicaset.pods.pop(uid)
+        replicaset.ready -= pod.assigned and pod.ready_from <= self._step
+        self._changed[pod.workload] = self._step
+        if pod.assigned:
+            self._cluster.leave(pod)
+            self._leaving.append((self._step + _GRACE_STEPS, pod))
+        else:
+            self._pending.remove(pod)
+
+    def _replicaset_of(self, pod: Pod) -> ReplicaSet:
+        """Return a pod's ReplicaSet; where the pod is gone already, any of its workload."""
+        current, old = self._current[pod.workload], self._old[pod.workload]
+        return old[0] if old and old[0].revision == pod.revision else current
+
+    # Nodes
+
+    def _nodes_order(self) -> dict[NodeName, int]:
+        as_of = (self._cluster.elastic_changes, self._step // _ORDER_STEPS)
+        if self._order_of != as_of:
+            self._order_of = as_of
+            names = self._cluster.names
+            slots = {names[slot]: slot for slot in self._cluster.elastic_slots}
+            pods = {name: len(self._cluster.on_node[slot]) for name, slot in slots.items()}
+
+            def place(node: NodeRecord) -> NodePlace:
+                return self._place(slots[node.name])
+
+            self._order = shared_order(self._cluster.elastic_records(), place, pods)
+        return self._order
+
+    def _place(self, node: int) -> NodePlace:
+        cluster = self._cluster
+        return NodePlace(tier=cluster.tier[node], zone=cluster.zone_of(node), dearness=cluster.dearness[node])
+
+    def _candidates(self, replicaset: ReplicaSet) -> list[Candidate]:
+        order, names = self._nodes_order(), self._cluster.names
+        return [
+            self._cluster.candidate(pod, self._step, order.get(names[pod.node], 0) if pod.assigned else 0)
+            for pod in replicaset.pods.values()
+        ]
+
+    def _schedule(self) -> None:
+        waiting: list[Pod] = []
+        hopeless: set[int] = set()
+        for pod in self._pending:
+            node = None if pod.workload in hopeless else self._scheduler.physical_node(pod)
+            if node is None:
+                hopeless.add(pod.workload)
+                waiting.append(pod)
+            else:
+                self._bind(pod, node)
+        if waiting:
+            self._autoscaler.scale_up(waiting, self._step)
+            self._pending = []
+            for pod in waiting:
+                if self._step - pod.pending_since >= _SPILL_STEPS and not self._autoscaler.can_help(pod):
+                    self._bind(pod, self._scheduler.virtual_node(pod))
+                else:
+                    self._pending.append(pod)
+        else:
+            self._pending = []
+
+    def _bind(self, pod: Pod, node: int) -> None:
+        cluster = self._cluster
+        zone = cluster.zone[node]
+        siblings = self._replicaset_of(pod).pods.values()
+        in_zone = [other.cost for other in siblings if other.assigned and cluster.zone[other.node] == zone]
+        order = self._nodes_order().get(cluster.names[node], 0)
+        pod.cost, writes = self._contender.born(self._place(node), order, in_zone)
+        cluster.bind(pod, node, self._step)
+        self._starting[pod.ready_from].append(pod)
+        self._changed[pod.workload] = pod.ready_from
+        self._measures.births += 1
+        self._measures.writes_born += writes
+
+    def _take_nodes_away(self) -> None:
+        evicted = self._autoscaler.scale_down(self._step)
+        if not evicted:
+            return
+        slot = evicted[0].node
+        for pod in evicted:
+            replicaset = self._replicaset_of(pod) if self._is_active(pod) else None
+            if replicaset is not None:
+                self._measures.evictions += 1
+                self._delete(replicaset, pod.uid)
+                self._create(replicaset, 1)
+        self._leaving = deque(entry for entry in self._leaving if entry[1].node != slot)
+        for pod in evicted:
+            self._cluster.release(pod)
+        self._autoscaler.remove(slot)
+
+    def _is_active(self, pod: Pod) -> bool:
+        replicasets: Sequence[ReplicaSet] = [self._current[pod.workload], *self._old[pod.workload]]
+        return any(pod.uid in replicaset.pods for replicaset in replicasets)
+
+    # Books
+
+    def _rest(self) -> None:
+        """Let the contender look after workloads that have just come to rest; idle ones are left alone."""
+        if not self._contender.looks_after:
+            return
+        quiet = self._step - self._changed
+        for index in np.flatnonzero(quiet == _REST_STEPS):
+            replicaset = self._current[index]
+            if self._old[index] or not replicaset.pods:
+                continue
+            writes = self._contender.at_rest(self._candidates(replicaset))
+            for uid, cost in writes.items():
+                replicaset.pods[uid].cost = cost
+            self._measures.writes_at_rest += len(writes)
+            self._measures.idle_writes += len(writes) * int(quiet[index] > _IDLE_STEPS)
+
+    def _account(self) -> None:
+        measures = self._measures
+        nodes = self._autoscaler.nodes
+        measures.steps += 1
+        measures.elastic_node_steps += nodes
+        measures.elastic_nodes.append(nodes)
+        measures.virtual_pod_steps += sum(self._cluster.pool_pods)
+        measures.pending_steps += len(self._pending)

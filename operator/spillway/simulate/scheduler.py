@@ -1,0 +1,74 @@
+"""A model of kube-scheduler with its default plugins and weights, over all nodes at once.
+
+Filters: resources, number of pods, hard zone spread. Scores: NodeResourcesFit (LeastAllocated, weight 1),
+NodeResourcesBalancedAllocation (1), PodTopologySpread (2; zones and hosts as in Kubernetes' default constraints) and
+TaintToleration (3; a PreferNoSchedule taint costs all of it). Left out: image locality, inter-pod affinity, and the
+sampling of nodes in clusters above 100 nodes.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spillway.simulate.cluster import MAX_PODS, Pod, SimCluster
+from spillway.simulate.scenario import ZONES
+
+_ZONE_MAX_SKEW: Final = 5
+_HOST_MAX_SKEW: Final = 3
+
+
+class Scheduler:
+    """Finds a node for a pod, or says that there is none."""
+
+    def __init__(self, cluster: SimCluster, random: np.random.Generator, *, soft_taint: bool) -> None:
+        self._cluster = cluster
+        self._random = random
+        physical = cluster.physical
+        self._taint_score = np.where(cluster.soft_taint[:physical], 0.0, 300.0) if soft_taint else np.zeros(physical)
+
+    def physical_node(self, pod: Pod) -> int | None:
+        """Return the best physical node that fits."""
+        cluster, physical = self._cluster, self._cluster.physical
+        workload = cluster.scenario.workloads[pod.workload]
+        cpu, memory = cluster.cpu_free[:physical], cluster.memory_free[:physical]
+        fits = cluster.alive[:physical] & (cpu >= workload.cpu - 1e-9) & (memory >= workload.memory - 1e-9)
+        fits &= cluster.pods_on[:physical] < MAX_PODS
+        fits &= self.zones_allowed(pod)[cluster.zone[:physical]]
+        nodes = np.flatnonzero(fits)
+        if not len(nodes):
+            return None
+        cpu_left = (cpu[nodes] - workload.cpu) / cluster.scenario.node_cpu
+        memory_left = (memory[nodes] - workload.memory) / cluster.scenario.node_memory
+        score = 50 * (cpu_left + memory_left) + 100 - 50 * np.abs(cpu_left - memory_left)
+        score += 2 * self._spread_score(pod, nodes) + self._taint_score[nodes]
+        # The scheduler chooses at random among equals.
+        return int(nodes[np.argmax(score + self._random.random(len(nodes)) * 1e-3)])
+
+    def zones_allowed(self, pod: Pod) -> NDArray[np.bool_]:
+        """Return, by zone, whether a hard zone spread lets the pod in."""
+        cluster = self._cluster
+        if not cluster.scenario.workloads[pod.workload].hard_zone_spread:
+            return np.ones(len(ZONES), dtype=np.bool_)
+        counts = cluster.in_zone[pod.workload]
+        return np.asarray(counts <= counts.min(), dtype=np.bool_)
+
+    def virtual_node(self, pod: Pod) -> int:
+        """Return the node of the cheapest virtual pool with room, in the allowed zone with fewest of its kind."""
+        cluster = self._cluster
+        allowed = self.zones_allowed(pod)
+        pools = cluster.scenario.virtual_pool_pods
+        pool = next((i for i, limit in enumerate(pools) if cluster.pool_pods[i] < limit), len(pools) - 1)
+        first = cluster.physical + pool * len(ZONES)
+        nodes = [first + zone for zone in range(len(ZONES)) if allowed[zone]]
+        counts = cluster.in_zone[pod.workload]
+        return min(nodes, key=lambda node: (counts[cluster.zone[node]], node))
+
+    def _spread_score(self, pod: Pod, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
+        cluster = self._cluster
+        raw = cluster.of_workload[pod.workload, nodes] * np.log(len(nodes) + 2) + (_HOST_MAX_SKEW - 1)
+        if not cluster.scenario.workloads[pod.workload].hard_zone_spread:
+            in_zone = cluster.in_zone[pod.workload, cluster.zone[nodes]]
+            raw = raw + in_zone * np.log(len(ZONES) + 2) + (_ZONE_MAX_SKEW - 1)
+        highest, lowest = float(raw.max()), float(raw.min())
+        return np.asarray(100 * (highest + lowest - raw) / highest, dtype=np.float64)

@@ -1,0 +1,117 @@
+"""Days of 60 workloads through the production planners, beside plain Kubernetes and flat costs, in a pure simulator.
+
+Writes `build/bench/simulate.json`: for each contender the figures over all seeds with a node autoscaler that only takes
+empty nodes away (cluster-autoscaler's timing), and nested the same with draining (`drain`) and with Karpenter's
+`WhenEmpty` (`karpenter_when_empty`). What is modelled: docs/explanation/scale-down-order.md.
+"""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from spillway.simulate.autoscaler import (
+    CLUSTER_AUTOSCALER,
+    CLUSTER_AUTOSCALER_DRAINS,
+    KARPENTER_WHEN_EMPTY,
+    AutoscalerRules,
+)
+from spillway.simulate.contenders import Contender, Flat, Plain, Spillway
+from spillway.simulate.measure import Measures
+from spillway.simulate.replay import replay
+from spillway.simulate.scenario import STEP_SECONDS, Scenario, two_peak_days
+
+OUTPUT: Final = Path("build/bench/simulate.json")
+CONTENDERS: Final[dict[str, Contender]] = {"plain": Plain(), "flat": Flat(), "spillway": Spillway()}
+AUTOSCALERS: Final[dict[str, AutoscalerRules]] = {
+    "no_drain": CLUSTER_AUTOSCALER,
+    "drain": CLUSTER_AUTOSCALER_DRAINS,
+    "karpenter_when_empty": KARPENTER_WHEN_EMPTY,
+}
+
+
+def main(
+    *,
+    days: Annotated[int, typer.Option(help="Days of each replay.")] = 3,
+    seeds: Annotated[int, typer.Option(help="How many scenarios, from seed 1.")] = 5,
+    workloads: Annotated[int, typer.Option(help="Workloads under HPA.")] = 60,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = OUTPUT,
+) -> None:
+    """Replay and write the figures."""
+    began = time.monotonic()
+    scenarios = [two_peak_days(seed, days=days, workloads=workloads) for seed in range(1, seeds + 1)]
+    by_autoscaler = {name: measure(scenarios, rules) for name, rules in AUTOSCALERS.items()}
+    measured: dict[str, Any] = {}
+    for contender in CONTENDERS:
+        measured[contender] = dict(by_autoscaler["no_drain"][contender])
+        measured[contender] |= {name: by_autoscaler[name][contender] for name in AUTOSCALERS if name != "no_drain"}
+    measured["ratios"] = {name: ratios(figures) for name, figures in by_autoscaler.items()}
+    measured["ran"] = {
+        "days": days,
+        "seeds": seeds,
+        "step_seconds": STEP_SECONDS,
+        "scenarios": [describe(scenario) for scenario in scenarios],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(measured, indent=2) + "\n")
+    typer.echo(json.dumps(measured["ratios"], indent=2))
+    typer.echo(f"figures: {output}")
+
+
+def measure(scenarios: list[Scenario], rules: AutoscalerRules) -> dict[str, dict[str, Any]]:
+    """Return each contender's figures over all scenarios; sums, where not said otherwise by the name."""
+    figures: dict[str, dict[str, Any]] = {}
+    for name, contender in CONTENDERS.items():
+        total, by_seed = Measures(), []
+        for scenario in scenarios:
+            one = replay(scenario, contender, rules)
+            by_seed.append(one.summary())
+            total.add(one)
+        figures[name] = total.summary() | {
+            "by_seed": {
+                key: [seed[key] for seed in by_seed]
+                for key in ("elastic_node_hours", "virtual_pod_hours", "evictions", "zone_skew_max")
+            }
+        }
+    return figures
+
+
+def ratios(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return Spillway's elastic node-hours and virtual pod-hours beside the others', in all and by seed."""
+    ours = figures["spillway"]
+    return {
+        f"{key}_vs_{other}": {
+            "all": round(ours[key] / figures[other][key], 3),
+            "by_seed": by_seed,
+            "mean": round(statistics.mean(by_seed), 3),
+            "stdev": round(statistics.stdev(by_seed), 3) if len(by_seed) > 1 else 0.0,
+        }
+        for key in ("elastic_node_hours", "virtual_pod_hours")
+        for other in ("plain", "flat")
+        for by_seed in (
+            [
+                round(mine / max(theirs, 1e-9), 3)
+                for mine, theirs in zip(ours["by_seed"][key], figures[other]["by_seed"][key], strict=True)
+            ],
+        )
+    }
+
+
+def describe(scenario: Scenario) -> dict[str, int]:
+    """Return a scenario's size."""
+    return {
+        "seed": scenario.seed,
+        "workloads": len(scenario.workloads),
+        "fixed_nodes": scenario.fixed_nodes,
+        "elastic_nodes_max": scenario.elastic_max,
+        "replicas_max": sum(workload.max_replicas for workload in scenario.workloads),
+        "rollouts": sum(len(workload.rollouts) for workload in scenario.workloads),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
