@@ -1,0 +1,81 @@
+"""The admission path fails: it must never hold up a pod, and what was missed is made up for."""
+
+import base64
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+
+from harness import Installation
+from harness.scene import Scene, by_tier, tier_violations
+from localcluster import ClusterApi
+from spillway.webhooks.issuing import Lifetimes, begin
+from tests.support.e2e import Start
+
+SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
+HANGING_SECONDS = 30.0
+"""Two seconds a call that hangs, and the deployment controller's own pace."""
+
+
+def test_nobody_there_pods_come_and_go_undisturbed(start: Start, scene: Scene) -> None:
+    operator = start()
+    scene.add_policy()
+    scene.wait_enforced()
+    before = scene.fill("web")
+    for index in operator.running:
+        operator.kill(index)
+
+    scene.scale("web", 13)
+    after = scene.wait_ready("web", 13)
+    scene.scale("web", 15)
+    scene.wait_ready("web", 15)
+
+    assert not tier_violations(before, after)
+
+
+def test_hanging_replicas_delay_a_pod_by_the_timeout_and_no_more(
+    operator: Installation, scene: Scene, cluster: ClusterApi
+) -> None:
+    scene.add_policy()
+    scene.wait_enforced()
+    before = scene.fill("web")
+    for index in operator.running:
+        operator.kill(index, signal.SIGSTOP)
+    try:
+        scene.scale("web", 16)
+        after = scene.wait_ready("web", 16, timeout_seconds=HANGING_SECONDS)
+        assert not tier_violations(before, after)
+        scene.scale("web", 18)
+        scene.wait_ready("web", 18, timeout_seconds=HANGING_SECONDS)
+    finally:
+        for index in (0, 1):
+            operator.kill(index, signal.SIGCONT)
+    assert by_tier(scene.pods("web"))["virtual"] == 6
+
+
+def test_an_expired_certificate_is_replaced(start: Start, scene: Scene, cluster: ClusterApi) -> None:
+    operator = start()
+    for index in operator.running:
+        operator.kill(index)
+    names = ["spillway-webhook.spillway-system.svc", "localhost"]
+    long_ago = datetime.now(UTC) - timedelta(days=40)
+    lifetimes = Lifetimes(authority=timedelta(days=30), serving=timedelta(days=10))
+    expired = begin(names, lifetimes, long_ago).as_secret()
+    cluster.rest.merge(SECRET, {"data": {key: base64.b64encode(value).decode() for key, value in expired.items()}})
+
+    operator = start()
+    scene.add_policy()
+    scene.wait_enforced()
+
+    cluster.wait_until(
+        lambda: operator.total("spillway_serving_certificate_expiry_timestamp_seconds") / 2 > time.time(),
+        "both replicas to serve a fresh certificate",
+        timeout_seconds=60,
+    )
+
+    def born_stamped() -> bool:
+        # A pod bound a moment after the API server learned of the new authority.
+        scene.deploy(name := f"web-{time.time_ns()}", 1)
+        [pod] = scene.wait_ready(name, 1)
+        return bool(pod.marks)
+
+    cluster.wait_until(born_stamped, "a pod born with its cost", timeout_seconds=30)
