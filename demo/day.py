@@ -124,6 +124,7 @@ async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> Asy
             operator = await _uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
             stack.callback(operator.close)
             await asyncio.to_thread(cluster.apply, manifests.spillway_resources())
+            await asyncio.to_thread(_wait_policy, cluster)
         client = await stack.enter_async_context(await KubeClient.connect(str(cluster.kubeconfig)))
         state = ClusterState()
         observer = Observer(state, contenders, audit)
@@ -133,6 +134,11 @@ async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> Asy
         scene = Scene(cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes())
         await _start_workloads(scene, say)
         yield scene
+
+
+def _wait_policy(cluster: ClusterApi) -> None:
+    policy = f"elasticpolicies.spillway.dev/{manifests.POLICY}"
+    cluster.kubectl("wait", "--for=condition=Ready", policy, f"--timeout={_PATIENCE_SECONDS:g}s")
 
 
 async def _start_workloads(scene: Scene, say: Say) -> None:
