@@ -24,6 +24,7 @@ from tests.support.installed import (
     node,
     our_taint,
     policy,
+    status,
 )
 
 pytestmark = pytest.mark.timeout(240)
@@ -98,9 +99,8 @@ def test_a_leader_that_loses_the_lease_ends_with_an_error(cluster: ClusterApi, i
 
 
 def test_metrics_and_plans_are_served(cluster: ClusterApi, installed: Installation) -> None:
-    samples = installed.metrics(0)
-    assert samples.total("spillway_informer_synced") == 4
-    assert installed.total("spillway_leader") == 1
+    assert installed.metrics(0).total("spillway_informer_synced") == 4
+    eventually(lambda: installed.total("spillway_leader") == 1, "one leader, and its word for it")
 
 
 def test_restore_leaves_the_cluster_as_it_was(cluster: ClusterApi) -> None:
@@ -161,3 +161,30 @@ def dry_run(cluster: ClusterApi) -> str:
     argv = [sys.executable, "-m", "spillway", "restore", "--dry-run", "--kubeconfig", str(cluster.kubeconfig)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout
+
+
+def test_restore_stops_the_operator_first(cluster: ClusterApi, namespace: str) -> None:
+    cluster.add_nodes("stopped", 1)
+    cluster.apply(deployment(namespace, "spillway", 2, nodeSelector={"pool": "stopped"}))
+    cluster.wait_pods_ready(namespace, 2)
+    argv = [sys.executable, "-m", "spillway", "restore", "--kubeconfig", str(cluster.kubeconfig)]
+    for _ in range(2):
+        done = subprocess.run(
+            [*argv, f"--stop-deployment={namespace}/spillway"], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert f"deployment/{namespace}/spillway: stopped" in done.stdout
+        assert cluster.pods(namespace) == []
+    gone = subprocess.run(
+        [*argv, f"--stop-deployment={namespace}/other"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "nothing to stop" in gone.stdout
+
+
+def test_users_resources_are_only_read(cluster: ClusterApi, installed: Installation) -> None:
+    """kopf could put annotations and finalizers on what it watches."""
+    with applied(cluster, policy("untouched")):
+        eventually(lambda: status(cluster, "elasticpolicies", "untouched").get("conditions"), "a status")
+        found = cluster.rest.get("/apis/spillway.dev/v1alpha1/elasticpolicies/untouched")
+        assert "finalizers" not in found["metadata"]
+        assert set(annotations(found)) <= {"kubectl.kubernetes.io/last-applied-configuration"}
+        assert found["metadata"]["generation"] == 1

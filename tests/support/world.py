@@ -24,7 +24,7 @@ def resource(kind: Kind, name: str, *, version: int = 1, **spec: Any) -> dict[st
             "uid": f"uid-{name}",
             "generation": version,
             "resourceVersion": str(version),
-            "creationTimestamp": f"2026-01-01T00:00:{version:02}Z",
+            "creationTimestamp": f"2026-01-01T00:{version // 60:02}:{version % 60:02}Z",
         },
         "spec": spec,
     }

@@ -29,15 +29,15 @@ def world() -> World:
 
 
 @pytest.fixture
-def tally(world: World) -> Tally:
+async def tally(world: World) -> Tally:
     found = Tally(world)
     list(found.subscribe())
-    found.refresh()
+    await found.refresh()
     return found
 
 
-def tiers(tally: Tally) -> tuple[int, int, int]:
-    tally.refresh()
+async def tiers(tally: Tally) -> tuple[int, int, int]:
+    await tally.refresh()
     count = tally.policy("online").tiers
     return count[Tier.FIXED], count[Tier.ELASTIC], count[Tier.VIRTUAL]
 
@@ -48,74 +48,74 @@ def pod(world: World, name: str) -> PodRecord:
     return found
 
 
-def test_replicas_by_tier(tally: Tally) -> None:
-    assert tiers(tally) == (1, 1, 1)
+async def test_replicas_by_tier(tally: Tally) -> None:
+    assert await tiers(tally) == (1, 1, 1)
     assert list(tally.policy("online").workloads) == ["Deployment/shop/web"]
     assert tally.workloads_on("eci")["Deployment/shop/web"].pods == 1
 
 
-def test_pods_come_move_and_go(world: World, tally: Tally) -> None:
+async def test_pods_come_move_and_go(world: World, tally: Tally) -> None:
     world.state.apply(make_pod("web-new", node=NodeName("n1")))
-    assert tiers(tally) == (2, 1, 1)
+    assert await tiers(tally) == (2, 1, 1)
     world.state.apply(msgspec.structs.replace(pod(world, "web-e1"), phase=Phase.FAILED))
-    assert tiers(tally) == (2, 0, 1)
+    assert await tiers(tally) == (2, 0, 1)
     world.state.remove(pod(world, "web-v1"))
-    assert tiers(tally) == (2, 0, 0)
+    assert await tiers(tally) == (2, 0, 0)
     assert tally.workloads_on("eci") == {}
 
 
-def test_a_node_changes_tier(world: World, tally: Tally) -> None:
+async def test_a_node_changes_tier(world: World, tally: Tally) -> None:
     world.state.apply(make_node("e1"))
-    assert tiers(tally) == (2, 0, 1)
+    assert await tiers(tally) == (2, 0, 1)
 
 
-def test_a_deployment_with_two_replicasets_is_one_workload(world: World, tally: Tally) -> None:
+async def test_a_deployment_with_two_replicasets_is_one_workload(world: World, tally: Tally) -> None:
     world.state.apply(make_replicaset("web-2", owner_uid=OwnerUid("deploy-web"), owner_name="web"))
-    tally.refresh()
+    await tally.refresh()
     assert len(tally.policy("online").workloads) == 1
     for name in ("web", "web-2"):
         replicaset = world.state.replicaset("shop", name)
         assert replicaset is not None
         world.state.remove(replicaset)
-    tally.refresh()
+    await tally.refresh()
     assert tally.policy("online").workloads == {}
 
 
-def test_a_policy_that_is_gone_counts_nothing(world: World, tally: Tally) -> None:
+async def test_a_policy_that_is_gone_counts_nothing(world: World, tally: Tally) -> None:
     world.catalog.delete("ElasticPolicy", "online")
-    assert tiers(tally) == (0, 0, 0)
+    assert await tiers(tally) == (0, 0, 0)
 
 
-def test_pods_of_other_owners_count_by_their_mark(world: World, tally: Tally) -> None:
+async def test_pods_of_other_owners_count_by_their_mark(world: World, tally: Tally) -> None:
     job = {"owner_uid": OwnerUid("job-1"), "owner_kind": "Job", "owner_name": "nightly"}
     world.state.apply(make_pod("nightly-1", node=NodeName("v1"), policy="online", tier="virtual", pool="eci", **job))
-    assert tiers(tally) == (1, 1, 2)
+    assert await tiers(tally) == (1, 1, 2)
     assert "Job/shop/nightly" in tally.policy("online").workloads
 
 
-def test_foreign_costs_count_only_where_we_would_write(world: World, tally: Tally) -> None:
+async def test_foreign_costs_count_only_where_we_would_write(world: World, tally: Tally) -> None:
     world.state.apply(msgspec.structs.replace(pod(world, "web-n1"), cost=100))
-    tally.refresh()
+    await tally.refresh()
     assert tally.policy("online").foreign == {"Deployment/shop/web": 1}
     world.catalog.upsert(
         "ElasticPolicy", policy_resource(mode="Recommend", version=51, elastic=ELASTIC, virtual={"budgets": ["eci"]})
     )
-    tally.refresh()
+    await tally.refresh()
     assert tally.policy("online").foreign == {}
 
 
-def test_the_younger_policy_hears_of_what_it_lost(world: World, tally: Tally) -> None:
+async def test_the_younger_policy_hears_of_what_it_lost(world: World, tally: Tally) -> None:
     world.catalog.upsert("ElasticPolicy", policy_resource("younger", version=2) | {})
-    tally.refresh()
+    await tally.refresh()
     assert list(tally.policy("younger").lost) == [("Deployment/shop/web", "online")]
     assert tally.policy("younger").workloads == {}
 
 
-def test_zones_by_workload(world: World, tally: Tally) -> None:
+async def test_zones_by_workload(world: World, tally: Tally) -> None:
     for index, zone in enumerate("aab"):
         name = f"z{index}"
         world.state.apply(make_node(name, labels={"topology.kubernetes.io/zone": zone}))
         world.state.apply(make_pod(f"web-{name}", node=NodeName(name)))
-    tally.refresh()
+    await tally.refresh()
     zones = tally.zones_by_workload(world.state.replicasets.values())
     assert zones["Deployment/shop/web"] == {"": 3, "a": 2, "b": 1}

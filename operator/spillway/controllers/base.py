@@ -5,6 +5,7 @@ now, and at the start every key is looked at once, so a restart or a change of l
 on data that is not whole and fresh: a key that meets a closed gate is looked at again a little later.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -108,4 +109,6 @@ class Controller(ABC):
         """Make one key right. A number asks for another look in so many seconds; an exception is tried again."""
 
     async def _gated(self, key: str) -> float | None:
+        # Most keys need nothing and would never wait: without this a long queue would hold up admission.
+        await asyncio.sleep(0)
         return await self.reconcile(key) if self.world.fresh else GATE_SECONDS

@@ -57,7 +57,7 @@ class DeletionCostController(Controller):
     """One key a ReplicaSet: its uid."""
 
     name: ClassVar = "deletion-cost"
-    workers: ClassVar = 4
+    workers: ClassVar = 2
 
     def __init__(self, world: World, writer: Writer, *, settle_seconds: float) -> None:
         super().__init__(world)

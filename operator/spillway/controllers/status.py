@@ -91,7 +91,7 @@ class StatusController(Controller):
 
     async def reconcile(self, key: str) -> None:  # noqa: ARG002  # there is one
         if self.world.fresh:
-            self._tally.refresh()
+            await self._tally.refresh()
             self._look_at_nodes()
         catalog = self.world.catalog
         for kind in Kind:

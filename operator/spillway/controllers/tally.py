@@ -5,6 +5,7 @@ ReplicaSets that it claims, and, of other owners (a Job, say, whose template we 
 policy's mark.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.aggregates import Usage
 
 NOTHING: Final = Usage()
+SLICE: Final = 100
+"""Owners counted before other tasks get their turn."""
 K = TypeVar("K")
 
 
@@ -87,20 +90,23 @@ class Tally:
                 zones[count.workload].update(count.zones)
         return zones
 
-    def refresh(self) -> None:
-        """Count again what has changed."""
+    async def refresh(self) -> None:
+        """Count again what has changed, in slices between which other tasks get their turn."""
         state = self._world.state
         if self._all_stale:
-            self._owners.clear()
-            self._policies.clear()
-            self._stale = {*state.replicasets, *(pod.owner_uid for pod in state.pods.values() if pod.policy)}
             self._all_stale = False
-        for owner in self._stale:
-            self._add(self._owners.pop(owner, None), -1)
-            if owner and (count := self._count(owner)) is not None:
-                self._owners[owner] = count
-                self._add(count, 1)
-        self._stale.clear()
+            marked = (pod.owner_uid for pod in state.pods.values() if pod.policy)
+            self._stale = {*self._owners, *state.replicasets, *marked}
+        while self._stale:
+            for _ in range(min(SLICE, len(self._stale))):
+                self._recount(self._stale.pop())
+            await asyncio.sleep(0)
+
+    def _recount(self, owner: OwnerUid) -> None:
+        self._add(self._owners.pop(owner, None), -1)
+        if owner and (count := self._count(owner)) is not None:
+            self._owners[owner] = count
+            self._add(count, 1)
 
     def _count(self, owner: OwnerUid) -> OwnerCount | None:
         world = self._world
