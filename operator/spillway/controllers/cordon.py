@@ -13,7 +13,8 @@ from spillway.domain.cordon import Hold, next_opening, plan_cordon
 from spillway.domain.governance import Governance
 from spillway.domain.names import CORDONED_BY, NodeName
 from spillway.domain.records import NodeRecord
-from spillway.kube.writer import Writer
+from spillway.kube.catalog import Kind
+from spillway.kube.writer import REFUSED_SECONDS, Writer
 
 LONGEST_SLEEP_SECONDS: Final = 3600.0
 
@@ -45,17 +46,19 @@ class CordonController(Controller):
     def all_keys(self) -> Iterable[str]:
         return list(self.world.state.nodes)
 
-    async def reconcile(self, key: str) -> None:
+    async def reconcile(self, key: str) -> float | None:
         node = self.world.state.nodes.get(NodeName(key))
-        if node is None:
-            return
+        # A budget that is there and cannot be read may still hold its pool: what it closed stays closed.
+        if node is None or node.cordoned_by in self.world.catalog.unreadable(Kind.VIRTUAL_NODE_BUDGET):
+            return None
         plan = plan_cordon(node, self.world.governance.budget_of(node), self._current_holds(), self.world.now())
         if plan is None:
-            return
+            return None
         written = await self._writer.patch_node(
             node, annotations={CORDONED_BY: plan.mark}, unschedulable=plan.unschedulable
         )
         self.log.info("node closed" if plan.mark else "node opened", key=key, budget=plan.mark or "", written=written)
+        return None if written else REFUSED_SECONDS
 
     def _current_holds(self) -> Mapping[str, Hold]:
         governance = self.world.governance

@@ -10,8 +10,9 @@ from typing import ClassVar
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.names import NodeName
 from spillway.domain.records import NodeRecord
-from spillway.domain.taints import plan_taint
-from spillway.kube.writer import Writer
+from spillway.domain.taints import is_ours, plan_taint
+from spillway.kube.catalog import Kind
+from spillway.kube.writer import REFUSED_SECONDS, Writer
 
 
 class TaintController(Controller):
@@ -31,15 +32,21 @@ class TaintController(Controller):
     def all_keys(self) -> Iterable[str]:
         return list(self.world.state.nodes)
 
-    async def reconcile(self, key: str) -> None:
+    async def reconcile(self, key: str) -> float | None:
         node = self.world.state.nodes.get(NodeName(key))
         if node is None:
-            return
+            return None
         plan = plan_taint(node, self.world.governance.elastic_owner(node))
-        if plan is None:
-            return
+        if plan is None or self._of_unreadable(node):
+            return None
         written = await self._writer.patch_node(node, taints=(node.taints, plan.wanted))
         self.log.info("elastic taint put on" if plan.added else "elastic taint taken off", key=key, written=written)
+        return None if written else REFUSED_SECONDS
+
+    def _of_unreadable(self, node: NodeRecord) -> bool:
+        """Whether the node's taint names a policy that is there and cannot be read: it may still ask for it."""
+        unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
+        return any(is_ours(taint) and taint.value in unreadable for taint in node.taints)
 
     def _changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         if new is not None and (old is None or old.taints != new.taints or old.labels != new.labels):

@@ -105,6 +105,10 @@ class Catalog:
         """The resources of one kind by name."""
         return self._shelves[kind].entries
 
+    def unreadable(self, kind: Kind) -> frozenset[str]:
+        """Names of resources that are there and never were understood: what they ask for is unknown, not nothing."""
+        return frozenset(name for name, entry in self._shelves[kind].entries.items() if entry.model is None)
+
     def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
         """Calls back after every change of what the resources ask for (not of their status)."""
         token = id(callback)

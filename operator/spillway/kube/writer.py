@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 DEFAULT_TIMEOUT_SECONDS: Final = 4.0
 """Of one try. The lease's margin covers it: a write that was sent in time is answered or given up in time."""
+REFUSED_SECONDS: Final = 5.0
+"""When to look again after the answer False: what moved in between may be nothing that we would hear of."""
 _TRIES: Final = 4
 _BACKOFF_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 5.0
