@@ -42,6 +42,10 @@ help: ## Show this list
 demo: build ## Live through a compressed day, with and without Spillway
 	@$(RUN) -m demo
 
+.PHONY: playground
+playground: build ## A cluster with all tiers and the operator in it, until Ctrl-C
+	@$(RUN) -m harness
+
 .PHONY: test
 test: lint build ## Lint, then the unit, component and e2e tests
 	@$(RUN) -m pytest $(TESTS) $(PYTEST)
