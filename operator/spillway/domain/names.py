@@ -1,8 +1,8 @@
 """Every name that Spillway writes on an object that is not its own, and the types of the names it reads.
 
 Contract: what stands here is public. Users grep for it, dashboards select on it, and `spillway restore` removes it. A
-key in our prefix is ours on any object; the only key of somebody else's that we write is `POD_DELETION_COST`, and a pod on
-which we wrote it carries `COST_WRITTEN` with the value that we gave, so a foreign writer shows by a difference.
+key in our prefix is ours on any object; the only key of somebody else's that we write is `POD_DELETION_COST`, and a pod
+on which we wrote it carries `COST_WRITTEN` with the value that we gave, so a foreign writer shows by a difference.
 """
 
 from enum import StrEnum
