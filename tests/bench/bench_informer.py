@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/informer.json"
 _READ_SECONDS = 300.0
 _START_SECONDS = 180.0
-_API_SERVER_MEMORY = "9GiB"
+_API_SERVER_MEMORY = "14GiB"
 """From here on its garbage collector works harder: the machine may have other work."""
 _TICK_SECONDS = 0.05
 _SETTLE_SECONDS = 30

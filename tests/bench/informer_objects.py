@@ -27,6 +27,7 @@ class Shape:
     nodes: int = 5_000
     pods: int = 150_000
     pods_per_replicaset: int = 15
+    """At most 256: a pod's name ends with its number among them."""
     namespaces: int = 100
     pod_bytes: int = 7_000
     """Of each pod's JSON, filled up by managedFields as long ones are."""
@@ -73,7 +74,7 @@ def _replicaset(index: int) -> str:
 
 
 def _pod(owner: int, index: int) -> str:
-    return f"{_replicaset(owner)}-{_uid('pod', index)[:5]}"
+    return f"{_replicaset(owner)}-{_uid('pod', index)[:3]}{index % 256:02x}"
 
 
 def _uid(kind: str, index: int) -> str:

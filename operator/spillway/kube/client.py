@@ -27,6 +27,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _GZIP = 16 + zlib.MAX_WBITS
 _UNPACK_IN_THREAD = 64 * 1024
+_LARGEST_BUFFER = 256 * 1024 * 1024
 _USER_AGENT = f"spillway/{__version__}"
 
 Body = bytes | Mapping[str, Any] | list[Any] | None
@@ -219,9 +220,11 @@ async def _unpacked(response: aiohttp.ClientResponse) -> bytes:
     raw = await response.read()
     if response.headers.get("Content-Encoding") != "gzip":
         return raw
+    # Gzip ends with the size of what it holds: one buffer of that size instead of pieces that are joined.
+    size = min(max(int.from_bytes(raw[-4:], "little"), 1), _LARGEST_BUFFER)
     if len(raw) < _UNPACK_IN_THREAD:
-        return zlib.decompress(raw, _GZIP)
-    return await asyncio.to_thread(zlib.decompress, raw, _GZIP)
+        return zlib.decompress(raw, _GZIP, size)
+    return await asyncio.to_thread(zlib.decompress, raw, _GZIP, size)
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ApiError:

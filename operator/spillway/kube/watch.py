@@ -169,6 +169,7 @@ class ResourceWatch(Generic[ObjectT, R]):
                     for item in items[start : start + _BREATH]:
                         left.pop(self._apply(item), None)
                     await asyncio.sleep(0)
+                items.clear()  # before the next page is there: two at a time are 30 MiB
                 self._state.touch(self._record_type)
         for key in left:
             record = self._state.records(self._record_type).get(key)
