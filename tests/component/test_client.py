@@ -1,0 +1,109 @@
+"""The client against answers of every sort, and tokens that change while it runs."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from spillway.kube import auth
+from spillway.kube.auth import Credentials
+from spillway.kube.client import ApiError, KubeClient
+from tests.support.fake_api import FakeApi, page, slow, status
+
+PATH = "/api/v1/namespaces"
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    async with FakeApi() as api:
+        for name in "abc":
+            await api.put(name)
+        yield api
+
+
+@pytest.fixture
+async def client(api: FakeApi) -> AsyncIterator[KubeClient]:
+    async with KubeClient(Credentials(Configuration(host=api.url), None)) as client:
+        yield client
+
+
+async def test_a_list_page_by_page(client: KubeClient, api: FakeApi) -> None:
+    assert [item["metadata"]["name"] async for item in client.list_all(PATH, limit=2)] == ["a", "b", "c"]
+    assert len(api.lists) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "reason", "words", "after"),
+    [
+        (status(409, "Conflict"), 409, "Conflict", "Conflict", None),
+        (page(502, "<html>bad gateway</html>"), 502, "Bad Gateway", "bad gateway", None),
+        (page(429, "slow down", "text/plain", **{"Retry-After": "3"}), 429, "Too Many Requests", "slow down", 3.0),
+        (page(500, ""), 500, "Internal Server Error", "", None),
+    ],
+)
+async def test_every_refusal_is_one_error(
+    client: KubeClient, api: FakeApi, *, answer: Any, code: int, reason: str, words: str, after: float | None
+) -> None:
+    api.list_answers.append(answer)
+    with pytest.raises(ApiError) as caught:
+        await client.get_json(PATH)
+    assert (caught.value.status, caught.value.reason, caught.value.retry_after) == (code, reason, after)
+    assert words in caught.value.message
+
+
+async def test_a_slow_answer_is_a_timeout(client: KubeClient, api: FakeApi) -> None:
+    api.list_answers.append(slow(30))
+    with pytest.raises(TimeoutError):
+        await client.request("GET", PATH, timeout=0.1)
+
+
+@pytest.fixture
+def kubeconfig(api: FakeApi, tmp_path: Path) -> Path:
+    (tmp_path / "token").write_text("first")
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "c",
+                "clusters": [{"name": "c", "cluster": {"server": api.url}}],
+                "users": [{"name": "u", "user": {"tokenFile": str(tmp_path / "token")}}],
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            }
+        )
+    )
+    return path
+
+
+async def test_a_token_that_was_replaced_is_read_again_after_a_refusal(
+    api: FakeApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_RELOAD_AFTER_REFUSAL_SECONDS", 0.0)
+    tokens: list[str] = []
+
+    async def check(request: web.Request) -> web.StreamResponse | None:
+        tokens.append(request.headers["Authorization"])
+        return None if tokens[-1] == "Bearer second" else web.Response(status=401, text="no")
+
+    api.list_answers.extend([check] * 4)
+    async with await KubeClient.connect(str(kubeconfig)) as client:
+        (kubeconfig.parent / "token").write_text("second")
+        await client.get_json(PATH)
+        assert tokens == ["Bearer first", "Bearer second"]
+        (kubeconfig.parent / "token").write_text("third")
+        await client.get_json(PATH)
+        assert tokens[-1] == "Bearer second", "what works is kept"
+
+
+async def test_a_token_that_is_refused_for_good_is_an_error(api: FakeApi, kubeconfig: Path) -> None:
+    api.list_answers.extend([status(401, "Unauthorized")] * 2)
+    async with await KubeClient.connect(str(kubeconfig)) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get_json(PATH)
+        assert caught.value.status == 401
+        assert len(api.lists) == 1, "the account is not tried over and over"
