@@ -2,8 +2,8 @@
 
 Contract: answers are those of `Governance` and `emptying_order` for the present state; remembering is never seen but in
 time. A node's place is kept until that node's record is replaced or the policies change. The emptying order looks at
-all nodes, so it is made anew at most once in `order_seconds`, and only after a node or a policy changed: a node that
-joined since is simply not in it yet.
+all nodes, so it is made anew at most once in `order_seconds` after a node changed (one that joined since is simply not
+in it yet), and once in `counts_seconds` because pods came and went.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,15 @@ from spillway.domain.governance import Governance
 from spillway.domain.names import ZONE_LABEL, Mode, NodeName, Tier, Zone
 from spillway.domain.node_order import emptying_order
 from spillway.domain.places import NodePlace
-from spillway.domain.records import NodeRecord
+from spillway.domain.records import NodeRecord, PodRecord
 from spillway.kube.state import ClusterState
 from spillway.webhooks.deadline import Clock
 
 UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
 """Where a pod is taken to be whose node is not known: it is kept longest, so nothing is lost by mistake."""
+
+_LEAVE_WITH_THEIR_NODE: Final = frozenset({"DaemonSet", "Node", "Job"})
+"""Owners whose pods never keep a node from becoming empty for long."""
 
 
 class Surroundings:
@@ -31,11 +34,13 @@ class Surroundings:
         clock: Clock,
         *,
         order_seconds: float = 1.0,
+        counts_seconds: float = 60.0,
     ) -> None:
         self.state = state
         self._governance = governance
         self._clock = clock
         self._order_seconds = order_seconds
+        self._counts_seconds = counts_seconds
         self._compiled: Governance | None = None
         self._has_enforcing_policy = False
         self._places: dict[tuple[str, NodeName, str], tuple[NodeRecord, NodePlace]] = {}
@@ -88,10 +93,19 @@ class Surroundings:
             return {}
         known = self._orders.get(policy)
         now = self._clock()
-        if known is not None and (policy not in self._stale or now - known[0] < self._order_seconds):
+        lasts = self._order_seconds if policy in self._stale else self._counts_seconds
+        if known is not None and now - known[0] < lasts:
             return known[1]
-        places = {name: self.place(policy, node) for name, node in self.state.nodes.items()}
-        order = emptying_order(self.state.nodes.values(), places)
+        nodes = self.state.nodes
+        places = {name: self.place(policy, node) for name, node in nodes.items()}
+        elastic = [node for node in nodes.values() if places[node.name].tier is Tier.ELASTIC]
+        pods = {node.name: [pod for pod in self.state.pods_on(node.name) if pod.active] for node in elastic}
+        order = emptying_order(
+            elastic,
+            places,
+            {name for name, on_it in pods.items() if any(map(_stays, on_it))},
+            pods={name: len(on_it) for name, on_it in pods.items()},
+        )
         self._orders[policy] = (now, order)
         self._stale.discard(policy)
         return order
@@ -102,3 +116,8 @@ class Surroundings:
                 del self._places[key]
         if old is None or new is None or old.labels != new.labels:
             self._stale.update(self._orders)
+
+
+def _stays(pod: PodRecord) -> bool:
+    """Whether no scale-down that we steer takes the pod from its node, nor does it end by itself."""
+    return not pod.policy and pod.owner_kind not in _LEAVE_WITH_THEIR_NODE
