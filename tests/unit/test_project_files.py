@@ -1,0 +1,83 @@
+"""What stands outside the code and would break unseen: the image's recipe, links in documents, names of make targets."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+MAKEFILE = (PROJECT / "Makefile").read_text()
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+
+
+def _copied() -> list[str]:
+    return [
+        source
+        for line in DOCKERFILE.splitlines()
+        if line.startswith("COPY ") and "--from=" not in line
+        for source in line.split()[1:-1]
+    ]
+
+
+def test_the_image_copies_what_is_there_and_not_ignored() -> None:
+    ignored = (PROJECT / ".dockerignore").read_text().splitlines()
+
+    assert {"operator", "pyproject.toml", "requirements.lock"} <= set(_copied())
+    for source in _copied():
+        assert (PROJECT / source).exists(), source
+        assert f"!{source}" in ignored, source
+
+
+def test_the_image_is_pinned_locked_and_not_root() -> None:
+    assert re.search(r"^ARG BASE=python:3\.\d+\.\d+-slim", DOCKERFILE, re.MULTILINE)
+    assert "--require-hashes" in DOCKERFILE
+    assert re.search(r"^USER 65532:65532$", DOCKERFILE, re.MULTILINE)
+    assert 'ENTRYPOINT ["spillway"]' in DOCKERFILE
+    assert 'CMD ["run"]' in DOCKERFILE
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_have_hashes_and_no_address(lock: str) -> None:
+    text = (PROJECT / lock).read_text()
+    pins = re.findall(r"^[a-z0-9][a-z0-9._-]*(?:\[.+\])?==.*$", text, re.MULTILINE | re.IGNORECASE)
+
+    assert pins
+    assert all(pin.rstrip().endswith("\\") for pin in pins), "a pin without a hash"
+    assert "://" not in text
+
+
+def test_the_image_has_what_the_project_asks_for() -> None:
+    wanted = re.search(
+        r"^dependencies = \[(.*?)^\]", (PROJECT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert wanted
+    names = re.findall(r'"([a-z0-9-]+)', wanted[1])
+    locked = (PROJECT / "requirements.lock").read_text()
+
+    assert "kopf" in names
+    for name in names:
+        assert re.search(rf"^{name}==", locked, re.MULTILINE), f"{name}: run `make lock`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_relative_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_documents_name_only_make_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+
+    assert {"demo", "test", "lint", "build", "bench-scaledown", "bench-admission", "bench-informer"} <= targets
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", document.read_text(), re.MULTILINE))
+        assert named <= targets, document
+
+
+def test_every_bench_target_has_its_script() -> None:
+    benches = re.search(r"^BENCHES := (.*)$", MAKEFILE, re.MULTILINE)
+    assert benches
+    for name in benches[1].split():
+        assert (PROJECT / "tests" / "bench" / f"bench_{name}.py").is_file(), name
