@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.deletion_cost import DeletionCostController, depth_for
+from spillway.controllers.deletion_cost import DeletionCostController
+from spillway.domain.marking import depth_for
 from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
 from spillway.domain.records import PodRecord
 from spillway.kube.writer import Writer

@@ -16,7 +16,7 @@ import prometheus_client
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.foreign import foreign_pods
-from spillway.domain.marking import upkeep
+from spillway.domain.marking import depth_for, upkeep
 from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
 from spillway.domain.places import Claim
 from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
@@ -25,12 +25,6 @@ from spillway.domain.snapshot import candidates_of
 from spillway.kube.writer import Writer
 from spillway.metrics.exported import REGISTRY
 
-DEPTH_SHARE: Final = 4
-"""The next victims that are kept in order: one in four of the replicas …"""
-DEPTH_MIN: Final = 2
-"""… at least these many …"""
-DEPTH_MAX: Final = 64
-"""… and never more."""
 PATIENCE: Final = 5
 """A workload that is never still is looked at after this many settling times all the same."""
 
@@ -46,11 +40,6 @@ UPKEEP_PLANNED: Final = prometheus_client.Counter(
     ("policy",),
     registry=REGISTRY,
 )
-
-
-def depth_for(replicas: int) -> int:
-    """How many of the next victims are kept in order."""
-    return min(max(-(-replicas // DEPTH_SHARE), DEPTH_MIN), DEPTH_MAX)
 
 
 class DeletionCostController(Controller):
