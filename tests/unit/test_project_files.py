@@ -1,4 +1,4 @@
-"""What stands outside the code and would break unseen: the image's recipe, links in documents, names of make targets."""
+"""What stands outside the code and would break unseen: the image's recipe, links in documents, make targets."""
 
 import re
 from pathlib import Path
