@@ -32,7 +32,7 @@ from localcluster.rest import Object, RestError
 NAMESPACE: Final = "spillway-system"
 NAME: Final = "spillway"
 HOST_VARIABLE: Final = "SPILLWAY_HARNESS_HOST"
-"""How the API server reaches this machine, where it does not run on it (kind: the bridge's address)."""
+"""How the API server reaches this machine where it does not run on it (kind: a name of the bridge's address)."""
 
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """Pods would be pretended by kwok; the processes take their place."""
@@ -53,6 +53,8 @@ class Installation:
         env: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
+        if HOST_VARIABLE not in os.environ:
+            cluster.require("loopback-webhooks")
         self.cluster = cluster
         self.namespace = NAMESPACE
         self.webhook_port = free_ports(1)[0]
