@@ -1,4 +1,4 @@
-"""The writer's patience: what is tried again, how long it waits, when it stops. (What it writes: the component test.)"""
+"""The writer's patience: what is tried again, how long it waits, when it stops (what it writes: component test)."""
 
 from collections.abc import Sequence
 from typing import Any
