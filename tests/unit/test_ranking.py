@@ -19,6 +19,18 @@ def test_virtual_pods_go_dearest_pool_first_then_elastic_then_fixed() -> None:
     assert [v.reason for v in plan.victims] == [Reason.VIRTUAL, Reason.VIRTUAL, Reason.ELASTIC, Reason.FIXED]
 
 
+def test_the_example_of_the_documentation() -> None:
+    pods = [
+        pod("web-1", zone="a"),
+        pod("web-2", zone="b"),
+        pod("web-3", zone="c", tier=Tier.ELASTIC, node_order=0),
+        pod("web-4", zone="b", tier=Tier.ELASTIC, node_order=1),
+        pod("web-5", zone="a", ready=False),
+        pod("web-6", zone="c", tier=Tier.VIRTUAL),
+    ]
+    assert plan_scale_down(pods, 4, max_skew=1).uids == ("web-5", "web-6", "web-4", "web-3")
+
+
 def test_a_rollout_frees_fixed_nodes_first_and_virtual_ones_last() -> None:
     pods = [
         pod("dear", tier=Tier.VIRTUAL, dearness=1),
