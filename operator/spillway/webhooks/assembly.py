@@ -28,7 +28,7 @@ from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.validation import PLACES, ValidationWebhook
 
 BINDING_SECONDS: Final = 0.5
-REPLICASET_SECONDS: Final = 1.5
+REPLICASET_SECONDS: Final = 1.4
 NODE_SECONDS: Final = 0.5
 VALIDATION_SECONDS: Final = 1.0
 

@@ -13,11 +13,11 @@ A lost write (409) is no error: the next turn reads anew.
 
 import asyncio
 import base64
-import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 import structlog
 
@@ -88,8 +88,8 @@ class Certificates:
         while True:
             try:
                 await self.turn()
-            except (ApiError, OSError, ssl.SSLError, TimeoutError) as error:
-                log.warning("certificates not checked; trying again", secret=self._key, error=str(error))
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+                log.warning("certificates not checked; trying again", secret=self._key, error=str(error) or repr(error))
             await asyncio.sleep(self._poll_seconds)
 
     async def turn(self) -> None:

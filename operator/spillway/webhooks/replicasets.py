@@ -19,9 +19,10 @@ import aiohttp
 import msgspec
 import structlog
 
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, OwnerUid, PodUid
+from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
 from spillway.domain.places import Claim
 from spillway.domain.records import PodRecord, ReplicaSetRecord
+from spillway.domain.snapshot import Candidate
 from spillway.kube.client import ApiError
 from spillway.kube.writer import Fenced, Writer
 from spillway.webhooks import metrics
@@ -152,64 +153,79 @@ class ReplicaSetWebhook:
         if not plan.victims:
             return Answer("nothing-to-choose")
         writes = plan.writes if claim.enforced and not plan.foreign else {}
-        written = await self._make_agree(writes, deadline) if writes else _Written(deadline.elapsed, 0.0, "")
+        if writes:
+            written = await self._make_agree(question, plan, deadline)
+        else:
+            written = _Written(deadline.elapsed, 0.0, "")
         outcome = _outcome(claim, plan, written)
         self._record(question, plan, writes, written, outcome)
         if written.let_go:
             raise LetGoError(written.let_go)
         return Answer(outcome)
 
-    async def _make_agree(self, writes: Mapping[PodUid, int], deadline: Deadline) -> _Written:
+    async def _make_agree(self, question: _Question, plan: ScaleDown, deadline: Deadline) -> _Written:
         """Write the costs, see them, settle; says why it let go where it had to."""
-        until = deadline.remaining - SETTLE_RESERVE_SECONDS
+        expected = {uid: _shows(cost) for uid, cost in plan.writes.items()}
+        # Watching begins before writing: somebody may change a pod again before the last write is answered.
+        seen = asyncio.ensure_future(self._surroundings.state.wait_for(expected, deadline.remaining))
         try:
-            async with asyncio.timeout(max(0.0, until)):
-                failed = await self._write_all(writes)
-        except TimeoutError:
-            return _Written(deadline.elapsed, 0.0, "writes-unfinished")
-        if failed:
-            return _Written(deadline.elapsed, 0.0, "write-failed")
-        answered = self._clock()
-        expected = {uid: _shows(cost) for uid, cost in writes.items()}
-        if not await self._surroundings.state.wait_for(expected, deadline.remaining):
-            return _Written(deadline.elapsed, 0.0, "not-seen")
+            until = deadline.remaining - SETTLE_RESERVE_SECONDS
+            try:
+                async with asyncio.timeout(max(0.0, until)):
+                    failed = await self._write_all(question, plan)
+            except TimeoutError:
+                return _Written(deadline.elapsed, 0.0, "writes-unfinished")
+            if failed:
+                return _Written(deadline.elapsed, 0.0, "write-failed")
+            answered = self._clock()
+            if not await seen:
+                return _Written(deadline.elapsed, 0.0, "not-seen")
+        finally:
+            seen.cancel()
+        for uid in expected:
+            self._unseen.pop(uid, None)
         lag = self._clock() - answered
         metrics.WATCH_LAG_SECONDS.observe(lag)
         settled, enough = await self._settling.wait(lag, deadline)
         metrics.SETTLE_SECONDS.observe(settled)
         return _Written(deadline.elapsed, settled, "" if enough else "unsettled")
 
-    async def _write_all(self, writes: Mapping[PodUid, int]) -> int:
-        """Write in the order given, with bounded concurrency; returns how many failed."""
-        pending = iter(writes.items())
+    async def _write_all(self, question: _Question, plan: ScaleDown) -> int:
+        """Write in the plan's order, with bounded concurrency; returns how many failed."""
+        pending = iter(plan.writes.items())
         failed = 0
 
         async def work() -> None:
             nonlocal failed
             for uid, cost in pending:
                 async with self._slots:
-                    failed += not await self._write(uid, cost)
+                    failed += not await self._write(plan.candidates[uid], cost, question.claim.policy)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(CONCURRENT_WRITES_OF_ONE, len(writes))):
+            for _ in range(min(CONCURRENT_WRITES_OF_ONE, len(plan.writes))):
                 group.create_task(work())
         return failed
 
-    async def _write(self, uid: PodUid, cost: int) -> bool:
+    async def _write(self, candidate: Candidate, cost: int, policy: str) -> bool:
         """False where the write failed; a pod that is gone needs none."""
-        pod = self._surroundings.state.pods.get(uid)
+        pod = self._surroundings.state.pods.get(candidate.uid)
         if pod is None:
             return True
         value = str(cost)
+        marks: dict[str, str | None] = {POD_DELETION_COST: value, COST_WRITTEN: value}
+        if pod.policy != policy:
+            # It was bound while we were away. A cost without its policy would be swept off as an orphan.
+            marks |= {POLICY: policy, TIER: candidate.tier.value}
+            marks |= {POOL: candidate.pool or None} if candidate.pool or pod.pool else {}
         try:
-            written = await self._writer.annotate_pod(pod, {POD_DELETION_COST: value, COST_WRITTEN: value})
+            written = await self._writer.annotate_pod(pod, marks)
         except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
             metrics.SCALE_DOWN_WRITES.labels("failed").inc()
             log.warning("deletion cost not written", object=pod.key, error=str(error))
             return False
         metrics.SCALE_DOWN_WRITES.labels("ok" if written else "gone").inc()
         if written:
-            self._unseen[uid] = (cost, self._clock() + UNSEEN_SECONDS)
+            self._unseen[pod.uid] = (cost, self._clock() + UNSEEN_SECONDS)
         return True
 
     def _still_unseen(self) -> dict[PodUid, int]:

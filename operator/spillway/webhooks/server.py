@@ -33,6 +33,9 @@ KEEPALIVE_SECONDS: Final = 90.0
 """Longer than the API server keeps an idle connection: the side that asks is the side that closes, so no request is
 lost."""
 
+BACKSTOP_SECONDS: Final = 0.1
+"""A handler that keeps its deadline ends by itself and says why; only one that does not is cut off."""
+
 Handler = Callable[[Request, Deadline], Awaitable[Answer]]
 
 
@@ -57,7 +60,7 @@ class Webhook:
 async def decide(webhook: Webhook, request: Request, deadline: Deadline) -> Answer:
     """What the webhook answers; never raises but for the cancellation of the whole server."""
     try:
-        async with asyncio.timeout(deadline.remaining):
+        async with asyncio.timeout(deadline.remaining + BACKSTOP_SECONDS):
             return await webhook.handle(request, deadline)
     except LetGoError as let_go:
         metrics.LET_GO.labels(webhook.name, let_go.reason).inc()
