@@ -1,91 +1,82 @@
-import pytest
-
-from spillway.domain.names import NodeName, Tier, Zone
-from spillway.domain.places import NodePlace
+from spillway.domain.governance import Governance
+from spillway.domain.names import ZONE_LABEL, NodeName, Tier, Zone
 from spillway.kube.state import ClusterState
-from spillway.webhooks.surroundings import Surroundings
-from tests.builders import make_node, make_pod
+from spillway.webhooks.surroundings import UNKNOWN, Surroundings
+from tests.builders import make_node
+from tests.support.policies import governance_of
+
+ELASTIC = {"pool": "elastic"}
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class OnePolicy:
-    """Governance of a policy `online` under which every node is elastic."""
-
-    policies: dict[str, object]
-
+class Scene:
     def __init__(self) -> None:
-        self.policies = {}
+        self.now = 0.0
+        self.state = ClusterState()
+        self.governance: Governance = governance_of(elastic=ELASTIC)
+        self.surroundings = Surroundings(self.state, lambda: self.governance, lambda: self.now, order_seconds=1.0)
 
-    def place(self, *_: object, **__: object) -> NodePlace:
-        return NodePlace(tier=Tier.ELASTIC, zone=Zone("a"))
+    def node(self, name: str, created: float, **labels: str) -> None:
+        self.state.apply(make_node(name, created=created, labels={**ELASTIC, ZONE_LABEL: "a", **labels}))
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def state() -> ClusterState:
-    state = ClusterState()
-    for name, created in (("old", 1.0), ("new", 2.0)):
-        state.apply(make_node(name, created=created))
-    return state
+    def tier(self, name: str) -> Tier:
+        return self.surroundings.place_of("online", NodeName(name)).tier
 
 
-def surroundings(state: ClusterState, clock: Clock) -> Surroundings:
-    governance = OnePolicy()
-    made = Surroundings(state, lambda: governance, clock)  # type: ignore[arg-type, return-value]
-    made._compiled = governance  # type: ignore[assignment]
-    governance.policies["online"] = object()
-    return made
+def test_a_place_follows_the_node() -> None:
+    scene = Scene()
+    scene.node("n1", 1.0)
+    assert scene.tier("n1") is Tier.ELASTIC
+    scene.node("n1", 1.0, pool="fixed")
+    assert scene.tier("n1") is Tier.FIXED
 
 
-def first(made: Surroundings) -> str:
-    order = made.order("online")
-    return max(order, key=lambda name: order[name])
+def test_a_place_follows_the_policies() -> None:
+    scene = Scene()
+    scene.node("n1", 1.0)
+    assert scene.tier("n1") is Tier.ELASTIC
+    scene.governance = governance_of()
+    assert scene.tier("n1") is Tier.FIXED
 
 
-def test_the_node_with_fewest_pods_empties_first(state: ClusterState, clock: Clock) -> None:
-    state.apply(make_pod("web-1", node=NodeName("new"), policy="online"))
-    assert first(surroundings(state, clock)) == "old"
+def test_an_unknown_node_is_taken_for_one_that_is_kept() -> None:
+    assert Scene().surroundings.place_of("online", NodeName("n9")) == UNKNOWN
 
 
-def test_a_node_with_a_pod_that_will_not_leave_empties_last(state: ClusterState, clock: Clock) -> None:
-    state.apply(make_pod("bare", node=NodeName("old"), owner_kind="", owner_uid=""))
-    for number in range(3):
-        state.apply(make_pod(f"web-{number}", node=NodeName("new"), policy="online"))
-    assert first(surroundings(state, clock)) == "new"
+def test_the_workloads_own_zone_key_counts() -> None:
+    scene = Scene()
+    scene.node("n1", 1.0, rack="r7")
+    node = scene.state.nodes[NodeName("n1")]
+    assert scene.surroundings.place("online", node, zone_key="rack").zone == Zone("r7")
+    assert scene.surroundings.place("online", node).zone == Zone("a")
 
 
-@pytest.mark.parametrize("kind", ["DaemonSet", "Job", "Node"])
-def test_pods_that_go_with_their_node_do_not_hold_it(state: ClusterState, clock: Clock, kind: str) -> None:
-    state.apply(make_pod("agent", node=NodeName("old"), owner_kind=kind))
-    state.apply(make_pod("web-1", node=NodeName("new"), policy="online"))
-    state.apply(make_pod("web-2", node=NodeName("new"), policy="online"))
-    assert first(surroundings(state, clock)) == "old"
+def test_the_order_is_made_anew_when_nodes_change_but_not_too_often() -> None:
+    scene = Scene()
+    scene.node("n1", 1.0)
+    first = scene.surroundings.order("online")
+    assert set(first) == {"n1"}
+    scene.node("n2", 2.0)
+    assert scene.surroundings.order("online") is first
+    scene.now = 1.0
+    second = scene.surroundings.order("online")
+    assert second[NodeName("n2")] > second[NodeName("n1")]
+    scene.now = 50.0
+    assert scene.surroundings.order("online") is second
+    scene.state.remove(make_node("n2"))
+    assert set(scene.surroundings.order("online")) == {"n1"}
 
 
-def test_counts_are_looked_at_once_a_minute(state: ClusterState, clock: Clock) -> None:
-    made = surroundings(state, clock)
-    assert first(made) == "new"
-    state.apply(make_pod("web-1", node=NodeName("new"), policy="online"))
-    clock.now += 59
-    assert first(made) == "new"
-    clock.now += 1
-    assert first(made) == "old"
+def test_a_policy_that_is_gone_has_no_order() -> None:
+    scene = Scene()
+    scene.node("n1", 1.0)
+    assert scene.surroundings.order("another") == {}
 
 
-def test_a_node_that_joins_is_in_the_order_a_second_later(state: ClusterState, clock: Clock) -> None:
-    made = surroundings(state, clock)
-    assert first(made) == "new"
-    state.apply(make_node("newest", created=3.0))
-    assert first(made) == "new"
-    clock.now += 1
-    assert first(made) == "newest"
+def test_whether_anybody_may_write() -> None:
+    scene = Scene()
+    assert scene.surroundings.has_enforcing_policy
+    scene.governance = governance_of(mode="Recommend")
+    assert scene.surroundings.has_policy
+    assert not scene.surroundings.has_enforcing_policy
+    scene.governance = Governance.compile([], [], [])
+    assert not scene.surroundings.has_policy
