@@ -188,6 +188,18 @@ def test_a_replicaset_has_its_templates_labels() -> None:
     assert (found.owner_uid, found.owner_kind, found.owner_name) == ("d1", "Deployment", "web")
 
 
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "\u0661", "9" * 5000], ids=lambda text: text[:5] or "empty")
+def test_a_revision_that_is_none_counts_as_absent(text: str) -> None:
+    """Whoever may create a ReplicaSet may write anything there; it must not stop the watch for everybody."""
+    meta = {
+        "name": "web",
+        "namespace": "shop",
+        "uid": "rs1",
+        "annotations": {"deployment.kubernetes.io/revision": text},
+    }
+    assert decode.REPLICASETS.one(msgspec.json.encode({"metadata": meta})).revision == 0
+
+
 def test_a_page_and_its_token() -> None:
     raw = msgspec.json.encode({"metadata": {"resourceVersion": "9", "continue": "t"}, "items": [pod(), pod()]})
     page = decode.PODS.page(raw)

@@ -9,6 +9,7 @@ import asyncio
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 import structlog
 
 from spillway.domain.names import GROUP, VERSION
@@ -19,6 +20,9 @@ log: Final = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 1.0
+
+_NOT_LISTED: Final = (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError)
+"""Refused, cut off, not answered, or answered by something that is no API server."""
 
 
 class Resync:
@@ -35,7 +39,7 @@ class Resync:
         while True:
             try:
                 await self._list_all()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except _NOT_LISTED as error:
                 if (trouble := _why(error)) != said:
                     log.warning("resources not listed yet; trying on", error=trouble)
                     said = trouble
@@ -49,7 +53,7 @@ class Resync:
             await asyncio.sleep(self._interval_seconds)
             try:
                 await self._list_all()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except _NOT_LISTED as error:
                 log.warning("resources not listed; the next turn tries again", error=_why(error))
 
     async def _list_all(self) -> None:

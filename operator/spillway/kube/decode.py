@@ -49,6 +49,8 @@ R = TypeVar("R")
 
 # Kubernetes takes no "+", and no leading zero but after a minus (`validFirstDigit` in k8s.io/kubernetes/pkg/apis/core).
 _COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
+_REVISION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+"""Anybody may write this annotation; a number without end is refused by `int`, and one odd object must stop nothing."""
 _INT32: Final = range(-(2**31), 2**31)
 _PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
 
@@ -178,7 +180,7 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
         owner_kind=intern(owner.kind),
         owner_name=intern(owner.name),
         replicas=1 if spec.replicas is None else spec.replicas,
-        revision=int(revision) if revision.isascii() and revision.isdigit() else 0,
+        revision=int(revision) if _REVISION.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
     )
 
