@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 
 from spillway.domain.names import POD_DELETION_COST
@@ -94,14 +95,15 @@ class Restore:
 
     async def _node(self, plan: NodeRestore) -> None:
         node = plan.node
-        done = self._dry_run or await self._writer.patch_node(
-            node,
-            annotations=plan.annotations,
-            taints=(node.taints, plan.taints),
-            unschedulable=False if plan.uncordon else None,
-        )
-        if not done:
-            self.result.failed.append(f"node/{node.name}")
+        if not self._dry_run and not await self._done(
+            f"node/{node.name}",
+            self._writer.patch_node(
+                node,
+                annotations=plan.annotations,
+                taints=(node.taints, plan.taints),
+                unschedulable=False if plan.uncordon else None,
+            ),
+        ):
             return
         off = [f"taint {taint.key}" for taint in node.taints if taint not in plan.taints] + list(plan.annotations)
         self.result.nodes += 1
@@ -125,12 +127,22 @@ class Restore:
 
     async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
         pod = PODS.one(raw)
-        # A pod that is gone is as good as restored.
-        if not self._dry_run:
-            await self._writer.annotate_pod(pod, removed)
+        if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.annotate_pod(pod, removed)):
+            return
         self.result.pods += 1
         self.result.costs += POD_DELETION_COST in removed
         self._say(f"pod/{pod.key}: {', '.join(removed)} off")
+
+    async def _done(self, what: str, write: Awaitable[bool]) -> bool:
+        """Whether it was written. What is refused is named and does not keep the rest from being restored."""
+        try:
+            if await write:
+                return True
+            why = "gone, or changed meanwhile"
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            why = str(error) or "not answered"
+        self.result.failed.append(f"{what}: {why}")
+        return False
 
     async def _together(self, work: list[Awaitable[None]]) -> None:
         slots = asyncio.Semaphore(CONCURRENT_WRITES)

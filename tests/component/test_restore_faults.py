@@ -1,0 +1,75 @@
+"""`spillway restore` on a cluster in which somebody refuses one of the writes."""
+
+from localcluster import ClusterApi
+from localcluster.rest import RestError
+from spillway.app.restore import Restore
+from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST
+from spillway.kube.client import KubeClient
+from tests.support.installed import annotations, deployment
+
+COSTS = {POD_DELETION_COST: "-7", COST_WRITTEN: "-7"}
+
+GUARD = "guard-one-pod"
+
+
+def guard(namespace: str, pod: str) -> list[dict[str, object]]:
+    """A policy of the cluster's that lets nobody change this pod."""
+    group = "admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"]}
+    return [
+        {
+            "apiVersion": group,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": GUARD},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule]},
+                "validations": [{"expression": f"object.metadata.name != '{pod}'", "message": "hands off"}],
+            },
+        },
+        {
+            "apiVersion": group,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": GUARD},
+            "spec": {
+                "policyName": GUARD,
+                "validationActions": ["Deny"],
+                "matchResources": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                },
+            },
+        },
+    ]
+
+
+async def test_what_is_refused_is_named_and_the_rest_is_restored(cluster: ClusterApi, namespace: str) -> None:
+    cluster.add_nodes("guarded", 1)
+    cluster.apply(deployment(namespace, "web", 3, nodeSelector={"pool": "guarded"}))
+    kept, *others = sorted(pod["metadata"]["name"] for pod in cluster.wait_pods_ready(namespace, 3))
+    for name in (kept, *others):
+        mark(cluster, namespace, name, COSTS)
+    cluster.apply(guard(namespace, kept))
+    try:
+        cluster.wait_until(lambda: is_refused(cluster, namespace, kept), "the policy to be in force")
+        async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
+            result = await Restore(client, say=lambda _: None).run()
+    finally:
+        cluster.delete(guard(namespace, kept))
+    assert not result.clean
+    (refusal,) = result.failed
+    assert refusal.startswith(f"pod/{namespace}/{kept}: ")
+    assert "hands off" in refusal
+    left = [pod["metadata"]["name"] for pod in cluster.pods(namespace) if COST_WRITTEN in annotations(pod)]
+    assert left == [kept]
+
+
+def mark(cluster: ClusterApi, namespace: str, pod: str, marks: dict[str, str]) -> None:
+    cluster.rest.merge(f"/api/v1/namespaces/{namespace}/pods/{pod}", {"metadata": {"annotations": marks}})
+
+
+def is_refused(cluster: ClusterApi, namespace: str, pod: str) -> bool:
+    try:
+        mark(cluster, namespace, pod, {"example.com/try": "again"})
+    except RestError as error:
+        return "hands off" in str(error)
+    return False
