@@ -19,7 +19,7 @@ from spillway.domain.foreign import foreign_pods
 from spillway.domain.marking import depth_for, upkeep
 from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
 from spillway.domain.places import Claim
-from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.rollout import is_outgoing
 from spillway.domain.snapshot import candidates_of
 from spillway.kube.writer import Writer
@@ -60,6 +60,7 @@ class DeletionCostController(Controller):
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
         yield self.world.state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
@@ -68,8 +69,7 @@ class DeletionCostController(Controller):
     async def reconcile(self, key: str) -> float | None:
         replicaset = self.world.state.replicasets.get(OwnerUid(key))
         if replicaset is None:
-            self._stirred.pop(key, None)
-            self._recommended.pop(key, None)
+            self._forget(key)
             return None
         if (wait := self._still_in(key)) > 0:
             return wait
@@ -185,8 +185,23 @@ class DeletionCostController(Controller):
         self._stir(pod.owner_uid)
 
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
-        if new is not None and (old is None or (old.revision, old.labels) != (new.revision, new.labels)):
+        if new is None:
+            if old is not None:
+                self._forget(old.uid)
+        elif old is None or (old.revision, old.labels) != (new.revision, new.labels):
             self._stir(new.uid)
+
+    def _forget(self, key: str) -> None:
+        self._stirred.pop(key, None)
+        self._recommended.pop(key, None)
+        self.queue.forget(key)
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        """Policies select on a namespace's labels; and it may be seen later than the ReplicaSets in it."""
+        if new is not None and (old is None or old.labels != new.labels):
+            for replicaset in self.world.state.replicasets.values():
+                if replicaset.namespace == new.name:
+                    self._stir(replicaset.uid)
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         if old is not None and new is not None and old.labels != new.labels:

@@ -25,7 +25,7 @@ from spillway.controllers.policy_status import lost_workloads, policy_status
 from spillway.controllers.tally import NOTHING, Tally
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
-from spillway.domain.records import NodeRecord, PodRecord
+from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord
 from spillway.domain.selectors import selects
 from spillway.domain.unimplemented import not_implemented
 from spillway.kube.aggregates import Usage
@@ -70,6 +70,7 @@ class StatusController(Controller):
         yield from self._tally.subscribe()
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.catalog.subscribe(self._resources_changed)
         self._drains.on_progress = self._something_changed
         watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
@@ -94,10 +95,17 @@ class StatusController(Controller):
             await self._tally.refresh()
             self._look_at_nodes()
         catalog = self.world.catalog
+        failed: list[Exception] = []
         for kind in Kind:
             for entry in list(catalog.entries(kind).values()):
-                if entry.model is not None:
+                if entry.model is None:
+                    continue
+                try:
                     await self._write(entry, entry.model)
+                except Exception as error:  # noqa: BLE001  # whatever it is, it is no matter of the other resources
+                    failed.append(error)
+        if failed:
+            raise ExceptionGroup("statuses not written", failed)
 
     async def _write(self, entry: Entry, model: Model) -> None:
         now = datetime.fromtimestamp(self.world.now(), tz=UTC).replace(microsecond=0)
@@ -223,6 +231,10 @@ class StatusController(Controller):
     def _node_changed(self, _: NodeRecord | None, __: NodeRecord | None) -> None:
         self._nodes = None
         self._something_changed()
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if old is None or new is None or old.labels != new.labels:
+            self._something_changed()
 
     def _resources_changed(self) -> None:
         self._nodes = None

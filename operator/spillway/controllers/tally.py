@@ -15,7 +15,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.foreign import foreign_pods
 from spillway.domain.names import ZONE_LABEL, OwnerUid, Tier
 from spillway.domain.places import Claim
-from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.aggregates import Usage
 
 NOTHING: Final = Usage()
@@ -68,6 +68,7 @@ class Tally:
         yield state.subscribe(PodRecord, self._pod_changed)
         yield state.subscribe(ReplicaSetRecord, self._replicaset_changed)
         yield state.subscribe(NodeRecord, self._node_changed)
+        yield state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self._world.catalog.subscribe(self._resources_changed)
 
     def policy(self, name: str) -> PolicyCount:
@@ -168,6 +169,11 @@ class Tally:
         node = new or old
         if node is not None and (old is None or new is None or old.labels != new.labels):
             self._stale.update(pod.owner_uid for pod in self._world.state.pods_on(node.name))
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None and (old is None or old.labels != new.labels):
+            replicasets = self._world.state.replicasets.values()
+            self._stale.update(one.uid for one in replicasets if one.namespace == new.name)
 
     def _resources_changed(self) -> None:
         self._all_stale = True
