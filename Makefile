@@ -40,7 +40,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: build ## Live through a compressed day, with and without Spillway
-	@$(RUN) -m demo
+	@$(RUN) -m demo || test $$? -eq 130  # Ctrl-C
 
 .PHONY: playground
 playground: build ## A cluster with all tiers and the operator in it, until Ctrl-C
