@@ -170,6 +170,39 @@ async def test_work_that_is_done_ends_the_run(leadership: Leadership) -> None:
     assert leadership.fence_seconds == 0
 
 
+@pytest.mark.parametrize("way", ["another name in it", "deleted and made by another"])
+async def test_a_lease_that_is_taken_before_its_time_closes_the_fence(
+    cluster: ClusterApi, namespace: str, leadership: Leadership, way: str
+) -> None:
+    """A user forces a change of leader so; the other one writes at once, and the renewal deadline is far away."""
+    leading = asyncio.Event()
+    fenced_after: list[float] = []
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+    async def work() -> None:
+        leading.set()
+        while leadership.may_write():  # noqa: ASYNC110  # as a writer asks
+            await asyncio.sleep(0.01)
+        fenced_after.append(time.monotonic() - taken)
+        await asyncio.sleep(3600)
+
+    def take() -> None:
+        spec = cluster.rest.get(f"{leases}/spillway")["spec"] | {"holderIdentity": "other"}
+        if way == "another name in it":
+            cluster.rest.merge(f"{leases}/spillway", {"spec": spec})
+        else:
+            cluster.rest.delete(f"{leases}/spillway")
+            cluster.rest.create(leases, {"metadata": {"name": "spillway"}, "spec": spec})
+
+    running = asyncio.create_task(leadership.run(work))
+    await asyncio.wait_for(leading.wait(), WAIT_SECONDS)
+    await asyncio.to_thread(take)
+    taken, left = time.monotonic(), leadership.fence_seconds
+    await asyncio.wait_for(running, WAIT_SECONDS)
+    (seconds,) = fenced_after
+    assert seconds < left, "at the next renewal, not when the last one ends"
+
+
 async def test_the_fence_closes_before_the_work_hears_of_it_when_the_server_is_away(
     cluster: ClusterApi, leadership: Leadership
 ) -> None:

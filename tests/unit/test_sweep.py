@@ -7,7 +7,7 @@ import pytest
 from spillway.domain.foreign import foreign_cost
 from spillway.domain.names import CORDONED_BY, COST_WRITTEN, ELASTIC_TAINT, POD_DELETION_COST, POLICY, POOL, TIER
 from spillway.domain.records import Taint
-from spillway.domain.sweep import orphans, restore_node, unmark, unmark_annotations
+from spillway.domain.sweep import restore_node, unmark, unmark_annotations
 from tests.builders import make_node, make_pod
 
 STAMPED: dict[str, Any] = {"policy": "online", "tier": "virtual", "pool": "eci-a", "cost": -7, "cost_written": -7}
@@ -28,20 +28,6 @@ OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
 )
 def test_unmark(marks: dict[str, Any], removed: set[str]) -> None:
     assert set(unmark(make_pod(**marks))) == removed
-
-
-@pytest.mark.parametrize(
-    ("marks", "orphan"),
-    [
-        pytest.param({}, False, id="no marks"),
-        pytest.param(STAMPED, False, id="its policy enforces"),
-        pytest.param({**STAMPED, "policy": "gone"}, True, id="its policy is gone"),
-        pytest.param({"cost": 1, "cost_written": 1}, True, id="a cost that names no policy"),
-        pytest.param({**STAMPED, "policy": "gone", "terminating": True}, False, id="on its way out"),
-    ],
-)
-def test_orphans(marks: dict[str, Any], *, orphan: bool) -> None:
-    assert bool(orphans([make_pod(**marks)], {"online"})) is orphan
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Which of our marks have no owner left, and how each is taken off.
+"""How our marks are taken off again.
 
 Contract: everything that Spillway writes on another's object carries its mark, and the mark names the resource that
-asked for it. A mark whose resource is gone (or only recommends) is an orphan. Taking marks off never touches what
-somebody else wrote: a deletion cost that differs from the one that we noted is theirs by now and stays.
+asked for it. Taking marks off never touches what somebody else wrote: a deletion cost that differs from the one that
+we noted is theirs by now and stays. Which pods have lost their policy is for `controllers.sweep` to see.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,14 +46,6 @@ def unmark(pod: PodRecord) -> dict[str, None]:
         if pod.cost == pod.cost_written:
             removed[POD_DELETION_COST] = None
     return removed
-
-
-def orphans(pods: Iterable[PodRecord], enforced: frozenset[str] | set[str]) -> tuple[PodRecord, ...]:
-    """The pods that bear marks of a policy that no longer enforces; `enforced` names those that do.
-
-    A pod on its way out is left: what it bears goes with it.
-    """
-    return tuple(pod for pod in pods if not pod.terminating and carries_marks(pod) and pod.policy not in enforced)
 
 
 def unmark_annotations(annotations: Mapping[str, str]) -> dict[str, None]:

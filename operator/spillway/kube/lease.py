@@ -71,11 +71,15 @@ class _Lock(LeaseLock):
                 found: tuple[bool, Any] = await super().get(name, namespace)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return False, kube.ApiException(status=0, reason=repr(error))
-        metadata = self.lease_reference.metadata if found[0] and self.lease_reference is not None else None
-        if metadata is not None:
-            version = str(metadata.resource_version)
+        lease = self.lease_reference if found[0] else None
+        if lease is not None and lease.metadata is not None:
+            version = str(lease.metadata.resource_version)
             if version != self._seen[0]:
                 self._seen = (version, self._clock())
+            holder = lease.spec.holder_identity if lease.spec is not None else None
+            if holder and holder != self.identity:
+                # Taken before its time: somebody deleted the Lease, or wrote another name into it.
+                self.renewed = None
         return found
 
     async def create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
