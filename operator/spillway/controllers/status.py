@@ -21,6 +21,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget_status import PoolCount, budget_status
 from spillway.controllers.conditions import Findings
 from spillway.controllers.drain import DrainController
+from spillway.controllers.gauges import show_conditions, show_policies
 from spillway.controllers.policy_status import lost_workloads, policy_status
 from spillway.controllers.tally import NOTHING, Tally
 from spillway.domain.governance import Problem
@@ -96,28 +97,32 @@ class StatusController(Controller):
             self._look_at_nodes()
         catalog = self.world.catalog
         failed: list[Exception] = []
+        found: list[tuple[str, str, Condition]] = []
         for kind in Kind:
             for entry in list(catalog.entries(kind).values()):
                 if entry.model is None:
                     continue
                 try:
-                    await self._write(entry, entry.model)
+                    conditions = await self._write(entry, entry.model)
                 except Exception as error:  # noqa: BLE001  # whatever it is, it is no matter of the other resources
                     failed.append(error)
+                else:
+                    found.extend((str(kind), entry.name, condition) for condition in conditions)
+        show_conditions(found)
+        show_policies({name: self._tally.policy(name) for name in catalog.governance.policies}, self._tiers)
         if failed:
             raise ExceptionGroup("statuses not written", failed)
 
-    async def _write(self, entry: Entry, model: Model) -> None:
+    async def _write(self, entry: Entry, model: Model) -> Iterable[Condition]:
+        """Write the status where it differs; the conditions that should stand there."""
         now = datetime.fromtimestamp(self.world.now(), tz=UTC).replace(microsecond=0)
         status = self._status_of(entry, model, now)
         wanted = status.wire()
         present = dict(entry.status)
-        if wanted == present:
-            return
-        if not await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
-            return
-        entry.status = wanted
-        self._tell(entry, present, status.conditions)
+        if wanted != present and await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
+            entry.status = wanted
+            self._tell(entry, present, status.conditions)
+        return status.conditions
 
     def _status_of(self, entry: Entry, model: Model, now: datetime) -> Status:
         findings = self._findings(entry, model)
