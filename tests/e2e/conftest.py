@@ -30,7 +30,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """The chart's objects in the cluster, and the rights of its ServiceAccount; no process runs yet."""
-    with Installation(cluster, flags=[f"--lease-seconds={LEASE_SECONDS}"]) as installed:
+    with Installation(cluster, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]) as installed:
         installed.apply()
         yield installed
 

@@ -50,7 +50,7 @@ class Settings(BaseModel):
     pod_writes_per_second: float = Field(default=20.0, gt=0)
     evictions_per_second: float = Field(default=10.0, gt=0)
     upkeep_seconds: float = Field(default=20.0, gt=0)
-    status_seconds: float = Field(default=2.0, gt=0)
+    status_seconds: float = Field(default=10.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
 
     @property
