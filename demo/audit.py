@@ -1,10 +1,14 @@
 """Reads the API server's audit log as it grows: who wrote what, what was evicted, and by whom each pod was deleted.
 
 Contract: counts requests that the server accepted; a refused one counts as `refused` only. Reads are not in the log.
+The server renames the log when it has grown large and begins another: nothing is lost as long as `read` is called in
+between.
 """
 
+import os
 from collections import defaultdict
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -43,7 +47,7 @@ class AuditLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self._file: BinaryIO | None = None
         self._rest = b""
         self._decoder = msgspec.json.Decoder(_Entry)
         self.writes: dict[str, Writes] = defaultdict(Writes)
@@ -54,18 +58,39 @@ class AuditLog:
 
     def read(self) -> int:
         """Return the number of entries taken in."""
-        if not self._path.exists():
-            return 0
         count = 0
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            while chunk := file.read(_CHUNK_BYTES):
-                self._offset += len(chunk)
-                *lines, self._rest = (self._rest + chunk).split(b"\n")
-                for line in lines:
-                    if line:
-                        self._take(self._decoder.decode(line))
-                        count += 1
+        while True:
+            # Asked before reading: what is written to the old file after that is found on the next call.
+            renamed = self._file is not None and not self._is_current(self._file)
+            if self._file is None:
+                if not self._path.exists():
+                    return count
+                self._file = self._path.open("rb")
+            count += self._read_on(self._file)
+            if not renamed:
+                return count
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _is_current(self, file: BinaryIO) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return True
+
+    def _read_on(self, file: BinaryIO) -> int:
+        count = 0
+        while chunk := file.read(_CHUNK_BYTES):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                if line:
+                    self._take(self._decoder.decode(line))
+                    count += 1
         return count
 
     def _take(self, entry: _Entry) -> None:

@@ -118,6 +118,8 @@ async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> Asy
         say(f"laying nodes and pools in {len(manifests.ZONES)} zones for {', '.join(contenders)}")
         await asyncio.to_thread(stage.lay_ground, cluster, contenders)
         audit = AuditLog(cluster.audit_log) if isinstance(cluster, Cluster) else None
+        if audit is not None:
+            stack.callback(audit.close)
         operator = None
         if Contender.SPILLWAY in contenders:
             say("installing the operator from its chart, under the chart's rights")

@@ -14,6 +14,7 @@ from demo.scaledowns import ScaleDown
 from spillway.domain.names import Tier
 
 LISTED_MISSES = 200
+_OWN_STATUS = frozenset({"elasticpolicies/status", "virtualnodebudgets/status", "zonalbalances/status"})
 
 
 def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -43,11 +44,8 @@ def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[s
         "plans_by_outcome": dict(Counter(plan.outcome for plan in plans)),
         "plans_let_go": dict(Counter(plan.let_go for plan in plans if plan.let_go)),
         "cost_writes_while_held": sum(plan.writes for plan in plans),
-        "hold_ms": {
-            "p50": round(1000 * percentile((plan.hold_seconds for plan in plans), 0.5), 1),
-            "p99": round(1000 * percentile((plan.hold_seconds for plan in plans), 0.99), 1),
-            "max": round(1000 * max((plan.hold_seconds for plan in plans), default=0.0), 1),
-        },
+        "hold_ms": _milliseconds([plan.hold_seconds for plan in plans]),
+        "settle_ms": _milliseconds([plan.settle_seconds for plan in plans]),
         "second_opinion": {
             key: value
             for key, value in exactness(downs).items()
@@ -56,10 +54,17 @@ def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[s
     }
 
 
+def _milliseconds(seconds: list[float]) -> dict[str, float]:
+    quantiles = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(1000 * percentile(seconds, fraction), 1) for name, fraction in quantiles.items()}
+
+
 def extra_writes(writes: Writes, victims: int) -> dict[str, Any]:
-    """Return the operator's writes: in all by resource, and for each deleted pod. Leases and Events stand apart."""
+    """Return the operator's writes for each deleted pod, without Leases and Events; also those on others' objects alone."""
+    on_others = sum(count for resource, count in writes.by_resource.items() if resource not in _OWN_STATUS)
     return {
         "extra_api_writes_per_deleted_pod": round(writes.total / victims, 3) if victims else 0.0,
+        "extra_api_writes_on_others_per_deleted_pod": round(on_others / victims, 3) if victims else 0.0,
         "extra_api_writes": dict(writes.by_resource),
         "refused_api_writes": writes.refused,
     }

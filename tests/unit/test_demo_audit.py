@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 from pathlib import Path
 
 from demo.audit import AuditLog
@@ -23,8 +24,8 @@ def line(verb: str, resource: str, user: str = "u", code: int = 200, **ref: str)
 def test_counts_accepted_writes_by_user_and_resource(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     path.write_text(line("patch", "pods") + line("patch", "pods/status") + line("patch", "pods", code=409))
-    log = AuditLog(path)
-    assert log.read() == 3
+    with closing(AuditLog(path)) as log:
+        assert log.read() == 3
     assert log.writes["u"].by_resource == {"pods": 1, "pods/status": 1}
     assert log.writes["u"].refused == 1
 
@@ -33,12 +34,12 @@ def test_reads_on_where_it_stopped_also_in_the_middle_of_a_line(tmp_path: Path) 
     path = tmp_path / "audit.log"
     whole = line("patch", "pods")
     path.write_text(whole + whole[:20])
-    log = AuditLog(path)
-    assert log.read() == 1
-    with path.open("a") as file:
-        file.write(whole[20:] + whole)
-    assert log.read() == 2
-    assert log.read() == 0
+    with closing(AuditLog(path)) as log:
+        assert log.read() == 1
+        with path.open("a") as file:
+            file.write(whole[20:] + whole)
+        assert log.read() == 2
+        assert log.read() == 0
     assert log.writes["u"].total == 3
 
 
@@ -49,10 +50,23 @@ def test_evictions_belong_to_the_contender_and_deletions_to_who_deleted(tmp_path
         + line("create", "pods/eviction", namespace="kube-system")
         + line("delete", "pods", user="system:serviceaccount:kube-system:replicaset-controller", name="gone")
     )
-    log = AuditLog(path)
-    log.read()
+    with closing(AuditLog(path)) as log:
+        log.read()
     assert log.evictions == {Contender.PLAIN: 1, Contender.FLAT: 0, Contender.SPILLWAY: 0}
     assert log.deleted_by == {("day-plain", "gone"): "system:serviceaccount:kube-system:replicaset-controller"}
+
+
+def test_goes_on_with_the_new_file_when_the_server_renamed_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text(line("patch", "pods"))
+    with closing(AuditLog(path)) as log:
+        assert log.read() == 1
+        with path.open("a") as file:
+            file.write(line("patch", "pods"))
+        path.rename(tmp_path / "audit-old.log")
+        path.write_text(line("patch", "pods") * 3)
+        assert log.read() == 4
+        assert log.writes["u"].total == 5
 
 
 def test_a_log_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
