@@ -60,7 +60,7 @@ def _milliseconds(seconds: list[float]) -> dict[str, float]:
 
 
 def extra_writes(writes: Writes, victims: int) -> dict[str, Any]:
-    """Return the operator's writes for each deleted pod, without Leases and Events; also those on others' objects alone."""
+    """Return the operator's writes for each deleted pod, without Leases and Events; also those on others' alone."""
     on_others = sum(count for resource, count in writes.by_resource.items() if resource not in _OWN_STATUS)
     return {
         "extra_api_writes_per_deleted_pod": round(writes.total / victims, 3) if victims else 0.0,
