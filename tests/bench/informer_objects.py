@@ -61,6 +61,29 @@ def pod_value(shape: Shape, index: int, cost: int) -> bytes:
     return msgspec.json.encode(_pod_object(shape, index, cost))
 
 
+def node_name(index: int) -> str:
+    return _node(index)
+
+
+def replicaset_key(shape: Shape, index: int) -> tuple[str, str]:
+    """Namespace and name."""
+    return _namespace(index % shape.namespaces), _replicaset(index)
+
+
+def pod_place(shape: Shape, index: int) -> tuple[int, str, bool]:
+    """The node on which a pod stands, as its index; that node's zone; whether it is elastic."""
+    node = index % shape.nodes
+    return node, ZONES[node % len(ZONES)], node % 5 == 0
+
+
+def new_pod(shape: Shape, owner: int, serial: int) -> tuple[str, dict[str, Any]]:
+    """One more pod of a ReplicaSet as its controller would create it, not yet bound; its namespace, and itself."""
+    pod = _pod_object(shape, owner * shape.pods_per_replicaset, 0)
+    metadata = {key: pod["metadata"][key] for key in ("labels", "ownerReferences")}
+    metadata["name"] = f"{_replicaset(owner)}-n{serial}"
+    return _namespace(owner % shape.namespaces), {"metadata": metadata, "spec": _pod_spec(owner)}
+
+
 def _namespace(index: int) -> str:
     return f"team-{index:03d}"
 
@@ -70,7 +93,11 @@ def _node(index: int) -> str:
 
 
 def _replicaset(index: int) -> str:
-    return f"service-{index:05d}-{_uid('hash', index)[:9]}"
+    return f"service-{index:05d}-{_hash(index)}"
+
+
+def _hash(owner: int) -> str:
+    return _uid("hash", owner).replace("-", "")[:9]
 
 
 def _pod(owner: int, index: int) -> str:
@@ -170,7 +197,7 @@ def _labels(owner: int) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": f"service-{owner:05d}",
         "app.kubernetes.io/part-of": f"product-{owner % 40}",
-        "pod-template-hash": _uid("hash", owner)[:9],
+        "pod-template-hash": _hash(owner),
     }
 
 

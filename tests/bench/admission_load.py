@@ -1,0 +1,133 @@
+"""The load of `bench_admission`: pods created and bound at a steady rate, ReplicaSets scaled down, every request timed.
+
+Contract: open loop. A request goes out when its time has come, whether those before were answered or not, so that a
+server that stalls is seen to stall. Nothing is retried.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from spillway.domain.names import COST_WRITTEN
+from spillway.kube.client import ApiError, KubeClient
+from tests.bench import informer_objects
+from tests.bench.informer_objects import Shape
+
+MERGE_PATCH = "application/merge-patch+json"
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass
+class Timings:
+    """What one slice of load met; times in milliseconds."""
+
+    create_ms: list[float] = field(default_factory=list)
+    bind_ms: list[float] = field(default_factory=list)
+    scale_ms: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    pods: list[tuple[str, str]] = field(default_factory=list)
+    """Namespace and name of every pod that was asked for."""
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value below which this share lies; by the nearest rank."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
+
+
+class Load:
+    """Sends requests about the cluster that `Shape` describes."""
+
+    def __init__(self, client: KubeClient, shape: Shape) -> None:
+        self._client = client
+        self._shape = shape
+        self._serial = itertools.count()
+        self._scaled = itertools.cycle(range(shape.replicasets))
+
+    async def bind_pods(self, rate: float, seconds: float, timings: Timings) -> None:
+        """Create pods of existing ReplicaSets and bind each as soon as its creation is answered."""
+        async with asyncio.TaskGroup() as group:
+            async for _ in _ticks(rate, seconds):
+                group.create_task(self._bind_pod(next(self._serial), timings))
+
+    async def scale_down(self, rate: float, seconds: float, by: int, timings: Timings) -> None:
+        """Lower `spec.replicas` of one ReplicaSet after another."""
+        async with asyncio.TaskGroup() as group:
+            async for _ in _ticks(rate, seconds):
+                group.create_task(self._scale(next(self._scaled), by, timings))
+
+    async def unstamped(self, pods: list[tuple[str, str]]) -> tuple[int, int]:
+        """Of these pods: how many do not stand bound, and how many of the others have no cost of ours."""
+        wanted = set(pods)
+        stamped: dict[tuple[str, str], bool] = {}
+        async for pod in self._client.list_all("/api/v1/pods", limit=2000):
+            meta = pod["metadata"]
+            key = (meta["namespace"], meta["name"])
+            if key in wanted and pod["spec"].get("nodeName"):
+                stamped[key] = COST_WRITTEN in (meta.get("annotations") or {})
+        return len(wanted - stamped.keys()), sum(not has for has in stamped.values())
+
+    async def _bind_pod(self, serial: int, timings: Timings) -> None:
+        owner = serial * 7 % self._shape.replicasets
+        namespace, body = informer_objects.new_pod(self._shape, owner, serial)
+        name = body["metadata"]["name"]
+        target = {"apiVersion": "v1", "kind": "Node", "name": informer_objects.node_name(serial % self._shape.nodes)}
+        timings.pods.append((namespace, name))
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        created = await self._timed(timings.create_ms, timings, "POST", path, body)
+        if created is None:
+            return
+        binding = {"metadata": {"name": name, "namespace": namespace, "uid": created}, "target": target}
+        await self._timed(timings.bind_ms, timings, "POST", f"{path}/{name}/binding", binding)
+
+    async def _scale(self, owner: int, by: int, timings: Timings) -> None:
+        namespace, name = informer_objects.replicaset_key(self._shape, owner)
+        body = {"spec": {"replicas": self._shape.pods_per_replicaset - by}}
+        path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
+        await self._timed(timings.scale_ms, timings, "PATCH", path, body, MERGE_PATCH)
+
+    async def _timed(  # noqa: PLR0917 - a request, and where its time goes
+        self,
+        into: list[float],
+        timings: Timings,
+        method: str,
+        path: str,
+        body: dict[str, Any],
+        content_type: str = "application/json",
+    ) -> str | None:
+        """Send; the uid of the answer, None where it failed."""
+        started = time.perf_counter()
+        try:
+            answer = await self._client.request(
+                method, path, body=body, content_type=content_type, timeout=_PATIENCE_SECONDS
+            )
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            timings.failures.append(f"{method} {path.rsplit('/', 1)[-1]}: {error!r}"[:200])
+            return None
+        into.append((time.perf_counter() - started) * 1000)
+        return _uid(answer)
+
+
+def _uid(answer: bytes) -> str:
+    _, _, rest = answer.partition(b'"uid":"')
+    return rest[: rest.find(b'"')].decode()
+
+
+async def _ticks(rate: float, seconds: float) -> AsyncIterator[int]:
+    started = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        wait = started + number / rate - time.perf_counter()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        yield number
+
+
+def slices(kinds: tuple[str, ...], rounds: int) -> Iterator[str]:
+    """Take turns, and begin each round with another kind, so that drift hits all alike."""
+    for turn in range(rounds):
+        yield from kinds if turn % 2 == 0 else reversed(kinds)
