@@ -15,7 +15,8 @@ from harness.chart import PROJECT
 from localcluster import ClusterApi
 from localcluster.ports import free_ports
 
-# In a mount namespace of its own: the service account where the kubelet puts it, the rest read-only and /tmp gone.
+# In a mount namespace of its own: the service account where the kubelet puts it, the rest read-only, /tmp included
+# (not hidden: the project itself may be there).
 _CONTAINER = """
 set -e
 mount -t tmpfs none /run
@@ -24,7 +25,8 @@ cp "$1"/* /run/secrets/kubernetes.io/serviceaccount/
 mount -o remount,ro /run
 mount --bind / /
 mount -o remount,bind,ro /
-mount -t tmpfs -o ro none /tmp
+mount --bind /tmp /tmp
+mount -o remount,bind,ro /tmp
 if touch /written /tmp/written 2>/dev/null; then echo "not read-only" >&2; exit 9; fi
 cd /
 shift
