@@ -140,7 +140,7 @@ async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> Asy
 
 def _wait_policy(cluster: ClusterApi) -> None:
     policy = f"elasticpolicies.spillway.dev/{manifests.POLICY}"
-    cluster.kubectl("wait", "--for=condition=Ready", policy, f"--timeout={_PATIENCE_SECONDS:g}s")
+    cluster.kubectl("wait", "--for=condition=Ready", policy, "--timeout=45s")
 
 
 async def _start_workloads(scene: Scene, say: Say) -> None:
