@@ -7,6 +7,7 @@ Contract: the same arguments give the same objects. A pod's bytes are made once,
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,6 @@ import msgspec
 
 ZONES = ("zone-a", "zone-b", "zone-c")
 _CREATED = "2026-01-05T08:00:00Z"
-_STARTED = "2026-01-05T08:00:21Z"
 _COST = b"-1000000000"
 """As long as a cost can be: rewriting a pod does not change its size."""
 _SPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
@@ -102,6 +102,11 @@ def _hash(owner: int) -> str:
 
 def _pod(owner: int, index: int) -> str:
     return f"{_replicaset(owner)}-{_uid('pod', index)[:3]}{index % 256:02x}"
+
+
+def _stamp(seconds: int) -> str:
+    """So long after the first object was made: the ReplicaSets are spread over a month."""
+    return (datetime(2026, 1, 5, 8, tzinfo=UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _uid(kind: str, index: int) -> str:
@@ -233,6 +238,7 @@ def _pod_spec(owner: int) -> dict[str, Any]:
 
 def _pod_object(shape: Shape, index: int, cost: int) -> dict[str, Any]:
     owner = index // shape.pods_per_replicaset
+    created, started = _stamp(owner * 240 + index % 7), _stamp(owner * 240 + index % 7 + 20 + index % 40)
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -240,7 +246,7 @@ def _pod_object(shape: Shape, index: int, cost: int) -> dict[str, Any]:
             "name": _pod(owner, index),
             "namespace": _namespace(owner % shape.namespaces),
             "uid": _uid("pod", index),
-            "creationTimestamp": _CREATED,
+            "creationTimestamp": created,
             "labels": _labels(owner),
             "annotations": {
                 "controller.kubernetes.io/pod-deletion-cost": str(cost),
@@ -265,9 +271,9 @@ def _pod_object(shape: Shape, index: int, cost: int) -> dict[str, Any]:
         "status": {
             "phase": "Running",
             "podIP": f"10.{index >> 16 & 255}.{index >> 8 & 255}.{index & 255}",
-            "startTime": _CREATED,
+            "startTime": created,
             "conditions": [
-                {"type": kind, "status": "True", "lastTransitionTime": _STARTED}
+                {"type": kind, "status": "True", "lastTransitionTime": started}
                 for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
             ],
             "containerStatuses": [
@@ -278,7 +284,7 @@ def _pod_object(shape: Shape, index: int, cost: int) -> dict[str, Any]:
                     "image": f"registry.example.com/service-{owner:05d}:1.42.0",
                     "imageID": f"registry.example.com/app@sha256:{owner:064x}",
                     "containerID": f"containerd://{index:064x}",
-                    "state": {"running": {"startedAt": _STARTED}},
+                    "state": {"running": {"startedAt": started}},
                 }
             ],
         },

@@ -103,7 +103,8 @@ async def main(kubeconfig: str) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(changes.seen(int(count)), float(patience))
         spent = {"cpu_s": round(cpu_seconds() - cpu, 2), "wall_s": round(time.monotonic() - wall, 2)}
-        tell(**spent, **changes.take(Path(written)), max_rss_mib=memory_mib("VmHWM"), rss_mib=memory_mib("VmRSS"))
+        memory = {"max_rss_mib": memory_mib("VmHWM"), "rss_mib": memory_mib("VmRSS")}
+        tell(**spent, **memory, **changes.take(Path(written)))
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

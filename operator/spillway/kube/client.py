@@ -10,6 +10,7 @@ import asyncio
 import socket
 import zlib
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -27,6 +28,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _GZIP = 16 + zlib.MAX_WBITS
 _UNPACK_IN_THREAD = 64 * 1024
+# One thread: each has a heap of its own in which such buffers stay.
+_UNPACKER = ThreadPoolExecutor(1, "unpack")
 _LARGEST_BUFFER = 256 * 1024 * 1024
 _USER_AGENT = f"spillway/{__version__}"
 
@@ -224,7 +227,7 @@ async def _unpacked(response: aiohttp.ClientResponse) -> bytes:
     size = min(max(int.from_bytes(raw[-4:], "little"), 1), _LARGEST_BUFFER)
     if len(raw) < _UNPACK_IN_THREAD:
         return zlib.decompress(raw, _GZIP, size)
-    return await asyncio.to_thread(zlib.decompress, raw, _GZIP, size)
+    return await asyncio.get_running_loop().run_in_executor(_UNPACKER, zlib.decompress, raw, _GZIP, size)
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ApiError:

@@ -51,6 +51,8 @@ R = TypeVar("R")
 _COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
 _REVISION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 """Anybody may write this annotation; a number without end is refused by `int`, and one odd object must stop nothing."""
+_REMEMBERED: Final = 8192
+"""Of distinct costs, times and amounts: more would cost more memory than sharing them saves."""
 _INT32: Final = range(-(2**31), 2**31)
 _PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
 
@@ -196,7 +198,7 @@ REPLICASETS: Final[Decoder[ReplicaSet, ReplicaSetRecord]] = Decoder(ReplicaSet, 
 NAMESPACES: Final[Decoder[Namespace, NamespaceRecord]] = Decoder(Namespace, namespace_record)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=_REMEMBERED)
 def deletion_cost(text: str) -> int | None:
     """The value of a deletion-cost annotation; None where Kubernetes would not accept it (and counts 0)."""
     if _COST.fullmatch(text) is None:
@@ -205,7 +207,7 @@ def deletion_cost(text: str) -> int | None:
     return value if value in _INT32 else None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=_REMEMBERED)
 def unix_seconds(stamp: str | None) -> float:
     """Of an RFC 3339 time; 0.0 where there is none."""
     if not stamp:
@@ -216,7 +218,7 @@ def unix_seconds(stamp: str | None) -> float:
         return 0.0
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=_REMEMBERED)
 def _shared(number: int) -> int:
     """The same object for the same number: a cluster has few distinct requests."""
     return number
