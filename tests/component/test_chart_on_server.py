@@ -1,11 +1,16 @@
 """What the chart renders, on the real API server: it takes every object, and calls the webhooks as their rules say."""
 
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import pytest
 
-from harness.chart import Chart
+from harness.chart import CHART, Chart, run_helm
 from harness.operator import Installation
-from localcluster import ClusterApi
+from localcluster import ClusterApi, Options
 from localcluster.rest import Object
+from spillway.webhooks.issuing import Lifetimes, begin
 
 # Their kinds belong to other projects, whose CRDs are not here.
 FOREIGN_KINDS = {"ServiceMonitor", "Certificate", "Issuer"}
@@ -55,3 +60,35 @@ def test_the_crds_are_established_and_are_known_by_their_short_names(cluster: Cl
         for short in ("elp", "vnb", "zb"):
             cluster.kubectl("get", short)
         assert "spec" in cluster.kubectl("explain", "elasticpolicy")
+
+
+def test_helm_installs_upgrades_and_uninstalls_and_the_crds_stay(
+    cluster_factory: Callable[[Options], ClusterApi],
+) -> None:
+    """Helm itself, with kwok pretending that the pods run and the hook's Job succeeds."""
+    cluster = cluster_factory(Options())
+    cluster.add_nodes("fixed", 2)
+    where = (f"--kubeconfig={cluster.kubeconfig}", "--namespace=spillway-system")
+
+    run_helm("install", "spillway", str(CHART), "--create-namespace", "--wait", "--timeout=60s", *where)
+    deployment = "/apis/apps/v1/namespaces/spillway-system/deployments/spillway"
+    assert cluster.rest.get(deployment)["status"]["availableReplicas"] == 2
+    # What the operator fills in has to outlive an upgrade.
+    secret = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
+    cluster.rest.merge(secret, {"stringData": {"ca.crt": "ours"}})
+    webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/spillway"
+    authority = begin(["localhost"], Lifetimes(), datetime.now(UTC)).bundle
+    bundle = {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": base64.b64encode(authority).decode()}
+    cluster.rest.request("PATCH", webhooks, body=[bundle], content_type="application/json-patch+json")
+    before = cluster.rest.get(webhooks)["webhooks"][0]["clientConfig"]["caBundle"]
+
+    run_helm("upgrade", "spillway", str(CHART), "--set=replicas=3", "--wait", "--timeout=60s", *where)
+    assert cluster.rest.get(deployment)["status"]["availableReplicas"] == 3
+    assert "ca.crt" in cluster.rest.get(secret)["data"]
+    assert cluster.rest.get(webhooks)["webhooks"][0]["clientConfig"]["caBundle"] == before
+
+    run_helm("uninstall", "spillway", "--wait", "--timeout=60s", *where)
+    assert not cluster.exists(deployment)
+    assert not cluster.exists(webhooks)
+    assert not cluster.exists("/apis/rbac.authorization.k8s.io/v1/clusterroles/spillway-restore")
+    assert cluster.exists("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/elasticpolicies.spillway.dev")
