@@ -169,3 +169,16 @@ async def test_a_predicate_that_raises_does_not_reach_the_informer() -> None:
     await asyncio.sleep(0)
     state.apply(make_pod("a"))
     assert not await waiting
+
+
+def test_a_pod_that_changes_brings_no_second_copy_of_its_name() -> None:
+    state = ClusterState()
+    app, number = "web", 1
+    first, second = (make_pod(f"{app}-{number}", uid=PodUid(f"u-{number}"), ready=ready) for ready in (True, False))
+    assert first.name is not second.name
+    state.apply(first)
+    state.apply(second)
+    held = state.pods[first.uid]
+    assert held.uid is first.uid
+    assert held.name is first.name
+    assert not held.ready

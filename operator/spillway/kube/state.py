@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import structlog
+from msgspec.structs import force_setattr
 
 from spillway.domain.names import NodeName, OwnerUid, PodUid
 from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
@@ -227,6 +228,10 @@ class ClusterState:
         old = self._pods.get(pod.uid)
         if old == pod:
             return False
+        if old is not None:
+            # The indexes keep the strings that they were first given: with two of each, 150,000 pods are 25 MiB more.
+            force_setattr(pod, "uid", old.uid)
+            force_setattr(pod, "name", old.name)
         self._pods[pod.uid] = pod
         if old is not None and old.owner_uid != pod.owner_uid:
             _discard(self._pods_by_owner, old.owner_uid, old.uid)
