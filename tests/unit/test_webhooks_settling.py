@@ -2,7 +2,7 @@ import pytest
 
 from spillway.kube.state import ClusterState
 from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.settling import LONGEST_SECONDS, SECONDS_PER_CHANGE, SHORTEST_SECONDS, Settling
+from spillway.webhooks.settling import LONGEST_SECONDS, SECONDS_PER_COST, SHORTEST_SECONDS, Settling
 from tests.builders import make_pod
 
 
@@ -24,10 +24,12 @@ def clock() -> Clock:
 
 
 def _change(state: ClusterState, count: int) -> None:
-    for _ in range(count):
-        pod = make_pod()
-        state.apply(pod)
-        state.remove(pod)
+    """So many changes of deletion costs, and others that do not count."""
+    state.apply(make_pod(cost=0))
+    for number in range(1, count + 1):
+        state.apply(make_pod(cost=number))
+        state.apply(make_pod(cost=number, ready=False))
+    state.remove(make_pod())
 
 
 def test_an_idle_cluster_is_given_the_shortest_wait(clock: Clock) -> None:
@@ -37,13 +39,13 @@ def test_an_idle_cluster_is_given_the_shortest_wait(clock: Clock) -> None:
 def test_the_wait_grows_with_recent_changes_and_forgets_old_ones(clock: Clock) -> None:
     state = ClusterState()
     settling = Settling(state, clock)
-    _change(state, 50)
-    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 100 * SECONDS_PER_CHANGE)
+    _change(state, 100)
+    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 100 * SECONDS_PER_COST)
     clock.now = 0.9
-    _change(state, 5)
-    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 110 * SECONDS_PER_CHANGE)
+    _change(state, 10)
+    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 110 * SECONDS_PER_COST)
     clock.now = 1.5
-    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 10 * SECONDS_PER_CHANGE)
+    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 10 * SECONDS_PER_COST)
 
 
 def test_the_wait_grows_with_the_lag_of_our_own_watch_and_is_bounded(clock: Clock) -> None:
@@ -71,10 +73,10 @@ async def test_load_that_comes_while_waiting_makes_it_longer(clock: Clock) -> No
     changes = [200]
 
     async def sleep_amid_changes(seconds: float) -> None:
-        _change(state, changes.pop() // 2 if changes else 0)
+        _change(state, changes.pop() if changes else 0)
         await clock.sleep(seconds)
 
     settling = Settling(state, clock, sleep=sleep_amid_changes)
     waited, enough = await settling.wait(0.0, Deadline(clock, 1.0))
     assert enough
-    assert waited >= 200 * SECONDS_PER_CHANGE
+    assert waited >= 200 * SECONDS_PER_COST

@@ -1,13 +1,12 @@
 """How long to wait after our costs stand, so that the ReplicaSet controller's own cache has them too.
 
-The controller chooses victims from its cache of pods, which follows the same watch as ours, but not at the same
-moment: on a busy control plane it lags by what it still has to work off. Nobody can look into that cache. What we can
-see is how many pod changes went over the watch lately (all of them are work for the controller) and how late our own
-watch was.
+The controller chooses victims from its cache of pods, which follows the same watch as ours, but not at the same moment:
+on a busy control plane it lags by what it still has to work off. Nobody can look into that cache. What we can see is
+how many deletion costs changed lately (whichever replica of ours wrote them) and how late our own watch was.
 
 Contract: called only after own costs were seen on our watch (necessary, not sufficient). The wait grows with both and
-is bounded by `LONGEST_SECONDS` and by the deadline; it is looked at anew while it lasts, since the load may still
-grow. Figures: docs/explanation/admission.md.
+is bounded by `LONGEST_SECONDS` and by the deadline; it is looked at anew while it lasts, since the load may still grow.
+Figures: docs/explanation/admission.md.
 """
 
 import asyncio
@@ -20,8 +19,8 @@ from spillway.kube.state import ClusterState
 from spillway.webhooks.deadline import Clock, Deadline
 
 SHORTEST_SECONDS: Final = 0.01
-SECONDS_PER_CHANGE: Final = 0.0004
-"""What the controller needs for one pod change on a slow machine (two cores shared with the whole control plane)."""
+SECONDS_PER_COST: Final = 0.0006
+"""What one changed cost of the last second adds: in a storm of writes every controller is behind."""
 LAG_FACTOR: Final = 1.0
 LONGEST_SECONDS: Final = 0.3
 
@@ -30,7 +29,7 @@ _BUCKET_SECONDS: Final = 0.05
 
 
 class Settling:
-    """Counts pod changes and waits accordingly."""
+    """Counts changes of deletion costs and waits accordingly."""
 
     def __init__(
         self, state: ClusterState, clock: Clock, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -47,7 +46,7 @@ class Settling:
     def seconds(self, lag_seconds: float) -> float:
         """How long to wait at the present load, having seen our own writes `lag_seconds` after they were answered."""
         self._forget(self._clock())
-        wanted = SHORTEST_SECONDS + SECONDS_PER_CHANGE * self._changes + LAG_FACTOR * lag_seconds
+        wanted = SHORTEST_SECONDS + SECONDS_PER_COST * self._changes + LAG_FACTOR * lag_seconds
         return min(wanted, LONGEST_SECONDS)
 
     async def wait(self, lag_seconds: float, deadline: Deadline) -> tuple[float, bool]:
@@ -59,7 +58,9 @@ class Settling:
             await self._sleep(deadline.within(min(left, _BUCKET_SECONDS)))
         return self._clock() - started, True
 
-    def _pod_changed(self, *_change: PodRecord | None) -> None:
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if old is None or new is None or old.cost == new.cost:
+            return
         now = self._clock()
         if self._buckets and now - self._buckets[-1][0] < _BUCKET_SECONDS:
             at, count = self._buckets[-1]
