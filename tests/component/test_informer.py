@@ -14,7 +14,7 @@ from spillway.kube.informer import Informers
 from spillway.kube.state import ClusterState
 from spillway.kube.watch import WatchSettings
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from spillway.kube.state import ClusterState
 from spillway.kube.watch import ResourceWatch, WatchSettings
 from tests.support.fake_api import FakeApi, page, slow, status
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture

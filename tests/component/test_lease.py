@@ -19,7 +19,7 @@ from spillway.kube.auth import Credentials
 from spillway.kube.lease import Leadership
 
 ROOT = Path(__file__).parents[2]
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 class Contender:

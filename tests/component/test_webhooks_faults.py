@@ -22,7 +22,7 @@ from tests.support.policies import governance_of
 
 ELASTIC = {"pool": "born-elastic"}
 VIRTUAL = {"type": "virtual-kubelet", "provider": "born"}
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def _node(name: str, rig: AdmissionRig, labels: dict[str, str], **spec: object) -> Object:

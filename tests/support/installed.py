@@ -15,7 +15,7 @@ from spillway.domain.sweep import unmark_annotations
 T = TypeVar("T")
 
 API = "/apis/spillway.dev/v1alpha1"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def policy(name: str, *, mode: str = "Enforce", namespace_label: str = "", **tiers: Any) -> Object:
