@@ -57,7 +57,7 @@ def test_karpenter_adds_a_node_for_a_pending_pod_and_removes_it_when_empty(full:
 
         full.kubectl("scale", "deployment", "web", "--replicas=0", "-n", namespace)
         path = f"/api/v1/nodes/{node['metadata']['name']}"
-        full.wait_until(lambda: not full.exists(path), "the empty node to go", timeout_seconds=100)
+        full.wait_until(lambda: not full.exists(path), "the empty node to go", timeout_seconds=200)
         assert full.rest.items("/apis/karpenter.sh/v1/nodeclaims") == []
 
 
@@ -67,14 +67,14 @@ def test_usage_annotations_drive_an_hpa_up_and_down_and_are_scraped(full: Cluste
         full.set_usage(namespace, _names(full.wait_pods_ready(namespace, 2)), cpu="1")
 
         full.kubectl("autoscale", "deployment", "web", "--cpu=50%", "--min=1", "--max=4", "-n", namespace)
-        pods = full.wait_pods_ready(namespace, 4, timeout_seconds=100)
+        pods = full.wait_pods_ready(namespace, 4, timeout_seconds=200)
 
         query = f'sum by (zone) (rate(pod_cpu_usage_seconds_total{{namespace="{namespace}"}}[10s])) > 0.9'
         loaded = full.wait_until(lambda: full.prometheus_query(query), "usage by zone in Prometheus")
         assert {sample["metric"]["zone"] for sample in loaded} <= {"zone-a", "zone-b", "zone-c"}
 
         full.set_usage(namespace, _names(pods), cpu="10m")
-        full.wait_until(lambda: len(full.pods(namespace)) == 1, "one pod", timeout_seconds=100)
+        full.wait_until(lambda: len(full.pods(namespace)) == 1, "one pod", timeout_seconds=200)
 
 
 def test_prometheus_scrapes_targets_that_are_added_while_it_runs(full: Cluster) -> None:
