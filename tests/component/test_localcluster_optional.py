@@ -58,7 +58,7 @@ def test_karpenter_adds_a_node_for_a_pending_pod_and_removes_it_when_empty(full:
         full.kubectl("scale", "deployment", "web", "--replicas=0", "-n", namespace)
         path = f"/api/v1/nodes/{node['metadata']['name']}"
         full.wait_until(lambda: not full.exists(path), "the empty node to go", timeout_seconds=200)
-        assert full.rest.items("/apis/karpenter.sh/v1/nodeclaims") == []
+        full.wait_until(lambda: not full.rest.items("/apis/karpenter.sh/v1/nodeclaims"), "its claim to go")
 
 
 def test_usage_annotations_drive_an_hpa_up_and_down_and_are_scraped(full: Cluster) -> None:
