@@ -1,7 +1,8 @@
 """The load of `bench_admission`: pods created and bound at a steady rate, ReplicaSets scaled down, every request timed.
 
-Contract: open loop. A request goes out when its time has come, whether those before were answered or not, so that a
-server that stalls is seen to stall. Nothing is retried.
+Contract: open loop. A pod is created when its time has come, whether requests before were answered or not, so that a
+server that stalls is seen to stall. A pod is bound as the scheduler does it: when a watch of our own shows it unbound.
+Nothing is retried.
 """
 
 import asyncio
@@ -9,9 +10,10 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
+import msgspec
 
 from spillway.domain.names import COST_WRITTEN
 from spillway.kube.client import ApiError, KubeClient
@@ -40,17 +42,62 @@ def quantile(values: list[float], share: float) -> float:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
 
 
+class _Metadata(msgspec.Struct):
+    name: str
+    uid: str
+    namespace: str
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: _Pod
+
+
+_decoder = msgspec.json.Decoder(_Event)
+
+
 class Load:
-    """Sends requests about the cluster that `Shape` describes."""
+    """Sends requests about the cluster that `Shape` describes. Use it as an async context manager."""
 
     def __init__(self, client: KubeClient, shape: Shape) -> None:
         self._client = client
         self._shape = shape
         self._serial = itertools.count()
         self._scaled = itertools.cycle(range(shape.replicasets))
+        self._unbound: dict[tuple[str, str], asyncio.Future[str]] = {}
+        self._watching = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._watch = asyncio.create_task(self._follow())
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await self._watching.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _follow(self) -> None:
+        """The unbound pods, as the scheduler watches them; what a broken watch misses is never bound, and is lost."""
+        while True:
+            rest = b""
+            params: dict[str, str | bool] = {"watch": True, "fieldSelector": "spec.nodeName="}
+            async for chunk in self._client.stream("/api/v1/pods", params):
+                self._watching.set()
+                *lines, rest = (rest + chunk).split(b"\n")
+                for event in map(_decoder.decode, filter(None, lines)):
+                    meta = event.object.metadata
+                    waiting = self._unbound.pop((meta.namespace, meta.name), None)
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(meta.uid)
 
     async def bind_pods(self, rate: float, seconds: float, timings: Timings) -> None:
-        """Create pods of existing ReplicaSets and bind each as soon as its creation is answered."""
+        """Create pods of existing ReplicaSets and bind each as soon as the watch shows it."""
         async with asyncio.TaskGroup() as group:
             async for _ in _ticks(rate, seconds):
                 group.create_task(self._bind_pod(next(self._serial), timings))
@@ -79,10 +126,16 @@ class Load:
         target = {"apiVersion": "v1", "kind": "Node", "name": informer_objects.node_name(serial % self._shape.nodes)}
         timings.pods.append((namespace, name))
         path = f"/api/v1/namespaces/{namespace}/pods"
-        created = await self._timed(timings.create_ms, timings, "POST", path, body)
-        if created is None:
+        seen = self._unbound[namespace, name] = asyncio.get_running_loop().create_future()
+        if not await self._timed(timings.create_ms, timings, "POST", path, body):
             return
-        binding = {"metadata": {"name": name, "namespace": namespace, "uid": created}, "target": target}
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                uid = await seen
+        except TimeoutError:
+            timings.failures.append(f"{namespace}/{name}: never seen on the watch")
+            return
+        binding = {"metadata": {"name": name, "namespace": namespace, "uid": uid}, "target": target}
         await self._timed(timings.bind_ms, timings, "POST", f"{path}/{name}/binding", binding)
 
     async def _scale(self, owner: int, by: int, timings: Timings) -> None:
@@ -99,23 +152,16 @@ class Load:
         path: str,
         body: dict[str, Any],
         content_type: str = "application/json",
-    ) -> str | None:
-        """Send; the uid of the answer, None where it failed."""
+    ) -> bool:
+        """Send; False where it failed."""
         started = time.perf_counter()
         try:
-            answer = await self._client.request(
-                method, path, body=body, content_type=content_type, timeout=_PATIENCE_SECONDS
-            )
+            await self._client.request(method, path, body=body, content_type=content_type, timeout=_PATIENCE_SECONDS)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             timings.failures.append(f"{method} {path.rsplit('/', 1)[-1]}: {error!r}"[:200])
-            return None
+            return False
         into.append((time.perf_counter() - started) * 1000)
-        return _uid(answer)
-
-
-def _uid(answer: bytes) -> str:
-    _, _, rest = answer.partition(b'"uid":"')
-    return rest[: rest.find(b'"')].decode()
+        return True
 
 
 async def _ticks(rate: float, seconds: float) -> AsyncIterator[int]:

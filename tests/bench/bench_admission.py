@@ -145,17 +145,17 @@ async def _measure(
     arguments: argparse.Namespace, shape: Shape, cluster: ClusterApi, operator: Installation
 ) -> dict[str, Any]:
     client = await KubeClient.connect(str(cluster.kubeconfig))
-    load = Load(client, shape)
     try:
-        _say("warming up")
-        warming = Timings()
-        await load.bind_pods(arguments.rate, 5, warming)
-        await load.scale_down(1, 1, SCALE_BY, warming)
-        if warming.failures:
-            raise SystemExit(f"{len(warming.failures)} requests failed, the first: {warming.failures[0]}")
-        binding = await _binding(arguments, load, cluster)
-        scaling = await _scaling(arguments, load, cluster)
-        away = await _away(arguments, load, operator)
+        async with Load(client, shape) as load:
+            _say("warming up")
+            warming = Timings()
+            await load.bind_pods(arguments.rate, 5, warming)
+            await load.scale_down(1, 1, SCALE_BY, warming)
+            if warming.failures:
+                raise SystemExit(f"{len(warming.failures)} requests failed, the first: {warming.failures[0]}")
+            binding = await _binding(arguments, load, cluster, operator)
+            scaling = await _scaling(arguments, load, cluster, operator)
+            away = await _away(arguments, load, operator)
     finally:
         await client.close()
     return {
@@ -163,7 +163,6 @@ async def _measure(
         "replicasets": scaling,
         "pods_lost": away["pods_lost"],
         "operator_away": away,
-        "webhooks": {name: _served(operator, name) for name in ("bindings", "replicasets")},
         "load": {
             "pods_in_informer": shape.pods,
             "nodes": shape.nodes,
@@ -176,7 +175,9 @@ async def _measure(
     }
 
 
-async def _binding(arguments: argparse.Namespace, load: Load, cluster: ClusterApi) -> dict[str, Any]:
+async def _binding(
+    arguments: argparse.Namespace, load: Load, cluster: ClusterApi, operator: Installation
+) -> dict[str, Any]:
     met: dict[str, list[Timings]] = {"with": [], "without": []}
     for kind in slices(("without", "with"), arguments.rounds):
         await asyncio.to_thread(_switch, cluster, 0, on=kind == "with")
@@ -191,10 +192,13 @@ async def _binding(arguments: argparse.Namespace, load: Load, cluster: ClusterAp
         "not_bound": lost,
         "not_stamped": unstamped,
         "failures": sum(len(timings.failures) for kind in met.values() for timings in kind),
+        "in_the_operator": _served(operator, "bindings"),
     }
 
 
-async def _scaling(arguments: argparse.Namespace, load: Load, cluster: ClusterApi) -> dict[str, Any]:
+async def _scaling(
+    arguments: argparse.Namespace, load: Load, cluster: ClusterApi, operator: Installation
+) -> dict[str, Any]:
     met: dict[str, list[Timings]] = {"with": [], "without": []}
     for kind in slices(("without", "with"), arguments.rounds):
         await asyncio.to_thread(_switch, cluster, 1, on=kind == "with")
@@ -206,7 +210,10 @@ async def _scaling(arguments: argparse.Namespace, load: Load, cluster: ClusterAp
         )
         met[kind].append(timings)
     await asyncio.to_thread(_switch, cluster, 1, on=True)
-    return _added(met, "scale_ms") | {"victims_each": SCALE_BY}
+    return _added(met, "scale_ms") | {
+        "victims_each": SCALE_BY,
+        "in_the_operator": _served(operator, "replicasets"),
+    }
 
 
 def _added(met: dict[str, list[Timings]], name: str) -> dict[str, Any]:
@@ -255,15 +262,17 @@ async def _away(arguments: argparse.Namespace, load: Load, operator: Installatio
 
 
 def _served(operator: Installation, webhook: str) -> dict[str, Any]:
-    """What the operator itself counted since it was started last."""
+    """What the operator itself counted: the share of requests that it answered within a time, and why it let go."""
     name = "spillway_admission_hold_seconds"
     count = operator.total(f"{name}_count", webhook=webhook)
-    within = {
-        f"share_within_{bound}s": round(operator.total(f"{name}_bucket", webhook=webhook, le=bound) / count, 4)
-        for bound in ("0.005", "0.01", "0.05", "0.5")
-        if count
+    bounds = ("0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.5", "1.0")
+    return {
+        "answered": count,
+        "within_s": {
+            bound: round(operator.total(f"{name}_bucket", webhook=webhook, le=bound) / count, 4) for bound in bounds
+        },
+        "let_go": operator.total("spillway_admission_let_go_total", webhook=webhook),
     }
-    return {"answered_since_restart": count, **within}
 
 
 def _switch(cluster: ClusterApi, index: int, *, on: bool) -> None:

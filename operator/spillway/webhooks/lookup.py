@@ -21,7 +21,7 @@ from spillway.webhooks.deadline import Deadline
 
 log: Final = structlog.get_logger(__name__)
 
-WATCH_PATIENCE_SECONDS: Final = 0.025
+WATCH_PATIENCE_SECONDS: Final = 0.05
 """Longer than a healthy watch lags, shorter than anybody notices at a binding."""
 
 GET_SECONDS: Final = 0.25
