@@ -1,0 +1,93 @@
+"""Which number counts for a workload: its annotation, the number given by hand, or the plan.
+
+Contract: the annotation `spillway.dev/threshold` overrides everything, also `min` and `max`; then what mode Manual
+says; then the plan of mode Auto; `min` and `max` bound both. No number (None) means that every replica is physical,
+which is also what holds until there is a plan. A bad annotation counts as none: the webhook refuses it, but one that
+was written while the webhook was away must not decide anything; it is told as a problem.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from spillway.api.elasticpolicy import Threshold
+from spillway.domain.names import THRESHOLD
+
+LARGEST: Final = 1_000_000
+"""The highest threshold that an annotation may give."""
+
+_CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,6}")
+
+
+class AnnotationError(ValueError):
+    """The annotation is no number of replicas; the text says what is allowed."""
+
+
+class ThresholdReason(StrEnum):
+    """Where a workload's threshold comes from."""
+
+    ANNOTATION = "Annotation"
+    """The annotation on the workload."""
+    MANUAL = "Manual"
+    """The number in the policy."""
+    AUTO = "Auto"
+    """The plan over all workloads."""
+    LEARNING_HISTORY = "LearningHistory"
+    """Auto without a plan yet: everything is physical."""
+    NO_THRESHOLD = "NoThreshold"
+    """The class has none: everything is physical, and virtual nodes are for what finds no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A workload's threshold: replicas to keep on physical nodes, None for all of them."""
+
+    replicas: int | None
+    reason: ThresholdReason
+    problem: str = ""
+    """What is wrong with the annotation, for the user; empty where nothing is."""
+
+
+def parse_annotation(text: str) -> int | None:
+    """The number of replicas that the annotation gives; None for an empty text (there is no annotation).
+
+    Raises:
+        AnnotationError: the text is no whole number from 0 to a million in its plain form (no sign, no leading zero).
+    """
+    if not text:
+        return None
+    if _CANONICAL.fullmatch(text) is None or int(text) > LARGEST:
+        raise AnnotationError(
+            f"the annotation {THRESHOLD} must be a whole number from 0 to {LARGEST}, for example"
+            f' {THRESHOLD}: "12" keeps 12 replicas on physical nodes; not "{text[:64]}"'
+        )
+    return int(text)
+
+
+def effective(threshold: Threshold | None, annotation: str, auto: int | None) -> Choice:
+    """The threshold that holds for a workload of a class with this `threshold`.
+
+    `annotation` is the workload's, empty for none; `auto` is the plan's number, None while there is no plan.
+    """
+    problem = ""
+    try:
+        given = parse_annotation(annotation)
+    except AnnotationError as error:
+        given, problem = None, str(error)
+    if given is not None:
+        return Choice(given, ThresholdReason.ANNOTATION)
+    if threshold is None:
+        return Choice(None, ThresholdReason.NO_THRESHOLD, problem)
+    if threshold.mode == "Manual":
+        return Choice(bounded(threshold, threshold.replicas or 0), ThresholdReason.MANUAL, problem)
+    if auto is None:
+        return Choice(None, ThresholdReason.LEARNING_HISTORY, problem)
+    return Choice(bounded(threshold, auto), ThresholdReason.AUTO, problem)
+
+
+def bounded(threshold: Threshold, replicas: int) -> int:
+    """`replicas` within the spec's `min` and `max`."""
+    if threshold.max is not None:
+        replicas = min(replicas, threshold.max)
+    return max(replicas, threshold.min or 0)
