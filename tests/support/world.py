@@ -7,6 +7,7 @@ from spillway.controllers.base import World
 from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.catalog import Catalog, Kind
 from spillway.kube.state import ClusterState
+from spillway.placement.board import Board
 from spillway.webhooks.surroundings import Surroundings
 from tests.builders import make_namespace
 from tests.support.fake_clock import FakeClock
@@ -47,4 +48,6 @@ def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]]
     catalog = Catalog()
     for kind in Kind:
         catalog.replace(kind, [one for one in resources if one["kind"] == kind], 50)
-    return World(state, catalog, Surroundings(state, lambda: catalog.governance, clock.now), clock.now)
+    return World(
+        state, catalog, Surroundings(state, lambda: catalog.governance, clock.now), clock.now, Board(clock.now)
+    )

@@ -21,6 +21,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
+from spillway.placement.board import Board
 from spillway.webhooks.surroundings import Surroundings
 
 STATUS_WRITES_PER_SECOND = 10.0
@@ -37,13 +38,14 @@ class Leader:
         catalog: Catalog,
         surroundings: Surroundings,
         *,
+        board: Board,
         may_write: Callable[[], bool],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._client = client
         self._may_write = may_write
-        self._world = World(state=state, catalog=catalog, places=surroundings, now=now)
+        self._world = World(state=state, catalog=catalog, places=surroundings, now=now, board=board)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run every controller until asked to stop."""

@@ -29,6 +29,7 @@ from spillway.kube.informer import Informers
 from spillway.kube.lease import Leadership
 from spillway.kube.state import ClusterState
 from spillway.metrics.exported import exposition
+from spillway.placement.board import Board
 from spillway.webhooks.assembly import Admission, build_admission
 from spillway.webhooks.certificates import Certificates
 from spillway.webhooks.server import AdmissionServer
@@ -50,6 +51,7 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state = ClusterState()
+        self.board = Board(time.time)
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
         self.stopping = asyncio.Event()
         self.health: HealthServer | None = None
@@ -86,6 +88,7 @@ class Operator:
             stack.push_async_callback(self._cancel_all)
 
             leadership = self._leadership(client)
+            self.board.leading = leadership.may_write
             self._begin("informers", Informers(client, self.state).run())
             self._begin("policies", self._follow_policies(client))
             if settings.webhooks:
@@ -182,7 +185,13 @@ class Operator:
 
     async def _contend(self, client: KubeClient, admission: Admission, leadership: Leadership) -> None:
         leader = Leader(
-            self.settings, client, self.state, self.catalog, admission.surroundings, may_write=leadership.may_write
+            self.settings,
+            client,
+            self.state,
+            self.catalog,
+            admission.surroundings,
+            board=self.board,
+            may_write=leadership.may_write,
         )
 
         async def lead() -> None:

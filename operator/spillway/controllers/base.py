@@ -20,6 +20,7 @@ from spillway.domain.records import NodeRecord, ReplicaSetRecord
 from spillway.kube.catalog import Catalog
 from spillway.kube.queue import WorkQueue
 from spillway.kube.state import ClusterState
+from spillway.placement.board import Board
 
 GATE_SECONDS: Final = 1.0
 """How soon a key is tried again that found the data stale."""
@@ -45,6 +46,7 @@ class World:
     catalog: Catalog
     places: Places
     now: Callable[[], float]
+    board: Board
 
     @property
     def governance(self) -> Governance:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Self, TypeVar
 
 from spillway.api import ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
+from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.conflicts import Problem, SelectedPool, SelectedWorkloads, node_conflicts, static_problems
 from spillway.domain.matching import Match
 from spillway.domain.names import CLASS, ZONE_LABEL, Mode, Tier, Zone
@@ -153,6 +154,17 @@ class Governance:
         return tuple(
             policy.name for policy in self._policies.values() if policy.class_of(namespace, kind, labels) is not None
         )
+
+    def class_of(self, claim: Claim) -> WorkloadClass | None:
+        """The class of the policy that holds the claim; None when the policy has gone since."""
+        policy = self.policies.get(claim.policy)
+        classes = () if policy is None else policy.spec.workloads
+        return next((one for one in classes if one.name == claim.workload_class), None)
+
+    def pools_of(self, policy: str) -> tuple[str, ...]:
+        """The VirtualNodeBudgets that the policy lists and that exist, in its order of preference."""
+        compiled = self._policies.get(policy)
+        return () if compiled is None else tuple(name for name, _ in compiled.pools)
 
     def balance_of(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> str | None:
         """The oldest ZonalBalance that selects the workload, governed or not."""

@@ -35,6 +35,27 @@ POLICY: Final = "spillway.dev/policy"
 CLASS: Final = "spillway.dev/class"
 """Set by users on a pod template: the name of the workload class in the policy."""
 
+PLACEMENT: Final = "spillway.dev/placement"
+"""On a pod: what admission decided at its creation, `physical` or `virtual`."""
+
+POOLS: Final = "spillway.dev/pools"
+"""On a pod decided virtual: the VirtualNodeBudgets that may take it, in order of preference, with commas between."""
+
+RESERVATION: Final = "spillway.dev/reservation"
+"""On a pod: the token under which admission remembers it until the informer shows it."""
+
+SIZE: Final = "spillway.dev/size"
+"""On a pod: the size asked of the provider where it is bigger than the pod's requests: `4000m-8589934592`."""
+
+THRESHOLD: Final = "spillway.dev/threshold"
+"""Set by users on a workload: the replicas to keep on physical nodes, whatever the plan says."""
+
+SURGE: Final = "spillway.dev/bring-back"
+"""On a workload that we surge by one to bring a replica back: the replicas that it had before."""
+
+LANDING: Final = "landing.spillway.dev/"
+"""Prefix of annotations on a pod that say where it landed; environment variables refer to them."""
+
 ELASTIC_TAINT: Final = "spillway.dev/elastic"
 """Key of our PreferNoSchedule taint on elastic nodes; its value is the policy's name."""
 

@@ -23,6 +23,27 @@ class Phase(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What is known of a pod that has not started yet, and no longer afterwards."""
+
+    placement: str = ""
+    """Our mark: `physical` or `virtual` as admission decided; empty where it did not."""
+    pools: str = ""
+    """Our mark: the virtual pools that may take it, in order, with commas between."""
+    reservation: str = ""
+    """Our mark: the token under which admission remembers it."""
+    unschedulable_since: float = 0.0
+    """Since when the scheduler finds no node for it; 0.0 while it does not say so."""
+    reason: str = ""
+    """Why it does not start: a container's waiting reason, else the pod's own, else the scheduler's."""
+    message: str = ""
+
+    @property
+    def virtual(self) -> bool:
+        """Whether admission sent it to virtual nodes."""
+        return self.placement == "virtual"
+
+
 class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """One pod.
 
@@ -55,6 +76,12 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     cpu_millis: int
     """Sum of the containers' requests."""
     memory_bytes: int
+    started: float = 0.0
+    """`status.startTime`: when its kubelet took it."""
+    size: str = ""
+    """Our mark: the size asked of the provider where it is bigger than the requests; see `names.SIZE`."""
+    pending: Pending | None = None
+    """Only while its phase is Pending."""
 
     @property
     def key(self) -> str:
@@ -108,6 +135,8 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     revision: int
     """0 where there is no revision annotation."""
     labels: dict[str, str]
+    threshold: str = ""
+    """The annotation `names.THRESHOLD` as it stands, which a Deployment hands down; empty where there is none."""
 
     @property
     def key(self) -> str:

@@ -18,11 +18,12 @@ from spillway.api import quantity
 from spillway.domain.names import (
     CORDONED_BY,
     REVISION,
+    THRESHOLD,
     NodeName,
     OwnerUid,
     PodUid,
 )
-from spillway.domain.records import NamespaceRecord, NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.kube.wire import (
     Allocatable,
     Amounts,
@@ -53,6 +54,8 @@ _REVISION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 """Anybody may write this annotation; a number without end is refused by `int`, and one odd object must stop nothing."""
 _REMEMBERED: Final = 8192
 """Of distinct costs, times and amounts: more would cost more memory than sharing them saves."""
+_MESSAGE_CHARACTERS: Final = 512
+"""Of a pod's trouble; a provider's whole stack trace decides nothing."""
 _INT32: Final = range(-(2**31), 2**31)
 _PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
 
@@ -126,6 +129,7 @@ def pod_record(pod: Pod) -> PodRecord:
     marks = meta.annotations or _NO_MARKS
     ready, ready_since = _readiness(status.conditions)
     cpu, memory = _requests(spec)
+    phase = _PHASES.get(status.phase, Phase.UNKNOWN)
     return PodRecord(
         PodUid(meta.uid),
         intern(meta.namespace),
@@ -134,7 +138,7 @@ def pod_record(pod: Pod) -> PodRecord:
         OwnerUid(intern(owner.uid)),
         intern(owner.kind),
         intern(owner.name),
-        _PHASES.get(status.phase, Phase.UNKNOWN),
+        phase,
         ready,
         ready_since,
         unix_seconds(meta.creation_timestamp),
@@ -147,6 +151,9 @@ def pod_record(pod: Pod) -> PodRecord:
         intern(marks.pool),
         cpu,
         memory,
+        unix_seconds(status.start_time),
+        intern(marks.size),
+        _pending(marks, status) if phase is Phase.PENDING else None,
     )
 
 
@@ -184,6 +191,7 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
         replicas=1 if spec.replicas is None else spec.replicas,
         revision=int(revision) if _REVISION.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
+        threshold=(meta.annotations or {}).get(THRESHOLD, ""),
     )
 
 
@@ -238,6 +246,25 @@ def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:
                 return True, unix_seconds(condition.last_transition_time)
             break
     return False, 0.0
+
+
+def _pending(marks: PodMarks, status: PodStatus) -> Pending:
+    scheduled = next((one for one in status.conditions or () if one.type == "PodScheduled"), None)
+    refused = scheduled if scheduled is not None and scheduled.status == "False" else None
+    waiting = next(
+        (one.state.waiting for one in status.container_statuses or () if one.state and one.state.waiting), None
+    )
+    said = next((one for one in (waiting, status, refused) if one is not None and (one.reason or one.message)), None)
+    return Pending(
+        placement=intern(marks.placement),
+        pools=intern(marks.pools),
+        reservation=marks.reservation,
+        unschedulable_since=unix_seconds(refused.last_transition_time)
+        if refused is not None and refused.reason == "Unschedulable"
+        else 0.0,
+        reason=intern(said.reason or "") if said is not None else "",
+        message=(said.message or "")[:_MESSAGE_CHARACTERS] if said is not None else "",
+    )
 
 
 def _interned(labels: dict[str, str] | None) -> dict[str, str]:

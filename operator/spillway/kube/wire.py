@@ -8,7 +8,17 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER
+from spillway.domain.names import (
+    COST_WRITTEN,
+    PLACEMENT,
+    POD_DELETION_COST,
+    POLICY,
+    POOL,
+    POOLS,
+    RESERVATION,
+    SIZE,
+    TIER,
+)
 from spillway.domain.records import Taint
 
 ObjectT = TypeVar("ObjectT", bound="Pod | Node | ReplicaSet | Namespace")
@@ -23,12 +33,17 @@ class OwnerReference(msgspec.Struct, gc=False):
 
 class PodMarks(msgspec.Struct, gc=False, rename={
     "cost": POD_DELETION_COST, "cost_written": COST_WRITTEN, "policy": POLICY, "tier": TIER, "pool": POOL,
+    "placement": PLACEMENT, "pools": POOLS, "reservation": RESERVATION, "size": SIZE,
 }):  # fmt: skip
     cost: str | None = None
     cost_written: str | None = None
     policy: str = ""
     tier: str = ""
     pool: str = ""
+    placement: str = ""
+    pools: str = ""
+    reservation: str = ""
+    size: str = ""
 
 
 class PodMeta(msgspec.Struct, gc=False, rename="camel"):
@@ -68,14 +83,29 @@ class Condition(msgspec.Struct, gc=False, rename="camel"):
     type: str = ""
     status: str = ""
     last_transition_time: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class Waiting(msgspec.Struct, gc=False):
+    reason: str | None = None
+    message: str | None = None
+
+
+class ContainerState(msgspec.Struct, gc=False):
+    waiting: Waiting | None = None
 
 
 class ContainerStatus(msgspec.Struct, gc=False, rename="camel"):
     restart_count: int = 0
+    state: ContainerState | None = None
 
 
 class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     phase: str = ""
+    start_time: str | None = None
+    reason: str | None = None
+    message: str | None = None
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
 

@@ -65,6 +65,41 @@ class Eviction(StrEnum):
     """There is no such pod any more."""
 
 
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    uid: str
+    resource_version: str
+
+
+class _State(msgspec.Struct, frozen=True):
+    running: dict[str, Any] | None = None
+    terminated: dict[str, Any] | None = None
+
+
+class _Container(msgspec.Struct, frozen=True):
+    state: _State | None = None
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    container_statuses: tuple[_Container, ...] | None = None
+    init_container_statuses: tuple[_Container, ...] | None = None
+
+
+class _Present(msgspec.Struct, frozen=True):
+    """A pod as far as it tells whether it has started."""
+
+    metadata: _Metadata
+    status: _Status = _Status()
+
+    @property
+    def has_started(self) -> bool:
+        containers = (*(self.status.init_container_statuses or ()), *(self.status.container_statuses or ()))
+        return self.status.phase not in {"", "Pending"} or any(
+            one.state is not None and (one.state.running is not None or one.state.terminated is not None)
+            for one in containers
+        )
+
+
 class Writer:
     """Writes at most `rate` times a second (bursts of `burst`), while `may_write()` says so."""
 
@@ -138,6 +173,22 @@ class Writer:
             raise
         return Eviction.EVICTED
 
+    async def replace_unstarted(self, pod: PodRecord) -> bool:
+        """Delete a pod that no kubelet has started, so that its owner makes another. False when it has, or is gone.
+
+        What is deleted is the pod as it was read: one that is bound or starts meanwhile is another version and stays.
+        """
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        try:
+            present = msgspec.json.decode(await self._client.request("GET", path, timeout=self._timeout), type=_Present)
+        except ApiError as error:
+            if error.not_found:
+                return False
+            raise
+        if present.metadata.uid != pod.uid or present.has_started:
+            return False
+        return await self.delete("pods", path, uid=pod.uid, resource_version=present.metadata.resource_version)
+
     async def patch_status(
         self, plural: str, name: str, status: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
     ) -> bool:
@@ -163,9 +214,15 @@ class Writer:
         stored: dict[str, Any] = msgspec.json.decode(raw)
         return stored
 
-    async def delete(self, resource: str, path: str, *, uid: str | None = None) -> bool:
-        """Delete the object at `path` (with `uid`: only that one). False when it was gone already."""
-        body = {"apiVersion": "v1", "kind": "DeleteOptions"} | ({"preconditions": {"uid": uid}} if uid else {})
+    async def delete(
+        self, resource: str, path: str, *, uid: str | None = None, resource_version: str | None = None
+    ) -> bool:
+        """Delete the object at `path` (only that one, only that version). False when it is gone or another."""
+        given = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {name: value for name, value in given.items() if value}
+        body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if preconditions:
+            body["preconditions"] = preconditions
         try:
             await self._send("DELETE", resource, path, body, JSON)
         except ApiError as error:

@@ -1,0 +1,1 @@
+"""What admission and the controllers share about virtual pools: thresholds, verdicts, reservations, redirects."""

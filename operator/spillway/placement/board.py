@@ -1,0 +1,96 @@
+"""The board on which the leader's controllers write what the pods webhook reads: thresholds, verdicts, redirects.
+
+Contract: one board a process, used from the event loop's thread alone. What stands on it is the leader's: a replica
+that does not lead has an empty board and decides nothing. Each thing is replaced whole by the one controller that owns
+it, so a reader never sees half a plan.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from spillway.domain.names import OwnerUid
+
+REDIRECT_SECONDS: Final = 60.0
+"""An owner whose pod was deleted makes another at once, or after its back-off."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolVerdict:
+    """Whether a VirtualNodeBudget takes pods, as its health and stock say. Its limits are asked when a pod comes."""
+
+    takes: bool = True
+    reason: str = "Open"
+    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes."""
+    step: int = 0
+    """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where the successor of a pod that was replaced has to go."""
+
+    expires: float
+    physical: bool = False
+    """On physical nodes, whatever the threshold says."""
+    virtual: bool = False
+    """On virtual nodes, whatever the threshold says."""
+    avoid: frozenset[str] = frozenset()
+    """Pools that did not take the one before."""
+
+
+OPEN: Final = PoolVerdict()
+
+
+@dataclass(slots=True)
+class Board:
+    """What the leader knows. `now` is Unix seconds."""
+
+    now: Callable[[], float]
+    leading: Callable[[], bool] = lambda: False
+    """Whether this process holds the Lease and its controllers run."""
+    thresholds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
+    verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
+    """By VirtualNodeBudget."""
+    _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
+
+    def verdict(self, pool: str) -> PoolVerdict:
+        """Of one pool; one of which nothing is known takes pods."""
+        return self.verdicts.get(pool, OPEN)
+
+    def redirect(
+        self,
+        owner: OwnerUid,
+        *,
+        physical: bool = False,
+        virtual: bool = False,
+        avoid: frozenset[str] = frozenset(),
+        seconds: float = REDIRECT_SECONDS,
+    ) -> None:
+        """Send the next pod of this owner there. Call it before the pod is deleted."""
+        self._redirects[owner].append(Redirect(self.now() + seconds, physical=physical, virtual=virtual, avoid=avoid))
+
+    def take_redirect(self, owner: OwnerUid) -> Redirect | None:
+        """The oldest redirect that stands for this owner; it is used up. None where there is none."""
+        waiting = self._redirects.get(owner)
+        if waiting is None:
+            return None
+        now = self.now()
+        found = None
+        while waiting and found is None:
+            first = waiting.popleft()
+            found = first if first.expires > now else None
+        if not waiting:
+            del self._redirects[owner]
+        return found
+
+    def withdraw_redirect(self, owner: OwnerUid) -> None:
+        """Take the newest redirect back: the pod was not deleted after all."""
+        waiting = self._redirects.get(owner)
+        if waiting:
+            waiting.pop()
+            if not waiting:
+                del self._redirects[owner]
