@@ -39,7 +39,18 @@ class OverlayEnv(Model):
             cel(
                 "has(self.value) != has(self.fromLanding)",
                 "must have either value or fromLanding, for example {name: TIER, fromLanding: tier}",
-            )
+            ),
+            cel(
+                "!has(self.landed) || !self.landed || has(self.value)",
+                "goes with value, for example {name: JAEGER_ENDPOINT, value: 'http://collector:14268', landed: true}",
+                field=".landed",
+            ),
+            # The rest of an annotation's key: 63 characters, and it ends as a name does.
+            cel(
+                "!has(self.landed) || !self.landed || self.name.matches('^[A-Za-z0-9_.-]{0,58}[A-Za-z0-9]$')",
+                "must have 59 characters at most and end in a letter or a digit where landed is true",
+                field=".name",
+            ),
         )
     )
 
@@ -47,6 +58,10 @@ class OverlayEnv(Model):
     """The variable, for example OTEL_EXPORTER_OTLP_ENDPOINT."""
     value: Annotated[str | None, Field(max_length=4096)] = None
     """Its value on this pool, for example http://collector:4317."""
+    landed: bool = False
+    """With value. true: every pod of the class has the variable, with this value where the pod landed on this pool,
+    whatever way it got there, and empty elsewhere. false: only pods that are sent to this pool when they are created
+    have it."""
     from_landing: Literal["tier", "pool", "zone", "node"] | None = None
     """Where the pod landed, read when its containers start: its tier, pool, zone or node."""
 
@@ -100,18 +115,44 @@ class OverlayLogs(Model):
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """Its image, for example timberio/vector:0.40.0-distroless-static."""
     paths: Annotated[tuple[_Path, ...], Field(min_length=1, max_length=32, json_schema_extra=atomic_list())]
-    """Files to ship, for example [/var/log/app/*.log]. They must lie in a volume that the containers share."""
+    """Files to ship, for example [/var/log/app/*.log]. They must lie in a volume that the pod mounts, an emptyDir for
+    example; another container's own files, and what it prints, cannot be seen from a sidecar."""
     kafka: KafkaOutput
     """Where log lines go."""
+    resources: Annotated[
+        dict[str, Any] | None,
+        WithJsonSchema(any_object("The sidecar's resources as in a container, for example {requests: {cpu: 50m}}.")),
+    ] = None
+    """The sidecar's resources as in a container, for example {requests: {cpu: 50m, memory: 64Mi}}. Left out: requests
+    of zero, so that the pod stays as large as the provider bills it without logs."""
 
 
 class CoreDump(Model):
     """Where the core dump of a crashed process goes, because nobody can log in there."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "has(self.annotation) || has(self.volume)",
+                "must have annotation or volume, for example "
+                "{path: /data/dump, annotation: k8s.aliyun.com/eci-core-pattern}",
+            )
+        )
+    )
+
     path: _Path
     """Folder for core dumps, for example /data/dump."""
+    file: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            json_schema_extra=rules(cel("!self.contains('/')", "must be a file's name, for example core-%h-%p-%t")),
+        ),
+    ] = "core-%h-%p-%t"
+    """Their name in that folder, as core(5) describes it: %h is the host's name, %p the process, %t the time."""
     annotation: Annotated[str | None, Field(min_length=1, max_length=317)] = None
-    """The provider's annotation that takes this path, for example k8s.aliyun.com/eci-core-pattern."""
+    """The provider's annotation that takes folder and name, for example k8s.aliyun.com/eci-core-pattern."""
     volume: Annotated[
         dict[str, Any] | None,
         WithJsonSchema(
@@ -133,6 +174,19 @@ class DnsOption(Model):
 class DnsConfig(Model):
     """The pod's DNS settings, for a pool that does not reach the cluster's own."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.replace) || !self.replace || (has(self.nameservers) && size(self.nameservers) > 0)",
+                "goes with nameservers, for example {replace: true, nameservers: [10.0.0.2]}",
+                field=".replace",
+            )
+        )
+    )
+
+    replace: bool = False
+    """true: these name servers instead of the cluster's, for pods whose dnsPolicy is the usual ClusterFirst; they get
+    None. false: in addition to the cluster's."""
     nameservers: Annotated[tuple[_Address, ...], Field(max_length=3, json_schema_extra=atomic_list())] = ()
     """Addresses of name servers, three at most."""
     searches: Annotated[tuple[_Address, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()

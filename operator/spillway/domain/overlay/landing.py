@@ -1,0 +1,44 @@
+"""The pod knows where it landed: environment variables that refer to annotations, and the marks they refer to.
+
+Contract: a container's variable is read from the annotation when the container starts, which is after the binding, so
+it is true whatever way led to the node. Where the annotation is missing the variable is there and empty: on physical
+nodes that holds for every variable that only a pool gives (`landed`).
+"""
+
+from typing import Any, Final
+
+from spillway.api.podoverlay import OverlayEnv, PodOverlay
+from spillway.domain.names import LANDING, POOL, TIER
+from spillway.domain.places import NodePlace
+
+ZONE: Final = f"{LANDING}zone"
+NODE: Final = f"{LANDING}node"
+_ENV: Final = f"{LANDING}env."
+
+_ANNOTATIONS: Final = {"tier": TIER, "pool": POOL, "zone": ZONE, "node": NODE}
+
+
+def is_landing(env: OverlayEnv) -> bool:
+    """Whether the variable's value is known only once the pod has landed."""
+    return env.from_landing is not None or env.landed
+
+
+def landing_annotation(env: OverlayEnv) -> str:
+    """The annotation that a landing variable is read from."""
+    return f"{_ENV}{env.name}" if env.from_landing is None else _ANNOTATIONS[env.from_landing]
+
+
+def landing_reference(env: OverlayEnv) -> dict[str, Any]:
+    """A landing variable as in a container's `env`; `apiVersion` as the API server would fill it in."""
+    field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{landing_annotation(env)}']"}
+    return {"name": env.name, "valueFrom": {"fieldRef": field}}
+
+
+def landing_marks(place: NodePlace, node_name: str, overlay: PodOverlay | None) -> dict[str, str]:
+    """What the Binding webhook stamps besides tier and pool; `overlay` is that of the pool on which the pod lands."""
+    marks = {NODE: node_name}
+    if place.zone:
+        marks[ZONE] = place.zone
+    if place.pool and overlay is not None:
+        marks |= {landing_annotation(env): env.value or "" for env in overlay.env if env.landed}
+    return marks
