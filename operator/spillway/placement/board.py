@@ -8,6 +8,7 @@ it, so a reader never sees half a plan.
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
@@ -55,6 +56,9 @@ class Board:
     """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
     """By VirtualNodeBudget."""
+    spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
+    """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
+    absent for one without a price."""
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
     def verdict(self, pool: str) -> PoolVerdict:

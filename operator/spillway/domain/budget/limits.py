@@ -1,0 +1,133 @@
+"""How much room a pool has under its limits, and whether one more pod fits.
+
+Contract: pure; asked at every admission. What counts against a limit is everything that is on the pool or has been
+promised a place there, so `used` holds the pods bound to its nodes until they are finished and the reservations of
+those that are not bound yet. Nothing is admitted that would bring any sum beyond its limit; a sum may reach it.
+
+- `pods`, `cpu`, `memory`: sums of requests.
+- `costPerHour`: the rate at which all of `used` and the new pod cost. The provider bills a size that is bigger than
+  the requests, so this counts what is billed.
+- `costPerMonth`: what has been spent since the month began, with the minimum billing time of every pod that has
+  started, and the minimum billing time of those that are yet to start and of the new one. So a pod is admitted while
+  the least that it can cost is still in the month's budget. How long it then runs nobody knows: a month's limit closes
+  a pool for new pods; it ends none, and those that run go on costing.
+
+A cost limit without a price limits nothing (the API server refuses such a budget).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import Final, Protocol
+
+from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
+from spillway.domain.budget.price import EXACT, per_hour
+
+HOUR_SECONDS: Final = 3600
+_ZERO: Final = Decimal(0)
+
+
+class Amounts(Protocol):
+    """How many pods, and what they amount to together; a `Usage` of the aggregates is one."""
+
+    @property
+    def pods(self) -> int: ...
+    @property
+    def cpu_millis(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left under each limit; None where there is none. Negative where it was lowered below what is used."""
+
+    pods: int | None = None
+    cpu_millis: int | None = None
+    memory_bytes: int | None = None
+    cost_per_hour: Decimal | None = None
+    cost_this_month: Decimal | None = None
+    waiting_per_hour: Decimal = _ZERO
+    """What the pods cost in an hour that have a place and have not started: each will be billed the minimum."""
+    price: PoolPrice | None = None
+
+
+UNLIMITED: Final = Room()
+
+
+def room(
+    limits: BudgetLimits | None,
+    price: PoolPrice | None,
+    used: Amounts,
+    spent_this_month: Decimal,
+    *,
+    billed: Amounts | None = None,
+    waiting: Amounts | None = None,
+) -> Room:
+    """Return what is left.
+
+    `used` sums requests. `billed` sums what the provider bills of the same pods (`price.billed`); where it is not given
+    nothing is billed beyond the requests. `waiting` sums, as billed, those of them that have not started yet, whose
+    minimum billing time is therefore not in `spent_this_month`.
+    """
+    if limits is None:
+        return UNLIMITED
+    hour_left = month_left = None
+    waiting_rate = _ZERO
+    if price is not None:
+        with localcontext(EXACT):
+            if limits.cost_per_hour is not None:
+                present = billed or used
+                hour_left = limits.cost_per_hour.amount - per_hour(price, present.cpu_millis, present.memory_bytes)
+            if limits.cost_per_month is not None:
+                month_left = limits.cost_per_month.amount - spent_this_month
+        if waiting is not None:
+            waiting_rate = per_hour(price, waiting.cpu_millis, waiting.memory_bytes)
+    return Room(
+        pods=None if limits.pods is None else limits.pods - used.pods,
+        cpu_millis=None if limits.cpu is None else limits.cpu.millis - used.cpu_millis,
+        memory_bytes=None if limits.memory is None else limits.memory.bytes - used.memory_bytes,
+        cost_per_hour=hour_left,
+        cost_this_month=month_left,
+        waiting_per_hour=waiting_rate,
+        price=price,
+    )
+
+
+def fits(left: Room, cpu_millis: int, memory_bytes: int, *, billed: tuple[int, int] | None = None) -> str:
+    """Return the limit that one more pod would break, as the manifest names it; empty where it fits.
+
+    `billed` is what the provider would bill of it (millicores, bytes), where that is more than its requests.
+    """
+    return _requests_break(left, cpu_millis, memory_bytes) or _cost_breaks(
+        left, *(billed or (cpu_millis, memory_bytes))
+    )
+
+
+def _requests_break(left: Room, cpu_millis: int, memory_bytes: int) -> str:
+    if left.pods is not None and left.pods < 1:
+        return "pods"
+    if left.cpu_millis is not None and cpu_millis > max(left.cpu_millis, 0):
+        return "cpu"
+    if left.memory_bytes is not None and memory_bytes > max(left.memory_bytes, 0):
+        return "memory"
+    return ""
+
+
+def _cost_breaks(left: Room, cpu_millis: int, memory_bytes: int) -> str:
+    if left.price is None or (left.cost_per_hour is None and left.cost_this_month is None):
+        return ""
+    rate = per_hour(left.price, cpu_millis, memory_bytes)
+    if left.cost_per_hour is not None and rate > max(left.cost_per_hour, _ZERO):
+        return "costPerHour"
+    month = left.cost_this_month
+    if month is not None and not _affordable(month, rate, left.waiting_per_hour, left.price.minimum_seconds):
+        return "costPerMonth"
+    return ""
+
+
+def _affordable(left: Decimal, rate: Decimal, waiting_rate: Decimal, minimum_seconds: int) -> bool:
+    """Whether the least that a pod can cost is there. Nothing left is too little even where that least is nothing."""
+    if rate == 0:
+        return True
+    with localcontext(EXACT):
+        return left > 0 and (rate + waiting_rate) * minimum_seconds <= left * HOUR_SECONDS
