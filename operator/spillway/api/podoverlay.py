@@ -48,7 +48,8 @@ class OverlayEnv(Model):
             # The rest of an annotation's key: 63 characters, and it ends as a name does.
             cel(
                 "!has(self.landed) || !self.landed || self.name.matches('^[A-Za-z0-9_.-]{0,58}[A-Za-z0-9]$')",
-                "must have 59 characters at most and end in a letter or a digit where landed is true",
+                "must have 59 characters at most and end in a letter or a digit where landed is true, "
+                "for example JAEGER_ENDPOINT",
                 field=".name",
             ),
         )
