@@ -83,6 +83,7 @@ class _Open:
     began: float
     pods: dict[PodUid, PodRecord]
     nodes: dict[NodeName, NodeRecord]
+    on_node: Mapping[NodeName, int]
     quiet_since: float
     gone: dict[PodUid, PodRecord] = field(default_factory=dict)
 
@@ -160,6 +161,7 @@ class ScaleDownTracker:
             began=now,
             pods={**self._active[new.uid], **early},
             nodes={name: node for name, node in self.nodes.items() if owner_of(node) is contender},
+            on_node=Counter(pod.node for pods in self._active.values() for pod in pods.values()),
             quiet_since=now,
             gone=early,
         )
@@ -180,6 +182,7 @@ class ScaleDownTracker:
                             pods=down.pods,
                             gone=down.gone,
                             nodes=down.nodes,
+                            on_node=down.on_node,
                             began=down.began,
                             ended=now,
                         )
@@ -195,13 +198,14 @@ def judge(
     pods: Mapping[PodUid, PodRecord],
     gone: Mapping[PodUid, PodRecord],
     nodes: Mapping[NodeName, NodeRecord],
+    on_node: Mapping[NodeName, int],
     began: float,
     ended: float,
 ) -> ScaleDown:
-    """Compare what went with what the planner chooses from the same pods."""
+    """Compare what went with what the planner chooses from the same pods; `on_node` counts all pods of each node."""
     known = dict(nodes)
     places = {name: place_of(node) for name, node in known.items()}
-    order = emptying_order(known.values(), places)
+    order = emptying_order(known.values(), places, pods=on_node)
     plan = plan_scale_down(
         candidates_of(pods.values(), known, place_of, order), len(gone), max_skew=MAX_SKEW, now=began
     )
