@@ -11,6 +11,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from spillway.metrics import bulk
+
 REGISTRY: Final = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
@@ -112,5 +114,5 @@ EVENTS: Final = Counter(
 
 
 def exposition() -> bytes:
-    """Everything in the registry, in Prometheus' text format."""
-    return generate_latest(REGISTRY)
+    """Everything in the registry and the gauges of one series a workload, in Prometheus' text format."""
+    return generate_latest(REGISTRY) + bulk.exposition()

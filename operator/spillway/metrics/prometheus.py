@@ -1,0 +1,280 @@
+"""Prometheus over HTTP: queries in, series of numbers out, errors that say what to do.
+
+Contract: a request is bounded in time and size, and tried once more where that may help. A range that would exceed the
+11,000 points a series that Prometheus answers is asked for in pieces and joined. What cannot be had raises a
+`PrometheusError` whose `reason` is a word for a condition. Samples are decoded straight into arrays of floats: a month
+of one workload is 8,640 pairs, and nothing of the JSON is kept. Anything that speaks Prometheus' HTTP API will do.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Final, Generic, Self, TypeVar
+
+import aiohttp
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from yarl import URL
+
+MOST_POINTS: Final = 11_000
+"""Of one series in one answer: Prometheus' own bound (`exceeded maximum resolution`)."""
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""Of one answer; far above what a batch of ours asks for."""
+TIMEOUT_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 1.0
+_MESSAGE_CHARACTERS: Final = 300
+
+Floats = NDArray[np.float64]
+_Point = TypeVar("_Point")
+
+
+class PrometheusError(Exception):
+    """A query has no answer."""
+
+    reason: ClassVar[str] = "PrometheusFailed"
+    """For a condition."""
+    passing: ClassVar[bool] = False
+    """Whether the same request may succeed a moment later."""
+
+
+class UnreachableError(PrometheusError):
+    """Nobody answers at that address, or not in time."""
+
+    reason = "PrometheusUnreachable"
+    passing = True
+
+
+class BusyError(PrometheusError):
+    """It answers that it cannot just now (5xx, 429)."""
+
+    reason = "PrometheusUnreachable"
+    passing = True
+
+
+class DeniedError(PrometheusError):
+    """Our credentials do not do."""
+
+    reason = "PrometheusDenied"
+
+
+class RefusedError(PrometheusError):
+    """The query is refused: it is no PromQL, or asks for more than the server allows."""
+
+    reason = "QueryRefused"
+
+
+class NotPrometheusError(PrometheusError):
+    """What answers is not Prometheus' API, or answers without end."""
+
+    reason = "NotPrometheus"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One series: its labels, and samples in order of time (Unix seconds)."""
+
+    labels: Mapping[str, str]
+    times: Floats
+    values: Floats
+
+
+class _Result(msgspec.Struct, Generic[_Point], gc=False):
+    metric: dict[str, str]
+    values: list[_Point] = []
+    value: _Point | None = None
+
+
+class _Data(msgspec.Struct, Generic[_Point], rename={"kind": "resultType"}):
+    kind: str
+    result: list[_Result[_Point]]
+
+
+class _Answer(msgspec.Struct, Generic[_Point]):
+    data: _Data[_Point]
+
+
+class _Failure(msgspec.Struct, rename={"kind": "errorType", "message": "error"}):
+    kind: str
+    message: str
+
+
+_QUICK: Final = msgspec.json.Decoder(_Answer[tuple[float, float]], strict=False)
+_ANYTHING: Final = msgspec.json.Decoder(_Answer[tuple[float, str]])
+"""For answers with NaN or Inf, which the quick one takes for no numbers."""
+_SCALAR: Final = frozenset({"scalar", "string"})
+
+
+class _Kind(msgspec.Struct, rename={"kind": "resultType"}):
+    kind: str
+
+
+class _KindOnly(msgspec.Struct):
+    data: _Kind
+
+
+class Prometheus:
+    """One Prometheus at `url` (a path before `/api/v1` is kept; `user:password@` is sent as basic authentication).
+
+    `token_file` holds a bearer token and is read anew for each request, so that a rotated one is followed.
+
+    Raises:
+        ValueError: the address is no http(s) URL.
+    """
+
+    def __init__(self, url: str, *, token_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._url = prometheus_url(url)
+        self._token_file = token_file
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=self._timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def address(self) -> str:
+        """Where it is, without a password: for messages."""
+        return str(self._url.with_user(None))
+
+    async def instant(self, query: str, at: float) -> list[Series]:
+        """The value of each series at one moment.
+
+        Raises:
+            PrometheusError: there is no answer.
+        """
+        return await self._ask("query", {"query": query, "time": f"{at:.3f}"})
+
+    async def range(self, query: str, start: float, end: float, step_seconds: float) -> list[Series]:
+        """The values of each series at `start`, `start + step_seconds` and so on, up to `end`, where it has any.
+
+        Raises:
+            PrometheusError: there is no answer.
+        """
+        pieces: dict[tuple[tuple[str, str], ...], list[Series]] = {}
+        span = (MOST_POINTS - 1) * step_seconds
+        for piece in range(max(1, math.ceil((end - start + step_seconds / 2) / (span + step_seconds)))):
+            begin = start + piece * (span + step_seconds)
+            parameters = {"query": query, "start": f"{begin:.3f}", "end": f"{min(begin + span, end):.3f}"}
+            for series in await self._ask("query_range", {**parameters, "step": f"{step_seconds:g}"}):
+                pieces.setdefault(tuple(sorted(series.labels.items())), []).append(series)
+        return [
+            parts[0]
+            if len(parts) == 1
+            else Series(
+                parts[0].labels,
+                np.concatenate([part.times for part in parts]),
+                np.concatenate([part.values for part in parts]),
+            )
+            for parts in pieces.values()
+        ]
+
+    async def _ask(self, path: str, parameters: Mapping[str, str]) -> list[Series]:
+        try:
+            return decode(await self._post(path, parameters))
+        except PrometheusError as error:
+            if not error.passing:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)
+        return decode(await self._post(path, parameters))
+
+    async def _post(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        if self._session is None:
+            raise RuntimeError("use `async with`")
+        headers = {}
+        if self._token_file is not None:
+            try:
+                headers["Authorization"] = f"Bearer {self._token_file.read_text().strip()}"
+            except OSError as error:
+                raise DeniedError(f"the token file cannot be read: {error}") from error
+        try:
+            async with self._session.post(self._url / "api/v1" / path, data=parameters, headers=headers) as response:
+                body = await _bounded(response)
+                status = response.status
+        except TimeoutError as error:
+            raise UnreachableError(f"{self.address} did not answer within {self._timeout.total:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(f"{self.address} cannot be reached: {error}") from error
+        if status != HTTPStatus.OK:
+            raise self._failure(status, body)
+        return body
+
+    def _failure(self, status: int, body: bytes) -> PrometheusError:
+        try:
+            failure = msgspec.json.decode(body, type=_Failure)
+            said = f"{failure.kind}: {failure.message}"[:_MESSAGE_CHARACTERS]
+        except msgspec.DecodeError:
+            said = body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return DeniedError(f"{self.address} refuses our credentials ({status}): {said}")
+        if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            return RefusedError(f"{self.address} refuses the query: {said}")
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return BusyError(f"{self.address} answers {status}: {said}")
+        return NotPrometheusError(f"{self.address} answers {status}, is it Prometheus? {said}")
+
+
+def prometheus_url(text: str) -> URL:
+    """The address as a URL without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or not http(s).
+    """
+    try:
+        url = URL(text.rstrip("/"))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no URL: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"{text!r}: write an http(s) URL, for example http://prometheus.monitoring:9090")
+    return url
+
+
+def decode(body: bytes) -> list[Series]:
+    """The series in an answer's body.
+
+    Raises:
+        PrometheusError: it holds a scalar or text instead of series, or is no answer of Prometheus'.
+    """
+    try:
+        return _series(_QUICK.decode(body))
+    except msgspec.DecodeError:
+        pass
+    try:
+        return _series(_ANYTHING.decode(body))
+    except msgspec.DecodeError as error:
+        try:
+            kind = msgspec.json.decode(body, type=_KindOnly).data.kind
+        except msgspec.DecodeError:
+            kind = ""
+        if kind in _SCALAR:
+            raise RefusedError(f"the query gives a {kind}, not series: wrap it, for example vector(…)") from error
+        raise NotPrometheusError(f"this is no answer of Prometheus: {error}") from error
+
+
+def _series(answer: _Answer[tuple[float, float]] | _Answer[tuple[float, str]]) -> list[Series]:
+    found = []
+    for one in answer.data.result:
+        points = one.values if one.value is None else [one.value]
+        pairs = np.array(points, dtype=np.float64).reshape(-1, 2)
+        found.append(Series(one.metric, pairs[:, 0].copy(), pairs[:, 1].copy()))
+    return found
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise NotPrometheusError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
+        pieces.append(piece)
+    return b"".join(pieces)

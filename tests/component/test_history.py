@@ -1,0 +1,208 @@
+"""History from a real Prometheus with a real past."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from localcluster.ports import free_ports
+from spillway.metrics.history import History, Wanted, filled_in, histories
+from spillway.metrics.prometheus import (
+    BusyError,
+    DeniedError,
+    NotPrometheusError,
+    Prometheus,
+    RefusedError,
+    UnreachableError,
+)
+from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+
+pytestmark = pytest.mark.timeout(120)
+
+T = TypeVar("T")
+
+DAY = 86_400.0
+NOW = 1_790_000_100.0
+STEP = 300.0
+
+
+def day_of(times: Any, low: int, high: int) -> Any:
+    """`high` for the four hours from 18:00 UTC, else `low`."""
+    hour = times % DAY / 3600
+    return np.where((hour >= 18) & (hour < 22), float(high), float(low))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TestPrometheus]:
+    with prometheus_running() as running:
+        minutes = np.arange(NOW - 14 * DAY, NOW, 60.0)
+        young = minutes[minutes > NOW - DAY]
+        cart, pay = replicas_series("Deployment/shop/cart"), replicas_series("Deployment/shop/pay.v2")
+        spiky = np.where(minutes % 3600 < 60, 30.0, 2.0)
+        running.push(
+            [
+                (cart | {"instance": "a", "job": "spillway"}, minutes, day_of(minutes, 10, 40)),
+                # Another leader's last days: the same workload, other labels of the scrape.
+                (cart | {"instance": "b"}, young, day_of(young, 10, 40)),
+                (pay | {"namespace": "spillway-system", "exported_namespace": "shop"}, minutes, spiky),
+                (replicas_series("Deployment/other/cart"), minutes, minutes * 0 + 99),
+                (replicas_series("Deployment/shop/new"), young, young * 0 + 3),
+                (
+                    {"__name__": "kube_deployment_spec_replicas", "namespace": "shop", "deployment": "new"},
+                    minutes,
+                    minutes * 0 + 5,
+                ),
+                (
+                    {"__name__": "requests", "namespace": "shop", "app": "front"},
+                    minutes,
+                    day_of(minutes, 1000, 4000),
+                ),
+            ]
+        )
+        yield running
+
+
+def run(work: Callable[[Prometheus], Coroutine[Any, Any, T]], url: str, **options: Any) -> T:
+    async def inside() -> T:
+        async with Prometheus(url, **options) as prometheus:
+            return await work(prometheus)
+
+    return asyncio.run(inside())
+
+
+def fetch(url: str, *wanted: Wanted) -> dict[str, History]:
+    async def inside(prometheus: Prometheus) -> dict[str, History]:
+        return {one.workload: one async for batch in histories(prometheus, wanted, now=NOW) for one in batch}
+
+    return run(inside, url)
+
+
+def test_the_number_of_replicas_of_several_workloads_in_one_go(server: TestPrometheus) -> None:
+    found = fetch(
+        server.url,
+        *(Wanted(f"Deployment/shop/{name}", 14 * DAY) for name in ("cart", "pay.v2", "new", "unknown")),
+        Wanted("Deployment/other/cart", 14 * DAY),
+    )
+
+    cart = found["Deployment/shop/cart"]
+    # The gauge of one scrape may stand a few minutes after it went: the first point is in the past's first step.
+    assert 14 * DAY - 2 * STEP <= cart.seconds <= 14 * DAY
+    assert set(np.diff(cart.times)) == {STEP}
+    inner = (cart.times % DAY > 18 * 3600 + STEP) & (cart.times % DAY < 22 * 3600)
+    assert set(cart.replicas[inner]) == {40.0}
+    assert set(cart.replicas[(cart.times % DAY < 18 * 3600) | (cart.times % DAY > 22 * 3600 + STEP)]) == {10.0}
+    assert set(found["Deployment/other/cart"].replicas) == {99.0}
+    assert found["Deployment/shop/unknown"].times.size == 0
+
+
+def test_a_spike_of_a_minute_is_not_lost(server: TestPrometheus) -> None:
+    pay = fetch(server.url, Wanted("Deployment/shop/pay.v2", 14 * DAY))["Deployment/shop/pay.v2"]
+
+    spikes = pay.times[pay.replicas == 30]
+    assert len(spikes) == pytest.approx(14 * 24, abs=2)
+    assert len(set(spikes % 3600)) == 1
+
+
+def test_kube_state_metrics_stands_in_for_a_gauge_that_is_too_young(server: TestPrometheus) -> None:
+    new = fetch(server.url, Wanted("Deployment/shop/new", 14 * DAY))["Deployment/shop/new"]
+
+    assert set(new.replicas) == {5.0}
+    assert new.seconds > 13 * DAY
+
+
+def test_the_demand_of_a_class_over_what_one_replica_carries(server: TestPrometheus) -> None:
+    query = filled_in('sum(requests{namespace="$(namespace)", app="$(workload)"})  # demand', "Deployment/shop/front")
+    assert query == 'sum(requests{namespace="shop", app="front"})  # demand'
+    front = fetch(
+        server.url,
+        Wanted("Deployment/shop/front", 14 * DAY, query, 250.0),
+        Wanted("Deployment/shop/broken", 14 * DAY, "sum(requests{", 1.0),
+        Wanted("Deployment/shop/nothing", 14 * DAY, "sum(absent_metric)", 1.0),
+    )
+
+    assert set(front["Deployment/shop/front"].replicas) == {4.0, 16.0}
+    assert "bad_data" in front["Deployment/shop/broken"].problem
+    assert front["Deployment/shop/nothing"].times.size == 0
+    assert not front["Deployment/shop/nothing"].problem
+
+
+def test_a_range_of_more_points_than_prometheus_gives_at_once(server: TestPrometheus) -> None:
+    async def ask(prometheus: Prometheus) -> Any:
+        return await prometheus.range('spillway_workload_replicas{namespace="other"}', NOW - 10 * DAY, NOW, 60.0)
+
+    [series] = run(ask, server.url)
+
+    assert series.times.size > 11_000
+    assert set(np.diff(series.times)) == {60.0}
+
+
+def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestPrometheus, tmp_path: Path) -> None:
+    async def ask(prometheus: Prometheus, query: str = "up{") -> Any:
+        return await prometheus.instant(query, NOW)
+
+    with pytest.raises(RefusedError, match="refuses the query: bad_data"):
+        run(ask, server.url)
+    with pytest.raises(RefusedError, match="gives a scalar"):
+        run(lambda prometheus: ask(prometheus, "1"), server.url)
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        run(ask, nobody)
+    with pytest.raises(DeniedError, match="token file"):
+        run(ask, server.url, token_file=tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        pytest.param(503, "starting", BusyError, id="busy"),
+        pytest.param(401, "who are you", DeniedError, id="credentials"),
+        pytest.param(404, "<html>", NotPrometheusError, id="another server"),
+        pytest.param(200, "<html>", NotPrometheusError, id="no JSON"),
+        pytest.param(200, '{"status":"success"}', NotPrometheusError, id="other JSON"),
+    ],
+)
+async def test_what_answers_in_another_way(status: int, body: str, error: type[Exception]) -> None:
+    async with _answering(status, body) as (url, seen), Prometheus(f"{url}/prefix") as prometheus:
+        with pytest.raises(error):
+            await prometheus.instant("up", NOW)
+    assert set(seen) == {"/prefix/api/v1/query"}
+    assert len(seen) == (2 if status == 503 else 1), "what may pass is tried once more"
+
+
+async def test_a_token_and_a_time_limit(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    async with _answering(0, "") as (url, _), Prometheus(url, token_file=token, timeout_seconds=0.2) as prometheus:
+        with pytest.raises(UnreachableError, match=r"within 0\.2 s"):
+            await prometheus.instant("up", NOW)
+
+
+class _answering:  # noqa: N801  reads as the statement it is
+    """A server that gives one answer to everything; status 0 never answers."""
+
+    def __init__(self, status: int, body: str) -> None:
+        self._status, self._body = status, body
+        self._seen: list[str] = []
+
+    async def __aenter__(self) -> tuple[str, list[str]]:
+        application = web.Application()
+        application.router.add_post("/{path:.*}", self._answer)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        port = free_ports(1)[0]
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        return f"http://127.0.0.1:{port}", self._seen
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self._seen.append(request.path)
+        if not self._status:
+            assert request.headers["Authorization"] == "Bearer secret"
+            await asyncio.sleep(10)
+        return web.Response(status=self._status, text=self._body)
