@@ -14,6 +14,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
 from spillway.kube.writer import Writer
+from spillway.webhooks.annotations import ThresholdAnnotationWebhook
 from spillway.webhooks.announcing import announcer
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.births import Births
@@ -75,6 +76,7 @@ def build_admission(
         Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),
         Webhook("replicasets", "/mutate/replicasets", replicaset, REPLICASET_SECONDS),
         Webhook("nodes", "/mutate/nodes", NodeWebhook(surroundings, now), NODE_SECONDS),
+        Webhook("thresholds", "/validate/thresholds", ThresholdAnnotationWebhook(), VALIDATION_SECONDS),
         *(Webhook(plural, f"/validate/{plural}", ValidationWebhook(plural), VALIDATION_SECONDS) for plural in PLACES),
     )
 

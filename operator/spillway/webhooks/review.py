@@ -52,7 +52,7 @@ class PatchOperation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Denial(NamedTuple):
-    """Why a request is refused: only our own kinds are ever refused."""
+    """Why a request is refused: only our own kinds and an annotation of our own ever are."""
 
     message: str
     field: str

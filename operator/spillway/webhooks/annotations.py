@@ -1,0 +1,55 @@
+"""Checks the annotation `spillway.dev/threshold` where a user writes it: on a Deployment or a ReplicaSet of its own.
+
+Contract: only a value that is new is refused; one that already stands (written while we were away) never stands in the
+way of another change. A ReplicaSet with a controlling owner is let pass whatever it says: its annotations are copies,
+the owner's controller could not correct them and would only be kept from making pods. So is a removed annotation.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from spillway.domain.names import THRESHOLD
+from spillway.domain.threshold.effective import AnnotationError, parse_annotation
+from spillway.webhooks.deadline import Deadline
+from spillway.webhooks.review import Answer, Denial, Request, denied
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    controller: bool | None = None
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[_Owner, ...] | None = None
+
+    @property
+    def threshold(self) -> str | None:
+        return (self.annotations or {}).get(THRESHOLD)
+
+
+class _Object(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+
+
+_decoder: Final = msgspec.json.Decoder(_Object)
+
+
+class ThresholdAnnotationWebhook:
+    """Refuses a threshold that is no number of replicas."""
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
+        new = _decoder.decode(request.object).metadata
+        old = _decoder.decode(request.old_object).metadata.threshold if request.old_object else None
+        if new.threshold is None or new.threshold == old or any(one.controller for one in new.owner_references or ()):
+            return Answer("unchanged")
+        return denied(Denial(problem, f"metadata.annotations[{THRESHOLD}]") for problem in _problems(new.threshold))
+
+
+def _problems(text: str) -> Iterator[str]:
+    try:
+        if parse_annotation(text) is None:
+            yield f"the annotation {THRESHOLD} must not be empty: remove it, or give a number of replicas"
+    except AnnotationError as error:
+        yield str(error)
