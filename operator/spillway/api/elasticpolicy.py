@@ -115,6 +115,9 @@ class Threshold(Model):
     """Never more than this number of replicas."""
     history: Duration = Duration("14d")
     """For Auto: how far back demand is looked at, for example 14d."""
+    priority: Annotated[int, Field(ge=-100, le=100, json_schema_extra={"format": "int32"})] = 0
+    """For Auto: classes of a higher number get physical room before those of a lower one, for example 10 for services
+    that suffer elsewhere."""
 
 
 class Placement(Model):
