@@ -176,11 +176,14 @@ def test_any_pod_ends_with_the_size_or_stays(
         assert after == before
 
 
-@given(st.lists(containers, min_size=1, max_size=3), st.lists(containers, max_size=3), st.booleans())
+@given(
+    running=st.lists(containers, min_size=1, max_size=3), first=st.lists(containers, max_size=3), sidecar=st.booleans()
+)
 def test_requests_are_summed_as_the_informer_sums_them(
     running: list[dict[str, Any]],
     first: list[dict[str, Any]],
-    sidecar: bool,  # noqa: FBT001
+    *,
+    sidecar: bool,
 ) -> None:
     def texts(one: dict[str, Any]) -> dict[str, Any]:
         requests = {key: str(value) for key, value in one.get("resources", {}).get("requests", {}).items()}

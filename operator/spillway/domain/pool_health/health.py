@@ -1,0 +1,129 @@
+"""When a pool counts as failed, when it is tried again, and how long that takes if it goes on failing.
+
+Contract: a function of what is seen now and of a small memory that fits in a status. A pool fails when for
+`unhealthyAfter` no node of it was ready, or pods that were bound to it have waited that long and none has started. It
+is tried again after `retryAfter`, twice that after the next failure, and so on up to 64 times: but not before a node is
+ready. While it is being tried it takes `PROBE_PODS` pods at a time; the first one that starts makes it healthy. A
+failure is forgotten once the pool was healthy for as long as it was held for it, so a pool that flaps is held longer
+and longer, and two falls are at least `retryAfter` apart. Times are Unix seconds.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+PROBE_PODS: Final = 5
+"""Pods that may be on their way to a pool that is being tried again, until one has started."""
+STUCK_PODS: Final = 3
+"""Pods that have to wait in vain before a pool that was healthy fails for it: one or two may be at fault themselves."""
+MOST_DOUBLINGS: Final = 6
+
+
+class Reason(StrEnum):
+    """What a pool failed for."""
+
+    NODES_NOT_READY = "NodesNotReady"
+    PODS_NOT_STARTING = "PodsNotStarting"
+
+
+class State(StrEnum):
+    """Where a pool stands."""
+
+    HEALTHY = "Healthy"
+    FAILED = "Failed"
+    RETRYING = "Retrying"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is remembered of one pool."""
+
+    state: State = State.HEALTHY
+    failures: int = 0
+    """In a row, not yet forgotten."""
+    since: float = 0.0
+    """When the state was reached."""
+    retry_at: float = 0.0
+    """While failed: the earliest time of the next try."""
+    reason: Reason | None = None
+    """While failed, and while it is tried again: what it failed for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of one pool; None where it does not hold."""
+
+    down_since: float | None = None
+    """Since when none of its nodes is ready."""
+    stuck: int = 0
+    """Pods bound to it that have not started, without a fault of their own, since the last one started."""
+    stuck_since: float | None = None
+    """Since when the first of these waits."""
+    last_start: float = 0.0
+    """When a pod started there last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds, as `failover` of the budget gives them."""
+
+    unhealthy_after: float
+    retry_after: float
+
+    def held(self, failures: int) -> float:
+        """For how long a pool is held after its so-many-th failure in a row."""
+        return self.retry_after * 2.0 ** min(max(failures - 1, 0), MOST_DOUBLINGS)
+
+
+def judge(health: Health, seen: Seen, times: Times, now: float) -> Health:
+    """The health at `now`. Asking again at once changes nothing."""
+    failed = _failing(health, seen, times, now)
+    if health.state is State.FAILED:
+        if now < health.retry_at or seen.down_since is not None:
+            return health
+        return replace(health, state=State.RETRYING, since=now)
+    if failed is not None:
+        failures = _not_forgotten(health, times, now) + 1
+        return Health(State.FAILED, failures, now, now + times.held(failures), failed)
+    if health.state is State.RETRYING and seen.down_since is None and seen.last_start > health.since:
+        return Health(State.HEALTHY, health.failures, now)
+    if health.state is State.HEALTHY and _not_forgotten(health, times, now) != health.failures:
+        return Health(since=health.since)
+    return health
+
+
+def next_look(health: Health, seen: Seen, times: Times, now: float) -> float | None:
+    """Seconds until time alone may change the answer of `judge`; None where it cannot."""
+    dues = []
+    if health.state is State.FAILED:
+        if seen.down_since is None:
+            dues.append(health.retry_at)
+    else:
+        dues += [since + times.unhealthy_after for since in (seen.down_since, _stuck_since(health, seen)) if since]
+        if health.state is State.HEALTHY and health.failures:
+            dues.append(health.since + times.held(health.failures))
+    return max(0.0, min(dues) - now) if dues else None
+
+
+def _failing(health: Health, seen: Seen, times: Times, now: float) -> Reason | None:
+    if seen.down_since is not None and now - seen.down_since >= times.unhealthy_after:
+        return Reason.NODES_NOT_READY
+    since = _stuck_since(health, seen)
+    if since is not None and now - since >= times.unhealthy_after:
+        return Reason.PODS_NOT_STARTING
+    return None
+
+
+def _stuck_since(health: Health, seen: Seen) -> float | None:
+    """Since when pods wait in vain, where they are enough to say so."""
+    enough = 1 if health.state is State.RETRYING else STUCK_PODS
+    if seen.stuck < enough or seen.stuck_since is None:
+        return None
+    # What waits since before the try began tells of the failure before it.
+    return max(seen.stuck_since, health.since) if health.state is State.RETRYING else seen.stuck_since
+
+
+def _not_forgotten(health: Health, times: Times, now: float) -> int:
+    """Failures that still count."""
+    healthy = health.state is State.HEALTHY
+    return 0 if healthy and now - health.since >= times.held(health.failures) else health.failures
