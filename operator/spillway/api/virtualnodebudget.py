@@ -65,7 +65,7 @@ class Failover(Model):
     """How long its nodes may be NotReady, or its pods fail to start, before the pool is held and the next one is
     used."""
     retry_after: Duration = Duration("5m")
-    """When a failed pool is tried again for the first time; the time doubles with each failure."""
+    """When a failed pool is tried again for the first time; the time doubles with each failure, up to 64 times."""
 
 
 class StockOutSign(Model):
@@ -126,7 +126,8 @@ class StockOut(Model):
     ladder: Annotated[tuple[PodSpecSize, ...], Field(min_length=1, max_length=8, json_schema_extra=atomic_list())]
     """Sizes to try, smallest first, for example [{cpu: "2", memory: 4Gi}, {cpu: "4", memory: 8Gi}]."""
     annotation: SpecsAnnotation | None = None
-    """The provider's annotation for a list of sizes. Left out: a pod that never started is replaced by a bigger one."""
+    """The provider's annotation for a list of sizes: written on pods that are created after a stock-out, from the next
+    size on. Left out: their requests are raised to the next size. Either way a pod that never started is replaced."""
     forget_after: Duration = Duration("30m")
     """When the smallest size is tried again, for example 30m."""
 
@@ -150,7 +151,8 @@ class VirtualNodeBudgetSpec(Model):
     time_zone: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={NO_SERVER_DEFAULT: True})] = "UTC"
     """The IANA time zone in which a month begins, for example Asia/Shanghai; UTC where not given."""
     failover: Failover | None = None
-    """When the pool counts as failed."""
+    """When the pool counts as failed, and that pods are replaced which are lost with its nodes. Left out: the pool is
+    skipped with the defaults of this section, and nothing is deleted on it."""
     stock_out: StockOut | None = None
     """What to do when the provider has no stock."""
     pod_overlay: PodOverlay | None = None
@@ -202,6 +204,21 @@ class DrainProgress(Model):
     """When the drain began."""
 
 
+class PoolHealth(Model):
+    """Whether the pool can be relied on, and what is remembered of its failures."""
+
+    state: Annotated[str, Field(max_length=32)]
+    """Healthy, Failed (it takes no pods) or Retrying (it takes a few, until one of them has started)."""
+    failures: Count = 0
+    """Failures in a row; forgotten once the pool was healthy for as long as it was held for the last one."""
+    since: Timestamp | None = None
+    """When this state was reached."""
+    retry_at: Timestamp | None = None
+    """While it is failed: when it is tried again, provided that a node is ready."""
+    reason: Annotated[str | None, Field(max_length=64)] = None
+    """What it failed for: NodesNotReady or PodsNotStarting."""
+
+
 class VirtualNodeBudgetStatus(Status):
     """What was found and done. Lists are bounded; metrics have the rest."""
 
@@ -220,7 +237,12 @@ class VirtualNodeBudgetStatus(Status):
     ] = ()
     """The 20 workloads that use most of it."""
     ladder_step: Count | None = None
-    """The size of `stockOut.ladder` that is asked for now; 0 is the smallest."""
+    """The size of `stockOut.ladder` that is asked for now, counted from 1; 0 is what a pod itself requests, and one more
+    than there are sizes says that the pool is out of stock."""
+    ladder_since: Timestamp | None = None
+    """When that step was reached; it is forgotten `stockOut.forgetAfter` later."""
+    health: PoolHealth | None = None
+    """Whether the pool can be relied on; absent while nothing was ever wrong."""
 
 
 class VirtualNodeBudget(Model):
