@@ -51,6 +51,9 @@ class Settings(BaseModel):
     evictions_per_second: float = Field(default=10.0, gt=0)
     upkeep_seconds: float = Field(default=20.0, gt=0)
     status_seconds: float = Field(default=10.0, gt=0)
+    prometheus_url: str | None = None
+    prometheus_token_file: Path | None = None
+    threshold_seconds: float = Field(default=3600.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
 
     @property
@@ -64,6 +67,10 @@ class Settings(BaseModel):
             raise ValueError(f"kubeconfig: there is no file {self.kubeconfig}")
         if self.webhook_cert_dir is not None and not self.webhook_cert_dir.is_dir():
             raise ValueError(f"webhook_cert_dir: there is no folder {self.webhook_cert_dir}")
+        if self.prometheus_url:
+            from spillway.metrics.prometheus import prometheus_url  # noqa: PLC0415  # `--help` need not wait for numpy
+
+            prometheus_url(self.prometheus_url)
         return self
 
     @classmethod

@@ -11,6 +11,7 @@ from spillway.app.settings import Settings
 OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
 LIMITS = "Limits"
+PROMETHEUS = "Prometheus"
 
 
 def run(
@@ -49,6 +50,21 @@ def run(
     ] = None,
     webhook_service: Annotated[
         str | None, typer.Option(help="The Service by which the API server calls us.", rich_help_panel=WEBHOOKS)
+    ] = None,
+    prometheus_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where demand is read, for example http://prometheus.monitoring:9090. Without it thresholds of mode "
+            "Auto keep everything physical.",
+            envvar="SPILLWAY_PROMETHEUS_URL",
+            rich_help_panel=PROMETHEUS,
+        ),
+    ] = None,
+    prometheus_token_file: Annotated[
+        Path | None, typer.Option(help="A bearer token for it, read anew each time.", rich_help_panel=PROMETHEUS)
+    ] = None,
+    threshold_seconds: Annotated[
+        float | None, typer.Option(help="Between two plans of the thresholds.", rich_help_panel=PROMETHEUS)
     ] = None,
     node_writes_per_second: Annotated[
         float | None, typer.Option(help="Taints and cordons, each.", rich_help_panel=LIMITS)
