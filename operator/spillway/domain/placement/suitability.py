@@ -1,0 +1,82 @@
+"""What virtual nodes cannot run: pods that are tied to the machine under them.
+
+Contract: pods are plain JSON as in an AdmissionReview. The answer is the first reason found, a clause that finishes
+"kept on physical nodes, because …", or None. Claims for local volumes do not show in the pod: whoever asks looks them
+up (`claims_of` says which) and passes the local ones.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+Json = Mapping[str, Any]
+
+MIRROR: Final = "kubernetes.io/config.mirror"
+
+_PER_NODE: Final = {
+    "DaemonSet": "it belongs to a DaemonSet, which runs one on every node",
+    "Node": "it is a static pod of its node",
+}
+_HOST_NAMESPACES: Final = {
+    "hostNetwork": "it uses the node's network (hostNetwork)",
+    "hostPID": "it sees the node's processes (hostPID)",
+    "hostIPC": "it shares memory with the node's processes (hostIPC)",
+}
+
+
+def unsuitable(pod: Json, local_claims: Collection[str] = ()) -> str | None:
+    """Why virtual nodes cannot run this pod; None where nothing speaks against it."""
+    return next(_reasons(pod, local_claims), None)
+
+
+def claims_of(pod: Json) -> tuple[str, ...]:
+    """The PersistentVolumeClaims that the pod's volumes name."""
+    claims = ((volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in _volumes(pod))
+    return tuple(dict.fromkeys(claim for claim in claims if claim))
+
+
+def is_local(volume: Json) -> bool:
+    """Whether a PersistentVolume is part of one node."""
+    spec = volume.get("spec") or {}
+    return bool(spec.get("local") or spec.get("hostPath"))
+
+
+def _reasons(pod: Json, local_claims: Collection[str]) -> Iterator[str]:
+    spec = pod.get("spec") or {}
+    yield from _ownership(pod.get("metadata") or {}, spec)
+    for field, clause in _HOST_NAMESPACES.items():
+        if spec.get(field):
+            yield clause
+    for volume in _volumes(pod):
+        if volume.get("hostPath") is not None:
+            path = volume["hostPath"].get("path", "")
+            yield f"its volume {volume.get('name', '')} is the folder {path} of the node (hostPath)"
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        yield from _container(container)
+    for claim in spec.get("resourceClaims") or ():
+        yield f"it claims a device of its node (resourceClaims: {claim.get('name', '')})"
+    for name in claims_of(pod):
+        if name in local_claims:
+            yield f"the volume of its claim {name} is local to one node"
+
+
+def _ownership(metadata: Json, spec: Json) -> Iterator[str]:
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") in _PER_NODE:
+            yield _PER_NODE[owner["kind"]]
+    if MIRROR in (metadata.get("annotations") or {}):
+        yield _PER_NODE["Node"]
+    if spec.get("nodeName"):
+        yield f"it asks for the node {spec['nodeName']} by name"
+
+
+def _container(container: Json) -> Iterator[str]:
+    name = container.get("name", "")
+    for port in container.get("ports") or ():
+        if port.get("hostPort"):
+            yield f"its container {name} takes the port {port['hostPort']} of the node (hostPort)"
+    if (container.get("securityContext") or {}).get("privileged"):
+        yield f"its container {name} is privileged"
+
+
+def _volumes(pod: Json) -> Iterator[Json]:
+    yield from (pod.get("spec") or {}).get("volumes") or ()

@@ -1,0 +1,51 @@
+"""The tier of one more pod, by its class, its threshold and the replicas that stand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.api.elasticpolicy import Placement
+from spillway.domain.placement.decide import Decision, Reason, decide
+from spillway.domain.threshold.effective import Choice, ThresholdReason
+
+NEVER, OVERFLOW, ALWAYS = (Placement(virtual=mode) for mode in ("Never", "Overflow", "Always"))
+LEARNING = Choice(None, ThresholdReason.LEARNING_HISTORY)
+NONE = Choice(None, ThresholdReason.NO_THRESHOLD)
+
+
+def _manual(replicas: int) -> Choice:
+    return Choice(replicas, ThresholdReason.MANUAL)
+
+
+@pytest.mark.parametrize(
+    ("placement", "threshold", "physical", "redirect", "expected"),
+    [
+        (OVERFLOW, _manual(3), 0, "", ("physical", Reason.BELOW_THRESHOLD)),
+        (OVERFLOW, _manual(3), 2, "", ("physical", Reason.BELOW_THRESHOLD)),
+        (OVERFLOW, _manual(3), 3, "", ("virtual", Reason.BEYOND_THRESHOLD)),
+        (None, _manual(3), 3, "", ("virtual", Reason.BEYOND_THRESHOLD)),
+        (OVERFLOW, _manual(0), 0, "", ("virtual", Reason.BEYOND_THRESHOLD)),
+        (OVERFLOW, LEARNING, 500, "", ("physical", Reason.LEARNING_HISTORY)),
+        (OVERFLOW, NONE, 500, "", ("physical", Reason.NO_THRESHOLD)),
+        (ALWAYS, NONE, 0, "", ("virtual", Reason.ALWAYS)),
+        (ALWAYS, _manual(3), 0, "", ("virtual", Reason.ALWAYS)),
+        (NEVER, _manual(0), 9, "", ("physical", Reason.NEVER)),
+        (OVERFLOW, _manual(3), 9, "physical", ("physical", Reason.REPLACED)),
+        (OVERFLOW, _manual(3), 0, "virtual", ("virtual", Reason.REPLACED)),
+        (ALWAYS, NONE, 0, "physical", ("physical", Reason.REPLACED)),
+        (NEVER, NONE, 0, "virtual", ("physical", Reason.NEVER)),
+    ],
+)
+def test_the_tier_follows_from_class_threshold_and_count(
+    placement: Placement | None, threshold: Choice, physical: int, redirect: str, expected: tuple[str, Reason]
+) -> None:
+    wish = decide(placement, threshold, physical, redirect=redirect)  # type: ignore[arg-type]
+    assert (wish.decision.value, wish.reason) == expected
+
+
+@given(threshold=st.integers(0, 50), pods=st.integers(0, 100))
+def test_pods_that_come_one_after_the_other_land_exactly_as_the_threshold_says(threshold: int, pods: int) -> None:
+    physical = 0
+    for _ in range(pods):
+        physical += decide(OVERFLOW, _manual(threshold), physical).decision is Decision.PHYSICAL
+    assert physical == min(threshold, pods)
