@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL
+from spillway.api import ElasticPolicy, VirtualNodeBudget
+from spillway.domain.governance import Governance
+from spillway.domain.names import COST_WRITTEN, LANDING, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL
 from spillway.kube.client import ApiError
 from spillway.kube.state import ClusterState
 from spillway.webhooks.bindings import BindingWebhook
@@ -37,7 +39,7 @@ class Server:
 
 
 class Scene:
-    def __init__(self, *, mode: str = "Enforce") -> None:
+    def __init__(self, *, mode: str = "Enforce", governance: Governance | None = None) -> None:
         self.state = ClusterState()
         self.server = Server()
         for name, labels in (("f1", {"pool": "fixed"}), ("e1", ELASTIC), ("v1", VIRTUAL)):
@@ -45,7 +47,7 @@ class Scene:
         self.state.apply(make_namespace("shop"))
         self.state.apply(make_replicaset())
         self.state.mark_synced()
-        governance = governance_of(mode=mode, elastic=ELASTIC, virtual=VIRTUAL)
+        governance = governance or governance_of(mode=mode, elastic=ELASTIC, virtual=VIRTUAL)
         clock = lambda: 0.0  # noqa: E731 - time does not pass
         surroundings = Surroundings(self.state, lambda: governance, clock)
         lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
@@ -136,3 +138,38 @@ async def test_before_the_first_list_is_whole_nothing_is_stamped() -> None:
 async def test_annotations_of_the_scheduler_are_kept(scene: Scene) -> None:
     answer = await scene.ask(annotations={"mine": "1"})
     assert {operation.path for operation in answer.patch} >= {"/metadata/annotations/spillway.dev~1tier"}
+
+
+def landing_scene(**workload_class: Any) -> Scene:
+    """A class with these fields, and a pool that gives its pods a variable."""
+    env = [{"name": "COLLECTOR", "value": "http://c", "landed": True}, {"name": "PLAIN", "value": "x"}]
+    budget = {"nodeSelector": {"matchLabels": VIRTUAL}, "podOverlay": {"env": env}}
+    policy = {
+        "mode": "Enforce",
+        "tiers": {"virtual": {"budgets": ["pool-v"]}},
+        "workloads": [{"name": "all"} | workload_class],
+    }
+    governance = Governance.compile(
+        [ElasticPolicy.model_validate({"metadata": {"name": "online"}, "spec": policy})],
+        [VirtualNodeBudget.model_validate({"metadata": {"name": "pool-v"}, "spec": budget})],
+        [],
+    )
+    scene = Scene(governance=governance)
+    scene.state.apply(make_pod("web-1", node=""))
+    return scene
+
+
+def landing(answer: Answer) -> dict[str, str]:
+    return {key: value for key, value in _marks(answer).items() if key.startswith(LANDING)}
+
+
+@pytest.mark.parametrize("field", [{"threshold": {}}, {"placement": {}}, {"placement": {"virtual": "Never"}}])
+async def test_a_pod_is_told_where_it_landed_where_its_class_places(field: dict[str, Any]) -> None:
+    scene = landing_scene(**field)
+    where = {f"{LANDING}node": "v1", f"{LANDING}zone": "a"}
+    assert landing(await scene.ask(node="v1")) == where | {f"{LANDING}env.COLLECTOR": "http://c"}
+    assert landing(await scene.ask(node="f1")) == where | {f"{LANDING}node": "f1"}
+
+
+async def test_a_class_that_places_nothing_gets_no_landing_marks() -> None:
+    assert landing(await landing_scene().ask(node="v1")) == {}

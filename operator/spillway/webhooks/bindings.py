@@ -3,8 +3,9 @@
 Contract: only pods of workloads that an enforcing policy claims are stamped; a Binding's annotations are merged into
 the pod by the API server, so this is no write of ours and races with nothing. A deletion cost that the user put on
 the pod stays (and then we write none, but the other marks). Owners whose controller does not look at the cost (Job,
-StatefulSet) get the marks without it. Nothing is ever denied, and what cannot be known in time is let go: the
-reconciler repairs it.
+StatefulSet) get the marks without it. Where the class says where its pods may go, the pod's variables are told where it
+landed. Nothing is ever denied, and what cannot be known in time is let go: the reconciler repairs it, but for those
+variables, which a container reads when it starts.
 """
 
 from typing import Final
@@ -13,6 +14,7 @@ import msgspec
 
 from spillway.domain import names
 from spillway.domain.names import NodeName, OwnerUid
+from spillway.domain.overlay.landing import landing_marks
 from spillway.domain.places import Claim, NodePlace
 from spillway.domain.records import NodeRecord, PodRecord
 from spillway.webhooks.births import Births
@@ -101,12 +103,22 @@ class BindingWebhook:
         marks = {names.TIER: place.tier.value, names.POLICY: claim.policy}
         if place.pool:
             marks[names.POOL] = place.pool
+        marks |= self._landing(place, node, claim)
         if pod.owner_kind not in HONOUR_COST:
             return marks, "marked"
         if pod.cost is not None and pod.cost_written is None:
             return marks, "own-cost"
         cost = str(self._cost(pod, node, place, claim))
         return marks | {names.POD_DELETION_COST: cost, names.COST_WRITTEN: cost}, "stamped"
+
+    def _landing(self, place: NodePlace, node: NodeRecord, claim: Claim) -> dict[str, str]:
+        """For pods of a class that says where they may go: their containers' variables refer to these marks."""
+        governance = self._surroundings.governance
+        workloads = governance.class_of(claim)
+        if workloads is None or (workloads.threshold is None and workloads.placement is None):
+            return {}
+        budget = governance.budgets.get(place.pool)
+        return landing_marks(place, node.name, None if budget is None else budget.spec.pod_overlay)
 
     def _cost(self, pod: PodRecord, node: NodeRecord, place: NodePlace, claim: Claim) -> int:
         return self._births.cost(

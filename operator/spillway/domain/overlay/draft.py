@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 Path = tuple[str, ...]
 
-_KEYS: Final = ("name", "mountPath", "containerPort")
+_KEYS: Final = ("mountPath", "name", "containerPort")
 """By which entries of a pod's lists are known, as in Kubernetes' strategic merge."""
 
 
