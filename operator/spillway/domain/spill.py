@@ -1,0 +1,194 @@
+"""Which waiting pods change sides: physical ones that find no room, and virtual ones that no pool took.
+
+Contract: pure. A pod is *due* once the scheduler has found no node for it for the class's `spillAfter`. A physical one
+then gets what it needs on virtual nodes (it *spills*): that is the last resort, after balloons were pre-empted and a
+node autoscaler had its turn, as far as these can be known. A virtual one is replaced by a physical one (it is
+*recalled*), because an affinity cannot be loosened on a pod that is there.
+
+What can be known of help that is under way: the scheduler (for a pre-emption) and some autoscalers (for a node that
+they start) name the node in `status.nominatedNodeName`; and a young node that is not ready yet, or has room, will be
+tried. An autoscaler that has only decided cannot be seen: `spillAfter` has to be longer than its decision and the
+node's birth where nodes are to come first.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from spillway.api.elasticpolicy import Placement
+from spillway.api.podoverlay import PodOverlay
+from spillway.domain.names import OwnerUid
+from spillway.domain.node_fit import admits
+from spillway.domain.overlay.plan import patchable
+from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.placement.suitability import unsuitable
+from spillway.domain.placement.tolerations import needed
+from spillway.domain.records import NodeRecord, PodRecord
+from spillway.domain.room import takes_pods
+
+Json = Mapping[str, Any]
+
+NOMINATED_SECONDS: Final = 120.0
+"""How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""
+NODE_START_SECONDS: Final = 180.0
+"""For how long after its creation a node counts as one that will take pods."""
+LONGEST_TURN_SECONDS: Final = 3600.0
+TURNS_FORGOTTEN_SECONDS: Final = 4 * 3600.0
+
+
+class Move(StrEnum):
+    """Which way a waiting pod goes."""
+
+    SPILL = "spill"
+    RECALL = "recall"
+
+
+class Kept(StrEnum):
+    """Why a pod that is due stays as it is."""
+
+    NOMINATED = "Nominated"
+    """A node was named for it: a pre-emption, or a new node, is under way."""
+    NODE_STARTING = "NodeStarting"
+    """A young node may take it."""
+    EXPENDABLE = "Expendable"
+    """Its priority is negative: a balloon that waits is what balloons are for."""
+    GATED = "Gated"
+    """A scheduling gate holds it."""
+    UNSUITABLE = "Unsuitable"
+    """Virtual nodes cannot run it."""
+    NO_POOL = "NoPool"
+    """No pool is open, has room for it under its limits, and has a node that its own selectors allow."""
+    SURGING = "Surging"
+    """Its workload has one replica more, to bring another back; that is undone instead."""
+    CANNOT_REPLACE = "CannotReplace"
+    """It would have to be replaced, and nobody would make another, or its Job would count it as failed too often."""
+    TURNED = "Turned"
+    """Its owner's pods went the other way a short time ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A move, and when (Unix seconds)."""
+
+    move: Move
+    at: float
+
+
+def due(pod: PodRecord, placement: Placement | None) -> Due | None:
+    """When a pod changes sides if nothing happens before; None where it will not."""
+    pending = pod.pending
+    if pending is None or pod.node or pod.terminating or not pending.unschedulable_since:
+        return None
+    found = placement or DEFAULT
+    at = pending.unschedulable_since + found.spill_after.seconds
+    if pending.virtual:
+        return Due(Move.RECALL, at)
+    # One that has spilled may go either way already.
+    return None if pending.pools or found.virtual == "Never" else Due(Move.SPILL, at)
+
+
+def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> Kept | None:
+    """Why this physical pod must not spill, from itself; `late_seconds` is how long it has been due."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    if (spec.get("priority") or 0) < 0:
+        return Kept.EXPENDABLE
+    if spec.get("schedulingGates"):
+        return Kept.GATED
+    if unsuitable(pod, local_claims) is not None:
+        return Kept.UNSUITABLE
+    if status.get("nominatedNodeName") and late_seconds < NOMINATED_SECONDS:
+        return Kept.NOMINATED
+    return None
+
+
+def is_starting(node: NodeRecord, now: float) -> bool:
+    """Whether a node is young enough to be on its way; `Room` over such nodes says for how many pods."""
+    return now - node.created < NODE_START_SECONDS and not node.deleting and (not node.ready or not node.unschedulable)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool that takes pods, and has room for this one under its limits."""
+
+    name: str
+    nodes: Sequence[NodeRecord]
+    overlay: PodOverlay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a pod gets to virtual nodes."""
+
+    pools: tuple[str, ...]
+    """Every pool whose nodes it may then run on, the one it is meant for first."""
+    tolerations: tuple[Json, ...] = ()
+    in_place: bool = True
+    """Whether a patch is enough; else it is replaced, and its successor is made for virtual nodes."""
+
+
+def way(pod: Json, open_pools: Sequence[Pool], other_nodes: Iterable[tuple[str, NodeRecord]] = ()) -> Way | None:
+    """The way to the first pool that can take it; None where there is none.
+
+    `other_nodes` are the nodes of pools that must not take it, with the pool. A patch can add a toleration and nothing
+    that keeps the pod from other nodes with the same taint: where these are of a pool that must not take it, or whose
+    overlay is another, the pod is replaced, because its successor gets an affinity as well.
+    """
+    spec = pod.get("spec") or {}
+    closed = tuple(other_nodes)
+    for pool in open_pools:
+        nodes = [node for node in pool.nodes if takes_pods(node)]
+        tolerations = needed(pool.overlay, nodes)
+        if not any(admits(node, spec, tolerations) for node in nodes):
+            continue
+        reached = [
+            other
+            for other in open_pools
+            if other.name != pool.name and any(admits(node, spec, tolerations) for node in other.nodes)
+        ]
+        in_place = (
+            (pool.overlay is None or patchable(pool.overlay))
+            and all(other.overlay == pool.overlay for other in reached)
+            and not any(admits(node, spec, tolerations) for _, node in closed)
+        )
+        return Way((pool.name, *(other.name for other in reached)) if in_place else (pool.name,), tolerations, in_place)
+    return None
+
+
+def retries_to_spare(job: Json, replaced: int) -> bool:
+    """Whether one more of a Job's pods may be replaced: the Job counts a deleted pod as failed.
+
+    `replaced` is how many we have replaced of it; its last retry is its own.
+    """
+    spec, status = job.get("spec") or {}, job.get("status") or {}
+    if spec.get("backoffLimitPerIndex") is not None:
+        return False
+    limit = spec.get("backoffLimit")
+    return max(status.get("failed") or 0, replaced) + 1 < (6 if limit is None else limit)
+
+
+@dataclass(slots=True)
+class Turns:
+    """Keeps pods of one owner from being replaced to and fro: each change of direction waits twice as long."""
+
+    _last: dict[OwnerUid, tuple[Move, float, int]] = field(default_factory=dict)
+
+    def wait(self, owner: OwnerUid, move: Move, now: float, spill_after: float) -> float:
+        """Seconds until a pod of this owner may be replaced that way; 0 for now."""
+        last = self._last.get(owner)
+        if last is None or last[0] is move:
+            return 0.0
+        _, at, turns = last
+        return max(0.0, at + min(LONGEST_TURN_SECONDS, spill_after * 2.0 ** min(turns, 20)) - now)
+
+    def note(self, owner: OwnerUid, move: Move, now: float) -> None:
+        """A pod of this owner was replaced that way."""
+        last = self._last.pop(owner, None)
+        if last is not None and now - last[1] >= TURNS_FORGOTTEN_SECONDS:
+            last = None
+        turned = last is not None and last[0] is not move
+        self._last[owner] = (move, now, (0 if last is None else last[2]) + turned)
+        for one, (_, at, _) in list(self._last.items()):
+            if now - at < TURNS_FORGOTTEN_SECONDS:
+                break
+            del self._last[one]

@@ -1,0 +1,218 @@
+"""Which waiting pods change sides, which way they go, and what keeps them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.api.elasticpolicy import Placement
+from spillway.api.podoverlay import PodOverlay
+from spillway.domain.names import OwnerUid
+from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, Taint
+from spillway.domain.spill import (
+    LONGEST_TURN_SECONDS,
+    NODE_START_SECONDS,
+    NOMINATED_SECONDS,
+    TURNS_FORGOTTEN_SECONDS,
+    Due,
+    Kept,
+    Move,
+    Pool,
+    Turns,
+    Way,
+    due,
+    is_starting,
+    keeps,
+    retries_to_spare,
+    way,
+)
+from tests.builders import make_node, make_pod
+
+PLACEMENT = Placement.model_validate({"spillAfter": "60s"})
+NEVER = Placement.model_validate({"virtual": "Never"})
+ALWAYS = Placement.model_validate({"virtual": "Always"})
+
+
+def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
+    return make_pod(node="", phase=Phase.PENDING, pending=Pending(unschedulable_since=since, **marks))
+
+
+@pytest.mark.parametrize(
+    ("pod", "placement", "wanted"),
+    [
+        pytest.param(waiting(placement="physical"), PLACEMENT, Due(Move.SPILL, 1060.0), id="physical"),
+        pytest.param(waiting(), PLACEMENT, Due(Move.SPILL, 1060.0), id="made while we were away"),
+        pytest.param(waiting(placement="physical"), None, Due(Move.SPILL, 1060.0), id="a class with a threshold only"),
+        pytest.param(waiting(placement="physical"), ALWAYS, Due(Move.SPILL, 1060.0), id="Always, no pool was open"),
+        pytest.param(waiting(placement="physical"), NEVER, None, id="Never"),
+        pytest.param(waiting(placement="physical", pools="eci"), PLACEMENT, None, id="it has spilled already"),
+        pytest.param(
+            waiting(placement="virtual", pools="eci"), PLACEMENT, Due(Move.RECALL, 1060.0), id="no pool took it"
+        ),
+        pytest.param(waiting(placement="virtual", pools="eci"), ALWAYS, Due(Move.RECALL, 1060.0), id="nor this one"),
+        pytest.param(waiting(since=0.0, placement="physical"), PLACEMENT, None, id="not tried yet"),
+        pytest.param(make_pod(), PLACEMENT, None, id="running"),
+        pytest.param(
+            make_pod(phase=Phase.PENDING, pending=Pending(unschedulable_since=1000.0)), PLACEMENT, None, id="bound"
+        ),
+        pytest.param(
+            make_pod(node="", phase=Phase.PENDING, terminating=True, pending=Pending(unschedulable_since=1000.0)),
+            PLACEMENT,
+            None,
+            id="on its way out",
+        ),
+    ],
+)
+def test_who_is_due_and_when(pod: PodRecord, placement: Placement | None, wanted: Due | None) -> None:
+    assert due(pod, placement) == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "late", "wanted"),
+    [
+        pytest.param({}, {}, 0.0, None, id="nothing helps it"),
+        pytest.param({"priority": 0}, {}, 0.0, None, id="ordinary priority"),
+        pytest.param({"priority": -10}, {}, 0.0, Kept.EXPENDABLE, id="a balloon"),
+        pytest.param({"schedulingGates": [{"name": "quota"}]}, {}, 0.0, Kept.GATED, id="gated"),
+        pytest.param({"hostNetwork": True}, {}, 0.0, Kept.UNSUITABLE, id="virtual nodes cannot run it"),
+        pytest.param({}, {"nominatedNodeName": "n1"}, 0.0, Kept.NOMINATED, id="a balloon makes room"),
+        pytest.param({}, {"nominatedNodeName": "n1"}, NOMINATED_SECONDS, None, id="and never went"),
+        pytest.param({}, {"nominatedNodeName": ""}, 0.0, None, id="nomination taken back"),
+    ],
+)
+def test_what_keeps_a_pod(spec: dict[str, Any], status: dict[str, Any], late: float, wanted: Kept | None) -> None:
+    assert keeps({"spec": spec, "status": status}, late_seconds=late) is wanted
+
+
+def test_a_local_volume_keeps_it_too() -> None:
+    pod = {"spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}}]}}
+    assert keeps(pod, late_seconds=0.0) is None
+    assert keeps(pod, late_seconds=0.0, local_claims=["data-0"]) is Kept.UNSUITABLE
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"ready": False}, True),
+        ({"ready": False, "unschedulable": True}, True),
+        ({"ready": True}, True),
+        ({"unschedulable": True}, False),
+        ({"ready": False, "deleting": True}, False),
+    ],
+)
+def test_a_node_on_its_way(*, changes: dict[str, Any], wanted: bool) -> None:
+    node = make_node(created=1000.0, **changes)
+    assert is_starting(node, 1000.0 + NODE_START_SECONDS - 1) is wanted
+    assert not is_starting(node, 1000.0 + NODE_START_SECONDS)
+
+
+def virtual(name: str, provider: str = "eci", **changes: Any) -> NodeRecord:
+    taint = Taint("virtual-kubelet.io/provider", "NoSchedule", provider)
+    return make_node(name, labels={"provider": provider}, taints=(taint,), **changes)
+
+
+def toleration(provider: str) -> dict[str, str]:
+    key = "virtual-kubelet.io/provider"
+    return {"key": key, "operator": "Equal", "value": provider, "effect": "NoSchedule"}
+
+
+ECI = Pool("eci-a", [virtual("v1")])
+ECI_B = Pool("eci-b", [virtual("v2")])
+TKE = Pool("tke-b", [virtual("v3", "tke")])
+LABELLED = PodOverlay.model_validate({"labels": {"a": "b"}})
+SIDECAR = PodOverlay.model_validate({"sidecars": [{"name": "logs", "image": "shipper:1"}]})
+
+
+@pytest.mark.parametrize(
+    ("spec", "pools", "wanted"),
+    [
+        pytest.param({}, [ECI, TKE], Way(("eci-a",), (toleration("eci"),)), id="the first in order"),
+        pytest.param({}, [], None, id="none is open"),
+        pytest.param({}, [Pool("eci-a", [])], None, id="none has a node"),
+        pytest.param({}, [Pool("eci-a", [virtual("v1", unschedulable=True)])], None, id="held"),
+        pytest.param({}, [Pool("eci-a", [virtual("v1", ready=False)]), TKE], Way(("tke-b",), (toleration("tke"),)),
+                     id="dead"),
+        pytest.param({"nodeSelector": {"provider": "tke"}}, [ECI, TKE], Way(("tke-b",), (toleration("tke"),)),
+                     id="the user's selector chooses"),
+        pytest.param({"nodeSelector": {"pool": "fixed"}}, [ECI, TKE], None, id="the user's selector forbids"),
+        pytest.param({}, [ECI, ECI_B], Way(("eci-a", "eci-b"), (toleration("eci"),)), id="one taint, two pools"),
+        pytest.param(
+            {},
+            [ECI, Pool("eci-b", ECI_B.nodes, LABELLED)],
+            Way(("eci-a",), (toleration("eci"),), in_place=False),
+            id="one taint, two overlays: only an affinity keeps them apart",
+        ),
+        pytest.param(
+            {}, [Pool("eci-a", ECI.nodes, LABELLED)], Way(("eci-a",), (toleration("eci"),)), id="labels are patched"
+        ),
+        pytest.param(
+            {},
+            [Pool("eci-a", ECI.nodes, SIDECAR)],
+            Way(("eci-a",), (toleration("eci"),), in_place=False),
+            id="a sidecar needs another pod",
+        ),
+        pytest.param(
+            {},
+            [Pool("eci-a", ECI.nodes, PodOverlay.model_validate({"tolerations": [{"key": "x", "value": "y"}]}))],
+            None,
+            id="what the pool's owner lists is not enough for its nodes",
+        ),
+    ],
+)  # fmt: skip
+def test_the_way_to_virtual_nodes(spec: dict[str, Any], pools: list[Pool], wanted: Way | None) -> None:
+    assert way({"spec": spec}, pools) == wanted
+
+
+def test_a_patch_must_not_open_the_way_to_a_pool_that_takes_nobody() -> None:
+    found = way({"spec": {}}, [ECI], [("eci-full", virtual("v9"))])
+    assert found == Way(("eci-a",), (toleration("eci"),), in_place=False)
+    assert way({"spec": {}}, [ECI], [("tke-full", virtual("v9", "tke"))]) == Way(("eci-a",), (toleration("eci"),))
+
+
+@pytest.mark.parametrize(
+    ("spec", "failed", "replaced", "wanted"),
+    [
+        pytest.param({}, 0, 0, True, id="six by default"),
+        pytest.param({}, 4, 0, True, id="one to spare"),
+        pytest.param({}, 5, 0, False, id="the last is the job's own"),
+        pytest.param({}, 0, 5, False, id="used up by us, not counted yet"),
+        pytest.param({"backoffLimit": 0}, 0, 0, False, id="none at all"),
+        pytest.param({"backoffLimit": 100, "backoffLimitPerIndex": 1}, 0, 0, False, id="by index"),
+    ],
+)
+def test_a_jobs_retries_are_not_used_up(*, spec: dict[str, Any], failed: int, replaced: int, wanted: bool) -> None:
+    assert retries_to_spare({"spec": spec, "status": {"failed": failed}}, replaced) is wanted
+
+
+OWNER = OwnerUid("rs-web")
+
+
+def test_many_pods_of_an_owner_may_go_the_same_way_at_once() -> None:
+    turns = Turns()
+    for _ in range(50):
+        assert turns.wait(OWNER, Move.RECALL, 1000.0, 60.0) == 0.0
+        turns.note(OWNER, Move.RECALL, 1000.0)
+    assert turns.wait(OWNER, Move.SPILL, 1010.0, 60.0) == 50.0
+    assert turns.wait(OwnerUid("rs-other"), Move.SPILL, 1010.0, 60.0) == 0.0
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Move)), st.integers(1, 4000)), max_size=60))
+def test_each_change_of_direction_waits_longer(story: list[tuple[Move, int]]) -> None:
+    turns, now = Turns(), 0.0
+    last: Move | None = None
+    changes: list[float] = []
+    at = 0.0
+    for move, seconds in story:
+        now += seconds
+        if turns.wait(OWNER, move, now, 60.0):
+            continue
+        turns.note(OWNER, move, now)
+        if now - at >= TURNS_FORGOTTEN_SECONDS:
+            changes.clear()
+        elif last not in {None, move}:
+            changes.append(now - at)
+        last, at = move, now
+    # What is older than that is forgotten, and the pauses begin small again.
+    for index, gap in enumerate(changes):
+        assert gap >= min(LONGEST_TURN_SECONDS, 60.0 * 2**index)
