@@ -237,8 +237,8 @@ class VirtualNodeBudgetStatus(Status):
     ] = ()
     """The 20 workloads that use most of it."""
     ladder_step: Count | None = None
-    """The size of `stockOut.ladder` that is asked for now, counted from 1; 0 is what a pod itself requests, and one more
-    than there are sizes says that the pool is out of stock."""
+    """The size of `stockOut.ladder` that is asked for now, counted from 1; 0 is what a pod itself requests, and one
+    more than there are sizes says that the pool is out of stock."""
     ladder_since: Timestamp | None = None
     """When that step was reached; it is forgotten `stockOut.forgetAfter` later."""
     health: PoolHealth | None = None

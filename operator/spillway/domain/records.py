@@ -118,6 +118,8 @@ class NodeRecord(msgspec.Struct, frozen=True):
     """Allocatable."""
     memory_bytes: int
     pods_allocatable: int
+    unready_since: float = 0.0
+    """While it is not ready: since when, as its condition says."""
 
 
 class ReplicaSetRecord(msgspec.Struct, frozen=True):

@@ -57,6 +57,11 @@ _REMEMBERED: Final = 8192
 _MESSAGE_CHARACTERS: Final = 512
 """Of a pod's trouble; a provider's whole stack trace decides nothing."""
 _INT32: Final = range(-(2**31), 2**31)
+_BEING_MADE: Final = frozenset({"ContainerCreating", "PodInitializing"})
+_OWN_CONDITIONS: Final = frozenset({
+    "PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready", "DisruptionTarget",
+    "PodResizePending", "PodResizeInProgress", "AllContainersRestarting",
+})  # fmt: skip
 _PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
 
 
@@ -173,6 +178,7 @@ def node_record(node: Node) -> NodeRecord:
         cpu_millis=_amount(quantity.cpu_millis, allocatable.cpu),
         memory_bytes=_amount(quantity.memory_bytes, allocatable.memory),
         pods_allocatable=_amount(quantity.memory_bytes, allocatable.pods),
+        unready_since=_unready_since(status.conditions),
     )
 
 
@@ -248,13 +254,24 @@ def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:
     return False, 0.0
 
 
+def _unready_since(conditions: Iterable[Condition] | None) -> float:
+    ready = next((one for one in conditions or () if one.type == "Ready"), None)
+    return 0.0 if ready is None or ready.status == "True" else unix_seconds(ready.last_transition_time)
+
+
 def _pending(marks: PodMarks, status: PodStatus) -> Pending:
     scheduled = next((one for one in status.conditions or () if one.type == "PodScheduled"), None)
     refused = scheduled if scheduled is not None and scheduled.status == "False" else None
     waiting = next(
         (one.state.waiting for one in status.container_statuses or () if one.state and one.state.waiting), None
     )
-    said = next((one for one in (waiting, status, refused) if one is not None and (one.reason or one.message)), None)
+    of_provider = next((one for one in status.conditions or () if one.status == "False" and _of_provider(one)), None)
+    # That its containers are being made tells nothing: a provider's refusal does, wherever it stands.
+    if waiting is not None and waiting.reason in _BEING_MADE:
+        spoken = (status, of_provider, waiting, refused)
+    else:
+        spoken = (waiting, status, of_provider, refused)
+    said = next((one for one in spoken if one is not None and (one.reason or one.message)), None)
     return Pending(
         placement=intern(marks.placement),
         pools=intern(marks.pools),
@@ -265,6 +282,11 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
         reason=intern(said.reason or "") if said is not None else "",
         message=(said.message or "")[:_MESSAGE_CHARACTERS] if said is not None else "",
     )
+
+
+def _of_provider(condition: Condition) -> bool:
+    """Whether a condition is none of Kubernetes' own, which say that a pod is not ready because it is not ready."""
+    return condition.type not in _OWN_CONDITIONS
 
 
 def _interned(labels: dict[str, str] | None) -> dict[str, str]:
