@@ -1,0 +1,266 @@
+"""What one pool costs, summed up as time goes on: each pod from its start to its end, at the price of the moment.
+
+Contract: pure, exact, in whole Unix seconds. A pod owes the minimum billing time when it starts, and a second for each
+second from when that is over; one that ends early has therefore paid the rest. So what is owed between two moments is
+a function of the pod and the two moments, and it does not matter at how many ticks one looks, nor whether the looker
+is the same: a ledger made from a total and the time for which it was true (`at`), and then told of the pods that run,
+goes on as if nothing had happened. What such a gap hides is a pod that ended in it: that is known to have run until
+`at` and no longer.
+
+A price counts from when it is told, a change of the time zone too. When a month ends in the pool's time zone its total
+is forgotten; the minimum billing time belongs to the month in which the pod started.
+"""
+
+import heapq
+import itertools
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from decimal import ROUND_CEILING, Context, Decimal, localcontext
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from spillway.api.virtualnodebudget import PoolPrice
+from spillway.domain.budget.month import month_of
+from spillway.domain.budget.price import EXACT, per_hour
+
+HOUR_SECONDS: Final = 3600
+_PLACES: Final = Decimal("0.000000001")
+_UP: Final = Context(prec=100, rounding=ROUND_CEILING)
+_ZERO: Final = Decimal(0)
+
+A = TypeVar("A", bound=Hashable)
+"""Who is charged: whatever the caller wants the cost told by."""
+
+
+class Billed(NamedTuple):
+    """What runs: how many pods, and what the provider bills of them."""
+
+    pods: int = 0
+    cpu_millis: int = 0
+    memory_bytes: int = 0
+
+    def plus(self, cpu_millis: int, memory_bytes: int, sign: int = 1) -> "Billed":
+        return Billed(self.pods + sign, self.cpu_millis + sign * cpu_millis, self.memory_bytes + sign * memory_bytes)
+
+
+def owed_seconds(started: int, minimum_seconds: int, until: int) -> int:
+    """Return for how many seconds a pod is billed that started then and runs at `until`."""
+    return 0 if until <= started else max(minimum_seconds, until - started)
+
+
+@dataclass(slots=True)
+class _Tab:
+    """One pod's."""
+
+    started: int
+    cpu_millis: int
+    memory_bytes: int
+    running: bool = False
+    """Its minimum billing time is over: it is in its account's sums."""
+    begun: bool = False
+    """Its minimum billing time has been charged."""
+    ended: bool = False
+
+
+_Due = tuple[int, int, _Tab]
+
+
+@dataclass(slots=True)
+class _Account:
+    """The pods for which one is charged; brought up to `at` when something of it changes, or when the pool is."""
+
+    at: int
+    cpu_millis: int = 0
+    """Of the pods whose minimum billing time is over."""
+    memory_bytes: int = 0
+    due: list[_Due] = field(default_factory=list)
+    """A heap: when each pod starts, or has run for its minimum billing time."""
+    present: Billed = field(default_factory=Billed)
+    cost: Decimal = _ZERO
+    """Since it was last collected, in money times seconds an hour."""
+
+
+class PoolLedger(Generic[A]):
+    """The running total of one pool. `spent` is what the month had cost at `at`."""
+
+    def __init__(self, *, at: int, zone: tzinfo, price: PoolPrice | None, spent: Decimal = _ZERO) -> None:
+        self._at = at
+        self._zone = zone
+        self._price = price
+        self._month = month_of(at, zone)
+        with localcontext(EXACT):
+            self._total = spent * HOUR_SECONDS
+        """In money times seconds an hour, so that nothing has to be divided."""
+        self._accounts: dict[A, _Account] = {}
+        self._tabs: dict[str, tuple[A, _Tab]] = {}
+        self._order = itertools.count()
+        self._present = Billed()
+        self._ended_cost: dict[A, Decimal] = {}
+
+    @property
+    def at(self) -> int:
+        """Until when everything is charged."""
+        return self._at
+
+    @property
+    def price(self) -> PoolPrice | None:
+        return self._price
+
+    @property
+    def spent(self) -> Decimal:
+        """What the month has cost until now; rounded up to nine decimals. Never less than nothing."""
+        return _UP.quantize(_UP.divide(self._total, Decimal(HOUR_SECONDS)), _PLACES)
+
+    @property
+    def present(self) -> Billed:
+        """The pods that are charged now, and what the provider bills of them."""
+        return self._present
+
+    def present_of(self) -> Mapping[A, Billed]:
+        """The same by account."""
+        return {account: one.present for account, one in self._accounts.items()}
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._tabs
+
+    def begin(self, uid: str, account: A, *, started: int, cpu_millis: int, memory_bytes: int, now: int) -> None:
+        """A pod runs that nobody has been charged for; it may have started before `now`, or have yet to."""
+        self._catch_up(account, now)
+        since = owed_seconds(started, self._minimum, self._month.start)
+        seconds = owed_seconds(started, self._minimum, self._accounts[account].at) - since
+        self._charge(self._accounts[account], cpu_millis * seconds, memory_bytes * seconds)
+        self._open(uid, account, _Tab(started, cpu_millis, memory_bytes))
+
+    def resume(self, uid: str, account: A, *, started: int, cpu_millis: int, memory_bytes: int) -> None:
+        """A pod runs that was charged until `at` as far as it ran then: by an earlier ledger, or to somebody else."""
+        self._catch_up(account, self._at)
+        self._open(uid, account, _Tab(started, cpu_millis, memory_bytes))
+
+    def resize(self, uid: str, *, cpu_millis: int, memory_bytes: int, now: int) -> None:
+        """A pod is billed differently from now on; it pays no second minimum."""
+        found = self._tabs.get(uid)
+        if found is None or (found[1].cpu_millis, found[1].memory_bytes) == (cpu_millis, memory_bytes):
+            return
+        account, tab = found
+        self._catch_up(account, now)
+        self._count(account, tab, -1)
+        tab.cpu_millis, tab.memory_bytes = cpu_millis, memory_bytes
+        self._count(account, tab, 1)
+
+    def end(self, uid: str, *, now: int) -> None:
+        """A pod has ended, or is not on this pool any more."""
+        found = self._tabs.get(uid)
+        if found is None:
+            return
+        account, tab = found
+        self._catch_up(account, now)
+        del self._tabs[uid]
+        tab.ended = True
+        self._count(account, tab, -1)
+        left = self._accounts[account]
+        if not left.present.pods:
+            self._ended_cost[account] = self._sum(self._ended_cost.get(account, _ZERO), left.cost)
+            del self._accounts[account]
+
+    def advance(self, now: int) -> bool:
+        """Charge everything until now; a clock that goes back charges nothing. Returns whether a month has ended."""
+        ended = False
+        while now >= self._month.end:
+            self._advance_all(self._month.end)
+            self._month = month_of(self._month.end, self._zone)
+            self._total = _ZERO
+            ended = True
+        self._advance_all(now)
+        return ended
+
+    def reprice(self, price: PoolPrice | None, zone: tzinfo, *, now: int) -> None:
+        """What counts from now on."""
+        self.advance(now)
+        self._price = price
+        if zone is not self._zone:
+            self._zone = zone
+            self._month = month_of(self._at, zone)
+
+    def collect(self) -> Mapping[A, Decimal]:
+        """What each account was charged since this was last asked; rounded, for metrics."""
+        charged = self._ended_cost
+        self._ended_cost = {}
+        for account, one in self._accounts.items():
+            charged[account] = self._sum(charged.get(account, _ZERO), one.cost)
+            one.cost = _ZERO
+        return {account: _UP.divide(cost, Decimal(HOUR_SECONDS)) for account, cost in charged.items() if cost}
+
+    @property
+    def _minimum(self) -> int:
+        return 0 if self._price is None else self._price.minimum_seconds
+
+    def _catch_up(self, account: A, now: int) -> None:
+        """Bring one account to now, or all of them where a month has ended meanwhile."""
+        if now >= self._month.end:
+            self.advance(now)
+        one = self._accounts.get(account)
+        if one is None:
+            # Nothing was charged to it, so it may begin at any time; not before what the pool has forgotten.
+            one = self._accounts[account] = _Account(max(now, self._at))
+        self._advance_one(one, now)
+
+    def _open(self, uid: str, account: A, tab: _Tab) -> None:
+        if uid in self._tabs:
+            raise ValueError(f"{uid} has a tab")
+        self._tabs[uid] = (account, tab)
+        one = self._accounts[account]
+        tab.begun = one.at > tab.started
+        tab.running = one.at >= tab.started + self._minimum and tab.begun
+        self._count(account, tab, 1)
+        if not tab.running:
+            due = tab.started + self._minimum if tab.begun else tab.started
+            heapq.heappush(one.due, (due, next(self._order), tab))
+
+    def _count(self, account: A, tab: _Tab, sign: int) -> None:
+        self._present = self._present.plus(tab.cpu_millis, tab.memory_bytes, sign)
+        one = self._accounts[account]
+        one.present = one.present.plus(tab.cpu_millis, tab.memory_bytes, sign)
+        if tab.running:
+            one.cpu_millis += sign * tab.cpu_millis
+            one.memory_bytes += sign * tab.memory_bytes
+
+    def _advance_all(self, now: int) -> None:
+        if now <= self._at:
+            return
+        for one in self._accounts.values():
+            self._advance_one(one, now)
+        self._at = now
+
+    def _advance_one(self, one: _Account, now: int) -> None:
+        seconds = now - one.at
+        if seconds <= 0:
+            return
+        cpu, memory = one.cpu_millis * seconds, one.memory_bytes * seconds
+        while one.due and one.due[0][0] < now:
+            when, _, tab = heapq.heappop(one.due)
+            if tab.ended:
+                continue
+            if not tab.begun:
+                tab.begun = True
+                cpu += tab.cpu_millis * self._minimum
+                memory += tab.memory_bytes * self._minimum
+                heapq.heappush(one.due, (when + self._minimum, next(self._order), tab))
+            else:
+                tab.running = True
+                cpu += tab.cpu_millis * (now - when)
+                memory += tab.memory_bytes * (now - when)
+                one.cpu_millis += tab.cpu_millis
+                one.memory_bytes += tab.memory_bytes
+        one.at = now
+        self._charge(one, cpu, memory)
+
+    def _charge(self, one: _Account, cpu_millis_seconds: int, memory_byte_seconds: int) -> None:
+        if self._price is None or not (cpu_millis_seconds or memory_byte_seconds):
+            return
+        cost = per_hour(self._price, cpu_millis_seconds, memory_byte_seconds)
+        self._total = self._sum(self._total, cost)
+        one.cost = self._sum(one.cost, cost)
+
+    @staticmethod
+    def _sum(first: Decimal, second: Decimal) -> Decimal:
+        return EXACT.add(first, second)
