@@ -177,7 +177,11 @@ def test_a_replicaset_has_its_templates_labels() -> None:
                 "namespace": "shop",
                 "uid": "rs1",
                 "labels": {"not": "these"},
-                "annotations": {"deployment.kubernetes.io/revision": "12"},
+                "annotations": {
+                    "deployment.kubernetes.io/revision": "12",
+                    "spillway.dev/threshold": "8",
+                    "spillway.dev/bring-back": "replicas=9 physical=8 since=2026-01-01T00:00:00Z",
+                },
                 "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "d1", "controller": True}],
             },
             "spec": {"replicas": 0, "template": {"metadata": {"labels": {"app": "web"}}}},
@@ -186,6 +190,7 @@ def test_a_replicaset_has_its_templates_labels() -> None:
     found = decode.REPLICASETS.one(raw)
     assert (found.replicas, found.revision, found.labels) == (0, 12, {"app": "web"})
     assert (found.owner_uid, found.owner_kind, found.owner_name) == ("d1", "Deployment", "web")
+    assert (found.threshold, found.surge) == ("8", "replicas=9 physical=8 since=2026-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "\u0661", "9" * 5000], ids=lambda text: text[:5] or "empty")

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from spillway.domain.overlay.draft import Operation as Addition
 from spillway.domain.records import Taint
-from spillway.kube.patches import annotate, node_patch
+from spillway.kube.patches import add_to, annotate, node_patch, scale
 from tests.builders import make_node
 
 OURS = Taint("spillway.dev/elastic", "PreferNoSchedule", "day")
@@ -105,4 +106,27 @@ def test_a_node_without_any_annotation_gets_the_map_first() -> None:
         {"op": "test", "path": "/metadata/annotations", "value": None},
         {"op": "add", "path": "/metadata/annotations", "value": {}},
         {"op": "add", "path": "/metadata/annotations/a~1b~0c", "value": "1"},
+    ]
+
+
+def test_additions_are_made_to_the_version_they_were_planned_from() -> None:
+    toleration = {"key": "virtual-kubelet.io/provider", "operator": "Exists"}
+    additions = [
+        Addition(("spec", "tolerations", "-"), toleration),
+        Addition(("metadata", "annotations", "spillway.dev/pools"), "eci~a"),
+    ]
+    assert add_to("u1", "77", additions) == [
+        {"op": "test", "path": "/metadata/uid", "value": "u1"},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "77"},
+        {"op": "add", "path": "/spec/tolerations/-", "value": toleration},
+        {"op": "add", "path": "/metadata/annotations/spillway.dev~1pools", "value": "eci~a"},
+    ]
+    assert add_to("u1", "77", []) == []
+
+
+def test_a_scale_goes_from_the_number_seen() -> None:
+    assert scale("u1", seen=5, wanted=6) == [
+        {"op": "test", "path": "/metadata/uid", "value": "u1"},
+        {"op": "test", "path": "/spec/replicas", "value": 5},
+        {"op": "replace", "path": "/spec/replicas", "value": 6},
     ]

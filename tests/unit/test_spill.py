@@ -1,5 +1,6 @@
 """Which waiting pods change sides, which way they go, and what keeps them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import strategies as st
 
 from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.names import OwnerUid
+from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
+from spillway.domain.names import POOLS, RESERVATION, OwnerUid
+from spillway.domain.overlay.draft import OverlayPlan
+from spillway.domain.placement.pools import Pool
 from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, Taint
 from spillway.domain.spill import (
     LONGEST_TURN_SECONDS,
@@ -18,13 +22,13 @@ from spillway.domain.spill import (
     Due,
     Kept,
     Move,
-    Pool,
     Turns,
     Way,
     due,
     is_starting,
     keeps,
     retries_to_spare,
+    spill_operations,
     way,
 )
 from tests.builders import make_node, make_pod
@@ -112,62 +116,78 @@ def virtual(name: str, provider: str = "eci", **changes: Any) -> NodeRecord:
     return make_node(name, labels={"provider": provider}, taints=(taint,), **changes)
 
 
+def pool(name: str, *nodes: NodeRecord, closed: str = "", step: int = 0, **overlay: Any) -> Pool:
+    spec = {"nodeSelector": {"matchLabels": {"a": "b"}}, **({"podOverlay": overlay} if overlay else {})}
+    return Pool(name, VirtualNodeBudgetSpec.model_validate(spec), nodes, closed, step)
+
+
 def toleration(provider: str) -> dict[str, str]:
     key = "virtual-kubelet.io/provider"
     return {"key": key, "operator": "Equal", "value": provider, "effect": "NoSchedule"}
 
 
-ECI = Pool("eci-a", [virtual("v1")])
-ECI_B = Pool("eci-b", [virtual("v2")])
-TKE = Pool("tke-b", [virtual("v3", "tke")])
-LABELLED = PodOverlay.model_validate({"labels": {"a": "b"}})
-SIDECAR = PodOverlay.model_validate({"sidecars": [{"name": "logs", "image": "shipper:1"}]})
+ECI, ECI_B, TKE = pool("eci-a", virtual("v1")), pool("eci-b", virtual("v2")), pool("tke-b", virtual("v3", "tke"))
+TO_ECI, TO_TKE = Way(("eci-a",), (toleration("eci"),)), Way(("tke-b",), (toleration("tke"),))
+REPLACED = replace(TO_ECI, in_place=False)
+SIDECAR = {"name": "logs", "image": "shipper:1"}
 
 
 @pytest.mark.parametrize(
     ("spec", "pools", "wanted"),
     [
-        pytest.param({}, [ECI, TKE], Way(("eci-a",), (toleration("eci"),)), id="the first in order"),
-        pytest.param({}, [], None, id="none is open"),
-        pytest.param({}, [Pool("eci-a", [])], None, id="none has a node"),
-        pytest.param({}, [Pool("eci-a", [virtual("v1", unschedulable=True)])], None, id="held"),
-        pytest.param({}, [Pool("eci-a", [virtual("v1", ready=False)]), TKE], Way(("tke-b",), (toleration("tke"),)),
-                     id="dead"),
-        pytest.param({"nodeSelector": {"provider": "tke"}}, [ECI, TKE], Way(("tke-b",), (toleration("tke"),)),
-                     id="the user's selector chooses"),
+        pytest.param({}, [ECI, TKE], TO_ECI, id="the first in order"),
+        pytest.param({}, [], None, id="none is listed"),
+        pytest.param({}, [pool("eci-a")], None, id="none has a node"),
+        pytest.param({}, [pool("eci-a", virtual("v1", unschedulable=True))], None, id="its nodes are closed"),
+        pytest.param({}, [pool("eci-a", virtual("v1"), closed="is held"), TKE], TO_TKE, id="held"),
+        pytest.param({}, [pool("eci-a", virtual("v1", ready=False)), TKE], TO_TKE, id="dead"),
+        pytest.param({"nodeSelector": {"provider": "tke"}}, [ECI, TKE], TO_TKE, id="the user's selector chooses"),
         pytest.param({"nodeSelector": {"pool": "fixed"}}, [ECI, TKE], None, id="the user's selector forbids"),
-        pytest.param({}, [ECI, ECI_B], Way(("eci-a", "eci-b"), (toleration("eci"),)), id="one taint, two pools"),
-        pytest.param(
-            {},
-            [ECI, Pool("eci-b", ECI_B.nodes, LABELLED)],
-            Way(("eci-a",), (toleration("eci"),), in_place=False),
-            id="one taint, two overlays: only an affinity keeps them apart",
-        ),
-        pytest.param(
-            {}, [Pool("eci-a", ECI.nodes, LABELLED)], Way(("eci-a",), (toleration("eci"),)), id="labels are patched"
-        ),
-        pytest.param(
-            {},
-            [Pool("eci-a", ECI.nodes, SIDECAR)],
-            Way(("eci-a",), (toleration("eci"),), in_place=False),
-            id="a sidecar needs another pod",
-        ),
-        pytest.param(
-            {},
-            [Pool("eci-a", ECI.nodes, PodOverlay.model_validate({"tolerations": [{"key": "x", "value": "y"}]}))],
-            None,
-            id="what the pool's owner lists is not enough for its nodes",
-        ),
+        pytest.param({}, [ECI, ECI_B], replace(TO_ECI, pools=("eci-a", "eci-b")), id="one taint, two pools"),
+        pytest.param({}, [ECI, pool("eci-b", virtual("v2"), closed="is held")], REPLACED, id="one taint, one held"),
+        pytest.param({}, [ECI, pool("eci-b", virtual("v2"), labels={"a": "b"})], REPLACED, id="two overlays"),
+        pytest.param({}, [pool("eci-a", virtual("v1"), labels={"a": "b"})], TO_ECI, id="labels are patched"),
+        pytest.param({}, [pool("eci-a", virtual("v1"), sidecars=[SIDECAR])], REPLACED, id="a sidecar is not"),
+        pytest.param({}, [pool("eci-a", virtual("v1"), step=1)], REPLACED, id="nor is a bigger size"),
     ],
-)  # fmt: skip
+)
 def test_the_way_to_virtual_nodes(spec: dict[str, Any], pools: list[Pool], wanted: Way | None) -> None:
-    assert way({"spec": spec}, pools) == wanted
+    assert way({"spec": spec}, pools, lambda _: "") == wanted
 
 
-def test_a_patch_must_not_open_the_way_to_a_pool_that_takes_nobody() -> None:
-    found = way({"spec": {}}, [ECI], [("eci-full", virtual("v9"))])
-    assert found == Way(("eci-a",), (toleration("eci"),), in_place=False)
-    assert way({"spec": {}}, [ECI], [("tke-full", virtual("v9", "tke"))]) == Way(("eci-a",), (toleration("eci"),))
+def test_a_pool_at_its_limit_is_passed_over_and_not_reached_either() -> None:
+    def full(one: Pool) -> str:
+        return "is at its limit (pods)" if one.name == "eci-b" else ""
+
+    assert way({"spec": {}}, [ECI_B, TKE], full) == TO_TKE
+    assert way({"spec": {}}, [ECI, ECI_B], full) == REPLACED
+
+
+def test_a_patch_must_not_open_the_way_to_a_pool_of_somebody_else() -> None:
+    assert way({"spec": {}}, [ECI], lambda _: "", [pool("theirs", virtual("v9"))]) == REPLACED
+    assert way({"spec": {}}, [ECI], lambda _: "", [pool("theirs", virtual("v9", "tke"))]) == TO_ECI
+
+
+def test_what_is_added_to_a_pod_that_spills_in_place() -> None:
+    overlay = PodOverlay.model_validate({"annotations": {"eci/cache": "true"}, "labels": {"team": "pool"}})
+    theirs = {"key": "dedicated", "operator": "Exists"}
+    metadata = {"annotations": {RESERVATION: "old"}, "labels": {"team": "shop"}}
+    pod = {"metadata": metadata, "spec": {"tolerations": [theirs]}}
+
+    operations, conflicts = spill_operations(pod, TO_ECI, overlay, "token")
+
+    after = OverlayPlan(operations).onto(pod)
+    assert after["spec"]["tolerations"] == [theirs, toleration("eci")]
+    assert after["metadata"]["annotations"] == {RESERVATION: "token", POOLS: "eci-a", "eci/cache": "true"}
+    assert after["metadata"]["labels"] == {"team": "shop"}, "what the user set stays"
+    assert len(conflicts) == 1
+
+
+def test_a_pod_without_any_map_gets_them() -> None:
+    overlay = PodOverlay.model_validate({"labels": {"team": "pool"}})
+    pod: dict[str, Any] = {"metadata": {}, "spec": {}}
+    after = OverlayPlan(spill_operations(pod, TO_ECI, overlay, "token")[0]).onto(pod)
+    assert after["metadata"] == {"annotations": {RESERVATION: "token", POOLS: "eci-a"}, "labels": {"team": "pool"}}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ THRESHOLD: Final = "spillway.dev/threshold"
 """Set by users on a workload: the replicas to keep on physical nodes, whatever the plan says."""
 
 SURGE: Final = "spillway.dev/bring-back"
-"""On a workload that we surge by one to bring a replica back: the replicas that it had before."""
+"""On a ReplicaSet that runs one replica more while another is brought back: how it stood before, and since when."""
 
 LANDING: Final = "landing.spillway.dev/"
 """Prefix of annotations on a pod that say where it landed; environment variables refer to them."""

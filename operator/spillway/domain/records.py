@@ -139,6 +139,8 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     threshold: str = ""
     """The annotation `names.THRESHOLD` as it stands, which a Deployment hands down; empty where there is none."""
+    surge: str = ""
+    """Our mark `names.SURGE`: it runs one replica more for a while; empty where it does not."""
 
     @property
     def key(self) -> str:

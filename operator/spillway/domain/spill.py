@@ -11,21 +11,22 @@ tried. An autoscaler that has only decided cannot be seen: `spillAfter` has to b
 node's birth where nodes are to come first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.names import OwnerUid
+from spillway.domain.names import POOLS, RESERVATION, OwnerUid
 from spillway.domain.node_fit import admits
-from spillway.domain.overlay.plan import patchable
+from spillway.domain.overlay.draft import Operation
+from spillway.domain.overlay.plan import in_place, patchable
 from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.placement.pools import Pool, mismatch, together
 from spillway.domain.placement.suitability import unsuitable
-from spillway.domain.placement.tolerations import needed
+from spillway.domain.placement.tolerations import toleration_operations
 from spillway.domain.records import NodeRecord, PodRecord
-from spillway.domain.room import takes_pods
 
 Json = Mapping[str, Any]
 
@@ -108,15 +109,6 @@ def is_starting(node: NodeRecord, now: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """A pool that takes pods, and has room for this one under its limits."""
-
-    name: str
-    nodes: Sequence[NodeRecord]
-    overlay: PodOverlay | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Way:
     """How a pod gets to virtual nodes."""
 
@@ -127,32 +119,51 @@ class Way:
     """Whether a patch is enough; else it is replaced, and its successor is made for virtual nodes."""
 
 
-def way(pod: Json, open_pools: Sequence[Pool], other_nodes: Iterable[tuple[str, NodeRecord]] = ()) -> Way | None:
-    """The way to the first pool that can take it; None where there is none.
+def way(pod: Json, pools: Sequence[Pool], has_room: Callable[[Pool], str], others: Iterable[Pool] = ()) -> Way | None:
+    """The way to the first of `pools`, in the policy's order, that takes it; None where none does.
 
-    `other_nodes` are the nodes of pools that must not take it, with the pool. A patch can add a toleration and nothing
-    that keeps the pod from other nodes with the same taint: where these are of a pool that must not take it, or whose
-    overlay is another, the pod is replaced, because its successor gets an affinity as well.
+    `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list. A
+    patch adds a toleration and nothing that keeps the pod from other nodes with the same taint: where these are of a
+    pool that must not take it, or that wants it otherwise, the pod is replaced, because its successor gets an affinity.
     """
     spec = pod.get("spec") or {}
-    closed = tuple(other_nodes)
-    for pool in open_pools:
-        nodes = [node for node in pool.nodes if takes_pods(node)]
-        tolerations = needed(pool.overlay, nodes)
-        if not any(admits(node, spec, tolerations) for node in nodes):
+    listed = {pool.name for pool in pools}
+    for pool in pools:
+        if pool.closed or mismatch(pod, pool) or has_room(pool):
             continue
         reached = [
             other
-            for other in open_pools
-            if other.name != pool.name and any(admits(node, spec, tolerations) for node in other.nodes)
+            for other in (*pools, *others)
+            if other.name != pool.name and any(admits(node, spec, pool.tolerations) for node in other.open_nodes)
         ]
-        in_place = (
-            (pool.overlay is None or patchable(pool.overlay))
-            and all(other.overlay == pool.overlay for other in reached)
-            and not any(admits(node, spec, tolerations) for _, node in closed)
+        patched = (
+            pool.step == 0
+            and patchable(pool.overlay)
+            and all(
+                other.name in listed and not other.closed and together(pool, other) and not has_room(other)
+                for other in reached
+            )
         )
-        return Way((pool.name, *(other.name for other in reached)) if in_place else (pool.name,), tolerations, in_place)
+        names = (pool.name, *(other.name for other in reached)) if patched else (pool.name,)
+        return Way(names, pool.tolerations, patched)
     return None
+
+
+def spill_operations(
+    pod: Json, found: Way, overlay: PodOverlay, reservation: str
+) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
+    """The additions to a pod that goes that way in place, and what of the overlay its user had set otherwise."""
+    patch, conflicts = in_place(pod, overlay, pool=found.pools[0])
+    wanted: dict[str, dict[str, str]] = {"annotations": {}, "labels": {}} | patch.get("metadata", {})
+    wanted["annotations"] = wanted["annotations"] | {POOLS: ",".join(found.pools), RESERVATION: reservation}
+    operations = [*toleration_operations(pod, found.tolerations)]
+    for field_name, members in wanted.items():
+        path = ("metadata", field_name)
+        if members and (pod.get("metadata") or {}).get(field_name) is None:
+            operations.append(Operation(path, members))
+        else:
+            operations += [Operation((*path, key), value) for key, value in members.items()]
+    return tuple(operations), conflicts
 
 
 def retries_to_spare(job: Json, replaced: int) -> bool:

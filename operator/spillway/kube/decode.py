@@ -18,6 +18,7 @@ from spillway.api import quantity
 from spillway.domain.names import (
     CORDONED_BY,
     REVISION,
+    SURGE,
     THRESHOLD,
     NodeName,
     OwnerUid,
@@ -44,6 +45,7 @@ from spillway.kube.wire import (
     PodStatus,
     ReplicaSet,
     ReplicaSetSpec,
+    Waiting,
 )
 
 R = TypeVar("R")
@@ -198,6 +200,7 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
         revision=int(revision) if _REVISION.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
         threshold=(meta.annotations or {}).get(THRESHOLD, ""),
+        surge=(meta.annotations or {}).get(SURGE, ""),
     )
 
 
@@ -267,10 +270,9 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
     )
     of_provider = next((one for one in status.conditions or () if one.status == "False" and _of_provider(one)), None)
     # That its containers are being made tells nothing: a provider's refusal does, wherever it stands.
+    spoken: list[Waiting | PodStatus | Condition | None] = [waiting, status, of_provider, refused]
     if waiting is not None and waiting.reason in _BEING_MADE:
-        spoken = (status, of_provider, waiting, refused)
-    else:
-        spoken = (waiting, status, of_provider, refused)
+        spoken.append(spoken.pop(0))
     said = next((one for one in spoken if one is not None and (one.reason or one.message)), None)
     return Pending(
         placement=intern(marks.placement),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spillway.domain.names import CORDONED_BY
+from spillway.domain.overlay.draft import Operation as Addition
 from spillway.domain.records import NodeRecord, Taint
 
 Operation = dict[str, Any]
@@ -40,6 +41,22 @@ def node_patch(
         *_cordon_operations(node, unschedulable),
     ]
     return [_test("/metadata/uid", node.uid), *changes] if changes else []
+
+
+def add_to(uid: str, resource_version: str, additions: Iterable[Addition]) -> list[Operation]:
+    """JSON patch that makes additions to exactly the version of the object from which they were planned."""
+    tests = [_test("/metadata/uid", uid), _test("/metadata/resourceVersion", resource_version)]
+    adds = [
+        {"op": "add", "path": "".join(f"/{_escaped(part)}" for part in path), "value": value}
+        for path, value in additions
+    ]
+    return [*tests, *adds] if adds else []
+
+
+def scale(uid: str, *, seen: int, wanted: int) -> list[Operation]:
+    """JSON patch of a `scale` subresource: from the number seen to the number wanted, or not at all."""
+    replicas = "/spec/replicas"
+    return [_test("/metadata/uid", uid), _test(replicas, seen), {"op": "replace", "path": replicas, "value": wanted}]
 
 
 def _annotation_operations(node: NodeRecord, annotations: Annotations, *, annotated: bool) -> Iterable[Operation]:

@@ -29,6 +29,7 @@ from spillway.domain.names import (
     TIER,
     VERSION,
 )
+from spillway.domain.overlay.draft import Operation as Addition
 from spillway.domain.records import NodeRecord, PodRecord, Taint
 from spillway.kube import patches
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, ApiError, Body, KubeClient
@@ -188,6 +189,23 @@ class Writer:
         if present.metadata.uid != pod.uid or present.has_started:
             return False
         return await self.delete("pods", path, uid=pod.uid, resource_version=present.metadata.resource_version)
+
+    async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Iterable[Addition]) -> bool:
+        """Make additions (tolerations, metadata) to a pod exactly as it was read. False when it has changed since."""
+        operations = patches.add_to(pod.uid, resource_version, additions)
+        if not operations:
+            return _unchanged("patch", "pods")
+        return await self._patch("pods", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", operations, JSON_PATCH)
+
+    async def annotate(self, resource: str, path: str, uid: str, annotations: patches.Annotations) -> bool:
+        """Set (or with None remove) annotations of any object. False when it is gone or replaced."""
+        return await self._patch(resource, path, patches.annotate(uid, annotations), MERGE_PATCH)
+
+    async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
+        """Through the `scale` subresource of the workload at `path`; False when it asks for another number by now."""
+        return await self._patch(
+            f"{resource}/scale", f"{path}/scale", patches.scale(uid, seen=seen, wanted=wanted), JSON_PATCH
+        )
 
     async def patch_status(
         self, plural: str, name: str, status: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
