@@ -115,6 +115,7 @@ def test_the_total_is_the_sum_over_the_pods_however_time_is_cut(
         assert collected.get(account, 0) == of_account
     assert not cut.collect()
     assert cut.present == Billed()
+    assert cut.owed == cut.spent
 
 
 @given(lives(), st.integers(0, 120))
@@ -171,7 +172,9 @@ def test_a_pod_that_ends_early_has_paid_the_minimum() -> None:
     one = ledger(minimum_seconds=60)
     Life("p", "a", 0, 10, 1, 0).begin(one, START)
     assert one.spent == 0
+    assert one.owed == Decimal("0.06")
     one.advance(START + 1)
+    assert one.owed == one.spent
     assert one.spent == Decimal("0.06")
     one.end("p", now=START + 10)
     one.advance(START + 500)

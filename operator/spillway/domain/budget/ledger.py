@@ -95,6 +95,8 @@ class PoolLedger(Generic[A]):
         self._tabs: dict[str, tuple[A, _Tab]] = {}
         self._order = itertools.count()
         self._present = Billed()
+        self._yet = Billed()
+        """Of these, those whose minimum billing time is still to be charged."""
         self._ended_cost: dict[A, Decimal] = {}
 
     @property
@@ -109,7 +111,15 @@ class PoolLedger(Generic[A]):
     @property
     def spent(self) -> Decimal:
         """What the month has cost until now; rounded up to nine decimals. Never less than nothing."""
-        return _UP.quantize(_UP.divide(self._total, Decimal(HOUR_SECONDS)), _PLACES)
+        return _money(self._total)
+
+    @property
+    def owed(self) -> Decimal:
+        """What has been spent, and the minimum billing time of the pods that start at this very moment."""
+        if self._price is None or self._yet == Billed():
+            return self.spent
+        least = per_hour(self._price, self._yet.cpu_millis * self._minimum, self._yet.memory_bytes * self._minimum)
+        return _money(self._sum(self._total, least))
 
     @property
     def present(self) -> Billed:
@@ -218,6 +228,8 @@ class PoolLedger(Generic[A]):
 
     def _count(self, account: A, tab: _Tab, sign: int) -> None:
         self._present = self._present.plus(tab.cpu_millis, tab.memory_bytes, sign)
+        if not tab.begun:
+            self._yet = self._yet.plus(tab.cpu_millis, tab.memory_bytes, sign)
         one = self._accounts[account]
         one.present = one.present.plus(tab.cpu_millis, tab.memory_bytes, sign)
         if tab.running:
@@ -242,6 +254,7 @@ class PoolLedger(Generic[A]):
                 continue
             if not tab.begun:
                 tab.begun = True
+                self._yet = self._yet.plus(tab.cpu_millis, tab.memory_bytes, -1)
                 cpu += tab.cpu_millis * self._minimum
                 memory += tab.memory_bytes * self._minimum
                 heapq.heappush(one.due, (when + self._minimum, next(self._order), tab))
@@ -264,3 +277,7 @@ class PoolLedger(Generic[A]):
     @staticmethod
     def _sum(first: Decimal, second: Decimal) -> Decimal:
         return EXACT.add(first, second)
+
+
+def _money(total: Decimal) -> Decimal:
+    return _UP.quantize(_UP.divide(total, Decimal(HOUR_SECONDS)), _PLACES)

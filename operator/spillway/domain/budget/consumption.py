@@ -1,0 +1,110 @@
+"""Who used what: CPU- and memory-seconds by workload, tier and pool, and under which names they are told.
+
+Contract: pure, in whole Unix seconds. A `Meter` integrates sums that change: exact, whatever the moments at which it is
+asked. `named` bounds the names: the workloads that use most have one of their own, all others share `OTHER`. A name
+that was given stays until somebody uses twice as much, so that a counter does not come and go with every wave.
+"""
+
+from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+OTHER: Final = "other"
+NAMED: Final = 200
+"""Workloads with a name of their own in metrics."""
+_TAKES_OVER: Final = 2
+"""How many times more a newcomer uses than the one whose name it takes."""
+
+
+class Consumed(NamedTuple):
+    """Millicores and bytes, each times the seconds for which they were requested."""
+
+    cpu_millis_seconds: int = 0
+    memory_byte_seconds: int = 0
+
+
+@dataclass(slots=True)
+class _Sum:
+    at: int
+    cpu_millis: int = 0
+    memory_bytes: int = 0
+    pods: int = 0
+    consumed: Consumed = field(default_factory=Consumed)
+
+
+class Meter(Generic[K]):
+    """Sums of requests over time, by key."""
+
+    def __init__(self) -> None:
+        self._sums: dict[K, _Sum] = {}
+
+    def add(self, key: K, cpu_millis: int, memory_bytes: int, *, now: int) -> None:
+        """From now on one pod more counts."""
+        self._change(key, cpu_millis, memory_bytes, 1, now)
+
+    def remove(self, key: K, cpu_millis: int, memory_bytes: int, *, now: int) -> None:
+        """From now on one pod less counts; the same that was added."""
+        self._change(key, -cpu_millis, -memory_bytes, -1, now)
+
+    def present(self) -> Mapping[K, int]:
+        """The millicores that count now, by key."""
+        return {key: one.cpu_millis for key, one in self._sums.items()}
+
+    def collect(self, now: int) -> Mapping[K, Consumed]:
+        """What was consumed since this was last asked; a key with no pods is forgotten after it was told."""
+        collected: dict[K, Consumed] = {}
+        for key, one in list(self._sums.items()):
+            _advance(one, now)
+            if one.consumed != (0, 0):
+                collected[key] = one.consumed
+                one.consumed = Consumed()
+            if not one.pods:
+                del self._sums[key]
+        return collected
+
+    def clear(self, now: int) -> Mapping[K, Consumed]:
+        """Collect, and begin anew with nothing: everything that counts will be added again."""
+        collected = self.collect(now)
+        self._sums.clear()
+        return collected
+
+    def _change(self, key: K, cpu_millis: int, memory_bytes: int, pods: int, now: int) -> None:
+        one = self._sums.get(key)
+        if one is None:
+            one = self._sums[key] = _Sum(now)
+        _advance(one, now)
+        one.cpu_millis += cpu_millis
+        one.memory_bytes += memory_bytes
+        one.pods += pods
+
+
+def _advance(one: _Sum, now: int) -> None:
+    seconds = now - one.at
+    if seconds <= 0:
+        return
+    one.consumed = Consumed(
+        one.consumed.cpu_millis_seconds + one.cpu_millis * seconds,
+        one.consumed.memory_byte_seconds + one.memory_bytes * seconds,
+    )
+    one.at = now
+
+
+def named(before: Collection[str], present: Mapping[str, int], *, size: int = NAMED) -> frozenset[str]:
+    """Return the workloads that have a name of their own, at most `size`.
+
+    `before` have one now; `present` says how much each uses. One that uses nothing keeps its name while nobody needs
+    it.
+    """
+    kept = sorted(before, key=lambda name: (-present.get(name, 0), name))[:size]
+    wanting = sorted((name for name in present if name not in before), key=lambda name: (-present[name], name))
+    free = size - len(kept)
+    names = [*kept, *wanting[:free]]
+    for newcomer in wanting[free:]:
+        weakest = min(names, key=lambda name: (present.get(name, 0), name))
+        if present[newcomer] <= _TAKES_OVER * present.get(weakest, 0):
+            break
+        names.remove(weakest)
+        names.append(newcomer)
+    return frozenset(names)

@@ -1,0 +1,77 @@
+"""Who used what: exact between any looks, and told under few names that do not come and go."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.budget.consumption import Consumed, Meter, named
+
+pods = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 100), st.integers(1, 50), st.integers(0, 4000), st.integers(0, 99)),
+    max_size=10,
+)
+
+
+@given(pods, st.sets(st.integers(0, 150)))
+def test_what_is_collected_is_the_sum_over_the_pods(
+    lives: list[tuple[str, int, int, int, int]], looks: set[int]
+) -> None:
+    meter = Meter[str]()
+    total: dict[str, Consumed] = {}
+
+    def collect(now: int) -> None:
+        for key, more in meter.collect(now).items():
+            before = total.get(key, Consumed())
+            total[key] = Consumed(before[0] + more[0], before[1] + more[1])
+
+    for moment in range(151):
+        for key, start, runs, cpu, memory in lives:
+            if moment == start:
+                meter.add(key, cpu, memory, now=moment)
+            if moment == start + runs:
+                meter.remove(key, cpu, memory, now=moment)
+        if moment in looks:
+            collect(moment)
+    collect(151)
+    for key in "ab":
+        expected = Consumed(
+            sum(life[2] * life[3] for life in lives if life[0] == key),
+            sum(life[2] * life[4] for life in lives if life[0] == key),
+        )
+        assert total.get(key, Consumed()) == expected
+    assert not meter.present()
+
+
+def test_beginning_anew_loses_nothing_of_before() -> None:
+    meter = Meter[str]()
+    meter.add("a", 1000, 5, now=0)
+    assert meter.clear(10) == {"a": Consumed(10_000, 50)}
+    meter.add("a", 1000, 5, now=10)
+    assert meter.collect(12) == {"a": Consumed(2000, 10)}
+    assert meter.collect(12) == {}
+
+
+def test_a_clock_that_goes_back_consumes_nothing() -> None:
+    meter = Meter[str]()
+    meter.add("a", 1000, 5, now=100)
+    assert meter.collect(50) == {}
+    assert meter.collect(101) == {"a": Consumed(1000, 5)}
+
+
+def test_those_that_use_most_have_a_name() -> None:
+    assert named((), {"a": 3, "b": 9, "c": 5}, size=2) == {"b", "c"}
+    assert named((), {"a": 3}, size=2) == {"a"}
+
+
+def test_a_name_stays_until_somebody_uses_twice_as_much() -> None:
+    assert named({"a", "b"}, {"a": 10, "b": 4, "c": 8}, size=2) == {"a", "b"}
+    assert named({"a", "b"}, {"a": 10, "b": 4, "c": 9}, size=2) == {"a", "c"}
+    assert named({"a", "b"}, {"a": 10, "c": 1}, size=2) == {"a", "c"}
+    assert named({"a", "b"}, {"a": 10}, size=2) == {"a", "b"}, "nobody needs the name"
+    assert named({"a", "b"}, {"a": 1, "b": 2, "c": 50, "d": 40}, size=2) == {"c", "d"}
+
+
+@given(st.sets(st.sampled_from("abcdef")), st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50)))
+def test_names_are_few_and_stand_still_when_use_does(before: set[str], present: dict[str, int]) -> None:
+    found = named(before, present, size=3)
+    assert len(found) <= 3
+    assert named(found, present, size=3) == found
