@@ -58,7 +58,10 @@ _SKEW: Final = (
 )
 _VICTIMS: Final = (
     "Who was deleted",
-    "Victims of scale-downs by tier. Full colour: as planned (by the operator; for the others, as its planner would have). Hatched: all others.",
+    (
+        "Victims of scale-downs by tier. Full colour: as planned (by the operator; for the others, as its planner "
+        "would have). Hatched: all others."
+    ),
 )
 
 
@@ -161,7 +164,7 @@ def _victims(scene: Scene) -> go.Figure:
     counts: dict[str, Counter[tuple[str, bool]]] = {name: Counter() for name in names}
     for contender in scene.contenders:
         for down in per_contender(scene.observer.tracker.finished, contender):
-            # Spillway is held to what it planned itself, as in the table; the others to the same planner asked for them.
+            # As in the table: Spillway is held to what it planned itself, the others to what its planner would have.
             held = scene.plans.verdict(down, scene.epoch).down if contender is Contender.SPILLWAY else down
             for victim in held.victims:
                 tier = victim.tier.value if victim.tier else "unassigned"
