@@ -271,6 +271,31 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.podOverlay.env[0].fromLanding",
         '"tier", "pool", "zone", "node"',
     ),
+    "a landed variable that is known before": (
+        budget(podOverlay={"env": [{"name": "TIER", "fromLanding": "tier", "landed": True}]}),
+        "spec.podOverlay.env[0].landed",
+        "goes with value",
+    ),
+    "a landed variable whose name is no key's": (
+        budget(podOverlay={"env": [{"name": "TIER_", "value": "x", "landed": True}]}),
+        "spec.podOverlay.env[0].name",
+        "for example JAEGER_ENDPOINT",
+    ),
+    "core dumps that nobody keeps": (
+        budget(podOverlay={"coreDump": {"path": "/data/dump"}}),
+        "spec.podOverlay.coreDump",
+        "annotation: k8s.aliyun.com/eci-core-pattern",
+    ),
+    "a folder in a core dump's name": (
+        budget(podOverlay={"coreDump": {"path": "/data", "file": "a/b", "annotation": "x"}}),
+        "spec.podOverlay.coreDump.file",
+        "for example core-%h-%p-%t",
+    ),
+    "name servers replaced by none": (
+        budget(podOverlay={"dnsConfig": {"replace": True}}),
+        "spec.podOverlay.dnsConfig.replace",
+        "nameservers: [10.0.0.2]",
+    ),
     "a sidecar without image": (
         budget(podOverlay={"sidecars": [{"name": "logs"}]}),
         "spec.podOverlay.sidecars[0].image",

@@ -149,3 +149,36 @@ def overlays(draw: st.DrawFn) -> PodOverlay:
     if draw(st.booleans()):
         fields["dnsConfig"] = FULL["dnsConfig"] | {"replace": draw(st.booleans())}
     return overlay(**fields)
+
+
+CASES: dict[str, tuple[Json, Json]] = {
+    "everything on a pod that has nothing": (pod(), FULL),
+    "everything on a pod that has a list of each": (
+        pod(
+            container(
+                env=[{"name": "MINE", "value": "1"}],
+                ports=[{"containerPort": 9598}],
+                volumeMounts=[{"name": "logs", "mountPath": "/var/log/app"}],
+            ),
+            container("helper"),
+            init=(container("setup"), container("agent", restartPolicy="Always")),
+            metadata={"annotations": {"a": "b"}, "labels": {"c": "d"}},
+            dnsConfig={"searches": ["example.com"]},
+        ),
+        FULL,
+    ),
+    "Fluent Bit": (pod(), {"logs": LOGS | {"shipper": "FluentBit"}}),
+    "two volumes for logs": (
+        pod(
+            container("a", volumeMounts=[{"name": "logs", "mountPath": "/var/log/app"}]),
+            container("b", volumeMounts=[{"name": "more", "mountPath": "/var/log/app", "subPath": "b"}]),
+            volumes=[{"name": "logs", "emptyDir": {}}, {"name": "more", "emptyDir": {}}],
+        ),
+        {"logs": LOGS},
+    ),
+    "names at their longest": (
+        pod(),
+        {"env": [{"name": "A_" + "b" * 57, "value": "x", "landed": True}, {"name": "a.x-y", "fromLanding": "node"}]},
+    ),
+}
+"""Pods and overlays that between them have every way in which something is added."""

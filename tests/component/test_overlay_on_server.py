@@ -1,0 +1,91 @@
+"""Overlays on the real API server: it takes every pod that they make, as strictly as a namespace can ask."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from localcluster import ClusterApi
+from localcluster.rest import RestError
+from spillway.domain.overlay.draft import OverlayPlan
+from spillway.domain.overlay.plan import landing_operations, overlay_operations
+from spillway.webhooks.review import pointer
+from tests.unit.overlay_cases import CASES, FULL, LOGS, Json, container, overlay, pod
+
+pytestmark = pytest.mark.cluster
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+JSON_PATCH = "application/json-patch+json"
+
+
+def dry_run(cluster: ClusterApi, namespace: str, body: Mapping[str, Any]) -> Json:
+    """The pod as the server would store it."""
+    created: Json = cluster.rest.request(
+        "POST",
+        f"/api/v1/namespaces/{namespace}/pods",
+        params={"dryRun": "All", "fieldValidation": "Strict"},
+        body={**body, "metadata": {**body["metadata"], "namespace": namespace}},
+    )
+    return created
+
+
+def overlaid(body: Mapping[str, Any], fields: Json) -> Mapping[str, Any]:
+    wanted = overlay(**fields)
+    first = overlay_operations(body, wanted, pool="pool-v").onto(body)
+    return landing_operations(first, [("pool-v", wanted)]).onto(first)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_overlaid_pod_is_valid_and_a_second_round_adds_nothing(
+    cluster: ClusterApi, namespace: str, name: str
+) -> None:
+    body, fields = CASES[name]
+    # As admission sees it: with the server's defaults.
+    defaulted = dry_run(cluster, namespace, body)
+    stored = dry_run(cluster, namespace, {key: overlaid(defaulted, fields)[key] for key in body})
+
+    wanted = overlay(**fields)
+    assert overlay_operations(stored, wanted, pool="pool-v").operations == ()
+    assert landing_operations(stored, [("pool-v", wanted)]) == OverlayPlan()
+
+
+def test_the_servers_json_patch_does_what_a_plan_says(cluster: ClusterApi, namespace: str) -> None:
+    """On an object that may be patched freely: a pod may not, once it is there."""
+    raw = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "one", "namespace": namespace}}
+    cluster.rest.create(f"/api/v1/namespaces/{namespace}/configmaps", raw)
+    plan = overlay_operations(raw | {"spec": {}}, overlay(annotations={"a/b": "1", "c~d": "2"}), pool="pool-v")
+    patch = [{"op": "add", "path": pointer(*one.path), "value": one.value} for one in plan.operations]
+    path = f"/api/v1/namespaces/{namespace}/configmaps/one"
+    # "~" is no part of a valid key: the server has to have read it back.
+    with pytest.raises(RestError, match="c~d"):
+        cluster.rest.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+    patched = cluster.rest.request("PATCH", path, body=patch[:1], content_type=JSON_PATCH)
+    assert patched["metadata"]["annotations"].items() >= {"a/b": "1"}.items()
+
+
+def test_a_namespace_that_is_restricted_takes_the_shipper_with_the_pod(cluster: ClusterApi) -> None:
+    mounts = [{"name": "logs", "mountPath": "/var/log/app"}]
+    body = pod(container(securityContext=RESTRICTED, volumeMounts=mounts))
+    with cluster.namespace(labels={"pod-security.kubernetes.io/enforce": "restricted"}) as namespace:
+        for shipper in ("Vector", "FluentBit"):
+            stored = dry_run(cluster, namespace, overlaid(body, {"logs": LOGS | {"shipper": shipper}}))
+            assert stored["spec"]["initContainers"][0]["securityContext"]["runAsUser"] == 65532
+
+
+def test_a_namespace_with_a_quota_takes_the_shipper_with_the_pod(cluster: ClusterApi) -> None:
+    mounts = [{"name": "logs", "mountPath": "/var/log/app"}]
+    body = pod(container(resources={"requests": {"cpu": "1", "memory": "1Gi"}}, volumeMounts=mounts))
+    with cluster.namespace() as namespace:
+        quota = {"metadata": {"name": "all"}, "spec": {"hard": {"requests.cpu": "10", "requests.memory": "10Gi"}}}
+        path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+        cluster.rest.create(path, quota)
+        cluster.wait_until(lambda: "hard" in cluster.rest.get(f"{path}/all").get("status", {}), "the quota")
+
+        assert dry_run(cluster, namespace, overlaid(body, {"logs": LOGS}))
+        with pytest.raises(RestError, match="must specify requests"):
+            dry_run(cluster, namespace, overlaid(body, {"sidecars": FULL["sidecars"]}))
