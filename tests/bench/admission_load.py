@@ -42,14 +42,17 @@ def quantile(values: list[float], share: float) -> float:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
 
 
-class _Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct):
+    """What the watch shows of a pod."""
+
     name: str
     uid: str
     namespace: str
+    annotations: dict[str, str] = {}
 
 
 class _Pod(msgspec.Struct):
-    metadata: _Metadata
+    metadata: Metadata
 
 
 class _Event(msgspec.Struct):
@@ -68,7 +71,7 @@ class Load:
         self._shape = shape
         self._serial = itertools.count()
         self._scaled = itertools.cycle(range(shape.replicasets))
-        self._unbound: dict[tuple[str, str], asyncio.Future[str]] = {}
+        self._unbound: dict[tuple[str, str], asyncio.Future[Metadata]] = {}
         self._watching = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -94,7 +97,7 @@ class Load:
                     meta = event.object.metadata
                     waiting = self._unbound.pop((meta.namespace, meta.name), None)
                     if waiting is not None and not waiting.done():
-                        waiting.set_result(meta.uid)
+                        waiting.set_result(meta)
 
     async def bind_pods(self, rate: float, seconds: float, timings: Timings) -> None:
         """Create pods of existing ReplicaSets and bind each as soon as the watch shows it."""
@@ -119,11 +122,14 @@ class Load:
                 stamped[key] = COST_WRITTEN in (meta.get("annotations") or {})
         return len(wanted - stamped.keys()), sum(not has for has in stamped.values())
 
+    def node_for(self, serial: int, _pod: Metadata) -> str:
+        """Where the pod is bound: the nodes in turn."""
+        return informer_objects.node_name(serial % self._shape.nodes)
+
     async def _bind_pod(self, serial: int, timings: Timings) -> None:
         owner = serial * 7 % self._shape.replicasets
         namespace, body = informer_objects.new_pod(self._shape, owner, serial)
         name = body["metadata"]["name"]
-        target = {"apiVersion": "v1", "kind": "Node", "name": informer_objects.node_name(serial % self._shape.nodes)}
         timings.pods.append((namespace, name))
         path = f"/api/v1/namespaces/{namespace}/pods"
         seen = self._unbound[namespace, name] = asyncio.get_running_loop().create_future()
@@ -131,11 +137,12 @@ class Load:
             return
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                uid = await seen
+                shown = await seen
         except TimeoutError:
             timings.failures.append(f"{namespace}/{name}: never seen on the watch")
             return
-        binding = {"metadata": {"name": name, "namespace": namespace, "uid": uid}, "target": target}
+        target = {"apiVersion": "v1", "kind": "Node", "name": self.node_for(serial, shown)}
+        binding = {"metadata": {"name": name, "namespace": namespace, "uid": shown.uid}, "target": target}
         await self._timed(timings.bind_ms, timings, "POST", f"{path}/{name}/binding", binding)
 
     async def _scale(self, owner: int, by: int, timings: Timings) -> None:
