@@ -5,7 +5,9 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +21,7 @@ T = TypeVar("T")
 
 DEFAULT_WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_UNREADY = {"status": "False", "reason": "NodeNotReady"}
 
 
 class ClusterApi:
@@ -147,6 +150,36 @@ class ClusterApi:
         self.rest.delete_all(
             f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}" for pod in pods
         )
+
+    def fail_nodes(self, names: Iterable[str]) -> None:
+        """Let nodes die as one: they are not ready any more, and stay so until ``heal_nodes``.
+
+        Written is what the node lifecycle controller writes once it has not heard of a kubelet for long enough: the
+        nodes are Unknown, their pods unready (here without its patience, `--node-monitor-grace-period`).
+        """
+        self.require("kwok")
+        doomed = list(names)
+        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        dead = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "lastTransitionTime": since}
+        pods = [pod for pod in self.rest.items("/api/v1/pods") if pod["spec"].get("nodeName") in set(doomed)]
+        with ThreadPoolExecutor(8) as pool:
+            # kwok lets go of them first: it brings back to life what is not ready.
+            list(pool.map(lambda name: self._mark_failed(name, "true"), doomed))
+            list(pool.map(lambda name: self._set_condition(f"/api/v1/nodes/{name}", dead), doomed))
+            list(pool.map(lambda path: self._set_condition(path, dead | _UNREADY), map(_path, pods)))
+
+    def heal_nodes(self, names: Iterable[str]) -> None:
+        """Bring nodes back that ``fail_nodes`` let die."""
+        for name in names:
+            self._mark_failed(name, None)
+
+    def _mark_failed(self, name: str, value: str | None) -> None:
+        self.rest.merge(f"/api/v1/nodes/{name}", {"metadata": {"annotations": {nodes.FAILED: value}}})
+
+    def _set_condition(self, path: str, condition: Object) -> None:
+        body = {"status": {"conditions": [condition]}}
+        with _missing_ok():
+            self.rest.raw("PATCH", f"{path}/status", body=body, content_type="application/strategic-merge-patch+json")
 
     def wait_nodes_ready(self, names: Iterable[str], *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
         """Until every node of these names is Ready and has lost its start-up taint."""
@@ -282,6 +315,20 @@ class ClusterApi:
             if time.monotonic() > deadline:
                 raise ClusterError(f"waited {timeout_seconds:g} s in vain for {what}{_because(trouble)}") from trouble
             time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _missing_ok() -> Iterator[None]:
+    """What is gone already needs no change."""
+    try:
+        yield
+    except RestError as error:
+        if error.status != 404:
+            raise
+
+
+def _path(pod: Object) -> str:
+    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
 
 
 def _because(error: Exception | None) -> str:

@@ -14,6 +14,8 @@ VIRTUAL_TYPE = "virtual-kubelet"
 PROVIDER_TAINT = "virtual-kubelet.io/provider"
 USAGE_CPU = "kwok.x-k8s.io/usage-cpu"
 USAGE_MEMORY = "kwok.x-k8s.io/usage-memory"
+FAILED = "localcluster/failed"
+"""Annotation of a node that is to stay dead."""
 _METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 
 

@@ -71,6 +71,25 @@ def test_virtual_nodes_take_only_pods_that_tolerate_their_provider(cluster: Clus
     assert not cluster.exists(f"/api/v1/nodes/{names[0]}")
 
 
+def test_a_node_that_died_stays_dead_until_it_is_healed(cluster: ClusterApi, namespace: str) -> None:
+    doomed, sound = cluster.add_nodes("lc-dead", 2)
+    _deploy(cluster, namespace, 2, nodeSelector={"pool": "lc-dead", "kubernetes.io/hostname": doomed})
+    cluster.wait_pods_ready(namespace, 2)
+
+    cluster.fail_nodes([doomed])
+
+    def unready_pods() -> bool:
+        conditions = [c for pod in cluster.pods(namespace) for c in pod["status"]["conditions"] if c["type"] == "Ready"]
+        return len(conditions) == 2 and all(condition["status"] == "False" for condition in conditions)
+
+    assert unready_pods()
+    cluster.wait_nodes_ready([sound])
+    with pytest.raises(ClusterError):
+        cluster.wait_nodes_ready([doomed], timeout_seconds=0.3)
+    cluster.heal_nodes([doomed])
+    cluster.wait_nodes_ready([doomed])
+
+
 def test_a_service_account_has_its_own_rights_and_no_more(cluster: ClusterApi, namespace: str, tmp_path: Path) -> None:
     rest = Rest(cluster.service_account_kubeconfig(namespace, "default", tmp_path / "kubeconfig"))
 
