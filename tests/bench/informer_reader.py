@@ -20,6 +20,7 @@ from typing import Any
 import uvloop
 
 from spillway import logs
+from spillway.app.memory import use_one_heap
 from spillway.domain.records import PodRecord
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
@@ -116,6 +117,7 @@ def tell(**figures: Any) -> None:
 
 
 if __name__ == "__main__":
+    use_one_heap()
     logs.configure("json", "info")
     gc.freeze()
     uvloop.run(main(sys.argv[1]))

@@ -4,12 +4,14 @@ import asyncio
 import sys
 from collections.abc import Callable
 
+from spillway.app.memory import use_one_heap
 from spillway.app.settings import Settings
 from spillway.logs import configure
 
 
 def serve(settings: Settings) -> int:
     """Run one replica until it is told to stop; the process's exit code."""
+    use_one_heap()
     configure(settings.log_format, settings.log_level)
     from spillway.app.operator import run_until_signalled  # noqa: PLC0415  # after logging is set up
 
