@@ -129,7 +129,7 @@ def way(pod: Json, pools: Sequence[Pool], has_room: Callable[[Pool], str], other
     spec = pod.get("spec") or {}
     listed = {pool.name for pool in pools}
     for pool in pools:
-        if pool.closed or mismatch(pod, pool) or has_room(pool):
+        if pool.closed or mismatch(pod, pool, tolerations=pool.tolerations) or has_room(pool):
             continue
         reached = [
             other
