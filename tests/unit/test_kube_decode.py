@@ -241,3 +241,16 @@ def test_repeated_strings_and_numbers_are_one_object() -> None:
     one, two = record(), record()
     for field in ("namespace", "node", "owner_uid", "owner_name", "policy", "created", "memory_bytes", "cost"):
         assert getattr(one, field) is getattr(two, field), field
+
+
+@pytest.mark.parametrize(
+    ("phase", "ended"), [("Succeeded", 1_767_323_100.0), ("Failed", 1_767_323_100.0), ("Running", 0.0)]
+)
+def test_a_finished_pod_says_when_the_last_of_its_containers_ended(phase: str, ended: float) -> None:
+    finished = [
+        {"state": {"terminated": {"finishedAt": "2026-01-02T03:04:10Z"}}},
+        {"state": {"terminated": {"finishedAt": "2026-01-02T03:05:00Z"}}},
+        {"state": {"terminated": {"finishedAt": None}}},
+        {},
+    ]
+    assert record(status={"phase": phase, "containerStatuses": finished}).ended == ended

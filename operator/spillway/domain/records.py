@@ -82,6 +82,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """Our mark: the size asked of the provider where it is bigger than the requests; see `names.SIZE`."""
     pending: Pending | None = None
     """Only while its phase is Pending."""
+    ended: float = 0.0
+    """When the last of its containers ended; only once it is finished."""
 
     @property
     def key(self) -> str:

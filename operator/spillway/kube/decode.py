@@ -67,6 +67,8 @@ _OWN_CONDITIONS: Final = frozenset({
 _PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
 
 
+_FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
+
 _NO_OWNER: Final = OwnerReference()
 _NO_MARKS: Final = PodMarks()
 
@@ -161,6 +163,7 @@ def pod_record(pod: Pod) -> PodRecord:
         unix_seconds(status.start_time),
         intern(marks.size),
         _pending(marks, status) if phase is Phase.PENDING else None,
+        _ended(status) if phase in _FINISHED else 0.0,
     )
 
 
@@ -289,6 +292,12 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
 def _of_provider(condition: Condition) -> bool:
     """Whether a condition is none of Kubernetes' own, which say that a pod is not ready because it is not ready."""
     return condition.type not in _OWN_CONDITIONS
+
+
+def _ended(status: PodStatus) -> float:
+    states = (one.state for one in status.container_statuses or ())
+    ends = (state.terminated.finished_at for state in states if state and state.terminated)
+    return max(map(unix_seconds, ends), default=0.0)
 
 
 def _interned(labels: dict[str, str] | None) -> dict[str, str]:

@@ -92,8 +92,13 @@ class Waiting(msgspec.Struct, gc=False):
     message: str | None = None
 
 
+class Terminated(msgspec.Struct, gc=False, rename="camel"):
+    finished_at: str | None = None
+
+
 class ContainerState(msgspec.Struct, gc=False):
     waiting: Waiting | None = None
+    terminated: Terminated | None = None
 
 
 class ContainerStatus(msgspec.Struct, gc=False, rename="camel"):
