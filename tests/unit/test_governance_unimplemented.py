@@ -69,8 +69,6 @@ def test_the_example_of_a_provider_says_what_it_will_need() -> None:
         "spec.limits",
         "spec.price.minimumSeconds",
         "spec.timeZone",
-        "spec.failover",
-        "spec.stockOut",
         "spec.podOverlay",
     )
 

@@ -13,9 +13,14 @@ from spillway.controllers.base import Controller, World
 from spillway.controllers.cordon import CordonController
 from spillway.controllers.deletion_cost import DeletionCostController
 from spillway.controllers.drain import DrainController
+from spillway.controllers.failover import FailoverController
+from spillway.controllers.pool_nodes import PoolNodes
+from spillway.controllers.pools import PoolsController
 from spillway.controllers.status import StatusController
+from spillway.controllers.stuck import StuckController
 from spillway.controllers.sweep import SweepController
 from spillway.controllers.taints import TaintController
+from spillway.controllers.unstarted import Unstarted
 from spillway.kube.catalog import Catalog
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
@@ -64,10 +69,17 @@ class Leader:
     def _controllers(self, events: EventRecorder) -> Sequence[Controller]:
         settings, world = self._settings, self._world
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
+        nodes, unstarted = PoolNodes(world), Unstarted(world)
+        pools = PoolsController(world, nodes, unstarted, self._client)
         return (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
             drains,
+            pools,
+            FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
+            StuckController(
+                world, self._writer("stuck", settings.failover_pods_per_second), events, pools, unstarted
+            ),
             SweepController(world, self._writer("sweep", settings.pod_writes_per_second)),
             DeletionCostController(
                 world,
@@ -80,6 +92,7 @@ class Leader:
                 events,
                 drains,
                 period_seconds=settings.status_seconds,
+                pools=pools,
             ),
         )
 

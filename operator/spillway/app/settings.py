@@ -49,6 +49,7 @@ class Settings(BaseModel):
     node_writes_per_second: float = Field(default=200.0, gt=0)
     pod_writes_per_second: float = Field(default=20.0, gt=0)
     evictions_per_second: float = Field(default=10.0, gt=0)
+    failover_pods_per_second: float = Field(default=50.0, gt=0)
     upkeep_seconds: float = Field(default=20.0, gt=0)
     status_seconds: float = Field(default=10.0, gt=0)
     prometheus_url: str | None = None

@@ -75,6 +75,10 @@ def run(
     evictions_per_second: Annotated[
         float | None, typer.Option(help="While a pool drains.", rich_help_panel=LIMITS)
     ] = None,
+    failover_pods_per_second: Annotated[
+        float | None,
+        typer.Option(help="Pods made anew: lost with their node, or never started, each.", rich_help_panel=LIMITS),
+    ] = None,
     upkeep_seconds: Annotated[
         float | None,
         typer.Option(help="How long a workload is still before its order is kept.", rich_help_panel=LIMITS),

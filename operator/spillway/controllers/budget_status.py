@@ -14,6 +14,8 @@ from spillway.api.virtualnodebudget import (
     WorkloadUse,
 )
 from spillway.controllers.conditions import Findings, conditions
+from spillway.controllers.pool_conditions import not_ready, pool_conditions
+from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.tally import NOTHING
 from spillway.domain.cordon import Hold
 from spillway.domain.records import NodeRecord
@@ -58,10 +60,14 @@ def budget_status(
     drain: DrainProgress | None,
     findings: Findings,
     now: datetime,
+    memory: PoolMemory | None = None,
 ) -> VirtualNodeBudgetStatus:
-    """What the status should be."""
+    """What the status should be; what stands there of health and stock stays where `memory` is not known."""
+    if memory is None:
+        memory = PoolMemory.of(current.wire())
     return current.model_copy(
         update={
+            **memory.status(),
             "observed_generation": budget.metadata.generation,
             "nodes": count.nodes,
             "nodes_ready": count.ready,
@@ -74,7 +80,8 @@ def budget_status(
             "conditions": conditions(
                 current.conditions,
                 findings,
-                _ready(budget, count, drain, now),
+                _ready(budget, count, drain, memory, now),
+                also=tuple(pool_conditions(budget, memory, now)),
                 generation=budget.metadata.generation,
                 now=now,
             ),
@@ -82,13 +89,16 @@ def budget_status(
     )
 
 
-def _ready(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime) -> Condition:
+def _ready(
+    budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, memory: PoolMemory, now: datetime
+) -> Condition:
     hold = Hold.of(budget)
     if not hold.active(now.timestamp()):
         if count.cordoned:
             message = f"{count.cordoned} of {count.nodes} nodes have still to be opened."
             return Condition.make(READY, holds=False, reason="Opening", message=message, now=now)
-        return Condition.make(READY, holds=True, reason="Open", message="The pool takes pods.", now=now)
+        takes = Condition.make(READY, holds=True, reason="Open", message="The pool takes pods.", now=now)
+        return not_ready(budget, memory, now) or takes
     until = f" until {rfc3339(budget.spec.cordon_until)}" if budget.spec.cordon_until else ""
     if count.closed < count.nodes:
         message = f"{count.closed} of {count.nodes} nodes are closed."

@@ -7,9 +7,13 @@ stays, as False when it is over, so that a `kubectl wait` for its end works; bef
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from spillway.api.conditions import DEGRADED, READY, Condition, find, merge, not_implemented
 from spillway.domain.governance import Problem
+
+GOOD_WHEN_TRUE: Final = frozenset({READY, "Healthy", "InStock"})
+"""Conditions that hold while all is well; every other is True while something unusual holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,16 @@ def conditions(
     ready: Condition,
     unusual: Iterable[Unusual] = (),
     *,
+    also: Iterable[Condition] = (),
     generation: int,
     now: datetime,
 ) -> tuple[Condition, ...]:
-    """The conditions to write, merged with the present ones; `ready` is what Ready says while nothing is wrong."""
+    """The conditions to write, merged with the present ones; `ready` is what Ready says while nothing is wrong.
+
+    `also` are written as they are.
+    """
     current = tuple(current)
-    found = [_summary(findings, ready, now)]
+    found = [_summary(findings, ready, now), *also]
     if findings.not_implemented or find(current, "NotImplemented"):
         found.append(not_implemented(findings.not_implemented, now=now))
     rest = [*unusual, _degraded(findings), *_from_problems(findings)]

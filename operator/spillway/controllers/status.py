@@ -12,17 +12,19 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from spillway.api.common import Status
-from spillway.api.conditions import READY, Condition, ConditionStatus
+from spillway.api.conditions import Condition, ConditionStatus
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
 from spillway.controllers.balance_status import balance_status
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget_status import PoolCount, budget_status
-from spillway.controllers.conditions import Findings
+from spillway.controllers.conditions import GOOD_WHEN_TRUE, Findings
 from spillway.controllers.drain import DrainController
 from spillway.controllers.gauges import show_conditions, show_policies
 from spillway.controllers.policy_status import lost_workloads, policy_status
+from spillway.controllers.pool_memory import PoolMemory
+from spillway.controllers.pools import PoolsController
 from spillway.controllers.tally import NOTHING, Tally
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
@@ -54,12 +56,14 @@ class StatusController(Controller):
         drains: DrainController,
         *,
         period_seconds: float,
+        pools: PoolsController | None = None,
     ) -> None:
         super().__init__(world)
         self._writer = writer
         self._events = events
         self._drains = drains
         self._period_seconds = period_seconds
+        self._pools = pools
         self._tally = Tally(world)
         self._nodes: dict[str, list[NodeRecord]] | None = None
         """Nodes by the pool in which they are; the empty pool for those in none. None while it has to be made anew."""
@@ -74,12 +78,18 @@ class StatusController(Controller):
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.catalog.subscribe(self._resources_changed)
         self._drains.on_progress = self._something_changed
+        if self._pools is not None:
+            self._pools.on_verdict.append(self.hurry)
         watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
 
         def stop_watching() -> None:
             watch.cancel()
 
         yield stop_watching
+
+    def hurry(self) -> None:
+        """Something has happened that must not be forgotten by the next leader."""
+        self.queue.add_after(ALL, CHANGED_SECONDS)
 
     def all_keys(self) -> Iterable[str]:
         return [ALL]
@@ -147,6 +157,7 @@ class StatusController(Controller):
                     drain=self._drains.progress.get(entry.name),
                     findings=findings,
                     now=now,
+                    memory=self._memory(entry.name),
                 )
             case ZonalBalance():
                 selected = [
@@ -160,6 +171,10 @@ class StatusController(Controller):
                     findings=findings,
                     now=now,
                 )
+
+    def _memory(self, pool: str) -> PoolMemory | None:
+        view = self._pools.views.get(pool) if self._pools is not None else None
+        return None if view is None else view.memory
 
     def _findings(self, entry: Entry, model: Model) -> Findings:
         problems = tuple(
@@ -218,7 +233,7 @@ class StatusController(Controller):
             old = was.get(condition.type)
             if condition.status == old:
                 continue
-            good = (condition.status is ConditionStatus.TRUE) == (condition.type == READY)
+            good = (condition.status is ConditionStatus.TRUE) == (condition.type in GOOD_WHEN_TRUE)
             if old is None and good:
                 continue
             involved = {

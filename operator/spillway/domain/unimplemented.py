@@ -23,8 +23,6 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
         "limits",
         "price.minimumSeconds",
         "timeZone",
-        "failover",
-        "stockOut",
         "podOverlay",
     ),
     "ZonalBalance": (

@@ -24,7 +24,7 @@ class PoolVerdict:
 
     takes: bool = True
     reason: str = "Open"
-    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes."""
+    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
     step: int = 0
     """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
 

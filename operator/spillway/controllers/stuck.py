@@ -1,0 +1,145 @@
+"""Makes pods anew that were sent to a pool and do not start there, and says where the next one has to go.
+
+Contract: one key a pod that waits. A pod is deleted only as it was read and only if nothing of it has run; its
+successor is redirected first, away from the pools that did not take it, which its owner's pods then avoid for a while:
+the next pool is tried, and the next, and physical nodes at the end. After a stock-out its successor goes to the same
+pool if that asks for another size now. A Job counts a deleted pod as failed: no more of a Job's pods are made anew than
+a default `backoffLimit` forgives. Recommend counts what would be done.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+import aiohttp
+
+from spillway.controllers import pool_metrics as metrics
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.failover import owner_of
+from spillway.controllers.governing import Governed, governed
+from spillway.controllers.pools import PoolsController
+from spillway.controllers.unstarted import Unstarted, Waiting
+from spillway.domain.cordon import STAYING_OWNERS
+from spillway.domain.names import OwnerUid, PodUid
+from spillway.domain.pool_health.stuck import Cause, cause_of, next_look, pools_to_avoid
+from spillway.kube.client import ApiError
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
+
+AVOID_SECONDS: Final = 600.0
+"""How long an owner's pods avoid a pool that did not take one of them."""
+JOB_REPLACEMENTS: Final = 3
+"""Pods of one Job that are made anew; a Job forgives six failures unless it says otherwise."""
+SLACK_SECONDS: Final = 0.01
+_REMEMBERED: Final = 4096
+
+_SENTENCES: Final = {
+    Cause.STOCK_OUT: "{pool} has no stock for them",
+    Cause.POOLS_CLOSED: "{pool} takes no pods any more",
+    Cause.NOT_STARTED: "they did not start on {pool} in time",
+}
+
+
+class StuckController(Controller):
+    """Acts."""
+
+    name: ClassVar = "stuck"
+    workers: ClassVar = 8
+
+    def __init__(
+        self, world: World, writer: Writer, events: EventRecorder, pools: PoolsController, unstarted: Unstarted
+    ) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._events = events
+        self._pools = pools
+        self._unstarted = unstarted
+        self._avoided: OrderedDict[OwnerUid, dict[str, float]] = OrderedDict()
+        self._jobs: Counter[OwnerUid] = Counter()
+        self._recommended: set[PodUid] = set()
+        unstarted.on_change.append(self._look_at)
+        pools.on_stock_out.append(self._look_at)
+        pools.on_verdict.append(self.add_all)
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        return ()
+
+    def all_keys(self) -> Iterable[str]:
+        return list(self._unstarted.waiting)
+
+    async def reconcile(self, key: str) -> float | None:
+        one = self._unstarted.waiting.get(PodUid(key))
+        if one is None:
+            self._recommended.discard(PodUid(key))
+            return None
+        who = governed(self.world, one.pod)
+        if who is None or not one.pending.placement or not one.pools:
+            return None
+        closed, now = self._closed(one), self.world.now()
+        cause = cause_of(
+            one.pod,
+            bound_at=one.bound_at,
+            out_of_stock=one.out_of_stock,
+            closed=closed,
+            spill_after=who.spill_after,
+            now=now,
+        )
+        if cause is not None:
+            return await self._replace(one, who, cause)
+        due = next_look(one.pod, bound_at=one.bound_at, closed=closed, spill_after=who.spill_after, now=now)
+        # What stays although it is due (its own fault, say) is looked at again when it changes.
+        return due + SLACK_SECONDS if due else None
+
+    def _look_at(self, waiting: Waiting) -> None:
+        self.queue.add(waiting.pod.uid)
+
+    def _closed(self, one: Waiting) -> bool:
+        """Whether the pod waits for nothing: its pool has failed, or none of those that may take it takes pods."""
+        verdicts = [self.world.board.verdict(pool) for pool in one.pools]
+        if one.pool:
+            return verdicts[0].reason == "Unhealthy"
+        # A pool that is being tried counts its pods: these are the ones that it waits for.
+        return all(not verdict.takes and verdict.reason != "Retrying" for verdict in verdicts)
+
+    async def _replace(self, one: Waiting, who: Governed, cause: Cause) -> float | None:
+        pod, pools = one.pod, one.pools
+        if not pod.owner_uid or pod.owner_kind in STAYING_OWNERS:
+            return None
+        if not who.enforced:
+            if pod.uid not in self._recommended:
+                self._recommended.add(pod.uid)
+                metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
+            return None
+        if pod.owner_kind == "Job" and self._jobs[pod.owner_uid] >= JOB_REPLACEMENTS:
+            return None
+        another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
+        avoid = self._avoid(pod.owner_uid, pools_to_avoid(cause, pools, another_size=another))
+        board = self.world.board
+        board.redirect(pod.owner_uid, virtual=True, avoid=avoid)
+        try:
+            replaced = await self._writer.replace_unstarted(pod)
+        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
+            board.withdraw_redirect(pod.owner_uid)
+            self.log.warning("pod not made anew; trying again later", key=pod.key, error=str(error))
+            return REFUSED_SECONDS
+        if not replaced:
+            board.withdraw_redirect(pod.owner_uid)
+            return REFUSED_SECONDS
+        if pod.owner_kind == "Job":
+            self._jobs[pod.owner_uid] += 1
+        metrics.REPLACED.labels(pools[0], cause.value).inc()
+        self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
+        message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."
+        self._events.record(owner_of(self.world, pod), "Normal", "PodsReplaced", message)
+        return None
+
+    def _avoid(self, owner: OwnerUid, pools: Iterable[str]) -> frozenset[str]:
+        """Every pool that the owner's pods avoid from now on."""
+        now = self.world.now()
+        known = {pool: until for pool, until in self._avoided.pop(owner, {}).items() if until > now}
+        known |= dict.fromkeys(pools, now + AVOID_SECONDS)
+        if known:
+            self._avoided[owner] = known
+            while len(self._avoided) > _REMEMBERED:
+                self._avoided.popitem(last=False)
+        return frozenset(known)

@@ -1,0 +1,97 @@
+"""Pods that are on their way to a pool of virtual nodes and have not started: which, since when, and what keeps them.
+
+Contract: follows the state; whoever asked is told of each pod that changed. A pod is followed while it is pending and
+admission sent it to virtual nodes, or it is bound to a node of a pool. Since when it is bound is what we have seen, so
+after a change of leader the time counts anew. `heard` takes what an Event said about it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from spillway.controllers.base import Unsubscribe, World
+from spillway.domain.names import PodUid
+from spillway.domain.records import Pending, Phase, PodRecord
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One pod that has not started."""
+
+    pod: PodRecord
+    pool: str = ""
+    """Of its node; empty while it is on none."""
+    bound_at: float = 0.0
+    """When it was seen on that node (Unix seconds)."""
+    out_of_stock: bool = False
+    """Its provider has said that there is no stock."""
+
+    @property
+    def pending(self) -> Pending:
+        return self.pod.pending or Pending()
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools to which it may still go: its node's, or those that admission named."""
+        return (self.pool,) if self.pool else tuple(filter(None, self.pending.pools.split(",")))
+
+
+@dataclass(slots=True)
+class Unstarted:
+    """All of them. `subscribe` first."""
+
+    world: World
+    waiting: dict[PodUid, Waiting] = field(default_factory=dict)
+    last_start: dict[str, float] = field(default_factory=dict)
+    """When a pod was last seen to start, by pool (Unix seconds)."""
+    on_change: list[Callable[[Waiting], None]] = field(default_factory=list)
+    """Told of one that waits and has changed."""
+    on_start: list[Callable[[str], None]] = field(default_factory=list)
+    """Told of a pool on which a pod has started, or from whose way one has gone."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        """Follow from now on; everybody is told of every pod that waits."""
+        yield self.world.state.subscribe(PodRecord, self._changed)
+        for pod in list(self.world.state.pods.values()):
+            if pod.pending is not None:
+                self._changed(None, pod)
+
+    def on_pool(self, pool: str) -> Iterator[Waiting]:
+        """Those bound to the pool's nodes."""
+        return (one for one in self.waiting.values() if one.pool == pool)
+
+    def on_their_way(self, pool: str) -> int:
+        """How many are sent there, or bound, and have not started."""
+        return sum(pool in one.pools for one in self.waiting.values())
+
+    def pool_of(self, pod: PodRecord) -> str:
+        """The pool of a pod's node; empty where it is on none of a pool."""
+        node = self.world.state.nodes.get(pod.node)
+        return pod.pool if node is None else self.world.governance.budget_of(node) or ""
+
+    def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if new is not None and new.pending is not None and new.active:
+            self._wait(new)
+            return
+        pod = new or old
+        one = self.waiting.pop(pod.uid, None) if pod is not None else None
+        if one is None:
+            return
+        if new is not None and new.phase is Phase.RUNNING and one.pool:
+            self.last_start[one.pool] = self.world.now()
+        for pool in one.pools:
+            for callback in self.on_start:
+                callback(pool)
+
+    def _wait(self, pod: PodRecord) -> None:
+        known = self.waiting.get(pod.uid)
+        pool = self.pool_of(pod) if pod.node else ""
+        if known is None:
+            if not pool and not (pod.pending or Pending()).virtual:
+                return
+            known = self.waiting[pod.uid] = Waiting(pod)
+        known.pod = pod
+        if pool and not known.pool:
+            # A pod that is seen to be bound was pending and unbound before: also where this is the first that we see.
+            known.pool, known.bound_at = pool, self.world.now()
+        for callback in self.on_change:
+            callback(known)

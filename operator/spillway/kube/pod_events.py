@@ -1,0 +1,245 @@
+"""Hears what is said about pods in Events, for as long as somebody wants to know.
+
+Contract: one watch, as narrow as a field selector can make it, and none at all while nothing is wanted. An Event is
+news for whoever hears it and never the only way to know: what was said while the watch was broken is heard at its new
+beginning if it is young, and lost otherwise. Every failure is waited out, also a right that is missing; `run` ends only
+when it is cancelled. The listener must be quick; an exception of its own is logged and stops nothing.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import aclosing
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+import msgspec
+import structlog
+
+from spillway.domain.names import PodUid
+from spillway.kube.client import ApiError, KubeClient, Param
+from spillway.kube.ratelimit import Sleep
+from spillway.kube.watch import Backoff
+from spillway.metrics.exported import INFORMER_EVENTS, INFORMER_RECONNECTS
+
+log = structlog.get_logger(__name__)
+
+PATH: Final = "/api/v1/events"
+RESOURCE: Final = "events"
+YOUNG_SECONDS: Final = 300.0
+"""How old an Event may be that is heard in a list."""
+WATCH_SECONDS: Final = 300
+SILENCE_SECONDS: Final = 360.0
+FORBIDDEN_SECONDS: Final = 60.0
+PAGE_SIZE: Final = 500
+_LONGEST_BACKOFF_SECONDS: Final = 30.0
+
+
+class PodEvent(msgspec.Struct, frozen=True):
+    """What somebody said about one pod."""
+
+    uid: PodUid
+    namespace: str
+    name: str
+    reason: str
+    message: str
+
+
+Listener = Callable[[PodEvent], None]
+
+
+class _Regarding(msgspec.Struct, rename="camel"):
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+
+
+class _Series(msgspec.Struct, rename="camel"):
+    last_observed_time: str | None = None
+
+
+class _Event(msgspec.Struct, rename="camel"):
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+    involved_object: _Regarding | None = None
+    reason: str | None = None
+    message: str | None = None
+    last_timestamp: str | None = None
+    event_time: str | None = None
+    series: _Series | None = None
+    code: int = 0
+    """Of the Status that stands in an Event's place when the watch ends badly."""
+
+
+class _Change(msgspec.Struct):
+    type: str
+    object: _Event
+
+
+class _PageMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "next": "continue"}):
+    resource_version: str = ""
+    next: str = ""
+
+
+class _Page(msgspec.Struct):
+    metadata: _PageMeta
+    items: list[_Event] | None = None
+
+
+_pages: Final = msgspec.json.Decoder(_Page)
+_changes: Final = msgspec.json.Decoder(_Change)
+
+
+class _EndedError(Exception):
+    """The server ended the watch with an error; `gone` says that it has to be listed anew."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(str(code))
+        self.gone = code == HTTPStatus.GONE
+
+
+def field_selector(reasons: Collection[str] | None) -> str:
+    """The narrowest selector for Events about pods with one of these reasons; None stands for any reason.
+
+    A selector knows no "or": several reasons are looked for among the warnings.
+    """
+    if reasons is not None and len(reasons) == 1:
+        return f"involvedObject.kind=Pod,reason={next(iter(reasons))}"
+    return "involvedObject.kind=Pod,type=Warning"
+
+
+class PodEvents:
+    """Calls `listener` for each Event that is wanted."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        listener: Listener,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._listener = listener
+        self._sleep = sleep
+        self._now = now
+        self._backoff = Backoff(0.5, _LONGEST_BACKOFF_SECONDS, sleep=sleep, jitter=jitter)
+        self._wanted = ""
+        self._changed = asyncio.Event()
+
+    def want(self, selector: str) -> None:
+        """Hear what this field selector selects from now on; the empty one is nothing."""
+        if selector != self._wanted:
+            self._wanted = selector
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Follow what is wanted, until cancelled."""
+        while True:
+            self._changed.clear()
+            following = asyncio.create_task(self._follow(self._wanted), name="pod-events") if self._wanted else None
+            try:
+                await self._changed.wait()
+            finally:
+                if following is not None:
+                    following.cancel()
+                    await asyncio.wait({following})
+
+    async def _follow(self, selector: str) -> None:
+        version = ""
+        while True:
+            try:
+                version = version or await self._list(selector)
+                version = await self._watch(selector, version)
+                reason = "ended"
+            except _EndedError as error:
+                reason, version = ("gone", "") if error.gone else ("error", version)
+            except ApiError as error:
+                reason, version = ("gone" if error.gone else "error"), ""
+                if error.status == HTTPStatus.FORBIDDEN:
+                    log.warning("events about pods may not be read; stock-outs show in pods' status only")
+                    await self._sleep(FORBIDDEN_SECONDS)
+            except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+                reason, version = "error", ""
+                log.info("watch_failed", resource=RESOURCE, error=repr(error))
+            INFORMER_RECONNECTS.labels(RESOURCE, reason).inc()
+            if reason == "ended":
+                self._backoff.reset()
+            else:
+                await self._backoff.pause()
+
+    async def _list(self, selector: str) -> str:
+        """Hear the young ones; the version to watch from."""
+        token = ""
+        while True:
+            params: dict[str, Param] = {"fieldSelector": selector, "limit": PAGE_SIZE, "continue": token or None}
+            page = _pages.decode(await self._client.request("GET", PATH, params=params))
+            for event in page.items or ():
+                if self._now() - _told(event) < YOUNG_SECONDS:
+                    self._hear(event)
+            token = page.metadata.next
+            if not token:
+                return page.metadata.resource_version
+
+    async def _watch(self, selector: str, version: str) -> str:
+        """Follow one watch to its end; the version to go on from."""
+        params: dict[str, Param] = {
+            "watch": True,
+            "allowWatchBookmarks": True,
+            "fieldSelector": selector,
+            "resourceVersion": version,
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        chunks = self._client.stream(PATH, params, silence_seconds=SILENCE_SECONDS)
+        async with aclosing(chunks):
+            async for line in _lines(chunks):
+                change = _changes.decode(line)
+                INFORMER_EVENTS.labels(RESOURCE, change.type).inc()
+                if change.type == "ERROR":
+                    raise _EndedError(change.object.code)
+                if change.type in {"ADDED", "MODIFIED"}:
+                    self._hear(change.object)
+                version = change.object.metadata.resource_version or version
+        return version
+
+    def _hear(self, event: _Event) -> None:
+        regarding = event.involved_object
+        if regarding is None or regarding.kind != "Pod" or not regarding.uid:
+            return
+        told = PodEvent(
+            PodUid(regarding.uid), regarding.namespace, regarding.name, event.reason or "", event.message or ""
+        )
+        try:
+            self._listener(told)
+        except Exception:
+            log.exception("listener_failed", record="PodEvent", key=f"{told.namespace}/{told.name}")
+
+
+def _told(event: _Event) -> float:
+    """When it was said last (Unix seconds); 0.0 where that is nowhere to be read."""
+    series = event.series.last_observed_time if event.series is not None else None
+    for stamp in (series, event.last_timestamp, event.event_time, event.metadata.creation_timestamp):
+        if stamp:
+            try:
+                return datetime.fromisoformat(stamp).timestamp()
+            except ValueError:
+                continue
+    return 0.0
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
