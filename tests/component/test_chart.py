@@ -15,7 +15,10 @@ EVERYTHING: dict[str, Any] = {
     "extraArgs": ["--upkeep-seconds=10"],
     "extraEnv": [{"name": "TZ", "value": "UTC"}],
     "serviceAccount": {"annotations": {"a": "b"}},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "metrics": {
+        name: {"enabled": True, "labels": {"release": "prometheus"}}
+        for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")
+    },
     "podAnnotations": {"a": "b"},
     "podLabels": {"c": "d"},
     "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -268,6 +271,9 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         ({"webhook": {"certificate": {"certManager": {"issuerRef": {"kind": "ClusterIssuer"}}}}}, "issuerRef"),
         ({"log": {"level": "loud"}}, "level"),
         ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "interval"),
+        ({"metrics": {"virtualNodes": {"path": "metrics"}}}, "path"),
+        ({"metrics": {"virtualNodes": {"nodeLabel": {"key": "type", "value": ""}}}}, "nodeLabel"),
+        ({"metrics": {"prometheusRule": {"enabled": "yes"}}}, "enabled"),
         ({"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable"),
         ({"restoreOnUninstall": {"activeDeadlineSeconds": 1}}, "activeDeadlineSeconds"),
     ],

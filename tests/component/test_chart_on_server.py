@@ -13,7 +13,7 @@ from localcluster.rest import Object
 from spillway.webhooks.issuing import Lifetimes, begin
 
 # Their kinds belong to other projects, whose CRDs are not here.
-FOREIGN_KINDS = {"ServiceMonitor", "Certificate", "Issuer"}
+FOREIGN_KINDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Certificate", "Issuer"}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ FOREIGN_KINDS = {"ServiceMonitor", "Certificate", "Issuer"}
         {"webhook": {"certificate": {"source": "certManager"}}},
         {"webhook": {"service": {"type": "ExternalName", "externalName": "localhost", "port": 12345}}},
         {
-            "metrics": {"serviceMonitor": {"enabled": True}},
+            "metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")},
             "priorityClassName": "system-cluster-critical",
             "imagePullSecrets": [{"name": "pull"}],
             "tolerations": [{"operator": "Exists"}],
