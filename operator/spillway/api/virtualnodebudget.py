@@ -35,7 +35,8 @@ class BudgetLimits(Model):
     cost_per_hour: Money | None = None
     """Cost in an hour at the present rate, in the currency of `price`, for example "350"."""
     cost_per_month: Money | None = None
-    """Cost in a calendar month of `timeZone`, in the currency of `price`, for example "90000"."""
+    """Cost in a calendar month of `timeZone`, in the currency of `price`, for example "90000". No pod comes that could
+    not be billed its minimum within it; pods that run go on."""
 
 
 class PoolPrice(Model):
@@ -135,6 +136,17 @@ class StockOut(Model):
 class VirtualNodeBudgetSpec(Model):
     """What the user wants."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.limits) || has(self.price)"
+                " || (!has(self.limits.costPerHour) && !has(self.limits.costPerMonth))",
+                'a limit of cost takes a price, for example {currency: CNY, cpuHour: "0.35", memoryGiBHour: "0.044"}',
+                field=".price",
+            )
+        )
+    )
+
     node_selector: Annotated[
         LabelSelector, Field(json_schema_extra=selects_something("virtual", "{type: virtual-kubelet}"))
     ]
@@ -169,11 +181,14 @@ class BudgetUse(Model):
     memory: Memory | None = None
     """Sum of their memory requests."""
     cost_per_hour: Money | None = None
-    """Cost in an hour at the present rate."""
+    """Cost in an hour at the present rate, of the pods that run."""
     cost_this_month: Money | None = None
-    """Cost since the month began."""
+    """Cost since the month began in `timeZone`, with the minimum billing time of each pod that started."""
+    currency: Annotated[str | None, Field(max_length=3)] = None
+    """The currency of these costs."""
     at: Timestamp | None = None
-    """The time for which this is true."""
+    """The time for which `costThisMonth` is true; it is written again when something else changes, or after five
+    minutes."""
 
 
 class WorkloadUse(Model):
@@ -188,7 +203,7 @@ class WorkloadUse(Model):
     memory: Memory | None = None
     """Sum of their memory requests."""
     cost_per_hour: Money | None = None
-    """Cost in an hour at the present rate."""
+    """Cost in an hour at the present rate, of its pods that run."""
 
 
 class DrainProgress(Model):

@@ -15,8 +15,10 @@ from spillway.api.virtualnodebudget import (
 )
 from spillway.controllers.conditions import Findings, conditions
 from spillway.controllers.pool_conditions import not_ready, pool_conditions
+from spillway.controllers.pool_costs import PoolCosts, costs_used, limit_conditions, money, rarely
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.tally import NOTHING
+from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.cordon import Hold
 from spillway.domain.records import NodeRecord
 from spillway.kube.aggregates import Usage
@@ -61,11 +63,17 @@ def budget_status(
     findings: Findings,
     now: datetime,
     memory: PoolMemory | None = None,
+    costs: PoolCosts | None = None,
+    limits: tuple[LimitUse, ...] | None = None,
 ) -> VirtualNodeBudgetStatus:
-    """What the status should be; what stands there of health and stock stays where `memory` is not known."""
+    """What the status should be.
+
+    What stands there of health and stock stays where `memory` is not known, of money where `costs` and of the limits
+    where `limits` are not.
+    """
     if memory is None:
         memory = PoolMemory.of(current.wire())
-    return current.model_copy(
+    status = current.model_copy(
         update={
             **memory.status(),
             "observed_generation": budget.metadata.generation,
@@ -74,19 +82,24 @@ def budget_status(
             "cordoned": count.cordoned,
             "drain": drain,
             "used": BudgetUse(
-                pods=count.used.pods, cpu=_cpu(count.used.cpu_millis), memory=_memory(count.used.memory_bytes)
+                pods=count.used.pods,
+                cpu=_cpu(count.used.cpu_millis),
+                memory=_memory(count.used.memory_bytes),
+                **costs_used(budget, costs, current.used),
             ),
-            "per_workload_top": _top(workloads),
+            "per_workload_top": _top(workloads, costs),
             "conditions": conditions(
                 current.conditions,
                 findings,
                 _ready(budget, count, drain, memory, now),
+                limit_conditions(budget, limits, current.conditions),
                 also=tuple(pool_conditions(budget, memory, now)),
                 generation=budget.metadata.generation,
                 now=now,
             ),
         }
     )
+    return rarely(status, current)
 
 
 def _ready(
@@ -110,10 +123,17 @@ def _ready(
     return Condition.make(READY, holds=True, reason=reason, message=f"Every node is closed{until}.", now=now)
 
 
-def _top(workloads: Mapping[str, Usage]) -> tuple[WorkloadUse, ...]:
+def _top(workloads: Mapping[str, Usage], costs: PoolCosts | None) -> tuple[WorkloadUse, ...]:
+    rates = {} if costs is None else costs.by_workload
     largest = sorted(workloads.items(), key=lambda item: (-item[1].cpu_millis, -item[1].pods, item[0]))[:TOP]
     return tuple(
-        WorkloadUse(workload=name, pods=usage.pods, cpu=_cpu(usage.cpu_millis), memory=_memory(usage.memory_bytes))
+        WorkloadUse(
+            workload=name,
+            pods=usage.pods,
+            cpu=_cpu(usage.cpu_millis),
+            memory=_memory(usage.memory_bytes),
+            cost_per_hour=money(rates[name]) if name in rates else None,
+        )
         for name, usage in sorted(largest)
     )
 
