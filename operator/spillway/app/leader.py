@@ -14,6 +14,7 @@ from spillway.controllers.cordon import CordonController
 from spillway.controllers.deletion_cost import DeletionCostController
 from spillway.controllers.drain import DrainController
 from spillway.controllers.failover import FailoverController
+from spillway.controllers.ledger import LedgerController
 from spillway.controllers.pool_nodes import PoolNodes
 from spillway.controllers.pools import PoolsController
 from spillway.controllers.status import StatusController
@@ -71,11 +72,13 @@ class Leader:
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
         nodes, unstarted = PoolNodes(world), Unstarted(world)
         pools = PoolsController(world, nodes, unstarted, self._client)
+        ledger = LedgerController(world, period_seconds=settings.status_seconds)
         return (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
             drains,
             pools,
+            ledger,
             FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
             StuckController(
                 world, self._writer("stuck", settings.failover_pods_per_second), events, pools, unstarted
@@ -93,6 +96,7 @@ class Leader:
                 drains,
                 period_seconds=settings.status_seconds,
                 pools=pools,
+                ledger=ledger,
             ),
         )
 

@@ -22,7 +22,9 @@ from spillway.controllers.budget_status import PoolCount, budget_status
 from spillway.controllers.conditions import GOOD_WHEN_TRUE, Findings
 from spillway.controllers.drain import DrainController
 from spillway.controllers.gauges import show_conditions, show_policies
+from spillway.controllers.ledger import LedgerController
 from spillway.controllers.policy_status import lost_workloads, policy_status
+from spillway.controllers.pool_costs import another_limit
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.pools import PoolsController
 from spillway.controllers.tally import NOTHING, Tally
@@ -57,6 +59,7 @@ class StatusController(Controller):
         *,
         period_seconds: float,
         pools: PoolsController | None = None,
+        ledger: LedgerController | None = None,
     ) -> None:
         super().__init__(world)
         self._writer = writer
@@ -64,6 +67,7 @@ class StatusController(Controller):
         self._drains = drains
         self._period_seconds = period_seconds
         self._pools = pools
+        self._ledger = ledger
         self._tally = Tally(world)
         self._nodes: dict[str, list[NodeRecord]] | None = None
         """Nodes by the pool in which they are; the empty pool for those in none. None while it has to be made anew."""
@@ -80,6 +84,8 @@ class StatusController(Controller):
         self._drains.on_progress = self._something_changed
         if self._pools is not None:
             self._pools.on_verdict.append(self.hurry)
+        if self._ledger is not None:
+            self._ledger.on_change = self._something_changed
         watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
 
         def stop_watching() -> None:
@@ -158,6 +164,8 @@ class StatusController(Controller):
                     findings=findings,
                     now=now,
                     memory=self._memory(entry.name),
+                    costs=self._ledger.costs(entry.name) if self._ledger is not None else None,
+                    limits=self._ledger.limits(entry.name) if self._ledger is not None else None,
                 )
             case ZonalBalance():
                 selected = [
@@ -227,11 +235,15 @@ class StatusController(Controller):
                 tiers[self.world.places.place(policy, node).tier] += 1
 
     def _tell(self, entry: Entry, before: Mapping[str, Any], conditions: Iterable[Condition]) -> None:
-        """An Event for each condition that has turned: Ready to False, anything else to True, and back."""
-        was = {item["type"]: item["status"] for item in before.get("conditions", ())}
+        """An Event for each condition that has turned: Ready to False, anything else to True, and back.
+
+        One that names limits tells also when another limit joins those that it named.
+        """
+        was = {item["type"]: Condition.model_validate(item) for item in before.get("conditions", ())}
         for condition in conditions:
-            old = was.get(condition.type)
-            if condition.status == old:
+            stood = was.get(condition.type)
+            old = None if stood is None else stood.status
+            if condition.status == old and not another_limit(condition, stood):
                 continue
             good = (condition.status is ConditionStatus.TRUE) == (condition.type in GOOD_WHEN_TRUE)
             if old is None and good:

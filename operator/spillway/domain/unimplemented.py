@@ -20,9 +20,6 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
         "headroom",
     ),
     "VirtualNodeBudget": (
-        "limits",
-        "price.minimumSeconds",
-        "timeZone",
         "podOverlay",
     ),
     "ZonalBalance": (
