@@ -149,6 +149,7 @@ class Installation:
             f"--namespace={NAMESPACE}",
             f"--webhook-port={self.webhook_port}",
             f"--metrics-port={self._metrics_ports[index]}",
+            "--peer-port=0",
             f"--lease-name={NAME}",
             *self._flags,
             *flags,

@@ -98,7 +98,10 @@ def test_no_right_has_a_wildcard(chart: Chart) -> None:
 @pytest.mark.parametrize(
     ("resource", "verbs"),
     [
-        ("pods", {"get", "list", "watch", "patch"}),
+        ("pods", {"get", "list", "watch", "patch", "delete"}),
+        ("jobs", {"get"}),
+        ("persistentvolumeclaims", {"get"}),
+        ("persistentvolumes", {"get"}),
         ("pods/eviction", {"create"}),
         ("nodes", {"get", "list", "watch", "patch"}),
         ("replicasets", {"get", "list", "watch"}),

@@ -22,8 +22,12 @@ def _pool(name: str, *, closed: str = "", step: int = 0, nodes: Any = None, **sp
 
 def _admitted(*pools: Pool, avoid: frozenset[str] = frozenset(), full: tuple[str, ...] = ()) -> Admission:
     return admit(
-        pools, lambda pool: mismatch({}, pool), lambda pool: "is full" if pool.name in full else "", avoid=avoid
+        pools, lambda pool: _mismatch({}, pool), lambda pool: "is full" if pool.name in full else "", avoid=avoid
     )
+
+
+def _mismatch(pod: dict[str, Any], pool: Pool) -> str:
+    return mismatch(pod, pool, tolerations=pool.tolerations)
 
 
 def _names(admission: Admission) -> list[str]:
@@ -86,7 +90,7 @@ def test_room_is_asked_only_of_a_pool_that_could_take_the_pod() -> None:
         return ""
 
     pools = [_pool("a", closed="is held"), _pool("b", nodes=()), _pool("c")]
-    admit(pools, lambda pool: mismatch({}, pool), has_room)
+    admit(pools, lambda pool: _mismatch({}, pool), has_room)
     assert asked == ["c"]
 
 
@@ -108,17 +112,22 @@ def _spread(key: str, when: str | None = "DoNotSchedule") -> dict[str, Any]:
     ],
 )
 def test_a_pod_that_no_node_of_the_pool_can_take_is_kept_away(spec: dict[str, Any], clause: str) -> None:
-    found = mismatch({"spec": spec}, _pool("a"))
+    found = _mismatch({"spec": spec}, _pool("a"))
     assert clause in found
     assert bool(found) == bool(clause)
 
 
 def test_one_node_with_everything_is_enough() -> None:
     zoned = make_node("v2", labels={"provider": "a", ZONE_LABEL: "z1"})
-    assert not mismatch({"spec": _spread(ZONE_LABEL)}, _pool("a", nodes=[make_node("v1"), zoned]))
+    assert not _mismatch({"spec": _spread(ZONE_LABEL)}, _pool("a", nodes=[make_node("v1"), zoned]))
 
 
 def test_an_overlay_whose_tolerations_fit_no_node_is_told() -> None:
     pool = _pool("a", podOverlay={"tolerations": [{"key": "other", "operator": "Exists"}]})
-    assert "podOverlay.tolerations" in mismatch({}, pool)
-    assert not mismatch({"spec": {"tolerations": [{"operator": "Exists"}]}}, pool)
+    assert "podOverlay.tolerations" in _mismatch({}, pool)
+    assert not _mismatch({"spec": {"tolerations": [{"operator": "Exists"}]}}, pool)
+
+
+def test_a_pod_may_reach_a_pool_as_it_is() -> None:
+    assert mismatch({}, _pool("a"), tolerations=())
+    assert not mismatch({"spec": {"tolerations": [{"operator": "Exists"}]}}, _pool("a"), tolerations=())

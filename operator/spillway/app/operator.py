@@ -32,6 +32,7 @@ from spillway.metrics.exported import exposition
 from spillway.placement.board import Board
 from spillway.webhooks.assembly import Admission, build_admission
 from spillway.webhooks.certificates import Certificates
+from spillway.webhooks.forwarding import Forwarder
 from spillway.webhooks.server import AdmissionServer
 from spillway.webhooks.tls import CertificateFiles, ServingTls
 
@@ -56,6 +57,8 @@ class Operator:
         self.stopping = asyncio.Event()
         self.health: HealthServer | None = None
         self.admission_server: AdmissionServer | None = None
+        self.peer_server: AdmissionServer | None = None
+        self._address = ""
         self._serving = False
         self._ends: asyncio.Queue[tuple[str, BaseException | None]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,7 +76,15 @@ class Operator:
         async with AsyncExitStack() as stack:
             client = await KubeClient.connect(str(settings.kubeconfig) if settings.kubeconfig else None)
             stack.push_async_callback(client.close)
-            admission = build_admission(self.state, lambda: self.catalog.governance, client)
+            leadership = self._leadership(client)
+            self.board.leading = leadership.may_write
+            tls = ServingTls()
+            service = f"{settings.webhook_service}.{settings.namespace}.svc"
+            forward = Forwarder(leadership.leader_address, lambda: tls.peers, service, time.monotonic)
+            stack.push_async_callback(forward.close)
+            admission = build_admission(
+                self.state, lambda: self.catalog.governance, client, board=self.board, forward=forward
+            )
             stack.callback(admission.close)
             self.health = HealthServer(
                 settings.metrics_host,
@@ -87,12 +98,10 @@ class Operator:
             log.info("starting", identity=settings.identity, server=client.credentials.server, port=self.health.port)
             stack.push_async_callback(self._cancel_all)
 
-            leadership = self._leadership(client)
-            self.board.leading = leadership.may_write
             self._begin("informers", Informers(client, self.state).run())
             self._begin("policies", self._follow_policies(client))
             if settings.webhooks:
-                self._begin("admission", self._serve_admission(client, admission, leadership))
+                self._begin("admission", self._serve_admission(client, admission, leadership, tls))
                 self._begin("announcements", admission.events.run())
             lead = self._begin("leadership", self._contend(client, admission, leadership))
             return await self._until_the_end(lead)
@@ -116,6 +125,8 @@ class Operator:
         if self.admission_server is not None:
             await asyncio.sleep(GRACE_BEFORE_CLOSING_SECONDS)
             await self.admission_server.stop()
+        if self.peer_server is not None:
+            await self.peer_server.stop()
         log.info("stopped")
         return 0
 
@@ -157,9 +168,10 @@ class Operator:
             group.create_task(PolicyWatcher(self.catalog, client.credentials).run(), name="kopf")
             group.create_task(resync.run(), name="resync")
 
-    async def _serve_admission(self, client: KubeClient, admission: Admission, leadership: Leadership) -> None:
+    async def _serve_admission(
+        self, client: KubeClient, admission: Admission, leadership: Leadership, tls: ServingTls
+    ) -> None:
         settings = self.settings
-        tls = ServingTls()
         upkeep = (
             CertificateFiles(settings.webhook_cert_dir / "tls.crt", settings.webhook_cert_dir / "tls.key", tls).run()
             if settings.webhook_cert_dir is not None
@@ -172,14 +184,27 @@ class Operator:
             ).run()
         )
         server = AdmissionServer(
-            admission.webhooks, tls=tls.context, port=settings.webhook_port, host=settings.webhook_host
+            (*admission.webhooks, *admission.peers),
+            tls=tls.context,
+            port=settings.webhook_port,
+            host=settings.webhook_host,
         )
+        peers = server
+        if settings.peer_port is not None:
+            # Replicas that share one host share the webhook's port as well: asking there may lead anywhere.
+            peers = AdmissionServer(
+                admission.peers, tls=tls.context, port=settings.peer_port, host=settings.webhook_host
+            )
         async with asyncio.TaskGroup() as group:
             group.create_task(upkeep, name="certificates")
             await tls.ready.wait()
             # Not before we know the policies: a replica that knows nothing would let everything go unstamped.
             await self._know_the_cluster()
             await server.start()
+            if peers is not server:
+                await peers.start()
+                self.peer_server = peers
+            self._address = _address(settings.advertise_host, peers.port)
             self.admission_server = server
             self._serving = True
 
@@ -231,7 +256,12 @@ class Operator:
             renew_deadline_seconds=seconds * 2 / 3,
             retry_seconds=max(1.0, seconds * 2 / 15),
             margin_seconds=self.settings.margin_seconds,
+            address=lambda: self._address,
         )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def run_until_signalled(settings: Settings) -> int:

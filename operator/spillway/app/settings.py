@@ -27,6 +27,11 @@ def default_identity() -> str:
     return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
+def default_host() -> str:
+    """Where other replicas reach this one: the pod's address; without a pod they are on the same host."""
+    return os.environ.get("POD_IP") or "127.0.0.1"
+
+
 class Settings(BaseModel):
     """The operator's own configuration; each field is the flag of the same name."""
 
@@ -42,6 +47,8 @@ class Settings(BaseModel):
     webhook_port: int = Field(default=9443, ge=0, le=65535)
     webhook_cert_dir: Path | None = None
     webhook_service: str = Field(default="spillway-webhook", pattern=DNS_LABEL)
+    peer_port: int | None = Field(default=None, ge=0, le=65535)
+    advertise_host: str = Field(default_factory=default_host, min_length=1)
     metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
     metrics_port: int = Field(default=8080, ge=0, le=65535)
     log_format: LogFormat = "json"

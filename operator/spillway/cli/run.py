@@ -66,6 +66,19 @@ def run(
     threshold_seconds: Annotated[
         float | None, typer.Option(help="Between two plans of the thresholds.", rich_help_panel=PROMETHEUS)
     ] = None,
+    peer_port: Annotated[
+        int | None,
+        typer.Option(
+            help="A port of its own for what replicas ask each other; 0 picks a free one. Default: the webhook's.",
+            rich_help_panel=WEBHOOKS,
+        ),
+    ] = None,
+    advertise_host: Annotated[
+        str | None,
+        typer.Option(
+            help="Where other replicas reach this one. Default: $POD_IP, else 127.0.0.1.", rich_help_panel=WEBHOOKS
+        ),
+    ] = None,
     node_writes_per_second: Annotated[
         float | None, typer.Option(help="Taints and cordons, each.", rich_help_panel=LIMITS)
     ] = None,

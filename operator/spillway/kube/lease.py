@@ -34,6 +34,9 @@ RETRY_SECONDS: Final = 2.0
 MARGIN_SECONDS: Final = 5.0
 _RELEASE_SECONDS: Final = 3.0
 
+ADDRESS: Final = "spillway.dev/address"
+"""On the Lease: its holder's `host:port` for other replicas. Written in the renewals, so the two always go together."""
+
 Clock = Callable[[], float]
 
 
@@ -54,8 +57,10 @@ class _Lock(LeaseLock):
         lease_seconds: float,
         request_seconds: float,
         clock: Clock,
+        address: Callable[[], str],
     ) -> None:
         super().__init__(name, namespace, identity, api)
+        self._address = address
         self._lease_seconds = lease_seconds
         self._request_seconds = request_seconds
         self._clock = clock
@@ -88,17 +93,29 @@ class _Lock(LeaseLock):
     async def update(self, name: str, namespace: str, updated_record: Any) -> bool:  # noqa: ANN401
         if self._held_by_another():
             return False
+        lease = self.lease_reference
+        if lease is not None and lease.metadata is not None:
+            lease.metadata.annotations = {**(lease.metadata.annotations or {}), ADDRESS: self._address()}
         return await self._renewing(super().update(name, namespace, updated_record))
 
     async def _create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
         """The library's own (37.0) passes `pretty=True`, which its generated client refuses."""
-        lease = kube.V1Lease(metadata=kube.V1ObjectMeta(name=name), spec=self.update_lease(election_record))
+        metadata = kube.V1ObjectMeta(name=name, annotations={ADDRESS: self._address()})
+        lease = kube.V1Lease(metadata=metadata, spec=self.update_lease(election_record))
         try:
             await self.api_instance.create_namespaced_lease(namespace, lease)
         except kube.ApiException as error:
             log.info("lease_not_created", error=str(error.reason))
             return False
         return True
+
+    @property
+    def holder_address(self) -> str:
+        """Where the replica is reached that held the Lease when we saw it last; empty where that may have ended."""
+        lease = self.lease_reference
+        if lease is None or lease.metadata is None or not self._held_by_another():
+            return ""
+        return str((lease.metadata.annotations or {}).get(ADDRESS, ""))
 
     def _held_by_another(self) -> bool:
         """Somebody else's Lease that has not stood still for its whole duration (nor been given back)."""
@@ -154,6 +171,7 @@ class Leadership:
         retry_seconds: float = RETRY_SECONDS,
         margin_seconds: float = MARGIN_SECONDS,
         clock: Clock = time.monotonic,
+        address: Callable[[], str] = lambda: "",
     ) -> None:
         if margin_seconds >= lease_seconds - retry_seconds:
             raise ValueError("the margin must leave time for a renewal")
@@ -166,6 +184,7 @@ class Leadership:
         self._retry_seconds = retry_seconds
         self._margin_seconds = margin_seconds
         self._clock = clock
+        self._address = address
         self._lock: _Lock | None = None
         self._fenced = False
 
@@ -176,6 +195,10 @@ class Leadership:
         if lock is None or lock.renewed is None or self._fenced:
             return 0.0
         return max(0.0, lock.renewed + self._lease_seconds - self._margin_seconds - self._clock())
+
+    def leader_address(self) -> str:
+        """Where the leader is reached, as `host:port`, while that is another replica; else empty."""
+        return self._lock.holder_address if self._lock is not None else ""
 
     def may_write(self) -> bool:
         """No other replica can hold the Lease now, nor for `margin_seconds` more."""
@@ -195,6 +218,7 @@ class Leadership:
                 lease_seconds=self._lease_seconds,
                 request_seconds=max(1.0, self._renew_deadline_seconds / 2),
                 clock=self._clock,
+                address=self._address,
             )
             work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             election = asyncio.create_task(self._contend(lock, started, work), name="lease")

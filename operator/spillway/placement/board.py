@@ -91,6 +91,10 @@ class Board:
             del self._redirects[owner]
         return found
 
+    def redirected(self, owner: OwnerUid) -> bool:
+        """Whether a redirect may stand for this owner; nothing is used up."""
+        return owner in self._redirects
+
     def withdraw_redirect(self, owner: OwnerUid) -> None:
         """Take the newest redirect back: the pod was not deleted after all."""
         waiting = self._redirects.get(owner)

@@ -14,20 +14,30 @@ from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
 from spillway.kube.writer import Writer
+from spillway.placement.board import Board
+from spillway.placement.placer import Placer
+from spillway.placement.reservations import Reservations
+from spillway.placement.usage import LiveUsage
 from spillway.webhooks.annotations import ThresholdAnnotationWebhook
 from spillway.webhooks.announcing import announcer
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.births import Births
 from spillway.webhooks.deadline import Clock
+from spillway.webhooks.forwarding import PATH, Forwarder
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
 from spillway.webhooks.planlog import PlanLog
+from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.server import Webhook
 from spillway.webhooks.settling import Settling
 from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.validation import PLACES, ValidationWebhook
+from spillway.webhooks.workloads import Workloads
 
+POD_SECONDS: Final = 1.5
+FORWARDED_SECONDS: Final = 0.9
+"""Shorter than a replica waits for the leader, so that the leader says itself why it let go."""
 BINDING_SECONDS: Final = 0.5
 REPLICASET_SECONDS: Final = 1.4
 NODE_SECONDS: Final = 0.5
@@ -43,10 +53,15 @@ class Admission:
     """Everything that answers, and what others want of it."""
 
     webhooks: tuple[Webhook, ...]
+    """What the API server asks."""
+    peers: tuple[Webhook, ...]
+    """What other replicas ask."""
     plans: PlanLog
     surroundings: Surroundings
     events: EventRecorder
     """Says what was planned; its `run` has to run."""
+    usage: LiveUsage
+    """What there is of each owner and on each pool, with what admission has promised; shared with the controllers."""
     close: Callable[[], None]
     """Stop following the state."""
 
@@ -59,10 +74,15 @@ def build_admission(
     writer: Writer | None = None,
     surroundings: Surroundings | None = None,
     plans: PlanLog | None = None,
+    board: Board | None = None,
+    forward: Forwarder | None = None,
     clock: Clock = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> Admission:
-    """All webhooks over one state. `surroundings` may be shared with the controllers, so that answers cannot differ."""
+    """All webhooks over one state. `surroundings` may be shared with the controllers, so that answers cannot differ.
+
+    Without a board nobody leads, and pods are created as their users wrote them.
+    """
     writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
     surroundings = surroundings or Surroundings(state, governance, clock)
     plans = plans or PlanLog()
@@ -72,7 +92,12 @@ def build_admission(
     settling = Settling(state, clock)
     binding = BindingWebhook(surroundings, lookup, Births(clock))
     replicaset = ReplicaSetWebhook(surroundings, lookup, writer, settling, plans=plans, clock=clock, now=now)
+    board = board or Board(now)
+    usage = LiveUsage(state, governance, Reservations(clock), clock=clock)
+    workloads = Workloads(state, lookup, governance)
+    pods = PodWebhook(surroundings, workloads, Placer(usage, board, governance), board, events=events, forward=forward)
     webhooks = (
+        Webhook("pods", "/mutate/pods", pods, POD_SECONDS),
         Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),
         Webhook("replicasets", "/mutate/replicasets", replicaset, REPLICASET_SECONDS),
         Webhook("nodes", "/mutate/nodes", NodeWebhook(surroundings, now), NODE_SECONDS),
@@ -80,9 +105,12 @@ def build_admission(
         *(Webhook(plural, f"/validate/{plural}", ValidationWebhook(plural), VALIDATION_SECONDS) for plural in PLACES),
     )
 
+    peers = (Webhook("forwarded-pods", PATH, pods.forwarded, FORWARDED_SECONDS),)
+
     def close() -> None:
+        usage.close()
         settling.close()
         lookup.close()
         surroundings.close()
 
-    return Admission(webhooks, plans, surroundings, events, close)
+    return Admission(webhooks, peers, plans, surroundings, events, usage, close)

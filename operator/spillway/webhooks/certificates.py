@@ -115,7 +115,7 @@ class Certificates:
         return f"{self._namespace}/{self._secret}"
 
     def _serve(self, material: Material) -> None:
-        if self._tls.load(material.serving_certificate, material.serving_key):
+        if self._tls.load(material.serving_certificate, material.serving_key, material.bundle):
             certificate = self._tls.certificate
             expires = certificate.not_valid_after_utc.isoformat() if certificate else ""
             log.info("serving certificate loaded", secret=self._key, expires=expires)

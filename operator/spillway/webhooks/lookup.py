@@ -62,25 +62,25 @@ class Lookup:
         arrived = await self._arrival(f"{namespace}/{name}", uid, deadline.within(WATCH_PATIENCE_SECONDS))
         if arrived is not None:
             return arrived
-        found = await self._get(f"/api/v1/namespaces/{namespace}/pods/{name}", PODS.one, deadline)
+        found = await self.get(f"/api/v1/namespaces/{namespace}/pods/{name}", PODS.one, deadline)
         return found if found is not None and uid in ("", found.uid) else None
 
     async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
         known = self._state.nodes.get(name)
-        return known if known is not None else await self._get(f"/api/v1/nodes/{name}", NODES.one, deadline)
+        return known if known is not None else await self.get(f"/api/v1/nodes/{name}", NODES.one, deadline)
 
     async def replicaset(self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline) -> ReplicaSetRecord | None:
         known = self._state.replicasets.get(uid)
         if known is not None:
             return known
         path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
-        found = await self._get(path, REPLICASETS.one, deadline)
+        found = await self.get(path, REPLICASETS.one, deadline)
         return found if found is not None and found.uid == uid else None
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
         """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-        found = await self._get(path, _labels.decode, deadline)
+        found = await self.get(path, _labels.decode, deadline)
         return None if found is None else found.metadata.labels or {}
 
     async def _arrival(self, key: str, uid: str, seconds: float) -> PodRecord | None:
@@ -106,7 +106,8 @@ class Lookup:
             if not future.done():
                 future.set_result(new)
 
-    async def _get(self, path: str, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
+    async def get(self, path: str, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
+        """Any object, decoded; None where it is not to be had in time."""
         try:
             async with asyncio.timeout(deadline.within(GET_SECONDS)), self._slots:
                 return decode(await self._client.request("GET", path))

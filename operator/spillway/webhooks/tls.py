@@ -28,6 +28,9 @@ class ServingTls:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._loaded: tuple[bytes, bytes] | None = None
+        self._trusted = b""
+        self.peers: ssl.SSLContext | None = None
+        """For calls to other replicas: trusts what they serve, and nothing else. None until there is a certificate."""
         self.ready = asyncio.Event()
 
     @property
@@ -35,12 +38,15 @@ class ServingTls:
         """The certificate that the next handshake shows."""
         return x509.load_pem_x509_certificate(self._loaded[0]) if self._loaded else None
 
-    def load(self, certificate_pem: bytes, key_pem: bytes) -> bool:
+    def load(self, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes = b"") -> bool:
         """Serve with this pair from now on; False where it is in use already.
+
+        Other replicas are trusted by these authorities; where none are given, by serving the same certificate.
 
         Raises:
             ssl.SSLError: certificate and key do not belong together, or are no PEM; the old pair stays in use.
         """
+        self._trust(authorities_pem or certificate_pem)
         if self._loaded == (certificate_pem, key_pem):
             return False
         with _as_file(certificate_pem + b"\n" + key_pem) as path:
@@ -53,6 +59,15 @@ class ServingTls:
         metrics.CERTIFICATE_EXPIRY.set(expiry.timestamp())
         self.ready.set()
         return True
+
+    def _trust(self, pem: bytes) -> None:
+        if pem == self._trusted:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=pem.decode())
+        self.peers, self._trusted = context, pem
 
 
 @contextmanager

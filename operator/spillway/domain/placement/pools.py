@@ -96,8 +96,11 @@ def together(first: Pool, later: Pool) -> bool:
     return sizes and first.overlay == later.overlay
 
 
-def mismatch(pod: Json, pool: Pool) -> str:
-    """Why no node of the pool can take this pod, whatever room it has; empty where one can."""
+def mismatch(pod: Json, pool: Pool, *, tolerations: Sequence[Toleration]) -> str:
+    """Why no node of the pool can take this pod with these tolerations beside its own, whatever room it has.
+
+    Empty where one can.
+    """
     spec = pod.get("spec") or {}
     nodes = pool.open_nodes
     if not nodes:
@@ -109,8 +112,8 @@ def mismatch(pod: Json, pool: Pool) -> str:
         nodes = tuple(node for node in nodes if key in node.labels)
         if not nodes:
             return f"has no node with the label {key}, by which the pod must spread (DoNotSchedule)"
-    tolerations: tuple[Toleration, ...] = (*(spec.get("tolerations") or ()), *pool.tolerations)
-    if not any(_tolerated(node, tolerations) for node in nodes):
+    held = (*(spec.get("tolerations") or ()), *tolerations)
+    if not any(_tolerated(node, held) for node in nodes):
         return "has nodes with a taint that its podOverlay.tolerations do not cover"
     return ""
 

@@ -1,0 +1,215 @@
+"""Who goes where: the webhook on CREATE `pods`.
+
+Contract: only pods of a class that sets `threshold` or `placement` are looked at; for all others the answer costs next
+to nothing. The leader decides, because the counts are in one place; a replica that does not lead passes the question on
+and, where it gets no answer, lets go: the pod is then created as its user wrote it. So is one whose workload cannot be
+known in time. Nothing is ever denied. In Recommend it is counted what would have been done, and nothing is changed.
+
+Called again for the same request because another webhook has changed the pod, it changes nothing more and takes note of
+what the pod asks for by then. A dry run reserves nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from spillway.api.elasticpolicy import WorkloadClass
+from spillway.domain.governance import Governance
+from spillway.domain.names import OwnerUid
+from spillway.domain.overlay.draft import Operation
+from spillway.domain.placement.decide import Reason
+from spillway.domain.placement.suitability import claims_of
+from spillway.domain.places import Claim
+from spillway.kube.events import EventRecorder
+from spillway.placement import metrics
+from spillway.placement.board import Board
+from spillway.placement.placer import Newcomer, Placed, Placer
+from spillway.webhooks.deadline import Deadline
+from spillway.webhooks.review import Answer, PatchOperation, Request, pointer
+from spillway.webhooks.server import LetGoError
+from spillway.webhooks.surroundings import Surroundings
+from spillway.webhooks.workloads import OwnerReference, Workload, Workloads, controller_of
+
+NEVER_PLACED: Final = frozenset({"DaemonSet", "Node"})
+"""Owners whose pods belong to a node."""
+
+PATIENCE_SECONDS: Final = 0.25
+"""How long to wait where an owner's controller knows more than our watch has shown."""
+
+KEPT_PHYSICAL: Final = "KeptPhysical"
+OVERLAY_CONFLICT: Final = "OverlayConflict"
+TOLERATES_VIRTUAL: Final = "ToleratesVirtual"
+INVALID_THRESHOLD: Final = "InvalidThreshold"
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    labels: dict[str, str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+
+
+class _Pod(msgspec.Struct, frozen=True):
+    """What has to be read of every pod."""
+
+    metadata: _Metadata
+
+
+_pods: Final = msgspec.json.Decoder(_Pod)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A pod that is to be placed."""
+
+    owner: OwnerUid
+    workload: Workload
+    claim: Claim
+    workload_class: WorkloadClass
+
+
+class PodWebhook:
+    """Places pods at their creation."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        workloads: Workloads,
+        placer: Placer,
+        board: Board,
+        *,
+        events: EventRecorder,
+        forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
+    ) -> None:
+        self._surroundings = surroundings
+        self._workloads = workloads
+        self._placer = placer
+        self._board = board
+        self._events = events
+        self._forward = forward
+        self._placing: tuple[Governance, bool] | None = None
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+        """Answer the API server."""
+        subject = await self._subject(request, deadline)
+        if isinstance(subject, Answer):
+            return subject
+        if self._board.leading():
+            return await self._decide(request, subject, deadline)
+        if self._forward is None:
+            raise LetGoError("not-leader")
+        return await self._forward(request, deadline)
+
+    async def forwarded(self, request: Request, deadline: Deadline) -> Answer:
+        """Answer another replica: as the leader, or not at all."""
+        if not self._board.leading():
+            raise LetGoError("not-leader")
+        subject = await self._subject(request, deadline)
+        return subject if isinstance(subject, Answer) else await self._decide(request, subject, deadline)
+
+    def _places_any(self) -> bool:
+        governance = self._surroundings.governance
+        if self._placing is None or self._placing[0] is not governance:
+            classes = (one for policy in governance.policies.values() for one in policy.spec.workloads)
+            self._placing = (governance, any(map(_places, classes)))
+        return self._placing[1]
+
+    async def _subject(self, request: Request, deadline: Deadline) -> _Subject | Answer:
+        if not self._places_any():
+            return Answer("no-policy")
+        if not self._surroundings.state.synced:
+            raise LetGoError("not-synced")
+        metadata = _pods.decode(request.object).metadata
+        owner = controller_of(metadata.owner_references)
+        if owner is None or owner.kind in NEVER_PLACED:
+            return Answer("ungoverned")
+        workload = await self._workloads.of(request.namespace, owner, metadata.labels or {}, deadline)
+        if workload is None:
+            raise LetGoError("unknown-owner")
+        governance = self._surroundings.governance
+        namespace = self._surroundings.state.namespaces.get(request.namespace)
+        claim = governance.claim(namespace, workload.kind, workload.labels)
+        if claim is None:
+            return Answer("ungoverned")
+        workload_class = governance.class_of(claim)
+        if workload_class is None or not _places(workload_class):
+            return Answer("not-placed")
+        return _Subject(OwnerUid(owner.uid), workload, claim, workload_class)
+
+    async def _decide(self, request: Request, subject: _Subject, deadline: Deadline) -> Answer:
+        state, placer = self._surroundings.state, self._placer
+        if state.stale():
+            raise LetGoError("stale")
+        workload = subject.workload
+        pod: dict[str, Any] = msgspec.json.decode(request.object)
+        newcomer = Newcomer(
+            pod,
+            subject.owner,
+            workload.key,
+            subject.claim,
+            subject.workload_class,
+            annotation=workload.annotation,
+            numbered=workload.numbered,
+        )
+        if placer.again(newcomer):
+            return Answer("again")
+        act = subject.claim.enforced and not request.dry_run
+        local_claims = await self._local_claims(request.namespace, newcomer, deadline)
+        if act:
+            await self._catch_up(subject, deadline)
+        if not self._board.leading():
+            raise LetGoError("not-leader")
+        # From here on nothing is waited for: what is counted is promised before anybody else counts.
+        placed = placer.place(newcomer, local_claims, act=act)
+        counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
+        if not request.dry_run:
+            counter.labels(subject.claim.policy, placed.wish.decision.value, placed.wish.reason.value).inc()
+        if not subject.claim.enforced:
+            return Answer("recommend")
+        if act:
+            self._tell(subject, placed)
+        return Answer(placed.wish.decision.value, tuple(map(_patch, placed.operations)))
+
+    async def _local_claims(self, namespace: str, newcomer: Newcomer, deadline: Deadline) -> frozenset[str]:
+        claims = claims_of(newcomer.pod)
+        if not claims or not self._placer.may_leave(newcomer):
+            return frozenset()
+        local = await self._workloads.local_claims(namespace, claims, deadline)
+        if local is None:
+            raise LetGoError("unknown-claim")
+        return local
+
+    async def _catch_up(self, subject: _Subject, deadline: Deadline) -> None:
+        usage, workload = self._placer.usage, subject.workload
+        seconds = deadline.within(PATIENCE_SECONDS)
+        if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
+            usage.believe(subject.owner, self._workloads.wanted(workload))
+
+    def _tell(self, subject: _Subject, placed: Placed) -> None:
+        reference = subject.workload.reference
+        if placed.because:
+            unsuitable = placed.wish.reason is Reason.UNSUITABLE
+            event_type = "Normal" if unsuitable else "Warning"
+            self._events.record(
+                reference, event_type, KEPT_PHYSICAL, f"kept on physical nodes, because {placed.because}"
+            )
+        if placed.tolerated:
+            self._events.record(
+                reference,
+                "Warning",
+                TOLERATES_VIRTUAL,
+                f"class {subject.claim.workload_class} keeps off virtual nodes, but the pods tolerate those of "
+                f"{placed.tolerated} themselves; their toleration stays as it is",
+            )
+        for conflict in placed.conflicts:
+            self._events.record(reference, "Warning", OVERLAY_CONFLICT, conflict)
+        if placed.problem:
+            self._events.record(reference, "Warning", INVALID_THRESHOLD, placed.problem)
+
+
+def _places(workload_class: WorkloadClass) -> bool:
+    return workload_class.threshold is not None or workload_class.placement is not None
+
+
+def _patch(operation: Operation) -> PatchOperation:
+    return PatchOperation("add", pointer(*operation.path), operation.value)

@@ -1,0 +1,195 @@
+"""What a pod that is being created belongs to: the workload on which policies select, and how many pods it wants.
+
+Contract: a ReplicaSet that a Deployment or a Rollout owns counts as its owner, a Job that a CronJob owns as the
+CronJob. ReplicaSets come from the informer. Jobs are asked for, once each, and only while some class names Jobs or
+CronJobs: no other class can tell the two apart. Claims of volumes are asked for as well, and remembered.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from spillway.domain.governance import Governance
+from spillway.domain.names import OwnerUid
+from spillway.domain.placement.suitability import is_local
+from spillway.domain.records import ReplicaSetRecord
+from spillway.kube.events import Reference
+from spillway.kube.state import ClusterState
+from spillway.webhooks.deadline import Deadline
+from spillway.webhooks.lookup import Lookup
+
+JOBS: Final = frozenset({"Job", "CronJob"})
+_REMEMBERED: Final = 8192
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class OwnerReference(msgspec.Struct, frozen=True, rename="camel"):
+    """An entry of `metadata.ownerReferences`."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    uid: str = ""
+    owner_references: tuple[OwnerReference, ...] | None = None
+
+
+class _Owned(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+
+
+class _ClaimSpec(msgspec.Struct, frozen=True, rename="camel"):
+    volume_name: str = ""
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    spec: _ClaimSpec = _ClaimSpec()
+
+
+_owned: Final = msgspec.json.Decoder(_Owned)
+_claim: Final = msgspec.json.Decoder(_Claim)
+_volume: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What users call the workload of a pod."""
+
+    kind: str
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    """What policies select on: the pod template's."""
+    reference: Reference
+    """Where its Events belong."""
+    annotation: str = ""
+    """Its `spillway.dev/threshold`."""
+    replicaset: ReplicaSetRecord | None = None
+
+    @property
+    def key(self) -> str:
+        """As in the plan of thresholds: `Deployment/shop/cart`."""
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it has replicas, of which a threshold may keep some on physical nodes."""
+        return self.kind not in JOBS
+
+
+def controller_of(references: Iterable[OwnerReference] | None) -> OwnerReference | None:
+    """The owner that controls the object."""
+    return next((reference for reference in references or () if reference.controller), None)
+
+
+class Workloads:
+    """Looks up workloads for the pods webhook."""
+
+    def __init__(self, state: ClusterState, lookup: Lookup, governance: Callable[[], Governance]) -> None:
+        self._state = state
+        self._lookup = lookup
+        self._governance = governance
+        self._names_jobs: tuple[Governance, bool] | None = None
+        self._jobs: dict[str, OwnerReference] = {}
+        self._local: dict[tuple[str, str], bool] = {}
+
+    async def of(
+        self, namespace: str, owner: OwnerReference, labels: Mapping[str, str], deadline: Deadline
+    ) -> Workload | None:
+        """The workload of a pod with this controlling owner and these labels; None where it cannot be had in time."""
+        if owner.kind == "ReplicaSet":
+            found = await self._lookup.replicaset(namespace, owner.name, OwnerUid(owner.uid), deadline)
+            return None if found is None else _of_replicaset(found)
+        if owner.kind == "Job" and self._asks_for_jobs():
+            top = await self._top(namespace, owner, deadline)
+            if top is None:
+                return None
+            owner = top
+        return Workload(owner.kind, namespace, owner.name, labels, _reference(namespace, owner))
+
+    def wanted(self, workload: Workload) -> int | None:
+        """How many pods its ReplicaSet wants now; None where it has none."""
+        seen = workload.replicaset
+        return None if seen is None else self._state.replicasets.get(seen.uid, seen).replicas
+
+    async def local_claims(self, namespace: str, claims: Iterable[str], deadline: Deadline) -> frozenset[str] | None:
+        """Of these claims the ones whose volume is part of a node; None where that is not to be had in time."""
+        local = set()
+        for name in claims:
+            answer = await self._is_local(namespace, name, deadline)
+            if answer is None:
+                return None
+            if answer:
+                local.add(name)
+        return frozenset(local)
+
+    def _asks_for_jobs(self) -> bool:
+        governance = self._governance()
+        if self._names_jobs is None or self._names_jobs[0] is not governance:
+            matches = (one.match for policy in governance.policies.values() for one in policy.spec.workloads)
+            named = any(match is not None and JOBS.intersection(match.kinds) for match in matches)
+            self._names_jobs = (governance, named)
+        return self._names_jobs[1]
+
+    async def _top(self, namespace: str, job: OwnerReference, deadline: Deadline) -> OwnerReference | None:
+        known = self._jobs.get(job.uid)
+        if known is not None:
+            return known
+        path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{job.name}"
+        found = await self._lookup.get(path, _owned.decode, deadline)
+        if found is None or found.metadata.uid != job.uid:
+            return None
+        cron = controller_of(found.metadata.owner_references)
+        return _remember(self._jobs, job.uid, cron if cron is not None and cron.kind == "CronJob" else job)
+
+    async def _is_local(self, namespace: str, name: str, deadline: Deadline) -> bool | None:
+        known = self._local.get((namespace, name))
+        if known is not None:
+            return known
+        path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}"
+        claim = await self._lookup.get(path, _claim.decode, deadline)
+        if claim is None:
+            return None
+        if not claim.spec.volume_name:
+            # Not bound yet: the scheduler binds it to a volume that the pod's node can reach.
+            return False
+        volume = await self._lookup.get(f"/api/v1/persistentvolumes/{claim.spec.volume_name}", _volume.decode, deadline)
+        return None if volume is None else _remember(self._local, (namespace, name), is_local(volume))
+
+
+def _of_replicaset(found: ReplicaSetRecord) -> Workload:
+    kind, name = (found.owner_kind, found.owner_name) if found.owner_uid else ("ReplicaSet", found.name)
+    deployed = kind == "Deployment"
+    # Of other owners the record does not tell the API group.
+    reference = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment" if deployed else "ReplicaSet",
+        "namespace": found.namespace,
+        "name": name if deployed else found.name,
+        "uid": found.owner_uid if deployed else found.uid,
+    }
+    return Workload(kind, found.namespace, name, found.labels, reference, found.threshold, found)
+
+
+def _reference(namespace: str, owner: OwnerReference) -> Reference:
+    return {
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "namespace": namespace,
+        "name": owner.name,
+        "uid": owner.uid,
+    }
+
+
+def _remember(memory: dict[K, V], key: K, value: V) -> V:
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value
