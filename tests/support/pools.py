@@ -1,0 +1,173 @@
+"""Two pools of virtual nodes, `a` before `b`, and the controllers that judge them, without an API server."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from spillway.controllers.base import Unsubscribe, World
+from spillway.controllers.failover import FailoverController
+from spillway.controllers.pool_nodes import PoolNodes
+from spillway.controllers.pools import PoolsController
+from spillway.controllers.stuck import StuckController
+from spillway.controllers.unstarted import Unstarted
+from spillway.domain.names import NodeName
+from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.kube.catalog import Kind
+from spillway.kube.client import KubeClient
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, resource
+
+POOLS = ("a", "b")
+FAILOVER = {"unhealthyAfter": "60s", "retryAfter": "5m"}
+STOCK_OUT = {
+    "detect": [{"reason": "NoStock"}],
+    "ladder": [{"cpu": "2", "memory": "4Gi"}, {"cpu": "4", "memory": "8Gi"}],
+    "forgetAfter": "30m",
+}
+
+
+class Deletes(Writer):
+    """Keeps what was deleted, and with which redirect on the board; answers as told."""
+
+    def __init__(self, answer: Callable[[str], bool] = lambda _: True) -> None:
+        self.names: list[str] = []
+        self._answer = answer
+
+    async def delete(
+        self,
+        resource: str,  # noqa: ARG002
+        path: str,
+        *,
+        uid: str | None = None,  # noqa: ARG002
+        resource_version: str | None = None,  # noqa: ARG002
+    ) -> bool:
+        name = path.rsplit("/", 1)[-1]
+        self.names.append(name)
+        return self._answer(name)
+
+    async def replace_unstarted(self, pod: PodRecord) -> bool:
+        self.names.append(pod.name)
+        return self._answer(pod.name)
+
+
+def budget(name: str, *, version: int = 1, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """A pool of the nodes that are labelled with its name."""
+    selector = {"matchLabels": {"pool": name}}
+    body = resource(Kind.VIRTUAL_NODE_BUDGET, name, version=version, nodeSelector=selector, **spec)
+    return body | ({"status": status} if status else {})
+
+
+def policy(mode: str = "Enforce", **workload: Any) -> dict[str, Any]:
+    """Places every workload, on `a` before `b`."""
+    tiers = {"virtual": {"budgets": list(POOLS)}}
+    workloads = [{"name": "default", "placement": {"spillAfter": "60s"}, **workload}]
+    return resource(Kind.ELASTIC_POLICY, "online", mode=mode, tiers=tiers, workloads=workloads)
+
+
+def nodes(*pools: str, ready: bool = True) -> list[NodeRecord]:
+    """One node for each name: `a-1`, `a-2`, `b-1` and so on; `owned` is in no pool."""
+    counted: dict[str, int] = {}
+    found = []
+    for pool in pools:
+        counted[pool] = counted.get(pool, 0) + 1
+        found.append(make_node(f"{pool}-{counted[pool]}", labels={"pool": pool}, ready=ready))
+    return found
+
+
+def sent(name: str, *, node: str = "", pools: str = "a,b", reason: str = "", **changes: Any) -> PodRecord:
+    """A pod that admission sent to virtual nodes and that has not started."""
+    given: dict[str, Any] = {
+        "node": NodeName(node),
+        "phase": Phase.PENDING,
+        "ready": False,
+        "ready_since": 0.0,
+        "policy": "online",
+        "pending": Pending(placement="virtual", pools=pools, reason=reason),
+        "created": 1000.0,
+    }
+    return make_pod(name, **(given | changes))
+
+
+def lost(name: str, node: str, **changes: Any) -> PodRecord:
+    """A pod that ran on that node and is not ready any more."""
+    return make_pod(name, **{"node": NodeName(node), "ready": False, "ready_since": 0.0, "policy": "online"} | changes)
+
+
+@dataclass
+class Rig:
+    """All of it. Nothing runs by itself: a test asks a controller for what it does next."""
+
+    clock: FakeClock
+    world: World
+    writer: Deletes
+    nodes: PoolNodes
+    unstarted: Unstarted
+    pools: PoolsController
+    failover: FailoverController
+    stuck: StuckController
+    _subscriptions: list[Unsubscribe] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        records: Iterable[Any],
+        resources: Iterable[dict[str, Any]],
+        *,
+        clock: FakeClock | None = None,
+        answer: Callable[[str], bool] = lambda _: True,
+    ) -> "Rig":
+        clock = clock or FakeClock(1000.0)
+        world = make_world([make_replicaset(), *records], resources, clock)
+        writer = Deletes(answer)
+        events = EventRecorder(KubeClient.__new__(KubeClient))
+        seen, unstarted = PoolNodes(world), Unstarted(world)
+        pools = PoolsController(world, seen, unstarted)
+        rig = cls(
+            clock,
+            world,
+            writer,
+            seen,
+            unstarted,
+            pools,
+            FailoverController(world, writer, events, seen),
+            StuckController(world, writer, events, pools, unstarted),
+        )
+        rig._subscriptions = list(pools.subscribe())
+        return rig
+
+    def apply(self, *records: Any) -> None:
+        """As the informer does."""
+        for record in records:
+            self.world.state.apply(record)
+
+    def fall(self, *names: str) -> None:
+        """These nodes are not ready any more."""
+        self._set_ready(names, ready=False)
+
+    def rise(self, *names: str) -> None:
+        self._set_ready(names, ready=True)
+
+    def start(self, pod: PodRecord) -> None:
+        """The pod runs now."""
+        now = self.clock.now()
+        self.apply(msgspec.structs.replace(pod, phase=Phase.RUNNING, ready=True, started=now, pending=None))
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass; the data stays fresh."""
+        await self.clock.advance(seconds)
+        self.world.state.mark_synced()
+
+    async def judge(self, pool: str = "a") -> tuple[bool, str]:
+        """Judge the pool; whether it takes pods, and why."""
+        await self.pools.reconcile(pool)
+        verdict = self.world.board.verdict(pool)
+        return verdict.takes, verdict.reason
+
+    def _set_ready(self, names: Iterable[str], *, ready: bool) -> None:
+        for name in names:
+            self.apply(msgspec.structs.replace(self.world.state.nodes[NodeName(name)], ready=ready))
