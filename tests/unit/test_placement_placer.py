@@ -70,6 +70,14 @@ def test_a_burst_that_nobody_has_seen_yet_lands_exactly_as_the_threshold_says() 
     assert decisions == [False] * 12 + [True] * 18
 
 
+def test_marks_copied_into_a_template_do_not_make_a_physical_pod_look_spilled() -> None:
+    scene = Scene(placing(manual(1)))
+    pod = incoming()
+    copied = {**pod, "metadata": {**pod.get("metadata", {}), "annotations": {names.POOLS: "a", "mine": "1"}}}
+    marks = _result(scene.place(copied), copied)["metadata"]["annotations"]
+    assert (marks[names.PLACEMENT], marks[names.POOLS], marks["mine"]) == ("physical", "", "1")
+
+
 def test_a_virtual_pod_may_run_on_the_pools_alone_and_tolerates_them() -> None:
     scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
     pod = _result(placed := scene.place())

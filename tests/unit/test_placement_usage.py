@@ -63,6 +63,16 @@ def test_bound_it_leaves_the_pools_that_did_not_get_it(state: ClusterState) -> N
     assert usage.virtual(OWNER) == 1
 
 
+def test_a_pod_that_has_spilled_counts_on_the_pools_that_may_take_it(state: ClusterState) -> None:
+    usage = _usage(state)
+    spilled = Pending(placement="physical", pools="pool-v")
+    state.apply(make_pod("c", node="", phase=Phase.PENDING, pending=spilled))
+    assert (usage.total(OWNER), usage.virtual(OWNER)) == (1, 1)
+    assert usage.on("pool-v").used == ONE
+    state.apply(make_pod("c", node="n1"))
+    assert usage.on("pool-v") == PoolUse(), "room came back on a physical node in time"
+
+
 def test_a_promise_is_handed_over_to_the_pod_without_a_gap(state: ClusterState) -> None:
     usage = _usage(state)
     token = usage.reservations.reserve(OWNER, pools=("pool-v",), used=ONE)

@@ -10,7 +10,6 @@ which is narrowed to the pools.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,9 +17,7 @@ import msgspec
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain import names
-from spillway.domain.budget.limits import fits, room
 from spillway.domain.budget.price import billed
-from spillway.domain.cordon import Hold
 from spillway.domain.governance import Governance
 from spillway.domain.names import OwnerUid
 from spillway.domain.overlay.draft import Operation, added
@@ -35,18 +32,12 @@ from spillway.domain.stock.resize import requests_of, resize_operations
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
 from spillway.kube.aggregates import Usage
 from spillway.placement.board import Board, Redirect
+from spillway.placement.openings import Openings
 from spillway.placement.usage import LiveUsage
 
 Json = Mapping[str, Any]
 
-_CLOSED: Final = {
-    "Held": "is held",
-    "Unhealthy": "is unhealthy",
-    "OutOfStock": "is out of stock",
-    "NoNodes": "has no nodes",
-}
 _REMEMBERED: Final = 4096
-_NOTHING_SPENT: Final = Decimal(0)
 _ONE: Final = Usage(1)
 _STAY: Final = Redirect(0.0)
 
@@ -107,7 +98,7 @@ class Placer:
         self.usage = usage
         self._board = board
         self._governance = governance
-        self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
+        self._openings = Openings(usage, board, governance)
         self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str]] = {}
 
     def may_leave(self, newcomer: Newcomer) -> bool:
@@ -171,7 +162,7 @@ class Placer:
 
     def _admit(self, newcomer: Newcomer, avoid: Collection[str], prepared: dict[str, _Prepared]) -> Admission:
         governance = self._governance()
-        pools = [self._pool(name, governance) for name in governance.pools_of(newcomer.claim.policy)]
+        pools = [self._openings.pool(name) for name in governance.pools_of(newcomer.claim.policy)]
         constraints = _constraints(newcomer.pod)
 
         def suits(pool: Pool) -> str:
@@ -179,24 +170,9 @@ class Placer:
 
         def has_room(pool: Pool) -> str:
             made = prepared[pool.name] = self._prepare(newcomer, pool)
-            return self._lack(pool, made)
+            return self._openings.lack(pool, made.used, made.billed)
 
         return admit(pools, suits, has_room, avoid=avoid)
-
-    def _pool(self, name: str, governance: Governance) -> Pool:
-        budget = governance.budgets[name]
-        verdict = self._board.verdict(name)
-        nodes, version = self.usage.nodes_of(name)
-        closed = "" if verdict.takes else _CLOSED.get(verdict.reason, f"takes no pods ({verdict.reason})")
-        if Hold.of(budget).active(self._board.now()):
-            closed = _CLOSED["Held"]
-        key = (budget.spec, version, closed, verdict.step)
-        known = self._pools.get(name)
-        if known is not None and known[0][0] is budget.spec and known[0][1:] == key[1:]:
-            return known[1]
-        pool = Pool(name, budget.spec, nodes, closed, verdict.step)
-        self._pools[name] = (key, pool)
-        return pool
 
     def _mismatch(self, pod: Json, pool: Pool, constraints: bytes, *, as_it_is: bool = False) -> str:
         """Pods of one workload ask the same of nodes, and pools seldom change: remembered."""
@@ -215,23 +191,9 @@ class Placer:
         """The first pool with a node that the pod may run on as it is."""
         governance = self._governance()
         constraints = _constraints(newcomer.pod)
-        pools = (self._pool(name, governance) for name in governance.pools_of(newcomer.claim.policy))
+        pools = (self._openings.pool(name) for name in governance.pools_of(newcomer.claim.policy))
         reached = (pool.name for pool in pools if not self._mismatch(newcomer.pod, pool, constraints, as_it_is=True))
         return next(reached, "")
-
-    def _lack(self, pool: Pool, made: _Prepared) -> str:
-        """The limit that stands in the way."""
-        limits = pool.spec.limits
-        if limits is None:
-            return ""
-        spent = self._board.spent.get(pool.name)
-        if spent is None and limits.cost_per_month is not None and pool.spec.price is not None:
-            return "has a limit for the month whose cost is not known yet"
-        use = self.usage.on(pool.name)
-        left = room(limits, pool.spec.price, use.used, spent or _NOTHING_SPENT, billed=use.billed, waiting=use.waiting)
-        cost = (made.billed.cpu_millis, made.billed.memory_bytes)
-        broken = fits(left, made.used.cpu_millis, made.used.memory_bytes, billed=cost)
-        return f"is at its limit ({broken})" if broken else ""
 
     # The pod
 
@@ -275,6 +237,9 @@ class Placer:
     def _physical(self, newcomer: Newcomer, wish: Wish, *, act: bool, because: str = "", problem: str = "") -> Placed:
         landing = landing_operations(newcomer.pod, self._overlays(newcomer.claim.policy))
         marks = {names.PLACEMENT: wish.decision.value, names.POLICY: newcomer.claim.policy}
+        if names.POOLS in ((newcomer.pod.get("metadata") or {}).get("annotations") or {}):
+            # Only of a template copied from a pod: on a physical pod it would mean that it has spilled.
+            marks[names.POOLS] = ""
         if act:
             marks[names.RESERVATION] = self.usage.reservations.reserve(newcomer.owner, used=_ONE)
         operations = (*landing.operations, *_annotations(landing.onto(newcomer.pod), marks))

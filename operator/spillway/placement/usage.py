@@ -3,7 +3,7 @@
 Contract: kept by delta from the state's changes; asking costs the same whatever the cluster's size. A pod counts
 
 * among its owner's pods while it is active, as the ReplicaSet controller counts it: on virtual nodes if its node is in
-  a pool or, while it has none, if admission sent it there; else physical;
+  a pool or, while it has none, if its marks name pools (admission sent it there, or it has spilled); else physical;
 * on a pool from its creation until it is finished or gone, also while it terminates: on the pool of its node, and
   while it has none on every pool that may take it. So no sum is ever too low.
 
@@ -197,7 +197,7 @@ class LiveUsage:
             # The node may be gone, or not be seen yet: then the pod's own mark says where it is.
             pool = self._pool_of.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
             return (pool,) if pool else ()
-        if pod.pending is None or not pod.pending.virtual or pod.terminating:
+        if pod.pending is None or pod.terminating:
             return ()
         return tuple(filter(None, pod.pending.pools.split(",")))
 
