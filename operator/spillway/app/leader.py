@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from spillway.app.settings import Settings
 from spillway.controllers.base import Controller, World
+from spillway.controllers.bring_back import BringBackController
 from spillway.controllers.cordon import CordonController
 from spillway.controllers.deletion_cost import DeletionCostController
 from spillway.controllers.drain import DrainController
@@ -17,6 +18,7 @@ from spillway.controllers.failover import FailoverController
 from spillway.controllers.ledger import LedgerController
 from spillway.controllers.pool_nodes import PoolNodes
 from spillway.controllers.pools import PoolsController
+from spillway.controllers.spill import SpillController
 from spillway.controllers.status import StatusController
 from spillway.controllers.stuck import StuckController
 from spillway.controllers.sweep import SweepController
@@ -28,9 +30,11 @@ from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
 from spillway.placement.board import Board
+from spillway.placement.openings import Openings
 from spillway.webhooks.surroundings import Surroundings
 
 STATUS_WRITES_PER_SECOND = 10.0
+SURGE_WRITES_PER_SECOND = 5.0
 
 
 class Leader:
@@ -45,12 +49,14 @@ class Leader:
         surroundings: Surroundings,
         *,
         board: Board,
+        openings: Openings,
         may_write: Callable[[], bool],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._client = client
         self._may_write = may_write
+        self._openings = openings
         self._world = World(state=state, catalog=catalog, places=surroundings, now=now, board=board)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -82,6 +88,22 @@ class Leader:
             FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
             StuckController(
                 world, self._writer("stuck", settings.failover_pods_per_second), events, pools, unstarted
+            ),
+            SpillController(
+                world,
+                self._writer("spill", settings.spills_per_second),
+                self._client,
+                events,
+                self._openings,
+            ),
+            BringBackController(
+                world,
+                self._writer("bring-back", SURGE_WRITES_PER_SECOND),
+                self._client,
+                events,
+                hold_seconds=settings.bring_back_seconds,
+                at_once=settings.bring_backs_at_once,
+                ready_seconds=settings.surge_ready_seconds,
             ),
             SweepController(world, self._writer("sweep", settings.pod_writes_per_second)),
             DeletionCostController(

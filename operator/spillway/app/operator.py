@@ -30,6 +30,7 @@ from spillway.kube.lease import Leadership
 from spillway.kube.state import ClusterState
 from spillway.metrics.exported import exposition
 from spillway.placement.board import Board
+from spillway.placement.openings import Openings
 from spillway.webhooks.assembly import Admission, build_admission
 from spillway.webhooks.certificates import Certificates
 from spillway.webhooks.forwarding import Forwarder
@@ -216,6 +217,7 @@ class Operator:
             self.catalog,
             admission.surroundings,
             board=self.board,
+            openings=Openings(admission.usage, self.board, lambda: self.catalog.governance),
             may_write=leadership.may_write,
         )
 

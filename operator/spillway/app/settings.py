@@ -57,6 +57,10 @@ class Settings(BaseModel):
     pod_writes_per_second: float = Field(default=20.0, gt=0)
     evictions_per_second: float = Field(default=10.0, gt=0)
     failover_pods_per_second: float = Field(default=50.0, gt=0)
+    spills_per_second: float = Field(default=20.0, gt=0)
+    bring_back_seconds: float = Field(default=600.0, gt=0)
+    bring_backs_at_once: int = Field(default=5, ge=1, le=1000)
+    surge_ready_seconds: float = Field(default=300.0, gt=0)
     upkeep_seconds: float = Field(default=20.0, gt=0)
     status_seconds: float = Field(default=10.0, gt=0)
     prometheus_url: str | None = None

@@ -92,6 +92,25 @@ def run(
         float | None,
         typer.Option(help="Pods made anew: lost with their node, or never started, each.", rich_help_panel=LIMITS),
     ] = None,
+    spills_per_second: Annotated[
+        float | None,
+        typer.Option(help="Waiting pods that change sides: spilled, or sent back.", rich_help_panel=LIMITS),
+    ] = None,
+    bring_back_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="How long room has been back, and a workload still, before replicas leave virtual nodes.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    bring_backs_at_once: Annotated[
+        int | None,
+        typer.Option(help="Workloads that run one replica more to bring one back.", rich_help_panel=LIMITS),
+    ] = None,
+    surge_ready_seconds: Annotated[
+        float | None,
+        typer.Option(help="How long such a replica may take until it is ready.", rich_help_panel=LIMITS),
+    ] = None,
     upkeep_seconds: Annotated[
         float | None,
         typer.Option(help="How long a workload is still before its order is kept.", rich_help_panel=LIMITS),

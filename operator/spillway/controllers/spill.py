@@ -1,0 +1,367 @@
+"""Moves waiting pods to the other side: physical ones that find no room spill, virtual ones that no pool took go back.
+
+A pod that spills gets the pool's tolerations (and its overlay's metadata) by one patch; where its overlay needs more
+than that, or only an affinity would keep it from another pool, it is replaced and its successor is sent there. A
+virtual pod is always replaced: an affinity cannot be loosened.
+
+Contract: one key a waiting pod, looked at when it is due and then less and less often. The pool's room is promised in
+the step that finds it, so nothing lands beyond a limit. A pod is changed, or deleted, only as it was read. Nothing is
+read or written for pods that are not due, nor for a policy in Recommend, which counts.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import prometheus_client
+
+from spillway.api.elasticpolicy import Placement
+from spillway.api.scalars import Duration
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.governing import Governed, governed
+from spillway.controllers.surging import Reader, target_of
+from spillway.controllers.virtual_replicas import free_on
+from spillway.domain.budget.price import billed
+from spillway.domain.names import NodeName, OwnerUid, PodUid
+from spillway.domain.node_fit import admits
+from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.placement.pools import Pool
+from spillway.domain.placement.suitability import claims_of, is_local
+from spillway.domain.records import NodeRecord, PodRecord
+from spillway.domain.room import Room
+from spillway.domain.spill import (
+    Due,
+    Kept,
+    Move,
+    Turns,
+    Way,
+    due,
+    is_starting,
+    keeps,
+    retries_to_spare,
+    spill_operations,
+    way,
+)
+from spillway.kube.aggregates import Usage
+from spillway.kube.client import ApiError
+from spillway.kube.events import EventRecorder, Reference
+from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.metrics.exported import REGISTRY
+from spillway.placement.openings import Openings
+
+Json = Mapping[str, Any]
+
+SOON_SECONDS: Final = 0.05
+FIRST_RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 30.0
+REMEMBERED_JOBS: Final = 4096
+STARTING_SECONDS: Final = 1.0
+"""How long what young nodes have room for is believed."""
+
+SPILLS: Final = prometheus_client.Counter(
+    "spillway_spills",
+    "Pods that found no physical room and were let onto virtual nodes (how: patched, replaced), by pool.",
+    ("policy", "pool", "how"),
+    registry=REGISTRY,
+)
+RECALLS: Final = prometheus_client.Counter(
+    "spillway_spill_recalls",
+    "Pods that no virtual pool took and that were replaced by physical ones.",
+    ("policy",),
+    registry=REGISTRY,
+)
+KEPT: Final = prometheus_client.Counter(
+    "spillway_spill_kept",
+    "Waiting pods that were due and stayed as they were, by reason; counted once for each pod and reason.",
+    ("policy", "reason"),
+    registry=REGISTRY,
+)
+PLANNED: Final = prometheus_client.Counter(
+    "spillway_spill_recommended",
+    "Waiting pods that would have changed sides (spill, recall), had the policy been in Enforce.",
+    ("policy", "move"),
+    registry=REGISTRY,
+)
+
+_FOR_GOOD: Final = frozenset({Kept.EXPENDABLE, Kept.UNSUITABLE})
+_PROMISED: Final = OwnerUid("spilled")
+"""In whose name a spilled pod's place is promised: its own owner counts the pod already."""
+_GROUPS: Final = {"Job": "batch/v1", "StatefulSet": "apps/v1", "ReplicaSet": "apps/v1"}
+
+
+class SpillController(Controller):
+    """One key a waiting pod: its uid."""
+
+    name: ClassVar = "spill"
+    workers: ClassVar = 4
+
+    def __init__(self, world: World, writer: Writer, reader: Reader, events: EventRecorder, openings: Openings) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._reader = reader
+        self._events = events
+        self._openings = openings
+        self._turns = Turns()
+        self._jobs: Counter[OwnerUid] = Counter()
+        self._kept: dict[PodUid, tuple[Kept, float, float]] = {}
+        """Why a pod was kept, until when, and the pause after that."""
+        self._planned: set[PodUid] = set()
+        self._starting: tuple[float, Room] = (0.0, Room({}))
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return [pod.uid for pod in self.world.state.pods.values() if _waits(pod)]
+
+    async def reconcile(self, key: str) -> float | None:
+        pod = self.world.state.pods.get(PodUid(key))
+        who = None if pod is None else governed(self.world, pod)
+        if pod is None or not _waits(pod) or who is None:
+            self._forget(PodUid(key))
+            return None
+        found, now = due(pod, self._placement(pod, who)), self.world.now()
+        kept_until = self._kept[pod.uid][1] if pod.uid in self._kept else 0.0
+        if found is None or kept_until == math.inf:
+            return None
+        if (wait := max(found.at, kept_until) - now) > 0:
+            return wait + SOON_SECONDS
+        if who.enforced:
+            return await self._move(pod, who, found)
+        self._plan(pod, who, found.move)
+        return None
+
+    async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
+        if found.move is Move.RECALL:
+            return await self._replace(pod, who, Move.RECALL)
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        if replicaset is not None and replicaset.surge:
+            return self._keep(pod, who, Kept.SURGING)
+        return await self._spill(pod, who, found)
+
+    # Spilling
+
+    async def _spill(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
+        raw = await self._read(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+        if raw is None or raw["metadata"]["uid"] != pod.uid or (raw.get("spec") or {}).get("nodeName"):
+            return REFUSED_SECONDS
+        if not await self._may_spill(pod, raw):
+            return None
+        local = await self._local_claims(pod.namespace, claims_of(raw))
+        # From here on nothing is waited for until the place is promised.
+        late = self.world.now() - found.at
+        kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
+        chosen = None if kept is not None else self._way(pod, who, raw)
+        if chosen is None:
+            return self._keep(pod, who, kept or Kept.NO_POOL)
+        if not chosen.in_place:
+            return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0])
+        return await self._patch(pod, who, raw, chosen)
+
+    async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
+        reservations, used = self._openings.usage.reservations, _used(pod)
+        token = reservations.reserve(_PROMISED, pools=chosen.pools, used=used, billed=_billed(pod))
+        pool = self._openings.pool(chosen.pools[0])
+        operations, conflicts = spill_operations(raw, chosen, pool.overlay, token)
+        written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], operations)
+        if not written:
+            # Where it raised, it may have been written: the promise stands until its time is up.
+            reservations.settle(token)
+            return REFUSED_SECONDS
+        SPILLS.labels(who.policy, pool.name, "patched").inc()
+        self.log.info("pod spilled", key=pod.key, policy=who.policy, pools=",".join(chosen.pools))
+        message = f"no physical node had room for it; it may run on virtual nodes of {', '.join(chosen.pools)}"
+        self._events.record(_pod_reference(pod), "Normal", "Spilled", message)
+        for conflict in conflicts:
+            self._events.record(_pod_reference(pod), "Warning", "OverlayConflict", conflict)
+        return None
+
+    def _way(self, pod: PodRecord, who: Governed, raw: Json) -> Way | None:
+        governance, openings = self.world.governance, self._openings
+        listed = governance.pools_of(who.policy)
+        others = [openings.pool(name) for name in governance.budgets if name not in listed]
+        used, cost = _used(pod), _billed(pod)
+
+        def has_room(pool: Pool) -> str:
+            return openings.lack(pool, used, cost)
+
+        return way(raw, [openings.pool(name) for name in listed], has_room, others)
+
+    def _coming(self, pod: PodRecord, raw: Json) -> Kept | None:
+        """Whether a young node will take it; each node's room is counted once."""
+        now, nodes = self.world.now(), self.world.state.nodes
+        at, room = self._starting
+        if now - at >= STARTING_SECONDS:
+            young = (node for node in nodes.values() if is_starting(node, now) and self._is_physical(node))
+            room = Room({node.name: free_on(self.world, node) for node in young})
+            self._starting = (now, room)
+        spec = raw.get("spec") or {}
+        request = (pod.cpu_millis, pod.memory_bytes)
+
+        def takes(name: NodeName) -> bool:
+            return name in nodes and admits(nodes[name], spec)
+
+        found = room.find(*request, admits=takes)
+        if found is None:
+            return None
+        room.take(found, *request)
+        return Kept.NODE_STARTING
+
+    def _is_physical(self, node: NodeRecord) -> bool:
+        return self.world.governance.budget_of(node) is None
+
+    async def _may_spill(self, pod: PodRecord, raw: Json) -> bool:
+        """Whether its class lets it: of a pod without a ReplicaSet only the pod itself tells the class."""
+        if pod.owner_uid in self.world.state.replicasets:
+            return True
+        kind = pod.owner_kind
+        if kind == "Job":
+            job = await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+            owners = () if job is None else job["metadata"].get("ownerReferences") or ()
+            kind = "CronJob" if any(one.get("kind") == "CronJob" for one in owners) else kind
+        namespace = self.world.state.namespaces.get(pod.namespace)
+        claim = self.world.governance.claim(namespace, kind, raw["metadata"].get("labels") or {})
+        found = None if claim is None else self.world.governance.class_of(claim)
+        if found is None or (found.threshold is None and found.placement is None):
+            return False
+        return (found.placement or DEFAULT).virtual != "Never"
+
+    async def _local_claims(self, namespace: str, claims: Sequence[str]) -> Sequence[str]:
+        """Of these claims, those whose volume is part of one node."""
+        local = []
+        for name in claims:
+            claim = await self._read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
+            volume = (claim or {}).get("spec", {}).get("volumeName")
+            found = await self._read(f"/api/v1/persistentvolumes/{volume}") if volume else None
+            if found is not None and is_local(found):
+                local.append(name)
+        return local
+
+    # Replacing
+
+    async def _replace(self, pod: PodRecord, who: Governed, move: Move, pool: str = "") -> float | None:
+        """Delete it as it was read; its owner makes another, which is sent to the other side."""
+        owner, now = pod.owner_uid, self.world.now()
+        if not owner or not await self._replaceable(pod):
+            return self._keep(pod, who, Kept.CANNOT_REPLACE)
+        if self._turns.wait(owner, move, now, who.spill_after) > 0:
+            return self._keep(pod, who, Kept.TURNED)
+        board = self.world.board
+        board.redirect(owner, physical=move is Move.RECALL, virtual=move is Move.SPILL)
+        replaced = False
+        try:
+            replaced = await self._writer.replace_unstarted(pod)
+        finally:
+            if not replaced:
+                board.withdraw_redirect(owner)
+        if not replaced:
+            return REFUSED_SECONDS
+        self._turns.note(owner, move, now)
+        if pod.owner_kind == "Job":
+            if len(self._jobs) >= REMEMBERED_JOBS:
+                self._jobs.clear()
+            self._jobs[owner] += 1
+        self._report(pod, who, move, pool)
+        return None
+
+    def _report(self, pod: PodRecord, who: Governed, move: Move, pool: str) -> None:
+        if move is Move.SPILL:
+            SPILLS.labels(who.policy, pool, "replaced").inc()
+            reason = "Spilled"
+            message = f"pods that no physical node had room for are replaced by pods for virtual nodes of {pool}"
+        else:
+            RECALLS.labels(who.policy).inc()
+            reason = "Recalled"
+            message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
+        self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=move.value, pool=pool)
+        self._events.record(self._owner_reference(pod), "Normal", reason, message)
+
+    async def _replaceable(self, pod: PodRecord) -> bool:
+        """A Job counts a deleted pod as failed; of other owners' pods one that never started is no loss."""
+        if pod.owner_kind != "Job":
+            return True
+        job = await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+        return job is not None and retries_to_spare(job, self._jobs[pod.owner_uid])
+
+    def _owner_reference(self, pod: PodRecord) -> Reference:
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        target = None if replicaset is None else target_of(replicaset)
+        if target is not None:
+            return target.reference(pod.namespace)
+        return {
+            "apiVersion": _GROUPS.get(pod.owner_kind, ""),
+            "kind": pod.owner_kind,
+            "namespace": pod.namespace,
+            "name": pod.owner_name,
+            "uid": pod.owner_uid,
+        }
+
+    # Keeping
+
+    def _keep(self, pod: PodRecord, who: Governed, reason: Kept) -> float | None:
+        """Leave it for now, and look less and less often."""
+        was = self._kept.get(pod.uid)
+        if was is None or was[0] is not reason:
+            KEPT.labels(who.policy, reason.value).inc()
+            self.log.info("waiting pod kept", key=pod.key, policy=who.policy, reason=reason.value)
+        if reason in _FOR_GOOD:
+            self._kept[pod.uid] = (reason, math.inf, 0.0)
+            return None
+        pause = FIRST_RETRY_SECONDS if was is None else min(LONGEST_RETRY_SECONDS, 2 * was[2])
+        self._kept[pod.uid] = (reason, self.world.now() + pause, pause)
+        return pause + SOON_SECONDS
+
+    def _plan(self, pod: PodRecord, who: Governed, move: Move) -> None:
+        if pod.uid not in self._planned:
+            self._planned.add(pod.uid)
+            PLANNED.labels(who.policy, move.value).inc()
+
+    def _placement(self, pod: PodRecord, who: Governed) -> Placement:
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        claim = None if replicaset is None else self.world.claim_of(replicaset)
+        found = None if claim is None else self.world.governance.class_of(claim)
+        if found is not None:
+            return found.placement or DEFAULT
+        return DEFAULT.model_copy(update={"spill_after": Duration(f"{int(who.spill_after)}s")})
+
+    async def _read(self, path: str) -> Json | None:
+        """None where there is no such object."""
+        try:
+            found: Json = await self._reader.get_json(path)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+        return found
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if new is None or not _waits(new):
+            gone = new or old
+            if gone is not None and (gone.uid in self._kept or gone.uid in self._planned):
+                self._forget(gone.uid)
+        elif old is None or not _waits(old) or (old.pending, old.terminating) != (new.pending, new.terminating):
+            self.queue.add(new.uid)
+
+    def _forget(self, uid: PodUid) -> None:
+        self._kept.pop(uid, None)
+        self._planned.discard(uid)
+        self.queue.forget(uid)
+
+
+def _waits(pod: PodRecord) -> bool:
+    """Whether the scheduler has found no node for it."""
+    return not pod.node and not pod.terminating and pod.pending is not None and pod.pending.unschedulable_since > 0
+
+
+def _used(pod: PodRecord) -> Usage:
+    return Usage(1, pod.cpu_millis, pod.memory_bytes)
+
+
+def _billed(pod: PodRecord) -> Usage:
+    return Usage(1, *billed(pod.cpu_millis, pod.memory_bytes, pod.size))
+
+
+def _pod_reference(pod: PodRecord) -> Reference:
+    return {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
