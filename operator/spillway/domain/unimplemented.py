@@ -19,9 +19,7 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
         "workloads[].scaling",
         "headroom",
     ),
-    "VirtualNodeBudget": (
-        "podOverlay",
-    ),
+    "VirtualNodeBudget": (),
     "ZonalBalance": (
         "load",
         "target",

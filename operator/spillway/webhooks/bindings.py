@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from spillway.domain import names
+from spillway.domain.governance import Governance
 from spillway.domain.names import NodeName, OwnerUid
-from spillway.domain.overlay.landing import landing_marks
+from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
 from spillway.domain.places import Claim, NodePlace
 from spillway.domain.records import NodeRecord, PodRecord
 from spillway.webhooks.births import Births
@@ -59,6 +60,8 @@ class BindingWebhook:
         self._surroundings = surroundings
         self._lookup = lookup
         self._births = births
+        self._asked: tuple[Governance | None, dict[Claim, frozenset[str]]] = (None, {})
+        """Annotations that variables of a claim's pods refer to, for the present policies."""
 
     async def __call__(self, request: Request, deadline: Deadline) -> Answer:
         if not self._surroundings.has_enforcing_policy:
@@ -114,11 +117,16 @@ class BindingWebhook:
     def _landing(self, place: NodePlace, node: NodeRecord, claim: Claim) -> dict[str, str]:
         """For pods of a class that says where they may go: their containers' variables refer to these marks."""
         governance = self._surroundings.governance
-        workloads = governance.class_of(claim)
-        if workloads is None or (workloads.threshold is None and workloads.placement is None):
+        if self._asked[0] is not governance:
+            self._asked = (governance, {})
+        asked = self._asked[1].get(claim)
+        if asked is None:
+            asked = self._asked[1][claim] = _asked(governance, claim)
+        if not asked:
             return {}
         budget = governance.budgets.get(place.pool)
-        return landing_marks(place, node.name, None if budget is None else budget.spec.pod_overlay)
+        marks = landing_marks(place, node.name, None if budget is None else budget.spec.pod_overlay)
+        return {key: value for key, value in marks.items() if key in asked}
 
     def _cost(self, pod: PodRecord, node: NodeRecord, place: NodePlace, claim: Claim) -> int:
         return self._births.cost(
@@ -128,3 +136,14 @@ class BindingWebhook:
             self._surroundings.state.pods_of(pod.owner_uid),
             lambda name: self._surroundings.place_of(claim.policy, name, zone_key=claim.zone_key).zone,
         )
+
+
+def _asked(governance: Governance, claim: Claim) -> frozenset[str]:
+    """The annotations that pods of the claim's class can refer to: what the overlays of its policy's pools ask for."""
+    workloads = governance.class_of(claim)
+    if workloads is None or (workloads.threshold is None and workloads.placement is None):
+        return frozenset()
+    overlays = (governance.budgets[pool].spec.pod_overlay for pool in governance.pools_of(claim.policy))
+    return frozenset(
+        landing_annotation(env) for overlay in overlays if overlay is not None for env in overlay.env if is_landing(env)
+    )
