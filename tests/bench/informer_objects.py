@@ -28,6 +28,8 @@ class Shape:
     pods: int = 150_000
     pods_per_replicaset: int = 15
     """At most 256: a pod's name ends with its number among them."""
+    replicas_asked: int = 0
+    """`spec.replicas` of each ReplicaSet; 0 for as many as it has pods."""
     namespaces: int = 100
     pod_bytes: int = 7_000
     """Of each pod's JSON, filled up by managedFields as long ones are."""
@@ -190,7 +192,7 @@ def _replicaset_object(shape: Shape, index: int) -> dict[str, Any]:
             ],
         },
         "spec": {
-            "replicas": shape.pods_per_replicaset,
+            "replicas": shape.replicas_asked or shape.pods_per_replicaset,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": _pod_spec(index)},
         },

@@ -2,8 +2,9 @@
 
 Contract: the cluster of `bench_admission`: etcd, an API server and the operator's processes, 2,000 nodes and 30,000
 pods in the informer, no scheduler. This program creates pods of existing ReplicaSets and binds each where it was
-placed: half are below their threshold, half go to a virtual pool with limits on everything. Slices with the webhook and
-without it take turns; what is added is the difference of the quantiles of the creation. The other webhooks stay on.
+placed: the first ones of each are below its threshold, the others go to a virtual pool with limits on everything.
+Slices with the webhook and without it take turns; what is added is the difference of the quantiles of the creation.
+The other webhooks stay on.
 """
 
 import argparse
@@ -27,8 +28,10 @@ from tests.bench.placement_world import Say
 WEBHOOK: Final = "pods.spillway.dev"
 POOL: Final = "far"
 VIRTUAL_NODES: Final = 9
-NEW_BELOW_THRESHOLD: Final = 4
-"""Pods of each ReplicaSet that are still physical when the bench begins: about half of those that it creates."""
+NEW_BELOW_THRESHOLD: Final = 2
+"""Of the pods that the bench creates of each ReplicaSet, the first ones that are still physical."""
+REPLICAS_ASKED: Final = 100
+"""A ReplicaSet's controller creates pods only while it has fewer; where it did else, admission would wait for news."""
 _LABEL: Final = "pool"
 _READY: Final = {
     "type": "Ready",
@@ -92,7 +95,7 @@ def measure(
     say: Say, *, rate: int = 200, seconds: int = 10, rounds: int = 4, replicas: int = 2, shape: Shape | None = None
 ) -> dict[str, Any]:
     """What creations take with the webhook and without it."""
-    shape = shape or Shape(pods=30_000, nodes=2_000)
+    shape = shape or Shape(pods=30_000, nodes=2_000, replicas_asked=REPLICAS_ASKED)
     ensure_built([*CORE, "helm", "kubectl"])
     arguments = argparse.Namespace(rate=rate, seconds=seconds, rounds=rounds, replicas=replicas)
     with ExitStack() as stack:

@@ -65,6 +65,9 @@ def goals(sections: Sections) -> list[dict[str, Any]]:
     breaches = budget_breaches(sections)
     if breaches is not None:
         goal("moments beyond a limit: 0", breaches, met=breaches == 0)
+    if (burst := sections.get("burst")) is not None:
+        error = burst["error_percent"]
+        goal("pods of a burst in the wrong tier, with two operators: 0 %", error, met=error == 0)
     if (admission := sections.get("admission")) is not None:
         added = admission["p99_ms"]
         goal("admission p99 with placement on: at most 15 ms added", added, met=added <= ADMISSION_P99_MS)

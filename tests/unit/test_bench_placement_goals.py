@@ -30,7 +30,7 @@ def missed(found: dict[str, Any]) -> list[str]:
 
 
 def test_a_good_run_misses_nothing() -> None:
-    assert len(goals(sections())) == 5
+    assert len(goals(sections())) == 6
     assert missed(sections()) == []
 
 
@@ -83,3 +83,9 @@ def test_admission_is_held_to_what_is_added() -> None:
     made = sections()
     made["admission"]["p99_ms"] = 15.1
     assert missed(made) == ["admission p99 with placement on: at most 15 ms added"]
+
+
+def test_a_burst_is_exact_or_missed() -> None:
+    made = sections()
+    made["burst"]["error_percent"] = 0.1
+    assert missed(made) == ["pods of a burst in the wrong tier, with two operators: 0 %"]
