@@ -99,7 +99,7 @@ class PoolBooks:
             ledger = PoolLedger[Account](at=min(before.at, now), zone=zone, price=price, spent=before.spent)
             self.pools[name] = Pool(ledger)
         for node in self._state.nodes.values():
-            self.map_node(node, now)
+            self._map_node(node, now)
         for name in opened:
             self._end_unseen(name, now)
             self.pools[name].ledger.advance(now)
@@ -113,11 +113,16 @@ class PoolBooks:
         cost = Usage(*(a + b for a, b in zip(pool.ledger.present, pool.waiting, strict=True)))
         return limit_uses(model.spec.limits, model.spec.price, Usage(*pool.used), cost, pool.ledger.spent)
 
-    def map_node(self, node: NodeRecord, now: int, *, seen_late: bool = False) -> None:
-        """A node is in the pool that its labels say.
+    def map_node(self, node: NodeRecord, now: int, *, seen_late: bool) -> None:
+        """A node has come or changed its labels: it is in the pool that they say.
 
         Its pods are charged from now on; where only we are late, from their start.
         """
+        for pool in self.pools.values():
+            pool.ledger.advance(now)
+        self._map_node(node, now, seen_late=seen_late)
+
+    def _map_node(self, node: NodeRecord, now: int, *, seen_late: bool = False) -> None:
         pool = (self._governance.budget_of(node) if self._governance else None) or ""
         if pool not in self.pools:
             pool = ""

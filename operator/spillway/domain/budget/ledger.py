@@ -184,8 +184,10 @@ class PoolLedger(Generic[A]):
         return ended
 
     def reprice(self, price: PoolPrice | None, zone: tzinfo, *, now: int) -> None:
-        """What counts from now on."""
+        """What counts from now on; another currency begins a new total."""
         self.advance(now)
+        if self._price is not None and price is not None and self._price.currency != price.currency:
+            self._total = _ZERO
         self._price = price
         if zone is not self._zone:
             self._zone = zone
