@@ -13,12 +13,12 @@ from spillway.api.virtualnodebudget import (
     VirtualNodeBudgetStatus,
     WorkloadUse,
 )
-from spillway.controllers.conditions import Findings, conditions
+from spillway.controllers.conditions import Findings, Unusual, conditions
 from spillway.controllers.pool_conditions import not_ready, pool_conditions
 from spillway.controllers.pool_costs import PoolCosts, costs_used, limit_conditions, money, rarely
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.tally import NOTHING
-from spillway.domain.budget.alerts import LimitUse
+from spillway.domain.budget.alerts import AT, LimitUse
 from spillway.domain.cordon import Hold
 from spillway.domain.records import NodeRecord
 from spillway.kube.aggregates import Usage
@@ -73,6 +73,8 @@ def budget_status(
     """
     if memory is None:
         memory = PoolMemory.of(current.wire())
+    unusual = tuple(limit_conditions(budget, limits, current.conditions))
+    full = next((one for one in unusual if one.kind == AT and one.holds), None)
     status = current.model_copy(
         update={
             **memory.status(),
@@ -91,8 +93,8 @@ def budget_status(
             "conditions": conditions(
                 current.conditions,
                 findings,
-                _ready(budget, count, drain, memory, now),
-                limit_conditions(budget, limits, current.conditions),
+                _ready(budget, count, drain, memory, full=full, now=now),
+                unusual,
                 also=tuple(pool_conditions(budget, memory, now)),
                 generation=budget.metadata.generation,
                 now=now,
@@ -103,14 +105,21 @@ def budget_status(
 
 
 def _ready(
-    budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, memory: PoolMemory, now: datetime
+    budget: VirtualNodeBudget,
+    count: PoolCount,
+    drain: DrainProgress | None,
+    memory: PoolMemory,
+    *,
+    full: Unusual | None,
+    now: datetime,
 ) -> Condition:
     hold = Hold.of(budget)
     if not hold.active(now.timestamp()):
         if count.cordoned:
             message = f"{count.cordoned} of {count.nodes} nodes have still to be opened."
             return Condition.make(READY, holds=False, reason="Opening", message=message, now=now)
-        takes = Condition.make(READY, holds=True, reason="Open", message="The pool takes pods.", now=now)
+        reason, message = ("Open", "The pool takes pods.") if full is None else ("Full", full.message)
+        takes = Condition.make(READY, holds=True, reason=reason, message=message, now=now)
         return not_ready(budget, memory, now) or takes
     until = f" until {rfc3339(budget.spec.cordon_until)}" if budget.spec.cordon_until else ""
     if count.closed < count.nodes:
