@@ -52,6 +52,7 @@ def affinity_operations(pod: Json, pools: Sequence[LabelSelector]) -> tuple[Oper
         own = [
             {"weight": weight, "preference": {"matchExpressions": requirements}}
             for weight, requirements in zip(weights(len(pools)), required, strict=True)
+            if weight
         ]
         wanted[_PREFERRED] = [*(present.get(_PREFERRED) or ()), *own]
     if not affinity:
@@ -60,9 +61,11 @@ def affinity_operations(pod: Json, pools: Sequence[LabelSelector]) -> tuple[Oper
 
 
 def weights(count: int) -> tuple[int, ...]:
-    """One weight for each of so many pools, falling in equal steps from the heaviest."""
-    step = HEAVIEST // max(count, 1)
-    return tuple(max(1, HEAVIEST - index * step) for index in range(count))
+    """One weight for each of so many pools: from the heaviest in equal steps down to 0, which is no preference.
+
+    As far apart as can be: the default topology spread scores against a full node with the same weight.
+    """
+    return tuple(HEAVIEST * (count - 1 - index) // max(count - 1, 1) for index in range(count))
 
 
 def allows(spec: Json, node: NodeRecord) -> bool:

@@ -1,0 +1,201 @@
+"""Who goes where, on the real control plane with two replicas of the operator: counted by the nodes the pods are on."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from localcluster import Cluster, ClusterApi
+from tests.e2e.conftest import LEASE_PATH
+from tests.support.stage import PLACEMENT, Stage, writes_to_pods
+
+OWNED = "owned-by-placement"
+OWNED_NODES = 6
+OWNED_CPU = "100"
+
+BURST, THRESHOLD = 300, 120
+LIMITED_BURST, LIMITED_CORES = 500, 200
+
+
+@pytest.fixture(scope="module")
+def owned(cluster: ClusterApi) -> Iterator[None]:
+    """Owned nodes on which every pod of a scenario finds room: what goes elsewhere was sent there."""
+    names = cluster.add_nodes(OWNED, OWNED_NODES, cpu=OWNED_CPU, pods=300, labels={"stage": OWNED})
+    yield
+    cluster.delete_nodes(names)
+
+
+@pytest.fixture(scope="module")
+def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas for all scenarios of this module, one of which leads."""
+    cluster.rest.delete(LEASE_PATH)
+    for index in range(2):
+        installation.start_one(index)
+    installation.wait_ready(0, 1)
+    installation.wait_leader()
+    yield installation
+    for index in installation.running:
+        installation.kill(index)
+    cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
+    made = Stage(cluster, OWNED)
+    yield made
+    made.close()
+
+
+def _manual(replicas: int, **placement: Any) -> dict[str, Any]:
+    return {"threshold": {"mode": "Manual", "replicas": replicas}, "placement": placement}
+
+
+def _decided(operators: Installation, stage: Stage, decision: str) -> float:
+    return operators.total("spillway_placement_decisions_total", policy=stage.id, decision=decision)
+
+
+def test_a_burst_lands_as_the_threshold_says_and_so_does_all_that_follows(
+    operators: Installation, stage: Stage
+) -> None:
+    stage.govern(_manual(THRESHOLD))
+    before = operators.total("spillway_placement_forwards_total", result="answered")
+
+    stage.deploy("web", BURST)
+    assert stage.tiers(stage.wait_bound("web", BURST)) == {"physical": THRESHOLD, "virtual": BURST - THRESHOLD}
+    assert _decided(operators, stage, "physical") == THRESHOLD
+    assert _decided(operators, stage, "virtual") == BURST - THRESHOLD
+    assert operators.total("spillway_placement_forwards_total", result="answered") > before, "both replicas were asked"
+
+    stage.scale("web", THRESHOLD - 20)
+    assert stage.tiers(stage.wait_bound("web", THRESHOLD - 20)) == {"physical": THRESHOLD - 20}
+    stage.scale("web", THRESHOLD + 50)
+    assert stage.tiers(stage.wait_bound("web", THRESHOLD + 50)) == {"physical": THRESHOLD, "virtual": 50}
+
+
+def test_a_rollout_ends_with_as_many_physical_pods_as_it_began_with(stage: Stage, cluster: ClusterApi) -> None:
+    stage.govern(_manual(8))
+    stage.deploy("web", 20)
+    stage.wait_bound("web", 20)
+
+    stage.roll_out("web", "2")
+
+    def rolled_out() -> bool:
+        pods = stage.pods("web")
+        new = [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get("version") == "2"]
+        return len(new) == len(pods) == 20 and all(pod["spec"].get("nodeName") for pod in new)
+
+    cluster.wait_until(rolled_out, "the rollout to end", timeout_seconds=60)
+    assert stage.tiers(stage.pods("web")) == {"physical": 8, "virtual": 12}
+
+
+def test_classes_annotations_and_what_cannot_run_there(stage: Stage, cluster: ClusterApi) -> None:
+    labelled: Callable[[str], dict[str, Any]] = lambda app: {"match": {"labels": {"matchLabels": {"app": app}}}}  # noqa: E731
+    stage.govern(
+        {**labelled("never"), "placement": {"virtual": "Never"}},
+        {**labelled("always"), "placement": {"virtual": "Always"}},
+        {"match": {"kinds": ["CronJob"]}, "placement": {"virtual": "Always"}},
+        _manual(2),
+    )
+    exists = [{"operator": "Exists"}]
+
+    stage.deploy("never", 3, tolerations=exists)
+    stage.deploy("always", 3)
+    stage.deploy("asked", 5, annotations={"spillway.dev/threshold": "4"})
+    stage.deploy("host", 4, hostNetwork=True)
+    cron = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": _cronjob(stage), "controller": True}
+    stage.run_job("nightly-1", 2, owner=cron)
+    stage.run_job("once", 2)
+
+    for pod in stage.wait_bound("never", 3):
+        assert pod["metadata"]["annotations"][PLACEMENT] == "physical"
+        assert "affinity" not in pod["spec"]
+        assert exists[0] in pod["spec"]["tolerations"], "the user's own stays"
+    assert stage.tiers(stage.wait_bound("always", 3)) == {"virtual": 3}
+    assert stage.tiers(stage.wait_bound("asked", 5)) == {"physical": 4, "virtual": 1}
+    assert stage.tiers(stage.wait_bound("host", 4)) == {"physical": 4}
+    assert stage.tiers(stage.wait_bound("nightly-1", 2)) == {"virtual": 2}
+    assert stage.tiers(stage.wait_bound("once", 2)) == {"physical": 2}, "a Job has no threshold"
+
+    def told() -> bool:
+        kept = dict(stage.events("KeptPhysical"))
+        tolerated = dict(stage.events("ToleratesVirtual"))
+        return "hostNetwork" in kept.get("Deployment/host", "") and "Deployment/never" in tolerated
+
+    cluster.wait_until(told, "the Events that say why", timeout_seconds=15)
+    assert len(stage.events("KeptPhysical")) == 1, "one for the workload, not one for each pod"
+
+
+def _cronjob(stage: Stage) -> str:
+    made = stage.cluster.rest.create(
+        f"/apis/batch/v1/namespaces/{stage.namespace}/cronjobs",
+        {
+            "metadata": {"name": "nightly"},
+            "spec": {
+                "schedule": "0 3 1 1 *",
+                "suspend": True,
+                "jobTemplate": {"spec": {"template": stage.template("nightly", restartPolicy="Never")}},
+            },
+        },
+    )
+    return str(made["metadata"]["uid"])
+
+
+def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(stage: Stage, cluster: ClusterApi) -> None:
+    stage.govern(_manual(0), a={"cordon": "Hold"})
+    stage.deploy("web", 3)
+    pods = stage.wait_bound("web", 3)
+    assert {stage.place(pod["spec"]["nodeName"]) for pod in pods} == {"b"}
+    assert {pod["metadata"]["annotations"]["spillway.dev/pools"] for pod in pods} == {stage.pools["b"]}
+
+    path = f"/apis/spillway.dev/v1alpha1/virtualnodebudgets/{stage.pools['a']}"
+    cluster.rest.merge(path, {"spec": {"cordon": "None"}})
+
+    def opened() -> bool:
+        node = cluster.rest.get(f"/api/v1/nodes/{stage.nodes[0]}")
+        return not node["spec"].get("unschedulable")
+
+    cluster.wait_until(opened, "the pool to open", timeout_seconds=20)
+    stage.deploy("later", 3)
+    admitted = {pod["metadata"]["annotations"]["spillway.dev/pools"] for pod in stage.wait_bound("later", 3)}
+    assert admitted == {f"{stage.pools['a']},{stage.pools['b']}"}
+
+
+def test_a_limit_holds_at_every_moment_of_a_burst(stage: Stage, cluster: ClusterApi) -> None:
+    if not isinstance(cluster, Cluster):
+        pytest.skip("reads the audit log of a cluster of its own")
+    stage.govern(_manual(0), a={"limits": {"cpu": str(LIMITED_CORES)}}, b={"cordon": "Hold"})
+
+    stage.deploy("web", LIMITED_BURST, cpu="1")
+    assert stage.tiers(stage.wait_bound("web", LIMITED_BURST)) == {
+        "virtual": LIMITED_CORES,
+        "physical": LIMITED_BURST - LIMITED_CORES,
+    }
+    stage.scale("web", LIMITED_BURST - 150)
+    stage.wait_bound("web", LIMITED_BURST - 150)
+    stage.scale("web", LIMITED_BURST)
+    stage.wait_bound("web", LIMITED_BURST)
+
+    on_pool: set[str] = set()
+    highest = 0
+    for what, pod, node in writes_to_pods(cluster.audit_log, stage.namespace):
+        if what == "bound" and stage.place(node) == "a":
+            on_pool.add(pod)
+            highest = max(highest, len(on_pool))
+        elif what == "gone":
+            on_pool.discard(pod)
+    assert highest == LIMITED_CORES, "each pod asks for one core"
+
+
+def test_without_an_operator_pods_are_created_as_their_users_wrote_them(operators: Installation, stage: Stage) -> None:
+    stage.govern(_manual(2))
+    for index in operators.running:
+        operators.kill(index)
+
+    stage.deploy("web", 5)
+
+    pods = stage.wait_bound("web", 5)
+    assert stage.tiers(pods) == {"physical": 5}
+    for pod in pods:
+        assert not [key for key in pod["metadata"].get("annotations") or {} if key.startswith("spillway.dev/")]
+        assert "affinity" not in pod["spec"]

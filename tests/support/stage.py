@@ -1,0 +1,209 @@
+"""A stage on which placement shows: owned nodes with room for everybody, two pools of virtual nodes, a policy a scene.
+
+Contract: the owned nodes are shared by the scenarios of a module; each scenario has a namespace, pools, budgets and a
+policy of its own. What is physical and what virtual is read from the nodes on which the pods are, never from our marks.
+"""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from localcluster import ClusterApi
+from localcluster.rest import Object
+
+GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
+PLACEMENT: Final = "spillway.dev/placement"
+_READY_SECONDS: Final = 90.0
+
+
+class Stage:
+    """One scenario's workloads, pools `a` and `b`, and policy."""
+
+    def __init__(self, cluster: ClusterApi, owned: str) -> None:
+        self.cluster = cluster
+        self.id = f"p-{uuid.uuid4().hex[:6]}"
+        self.namespace = cluster.create_namespace(self.id)
+        self.pools = {name: f"{name}-{self.id}" for name in ("a", "b")}
+        self.owned = owned
+        self.nodes = [
+            name
+            for pool in self.pools.values()
+            for name in cluster.add_virtual_nodes(pool, 1, provider=pool, labels={"stage": self.owned})
+        ]
+        self._custom: list[str] = []
+
+    def close(self) -> None:
+        """Delete everything of the scenario's, its policy first."""
+        for path in reversed(self._custom):
+            self.cluster.rest.delete(path)
+        self.cluster.rest.delete(f"/api/v1/namespaces/{self.namespace}")
+        self.cluster.delete_nodes(self.nodes)
+
+    # Spillway's resources
+
+    def _create(self, plural: str, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+        body = {"apiVersion": "spillway.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+        self.cluster.rest.create(f"{GROUP_PATH}/{plural}", body)
+        self._custom.append(f"{GROUP_PATH}/{plural}/{name}")
+
+    def govern(
+        self, *classes: Mapping[str, Any], a: Mapping[str, Any] | None = None, b: Mapping[str, Any] | None = None
+    ) -> None:
+        """Budgets for both pools and a policy with these classes; returns once every replica goes by it."""
+        for name, spec in (("a", a or {}), ("b", b or {})):
+            selector = {"matchLabels": {"type": "virtual-kubelet", "provider": self.pools[name]}}
+            self._create(
+                "virtualnodebudgets", "VirtualNodeBudget", self.pools[name], {"nodeSelector": selector, **spec}
+            )
+        here = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
+        named = [
+            {"name": f"class-{index}", **one, "match": {**here, **one.get("match", {})}}
+            for index, one in enumerate((*classes, {"threshold": {"mode": "Manual", "replicas": 1}}))
+        ]
+        tiers = {"virtual": {"budgets": list(self.pools.values())}}
+        self._create(
+            "elasticpolicies", "ElasticPolicy", self.id, {"mode": "Enforce", "tiers": tiers, "workloads": named}
+        )
+        self.wait_governed()
+
+    def wait_governed(self) -> None:
+        """Until pods of a last, catching class are marked, whichever replica is asked."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods?dryRun=All"
+
+        def marked() -> bool:
+            made = [self.cluster.rest.create(path, self._probe()) for _ in range(6)]
+            return all(PLACEMENT in (pod["metadata"].get("annotations") or {}) for pod in made)
+
+        self.cluster.wait_until(marked, f"the policy {self.id} to be known", timeout_seconds=30)
+
+    def _probe(self) -> Object:
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "probe", "uid": "probe", "controller": True}
+        metadata = {"name": "probe", "labels": {"spillway.dev/class": "probe"}, "ownerReferences": [owner]}
+        return {"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "registry.invalid/main:1"}]}}
+
+    # Workloads
+
+    def template(self, name: str, cpu: str = "100m", **spec: Any) -> Object:
+        """A pod template that may run on the owned nodes and, if it tolerates them, on the pools."""
+        container = {
+            "name": "main",
+            "image": "registry.invalid/main:1",
+            "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}},
+        }
+        return {
+            "metadata": {"labels": {"app": name}},
+            "spec": {
+                "nodeSelector": {"stage": self.owned},
+                "terminationGracePeriodSeconds": 1,
+                "containers": [container],
+                **spec,
+            },
+        }
+
+    def deploy(
+        self, name: str, replicas: int, *, cpu: str = "100m", annotations: Mapping[str, str] | None = None, **spec: Any
+    ) -> None:
+        """A Deployment; `spec` goes into its pod template."""
+        self.cluster.rest.create(
+            f"/apis/apps/v1/namespaces/{self.namespace}/deployments",
+            {
+                "metadata": {"name": name, "annotations": dict(annotations or {})},
+                "spec": {
+                    "replicas": replicas,
+                    "selector": {"matchLabels": {"app": name}},
+                    "template": self.template(name, cpu, **spec),
+                },
+            },
+        )
+
+    def run_job(self, name: str, pods: int, *, owner: Mapping[str, Any] | None = None) -> None:
+        """A Job of so many pods at once."""
+        spec = self.template(name, restartPolicy="Never")
+        # kwok finishes a Job's pod a moment after it started, unless it is told to wait.
+        self.cluster.rest.create(
+            f"/apis/batch/v1/namespaces/{self.namespace}/jobs",
+            {
+                "metadata": {"name": name, "ownerReferences": [dict(owner)] if owner else []},
+                "spec": {"parallelism": pods, "completions": pods, "template": spec},
+            },
+        )
+
+    def scale(self, name: str, replicas: int) -> None:
+        """As `kubectl scale deployment` does."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}/scale"
+        self.cluster.rest.merge(path, {"spec": {"replicas": replicas}})
+
+    def roll_out(self, name: str, version: str) -> None:
+        """Another generation of a Deployment's pods."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}"
+        template = {"metadata": {"annotations": {"version": version}}}
+        self.cluster.rest.merge(path, {"spec": {"template": template}})
+
+    # Looking
+
+    def pods(self, name: str) -> list[Object]:
+        """The workload's pods that are not being deleted."""
+        return self.cluster.pods(self.namespace, f"app={name}")
+
+    def wait_bound(self, name: str, count: int) -> list[Object]:
+        """Until the workload has exactly so many pods and each is on a node."""
+        found: list[Object] = []
+
+        def bound() -> bool:
+            found[:] = self.pods(name)
+            return len(found) == count and all(pod["spec"].get("nodeName") for pod in found)
+
+        self.cluster.wait_until(bound, f"{count} pods of {name} on nodes", timeout_seconds=_READY_SECONDS)
+        return found
+
+    def tiers(self, pods: list[Object]) -> dict[str, int]:
+        """How many of these pods are physical, and how many virtual; none is left out."""
+        places = (self.place(pod["spec"]["nodeName"]) for pod in pods)
+        return dict(Counter("physical" if place == "physical" else "virtual" for place in places))
+
+    def place(self, node: str) -> str:
+        """`physical`, or the pool of a node."""
+        return next((name for name, pool in self.pools.items() if node.startswith(pool)), "physical")
+
+    def events(self, reason: str) -> list[tuple[str, str]]:
+        """(object, note) of the Events with this reason."""
+        items = self.cluster.rest.items(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")
+        return [
+            (f"{item['regarding']['kind']}/{item['regarding']['name']}", item["note"])
+            for item in items
+            if item["reason"] == reason
+        ]
+
+
+def writes_to_pods(audit_log: Path, namespace: str) -> list[tuple[str, str, str]]:
+    """What was written to a namespace's pods, in order: ("bound", pod, node), and ("gone", pod, "") at its last end.
+
+    The server renames its log when that has grown large.
+    """
+    entries = []
+    for path in audit_log.parent.glob(f"{audit_log.stem}*{audit_log.suffix}"):
+        with path.open() as lines:
+            candidates = (json.loads(line) for line in lines if namespace in line)
+            entries += [entry for entry in candidates if _is_about(entry, namespace) and _accepted(entry)]
+    entries.sort(key=lambda entry: entry["requestReceivedTimestamp"])
+    last = {entry["objectRef"]["name"]: entry for entry in entries if entry["verb"] == "delete"}
+    written = []
+    for entry in entries:
+        name = entry["objectRef"].get("name", "")
+        if entry["objectRef"].get("subresource") == "binding":
+            written.append(("bound", name, entry["requestObject"]["target"]["name"]))
+        elif last.get(name) is entry:
+            written.append(("gone", name, ""))
+    return written
+
+
+def _is_about(entry: Mapping[str, Any], namespace: str) -> bool:
+    reference = entry.get("objectRef") or {}
+    return reference.get("resource") == "pods" and reference.get("namespace") == namespace
+
+
+def _accepted(entry: Mapping[str, Any]) -> bool:
+    return entry["stage"] == "ResponseComplete" and int((entry.get("responseStatus") or {}).get("code", 500)) < 300
