@@ -16,6 +16,8 @@ USAGE_CPU = "kwok.x-k8s.io/usage-cpu"
 USAGE_MEMORY = "kwok.x-k8s.io/usage-memory"
 FAILED = "localcluster/failed"
 """Annotation of a node that is to stay dead."""
+UNSTARTED = "localcluster/unstarted"
+"""Annotation of a pod that is to wait on its node: whoever takes it off plays the provider."""
 _METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 
 
