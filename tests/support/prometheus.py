@@ -23,7 +23,7 @@ from localcluster.ports import free_ports
 from localcluster.processes import Process, Processes
 
 _START_SECONDS = 30.0
-_SAMPLES_A_REQUEST = 200_000
+_SAMPLES_A_REQUEST = 50_000
 _LITERAL_BYTES = 65_536
 
 Labels = Mapping[str, str]

@@ -9,6 +9,7 @@ from spillway.controllers.deletion_cost import DeletionCostController
 from spillway.controllers.drain import DrainController
 from spillway.controllers.status import StatusController
 from spillway.controllers.tally import Tally
+from spillway.controllers.thresholds.controller import ThresholdController
 from spillway.domain.records import NamespaceRecord, PodRecord
 from spillway.kube.catalog import Kind
 from spillway.kube.client import ApiError, KubeClient
@@ -99,13 +100,22 @@ async def test_nothing_is_kept_of_replicasets_that_are_gone() -> None:
     assert [len(one) for one in kept] == [0, 0, 0]
 
 
+class NoPlan:
+    """Nothing is kept."""
+
+    async def load(self) -> None: ...
+
+    async def save(self, plan: object) -> None: ...
+
+
 async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:
     resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even")]
     world = make_world([make_node()], resources, clock)
     writer = Writes("online")
     drains = DrainController(world, writer)
     events = EventRecorder(KubeClient.__new__(KubeClient))
-    controller = StatusController(world, writer, events, drains, period_seconds=1.0)
+    thresholds = ThresholdController(world, NoPlan(), events, None, period_seconds=3600.0)
+    controller = StatusController(world, writer, events, drains, thresholds, period_seconds=1.0)
     with pytest.raises(ExceptionGroup):
         await controller.reconcile("*")
     assert writer.names == ["even"]

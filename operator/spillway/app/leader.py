@@ -7,6 +7,7 @@ fence. `run` returns after `stopping` is set and the writes in flight are answer
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from spillway.app.settings import Settings
 from spillway.controllers.base import Controller, World
@@ -23,6 +24,9 @@ from spillway.controllers.status import StatusController
 from spillway.controllers.stuck import StuckController
 from spillway.controllers.sweep import SweepController
 from spillway.controllers.taints import TaintController
+from spillway.controllers.thresholds.controller import MakePlan, ThresholdController
+from spillway.controllers.thresholds.process import plan_beside
+from spillway.controllers.thresholds.store import PlanStore
 from spillway.controllers.unstarted import Unstarted
 from spillway.kube.catalog import Catalog
 from spillway.kube.client import KubeClient
@@ -35,6 +39,7 @@ from spillway.webhooks.surroundings import Surroundings
 
 STATUS_WRITES_PER_SECOND = 10.0
 SURGE_WRITES_PER_SECOND = 5.0
+PLAN_WRITES_PER_SECOND = 2.0
 
 
 class Leader:
@@ -79,6 +84,13 @@ class Leader:
         nodes, unstarted = PoolNodes(world), Unstarted(world)
         pools = PoolsController(world, nodes, unstarted, self._client)
         ledger = LedgerController(world, period_seconds=settings.status_seconds)
+        thresholds = ThresholdController(
+            world,
+            PlanStore(self._client, self._writer("thresholds", PLAN_WRITES_PER_SECOND), settings.namespace),
+            events,
+            _planner(settings),
+            period_seconds=settings.threshold_seconds,
+        )
         return (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
@@ -86,9 +98,8 @@ class Leader:
             pools,
             ledger,
             FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
-            StuckController(
-                world, self._writer("stuck", settings.failover_pods_per_second), events, pools, unstarted
-            ),
+            StuckController(world, self._writer("stuck", settings.failover_pods_per_second), events, pools, unstarted),
+            thresholds,
             SpillController(
                 world,
                 self._writer("spill", settings.spills_per_second),
@@ -116,6 +127,7 @@ class Leader:
                 self._writer("status", STATUS_WRITES_PER_SECOND),
                 events,
                 drains,
+                thresholds,
                 period_seconds=settings.status_seconds,
                 pools=pools,
                 ledger=ledger,
@@ -128,3 +140,9 @@ class Leader:
         return Writer(
             self._client, rate=rate, burst=max(1, int(rate)), may_write=self._may_write, name=name, timeout=timeout
         )
+
+
+def _planner(settings: Settings) -> MakePlan | None:
+    """Makes plans from what Prometheus remembers; None where there is none."""
+    url = settings.prometheus_url
+    return partial(plan_beside, url=url, token_file=settings.prometheus_token_file) if url else None

@@ -7,9 +7,11 @@ from spillway.api.conditions import FOREIGN_WRITER, READY, Condition
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, GovernedWorkloads, PolicyMode, TierCounts
 from spillway.controllers.conditions import Findings, Unusual, conditions
 from spillway.controllers.tally import PolicyCount
+from spillway.controllers.thresholds.status import ThresholdStatus
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
 
+NO_THRESHOLDS = ThresholdStatus()
 NAMED = 5
 """Workloads that a message names; the others it counts."""
 
@@ -22,11 +24,12 @@ def policy_status(
     nodes: Mapping[Tier, int],
     findings: Findings,
     now: datetime,
+    thresholds: ThresholdStatus = NO_THRESHOLDS,
 ) -> ElasticPolicyStatus:
     """What the status should be.
 
-    `saving` stays absent: what owning for the peak would cost is not known before demand has been recorded, and a
-    figure made up from prices alone would mislead.
+    `saving` stays absent without a plan: what owning for the peak would cost is not known before demand has been
+    recorded, and a figure made up from prices alone would mislead.
     """
     return current.model_copy(
         update={
@@ -40,11 +43,14 @@ def policy_status(
             "nodes": TierCounts(
                 fixed=nodes.get(Tier.FIXED, 0), elastic=nodes.get(Tier.ELASTIC, 0), virtual=nodes.get(Tier.VIRTUAL, 0)
             ),
+            "saving": thresholds.saving,
+            "owned_nodes_advised": thresholds.owned_nodes_advised,
+            "thresholds": thresholds.thresholds,
             "conditions": conditions(
                 current.conditions,
                 findings,
                 _ready(policy, now),
-                [_foreign(count.foreign)],
+                [_foreign(count.foreign), *thresholds.unusual],
                 generation=policy.metadata.generation,
                 now=now,
             ),

@@ -28,6 +28,8 @@ from spillway.controllers.pool_costs import another_limit
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.pools import PoolsController
 from spillway.controllers.tally import NOTHING, Tally
+from spillway.controllers.thresholds.controller import ThresholdController
+from spillway.controllers.thresholds.status import threshold_status
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
 from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord
@@ -56,6 +58,7 @@ class StatusController(Controller):
         writer: Writer,
         events: EventRecorder,
         drains: DrainController,
+        thresholds: ThresholdController,
         *,
         period_seconds: float,
         pools: PoolsController | None = None,
@@ -65,6 +68,7 @@ class StatusController(Controller):
         self._writer = writer
         self._events = events
         self._drains = drains
+        self._thresholds = thresholds
         self._period_seconds = period_seconds
         self._pools = pools
         self._ledger = ledger
@@ -86,6 +90,7 @@ class StatusController(Controller):
             self._pools.on_verdict.append(self.hurry)
         if self._ledger is not None:
             self._ledger.on_change = self._something_changed
+        self._thresholds.on_change = self._something_changed
         watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
 
         def stop_watching() -> None:
@@ -150,6 +155,7 @@ class StatusController(Controller):
                     current=ElasticPolicyStatus.model_validate(entry.status),
                     count=self._tally.policy(entry.name),
                     nodes=self._tiers.get(entry.name, Counter()),
+                    thresholds=threshold_status(entry.name, self._thresholds.report),
                     findings=findings,
                     now=now,
                 )

@@ -13,8 +13,6 @@ from spillway.api import Resource
 
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "ElasticPolicy": (
-        "tiers.fixed.targetUtilization",
-        "workloads[].threshold",
         "workloads[].placement",
         "workloads[].scaling",
         "headroom",

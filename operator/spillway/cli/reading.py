@@ -1,0 +1,55 @@
+"""Reads a cluster once, for commands that only look: the same records and the same rules as the operator's.
+
+Contract: needs the right to list pods, nodes, namespaces, ReplicaSets and our kinds; writes nothing.
+"""
+
+import time
+from functools import partial
+from typing import Any, Final
+
+from spillway.controllers.base import World
+from spillway.domain.governance import Governance
+from spillway.domain.names import GROUP, VERSION
+from spillway.kube.catalog import Catalog, Kind
+from spillway.kube.client import KubeClient
+from spillway.kube.decode import NAMESPACES, NODES, PODS, REPLICASETS, Decoder
+from spillway.kube.state import ClusterState
+from spillway.placement.board import Board
+from spillway.webhooks.surroundings import Surroundings
+
+_PAGE: Final = 2000
+_PAGE_SECONDS: Final = 60.0
+
+
+async def read_world(client: KubeClient, *, own_namespace: str) -> World:
+    """What stands now.
+
+    Raises:
+        ApiError: the API server refuses a list.
+        aiohttp.ClientError: it cannot be reached.
+        TimeoutError: it does not answer in time.
+    """
+    state = ClusterState()
+    await _read(client, state, "/api/v1/namespaces", NAMESPACES)
+    await _read(client, state, "/api/v1/nodes", NODES)
+    await _read(client, state, "/apis/apps/v1/replicasets", REPLICASETS)
+    await _read(client, state, "/api/v1/pods", PODS)
+    state.mark_synced()
+    catalog = Catalog(partial(Governance.compile, own_namespace=own_namespace))
+    for kind in Kind:
+        page = await client.get_json(f"/apis/{GROUP}/{VERSION}/{kind.plural}")
+        catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
+    places = Surroundings(state, lambda: catalog.governance, time.monotonic)
+    return World(state, catalog, places, time.time, Board(time.time))
+
+
+async def _read(client: KubeClient, state: ClusterState, path: str, decoder: Decoder[Any, Any]) -> None:
+    token = ""
+    while True:
+        params = {"limit": _PAGE, "continue": token or None}
+        page = decoder.page(await client.request("GET", path, params=params, timeout=_PAGE_SECONDS))
+        for item in page.items or ():
+            state.apply(decoder.record(item))
+        token = page.metadata.next
+        if not token:
+            return

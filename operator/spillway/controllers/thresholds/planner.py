@@ -1,0 +1,33 @@
+"""Makes one plan: reads each workload's past batch by batch, folds it into a cycle at once, and solves.
+
+Contract: holds one batch of history and one day a workload, whatever the length of the past. Runs where it may take its
+time: in the planning process or in the command line, never in the operator's own loop.
+"""
+
+import time
+from typing import Final
+
+from spillway.controllers.thresholds.request import Plan, PlanRequest, Stance
+from spillway.controllers.thresholds.solve import Past, past_of, solve
+from spillway.metrics.history import STEP_SECONDS, Wanted, histories
+from spillway.metrics.prometheus import Prometheus
+
+_NO_PAST: Final = frozenset({Stance.VIRTUAL})
+
+
+async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:
+    """The plan for this request.
+
+    Raises:
+        PrometheusError: the past cannot be had.
+    """
+    begun = time.perf_counter()
+    wanted = [
+        Wanted(one.workload, one.history_seconds, one.query, one.per_replica)
+        for one in request.workloads
+        if one.stance not in _NO_PAST
+    ]
+    pasts: dict[str, Past] = {}
+    async for batch in histories(prometheus, wanted, now=request.now, step_seconds=STEP_SECONDS):
+        pasts.update((one.workload, past_of(one)) for one in batch)
+    return solve(request, pasts, seconds=time.perf_counter() - begun)

@@ -1,0 +1,121 @@
+"""What an ElasticPolicy's status says of its thresholds: the list, the saving, the advice, and what is amiss.
+
+Contract: the 64 largest workloads are listed, as they stand now; sums are those of the plan in force. What is not known
+(prices, history) is left out, not made up.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from spillway.api.elasticpolicy import Saving, WorkloadThreshold
+from spillway.api.scalars import rfc3339
+from spillway.controllers.conditions import Unusual
+from spillway.controllers.thresholds.controller import Report, Standing
+from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS, PlannedPolicy
+from spillway.domain.threshold.effective import ThresholdReason
+
+LISTED: Final = 64
+NAMED: Final = 5
+"""Workloads that a message names; the others it counts."""
+LEARNING: Final = "Learning"
+STALE_PLAN: Final = "StalePlan"
+INVALID: Final = "InvalidThreshold"
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdStatus:
+    """The part of the status that is about thresholds."""
+
+    thresholds: tuple[WorkloadThreshold, ...] = ()
+    saving: Saving | None = None
+    owned_nodes_advised: int | None = None
+    unusual: tuple[Unusual, ...] = ()
+
+
+def threshold_status(policy: str, report: Report) -> ThresholdStatus:
+    """Of one policy."""
+    standing = [one for one in report.of_policy(policy) if one.choice.reason is not ThresholdReason.NO_THRESHOLD]
+    plan = report.plan
+    planned = next((one for one in plan.policies if one.name == policy), None) if plan is not None else None
+    return ThresholdStatus(
+        thresholds=_listed(standing),
+        saving=_saving(planned),
+        owned_nodes_advised=planned.owned_nodes_advised if planned is not None else None,
+        unusual=tuple(_unusual(standing, report)),
+    )
+
+
+def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
+    known = [one for one in standing if one.choice.replicas is not None]
+    largest = sorted(known, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
+    return tuple(
+        WorkloadThreshold(
+            workload=one.observed.workload,
+            replicas=min(one.choice.replicas or 0, 1_000_000),
+            reason=one.choice.reason.value,
+            confidence=one.planned.confidence if one.planned is not None and _is_auto(one) else None,
+            saving_per_hour=_money(one.planned.saving_per_hour) if one.planned is not None else None,
+        )
+        for one in sorted(largest, key=lambda one: one.observed.workload)
+    )
+
+
+def _is_auto(one: Standing) -> bool:
+    return one.choice.reason is ThresholdReason.AUTO
+
+
+def _saving(planned: PlannedPolicy | None) -> Saving | None:
+    saved = _money(planned.saved_vs_owned) if planned is not None else None
+    if planned is None or saved is None or not planned.currency:
+        return None
+    return Saving(per_hour=saved, currency=planned.currency)
+
+
+def _money(amount: float | None) -> str | None:
+    return None if amount is None else f"{amount:.2f}"
+
+
+def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
+    learning = sorted(
+        one.observed.workload for one in standing if one.choice.reason is ThresholdReason.LEARNING_HISTORY
+    )
+    if learning and report.trouble == "NoPrometheus":
+        message = f"{report.message} Everything stays on physical nodes."
+        yield Unusual(LEARNING, holds=True, reason=report.trouble, message=message)
+    elif learning:
+        days = PAST_ENOUGH_SECONDS / 86_400
+        message = (
+            f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
+            "is enough."
+        )
+        yield Unusual(LEARNING, holds=True, reason="LearningHistory", message=message)
+    else:
+        message = "Every threshold of mode Auto stands on enough history."
+        yield Unusual(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
+    yield _stale(report)
+    bad = sorted(one.observed.workload for one in standing if one.choice.problem)
+    if bad:
+        message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is no number and is not used."
+        yield Unusual(INVALID, holds=True, reason="BadAnnotation", message=message)
+    else:
+        message = "Every annotation spillway.dev/threshold is a number."
+        yield Unusual(INVALID, holds=False, reason="AnnotationsAreGood", message=message)
+
+
+def _stale(report: Report) -> Unusual:
+    if report.trouble in {"", "NoPrometheus"}:
+        return Unusual(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is the newest that is wanted.")
+    since = (
+        f"the plan of {rfc3339(datetime.fromtimestamp(report.plan.made, UTC))} stays in force"
+        if report.plan is not None
+        else "there is none yet, so everything stays on physical nodes"
+    )
+    return Unusual(STALE_PLAN, holds=True, reason=report.trouble, message=f"No new plan: {report.message}; {since}.")
+
+
+def _named(names: Sequence[str], *, verb: bool = True) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    has = " have" if len(names) > 1 else " has"
+    return f"{', '.join(names[:NAMED])}{more}{has if verb else ''}"
