@@ -250,7 +250,7 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         assert item["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
         assert item["metadata"]["name"] == "spillway-restore"
     resources = {r for rule in chart.one("ClusterRole", "spillway-restore")["rules"] for r in rule["resources"]}
-    assert resources == {"pods", "nodes"}
+    assert resources == {"pods", "nodes", "replicasets", "deployments/scale", "replicasets/scale"}
     assert not Chart.render({"restoreOnUninstall": {"enabled": False}}).hooks()
 
 

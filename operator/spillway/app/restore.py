@@ -13,10 +13,12 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
+from spillway.controllers.surging import Target, target_of
+from spillway.domain.bring_back import Surge
 from spillway.domain.names import POD_DELETION_COST
 from spillway.domain.sweep import NodeRestore, restore_node, unmark_annotations
 from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
-from spillway.kube.decode import NODES, PODS
+from spillway.kube.decode import NODES, PODS, REPLICASETS
 from spillway.kube.writer import Writer
 
 PAGE: Final = 500
@@ -54,6 +56,7 @@ class Restored:
     nodes: int = 0
     pods: int = 0
     costs: int = 0
+    surges: int = 0
     failed: list[str] = field(default_factory=list)
     clean: bool = False
     """The last pass found nothing."""
@@ -70,12 +73,12 @@ class Restore:
         self.result = Restored()
 
     async def run(self) -> Restored:
-        """Pass over nodes and pods until there is nothing left of ours."""
+        """Pass over nodes, pods and ReplicaSets until there is nothing left of ours."""
         for number in range(PASSES):
             if number:
                 await asyncio.sleep(PAUSE_SECONDS)
             self.result.failed.clear()
-            found = await self._nodes() + await self._pods()
+            found = await self._nodes() + await self._pods() + await self._replicasets()
             if self._dry_run:
                 return self.result
             if not found:
@@ -132,6 +135,44 @@ class Restore:
         self.result.pods += 1
         self.result.costs += POD_DELETION_COST in removed
         self._say(f"pod/{pod.key}: {', '.join(removed)} off")
+
+    async def _replicasets(self) -> int:
+        work: list[Awaitable[None]] = []
+        async for raw in self._items("/apis/apps/v1/replicasets"):
+            removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
+            if removed:
+                work.append(self._replicaset(raw, removed))
+        await self._together(work)
+        return len(work)
+
+    async def _replicaset(self, raw: bytes, removed: dict[str, None]) -> None:
+        """A replica that we added goes first: without its mark nobody would know it as ours."""
+        replicaset = REPLICASETS.one(raw)
+        surge, target = Surge.parse(replicaset.surge), target_of(replicaset)
+        what = f"replicaset/{replicaset.key}"
+        if not self._dry_run:
+            if surge is not None and target is not None and not await self._answered(what, self._shrink(target, surge)):
+                return
+            path = f"/apis/apps/v1/namespaces/{replicaset.namespace}/replicasets/{replicaset.name}"
+            if not await self._done(what, self._writer.annotate("replicasets", path, replicaset.uid, removed)):
+                return
+        self.result.surges += surge is not None
+        self._say(f"{what}: {', '.join(removed)} off")
+
+    async def _shrink(self, target: Target, surge: Surge) -> bool:
+        """False where somebody has scaled since: what they asked for stands."""
+        return await self._writer.scale(
+            target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas
+        )
+
+    async def _answered(self, what: str, write: Awaitable[bool]) -> bool:
+        """Whether the server has answered, also that there was nothing to do."""
+        try:
+            await write
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            self.result.failed.append(f"{what}: {error or 'not answered'}")
+            return False
+        return True
 
     async def _done(self, what: str, write: Awaitable[bool]) -> bool:
         """Whether it was written. What is refused is named and does not keep the rest from being restored."""

@@ -67,7 +67,7 @@ async def _restore(
     verb = "would be restored" if dry_run else "restored"
     typer.echo(
         f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
-        f"({result.costs} deletion costs) {verb}"
+        f"({result.costs} deletion costs), {result.surges} surges {verb}"
     )
     if not dry_run and not result.clean:
         typer.echo("something of ours keeps coming back or could not be changed:", err=True)

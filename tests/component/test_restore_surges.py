@@ -1,0 +1,33 @@
+"""`spillway restore` while a workload runs one replica more: that one is taken back, and nobody else's."""
+
+import pytest
+
+from localcluster import ClusterApi
+from spillway.app.restore import Restore
+from spillway.domain.bring_back import Surge
+from spillway.domain.names import SURGE
+from spillway.kube.client import KubeClient
+from tests.support.installed import annotations, deployment
+
+
+@pytest.mark.parametrize(("asked", "left"), [pytest.param(4, 3, id="ours"), pytest.param(6, 6, id="overtaken")])
+async def test_a_surge_is_undone_with_its_mark(cluster: ClusterApi, namespace: str, asked: int, left: int) -> None:
+    path = f"/apis/apps/v1/namespaces/{namespace}"
+    cluster.apply(deployment(namespace, "web", 3, nodeSelector={"no": "node"}))
+    cluster.wait_until(lambda: len(cluster.pods(namespace)) == 3, "its pods")
+    [replicaset] = cluster.rest.items(f"{path}/replicasets")
+    marked = f"{path}/replicasets/{replicaset['metadata']['name']}"
+    mark = Surge(3, 1, 1_800_000_000.0).mark
+    cluster.rest.merge(marked, {"metadata": {"annotations": {SURGE: mark, "theirs": "1"}}})
+    cluster.rest.merge(f"{path}/deployments/web/scale", {"spec": {"replicas": asked}})
+
+    async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
+        planned = await Restore(client, say=lambda _: None, dry_run=True).run()
+        assert cluster.rest.get(f"{path}/deployments/web")["spec"]["replicas"] == asked
+        done = await Restore(client, say=lambda _: None).run()
+
+    assert (planned.surges, done.surges, done.clean) == (1, 1, True)
+    assert cluster.rest.get(f"{path}/deployments/web")["spec"]["replicas"] == left
+    kept = annotations(cluster.rest.get(marked))
+    assert SURGE not in kept
+    assert kept["theirs"] == "1"
