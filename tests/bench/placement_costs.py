@@ -106,7 +106,7 @@ def clairvoyant(demand: Replicas, room: int, prices: Prices, hours: float) -> Cl
     need = demand.sum(axis=0)
     hours_per_step = hours / steps
     model = highspy.Highs()  # type: ignore[no-untyped-call]  # it ships no types for this
-    model.silent()
+    model.setOptionValue("output_flag", False)  # noqa: FBT003  # its own way
     model.setOptionValue("time_limit", SOLVER_SECONDS)
     model.setOptionValue("mip_rel_gap", GAP)
     count, pools = int(first[-1]), prices.pools
@@ -155,6 +155,9 @@ def figures(
     return {
         **{name: round(cost, 3) for name, cost in costs.items()},
         "spillway_over_clairvoyant": round(costs["spillway"] / costs["clairvoyant"], 4),
+        "spillway_virtual_over_clairvoyant": round(spillway_virtual / best.virtual_cost, 4)
+        if best.virtual_cost
+        else None,
         "spillway_over_all_owned": round(costs["spillway"] / costs["all_owned"], 4),
         "of_it_owned": round(prepaid, 3),
         "of_it_virtual": {

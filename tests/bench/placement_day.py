@@ -72,6 +72,7 @@ async def measure(say: Say, dates: Dates, *, seconds: float, replicas: int = 2) 
         {
             "threshold": {"mode": "Auto", "history": f"{HISTORY_DAYS}d"},
             "placement": {"virtual": "Overflow", "spillAfter": SPILL_AFTER, "bringBack": True},
+            "scaling": {"target": {"metric": "cpu", "utilization": TARGET_UTILIZATION}},
         },
         {"price": {"nodeHour": f"{NODE_HOUR:g}", "currency": stage.CURRENCY}, "targetUtilization": TARGET_PERCENT},
     )
@@ -84,6 +85,8 @@ async def measure(say: Say, dates: Dates, *, seconds: float, replicas: int = 2) 
             resources=[*(stage.budget(pool) for pool in POOLS), policy],
             owned_nodes=OWNED_NODES,
             owned_cpu=OWNED_CPU,
+            # They stand when the policy comes: a plan that has been made is not made again for an hour.
+            workloads=[stage.deployment(name, 1) for name in dates.names],
             replicas=replicas,
             flags=[f"--prometheus-url={prometheus.url}", "--status-seconds=2"],
             seconds_per_hour=seconds / HOURS,
@@ -117,7 +120,6 @@ def _calendar(times: "np.ndarray[Any, np.dtype[np.float64]]") -> tuple[Any, Any]
 
 async def _live(say: Say, world: World, dates: Dates) -> dict[str, Any]:
     observer, demand = world.observer, dates.lived()
-    await world.deploy(*(stage.deployment(name, 1) for name in dates.names))
     say("waiting until the operator has planned every threshold from the history")
     planned_in, status = await _planned(world, dates)
     await world.scale(_asked(dates, demand, 0))

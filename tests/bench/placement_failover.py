@@ -1,7 +1,7 @@
 """The failover of `bench_placement`: a pool of a hundred pods dies; how long until all are scheduled elsewhere.
 
 Contract: every node of the first pool stops being ready at the same moment, as when a datacentre is lost; the second
-pool and the owned nodes stay. Time runs from the moment at which the last node was killed until a hundred active pods
+pool and the owned nodes stay. Time runs from the moment before the first node is killed until a hundred active pods
 stand on nodes outside the dead pool, as the observer's own watch shows it. `unhealthyAfter` is part of it and is told.
 """
 
@@ -38,8 +38,8 @@ async def measure(say: Say) -> dict[str, Any]:
         before = world.observer.placed()
         say(f"killing the pool of {before[_FIRST.name]} pods")
         doomed = [name for name in world.observer.state.nodes if world.observer.pool_of(name) == _FIRST.name]
-        await asyncio.to_thread(world.cluster.fail_nodes, doomed)
         killed = time.monotonic()
+        await asyncio.to_thread(world.cluster.fail_nodes, doomed)
         await until(lambda: _elsewhere(world) >= 1, "the first pod elsewhere", seconds=2 * PATIENCE_SECONDS)
         first = time.monotonic() - killed
         await until(lambda: _elsewhere(world) >= PODS, f"{PODS} pods elsewhere", seconds=2 * PATIENCE_SECONDS)

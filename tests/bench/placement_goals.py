@@ -18,8 +18,9 @@ def headline(sections: Sections) -> dict[str, Any]:
             **{name: tiers[name] for name in ("mean", "of_pod_minutes", "max", "minutes_above_1_percent")},
             "at_rest": {when: rest["percent"] for when, rest in tiers["at_rest"].items()},
         }
-        names = ("all_owned", "all_virtual", "spillway", "clairvoyant", "spillway_over_clairvoyant")
-        found["cost"] = {name: day["cost"][name] for name in names}
+        names = ("all_owned", "all_virtual", "spillway", "clairvoyant")
+        ratios = ("spillway_over_clairvoyant", "spillway_virtual_over_clairvoyant")
+        found["cost"] = {name: day["cost"][name] for name in (*names, *ratios)}
     breaches = budget_breaches(sections)
     if breaches is not None:
         found["budget_breaches"] = breaches

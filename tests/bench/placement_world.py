@@ -124,11 +124,12 @@ async def open_world(
     resources: Sequence[dict[str, Any]],
     owned_nodes: int,
     owned_cpu: int,
+    workloads: Sequence[dict[str, Any]] = (),
     replicas: int = 2,
     flags: Sequence[str] = (),
     seconds_per_hour: float = 3600.0,
 ) -> AsyncIterator[World]:
-    """Give a world in which the policy is Ready and nothing runs yet."""
+    """Give a world in which the policy is Ready and nothing runs but `workloads`, which stood there before it."""
     async with AsyncExitStack() as stack:
         cluster = await _uninterrupted(lambda: Cluster(Options()), Cluster.stop)
         stack.callback(cluster.stop)
@@ -136,6 +137,7 @@ async def open_world(
         say(f"installing the operator from its chart, {replicas} of it")
         operator = await _uninterrupted(lambda: install(cluster, replicas=replicas, flags=flags), Installation.close)
         stack.callback(operator.close)
+        await asyncio.to_thread(_lay_workloads, cluster, workloads)
         await asyncio.to_thread(cluster.apply, resources)
         await asyncio.to_thread(
             cluster.kubectl, "wait", "--for=condition=Ready", f"elp/{stage.POLICY}", "--timeout=45s"
@@ -166,6 +168,13 @@ def _lay_nodes(cluster: Cluster, pools: Sequence[Pool], owned_nodes: int, owned_
             pool.name, len(ZONES), provider=pool.name, labels=stage.node_labels(pool.name), wait=False
         )
     cluster.wait_nodes_ready(names)
+
+
+def _lay_workloads(cluster: Cluster, workloads: Sequence[dict[str, Any]]) -> None:
+    cluster.rest.create_all(_DEPLOYMENTS, workloads)
+    pods = sum(workload["spec"]["replicas"] for workload in workloads)
+    if pods:
+        cluster.wait_pods_ready(stage.NAMESPACE, pods, timeout_seconds=PATIENCE_SECONDS)
 
 
 async def _uninterrupted(start: Callable[[], T], stop: Callable[[T], object]) -> T:

@@ -91,5 +91,6 @@ def test_all_figures_use_the_same_owned_capacity() -> None:
     assert found["clairvoyant"] == 24 + 1.5 * 4
     assert found["spillway"] == 33
     assert found["spillway_over_clairvoyant"] == pytest.approx(33 / 30)
+    assert found["spillway_virtual_over_clairvoyant"] == pytest.approx(1.5)
     assert found["all_owned"] == 40
     assert found["all_virtual"] == 16 + 9
