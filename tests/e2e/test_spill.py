@@ -1,0 +1,186 @@
+"""Pods that find no room, on the real control plane: who gets onto virtual nodes, when, and who never does."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from localcluster import ClusterApi
+from localcluster.rest import Object
+from tests.e2e.conftest import LEASE_PATH
+from tests.support.tight import FLAGS, PODS_PER_NODE, TightStage, condition
+
+SPILL_AFTER = 3
+MakeStage = Callable[[int], TightStage]
+
+
+@pytest.fixture(scope="module")
+def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas for all scenarios of this module, one of which leads."""
+    cluster.rest.delete(LEASE_PATH)
+    for index in range(2):
+        installation.start_one(index, flags=FLAGS)
+    installation.wait_ready(0, 1)
+    installation.wait_leader()
+    yield installation
+    for index in installation.running:
+        installation.kill(index)
+    cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def make_stage(operators: Installation, cluster: ClusterApi) -> Iterator[MakeStage]:
+    stages: list[TightStage] = []
+
+    def make(nodes: int) -> TightStage:
+        stages.append(TightStage(cluster, nodes))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.close()
+
+
+def overflow(**placement: Any) -> dict[str, Any]:
+    return {"placement": {"virtual": "Overflow", "spillAfter": f"{SPILL_AFTER}s", **placement}}
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def test_a_pod_without_physical_room_spills_after_spill_after_and_not_before(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(2)
+    stage.govern(overflow(), {"match": {"labels": {"matchLabels": {"app": "home"}}}, "placement": {"virtual": "Never"}})
+    stage.half("web", 2 * PODS_PER_NODE)
+    assert stage.tiers(stage.wait_bound("web", 4)) == {"physical": 4}
+
+    stage.scale("web", 6)
+    pods = stage.wait_bound("web", 6)
+
+    assert stage.tiers(pods) == {"physical": 4, "virtual": 2}
+    spilled = [pod for pod in pods if stage.place(pod["spec"]["nodeName"]) != "physical"]
+    for pod in spilled:
+        waited = seconds_between(
+            pod["metadata"]["creationTimestamp"], condition(pod, "PodScheduled")["lastTransitionTime"]
+        )
+        # Both are whole seconds.
+        assert waited >= SPILL_AFTER - 1
+        assert {"key": "virtual-kubelet.io/provider", "operator": "Equal", "value": stage.pools["a"],
+                "effect": "NoSchedule"} in pod["spec"]["tolerations"]  # fmt: skip
+        annotations = pod["metadata"]["annotations"]
+        assert annotations["spillway.dev/placement"] == "physical"
+        assert annotations["spillway.dev/pools"] == stage.pools["a"]
+        cluster.wait_until(lambda: _tier(stage, "web") == {"physical": 4, "virtual": 2}, "the landing marks")
+    cluster.wait_until(
+        lambda: {f"Pod/{pod['metadata']['name']}" for pod in spilled} <= {said for said, _ in stage.events("Spilled")},
+        "the Events",
+    )
+    assert operators.total("spillway_spills_total", policy=stage.id, pool=stage.pools["a"], how="patched") == 2
+
+
+def _tier(stage: TightStage, name: str) -> dict[str, int]:
+    """By our marks."""
+    found: dict[str, int] = {"physical": 0, "virtual": 0}
+    for pod in stage.pods(name):
+        tier = pod["metadata"]["annotations"].get("spillway.dev/tier", "")
+        found["virtual" if tier == "virtual" else "physical"] += bool(tier)
+    return found
+
+
+def test_never_stays_waiting_and_a_limit_holds_for_those_that_spill(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(
+        {"match": {"labels": {"matchLabels": {"app": "home"}}}, "placement": {"virtual": "Never", "spillAfter": "1s"}},
+        overflow(spillAfter="1s"),
+        a={"limits": {"cpu": "1"}},
+        b={"limits": {"pods": 1}},
+    )
+    stage.half("home", 3)
+    cluster.wait_until(lambda: stage.bound_tiers("home")["physical"] == 2, "the node to be full")
+    stage.half("web", 6)
+
+    cluster.wait_until(lambda: stage.bound_tiers("web")["virtual"] == 3, "what the limits leave", timeout_seconds=30)
+    kept = {"policy": stage.id, "reason": "NoPool"}
+    cluster.wait_until(
+        lambda: operators.total("spillway_spill_kept_total", **kept) == 3, "the others to be kept", timeout_seconds=30
+    )
+    assert stage.bound_tiers("web") == {"physical": 0, "virtual": 3, "waiting": 3}
+    assert stage.bound_tiers("home") == {"physical": 2, "virtual": 0, "waiting": 1}
+    places = [stage.place(pod["spec"]["nodeName"]) for pod in stage.pods("web") if pod["spec"].get("nodeName")]
+    assert sorted(places) == ["a", "a", "b"]
+
+
+def test_balloons_are_preempted_before_any_pod_goes_to_a_virtual_node(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(3)
+    stage.govern(overflow(spillAfter="1s"))
+    stage.balloons("balloon", 6)
+    assert stage.tiers(stage.wait_bound("balloon", 6)) == {"physical": 6}
+
+    stage.half("web", 6)
+
+    pods = stage.wait_bound("web", 6)
+    assert stage.tiers(pods) == {"physical": 6}
+    # The balloons come again, wait for room longer than `spillAfter`, and nobody pays for virtual nodes for them.
+    kept = {"policy": stage.id, "reason": "Expendable"}
+    cluster.wait_until(
+        lambda: operators.total("spillway_spill_kept_total", **kept) == 6, "the balloons to be due", timeout_seconds=30
+    )
+    assert stage.bound_tiers("balloon") == {"physical": 0, "virtual": 0, "waiting": 6}
+    assert operators.total("spillway_spills_total", policy=stage.id) == 0
+
+    stage.scale("web", 8)
+    assert stage.tiers(stage.wait_bound("web", 8)) == {"physical": 6, "virtual": 2}, "after headroom, the last resort"
+
+
+def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage, cluster: ClusterApi) -> None:
+    stage = make_stage(2)
+    stage.govern(
+        {"match": {"kinds": ["Deployment"]}, "placement": {"virtual": "Always", "spillAfter": f"{SPILL_AFTER}s"}}
+    )
+    # One of them a pool: each pool is one node here, and the owned nodes are not asked for this label.
+    alone = {"topologyKey": "type", "labelSelector": {"matchLabels": {"app": "batch"}}}
+    stage.half("batch", 3, affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [alone]}})
+    cluster.wait_until(lambda: stage.bound_tiers("batch")["virtual"] == 1, "the first on a virtual node")
+    first = {pod["metadata"]["uid"] for pod in stage.pods("batch")}
+
+    pods = stage.wait_bound("batch", 3)
+
+    assert stage.tiers(pods) == {"physical": 2, "virtual": 1}
+    assert len(first & {pod["metadata"]["uid"] for pod in pods}) == 1, "those that waited were replaced"
+    recalled = [pod for pod in pods if pod["metadata"]["annotations"]["spillway.dev/placement"] == "physical"]
+    assert len(recalled) == 2
+    cluster.wait_until(lambda: stage.events("Recalled"), "the Event")
+
+
+def test_recommend_counts_and_changes_nothing(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(overflow(spillAfter="1s"))
+    cluster.rest.merge(f"/apis/spillway.dev/v1alpha1/elasticpolicies/{stage.id}", {"spec": {"mode": "Recommend"}})
+    cluster.wait_until(lambda: not _decided(stage), "the policy to recommend", timeout_seconds=30)
+    stage.half("web", 3)
+
+    cluster.wait_until(
+        lambda: operators.total("spillway_spill_recommended_total", policy=stage.id, move="spill") == 1,
+        "the pod that would have spilled",
+        timeout_seconds=30,
+    )
+    assert stage.bound_tiers("web") == {"physical": 2, "virtual": 0, "waiting": 1}
+    assert not [pod for pod in stage.pods("web") if "spillway.dev/pools" in (pod["metadata"].get("annotations") or {})]
+
+
+def _decided(stage: TightStage) -> bool:
+    """Whether any replica still decides pods of this namespace."""
+    path = f"/api/v1/namespaces/{stage.namespace}/pods?dryRun=All"
+    made: list[Object] = [stage.cluster.rest.create(path, stage._probe()) for _ in range(6)]
+    return any("spillway.dev/placement" in (pod["metadata"].get("annotations") or {}) for pod in made)
