@@ -7,13 +7,15 @@ import pytest
 from spillway.controllers.base import GATE_SECONDS, World
 from spillway.controllers.drain import stays_until_evicted
 from spillway.controllers.sweep import SweepController
-from spillway.domain.records import NodeRecord, Phase, PodRecord
+from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.kube.writer import Writer
 from tests.builders import make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, policy_resource
 
 MARKED: dict[str, Any] = {"policy": "online", "tier": "fixed", "cost": -1, "cost_written": -1}
+
+WAITING: dict[str, Any] = {"node": "", "pending": Pending(placement="virtual", pools="eci-a")}
 
 
 class CountingWriter(Writer):
@@ -46,6 +48,8 @@ def sweeper(*resources: dict[str, Any], pod: PodRecord, known: bool = True) -> t
             id="an older policy governs it now, and only recommends",
         ),
         pytest.param([], {"cost": 4}, False, id="never marked"),
+        pytest.param([], {"policy": "online", **WAITING}, False, id="on its way to a pool, on which it counts"),
+        pytest.param([], {"policy": "online", **WAITING, "node": "v1"}, True, id="it has arrived"),
     ],
 )
 async def test_swept(resources: list[dict[str, Any]], marks: dict[str, Any], *, swept: bool) -> None:

@@ -5,12 +5,24 @@ from typing import Any
 import pytest
 
 from spillway.domain.foreign import foreign_cost
-from spillway.domain.names import CORDONED_BY, COST_WRITTEN, ELASTIC_TAINT, POD_DELETION_COST, POLICY, POOL, TIER
+from spillway.domain.names import (
+    CORDONED_BY,
+    COST_WRITTEN,
+    ELASTIC_TAINT,
+    PLACEMENT,
+    POD_DELETION_COST,
+    POLICY,
+    POOL,
+    POOLS,
+    RESERVATION,
+    TIER,
+)
 from spillway.domain.records import Taint
 from spillway.domain.sweep import restore_node, unmark, unmark_annotations
 from tests.builders import make_node, make_pod
 
 STAMPED: dict[str, Any] = {"policy": "online", "tier": "virtual", "pool": "eci-a", "cost": -7, "cost_written": -7}
+DECIDED = (POLICY, PLACEMENT, POOLS, RESERVATION)
 THEIRS = Taint("dedicated", "NoSchedule")
 OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
 
@@ -20,10 +32,10 @@ OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
     [
         pytest.param({}, set(), id="nothing of ours"),
         pytest.param({"cost": 5}, set(), id="a cost that we never wrote"),
-        pytest.param(STAMPED, {POLICY, TIER, POOL, COST_WRITTEN, POD_DELETION_COST}, id="all of ours"),
-        pytest.param({**STAMPED, "cost": 9}, {POLICY, TIER, POOL, COST_WRITTEN}, id="a foreign writer's cost stays"),
-        pytest.param({**STAMPED, "cost": None}, {POLICY, TIER, POOL, COST_WRITTEN}, id="cost already taken off"),
-        pytest.param({"policy": "online", "tier": "fixed"}, {POLICY, TIER}, id="stamped without a cost"),
+        pytest.param(STAMPED, {*DECIDED, TIER, POOL, COST_WRITTEN, POD_DELETION_COST}, id="all of ours"),
+        pytest.param({**STAMPED, "cost": 9}, {*DECIDED, TIER, POOL, COST_WRITTEN}, id="a foreign writer's cost stays"),
+        pytest.param({**STAMPED, "cost": None}, {*DECIDED, TIER, POOL, COST_WRITTEN}, id="cost already taken off"),
+        pytest.param({"policy": "online", "tier": "fixed"}, {*DECIDED, TIER}, id="stamped without a cost"),
     ],
 )
 def test_unmark(marks: dict[str, Any], removed: set[str]) -> None:

@@ -17,6 +17,7 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.review import Answer, Request
 from spillway.webhooks.server import LetGoError
 from spillway.webhooks.surroundings import Surroundings
+from spillway.webhooks.workloads import Workloads
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.policies import governance_of
 
@@ -51,7 +52,8 @@ class Scene:
         clock = lambda: 0.0  # noqa: E731 - time does not pass
         surroundings = Surroundings(self.state, lambda: governance, clock)
         lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
-        self.webhook = BindingWebhook(surroundings, lookup, Births(clock))
+        workloads = Workloads(self.state, lookup, lambda: governance)
+        self.webhook = BindingWebhook(surroundings, lookup, workloads, Births(clock))
 
     async def ask(self, pod: str = "web-1", node: str = "f1", **metadata: Any) -> Answer:
         binding = {"metadata": {"name": pod, **metadata}, "target": {"kind": "Node", "name": node}}
@@ -178,3 +180,19 @@ async def test_a_pod_is_told_where_it_landed_where_its_class_places(field: dict[
 
 async def test_a_class_that_places_nothing_gets_no_landing_marks() -> None:
     assert landing(await landing_scene().ask(node="v1")) == {}
+
+
+async def test_a_job_of_a_cronjob_is_claimed_as_the_cronjob_as_at_its_creation() -> None:
+    policy = {"mode": "Enforce", "workloads": [{"name": "cron", "match": {"kinds": ["CronJob"]}}]}
+    governance = Governance.compile(
+        [ElasticPolicy.model_validate({"metadata": {"name": "online"}, "spec": policy})], [], []
+    )
+    scene = Scene(governance=governance)
+    scene.state.apply(make_pod("web-1", node="", owner_kind="Job", owner_name="nightly-1", owner_uid="job-1"))
+    scene.server.objects["/api/v1/namespaces/shop/pods/web-1"] = {"metadata": {"name": "web-1"}}
+    with pytest.raises(LetGoError, match="unknown-owner"):
+        await scene.ask()
+    cron = {"kind": "CronJob", "name": "nightly", "uid": "cron-1", "controller": True}
+    job = {"metadata": {"uid": "job-1", "ownerReferences": [cron]}}
+    scene.server.objects["/apis/batch/v1/namespaces/shop/jobs/nightly-1"] = job
+    assert _marks(await scene.ask())[POLICY] == "online"

@@ -73,6 +73,9 @@ class SweepController(Controller):
     def _orphaned(self, pod: PodRecord) -> bool:
         if pod.terminating or not carries_marks(pod) or pod.policy in self._unreadable:
             return False
+        if not pod.node and pod.pending is not None and pod.pending.virtual:
+            # It can go to the pools alone and counts on them by its marks, until it is on a node.
+            return False
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         if replicaset is None:
             return pod.policy not in self._enforced

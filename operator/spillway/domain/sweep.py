@@ -13,9 +13,12 @@ from spillway.domain.names import (
     CORDONED_BY,
     COST_WRITTEN,
     GROUP,
+    PLACEMENT,
     POD_DELETION_COST,
     POLICY,
     POOL,
+    POOLS,
+    RESERVATION,
     TIER,
 )
 from spillway.domain.records import NodeRecord, PodRecord, Taint
@@ -36,7 +39,9 @@ def unmark(pod: PodRecord) -> dict[str, None]:
     """The annotations to take off a pod so that nothing of ours is left; empty where there is none."""
     removed: dict[str, None] = {}
     if pod.policy:
-        removed[POLICY] = None
+        # What admission decided is in no record of a pod that has started: taken off unseen. The size stays, since
+        # the provider goes on billing it.
+        removed |= dict.fromkeys((POLICY, PLACEMENT, POOLS, RESERVATION))
     if pod.tier:
         removed[TIER] = None
     if pod.pool:

@@ -90,11 +90,11 @@ def build_admission(
     plans.subscribe(announcer(events))
     lookup = Lookup(state, client)
     settling = Settling(state, clock)
-    binding = BindingWebhook(surroundings, lookup, Births(clock))
+    workloads = Workloads(state, lookup, governance)
+    binding = BindingWebhook(surroundings, lookup, workloads, Births(clock))
     replicaset = ReplicaSetWebhook(surroundings, lookup, writer, settling, plans=plans, clock=clock, now=now)
     board = board or Board(now)
     usage = LiveUsage(state, governance, Reservations(clock), clock=clock)
-    workloads = Workloads(state, lookup, governance)
     pods = PodWebhook(surroundings, workloads, Placer(usage, board, governance), board, events=events, forward=forward)
     webhooks = (
         Webhook("pods", "/mutate/pods", pods, POD_SECONDS),

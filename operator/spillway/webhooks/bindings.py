@@ -24,6 +24,7 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.review import Answer, Request, annotation_patch
 from spillway.webhooks.server import LetGoError
 from spillway.webhooks.surroundings import Surroundings
+from spillway.webhooks.workloads import OwnerReference, Workloads
 
 HONOUR_COST: Final = frozenset({"ReplicaSet", "CloneSet"})
 """Owners whose controllers choose victims by deletion cost (OpenKruise's CloneSet does)."""
@@ -56,9 +57,10 @@ _decoder: Final = msgspec.json.Decoder(Binding)
 class BindingWebhook:
     """Stamps pods as they are bound."""
 
-    def __init__(self, surroundings: Surroundings, lookup: Lookup, births: Births) -> None:
+    def __init__(self, surroundings: Surroundings, lookup: Lookup, workloads: Workloads, births: Births) -> None:
         self._surroundings = surroundings
         self._lookup = lookup
+        self._workloads = workloads
         self._births = births
         self._asked: tuple[Governance | None, dict[Claim, frozenset[str]]] = (None, {})
         """Annotations that variables of a claim's pods refer to, for the present policies."""
@@ -94,7 +96,11 @@ class BindingWebhook:
             labels = await self._lookup.pod_labels(pod, deadline)
             if labels is None:
                 raise LetGoError("unknown-labels")
-            return self._surroundings.governance.claim(namespace, pod.owner_kind, labels)
+            owner = OwnerReference(kind=pod.owner_kind, name=pod.owner_name, uid=pod.owner_uid)
+            kind = await self._workloads.kind_of(pod.namespace, owner, deadline)
+            if kind is None:
+                raise LetGoError("unknown-owner")
+            return self._surroundings.governance.claim(namespace, kind, labels)
         replicaset = await self._lookup.replicaset(pod.namespace, pod.owner_name, OwnerUid(pod.owner_uid), deadline)
         if replicaset is None:
             raise LetGoError("unknown-owner")

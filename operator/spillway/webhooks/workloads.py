@@ -114,6 +114,13 @@ class Workloads:
             owner = top
         return Workload(owner.kind, namespace, owner.name, labels, _reference(namespace, owner))
 
+    async def kind_of(self, namespace: str, owner: OwnerReference, deadline: Deadline) -> str | None:
+        """What counts as the kind of a pod with this owner, which is no ReplicaSet; None where it cannot be had."""
+        if owner.kind != "Job" or not self._asks_for_jobs():
+            return owner.kind
+        top = await self._top(namespace, owner, deadline)
+        return None if top is None else top.kind
+
     def wanted(self, workload: Workload) -> int | None:
         """How many pods its ReplicaSet wants now; None where it has none."""
         seen = workload.replicaset
