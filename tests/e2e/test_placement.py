@@ -8,6 +8,7 @@ import pytest
 from harness import Installation
 from localcluster import Cluster, ClusterApi
 from tests.e2e.conftest import LEASE_PATH
+from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.stage import PLACEMENT, Stage, writes_to_pods
 
 OWNED = "owned-by-placement"
@@ -114,7 +115,9 @@ def test_classes_annotations_and_what_cannot_run_there(stage: Stage, cluster: Cl
     assert stage.tiers(stage.wait_bound("always", 3)) == {"virtual": 3}
     assert stage.tiers(stage.wait_bound("asked", 5)) == {"physical": 4, "virtual": 1}
     assert stage.tiers(stage.wait_bound("host", 4)) == {"physical": 4}
-    assert stage.tiers(stage.wait_bound("nightly-1", 2)) == {"virtual": 2}
+    nightly = stage.wait_bound("nightly-1", 2)
+    assert stage.tiers(nightly) == {"virtual": 2}
+    assert {pod["metadata"]["annotations"]["spillway.dev/tier"] for pod in nightly} == {"virtual"}
     assert stage.tiers(stage.wait_bound("once", 2)) == {"physical": 2}, "a Job has no threshold"
 
     def told() -> bool:
@@ -185,6 +188,24 @@ def test_a_limit_holds_at_every_moment_of_a_burst(stage: Stage, cluster: Cluster
         elif what == "gone":
             on_pool.discard(pod)
     assert highest == LIMITED_CORES, "each pod asks for one core"
+
+
+def test_the_next_leader_decides_as_exactly(operators: Installation, stage: Stage) -> None:
+    stage.govern(_manual(30))
+    stage.deploy("web", 60)
+    stage.wait_bound("web", 60)
+    leader = operators.wait_leader()
+
+    operators.kill(leader)
+    operators.start_one(leader)
+    operators.wait_leader(other_than=leader, timeout_seconds=TAKE_OVER_SECONDS)
+    operators.wait_ready(0, 1)
+    stage.wait_governed()
+
+    stage.scale("web", 100)
+    assert stage.tiers(stage.wait_bound("web", 100)) == {"physical": 30, "virtual": 70}
+    stage.deploy("new", 60)
+    assert stage.tiers(stage.wait_bound("new", 60)) == {"physical": 30, "virtual": 30}
 
 
 def test_without_an_operator_pods_are_created_as_their_users_wrote_them(operators: Installation, stage: Stage) -> None:

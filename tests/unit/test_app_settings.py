@@ -48,3 +48,11 @@ def test_commands() -> None:
     wrong = runner.invoke(app, ["restore", "--stop-deployment", "spillway"])
     assert isinstance(wrong.exception, SettingsError)
     assert "spillway-system/spillway" in str(wrong.exception)
+
+
+def test_other_replicas_are_told_the_pods_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POD_IP", raising=False)
+    assert Settings().advertise_host == "127.0.0.1"
+    monkeypatch.setenv("POD_IP", "10.1.2.3")
+    assert Settings().advertise_host == "10.1.2.3"
+    assert Settings().peer_port is None, "the webhook's own port serves other replicas as well"
