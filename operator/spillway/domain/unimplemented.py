@@ -13,7 +13,6 @@ from spillway.api import Resource
 
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "ElasticPolicy": (
-        "workloads[].placement",
         "workloads[].scaling",
         "headroom",
     ),
