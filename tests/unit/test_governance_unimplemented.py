@@ -52,7 +52,6 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
         )
     )
     assert named == (
-        "spec.workloads[web].placement",
         "spec.workloads[queue].scaling",
         "spec.headroom",
     )

@@ -331,9 +331,12 @@ class BringBackController(Controller):
         """Once, and only what does not pass by itself."""
         target, known = target_of(replicaset), self._left.get(replicaset.uid)
         self._left[replicaset.uid] = reason
-        if target is not None and reason is not known and reason in _SAID:
-            message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
-            self._events.record(target.reference(replicaset.namespace), "Normal", "BringBackLeft", message)
+        if reason is known or reason not in _SAID:
+            return
+        # Of an owner that we do not scale we do not know the API group.
+        told = target or Target("ReplicaSet", replicaset.name, replicaset.uid, "", "")
+        message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
+        self._events.record(told.reference(replicaset.namespace), "Normal", "BringBackLeft", message)
 
     # Hearing and forgetting
 
