@@ -50,6 +50,13 @@ class TightStage(Stage):
         self.half(name, replicas, priorityClassName=priority)
         return priority
 
+    def open_gates(self, name: str) -> None:
+        """Let the workload's pods that wait at a scheduling gate be scheduled."""
+        for pod in self.pods(name):
+            if pod["spec"].get("schedulingGates"):
+                path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}"
+                self.cluster.rest.merge(path, {"spec": {"schedulingGates": None}})
+
     def deployment(self, name: str) -> Object:
         found: Object = self.cluster.rest.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}")
         return found

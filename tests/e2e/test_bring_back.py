@@ -1,0 +1,176 @@
+"""Virtual replicas come back when room does, on the real control plane: never fewer ready ones than asked for."""
+
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from localcluster import ClusterApi
+from tests.e2e.conftest import LEASE_PATH
+from tests.support.e2e import TAKE_OVER_SECONDS
+from tests.support.tight import FLAGS, PODS_PER_NODE, TightStage, is_ready
+
+MakeStage = Callable[[int], TightStage]
+BRING_BACK = {"threshold": {"mode": "Manual", "replicas": 100}, "placement": {"spillAfter": "1s"}}
+
+
+def start(installation: Installation, *indexes: int) -> None:
+    for index in indexes:
+        installation.start_one(index, flags=FLAGS)
+    installation.wait_ready(*indexes)
+
+
+@pytest.fixture(scope="module")
+def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas for all scenarios of this module, one of which leads."""
+    cluster.rest.delete(LEASE_PATH)
+    start(installation, 0, 1)
+    installation.wait_leader()
+    yield installation
+    for index in installation.running:
+        installation.kill(index)
+    cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def make_stage(operators: Installation, cluster: ClusterApi) -> Iterator[MakeStage]:
+    stages: list[TightStage] = []
+
+    def make(nodes: int) -> TightStage:
+        stages.append(TightStage(cluster, nodes))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.close()
+
+
+def overflowing(stage: TightStage, name: str, virtual: int) -> int:
+    """A Deployment that fills the owned nodes, with so many replicas more, which spill; returns how many it has."""
+    replicas = PODS_PER_NODE * len(stage.tight) + virtual
+    stage.half(name, replicas)
+    stage.wait_bound(name, replicas)
+    stage.cluster.wait_pods_ready(stage.namespace, replicas, f"app={name}")
+    assert stage.bound_tiers(name)["virtual"] == virtual
+    return replicas
+
+
+def wait_home(stage: TightStage, name: str, replicas: int, *, timeout_seconds: float = 60.0) -> None:
+    """Until all are physical and nothing of a surge is left; at no look fewer are ready than asked for, or two more."""
+
+    def home() -> bool:
+        ready = sum(map(is_ready, stage.pods(name)))
+        asked = stage.deployment(name)["spec"]["replicas"]
+        assert replicas <= ready <= replicas + 1
+        assert replicas <= asked <= replicas + 1
+        at_rest = asked == replicas and not stage.marks()
+        return at_rest and stage.bound_tiers(name) == {"physical": replicas, "virtual": 0, "waiting": 0}
+
+    stage.cluster.wait_until(home, f"all of {name} on owned nodes", timeout_seconds=timeout_seconds)
+
+
+def test_virtual_replicas_come_back_when_room_returns_and_nothing_is_written_afterwards(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(BRING_BACK)
+    replicas = overflowing(stage, "web", virtual=3)
+    before = {pod["metadata"]["uid"] for pod in stage.pods("web")}
+
+    stage.add_owned(2)
+    wait_home(stage, "web", replicas)
+
+    assert len(before & {pod["metadata"]["uid"] for pod in stage.pods("web")}) == PODS_PER_NODE, "others were moved too"
+    assert operators.total("spillway_bring_backs_total", policy=stage.id) == 3
+    assert operators.total("spillway_bring_backs_total", policy=stage.id, outcome="BroughtBack") == 3
+    cluster.wait_until(lambda: stage.events("BroughtBack"), "the Event")
+    assert {said for said, _ in stage.events("BroughtBack")} == {"Deployment/web"}
+    written = surge_writes(operators)
+    # A look at rest is due every half second.
+    looks = operators.total("spillway_queue_handled_total", queue="bring-back")
+    cluster.wait_until(
+        lambda: operators.total("spillway_queue_handled_total", queue="bring-back") >= looks + 5, "more looks"
+    )
+    assert surge_writes(operators) == written
+
+
+def surge_writes(operators: Installation) -> float:
+    resources = ("replicasets", "deployments/scale")
+    return sum(operators.total("spillway_writes_total", resource=resource) for resource in resources)
+
+
+def test_only_what_the_threshold_asks_for_comes_back(make_stage: MakeStage, cluster: ClusterApi) -> None:
+    stage = make_stage(1)
+    stage.govern({"threshold": {"mode": "Manual", "replicas": 3}, "placement": {"spillAfter": "1s"}})
+    replicas = overflowing(stage, "web", virtual=3)
+
+    stage.add_owned(3)
+
+    wanted = {"physical": 3, "virtual": 2, "waiting": 0}
+    cluster.wait_until(
+        lambda: stage.bound_tiers("web") == wanted and not stage.marks(), "one to come back", timeout_seconds=30
+    )
+    assert stage.deployment("web")["spec"]["replicas"] == replicas
+
+
+def test_a_surge_whose_leader_dies_is_ended_by_the_next(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(BRING_BACK)
+    replicas = PODS_PER_NODE + 1
+    stage.half("web", replicas, schedulingGates=[{"name": "example.com/wait"}])
+    cluster.wait_until(lambda: len(stage.pods("web")) == replicas, "the pods")
+    stage.open_gates("web")
+    stage.wait_bound("web", replicas)
+    cluster.wait_pods_ready(stage.namespace, replicas, "app=web")
+    leader = operators.wait_leader()
+    stage.add_owned(1)
+
+    cluster.wait_until(stage.marks, "the surge", timeout_seconds=30)
+    operators.kill(leader, signal.SIGKILL)
+    operators.wait_leader(other_than=leader)
+    cluster.wait_until(lambda: len(stage.pods("web")) == replicas + 1, "the replica more, which waits at its gate")
+    assert stage.marks()
+    stage.open_gates("web")
+
+    wait_home(stage, "web", replicas, timeout_seconds=TAKE_OVER_SECONDS)
+    start(operators, leader)
+
+
+def test_what_cannot_surge_is_left_and_says_why(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(BRING_BACK)
+    replicas = overflowing(stage, "web", virtual=1)
+    cluster.rest.create(
+        f"/apis/autoscaling/v2/namespaces/{stage.namespace}/horizontalpodautoscalers", autoscaler("web", replicas)
+    )
+    stage.add_owned(1)
+
+    cluster.wait_until(lambda: stage.events("BringBackLeft"), "the Event", timeout_seconds=30)
+    left = {"policy": stage.id, "reason": "AutoscalerAtMaximum"}
+    cluster.wait_until(lambda: operators.total("spillway_bring_back_left", **left) == 1, "the metric")
+    assert stage.bound_tiers("web")["virtual"] == 1
+    assert stage.deployment("web")["spec"]["replicas"] == replicas
+
+
+def autoscaler(name: str, most: int) -> dict[str, Any]:
+    """Without metrics it scales nothing; its bounds are what counts."""
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": 1,
+            "maxReplicas": most,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}},
+                }
+            ],
+        },
+    }
