@@ -256,6 +256,21 @@ async def test_who_is_not_touched(resources: Any, pod: PodRecord) -> None:
     assert (found.read, found.patched, found.deleted) == ([], {}, [])
 
 
+async def test_every_waiting_pod_is_looked_at_again_when_the_policies_change() -> None:
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "a", nodeSelector={"matchLabels": {"pool": "a"}})
+    found = Cluster(waiting(), make_pod("web-2"), resources=[budget])
+    unsubscribe = list(found.controller.subscribe())
+    assert found.controller.all_keys() == ["uid-web-1"]
+    assert await found.look() is None
+    assert found.controller.all_keys() == ["uid-web-1"], "nobody governs it yet"
+    found.world.state.apply(make_pod("web-1"))
+    assert found.controller.all_keys() == []
+    found.world.state.apply(waiting("web-2"))
+    assert found.controller.all_keys() == ["uid-web-2"]
+    for one in unsubscribe:
+        one()
+
+
 # A Job's pods
 
 

@@ -72,6 +72,7 @@ def test_never_more_is_promised_than_is_free(
     taken: dict[str, list[tuple[int, int]]] = {}
     for cpu, memory in asking:
         node = found.find(cpu, memory)
+        assert found.holds(cpu, memory) is (node is not None)
         if node is not None:
             found.take(node, cpu, memory)
             taken.setdefault(node, []).append((cpu, memory))

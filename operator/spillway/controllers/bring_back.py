@@ -26,7 +26,7 @@ from spillway.controllers.virtual_replicas import (
 )
 from spillway.domain.bring_back import Left, Memory, Outcome, Step, Surge, next_step
 from spillway.domain.foreign import foreign_pods
-from spillway.domain.names import ZONE_LABEL, Mode, OwnerUid
+from spillway.domain.names import ZONE_LABEL, Mode, OwnerUid, PodUid
 from spillway.domain.node_fit import admits
 from spillway.domain.places import Claim
 from spillway.domain.records import PodRecord, ReplicaSetRecord
@@ -129,8 +129,10 @@ class BringBackController(Controller):
         self._again: dict[OwnerUid, float] = {}
         self._planned: dict[OwnerUid, int] = {}
         self._room = Room({})
+        self._without_node: set[PodUid] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
+        self._without_node = {pod.uid for pod in self.world.state.pods.values() if not pod.node}
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
 
@@ -160,7 +162,9 @@ class BringBackController(Controller):
         found = {one.uid: one async for one in workloads(self.world)}
         resting = [one for one in found.values() if one.uid not in self._surges]
         waiting = [one for one in resting if one.standing.missing]
-        self._room = physical_room(self.world) if waiting else Room({})
+        pods = self.world.state.pods
+        without_node = [pods[uid] for uid in self._without_node if uid in pods]
+        self._room = await physical_room(self.world, without_node) if waiting else Room({})
         for one in resting:
             self._observe(one, now)
         left: Counter[tuple[str, Left]] = Counter()
@@ -169,7 +173,7 @@ class BringBackController(Controller):
             if reason is not None:
                 left[one.claim.policy, reason] += one.standing.missing
                 self._say(one.replicaset, reason)
-        for policy, replicas in without_surge(self.world).items():
+        for policy, replicas in (await without_surge(self.world)).items():
             left[policy, Left.CANNOT_SURGE] += replicas
         LEFT.clear()
         for (policy, why), replicas in left.items():
@@ -181,7 +185,7 @@ class BringBackController(Controller):
         if self._disappointed(one, now):
             memory = memory.ended(Outcome.NO_GAIN, now, self._hold_seconds)
             BRINGS.labels(one.claim.policy, Outcome.NO_GAIN.value).inc()
-        room = bool(one.standing.missing) and self._room.find(*one.request) is not None
+        room = bool(one.standing.missing) and self._room.holds(*one.request)
         self._memories[one.uid] = memory.observed(one.standing, room=room, now=now)
 
     def _disappointed(self, one: Workload, now: float) -> bool:
@@ -200,7 +204,7 @@ class BringBackController(Controller):
     def _consider(self, one: Workload, now: float) -> Left | None:
         """Let it surge, or say why not."""
         memory = self._memories[one.uid]
-        if memory.since is None and self._room.find(*one.request) is None:
+        if memory.since is None and not self._room.holds(*one.request):
             return Left.NO_ROOM
         if one.uid in self._hoped or not memory.due(now, self._hold_seconds):
             return Left.SETTLING
@@ -342,7 +346,13 @@ class BringBackController(Controller):
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old
-        if pod is not None and pod.owner_uid in self._surges:
+        if pod is None:
+            return
+        if new is not None and not new.node:
+            self._without_node.add(new.uid)
+        else:
+            self._without_node.discard(pod.uid)
+        if pod.owner_uid in self._surges:
             self.queue.add(pod.owner_uid)
 
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:

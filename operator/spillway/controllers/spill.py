@@ -108,19 +108,23 @@ class SpillController(Controller):
         """Why a pod was kept, until when, and the pause after that."""
         self._planned: set[PodUid] = set()
         self._starting: tuple[float, Room] = (0.0, Room({}))
+        self._waiting: set[PodUid] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
+        self._waiting = {pod.uid for pod in self.world.state.pods.values() if _waits(pod)}
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
-        return [pod.uid for pod in self.world.state.pods.values() if _waits(pod)]
+        return list(self._waiting)
 
     async def reconcile(self, key: str) -> float | None:
         pod = self.world.state.pods.get(PodUid(key))
-        who = None if pod is None else governed(self.world, pod)
-        if pod is None or not _waits(pod) or who is None:
+        if pod is None or not _waits(pod):
             self._forget(PodUid(key))
+            return None
+        who = governed(self.world, pod)
+        if who is None:
             return None
         found, now = due(pod, self._placement(pod, who)), self.world.now()
         kept_until = self._kept[pod.uid][1] if pod.uid in self._kept else 0.0
@@ -337,14 +341,15 @@ class SpillController(Controller):
         return found
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        if new is None or not _waits(new):
-            gone = new or old
-            if gone is not None and (gone.uid in self._kept or gone.uid in self._planned):
-                self._forget(gone.uid)
-        elif old is None or not _waits(old) or (old.pending, old.terminating) != (new.pending, new.terminating):
-            self.queue.add(new.uid)
+        if new is not None and _waits(new):
+            self._waiting.add(new.uid)
+            if old is None or old.pending != new.pending:
+                self.queue.add(new.uid)
+        elif (gone := new or old) is not None and gone.uid in self._waiting:
+            self._forget(gone.uid)
 
     def _forget(self, uid: PodUid) -> None:
+        self._waiting.discard(uid)
         self._kept.pop(uid, None)
         self._planned.discard(uid)
         self.queue.forget(uid)

@@ -6,7 +6,7 @@ it; a node is virtual if the policy that governs the workload says so.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,9 @@ from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.room import Request, Room, takes_pods, waiting_requests
 from spillway.domain.threshold.effective import effective
 
-SLICE: Final = 500
-"""Nodes, or owners, looked at before other tasks get their turn."""
+SLICE_NODES: Final = 500
+SLICE_OWNERS: Final = 20
+"""So many are looked at before other tasks get their turn: admission waits in the same loop."""
 _NOT_REPLICAS: Final = frozenset({"ReplicaSet", "Job", "DaemonSet", "Node", ""})
 
 
@@ -98,14 +99,14 @@ async def workloads(world: World) -> AsyncIterator[Workload]:
     for index, node in enumerate(list(state.nodes.values()), start=1):
         if governance.budget_of(node) is not None:
             owners.update((pod.owner_uid, None) for pod in state.pods_on(node.name) if pod.active)
-        if not index % SLICE:
+        if not index % SLICE_NODES:
             await asyncio.sleep(0)
     for index, uid in enumerate(owners, start=1):
         replicaset = state.replicasets.get(uid)
         claim = None if replicaset is None else world.claim_of(replicaset)
         if replicaset is not None and claim is not None and brings_back(governance.class_of(claim)):
             yield workload(world, replicaset, claim)
-        if not index % SLICE:
+        if not index % SLICE_OWNERS:
             await asyncio.sleep(0)
 
 
@@ -117,14 +118,16 @@ def brings_back(workload_class: WorkloadClass | None) -> bool:
     return placement.virtual == "Overflow" and placement.bring_back
 
 
-def physical_room(world: World) -> Room:
-    """What is free on nodes that are virtual to nobody."""
-    state, governance = world.state, world.governance
+async def physical_room(world: World, waiting: Iterable[PodRecord]) -> Room:
+    """What is free on nodes that are virtual to nobody; `waiting` are the pods without a node."""
+    governance = world.governance
     free: dict[NodeName, Free] = {}
-    for node in state.nodes.values():
+    for index, node in enumerate(list(world.state.nodes.values()), start=1):
         if takes_pods(node) and governance.budget_of(node) is None:
             free[node.name] = free_on(world, node)
-    return Room(free, waiting_requests(state.pods.values()))
+        if not index % SLICE_NODES:
+            await asyncio.sleep(0)
+    return Room(free, waiting_requests(waiting))
 
 
 def free_on(world: World, node: NodeRecord) -> Free:
@@ -133,16 +136,18 @@ def free_on(world: World, node: NodeRecord) -> Free:
     return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
 
 
-def without_surge(world: World) -> Counter[str]:
+async def without_surge(world: World) -> Counter[str]:
     """Replicas on virtual nodes by policy whose owner is no ReplicaSet and no Job: a StatefulSet's, say."""
     found: Counter[str] = Counter()
-    for node in world.state.nodes.values():
+    for index, node in enumerate(list(world.state.nodes.values()), start=1):
         if world.governance.budget_of(node) is not None:
             found.update(
                 pod.policy
                 for pod in world.state.pods_on(node.name)
                 if pod.active and pod.policy and pod.owner_kind not in _NOT_REPLICAS
             )
+        if not index % SLICE_NODES:
+            await asyncio.sleep(0)
     return found
 
 

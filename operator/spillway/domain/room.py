@@ -37,27 +37,38 @@ class Room:
 
     def __init__(self, free: Mapping[NodeName, Free], waiting: Iterable[Request] = ()) -> None:
         self._free = {name: one for name, one in free.items() if one.pods > 0 and one.cpu_millis >= 0}
+        self._widest_first = sorted(((one.cpu_millis, name) for name, one in self._free.items()), reverse=True)
         self._cpu = sum(one.cpu_millis for one in self._free.values())
         self._memory = sum(max(one.memory_bytes, 0) for one in self._free.values())
-        widest = max((one.cpu_millis for one in self._free.values()), default=0)
-        for cpu, memory in waiting:
+        for request in waiting:
             # One that fits nowhere waits for something else, and would keep everybody from what is free.
-            if cpu <= widest and self.find(cpu, memory) is not None:
-                self._cpu -= cpu
-                self._memory -= memory
+            if self.holds(*request):
+                self._cpu -= request[0]
+                self._memory -= request[1]
+
+    def holds(self, cpu_millis: int, memory_bytes: int) -> bool:
+        """Whether some node would hold one more such pod, with room to spare. Cheap also where there is none."""
+        if cpu_millis > self._cpu or memory_bytes > self._memory:
+            return False
+        for cpu, name in self._widest_first:
+            if cpu < cpu_millis:
+                break
+            if self._free[name].holds(cpu_millis, memory_bytes):
+                return True
+        return False
 
     def find(
         self, cpu_millis: int, memory_bytes: int, admits: Callable[[NodeName], bool] = lambda _: True
     ) -> NodeName | None:
-        """The node with most cores free that would hold one more such pod; None where there is none to spare."""
+        """The node that was the emptiest of those that would hold one more such pod; None where there is none."""
         if cpu_millis > self._cpu or memory_bytes > self._memory:
             return None
-        fitting = (
-            (one.cpu_millis, name)
-            for name, one in self._free.items()
-            if one.holds(cpu_millis, memory_bytes) and admits(name)
-        )
-        return max(fitting, default=(0, None))[1]
+        for cpu, name in self._widest_first:
+            if cpu < cpu_millis:
+                break
+            if self._free[name].holds(cpu_millis, memory_bytes) and admits(name):
+                return name
+        return None
 
     def take(self, node: NodeName, cpu_millis: int, memory_bytes: int) -> None:
         """Promise it: it is not there for the next who asks."""
