@@ -1,0 +1,109 @@
+"""From history to the coming cycle: how many replicas each step of the next day or week will need.
+
+Contract: samples at any times, in any order, with gaps; each step of a cycle is looked at across all cycles of the
+history, and the asked quantile of what was seen there is what the plan assumes. Within a step the highest sample
+counts, so that a spike of a minute is not averaged away. A step that a cycle lacks is left out of that cycle and no
+history is thrown away for it; one that no cycle has is filled from its neighbours. A cycle of which the history has
+fewer than two (a week, before two weeks are there) is made of days. With less than two days of history there is no
+answer. Days are those of UTC; a cycle starts at its step 0 at a whole multiple of its length since the epoch.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spillway.domain.threshold.demand import Series
+
+DAY_SECONDS: Final = 86_400
+LEAST_HISTORY_SECONDS: Final = 2 * DAY_SECONDS
+
+_LEAST_SEEN: Final = 0.5
+"""Share of the steps of a day that the history must have seen at all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cycle:
+    """What the plan assumes of one workload."""
+
+    values: Series
+    """For each step of the cycle."""
+    confidence: int
+    """Percent: how far each past cycle was what the others would have led to expect, times the share of its steps that
+    were seen."""
+
+
+def cycle_of(
+    times: ArrayLike,
+    values: ArrayLike,
+    *,
+    step_seconds: int,
+    cycle_seconds: int = DAY_SECONDS,
+    quantile: float = 0.8,
+) -> Cycle | None:
+    """The coming cycle of what these samples show, or None where less than two days of it are there.
+
+    `times` in Unix seconds. Samples that are not finite or below 0 are gaps.
+
+    Raises:
+        ValueError: a cycle that is no whole number of days, a day that is no whole number of steps, or a quantile
+            outside 0 to 1.
+    """
+    if step_seconds <= 0 or DAY_SECONDS % step_seconds or cycle_seconds <= 0 or cycle_seconds % DAY_SECONDS:
+        raise ValueError("a cycle must be whole days, and a day whole steps, for example 86400 and 300 seconds")
+    if not 0 <= quantile <= 1:
+        raise ValueError(f"a quantile must be between 0 and 1, not {quantile}")
+    at, seen = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    good = np.isfinite(at) & np.isfinite(seen) & (np.nan_to_num(seen) >= 0)
+    at, seen = at[good], seen[good]
+    if not at.size or float(at.max() - at.min()) < LEAST_HISTORY_SECONDS - step_seconds:
+        return None
+    span = float(at.max() - at.min()) + step_seconds
+    length = cycle_seconds if span >= 2 * cycle_seconds else DAY_SECONDS
+    rows = _cycles(at, seen, step_seconds, length)
+    days = rows.reshape(-1, DAY_SECONDS // step_seconds)
+    if float(np.isfinite(days).any(axis=0).mean()) < _LEAST_SEEN:
+        return None
+    profile = _profile(rows, quantile)
+    return Cycle(np.tile(profile, cycle_seconds // length), _confidence(rows))
+
+
+def _cycles(at: Series, seen: Series, step_seconds: int, length: int) -> NDArray[np.float64]:
+    """One row a cycle, one column a step; nan where nothing was seen."""
+    steps = length // step_seconds
+    slot = np.floor(at / step_seconds).astype(np.int64)
+    first = int(slot.min()) // steps * steps
+    rows = math.ceil((int(slot.max()) - first + 1) / steps)
+    grid = np.full(rows * steps, -np.inf)
+    np.maximum.at(grid, slot - first, seen)
+    return np.where(np.isfinite(grid), grid, np.nan).reshape(rows, steps)
+
+
+def _profile(rows: NDArray[np.float64], quantile: float) -> Series:
+    found = np.isfinite(rows).any(axis=0)
+    profile = np.full(rows.shape[1], np.nan)
+    profile[found] = np.nanquantile(rows[:, found], quantile, axis=0)
+    if not found.all():
+        steps = np.arange(rows.shape[1])
+        profile = np.interp(steps, steps[found], profile[found], period=rows.shape[1])
+    return profile
+
+
+def _confidence(rows: NDArray[np.float64]) -> int:
+    """Each cycle beside the median of the others: what they have in common over what either has."""
+    common = either = 0.0
+    for index, row in enumerate(rows):
+        others = np.delete(rows, index, axis=0)
+        both = np.isfinite(row) & np.isfinite(others).any(axis=0)
+        if both.any():
+            expected = np.nanmedian(others[:, both], axis=0)
+            common += float(np.minimum(row[both], expected).sum())
+            either += float(np.maximum(row[both], expected).sum())
+    alike = common / either if either > 0 else 1.0
+    # The first and the last cycle are cut by the ends of the history; what lies outside is no gap.
+    flat = np.isfinite(rows).ravel()
+    inside = np.flatnonzero(flat)
+    seen = float(flat[inside[0] : inside[-1] + 1].mean())
+    return round(100 * alike * seen)
