@@ -57,7 +57,7 @@ def overflowing(stage: TightStage, name: str, virtual: int) -> int:
     return replicas
 
 
-def wait_home(stage: TightStage, name: str, replicas: int, *, timeout_seconds: float = 60.0) -> None:
+def wait_home(stage: TightStage, name: str, replicas: int, *, timeout_seconds: float = 60.0, budget: str = "") -> None:
     """Until all are physical and nothing of a surge is left; at no look fewer are ready than asked for, or two more."""
 
     def home() -> bool:
@@ -65,6 +65,9 @@ def wait_home(stage: TightStage, name: str, replicas: int, *, timeout_seconds: f
         asked = stage.deployment(name)["spec"]["replicas"]
         assert replicas <= ready <= replicas + 1
         assert replicas <= asked <= replicas + 1
+        if budget:
+            status = stage.cluster.rest.get(budget).get("status") or {}
+            assert status.get("currentHealthy", replicas) >= status.get("desiredHealthy", 0)
         at_rest = asked == replicas and not stage.marks()
         return at_rest and stage.bound_tiers(name) == {"physical": replicas, "virtual": 0, "waiting": 0}
 
@@ -78,9 +81,12 @@ def test_virtual_replicas_come_back_when_room_returns_and_nothing_is_written_aft
     stage.govern(BRING_BACK)
     replicas = overflowing(stage, "web", virtual=3)
     before = {pod["metadata"]["uid"] for pod in stage.pods("web")}
+    budget = {"minAvailable": replicas, "selector": {"matchLabels": {"app": "web"}}}
+    budgets = f"/apis/policy/v1/namespaces/{stage.namespace}/poddisruptionbudgets"
+    cluster.rest.create(budgets, {"metadata": {"name": "web"}, "spec": budget})
 
     stage.add_owned(2)
-    wait_home(stage, "web", replicas)
+    wait_home(stage, "web", replicas, budget=f"{budgets}/web")
 
     assert len(before & {pod["metadata"]["uid"] for pod in stage.pods("web")}) == PODS_PER_NODE, "others were moved too"
     assert operators.total("spillway_bring_backs_total", policy=stage.id) == 3
