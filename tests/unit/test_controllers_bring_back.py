@@ -156,13 +156,30 @@ async def test_one_replica_more_then_ready_then_one_less() -> None:
     assert len(found.written) == 4, "at rest nothing is written"
 
 
-async def test_the_next_replica_follows_at_once_and_a_wrong_victim_ends_it() -> None:
+async def test_the_next_replica_follows_at_once() -> None:
     found = cluster(physical=1, virtual=2)
     await found.settled()
     await found.step()
     found.world.state.apply(make_pod("p1", cpu_millis=250))
     await found.step(1)
-    assert found.written[-1] == "unmark"
+    assert found.written == ["mark", "3->4", "4->3", "unmark"]
+    # Our watch is behind: the ReplicaSet still asks for one more, and none has gone.
+    behind = found.seen
+    found.changed(behind, replicas=4)
+    await found.look(0.1)
+    found.changed(behind)
+    found.world.state.remove(found.world.state.pods["uid-v0"])  # type: ignore[index]
+    await found.look(1)
+    await found.step()
+    assert found.written[4:] == ["mark", "3->4"]
+
+
+async def test_a_wrong_victim_ends_it() -> None:
+    found = cluster(physical=1, virtual=2)
+    await found.settled()
+    await found.step()
+    found.world.state.apply(make_pod("p1", cpu_millis=250))
+    await found.step(1)
     # Somebody else's order: a physical one went, and as many are virtual as before.
     found.world.state.remove(found.world.state.pods["uid-p1"])  # type: ignore[index]
     await found.look(1)

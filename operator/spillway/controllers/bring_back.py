@@ -185,8 +185,11 @@ class BringBackController(Controller):
         if self._disappointed(one, now):
             memory = memory.ended(Outcome.NO_GAIN, now, self._hold_seconds)
             BRINGS.labels(one.claim.policy, Outcome.NO_GAIN.value).inc()
-        room = bool(one.standing.missing) and self._room.holds(*one.request)
-        self._memories[one.uid] = memory.observed(one.standing, room=room, now=now)
+        if one.uid not in self._hoped:
+            room = bool(one.standing.missing) and self._room.holds(*one.request)
+            memory = memory.observed(one.standing, room=room, now=now)
+        # Else our own step down may not show yet, and would look like a rise of demand.
+        self._memories[one.uid] = memory
 
     def _disappointed(self, one: Workload, now: float) -> bool:
         """Whether a surge is over that went well and left as many virtual replicas as before."""
