@@ -181,6 +181,31 @@ def test_a_pod_that_ends_early_has_paid_the_minimum() -> None:
     assert one.spent == Decimal("0.06")
 
 
+def test_a_pod_that_ends_in_the_second_in_which_it_starts_owes_the_minimum() -> None:
+    one = ledger(minimum_seconds=60)
+    Life("p", "a", 0, 0, 1, 0).begin(one, START)
+    one.end("p", now=START)
+    assert one.spent == one.owed == Decimal("0.06")
+    assert one.collect() == {"a": Decimal("0.06")}
+
+
+@given(st.integers(0, 900), st.integers(0, 400), st.integers(0, 120), st.integers(-500, 1300))
+def test_a_life_that_nobody_saw_is_charged_as_if_somebody_had(
+    started: int, runs: int, minimum: int, month: int
+) -> None:
+    end = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp())
+    life = Life("p", "a", started + end - START - month, started + runs + end - START - month, 1, 0)
+    seen, unseen = (ledger(at=end - month - 1, minimum_seconds=minimum) for _ in range(2))
+    life.begin(seen, START + life.started)
+    seen.end("p", now=START + life.ended)
+    later = max(START + life.ended, end - month + 1400)
+    seen.advance(later)
+    unseen.charge(
+        "a", started=START + life.started, ended=START + life.ended, cpu_millis=1000, memory_bytes=0, now=later
+    )
+    assert seen.spent == unseen.spent
+
+
 def test_a_price_counts_from_when_it_is_told() -> None:
     one = ledger(minimum_seconds=0)
     Life("p", "a", 0, 9999, 1, 0).begin(one, START)

@@ -130,6 +130,18 @@ async def test_a_pod_that_lives_between_two_ticks_is_charged_the_minimum() -> No
     assert stage.spent() == Decimal("0.06")
 
 
+async def test_a_pod_that_we_first_see_when_it_has_ended_is_charged_once() -> None:
+    stage = await Stage().begin()
+    await stage.pass_time(200)
+    ended: dict[str, Any] = {"phase": Phase.SUCCEEDED, "ended": START + 130}
+    stage.apply(virtual_pod("a", ago=-30, **ended), virtual_pod("waits", started=0.0))
+    stage.change("waits", started=START + 50, **ended)
+    stage.change("waits", tier="virtual")
+    stage.remove("waits")
+    await stage.tick(10)
+    assert stage.spent() == Decimal("0.1") + Decimal("0.08")
+
+
 async def test_the_next_leader_goes_on_where_the_status_ends() -> None:
     running = virtual_pod("a", ago=1000)
     later = virtual_pod("b", ago=50)

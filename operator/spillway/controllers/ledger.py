@@ -146,7 +146,8 @@ class LedgerController(Controller):
         if old is not None and new is not None and _counted_alike(old, new):
             return
         now = self._now()
-        if self._books.follow(pod, now, gone=new is None):
+        finished = new is not None and new.phase in FINISHED and (old is None or old.phase not in FINISHED)
+        if self._books.follow(pod, now, gone=new is None, finished=finished):
             self._publish()
         self._meter_physical(pod.uid, old, new, now)
 

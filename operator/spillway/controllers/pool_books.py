@@ -140,9 +140,16 @@ class PoolBooks:
         for name in [name for name in self._nodes if name not in self._state.nodes and not self._state.pods_on(name)]:
             del self._nodes[name]
 
-    def follow(self, pod: PodRecord, now: int, *, gone: bool = False, seen: bool = True) -> bool:
-        """Bring the books to how this pod stands; `seen` says that we saw it from its start. False: no change."""
+    def follow(
+        self, pod: PodRecord, now: int, *, gone: bool = False, seen: bool = True, finished: bool = False
+    ) -> bool:
+        """Bring the books to how this pod stands; False where nothing of it counts differently.
+
+        `seen` says that we saw it from its start, `finished` that this very change is its end.
+        """
         held = self._held.get(pod.uid)
+        if finished and (held is None or not held.started):
+            self._charge(pod, now)
         wanted = None if gone else self._wanted(pod)
         if held == wanted:
             return False
@@ -156,11 +163,8 @@ class PoolBooks:
         return True
 
     def _wanted(self, pod: PodRecord) -> _Held | None:
-        if not pod.node or pod.phase in FINISHED:
-            return None
-        # Until its node is seen, and when that is gone, the pod's own mark says where it is.
-        pool = self._nodes.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
-        if pool not in self.pools:
+        pool = "" if pod.phase in FINISHED else self._pool_of(pod)
+        if not pool:
             return None
         return _Held(
             pool,
@@ -171,6 +175,28 @@ class PoolBooks:
             int(pod.started),
             pod.tier not in (Tier.FIXED, Tier.ELASTIC),
         )
+
+    def _pool_of(self, pod: PodRecord) -> str:
+        if not pod.node:
+            return ""
+        # Until its node is seen, and when that is gone, the pod's own mark says where it is.
+        pool = self._nodes.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
+        return pool if pool in self.pools else ""
+
+    def _charge(self, pod: PodRecord, now: int) -> None:
+        """It started and ended between two looks of ours."""
+        pool = self._pool_of(pod)
+        if pool and pod.started:
+            cpu, memory = billed(pod.cpu_millis, pod.memory_bytes, pod.size)
+            started = int(pod.started)
+            self.pools[pool].ledger.charge(
+                self._book.account_of(pod),
+                started=started,
+                ended=max(started, int(pod.ended)) if pod.ended else now,
+                cpu_millis=cpu,
+                memory_bytes=memory,
+                now=now,
+            )
 
     def _hold(self, uid: PodUid, held: _Held, now: int, *, seen: bool) -> None:
         self._held[uid] = held

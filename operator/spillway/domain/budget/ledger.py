@@ -168,9 +168,18 @@ class PoolLedger(Generic[A]):
         tab.ended = True
         self._count(account, tab, -1)
         left = self._accounts[account]
-        if not left.present.pods:
-            self._ended_cost[account] = self._sum(self._ended_cost.get(account, _ZERO), left.cost)
-            del self._accounts[account]
+        if not tab.begun and left.at >= tab.started:
+            # It ended in the second in which it started.
+            self._charge(left, tab.cpu_millis * self._minimum, tab.memory_bytes * self._minimum)
+        self._close(account)
+
+    def charge(self, account: A, *, started: int, ended: int, cpu_millis: int, memory_bytes: int, now: int) -> None:
+        """A pod has come and gone unseen: charge its life, but for what of it lies before this month."""
+        self._catch_up(account, now)
+        before = owed_seconds(started, self._minimum, self._month.start)
+        seconds = max(0, max(self._minimum, ended - started) - before)
+        self._charge(self._accounts[account], cpu_millis * seconds, memory_bytes * seconds)
+        self._close(account)
 
     def advance(self, now: int) -> bool:
         """Charge everything until now; a clock that goes back charges nothing. Returns whether a month has ended."""
@@ -215,6 +224,13 @@ class PoolLedger(Generic[A]):
             # Nothing was charged to it, so it may begin at any time; not before what the pool has forgotten.
             one = self._accounts[account] = _Account(max(now, self._at))
         self._advance_one(one, now)
+
+    def _close(self, account: A) -> None:
+        """Keep no account without pods; what it was charged is still to be collected."""
+        one = self._accounts[account]
+        if not one.present.pods:
+            self._ended_cost[account] = self._sum(self._ended_cost.get(account, _ZERO), one.cost)
+            del self._accounts[account]
 
     def _open(self, uid: str, account: A, tab: _Tab) -> None:
         if uid in self._tabs:
