@@ -115,6 +115,7 @@ async def test_a_stock_out_without_a_bigger_size_goes_to_the_next_pool() -> None
         pytest.param(sent("web-1", node="a-1", reason="ErrImagePull"), id="its own fault"),
         pytest.param(sent("web-1", node="a-1", started=1001.0), id="its kubelet has it"),
         pytest.param(sent("web-1", node="a-1", pending=Pending()), id="not placed by us"),
+        pytest.param(sent("web-1", pending=Pending(placement="physical", pools="c")), id="it may still be physical"),
         pytest.param(sent("web-1", node="a-1", owner_uid=OwnerUid("x"), policy="gone"), id="governed by nobody"),
         pytest.param(sent("web-1", node="a-1", owner_uid=OwnerUid(""), owner_kind=""), id="nobody makes it anew"),
     ],

@@ -73,7 +73,8 @@ class StuckController(Controller):
             self._recommended.discard(PodUid(key))
             return None
         who = governed(self.world, one.pod)
-        if who is None or not one.pending.placement or not one.pools:
+        if who is None or not one.pools or not (one.pending.placement if one.pool else one.pending.virtual):
+            # Not placed by us; or a physical pod that was let onto virtual nodes as well, and is still on none.
             return None
         closed, now = self._closed(one), self.world.now()
         cause = cause_of(
