@@ -67,8 +67,10 @@ async def _restore(
     verb = "would be restored" if dry_run else "restored"
     typer.echo(
         f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
-        f"({result.costs} deletion costs), {result.surges} surges {verb}"
+        f"({result.costs} deletion costs) {verb}"
     )
+    if result.surges:
+        typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
     if not dry_run and not result.clean:
         typer.echo("something of ours keeps coming back or could not be changed:", err=True)
         typer.echo("\n".join(result.failed) or "is an operator still running?", err=True)
