@@ -98,7 +98,14 @@ class Leader:
             pools,
             ledger,
             FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
-            StuckController(world, self._writer("stuck", settings.failover_pods_per_second), events, pools, unstarted),
+            StuckController(
+                world,
+                self._writer("stuck", settings.failover_pods_per_second),
+                events,
+                self._client,
+                pools=pools,
+                unstarted=unstarted,
+            ),
             thresholds,
             SpillController(
                 world,

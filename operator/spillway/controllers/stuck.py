@@ -4,7 +4,7 @@ Contract: one key a pod that waits. A pod is deleted only as it was read and onl
 successor is redirected first, away from the pools that did not take it, which its owner's pods then avoid for a while:
 the next pool is tried, and the next, and physical nodes at the end. After a stock-out its successor goes to the same
 pool if that asks for another size now. A Job counts a deleted pod as failed: no more of a Job's pods are made anew than
-a default `backoffLimit` forgives. Recommend counts what would be done.
+its `backoffLimit` forgives. Recommend counts what would be done.
 """
 
 from collections import Counter, OrderedDict
@@ -18,18 +18,21 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.failover import owner_of
 from spillway.controllers.governing import Governed, governed
 from spillway.controllers.pools import PoolsController
+from spillway.controllers.surging import Reader
 from spillway.controllers.unstarted import Unstarted, Waiting
 from spillway.domain.cordon import STAYING_OWNERS
 from spillway.domain.names import OwnerUid, PodUid
 from spillway.domain.pool_health.stuck import Cause, cause_of, next_look, pools_to_avoid
+from spillway.domain.records import PodRecord
+from spillway.domain.spill import retries_to_spare
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
 
 AVOID_SECONDS: Final = 600.0
 """How long an owner's pods avoid a pool that did not take one of them."""
-JOB_REPLACEMENTS: Final = 3
-"""Pods of one Job that are made anew; a Job forgives six failures unless it says otherwise."""
+JOB_SECONDS: Final = 30.0
+"""When it is asked again whether a Job forgives one more."""
 SLACK_SECONDS: Final = 0.01
 _REMEMBERED: Final = 4096
 
@@ -47,10 +50,18 @@ class StuckController(Controller):
     workers: ClassVar = 8
 
     def __init__(
-        self, world: World, writer: Writer, events: EventRecorder, pools: PoolsController, unstarted: Unstarted
+        self,
+        world: World,
+        writer: Writer,
+        events: EventRecorder,
+        reader: Reader,
+        *,
+        pools: PoolsController,
+        unstarted: Unstarted,
     ) -> None:
         super().__init__(world)
         self._writer = writer
+        self._reader = reader
         self._events = events
         self._pools = pools
         self._unstarted = unstarted
@@ -111,8 +122,8 @@ class StuckController(Controller):
                 self._recommended.add(pod.uid)
                 metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
             return None
-        if pod.owner_kind == "Job" and self._jobs[pod.owner_uid] >= JOB_REPLACEMENTS:
-            return None
+        if pod.owner_kind == "Job" and not await self._forgives(pod):
+            return JOB_SECONDS
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         avoid = self._avoid(pod.owner_uid, pools_to_avoid(cause, pools, another_size=another))
         board = self.world.board
@@ -127,12 +138,21 @@ class StuckController(Controller):
             board.withdraw_redirect(pod.owner_uid)
             return REFUSED_SECONDS
         if pod.owner_kind == "Job":
+            if len(self._jobs) >= _REMEMBERED:
+                self._jobs.clear()
             self._jobs[pod.owner_uid] += 1
         metrics.REPLACED.labels(pools[0], cause.value).inc()
         self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
         message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."
         self._events.record(owner_of(self.world, pod), "Normal", "PodsReplaced", message)
         return None
+
+    async def _forgives(self, pod: PodRecord) -> bool:
+        try:
+            job = await self._reader.get_json(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+        except (ApiError, aiohttp.ClientError, TimeoutError):
+            return False
+        return retries_to_spare(job, self._jobs[pod.owner_uid])
 
     def _avoid(self, owner: OwnerUid, pools: Iterable[str]) -> frozenset[str]:
         """Every pool that the owner's pods avoid from now on."""
