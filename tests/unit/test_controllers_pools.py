@@ -84,6 +84,16 @@ async def test_a_pool_falls_when_all_its_nodes_are_down_for_long_and_comes_back_
     assert status_of(found).health.failures == 1, "not forgotten yet"  # type: ignore[union-attr]
 
 
+async def test_it_is_not_blamed_while_most_of_everything_looks_dead() -> None:
+    found = rig(failover=FAILOVER)
+    found.fall("a-1", "a-2", "owned-1")
+    await found.advance(100.0)
+    assert await found.judge() == (True, "Open")
+    assert await found.pools.reconcile("a") == pytest.approx(5.0, abs=0.1)
+    found.rise("owned-1")
+    assert await found.judge() == (False, "Unhealthy")
+
+
 async def test_it_asks_to_be_looked_at_when_time_alone_changes_the_verdict() -> None:
     found = rig(failover=FAILOVER)
     assert await found.pools.reconcile("a") is None

@@ -9,7 +9,7 @@ that the verdict stands before the pod is made anew.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -22,6 +22,7 @@ from spillway.controllers.pool_nodes import PoolNodes
 from spillway.controllers.unstarted import Unstarted, Waiting
 from spillway.domain.cordon import Hold
 from spillway.domain.names import PodUid
+from spillway.domain.pool_health.dead_nodes import mostly_dead
 from spillway.domain.pool_health.health import Seen, State, Times, judge, next_look
 from spillway.domain.pool_health.stuck import stuck
 from spillway.domain.pool_health.verdict import standing
@@ -39,6 +40,8 @@ SHORTEST_SECONDS: Final = 1.0
 """Of a budget's times: without any pause a pool could be judged without end."""
 POD_CHANGES_SECONDS: Final = 0.5
 """How soon pods that wait, or have started, are looked at: they come in masses."""
+DOUBTFUL_SECONDS: Final = 5.0
+"""How soon a pool is looked at again that is down while most of everything else looks down as well."""
 REMEMBERED_EVENTS: Final = 1024
 SLACK_SECONDS: Final = 0.01
 
@@ -131,6 +134,14 @@ class PoolsController(Controller):
         now = self.world.now()
         memory = self._memory(pool)
         seen, times = self._seen(pool), times_of(budget)
+        doubtful = (
+            seen.down_since is not None
+            and memory.health.state is not State.FAILED
+            and mostly_dead(pool, self._nodes.everywhere())
+        )
+        if doubtful:
+            # Whoever hears nobody must not blame each pool for it, and hold all of them when the network is back.
+            seen = replace(seen, down_since=None)
         health = judge(memory.health, seen, times, now)
         if health.state is State.FAILED and memory.health.state is not State.FAILED:
             metrics.FAILURES.labels(pool, str(health.reason)).inc()
@@ -143,6 +154,7 @@ class PoolsController(Controller):
             next_look(health, seen, times, now),
             seconds_to_decay(position, forget_after, now),
             hold.until - now if hold.until is not None and hold.active(now) else None,
+            DOUBTFUL_SECONDS if doubtful else None,
         ]
         return min((due + SLACK_SECONDS for due in dues if due is not None), default=None)
 
