@@ -7,8 +7,7 @@ data that is not fresh nothing is judged and the last verdict stands. A stock-ou
 that the verdict stands before the pod is made anew.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -19,20 +18,18 @@ from spillway.controllers import pool_metrics as metrics
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.pool_nodes import PoolNodes
+from spillway.controllers.stock_news import StockNews
 from spillway.controllers.unstarted import Unstarted, Waiting
 from spillway.domain.cordon import Hold
-from spillway.domain.names import PodUid
 from spillway.domain.pool_health.dead_nodes import mostly_dead
 from spillway.domain.pool_health.health import Seen, State, Times, judge, next_look
 from spillway.domain.pool_health.stuck import stuck
 from spillway.domain.pool_health.verdict import standing
 from spillway.domain.records import PodRecord
 from spillway.domain.stock.ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
-from spillway.domain.stock.signs import Signs
 from spillway.domain.stock.sizes import Size
 from spillway.kube.catalog import Kind
 from spillway.kube.client import KubeClient
-from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
 from spillway.placement.board import PoolVerdict
 
 DEFAULT_FAILOVER: Final = Failover()
@@ -42,7 +39,6 @@ POD_CHANGES_SECONDS: Final = 0.5
 """How soon pods that wait, or have started, are looked at: they come in masses."""
 DOUBTFUL_SECONDS: Final = 5.0
 """How soon a pool is looked at again that is down while most of everything else looks down as well."""
-REMEMBERED_EVENTS: Final = 1024
 SLACK_SECONDS: Final = 0.01
 
 
@@ -61,7 +57,7 @@ class PoolView:
 
 
 class PoolsController(Controller):
-    """Judges. Without a client nothing is heard of Events."""
+    """Judges. Without a client no Events are read."""
 
     name: ClassVar = "pools"
 
@@ -69,53 +65,29 @@ class PoolsController(Controller):
         super().__init__(world)
         self._nodes = nodes
         self._unstarted = unstarted
-        self._events = None if client is None else PodEvents(client, self.heard)
-        self._signs: Mapping[str, Signs] = {}
-        self._early: dict[PodUid, PodEvent] = {}
+        self.stock_news = StockNews(world, unstarted, client, self._stock_out)
         self.views: dict[str, PoolView] = {}
         """By pool; the status shows them."""
         self.on_verdict: list[Callable[[], None]] = []
         """Told after a verdict, or what is remembered, has changed."""
-        self.on_stock_out: list[Callable[[Waiting], None]] = []
-        """Told of a pod that waits and whose provider has no stock."""
         nodes.on_change.append(self.queue.add)
         unstarted.on_change.append(self._pod_waits)
         unstarted.on_start.append(self._pod_started)
 
     def subscribe(self) -> Iterable[Unsubscribe]:
-        yield self.world.catalog.subscribe(self._resources_changed)
+        yield self.world.catalog.subscribe(self.add_all)
         yield from self._nodes.subscribe()
-        self._read_signs()
+        yield from self.stock_news.subscribe()
         # Admission asks the board from the first moment on: what is remembered stands there before anything else.
         for pool in self.world.governance.budgets:
             self._judge(pool)
         yield from self._unstarted.subscribe()
-        if self._events is not None:
-            task = asyncio.get_running_loop().create_task(self._events.run(), name="pod-events")
-
-            def stop_hearing() -> None:
-                task.cancel()
-
-            yield stop_hearing
 
     def all_keys(self) -> Iterable[str]:
         return [*self.world.governance.budgets, *self.views]
 
     async def reconcile(self, key: str) -> float | None:
         return self._judge(key)
-
-    def heard(self, event: PodEvent) -> None:
-        """An Event about a pod: is it a stock-out?"""
-        pod = self.world.state.pods.get(event.uid)
-        if pod is None or not pod.node:
-            # Each resource has its own watch: it may be heard of before it is seen to be bound.
-            self._early[event.uid] = event
-            while len(self._early) > REMEMBERED_EVENTS:
-                self._early.pop(next(iter(self._early)))
-            return
-        pool = self._unstarted.pool_of(pod)
-        if self._signs.get(pool, Signs()).match(event.reason, event.message):
-            self._stock_out(pool, pod)
 
     def has_another_size(self, pool: str, pod: PodRecord) -> bool:
         """Whether the pool now asks for another size than the one with which this pod has failed."""
@@ -224,34 +196,21 @@ class PoolsController(Controller):
 
     def _stock_out(self, pool: str, pod: PodRecord) -> None:
         budget = self.world.governance.budgets.get(pool)
-        waiting = self._unstarted.waiting.get(pod.uid)
-        if budget is None or budget.spec.stock_out is None or (waiting is not None and waiting.out_of_stock):
+        if budget is None or budget.spec.stock_out is None:
             return
-        stock_out, memory = budget.spec.stock_out, self._memory(pool)
-        metrics.STOCK_OUTS.labels(pool).inc()
+        memory = self._memory(pool)
         position = stocked_out(
             memory.position,
-            stock_out.ladder,
+            budget.spec.stock_out.ladder,
             _asked(pod),
             created=pod.created,
-            listed=stock_out.annotation is not None,
+            listed=budget.spec.stock_out.annotation is not None,
             now=self.world.now(),
         )
         self._publish(budget, PoolMemory(memory.health, position))
         self.queue.add(pool)
-        if waiting is not None:
-            waiting.out_of_stock = True
-            for callback in self.on_stock_out:
-                callback(waiting)
 
     def _pod_waits(self, waiting: Waiting) -> None:
-        early = self._early.pop(waiting.pod.uid, None) if waiting.pool else None
-        if early is not None:
-            self.heard(early)
-        if waiting.pool and self._signs.get(waiting.pool, Signs()).match(
-            waiting.pending.reason, waiting.pending.message
-        ):
-            self._stock_out(waiting.pool, waiting.pod)
         for pool in waiting.pools:
             self._look_soon(pool)
 
@@ -265,18 +224,6 @@ class PoolsController(Controller):
             self.queue.add(pool)
         else:
             self.queue.add_after(pool, POD_CHANGES_SECONDS)
-
-    def _resources_changed(self) -> None:
-        self._read_signs()
-        self.add_all()
-
-    def _read_signs(self) -> None:
-        budgets = self.world.governance.budgets
-        self._signs = {name: Signs.of(one.spec.stock_out) for name, one in budgets.items() if one.spec.stock_out}
-        if self._events is not None:
-            reasons = [signs.reasons for signs in self._signs.values()]
-            known = frozenset().union(*(some for some in reasons if some is not None))
-            self._events.want(field_selector(None if None in reasons else known) if reasons else "")
 
 
 def _asked(pod: PodRecord) -> Size:

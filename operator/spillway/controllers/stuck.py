@@ -69,7 +69,7 @@ class StuckController(Controller):
         self._jobs: Counter[OwnerUid] = Counter()
         self._recommended: set[PodUid] = set()
         unstarted.on_change.append(self._look_at)
-        pools.on_stock_out.append(self._look_at)
+        pools.stock_news.on_stock_out.append(self._look_at)
         pools.on_verdict.append(self.add_all)
 
     def subscribe(self) -> Iterable[Unsubscribe]:
