@@ -40,12 +40,16 @@ _SVG: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {h
 """Rich's own frame without the font that it would have a reader fetch."""
 
 
-def main(  # noqa: PLR0917 - typer makes each an option by name
+def main(
+    *,
     contenders: Annotated[str, typer.Option(help="Who takes part, separated by commas.")] = "plain,spillway",
     seconds: Annotated[float, typer.Option(help="How long the day takes.", min=60.0)] = DEFAULT_SECONDS,
     workloads: Annotated[int, typer.Option(help="Workloads of each contender.", min=1)] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,
     output: Annotated[Path, typer.Option(help="Where the page and the figures go.")] = Path("build/demo"),
+    placement: Annotated[
+        bool, typer.Option("--placement", help="Let Spillway decide which of its pods go to virtual nodes.")
+    ] = False,
     picture: Annotated[Path | None, typer.Option(help="Also keep the last view as an SVG picture.")] = None,
 ) -> None:
     console = Console()
@@ -56,7 +60,7 @@ def main(  # noqa: PLR0917 - typer makes each an option by name
         raise typer.BadParameter(f"{error}; choose from {', '.join(Contender)}", param_hint="--contenders") from error
     day = plan_day(seed=seed, workloads=workloads, seconds=seconds)
     try:
-        asyncio.run(_run(console, day, taking_part, output, picture))
+        asyncio.run(_run(console, day, taking_part, output, picture, placement=placement))
     except KeyboardInterrupt:
         console.print("interrupted; the cluster is down", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None
@@ -65,9 +69,11 @@ def main(  # noqa: PLR0917 - typer makes each an option by name
         raise typer.Exit(1) from error
 
 
-async def _run(console: Console, day: Day, contenders: list[Contender], output: Path, picture: Path | None) -> None:
+async def _run(
+    console: Console, day: Day, contenders: list[Contender], output: Path, picture: Path | None, *, placement: bool
+) -> None:
     with View(console, contenders) as view:
-        async with open_scene(day, contenders, view.say) as scene:
+        async with open_scene(day, contenders, view.say, placement=placement) as scene:
             view.say(f"the day begins: {day.seconds_per_hour:.1f} s to the hour, {day.seconds:.0f} s in all")
 
             def tick(elapsed: float, closed: list[ScaleDown]) -> None:

@@ -6,7 +6,7 @@ Contract: `open_scene` gives a scene whose cluster, operator and watches end wit
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -20,6 +20,7 @@ from demo.observe import Observer
 from demo.plans import Plans
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day
+from demo.thresholds import thresholds
 from harness.operator import NAME, NAMESPACE, Installation, install
 from localcluster import Cluster, ClusterApi, ClusterError, Options
 from localcluster.external import from_environment
@@ -108,8 +109,13 @@ def chosen_cluster() -> Iterator[ClusterApi]:
 
 
 @asynccontextmanager
-async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> AsyncIterator[Scene]:
-    """Give a scene in which every contender's workloads run at the level of the first hour and HPAs see their load."""
+async def open_scene(
+    day: Day, contenders: Sequence[Contender], say: Say, *, placement: bool = False
+) -> AsyncIterator[Scene]:
+    """Give a scene in which every contender's workloads run at the level of the first hour and HPAs see their load.
+
+    With `placement` Spillway decides which of its pods go to virtual nodes.
+    """
     async with AsyncExitStack() as stack:
         say("starting etcd, API server, scheduler, controllers, kwok, metrics-server and Karpenter")
         chosen = chosen_cluster()
@@ -125,7 +131,7 @@ async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> Asy
             say("installing the operator from its chart, under the chart's rights")
             operator = await _uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
             stack.callback(operator.close)
-            await asyncio.to_thread(cluster.apply, manifests.spillway_resources())
+            await asyncio.to_thread(cluster.apply, manifests.spillway_resources(placement=placement))
             await asyncio.to_thread(_wait_policy, cluster)
         client = await stack.enter_async_context(await KubeClient.connect(str(cluster.kubeconfig)))
         state = ClusterState()
@@ -134,7 +140,7 @@ async def open_scene(day: Day, contenders: Sequence[Contender], say: Say) -> Asy
         stack.push_async_callback(_cancelled, watching)
         await state.wait_synced(_PATIENCE_SECONDS)
         scene = Scene(cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes())
-        await _start_workloads(scene, say)
+        await _start_workloads(scene, say, thresholds(day) if placement else {})
         yield scene
 
 
@@ -143,11 +149,12 @@ def _wait_policy(cluster: ClusterApi) -> None:
     cluster.kubectl("wait", "--for=condition=Ready", policy, "--timeout=45s")
 
 
-async def _start_workloads(scene: Scene, say: Say) -> None:
+async def _start_workloads(scene: Scene, say: Say, kept: Mapping[str, int]) -> None:
     say(f"starting {len(scene.day.workloads)} workloads with an HPA for each of {len(scene.contenders)} contenders")
     pods = 0
     for contender in scene.contenders:
-        pods += await asyncio.to_thread(stage.lay_workloads, scene.cluster, contender, scene.day)
+        ours = kept if contender is Contender.SPILLWAY else {}
+        pods += await asyncio.to_thread(stage.lay_workloads, scene.cluster, contender, scene.day, ours)
 
     async def all_ready() -> bool:
         ready = [scene.observer.ready_replicas(contender).values() for contender in scene.contenders]

@@ -10,7 +10,7 @@ from typing import Any, Final
 from demo.contenders import APP_LABEL, CONTENDER_LABEL, TIER_LABEL, Contender
 from demo.scenario import CORES_PER_REPLICA, REQUEST_MILLIS, TARGET_UTILIZATION, Workload
 from localcluster import nodes
-from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST, ZONE_LABEL, Tier
+from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST, THRESHOLD, ZONE_LABEL, Tier
 
 Object = dict[str, Any]
 
@@ -26,6 +26,8 @@ CONSOLIDATE_AFTER_SECONDS: Final = 5
 """Karpenter takes an elastic node away once it was empty that long; it looks every 10 s and waits 15 s to be sure."""
 
 SCALE_DOWN_WINDOW_SECONDS: Final = 15
+SPILL_AFTER_SECONDS: Final = 30
+"""Longer than Karpenter takes to bring a node."""
 POLICY: Final = "demo"
 SOFT_TAINTS: Final[dict[Contender, dict[str, str]]] = {
     Contender.FLAT: {"key": "demo.spillway.dev/elastic", "value": "flat", "effect": "PreferNoSchedule"},
@@ -70,11 +72,14 @@ def deployment(
     replicas: int,
     overflow: bool,
     node_selector: Mapping[str, str] | None = None,
+    threshold: int | None = None,
 ) -> Object:
     """Return a Deployment whose replicas stay on the contender's nodes and spread over zones when they are scheduled.
 
-    `node_selector` narrows the nodes further.
+    `node_selector` narrows the nodes further. With a `threshold` the operator places the replicas: the manifest says
+    how many are to be physical, and tolerates nothing itself.
     """
+    annotations = {} if threshold is None else {"annotations": {THRESHOLD: str(threshold)}}
     labels = {APP_LABEL: name, CONTENDER_LABEL: contender.value}
     spread = {
         "maxSkew": 1,
@@ -86,7 +91,7 @@ def deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace_name, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace_name, "labels": labels, **annotations},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {APP_LABEL: name}},
@@ -94,7 +99,7 @@ def deployment(
                 "metadata": {"labels": labels, "annotations": {nodes.USAGE_CPU: usage, nodes.USAGE_MEMORY: "200Mi"}},
                 "spec": {
                     "nodeSelector": {CONTENDER_LABEL: contender.value, **(node_selector or {})},
-                    "tolerations": [nodes.toleration(PROVIDER)] if overflow else [],
+                    "tolerations": [nodes.toleration(PROVIDER)] if overflow and threshold is None else [],
                     "topologySpreadConstraints": [spread],
                     "containers": [
                         {
@@ -192,11 +197,16 @@ def flat_policies() -> list[Object]:
     ]
 
 
-def spillway_resources() -> list[Object]:
-    """Return Spillway's custom resources: they select this contender's nodes and namespaces and nothing else."""
+def spillway_resources(*, placement: bool = False) -> list[Object]:
+    """Return Spillway's custom resources: they select this contender's nodes and namespaces and nothing else.
+
+    With `placement` the operator decides who goes to virtual nodes; without it that is the scheduler's choice.
+    """
     spillway = Contender.SPILLWAY
     ours = {"matchLabels": {CONTENDER_LABEL: spillway.value}}
-    workloads = {"namespaces": ours}
+    workload_class: Object = {"name": "default", "match": {"namespaces": ours}}
+    if placement:
+        workload_class["placement"] = {"virtual": "Overflow", "spillAfter": f"{SPILL_AFTER_SECONDS}s"}
     return [
         {
             "apiVersion": "spillway.dev/v1alpha1",
@@ -220,7 +230,7 @@ def spillway_resources() -> list[Object]:
                     },
                     "virtual": {"budgets": ["demo"]},
                 },
-                "workloads": [{"name": "default", "match": workloads}],
+                "workloads": [workload_class],
             },
         },
     ]

@@ -1,7 +1,8 @@
 """Lays the scene into a cluster: each contender's nodes, namespace, workloads and policies; takes out what it laid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from demo import manifests
 from demo.contenders import Contender
@@ -44,8 +45,13 @@ def lay_ground(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
         cluster.apply(manifests.flat_policies())
 
 
-def lay_workloads(cluster: ClusterApi, contender: Contender, day: Day) -> int:
-    """Create the day's Deployments and HPAs as the first hour needs them; returns the number of pods."""
+def lay_workloads(
+    cluster: ClusterApi, contender: Contender, day: Day, kept: Mapping[str, int] = MappingProxyType({})
+) -> int:
+    """Create the day's Deployments and HPAs as the first hour needs them; returns the number of pods.
+
+    `kept` is how many replicas of a workload are to be physical, where the operator places them.
+    """
     namespace = contender.namespace
     begin = day.hour_at(0)
     replicas = {workload.name: desired_replicas(workload, workload.load(begin)) for workload in day.workloads}
@@ -53,7 +59,12 @@ def lay_workloads(cluster: ClusterApi, contender: Contender, day: Day) -> int:
         f"/apis/apps/v1/namespaces/{namespace}/deployments",
         [
             manifests.deployment(
-                contender, namespace, workload.name, replicas=replicas[workload.name], overflow=workload.overflow
+                contender,
+                namespace,
+                workload.name,
+                replicas=replicas[workload.name],
+                overflow=workload.overflow,
+                threshold=kept.get(workload.name),
             )
             for workload in day.workloads
         ],
