@@ -308,6 +308,18 @@ async def test_no_more_at_once_than_allowed() -> None:
     assert found.written == []
 
 
+async def test_what_was_to_begin_while_a_surge_was_ended_does_not() -> None:
+    found = cluster()
+    await found.settled()
+    await found.step()
+    found.controller._begins.add(UID)
+    found.replicas = 7
+    await found.step(1)
+    assert found.written == ["mark", "3->4", "unmark"]
+    assert await found.step(1) is None
+    assert len(found.written) == 3
+
+
 async def test_a_surge_that_finds_no_room_is_undone_and_tried_later() -> None:
     found = cluster()
     await found.settled()

@@ -160,21 +160,22 @@ class BringBackController(Controller):
     async def _look(self) -> None:
         now = self.world.now()
         found = {one.uid: one async for one in workloads(self.world)}
-        resting = [one for one in found.values() if one.uid not in self._surges]
-        waiting = [one for one in resting if one.standing.missing]
+        others = await without_surge(self.world)
+        left = Counter({(policy, Left.CANNOT_SURGE): replicas for policy, replicas in others.items()})
         pods = self.world.state.pods
         without_node = [pods[uid] for uid in self._without_node if uid in pods]
-        self._room = await physical_room(self.world, without_node) if waiting else Room({})
+        asked = any(one.standing.missing for one in found.values())
+        self._room = await physical_room(self.world, without_node) if asked else Room({})
+        # From here on nothing is waited for: a surge that began meanwhile is not looked at.
+        resting = [one for one in found.values() if one.uid not in self._surges]
+        waiting = [one for one in resting if one.standing.missing]
         for one in resting:
             self._observe(one, now)
-        left: Counter[tuple[str, Left]] = Counter()
         for one in sorted(waiting, key=lambda one: self._memories[one.uid].since or now):
             reason = self._consider(one, now)
             if reason is not None:
                 left[one.claim.policy, reason] += one.standing.missing
                 self._say(one.replicaset, reason)
-        for policy, replicas in (await without_surge(self.world)).items():
-            left[policy, Left.CANNOT_SURGE] += replicas
         LEFT.clear()
         for (policy, why), replicas in left.items():
             LEFT.labels(policy, why.value).set(replicas)
@@ -318,6 +319,7 @@ class BringBackController(Controller):
     def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: Outcome) -> None:
         uid, now = replicaset.uid, self.world.now()
         surge = self._surges.pop(uid, None)
+        self._begins.discard(uid)
         self._unmarked[uid] = replicaset.surge or (surge.mark if surge is not None else "")
         self._memories[uid] = self._memories.get(uid, Memory()).ended(outcome, now, self._hold_seconds)
         BRINGS.labels(policy, outcome.value).inc()
