@@ -54,6 +54,7 @@ class Planner:
                     workload=one.workload,
                     policy=one.policy,
                     threshold=self.keep,
+                    owned=self.keep or 0,
                     peak=9,
                     confidence=90,
                     saving_per_hour=5.4,

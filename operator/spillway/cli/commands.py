@@ -7,6 +7,7 @@ import typer
 from spillway import __version__
 from spillway.app.settings import SettingsError
 from spillway.cli.crds import crds
+from spillway.cli.plan import plan
 from spillway.cli.restore import restore
 from spillway.cli.run import run
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(restore)
 app.command()(crds)
+app.add_typer(plan, name="plan")
 
 
 @app.command()

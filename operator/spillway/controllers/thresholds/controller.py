@@ -156,6 +156,7 @@ class ThresholdController(Controller):
             await observe(self.world),
             elastic_cores=self._elastic_cores,
             fingerprint=fingerprint,
+            before=self.report.plan,
         )
         try:
             plan = await self._make_plan(request)

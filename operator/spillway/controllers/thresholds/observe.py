@@ -16,7 +16,7 @@ from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
 from spillway.controllers.tally import SLICE, workload_of
-from spillway.controllers.thresholds.request import PlanRequest, PolicyNeed, Stance, WorkloadNeed
+from spillway.controllers.thresholds.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.domain.names import OwnerUid, Tier
 from spillway.domain.places import Claim
 from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
@@ -78,8 +78,12 @@ async def request_of(
     *,
     elastic_cores: Mapping[str, float],
     fingerprint: str,
+    before: Plan | None = None,
 ) -> PlanRequest:
-    """Everything that a plan needs but the past. `elastic_cores` is the most seen lately, by policy."""
+    """Everything that a plan needs but the past.
+
+    `elastic_cores` is the most seen lately, by policy; `before` is the plan in force, which the next one holds on to.
+    """
     governance = world.governance
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
     names = {node.name for node in owned}
@@ -110,7 +114,8 @@ async def request_of(
             for policy in governance.policies.values()
         ),
         workloads=tuple(workloads),
-        previous=dict(world.board.thresholds),
+        previous=before.thresholds() if before is not None else {},
+        previous_owned=before.owned() if before is not None else {},
         fingerprint=fingerprint,
     )
 
@@ -157,9 +162,16 @@ def policy_need(
         virtual_core_hour=float(price.cpu_hour.amount) if price is not None and one_currency else None,
         virtual_gib_hour=float(price.memory_gib_hour.amount) if price is not None and one_currency else None,
         currency=given[0] if given else "",
+        minimum_seconds=float(price.minimum_seconds or 0) if price is not None else 0.0,
+        startup_seconds=max((_startup(one) for one in policy.spec.workloads), default=0.0),
         elastic_cores=elastic_cores,
         elastic_node_cores=sum(node.cpu_millis for node in elastic) / 1000 / len(elastic) if elastic else 0.0,
     )
+
+
+def _startup(workload_class: WorkloadClass) -> float:
+    forecast = workload_class.scaling.forecast if workload_class.scaling is not None else None
+    return float(forecast.startup.seconds) if forecast is not None else 0.0
 
 
 def _need(

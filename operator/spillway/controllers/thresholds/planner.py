@@ -5,14 +5,11 @@ time: in the planning process or in the command line, never in the operator's ow
 """
 
 import time
-from typing import Final
 
 from spillway.controllers.thresholds.request import Plan, PlanRequest, Stance
 from spillway.controllers.thresholds.solve import Past, past_of, solve
 from spillway.metrics.history import STEP_SECONDS, Wanted, histories
 from spillway.metrics.prometheus import Prometheus
-
-_NO_PAST: Final = frozenset({Stance.VIRTUAL})
 
 
 async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:
@@ -22,12 +19,22 @@ async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:
         PrometheusError: the past cannot be had.
     """
     begun = time.perf_counter()
+    pasts = await pasts_of(request, prometheus)
+    return solve(request, pasts, seconds=time.perf_counter() - begun)
+
+
+async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Past]:
+    """What is left of each workload's history, by workload.
+
+    Raises:
+        PrometheusError: it cannot be had.
+    """
     wanted = [
         Wanted(one.workload, one.history_seconds, one.query, one.per_replica)
         for one in request.workloads
-        if one.stance not in _NO_PAST
+        if one.stance is not Stance.VIRTUAL
     ]
     pasts: dict[str, Past] = {}
     async for batch in histories(prometheus, wanted, now=request.now, step_seconds=STEP_SECONDS):
         pasts.update((one.workload, past_of(one)) for one in batch)
-    return solve(request, pasts, seconds=time.perf_counter() - begun)
+    return pasts

@@ -62,6 +62,10 @@ class PolicyNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     virtual_core_hour: float | None = None
     virtual_gib_hour: float | None = None
     currency: str = ""
+    minimum_seconds: float = 0.0
+    """Billed at least for a replica on virtual nodes."""
+    startup_seconds: float = 0.0
+    """From a replica's creation until it serves: billed, and of no use."""
     elastic_cores: float = 0.0
     """Allocatable on its elastic nodes, the most seen lately."""
     elastic_node_cores: float = 0.0
@@ -80,6 +84,8 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     workloads: tuple[WorkloadNeed, ...]
     previous: dict[str, int] = {}
     """The thresholds in force, by workload."""
+    previous_owned: dict[str, int] = {}
+    """Of these, the replicas on owned nodes; the rest is on elastic ones."""
     fingerprint: str = ""
     """Of what the policies ask for, so that a change of it shows."""
 
@@ -91,6 +97,8 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy: str
     threshold: int | None
     """For Auto: replicas on physical nodes; None while it learns."""
+    owned: int
+    """Replicas that are planned on owned nodes; a threshold above it counts on elastic ones."""
     peak: int
     """The most replicas that the coming cycle is expected to need."""
     history_seconds: float = 0.0
@@ -99,6 +107,15 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     saving_per_hour: float | None = None
     """Against owning nodes for its peak."""
     problem: str = ""
+
+
+class NodePoint(msgspec.Struct, frozen=True, gc=False):
+    """One number of owned nodes, and what an hour then costs on average."""
+
+    nodes: int
+    cost_per_hour: float
+    used_percent: float
+    """Of the cores that are there: real load, on average over the cycle."""
 
 
 class PlannedPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -115,6 +132,8 @@ class PlannedPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     saved_vs_virtual: float | None = None
     """An hour, against owning nodes for the valley and virtual nodes beyond it."""
     owned_nodes_advised: int | None = None
+    nodes: tuple[NodePoint, ...] = ()
+    """What owning more or fewer nodes would cost; none without prices."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +151,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What it took, history included."""
     policies: tuple[PlannedPolicy, ...] = ()
     workloads: tuple[PlannedWorkload, ...] = ()
+
+    def owned(self) -> dict[str, int]:
+        """What the next plan holds on to."""
+        return {one.workload: one.owned for one in self.workloads if one.threshold is not None}
 
     def thresholds(self) -> dict[str, int]:
         """What admission goes by."""

@@ -1,0 +1,130 @@
+"""`spillway plan`: what would be planned, shown without a write."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spillway.app.settings import SettingsError
+
+plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
+
+CLUSTER = "A policy of a cluster"
+ALONE = "Without a cluster"
+
+
+class Output(StrEnum):
+    """How the plan is shown."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@plan.callback()
+def _plan() -> None:
+    """Show what would be planned, and why. Writes nothing."""
+
+
+@plan.command()
+def thresholds(
+    *,
+    policy: Annotated[
+        str | None, typer.Option(help="The ElasticPolicy; it is planned with all others.", rich_help_panel=CLUSTER)
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config.", rich_help_panel=CLUSTER
+        ),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option(help="The operator's own namespace.", rich_help_panel=CLUSTER)
+    ] = "spillway-system",
+    prometheus_url: Annotated[
+        str | None,
+        typer.Option(help="Where demand is read, for example http://localhost:9090.", envvar="SPILLWAY_PROMETHEUS_URL"),
+    ] = None,
+    prometheus_token_file: Annotated[Path | None, typer.Option(help="A bearer token for it.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Demand from a file instead: workload,time,replicas with a header.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Owned nodes.", min=0, rich_help_panel=ALONE)] = 0,
+    node_cores: Annotated[
+        float | None, typer.Option(help="Allocatable cores of one.", min=0.001, rich_help_panel=ALONE)
+    ] = None,
+    target_utilization: Annotated[
+        int, typer.Option(help="Percent of them that may be in use.", min=1, max=100, rich_help_panel=ALONE)
+    ] = 65,
+    cpu: Annotated[
+        str | None, typer.Option(help="CPU request of a replica, for example 500m.", rich_help_panel=ALONE)
+    ] = None,
+    memory: Annotated[
+        str, typer.Option(help="Memory request of a replica, for example 2Gi.", rich_help_panel=ALONE)
+    ] = "0",
+    utilization: Annotated[
+        int | None,
+        typer.Option(
+            help="Percent of its CPU request that a needed replica uses. Default: the target.",
+            min=1,
+            max=1000,
+            rich_help_panel=ALONE,
+        ),
+    ] = None,
+    node_hour: Annotated[
+        float | None, typer.Option(help="Price of an owned node's hour.", min=0, rich_help_panel=ALONE)
+    ] = None,
+    virtual_cpu_hour: Annotated[
+        float | None, typer.Option(help="Price of a virtual core's hour.", min=0, rich_help_panel=ALONE)
+    ] = None,
+    virtual_memory_gib_hour: Annotated[
+        float, typer.Option(help="Price of a virtual GiB's hour.", min=0, rich_help_panel=ALONE)
+    ] = 0.0,
+    currency: Annotated[str, typer.Option(help="Of these prices.", rich_help_panel=ALONE)] = "",
+    history: Annotated[str, typer.Option(help="How far back, for example 14d.", rich_help_panel=ALONE)] = "14d",
+    output: Annotated[Output, typer.Option("-o", "--output", help="table or json.")] = Output.TABLE,
+) -> None:
+    """Plan the thresholds: how many replicas of each workload to keep on owned nodes, and how many nodes to own.
+
+    With --policy: from the cluster, and the past from --prometheus-url or --csv. Without: from --csv or
+    --prometheus-url alone, with --nodes, --node-cores and --cpu.
+    """
+    from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
+    from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
+    from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
+    from spillway.metrics.prometheus import prometheus_url as checked  # noqa: PLC0415
+
+    if (csv is None) == (prometheus_url is None):
+        raise SettingsError("give either --csv or --prometheus-url: it is where the past comes from")
+    try:
+        if prometheus_url is not None:
+            checked(prometheus_url)
+        source = Source(prometheus_url or "", prometheus_token_file, csv)
+        if policy is not None:
+            work = plan_of_cluster(kubeconfig, namespace, policy, source)
+        else:
+            if node_cores is None or cpu is None:
+                raise SettingsError("without --policy, give --node-cores and --cpu (and --nodes): they size the plan")
+            alone = Alone(
+                nodes=nodes,
+                node_cores=node_cores,
+                target=target_utilization / 100,
+                request_cores=cpu_millis(cpu) / 1000,
+                request_gib=memory_bytes(memory) / 2**30,
+                load=(utilization or target_utilization) / 100,
+                node_hour=node_hour,
+                virtual_core_hour=virtual_cpu_hour,
+                virtual_gib_hour=virtual_memory_gib_hour if virtual_cpu_hour is not None else None,
+                currency=currency,
+                history_seconds=float(duration_seconds(history)),
+            )
+            work = plan_alone(alone, source)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    found = asyncio.run(work)
+    if isinstance(found, str):
+        typer.echo(found, err=True)
+        sys.exit(1)
+    typer.echo(as_json(found) if output is Output.JSON else as_tables(found), nl=False)

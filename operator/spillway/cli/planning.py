@@ -1,0 +1,163 @@
+"""The work of `spillway plan thresholds`: puts a request together, reads the past, plans as the operator does.
+
+Contract: the functions return the outcome, or a text that says what is missing; they write nothing. A plan shown here
+starts from nothing, so it may differ from the operator's by what that holds on to from its last plan.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+import numpy as np
+
+from spillway.cli.reading import read_world
+from spillway.controllers.thresholds.controller import fingerprint_of
+from spillway.controllers.thresholds.observe import elastic_now, observe, request_of
+from spillway.controllers.thresholds.planner import pasts_of
+from spillway.controllers.thresholds.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
+from spillway.controllers.thresholds.solve import Past, past_of, solve
+from spillway.kube.client import ApiError, KubeClient
+from spillway.metrics.bulk import WORKLOAD_REPLICAS
+from spillway.metrics.csv_history import CsvError, csv_histories
+from spillway.metrics.prometheus import Prometheus, PrometheusError
+
+_NAME: Final = "-"
+"""Of the policy that stands for the flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the past comes from: a file, else Prometheus."""
+
+    url: str
+    token_file: Path | None
+    csv: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What the flags say where there is no cluster to ask."""
+
+    nodes: int
+    node_cores: float
+    target: float
+    request_cores: float
+    request_gib: float
+    load: float
+    node_hour: float | None
+    virtual_core_hour: float | None
+    virtual_gib_hour: float | None
+    currency: str
+    history_seconds: float
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The plan, and whose part of it is shown."""
+
+    policy: str
+    plan: Plan
+
+
+async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, source: Source) -> Outcome | str:
+    """The plan of all policies of a cluster, to show that of one."""
+    try:
+        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
+            world = await read_world(client, own_namespace=namespace)
+    except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        return f"the cluster cannot be read: {error or 'timed out'}"
+    known = world.governance.policies
+    if policy not in known:
+        names = ", ".join(known) or "none"
+        return f"there is no ElasticPolicy {policy}; there are: {names}"
+    request = await request_of(
+        world, await observe(world), elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world)
+    )
+    if not any(one.policy == policy for one in request.workloads):
+        return f"the ElasticPolicy {policy} governs no workload with ReplicaSets"
+    return await _outcome(policy, request, source)
+
+
+async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
+    """The plan of whatever the source knows, for nodes and replicas as the flags say."""
+    now = time.time()
+    try:
+        pasts = _from_csv(source.csv) if source.csv is not None else {}
+        names = sorted(pasts) if source.csv is not None else await _known_to(source)
+    except (CsvError, PrometheusError) as error:
+        return str(error)
+    if not names:
+        return f"{source.csv or source.url} knows no workload"
+    policy = PolicyNeed(
+        name=_NAME,
+        target=alone.target,
+        fixed_node_hour=alone.node_hour,
+        virtual_core_hour=alone.virtual_core_hour,
+        virtual_gib_hour=alone.virtual_gib_hour,
+        currency=alone.currency,
+    )
+    request = PlanRequest(
+        now=now,
+        capacity_cores=alone.nodes * alone.node_cores,
+        node_cores=alone.node_cores,
+        policies=(policy,),
+        workloads=tuple(
+            WorkloadNeed(
+                workload=name,
+                policy=_NAME,
+                stance=Stance.AUTO,
+                replicas=0,
+                request_cores=alone.request_cores,
+                request_gib=alone.request_gib,
+                load=alone.load,
+                history_seconds=alone.history_seconds,
+            )
+            for name in names
+        ),
+    )
+    return await _outcome(_NAME, request, source)
+
+
+async def _outcome(policy: str, request: PlanRequest, source: Source) -> Outcome | str:
+    begun = time.perf_counter()
+    try:
+        if source.csv is not None:
+            pasts: Mapping[str, Past] = _from_csv(source.csv)
+        else:
+            async with Prometheus(source.url, token_file=source.token_file) as prometheus:
+                pasts = await pasts_of(request, prometheus)
+    except (CsvError, PrometheusError) as error:
+        return str(error)
+    seconds = time.perf_counter() - begun
+    return Outcome(policy, await asyncio.to_thread(solve, request, pasts, seconds=seconds))
+
+
+def _from_csv(path: Path) -> Mapping[str, Past]:
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            return {one.workload: past_of(one) for one in csv_histories(lines)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise CsvError(f"{path} cannot be read: {error}") from error
+    except CsvError as error:
+        raise CsvError(f"{path}: {error}") from error
+
+
+async def _known_to(source: Source) -> Sequence[str]:
+    """Workloads of our own gauge, else the Deployments of kube-state-metrics."""
+    async with Prometheus(source.url, token_file=source.token_file) as prometheus:
+        now = float(np.floor(time.time()))
+        ours = await prometheus.instant(
+            f"group by (namespace, kind, workload) (last_over_time({WORKLOAD_REPLICAS.name}[1d]))", now
+        )
+        if ours:
+            return sorted(
+                "/".join(one.labels.get(key, "") for key in ("kind", "namespace", "workload")) for one in ours
+            )
+        theirs = await prometheus.instant(
+            "group by (namespace, deployment) (last_over_time(kube_deployment_spec_replicas[1d]))", now
+        )
+        return sorted(f"Deployment/{one.labels.get('namespace', '')}/{one.labels['deployment']}" for one in theirs)

@@ -1,0 +1,92 @@
+"""How a plan of thresholds is shown: JSON for programs, tables for people."""
+
+import io
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from spillway.cli.planning import Outcome
+from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
+
+_WIDTH: Final = 110
+_DAY: Final = 86_400.0
+
+
+def as_json(outcome: Outcome) -> str:
+    """The whole outcome, as its fields are called."""
+    return msgspec.json.format(msgspec.json.encode(outcome), indent=2).decode() + "\n"
+
+
+def as_tables(outcome: Outcome) -> str:
+    """The workloads of the policy, what it all comes to, and the number of nodes."""
+    plan = outcome.plan
+    policy = next(one for one in plan.policies if one.name == outcome.policy)
+    mine = [one for one in plan.workloads if one.policy == outcome.policy]
+    out = io.StringIO()
+    console = Console(file=out, width=_WIDTH, highlight=False)
+    console.print(_workloads(mine, policy.currency))
+    for line in _summary(plan, policy):
+        console.print(line)
+    if policy.nodes:
+        console.print(_nodes(policy))
+    return out.getvalue()
+
+
+def _workloads(workloads: list[PlannedWorkload], currency: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("workload", overflow="fold")
+    for name in ("threshold", "peak", "history", "confidence", f"saving/h {currency}".strip()):
+        table.add_column(name, justify="right")
+    for one in sorted(workloads, key=lambda one: (-one.peak, one.workload)):
+        table.add_row(
+            one.workload,
+            "all" if one.threshold is None else str(one.threshold),
+            str(one.peak),
+            f"{one.history_seconds / _DAY:.1f} d",
+            "" if one.confidence is None else f"{one.confidence} %",
+            _amount(one.saving_per_hour),
+        )
+        if one.problem:
+            table.add_row(f"  {one.problem}")
+    return table
+
+
+def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
+    lines = [
+        "",
+        (
+            f"owned nodes: at most {plan.peak_cores:.4g} of {plan.allowed_cores:.4g} cores in use "
+            f"({plan.capacity_cores:.4g} allocatable)"
+        ),
+    ]
+    if policy.learning:
+        lines.append(
+            f"{policy.learning} of {policy.auto} workloads have less than {PAST_ENOUGH_SECONDS / _DAY:g} days of "
+            "history and stay on physical nodes"
+        )
+    if policy.saved_vs_owned is not None and policy.saved_vs_virtual is not None:
+        lines.append(
+            f"saved in an hour: {_amount(policy.saved_vs_owned)} {policy.currency} against owning for the peak, "
+            f"{_amount(policy.saved_vs_virtual)} {policy.currency} against virtual nodes beyond the valley"
+        )
+    else:
+        lines.append("no amounts: prices of fixed and of virtual nodes, in one currency, would be needed")
+    if policy.owned_nodes_advised is not None:
+        lines.append(f"worth owning: {policy.owned_nodes_advised} nodes")
+    return [*lines, ""]
+
+
+def _nodes(policy: PlannedPolicy) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("nodes owned", f"an hour costs {policy.currency}".strip(), "used on average"):
+        table.add_column(name, justify="right")
+    for point in policy.nodes:
+        advised = " *" if point.nodes == policy.owned_nodes_advised else "  "
+        table.add_row(f"{point.nodes}{advised}", _amount(point.cost_per_hour), f"{point.used_percent:.0f} %")
+    return table
+
+
+def _amount(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:.2f}"
