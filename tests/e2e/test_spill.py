@@ -161,6 +161,24 @@ def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage
     cluster.wait_until(lambda: stage.events("Recalled"), "the Event")
 
 
+def test_a_pod_that_needs_more_there_than_a_patch_gives_is_replaced(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    shipper = {"name": "shipper", "image": "registry.invalid/shipper:1"}
+    stage.govern(overflow(spillAfter="1s"), a={"podOverlay": {"sidecars": [shipper]}})
+    stage.half("web", 3)
+    cluster.wait_until(lambda: stage.bound_tiers("web")["physical"] == 2, "the node to be full")
+
+    pods = stage.wait_bound("web", 3)
+
+    assert stage.tiers(pods) == {"physical": 2, "virtual": 1}
+    [spilled] = [pod for pod in pods if stage.place(pod["spec"]["nodeName"]) == "a"]
+    assert [one["name"] for one in spilled["spec"]["initContainers"]] == ["shipper"]
+    assert spilled["metadata"]["annotations"]["spillway.dev/placement"] == "virtual"
+    assert operators.total("spillway_spills_total", policy=stage.id, how="replaced") == 1
+
+
 def test_recommend_counts_and_changes_nothing(
     make_stage: MakeStage, operators: Installation, cluster: ClusterApi
 ) -> None:
