@@ -1,0 +1,151 @@
+"""`spillway plan thresholds` from a file: no cluster, no Prometheus."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from spillway.app.settings import SettingsError
+from spillway.cli.commands import app
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+SIZED = ("--nodes=4", "--node-cores=10", "--target-utilization=100", "--cpu=1")
+PRICED = ("--node-hour=10", "--virtual-cpu-hour=1.5", "--currency=CNY")
+
+
+def replicas_at(hour: int) -> int:
+    """40 replicas for the four hours of the evening, else 28: the day of the arithmetic, C being 40 cores' hour."""
+    return 40 if 18 <= hour < 22 else 28
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Path:
+    lines = ["workload,time,replicas"]
+    for hour in range(3 * 24 + 1):
+        for minute in range(0, 60, 5):
+            moment = START + timedelta(hours=hour, minutes=minute)
+            lines.append(f"Deployment/shop/cart,{moment.isoformat()},{replicas_at(moment.hour)}")
+    path = tmp_path / "past.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def plan(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["plan", "thresholds", *arguments])
+
+
+def planned(*arguments: str) -> dict[str, Any]:
+    result = plan(*arguments, "-o", "json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)["plan"]
+    return found
+
+
+def test_the_saving_of_the_textbook_day(past: Path) -> None:
+    # Three of four nodes: 30 of 40 replicas at the peak, all 28 of the rest of the day.
+    found = planned(f"--csv={past}", "--nodes=3", *SIZED[1:], *PRICED)
+
+    [cart] = found["workloads"]
+    assert (cart["threshold"], cart["peak"], cart["confidence"]) == (30, 40, 100)
+    [policy] = found["policies"]
+    # 4 nodes at 10 an hour; planned: 3 nodes, and 10 replicas for 4 of 24 hours at 1.5.
+    assert policy["saved_vs_owned"] == pytest.approx(40 - (30 + 10 * 1.5 * 4 / 24))
+    assert policy["owned_nodes_advised"] == 3
+    costs = {point["nodes"]: point["cost_per_hour"] for point in policy["nodes"]}
+    assert costs[0] == pytest.approx((28 * 20 + 40 * 4) / 24 * 1.5, abs=0.01)
+    assert costs[3] == pytest.approx(32.5)
+    assert costs[4] == pytest.approx(40)
+
+
+def test_what_is_owned_is_never_planned_fuller_than_allowed(past: Path) -> None:
+    found = planned(f"--csv={past}", "--nodes=4", "--node-cores=10", "--target-utilization=50", "--cpu=1")
+
+    # A replica uses half of its request: 40 of them are 20 of the 20 cores that may be used.
+    assert found["workloads"][0]["threshold"] == 40
+    assert (found["peak_cores"], found["allowed_cores"]) == (20, 20)
+    assert found["policies"][0]["saved_vs_owned"] is None, "no prices, no amounts"
+
+
+def test_the_table_says_the_same(past: Path) -> None:
+    text = plan(f"--csv={past}", "--nodes=3", *SIZED[1:], *PRICED).stdout
+
+    assert "Deployment/shop/cart" in text
+    assert "worth owning: 3 nodes" in text
+    assert "30 of 30 cores" in text
+    assert "saved in an hour: 7.50 CNY" in text
+    assert "no amounts" in plan(f"--csv={past}", *SIZED).stdout
+
+
+def test_a_short_past_keeps_everything_physical(tmp_path: Path) -> None:
+    path = tmp_path / "past.csv"
+    path.write_text("workload,time,replicas\ncart,1790000000,3\ncart,1790003600,9\n")
+
+    found = planned(f"--csv={path}", *SIZED)
+
+    assert found["workloads"][0]["threshold"] is None
+    assert found["policies"][0]["learning"] == 1
+    assert "less than 2 days" in plan(f"--csv={path}", *SIZED).stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("name,time,replicas\n", "there is no workload", id="column"),
+        pytest.param("workload,time,replicas\ncart,yesterday,3\n", "line 2: time must be RFC 3339", id="time"),
+        pytest.param("workload,time,replicas\ncart,1,many\n", 'line 2: replicas must be a number .* "many"', id="text"),
+        pytest.param("workload,time,replicas\ncart,1,-3\n", "not negative", id="negative"),
+        pytest.param("workload,time,replicas\n,1,3\n", "the workload is empty", id="workload"),
+        pytest.param("workload,time,replicas\n", "knows no workload", id="empty"),
+        pytest.param(None, "cannot be read", id="no file"),
+    ],
+)
+def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "past.csv"
+    if content is not None:
+        path.write_text(content)
+
+    result = plan(f"--csv={path}", *SIZED)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert re.search(message, result.stderr), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param((), "either --csv or --prometheus-url", id="no source"),
+        pytest.param(("--csv=a", "--prometheus-url=http://b"), "either --csv or", id="two sources"),
+        pytest.param(("--csv=a",), "--node-cores and --cpu", id="no size"),
+        pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "no quantity", id="cpu"),
+        pytest.param(("--prometheus-url=prometheus:9090", *SIZED), "http\\(s\\) URL", id="address"),
+    ],
+)
+def test_flags_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        CliRunner().invoke(app, ["plan", "thresholds", *arguments], catch_exceptions=False)
+
+
+def test_a_cluster_that_is_away(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+                "users": [{"name": "u", "user": {"token": "t"}}],
+            }
+        )
+    )
+
+    result = plan("--policy=online", f"--kubeconfig={kubeconfig}", "--prometheus-url=http://127.0.0.1:9")
+
+    assert result.exit_code == 1
+    assert "the cluster cannot be read" in result.stderr
