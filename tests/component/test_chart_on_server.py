@@ -23,7 +23,9 @@ FOREIGN_KINDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Certificate"
         {"webhook": {"certificate": {"source": "certManager"}}},
         {"webhook": {"service": {"type": "ExternalName", "externalName": "localhost", "port": 12345}}},
         {
-            "metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")},
+            "metrics": {
+                name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")
+            },
             "priorityClassName": "system-cluster-critical",
             "imagePullSecrets": [{"name": "pull"}],
             "tolerations": [{"operator": "Exists"}],
