@@ -37,7 +37,9 @@ _FEW: Final = 200
 _NEAR: Final = 1.05
 """Load over room up to which making more than a few workloads fit is worth the time."""
 _SLACK: Final = 1e-9
-"""Part of the usable cores that rounding of sums may take."""
+"""Part of the usable cores that a plan may be above them."""
+_ROUNDING: Final = 1e-13
+"""Part of all that is summed up by which a sum may be off."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +95,7 @@ def allocate(
         return Allocation(MappingProxyType({}), np.zeros(0), usable, 0.0, MappingProxyType({}), 0.0)
     minima = _load(ordered, {demand.workload: demand.minimum for demand in ordered})
     excess = max(0.0, float(minima.max()) - usable)
-    slack = _SLACK * usable
+    slack = _SLACK * usable + _ROUNDING * float(sum(demand.most * demand.cpu_cores for demand in ordered))
     room = np.maximum(usable - minima, 0.0)
     thresholds: dict[str, int] = {}
     bound = float(minima.sum())

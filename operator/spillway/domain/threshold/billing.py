@@ -63,7 +63,9 @@ def billed_shares(demand: Demand, billing: Billing) -> Series:
     needed = replicas[None, :] >= np.arange(1, demand.peak + 1)[:, None]
     cycle_seconds = replicas.size * billing.step_seconds
     starts = needed & ~np.roll(needed, 1, axis=1)
-    seconds: Series = needed.sum(axis=1) * billing.step_seconds + starts.sum(axis=1) * billing.startup_seconds
+    seconds: Series = (needed.sum(axis=1) * billing.step_seconds + starts.sum(axis=1) * billing.startup_seconds).astype(
+        np.float64
+    )
     if billing.minimum_seconds > billing.step_seconds + billing.startup_seconds:
         level, missing = _short_runs(needed, starts, billing)
         seconds += np.bincount(level, weights=missing, minlength=needed.shape[0])

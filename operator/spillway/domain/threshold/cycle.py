@@ -84,11 +84,23 @@ def _cycles(at: Series, seen: Series, step_seconds: int, length: int) -> NDArray
 def _profile(rows: NDArray[np.float64], quantile: float) -> Series:
     found = np.isfinite(rows).any(axis=0)
     profile = np.full(rows.shape[1], np.nan)
-    profile[found] = np.nanquantile(rows[:, found], quantile, axis=0)
+    profile[found] = _quantile(rows[:, found], quantile)
     if not found.all():
         steps = np.arange(rows.shape[1])
         profile = np.interp(steps, steps[found], profile[found], period=rows.shape[1])
     return profile
+
+
+def _quantile(rows: NDArray[np.float64], quantile: float) -> Series:
+    """`numpy.nanquantile` over the first axis, for columns that are not all nan: that one takes 30 times as long."""
+    ordered = np.sort(rows, axis=0)
+    last = np.isfinite(rows).sum(axis=0) - 1
+    position = quantile * last
+    below = np.floor(position).astype(np.int64)
+    column = np.arange(rows.shape[1])
+    low, high = ordered[below, column], ordered[np.minimum(below + 1, last), column]
+    between: Series = low + (high - low) * (position - below)
+    return between
 
 
 def _confidence(rows: NDArray[np.float64]) -> int:
@@ -98,7 +110,7 @@ def _confidence(rows: NDArray[np.float64]) -> int:
         others = np.delete(rows, index, axis=0)
         both = np.isfinite(row) & np.isfinite(others).any(axis=0)
         if both.any():
-            expected = np.nanmedian(others[:, both], axis=0)
+            expected = _quantile(others[:, both], 0.5)
             common += float(np.minimum(row[both], expected).sum())
             either += float(np.maximum(row[both], expected).sum())
     alike = common / either if either > 0 else 1.0

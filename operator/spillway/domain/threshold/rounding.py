@@ -31,6 +31,9 @@ def fit(levels: Levels, thresholds: Counts, room: Series, slack: float) -> Count
             return fitting
         kept = np.minimum(levels.needed[:, fullest], fitting).astype(np.int64) - 1
         movable = np.flatnonzero(kept >= 0)
+        if not movable.size:
+            # Nothing is left there: what is over is the rounding of sums.
+            return fitting
         full = np.flatnonzero(over > slack)
         cores = levels.cpu_cores[movable]
         before, after = fitting[movable], kept[movable]
