@@ -1,0 +1,164 @@
+"""What pools cost, on the real control plane: held against the pods' own start times, over the end of a leader too."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from localcluster import ClusterApi
+from localcluster.rest import Object
+from tests.e2e.conftest import LEASE_PATH
+from tests.support.e2e import TAKE_OVER_SECONDS
+from tests.support.stage import GROUP_PATH, Stage
+
+OWNED = "owned-by-budgets"
+MONEY_A_CORE_SECOND = Decimal(1)
+PRICE = {"currency": "CNY", "cpuHour": "3600", "memoryGiBHour": "0"}
+HALF_A_CORE = "500m"
+ALWAYS = {"placement": {"virtual": "Always"}}
+
+
+@pytest.fixture(scope="module")
+def owned(cluster: ClusterApi) -> Iterator[None]:
+    names = cluster.add_nodes(OWNED, 1, cpu="100", pods=100, labels={"stage": OWNED})
+    yield
+    cluster.delete_nodes(names)
+
+
+@pytest.fixture(scope="module")
+def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas for all scenarios of this module, one of which leads."""
+    cluster.rest.delete(LEASE_PATH)
+    for index in range(2):
+        installation.start_one(index)
+    installation.wait_ready(0, 1)
+    installation.wait_leader()
+    yield installation
+    for index in installation.running:
+        installation.kill(index)
+    cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
+    made = Stage(cluster, OWNED)
+    yield made
+    made.close()
+
+
+def _budget(stage: Stage) -> Object:
+    found: Object = stage.cluster.rest.get(f"{GROUP_PATH}/virtualnodebudgets/{stage.pools['a']}")
+    return found
+
+
+def _used(stage: Stage) -> dict[str, Any]:
+    used: dict[str, Any] = (_budget(stage).get("status") or {}).get("used") or {}
+    return used
+
+
+def _condition(stage: Stage, kind: str) -> tuple[str, str] | None:
+    conditions = (_budget(stage).get("status") or {}).get("conditions") or []
+    return next(((one["status"], one["reason"]) for one in conditions if one["type"] == kind), None)
+
+
+def _events(stage: Stage) -> Counter[str]:
+    """How often each reason was told of the pool."""
+    items = stage.cluster.rest.items("/apis/events.k8s.io/v1/namespaces/default/events")
+    return Counter(item["reason"] for item in items if item["regarding"]["name"] == stage.pools["a"])
+
+
+def _seconds(stamp: str) -> int:
+    return int(datetime.fromisoformat(stamp).astimezone(UTC).timestamp())
+
+
+def _owed(stage: Stage, used: dict[str, Any]) -> Decimal:
+    """What the pods on the pool cost from their own start times until the time for which a status is true."""
+    until = _seconds(used["at"])
+    starts = [_seconds(pod["status"]["startTime"]) for pod in stage.pods("web")]
+    return sum((max(0, until - start) * Decimal("0.5") * MONEY_A_CORE_SECOND for start in starts), Decimal(0))
+
+
+def _wait_counted(stage: Stage, pods: int) -> dict[str, Any]:
+    """Until a status was written that counts so many pods, all of them started."""
+
+    def counted() -> dict[str, Any] | None:
+        used = _used(stage)
+        rate = Decimal(used.get("costPerHour", "-1"))
+        return used if used.get("pods") == pods and rate == pods * 1800 else None
+
+    found = stage.cluster.wait_until(counted, f"a status with {pods} pods", timeout_seconds=TAKE_OVER_SECONDS)
+    assert found is not None
+    return found
+
+
+def _shown(operators: Installation, stage: Stage) -> float:
+    return operators.total("spillway_budget_cost_this_month", budget=stage.pools["a"])
+
+
+def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
+    operators: Installation, stage: Stage, cluster: ClusterApi
+) -> None:
+    stage.govern(ALWAYS, a={"price": PRICE, "limits": {"pods": 10, "costPerMonth": "900000000"}}, b={"cordon": "Hold"})
+    stage.deploy("web", 8, cpu=HALF_A_CORE)
+    stage.wait_bound("web", 8)
+    used = _wait_counted(stage, 8)
+    assert Decimal(used["costThisMonth"]) == _owed(stage, used)
+    cluster.wait_until(lambda: _condition(stage, "NearLimit") == ("True", "PodsNearLimit"), "80 %")
+
+    before, shown = _budget(stage), _shown(operators, stage)
+    cluster.wait_until(lambda: _shown(operators, stage) > shown + 16, "the cost of four seconds in the metrics")
+    assert _budget(stage)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], "nothing is written"
+
+    leader = operators.wait_leader()
+    operators.kill(leader)
+    operators.wait_leader(other_than=leader, timeout_seconds=TAKE_OVER_SECONDS)
+    operators.start_one(leader)
+    stage.scale("web", 10)
+    stage.wait_bound("web", 10)
+
+    used = _wait_counted(stage, 10)
+    assert Decimal(used["costThisMonth"]) == _owed(stage, used), "also of the time in which nobody led"
+    cluster.wait_until(lambda: _condition(stage, "AtLimit") == ("True", "PodsAtLimit"), "100 %")
+    assert _condition(stage, "Ready") == ("True", "Full")
+    [top] = _budget(stage)["status"]["perWorkloadTop"]
+    assert (top["workload"], top["pods"], top["costPerHour"]) == (f"Deployment/{stage.namespace}/web", 10, "18000")
+
+    stage.scale("web", 2)
+    cluster.wait_until(lambda: _condition(stage, "NearLimit") == ("False", "WithinLimits"), "room again")
+    assert _condition(stage, "AtLimit") == ("False", "WithinLimits")
+    assert _condition(stage, "Ready") == ("True", "Open")
+
+    def told() -> bool:
+        return _events(stage)["WithinLimits"] >= 1
+
+    cluster.wait_until(told, "the Events")
+    events = _events(stage)
+    assert (events["PodsNearLimit"], events["PodsAtLimit"]) == (1, 1)
+    operators.wait_ready(leader)
+
+
+def test_a_pod_that_ends_early_is_charged_the_minimum_and_a_month_that_is_spent_takes_no_more(
+    operators: Installation, stage: Stage, cluster: ClusterApi
+) -> None:
+    price = {**PRICE, "minimumSeconds": 3600}
+    limited = {"price": price, "limits": {"costPerMonth": "1000"}, "timeZone": "Asia/Shanghai"}
+    stage.govern(ALWAYS, a=limited, b={"cordon": "Hold"})
+    stage.run_job("short", 2)
+
+    def over() -> bool:
+        used = _used(stage)
+        return used.get("pods") == 0 and used.get("costThisMonth") == "720"
+
+    # Two pods of a tenth of a core owe an hour each, however short they ran.
+    cluster.wait_until(over, "both pods to be charged", timeout_seconds=20)
+    assert _condition(stage, "AtLimit") is None
+    consumed = operators.total("spillway_consumed_cost_total", pool=stage.pools["a"], workload=f"Job/{stage.id}/short")
+    assert consumed == pytest.approx(720)
+
+    stage.deploy("later", 1)
+    left = "what is left of the month does not pay for the least that it costs"
+    assert stage.tiers(stage.wait_bound("later", 1)) == {"physical": 1}, left
