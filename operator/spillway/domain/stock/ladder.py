@@ -9,6 +9,7 @@ however many pods fail at once. Times are Unix seconds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.stock.sizes import Size, sizes_from
@@ -27,6 +28,8 @@ class Position:
 
 
 BOTTOM = Position()
+_SECOND: Final = 1.0
+"""Creation times are whole seconds: a pod made right after a move seems to be older than the move."""
 
 
 def stocked_out(
@@ -43,7 +46,7 @@ def stocked_out(
     `asked` is the size that the pod asked for, `created` when the API server made it (whole seconds), `listed` whether
     it had a list of sizes for its provider: then what was behind the first of them has failed as well.
     """
-    if position.out_of_stock(ladder) or created <= position.since:
+    if position.out_of_stock(ladder) or created + _SECOND <= position.since:
         return position
     sizes = tuple(map(Size.of, ladder))
     if position.step == 0:
