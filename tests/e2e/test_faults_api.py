@@ -38,6 +38,15 @@ def _scale_and_check(scene: Scene, replicas: int) -> None:
     assert zone_skew(after) <= 1
 
 
+def _wait_controllers(scene: Scene, cluster: ClusterApi, replicas: int) -> None:
+    """Until the cluster's own controllers follow the pods again: who deletes by costs must have seen them."""
+    scene.scale("web", replicas)
+    path = f"/apis/apps/v1/namespaces/{scene.namespace}/deployments/web"
+    cluster.wait_until(
+        lambda: cluster.rest.get(path)["status"].get("readyReplicas") == replicas, "the controllers", timeout_seconds=60
+    )
+
+
 def _sees_and_writes(scene: Scene, cluster: ClusterApi, *, timeout_seconds: float = 30.0) -> None:
     """An elastic node that becomes a fixed one loses its taint: only the node's watch tells the operator."""
     node = max(scene.tainted())
@@ -58,6 +67,7 @@ def test_api_server_restarted(operator: Installation, scene: Scene, cluster: Clu
 
     _sees_and_writes(scene, cluster)
     operator.wait_ready(*operator.running)
+    _wait_controllers(scene, cluster, 17)
     _scale_and_check(scene, 11)
     assert operator.wait_leader() in operator.running
 

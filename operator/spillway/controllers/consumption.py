@@ -7,7 +7,7 @@ cluster does; a series whose workload has lost its name is removed.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -91,7 +91,9 @@ class ConsumptionBook:
         """Add what was consumed and charged since the last time to the counters."""
         present = self.meter.present()
         consumed = self.meter.collect(now)
-        self._name(present)
+        # A Job that came and went since the last time has consumed although nothing of it is there.
+        gone = {key.account for key in consumed} | {account for account, _ in charges}
+        self._name(present, gone)
         for key, (cpu, memory) in self._by_label(consumed).items():
             self._add(CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
             self._add(MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
@@ -99,12 +101,12 @@ class ConsumptionBook:
             label = Key(self._label(account), "", pool)
             self._add(COST, label, (pool, charge.currency), float(charge.amount))
         # A ReplicaSet's name is looked up while it is there and kept for as long as something is told of it.
-        told = {key.account for key in (*present, *consumed)} | {account for account, _ in charges}
+        told = {key.account for key in present} | gone
         for account in self._workloads.keys() - told:
             del self._workloads[account]
 
-    def _name(self, present: Mapping[Key, int]) -> None:
-        by_workload: Counter[str] = Counter()
+    def _name(self, present: Mapping[Key, int], gone: Iterable[Account]) -> None:
+        by_workload = Counter(dict.fromkeys((_told_as(self.workload(account)) for account in gone), 0))
         for key, cpu_millis in present.items():
             by_workload[_told_as(self.workload(key.account))] += cpu_millis
         self._named = named(self._named, by_workload, size=self._size)
