@@ -8,6 +8,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from localcluster.rest import Object
 GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
 PLACEMENT: Final = "spillway.dev/placement"
 _READY_SECONDS: Final = 90.0
+_PROBES: Final = 12
 
 
 class Stage:
@@ -74,7 +76,9 @@ class Stage:
         path = f"/api/v1/namespaces/{self.namespace}/pods?dryRun=All"
 
         def marked() -> bool:
-            made = [self.cluster.rest.create(path, self._probe()) for _ in range(6)]
+            # At once: one after the other they would all take the same connection, to the same replica.
+            with ThreadPoolExecutor(_PROBES) as pool:
+                made = list(pool.map(lambda _: self.cluster.rest.create(path, self._probe()), range(2 * _PROBES)))
             return all(PLACEMENT in (pod["metadata"].get("annotations") or {}) for pod in made)
 
         self.cluster.wait_until(marked, f"the policy {self.id} to be known", timeout_seconds=30)
