@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from spillway.api.elasticpolicy import WorkloadThreshold
+from spillway.api.elasticpolicy import Saving, WorkloadThreshold
 from spillway.controllers.base import World
 from spillway.controllers.thresholds import metrics
 from spillway.controllers.thresholds.controller import ThresholdController, fingerprint_of
@@ -46,7 +46,13 @@ class Planner:
             seconds=0.5,
             policies=(
                 PlannedPolicy(
-                    name="online", auto=len(auto), learning=0, currency="CNY", saved_vs_owned=5.4, owned_nodes_advised=3
+                    name="online",
+                    auto=len(auto),
+                    learning=0,
+                    currency="CNY",
+                    saved_vs_owned=5.4,
+                    saved_vs_virtual=-0.25,
+                    owned_nodes_advised=3,
                 ),
             ),
             workloads=tuple(
@@ -146,9 +152,8 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
     assert status.thresholds == (
         WorkloadThreshold(workload=WEB, replicas=2, reason="Auto", confidence=90, saving_per_hour="5.40"),
     )
-    assert (status.saving, status.owned_nodes_advised) is not None
-    assert status.saving is not None
-    assert (status.saving.per_hour, status.saving.currency) == ("5.40", "CNY")
+    assert status.owned_nodes_advised == 3
+    assert status.saving == Saving(per_hour="5.40", per_hour_against_virtual="-0.25", currency="CNY")
     assert not told(controller)
     assert b'spillway_workload_replicas{namespace="shop",kind="Deployment",workload="web"} 3\n' in (
         WORKLOAD_REPLICAS.text
@@ -271,7 +276,7 @@ async def test_without_prometheus_or_history_everything_is_physical_and_the_stat
     await young.reconcile("plan")
     await young.reconcile("look")
     assert told(young) == {"Learning": "LearningHistory"}
-    assert status_of(young).thresholds == ()
+    assert status_of(young).thresholds == (WorkloadThreshold(workload=WEB, reason="LearningHistory"),)
 
 
 async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:

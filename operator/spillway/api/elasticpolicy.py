@@ -246,12 +246,14 @@ class GovernedWorkloads(Model):
 
 
 class Saving(Model):
-    """What is saved, against owning nodes for the peak."""
+    """What is saved, in an hour of the day that is planned for."""
 
     per_hour: str
-    """Amount in an hour; negative while it costs more, for example "12.40"."""
+    """Amount against owning nodes for the peak; negative while it costs more, for example "12.40"."""
+    per_hour_against_virtual: str | None = None
+    """Amount against owning nodes for the valley alone and virtual nodes for all beyond it."""
     currency: str
-    """ISO 4217 code of that amount."""
+    """ISO 4217 code of these amounts."""
 
 
 class ScaleDownCounts(Model):
@@ -270,8 +272,8 @@ class WorkloadThreshold(Model):
 
     workload: Annotated[str, Field(max_length=512)]
     """Kind/namespace/name, for example Deployment/shop/cart."""
-    replicas: Count
-    """Replicas that are kept on physical nodes."""
+    replicas: Count | None = None
+    """Replicas that are kept on physical nodes; left out where all of them are."""
     reason: Annotated[str, Field(max_length=64)] = ""
     """Why, in one word: Auto, Manual, Annotation, LearningHistory."""
     confidence: Annotated[int | None, Field(ge=0, le=100, json_schema_extra={"format": "int32"})] = None

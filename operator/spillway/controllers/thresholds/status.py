@@ -1,7 +1,7 @@
 """What an ElasticPolicy's status says of its thresholds: the list, the saving, the advice, and what is amiss.
 
 Contract: the 64 largest workloads are listed, as they stand now; sums are those of the plan in force. What is not known
-(prices, history) is left out, not made up.
+(prices, history) is left out, not made up: of a workload that learns, the number too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,15 +48,17 @@ def threshold_status(policy: str, report: Report) -> ThresholdStatus:
 
 
 def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
-    known = [one for one in standing if one.choice.replicas is not None]
-    largest = sorted(known, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
+    def known(one: Standing) -> bool:
+        return one.choice.replicas is not None
+
+    largest = sorted(standing, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
     return tuple(
         WorkloadThreshold(
             workload=one.observed.workload,
-            replicas=min(one.choice.replicas or 0, 1_000_000),
+            replicas=min(one.choice.replicas, 1_000_000) if one.choice.replicas is not None else None,
             reason=one.choice.reason.value,
             confidence=one.planned.confidence if one.planned is not None and _is_auto(one) else None,
-            saving_per_hour=_money(one.planned.saving_per_hour) if one.planned is not None else None,
+            saving_per_hour=_money(one.planned.saving_per_hour) if one.planned is not None and known(one) else None,
         )
         for one in sorted(largest, key=lambda one: one.observed.workload)
     )
@@ -70,7 +72,8 @@ def _saving(planned: PlannedPolicy | None) -> Saving | None:
     saved = _money(planned.saved_vs_owned) if planned is not None else None
     if planned is None or saved is None or not planned.currency:
         return None
-    return Saving(per_hour=saved, currency=planned.currency)
+    against_virtual = _money(planned.saved_vs_virtual)
+    return Saving(per_hour=saved, per_hour_against_virtual=against_virtual, currency=planned.currency)
 
 
 def _money(amount: float | None) -> str | None:
