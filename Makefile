@@ -21,6 +21,9 @@ RUN := $(BIN)/python
 PYTEST ?=
 TESTS ?= tests/unit tests/component tests/e2e
 
+# Component and e2e tests beside each other, each on a cluster of its own; on somebody's cluster all in turn.
+SPREAD := $(if $(CLUSTER),,-n 2 --dist loadgroup)
+
 export PYTHONPATH := operator:.
 export PYTHONUNBUFFERED := 1
 # Your interpreter and your certificates, not downloaded ones. uv does not read pip's settings: hand it the index.
@@ -48,7 +51,7 @@ playground: build ## A cluster with all tiers and the operator in it, until Ctrl
 
 .PHONY: test
 test: lint build ## Lint, then the unit, component and e2e tests
-	@$(RUN) -m pytest $(TESTS) $(PYTEST)
+	@$(RUN) -m pytest $(TESTS) $(SPREAD) $(PYTEST)
 
 .PHONY: unit
 unit: $(STAMP) ## The unit tests alone: seconds, no control plane

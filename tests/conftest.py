@@ -6,12 +6,16 @@ not enough: tests write, and nobody's own cluster should be written to because a
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from localcluster import Cluster, ClusterApi, ClusterFactory, FeatureMissing, Options, binaries, build, external
 
+_TESTS = Path(__file__).parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
+_SHARING = ("component", "e2e")
+"""Directories whose tests share a cluster, and must come one after the other therefore."""
 _FAILED = pytest.StashKey[bool]()
 _RUNNING = pytest.StashKey[list[Cluster]]()
 
@@ -25,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
+        if (directory := item.path.relative_to(_TESTS).parts[0]) in _SHARING:
+            item.add_marker(pytest.mark.xdist_group(directory))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
