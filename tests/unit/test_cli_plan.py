@@ -97,22 +97,30 @@ def test_a_short_past_keeps_everything_physical(tmp_path: Path) -> None:
         pytest.param("name,time,replicas\n", "there is no workload", id="column"),
         pytest.param("workload,time,replicas\ncart,yesterday,3\n", "line 2: time must be RFC 3339", id="time"),
         pytest.param("workload,time,replicas\ncart,1,many\n", 'line 2: replicas must be a number .* "many"', id="text"),
-        pytest.param("workload,time,replicas\ncart,1,-3\n", "not negative", id="negative"),
+        pytest.param("workload,time,replicas\ncart,1,-3\n", "a number from 0 to 1000000", id="negative"),
+        pytest.param("workload,time,replicas\ncart,1,3e12\n", "a number from 0 to 1000000", id="too many"),
+        pytest.param("workload,time,replicas\ncart,1\n", 'line 2: replicas must be .* not ""', id="short line"),
+        pytest.param("workload,time,replicas\ncart,nan,3\n", "line 2: time must be RFC 3339", id="time is no number"),
+        pytest.param("workload,time,replicas\ncart,-5,3\n", "line 2: time must be RFC 3339", id="time before 1970"),
+        pytest.param("workload,time,replicas\ncart,1e300,3\n", "line 2: time must be RFC 3339", id="time too large"),
+        pytest.param("workload,time,replicas\n" + "x" * 200_000, "this is no CSV file", id="a field without end"),
+        pytest.param(b"\xff\xfe\x00", "no text in UTF-8", id="binary"),
         pytest.param("workload,time,replicas\n,1,3\n", "the workload is empty", id="workload"),
         pytest.param("workload,time,replicas\n", "knows no workload", id="empty"),
         pytest.param(None, "cannot be read", id="no file"),
     ],
 )
-def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, message: str) -> None:
+def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None, message: str) -> None:
     path = tmp_path / "past.csv"
     if content is not None:
-        path.write_text(content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
     result = plan(f"--csv={path}", *SIZED)
 
     assert result.exit_code == 1
     assert result.stdout == ""
     assert re.search(message, result.stderr), result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,8 +129,12 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, message
         pytest.param((), "either --csv or --prometheus-url", id="no source"),
         pytest.param(("--csv=a", "--prometheus-url=http://b"), "either --csv or", id="two sources"),
         pytest.param(("--csv=a",), "--node-cores and --cpu", id="no size"),
-        pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "no quantity", id="cpu"),
-        pytest.param(("--prometheus-url=prometheus:9090", *SIZED), "http\\(s\\) URL", id="address"),
+        pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "--cpu: .* is no quantity", id="cpu"),
+        pytest.param(("--csv=a", *SIZED, "--memory=much"), "--memory: .* is no quantity", id="memory"),
+        pytest.param(("--csv=a", *SIZED, "--history=2weeks"), "--history: .* is no duration", id="history"),
+        pytest.param(
+            ("--prometheus-url=prometheus:9090", *SIZED), "--prometheus-url: .* http\\(s\\) URL", id="address"
+        ),
     ],
 )
 def test_flags_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
@@ -149,3 +161,30 @@ def test_a_cluster_that_is_away(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "the cluster cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "there is no kubeconfig", id="no file"),
+        pytest.param("workload,time,replicas", "cannot be used", id="another file"),
+        pytest.param("{}", "current-context", id="empty"),
+        pytest.param("a: [1", "cannot be used: while parsing", id="no YAML"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, content: str | None, message: str) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    if content is not None:
+        kubeconfig.write_text(content)
+
+    result = plan("--policy=online", f"--kubeconfig={kubeconfig}", "--prometheus-url=http://127.0.0.1:9")
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert re.search(f"the cluster cannot be read: .*{message}", result.stderr), result.stderr
+
+
+def test_a_prometheus_that_is_away() -> None:
+    result = plan("--prometheus-url=http://127.0.0.1:9", *SIZED)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(r"http://127\.0\.0\.1:9 cannot be reached: .*\n", result.stderr), result.stderr

@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -14,6 +15,9 @@ plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", 
 
 CLUSTER = "A policy of a cluster"
 ALONE = "Without a cluster"
+
+
+Value = TypeVar("Value")
 
 
 class Output(StrEnum):
@@ -83,7 +87,9 @@ def thresholds(
         float, typer.Option(help="Price of a virtual GiB's hour.", min=0, rich_help_panel=ALONE)
     ] = 0.0,
     currency: Annotated[str, typer.Option(help="Of these prices.", rich_help_panel=ALONE)] = "",
-    history: Annotated[str, typer.Option(help="How far back, for example 14d.", rich_help_panel=ALONE)] = "14d",
+    history: Annotated[
+        str, typer.Option(help="How far back in Prometheus, for example 14d.", rich_help_panel=ALONE)
+    ] = "14d",
     output: Annotated[Output, typer.Option("-o", "--output", help="table or json.")] = Output.TABLE,
 ) -> None:
     """Plan the thresholds: how many replicas of each workload to keep on owned nodes, and how many nodes to own.
@@ -98,33 +104,38 @@ def thresholds(
 
     if (csv is None) == (prometheus_url is None):
         raise SettingsError("give either --csv or --prometheus-url: it is where the past comes from")
-    try:
-        if prometheus_url is not None:
-            checked(prometheus_url)
-        source = Source(prometheus_url or "", prometheus_token_file, csv)
-        if policy is not None:
-            work = plan_of_cluster(kubeconfig, namespace, policy, source)
-        else:
-            if node_cores is None or cpu is None:
-                raise SettingsError("without --policy, give --node-cores and --cpu (and --nodes): they size the plan")
-            alone = Alone(
-                nodes=nodes,
-                node_cores=node_cores,
-                target=target_utilization / 100,
-                request_cores=cpu_millis(cpu) / 1000,
-                request_gib=memory_bytes(memory) / 2**30,
-                load=(utilization or target_utilization) / 100,
-                node_hour=node_hour,
-                virtual_core_hour=virtual_cpu_hour,
-                virtual_gib_hour=virtual_memory_gib_hour if virtual_cpu_hour is not None else None,
-                currency=currency,
-                history_seconds=float(duration_seconds(history)),
-            )
-            work = plan_alone(alone, source)
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
+    if prometheus_url is not None:
+        _flag("--prometheus-url", checked, prometheus_url)
+    source = Source(prometheus_url or "", prometheus_token_file, csv)
+    if policy is not None:
+        work = plan_of_cluster(kubeconfig, namespace, policy, source)
+    else:
+        if node_cores is None or cpu is None:
+            raise SettingsError("without --policy, give --node-cores and --cpu (and --nodes): they size the plan")
+        alone = Alone(
+            nodes=nodes,
+            node_cores=node_cores,
+            target=target_utilization / 100,
+            request_cores=_flag("--cpu", cpu_millis, cpu) / 1000,
+            request_gib=_flag("--memory", memory_bytes, memory) / 2**30,
+            load=(utilization or target_utilization) / 100,
+            node_hour=node_hour,
+            virtual_core_hour=virtual_cpu_hour,
+            virtual_gib_hour=virtual_memory_gib_hour if virtual_cpu_hour is not None else None,
+            currency=currency,
+            history_seconds=float(_flag("--history", duration_seconds, history)),
+        )
+        work = plan_alone(alone, source)
     found = asyncio.run(work)
     if isinstance(found, str):
         typer.echo(found, err=True)
         sys.exit(1)
     typer.echo(as_json(found) if output is Output.JSON else as_tables(found), nl=False)
+
+
+def _flag(name: str, read: Callable[[str], Value], text: str) -> Value:
+    """What the text of a flag says; an error begins with the flag."""
+    try:
+        return read(text)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error

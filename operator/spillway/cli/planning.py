@@ -140,8 +140,10 @@ def _from_csv(path: Path) -> Mapping[str, Past]:
     try:
         with path.open(newline="", encoding="utf-8") as lines:
             return {one.workload: past_of(one) for one in csv_histories(lines)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise CsvError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise CsvError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CsvError(f"{path} cannot be read: it is no text in UTF-8") from error
     except CsvError as error:
         raise CsvError(f"{path}: {error}") from error
 

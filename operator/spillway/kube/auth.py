@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.kube_config import KubeConfigLoader
@@ -22,8 +23,14 @@ from kubernetes.aio.config.kube_config import KubeConfigLoader
 kube_config: Any = config
 
 _DEFAULT_KUBECONFIG = str(Path("~/.kube/config").expanduser())
+_NO_KUBECONFIG = (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError)
+"""What the library's loader lets through for a file that is something else."""
 _RELOAD_SECONDS = 60.0
 _RELOAD_AFTER_REFUSAL_SECONDS = 10.0
+
+
+class CredentialsError(OSError):
+    """There is no way to the API server: no kubeconfig, or one that cannot be used. One line."""
 
 
 class Credentials:
@@ -44,19 +51,28 @@ class Credentials:
         """From `kubeconfig`, else from `$KUBECONFIG`, else in-cluster, else from `~/.kube/config`.
 
         Raises:
-            kubernetes.aio.config.ConfigException: there is none of them, or it cannot be used.
+            CredentialsError: there is none of them, or it cannot be used.
 
         """
         path = kubeconfig or os.environ.get("KUBECONFIG")
         configuration = Configuration()
         if path is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            kube_config.load_incluster_config(client_configuration=configuration)
+            try:
+                kube_config.load_incluster_config(client_configuration=configuration)
+            except kube_config.ConfigException as error:
+                raise CredentialsError(f"the pod's service account cannot be used: {error}") from error
             return cls(configuration, None)
         path = path or _DEFAULT_KUBECONFIG
         self = cls(configuration, path)
-        loader = await kube_config.load_kube_config(
-            config_file=path, client_configuration=configuration, persist_config=False
-        )
+        if not _any_file(path):
+            raise CredentialsError(f"there is no kubeconfig {path}")
+        try:
+            loader = await kube_config.load_kube_config(
+                config_file=path, client_configuration=configuration, persist_config=False
+            )
+        except (kube_config.ConfigException, *_NO_KUBECONFIG) as error:
+            said = " ".join(str(error).split())
+            raise CredentialsError(f"the kubeconfig {path} cannot be used: {said}") from error
         self._refresher = asyncio.create_task(self._keep_fresh(loader), name="kube-credentials")
         return self
 
@@ -130,3 +146,8 @@ def _user(loader: KubeConfigLoader) -> dict[str, Any]:
     """The user's section of the current context; the library's loader has no public way to it."""
     user = loader._user  # noqa: SLF001
     return dict(user.value) if user is not None else {}
+
+
+def _any_file(path: str) -> bool:
+    """Where there is no file the library says that a key of it is missing; $KUBECONFIG may name several."""
+    return any(Path(part).exists() for part in path.split(os.pathsep))

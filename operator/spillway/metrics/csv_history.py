@@ -12,9 +12,12 @@ from typing import Final
 
 import numpy as np
 
+from spillway.domain.threshold.effective import LARGEST
 from spillway.metrics.history import STEP_SECONDS, History
 
 COLUMNS: Final = ("workload", "time", "replicas")
+LATEST_SECONDS: Final = 253_402_300_799.0
+"""The last second of the year 9999: a time beyond it is in other units."""
 
 
 class CsvError(ValueError):
@@ -27,7 +30,13 @@ def csv_histories(lines: Iterable[str], *, step_seconds: float = STEP_SECONDS) -
     Raises:
         CsvError: a column is missing, or a line has no such time or number.
     """
-    reader = csv.DictReader(lines)
+    try:
+        return _histories(csv.DictReader(lines), step_seconds)
+    except csv.Error as error:
+        raise CsvError(f"this is no CSV file: {error}") from error
+
+
+def _histories(reader: "csv.DictReader[str]", step_seconds: float) -> list[History]:
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise CsvError(f"the first line must name the columns {', '.join(COLUMNS)}; there is no {', '.join(missing)}")
@@ -51,12 +60,22 @@ def _checked(row: Mapping[str, str | None], line: int) -> tuple[str, float, floa
         number = float(replicas)
     except ValueError:
         number = -1.0
-    if not 0 <= number < float("inf"):
-        raise CsvError(f'line {line}: replicas must be a number that is not negative, not "{replicas}"')
+    if not 0 <= number <= LARGEST:
+        raise CsvError(f'line {line}: replicas must be a number from 0 to {LARGEST}, not "{replicas[:64]}"')
     return workload, _seconds(moment, line), number
 
 
 def _seconds(text: str, line: int) -> float:
+    seconds = _moment(text)
+    # NaN is not within.
+    if not 0 <= seconds <= LATEST_SECONDS:
+        raise CsvError(
+            f'line {line}: time must be RFC 3339 or Unix seconds, for example 2026-01-31T18:00:00Z, not "{text[:64]}"'
+        )
+    return seconds
+
+
+def _moment(text: str) -> float:
     try:
         return float(text)
     except ValueError:
@@ -64,7 +83,5 @@ def _seconds(text: str, line: int) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise CsvError(
-            f'line {line}: time must be RFC 3339 or Unix seconds, for example 2026-01-31T18:00:00Z, not "{text}"'
-        ) from None
+        return -1.0
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
