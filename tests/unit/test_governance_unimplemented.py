@@ -11,6 +11,7 @@ from spillway.api.crd import definition
 from spillway.domain.unimplemented import NOT_BUILT, not_implemented
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "timeZone": "UTC", "replicas": 40}
 
 
 def resource(kind: type[Resource], **spec: Any) -> Resource:
@@ -33,7 +34,9 @@ def test_what_is_built_is_not_named() -> None:
         "elastic": {"nodeSelector": {"matchLabels": {"a": "b"}}, "softTaint": False, "price": {"nodeHour": "1.3"}},
         "virtual": {"budgets": ["eci-a"]},
     }
-    workloads = [{"name": "default", "match": {"kinds": ["Deployment"]}}]
+    # The target is what thresholds of mode Auto are planned from.
+    target = {"query": "sum(up)", "perReplica": "200"}
+    workloads = [{"name": "default", "match": {"kinds": ["Deployment"]}, "scaling": {"target": target}}]
     assert not_implemented(resource(ElasticPolicy, mode="Enforce", tiers=tiers, workloads=workloads)) == ()
     price = {"currency": "CNY", "cpuHour": "0.35", "memoryGiBHour": "0.04"}
     until = "2026-11-11T06:00:00Z"
@@ -47,12 +50,17 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
         resource(
             ElasticPolicy,
             tiers={"fixed": {"targetUtilization": 65}},
-            workloads=[{"name": "web", "placement": {}}, {"name": "batch"}, {"name": "queue", "scaling": {}}],
+            workloads=[
+                {"name": "web", "placement": {}},
+                {"name": "batch", "scaling": {"schedules": [EVENING]}},
+                {"name": "queue", "scaling": {"forecast": {}}},
+            ],
             headroom={"max": {"nodes": 5}},
         )
     )
     assert named == (
-        "spec.workloads[queue].scaling",
+        "spec.workloads[batch].scaling.schedules",
+        "spec.workloads[queue].scaling.forecast",
         "spec.headroom",
     )
 

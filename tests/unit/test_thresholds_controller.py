@@ -30,6 +30,7 @@ class Planner:
         self.requests: list[PlanRequest] = []
         self.keep: int | None = 2
         self.trouble = ""
+        self.problem = ""
         self._clock = clock
 
     async def __call__(self, request: PlanRequest) -> Plan:
@@ -64,6 +65,7 @@ class Planner:
                     peak=9,
                     confidence=90,
                     saving_per_hour=5.4,
+                    problem=self.problem,
                 )
                 for one in auto
             ),
@@ -277,6 +279,17 @@ async def test_without_prometheus_or_history_everything_is_physical_and_the_stat
     await young.reconcile("look")
     assert told(young) == {"Learning": "LearningHistory"}
     assert status_of(young).thresholds == (WorkloadThreshold(workload=WEB, reason="LearningHistory"),)
+
+
+async def test_a_query_that_is_refused_is_told_with_what_prometheus_said(clock: FakeClock, planner: Planner) -> None:
+    planner.keep, planner.problem = None, "bad_data: unclosed left brace"
+    controller = controller_of(world_of(clock, policy()), planner)
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert told(controller) == {"Learning": "QueryRefused"}
+    [message] = [one.message for one in status_of(controller).unusual if one.holds]
+    assert f"The query of {WEB} is refused: bad_data: unclosed left brace" in message
 
 
 async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:

@@ -13,7 +13,8 @@ from spillway.api import Resource
 
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "ElasticPolicy": (
-        "workloads[].scaling",
+        "workloads[].scaling.schedules",
+        "workloads[].scaling.forecast",
         "headroom",
     ),
     "VirtualNodeBudget": (),

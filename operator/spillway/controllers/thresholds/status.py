@@ -93,7 +93,10 @@ def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
             f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
             "is enough."
         )
-        yield Unusual(LEARNING, holds=True, reason="LearningHistory", message=message)
+        refused = [one.planned for one in standing if one.planned is not None and one.planned.problem]
+        if refused:
+            message += f" The query of {refused[0].workload} is refused: {refused[0].problem}"
+        yield Unusual(LEARNING, holds=True, reason="QueryRefused" if refused else "LearningHistory", message=message)
     else:
         message = "Every threshold of mode Auto stands on enough history."
         yield Unusual(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
