@@ -19,9 +19,8 @@ def workload(threshold: str | None, **metadata: Any) -> dict[str, Any]:
 
 
 async def answer(new: dict[str, Any], old: dict[str, Any] | None = None) -> Answer:
+    # As the API server sends it: what there is not is null.
     review = {"request": {"uid": "1", "operation": "UPDATE" if old else "CREATE", "object": new, "oldObject": old}}
-    if old is None:
-        del review["request"]["oldObject"]
     return await ThresholdAnnotationWebhook()(
         decode_request(json.dumps(review).encode()), Deadline(time.monotonic, 1.0)
     )

@@ -31,13 +31,21 @@ def test_a_request_is_read_and_its_objects_stay_raw() -> None:
     )
     assert (request.uid, request.key, request.sub_resource, request.dry_run) == ("u1", "shop/web", "scale", True)
     assert bytes(request.object) == b'{"spec":{"replicas":2}}'
-    assert bytes(request.old_object) == b"null"
+    assert not request.old_object
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"request":{}}', b"\xff"])
 def test_what_is_no_review_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(UnreadableReviewError):
         decode_request(body)
+
+
+def test_an_object_that_the_api_server_sends_as_null_is_absent() -> None:
+    created = decode_request(b'{"request": {"uid": "1", "object": {"a": 1}, "oldObject": null}}')
+    deleted = decode_request(b'{"request": {"uid": "1", "object": null, "oldObject": {"a": 1}}}')
+
+    assert (bytes(created.object), bool(created.old_object)) == (b'{"a": 1}', False)
+    assert (bool(deleted.object), bytes(deleted.old_object)) == (False, b'{"a": 1}')
 
 
 def test_an_answer_without_a_patch_only_allows() -> None:

@@ -67,6 +67,7 @@ class Answer(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+_NULL: Final = msgspec.Raw(b"null")
 _decoder: Final = msgspec.json.Decoder(_Review)
 _encoder: Final = msgspec.json.Encoder()
 
@@ -78,9 +79,12 @@ def decode_request(body: bytes) -> Request:
         UnreadableReviewError: the bytes are no AdmissionReview with a request.
     """
     try:
-        return _decoder.decode(body).request
+        request = _decoder.decode(body).request
     except msgspec.DecodeError as error:
         raise UnreadableReviewError(str(error)) from error
+    # The API server does not leave out what there is not: it sends null, as oldObject of a CREATE.
+    absent = {name: msgspec.Raw() for name in ("object", "old_object") if getattr(request, name) == _NULL}
+    return msgspec.structs.replace(request, **absent) if absent else request
 
 
 def encode_answer(uid: str, answer: Answer) -> bytes:
