@@ -1,0 +1,310 @@
+"""Thresholds on the real control plane: planned from a real Prometheus, bounded, overridden, told and kept.
+
+Contract: the scenarios follow each other on one stage. It begins with a past of a day and a half, from which nothing is
+planned; then the past grows to three days. Everybody's replicas request a core, and the owned node has twenty.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import Installation
+from harness.chart import PROJECT
+from localcluster import ClusterApi, ClusterError
+from localcluster.rest import Object, RestError
+from tests.e2e.conftest import LEASE_PATH
+from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.stage import GROUP_PATH, Stage
+
+OWNED = "owned-by-thresholds"
+OWNED_CORES = 20
+ANNOTATION = "spillway.dev/threshold"
+DAY = 86_400.0
+LOW, HIGH = 8, 24
+PRICE = {"currency": "CNY", "cpuHour": "2", "memoryGiBHour": "0"}
+FIXED = {"targetUtilization": 50, "price": {"currency": "CNY", "nodeHour": str(OWNED_CORES)}}
+
+AUTO = {"mode": "Auto"}
+MANUAL = {"mode": "Manual"}
+CLASSES = {
+    "capped": AUTO | {"max": 2},
+    "most": MANUAL | {"replicas": 9, "max": 3},
+    "least": MANUAL | {"replicas": 0, "min": 2},
+}
+"""Workloads that have a class of their own; all others are of mode Auto without bounds."""
+REPLICAS = {"cart": 1, "young": 3, "capped": 1, "most": 4, "least": 3, "noted": 3}
+"""At the beginning."""
+CART = OWNED_CORES - 3 - 2 - 3 - 2 - 1
+"""What is left of the owned node for the one that takes all that it can get."""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The stage and what runs beside it."""
+
+    stage: Stage
+    operator: Installation
+    prometheus: TestPrometheus
+
+    def name(self, workload: str) -> str:
+        return f"Deployment/{self.stage.namespace}/{workload}"
+
+    def give_past(self, days: float, *workloads: str) -> None:
+        """A day of 8 replicas, 24 from 18:00 to 22:00 UTC, again and again until now."""
+        now = time.time()
+        times = np.arange(np.ceil((now - days * DAY) / 60) * 60, now, 60.0)
+        hour = times % DAY / 3600
+        replicas = np.where((hour > 18) & (hour <= 22), float(HIGH), float(LOW))
+        self.prometheus.push([(replicas_series(self.name(one)), times, replicas) for one in workloads])
+
+    @property
+    def policy_path(self) -> str:
+        return f"{GROUP_PATH}/elasticpolicies/{self.stage.id}"
+
+    def status(self) -> Object:
+        found: Object = self.stage.cluster.rest.get(self.policy_path).get("status") or {}
+        return found
+
+    def thresholds(self) -> dict[str, tuple[int | None, str]]:
+        """What status says of each workload: the number, and why."""
+        listed = self.status().get("thresholds") or []
+        return {one["workload"].rpartition("/")[2]: (one.get("replicas"), one["reason"]) for one in listed}
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        """Status, reason and message; empty where there is no such condition."""
+        conditions = self.status().get("conditions") or []
+        found: Object = next((one for one in conditions if one["type"] == kind), {})
+        return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+    def wait_thresholds(self, **wanted: tuple[int | None, str]) -> None:
+        def told() -> bool:
+            return self.thresholds().items() >= wanted.items()
+
+        self.stage.cluster.wait_until(told, f"thresholds of {wanted} in the status", timeout_seconds=30)
+
+    def grown(self, workload: str, replicas: int) -> dict[str, int]:
+        """Where the replicas are once there are so many."""
+        self.stage.scale(workload, replicas)
+        return self.stage.tiers(self.stage.wait_bound(workload, replicas))
+
+    def plan(self, *flags: str) -> "subprocess.CompletedProcess[str]":
+        """`spillway plan thresholds`, as somebody runs it at a prompt."""
+        return subprocess.run(
+            [sys.executable, "-m", "spillway", "plan", "thresholds", f"--prometheus-url={self.prometheus.url}", *flags],
+            env={**os.environ, "PYTHONPATH": str(PROJECT / "operator")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def planned(self, *flags: str) -> dict[str, Any]:
+        done = self.plan(*flags, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)["plan"]
+        return found
+
+    @property
+    def in_cluster(self) -> tuple[str, ...]:
+        return (f"--policy={self.stage.id}", f"--kubeconfig={self.stage.cluster.kubeconfig}")
+
+
+@pytest.fixture(scope="module")
+def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
+    """Governed, with a past that is too short."""
+    cluster.rest.delete(LEASE_PATH)
+    nodes = cluster.add_nodes(OWNED, 1, cpu=str(OWNED_CORES), pods=100, labels={"stage": OWNED})
+    stage = Stage(cluster, OWNED)
+    try:
+        with prometheus_running() as prometheus:
+            installation.start_one(0, flags=[f"--prometheus-url={prometheus.url}"])
+            made = Shop(stage, installation, prometheus)
+            made.give_past(1.5, "cart", "capped")
+            installation.wait_ready(0)
+            installation.wait_leader()
+            own = [
+                {"match": {"labels": {"matchLabels": {"app": name}}}, "threshold": threshold}
+                for name, threshold in CLASSES.items()
+            ]
+            stage.govern(*own, {"match": {"kinds": ["Deployment"]}, "threshold": AUTO}, a={"price": PRICE})
+            for name, replicas in REPLICAS.items():
+                annotations = {ANNOTATION: "1"} if name == "noted" else None
+                stage.deploy(name, replicas, cpu="1", annotations=annotations)
+            for name, replicas in REPLICAS.items():
+                stage.wait_bound(name, replicas)
+            yield made
+    finally:
+        for index in installation.running:
+            installation.kill(index)
+        cluster.rest.delete(LEASE_PATH)
+        stage.close()
+        cluster.delete_nodes(nodes)
+
+
+@pytest.fixture(scope="module")
+def planned(shop: Shop) -> Shop:
+    """The same with three days of history, planned anew because the policy says more now."""
+    shop.give_past(3, "cart", "capped")
+    shop.stage.cluster.rest.merge(shop.policy_path, {"spec": {"tiers": {"fixed": FIXED}}})
+    shop.wait_thresholds(cart=(CART, "Auto"))
+    return shop
+
+
+def test_a_past_of_less_than_two_days_keeps_everything_physical_and_the_status_says_so(shop: Shop) -> None:
+    shop.wait_thresholds(
+        cart=(None, "LearningHistory"),
+        young=(None, "LearningHistory"),
+        capped=(None, "LearningHistory"),
+        most=(3, "Manual"),
+        least=(2, "Manual"),
+        noted=(1, "Annotation"),
+    )
+    shop.stage.cluster.wait_until(lambda: shop.condition("Learning")[0] == "True", "the condition")
+    _, reason, message = shop.condition("Learning")
+    assert reason == "LearningHistory"
+    assert f"{shop.name('cart')}, {shop.name('young')} have less than 2 days of history" in message
+
+    assert shop.grown("capped", 4) == {"physical": 4}, "also beyond its max: there is no threshold yet"
+    shop.grown("capped", 1)
+
+
+def test_enough_of_it_gives_a_threshold_and_what_exceeds_that_goes_virtual(planned: Shop) -> None:
+    planned.wait_thresholds(
+        cart=(CART, "Auto"),
+        young=(None, "LearningHistory"),
+        capped=(2, "Auto"),
+        most=(3, "Manual"),
+        least=(2, "Manual"),
+    )
+    assert planned.grown("cart", CART + 3) == {"physical": CART, "virtual": 3}
+    assert planned.grown("capped", 3) == {"physical": 2, "virtual": 1}
+
+    events = planned.stage.cluster.rest.items("/apis/events.k8s.io/v1/namespaces/default/events")
+    about = (planned.stage.id, "ThresholdsPlanned")
+    notes = [one["note"] for one in events if (one["regarding"]["name"], one["reason"]) == about]
+    assert any("2 thresholds differ" in note for note in notes), notes
+
+
+def test_what_it_saves_and_how_many_nodes_to_own_are_told_in_status_and_metrics(planned: Shop) -> None:
+    """An owned core costs 1 an hour, one of a virtual pod 2; four hours of the day are busy."""
+    busy = 4 / 24
+    peak = 2 * HIGH + 3 + 4 + 3 + 3
+    valley = 2 * LOW + 3 + 4 + 3 + 3
+    beyond = 2 * ((HIGH - CART) * busy + (LOW - 2) + (HIGH - LOW) * busy + 1 + 1 + 2)
+    against_owned = peak - (OWNED_CORES + beyond)
+    against_virtual = valley + 2 * 2 * (HIGH - LOW) * busy - (OWNED_CORES + beyond)
+
+    status = planned.status()
+    saving = status["saving"]
+    assert float(saving["perHour"]) == pytest.approx(against_owned, abs=0.01)
+    assert float(saving["perHourAgainstVirtual"]) == pytest.approx(against_virtual, abs=0.01)
+    assert saving["currency"] == "CNY"
+    assert status["ownedNodesAdvised"] == 1, "what a second would hold is needed for four hours, or bounded away"
+    [cart] = [one for one in status["thresholds"] if one["workload"] == planned.name("cart")]
+    assert cart["confidence"] > 0
+    assert float(cart["savingPerHour"]) == pytest.approx((HIGH - CART) * (1 - 2 * busy), abs=0.01)
+
+    shown = planned.operator.metrics(0)
+    labels = {"namespace": planned.stage.namespace, "kind": "Deployment", "workload": "cart"}
+    assert [one.value for one in shown.select("spillway_workload_threshold", **labels, reason="Auto")] == [CART]
+    assert shown.total("spillway_workload_threshold_confidence", **labels) == cart["confidence"]
+    assert shown.total("spillway_workload_saving_per_hour", **labels) == pytest.approx(
+        float(cart["savingPerHour"]), abs=0.01
+    )
+    policy = {"policy": planned.stage.id}
+    for against, amount in (("owned", against_owned), ("virtual", against_virtual)):
+        told = shown.total("spillway_policy_saving_per_hour", **policy, against=against, currency="CNY")
+        assert told == pytest.approx(amount, abs=0.01)
+    assert shown.total("spillway_policy_owned_nodes_advised", **policy) == 1
+    assert shown.total("spillway_policy_workloads_learning", **policy) == 1
+    planned_cores = shown.total("spillway_threshold_owned_cores", what="planned")
+    assert planned_cores <= shown.total("spillway_threshold_owned_cores", what="allowed") == OWNED_CORES / 2
+    # The history that the next plan is made from carries the names by which it was asked for.
+    [replicas] = shown.select("spillway_workload_replicas", **labels)
+    assert {"__name__": replicas.name, **replicas.labels} == replicas_series(planned.name("cart"))
+
+
+def test_the_command_line_plans_the_same_from_the_cluster(planned: Shop) -> None:
+    found = planned.planned(*planned.in_cluster)
+
+    status = planned.status()
+    ours = {one["workload"].rpartition("/")[2]: one["threshold"] for one in found["workloads"]}
+    assert {name: ours[name] for name in ("cart", "young", "capped")} == {"cart": CART, "young": None, "capped": 2}
+    [policy] = found["policies"]
+    assert f"{policy['saved_vs_owned']:.2f}" == status["saving"]["perHour"]
+    assert policy["owned_nodes_advised"] == status["ownedNodesAdvised"]
+
+    table = planned.plan(*planned.in_cluster).stdout
+    assert planned.name("cart") in table
+    assert "worth owning: 1 nodes" in table
+
+    unknown = planned.plan("--policy=nobody", planned.in_cluster[1])
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr.startswith("there is no ElasticPolicy nobody; there are: ")
+
+
+def test_the_command_line_plans_from_prometheus_alone(planned: Shop) -> None:
+    found = planned.planned("--nodes=1", f"--node-cores={OWNED_CORES}", "--cpu=1", "--target-utilization=50")
+
+    thresholds = {one["workload"]: one["threshold"] for one in found["workloads"]}
+    assert set(thresholds) == {planned.name("cart"), planned.name("capped")}
+    assert sum(thresholds.values()) == OWNED_CORES
+    assert min(thresholds.values()) >= LOW, "what is always needed comes first"
+    assert found["peak_cores"] <= found["allowed_cores"] == OWNED_CORES / 2
+
+
+def test_the_annotation_overrides_and_a_bad_one_is_refused(planned: Shop) -> None:
+    cluster, stage = planned.stage.cluster, planned.stage
+
+    def annotate(value: str) -> None:
+        cluster.kubectl("annotate", "--overwrite", f"-n={stage.namespace}", "deployment/noted", f"{ANNOTATION}={value}")
+
+    for bad in ("many", "-1", "1000001"):
+        with pytest.raises(ClusterError, match=f"{ANNOTATION} must be a whole number from 0 to 1000000") as refused:
+            annotate(bad)
+        assert f"metadata.annotations[{ANNOTATION}]" in str(refused.value)
+    with pytest.raises(ClusterError, match="remove it, or give a number"):
+        annotate("")
+    with pytest.raises(RestError, match="must be a whole number"):
+        stage.deploy("new", 1, annotations={ANNOTATION: "half"})
+
+    assert stage.tiers(stage.wait_bound("noted", 3)) == {"physical": 1, "virtual": 2}
+    annotate("0")
+    planned.wait_thresholds(noted=(0, "Annotation"))
+    stage.roll_out("noted", "2")
+    cluster.kubectl("rollout", "status", f"-n={stage.namespace}", "deployment/noted", "--timeout=60s")
+    assert stage.tiers(stage.wait_bound("noted", 3)) == {"virtual": 3}
+
+
+def test_without_prometheus_the_next_leader_goes_by_the_last_plan_and_says_that_it_is_old(planned: Shop) -> None:
+    cluster, stage, operator = planned.stage.cluster, planned.stage, planned.operator
+    stage.scale("cart", 1)
+    stage.wait_bound("cart", 1)
+    planned.prometheus.end()
+    operator.kill(0)
+    cluster.rest.delete(LEASE_PATH)
+    operator.start_one(0, flags=[f"--prometheus-url={planned.prometheus.url}"])
+    operator.wait_ready(0)
+    operator.wait_leader()
+
+    # The policy asks for something else now, so another plan is wanted.
+    cluster.rest.merge(planned.policy_path, {"spec": {"tiers": {"fixed": {"targetUtilization": 60}}}})
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "True", "the condition")
+    _, reason, message = planned.condition("StalePlan")
+    assert reason == "PrometheusUnreachable"
+    assert "stays in force" in message
+    assert planned.thresholds()["cart"] == (CART, "Auto")
+    assert planned.grown("cart", CART + 2) == {"physical": CART, "virtual": 2}
+
+    # It is tried again after a while by itself; another change is what we need not wait for.
+    planned.prometheus.start()
+    cluster.rest.merge(planned.policy_path, {"spec": {"tiers": {"fixed": FIXED}}})
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "the plan", timeout_seconds=90)
