@@ -74,7 +74,8 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
     else:
         lines.append("no amounts: prices of fixed and of virtual nodes, in one currency, would be needed")
     if policy.owned_nodes_advised is not None:
-        lines.append(f"worth owning: {policy.owned_nodes_advised} nodes")
+        number = policy.owned_nodes_advised
+        lines.append(f"worth owning: {number} {'node' if number == 1 else 'nodes'}")
     return [*lines, ""]
 
 
