@@ -129,6 +129,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
         pytest.param((), "either --csv or --prometheus-url", id="no source"),
         pytest.param(("--csv=a", "--prometheus-url=http://b"), "either --csv or", id="two sources"),
         pytest.param(("--csv=a",), "--node-cores and --cpu", id="no size"),
+        pytest.param(("--csv=a", "--policy=p", "--nodes=3", "--cpu=1"), "^--cpu, --nodes: only without", id="policy"),
         pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "--cpu: .* is no quantity", id="cpu"),
         pytest.param(("--csv=a", *SIZED, "--memory=much"), "--memory: .* is no quantity", id="memory"),
         pytest.param(("--csv=a", *SIZED, "--history=2weeks"), "--history: .* is no duration", id="history"),
@@ -140,6 +141,15 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
 def test_flags_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         CliRunner().invoke(app, ["plan", "thresholds", *arguments], catch_exceptions=False)
+
+
+def test_a_variable_for_prometheus_does_not_stand_in_the_way_of_a_file(
+    past: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPILLWAY_PROMETHEUS_URL", "http://127.0.0.1:9")
+
+    assert planned(f"--csv={past}", *SIZED)["workloads"]
+    assert "cannot be reached" in plan(*SIZED).stderr
 
 
 def test_a_cluster_that_is_away(tmp_path: Path) -> None:

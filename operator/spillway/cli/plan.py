@@ -17,6 +17,23 @@ CLUSTER = "A policy of a cluster"
 ALONE = "Without a cluster"
 
 
+_ALONE = frozenset(
+    {
+        "nodes",
+        "node_cores",
+        "target_utilization",
+        "cpu",
+        "memory",
+        "utilization",
+        "node_hour",
+        "virtual_cpu_hour",
+        "virtual_memory_gib_hour",
+        "currency",
+        "history",
+    }
+)
+"""Parameters that stand for what a cluster would say."""
+
 Value = TypeVar("Value")
 
 
@@ -34,6 +51,7 @@ def _plan() -> None:
 
 @plan.command()
 def thresholds(
+    context: typer.Context,
     *,
     policy: Annotated[
         str | None, typer.Option(help="The ElasticPolicy; it is planned with all others.", rich_help_panel=CLUSTER)
@@ -102,6 +120,13 @@ def thresholds(
     from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
     from spillway.metrics.prometheus import prometheus_url as checked  # noqa: PLC0415
 
+    given = _given(context)
+    if csv is not None and "prometheus_url" not in given:
+        # A variable that is set for the operator does not stand in the way of a file.
+        prometheus_url = None
+    if policy is not None and (unused := given & _ALONE):
+        flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in unused))
+        raise SettingsError(f"{flags}: only without --policy; with it the cluster and the policy say so")
     if (csv is None) == (prometheus_url is None):
         raise SettingsError("give either --csv or --prometheus-url: it is where the past comes from")
     if prometheus_url is not None:
@@ -131,6 +156,12 @@ def thresholds(
         typer.echo(found, err=True)
         sys.exit(1)
     typer.echo(as_json(found) if output is Output.JSON else as_tables(found), nl=False)
+
+
+def _given(context: typer.Context) -> frozenset[str]:
+    """The parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
 
 
 def _flag(name: str, read: Callable[[str], Value], text: str) -> Value:

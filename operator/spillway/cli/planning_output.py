@@ -68,8 +68,8 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
         )
     if policy.saved_vs_owned is not None and policy.saved_vs_virtual is not None:
         lines.append(
-            f"saved in an hour: {_amount(policy.saved_vs_owned)} {policy.currency} against owning for the peak, "
-            f"{_amount(policy.saved_vs_virtual)} {policy.currency} against virtual nodes beyond the valley"
+            f"saved in an hour: {_money(policy.saved_vs_owned, policy)} against owning for the peak, "
+            f"{_money(policy.saved_vs_virtual, policy)} against virtual nodes beyond the valley"
         )
     else:
         lines.append("no amounts: prices of fixed and of virtual nodes, in one currency, would be needed")
@@ -87,6 +87,10 @@ def _nodes(policy: PlannedPolicy) -> Table:
         advised = " *" if point.nodes == policy.owned_nodes_advised else "  "
         table.add_row(f"{point.nodes}{advised}", _amount(point.cost_per_hour), f"{point.used_percent:.0f} %")
     return table
+
+
+def _money(amount: float, policy: PlannedPolicy) -> str:
+    return f"{_amount(amount)} {policy.currency}".rstrip()
 
 
 def _amount(amount: float | None) -> str:
