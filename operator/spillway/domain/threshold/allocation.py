@@ -124,7 +124,10 @@ def _share(levels: Levels, room: Series, slack: float, rounds: int) -> tuple[Cou
     wanted = levels.load(levels.most)
     if (wanted <= room + slack).all():
         return levels.most, float(wanted.sum())
-    best = fill(levels, np.zeros(levels.workloads, dtype=np.int64), room, slack)
+    # Where the room is small nearly all of it is filled by what is needed always, and greedy by duty is hard to beat.
+    nothing = np.zeros(levels.workloads, dtype=np.int64)
+    starts = [fill(levels, nothing, room, slack, by_duty=by_duty) for by_duty in (False, True)]
+    best = max(starts, key=lambda plan: float(levels.load(plan).sum()))
     used = float(levels.load(best).sum())
     if levels.workloads * levels.steps > _LARGE:
         rounds = max(rounds // 2, 1)

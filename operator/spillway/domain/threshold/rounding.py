@@ -51,14 +51,16 @@ def fit(levels: Levels, thresholds: Counts, room: Series, slack: float) -> Count
             fitting[chosen] = kept[chosen]
 
 
-def fill(levels: Levels, thresholds: Counts, room: Series, slack: float) -> Counts:
+def fill(levels: Levels, thresholds: Counts, room: Series, slack: float, *, by_duty: bool = False) -> Counts:
     """Raise the thresholds while a next replica fits at every step that needs it; what brings most core-steps first.
 
-    One that does not fit never will, since loads only grow; so each level is looked at once.
+    With `by_duty` what is needed for most steps goes first, whatever its size. One that does not fit never will, since
+    loads only grow; so each level is looked at once.
     """
     filled = thresholds.copy()
     left = room - levels.load(filled) + slack
-    waiting = [_next(levels, workload, int(filled[workload])) for workload in range(levels.workloads)]
+    weights = np.ones(levels.workloads) if by_duty else levels.cpu_cores
+    waiting = [_next(levels, weights, workload, int(filled[workload])) for workload in range(levels.workloads)]
     heap = [entry for entry in waiting if entry is not None]
     heapq.heapify(heap)
     while heap:
@@ -69,14 +71,14 @@ def fill(levels: Levels, thresholds: Counts, room: Series, slack: float) -> Coun
             continue
         left -= cores * needs
         filled[workload] = level
-        following = _next(levels, workload, level)
+        following = _next(levels, weights, workload, level)
         if following is not None:
             heapq.heappush(heap, following)
     return filled
 
 
-def _next(levels: Levels, workload: int, level: int) -> tuple[float, int, int] | None:
+def _next(levels: Levels, weights: Series, workload: int, level: int) -> tuple[float, int, int] | None:
     if level >= levels.most[workload]:
         return None
-    gain = levels.duty[levels.first[workload] + level + 1] * levels.cpu_cores[workload]
+    gain = levels.duty[levels.first[workload] + level + 1] * weights[workload]
     return (-float(gain), workload, level + 1)
