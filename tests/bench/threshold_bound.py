@@ -41,7 +41,7 @@ def bound_of(demands: Sequence[Demand], room: Series, start: Sequence[int], *, l
     begun = time.perf_counter()
     needed = [np.minimum(one.whole_replicas(), one.most) for one in demands]
     steps = room.size
-    highs: Any = highspy.Highs()
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS takes the value by position
     highs.setOptionValue("threads", 1)
     for cores in room:

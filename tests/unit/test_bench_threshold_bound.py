@@ -36,7 +36,7 @@ def test_the_bound_is_that_of_nested_levels_and_no_plan_is_above_it(demands: lis
 
 def _textbook(demands: list[Demand], usable: float) -> float:
     """One variable a level, no level above the one below it."""
-    highs: Any = highspy.Highs()
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS takes the value by position
     steps = demands[0].replicas.size
     for _ in range(steps):
