@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.demand import Demand
+from tests.bench.bench_threshold import greedy_by_duty, load_of, made_up
 from tests.bench.threshold_bound import bound_of
 from tests.unit.threshold_cases import peak_cores, some_demands
 
@@ -32,6 +33,15 @@ def test_the_bound_is_that_of_nested_levels_and_no_plan_is_above_it(demands: lis
     assert bound.core_steps == pytest.approx(_textbook(demands, usable), rel=1e-4, abs=1e-6)
     assert plan.used_core_steps <= bound.core_steps + 1e-6
     assert plan.bound_core_steps >= bound.reached_core_steps - 1e-6
+
+
+def test_no_plan_is_worse_than_greedy_by_duty() -> None:
+    """It is the yardstick where nearly all that fits is needed always: the search by prices alone lost 0.6 % here."""
+    demands = made_up(300, 1, days=1)
+    usable = 0.5 * peak_cores(demands)
+    plan = allocate(demands, capacity_cores=usable, target_utilization=1.0)
+    greedy = load_of(demands, greedy_by_duty(demands, np.full(288, usable)))
+    assert plan.used_core_steps >= float(greedy.sum()) * (1 - 1e-6)
 
 
 def _textbook(demands: list[Demand], usable: float) -> float:

@@ -147,18 +147,3 @@ def test_a_day_of_many_workloads_comes_close_to_what_no_plan_could_exceed() -> N
     for share in (0.5, 0.7, 0.85):
         plan = allocate(demands, capacity_cores=share * peak_load, target_utilization=1.0)
         assert plan.quality >= 0.99
-
-
-def test_in_little_room_no_more_is_lost_than_by_taking_what_is_needed_longest() -> None:
-    """Greedy by duty is the yardstick where nearly all that fits is needed always."""
-    random = np.random.default_rng(3)
-    hours = np.arange(288) / 12
-    demands = []
-    for index in range(150):
-        base, at, peak = random.uniform(0.05, 0.6), random.choice([3.0, 12.0, 20.0]), random.lognormal(2.3, 0.9)
-        day = base + (1 - base) * np.exp(-0.5 * ((hours - at) / 2) ** 2) * random.lognormal(0, 0.05, 288)
-        demands.append(demand(f"w{index}", list(day * peak), float(random.choice([0.1, 0.5, 2.0, 4.0]))))
-    peak_load = np.sum([one.whole_replicas() * one.cpu_cores for one in demands], axis=0).max()
-    for share in (0.2, 0.35, 0.5):
-        plan = allocate(demands, capacity_cores=share * peak_load, target_utilization=1.0)
-        assert plan.quality >= 0.997
