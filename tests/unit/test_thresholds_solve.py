@@ -1,0 +1,60 @@
+"""The plan from a request and its pasts: what it holds on to from the last one."""
+
+import numpy as np
+import pytest
+
+from spillway.controllers.thresholds.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
+from spillway.controllers.thresholds.solve import STEPS, Past, solve
+from spillway.domain.threshold.cycle import Cycle
+
+CART = "Deployment/shop/cart"
+EVENING = np.where((np.arange(STEPS) >= 216) & (np.arange(STEPS) < 264), 40.0, 10.0)
+
+
+def plan(cores: float, *, before: int | None = None, elastic: float | None = None) -> Plan:
+    """Of one workload, whose replicas use a core each, on owned nodes of so many cores."""
+    known = {} if before is None else {CART: before}
+    virtual = None if elastic is None else 2.0
+    policy = PolicyNeed(
+        name="online", target=1.0, elastic_node_hour=elastic, virtual_core_hour=virtual, virtual_gib_hour=virtual
+    )
+    request = PlanRequest(
+        now=0.0,
+        capacity_cores=cores,
+        node_cores=1.0,
+        policies=(policy,),
+        workloads=(
+            WorkloadNeed(
+                workload=CART, policy="online", stance=Stance.AUTO, replicas=10, request_cores=1, request_gib=0, load=1
+            ),
+        ),
+        previous=known,
+        previous_owned=known if elastic is None else {},
+    )
+    return solve(request, {CART: Past(Cycle(EVENING, 100), 40.0, 14 * 86_400.0)})
+
+
+@pytest.mark.parametrize(
+    ("before", "threshold"),
+    [
+        pytest.param(None, 30, id="nothing to hold on to"),
+        pytest.param(29, 29, id="one less"),
+        pytest.param(27, 30, id="three less is more than a tenth"),
+        pytest.param(28, 28, id="a tenth less"),
+        pytest.param(31, 30, id="one more would not fit"),
+    ],
+)
+def test_a_threshold_that_is_little_else_stays_where_it_fits(before: int | None, threshold: int) -> None:
+    found = plan(30, before=before)
+
+    assert found.thresholds() == {CART: threshold}
+    assert found.peak_cores == threshold <= found.allowed_cores
+
+
+@pytest.mark.parametrize(("before", "threshold"), [(None, 40), (39, 39), (30, 40)])
+def test_what_is_on_elastic_nodes_is_held_the_same_way(before: int | None, threshold: int) -> None:
+    # Four hours of a day on an elastic node are cheaper than on a virtual one.
+    found = plan(30, before=before, elastic=0.1)
+
+    assert found.thresholds() == {CART: threshold}
+    assert found.owned() == {CART: 30}
