@@ -156,8 +156,12 @@ def test_a_pod_that_ends_early_is_charged_the_minimum_and_a_month_that_is_spent_
     # Two pods of a tenth of a core owe an hour each, however short they ran.
     cluster.wait_until(over, "both pods to be charged", timeout_seconds=20)
     assert _condition(stage, "AtLimit") is None
-    consumed = operators.total("spillway_consumed_cost_total", pool=stage.pools["a"], workload=f"Job/{stage.id}/short")
-    assert consumed == pytest.approx(720)
+    labels = {"pool": stage.pools["a"], "workload": f"Job/{stage.id}/short"}
+
+    def consumed() -> bool:
+        return operators.total("spillway_consumed_cost_total", **labels) == pytest.approx(720)
+
+    cluster.wait_until(consumed, "the metrics to say so")
 
     stage.deploy("later", 1)
     left = "what is left of the month does not pay for the least that it costs"

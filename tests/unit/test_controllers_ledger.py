@@ -266,9 +266,17 @@ async def test_the_status_is_asked_for_when_there_is_something_to_keep_or_to_tel
     await stage.tick(1)
     assert stage.told == 4, "80 %"
     stage.remove("a")
+    await stage.tick(1)
+    assert stage.told == 5, "what the last pod has cost"
+    stage.written(str(stage.spent()))
+    stage.apply(virtual_pod("b"))
+    stage.remove("b")
+    await stage.tick(1)
+    assert stage.told == 6, "what one has cost that came and went between two looks"
+    stage.written(str(stage.spent()))
     for _ in range(100):
         await stage.tick(10)
-    assert stage.told == 4, "nothing runs, nothing is written"
+    assert stage.told == 6, "nothing runs, nothing is written"
 
 
 async def test_a_month_that_ends_is_told_and_begins_with_nothing() -> None:

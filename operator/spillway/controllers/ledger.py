@@ -125,13 +125,15 @@ class LedgerController(Controller):
         return found
 
     def _has_to_be_kept(self, budget: str, pool: Pool, now: int) -> bool:
-        """Whether the total has grown and was written long ago."""
+        """Whether the total has changed, and was written long ago or stands still now."""
         if pool.ledger.price is None:
             return False
         used = self._used(budget)
-        if used is None or used.at is None:
+        if used is None or used.at is None or used.cost_this_month is None:
             return True
-        return bool(pool.ledger.present.pods) and now - used.at.timestamp() >= PERSIST_SECONDS
+        if used.cost_this_month.amount == pool.ledger.spent:
+            return False
+        return not pool.ledger.present.pods or now - used.at.timestamp() >= PERSIST_SECONDS
 
     # Following the state
 
