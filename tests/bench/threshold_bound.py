@@ -43,7 +43,6 @@ def bound_of(demands: Sequence[Demand], room: Series, start: Sequence[int], *, l
     steps = room.size
     highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS takes the value by position
-    highs.setOptionValue("threads", 1)
     for cores in room:
         highs.addRow(-math.inf, float(cores), 0, np.array([], dtype=np.int32), np.array([]))
     for _ in demands:
@@ -68,6 +67,8 @@ def bound_of(demands: Sequence[Demand], room: Series, start: Sequence[int], *, l
     while True:
         rounds += 1
         highs.run()
+        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"HiGHS: {highs.modelStatusToString(highs.getModelStatus())}")
         reached = float(highs.getInfo().objective_function_value)
         prices = np.maximum(np.array(highs.getSolution().row_dual)[:steps], 0.0)
         bound, added = float(prices @ room), False
