@@ -7,6 +7,7 @@ logs are files in `Installation.folder`.
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,7 @@ class Installation:
         self._env = {**(env or {}), "PYTHONPATH": str(PROJECT / "operator"), "PYTHONUNBUFFERED": "1"}
         self._processes = Processes(self.folder)
         self._metrics_ports: dict[int, int] = {}
+        self._pods: dict[int, str] = {}
 
     def _values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         host = os.environ.get(HOST_VARIABLE, "localhost")
@@ -154,7 +156,9 @@ class Installation:
             *self._flags,
             *flags,
         ]
-        self._processes.start(Process(_name(index), argv, {**self._env, "POD_NAME": _name(index), **(env or {})}))
+        # As with pods no name comes twice: a Lease may outlive the process that held it.
+        pod = self._pods[index] = f"{_name(index)}-{secrets.token_hex(3)}"
+        self._processes.start(Process(_name(index), argv, {**self._env, "POD_NAME": pod, **(env or {})}))
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -229,7 +233,7 @@ class Installation:
         except RestError:
             return None
         holder = lease["spec"].get("holderIdentity") or ""
-        return next((index for index in self.running if holder.startswith(f"{_name(index)}_")), None)
+        return next((index for index in self.running if holder.startswith(f"{self._pods[index]}_")), None)
 
     def wait_leader(self, *, other_than: int | None = None, timeout_seconds: float = 60.0) -> int:
         """Until a running process (another one) leads; its index."""

@@ -121,6 +121,12 @@ class Shop:
 def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
     """Governed, with a past that is too short."""
     cluster.rest.delete(LEASE_PATH)
+    others = [
+        item["metadata"]["name"]
+        for item in cluster.rest.items("/api/v1/nodes")
+        if not item["spec"].get("unschedulable")
+    ]
+    _cordon(cluster, others, closed=True)
     nodes = cluster.add_nodes(OWNED, 1, cpu=str(OWNED_CORES), pods=100, labels={"stage": OWNED})
     stage = Stage(cluster, OWNED)
     try:
@@ -147,6 +153,14 @@ def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
         cluster.rest.delete(LEASE_PATH)
         stage.close()
         cluster.delete_nodes(nodes)
+        _cordon(cluster, others, closed=None)
+
+
+def _cordon(cluster: ClusterApi, nodes: list[str], *, closed: bool | None) -> None:
+    """Nodes that are not the stage's are to be nobody's room: all that is owned and open is planned with."""
+    for name in nodes:
+        if cluster.exists(f"/api/v1/nodes/{name}"):
+            cluster.rest.merge(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": closed}})
 
 
 @pytest.fixture(scope="module")
