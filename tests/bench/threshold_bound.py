@@ -66,10 +66,7 @@ def bound_of(demands: Sequence[Demand], room: Series, start: Sequence[int], *, l
     best, reached, rounds = math.inf, 0.0, 0
     while True:
         rounds += 1
-        highs.run()
-        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise RuntimeError(f"HiGHS: {highs.modelStatusToString(highs.getModelStatus())}")
-        reached = float(highs.getInfo().objective_function_value)
+        reached = _solved(highs)
         prices = np.maximum(np.array(highs.getSolution().row_dual)[:steps], 0.0)
         bound, added = float(prices @ room), False
         for index, one in enumerate(demands):
@@ -79,6 +76,14 @@ def bound_of(demands: Sequence[Demand], room: Series, start: Sequence[int], *, l
         best = min(best, bound)
         if best <= reached * (1 + GAP) or not added or time.perf_counter() - begun > limit_seconds:
             return Bound(best, reached, rounds, time.perf_counter() - begun)
+
+
+def _solved(highs: Any) -> float:
+    highs.run()
+    status = highs.getModelStatus()
+    if status not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kModelEmpty):
+        raise RuntimeError(f"HiGHS: {highs.modelStatusToString(status)}")
+    return float(highs.getInfo().objective_function_value)
 
 
 def _best(needed: Series, demand: Demand, worth: Series) -> tuple[float, int]:
