@@ -4,8 +4,9 @@
 not enough: tests write, and nobody's own cluster should be written to because a variable was set.
 """
 
+import fcntl
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ _TESTS = Path(__file__).parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
 _SHARING = ("component", "e2e")
 """Directories whose tests share a cluster, and must come one after the other therefore."""
+_DOOR, _ROOM = _TESTS / "conftest.py", _TESTS.parent / "pyproject.toml"
+"""Files to lock; what is in them does not matter."""
 _FAILED = pytest.StashKey[bool]()
 _RUNNING = pytest.StashKey[list[Cluster]]()
 
@@ -38,6 +41,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
     if wanted and not session.config.option.collectonly:
         build.ensure_built(binaries.TOOLS)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test marked `alone` waits until no other runs, and all that come after it wait for its end."""
+    with ExitStack() as held:
+        with _locked(_DOOR, fcntl.LOCK_EX):
+            held.enter_context(_locked(_ROOM, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH))
+        return (yield)
+
+
+@contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    with path.open() as file:
+        fcntl.flock(file, how)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,6 +20,8 @@ from spillway.webhooks.planlog import PlanEntry
 from tests.support.admission_rig import AdmissionRig
 from tests.support.policies import governance_of
 
+pytestmark = pytest.mark.alone
+
 ZONES = ("zone-a", "zone-b", "zone-c")
 MERGE = "application/merge-patch+json"
 WAIT_SECONDS = 60.0

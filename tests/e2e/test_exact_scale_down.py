@@ -10,6 +10,8 @@ from harness.scene import COST, PodView, Scene, by_tier, tier_violations, zone_s
 from localcluster import ClusterApi, ClusterError
 from localcluster.rest import Object
 
+pytestmark = pytest.mark.alone
+
 
 def _planned(operator: Installation, scene: Scene) -> list[Object]:
     return [plan for plan in operator.plans() if plan["namespace"] == scene.namespace]

@@ -11,6 +11,8 @@ from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.stage import PLACEMENT, Stage, writes_to_pods
 
+pytestmark = pytest.mark.alone
+
 OWNED = "owned-by-placement"
 OWNED_NODES = 6
 OWNED_CPU = "100"
