@@ -43,7 +43,7 @@ def main(
     *,
     workloads: Annotated[int, typer.Option(help="Workloads of the made-up scenarios.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of everything that is made up.")] = 1,
-    limit: Annotated[float, typer.Option(help="Seconds that HiGHS may take for each bound.")] = 90.0,
+    limit: Annotated[float, typer.Option(help="Seconds that HiGHS may take for each bound.")] = 20.0,
     week: Annotated[bool, typer.Option(help="Time a week as well; no bound by HiGHS there.")] = True,
     traces: Annotated[Path, typer.Option(help="Folder with real demand.")] = ROOT.parent / "shared" / "traces",
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = OUTPUT,
