@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.domain.threshold.allocation import allocate
-from spillway.domain.threshold.billing import Billing, billed_shares
+from spillway.domain.threshold.billing import Billed, Billing, billed_shares
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.newsvendor import worth_by_itself, worth_owning
 from spillway.domain.threshold.saving import hourly_cost
@@ -190,3 +190,25 @@ def test_owned_cores_are_paid_for_whether_in_use_or_not() -> None:
     assert idle.planned == pytest.approx(10.0)
     assert idle.saved_against_owned == pytest.approx(-10.0)
     assert hourly_cost([], {}, owned_cores=10, **prices).planned == pytest.approx(10.0)  # type: ignore[arg-type]
+
+
+@given(
+    some_demands(most=1, highest=6),
+    st.sampled_from([0.2, 0.5, 0.9]),
+    st.sampled_from([0.0, 900.0]),
+    st.sampled_from([0.0, 7200.0]),
+)
+def test_nothing_within_the_bounds_is_cheaper_than_what_is_worth_owning(
+    demands: list[Demand], owned_price: float, startup: float, minimum: float
+) -> None:
+    [one] = demands
+    billing = Billing(7200.0, minimum_seconds=minimum, startup_seconds=startup)
+    levels = Billed.of(one, billing)
+
+    def cost(owned: int) -> float:
+        return owned * one.cpu_cores * owned_price + levels.at(owned)
+
+    chosen = worth_by_itself(one, owned_price=owned_price, virtual_price=1.0, billing=billing)
+    highest = max(one.minimum, one.peak) if one.maximum is None else one.maximum
+    assert one.minimum <= chosen <= highest
+    assert cost(chosen) <= min(map(cost, range(one.minimum, highest + 1))) + 1e-9

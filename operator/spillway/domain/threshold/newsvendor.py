@@ -58,10 +58,9 @@ def worth_by_itself(demand: Demand, *, owned_price: float, virtual_price: float,
     shares = billed_shares(demand, billing)
     # Restarts may make a higher level dearer than the one below, which it cannot be owned without: own up to where the
     # sum of what is saved is highest.
-    saved = np.cumsum(shares * virtual_price - owned_price)
-    worth = int(saved.argmax()) + 1 if saved.size and saved.max() > 0 else 0
-    worth = worth if demand.maximum is None else min(worth, demand.maximum)
-    return max(worth, demand.minimum)
+    saved = np.append(0.0, np.cumsum(shares * virtual_price - owned_price))
+    allowed = saved[demand.minimum : None if demand.maximum is None else demand.maximum + 1]
+    return demand.minimum + (int(allowed.argmax()) if allowed.size else 0)
 
 
 def worth_owning(
