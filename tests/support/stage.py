@@ -18,7 +18,8 @@ from localcluster.rest import Object
 GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
 PLACEMENT: Final = "spillway.dev/placement"
 _READY_SECONDS: Final = 90.0
-_PROBES: Final = 12
+_PROBES: Final = 48
+"""More than the API server keeps connections to one replica (25): the rest reach the other one as well."""
 
 
 class Stage:
@@ -78,7 +79,7 @@ class Stage:
         def marked() -> bool:
             # At once: one after the other they would all take the same connection, to the same replica.
             with ThreadPoolExecutor(_PROBES) as pool:
-                made = list(pool.map(lambda _: self.cluster.rest.create(path, self._probe()), range(2 * _PROBES)))
+                made = list(pool.map(lambda _: self.cluster.rest.create(path, self._probe()), range(_PROBES)))
             return all(PLACEMENT in (pod["metadata"].get("annotations") or {}) for pod in made)
 
         self.cluster.wait_until(marked, f"the policy {self.id} to be known", timeout_seconds=30)
