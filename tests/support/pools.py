@@ -1,5 +1,6 @@
 """Two pools of virtual nodes, `a` before `b`, and the controllers that judge them, without an API server."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,8 @@ class Deletes(Writer):
 
     def __init__(self, answer: Callable[[str], bool] = lambda _: True) -> None:
         self.names: list[str] = []
+        self.slow = False
+        """Others get their turn before a deletion is answered."""
         self._answer = answer
 
     async def delete(
@@ -52,6 +55,8 @@ class Deletes(Writer):
 
     async def replace_unstarted(self, pod: PodRecord) -> bool:
         self.names.append(pod.name)
+        if self.slow:
+            await asyncio.sleep(0)
         return self._answer(pod.name)
 
 

@@ -13,6 +13,7 @@ from spillway.controllers.base import World
 from spillway.controllers.budget_gauges import SHARE
 from spillway.controllers.ledger import LedgerController
 from spillway.controllers.pool_costs import PERSIST_SECONDS
+from spillway.domain.budget.price import shown
 from spillway.domain.names import NodeName
 from spillway.domain.records import Phase, PodRecord
 from spillway.kube.catalog import Kind
@@ -343,6 +344,39 @@ async def test_jobs_of_a_cron_job_are_one_workload_and_bare_pods_one_a_namespace
     await stage.tick(10)
     assert consumed("fixed", "", "CronJob/shop/report") == (10, 20 * GIB)
     assert consumed("virtual", "eci", "Pod/shop/*") == (10, 10 * GIB)
+
+
+async def test_a_pod_that_its_owner_lets_go_is_charged_to_the_next_and_once() -> None:
+    """Who takes a label off a pod, to look into it, makes its ReplicaSet let go of it."""
+    fixed = make_pod("f", policy="online", tier="fixed", started=START, cpu_millis=1000)
+    ours = virtual_pod("v", policy="online", tier="virtual", pool="eci")
+    stage = await Stage(fixed, ours).begin()
+    await stage.tick(100)
+    await stage.pass_time(5)
+    for name in ("f", "v"):
+        stage.change(name, owner_uid="", owner_kind="", owner_name="")
+    await stage.tick(5)
+    for name in ("f", "v"):
+        stage.remove(name)
+    await stage.tick(10)
+    for tier, pool in (("fixed", ""), ("virtual", "eci")):
+        assert consumed(tier, pool)[0] == 105
+        assert consumed(tier, pool, "Pod/shop/*")[0] == 5
+    assert stage.spent() == Decimal("0.110")
+
+
+async def test_a_total_that_is_shown_in_fewer_digits_is_kept() -> None:
+    """A thousandth of a core for a second is a millionth here, a ten-thousandth of it a digit that no status shows."""
+    stage = await Stage(resources=[budget(price=PRICE | {"cpuHour": "0.123456789"})]).begin()
+    stage.apply(virtual_pod("a"))
+    await stage.tick(61)
+    stage.remove("a")
+    await stage.tick(1)
+    stage.written(shown(stage.spent()))
+    assert shown(stage.spent()) != str(stage.spent())
+    before = stage.told
+    await stage.tick(10)
+    assert stage.told == before
 
 
 async def test_the_status_model_reads_what_the_books_say() -> None:

@@ -26,8 +26,8 @@ def budget(**spec: Any) -> VirtualNodeBudget:
     return VirtualNodeBudget.model_validate(resource(Kind.VIRTUAL_NODE_BUDGET, "eci", **given))
 
 
-def costs(spent: str = "1.5", seconds: float = 0) -> PoolCosts:
-    return PoolCosts("CNY", Decimal("0.788"), Decimal(spent), int(NOW.timestamp() + seconds), {WEB: Decimal("0.394")})
+def costs(spent: str = "1.5", seconds: float = 0, per_hour: str = "0.788") -> PoolCosts:
+    return PoolCosts("CNY", Decimal(per_hour), Decimal(spent), int(NOW.timestamp() + seconds), {WEB: Decimal("0.394")})
 
 
 def use(share: str, name: str = "cpu") -> LimitUse:
@@ -91,8 +91,17 @@ def test_a_total_that_grows_is_written_seldom() -> None:
 
 
 def test_a_total_that_stands_still_is_never_written_again() -> None:
-    written = status_of(costs=costs("1.5"), pods=0)
-    assert status_of(written, costs=costs("1.5", 86_400), pods=0) == written
+    written = status_of(costs=costs("1.5", per_hour="0"), pods=0)
+    assert status_of(written, costs=costs("1.5", 86_400, per_hour="0"), pods=0) == written
+
+
+def test_what_came_and_went_between_two_writes_is_written_at_once() -> None:
+    """No later leader could find out what it has cost."""
+    written = status_of(costs=costs("1.5", per_hour="0"), pods=0)
+    later = status_of(written, costs=costs("1.7", 1, per_hour="0"), pods=0)
+    assert later.used is not None
+    assert (later.used.cost_this_month, later.used.at) == ("1.7", NOW + timedelta(seconds=1))
+    assert status_of(later, costs=costs("1.7000000001", 2, per_hour="0"), pods=0) == later, "shown alike"
 
 
 def test_whatever_else_changes_carries_the_total_along() -> None:

@@ -1,5 +1,6 @@
 """Pods that do not start: which are made anew, and where their successors have to go."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -25,6 +26,13 @@ def redirect(rig: Rig) -> Redirect | None:
     """The redirect for the next pod of the ReplicaSet, without its time."""
     found = rig.world.board.take_redirect(OWNER)
     return None if found is None else Redirect(0.0, found.physical, found.virtual, found.avoid)
+
+
+async def idle(rig: Rig) -> None:
+    """Return once every look that was asked for has been taken."""
+    async with asyncio.timeout(10.0):
+        while not rig.stuck.queue.idle:  # noqa: ASYNC110  # the queue has no event of it
+            await asyncio.sleep(0.01)
 
 
 async def test_one_that_is_bound_and_does_not_start_goes_to_the_next_pool_after_spill_after() -> None:
@@ -154,3 +162,41 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives() -> None:
     for pod in pods:
         await found.stuck.reconcile(pod.uid)
     assert len(found.writer.names) == 3, "the last of four retries is its own"
+
+
+async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
+    """Several workers ask before the first of them has deleted."""
+    job: dict[str, Any] = {"owner_kind": "Job", "owner_uid": OwnerUid("job"), "owner_name": "job"}
+    pods = [sent(f"job-{n}", node="a-1", **job) for n in range(6)]
+    found = rig(*pods)
+    found.writer.slow = True
+    await found.advance(60.0)
+    await asyncio.gather(*(found.stuck.reconcile(pod.uid) for pod in pods))
+    assert len(found.writer.names) == 3
+
+
+async def test_a_refused_deletion_is_none_that_a_job_has_to_forgive() -> None:
+    pod = sent("job-1", node="a-1", owner_kind="Job", owner_uid=OwnerUid("job"), owner_name="job")
+    refused = rig(pod, answer=lambda _: False)
+    await refused.advance(60.0)
+    for _ in range(5):
+        await refused.stuck.reconcile(pod.uid)
+    assert len(refused.writer.names) == 5, "asked each time"
+
+
+async def test_what_waits_is_looked_at_again_when_the_policy_is_enforced() -> None:
+    pod = sent("web-1", node="a-1")
+    found = rig(pod, mode="Recommend")
+    subscriptions = list(found.stuck.subscribe())
+    await found.advance(60.0)
+    worker = asyncio.create_task(found.stuck.queue.run(found.stuck.reconcile))
+    found.stuck.queue.add(pod.uid)
+    await idle(found)
+    assert found.writer.names == []
+    found.world.catalog.upsert(Kind.ELASTIC_POLICY, policy() | {"metadata": {"name": "online", "resourceVersion": "9"}})
+    await idle(found)
+    assert found.writer.names == ["web-1"]
+    for unsubscribe in subscriptions:
+        unsubscribe()
+    found.stuck.queue.close()
+    await worker

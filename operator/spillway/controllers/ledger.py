@@ -17,8 +17,8 @@ from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget_gauges import Shown, show_budgets
 from spillway.controllers.consumption import Account, Charge, ConsumptionBook, Key
-from spillway.controllers.pool_books import FINISHED, Kept, Pool, PoolBooks
-from spillway.controllers.pool_costs import PERSIST_SECONDS, PoolCosts
+from spillway.controllers.pool_books import FINISHED, Kept, PoolBooks
+from spillway.controllers.pool_costs import PoolCosts, has_to_be_kept
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.governance import Governance
@@ -98,7 +98,10 @@ class LedgerController(Controller):
         for name, pool in self._books.pools.items():
             tell |= pool.ledger.advance(now)
             turns = _turns(self._books.limits(name))
-            tell |= turns != self._turns.get(name) or self._has_to_be_kept(name, pool, now)
+            tell |= turns != self._turns.get(name)
+            if pool.ledger.price is not None:
+                spent, still = pool.ledger.spent, not pool.ledger.present.pods
+                tell |= has_to_be_kept(spent, now, self._used(name), still=still)
             self._turns[name] = turns
         self._publish()
         self._export(now)
@@ -123,17 +126,6 @@ class LedgerController(Controller):
                 at = int(used.at.timestamp())
                 found[budget] = Kept(at, used.cost_this_month.amount, used.currency or "")
         return found
-
-    def _has_to_be_kept(self, budget: str, pool: Pool, now: int) -> bool:
-        """Whether the total has changed, and was written long ago or stands still now."""
-        if pool.ledger.price is None:
-            return False
-        used = self._used(budget)
-        if used is None or used.at is None or used.cost_this_month is None:
-            return True
-        if used.cost_this_month.amount == pool.ledger.spent:
-            return False
-        return not pool.ledger.present.pods or now - used.at.timestamp() >= PERSIST_SECONDS
 
     # Following the state
 
@@ -211,6 +203,7 @@ def _turns(uses: Iterable[LimitUse]) -> Mapping[str, tuple[bool, ...]]:
 def _counted_alike(old: PodRecord, new: PodRecord) -> bool:
     return (
         old.node == new.node
+        and old.owner_uid == new.owner_uid
         and old.started == new.started
         and (old.phase in FINISHED) == (new.phase in FINISHED)
         and (old.cpu_millis, old.memory_bytes, old.size) == (new.cpu_millis, new.memory_bytes, new.size)

@@ -159,6 +159,10 @@ class PoolBooks:
         if held is not None:
             self._drop(pod.uid, min(now, int(pod.ended)) if pod.ended else now)
         if wanted is not None:
+            if held is not None and held.started and held.pool == wanted.pool:
+                # Another is charged for it from now on: its owner has let it go.
+                self.pools[wanted.pool].ledger.advance(now)
+                seen = False
             self._hold(pod.uid, wanted, now, seen=seen)
         return True
 

@@ -79,15 +79,29 @@ def rarely(status: VirtualNodeBudgetStatus, before: VirtualNodeBudgetStatus) -> 
     new, old = status.used, before.used
     if new is None or old is None or new.at is None or old.at is None:
         return status
-    if new.cost_this_month is None or old.cost_this_month is None:
+    if new.cost_this_month is None or new.cost_per_hour is None or old.cost_this_month is None:
         return status
-    grown = new.cost_this_month.amount - old.cost_this_month.amount
-    # A total that has fallen belongs to another month or currency.
-    if grown < 0 or (grown > 0 and (new.at - old.at).total_seconds() >= PERSIST_SECONDS):
+    still = new.cost_per_hour.amount == 0
+    if has_to_be_kept(new.cost_this_month.amount, int(new.at.timestamp()), old, still=still):
         return status
     used = new.model_copy(update={"cost_this_month": old.cost_this_month, "at": old.at})
-    still = status.model_copy(update={"used": used})
-    return still if still.wire() == before.wire() else status
+    unchanged = status.model_copy(update={"used": used})
+    return unchanged if unchanged.wire() == before.wire() else status
+
+
+def has_to_be_kept(spent: Decimal, at: int, before: BudgetUse | None, *, still: bool) -> bool:
+    """Return whether a total is to be written although nothing else has changed.
+
+    So it is where the last one was written long ago, or where this one stands `still`: the next leader charges the
+    pods that run from their start, but of one that came and went nothing is left to tell what it has cost.
+    """
+    if before is None or before.at is None or before.cost_this_month is None:
+        return True
+    kept = before.cost_this_month.amount
+    if (spent := Decimal(shown(spent))) == kept:
+        return False
+    # A total that has fallen belongs to another month or currency.
+    return still or spent < kept or at - before.at.timestamp() >= PERSIST_SECONDS
 
 
 def money(amount: Decimal) -> Money:

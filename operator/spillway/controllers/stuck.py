@@ -67,13 +67,13 @@ class StuckController(Controller):
         self._unstarted = unstarted
         self._avoided: OrderedDict[OwnerUid, dict[str, float]] = OrderedDict()
         self._jobs: Counter[OwnerUid] = Counter()
-        self._recommended: set[PodUid] = set()
         unstarted.on_change.append(self._look_at)
         pools.stock_news.on_stock_out.append(self._look_at)
         pools.on_verdict.append(self.add_all)
 
     def subscribe(self) -> Iterable[Unsubscribe]:
-        return ()
+        # What was only recommended is done once its policy is enforced.
+        yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
         return list(self._unstarted.waiting)
@@ -81,7 +81,6 @@ class StuckController(Controller):
     async def reconcile(self, key: str) -> float | None:
         one = self._unstarted.waiting.get(PodUid(key))
         if one is None:
-            self._recommended.discard(PodUid(key))
             return None
         who = governed(self.world, one.pod)
         if who is None or not one.pools or not (one.pending.placement if one.pool else one.pending.virtual):
@@ -118,34 +117,45 @@ class StuckController(Controller):
         if not pod.owner_uid or pod.owner_kind in STAYING_OWNERS:
             return None
         if not who.enforced:
-            if pod.uid not in self._recommended:
-                self._recommended.add(pod.uid)
+            if not one.recommended:
+                one.recommended = True
                 metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
             return None
         if pod.owner_kind == "Job" and not await self._forgives(pod):
             return JOB_SECONDS
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         avoid = self._avoid(pod.owner_uid, pools_to_avoid(cause, pools, another_size=another))
-        board = self.world.board
-        board.redirect(pod.owner_uid, virtual=True, avoid=avoid)
-        try:
-            replaced = await self._writer.replace_unstarted(pod)
-        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
-            board.withdraw_redirect(pod.owner_uid)
-            self.log.warning("pod not made anew; trying again later", key=pod.key, error=str(error))
+        if not await self._delete(pod, avoid):
             return REFUSED_SECONDS
-        if not replaced:
-            board.withdraw_redirect(pod.owner_uid)
-            return REFUSED_SECONDS
-        if pod.owner_kind == "Job":
-            if len(self._jobs) >= _REMEMBERED:
-                self._jobs.clear()
-            self._jobs[pod.owner_uid] += 1
         metrics.REPLACED.labels(pools[0], cause.value).inc()
         self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
         message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."
         self._events.record(owner_of(self.world, pod), "Normal", "PodsReplaced", message)
         return None
+
+    async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:
+        """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, where it is refused."""
+        board, of_job = self.world.board, pod.owner_kind == "Job"
+        board.redirect(pod.owner_uid, virtual=True, avoid=avoid)
+        if of_job:
+            # Counted before it is done: others ask meanwhile.
+            self._replaced_of(pod.owner_uid, 1)
+        replaced = False
+        try:
+            replaced = await self._writer.replace_unstarted(pod)
+        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
+            self.log.warning("pod not made anew; trying again later", key=pod.key, error=str(error))
+        finally:
+            if not replaced:
+                board.withdraw_redirect(pod.owner_uid)
+                if of_job:
+                    self._replaced_of(pod.owner_uid, -1)
+        return replaced
+
+    def _replaced_of(self, job: OwnerUid, more: int) -> None:
+        if job not in self._jobs and len(self._jobs) >= _REMEMBERED:
+            self._jobs.clear()
+        self._jobs[job] = max(0, self._jobs[job] + more)
 
     async def _forgives(self, pod: PodRecord) -> bool:
         try:

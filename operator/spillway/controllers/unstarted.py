@@ -24,6 +24,8 @@ class Waiting:
     """When it was seen on that node (Unix seconds)."""
     out_of_stock: bool = False
     """Its provider has said that there is no stock."""
+    recommended: bool = False
+    """What would be done with it was counted, where nothing may be done."""
 
     @property
     def pending(self) -> Pending:
