@@ -295,6 +295,8 @@ def test_several_replicasets_at_once(scene: Scene) -> None:
 
 def test_a_rollout_frees_fixed_nodes_first_and_keeps_the_spread(scene: Scene) -> None:
     scene.deploy("web", 24)
+    # Before the new ones are there: they come at once.
+    old = scene.replicaset("web")
     known = len(scene.plans())
     template = {"metadata": {"annotations": {"version": "2"}}}
     scene.cluster.rest.request(
@@ -303,7 +305,6 @@ def test_a_rollout_frees_fixed_nodes_first_and_keeps_the_spread(scene: Scene) ->
         body={"spec": {"template": template}},
         content_type=MERGE,
     )
-    old = scene.replicaset("web")
 
     def done() -> bool:
         pods = scene.pods("web")
