@@ -100,6 +100,7 @@ def test_virtual_replicas_come_back_when_room_returns_and_nothing_is_written_aft
         lambda: operators.total("spillway_queue_handled_total", queue="bring-back") >= looks + 5, "more looks"
     )
     assert surge_writes(operators) == written
+    assert operators.total("spillway_bring_backs_total", policy=stage.id) == 3
 
 
 def surge_writes(operators: Installation) -> float:

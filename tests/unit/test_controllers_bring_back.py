@@ -174,6 +174,30 @@ async def test_the_next_replica_follows_at_once() -> None:
     assert found.written[4:] == ["mark", "3->4"]
 
 
+async def test_a_watch_that_shows_an_ended_surge_begins_no_step() -> None:
+    found = cluster(physical=1, virtual=2)
+    await found.settled()
+    await found.step()
+    first = found.seen.surge
+    found.world.state.apply(make_pod("p1", cpu_millis=250))
+    await found.step(1)
+    found.world.state.remove(found.world.state.pods["uid-v0"])  # type: ignore[index]
+    await found.look(1)
+    await found.step()
+    second = found.seen.surge
+    found.world.state.apply(make_pod("p2", cpu_millis=250))
+    found.changed(found.seen, surge=first)
+    assert await found.step(1) is None
+    written, outcome = list(found.written), found.outcome()
+    assert written[4:] == ["mark", "3->4", "4->3", "unmark"]
+
+    for shown in (first, second, ""):
+        found.changed(found.seen, surge=shown)
+        assert await found.step() is None
+    assert found.written == written
+    assert found.outcome() == outcome == (0, outcome[1])
+
+
 async def test_a_wrong_victim_ends_it() -> None:
     found = cluster(physical=1, virtual=2)
     await found.settled()

@@ -8,7 +8,7 @@ Contract: at most one surge a workload and `at_once` in all. A surge that anothe
 ended. A policy in Recommend plans and counts. At rest nothing is read or written.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -44,6 +44,8 @@ STEP_SECONDS: Final = 1.0
 """How soon a surge is looked at again if none of its pods changes before."""
 AGAIN_SECONDS: Final = 30.0
 """How soon a workload is asked again that cannot surge."""
+MARKS_KEPT: Final = 8
+"""Of a workload, those taken off last; a watch does not stay behind for as many surges."""
 JUDGED_SECONDS: Final = 60.0
 """How long after a success it is looked whether a virtual replica has gone."""
 
@@ -122,7 +124,7 @@ class BringBackController(Controller):
         self._begins: set[OwnerUid] = set()
         """Those that may surge as soon as they are looked at."""
         self._surges: dict[OwnerUid, Surge] = {}
-        self._unmarked: dict[OwnerUid, str] = {}
+        self._unmarked: dict[OwnerUid, deque[str]] = {}
         """Marks that we took off and that our watch may still show."""
         self._hoped: dict[OwnerUid, _Hoped] = {}
         self._left: dict[OwnerUid, Left] = {}
@@ -148,7 +150,7 @@ class BringBackController(Controller):
         if replicaset is None:
             self._forget(uid)
             return None
-        if uid in self._surges or (replicaset.surge and replicaset.surge != self._unmarked.get(uid)):
+        if uid in self._surges or (replicaset.surge and replicaset.surge not in self._unmarked.get(uid, ())):
             return await self._step(replicaset)
         if uid in self._begins:
             self._begins.discard(uid)
@@ -320,7 +322,9 @@ class BringBackController(Controller):
         uid, now = replicaset.uid, self.world.now()
         surge = self._surges.pop(uid, None)
         self._begins.discard(uid)
-        self._unmarked[uid] = replicaset.surge or (surge.mark if surge is not None else "")
+        # What our watch shows may be the mark of the surge before this one.
+        marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
+        self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
         self._memories[uid] = self._memories.get(uid, Memory()).ended(outcome, now, self._hold_seconds)
         BRINGS.labels(policy, outcome.value).inc()
         SURGES.set(len(self._surges))
