@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness import Installation
+from harness import Installation, Samples
 from localcluster import Cluster, ClusterApi
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
@@ -54,18 +54,35 @@ def _manual(replicas: int, **placement: Any) -> dict[str, Any]:
     return {"threshold": {"mode": "Manual", "replicas": replicas}, "placement": placement}
 
 
+def _undecided(operators: Installation, cluster: ClusterApi) -> dict[str, float]:
+    """Pods that no replica decided, by webhook and reason, and what the API server admitted without an answer."""
+    samples = [
+        one for index in operators.running for one in operators.metrics(index).select("spillway_admission_let_go_total")
+    ]
+    found: dict[str, float] = {}
+    for sample in samples:
+        key = f"{sample.labels['webhook']}: {sample.labels['reason']}"
+        found[key] = found.get(key, 0.0) + sample.value
+    metrics = cluster.rest.raw("GET", "/metrics")
+    unanswered = Samples.parse(metrics.decode()).select("apiserver_admission_webhook_fail_open_count")
+    return found | {f"unanswered: {one.labels['name']}": one.value for one in unanswered}
+
+
 def _decided(operators: Installation, stage: Stage, decision: str) -> float:
     return operators.total("spillway_placement_decisions_total", policy=stage.id, decision=decision)
 
 
 def test_a_burst_lands_as_the_threshold_says_and_so_does_all_that_follows(
-    operators: Installation, stage: Stage
+    operators: Installation, stage: Stage, cluster: ClusterApi
 ) -> None:
     stage.govern(_manual(THRESHOLD))
     before = operators.total("spillway_placement_forwards_total", result="answered")
+    undecided = _undecided(operators, cluster)
 
     stage.deploy("web", BURST)
-    assert stage.tiers(stage.wait_bound("web", BURST)) == {"physical": THRESHOLD, "virtual": BURST - THRESHOLD}
+    bound = stage.wait_bound("web", BURST)
+    assert _undecided(operators, cluster) == undecided
+    assert stage.tiers(bound) == {"physical": THRESHOLD, "virtual": BURST - THRESHOLD}
     assert _decided(operators, stage, "physical") == THRESHOLD
     assert _decided(operators, stage, "virtual") == BURST - THRESHOLD
     assert operators.total("spillway_placement_forwards_total", result="answered") > before, "both replicas were asked"

@@ -1,5 +1,6 @@
 """What a pod's creation is answered, by what governs it and who leads."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from spillway.domain import names
 from spillway.domain.governance import Governance
+from spillway.domain.names import OwnerUid
 from spillway.kube.client import ApiError
 from spillway.kube.state import ClusterState
 from spillway.placement.board import Board
@@ -27,6 +29,7 @@ from tests.support.policies import governance_of
 
 CLAIM = "/api/v1/namespaces/shop/persistentvolumeclaims/disk"
 VOLUME = "/api/v1/persistentvolumes/pv-1"
+NEW_REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web-2"
 JOB = "/apis/batch/v1/namespaces/shop/jobs/nightly-1"
 
 
@@ -36,9 +39,12 @@ class Server:
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
+        self.silent = False
 
     async def request(self, method: str, path: str) -> bytes:
         self.asked.append(f"{method} {path}")
+        if self.silent:
+            await asyncio.Event().wait()
         if path not in self.objects:
             raise ApiError(404, "NotFound", path)
         return msgspec.json.encode(self.objects[path])
@@ -159,6 +165,28 @@ async def test_a_dry_run_is_answered_and_promised_nothing() -> None:
 async def test_an_unknown_owner_is_let_go() -> None:
     with pytest.raises(LetGoError, match="unknown-owner"):
         await Scene(placing(manual(1))).ask(incoming(uid="rs-new"))
+
+
+async def test_pods_of_a_replicaset_that_nobody_has_seen_yet_share_one_question() -> None:
+    scene = Scene(placing(manual(1)))
+    scene.server.objects[NEW_REPLICASET] = {
+        "metadata": {"name": "web-2", "namespace": "shop", "uid": "rs-2"},
+        "spec": {"replicas": 20},
+    }
+    answers = await asyncio.gather(*(scene.ask(incoming(owner="web-2", uid="rs-2")) for _ in range(20)))
+    assert sorted(answer.outcome for answer in answers) == ["physical", *["virtual"] * 19]
+    assert scene.server.asked == [f"GET {NEW_REPLICASET}"]
+
+
+async def test_the_watch_may_show_a_new_replicaset_before_the_question_is_answered() -> None:
+    scene = Scene(placing(manual(1)))
+    scene.server.silent = True
+    asking = asyncio.create_task(scene.ask(incoming(owner="web-2", uid="rs-2")))
+    while not scene.server.asked:  # noqa: ASYNC110 - the task runs meanwhile
+        await asyncio.sleep(0)
+    scene.state.apply(make_replicaset("web-2", uid=OwnerUid("rs-2")))
+    async with asyncio.timeout(5):
+        assert (await asking).outcome == "physical"
 
 
 async def test_stale_data_decides_nothing() -> None:

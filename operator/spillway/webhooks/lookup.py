@@ -2,6 +2,9 @@
 
 Contract: first the informer; then a short wait for its watch (the scheduler saw the pod a moment ago, so shall we);
 then one GET. Only so many GETs go out at once, and never past the deadline: what is not found in time is None.
+
+A ReplicaSet without which a new pod is not decided is worth a longer wait: whoever asks for it shares one GET, and the
+watch may answer first.
 """
 
 import asyncio
@@ -25,6 +28,8 @@ WATCH_PATIENCE_SECONDS: Final = 0.05
 """Longer than a healthy watch lags, shorter than anybody notices at a binding."""
 
 GET_SECONDS: Final = 0.25
+OWNER_SECONDS: Final = 0.7
+"""For a ReplicaSet: a pod let go undecided is wrong for its whole life, one that waited is late by this once."""
 CONCURRENT_GETS: Final = 16
 
 R = TypeVar("R")
@@ -49,10 +54,16 @@ class Lookup:
         self._client = client
         self._slots = asyncio.Semaphore(CONCURRENT_GETS)
         self._awaited: dict[str, list[asyncio.Future[PodRecord]]] = {}
-        self._unsubscribe = state.subscribe(PodRecord, self._pod_changed)
+        self._owners: dict[OwnerUid, asyncio.Future[ReplicaSetRecord | None]] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+        self._unsubscribe = (
+            state.subscribe(PodRecord, self._pod_changed),
+            state.subscribe(ReplicaSetRecord, self._replicaset_changed),
+        )
 
     def close(self) -> None:
-        self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
 
     async def pod(self, namespace: str, name: str, uid: str, deadline: Deadline) -> PodRecord | None:
         """The pod of this name; of this uid where one is given (a name can be used again)."""
@@ -73,9 +84,31 @@ class Lookup:
         known = self._state.replicasets.get(uid)
         if known is not None:
             return known
-        path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
-        found = await self.get(path, REPLICASETS.one, deadline)
-        return found if found is not None and found.uid == uid else None
+        owner = self._owners.get(uid)
+        if owner is None:
+            owner = self._owners[uid] = asyncio.get_running_loop().create_future()
+            task = asyncio.create_task(self._ask_for(owner, namespace, name, uid), name=f"replicaset {name}")
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        try:
+            async with asyncio.timeout(deadline.within(OWNER_SECONDS)):
+                return await asyncio.shield(owner)
+        except TimeoutError:
+            return None
+
+    async def _ask_for(
+        self, owner: "asyncio.Future[ReplicaSetRecord | None]", namespace: str, name: str, uid: OwnerUid
+    ) -> None:
+        """Settle it with the answer to a GET, if the watch has not by then."""
+        found = None
+        try:
+            path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
+            found = await self._get(path, REPLICASETS.one, OWNER_SECONDS)
+        finally:
+            if self._owners.get(uid) is owner:
+                del self._owners[uid]
+            if not owner.done():
+                owner.set_result(found if found is not None and found.uid == uid else None)
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
         """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""
@@ -106,10 +139,18 @@ class Lookup:
             if not future.done():
                 future.set_result(new)
 
+    def _replicaset_changed(self, _: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        owner = self._owners.pop(new.uid, None) if new is not None else None
+        if owner is not None and not owner.done():
+            owner.set_result(new)
+
     async def get(self, path: str, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
         """Any object, decoded; None where it is not to be had in time."""
+        return await self._get(path, decode, deadline.within(GET_SECONDS))
+
+    async def _get(self, path: str, decode: Callable[[bytes], R], seconds: float) -> R | None:
         try:
-            async with asyncio.timeout(deadline.within(GET_SECONDS)), self._slots:
+            async with asyncio.timeout(seconds), self._slots:
                 return decode(await self._client.request("GET", path))
         except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
             log.debug("lookup failed", path=path, error=repr(error))

@@ -29,8 +29,8 @@ log: Final = structlog.get_logger(__name__)
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """An update carries the old and the new object, each up to etcd's limit of 1.5 MiB and more once it is JSON."""
 
-KEEPALIVE_SECONDS: Final = 90.0
-"""Longer than the API server keeps an idle connection: the side that asks is the side that closes, so no request is
+KEEPALIVE_SECONDS: Final = 120.0
+"""Longer than the 90 s for which the API server keeps an idle connection: the side that asks closes, and no request is
 lost."""
 
 BACKSTOP_SECONDS: Final = 0.1
