@@ -33,7 +33,9 @@ def _tls(material: Material, *, authorities: bool = True) -> ServingTls:
 
 @asynccontextmanager
 async def _leader(handler: Handler, tls: ServingTls) -> AsyncIterator[str]:
-    server = AdmissionServer([Webhook("peers", PATH, handler, 5.0)], tls=tls.context, port=0, host="127.0.0.1")
+    server = AdmissionServer(
+        [], peers=[Webhook("peers", PATH, handler, 5.0)], tls=tls.context, port=0, host="127.0.0.1"
+    )
     await server.start()
     try:
         yield f"127.0.0.1:{server.port}"
@@ -52,9 +54,9 @@ async def _forwarder(
         await forwarder.close()
 
 
-def _request() -> Request:
-    raw = msgspec.Raw(msgspec.json.encode(POD))
-    return Request(uid="u1", operation="CREATE", namespace="shop", dry_run=True, object=raw)
+def _request(uid: str = "u1", pod: object = POD) -> Request:
+    raw = msgspec.Raw(msgspec.json.encode(pod))
+    return Request(uid=uid, operation="CREATE", namespace="shop", dry_run=True, object=raw)
 
 
 def _deadline(seconds: float = 5.0) -> Deadline:
@@ -85,6 +87,81 @@ async def test_a_leader_that_lets_go_lets_the_pod_be_as_it_is() -> None:
     tls = _tls(_material())
     async with _leader(let_go, tls) as address, _forwarder(lambda: address, tls) as forward:
         assert await forward(_request(), _deadline()) == Answer("forwarded")
+
+
+async def test_many_questions_share_one_connection_and_each_gets_its_own_answer() -> None:
+    """Slow answers do not hold up quick ones, and a big pod does not keep small ones from their place."""
+
+    async def decide(request: Request, deadline: Deadline) -> Answer:
+        await asyncio.sleep(0.02 if request.uid.endswith("7") else 0)
+        return Answer("virtual", (PatchOperation("add", "/metadata/name", request.uid),))
+
+    tls = _tls(_material())
+    big = {"metadata": {"generateName": "web-", "annotations": {"a": "x" * 900_000}}}
+    async with _leader(decide, tls) as address, _forwarder(lambda: address, tls) as forward:
+        asked = [_request(f"u{index}", big if index % 50 == 0 else POD) for index in range(200)]
+        answers = await asyncio.gather(*(forward(request, _deadline()) for request in asked))
+    assert [answer.patch[0].value for answer in answers] == [request.uid for request in asked]
+
+
+async def test_a_leader_at_another_address_is_asked_from_then_on() -> None:
+    def named(name: str) -> Handler:
+        async def decide(request: Request, deadline: Deadline) -> Answer:
+            return Answer("virtual", (PatchOperation("add", "/metadata/name", name),))
+
+        return decide
+
+    tls, leader = _tls(_material()), [""]
+    async with _leader(named("a"), tls) as a, _leader(named("b"), tls) as b, _forwarder(lambda: leader[0], tls) as ask:
+        for leader[0], name in ((a, "a"), (b, "b"), (b, "b"), (a, "a")):
+            assert (await ask(_request(), _deadline())).patch[0].value == name
+
+
+async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:
+    begun = asyncio.Event()
+
+    async def decide(request: Request, deadline: Deadline) -> Answer:
+        begun.set()
+        await asyncio.sleep(0.1)
+        return Answer("virtual", (PatchOperation("add", "/metadata/name", "late"),))
+
+    tls = _tls(_material())
+    leader = _leader(decide, tls)
+    address = await leader.__aenter__()
+    async with _forwarder(lambda: address, tls) as forward:
+        asking = asyncio.create_task(forward(_request(), _deadline()))
+        await begun.wait()
+        await leader.__aexit__(None, None, None)
+        assert (await asking).patch[0].value == "late"
+        with pytest.raises(LetGoError, match="forward-error"):
+            await forward(_request(), _deadline())
+
+
+async def test_a_leader_that_comes_back_is_asked_again() -> None:
+    async def decide(request: Request, deadline: Deadline) -> Answer:
+        return Answer("virtual")
+
+    tls, addresses = _tls(_material()), [""]
+    async with _forwarder(lambda: addresses[0], tls) as forward:
+        for _ in range(2):
+            async with _leader(decide, tls) as addresses[0]:
+                assert await forward(_request(), _deadline()) == Answer("forwarded")
+
+
+async def test_a_leader_that_is_slow_for_some_is_not_left_alone() -> None:
+    async def decide(request: Request, deadline: Deadline) -> Answer:
+        if request.uid == "slow":
+            await asyncio.sleep(60)
+        return Answer("virtual")
+
+    tls = _tls(_material())
+    async with _leader(decide, tls) as address, _forwarder(lambda: address, tls) as forward:
+        for _ in range(TIMEOUTS + 1):
+            asking = asyncio.create_task(forward(_request("slow"), _deadline(0.3)))
+            await asyncio.sleep(0.01)
+            assert await forward(_request(), _deadline()) == Answer("forwarded")
+            with pytest.raises(LetGoError, match="forward-timeout"):
+                await asking
 
 
 async def test_nobody_is_asked_while_no_leader_is_known() -> None:

@@ -57,7 +57,10 @@ def _manual(replicas: int, **placement: Any) -> dict[str, Any]:
 def _undecided(operators: Installation, cluster: ClusterApi) -> dict[str, float]:
     """Pods that no replica decided, by webhook and reason, and what the API server admitted without an answer."""
     samples = [
-        one for index in operators.running for one in operators.metrics(index).select("spillway_admission_let_go_total")
+        one
+        for index in operators.running
+        for one in operators.metrics(index).select("spillway_admission_let_go_total")
+        if one.labels["webhook"].endswith("pods")
     ]
     found: dict[str, float] = {}
     for sample in samples:

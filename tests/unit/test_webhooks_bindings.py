@@ -1,5 +1,6 @@
 """What a Binding gets, by what is known of its pod."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -7,8 +8,7 @@ import pytest
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget
 from spillway.domain.governance import Governance
-from spillway.domain.names import COST_WRITTEN, LANDING, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL
-from spillway.kube.client import ApiError
+from spillway.domain.names import COST_WRITTEN, LANDING, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL, PodUid
 from spillway.kube.state import ClusterState
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.births import Births
@@ -19,30 +19,17 @@ from spillway.webhooks.server import LetGoError
 from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.workloads import Workloads
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
 
 VIRTUAL = {"type": "virtual-kubelet"}
 ELASTIC = {"pool": "elastic"}
 
 
-class Server:
-    """Answers GETs with what a test put there."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.asked: list[str] = []
-
-    async def request(self, method: str, path: str) -> bytes:
-        self.asked.append(f"{method} {path}")
-        if path not in self.objects:
-            raise ApiError(404, "NotFound", path)
-        return msgspec.json.encode(self.objects[path])
-
-
 class Scene:
     def __init__(self, *, mode: str = "Enforce", governance: Governance | None = None) -> None:
         self.state = ClusterState()
-        self.server = Server()
+        self.server = GetServer()
         for name, labels in (("f1", {"pool": "fixed"}), ("e1", ELASTIC), ("v1", VIRTUAL)):
             self.state.apply(make_node(name, labels={**labels, ZONE_LABEL: "a"}))
         self.state.apply(make_namespace("shop"))
@@ -117,6 +104,16 @@ async def test_a_pod_that_the_informer_has_not_seen_is_asked_for(scene: Scene) -
         "metadata": {"name": "web-9", "namespace": "shop", "uid": "uid-9", "ownerReferences": [owner]}
     }
     assert (await scene.ask("web-9", uid="uid-9")).outcome == "stamped"
+
+
+async def test_the_watch_may_show_a_pod_before_the_question_is_answered(scene: Scene) -> None:
+    scene.server.silent = True
+    asking = asyncio.create_task(scene.ask("web-9", uid="uid-9"))
+    while not scene.server.asked:  # noqa: ASYNC110 - the task runs meanwhile
+        await asyncio.sleep(0.001)
+    scene.state.apply(make_pod("web-9", uid=PodUid("uid-9"), node=""))
+    async with asyncio.timeout(5):
+        assert (await asking).outcome == "stamped"
 
 
 async def test_a_namesake_is_not_taken_for_the_pod(scene: Scene) -> None:

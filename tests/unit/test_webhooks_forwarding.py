@@ -2,13 +2,32 @@
 
 import msgspec
 
-from spillway.webhooks.forwarding import _body
-from spillway.webhooks.review import Request, decode_request
+from spillway.webhooks.channel import Outbox, Question, questions
+from spillway.webhooks.review import Request
+
+POD = msgspec.Raw(b'{"metadata":{"generateName":"web-"}}')
+REQUEST = Request(uid="u", operation="CREATE", namespace="shop", name="", dry_run=True, object=POD)
 
 
 def test_a_question_is_passed_on_with_all_that_is_read_of_it() -> None:
-    pod = msgspec.Raw(b'{"metadata":{"generateName":"web-"}}')
-    request = Request(uid="u", operation="CREATE", namespace="shop", name="", dry_run=True, object=pod)
-    again = decode_request(_body(request))
+    (question,) = questions.decode(b"[" + msgspec.json.encode(Question.of(7, 0.5, REQUEST)) + b"]")
+    assert (question.number, question.seconds) == (7, 0.5)
+    again = question.request()
     assert (again.uid, again.operation, again.namespace, again.dry_run) == ("u", "CREATE", "shop", True)
-    assert bytes(again.object) == bytes(pod)
+    assert bytes(again.object) == bytes(POD)
+
+
+async def test_what_waits_goes_in_one_message_until_that_is_full() -> None:
+    sent: list[bytes] = []
+
+    async def send(message: bytes) -> None:
+        sent.append(message)
+
+    outbox = Outbox(send)
+    big = msgspec.structs.replace(REQUEST, object=msgspec.Raw(b'"' + b"x" * 700_000 + b'"'))
+    for number, request in enumerate((REQUEST, REQUEST, big, REQUEST, big, big)):
+        outbox.put(Question.of(number, 1.0, request))
+    await outbox.flush()
+    assert [[one.number for one in questions.decode(message)] for message in sent] == [[0, 1, 2, 3], [4], [5]]
+    await outbox.flush()
+    assert len(sent) == 3

@@ -10,7 +10,6 @@ import pytest
 from spillway.domain import names
 from spillway.domain.governance import Governance
 from spillway.domain.names import OwnerUid
-from spillway.kube.client import ApiError
 from spillway.kube.state import ClusterState
 from spillway.placement.board import Board
 from spillway.placement.placer import Placer
@@ -24,6 +23,7 @@ from spillway.webhooks.server import LetGoError
 from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.workloads import Workloads
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.support.get_server import GetServer
 from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.policies import governance_of
 
@@ -31,23 +31,6 @@ CLAIM = "/api/v1/namespaces/shop/persistentvolumeclaims/disk"
 VOLUME = "/api/v1/persistentvolumes/pv-1"
 NEW_REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web-2"
 JOB = "/apis/batch/v1/namespaces/shop/jobs/nightly-1"
-
-
-class Server:
-    """Answers GETs with what a test put there."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.asked: list[str] = []
-        self.silent = False
-
-    async def request(self, method: str, path: str) -> bytes:
-        self.asked.append(f"{method} {path}")
-        if self.silent:
-            await asyncio.Event().wait()
-        if path not in self.objects:
-            raise ApiError(404, "NotFound", path)
-        return msgspec.json.encode(self.objects[path])
 
 
 class Recorder:
@@ -63,7 +46,7 @@ class Recorder:
 class Scene:
     def __init__(self, governance: Governance, *, leads: bool = True) -> None:
         self.state = ClusterState()
-        self.server = Server()
+        self.server = GetServer()
         self.recorder = Recorder()
         self.forwarded: list[str] = []
         self.state.apply(make_namespace("shop"))

@@ -185,7 +185,8 @@ class Operator:
             ).run()
         )
         server = AdmissionServer(
-            (*admission.webhooks, *admission.peers),
+            admission.webhooks,
+            peers=admission.peers,
             tls=tls.context,
             port=settings.webhook_port,
             host=settings.webhook_host,
@@ -194,7 +195,7 @@ class Operator:
         if settings.peer_port is not None:
             # Replicas that share one host share the webhook's port as well: asking there may lead anywhere.
             peers = AdmissionServer(
-                admission.peers, tls=tls.context, port=settings.peer_port, host=settings.webhook_host
+                (), peers=admission.peers, tls=tls.context, port=settings.peer_port, host=settings.webhook_host
             )
         async with asyncio.TaskGroup() as group:
             group.create_task(upkeep, name="certificates")

@@ -36,7 +36,7 @@ from spillway.webhooks.validation import PLACES, ValidationWebhook
 from spillway.webhooks.workloads import Workloads
 
 POD_SECONDS: Final = 1.5
-FORWARDED_SECONDS: Final = 0.9
+FORWARDED_SECONDS: Final = 1.3
 """Shorter than a replica waits for the leader, so that the leader says itself why it let go."""
 BINDING_SECONDS: Final = 0.5
 REPLICASET_SECONDS: Final = 1.4

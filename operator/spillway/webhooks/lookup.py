@@ -1,7 +1,8 @@
 """Finds the objects of a request although the informer may not have them yet.
 
 Contract: first the informer; then a short wait for its watch (the scheduler saw the pod a moment ago, so shall we);
-then one GET. Only so many GETs go out at once, and never past the deadline: what is not found in time is None.
+then one GET, or the watch if that is quicker. Only so many GETs go out at once, and never past the deadline: what is
+not found in time is None.
 
 A ReplicaSet without which a new pod is not decided is worth a longer wait: whoever asks for it shares one GET, and the
 watch may answer first.
@@ -53,7 +54,7 @@ class Lookup:
         self._state = state
         self._client = client
         self._slots = asyncio.Semaphore(CONCURRENT_GETS)
-        self._awaited: dict[str, list[asyncio.Future[PodRecord]]] = {}
+        self._awaited: dict[str, list[asyncio.Future[PodRecord | None]]] = {}
         self._owners: dict[OwnerUid, asyncio.Future[ReplicaSetRecord | None]] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self._unsubscribe = (
@@ -70,10 +71,20 @@ class Lookup:
         known = self._state.pod(namespace, name)
         if known is not None and uid in ("", known.uid):
             return known
-        arrived = await self._arrival(f"{namespace}/{name}", uid, deadline.within(WATCH_PATIENCE_SECONDS))
-        if arrived is not None:
-            return arrived
-        found = await self.get(f"/api/v1/namespaces/{namespace}/pods/{name}", PODS.one, deadline)
+        arrival = self._expect(f"{namespace}/{name}")
+        asking: asyncio.Task[PodRecord | None] | None = None
+        try:
+            await asyncio.wait({arrival}, timeout=deadline.within(WATCH_PATIENCE_SECONDS))
+            if not arrival.done():
+                path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+                asking = asyncio.create_task(self._get(path, PODS.one, deadline.remaining), name=f"pod {name}")
+                # On a loaded API server the watch is often the quicker one after all.
+                await asyncio.wait({arrival, asking}, return_when=asyncio.FIRST_COMPLETED)
+            found = arrival.result() if asking is None or arrival.done() else asking.result()
+        finally:
+            self._give_up(f"{namespace}/{name}", arrival)
+            if asking is not None:
+                asking.cancel()
         return found if found is not None and uid in ("", found.uid) else None
 
     async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
@@ -116,21 +127,17 @@ class Lookup:
         found = await self.get(path, _labels.decode, deadline)
         return None if found is None else found.metadata.labels or {}
 
-    async def _arrival(self, key: str, uid: str, seconds: float) -> PodRecord | None:
-        future: asyncio.Future[PodRecord] = asyncio.get_running_loop().create_future()
+    def _expect(self, key: str) -> "asyncio.Future[PodRecord | None]":
+        future: asyncio.Future[PodRecord | None] = asyncio.get_running_loop().create_future()
         self._awaited.setdefault(key, []).append(future)
-        try:
-            async with asyncio.timeout(seconds):
-                pod = await future
-        except TimeoutError:
-            return None
-        finally:
-            waiting = self._awaited.get(key, [])
-            if future in waiting:
-                waiting.remove(future)
+        return future
+
+    def _give_up(self, key: str, future: "asyncio.Future[PodRecord | None]") -> None:
+        waiting = self._awaited.get(key, [])
+        if future in waiting:
+            waiting.remove(future)
             if not waiting:
-                self._awaited.pop(key, None)
-        return pod if uid in ("", pod.uid) else None
+                del self._awaited[key]
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if not self._awaited or old is not None or new is None:

@@ -21,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from spillway.webhooks import metrics
+from spillway.webhooks.channel import Answering
 from spillway.webhooks.deadline import Clock, Deadline, hold_seconds
 from spillway.webhooks.review import Answer, Request, UnreadableReviewError, decode_request, encode_answer
 
@@ -75,18 +76,23 @@ async def decide(webhook: Webhook, request: Request, deadline: Deadline) -> Answ
 
 
 class AdmissionServer:
-    """Serves webhooks on one address until stopped. `tls=None` serves plain HTTP, for tests behind no API server."""
+    """Serves on one address until stopped: `webhooks` to the API server, `peers` to other replicas on a channel each.
+
+    `tls=None` serves plain HTTP, for tests behind no API server.
+    """
 
     def __init__(
         self,
         webhooks: Sequence[Webhook],
         *,
+        peers: Sequence[Webhook] = (),
         tls: ssl.SSLContext | None,
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # the API server comes from outside the pod
         clock: Clock = time.monotonic,
     ) -> None:
         self._webhooks = tuple(webhooks)
+        self._peers = tuple(peers)
         self._tls = tls
         self._host = host
         self._port = port
@@ -103,6 +109,10 @@ class AdmissionServer:
         application = web.Application(client_max_size=MAX_BODY_BYTES)
         for webhook in self._webhooks:
             application.router.add_post(webhook.path, self._responder(webhook))
+        for webhook in self._peers:
+            answering = Answering(self._answerer(webhook))
+            application.router.add_get(webhook.path, answering.serve)
+            application.on_shutdown.append(answering.close)
         runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=3.0)
         await runner.setup()
         listener = _listen(self._host, self._port)
@@ -118,22 +128,31 @@ class AdmissionServer:
             self._runner = None
 
     def _responder(self, webhook: Webhook) -> Callable[[web.Request], Awaitable[web.Response]]:
-        hold = metrics.HOLD_SECONDS.labels(webhook.name)
+        answer_within = self._answerer(webhook)
 
         async def respond(http_request: web.Request) -> web.Response:
             seconds = hold_seconds(webhook.bound_seconds, http_request.query.get("timeout", ""))
-            deadline = Deadline(self._clock, seconds)
             try:
                 request = decode_request(await http_request.read())
             except UnreadableReviewError as error:
                 metrics.OUTCOMES.labels(webhook.name, "unreadable").inc()
                 return web.Response(status=400, text=f"not an AdmissionReview: {error}")
-            answer = await decide(webhook, request, deadline)
-            metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
-            hold.observe(deadline.elapsed)
+            answer = await answer_within(request, seconds)
             return web.Response(body=encode_answer(request.uid, answer), content_type="application/json")
 
         return respond
+
+    def _answerer(self, webhook: Webhook) -> Callable[[Request, float], Awaitable[Answer]]:
+        hold = metrics.HOLD_SECONDS.labels(webhook.name)
+
+        async def answer_within(request: Request, seconds: float) -> Answer:
+            deadline = Deadline(self._clock, min(seconds, webhook.bound_seconds))
+            answer = await decide(webhook, request, deadline)
+            metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
+            hold.observe(deadline.elapsed)
+            return answer
+
+        return answer_within
 
 
 def _listen(host: str, port: int) -> socket.socket:
