@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.bring_back import ALL, STEP_SECONDS, BringBackController
+from spillway.controllers.bring_back import ALL, BRINGS, STEP_SECONDS, BringBackController
 from spillway.domain.bring_back import Left, Surge
 from spillway.domain.names import SURGE, NodeName, OwnerUid
 from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
@@ -196,6 +196,29 @@ async def test_a_watch_that_shows_an_ended_surge_begins_no_step() -> None:
         assert await found.step() is None
     assert found.written == written
     assert found.outcome() == outcome == (0, outcome[1])
+
+
+def _ended() -> float:
+    return sum(
+        sample.value for metric in BRINGS.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
+
+
+async def test_nor_after_the_last_replica_came_back() -> None:
+    found = cluster()
+    await found.settled()
+    await found.step()
+    mark = found.seen.surge
+    found.world.state.apply(make_pod("p2", cpu_millis=250))
+    assert await found.step(1) is None
+    found.world.state.remove(found.world.state.pods["uid-v0"])  # type: ignore[index]
+    await found.look(1)
+    assert UID not in found.controller._memories, "nothing more to do for it"
+    written, ended = list(found.written), _ended()
+    found.changed(found.seen, surge=mark)
+    assert await found.step() is None
+    assert found.written == written
+    assert _ended() == ended
 
 
 async def test_a_wrong_victim_ends_it() -> None:

@@ -375,11 +375,16 @@ class BringBackController(Controller):
         """Keep of a workload without virtual replicas only that it may not be tried before some time."""
         for uid in self._memories.keys() - set(present) - self._surges.keys():
             if self._memories[uid].not_before <= now:
-                self._forget(uid)
+                self._lay_down(uid)
 
     def _forget(self, uid: OwnerUid) -> None:
+        self._unmarked.pop(uid, None)
+        self._lay_down(uid)
+
+    def _lay_down(self, uid: OwnerUid) -> None:
+        """Forget all but the marks that were taken off: while the ReplicaSet is there our watch may still show them."""
         self._begins.discard(uid)
-        for kept in (self._memories, self._surges, self._unmarked, self._hoped, self._left, self._again, self._planned):
+        for kept in (self._memories, self._surges, self._hoped, self._left, self._again, self._planned):
             kept.pop(uid, None)
         self.queue.forget(uid)
 
