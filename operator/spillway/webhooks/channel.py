@@ -1,8 +1,7 @@
 """The connection on which one replica asks another: many questions at once, whatever waits in one message.
 
 Contract: a WebSocket (RFC 6455) with binary messages, each a JSON array of `Question`s one way and of `Reply`s the
-other. Replies come in the order in which they are found. In a burst a request of its own for each question would cost
-both sides more than the decision, and a new connection ten times that.
+other. Replies come in the order in which they are found.
 """
 
 import asyncio
@@ -15,11 +14,10 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from spillway.webhooks.review import Answer, PatchOperation, Request
+from spillway.webhooks.review import MAX_BODY_BYTES, Answer, PatchOperation, Request
 
 log: Final = structlog.get_logger(__name__)
 
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 _FULL_BYTES: Final = 1024 * 1024
 """No question joins a message that is as big as this; one alone is at most as big as an object in etcd, and JSON."""
 _HEARTBEAT_SECONDS: Final = 10.0
@@ -28,41 +26,11 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
-    """What is asked: a number for the reply, how many seconds are left for it, and what is read of the request."""
+    """What is asked: a number for the reply, how many seconds are left for it, and the request."""
 
     number: int
     seconds: float
-    uid: str
-    operation: str
-    namespace: str
-    name: str
-    dry_run: bool | None
-    object: msgspec.Raw
-
-    @classmethod
-    def of(cls, number: int, seconds: float, request: Request) -> "Question":
-        """The question about a request that has an object."""
-        return cls(
-            number,
-            seconds,
-            request.uid,
-            request.operation,
-            request.namespace,
-            request.name,
-            request.dry_run,
-            request.object,
-        )
-
-    def request(self) -> Request:
-        """The request, as a webhook's handler takes it."""
-        return Request(
-            uid=self.uid,
-            operation=self.operation,
-            namespace=self.namespace,
-            name=self.name,
-            dry_run=self.dry_run,
-            object=self.object,
-        )
+    request: Request
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
@@ -128,7 +96,7 @@ class Answering:
     async def serve(self, http_request: web.Request) -> web.StreamResponse:
         """Answer the questions of one replica until it goes."""
         socket = web.WebSocketResponse(
-            compress=False, heartbeat=_HEARTBEAT_SECONDS, timeout=_CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES
+            compress=False, heartbeat=_HEARTBEAT_SECONDS, timeout=_CLOSE_SECONDS, max_msg_size=MAX_BODY_BYTES
         )
         await socket.prepare(http_request)
         outbox = self._channels[socket] = Outbox(socket.send_bytes)
@@ -153,7 +121,7 @@ class Answering:
         return socket
 
     async def _reply(self, question: Question, outbox: Outbox) -> None:
-        answer = await self._answer(question.request(), question.seconds)
+        answer = await self._answer(question.request, question.seconds)
         outbox.put(Reply(question.number, answer.patch))
 
     async def close(self, _: web.Application) -> None:

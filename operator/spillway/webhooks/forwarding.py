@@ -17,9 +17,9 @@ import aiohttp
 import structlog
 
 from spillway.placement import metrics
-from spillway.webhooks.channel import MAX_MESSAGE_BYTES, Outbox, Question, Reply, replies
+from spillway.webhooks.channel import Outbox, Question, Reply, replies
 from spillway.webhooks.deadline import Clock, Deadline
-from spillway.webhooks.review import Answer, Request
+from spillway.webhooks.review import MAX_BODY_BYTES, Answer, Request
 from spillway.webhooks.server import LetGoError
 
 log: Final = structlog.get_logger(__name__)
@@ -61,7 +61,7 @@ class _Line:
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._pending[number] = reply
-        self._outbox.put(Question.of(number, seconds, request))
+        self._outbox.put(Question(number, seconds, request))
         try:
             return await reply
         finally:
@@ -179,7 +179,7 @@ class Forwarder:
                 server_hostname=self._server_name,
                 heartbeat=_HEARTBEAT_SECONDS,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
-                max_msg_size=MAX_MESSAGE_BYTES,
+                max_msg_size=MAX_BODY_BYTES,
             )
             self._line = _Line(address, socket)
             return self._line

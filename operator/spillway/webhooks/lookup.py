@@ -4,13 +4,12 @@ Contract: first the informer; then a short wait for its watch (the scheduler saw
 then one GET, or the watch if that is quicker. Only so many GETs go out at once, and never past the deadline: what is
 not found in time is None.
 
-A ReplicaSet without which a new pod is not decided is worth a longer wait: whoever asks for it shares one GET, and the
-watch may answer first.
+A ReplicaSet without which a new pod is not decided is worth a longer wait.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
 
 import aiohttp
 import msgspec
@@ -47,6 +46,40 @@ class _Labelled(msgspec.Struct, frozen=True):
 _labels: Final = msgspec.json.Decoder(_Labelled)
 
 
+class _Awaited(Generic[R]):
+    """Objects that the watch is about to show. Whoever waits for the same one shares one question."""
+
+    def __init__(self) -> None:
+        self._futures: dict[str, asyncio.Future[R | None]] = {}
+
+    def show(self, key: str, found: R | None) -> None:
+        """Tell who waits for it."""
+        future = self._futures.pop(key, None)
+        if future is not None and not future.done():
+            future.set_result(found)
+
+    async def first(self, key: str, ask: Callable[[], Awaitable[R | None]], seconds: float) -> R | None:
+        """What the watch shows or `ask` answers, whichever is quicker; None after so many seconds."""
+        future = self._futures.get(key)
+        if future is None:
+            future = self._futures[key] = asyncio.get_running_loop().create_future()
+            asking = asyncio.create_task(self._ask(key, future, ask), name=f"lookup of {key}")
+            future.add_done_callback(lambda _: asking.cancel())
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            return None
+
+    async def _ask(self, key: str, future: "asyncio.Future[R | None]", ask: Callable[[], Awaitable[R | None]]) -> None:
+        found = None
+        try:
+            found = await ask()
+        finally:
+            if self._futures.get(key) is future:
+                self.show(key, found)
+
+
 class Lookup:
     """Looks up pods, nodes and ReplicaSets for handlers."""
 
@@ -54,9 +87,8 @@ class Lookup:
         self._state = state
         self._client = client
         self._slots = asyncio.Semaphore(CONCURRENT_GETS)
-        self._awaited: dict[str, list[asyncio.Future[PodRecord | None]]] = {}
-        self._owners: dict[OwnerUid, asyncio.Future[ReplicaSetRecord | None]] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._pods = _Awaited[PodRecord]()
+        self._replicasets = _Awaited[ReplicaSetRecord]()
         self._unsubscribe = (
             state.subscribe(PodRecord, self._pod_changed),
             state.subscribe(ReplicaSetRecord, self._replicaset_changed),
@@ -71,20 +103,12 @@ class Lookup:
         known = self._state.pod(namespace, name)
         if known is not None and uid in ("", known.uid):
             return known
-        arrival = self._expect(f"{namespace}/{name}")
-        asking: asyncio.Task[PodRecord | None] | None = None
-        try:
-            await asyncio.wait({arrival}, timeout=deadline.within(WATCH_PATIENCE_SECONDS))
-            if not arrival.done():
-                path = f"/api/v1/namespaces/{namespace}/pods/{name}"
-                asking = asyncio.create_task(self._get(path, PODS.one, deadline.remaining), name=f"pod {name}")
-                # On a loaded API server the watch is often the quicker one after all.
-                await asyncio.wait({arrival, asking}, return_when=asyncio.FIRST_COMPLETED)
-            found = arrival.result() if asking is None or arrival.done() else asking.result()
-        finally:
-            self._give_up(f"{namespace}/{name}", arrival)
-            if asking is not None:
-                asking.cancel()
+
+        async def ask() -> PodRecord | None:
+            await asyncio.sleep(deadline.within(WATCH_PATIENCE_SECONDS))
+            return await self._get(f"/api/v1/namespaces/{namespace}/pods/{name}", PODS.one, deadline.remaining)
+
+        found = await self._pods.first(f"{namespace}/{name}", ask, deadline.remaining)
         return found if found is not None and uid in ("", found.uid) else None
 
     async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
@@ -95,31 +119,11 @@ class Lookup:
         known = self._state.replicasets.get(uid)
         if known is not None:
             return known
-        owner = self._owners.get(uid)
-        if owner is None:
-            owner = self._owners[uid] = asyncio.get_running_loop().create_future()
-            task = asyncio.create_task(self._ask_for(owner, namespace, name, uid), name=f"replicaset {name}")
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
-        try:
-            async with asyncio.timeout(deadline.within(OWNER_SECONDS)):
-                return await asyncio.shield(owner)
-        except TimeoutError:
-            return None
-
-    async def _ask_for(
-        self, owner: "asyncio.Future[ReplicaSetRecord | None]", namespace: str, name: str, uid: OwnerUid
-    ) -> None:
-        """Settle it with the answer to a GET, if the watch has not by then."""
-        found = None
-        try:
-            path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
-            found = await self._get(path, REPLICASETS.one, OWNER_SECONDS)
-        finally:
-            if self._owners.get(uid) is owner:
-                del self._owners[uid]
-            if not owner.done():
-                owner.set_result(found if found is not None and found.uid == uid else None)
+        path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
+        found = await self._replicasets.first(
+            uid, lambda: self._get(path, REPLICASETS.one, OWNER_SECONDS), deadline.within(OWNER_SECONDS)
+        )
+        return found if found is not None and found.uid == uid else None
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
         """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""
@@ -127,29 +131,13 @@ class Lookup:
         found = await self.get(path, _labels.decode, deadline)
         return None if found is None else found.metadata.labels or {}
 
-    def _expect(self, key: str) -> "asyncio.Future[PodRecord | None]":
-        future: asyncio.Future[PodRecord | None] = asyncio.get_running_loop().create_future()
-        self._awaited.setdefault(key, []).append(future)
-        return future
-
-    def _give_up(self, key: str, future: "asyncio.Future[PodRecord | None]") -> None:
-        waiting = self._awaited.get(key, [])
-        if future in waiting:
-            waiting.remove(future)
-            if not waiting:
-                del self._awaited[key]
-
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        if not self._awaited or old is not None or new is None:
-            return
-        for future in self._awaited.pop(new.key, ()):
-            if not future.done():
-                future.set_result(new)
+        if old is None and new is not None:
+            self._pods.show(new.key, new)
 
     def _replicaset_changed(self, _: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
-        owner = self._owners.pop(new.uid, None) if new is not None else None
-        if owner is not None and not owner.done():
-            owner.set_result(new)
+        if new is not None:
+            self._replicasets.show(new.uid, new)
 
     async def get(self, path: str, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
         """Any object, decoded; None where it is not to be had in time."""

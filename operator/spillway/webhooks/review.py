@@ -10,6 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+"""An update carries the old and the new object, each up to etcd's limit of 1.5 MiB and more once it is JSON."""
+
 
 class UnreadableReviewError(ValueError):
     """The body is no AdmissionReview: there is not even a uid to answer to."""
@@ -21,7 +24,11 @@ class Resource(msgspec.Struct, frozen=True):
     resource: str = ""
 
 
-class Request(msgspec.Struct, frozen=True, rename="camel"):
+_ABSENT: Final = msgspec.Raw()
+"""Empty bytes are no JSON: what is this very default is left out of an encoded request."""
+
+
+class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The question of one AdmissionReview. `object` and `old_object` are JSON bytes; empty where absent."""
 
     uid: str
@@ -31,8 +38,8 @@ class Request(msgspec.Struct, frozen=True, rename="camel"):
     dry_run: bool | None = None
     resource: Resource = Resource()
     sub_resource: str = ""
-    object: msgspec.Raw = msgspec.Raw()
-    old_object: msgspec.Raw = msgspec.Raw()
+    object: msgspec.Raw = _ABSENT
+    old_object: msgspec.Raw = _ABSENT
 
     @property
     def key(self) -> str:
@@ -83,7 +90,7 @@ def decode_request(body: bytes) -> Request:
     except msgspec.DecodeError as error:
         raise UnreadableReviewError(str(error)) from error
     # The API server does not leave out what there is not: it sends null, as oldObject of a CREATE.
-    absent = {name: msgspec.Raw() for name in ("object", "old_object") if getattr(request, name) == _NULL}
+    absent = {name: _ABSENT for name in ("object", "old_object") if getattr(request, name) == _NULL}
     return msgspec.structs.replace(request, **absent) if absent else request
 
 

@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,12 +24,16 @@ from aiohttp import web
 from spillway.webhooks import metrics
 from spillway.webhooks.channel import Answering
 from spillway.webhooks.deadline import Clock, Deadline, hold_seconds
-from spillway.webhooks.review import Answer, Request, UnreadableReviewError, decode_request, encode_answer
+from spillway.webhooks.review import (
+    MAX_BODY_BYTES,
+    Answer,
+    Request,
+    UnreadableReviewError,
+    decode_request,
+    encode_answer,
+)
 
 log: Final = structlog.get_logger(__name__)
-
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-"""An update carries the old and the new object, each up to etcd's limit of 1.5 MiB and more once it is JSON."""
 
 KEEPALIVE_SECONDS: Final = 120.0
 """Longer than the 90 s for which the API server keeps an idle connection: the side that asks closes, and no request is
@@ -110,7 +115,7 @@ class AdmissionServer:
         for webhook in self._webhooks:
             application.router.add_post(webhook.path, self._responder(webhook))
         for webhook in self._peers:
-            answering = Answering(self._answerer(webhook))
+            answering = Answering(partial(self._answer_peer, webhook))
             application.router.add_get(webhook.path, answering.serve)
             application.on_shutdown.append(answering.close)
         runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=3.0)
@@ -128,31 +133,28 @@ class AdmissionServer:
             self._runner = None
 
     def _responder(self, webhook: Webhook) -> Callable[[web.Request], Awaitable[web.Response]]:
-        answer_within = self._answerer(webhook)
-
         async def respond(http_request: web.Request) -> web.Response:
             seconds = hold_seconds(webhook.bound_seconds, http_request.query.get("timeout", ""))
+            deadline = Deadline(self._clock, seconds)
             try:
                 request = decode_request(await http_request.read())
             except UnreadableReviewError as error:
                 metrics.OUTCOMES.labels(webhook.name, "unreadable").inc()
                 return web.Response(status=400, text=f"not an AdmissionReview: {error}")
-            answer = await answer_within(request, seconds)
+            answer = await _answer(webhook, request, deadline)
             return web.Response(body=encode_answer(request.uid, answer), content_type="application/json")
 
         return respond
 
-    def _answerer(self, webhook: Webhook) -> Callable[[Request, float], Awaitable[Answer]]:
-        hold = metrics.HOLD_SECONDS.labels(webhook.name)
+    async def _answer_peer(self, webhook: Webhook, request: Request, seconds: float) -> Answer:
+        return await _answer(webhook, request, Deadline(self._clock, min(seconds, webhook.bound_seconds)))
 
-        async def answer_within(request: Request, seconds: float) -> Answer:
-            deadline = Deadline(self._clock, min(seconds, webhook.bound_seconds))
-            answer = await decide(webhook, request, deadline)
-            metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
-            hold.observe(deadline.elapsed)
-            return answer
 
-        return answer_within
+async def _answer(webhook: Webhook, request: Request, deadline: Deadline) -> Answer:
+    answer = await decide(webhook, request, deadline)
+    metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
+    metrics.HOLD_SECONDS.labels(webhook.name).observe(deadline.elapsed)
+    return answer
 
 
 def _listen(host: str, port: int) -> socket.socket:
