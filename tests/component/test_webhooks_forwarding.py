@@ -10,13 +10,14 @@ import pytest
 
 from spillway.webhooks.certificates import service_names
 from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.forwarding import PATH, QUIET_SECONDS, TIMEOUTS, Forwarder
+from spillway.webhooks.forwarding import QUIET_SECONDS, TIMEOUTS, Forwarder
 from spillway.webhooks.issuing import Lifetimes, Material, begin
 from spillway.webhooks.review import Answer, PatchOperation, Request
 from spillway.webhooks.server import AdmissionServer, Handler, LetGoError, Webhook
 from spillway.webhooks.tls import ServingTls
 from tests.support.fake_clock import FakeClock
 
+PATH = "/forwarded/questions"
 NAME = "spillway-webhook.spillway-system.svc"
 POD = {"metadata": {"generateName": "web-"}}
 
@@ -47,7 +48,7 @@ async def _leader(handler: Handler, tls: ServingTls) -> AsyncIterator[str]:
 async def _forwarder(
     leader: Callable[[], str], tls: ServingTls, clock: Callable[[], float] = lambda: 0.0
 ) -> AsyncIterator[Forwarder]:
-    forwarder = Forwarder(leader, lambda: tls.peers, NAME, clock)
+    forwarder = Forwarder(PATH, leader, lambda: tls.peers, NAME, clock)
     try:
         yield forwarder
     finally:

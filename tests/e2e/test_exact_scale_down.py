@@ -17,6 +17,12 @@ def _planned(operator: Installation, scene: Scene) -> list[Object]:
     return [plan for plan in operator.plans() if plan["namespace"] == scene.namespace]
 
 
+def _told(scene: Scene) -> dict[str, int]:
+    """What the policy's status says of its scale-downs."""
+    status = scene.cluster.rest.get(f"/apis/spillway.dev/v1alpha1/elasticpolicies/{scene.policy}").get("status") or {}
+    return {key: count for key, count in (status.get("scaleDown") or {}).items() if key != "since"}
+
+
 def _gone(before: list[PodView], after: list[PodView]) -> set[str]:
     return {pod.uid for pod in before} - {pod.uid for pod in after}
 
@@ -38,7 +44,9 @@ def test_pods_are_born_with_tier_pool_and_a_cost_whose_order_is_the_tiers(operat
     assert highest["elastic"] < lowest["fixed"]
 
 
-def test_every_victim_is_a_planned_one_whatever_scales(operator: Installation, scene: Scene) -> None:
+def test_every_victim_is_a_planned_one_whatever_scales(
+    operator: Installation, scene: Scene, cluster: ClusterApi
+) -> None:
     scene.add_policy()
     scene.wait_enforced()
     pods = scene.fill("web")
@@ -54,6 +62,7 @@ def test_every_victim_is_a_planned_one_whatever_scales(operator: Installation, s
         assert _gone(pods, after) == {victim["uid"] for victim in plan["victims"]}
         pods = after
     assert by_tier(pods) == {"fixed": 4, "elastic": 0, "virtual": 0}
+    cluster.wait_until(lambda: _told(scene) == {"victims": 14, "asPlanned": 14}, "the status to count them")
 
 
 def test_elastic_nodes_become_empty_one_after_the_other(
@@ -187,6 +196,8 @@ def test_recommend_plans_and_writes_nothing(operator: Installation, scene: Scene
     [plan] = _planned(operator, scene)
     assert plan["outcome"] == "recommend"
     assert {victim["tier"] for victim in plan["victims"]} == {"virtual"}
+    cluster.wait_until(lambda: _told(scene).get("victims") == 6, "the status to count whom Kubernetes chose")
+    assert _told(scene)["asPlanned"] <= 6
 
 
 def test_nothing_is_written_while_nothing_happens(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:

@@ -16,6 +16,7 @@ from spillway.controllers.policy_status import lost_workloads, policy_status
 from spillway.controllers.tally import PolicyCount
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
+from spillway.domain.scale_downs import ScaleDowns
 from spillway.kube.aggregates import Usage
 from spillway.kube.catalog import Kind
 from tests.builders import make_node
@@ -37,6 +38,7 @@ def status_of(
     current: ElasticPolicyStatus | None = None,
     now: datetime = NOW,
     mode: str = "Enforce",
+    scale_downs: ScaleDowns = ScaleDowns(),  # noqa: B008  # immutable
 ) -> ElasticPolicyStatus:
     return policy_status(
         policy_of(mode=mode, version=7),
@@ -45,6 +47,7 @@ def status_of(
         nodes={Tier.ELASTIC: 2},
         findings=findings,
         now=now,
+        scale_downs=scale_downs,
     )
 
 
@@ -60,6 +63,17 @@ def test_a_policy_that_works() -> None:
     assert wire["observedGeneration"] == 7
     assert [condition["type"] for condition in wire["conditions"]] == ["Ready"]
     assert "saving" not in wire, "nothing is claimed that was not measured"
+
+
+def test_scale_downs_add_up_over_leaders() -> None:
+    assert status_of().scale_down is None, "nothing to tell"
+    first = status_of(scale_downs=ScaleDowns(5, 4))
+    assert first.wire()["scaleDown"] == {"since": "2026-01-02T00:00:00Z", "victims": 5, "asPlanned": 4}
+    # The next leader begins with what stands there.
+    then = ElasticPolicyStatus.model_validate(first.wire())
+    assert status_of(current=then, now=LATER).scale_down == first.scale_down
+    more = status_of(current=then, now=LATER, scale_downs=ScaleDowns(2, 2))
+    assert more.wire()["scaleDown"] == {"since": "2026-01-02T00:00:00Z", "victims": 7, "asPlanned": 6}
 
 
 @pytest.mark.parametrize(

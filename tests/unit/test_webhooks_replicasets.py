@@ -13,6 +13,7 @@ from spillway.kube.client import ApiError
 from spillway.kube.state import ClusterState
 from spillway.webhooks.deadline import Deadline
 from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.outcomes import FollowedPlan
 from spillway.webhooks.planlog import PlanLog
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.review import Request
@@ -63,6 +64,7 @@ class Scene:
         self.clock = Clock()
         self.server = Server(self.state)
         self.plans = PlanLog()
+        self.followed: list[FollowedPlan] = []
         for name, pool in (("f1", "fixed"), ("e1", "elastic")):
             self.state.apply(make_node(name, labels={"pool": pool, ZONE_LABEL: "a"}))
         self.state.apply(make_namespace("shop"))
@@ -76,6 +78,7 @@ class Scene:
             self.server,  # type: ignore[arg-type]
             Settling(self.state, self.clock, sleep=self.clock.sleep),
             plans=self.plans,
+            follow=self.followed.append,
             clock=self.clock,
             now=lambda: 1000.0,
         )

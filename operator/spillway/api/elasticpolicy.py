@@ -262,7 +262,7 @@ class ScaleDownCounts(Model):
     since: Timestamp
     """When counting began."""
     victims: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Replicas whose deletion was planned."""
+    """Replicas that went in planned scale-downs. In Recommend Kubernetes chose them, and the plan only said whom."""
     as_planned: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Of these, how many were the ones that the plan had named."""
 
@@ -319,8 +319,8 @@ class ElasticPolicy(Model):
         ("Virtual", "integer", ".status.workloads.onVirtual", 0, "Their replicas on virtual nodes"),
         ("Saving/h", "string", ".status.saving.perHour", 0, "Saved in an hour against owning for the peak"),
         ("Currency", "string", ".status.saving.currency", 1, "Currency of the saving"),
-        ("Victims", "integer", ".status.scaleDown.victims", 1, "Replicas whose deletion was planned"),
-        ("As-planned", "integer", ".status.scaleDown.asPlanned", 1, "Of these, deleted as planned"),
+        ("Victims", "integer", ".status.scaleDown.victims", 1, "Replicas that went in planned scale-downs"),
+        ("As-planned", "integer", ".status.scaleDown.asPlanned", 1, "Of these, the ones that the plan had named"),
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION

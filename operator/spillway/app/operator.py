@@ -29,8 +29,10 @@ from spillway.kube.informer import Informers
 from spillway.kube.lease import Leadership
 from spillway.kube.state import ClusterState
 from spillway.metrics.exported import exposition
+from spillway.placement import metrics
 from spillway.placement.board import Board
 from spillway.placement.openings import Openings
+from spillway.webhooks import outcomes, pods
 from spillway.webhooks.assembly import Admission, build_admission
 from spillway.webhooks.certificates import Certificates
 from spillway.webhooks.forwarding import Forwarder
@@ -81,10 +83,24 @@ class Operator:
             self.board.leading = leadership.may_write
             tls = ServingTls()
             service = f"{settings.webhook_service}.{settings.namespace}.svc"
-            forward = Forwarder(leadership.leader_address, lambda: tls.peers, service, time.monotonic)
-            stack.push_async_callback(forward.close)
+            forward = partial(
+                Forwarder,
+                leader=leadership.leader_address,
+                tls=lambda: tls.peers,
+                server_name=service,
+                clock=time.monotonic,
+            )
+            forward_pods = forward(pods.FORWARDED, count=lambda result: metrics.FORWARDS.labels(result).inc())
+            forward_plans = forward(outcomes.FORWARDED)
+            stack.push_async_callback(forward_pods.close)
+            stack.push_async_callback(forward_plans.close)
             admission = build_admission(
-                self.state, lambda: self.catalog.governance, client, board=self.board, forward=forward
+                self.state,
+                lambda: self.catalog.governance,
+                client,
+                board=self.board,
+                forward_pods=forward_pods,
+                forward_plans=forward_plans,
             )
             stack.callback(admission.close)
             self.health = HealthServer(
@@ -104,6 +120,7 @@ class Operator:
             if settings.webhooks:
                 self._begin("admission", self._serve_admission(client, admission, leadership, tls))
                 self._begin("announcements", admission.events.run())
+                self._begin("outcomes", admission.outcomes.run())
             lead = self._begin("leadership", self._contend(client, admission, leadership))
             return await self._until_the_end(lead)
 

@@ -4,14 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from spillway.api.conditions import FOREIGN_WRITER, READY, Condition
-from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, GovernedWorkloads, PolicyMode, TierCounts
+from spillway.api.elasticpolicy import (
+    ElasticPolicy,
+    ElasticPolicyStatus,
+    GovernedWorkloads,
+    PolicyMode,
+    ScaleDownCounts,
+    TierCounts,
+)
 from spillway.controllers.conditions import Findings, Unusual, conditions
 from spillway.controllers.tally import PolicyCount
 from spillway.controllers.thresholds.status import ThresholdStatus
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
+from spillway.domain.scale_downs import ScaleDowns
 
 NO_THRESHOLDS = ThresholdStatus()
+NO_SCALE_DOWNS = ScaleDowns()
 NAMED = 5
 """Workloads that a message names; the others it counts."""
 
@@ -25,8 +34,9 @@ def policy_status(
     findings: Findings,
     now: datetime,
     thresholds: ThresholdStatus = NO_THRESHOLDS,
+    scale_downs: ScaleDowns = NO_SCALE_DOWNS,
 ) -> ElasticPolicyStatus:
-    """What the status should be.
+    """What the status should be; `scale_downs` are those that it does not count yet.
 
     `saving` stays absent without a plan: what owning for the peak would cost is not known before demand has been
     recorded, and a figure made up from prices alone would mislead.
@@ -43,6 +53,7 @@ def policy_status(
             "nodes": TierCounts(
                 fixed=nodes.get(Tier.FIXED, 0), elastic=nodes.get(Tier.ELASTIC, 0), virtual=nodes.get(Tier.VIRTUAL, 0)
             ),
+            "scale_down": _scale_down(current.scale_down, scale_downs, now),
             "saving": thresholds.saving,
             "owned_nodes_advised": thresholds.owned_nodes_advised,
             "thresholds": thresholds.thresholds,
@@ -69,6 +80,15 @@ def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Proble
         "select disjoint workloads."
     )
     return (Problem("ElasticPolicy", policy, READY, "Conflict", message),)
+
+
+def _scale_down(counted: ScaleDownCounts | None, more: ScaleDowns, now: datetime) -> ScaleDownCounts | None:
+    if not more.victims:
+        return counted
+    before = counted or ScaleDownCounts(since=now)
+    return before.model_copy(
+        update={"victims": before.victims + more.victims, "as_planned": before.as_planned + more.as_planned}
+    )
 
 
 def _named(names: Sequence[str]) -> str:

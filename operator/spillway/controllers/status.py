@@ -23,7 +23,7 @@ from spillway.controllers.conditions import GOOD_WHEN_TRUE, Findings
 from spillway.controllers.drain import DrainController
 from spillway.controllers.gauges import show_conditions, show_policies
 from spillway.controllers.ledger import LedgerController
-from spillway.controllers.policy_status import lost_workloads, policy_status
+from spillway.controllers.policy_status import NO_SCALE_DOWNS, lost_workloads, policy_status
 from spillway.controllers.pool_costs import another_limit
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.pools import PoolsController
@@ -33,6 +33,7 @@ from spillway.controllers.thresholds.status import threshold_status
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
 from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord
+from spillway.domain.scale_downs import ScaleDowns
 from spillway.domain.selectors import selects
 from spillway.domain.unimplemented import not_implemented
 from spillway.kube.aggregates import Usage
@@ -91,6 +92,7 @@ class StatusController(Controller):
         if self._ledger is not None:
             self._ledger.on_change = self._something_changed
         self._thresholds.on_change = self._something_changed
+        self.world.board.on_scale_downs = self._something_changed
         watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
 
         def stop_watching() -> None:
@@ -137,15 +139,18 @@ class StatusController(Controller):
     async def _write(self, entry: Entry, model: Model) -> Iterable[Condition]:
         """Write the status where it differs; the conditions that should stand there."""
         now = datetime.fromtimestamp(self.world.now(), tz=UTC).replace(microsecond=0)
-        status = self._status_of(entry, model, now)
+        scale_downs = self.world.board.scale_downs.get(entry.name, NO_SCALE_DOWNS)
+        status = self._status_of(entry, model, now, scale_downs)
         wanted = status.wire()
         present = dict(entry.status)
         if wanted != present and await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
             entry.status = wanted
+            if entry.kind is Kind.ELASTIC_POLICY:
+                self.world.board.scale_downs_written(entry.name, scale_downs)
             self._tell(entry, present, status.conditions)
         return status.conditions
 
-    def _status_of(self, entry: Entry, model: Model, now: datetime) -> Status:
+    def _status_of(self, entry: Entry, model: Model, now: datetime, scale_downs: ScaleDowns) -> Status:
         findings = self._findings(entry, model)
         # `entry.status` stands there now; `model.status` stood there when the spec was last read.
         match model:
@@ -158,6 +163,7 @@ class StatusController(Controller):
                     thresholds=threshold_status(entry.name, self._thresholds.report),
                     findings=findings,
                     now=now,
+                    scale_downs=scale_downs,
                 )
             case VirtualNodeBudget():
                 nodes = (self._nodes or {}).get(entry.name, [])

@@ -1,8 +1,8 @@
-"""The board on which the leader's controllers write what the pods webhook reads: thresholds, verdicts, redirects.
+"""The board by which the leader's controllers and webhooks tell each other: thresholds, verdicts, redirects, counts.
 
 Contract: one board a process, used from the event loop's thread alone. What stands on it is the leader's: a replica
-that does not lead has an empty board and decides nothing. Each thing is replaced whole by the one controller that owns
-it, so a reader never sees half a plan.
+that does not lead has an empty board and decides nothing. What a controller says is replaced whole by the one that
+owns it, so a reader never sees half a plan.
 """
 
 from collections import defaultdict, deque
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.names import OwnerUid
+from spillway.domain.scale_downs import ScaleDowns
 
 REDIRECT_SECONDS: Final = 60.0
 """An owner whose pod was deleted makes another at once, or after its back-off."""
@@ -59,11 +60,26 @@ class Board:
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
     absent for one without a price."""
+    scale_downs: dict[str, ScaleDowns] = field(default_factory=dict)
+    """By policy: what became of scale-downs and is not in its status yet. The webhooks add, the status takes away."""
+    on_scale_downs: Callable[[], None] = lambda: None
+    """Called when there is more to count."""
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
     def verdict(self, pool: str) -> PoolVerdict:
         """Of one pool; one of which nothing is known takes pods."""
         return self.verdicts.get(pool, OPEN)
+
+    def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
+        """Have it added to the policy's status."""
+        self.scale_downs[policy] = self.scale_downs.get(policy, ScaleDowns()).plus(more)
+        self.on_scale_downs()
+
+    def scale_downs_written(self, policy: str, written: ScaleDowns) -> None:
+        """So much of it stands in the policy's status now."""
+        left = self.scale_downs.pop(policy, ScaleDowns()).minus(written)
+        if left.victims:
+            self.scale_downs[policy] = left
 
     def redirect(
         self,

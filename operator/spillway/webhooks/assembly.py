@@ -18,14 +18,16 @@ from spillway.placement.board import Board
 from spillway.placement.placer import Placer
 from spillway.placement.reservations import Reservations
 from spillway.placement.usage import LiveUsage
+from spillway.webhooks import outcomes, pods
 from spillway.webhooks.annotations import ThresholdAnnotationWebhook
 from spillway.webhooks.announcing import announcer
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.births import Births
 from spillway.webhooks.deadline import Clock
-from spillway.webhooks.forwarding import PATH, Forwarder
+from spillway.webhooks.forwarding import Forwarder
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
+from spillway.webhooks.outcomes import Outcomes
 from spillway.webhooks.planlog import PlanLog
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.replicasets import ReplicaSetWebhook
@@ -62,6 +64,8 @@ class Admission:
     """Says what was planned; its `run` has to run."""
     usage: LiveUsage
     """What there is of each owner and on each pool, with what admission has promised; shared with the controllers."""
+    outcomes: Outcomes
+    """What became of planned scale-downs; its `run` has to run where other replicas lead."""
     close: Callable[[], None]
     """Stop following the state."""
 
@@ -75,7 +79,8 @@ def build_admission(
     surroundings: Surroundings | None = None,
     plans: PlanLog | None = None,
     board: Board | None = None,
-    forward: Forwarder | None = None,
+    forward_pods: Forwarder | None = None,
+    forward_plans: Forwarder | None = None,
     clock: Clock = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> Admission:
@@ -92,25 +97,32 @@ def build_admission(
     settling = Settling(state, clock)
     workloads = Workloads(state, lookup, governance)
     binding = BindingWebhook(surroundings, lookup, workloads, Births(clock))
-    replicaset = ReplicaSetWebhook(surroundings, lookup, writer, settling, plans=plans, clock=clock, now=now)
     board = board or Board(now)
+    followed = Outcomes(state, board, forward=forward_plans, clock=clock)
+    replicaset = ReplicaSetWebhook(
+        surroundings, lookup, writer, settling, plans=plans, follow=followed.follow, clock=clock, now=now
+    )
     usage = LiveUsage(state, governance, Reservations(clock), clock=clock)
-    pods = PodWebhook(surroundings, workloads, Placer(usage, board, governance), board, events=events, forward=forward)
+    placer = Placer(usage, board, governance)
+    creation = PodWebhook(surroundings, workloads, placer, board, events=events, forward=forward_pods)
     webhooks = (
-        Webhook("pods", "/mutate/pods", pods, POD_SECONDS),
+        Webhook("pods", "/mutate/pods", creation, POD_SECONDS),
         Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),
         Webhook("replicasets", "/mutate/replicasets", replicaset, REPLICASET_SECONDS),
         Webhook("nodes", "/mutate/nodes", NodeWebhook(surroundings, now), NODE_SECONDS),
         Webhook("thresholds", "/validate/thresholds", ThresholdAnnotationWebhook(), VALIDATION_SECONDS),
         *(Webhook(plural, f"/validate/{plural}", ValidationWebhook(plural), VALIDATION_SECONDS) for plural in PLACES),
     )
-
-    peers = (Webhook("forwarded-pods", PATH, pods.forwarded, FORWARDED_SECONDS),)
+    peers = (
+        Webhook("forwarded-pods", pods.FORWARDED, creation.forwarded, FORWARDED_SECONDS),
+        Webhook("forwarded-plans", outcomes.FORWARDED, followed.told, FORWARDED_SECONDS),
+    )
 
     def close() -> None:
+        followed.close()
         usage.close()
         settling.close()
         lookup.close()
         surroundings.close()
 
-    return Admission(webhooks, peers, plans, surroundings, events, usage, close)
+    return Admission(webhooks, peers, plans, surroundings, events, usage, followed, close)

@@ -1,10 +1,10 @@
-"""How a replica that does not lead has a pod decided: it passes the question on to the leader, and lets go in doubt.
+"""How a replica asks the leader: to have a pod decided, or to tell of a plan. In doubt it lets go.
 
 Contract: one hop. The leader is asked on a path of its own whose handler never passes anything on, so no question goes
-round in circles. All questions share one connection; whoever answers there proves by its certificate that it is a
-replica of this installation. No answer, in whatever way, lets the pod be created as its user wrote it; the reason is
-counted. A leader that is silent while several questions in a row run out of time is not asked again for a while: pods
-are not to wait for one that is gone.
+round in circles. All questions of a path share one connection; whoever answers there proves by its certificate that it
+is a replica of this installation. No answer, in whatever way, is told with its reason: the pod is then created as its
+user wrote it. A leader that is silent while several questions in a row run out of time is not asked again for a while:
+pods are not to wait for one that is gone.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from typing import Final
 import aiohttp
 import structlog
 
-from spillway.placement import metrics
 from spillway.webhooks.channel import Outbox, Question, Reply, replies
 from spillway.webhooks.deadline import Clock, Deadline
 from spillway.webhooks.review import MAX_BODY_BYTES, Answer, Request
@@ -24,7 +23,6 @@ from spillway.webhooks.server import LetGoError
 
 log: Final = structlog.get_logger(__name__)
 
-PATH: Final = "/forwarded/pods"
 FORWARD_SECONDS: Final = 1.4
 TIMEOUTS: Final = 3
 """In a row and without a word, until the leader is not asked for a while."""
@@ -103,11 +101,24 @@ class _Line:
 
 
 class Forwarder:
-    """Asks the leader. `leader` gives its `host:port`, empty while none is known; `tls` says whom to trust."""
+    """Asks the leader on one path.
+
+    `leader` gives its `host:port`, empty while none is known; `tls` says whom to trust; `count` hears what came of each
+    question: answered, no-leader, quiet, timeout, error.
+    """
 
     def __init__(
-        self, leader: Callable[[], str], tls: Callable[[], ssl.SSLContext | None], server_name: str, clock: Clock
+        self,
+        path: str,
+        leader: Callable[[], str],
+        tls: Callable[[], ssl.SSLContext | None],
+        server_name: str,
+        clock: Clock,
+        *,
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._path = path
+        self._count = count
         self._leader = leader
         self._tls = tls
         self._server_name = server_name
@@ -136,9 +147,9 @@ class Forwarder:
         """
         address, tls = self._leader(), self._tls()
         if not address or tls is None:
-            raise _lost("no-leader")
+            raise self._lost("no-leader")
         if self._clock() < self._quiet_until:
-            raise _lost("quiet")
+            raise self._lost("quiet")
         heard = self._heard()
         try:
             async with asyncio.timeout(deadline.within(FORWARD_SECONDS) - _SPARE_SECONDS):
@@ -146,11 +157,11 @@ class Forwarder:
                 reply = await line.ask(request, deadline.within(FORWARD_SECONDS) - 2 * _SPARE_SECONDS)
         except TimeoutError as error:
             self._note_timeout(heard)
-            raise _lost("timeout") from error
+            raise self._lost("timeout") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _lost("error") from error
+            raise self._lost("error") from error
         self._silent = 0
-        metrics.FORWARDS.labels("answered").inc()
+        self._count("answered")
         return Answer("forwarded", reply.patch)
 
     def _heard(self) -> int:
@@ -174,7 +185,7 @@ class Forwarder:
             if self._session is None:
                 self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             socket = await self._session.ws_connect(
-                f"wss://{address}{PATH}",
+                f"wss://{address}{self._path}",
                 ssl=tls,
                 server_hostname=self._server_name,
                 heartbeat=_HEARTBEAT_SECONDS,
@@ -191,7 +202,6 @@ class Forwarder:
             line.work.add_done_callback(self._ending.discard)
             line.hang_up()
 
-
-def _lost(result: str) -> LetGoError:
-    metrics.FORWARDS.labels(result).inc()
-    return LetGoError(f"forward-{result}")
+    def _lost(self, result: str) -> LetGoError:
+        self._count(result)
+        return LetGoError(f"forward-{result}")

@@ -39,6 +39,12 @@ PLANNED_VICTIMS: Final = Counter(
     ("tier", "reason"),
     registry=REGISTRY,
 )
+VICTIMS: Final = Counter(
+    "spillway_scale_down_victims",
+    "Pods that went in planned scale-downs, by whether the plan had named them",
+    ("policy", "as_planned"),
+    registry=REGISTRY,
+)
 SCALE_DOWN_WRITES: Final = Counter(
     "spillway_scale_down_cost_writes",
     "Deletion costs written while a scale-down was held",

@@ -32,6 +32,9 @@ from spillway.webhooks.server import LetGoError
 from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.workloads import OwnerReference, Workload, Workloads, controller_of
 
+FORWARDED: Final = "/forwarded/pods"
+"""Where the leader is asked."""
+
 NEVER_PLACED: Final = frozenset({"DaemonSet", "Node"})
 """Owners whose pods belong to a node."""
 

@@ -28,6 +28,7 @@ from spillway.kube.writer import Fenced, Writer
 from spillway.webhooks import metrics
 from spillway.webhooks.deadline import Clock, Deadline
 from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.outcomes import FollowedPlan
 from spillway.webhooks.planlog import PlanEntry, PlanLog, planned_victims
 from spillway.webhooks.planning import ScaleDown, plan_request
 from spillway.webhooks.review import Answer, Request
@@ -94,6 +95,7 @@ class ReplicaSetWebhook:
         settling: Settling,
         *,
         plans: PlanLog,
+        follow: Callable[[FollowedPlan], None],
         clock: Clock,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -102,6 +104,7 @@ class ReplicaSetWebhook:
         self._writer = writer
         self._settling = settling
         self._plans = plans
+        self._follow = follow
         self._clock = clock
         self._now = now
         self._slots = asyncio.Semaphore(CONCURRENT_WRITES)
@@ -265,6 +268,8 @@ class ReplicaSetWebhook:
             let_go=written.let_go,
         )
         self._plans.add(entry)
+        uids = tuple(victim.uid for victim in plan.victims)
+        self._follow(FollowedPlan(replicaset.uid, claim.policy, entry.at, uids))
         log.info(
             "scale-down planned",
             object=replicaset.key,
