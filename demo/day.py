@@ -6,7 +6,7 @@ Contract: `open_scene` gives a scene whose cluster, operator and watches end wit
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -84,6 +84,13 @@ class Scene:
         if self.operator is not None:
             for index in self.operator.running:
                 await asyncio.to_thread(self.plans.fetch, self.operator.url(index, "/debug/plans"))
+
+    def held_to_plans(self, downs: Iterable[ScaleDown]) -> list[ScaleDown]:
+        """Return the same, Spillway's judged by the plans that its operator made and has told of so far."""
+        return [
+            self.plans.verdict(down, self.epoch).down if down.contender is Contender.SPILLWAY else down
+            for down in downs
+        ]
 
     def operator_writes(self) -> Writes:
         """Return what the operator has written so far."""
@@ -190,9 +197,10 @@ async def live_day(scene: Scene, tick: Tick) -> None:
 
 
 async def _observe(scene: Scene, tick: Tick) -> None:
+    # A scale-down is over some time after it was planned: its plans are in before it is judged.
+    await scene.read_plans()
     elapsed = scene.elapsed()
     tick(elapsed, scene.observer.tick(elapsed, scene.day))
-    await scene.read_plans()
     await asyncio.sleep(TICK_SECONDS - scene.elapsed() % TICK_SECONDS)
 
 

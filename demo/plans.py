@@ -81,6 +81,9 @@ class Plans:
         plans = tuple(plan for plan in self._by_set[down.uid].values() if began <= plan.at <= ended)
         if not plans:
             return Verdict(down, ())
-        promised = {victim.uid for plan in plans for victim in plan.victims}
-        victims = tuple(replace(victim, planned=victim.uid in promised) for victim in down.victims)
+        promised = {victim.uid: victim.reason.value for plan in plans for victim in plan.victims}
+        victims = tuple(
+            replace(victim, planned=victim.uid in promised, reason=promised.get(victim.uid, ""))
+            for victim in down.victims
+        )
         return Verdict(replace(down, victims=victims), plans)

@@ -67,7 +67,7 @@ class View:
 
     def tick(self, scene: Scene, elapsed: float, closed: Sequence[ScaleDown]) -> None:
         """Show the moment."""
-        for down in closed:
+        for down in scene.held_to_plans(closed):
             for victim in down.victims:
                 self._last.append((down.began, down, victim))
         if self._live is not None:
@@ -131,7 +131,7 @@ def _clock(scene: Scene, elapsed: float) -> RenderableType:
 
 def _contender(scene: Scene, contender: Contender, elapsed: float) -> RenderableType:
     sample = scene.observer.samples[contender][-1]
-    downs = per_contender(scene.observer.tracker.finished, contender)
+    downs = scene.held_to_plans(per_contender(scene.observer.tracker.finished, contender))
     figures = exactness(downs)
     hours = node_hours(scene.observer.lifetimes(contender), until=elapsed, seconds_per_hour=scene.day.seconds_per_hour)
     table = Table.grid()

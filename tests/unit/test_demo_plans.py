@@ -6,6 +6,7 @@ import pytest
 from demo.contenders import Contender
 from demo.plans import Plans
 from demo.scaledowns import ScaleDown, Victim
+from demo.view import why
 from spillway.domain.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.reasons import Reason
 from spillway.webhooks.planlog import PlanEntry, PlannedVictim
@@ -91,6 +92,10 @@ def plans(*entries: PlanEntry) -> Plans:
 def test_what_the_operator_planned_decides_over_the_second_opinion() -> None:
     verdict = plans(plan("a")).verdict(down("a", "b"), EPOCH)
     assert [(victim.name, victim.planned) for victim in verdict.down.victims] == [("a", True), ("b", False)]
+    assert [why(verdict.down, victim) for victim in verdict.down.victims] == [
+        "the last to come on fixed nodes",
+        "by Kubernetes' own rules; the plan would have kept it",
+    ]
     assert len(verdict.plans) == 1
 
 
