@@ -47,6 +47,7 @@ RESULT = ROOT / "build/bench/admission.json"
 TIMEOUT_SECONDS = 2
 """`timeoutSeconds` of the chart's webhooks."""
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/spillway"
+BINDINGS, REPLICASETS = "bindings.spillway.dev", "replicasets.spillway.dev"
 SCALE_RATE = 10
 SCALE_BY = 3
 POLICY = """
@@ -180,12 +181,12 @@ async def _binding(
 ) -> dict[str, Any]:
     met: dict[str, list[Timings]] = {"with": [], "without": []}
     for kind in slices(("without", "with"), arguments.rounds):
-        await asyncio.to_thread(_switch, cluster, 0, on=kind == "with")
+        await asyncio.to_thread(switch, cluster, BINDINGS, on=kind == "with")
         _say(f"{arguments.rate} bindings a second {kind} the webhook")
         timings = Timings()
         await load.bind_pods(arguments.rate, arguments.seconds, timings)
         met[kind].append(timings)
-    await asyncio.to_thread(_switch, cluster, 0, on=True)
+    await asyncio.to_thread(switch, cluster, BINDINGS, on=True)
     lost, unstamped = await load.unstamped([pod for timings in met["with"] for pod in timings.pods])
     return _added(met, "bind_ms") | {
         "pods": sum(len(timings.pods) for timings in met["with"]),
@@ -201,7 +202,7 @@ async def _scaling(
 ) -> dict[str, Any]:
     met: dict[str, list[Timings]] = {"with": [], "without": []}
     for kind in slices(("without", "with"), arguments.rounds):
-        await asyncio.to_thread(_switch, cluster, 1, on=kind == "with")
+        await asyncio.to_thread(switch, cluster, REPLICASETS, on=kind == "with")
         _say(f"{SCALE_RATE} scale-downs and {arguments.rate} bindings a second, scale-downs {kind} the webhook")
         timings = Timings()
         await asyncio.gather(
@@ -209,7 +210,7 @@ async def _scaling(
             load.bind_pods(arguments.rate, arguments.seconds, timings),
         )
         met[kind].append(timings)
-    await asyncio.to_thread(_switch, cluster, 1, on=True)
+    await asyncio.to_thread(switch, cluster, REPLICASETS, on=True)
     return _added(met, "scale_ms") | {
         "victims_each": SCALE_BY,
         "in_the_operator": _served(operator, "replicasets"),
@@ -275,10 +276,11 @@ def _served(operator: Installation, webhook: str) -> dict[str, Any]:
     }
 
 
-def _switch(cluster: ClusterApi, index: int, *, on: bool) -> None:
-    """Take one webhook out of the way, or back, by its namespaceSelector."""
-    webhook = cluster.rest.get(CONFIGURATION)["webhooks"][index]
-    selector = webhook.get("namespaceSelector") or {}
+def switch(cluster: ClusterApi, name: str, *, on: bool) -> None:
+    """Take the webhook of this name out of the way, or back, by its namespaceSelector."""
+    webhooks = cluster.rest.get(CONFIGURATION)["webhooks"]
+    index = [webhook["name"] for webhook in webhooks].index(name)
+    selector = webhooks[index].get("namespaceSelector") or {}
     labels = {} if on else {"bench/nobody": "has-it"}
     patch = [
         {

@@ -130,7 +130,7 @@ async def _measure(  # noqa: PLR0917 - the load and what it runs against
             raise RuntimeError(f"{len(warming.failures)} requests failed, the first: {warming.failures[0]}")
         load.placed.clear()
         for kind in slices(("without", "with"), arguments.rounds):
-            await asyncio.to_thread(bench_admission._switch, cluster, _index(cluster), on=kind == "with")
+            await asyncio.to_thread(bench_admission.switch, cluster, WEBHOOK, on=kind == "with")
             say(f"{arguments.rate} pods a second {kind} the pods webhook")
             timings = Timings()
             await load.bind_pods(arguments.rate, arguments.seconds, timings)
@@ -150,9 +150,3 @@ async def _measure(  # noqa: PLR0917 - the load and what it runs against
             "rounds": arguments.rounds,
         },
     }
-
-
-def _index(cluster: ClusterApi) -> int:
-    """Where the pods webhook stands in the chart's configuration."""
-    names = [webhook["name"] for webhook in cluster.rest.get(bench_admission.CONFIGURATION)["webhooks"]]
-    return names.index(WEBHOOK)
