@@ -20,6 +20,7 @@ import structlog
 from spillway.app.health import Check, HealthServer
 from spillway.app.leader import Leader
 from spillway.app.settings import Settings
+from spillway.app.stalls import StallWatch
 from spillway.domain.governance import Governance
 from spillway.handlers.resync import Resync
 from spillway.handlers.watcher import PolicyWatcher
@@ -115,6 +116,7 @@ class Operator:
             log.info("starting", identity=settings.identity, server=client.credentials.server, port=self.health.port)
             stack.push_async_callback(self._cancel_all)
 
+            self._begin("stalls", StallWatch().run())
             self._begin("informers", Informers(client, self.state).run())
             self._begin("policies", self._follow_policies(client))
             if settings.webhooks:

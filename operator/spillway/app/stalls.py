@@ -1,0 +1,75 @@
+"""Watches the event loop: how late it is, and, where it stands still for long, what it was doing.
+
+Contract: everything that admission answers runs in one loop, so what holds it up holds pods up. A task in the loop
+beats some times a second and measures its lateness (`spillway_event_loop_late_seconds`). A thread beside it notes the
+loop's stack once a beat is overdue; when the loop goes on the stall is logged with that stack and with the share of it
+in which the process had a core: near 0 it waited for the machine or a disk, near 1 it was our code.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from typing import Final
+
+import structlog
+from prometheus_client import Histogram
+
+from spillway.metrics.exported import REGISTRY
+
+log: Final = structlog.get_logger(__name__)
+
+BEAT_SECONDS: Final = 0.1
+OVERDUE_SECONDS: Final = 0.3
+"""Late by so much is a stall: an admission answer is late by as much."""
+_FRAMES: Final = 6
+
+LATE_SECONDS: Final = Histogram(
+    "spillway_event_loop_late_seconds",
+    "How late the event loop ran what was due, taken ten times a second",
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
+)
+
+
+class StallWatch:
+    """Watches the loop in which `run` runs."""
+
+    def __init__(self) -> None:
+        self._beat = time.monotonic()
+        self._stack = ""
+        self._ended = threading.Event()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        loop_thread = threading.get_ident()
+        watcher = threading.Thread(target=self._watch, args=(loop_thread,), name="stall-watch", daemon=True)
+        self._beat = time.monotonic()
+        watcher.start()
+        try:
+            while True:
+                cpu = time.process_time()
+                await asyncio.sleep(BEAT_SECONDS)
+                now = time.monotonic()
+                late = max(0.0, now - self._beat - BEAT_SECONDS)
+                self._beat = now
+                LATE_SECONDS.observe(late)
+                if late >= OVERDUE_SECONDS:
+                    share = (time.process_time() - cpu) / (late + BEAT_SECONDS)
+                    log.warning(
+                        "the event loop stood still",
+                        seconds=round(late, 2),
+                        cpu_share=round(share, 2),
+                        where=self._stack,
+                    )
+                self._stack = ""
+        finally:
+            self._ended.set()
+
+    def _watch(self, loop_thread: int) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            if time.monotonic() - self._beat - BEAT_SECONDS > OVERDUE_SECONDS and not self._stack:
+                frame = sys._current_frames().get(loop_thread)  # noqa: SLF001  # documented, despite its name
+                frames = traceback.extract_stack(frame)[-_FRAMES:]
+                self._stack = " < ".join(f"{one.name} ({one.filename}:{one.lineno})" for one in reversed(frames))
