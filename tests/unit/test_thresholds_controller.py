@@ -63,6 +63,8 @@ class Planner:
                     threshold=self.keep,
                     owned=self.keep or 0,
                     peak=9,
+                    request_cores=one.request_cores,
+                    request_gib=one.request_gib,
                     confidence=90,
                     saving_per_hour=5.4,
                     problem=self.problem,
@@ -172,6 +174,23 @@ async def test_the_request_counts_what_is_owned_and_who_is_not_ours(clock: FakeC
     assert request.policies[0].elastic_cores == 4.0
     [web] = request.workloads
     assert (web.workload, web.stance, web.replicas, web.request_cores, web.load) == (WEB, "Auto", 3, 0.5, 0.65)
+
+
+async def test_a_workload_that_sleeps_is_planned_with_what_its_replicas_requested(
+    clock: FakeClock, planner: Planner
+) -> None:
+    world = world_of(clock, policy())
+    controller = controller_of(world, planner)
+    await controller.reconcile("plan")
+    for index in range(3):
+        world.state.remove(make_pod(f"web-{index}"))
+    for _ in range(2):
+        await clock.advance(HOUR)
+        await controller.reconcile("plan")
+
+    assert [(one.workloads[0].request_cores, one.workloads[0].request_gib) for one in planner.requests] == [
+        (0.5, 1.0)
+    ] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The plan from a request and its pasts: what it holds on to from the last one."""
+"""The plan from a request and its pasts: what it holds on to from the last one, and what fits."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,3 +60,35 @@ def test_what_is_on_elastic_nodes_is_held_the_same_way(before: int | None, thres
 
     assert found.thresholds() == {CART: threshold}
     assert found.owned() == {CART: 30}
+
+
+def policy(**changes: Any) -> PolicyNeed:
+    """One with prices, in which a virtual core costs as much as five owned ones."""
+    priced = {"fixed_node_hour": 1.0, "virtual_core_hour": 5.0, "virtual_gib_hour": 0.0, "currency": "CNY"}
+    return PolicyNeed(name="online", **{"target": 1.0, **priced, **changes})
+
+
+def need(name: str = "cart", **changes: Any) -> WorkloadNeed:
+    plain = {"stance": Stance.AUTO, "replicas": 10, "request_cores": 1.0, "request_gib": 0.0, "load": 1.0}
+    return WorkloadNeed(workload=f"Deployment/shop/{name}", policy="online", **{**plain, **changes})
+
+
+def solved(*needs: WorkloadNeed, cores: float, of: PolicyNeed | None = None, **changes: Any) -> Plan:
+    """All of them with a fortnight of the same days."""
+    request = PlanRequest(
+        **{"now": 0.0, "capacity_cores": cores, "node_cores": 1.0, **changes},
+        policies=(of if of is not None else policy(),),
+        workloads=needs,
+    )
+    return solve(request, {one.workload: Past(Cycle(EVENING, 100), 40.0, 14 * 86_400.0) for one in needs})
+
+
+def test_a_workload_that_requests_nothing_takes_no_amount_from_the_others() -> None:
+    [alone] = solved(need(), cores=30).policies
+    both = solved(need(), need("besteffort", request_cores=0.0), cores=30)
+
+    [sums] = both.policies
+    assert sums.owned_nodes_advised == alone.owned_nodes_advised
+    assert sums.saved_vs_owned == pytest.approx(alone.saved_vs_owned, abs=0.1)
+    assert sums.nodes
+    assert [one.saving_per_hour is None for one in both.workloads] == [False, True]

@@ -82,11 +82,13 @@ async def request_of(
 ) -> PlanRequest:
     """Everything that a plan needs but the past.
 
-    `elastic_cores` is the most seen lately, by policy; `before` is the plan in force, which the next one holds on to.
+    `elastic_cores` is the most seen lately, by policy; `before` is the plan in force, which the next one holds on to,
+    and which knows what a workload requested that has no pods now.
     """
     governance = world.governance
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
     names = {node.name for node in owned}
+    known = before.requests() if before is not None else {}
     ours = 0
     workloads: list[WorkloadNeed] = []
     for index, one in enumerate(observed.values()):
@@ -97,7 +99,8 @@ async def request_of(
             continue
         pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
         ours += sum(pod.cpu_millis for pod in pods if pod.node in names)
-        workloads.append(_need(policy, workload_class, one, pods, world.board.thresholds))
+        request = _request(pods) or known.get(one.workload, (0.0, 0.0))
+        workloads.append(_need(policy, workload_class, one, request, world.board.thresholds))
     requested = sum(world.state.aggregates.on_node(name).cpu_millis for name in names)
     allocatable = sum(node.cpu_millis for node in owned)
     return PlanRequest(
@@ -178,7 +181,7 @@ def _need(
     policy: ElasticPolicy,
     workload_class: WorkloadClass,
     one: Observed,
-    pods: list[PodRecord],
+    request: tuple[float, float],
     thresholds: Mapping[str, int],
 ) -> WorkloadNeed:
     threshold, scaling = workload_class.threshold, workload_class.scaling
@@ -191,14 +194,13 @@ def _need(
     if target is not None and target.query is not None and target.per_replica is not None:
         query, per_replica = filled_in(target.query, one.workload), float(target.per_replica.amount) or 1.0
     stance, pinned = _stance(workload_class, choice_of(workload_class, one, thresholds))
-    cpu_millis, memory_bytes = _request(pods)
     return WorkloadNeed(
         workload=one.workload,
         policy=policy.metadata.name,
         stance=stance,
         replicas=one.replicas,
-        request_cores=cpu_millis / 1000,
-        request_gib=memory_bytes / _GIB,
+        request_cores=request[0],
+        request_gib=request[1],
         load=load,
         pinned=pinned,
         minimum=(threshold.min or 0) if threshold is not None else 0,
@@ -221,7 +223,10 @@ def _stance(workload_class: WorkloadClass, choice: Choice) -> tuple[Stance, int]
     return Stance.AUTO, 0
 
 
-def _request(pods: list[PodRecord]) -> tuple[int, int]:
-    """CPU and memory that most of the pods request: some may carry sidecars for virtual nodes."""
+def _request(pods: list[PodRecord]) -> tuple[float, float] | None:
+    """Cores and GiB that most of the pods request: some may carry sidecars for virtual nodes. None without pods."""
     counted = Counter((pod.cpu_millis, pod.memory_bytes) for pod in pods)
-    return max(counted, key=lambda asked: (counted[asked], asked), default=(0, 0))
+    if not counted:
+        return None
+    cpu_millis, memory_bytes = max(counted, key=lambda asked: (counted[asked], asked))
+    return cpu_millis / 1000, memory_bytes / _GIB

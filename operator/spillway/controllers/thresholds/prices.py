@@ -1,8 +1,8 @@
 """What an hour of one core of a workload's real load costs on each kind of node.
 
-Contract: pure; None where a price is not known. Nodes are priced as filled up to the target utilisation. A replica on
-virtual nodes is billed for its requests, so the less of them it uses and the more memory it asks for, the dearer a core
-of its load is there.
+Contract: pure; None where a price is not known, or where a replica requests nothing that could be priced. Nodes are
+priced as filled up to the target utilisation. A replica on virtual nodes is billed for its requests, so the less of
+them it uses and the more memory it asks for, the dearer a core of its load is there.
 """
 
 from dataclasses import dataclass
@@ -38,5 +38,5 @@ def priced(need: WorkloadNeed, policy: PolicyNeed, cores: float, node_cores: flo
         elastic = policy.elastic_node_hour / (size * policy.target)
     if policy.virtual_core_hour is not None and policy.virtual_gib_hour is not None:
         replica = need.request_cores * policy.virtual_core_hour + need.request_gib * policy.virtual_gib_hour
-        virtual = replica / cores
+        virtual = replica / cores if replica > 0 else None
     return Prices(owned, elastic, virtual, Billing(STEP_SECONDS, policy.minimum_seconds, policy.startup_seconds))

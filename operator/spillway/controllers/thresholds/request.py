@@ -102,6 +102,9 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     peak: int
     """The most replicas that the coming cycle is expected to need."""
     history_seconds: float = 0.0
+    request_cores: float = 0.0
+    request_gib: float = 0.0
+    """What a replica requested when one was last seen."""
     confidence: int | None = None
     """Percent."""
     saving_per_hour: float | None = None
@@ -155,6 +158,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def owned(self) -> dict[str, int]:
         """What the next plan holds on to."""
         return {one.workload: one.owned for one in self.workloads if one.threshold is not None}
+
+    def requests(self) -> dict[str, tuple[float, float]]:
+        """Cores and GiB of a replica, for a workload that has none when the next plan is made."""
+        return {one.workload: (one.request_cores, one.request_gib) for one in self.workloads}
 
     def thresholds(self) -> dict[str, int]:
         """What admission goes by."""

@@ -195,6 +195,8 @@ def _workload(row: _Row, share: Share) -> PlannedWorkload:
         owned=share.owned,
         peak=row.demand.peak,
         history_seconds=row.past.seconds,
+        request_cores=row.need.request_cores,
+        request_gib=row.need.request_gib,
         confidence=row.past.cycle.confidence if row.past.cycle is not None else None,
         saving_per_hour=saving_of(share, row.policy.target),
         problem=row.past.problem,

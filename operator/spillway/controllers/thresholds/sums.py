@@ -1,8 +1,9 @@
 """What a plan comes to for one policy: the saving of an hour, and the number of nodes that would be worth owning.
 
-Contract: pure; without the prices of owned and of virtual nodes there is no amount. The policy's amounts take one price
-for a core of real load on virtual nodes, the mean over its workloads by their load; a workload's own saving takes its
-own. Owned cores count as many as there are, shared by policies by the peak that is planned for each. What is on elastic
+Contract: pure; without the prices of owned and of virtual nodes there is no amount, and a workload that cannot be
+priced (its replicas request nothing, as far as is known) is left out of the policy's amounts. These take one price for
+a core of real load on virtual nodes, the mean over its workloads by their load; a workload's own saving takes its own.
+Owned cores count as many as there are, shared by policies by the peak that is planned for each. What is on elastic
 nodes is paid for while it is needed.
 """
 
@@ -42,16 +43,17 @@ def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, no
         learning=sum(one.learning for one in shares),
         currency=policy.currency,
     )
-    core = shares[0].prices.owned_node_core if shares else None
-    if core is None or not all(one.prices.known for one in shares):
+    known = [one for one in shares if one.prices.known]
+    core = known[0].prices.owned_node_core if known else None
+    if core is None:
         return sums
-    cost = _cost(policy, shares, there, core)
+    cost = _cost(policy, known, there, core)
     advice = worth_owning(
-        [one.demand for one in shares],
+        [one.demand for one in known],
         owned_price=core,
-        virtual_price=_instead(shares),
+        virtual_price=_instead(known),
         target_utilization=policy.target,
-        billing=shares[0].prices.billing,
+        billing=known[0].prices.billing,
         node_cores=node_cores,
     )
     return msgspec.structs.replace(
