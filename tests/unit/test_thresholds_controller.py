@@ -171,6 +171,7 @@ async def test_the_request_counts_what_is_owned_and_who_is_not_ours(clock: FakeC
     [request] = planner.requests
     # 8 cores, of which a DaemonSet's pod requests one; the elastic node is not owned.
     assert (request.capacity_cores, request.node_cores) == (7.0, 8.0)
+    assert (request.capacity_gib, request.node_gib) == (31.0, 32.0)
     assert request.policies[0].elastic_cores == 4.0
     [web] = request.workloads
     assert (web.workload, web.stance, web.replicas, web.request_cores, web.load) == (WEB, "Auto", 3, 0.5, 0.65)

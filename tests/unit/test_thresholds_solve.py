@@ -92,3 +92,43 @@ def test_a_workload_that_requests_nothing_takes_no_amount_from_the_others() -> N
     assert sums.saved_vs_owned == pytest.approx(alone.saved_vs_owned, abs=0.1)
     assert sums.nodes
     assert [one.saving_per_hour is None for one in both.workloads] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("of", "nodes", "fit"),
+    [
+        pytest.param(need(load=0.6), {"cores": 20.0}, 20, id="a replica uses less of its request than the target"),
+        pytest.param(need(load=0.8), {"cores": 20.0}, 16, id="and more: its load counts"),
+        pytest.param(
+            need(request_gib=4.0),
+            {"cores": 32.0, "node_cores": 32.0, "capacity_gib": 64.0, "node_gib": 64.0},
+            16,
+            id="memory is short, though the load is high",
+        ),
+        pytest.param(
+            need(request_gib=4.0, load=0.1),
+            {"cores": 32.0, "node_cores": 32.0, "capacity_gib": 64.0, "node_gib": 64.0},
+            16,
+            id="memory is short",
+        ),
+        pytest.param(
+            need(request_gib=2.0, load=0.1),
+            {"cores": 32.0, "node_cores": 32.0, "capacity_gib": 24.0, "node_gib": 64.0},
+            12,
+            id="memory that others request is not there",
+        ),
+        pytest.param(
+            need(request_gib=0.5, load=0.65),
+            {"cores": 32.0, "node_cores": 32.0, "capacity_gib": 64.0, "node_gib": 64.0},
+            32,
+            id="memory is plenty",
+        ),
+    ],
+)
+def test_no_more_is_planned_on_owned_nodes_than_the_scheduler_can_place(
+    of: WorkloadNeed, nodes: dict[str, float], fit: int
+) -> None:
+    found = solved(of, of=policy(target=0.65), **nodes)
+
+    assert found.thresholds() == {CART: fit}
+    assert found.peak_cores <= found.allowed_cores + 1e-9

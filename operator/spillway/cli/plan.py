@@ -21,6 +21,7 @@ _ALONE = frozenset(
     {
         "nodes",
         "node_cores",
+        "node_memory",
         "target_utilization",
         "cpu",
         "memory",
@@ -77,6 +78,9 @@ def thresholds(
     node_cores: Annotated[
         float | None, typer.Option(help="Allocatable cores of one.", min=0.001, rich_help_panel=ALONE)
     ] = None,
+    node_memory: Annotated[
+        str, typer.Option(help="Allocatable memory of one, for example 60Gi; 0: not looked at.", rich_help_panel=ALONE)
+    ] = "0",
     target_utilization: Annotated[
         int, typer.Option(help="Percent of them that may be in use.", min=1, max=100, rich_help_panel=ALONE)
     ] = 65,
@@ -140,6 +144,7 @@ def thresholds(
         alone = Alone(
             nodes=nodes,
             node_cores=node_cores,
+            node_gib=_flag("--node-memory", memory_bytes, node_memory) / 2**30,
             target=target_utilization / 100,
             request_cores=_flag("--cpu", cpu_millis, cpu) / 1000,
             request_gib=_flag("--memory", memory_bytes, memory) / 2**30,

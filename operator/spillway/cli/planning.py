@@ -45,6 +45,7 @@ class Alone:
 
     nodes: int
     node_cores: float
+    node_gib: float
     target: float
     request_cores: float
     request_gib: float
@@ -104,6 +105,8 @@ async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
         now=now,
         capacity_cores=alone.nodes * alone.node_cores,
         node_cores=alone.node_cores,
+        capacity_gib=alone.nodes * alone.node_gib,
+        node_gib=alone.node_gib,
         policies=(policy,),
         workloads=tuple(
             WorkloadNeed(

@@ -89,7 +89,7 @@ async def request_of(
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
     names = {node.name for node in owned}
     known = before.requests() if before is not None else {}
-    ours = 0
+    our_millis = our_bytes = 0
     workloads: list[WorkloadNeed] = []
     for index, one in enumerate(observed.values()):
         if index % SLICE == SLICE - 1:
@@ -98,15 +98,22 @@ async def request_of(
         if policy is None or workload_class is None:
             continue
         pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
-        ours += sum(pod.cpu_millis for pod in pods if pod.node in names)
+        on_owned = [pod for pod in pods if pod.node in names]
+        our_millis += sum(pod.cpu_millis for pod in on_owned)
+        our_bytes += sum(pod.memory_bytes for pod in on_owned)
         request = _request(pods) or known.get(one.workload, (0.0, 0.0))
         workloads.append(_need(policy, workload_class, one, request, world.board.thresholds))
-    requested = sum(world.state.aggregates.on_node(name).cpu_millis for name in names)
-    allocatable = sum(node.cpu_millis for node in owned)
+    requested = [world.state.aggregates.on_node(name) for name in names]
+    cpu_millis, memory_bytes = sum(node.cpu_millis for node in owned), sum(node.memory_bytes for node in owned)
+    free_millis = _free(cpu_millis, sum(usage.cpu_millis for usage in requested) - our_millis)
+    free_bytes = _free(memory_bytes, sum(usage.memory_bytes for usage in requested) - our_bytes)
     return PlanRequest(
         now=world.now(),
-        capacity_cores=max(0, allocatable - max(0, requested - ours)) / 1000,
-        node_cores=allocatable / 1000 / len(owned) if owned else 0.0,
+        # Cores without memory beside them are of no use.
+        capacity_cores=free_millis / 1000 if free_bytes or not memory_bytes else 0.0,
+        node_cores=cpu_millis / 1000 / len(owned) if owned else 0.0,
+        capacity_gib=free_bytes / _GIB,
+        node_gib=memory_bytes / _GIB / len(owned) if owned else 0.0,
         policies=tuple(
             policy_need(
                 policy,
@@ -121,6 +128,11 @@ async def request_of(
         previous_owned=before.owned() if before is not None else {},
         fingerprint=fingerprint,
     )
+
+
+def _free(allocatable: int, others: int) -> int:
+    """What the nodes have, less what others request there."""
+    return max(0, allocatable - max(0, others))
 
 
 def owned_by_all(world: World, node: NodeRecord) -> bool:

@@ -1,8 +1,8 @@
 """What a plan of the thresholds is made from, and what it says: plain values that go to another process and back.
 
 Contract: a request holds everything but the past, which the planner reads from Prometheus itself; a plan holds
-everything that status, metrics and the next plan want of it. Cores are real load unless a name says otherwise, money is
-in the policy's currency.
+everything that status, metrics and the next plan want of it. Cores are real load unless a name says otherwise, and
+never less than what the scheduler sets aside for it, at the target. Money is in the policy's currency.
 """
 
 from enum import StrEnum
@@ -80,6 +80,9 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Allocatable on owned nodes, less what pods request there that no policy governs."""
     node_cores: float
     """Allocatable of an owned node, on average; 0 where there is none."""
+    capacity_gib: float = 0.0
+    """Memory, as `capacity_cores`; 0 where it is not known: then replicas are counted by their cores alone."""
+    node_gib: float = 0.0
     policies: tuple[PolicyNeed, ...]
     workloads: tuple[WorkloadNeed, ...]
     previous: dict[str, int] = {}
@@ -118,7 +121,7 @@ class NodePoint(msgspec.Struct, frozen=True, gc=False):
     nodes: int
     cost_per_hour: float
     used_percent: float
-    """Of the cores that are there: real load, on average over the cycle."""
+    """Of the cores that are there: what is planned on them, on average over the cycle."""
 
 
 class PlannedPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):

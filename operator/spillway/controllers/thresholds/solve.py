@@ -2,7 +2,9 @@
 
 Contract: pure. What must be physical (a class without a threshold, `virtual: Never`, too little history) takes its room
 on the owned nodes first, then what is pinned, then Auto by priority and worth. A policy of a lower target counts its
-replicas for more, so that one capacity serves policies of different targets. Where elastic and virtual nodes are
+replicas for more, so that one capacity serves policies of different targets. The scheduler goes by requests: a replica
+counts for its request x target at least, however little it uses, and for more where it asks for a larger share of the
+owned memory than of the cores; so what is planned there can be placed there. Where elastic and virtual nodes are
 priced, levels that find no room on owned nodes live on elastic ones as far as the prices make that worth it; where they
 are not, the elastic nodes seen count as owned.
 """
@@ -92,7 +94,7 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past], *, seconds: float = 0
     policies = {one.name: one for one in request.policies}
     target = max((one.target for one in request.policies), default=1.0)
     rows = [
-        _row(need, policies[need.policy], pasts.get(need.workload, NO_PAST), request.node_cores, target)
+        _row(need, policies[need.policy], pasts.get(need.workload, NO_PAST), request, target)
         for need in request.workloads
         if need.stance is not Stance.VIRTUAL and need.policy in policies
     ]
@@ -138,9 +140,9 @@ def _peak(demands: Sequence[Demand], thresholds: Mapping[str, int]) -> float:
     return float(np.sum(loads, axis=0).max()) if loads else 0.0
 
 
-def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, node_cores: float, target: float) -> _Row:
+def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanRequest, target: float) -> _Row:
     replicas = past.cycle.values if past.cycle is not None else np.full(STEPS, max(float(need.replicas), past.highest))
-    cores = max(need.request_cores, SMALLEST_CORES) * need.load
+    cores = _cores(need, policy, request.node_cores, request.node_gib)
     demand = Demand(need.workload, replicas, cores)
     if need.stance is Stance.PHYSICAL or (need.stance is Stance.AUTO and past.cycle is None):
         demand = replace(demand, minimum=demand.peak, priority=_PHYSICAL_FIRST)
@@ -150,8 +152,16 @@ def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, node_cores: float, 
     else:
         most = None if need.maximum is None else max(need.maximum, need.minimum)
         demand = replace(demand, minimum=need.minimum, maximum=most, priority=need.priority)
-    shared = replace(demand, cpu_cores=cores * target / policy.target)
-    return _Row(need, policy, past, demand, shared, priced(need, policy, cores, node_cores))
+    # What others request may leave less memory for a core than a node has.
+    left = _cores(need, policy, request.capacity_cores, request.capacity_gib)
+    shared = replace(demand, cpu_cores=max(cores, left) * target / policy.target)
+    return _Row(need, policy, past, demand, shared, priced(need, policy, cores, request.node_cores))
+
+
+def _cores(need: WorkloadNeed, policy: PolicyNeed, cores: float, gib: float) -> float:
+    """What one replica takes of capacity x target, where so many cores go with so much memory."""
+    by_memory = need.request_gib * cores / gib if gib > 0 else 0.0
+    return max(need.request_cores * need.load, max(need.request_cores, by_memory) * policy.target, SMALLEST_CORES)
 
 
 def _elastic_priced(policy: PolicyNeed) -> bool:

@@ -30,7 +30,8 @@ class Demand:
     replicas: Series
     """Replicas needed at each step. A fraction counts as a whole replica."""
     cpu_cores: float
-    """Real load of one needed replica at its target, in cores: what it takes of capacity x target utilisation."""
+    """What one needed replica takes of capacity x target utilisation: its real load at its target, or more where the
+    scheduler has to set more aside for it."""
     priority: int = 0
     """Higher first: latency-sensitive workloads have their levels owned before any other gets one."""
     minimum: int = 0
