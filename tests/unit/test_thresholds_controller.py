@@ -31,6 +31,7 @@ class Planner:
         self.keep: int | None = 2
         self.trouble = ""
         self.problem = ""
+        self.kept = False
         self._clock = clock
 
     async def __call__(self, request: PlanRequest) -> Plan:
@@ -61,6 +62,7 @@ class Planner:
                     workload=one.workload,
                     policy=one.policy,
                     threshold=self.keep,
+                    kept=self.kept,
                     owned=self.keep or 0,
                     peak=9,
                     request_cores=one.request_cores,
@@ -310,6 +312,22 @@ async def test_a_query_that_is_refused_is_told_with_what_prometheus_said(clock: 
     assert told(controller) == {"Learning": "QueryRefused"}
     [message] = [one.message for one in status_of(controller).unusual if one.holds]
     assert f"The query of {WEB} is refused: bad_data: unclosed left brace" in message
+
+
+@pytest.mark.parametrize(("problem", "reason"), [("", "HistoryLost"), ("bad_data: no", "QueryRefused")])
+async def test_a_threshold_that_outlived_its_history_is_told(
+    clock: FakeClock, planner: Planner, problem: str, reason: str
+) -> None:
+    planner.kept, planner.problem = True, problem
+    controller = controller_of(world_of(clock, policy()), planner)
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert told(controller) == {"StalePlan": reason}
+    [message] = [one.message for one in status_of(controller).unusual if one.holds]
+    assert message.startswith(f"{WEB} has less than 2 days of history now")
+    assert problem in message
+    assert [one.replicas for one in status_of(controller).thresholds] == [2]
 
 
 async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:

@@ -132,3 +132,27 @@ def test_no_more_is_planned_on_owned_nodes_than_the_scheduler_can_place(
 
     assert found.thresholds() == {CART: fit}
     assert found.peak_cores <= found.allowed_cores + 1e-9
+
+
+def test_a_history_that_is_gone_takes_no_threshold_away() -> None:
+    lost = need("lost", replicas=40, maximum=25)
+    request = PlanRequest(
+        now=0.0,
+        capacity_cores=60.0,
+        node_cores=1.0,
+        policies=(policy(elastic_node_hour=2.0),),
+        workloads=(need(), lost, need("young", replicas=2)),
+        previous={CART: 30, lost.workload: 28},
+        previous_owned={CART: 30, lost.workload: 20},
+    )
+    found = solve(request, {CART: Past(Cycle(EVENING, 100), 40.0, 14 * 86_400.0)})
+
+    cart, kept, young = found.workloads
+    assert (kept.threshold, kept.owned, kept.kept) == (25, 20, True)
+    assert (young.threshold, young.kept) == (None, False)
+    # What is left of 60 cores beside the 20 and the 2.
+    assert (cart.owned, cart.kept) == (38, False)
+    [sums] = found.policies
+    assert (sums.auto, sums.learning) == (3, 1)
+    assert kept.saving_per_hour is None
+    assert sums.saved_vs_owned is not None

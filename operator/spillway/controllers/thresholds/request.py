@@ -100,6 +100,8 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy: str
     threshold: int | None
     """For Auto: replicas on physical nodes; None while it learns."""
+    kept: bool = False
+    """Its history is gone, and the threshold is that of the plan before."""
     owned: int
     """Replicas that are planned on owned nodes; a threshold above it counts on elastic ones."""
     peak: int

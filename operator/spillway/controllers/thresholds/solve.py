@@ -1,12 +1,13 @@
 """From a request and the past of its workloads to a plan: one joint allocation of the owned nodes, then the prices.
 
 Contract: pure. What must be physical (a class without a threshold, `virtual: Never`, too little history) takes its room
-on the owned nodes first, then what is pinned, then Auto by priority and worth. A policy of a lower target counts its
-replicas for more, so that one capacity serves policies of different targets. The scheduler goes by requests: a replica
-counts for its request x target at least, however little it uses, and for more where it asks for a larger share of the
-owned memory than of the cores; so what is planned there can be placed there. Where elastic and virtual nodes are
-priced, levels that find no room on owned nodes live on elastic ones as far as the prices make that worth it; where they
-are not, the elastic nodes seen count as owned.
+on the owned nodes first, then what is pinned, then Auto by priority and worth. A workload that was planned before and
+whose history is gone is pinned to what it had, and is in no amounts: nothing is known of its day. A policy of a lower
+target counts its replicas for more, so that one capacity serves policies of different targets. The scheduler goes by
+requests: a replica counts for its request x target at least, however little it uses, and for more where it asks for a
+larger share of the owned memory than of the cores; so what is planned there can be placed there. Where elastic and
+virtual nodes are priced, levels that find no room on owned nodes live on elastic ones as far as the prices make that
+worth it; where they are not, the elastic nodes seen count as owned.
 """
 
 import time
@@ -78,10 +79,12 @@ class _Row:
     shared: Demand
     """The same, its load measured by the target that all policies share."""
     prices: Prices
+    kept: int | None = None
+    """Its threshold until now, where its history is gone."""
 
     @property
     def learning(self) -> bool:
-        return self.need.stance is Stance.AUTO and self.past.cycle is None
+        return self.need.stance is Stance.AUTO and self.past.cycle is None and self.kept is None
 
     @property
     def planned(self) -> bool:
@@ -144,18 +147,29 @@ def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanReques
     replicas = past.cycle.values if past.cycle is not None else np.full(STEPS, max(float(need.replicas), past.highest))
     cores = _cores(need, policy, request.node_cores, request.node_gib)
     demand = Demand(need.workload, replicas, cores)
-    if need.stance is Stance.PHYSICAL or (need.stance is Stance.AUTO and past.cycle is None):
+    kept = request.previous.get(need.workload) if need.stance is Stance.AUTO and past.cycle is None else None
+    prices = priced(need, policy, cores, request.node_cores)
+    if kept is not None:
+        owned = _within(request.previous_owned.get(need.workload, kept), need)
+        demand = replace(demand, minimum=owned, maximum=owned, priority=_PINNED_NEXT)
+        prices = replace(prices, owned_node_core=None, virtual_core=None)
+    elif need.stance is Stance.PHYSICAL or (need.stance is Stance.AUTO and past.cycle is None):
         demand = replace(demand, minimum=demand.peak, priority=_PHYSICAL_FIRST)
     elif need.stance is Stance.PINNED:
-        kept = min(need.pinned, demand.peak)
-        demand = replace(demand, minimum=kept, maximum=kept, priority=_PINNED_NEXT)
+        pinned = min(need.pinned, demand.peak)
+        demand = replace(demand, minimum=pinned, maximum=pinned, priority=_PINNED_NEXT)
     else:
         most = None if need.maximum is None else max(need.maximum, need.minimum)
         demand = replace(demand, minimum=need.minimum, maximum=most, priority=need.priority)
     # What others request may leave less memory for a core than a node has.
     left = _cores(need, policy, request.capacity_cores, request.capacity_gib)
     shared = replace(demand, cpu_cores=max(cores, left) * target / policy.target)
-    return _Row(need, policy, past, demand, shared, priced(need, policy, cores, request.node_cores))
+    return _Row(need, policy, past, demand, shared, prices, None if kept is None else _within(kept, need))
+
+
+def _within(replicas: int, need: WorkloadNeed) -> int:
+    """Bounds may have changed since it was planned."""
+    return max(replicas if need.maximum is None else min(replicas, need.maximum), need.minimum)
 
 
 def _cores(need: WorkloadNeed, policy: PolicyNeed, cores: float, gib: float) -> float:
@@ -184,9 +198,12 @@ def _share(row: _Row, owned: int, previous: Mapping[str, int]) -> Share:
             billing=row.prices.billing,
         )
         physical = _steady(previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
+    elif row.kept is not None:
+        physical = max(owned, row.kept)
     elif row.need.stance is Stance.PINNED:
         physical = max(owned, row.need.pinned)
-    return Share(row.demand, row.prices, owned, physical, planned=row.planned, learning=row.learning)
+    planned = row.planned or row.kept is not None
+    return Share(row.demand, row.prices, owned, physical, planned=planned, learning=row.learning)
 
 
 def _steady(before: int | None, planned: int, demand: Demand, *, least: int) -> int:
@@ -201,7 +218,8 @@ def _workload(row: _Row, share: Share) -> PlannedWorkload:
     return PlannedWorkload(
         workload=row.need.workload,
         policy=row.need.policy,
-        threshold=share.physical if row.planned else None,
+        threshold=share.physical if share.planned else None,
+        kept=row.kept is not None,
         owned=share.owned,
         peak=row.demand.peak,
         history_seconds=row.past.seconds,

@@ -93,14 +93,13 @@ def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
             f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
             "is enough."
         )
-        refused = [one.planned for one in standing if one.planned is not None and one.planned.problem]
-        if refused:
-            message += f" The query of {refused[0].workload} is refused: {refused[0].problem}"
-        yield Unusual(LEARNING, holds=True, reason="QueryRefused" if refused else "LearningHistory", message=message)
+        refused = _refused(one for one in standing if not _is_auto(one))
+        reason = "QueryRefused" if refused else "LearningHistory"
+        yield Unusual(LEARNING, holds=True, reason=reason, message=message + refused)
     else:
         message = "Every threshold of mode Auto stands on enough history."
         yield Unusual(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
-    yield _stale(report)
+    yield _stale(standing, report)
     bad = sorted(one.observed.workload for one in standing if one.choice.problem)
     if bad:
         message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is no number and is not used."
@@ -110,8 +109,24 @@ def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
         yield Unusual(INVALID, holds=False, reason="AnnotationsAreGood", message=message)
 
 
-def _stale(report: Report) -> Unusual:
+def _refused(standing: Iterable[Standing]) -> str:
+    """What Prometheus said of a workload's own query; empty where it refused none."""
+    refused = [one.planned for one in standing if one.planned is not None and one.planned.problem]
+    return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
+
+
+def _stale(standing: Sequence[Standing], report: Report) -> Unusual:
     if report.trouble in {"", "NoPrometheus"}:
+        kept = [one for one in standing if _is_auto(one) and one.planned is not None and one.planned.kept]
+        if kept:
+            days = PAST_ENOUGH_SECONDS / 86_400
+            message = (
+                f"{_named(sorted(one.observed.workload for one in kept))} less than {days:g} days of history now, and "
+                "had more: the threshold of the plan before stays in force until there is enough."
+            )
+            refused = _refused(kept)
+            reason = "QueryRefused" if refused else "HistoryLost"
+            return Unusual(STALE_PLAN, holds=True, reason=reason, message=message + refused)
         return Unusual(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is the newest that is wanted.")
     since = (
         f"the plan of {rfc3339(datetime.fromtimestamp(report.plan.made, UTC))} stays in force"

@@ -31,7 +31,7 @@ class Share:
     physical: int
     """Replicas on owned or elastic nodes."""
     planned: bool
-    """Whether its threshold is planned."""
+    """Whether its threshold is planned, or kept from the plan before."""
     learning: bool
 
 
