@@ -198,3 +198,11 @@ def test_a_prometheus_that_is_away() -> None:
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert re.fullmatch(r"http://127\.0\.0\.1:9 cannot be reached: .*\n", result.stderr), result.stderr
+
+
+def test_what_must_stay_and_does_not_fit_is_said(tmp_path: Path) -> None:
+    young = tmp_path / "young.csv"
+    young.write_text("workload,time,replicas\nDeployment/shop/cart,2026-01-05T18:00:00Z,12\n")
+
+    assert "2 cores more than the target allows" in plan(f"--csv={young}", "--nodes=1", *SIZED[1:]).stdout
+    assert "more than the target" not in plan(f"--csv={young}", "--nodes=2", *SIZED[1:]).stdout

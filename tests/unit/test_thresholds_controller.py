@@ -15,6 +15,7 @@ from spillway.controllers.thresholds.status import ThresholdStatus, threshold_st
 from spillway.domain.names import THRESHOLD
 from spillway.kube.catalog import Kind
 from spillway.metrics.bulk import WORKLOAD_REPLICAS
+from spillway.metrics.exported import exposition
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import ELASTIC, Record, make_world, resource
@@ -32,6 +33,7 @@ class Planner:
         self.trouble = ""
         self.problem = ""
         self.kept = False
+        self.excess = 0.0
         self._clock = clock
 
     async def __call__(self, request: PlanRequest) -> Plan:
@@ -45,6 +47,7 @@ class Planner:
             capacity_cores=request.capacity_cores,
             peak_cores=1.0,
             allowed_cores=request.capacity_cores * 0.65,
+            excess_cores=self.excess,
             seconds=0.5,
             policies=(
                 PlannedPolicy(
@@ -328,6 +331,18 @@ async def test_a_threshold_that_outlived_its_history_is_told(
     assert message.startswith(f"{WEB} has less than 2 days of history now")
     assert problem in message
     assert [one.replicas for one in status_of(controller).thresholds] == [2]
+
+
+async def test_minima_above_the_target_are_told(clock: FakeClock, planner: Planner) -> None:
+    planner.excess = 5.5
+    controller = controller_of(world_of(clock, policy()), planner)
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert told(controller) == {"OverTarget": "MinimaExceedTarget"}
+    [message] = [one.message for one in status_of(controller).unusual if one.holds]
+    assert "is 5.5 cores more than the 4.55 that the target allows" in message
+    assert b'spillway_threshold_owned_cores{what="excess"} 5.5\n' in exposition()
 
 
 async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:

@@ -156,3 +156,10 @@ def test_a_history_that_is_gone_takes_no_threshold_away() -> None:
     assert (sums.auto, sums.learning) == (3, 1)
     assert kept.saving_per_hour is None
     assert sums.saved_vs_owned is not None
+
+
+@pytest.mark.parametrize(("minimum", "excess"), [(5, 0.0), (12, 5.5)])
+def test_minima_that_exceed_the_target_are_in_the_plan(minimum: int, excess: float) -> None:
+    found = solved(need(minimum=minimum), cores=10.0, of=policy(target=0.65))
+
+    assert found.excess_cores == pytest.approx(excess)

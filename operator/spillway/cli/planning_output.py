@@ -61,6 +61,11 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
             f"({plan.capacity_cores:.4g} allocatable)"
         ),
     ]
+    if plan.excess_cores > 0:
+        lines.append(
+            f"what must stay there (min, given numbers, learning, no threshold) is {plan.excess_cores:.4g} cores more "
+            "than the target allows"
+        )
     if policy.learning:
         lines.append(
             f"{policy.learning} of {policy.auto} workloads have less than {PAST_ENOUGH_SECONDS / _DAY:g} days of "

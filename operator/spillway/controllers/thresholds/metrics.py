@@ -31,7 +31,7 @@ PLAN_MADE: Final = Gauge(
 )
 OWNED_CORES: Final = Gauge(
     "spillway_threshold_owned_cores",
-    "Cores of owned nodes, by what they are: capacity, allowed (capacity times target), planned (the plan's peak).",
+    "Cores of owned nodes: capacity, allowed (times target), planned (the peak), excess (of what must stay there).",
     ("what",),
     registry=REGISTRY,
 )
@@ -81,6 +81,7 @@ def show_plan(plan: Plan | None) -> None:
     OWNED_CORES.labels("capacity").set(plan.capacity_cores)
     OWNED_CORES.labels("allowed").set(plan.allowed_cores)
     OWNED_CORES.labels("planned").set(plan.peak_cores)
+    OWNED_CORES.labels("excess").set(plan.excess_cores)
     for policy in plan.policies:
         LEARNING.labels(policy.name).set(policy.learning)
         if policy.owned_nodes_advised is not None:

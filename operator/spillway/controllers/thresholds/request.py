@@ -155,6 +155,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The highest load that the plan puts on owned nodes."""
     allowed_cores: float
     """Capacity times target: the load that it may put there."""
+    excess_cores: float = 0.0
+    """By how much what must stay on owned nodes exceeds that at the fullest step; 0 where it fits."""
     seconds: float
     """What it took, history included."""
     policies: tuple[PlannedPolicy, ...] = ()

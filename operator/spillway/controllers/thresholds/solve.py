@@ -123,6 +123,7 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past], *, seconds: float = 0
         capacity_cores=capacity,
         peak_cores=_peak(demands, owned),
         allowed_cores=allocation.usable_cores,
+        excess_cores=allocation.excess_cores,
         policies=tuple(
             policy_sums(
                 policies[name],

@@ -13,7 +13,7 @@ from spillway.api.elasticpolicy import Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.conditions import Unusual
 from spillway.controllers.thresholds.controller import Report, Standing
-from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS, PlannedPolicy
+from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 from spillway.domain.threshold.effective import ThresholdReason
 
 LISTED: Final = 64
@@ -22,6 +22,7 @@ NAMED: Final = 5
 LEARNING: Final = "Learning"
 STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
+OVER_TARGET: Final = "OverTarget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
         message = "Every threshold of mode Auto stands on enough history."
         yield Unusual(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
     yield _stale(standing, report)
+    yield _over_target(report.plan)
     bad = sorted(one.observed.workload for one in standing if one.choice.problem)
     if bad:
         message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is no number and is not used."
@@ -107,6 +109,18 @@ def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
     else:
         message = "Every annotation spillway.dev/threshold is a number."
         yield Unusual(INVALID, holds=False, reason="AnnotationsAreGood", message=message)
+
+
+def _over_target(plan: Plan | None) -> Unusual:
+    if plan is None or plan.excess_cores <= 0:
+        message = "What must stay on owned nodes fits into them at their target."
+        return Unusual(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
+    message = (
+        f"What must stay on owned nodes (min, numbers given by hand, workloads that learn or have no threshold) is "
+        f"{plan.excess_cores:.4g} cores more than the {plan.allowed_cores:.4g} that the target allows. It holds all "
+        "the same, and nothing is planned beside it at those hours."
+    )
+    return Unusual(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
 
 
 def _refused(standing: Iterable[Standing]) -> str:
