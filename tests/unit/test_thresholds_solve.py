@@ -163,3 +163,31 @@ def test_minima_that_exceed_the_target_are_in_the_plan(minimum: int, excess: flo
     found = solved(need(minimum=minimum), cores=10.0, of=policy(target=0.65))
 
     assert found.excess_cores == pytest.approx(excess)
+
+
+@pytest.mark.parametrize(
+    ("cores", "bounds", "threshold"),
+    [
+        pytest.param(100.0, {}, 80, id="room for all"),
+        pytest.param(60.0, {}, 60, id="room for some"),
+        pytest.param(100.0, {"maximum": 50}, 50, id="no more than max"),
+        pytest.param(30.0, {}, 30, id="no room for what the past knows"),
+    ],
+)
+def test_a_service_that_doubled_gets_what_is_left_of_the_owned_nodes(
+    cores: float, bounds: dict[str, Any], threshold: int
+) -> None:
+    found = solved(need(replicas=80, **bounds), cores=cores)
+
+    assert found.thresholds() == {CART: threshold}
+    assert found.peak_cores == threshold
+
+
+def test_what_a_service_has_grown_by_is_given_back_when_others_need_the_room() -> None:
+    cart, other = need(replicas=44), need("other", replicas=40)
+    grown = {cart.workload: 44, other.workload: 40}
+
+    found = solved(cart, other, cores=81.0, previous=grown, previous_owned=grown)
+
+    assert found.thresholds() == {cart.workload: 41, other.workload: 40}
+    assert found.peak_cores == 81

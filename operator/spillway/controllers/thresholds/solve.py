@@ -7,11 +7,12 @@ target counts its replicas for more, so that one capacity serves policies of dif
 requests: a replica counts for its request x target at least, however little it uses, and for more where it asks for a
 larger share of the owned memory than of the cores; so what is planned there can be placed there. Where elastic and
 virtual nodes are priced, levels that find no room on owned nodes live on elastic ones as far as the prices make that
-worth it; where they are not, the elastic nodes seen count as owned.
+worth it; where they are not, the elastic nodes seen count as owned. Room that is left on owned nodes goes to workloads
+that ask for more now than their past knows.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,6 +31,7 @@ from spillway.controllers.thresholds.sums import Share, owned_load, policy_sums,
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.cycle import DAY_SECONDS, Cycle, cycle_of
 from spillway.domain.threshold.demand import Demand
+from spillway.domain.threshold.growth import grown, reserved
 from spillway.domain.threshold.hysteresis import TOLERATED_REPLICAS, TOLERATED_SHARE, settle
 from spillway.domain.threshold.newsvendor import worth_by_itself
 from spillway.metrics.history import STEP_SECONDS, History
@@ -104,13 +106,15 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past], *, seconds: float = 0
     demands = [row.shared for row in rows]
     capacity = request.capacity_cores + sum(one.elastic_cores for one in request.policies if not _elastic_priced(one))
     allocation = allocate(demands, capacity_cores=capacity, target_utilization=target)
-    owned = settle(
+    settled = settle(
         {row.need.workload: kept for row in rows if (kept := _held(row, request.previous_owned)) is not None},
         allocation.thresholds,
         demands=demands,
         capacity_cores=capacity,
         target_utilization=target,
     )
+    asked = {row.need.workload: row.need.replicas for row in rows if row.planned}
+    owned = grown(settled, asked, demands=demands, usable_cores=allocation.usable_cores)
     shares = [_share(row, owned[row.need.workload], request.previous) for row in rows]
     by_policy = {
         name: [share for row, share in zip(rows, shares, strict=True) if row.need.policy == name] for name in policies
@@ -121,7 +125,7 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past], *, seconds: float = 0
         made=request.now,
         fingerprint=request.fingerprint,
         capacity_cores=capacity,
-        peak_cores=_peak(demands, owned),
+        peak_cores=reserved(owned, demands),
         allowed_cores=allocation.usable_cores,
         excess_cores=allocation.excess_cores,
         policies=tuple(
@@ -136,12 +140,6 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past], *, seconds: float = 0
         workloads=tuple(_workload(row, share) for row, share in zip(rows, shares, strict=True)),
         seconds=seconds + time.perf_counter() - begun,
     )
-
-
-def _peak(demands: Sequence[Demand], thresholds: Mapping[str, int]) -> float:
-    """The highest load on owned nodes."""
-    loads = [one.owned_load(thresholds[one.workload]) for one in demands]
-    return float(np.sum(loads, axis=0).max()) if loads else 0.0
 
 
 def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanRequest, target: float) -> _Row:
@@ -184,8 +182,12 @@ def _elastic_priced(policy: PolicyNeed) -> bool:
 
 
 def _held(row: _Row, previous: Mapping[str, int]) -> int | None:
-    """What it had on owned nodes; of one that was not planned before there is nothing to hold on to."""
-    return previous.get(row.need.workload) if row.planned else None
+    """What it had on owned nodes; of one that was not planned before there is nothing to hold on to.
+
+    What had grown beyond its past is not held: whether there is still room for it is asked anew.
+    """
+    before = previous.get(row.need.workload) if row.planned else None
+    return None if before is None else min(before, row.demand.most)
 
 
 def _share(row: _Row, owned: int, previous: Mapping[str, int]) -> Share:

@@ -1,0 +1,61 @@
+"""Room for a service that has outgrown its past: what the allocation leaves free goes to replicas that are asked for.
+
+Contract: the cycle knows days that were; a service that doubled this morning has no level above its old peak in it. So
+where all that the cycle knows of a workload is owned, and more is asked for now, its threshold is raised as far as room
+is left. Nothing is known of the hours of such a replica, so it takes its room at every step. A higher priority goes
+first; within one all grow by the same share of what they lack, whole replicas that are left over by name. No threshold
+is lowered, none is raised above its maximum, and nothing is added where no room is left.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from spillway.domain.threshold.demand import Demand, steps_of
+
+_SLACK: Final = 1e-9
+
+
+def grown(
+    thresholds: Mapping[str, int], asked: Mapping[str, int], *, demands: Sequence[Demand], usable_cores: float
+) -> Mapping[str, int]:
+    """The thresholds with what may be added; `asked` are the replicas of now, of the workloads that may grow."""
+    found = dict(thresholds)
+    if not steps_of(demands):
+        return MappingProxyType(found)
+    ordered = sorted(demands, key=lambda demand: (-demand.priority, demand.workload))
+    left = usable_cores - reserved(found, ordered)
+    for _, group in groupby(ordered, key=lambda demand: demand.priority):
+        lacking = {one: _lacks(one, found[one.workload], asked.get(one.workload, 0)) for one in group}
+        wanted = sum(count * one.cpu_cores for one, count in lacking.items())
+        if wanted <= 0:
+            continue
+        share = min(1.0, max(left, 0.0) / wanted)
+        given = {one: math.floor(count * share + _SLACK) for one, count in lacking.items()}
+        left -= sum(count * one.cpu_cores for one, count in given.items())
+        for one, count in lacking.items():
+            if given[one] < count and one.cpu_cores <= left + _SLACK:
+                given[one] += 1
+                left -= one.cpu_cores
+        for one, count in given.items():
+            found[one.workload] += count
+    return MappingProxyType(found)
+
+
+def reserved(thresholds: Mapping[str, int], demands: Sequence[Demand]) -> float:
+    """Cores at the fullest step, where a replica above what the cycle knows takes its room at every step."""
+    if not demands:
+        return 0.0
+    load = np.sum([one.owned_load(thresholds[one.workload]) for one in demands], axis=0)
+    beyond = sum(max(0, thresholds[one.workload] - max(one.peak, one.minimum)) * one.cpu_cores for one in demands)
+    return float(load.max()) + beyond
+
+
+def _lacks(demand: Demand, threshold: int, asked: int) -> int:
+    if threshold < demand.most:
+        return 0
+    return max(0, (asked if demand.maximum is None else min(asked, demand.maximum)) - threshold)
