@@ -77,6 +77,16 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.workloads[1]",
         "Duplicate value",
     ),
+    "a history of which nothing could be learned": (
+        workload(threshold={"history": "1d"}),
+        "spec.workloads[0].threshold.history",
+        "at least two days",
+    ),
+    "a history of some hours": (
+        workload(threshold={"history": "47h59m"}),
+        "spec.workloads[0].threshold.history",
+        "for example 2d, 72h or 14d",
+    ),
     "a class that no label can name": (
         policy(workloads=[{"name": "Latency Critical"}]),
         "spec.workloads[0].name",
@@ -353,6 +363,11 @@ def test_the_smallest_objects_are_accepted_and_get_their_defaults(server: Cluste
     assert created(server, policy())["spec"]["mode"] == "Recommend"
     assert created(server, budget())["spec"]["cordon"] == "None"
     assert created(server, balance())["spec"] == {"maxSkew": 1, "zoneKey": "topology.kubernetes.io/zone"}
+
+
+@pytest.mark.parametrize("history", ["2d", "14d", "1000d", "48h", "0d72h", "336h30m", "2d1h"])
+def test_a_history_of_two_days_is_enough(server: ClusterApi, history: str) -> None:
+    assert created(server, workload(threshold={"history": history}))
 
 
 def test_a_field_whose_behaviour_is_missing_is_never_filled_in(server: ClusterApi) -> None:

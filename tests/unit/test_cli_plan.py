@@ -133,6 +133,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
         pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "--cpu: .* is no quantity", id="cpu"),
         pytest.param(("--csv=a", *SIZED, "--memory=much"), "--memory: .* is no quantity", id="memory"),
         pytest.param(("--csv=a", *SIZED, "--history=2weeks"), "--history: .* is no duration", id="history"),
+        pytest.param(("--csv=a", *SIZED, "--history=47h"), '--history: must be at least two days.*"47h"', id="short"),
         pytest.param(
             ("--prometheus-url=prometheus:9090", *SIZED), "--prometheus-url: .* http\\(s\\) URL", id="address"
         ),

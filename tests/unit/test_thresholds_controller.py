@@ -229,6 +229,14 @@ async def test_demand_by_query_and_load_by_utilization(clock: FakeClock, planner
     assert (second.query, second.load) == ("", 0.6)
 
 
+async def test_a_history_too_short_to_plan_from_is_read_for_as_long_as_it_takes(
+    clock: FakeClock, planner: Planner
+) -> None:
+    await controller_of(world_of(clock, policy(threshold={"mode": "Auto", "history": "1d"})), planner).reconcile("plan")
+
+    assert planner.requests[0].workloads[0].history_seconds == 2 * 86_400
+
+
 async def test_at_most_once_a_period_unless_the_policies_change(clock: FakeClock, planner: Planner) -> None:
     world = world_of(clock, policy())
     controller = controller_of(world, planner)

@@ -101,6 +101,11 @@ class Threshold(Model):
                 "must not be below min, for example {min: 2, max: 50}",
                 field=".max",
             ),
+            cel(
+                "self.history.matches('^(0*([2-9]|[1-9][0-9]+)d|(0+d)?0*(4[89]|[5-9][0-9]|[1-9][0-9]{2,})h)')",
+                "must be at least two days, in days or hours, for example 2d, 72h or 14d",
+                field=".history",
+            ),
         )
     )
 
@@ -114,7 +119,7 @@ class Threshold(Model):
     max: Count | None = None
     """Never more than this number of replicas."""
     history: Duration = Duration("14d")
-    """For Auto: how far back demand is looked at, for example 14d."""
+    """For Auto: how far back demand is looked at, at least 2d, for example 14d."""
     priority: Annotated[int, Field(ge=-100, le=100, json_schema_extra={"format": "int32"})] = 0
     """For Auto: classes of a higher number get physical room before those of a lower one, for example 10 for services
     that suffer elsewhere."""

@@ -110,7 +110,7 @@ def thresholds(
     ] = 0.0,
     currency: Annotated[str, typer.Option(help="Of these prices.", rich_help_panel=ALONE)] = "",
     history: Annotated[
-        str, typer.Option(help="How far back in Prometheus, for example 14d.", rich_help_panel=ALONE)
+        str, typer.Option(help="How far back in Prometheus: 2d at least.", rich_help_panel=ALONE)
     ] = "14d",
     output: Annotated[Output, typer.Option("-o", "--output", help="table or json.")] = Output.TABLE,
 ) -> None:
@@ -122,6 +122,7 @@ def thresholds(
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
     from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
     from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
+    from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
     from spillway.metrics.prometheus import prometheus_url as checked  # noqa: PLC0415
 
     given = _given(context)
@@ -135,6 +136,9 @@ def thresholds(
         raise SettingsError("give either --csv or --prometheus-url: it is where the past comes from")
     if prometheus_url is not None:
         _flag("--prometheus-url", checked, prometheus_url)
+    seconds = float(_flag("--history", duration_seconds, history))
+    if seconds < PAST_ENOUGH_SECONDS:
+        raise SettingsError(f'--history: must be at least two days, for example 2d, 72h or 14d, not "{history}"')
     source = Source(prometheus_url or "", prometheus_token_file, csv)
     if policy is not None:
         work = plan_of_cluster(kubeconfig, namespace, policy, source)
@@ -153,7 +157,7 @@ def thresholds(
             virtual_core_hour=virtual_cpu_hour,
             virtual_gib_hour=virtual_memory_gib_hour if virtual_cpu_hour is not None else None,
             currency=currency,
-            history_seconds=float(_flag("--history", duration_seconds, history)),
+            history_seconds=seconds,
         )
         work = plan_alone(alone, source)
     found = asyncio.run(work)

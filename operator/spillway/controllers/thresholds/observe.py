@@ -16,7 +16,14 @@ from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
 from spillway.controllers.tally import SLICE, workload_of
-from spillway.controllers.thresholds.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
+from spillway.controllers.thresholds.request import (
+    PAST_ENOUGH_SECONDS,
+    Plan,
+    PlanRequest,
+    PolicyNeed,
+    Stance,
+    WorkloadNeed,
+)
 from spillway.domain.names import OwnerUid, Tier
 from spillway.domain.places import Claim
 from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
@@ -218,7 +225,10 @@ def _need(
         minimum=(threshold.min or 0) if threshold is not None else 0,
         maximum=threshold.max if threshold is not None else None,
         priority=threshold.priority if threshold is not None else 0,
-        history_seconds=float(threshold.history.seconds) if threshold is not None else 14 * 86_400.0,
+        # With less than is needed for a plan, as an older version accepted it, a workload would learn for ever.
+        history_seconds=max(float(threshold.history.seconds), PAST_ENOUGH_SECONDS)
+        if threshold is not None
+        else 14 * 86_400.0,
         query=query,
         per_replica=per_replica,
     )
