@@ -230,9 +230,9 @@ def test_what_it_saves_and_how_many_nodes_to_own_are_told_in_status_and_metrics(
     labels = {"namespace": planned.stage.namespace, "kind": "Deployment", "workload": "cart"}
     assert [one.value for one in shown.select("spillway_workload_threshold", **labels, reason="Auto")] == [CART]
     assert shown.total("spillway_workload_threshold_confidence", **labels) == cart["confidence"]
-    assert shown.total("spillway_workload_saving_per_hour", **labels) == pytest.approx(
-        float(cart["savingPerHour"]), abs=0.01
-    )
+    for against, field in (("owned", "savingPerHour"), ("virtual", "savingPerHourAgainstVirtual")):
+        told = shown.total("spillway_workload_saving_per_hour", **labels, against=against)
+        assert told == pytest.approx(float(cart[field]), abs=0.01)
     policy = {"policy": planned.stage.id}
     for against, amount in (("owned", against_owned), ("virtual", against_virtual)):
         told = shown.total("spillway_policy_saving_per_hour", **policy, against=against, currency="CNY")

@@ -54,6 +54,10 @@ def test_the_saving_of_the_textbook_day(past: Path) -> None:
     [policy] = found["policies"]
     # 4 nodes at 10 an hour; planned: 3 nodes, and 10 replicas for 4 of 24 hours at 1.5.
     assert policy["saved_vs_owned"] == pytest.approx(40 - (30 + 10 * 1.5 * 4 / 24))
+    assert cart["saving_per_hour"] == pytest.approx(policy["saved_vs_owned"])
+    # 28 owned for the valley, 12 rented for 4 of 24 hours.
+    against_virtual = (28 + 12 * 1.5 * 4 / 24) - (30 + 10 * 1.5 * 4 / 24)
+    assert cart["saving_per_hour_against_virtual"] == pytest.approx(against_virtual)
     assert policy["owned_nodes_advised"] == 3
     costs = {point["nodes"]: point["cost_per_hour"] for point in policy["nodes"]}
     assert costs[0] == pytest.approx((28 * 20 + 40 * 4) / 24 * 1.5, abs=0.01)

@@ -72,6 +72,7 @@ class Planner:
                     request_gib=one.request_gib,
                     confidence=90,
                     saving_per_hour=5.4,
+                    saving_per_hour_against_virtual=-1.2,
                     problem=self.problem,
                 )
                 for one in auto
@@ -159,7 +160,14 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
     assert [(about, reason) for about, reason, _ in events.said] == [("ElasticPolicy/online", "ThresholdsPlanned")]
     status = status_of(controller)
     assert status.thresholds == (
-        WorkloadThreshold(workload=WEB, replicas=2, reason="Auto", confidence=90, saving_per_hour="5.40"),
+        WorkloadThreshold(
+            workload=WEB,
+            replicas=2,
+            reason="Auto",
+            confidence=90,
+            saving_per_hour="5.40",
+            saving_per_hour_against_virtual="-1.20",
+        ),
     )
     assert status.owned_nodes_advised == 3
     assert status.saving == Saving(per_hour="5.40", per_hour_against_virtual="-0.25", currency="CNY")
@@ -168,6 +176,8 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
         WORKLOAD_REPLICAS.text
     )
     assert b'workload="web",reason="Auto"} 2\n' in metrics.THRESHOLD.text
+    assert b'workload="web",against="owned"} 5.4\n' in metrics.WORKLOAD_SAVING.text
+    assert b'workload="web",against="virtual"} -1.2\n' in metrics.WORKLOAD_SAVING.text
 
 
 async def test_the_request_counts_what_is_owned_and_who_is_not_ours(clock: FakeClock, planner: Planner) -> None:

@@ -285,6 +285,8 @@ class WorkloadThreshold(Model):
     """Percent: how sure the plan is of the demand that it assumes."""
     saving_per_hour: str | None = None
     """Against owning nodes for this workload's peak."""
+    saving_per_hour_against_virtual: str | None = None
+    """Against owning nodes for this workload's valley alone and virtual nodes for all beyond it."""
 
 
 class ElasticPolicyStatus(Status):

@@ -62,7 +62,9 @@ CONFIDENCE: Final = BulkGauge(
     "spillway_workload_threshold_confidence", "Percent: how sure the plan is of its demand.", WORKLOAD_LABELS
 )
 WORKLOAD_SAVING: Final = BulkGauge(
-    "spillway_workload_saving_per_hour", "Saved in an hour, against owning nodes for its peak.", WORKLOAD_LABELS
+    "spillway_workload_saving_per_hour",
+    "Saved in an hour by the plan, against owning for the workload's peak and against virtual nodes beyond its valley.",
+    (*WORKLOAD_LABELS, "against"),
 )
 
 
@@ -74,7 +76,12 @@ def show_plan(plan: Plan | None) -> None:
     PLAN_MADE.set(plan.made if plan is not None else 0)
     CONFIDENCE.replace({labels_of(one.workload): one.confidence for one in workloads if one.confidence is not None})
     WORKLOAD_SAVING.replace(
-        {labels_of(one.workload): one.saving_per_hour for one in workloads if one.saving_per_hour is not None}
+        {
+            (*labels_of(one.workload), against): saved
+            for one in workloads
+            for against, saved in (("owned", one.saving_per_hour), ("virtual", one.saving_per_hour_against_virtual))
+            if saved is not None
+        }
     )
     if plan is None:
         return

@@ -114,6 +114,8 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Percent."""
     saving_per_hour: float | None = None
     """Against owning nodes for its peak."""
+    saving_per_hour_against_virtual: float | None = None
+    """Against owning nodes for its valley and virtual nodes beyond it."""
     problem: str = ""
 
 

@@ -218,6 +218,7 @@ def _steady(before: int | None, planned: int, demand: Demand, *, least: int) -> 
 
 
 def _workload(row: _Row, share: Share) -> PlannedWorkload:
+    saved = saving_of(share, row.policy.target)
     return PlannedWorkload(
         workload=row.need.workload,
         policy=row.need.policy,
@@ -229,6 +230,7 @@ def _workload(row: _Row, share: Share) -> PlannedWorkload:
         request_cores=row.need.request_cores,
         request_gib=row.need.request_gib,
         confidence=row.past.cycle.confidence if row.past.cycle is not None else None,
-        saving_per_hour=saving_of(share, row.policy.target),
+        saving_per_hour=saved.against_owned,
+        saving_per_hour_against_virtual=saved.against_virtual,
         problem=row.past.problem,
     )

@@ -49,8 +49,10 @@ def threshold_status(policy: str, report: Report) -> ThresholdStatus:
 
 
 def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
-    def known(one: Standing) -> bool:
-        return one.choice.replicas is not None
+    def amounts(one: Standing) -> tuple[str | None, str | None]:
+        if one.planned is None or one.choice.replicas is None:
+            return None, None
+        return _money(one.planned.saving_per_hour), _money(one.planned.saving_per_hour_against_virtual)
 
     largest = sorted(standing, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
     return tuple(
@@ -59,7 +61,8 @@ def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
             replicas=min(one.choice.replicas, 1_000_000) if one.choice.replicas is not None else None,
             reason=one.choice.reason.value,
             confidence=one.planned.confidence if one.planned is not None and _is_auto(one) else None,
-            saving_per_hour=_money(one.planned.saving_per_hour) if one.planned is not None and known(one) else None,
+            saving_per_hour=amounts(one)[0],
+            saving_per_hour_against_virtual=amounts(one)[1],
         )
         for one in sorted(largest, key=lambda one: one.observed.workload)
     )

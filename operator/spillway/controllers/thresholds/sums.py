@@ -9,6 +9,7 @@ nodes is paid for while it is needed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -67,11 +68,20 @@ def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, no
     )
 
 
-def saving_of(share: Share, target: float) -> float | None:
-    """An hour of one workload, against owning nodes for its own peak."""
+class Saved(NamedTuple):
+    """What an hour of one workload saves; None without prices."""
+
+    against_owned: float | None = None
+    """Against owning nodes for its own peak."""
+    against_virtual: float | None = None
+    """Against owning nodes for its valley and virtual nodes beyond it."""
+
+
+def saving_of(share: Share, target: float) -> Saved:
+    """An hour of one workload by itself."""
     prices = share.prices
     if not prices.known or prices.owned_node_core is None or prices.virtual_core is None:
-        return None
+        return Saved()
     cost = hourly_cost(
         [share.demand],
         {share.demand.workload: share.physical},
@@ -81,7 +91,8 @@ def saving_of(share: Share, target: float) -> float | None:
         billing=prices.billing,
         owned_cores=float(share.demand.owned_load(share.owned).max()) / target,
     )
-    return cost.saved_against_owned - _elastic_hour([share])
+    elastic = _elastic_hour([share])
+    return Saved(cost.saved_against_owned - elastic, cost.saved_against_virtual - elastic)
 
 
 def owned_load(shares: Sequence[Share]) -> Series:
