@@ -12,7 +12,7 @@ from spillway.controllers.thresholds.controller import ThresholdController, fing
 from spillway.controllers.thresholds.process import PlanFailedError
 from spillway.controllers.thresholds.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
 from spillway.controllers.thresholds.status import ThresholdStatus, threshold_status
-from spillway.domain.names import THRESHOLD
+from spillway.domain.names import THRESHOLD, NodeName
 from spillway.kube.catalog import Kind
 from spillway.metrics.bulk import WORKLOAD_REPLICAS
 from spillway.metrics.exported import exposition
@@ -305,6 +305,23 @@ async def test_a_new_leader_begins_with_the_kept_plan(clock: FakeClock, planner:
     assert await heir.reconcile("plan") == HOUR - 600
     assert world.board.thresholds == {WEB: 2}
     assert len(planner.requests) == 1
+
+
+async def test_elastic_nodes_count_for_a_day_after_they_are_gone_also_for_a_new_leader(
+    clock: FakeClock, planner: Planner
+) -> None:
+    world, store = world_of(clock, policy()), Store()
+    controller = controller_of(world, planner, store)
+    await controller.reconcile("plan")
+    world.state.remove(world.state.nodes[NodeName("e1")])
+    await clock.advance(12 * HOUR)
+    await controller.reconcile("plan")
+    heir = controller_of(world, planner, Store(store.saved[-1]))
+    for hours in (11, 2):
+        await clock.advance(hours * HOUR)
+        await heir.reconcile("plan")
+
+    assert [one.policies[0].elastic_cores for one in planner.requests] == [4.0, 4.0, 4.0, 0.0]
 
 
 async def test_without_prometheus_or_history_everything_is_physical_and_the_status_says_why(

@@ -25,6 +25,7 @@ from spillway.controllers.thresholds.request import Plan, PlannedWorkload, PlanR
 from spillway.controllers.thresholds.store import PlanTooLargeError
 from spillway.domain.records import NamespaceRecord, ReplicaSetRecord
 from spillway.domain.threshold.effective import Choice
+from spillway.domain.threshold.lately import Seen, seen_now
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Fenced
@@ -100,7 +101,7 @@ class ThresholdController(Controller):
         self._period_seconds = period_seconds
         self._loaded = False
         self._failures = 0
-        self._elastic_cores: dict[str, float] = {}
+        self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
         self._seen_fingerprint = ""
         self._told: dict[str, str] = {}
         self.report = Report()
@@ -134,6 +135,7 @@ class ThresholdController(Controller):
         self._loaded = True
         if plan is not None:
             self.log.info("begins with the kept plan", workloads=len(plan.workloads), made=plan.made)
+            self._elastic_seen = dict(plan.elastic_seen)
             self._publish(plan)
 
     async def _plan(self) -> float | None:
@@ -149,17 +151,20 @@ class ThresholdController(Controller):
         if self._make_plan is None:
             self._settled("NoPrometheus", "The operator is not told where Prometheus is (--prometheus-url).")
             return None
-        for policy, cores in elastic_now(self.world).items():
-            self._elastic_cores[policy] = max(cores, self._elastic_cores.get(policy, 0.0))
+        now = self.world.now()
+        self._elastic_seen = {
+            policy: seen_now(self._elastic_seen.get(policy, ()), now, cores)
+            for policy, cores in elastic_now(self.world).items()
+        }
         request = await request_of(
             self.world,
             await observe(self.world),
-            elastic_cores=self._elastic_cores,
+            elastic_cores={policy: seen[0][1] for policy, seen in self._elastic_seen.items()},
             fingerprint=fingerprint,
             before=self.report.plan,
         )
         try:
-            plan = await self._make_plan(request)
+            plan = msgspec.structs.replace(await self._make_plan(request), elastic_seen=self._elastic_seen)
         except PlanFailedError as error:
             return self._failed(error)
         metrics.PLANS.labels("made").inc()

@@ -89,8 +89,8 @@ async def request_of(
 ) -> PlanRequest:
     """Everything that a plan needs but the past.
 
-    `elastic_cores` is the most seen lately, by policy; `before` is the plan in force, which the next one holds on to,
-    and which knows what a workload requested that has no pods now.
+    `elastic_cores` is the most seen within a day, by policy; `before` is the plan in force, which the next one holds on
+    to, and which knows what a workload requested that has no pods now.
     """
     governance = world.governance
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from spillway.domain.threshold.lately import Seen
+
 PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
 """With less history than this a workload is kept physical and learned."""
 
@@ -67,7 +69,7 @@ class PolicyNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     startup_seconds: float = 0.0
     """From a replica's creation until it serves: billed, and of no use."""
     elastic_cores: float = 0.0
-    """Allocatable on its elastic nodes, the most seen lately."""
+    """Allocatable on its elastic nodes, the most seen within a day."""
     elastic_node_cores: float = 0.0
     """Of one of them."""
 
@@ -163,6 +165,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What it took, history included."""
     policies: tuple[PlannedPolicy, ...] = ()
     workloads: tuple[PlannedWorkload, ...] = ()
+    elastic_seen: dict[str, tuple[Seen, ...]] = {}
+    """Cores of each policy's elastic nodes over the last day."""
 
     def owned(self) -> dict[str, int]:
         """What the next plan holds on to."""
