@@ -302,7 +302,9 @@ async def test_a_new_leader_begins_with_the_kept_plan(clock: FakeClock, planner:
 
     world = world_of(clock, policy())
     heir = controller_of(world, planner, Store(store.saved[0]))
+    assert not world.board.thresholds_read.is_set()
     assert await heir.reconcile("plan") == HOUR - 600
+    assert world.board.thresholds_read.is_set()
     assert world.board.thresholds == {WEB: 2}
     assert len(planner.requests) == 1
 

@@ -56,7 +56,7 @@ class Scene:
         self.state.mark_synced()
         self.leads = leads
         clock = lambda: 0.0  # noqa: E731 - time does not pass
-        board = Board(clock, lambda: self.leads)
+        self.board = board = Board(clock, lambda: self.leads)
         lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
         self.usage = LiveUsage(self.state, lambda: governance, Reservations(clock))
         self.webhook = PodWebhook(
@@ -91,6 +91,34 @@ async def test_the_leader_decides() -> None:
     assert second.outcome == "virtual"
     assert "/spec/affinity" in _paths(second)
     assert not scene.forwarded
+
+
+AUTO = {"threshold": {"mode": "Auto"}}
+
+
+async def test_a_new_leader_places_pods_of_mode_auto_once_it_has_read_the_kept_plan() -> None:
+    scene = Scene(placing(AUTO))
+    asking = [asyncio.create_task(scene.ask()) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert not any(one.done() for one in asking)
+
+    scene.board.thresholds = {"Deployment/shop/web": 1}
+    scene.board.thresholds_read.set()
+
+    assert sorted([(await one).outcome for one in asking]) == ["physical", "virtual", "virtual"]
+
+
+async def test_a_kept_plan_that_cannot_be_read_in_time_holds_up_nobody_for_longer() -> None:
+    scene = Scene(placing(AUTO))
+    answer = await scene.webhook(scene.request(), Deadline(lambda: 0.0, 0.05))
+    assert answer.outcome == "physical"
+
+
+@pytest.mark.parametrize(("governance", "dry_run"), [(placing(AUTO), True), (placing(AUTO, mode="Recommend"), False)])
+async def test_what_changes_nothing_does_not_wait_for_the_kept_plan(governance: Governance, *, dry_run: bool) -> None:
+    scene = Scene(governance)
+    async with asyncio.timeout(0.5):
+        await scene.ask(dry_run=dry_run)
 
 
 async def test_another_replica_asks_the_leader() -> None:

@@ -5,6 +5,7 @@ that does not lead has an empty board and decides nothing. What a controller say
 owns it, so a reader never sees half a plan.
 """
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Board:
     """Whether this process holds the Lease and its controllers run."""
     thresholds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
+    thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the plan that was kept, if there was one, stands here: before that nothing is known of any workload."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
     """By VirtualNodeBudget."""
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))

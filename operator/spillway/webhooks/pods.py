@@ -3,13 +3,17 @@
 Contract: only pods of a class that sets `threshold` or `placement` are looked at; for all others the answer costs next
 to nothing. The leader decides, because the counts are in one place; a replica that does not lead passes the question on
 and, where it gets no answer, lets go: the pod is then created as its user wrote it. So is one whose workload cannot be
-known in time. Nothing is ever denied. In Recommend it is counted what would have been done, and nothing is changed.
+known in time. A leader that has just begun answers for mode Auto once it has read the kept plan, or after
+`KEPT_PLAN_SECONDS` without it. Nothing is ever denied. In Recommend it is counted what would have been done, and
+nothing is changed.
 
 Called again for the same request because another webhook has changed the pod, it changes nothing more and takes note of
 what the pod asks for by then. A dry run reserves nothing.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +44,10 @@ NEVER_PLACED: Final = frozenset({"DaemonSet", "Node"})
 
 PATIENCE_SECONDS: Final = 0.25
 """How long to wait where an owner's controller knows more than our watch has shown."""
+
+KEPT_PLAN_SECONDS: Final = 0.8
+"""How long to wait for the thresholds that a leader reads when it begins; a pod that is placed without stays physical
+for life."""
 
 KEPT_PHYSICAL: Final = "KeptPhysical"
 OVERLAY_CONFLICT: Final = "OverlayConflict"
@@ -157,6 +165,8 @@ class PodWebhook:
         if placer.again(newcomer):
             return Answer("again")
         act = subject.claim.enforced and not request.dry_run
+        if act and _is_auto(newcomer):
+            await self._read_thresholds(deadline)
         local_claims = await self._local_claims(request.namespace, newcomer, deadline)
         if act:
             await self._catch_up(subject, deadline)
@@ -172,6 +182,12 @@ class PodWebhook:
         if act:
             self._tell(subject, placed)
         return Answer(placed.wish.decision.value, tuple(map(_patch, placed.operations)))
+
+    async def _read_thresholds(self, deadline: Deadline) -> None:
+        if not self._board.thresholds_read.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(deadline.within(KEPT_PLAN_SECONDS)):
+                    await self._board.thresholds_read.wait()
 
     async def _local_claims(self, namespace: str, newcomer: Newcomer, deadline: Deadline) -> frozenset[str]:
         claims = claims_of(newcomer.pod)
@@ -212,6 +228,11 @@ class PodWebhook:
 
 def _places(workload_class: WorkloadClass) -> bool:
     return workload_class.threshold is not None or workload_class.placement is not None
+
+
+def _is_auto(newcomer: Newcomer) -> bool:
+    threshold = newcomer.workload_class.threshold
+    return newcomer.numbered and threshold is not None and threshold.mode == "Auto"
 
 
 def _patch(operation: Operation) -> PatchOperation:

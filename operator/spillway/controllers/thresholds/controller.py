@@ -4,7 +4,7 @@ Contract: one joint plan for all policies, because they share the owned nodes. I
 start (unless the kept one is young and of the same policies), every `period_seconds`, and soon after a change of the
 policies that matters. A plan that fails changes nothing: the last good one stays, the trouble is told in a condition
 and tried again, later and later. Without any class of mode Auto nothing is asked of Prometheus. What is published comes
-from the kept plan before anything else, so a new leader decides as the old one did.
+from the kept plan before anything else, so a new leader decides as the old one did; the board says when it is read.
 """
 
 import hashlib
@@ -137,6 +137,7 @@ class ThresholdController(Controller):
             self.log.info("begins with the kept plan", workloads=len(plan.workloads), made=plan.made)
             self._elastic_seen = dict(plan.elastic_seen)
             self._publish(plan)
+        self.world.board.thresholds_read.set()
 
     async def _plan(self) -> float | None:
         fingerprint = fingerprint_of(self.world)
