@@ -88,15 +88,9 @@ def test_a_maximum_binds_and_a_minimum_above_the_peak_holds() -> None:
     assert numbers(plan) == [2, 9]
 
 
-def test_the_duty_of_the_last_owned_replica_is_told() -> None:
-    plan = allocate([demand("a", EVENING), demand("b", ALWAYS)], capacity_cores=9, target_utilization=1.0)
-    assert dict(plan.last_duty) == {"Deployment/shop/a": 0.25, "Deployment/shop/b": 1.0}
-    assert plan.marginal_duty == 0.25
-
-
 def test_of_nothing_there_is_an_empty_plan() -> None:
     plan = allocate([], capacity_cores=10, target_utilization=0.65)
-    assert (dict(plan.thresholds), plan.quality, plan.marginal_duty) == ({}, 1.0, 0.0)
+    assert (dict(plan.thresholds), plan.quality) == ({}, 1.0)
 
 
 @pytest.mark.parametrize(

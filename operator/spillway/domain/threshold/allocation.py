@@ -54,8 +54,6 @@ class Allocation:
     """Capacity x target utilisation: what the load has to stay within."""
     bound_core_steps: float
     """No plan for these demands could use more; core-steps, not below what this one uses."""
-    last_duty: Mapping[str, float]
-    """By workload: the share of the cycle in which its topmost owned replica is needed; 0 where none is owned."""
     excess_cores: float
     """By how much the minima alone exceed the usable cores at the worst step; 0 where they fit."""
 
@@ -63,11 +61,6 @@ class Allocation:
     def used_core_steps(self) -> float:
         """Core-steps in use on owned nodes over the cycle."""
         return float(self.owned_load.sum())
-
-    @property
-    def marginal_duty(self) -> float:
-        """The duty of the level that is needed least of all the owned ones; 0 where none is owned."""
-        return min((duty for duty in self.last_duty.values() if duty > 0), default=0.0)
 
     @property
     def quality(self) -> float:
@@ -92,7 +85,7 @@ def allocate(
     usable = capacity_cores * target_utilization
     ordered = sorted(demands, key=lambda demand: (-demand.priority, demand.workload))
     if not steps_of(ordered):
-        return Allocation(MappingProxyType({}), np.zeros(0), usable, 0.0, MappingProxyType({}), 0.0)
+        return Allocation(MappingProxyType({}), np.zeros(0), usable, 0.0, 0.0)
     minima = _load(ordered, {demand.workload: demand.minimum for demand in ordered})
     excess = max(0.0, float(minima.max()) - usable)
     slack = _SLACK * usable + _ROUNDING * float(sum(demand.most * demand.cpu_cores for demand in ordered))
@@ -114,7 +107,6 @@ def allocate(
         _load(ordered, thresholds),
         usable,
         bound,
-        MappingProxyType({one.workload: _last_duty(one, thresholds[one.workload]) for one in ordered}),
         excess if excess > slack else 0.0,
     )
 
@@ -178,7 +170,3 @@ def _load(demands: Sequence[Demand], thresholds: Mapping[str, int]) -> Series:
     for demand in demands:
         load += demand.owned_load(thresholds[demand.workload])
     return load
-
-
-def _last_duty(demand: Demand, threshold: int) -> float:
-    return float((demand.whole_replicas() >= threshold).mean()) if threshold else 0.0
