@@ -53,3 +53,8 @@ def test_a_bad_annotation_decides_nothing_and_is_told() -> None:
     choice = effective(MANUAL, "many", 7)
     assert (choice.replicas, choice.reason) == (12, ThresholdReason.MANUAL)
     assert '"many"' in choice.problem
+
+
+def test_a_kind_that_is_never_planned_does_not_learn() -> None:
+    assert effective(AUTO, "", None, planned=False) == Choice(None, ThresholdReason.NOT_PLANNED)
+    assert effective(MANUAL, "", None, planned=False) == Choice(12, ThresholdReason.MANUAL)

@@ -11,7 +11,7 @@ from spillway.controllers.thresholds import metrics
 from spillway.controllers.thresholds.controller import ThresholdController, fingerprint_of
 from spillway.controllers.thresholds.process import PlanFailedError
 from spillway.controllers.thresholds.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
-from spillway.controllers.thresholds.status import ThresholdStatus, threshold_status
+from spillway.controllers.thresholds.status import ThresholdStatus, not_planned, threshold_status
 from spillway.domain.names import THRESHOLD, NodeName
 from spillway.kube.catalog import Kind
 from spillway.metrics.bulk import WORKLOAD_REPLICAS
@@ -422,3 +422,29 @@ async def test_the_list_is_bounded_to_the_largest(clock: FakeClock, planner: Pla
     assert len(names) == 64
     assert "Deployment/shop/w79" in names
     assert "Deployment/shop/w03" not in names
+
+
+@pytest.mark.parametrize(
+    ("more", "workloads", "named"),
+    [
+        pytest.param({}, ["StatefulSet/shop/db", "CloneSet/shop/game", WEB], True, id="any kind"),
+        pytest.param({"match": {"kinds": ["StatefulSet"]}}, ["StatefulSet/shop/db"], True, id="that kind"),
+        pytest.param({"match": {"kinds": ["Deployment"]}}, ["StatefulSet/shop/db"], False, id="another kind"),
+        pytest.param({}, [WEB, "Rollout/shop/r", "Job/shop/j", "CronJob/shop/c"], False, id="planned, or no service"),
+    ],
+)
+async def test_auto_for_a_kind_without_replicasets_is_told_as_void(
+    clock: FakeClock, planner: Planner, more: dict[str, Any], workloads: list[str], *, named: bool
+) -> None:
+    world = world_of(clock, policy(**more))
+    controller = controller_of(world, planner)
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+    model = world.governance.policies["online"]
+
+    found = not_planned(model, workloads, controller.report)
+
+    assert found.holds == named
+    assert ("StatefulSet/shop/db" in found.message) == named
+    assert WEB not in found.message
+    assert found in threshold_status("online", controller.report, found).unusual

@@ -11,6 +11,7 @@ from spillway.domain import names
 from spillway.domain.governance import Governance
 from spillway.domain.names import OwnerUid
 from spillway.kube.state import ClusterState
+from spillway.metrics.exported import REGISTRY
 from spillway.placement.board import Board
 from spillway.placement.placer import Placer
 from spillway.placement.reservations import Reservations
@@ -80,6 +81,11 @@ class Scene:
         return await self.webhook(self.request(pod, dry_run=dry_run), Deadline(lambda: 0.0, 1.0))
 
 
+def _decided(reason: str) -> float:
+    labels = {"policy": "online", "decision": "physical", "reason": reason}
+    return REGISTRY.get_sample_value("spillway_placement_decisions_total", labels) or 0.0
+
+
 def _paths(answer: Answer) -> set[str]:
     return {operation.path for operation in answer.patch}
 
@@ -112,6 +118,15 @@ async def test_a_kept_plan_that_cannot_be_read_in_time_holds_up_nobody_for_longe
     scene = Scene(placing(AUTO))
     answer = await scene.webhook(scene.request(), Deadline(lambda: 0.0, 0.05))
     assert answer.outcome == "physical"
+
+
+async def test_a_statefulset_of_mode_auto_is_physical_at_once_because_nothing_is_planned_for_it() -> None:
+    scene = Scene(placing(AUTO))
+    before = _decided("NotPlanned")
+    async with asyncio.timeout(0.5):
+        answer = await scene.ask(incoming(kind="StatefulSet", owner="db", uid="sts-db"))
+    assert answer.outcome == "physical"
+    assert _decided("NotPlanned") == before + 1
 
 
 @pytest.mark.parametrize(("governance", "dry_run"), [(placing(AUTO), True), (placing(AUTO, mode="Recommend"), False)])

@@ -29,7 +29,7 @@ from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.pools import PoolsController
 from spillway.controllers.tally import NOTHING, Tally
 from spillway.controllers.thresholds.controller import ThresholdController
-from spillway.controllers.thresholds.status import threshold_status
+from spillway.controllers.thresholds.status import not_planned, threshold_status
 from spillway.domain.governance import Problem
 from spillway.domain.names import Tier
 from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord
@@ -155,12 +155,13 @@ class StatusController(Controller):
         # `entry.status` stands there now; `model.status` stood there when the spec was last read.
         match model:
             case ElasticPolicy():
+                count, report = self._tally.policy(entry.name), self._thresholds.report
                 return policy_status(
                     model,
                     current=ElasticPolicyStatus.model_validate(entry.status),
-                    count=self._tally.policy(entry.name),
+                    count=count,
                     nodes=self._tiers.get(entry.name, Counter()),
-                    thresholds=threshold_status(entry.name, self._thresholds.report),
+                    thresholds=threshold_status(entry.name, report, not_planned(model, count.workloads, report)),
                     findings=findings,
                     now=now,
                     scale_downs=scale_downs,

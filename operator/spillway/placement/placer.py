@@ -56,6 +56,8 @@ class Newcomer:
     """The workload's `spillway.dev/threshold`."""
     numbered: bool = True
     """Whether a threshold means anything for it; a Job's pods are not replicas of a service."""
+    planned: bool = True
+    """Whether mode Auto plans it: it has ReplicaSets."""
 
     @property
     def token(self) -> str:
@@ -147,7 +149,7 @@ class Placer:
         if not newcomer.numbered:
             return Choice(None, ThresholdReason.NO_THRESHOLD)
         auto = self._board.thresholds.get(newcomer.workload)
-        return effective(newcomer.workload_class.threshold, newcomer.annotation, auto)
+        return effective(newcomer.workload_class.threshold, newcomer.annotation, auto, planned=newcomer.planned)
 
     def _wish(self, newcomer: Newcomer, redirect: Redirect | None) -> Wish:
         said = redirect or _STAY

@@ -161,6 +161,7 @@ class PodWebhook:
             subject.workload_class,
             annotation=workload.annotation,
             numbered=workload.numbered,
+            planned=workload.replicaset is not None,
         )
         if placer.again(newcomer):
             return Answer("again")
@@ -232,7 +233,7 @@ def _places(workload_class: WorkloadClass) -> bool:
 
 def _is_auto(newcomer: Newcomer) -> bool:
     threshold = newcomer.workload_class.threshold
-    return newcomer.numbered and threshold is not None and threshold.mode == "Auto"
+    return newcomer.planned and threshold is not None and threshold.mode == "Auto"
 
 
 def _patch(operation: Operation) -> PatchOperation:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from spillway.api.elasticpolicy import Saving, WorkloadThreshold
+from spillway.api.elasticpolicy import ElasticPolicy, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.conditions import Unusual
 from spillway.controllers.thresholds.controller import Report, Standing
@@ -23,6 +23,9 @@ LEARNING: Final = "Learning"
 STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
 OVER_TARGET: Final = "OverTarget"
+NOT_PLANNED: Final = "NotPlanned"
+_WITH_REPLICASETS: Final = frozenset({"Deployment", "ReplicaSet", "Rollout"})
+_NO_SERVICES: Final = frozenset({"Job", "CronJob", "DaemonSet", "Node"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class ThresholdStatus:
     unusual: tuple[Unusual, ...] = ()
 
 
-def threshold_status(policy: str, report: Report) -> ThresholdStatus:
-    """Of one policy."""
+def threshold_status(policy: str, report: Report, *more: Unusual) -> ThresholdStatus:
+    """Of one policy, with `more` that is amiss."""
     standing = [one for one in report.of_policy(policy) if one.choice.reason is not ThresholdReason.NO_THRESHOLD]
     plan = report.plan
     planned = next((one for one in plan.policies if one.name == policy), None) if plan is not None else None
@@ -44,8 +47,31 @@ def threshold_status(policy: str, report: Report) -> ThresholdStatus:
         thresholds=_listed(standing),
         saving=_saving(planned),
         owned_nodes_advised=planned.owned_nodes_advised if planned is not None else None,
-        unusual=tuple(_unusual(standing, report)),
+        unusual=(*_unusual(standing, report), *more),
     )
+
+
+def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report) -> Unusual:
+    """Which of these governed workloads mode Auto can do nothing for.
+
+    Of what has no ReplicaSets we know the kind and not the class: it is named where a class of mode Auto may mean it.
+    """
+    auto = [one.match for one in policy.spec.workloads if one.threshold is not None and one.threshold.mode == "Auto"]
+
+    def void(workload: str) -> bool:
+        kind = workload.partition("/")[0]
+        has_replicasets = kind in _WITH_REPLICASETS or workload in report.workloads
+        meant = any(match is None or not match.kinds or kind in match.kinds for match in auto)
+        return meant and not has_replicasets and kind not in _NO_SERVICES
+
+    found = sorted(filter(void, workloads))
+    if not found:
+        return Unusual(NOT_PLANNED, holds=False, reason="KindsArePlanned", message="Mode Auto plans every kind in use.")
+    message = (
+        f"{_named(found)} no ReplicaSets, so mode Auto never has a number there: in a class of mode Auto all "
+        "replicas stay on physical nodes. Give such kinds a class of mode Manual."
+    )
+    return Unusual(NOT_PLANNED, holds=True, reason="NoReplicaSets", message=message)
 
 
 def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     BELOW_THRESHOLD = "BelowThreshold"
     LEARNING_HISTORY = "LearningHistory"
     """Mode Auto has no plan for the workload yet."""
+    NOT_PLANNED = "NotPlanned"
+    """Mode Auto plans nothing for a kind without ReplicaSets."""
     NO_THRESHOLD = "NoThreshold"
     """Nothing is beyond a threshold that is not there."""
     UNSUITABLE = "Unsuitable"
@@ -57,6 +59,7 @@ class Wish(NamedTuple):
 
 _WITHOUT_NUMBER: Final = {
     ThresholdReason.LEARNING_HISTORY: Reason.LEARNING_HISTORY,
+    ThresholdReason.NOT_PLANNED: Reason.NOT_PLANNED,
     ThresholdReason.NO_THRESHOLD: Reason.NO_THRESHOLD,
 }
 

@@ -35,6 +35,8 @@ class ThresholdReason(StrEnum):
     """The plan over all workloads."""
     LEARNING_HISTORY = "LearningHistory"
     """Auto without a plan yet: everything is physical."""
+    NOT_PLANNED = "NotPlanned"
+    """Auto for a kind without ReplicaSets, of which no demand is known: everything is physical, and stays so."""
     NO_THRESHOLD = "NoThreshold"
     """The class has none: everything is physical, and virtual nodes are for what finds no room."""
 
@@ -65,10 +67,11 @@ def parse_annotation(text: str) -> int | None:
     return int(text)
 
 
-def effective(threshold: Threshold | None, annotation: str, auto: int | None) -> Choice:
+def effective(threshold: Threshold | None, annotation: str, auto: int | None, *, planned: bool = True) -> Choice:
     """The threshold that holds for a workload of a class with this `threshold`.
 
-    `annotation` is the workload's, empty for none; `auto` is the plan's number, None while there is no plan.
+    `annotation` is the workload's, empty for none; `auto` is the plan's number, None while there is no plan; `planned`
+    is whether there will be one, as there is for what has ReplicaSets.
     """
     problem = ""
     try:
@@ -82,7 +85,8 @@ def effective(threshold: Threshold | None, annotation: str, auto: int | None) ->
     if threshold.mode == "Manual":
         return Choice(bounded(threshold, threshold.replicas or 0), ThresholdReason.MANUAL, problem)
     if auto is None:
-        return Choice(None, ThresholdReason.LEARNING_HISTORY, problem)
+        reason = ThresholdReason.LEARNING_HISTORY if planned else ThresholdReason.NOT_PLANNED
+        return Choice(None, reason, problem)
     return Choice(bounded(threshold, auto), ThresholdReason.AUTO, problem)
 
 
