@@ -209,6 +209,20 @@ async def test_a_workload_that_sleeps_is_planned_with_what_its_replicas_requeste
     ] * 3
 
 
+async def test_a_workload_that_is_awake_between_plans_alone_is_known_all_the_same(
+    clock: FakeClock, planner: Planner
+) -> None:
+    world = world_of(clock, policy())
+    controller = controller_of(world, planner)
+    await controller.reconcile("look")
+    for index in range(3):
+        world.state.remove(make_pod(f"web-{index}"))
+    await controller.reconcile("look")
+    await controller.reconcile("plan")
+
+    assert [planner.requests[0].workloads[0].request_cores] == [0.5]
+
+
 @pytest.mark.parametrize(
     ("more", "annotation", "stance", "pinned"),
     [

@@ -19,7 +19,7 @@ import msgspec
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.thresholds import metrics
-from spillway.controllers.thresholds.observe import Observed, choice_of, elastic_now, observe, request_of
+from spillway.controllers.thresholds.observe import Observed, choice_of, elastic_now, observe, request_now, request_of
 from spillway.controllers.thresholds.process import PlanFailedError
 from spillway.controllers.thresholds.request import Plan, PlannedWorkload, PlanRequest
 from spillway.controllers.thresholds.store import PlanTooLargeError
@@ -101,6 +101,8 @@ class ThresholdController(Controller):
         self._period_seconds = period_seconds
         self._loaded = False
         self._failures = 0
+        self._requests: dict[str, tuple[float, float]] = {}
+        """Seen once of each workload: one may sleep whenever a plan is made."""
         self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
         self._seen_fingerprint = ""
         self._told: dict[str, str] = {}
@@ -163,6 +165,7 @@ class ThresholdController(Controller):
             elastic_cores={policy: seen[0][1] for policy, seen in self._elastic_seen.items()},
             fingerprint=fingerprint,
             before=self.report.plan,
+            requests=self._requests,
         )
         try:
             plan = msgspec.structs.replace(await self._make_plan(request), elastic_seen=self._elastic_seen)
@@ -245,6 +248,8 @@ class ThresholdController(Controller):
             if workload_class is not None:
                 choice = choice_of(workload_class, one, self.world.board.thresholds)
                 standing[one.workload] = Standing(one, choice, planned.get(one.workload))
+        seen = {name: self._requests.get(name) or request_now(self.world, one) for name, one in observed.items()}
+        self._requests = {name: asked for name, asked in seen.items() if asked is not None}
         changed = standing != self.report.workloads
         self.report.workloads = standing
         metrics.show_workloads(standing)

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
@@ -32,6 +33,7 @@ from spillway.metrics.history import filled_in
 
 _KEEPS_PODS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
 _OF_THE_MOMENT: Final = "node.kubernetes.io/"
+_NOTHING_SEEN: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
 _GIB: Final = float(1 << 30)
 
 
@@ -86,16 +88,17 @@ async def request_of(
     elastic_cores: Mapping[str, float],
     fingerprint: str,
     before: Plan | None = None,
+    requests: Mapping[str, tuple[float, float]] = _NOTHING_SEEN,
 ) -> PlanRequest:
     """Everything that a plan needs but the past.
 
     `elastic_cores` is the most seen within a day, by policy; `before` is the plan in force, which the next one holds on
-    to, and which knows what a workload requested that has no pods now.
+    to. What a workload requested that has no pods now is known from that plan, else from `requests`: cores and GiB.
     """
     governance = world.governance
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
     names = {node.name for node in owned}
-    known = before.requests() if before is not None else {}
+    known = {**requests, **(before.requests() if before is not None else {})}
     our_millis = our_bytes = 0
     workloads: list[WorkloadNeed] = []
     for index, one in enumerate(observed.values()):
@@ -104,7 +107,7 @@ async def request_of(
         policy, workload_class = governance.policies.get(one.claim.policy), governance.class_of(one.claim)
         if policy is None or workload_class is None:
             continue
-        pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
+        pods = _pods(world, one)
         on_owned = [pod for pod in pods if pod.node in names]
         our_millis += sum(pod.cpu_millis for pod in on_owned)
         our_bytes += sum(pod.memory_bytes for pod in on_owned)
@@ -243,6 +246,15 @@ def _stance(workload_class: WorkloadClass, choice: Choice) -> tuple[Stance, int]
     if choice.reason in {ThresholdReason.MANUAL, ThresholdReason.ANNOTATION}:
         return Stance.PINNED, choice.replicas or 0
     return Stance.AUTO, 0
+
+
+def request_now(world: World, observed: Observed) -> tuple[float, float] | None:
+    """Cores and GiB that a replica requests; None while there is none."""
+    return _request(_pods(world, observed))
+
+
+def _pods(world: World, observed: Observed) -> list[PodRecord]:
+    return [pod for owner in observed.owners for pod in world.state.pods_of(owner) if pod.active]
 
 
 def _request(pods: list[PodRecord]) -> tuple[float, float] | None:

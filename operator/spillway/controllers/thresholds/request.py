@@ -174,7 +174,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def requests(self) -> dict[str, tuple[float, float]]:
         """Cores and GiB of a replica, for a workload that has none when the next plan is made."""
-        return {one.workload: (one.request_cores, one.request_gib) for one in self.workloads}
+        known = {one.workload: (one.request_cores, one.request_gib) for one in self.workloads}
+        return {workload: asked for workload, asked in known.items() if any(asked)}
 
     def thresholds(self) -> dict[str, int]:
         """What admission goes by."""
