@@ -31,7 +31,7 @@ class Samples:
             )
         )
 
-    def select(self, name: str, **labels: str) -> list[Sample]:
+    def select(self, name: str, /, **labels: str) -> list[Sample]:
         """The samples of this name that carry at least these labels."""
         return [
             sample
@@ -39,6 +39,6 @@ class Samples:
             if sample.name == name and all(sample.labels.get(key) == value for key, value in labels.items())
         ]
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """The sum over the samples selected; 0 where there is none."""
         return sum(sample.value for sample in self.select(name, **labels))

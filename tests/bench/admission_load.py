@@ -21,6 +21,8 @@ from tests.bench import informer_objects
 from tests.bench.informer_objects import Shape
 
 MERGE_PATCH = "application/merge-patch+json"
+CONNECTIONS = 64
+"""A controller has one HTTP/2 connection: a queue must not cost the API server a handshake for each request in it."""
 _PATIENCE_SECONDS = 30.0
 
 

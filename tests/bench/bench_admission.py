@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from harness.operator import Installation, install
+from harness.samples import Samples
 from localcluster import ClusterApi, core
 from localcluster.binaries import CORE, find
 from localcluster.build import ensure_built
@@ -38,7 +39,7 @@ from spillway.domain.names import Tier, Zone
 from spillway.domain.places import NodePlace
 from spillway.kube.client import KubeClient
 from tests.bench import informer_objects
-from tests.bench.admission_load import Load, Timings, quantile, slices
+from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile, slices
 from tests.bench.etcd_gateway import EtcdGateway
 from tests.bench.informer_objects import Shape
 
@@ -145,7 +146,7 @@ def _birth_costs(shape: Shape) -> list[int]:
 async def _measure(
     arguments: argparse.Namespace, shape: Shape, cluster: ClusterApi, operator: Installation
 ) -> dict[str, Any]:
-    client = await KubeClient.connect(str(cluster.kubeconfig))
+    client = await KubeClient.connect(str(cluster.kubeconfig), connections=CONNECTIONS)
     try:
         async with Load(client, shape) as load:
             _say("warming up")
@@ -193,7 +194,8 @@ async def _binding(
         "not_bound": lost,
         "not_stamped": unstamped,
         "failures": sum(len(timings.failures) for kind in met.values() for timings in kind),
-        "in_the_operator": _served(operator, "bindings"),
+        "in_the_operator": served(operator, "bindings"),
+        "as_the_api_server_saw_it": seen_by_the_api_server(cluster, BINDINGS),
     }
 
 
@@ -213,7 +215,8 @@ async def _scaling(
     await asyncio.to_thread(switch, cluster, REPLICASETS, on=True)
     return _added(met, "scale_ms") | {
         "victims_each": SCALE_BY,
-        "in_the_operator": _served(operator, "replicasets"),
+        "in_the_operator": served(operator, "replicasets"),
+        "as_the_api_server_saw_it": seen_by_the_api_server(cluster, REPLICASETS),
     }
 
 
@@ -262,7 +265,24 @@ async def _away(arguments: argparse.Namespace, load: Load, operator: Installatio
     }
 
 
-def _served(operator: Installation, webhook: str) -> dict[str, Any]:
+def seen_by_the_api_server(cluster: ClusterApi, webhook: str) -> dict[str, Any]:
+    """How long the API server waited for the webhook, by its own histogram: call, TLS, answer; no queue of its own."""
+    samples = Samples.parse(cluster.rest.raw("GET", "/metrics").decode())
+    name = "apiserver_admission_webhook_admission_duration_seconds"
+    count = samples.total(f"{name}_count", name=webhook)
+    bounds = {one.labels["le"] for one in samples.select(f"{name}_bucket", name=webhook)} - {"+Inf"}
+    return {
+        "calls": count,
+        "mean_ms": round(1000 * samples.total(f"{name}_sum", name=webhook) / max(count, 1), 2),
+        "within_s": {
+            bound: round(samples.total(f"{name}_bucket", name=webhook, le=bound) / max(count, 1), 4)
+            for bound in sorted(bounds, key=float)
+        },
+        "let_through_unanswered": samples.total("apiserver_admission_webhook_fail_open_count_total", name=webhook),
+    }
+
+
+def served(operator: Installation, webhook: str) -> dict[str, Any]:
     """What the operator itself counted: the share of requests that it answered within a time, and why it let go."""
     name = "spillway_admission_hold_seconds"
     count = operator.total(f"{name}_count", webhook=webhook)

@@ -21,7 +21,7 @@ from localcluster.nodes import ZONES
 from spillway.domain.names import PLACEMENT
 from spillway.kube.client import KubeClient
 from tests.bench import bench_admission
-from tests.bench.admission_load import Load, Metadata, Timings, slices
+from tests.bench.admission_load import CONNECTIONS, Load, Metadata, Timings, slices
 from tests.bench.informer_objects import Shape
 from tests.bench.placement_world import Say
 
@@ -120,7 +120,7 @@ async def _measure(  # noqa: PLR0917 - the load and what it runs against
 ) -> dict[str, Any]:
     met: dict[str, list[Timings]] = {"with": [], "without": []}
     async with (
-        await KubeClient.connect(str(cluster.kubeconfig)) as client,
+        await KubeClient.connect(str(cluster.kubeconfig), connections=CONNECTIONS) as client,
         PlacedLoad(client, shape, nodes) as load,
     ):
         say("warming up")
@@ -140,7 +140,8 @@ async def _measure(  # noqa: PLR0917 - the load and what it runs against
         "pods": sum(len(timings.pods) for timings in met["with"]),
         "placed": {name or "without_the_webhook": count for name, count in placed.items()},
         "failures": sum(len(timings.failures) for kind in met.values() for timings in kind),
-        "in_the_operator": bench_admission._served(operator, "pods"),
+        "in_the_operator": bench_admission.served(operator, "pods"),
+        "as_the_api_server_saw_it": bench_admission.seen_by_the_api_server(cluster, WEBHOOK),
         "load": {
             "pods_in_informer": shape.pods,
             "nodes": shape.nodes,

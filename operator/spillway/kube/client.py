@@ -91,21 +91,21 @@ class ApiError(Exception):
 
 
 class KubeClient:
-    """One pool of connections to one API server."""
+    """One pool of connections to one API server, `connections` of them at most; 0 sets no bound."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, *, connections: int = 0) -> None:
         self.credentials = credentials
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=credentials.tls(), socket_factory=_keepalive_socket),
+            connector=aiohttp.TCPConnector(limit=connections, ssl=credentials.tls(), socket_factory=_keepalive_socket),
             headers={"User-Agent": _USER_AGENT, "Accept": JSON},
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> Self:
+    async def connect(cls, kubeconfig: str | None = None, *, connections: int = 0) -> Self:
         """With `kubeconfig`, else as `Credentials.load` finds its way. Does not talk to the server yet."""
-        return cls(await Credentials.load(kubeconfig))
+        return cls(await Credentials.load(kubeconfig), connections=connections)
 
     async def __aenter__(self) -> Self:
         return self
