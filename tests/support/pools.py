@@ -15,6 +15,7 @@ from spillway.controllers.stuck import StuckController
 from spillway.controllers.unstarted import Unstarted
 from spillway.domain.names import NodeName
 from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.domain.retries import Retries
 from spillway.kube.catalog import Kind
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
@@ -148,7 +149,7 @@ class Rig:
             unstarted,
             pools,
             FailoverController(world, writer, events, seen),
-            StuckController(world, writer, events, Jobs(), pools=pools, unstarted=unstarted),
+            StuckController(world, writer, events, Jobs(), pools=pools, unstarted=unstarted, retries=Retries()),
         )
         rig._subscriptions = list(pools.subscribe())
         return rig

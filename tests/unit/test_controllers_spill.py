@@ -1,19 +1,26 @@
 """What becomes of waiting pods: when they are looked at, what is written, and what is promised before it is."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
+from spillway.controllers.pool_nodes import PoolNodes
+from spillway.controllers.pools import PoolsController
 from spillway.controllers.spill import SpillController
+from spillway.controllers.stuck import StuckController
+from spillway.controllers.unstarted import Unstarted
 from spillway.domain.names import NodeName, OwnerUid, PodUid
 from spillway.domain.overlay.draft import OverlayPlan
 from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
+from spillway.domain.retries import Retries
 from spillway.domain.spill import Kept
 from spillway.kube.catalog import Kind
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
+from spillway.kube.writer import REFUSED_SECONDS, Writer
 from spillway.placement.board import PoolVerdict
 from spillway.placement.openings import Openings
 from spillway.placement.reservations import Reservations
@@ -55,12 +62,15 @@ class Cluster(Writer):
         self.patched: dict[str, Mapping[str, Any]] = {}
         self.deleted: list[str] = []
         self.answer = True
+        self.retries = Retries()
+        self.events = EventRecorder(KubeClient.__new__(KubeClient))
         self.controller = SpillController(
             self.world,
             self,
             self,
-            EventRecorder(KubeClient.__new__(KubeClient)),
+            self.events,
             Openings(self.usage, self.world.board, lambda: self.world.governance),
+            retries=self.retries,
         )
 
     def json(self, name: str) -> dict[str, Any]:
@@ -82,6 +92,7 @@ class Cluster(Writer):
         return self.answer
 
     async def replace_unstarted(self, pod: PodRecord) -> bool:
+        await asyncio.sleep(0)  # others get their turn meanwhile
         if self.answer:
             self.deleted.append(pod.name)
         return self.answer
@@ -274,9 +285,9 @@ async def test_every_waiting_pod_is_looked_at_again_when_the_policies_change() -
 # A Job's pods
 
 
-def of_job(**changes: Any) -> PodRecord:
+def of_job(name: str = "etl-1", **changes: Any) -> PodRecord:
     job = {"owner_uid": OwnerUid("job-1"), "owner_kind": "Job", "owner_name": "etl", "policy": "online"}
-    return waiting("etl-1", **job | changes)
+    return waiting(name, **job | changes)
 
 
 JOB = "/apis/batch/v1/namespaces/shop/jobs/etl"
@@ -298,6 +309,45 @@ async def test_a_jobs_last_retry_is_its_own(failed: int, replaced: list[str]) ->
     await found.look("etl-1")
     assert found.deleted == replaced
     assert found.kept("etl-1") is (None if replaced else Kept.CANNOT_REPLACE)
+
+
+async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
+    """Several workers ask before the first of them has deleted."""
+    pods = [of_job(f"etl-{n}", placement="virtual", pools="a") for n in range(6)]
+    found = Cluster(*pods)
+    found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 4}, "status": {}}
+    await asyncio.gather(*(found.look(pod.name) for pod in pods))
+    assert len(found.deleted) == 3, "the last of four retries is its own"
+
+
+async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
+    """Some find no node and others are bound and do not start."""
+    unscheduled = [of_job(f"etl-{n}", placement="virtual", pools="a") for n in range(3)]
+    bound = [
+        msgspec.structs.replace(pod, node=NodeName("v-a"), uid=PodUid(f"uid-bound-{n}"), name=f"bound-{n}")
+        for n, pod in enumerate(unscheduled)
+    ]
+    found = Cluster(*unscheduled, *bound)
+    found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 4}, "status": {}}
+    unstarted = Unstarted(found.world)
+    pools = PoolsController(found.world, PoolNodes(found.world), unstarted)
+    stuck = StuckController(
+        found.world, found, found.events, found, pools=pools, unstarted=unstarted, retries=found.retries
+    )
+    list(pools.subscribe())
+    await found.clock.advance(60)
+    await asyncio.gather(
+        *(stuck.reconcile(pod.uid) for pod in bound), *(found.controller.reconcile(pod.uid) for pod in unscheduled)
+    )
+    assert len(found.deleted) == 3
+
+
+async def test_a_refused_deletion_is_none_that_a_job_has_to_forgive() -> None:
+    found = Cluster(of_job(placement="virtual", pools="a"))
+    found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 2}, "status": {}}
+    found.answer = False
+    for _ in range(3):
+        assert await found.look("etl-1") == REFUSED_SECONDS
 
 
 async def test_a_volume_of_one_node_keeps_its_pod() -> None:

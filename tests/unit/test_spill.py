@@ -27,7 +27,6 @@ from spillway.domain.spill import (
     due,
     is_starting,
     keeps,
-    retries_to_spare,
     spill_operations,
     way,
 )
@@ -188,21 +187,6 @@ def test_a_pod_without_any_map_gets_them() -> None:
     pod: dict[str, Any] = {"metadata": {}, "spec": {}}
     after = OverlayPlan(spill_operations(pod, TO_ECI, overlay, "token")[0]).onto(pod)
     assert after["metadata"] == {"annotations": {RESERVATION: "token", POOLS: "eci-a"}, "labels": {"team": "pool"}}
-
-
-@pytest.mark.parametrize(
-    ("spec", "failed", "replaced", "wanted"),
-    [
-        pytest.param({}, 0, 0, True, id="six by default"),
-        pytest.param({}, 4, 0, True, id="one to spare"),
-        pytest.param({}, 5, 0, False, id="the last is the job's own"),
-        pytest.param({}, 0, 5, False, id="used up by us, not counted yet"),
-        pytest.param({"backoffLimit": 0}, 0, 0, False, id="none at all"),
-        pytest.param({"backoffLimit": 100, "backoffLimitPerIndex": 1}, 0, 0, False, id="by index"),
-    ],
-)
-def test_a_jobs_retries_are_not_used_up(*, spec: dict[str, Any], failed: int, replaced: int, wanted: bool) -> None:
-    assert retries_to_spare({"spec": spec, "status": {"failed": failed}}, replaced) is wanted
 
 
 OWNER = OwnerUid("rs-web")

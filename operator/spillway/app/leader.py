@@ -28,6 +28,7 @@ from spillway.controllers.thresholds.controller import MakePlan, ThresholdContro
 from spillway.controllers.thresholds.process import plan_beside
 from spillway.controllers.thresholds.store import PlanStore
 from spillway.controllers.unstarted import Unstarted
+from spillway.domain.retries import Retries
 from spillway.kube.catalog import Catalog
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
@@ -81,7 +82,7 @@ class Leader:
     def _controllers(self, events: EventRecorder) -> Sequence[Controller]:
         settings, world = self._settings, self._world
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
-        nodes, unstarted = PoolNodes(world), Unstarted(world)
+        nodes, unstarted, retries = PoolNodes(world), Unstarted(world), Retries()
         pools = PoolsController(world, nodes, unstarted, self._client)
         ledger = LedgerController(world, period_seconds=settings.status_seconds)
         thresholds = ThresholdController(
@@ -105,6 +106,7 @@ class Leader:
                 self._client,
                 pools=pools,
                 unstarted=unstarted,
+                retries=retries,
             ),
             thresholds,
             SpillController(
@@ -113,6 +115,7 @@ class Leader:
                 self._client,
                 events,
                 self._openings,
+                retries=retries,
             ),
             BringBackController(
                 world,

@@ -10,7 +10,6 @@ read or written for pods that are not due, nor for a policy in Recommend, which 
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -29,6 +28,7 @@ from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.pools import Pool
 from spillway.domain.placement.suitability import claims_of, is_local
 from spillway.domain.records import NodeRecord, PodRecord
+from spillway.domain.retries import Retries
 from spillway.domain.room import Room
 from spillway.domain.spill import (
     Due,
@@ -39,7 +39,6 @@ from spillway.domain.spill import (
     due,
     is_starting,
     keeps,
-    retries_to_spare,
     spill_operations,
     way,
 )
@@ -55,7 +54,6 @@ Json = Mapping[str, Any]
 SOON_SECONDS: Final = 0.05
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
-REMEMBERED_JOBS: Final = 4096
 STARTING_SECONDS: Final = 1.0
 """How long what young nodes have room for is believed."""
 
@@ -96,14 +94,23 @@ class SpillController(Controller):
     name: ClassVar = "spill"
     workers: ClassVar = 4
 
-    def __init__(self, world: World, writer: Writer, reader: Reader, events: EventRecorder, openings: Openings) -> None:
+    def __init__(
+        self,
+        world: World,
+        writer: Writer,
+        reader: Reader,
+        events: EventRecorder,
+        openings: Openings,
+        *,
+        retries: Retries,
+    ) -> None:
         super().__init__(world)
         self._writer = writer
         self._reader = reader
         self._events = events
         self._openings = openings
+        self._retries = retries
         self._turns = Turns()
-        self._jobs: Counter[OwnerUid] = Counter()
         self._kept: dict[PodUid, tuple[Kept, float, float]] = {}
         """Why a pod was kept, until when, and the pause after that."""
         self._planned: set[PodUid] = set()
@@ -248,10 +255,12 @@ class SpillController(Controller):
     async def _replace(self, pod: PodRecord, who: Governed, move: Move, pool: str = "") -> float | None:
         """Delete it as it was read; its owner makes another, which is sent to the other side."""
         owner, now = pod.owner_uid, self.world.now()
-        if not owner or not await self._replaceable(pod):
+        if not owner:
             return self._keep(pod, who, Kept.CANNOT_REPLACE)
         if self._turns.wait(owner, move, now, who.spill_after) > 0:
             return self._keep(pod, who, Kept.TURNED)
+        if not await self._forgiven(pod):
+            return self._keep(pod, who, Kept.CANNOT_REPLACE)
         board = self.world.board
         board.redirect(owner, physical=move is Move.RECALL, virtual=move is Move.SPILL)
         replaced = False
@@ -260,13 +269,10 @@ class SpillController(Controller):
         finally:
             if not replaced:
                 board.withdraw_redirect(owner)
+                self._retries.give_back(owner)
         if not replaced:
             return REFUSED_SECONDS
         self._turns.note(owner, move, now)
-        if pod.owner_kind == "Job":
-            if len(self._jobs) >= REMEMBERED_JOBS:
-                self._jobs.clear()
-            self._jobs[owner] += 1
         self._report(pod, who, move, pool)
         return None
 
@@ -282,12 +288,12 @@ class SpillController(Controller):
         self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=move.value, pool=pool)
         self._events.record(self._owner_reference(pod), "Normal", reason, message)
 
-    async def _replaceable(self, pod: PodRecord) -> bool:
-        """A Job counts a deleted pod as failed; of other owners' pods one that never started is no loss."""
+    async def _forgiven(self, pod: PodRecord) -> bool:
+        """A Job counts a deleted pod as failed, and its retry is taken here; others lose nothing by it."""
         if pod.owner_kind != "Job":
             return True
         job = await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
-        return job is not None and retries_to_spare(job, self._jobs[pod.owner_uid])
+        return job is not None and self._retries.take(pod.owner_uid, job)
 
     def _owner_reference(self, pod: PodRecord) -> Reference:
         replicaset = self.world.state.replicasets.get(pod.owner_uid)

@@ -7,7 +7,7 @@ pool if that asks for another size now. A Job counts a deleted pod as failed: no
 its `backoffLimit` forgives. Recommend counts what would be done.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -24,7 +24,7 @@ from spillway.domain.cordon import STAYING_OWNERS
 from spillway.domain.names import OwnerUid, PodUid
 from spillway.domain.pool_health.stuck import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.records import PodRecord
-from spillway.domain.spill import retries_to_spare
+from spillway.domain.retries import Retries
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
@@ -58,6 +58,7 @@ class StuckController(Controller):
         *,
         pools: PoolsController,
         unstarted: Unstarted,
+        retries: Retries,
     ) -> None:
         super().__init__(world)
         self._writer = writer
@@ -66,7 +67,7 @@ class StuckController(Controller):
         self._pools = pools
         self._unstarted = unstarted
         self._avoided: OrderedDict[OwnerUid, dict[str, float]] = OrderedDict()
-        self._jobs: Counter[OwnerUid] = Counter()
+        self._retries = retries
         unstarted.on_change.append(self._look_at)
         pools.stock_news.on_stock_out.append(self._look_at)
         pools.on_verdict.append(self.add_all)
@@ -121,7 +122,7 @@ class StuckController(Controller):
                 one.recommended = True
                 metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
             return None
-        if pod.owner_kind == "Job" and not await self._forgives(pod):
+        if pod.owner_kind == "Job" and not await self._forgiven(pod):
             return JOB_SECONDS
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         avoid = self._avoid(pod.owner_uid, pools_to_avoid(cause, pools, another_size=another))
@@ -135,11 +136,8 @@ class StuckController(Controller):
 
     async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:
         """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, where it is refused."""
-        board, of_job = self.world.board, pod.owner_kind == "Job"
+        board = self.world.board
         board.redirect(pod.owner_uid, virtual=True, avoid=avoid)
-        if of_job:
-            # Counted before it is done: others ask meanwhile.
-            self._replaced_of(pod.owner_uid, 1)
         replaced = False
         try:
             replaced = await self._writer.replace_unstarted(pod)
@@ -148,21 +146,16 @@ class StuckController(Controller):
         finally:
             if not replaced:
                 board.withdraw_redirect(pod.owner_uid)
-                if of_job:
-                    self._replaced_of(pod.owner_uid, -1)
+                self._retries.give_back(pod.owner_uid)
         return replaced
 
-    def _replaced_of(self, job: OwnerUid, more: int) -> None:
-        if job not in self._jobs and len(self._jobs) >= _REMEMBERED:
-            self._jobs.clear()
-        self._jobs[job] = max(0, self._jobs[job] + more)
-
-    async def _forgives(self, pod: PodRecord) -> bool:
+    async def _forgiven(self, pod: PodRecord) -> bool:
+        """Whether the pod's Job forgives one more; it is taken here."""
         try:
             job = await self._reader.get_json(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
         except (ApiError, aiohttp.ClientError, TimeoutError):
             return False
-        return retries_to_spare(job, self._jobs[pod.owner_uid])
+        return self._retries.take(pod.owner_uid, job)
 
     def _avoid(self, owner: OwnerUid, pools: Iterable[str]) -> frozenset[str]:
         """Every pool that the owner's pods avoid from now on."""

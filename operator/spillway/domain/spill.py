@@ -166,18 +166,6 @@ def spill_operations(
     return tuple(operations), conflicts
 
 
-def retries_to_spare(job: Json, replaced: int) -> bool:
-    """Whether one more of a Job's pods may be replaced: the Job counts a deleted pod as failed.
-
-    `replaced` is how many we have replaced of it; its last retry is its own.
-    """
-    spec, status = job.get("spec") or {}, job.get("status") or {}
-    if spec.get("backoffLimitPerIndex") is not None:
-        return False
-    limit = spec.get("backoffLimit")
-    return max(status.get("failed") or 0, replaced) + 1 < (6 if limit is None else limit)
-
-
 @dataclass(slots=True)
 class Turns:
     """Keeps pods of one owner from being replaced to and fro: each change of direction waits twice as long."""
