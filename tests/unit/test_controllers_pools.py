@@ -11,6 +11,7 @@ from spillway.controllers.budget_status import PoolCount, budget_status
 from spillway.controllers.conditions import Findings
 from spillway.domain.names import NodeName, PodUid
 from spillway.domain.pool_health.health import PROBE_PODS
+from spillway.domain.records import PodRecord
 from spillway.kube.catalog import Kind
 from spillway.kube.pod_events import PodEvent
 from tests.support.fake_clock import FakeClock
@@ -113,6 +114,92 @@ async def test_a_pool_falls_when_no_pod_starts_on_it() -> None:
     await found.advance(1.0)
     assert await found.judge() == (False, "Unhealthy")
     assert condition(status_of(found), "Healthy") == ("False", "PodsNotStarting")
+
+
+# Pods that are made anew before the pool counts as failed
+
+
+def impatient(*pods: Any) -> Rig:
+    """Pods are given half as long as the pool."""
+    placement = {"spillAfter": "30s"}
+    resources = [budget("a", failover=FAILOVER), budget("b"), policy(placement=placement)]
+    return Rig.of([*nodes("a", "b", "owned"), *pods], resources)
+
+
+async def give_up(found: Rig, *pods: PodRecord) -> None:
+    """They are made anew, and are gone."""
+    for pod in pods:
+        await found.stuck.reconcile(pod.uid)
+        found.world.state.remove(pod)
+
+
+def bound(*names: str) -> list[PodRecord]:
+    return [sent(name, node="a-1") for name in names]
+
+
+async def test_a_pool_falls_also_when_its_pods_are_made_anew_before_that() -> None:
+    found = impatient(*(pods := bound("w1", "w2", "w3")))
+    await found.advance(30.0)
+    await give_up(found, *pods)
+    assert found.writer.names == ["w1", "w2", "w3"]
+    assert await found.judge() == (True, "Open")
+    await found.advance(30.0)
+    assert await found.judge() == (False, "Unhealthy")
+
+
+async def test_a_pod_that_is_made_anew_counts_once() -> None:
+    found = impatient(*(pods := bound("w1", "w2")))
+    await found.advance(60.0)
+    for pod in pods:
+        await found.stuck.reconcile(pod.uid)
+    assert await found.judge() == (True, "Open"), "the informer shows them still"
+
+
+async def test_it_falls_again_for_the_first_pod_that_does_not_start_while_it_is_tried() -> None:
+    found = impatient(*(pods := bound("w1", "w2", "w3")))
+    await found.advance(30.0)
+    await give_up(found, *pods)
+    await found.advance(30.0)
+    await found.judge()
+    await found.advance(300.0)
+    assert await found.judge() == (True, "Retrying")
+    await found.advance(100.0)
+    assert await found.judge() == (True, "Retrying"), "nobody came"
+    found.apply(*(pods := bound("w4")))
+    await found.advance(30.0)
+    await give_up(found, *pods)
+    assert await found.judge() == (True, "Retrying")
+    await found.advance(30.0)
+    assert await found.judge() == (False, "Unhealthy")
+    assert status_of(found).health.failures == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_pods_that_were_made_anew_are_forgotten(*, starts: bool) -> None:
+    """When one starts, or none came for a while."""
+    found = impatient(*(pods := bound("w1", "w2")))
+    await found.advance(30.0)
+    await give_up(found, *pods)
+    if starts:
+        found.apply(*(third := bound("w3")))
+        found.start(third[0])
+        await found.judge()
+    else:
+        await found.advance(60.0)
+    found.apply(*bound("w4", "w5"))
+    await found.advance(59.0)
+    assert await found.judge() == (True, "Open")
+    await found.advance(100.0)
+    assert await found.judge() == (True, "Open"), "two only"
+
+
+async def test_pods_made_anew_from_a_node_that_is_down_do_not_speak_against_the_pool() -> None:
+    found = impatient(*nodes("a", "a"), *(pods := bound("w1", "w2", "w3")))
+    found.fall("a-1")
+    await found.advance(30.0)
+    await give_up(found, *pods)
+    await found.advance(30.0)
+    assert await found.judge() == (True, "Open")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pool_memory import PoolMemory
 from spillway.controllers.pool_nodes import PoolNodes
 from spillway.controllers.stock_news import StockNews
-from spillway.controllers.unstarted import Unstarted, Waiting
+from spillway.controllers.unstarted import GivenUp, Unstarted, Waiting
 from spillway.domain.cordon import Hold
 from spillway.domain.pool_health.dead_nodes import mostly_dead
 from spillway.domain.pool_health.health import Seen, State, Times, judge, next_look
@@ -105,7 +105,8 @@ class PoolsController(Controller):
             return None
         now = self.world.now()
         memory = self._memory(pool)
-        seen, times = self._seen(pool), times_of(budget)
+        times = times_of(budget)
+        seen = self._seen(pool, times)
         doubtful = (
             seen.down_since is not None
             and memory.health.state is not State.FAILED
@@ -117,6 +118,9 @@ class PoolsController(Controller):
         health = judge(memory.health, seen, times, now)
         if health.state is State.FAILED and memory.health.state is not State.FAILED:
             metrics.FAILURES.labels(pool, str(health.reason)).inc()
+        if health.state is State.RETRYING and memory.health.state is not State.RETRYING:
+            # What was given up before tells of the failure before the try.
+            self._unstarted.given_up.pop(pool, None)
         stock_out = budget.spec.stock_out
         forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
         position = BOTTOM if stock_out is None else decayed(memory.position, forget_after, now)
@@ -130,21 +134,31 @@ class PoolsController(Controller):
         ]
         return min((due + SLACK_SECONDS for due in dues if due is not None), default=None)
 
-    def _seen(self, pool: str) -> Seen:
+    def _seen(self, pool: str, times: Times) -> Seen:
         ready = {node.name for node in self._nodes.nodes(pool) if node.ready}
         waits = [
             one.bound_at
             for one in self._unstarted.on_pool(pool)
             # On a node that is down nothing starts: that is the node's matter.
-            if one.pod.node in ready and stuck(one.pod, out_of_stock=one.out_of_stock)
+            if one.pod.node in ready and not one.given_up and stuck(one.pod, out_of_stock=one.out_of_stock)
         ]
+        given_up = self._given_up(pool, min(waits, default=self.world.now()), times)
+        since = min((*waits, given_up.since)) if given_up is not None else min(waits, default=None)
         last_start = self._unstarted.last_start.get(pool, 0.0)
         return Seen(
             down_since=self._nodes.down_since(pool),
-            stuck=len(waits),
-            stuck_since=max(min(waits), last_start) if waits else None,
+            stuck=len(waits) + (0 if given_up is None else given_up.pods),
+            stuck_since=None if since is None else max(since, last_start),
             last_start=last_start,
         )
+
+    def _given_up(self, pool: str, waits_since: float, times: Times) -> GivenUp | None:
+        """Pods made anew, often long before the pool counts as failed; void once none came for so long."""
+        known = self._unstarted.given_up.get(pool)
+        if known is not None and waits_since - known.last >= times.unhealthy_after:
+            del self._unstarted.given_up[pool]
+            return None
+        return known
 
     def _publish(self, budget: VirtualNodeBudget, memory: PoolMemory) -> None:
         pool = budget.metadata.name
@@ -172,6 +186,7 @@ class PoolsController(Controller):
 
     def _forget(self, pool: str) -> None:
         self._unstarted.last_start.pop(pool, None)
+        self._unstarted.given_up.pop(pool, None)
         if self.views.pop(pool, None) is None:
             return
         verdicts = self.world.board.verdicts

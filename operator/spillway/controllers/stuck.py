@@ -128,6 +128,8 @@ class StuckController(Controller):
         avoid = self._avoid(pod.owner_uid, pools_to_avoid(cause, pools, another_size=another))
         if not await self._delete(pod, avoid):
             return REFUSED_SECONDS
+        if cause is Cause.NOT_STARTED:
+            self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()
         self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
         message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."

@@ -2,7 +2,8 @@
 
 Contract: follows the state; whoever asked is told of each pod that changed. A pod is followed while it is pending and
 admission sent it to virtual nodes, or it is bound to a node of a pool. Since when it is bound is what we have seen, so
-after a change of leader the time counts anew. `heard` takes what an Event said about it.
+after a change of leader the time counts anew. Pods that were made anew because they did not start on a pool go on to
+speak against it until one starts there.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,8 @@ class Waiting:
     """When it was seen on that node (Unix seconds)."""
     out_of_stock: bool = False
     """Its provider has said that there is no stock."""
+    given_up: bool = False
+    """It is made anew because it does not start there; it counts among those."""
     recommended: bool = False
     """What would be done with it was counted, where nothing may be done."""
 
@@ -37,6 +40,17 @@ class Waiting:
         return (self.pool,) if self.pool else tuple(filter(None, self.pending.pools.split(",")))
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Pods that were made anew because they did not start on a pool."""
+
+    pods: int
+    since: float
+    """When the first of them was bound (Unix seconds)."""
+    last: float
+    """When the last of them was given up."""
+
+
 @dataclass(slots=True)
 class Unstarted:
     """All of them. `subscribe` first."""
@@ -45,6 +59,8 @@ class Unstarted:
     waiting: dict[PodUid, Waiting] = field(default_factory=dict)
     last_start: dict[str, float] = field(default_factory=dict)
     """When a pod was last seen to start, by pool (Unix seconds)."""
+    given_up: dict[str, GivenUp] = field(default_factory=dict)
+    """By pool, since a pod started there last."""
     on_change: list[Callable[[Waiting], None]] = field(default_factory=list)
     """Told of one that waits and has changed."""
     on_start: list[Callable[[str], None]] = field(default_factory=list)
@@ -65,6 +81,17 @@ class Unstarted:
         """How many are sent there, or bound, and have not started."""
         return sum(pool in one.pools for one in self.waiting.values())
 
+    def give_up(self, one: Waiting) -> None:
+        """This one is made anew, because it does not start where it is bound."""
+        one.given_up = True
+        node = self.world.state.nodes.get(one.pod.node)
+        if node is None or not node.ready:
+            # On a node that is down nothing starts: that is the node's matter.
+            return
+        now = self.world.now()
+        known = self.given_up.get(one.pool, GivenUp(0, one.bound_at, now))
+        self.given_up[one.pool] = GivenUp(known.pods + 1, min(known.since, one.bound_at), now)
+
     def pool_of(self, pod: PodRecord) -> str:
         """The pool of a pod's node; empty where it is on none of a pool."""
         node = self.world.state.nodes.get(pod.node)
@@ -80,6 +107,7 @@ class Unstarted:
             return
         if new is not None and new.phase is Phase.RUNNING and one.pool:
             self.last_start[one.pool] = self.world.now()
+            self.given_up.pop(one.pool, None)
         for pool in one.pools:
             for callback in self.on_start:
                 callback(pool)
