@@ -73,6 +73,7 @@ class PoolsController(Controller):
         nodes.on_change.append(self.queue.add)
         unstarted.on_change.append(self._pod_waits)
         unstarted.on_start.append(self._pod_started)
+        world.board.on_their_way = unstarted.on_their_way
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)

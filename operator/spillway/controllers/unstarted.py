@@ -1,9 +1,9 @@
 """Pods that are on their way to a pool of virtual nodes and have not started: which, since when, and what keeps them.
 
 Contract: follows the state; whoever asked is told of each pod that changed. A pod is followed while it is pending and
-admission sent it to virtual nodes, or it is bound to a node of a pool. Since when it is bound is what we have seen, so
-after a change of leader the time counts anew. Pods that were made anew because they did not start on a pool go on to
-speak against it until one starts there.
+may go to virtual nodes (admission sent it there, or it has spilled), or is bound to a node of a pool. Since when it is
+bound is what we have seen, so after a change of leader the time counts anew. Pods that were made anew because they did
+not start on a pool go on to speak against it until one starts there.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -36,8 +36,10 @@ class Waiting:
 
     @property
     def pools(self) -> tuple[str, ...]:
-        """The pools to which it may still go: its node's, or those that admission named."""
-        return (self.pool,) if self.pool else tuple(filter(None, self.pending.pools.split(",")))
+        """The pools to which it may still go: its node's, or those that its mark names while it is on none."""
+        if self.pool or self.pod.node:
+            return (self.pool,) if self.pool else ()
+        return tuple(filter(None, self.pending.pools.split(",")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +110,26 @@ class Unstarted:
         if new is not None and new.phase is Phase.RUNNING and one.pool:
             self.last_start[one.pool] = self.world.now()
             self.given_up.pop(one.pool, None)
-        for pool in one.pools:
-            for callback in self.on_start:
-                callback(pool)
+        self._tell_of_start(one.pools)
 
     def _wait(self, pod: PodRecord) -> None:
         known = self.waiting.get(pod.uid)
         pool = self.pool_of(pod) if pod.node else ""
         if known is None:
-            if not pool and not (pod.pending or Pending()).virtual:
+            pending = pod.pending or Pending()
+            if not pool and not pending.virtual and not pending.pools:
                 return
             known = self.waiting[pod.uid] = Waiting(pod)
+        before = known.pools
         known.pod = pod
         if pool and not known.pool:
             # A pod that is seen to be bound was pending and unbound before: also where this is the first that we see.
             known.pool, known.bound_at = pool, self.world.now()
         for callback in self.on_change:
             callback(known)
+        self._tell_of_start(one for one in before if one not in known.pools)
+
+    def _tell_of_start(self, pools: Iterable[str]) -> None:
+        for pool in pools:
+            for callback in self.on_start:
+                callback(pool)

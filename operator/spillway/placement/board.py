@@ -60,6 +60,8 @@ class Board:
     """Set once the plan that was kept, if there was one, stands here: before that nothing is known of any workload."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
     """By VirtualNodeBudget."""
+    on_their_way: Callable[[str], int] = lambda _: 0
+    """How many pods are sent to a pool, or bound there, and have not started; of those that the informer shows."""
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
     absent for one without a price."""

@@ -12,6 +12,7 @@ from spillway.domain.budget.limits import fits, room
 from spillway.domain.cordon import Hold
 from spillway.domain.governance import Governance
 from spillway.domain.placement.pools import Pool
+from spillway.domain.pool_health.health import PROBE_PODS
 from spillway.kube.aggregates import Usage
 from spillway.placement.board import Board
 from spillway.placement.usage import LiveUsage
@@ -51,7 +52,10 @@ class Openings:
         return pool
 
     def lack(self, pool: Pool, used: Usage, billed: Usage) -> str:
-        """Which limit stands in the way of one more pod that requests and costs so much; empty for none."""
+        """What stands in the way of one more pod that requests and costs so much; empty for nothing."""
+        # The verdict follows what the informer shows: of a burst that is nothing yet.
+        if self._board.verdict(pool.name).reason == "Retrying" and self._coming(pool.name) >= PROBE_PODS:
+            return f"is being tried with {PROBE_PODS} pods at a time"
         limits = pool.spec.limits
         if limits is None:
             return ""
@@ -63,3 +67,8 @@ class Openings:
         cost = (billed.cpu_millis, billed.memory_bytes)
         broken = fits(left, used.cpu_millis, used.memory_bytes, billed=cost)
         return f"is at its limit ({broken})" if broken else ""
+
+    def _coming(self, pool: str) -> int:
+        """Pods promised to a pool, or on their way there, that have not started."""
+        self.usage.reservations.expire()
+        return self._board.on_their_way(pool) + self.usage.reservations.by_pool()[pool]
