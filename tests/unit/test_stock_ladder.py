@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.stock.ladder import BOTTOM, Position, another_size, decayed, seconds_to_decay, stocked_out
-from spillway.domain.stock.sizes import Size
+from spillway.domain.stock.sizes import Size, sizes_from
 
 GIB = 1 << 30
 FORGET = 1800.0
@@ -34,7 +34,10 @@ LADDER = (spec("2-4"), spec("4-8"), spec("8-16"))
         pytest.param(Position(1, 40.0), "2-4", 50, False, 2, id="the present size is out"),
         pytest.param(Position(1, 40.0), "2-4", 39, False, 1, id="made before the last move: old news"),
         pytest.param(Position(1, 40.5), "2-4", 40, False, 2, id="in the same second: creation times are whole seconds"),
-        pytest.param(Position(1, 40.0), "4-8", 50, False, 1, id="a bigger pod's size is not the present one"),
+        pytest.param(Position(1, 40.0), "4-8", 50, False, 3, id="a bigger pod's size is out: beyond that"),
+        pytest.param(Position(1, 40.0), "3-6", 50, False, 1, id="no size of the ladder: it was not asked for here"),
+        pytest.param(Position(2, 40.0), "2-4", 50, False, 2, id="a size that has been left"),
+        pytest.param(Position(1, 40.0), "4-8", 50, True, 1, id="a bigger pod's list says nothing of smaller sizes"),
         pytest.param(Position(3, 40.0), "8-16", 50, False, 4, id="the last size is out: out of stock"),
         pytest.param(Position(1, 40.0), "2-4", 50, True, 4, id="a list failed as a whole"),
         pytest.param(Position(0, 0.0), "1-2", 50, True, 1, id="at the bottom there is no list"),
@@ -74,6 +77,27 @@ def test_a_pod_that_failed_is_asked_for_again_only_with_another_size(
     expected: bool,
 ) -> None:
     assert another_size(Position(step, 1.0), LADDER, size(asked)) is expected
+
+
+amounts = st.integers(1, 20)
+
+
+@given(st.builds("{}-{}".format, amounts, amounts))
+def test_each_size_that_is_big_enough_is_tried_before_the_pool_is_out_of_stock(pod: str) -> None:
+    """Alone on the pool, and no size is there."""
+    position, now, asked = BOTTOM, 1000.0, size(pod)
+    tried = []
+    while (sizes := sizes_from(LADDER, position.step, size(pod))) or position == BOTTOM:
+        asked = sizes[0] if sizes else asked
+        tried.append(asked)
+        now += 10.0
+        after = stocked_out(position, LADDER, asked, created=now - 5.0, listed=False, now=now)
+        if after == position:
+            break
+        position = after
+    enough = [one for one in map(Size.of, LADDER) if one.holds(size(pod))]
+    assert list(dict.fromkeys(tried)) == list(dict.fromkeys([size(pod), *enough]))
+    assert position.out_of_stock(LADDER) is bool(enough)
 
 
 moves = st.lists(

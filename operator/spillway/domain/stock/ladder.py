@@ -1,10 +1,10 @@
 """Where a pool stands on its ladder of sizes.
 
-Contract: one position for the whole pool. Step 0 asks for what a pod itself requests, step `k` for the `k`-th size, and
-the step behind the last size means that the pool is out of stock. A stock-out of the size that is asked for now moves
-it up; one that tells of an earlier step (the pod was created before the last move) or of another size than the present
-one moves nothing. `forgetAfter` after the last move it is back at 0. So it climbs at most once a size in that time,
-however many pods fail at once. Times are Unix seconds.
+Contract: one position for the whole pool. Step 0 asks for what a pod itself requests, step `k` for the `k`-th size, or
+the first after it that is big enough, and the step behind the last size means that the pool is out of stock. A
+stock-out of the size that is asked for now moves it beyond that size; one that tells of an earlier step (the pod was
+created before the last move) or of another size moves nothing. `forgetAfter` after the last move it is back at 0. So it
+climbs at most once a size in that time, however many pods fail at once. Times are Unix seconds.
 """
 
 from collections.abc import Sequence
@@ -49,15 +49,20 @@ def stocked_out(
     if position.out_of_stock(ladder) or created + _SECOND <= position.since:
         return position
     sizes = tuple(map(Size.of, ladder))
-    if position.step == 0:
-        # Without a bigger size for it, this pod's failure says nothing about smaller ones.
-        if not any(size.holds(asked) for size in sizes):
-            return position
-    elif sizes[position.step - 1] != asked:
+    first = next((at for at, size in enumerate(sizes) if at >= position.step - 1 and size.holds(asked)), None)
+    # Without a size for it, this pod's failure says nothing about smaller ones.
+    if first is None:
         return position
-    step = position.step + 1
-    if position.step > 0 and listed:
-        step = len(sizes) + 1
+    step = 1
+    if position.step > 0:
+        if sizes[first] != asked:
+            return position
+        step = first + 2
+        if listed:
+            # Its list has failed as a whole; where that began behind the present size, the present one was not in it.
+            if first > position.step - 1:
+                return position
+            step = len(sizes) + 1
     while step <= len(sizes) and sizes[step - 1] == asked:
         step += 1
     return Position(step, now)
