@@ -6,12 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.stuck import AVOID_SECONDS
 from spillway.domain.names import NodeName, OwnerUid
 from spillway.domain.records import Pending, PodRecord
 from spillway.kube.catalog import Kind
 from spillway.kube.writer import REFUSED_SECONDS
-from spillway.placement.board import Redirect
+from spillway.placement.board import AVOID_SECONDS, Redirect
 from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, nodes, policy, sent
 
 OWNER = OwnerUid("rs-web")
@@ -52,6 +51,7 @@ async def test_an_owners_pods_avoid_one_pool_after_the_other_for_a_while() -> No
     await found.advance(60.0)
     await found.stuck.reconcile(first.uid)
     assert redirect(found) is not None
+    assert found.world.board.avoided(OWNER) == {"a"}, "also by those that are no successors"
     found.world.state.remove(first)
     found.apply(second, msgspec.structs.replace(second, node=NodeName("b-1")))
     await found.advance(60.0)
@@ -151,6 +151,7 @@ async def test_one_that_started_after_all_leaves_no_redirect() -> None:
     await found.advance(60.0)
     assert await found.stuck.reconcile(pod.uid) == REFUSED_SECONDS
     assert redirect(found) is None
+    assert found.world.board.avoided(OWNER) == frozenset()
 
 
 async def test_no_more_of_a_jobs_pods_than_it_forgives() -> None:

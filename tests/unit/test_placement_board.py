@@ -50,6 +50,22 @@ def test_a_redirect_is_withdrawn_when_its_pod_was_not_deleted() -> None:
     assert board.take_redirect(OWNER) is None
 
 
+def test_an_owners_pods_avoid_pool_after_pool_for_a_while() -> None:
+    clock = _Clock()
+    board = Board(clock)
+    board.avoid(OWNER, {"eci-a"}, 600.0)
+    clock.seconds += 599
+    board.avoid(OWNER, {"tke-b"}, 600.0)
+    board.avoid(OWNER, (), 9000.0)
+    clock.seconds += 599
+    assert board.avoided(OWNER) == {"eci-a", "tke-b"}, "the first is not forgotten while the next is tried"
+    assert board.avoided(OwnerUid("another")) == frozenset()
+    clock.seconds += 1
+    assert board.avoided(OWNER) == frozenset()
+    board.avoid(OWNER, {"tke-b"}, 600.0)
+    assert board.avoided(OWNER) == {"tke-b"}
+
+
 def test_a_pool_of_which_nothing_is_known_takes_pods() -> None:
     board = Board(_Clock())
     assert board.verdict("eci-a") is OPEN

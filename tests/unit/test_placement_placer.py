@@ -153,6 +153,18 @@ def test_a_redirect_is_followed_once() -> None:
     assert scene.place().pools == ("a", "b")
 
 
+def test_every_pod_of_an_owner_avoids_the_pools_that_did_not_take_one_of_them() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    scene.board.avoid(OWNER, {"a"}, 600.0)
+    assert [scene.place().pools for _ in range(3)] == [("b",)] * 3
+    scene.board.avoid(OWNER, {"b"}, 600.0)
+    placed = scene.place()
+    assert _said(placed) == ("physical", Reason.NO_POOL)
+    assert "b: did not take one of its workload's pods" in placed.because
+    scene.seconds += 600
+    assert scene.place().pools == ("a", "b")
+
+
 def test_what_virtual_nodes_cannot_run_stays_and_says_why() -> None:
     placed = Scene(placing(manual(0))).place(incoming(hostNetwork=True))
     assert _said(placed) == ("physical", Reason.UNSUITABLE)

@@ -55,7 +55,7 @@ def test_a_ladder_that_is_not_climbed_sets_nobody_apart() -> None:
     ("first", "avoid", "full", "clause"),
     [
         (_pool("a", closed="is held"), frozenset[str](), (), "is held"),
-        (_pool("a"), frozenset({"a"}), (), "did not take the pod before it"),
+        (_pool("a"), frozenset({"a"}), (), "did not take one of its workload's pods"),
         (_pool("a"), frozenset[str](), ("a",), "is full"),
         (_pool("a", nodes=()), frozenset[str](), (), "has no node that is ready and open"),
         (_pool("a", nodes=[make_node("v", ready=False)]), frozenset[str](), (), "has no node that is ready and open"),

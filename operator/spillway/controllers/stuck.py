@@ -7,7 +7,6 @@ pool if that asks for another size now. A Job counts a deleted pod as failed: no
 its `backoffLimit` forgives. Recommend counts what would be done.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -21,20 +20,18 @@ from spillway.controllers.pools import PoolsController
 from spillway.controllers.surging import Reader
 from spillway.controllers.unstarted import Unstarted, Waiting
 from spillway.domain.cordon import STAYING_OWNERS
-from spillway.domain.names import OwnerUid, PodUid
+from spillway.domain.names import PodUid
 from spillway.domain.pool_health.stuck import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.records import PodRecord
 from spillway.domain.retries import Retries
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
+from spillway.placement.board import avoid_seconds
 
-AVOID_SECONDS: Final = 600.0
-"""How long an owner's pods avoid a pool that did not take one of them."""
 JOB_SECONDS: Final = 30.0
 """When it is asked again whether a Job forgives one more."""
 SLACK_SECONDS: Final = 0.01
-_REMEMBERED: Final = 4096
 
 _SENTENCES: Final = {
     Cause.STOCK_OUT: "{pool} has no stock for them",
@@ -66,7 +63,6 @@ class StuckController(Controller):
         self._events = events
         self._pools = pools
         self._unstarted = unstarted
-        self._avoided: OrderedDict[OwnerUid, dict[str, float]] = OrderedDict()
         self._retries = retries
         unstarted.on_change.append(self._look_at)
         pools.stock_news.on_stock_out.append(self._look_at)
@@ -125,9 +121,11 @@ class StuckController(Controller):
         if pod.owner_kind == "Job" and not await self._forgiven(pod):
             return JOB_SECONDS
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
-        avoid = self._avoid(pod.owner_uid, pools_to_avoid(cause, pools, another_size=another))
+        failed = pools_to_avoid(cause, pools, another_size=another)
+        avoid = failed | self.world.board.avoided(pod.owner_uid)
         if not await self._delete(pod, avoid):
             return REFUSED_SECONDS
+        self.world.board.avoid(pod.owner_uid, failed, avoid_seconds(who.spill_after))
         if cause is Cause.NOT_STARTED:
             self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()
@@ -158,14 +156,3 @@ class StuckController(Controller):
         except (ApiError, aiohttp.ClientError, TimeoutError):
             return False
         return self._retries.take(pod.owner_uid, job)
-
-    def _avoid(self, owner: OwnerUid, pools: Iterable[str]) -> frozenset[str]:
-        """Every pool that the owner's pods avoid from now on."""
-        now = self.world.now()
-        known = {pool: until for pool, until in self._avoided.pop(owner, {}).items() if until > now}
-        known |= dict.fromkeys(pools, now + AVOID_SECONDS)
-        if known:
-            self._avoided[owner] = known
-            while len(self._avoided) > _REMEMBERED:
-                self._avoided.popitem(last=False)
-        return frozenset(known)

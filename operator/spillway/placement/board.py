@@ -6,8 +6,8 @@ owns it, so a reader never sees half a plan.
 """
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
@@ -18,6 +18,9 @@ from spillway.domain.scale_downs import ScaleDowns
 
 REDIRECT_SECONDS: Final = 60.0
 """An owner whose pod was deleted makes another at once, or after its back-off."""
+AVOID_SECONDS: Final = 600.0
+"""For how long at least an owner's pods avoid a pool that did not take one of them."""
+_REMEMBERED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,15 @@ class Redirect:
     virtual: bool = False
     """On virtual nodes, whatever the threshold says."""
     avoid: frozenset[str] = frozenset()
-    """Pools that did not take the one before."""
+    """Pools that did not take the one before, or others of its owner."""
 
 
 OPEN: Final = PoolVerdict()
+
+
+def avoid_seconds(spill_after: float) -> float:
+    """For how long pods that each wait so long avoid pools: the next has to fail before the first is forgotten."""
+    return max(AVOID_SECONDS, 2 * spill_after)
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class Board:
     """By policy: what became of scale-downs and is not in its status yet. The webhooks add, the status takes away."""
     on_scale_downs: Callable[[], None] = lambda: None
     """Called when there is more to count."""
+    _avoided: OrderedDict[OwnerUid, tuple[float, frozenset[str]]] = field(default_factory=OrderedDict)
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
     def verdict(self, pool: str) -> PoolVerdict:
@@ -111,6 +120,24 @@ class Board:
         if not waiting:
             del self._redirects[owner]
         return found
+
+    def avoid(self, owner: OwnerUid, pools: Collection[str], seconds: float) -> None:
+        """These pools did not take a pod of this owner: its next pods avoid them for so long.
+
+        And for as long those that they avoid already, so that pool after pool is tried, and no pool at the end.
+        """
+        if not pools:
+            return
+        until, known = self._avoided.pop(owner, (0.0, frozenset()))
+        now = self.now()
+        self._avoided[owner] = (max(until, now + seconds), frozenset(pools) | (known if until > now else frozenset()))
+        if len(self._avoided) > _REMEMBERED:
+            self._avoided.popitem(last=False)
+
+    def avoided(self, owner: OwnerUid) -> frozenset[str]:
+        """The pools that this owner's pods avoid now."""
+        until, pools = self._avoided.get(owner, (0.0, frozenset()))
+        return pools if until > self.now() else frozenset()
 
     def redirected(self, owner: OwnerUid) -> bool:
         """Whether a redirect may stand for this owner; nothing is used up."""

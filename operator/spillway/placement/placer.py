@@ -122,7 +122,8 @@ class Placer:
             kept = Wish(Decision.PHYSICAL, Reason.UNSUITABLE)
             return self._physical(newcomer, kept, act=act, because=clause, problem=problem)
         prepared: dict[str, _Prepared] = {}
-        admission = self._admit(newcomer, (redirect or _STAY).avoid, prepared)
+        avoid = (redirect or _STAY).avoid | self._board.avoided(newcomer.owner)
+        admission = self._admit(newcomer, avoid, prepared)
         if not admission.pools:
             kept = Wish(Decision.PHYSICAL, Reason.NO_POOL)
             because = f"no pool takes it ({admission.because})"

@@ -71,14 +71,14 @@ def admit(
 ) -> Admission:
     """The pools that take a pod. `suits` and `has_room` answer why one does not; room is asked last and only if needed.
 
-    `avoid` are pools that have just failed to take the pod in whose place this one comes.
+    `avoid` are pools that have failed to take a pod of the same owner a short time ago.
     """
     admitted: list[Pool] = []
     refusals: list[tuple[str, str]] = []
     for pool in pools:
         clause = (
             pool.closed
-            or ("did not take the pod before it" if pool.name in avoid else "")
+            or ("did not take one of its workload's pods" if pool.name in avoid else "")
             or ("" if not admitted or together(admitted[0], pool) else f"wants other changes than {admitted[0].name}")
             or suits(pool)
             or has_room(pool)
