@@ -311,6 +311,16 @@ async def test_a_jobs_last_retry_is_its_own(failed: int, replaced: list[str]) ->
     assert found.kept("etl-1") is (None if replaced else Kept.CANNOT_REPLACE)
 
 
+async def test_a_jobs_successor_goes_there_also_after_the_longest_back_off() -> None:
+    found = Cluster(of_job(placement="virtual", pools="a,b"))
+    found.objects[JOB] = {"metadata": {}, "spec": {}}
+    await found.look("etl-1")
+    await found.clock.advance(601)
+    redirect = found.world.board.take_redirect(OwnerUid("job-1"))
+    assert redirect is not None
+    assert redirect.physical
+
+
 async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
     """Several workers ask before the first of them has deleted."""
     pods = [of_job(f"etl-{n}", placement="virtual", pools="a") for n in range(6)]

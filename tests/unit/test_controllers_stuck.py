@@ -176,6 +176,16 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
     assert len(found.writer.names) == 3
 
 
+@pytest.mark.parametrize(("kind", "follows"), [("Job", True), ("ReplicaSet", False)])
+async def test_a_jobs_redirect_waits_for_the_longest_back_off_of_a_job(*, kind: str, follows: bool) -> None:
+    found = rig(pod := sent("job-1", node="a-1", owner_kind=kind))
+    await found.advance(60.0)
+    await found.stuck.reconcile(pod.uid)
+    assert found.writer.names == ["job-1"]
+    await found.advance(601.0)
+    assert (redirect(found) is not None) is follows
+
+
 async def test_a_refused_deletion_is_none_that_a_job_has_to_forgive() -> None:
     pod = sent("job-1", node="a-1", owner_kind="Job", owner_uid=OwnerUid("job"), owner_name="job")
     refused = rig(pod, answer=lambda _: False)

@@ -47,6 +47,7 @@ from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder, Reference
 from spillway.kube.writer import REFUSED_SECONDS, Writer
 from spillway.metrics.exported import REGISTRY
+from spillway.placement.board import redirect_seconds
 from spillway.placement.openings import Openings
 
 Json = Mapping[str, Any]
@@ -262,7 +263,8 @@ class SpillController(Controller):
         if not await self._forgiven(pod):
             return self._keep(pod, who, Kept.CANNOT_REPLACE)
         board = self.world.board
-        board.redirect(owner, physical=move is Move.RECALL, virtual=move is Move.SPILL)
+        seconds = redirect_seconds(pod.owner_kind)
+        board.redirect(owner, physical=move is Move.RECALL, virtual=move is Move.SPILL, seconds=seconds)
         replaced = False
         try:
             replaced = await self._writer.replace_unstarted(pod)

@@ -27,7 +27,7 @@ from spillway.domain.retries import Retries
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
-from spillway.placement.board import avoid_seconds
+from spillway.placement.board import avoid_seconds, redirect_seconds
 
 JOB_SECONDS: Final = 30.0
 """When it is asked again whether a Job forgives one more."""
@@ -137,7 +137,7 @@ class StuckController(Controller):
     async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:
         """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, where it is refused."""
         board = self.world.board
-        board.redirect(pod.owner_uid, virtual=True, avoid=avoid)
+        board.redirect(pod.owner_uid, virtual=True, avoid=avoid, seconds=redirect_seconds(pod.owner_kind))
         replaced = False
         try:
             replaced = await self._writer.replace_unstarted(pod)

@@ -17,7 +17,9 @@ from spillway.domain.names import OwnerUid
 from spillway.domain.scale_downs import ScaleDowns
 
 REDIRECT_SECONDS: Final = 60.0
-"""An owner whose pod was deleted makes another at once, or after its back-off."""
+"""An owner whose pod was deleted makes another at once, or after a short back-off."""
+JOB_REDIRECT_SECONDS: Final = 660.0
+"""A Job makes another after its back-off for failed pods: 10 s, doubled with each failure, at most ten minutes."""
 AVOID_SECONDS: Final = 600.0
 """For how long at least an owner's pods avoid a pool that did not take one of them."""
 _REMEMBERED: Final = 4096
@@ -48,6 +50,11 @@ class Redirect:
 
 
 OPEN: Final = PoolVerdict()
+
+
+def redirect_seconds(owner_kind: str) -> float:
+    """How long the successor of a pod of such an owner may take to come."""
+    return JOB_REDIRECT_SECONDS if owner_kind == "Job" else REDIRECT_SECONDS
 
 
 def avoid_seconds(spill_after: float) -> float:
