@@ -24,7 +24,8 @@ STOCK_OUTS: Final = prometheus_client.Counter(
 )
 REPLACED: Final = prometheus_client.Counter(
     "spillway_failover_pods",
-    "Pods made anew: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted).",
+    "Pods made anew: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted, or no node "
+    "took them: Unschedulable).",
     ("pool", "reason"),
     registry=REGISTRY,
 )

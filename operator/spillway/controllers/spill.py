@@ -2,7 +2,8 @@
 
 A pod that spills gets the pool's tolerations (and its overlay's metadata) by one patch; where its overlay needs more
 than that, or only an affinity would keep it from another pool, it is replaced and its successor is sent there. A
-virtual pod is always replaced: an affinity cannot be loosened.
+virtual pod is always replaced: an affinity cannot be loosened. Its successor tries the pools that are left, and
+physical nodes when there is none.
 
 Contract: one key a waiting pod, looked at when it is due and then less and less often. The pool's room is promised in
 the step that finds it, so nothing lands beyond a limit. A pod is changed, or deleted, only as it was read. Nothing is
@@ -10,15 +11,15 @@ read or written for pods that are not due, nor for a policy in Recommend, which 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
-
-import prometheus_client
 
 from spillway.api.elasticpolicy import Placement
 from spillway.api.scalars import Duration
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.governing import Governed, governed
+from spillway.controllers.pool_metrics import REPLACED
+from spillway.controllers.spill_metrics import KEPT, PLANNED, RECALLS, SPILLS
 from spillway.controllers.surging import Reader, target_of
 from spillway.controllers.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
@@ -39,6 +40,7 @@ from spillway.domain.spill import (
     due,
     is_starting,
     keeps,
+    pools_named,
     spill_operations,
     way,
 )
@@ -46,8 +48,7 @@ from spillway.kube.aggregates import Usage
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder, Reference
 from spillway.kube.writer import REFUSED_SECONDS, Writer
-from spillway.metrics.exported import REGISTRY
-from spillway.placement.board import redirect_seconds
+from spillway.placement.board import avoid_seconds, redirect_seconds
 from spillway.placement.openings import Openings
 
 Json = Mapping[str, Any]
@@ -55,33 +56,10 @@ Json = Mapping[str, Any]
 SOON_SECONDS: Final = 0.05
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
+UNSCHEDULABLE: Final = "Unschedulable"
+"""Why a pod was made anew for another pool."""
 STARTING_SECONDS: Final = 1.0
 """How long what young nodes have room for is believed."""
-
-SPILLS: Final = prometheus_client.Counter(
-    "spillway_spills",
-    "Pods that found no physical room and were let onto virtual nodes (how: patched, replaced), by pool.",
-    ("policy", "pool", "how"),
-    registry=REGISTRY,
-)
-RECALLS: Final = prometheus_client.Counter(
-    "spillway_spill_recalls",
-    "Pods that no virtual pool took and that were replaced by physical ones.",
-    ("policy",),
-    registry=REGISTRY,
-)
-KEPT: Final = prometheus_client.Counter(
-    "spillway_spill_kept",
-    "Waiting pods that were due and stayed as they were, by reason; counted once for each pod and reason.",
-    ("policy", "reason"),
-    registry=REGISTRY,
-)
-PLANNED: Final = prometheus_client.Counter(
-    "spillway_spill_recommended",
-    "Waiting pods that would have changed sides (spill, recall), had the policy been in Enforce.",
-    ("policy", "move"),
-    registry=REGISTRY,
-)
 
 _FOR_GOOD: Final = frozenset({Kept.EXPENDABLE, Kept.UNSUITABLE})
 _PROMISED: Final = OwnerUid("spilled")
@@ -147,7 +125,7 @@ class SpillController(Controller):
 
     async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
         if found.move is Move.RECALL:
-            return await self._replace(pod, who, Move.RECALL)
+            return await self._recall(pod, who)
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         if replicaset is not None and replicaset.surge:
             return self._keep(pod, who, Kept.SURGING)
@@ -253,18 +231,37 @@ class SpillController(Controller):
 
     # Replacing
 
-    async def _replace(self, pod: PodRecord, who: Governed, move: Move, pool: str = "") -> float | None:
-        """Delete it as it was read; its owner makes another, which is sent to the other side."""
-        owner, now = pod.owner_uid, self.world.now()
+    async def _recall(self, pod: PodRecord, who: Governed) -> float | None:
+        """To another pool where one is left that did not fail to take the owner's pods, else to physical nodes."""
+        tried = frozenset(pools_named(pod))
+        if self._is_left(pod, who, tried | self.world.board.avoided(pod.owner_uid)):
+            return await self._replace(pod, who, None, tried=tried)
+        return await self._replace(pod, who, Move.RECALL, tried=tried)
+
+    def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
+        """Whether a pool is open that was not tried. Whether it suits the pod is admission's matter."""
+        openings, used, cost = self._openings, _used(pod), _billed(pod)
+        pools = (openings.pool(name) for name in self.world.governance.pools_of(who.policy) if name not in tried)
+        return any(not pool.closed and pool.open_nodes and not openings.lack(pool, used, cost) for pool in pools)
+
+    async def _replace(
+        self, pod: PodRecord, who: Governed, move: Move | None, *, pool: str = "", tried: frozenset[str] = frozenset()
+    ) -> float | None:
+        """Delete it as it was read; its owner makes another, which changes sides.
+
+        Without a move it stays on virtual nodes. It and those after it avoid the pools that were `tried`.
+        """
+        owner, now, board = pod.owner_uid, self.world.now(), self.world.board
         if not owner:
             return self._keep(pod, who, Kept.CANNOT_REPLACE)
-        if self._turns.wait(owner, move, now, who.spill_after) > 0:
+        if move is not None and self._turns.wait(owner, move, now, who.spill_after) > 0:
             return self._keep(pod, who, Kept.TURNED)
         if not await self._forgiven(pod):
             return self._keep(pod, who, Kept.CANNOT_REPLACE)
-        board = self.world.board
+        physical = move is Move.RECALL
+        avoid = tried | board.avoided(owner)
         seconds = redirect_seconds(pod.owner_kind)
-        board.redirect(owner, physical=move is Move.RECALL, virtual=move is Move.SPILL, seconds=seconds)
+        board.redirect(owner, physical=physical, virtual=not physical, avoid=avoid, seconds=seconds)
         replaced = False
         try:
             replaced = await self._writer.replace_unstarted(pod)
@@ -274,20 +271,28 @@ class SpillController(Controller):
                 self._retries.give_back(owner)
         if not replaced:
             return REFUSED_SECONDS
-        self._turns.note(owner, move, now)
+        board.avoid(owner, tried, avoid_seconds(who.spill_after))
+        if move is not None:
+            self._turns.note(owner, move, now)
         self._report(pod, who, move, pool)
         return None
 
-    def _report(self, pod: PodRecord, who: Governed, move: Move, pool: str) -> None:
+    def _report(self, pod: PodRecord, who: Governed, move: Move | None, pool: str) -> None:
         if move is Move.SPILL:
             SPILLS.labels(who.policy, pool, "replaced").inc()
             reason = "Spilled"
             message = f"pods that no physical node had room for are replaced by pods for virtual nodes of {pool}"
-        else:
+        elif move is Move.RECALL:
             RECALLS.labels(who.policy).inc()
             reason = "Recalled"
             message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
-        self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=move.value, pool=pool)
+        else:
+            pools = pools_named(pod)
+            REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
+            reason = "PodsReplaced"
+            message = f"Pods that never started are made anew: no node of {', '.join(pools)} took them."
+        side = "virtual" if move is None else move.value
+        self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=side, pool=pool)
         self._events.record(self._owner_reference(pod), "Normal", reason, message)
 
     async def _forgiven(self, pod: PodRecord) -> bool:

@@ -89,6 +89,11 @@ def due(pod: PodRecord, placement: Placement | None) -> Due | None:
     return None if pending.pools or found.virtual == "Never" else Due(Move.SPILL, at)
 
 
+def pools_named(pod: PodRecord) -> tuple[str, ...]:
+    """The pools of virtual nodes that may take a waiting pod, by its mark."""
+    return tuple(filter(None, (pod.pending.pools if pod.pending is not None else "").split(",")))
+
+
 def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> Kept | None:
     """Why this physical pod must not spill, from itself; `late_seconds` is how long it has been due."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
