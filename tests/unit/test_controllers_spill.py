@@ -12,7 +12,7 @@ from spillway.controllers.pools import PoolsController
 from spillway.controllers.spill import SpillController
 from spillway.controllers.stuck import StuckController
 from spillway.controllers.unstarted import Unstarted
-from spillway.domain.names import NodeName, OwnerUid, PodUid
+from spillway.domain.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
 from spillway.domain.overlay.draft import OverlayPlan
 from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.retries import Retries
@@ -74,8 +74,35 @@ class Cluster(Writer):
         )
 
     def json(self, name: str) -> dict[str, Any]:
-        metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": "7", "labels": {"app": "web"}}
+        if name in self.patched:
+            return dict(self.patched[name])
+        pod = self.world.state.pods.get(PodUid(f"uid-{name}"))
+        metadata: dict[str, Any] = {
+            "name": name,
+            "uid": f"uid-{name}",
+            "resourceVersion": "7",
+            "labels": {"app": "web"},
+        }
+        if pod is not None and pod.pending is not None and pod.pending.pools:
+            metadata["annotations"] = {POOLS: pod.pending.pools}
         return {"metadata": metadata, "spec": {}, "status": {}} | self.raw
+
+    def show(self, name: str = "web-1") -> None:
+        """The informer shows what was patched."""
+        marks = self.patched[name]["metadata"]["annotations"]
+        pod = self.world.state.pods[PodUid(f"uid-{name}")]
+        pending = Pending(
+            placement="physical",
+            pools=marks[POOLS],
+            reservation=marks[RESERVATION],
+            unschedulable_since=pod.pending.unschedulable_since if pod.pending is not None else 0.0,
+        )
+        self.world.state.apply(msgspec.structs.replace(pod, pending=pending))
+
+    def pools_of(self, name: str = "web-1") -> str:
+        """The pools that the pod may go to by now."""
+        found: str = self.patched[name]["metadata"]["annotations"][POOLS]
+        return found
 
     async def get_json(self, path: str) -> Any:
         self.read.append(path)
@@ -138,11 +165,60 @@ async def test_a_pod_spills_when_it_is_due_and_not_before() -> None:
     assert pod["metadata"]["annotations"]["spillway.dev/pools"] == "a"
     token = pod["metadata"]["annotations"]["spillway.dev/reservation"]
     assert found.usage.on("a").used.pods == 1, "promised"
-    shown = Pending(placement="physical", pools="a", reservation=token, unschedulable_since=NOW - 59)
-    found.world.state.apply(make_pod("web-1", node="", phase=Phase.PENDING, pending=shown))
+    assert found.usage.reservations.get(token) is not None
+    found.show()
+    assert found.usage.reservations.get(token) is None
     assert found.usage.on("a").used.pods == 1, "and handed over"
+
+
+async def test_one_that_has_spilled_and_found_no_node_there_may_go_to_the_next_pool() -> None:
+    found = Cluster(waiting())
+    await found.look()
+    assert found.pools_of() == "a"
+    assert await found.look() == REFUSED_SECONDS, "the informer does not show it yet"
+    found.show()
+    wait = await found.look(seconds=1)
+    assert wait == pytest.approx(60.0, abs=0.1), "the pool has its time too"
+    assert found.pools_of() == "a"
+    assert await found.look(seconds=60) is None
+    assert found.pools_of() == "b,a"
+    assert found.patched["web-1"]["spec"]["tolerations"] == [toleration("a"), toleration("b")]
+    assert (found.usage.on("a").used.pods, found.usage.on("b").used.pods) == (1, 1), "no place is promised twice"
+    found.show()
+    assert (found.usage.on("a").used.pods, found.usage.on("b").used.pods) == (1, 1)
     assert await found.look(seconds=600) is None
-    assert len(found.patched) == 1
+    assert found.pools_of() == "b,a"
+
+
+@pytest.mark.parametrize("reason", ["Held", "Unhealthy", "OutOfStock", "NoNodes"])
+async def test_one_whose_pool_closes_before_it_is_bound_goes_to_the_next_at_once(reason: str) -> None:
+    found = Cluster(waiting())
+    await found.look()
+    found.show()
+    found.world.board.verdicts = {"a": PoolVerdict(takes=False, reason=reason)}
+    assert await found.look(seconds=1) is None
+    assert found.pools_of() == "b,a"
+
+
+async def test_one_that_needs_another_pod_for_the_next_pool_is_replaced() -> None:
+    sidecar = {"podOverlay": {"sidecars": [{"name": "logs", "image": "shipper:1"}]}}
+    found = Cluster(waiting(pools="a"), resources=policy(b=sidecar))
+    await found.look()
+    await found.look(seconds=60)
+    assert found.deleted == ["web-1"]
+    redirect = found.world.board.take_redirect(OWNER)
+    assert redirect is not None
+    assert redirect.virtual
+    assert redirect.avoid == {"a"}
+
+
+async def test_a_pool_that_did_not_take_the_owners_pods_comes_last() -> None:
+    found = Cluster(waiting(), resources=policy(b={"limits": {"pods": 0}}))
+    other = Cluster(waiting())
+    for one in (found, other):
+        one.world.board.avoid(OWNER, {"a"}, 600.0)
+        await one.look()
+    assert (found.pools_of(), other.pools_of()) == ("a", "b")
 
 
 async def test_a_burst_of_spills_never_breaks_a_limit() -> None:
@@ -294,7 +370,7 @@ async def test_a_held_pool_is_passed_over() -> None:
         pytest.param(policy("Recommend"), waiting(), id="Recommend"),
         pytest.param(policy("Recommend"), waiting(placement="virtual", pools="a"), id="Recommend a recall"),
         pytest.param(policy(virtual="Never"), waiting(), id="Never"),
-        pytest.param(policy(), waiting(pools="a"), id="spilled already"),
+        pytest.param(policy(), waiting(pools="a,b"), id="spilled to every pool already"),
         pytest.param(policy(), waiting(since=0.0), id="not tried yet"),
         pytest.param(policy(), waiting(terminating=True), id="leaving"),
         pytest.param([], waiting(), id="nobody governs it"),

@@ -49,7 +49,6 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
         pytest.param(waiting(placement="physical"), None, Due(Move.SPILL, 1060.0), id="a class with a threshold only"),
         pytest.param(waiting(placement="physical"), ALWAYS, Due(Move.SPILL, 1060.0), id="Always, no pool was open"),
         pytest.param(waiting(placement="physical"), NEVER, None, id="Never"),
-        pytest.param(waiting(placement="physical", pools="eci"), PLACEMENT, None, id="it has spilled already"),
         pytest.param(
             waiting(placement="virtual", pools="eci"), PLACEMENT, Due(Move.RECALL, 1060.0), id="no pool took it"
         ),
@@ -69,6 +68,21 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
 )
 def test_who_is_due_and_when(pod: PodRecord, placement: Placement | None, wanted: Due | None) -> None:
     assert due(pod, placement) == wanted
+
+
+@pytest.mark.parametrize(
+    ("placement", "spilled_at", "closed", "wanted"),
+    [
+        pytest.param(PLACEMENT, 1060.0, False, Due(Move.SPILL, 1120.0), id="its pools have their time too"),
+        pytest.param(PLACEMENT, 1060.0, True, Due(Move.SPILL, 1060.0), id="they are closed"),
+        pytest.param(NEVER, 1060.0, True, None, id="Never by now"),
+    ],
+)
+def test_one_that_has_spilled_already_spills_once_more(
+    *, placement: Placement, spilled_at: float, closed: bool, wanted: Due | None
+) -> None:
+    pod = waiting(placement="physical", pools="eci")
+    assert due(pod, placement, spilled_at=spilled_at, closed=closed) == wanted
 
 
 @pytest.mark.parametrize(
@@ -160,6 +174,40 @@ def test_a_pool_at_its_limit_is_passed_over_and_not_reached_either() -> None:
 
     assert way({"spec": {}}, [ECI_B, TKE], full) == TO_TKE
     assert way({"spec": {}}, [ECI, ECI_B], full) == REPLACED
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        pytest.param(ECI, TKE, replace(TO_TKE, pools=("tke-b", "eci-a")), id="it goes on to reach the first"),
+        pytest.param(pool("eci-a"), TKE, replace(TO_TKE, pools=("tke-b", "eci-a")), id="also one without nodes now"),
+        pytest.param(
+            pool("eci-a", virtual("v1"), closed="is held"),
+            TKE,
+            replace(TO_TKE, pools=("tke-b", "eci-a")),
+            id="also one that is closed now",
+        ),
+        pytest.param(
+            pool("eci-a", virtual("v1"), labels={"a": "b"}),
+            TKE,
+            replace(TO_TKE, in_place=False),
+            id="what the first has put on it is not for the second",
+        ),
+        pytest.param(ECI, pool("tke-b"), None, id="nothing else is left"),
+    ],
+)
+def test_the_way_from_a_pool_that_did_not_take_it(first: Pool, second: Pool, wanted: Way | None) -> None:
+    pod = {"metadata": {"annotations": {POOLS: "eci-a"}}, "spec": {"tolerations": [toleration("eci")]}}
+
+    def full(one: Pool) -> str:
+        return "is at its limit (pods)" if one is first else ""
+
+    assert way(pod, [first, second], full) == wanted
+
+
+def test_the_way_to_a_pool_that_is_avoided() -> None:
+    assert way({"spec": {}}, [ECI, TKE], lambda _: "", avoid={"eci-a"}) == TO_TKE
+    assert way({"spec": {}}, [ECI], lambda _: "", avoid={"eci-a"}) is None
 
 
 def test_a_patch_must_not_open_the_way_to_a_pool_of_somebody_else() -> None:

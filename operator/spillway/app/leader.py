@@ -92,6 +92,15 @@ class Leader:
             _planner(settings),
             period_seconds=settings.threshold_seconds,
         )
+        spill = SpillController(
+            world,
+            self._writer("spill", settings.spills_per_second),
+            self._client,
+            events,
+            self._openings,
+            retries=retries,
+        )
+        pools.on_verdict.append(spill.add_all)
         return (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
@@ -109,14 +118,7 @@ class Leader:
                 retries=retries,
             ),
             thresholds,
-            SpillController(
-                world,
-                self._writer("spill", settings.spills_per_second),
-                self._client,
-                events,
-                self._openings,
-                retries=retries,
-            ),
+            spill,
             BringBackController(
                 world,
                 self._writer("bring-back", SURGE_WRITES_PER_SECOND),

@@ -40,6 +40,7 @@ from spillway.domain.spill import (
     due,
     is_starting,
     keeps,
+    marked_pools,
     pools_named,
     spill_operations,
     way,
@@ -92,6 +93,8 @@ class SpillController(Controller):
         self._turns = Turns()
         self._kept: dict[PodUid, tuple[Kept, float, float]] = {}
         """Why a pod was kept, until when, and the pause after that."""
+        self._spilled: dict[PodUid, tuple[tuple[str, ...], float]] = {}
+        """The pools that a waiting pod's mark names, and since when that is seen."""
         self._planned: set[PodUid] = set()
         self._starting: tuple[float, Room] = (0.0, Room({}))
         self._waiting: set[PodUid] = set()
@@ -112,7 +115,7 @@ class SpillController(Controller):
         who = governed(self.world, pod)
         if who is None:
             return None
-        found, now = due(pod, self._placement(pod, who)), self.world.now()
+        found, now = self._due(pod, who), self.world.now()
         kept_until = self._kept[pod.uid][1] if pod.uid in self._kept else 0.0
         if found is None or kept_until == math.inf:
             return None
@@ -122,6 +125,19 @@ class SpillController(Controller):
             return await self._move(pod, who, found)
         self._plan(pod, who, found.move)
         return None
+
+    def _due(self, pod: PodRecord, who: Governed) -> Due | None:
+        placement, named = self._placement(pod, who), pools_named(pod)
+        if not named:
+            return due(pod, placement)
+        if self._spilled.get(pod.uid, ((), 0.0))[0] != named:
+            self._spilled[pod.uid] = (named, self.world.now())
+        verdicts = (self.world.board.verdict(pool) for pool in named if pool in self.world.governance.budgets)
+        closed = all(verdict.closed for verdict in verdicts)
+        found = due(pod, placement, spilled_at=self._spilled[pod.uid][1], closed=closed)
+        # One that may go to every pool already has nothing left to try.
+        left = found is None or found.move is Move.RECALL or {*self.world.governance.pools_of(who.policy)} - {*named}
+        return found if left else None
 
     async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
         if found.move is Move.RECALL:
@@ -137,6 +153,9 @@ class SpillController(Controller):
         raw = await self._read(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
         if raw is None or raw["metadata"]["uid"] != pod.uid or (raw.get("spec") or {}).get("nodeName"):
             return REFUSED_SECONDS
+        if marked_pools(raw) != pools_named(pod):
+            # It has just spilled, and the watch does not show it yet.
+            return REFUSED_SECONDS
         if not await self._may_spill(pod, raw):
             return None
         local = await self._local_claims(pod.namespace, claims_of(raw))
@@ -147,12 +166,15 @@ class SpillController(Controller):
         if chosen is None:
             return self._keep(pod, who, kept or Kept.NO_POOL)
         if not chosen.in_place:
-            return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0])
+            tried = frozenset(pools_named(pod))
+            return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
         return await self._patch(pod, who, raw, chosen)
 
     async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
         reservations, used = self._openings.usage.reservations, _used(pod)
-        token = reservations.reserve(_PROMISED, pools=chosen.pools, used=used, billed=_billed(pod))
+        # On those that its mark names it counts already.
+        pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
+        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=_billed(pod))
         pool = self._openings.pool(chosen.pools[0])
         operations, conflicts = spill_operations(raw, chosen, pool.overlay, token)
         written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], operations)
@@ -177,7 +199,9 @@ class SpillController(Controller):
         def has_room(pool: Pool) -> str:
             return openings.lack(pool, used, cost)
 
-        return way(raw, [openings.pool(name) for name in listed], has_room, others)
+        pools, avoided = [openings.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
+        # What its owner's pods avoid is still better than nothing.
+        return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
 
     def _coming(self, pod: PodRecord, raw: Json) -> Kept | None:
         """Whether a young node will take it; each node's room is counted once."""
@@ -364,6 +388,7 @@ class SpillController(Controller):
     def _forget(self, uid: PodUid) -> None:
         self._waiting.discard(uid)
         self._kept.pop(uid, None)
+        self._spilled.pop(uid, None)
         self._planned.discard(uid)
         self.queue.forget(uid)
 

@@ -106,8 +106,7 @@ class StuckController(Controller):
         verdicts = [self.world.board.verdict(pool) for pool in one.pools]
         if one.pool:
             return verdicts[0].reason == "Unhealthy"
-        # A pool that is being tried counts its pods: these are the ones that it waits for.
-        return all(not verdict.takes and verdict.reason != "Retrying" for verdict in verdicts)
+        return all(verdict.closed for verdict in verdicts)
 
     async def _replace(self, one: Waiting, who: Governed, cause: Cause) -> float | None:
         pod, pools = one.pod, one.pools

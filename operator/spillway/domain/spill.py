@@ -11,7 +11,7 @@ tried. An autoscaler that has only decided cannot be seen: `spillAfter` has to b
 node's birth where nodes are to come first.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -76,8 +76,12 @@ class Due:
     at: float
 
 
-def due(pod: PodRecord, placement: Placement | None) -> Due | None:
-    """When a pod changes sides if nothing happens before; None where it will not."""
+def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0, closed: bool = False) -> Due | None:
+    """When a pod changes sides if nothing happens before; None where it will not.
+
+    One that has spilled may go either way already, and spills once more, to pools that it does not reach yet:
+    `spilled_at` is when it got its mark, and `closed` says that none of the pools it names takes pods any more.
+    """
     pending = pod.pending
     if pending is None or pod.node or pod.terminating or not pending.unschedulable_since:
         return None
@@ -85,13 +89,25 @@ def due(pod: PodRecord, placement: Placement | None) -> Due | None:
     at = pending.unschedulable_since + found.spill_after.seconds
     if pending.virtual:
         return Due(Move.RECALL, at)
-    # One that has spilled may go either way already.
-    return None if pending.pools or found.virtual == "Never" else Due(Move.SPILL, at)
+    if found.virtual == "Never":
+        return None
+    if pending.pools and not closed:
+        at = max(at, spilled_at + found.spill_after.seconds)
+    return Due(Move.SPILL, at)
 
 
 def pools_named(pod: PodRecord) -> tuple[str, ...]:
     """The pools of virtual nodes that may take a waiting pod, by its mark."""
-    return tuple(filter(None, (pod.pending.pools if pod.pending is not None else "").split(",")))
+    return _names("" if pod.pending is None else pod.pending.pools)
+
+
+def marked_pools(pod: Json) -> tuple[str, ...]:
+    """The same of a pod as the API server gives it."""
+    return _names(((pod.get("metadata") or {}).get("annotations") or {}).get(POOLS) or "")
+
+
+def _names(mark: str) -> tuple[str, ...]:
+    return tuple(filter(None, mark.split(",")))
 
 
 def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> Kept | None:
@@ -124,28 +140,43 @@ class Way:
     """Whether a patch is enough; else it is replaced, and its successor is made for virtual nodes."""
 
 
-def way(pod: Json, pools: Sequence[Pool], has_room: Callable[[Pool], str], others: Iterable[Pool] = ()) -> Way | None:
+def way(
+    pod: Json,
+    pools: Sequence[Pool],
+    has_room: Callable[[Pool], str],
+    others: Iterable[Pool] = (),
+    *,
+    avoid: Collection[str] = (),
+) -> Way | None:
     """The way to the first of `pools`, in the policy's order, that takes it; None where none does.
 
-    `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list. A
-    patch adds a toleration and nothing that keeps the pod from other nodes with the same taint: where these are of a
-    pool that must not take it, or that wants it otherwise, the pod is replaced, because its successor gets an affinity.
+    `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list, and
+    `avoid` those that it must not be meant for. A patch adds a toleration and nothing that keeps the pod from other
+    nodes with the same taint: where these are of a pool that must not take it, or that wants it otherwise, the pod is
+    replaced, because its successor gets an affinity. Pools that the pod's own mark names it has tried, and goes on to
+    reach.
     """
     spec = pod.get("spec") or {}
     listed = {pool.name for pool in pools}
+    marked = marked_pools(pod)
     for pool in pools:
+        if pool.name in marked or pool.name in avoid:
+            continue
         if pool.closed or mismatch(pod, pool, tolerations=pool.tolerations) or has_room(pool):
             continue
         reached = [
             other
             for other in (*pools, *others)
-            if other.name != pool.name and any(admits(node, spec, pool.tolerations) for node in other.open_nodes)
+            if other.name in marked
+            or (other.name != pool.name and any(admits(node, spec, pool.tolerations) for node in other.open_nodes))
         ]
         patched = (
             pool.step == 0
             and patchable(pool.overlay)
             and all(
-                other.name in listed and not other.closed and together(pool, other) and not has_room(other)
+                other.name in listed
+                and together(pool, other)
+                and (other.name in marked or not (other.closed or has_room(other)))
                 for other in reached
             )
         )

@@ -35,6 +35,11 @@ class PoolVerdict:
     step: int = 0
     """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether pods on their way there wait for nothing: one that is being tried counts them, and waits for them."""
+        return not self.takes and self.reason != "Retrying"
+
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
