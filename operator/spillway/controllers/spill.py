@@ -11,7 +11,7 @@ read or written for pods that are not due, nor for a policy in Recommend, which 
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from spillway.api.elasticpolicy import Placement
@@ -20,6 +20,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.governing import Governed, governed
 from spillway.controllers.pool_metrics import REPLACED
 from spillway.controllers.spill_metrics import KEPT, PLANNED, RECALLS, SPILLS
+from spillway.controllers.spill_reading import SpillReading
 from spillway.controllers.surging import Reader, target_of
 from spillway.controllers.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
@@ -27,7 +28,6 @@ from spillway.domain.names import NodeName, OwnerUid, PodUid
 from spillway.domain.node_fit import admits
 from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.pools import Pool
-from spillway.domain.placement.suitability import claims_of, is_local
 from spillway.domain.records import NodeRecord, PodRecord
 from spillway.domain.retries import Retries
 from spillway.domain.room import Room
@@ -46,7 +46,6 @@ from spillway.domain.spill import (
     way,
 )
 from spillway.kube.aggregates import Usage
-from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder, Reference
 from spillway.kube.writer import REFUSED_SECONDS, Writer
 from spillway.placement.board import avoid_seconds, redirect_seconds
@@ -86,7 +85,7 @@ class SpillController(Controller):
     ) -> None:
         super().__init__(world)
         self._writer = writer
-        self._reader = reader
+        self._reading = SpillReading(world, reader)
         self._events = events
         self._openings = openings
         self._retries = retries
@@ -150,15 +149,15 @@ class SpillController(Controller):
     # Spilling
 
     async def _spill(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
-        raw = await self._read(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+        raw = await self._reading.pod(pod)
         if raw is None or raw["metadata"]["uid"] != pod.uid or (raw.get("spec") or {}).get("nodeName"):
             return REFUSED_SECONDS
         if marked_pools(raw) != pools_named(pod):
             # It has just spilled, and the watch does not show it yet.
             return REFUSED_SECONDS
-        if not await self._may_spill(pod, raw):
+        if not await self._reading.may_spill(pod, raw):
             return None
-        local = await self._local_claims(pod.namespace, claims_of(raw))
+        local = await self._reading.local_claims(pod.namespace, raw)
         # From here on nothing is waited for until the place is promised.
         late = self.world.now() - found.at
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
@@ -225,33 +224,6 @@ class SpillController(Controller):
 
     def _is_physical(self, node: NodeRecord) -> bool:
         return self.world.governance.budget_of(node) is None
-
-    async def _may_spill(self, pod: PodRecord, raw: Json) -> bool:
-        """Whether its class lets it: of a pod without a ReplicaSet only the pod itself tells the class."""
-        if pod.owner_uid in self.world.state.replicasets:
-            return True
-        kind = pod.owner_kind
-        if kind == "Job":
-            job = await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
-            owners = () if job is None else job["metadata"].get("ownerReferences") or ()
-            kind = "CronJob" if any(one.get("kind") == "CronJob" for one in owners) else kind
-        namespace = self.world.state.namespaces.get(pod.namespace)
-        claim = self.world.governance.claim(namespace, kind, raw["metadata"].get("labels") or {})
-        found = None if claim is None else self.world.governance.class_of(claim)
-        if found is None or (found.threshold is None and found.placement is None):
-            return False
-        return (found.placement or DEFAULT).virtual != "Never"
-
-    async def _local_claims(self, namespace: str, claims: Sequence[str]) -> Sequence[str]:
-        """Of these claims, those whose volume is part of one node."""
-        local = []
-        for name in claims:
-            claim = await self._read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
-            volume = (claim or {}).get("spec", {}).get("volumeName")
-            found = await self._read(f"/api/v1/persistentvolumes/{volume}") if volume else None
-            if found is not None and is_local(found):
-                local.append(name)
-        return local
 
     # Replacing
 
@@ -323,7 +295,7 @@ class SpillController(Controller):
         """A Job counts a deleted pod as failed, and its retry is taken here; others lose nothing by it."""
         if pod.owner_kind != "Job":
             return True
-        job = await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+        job = await self._reading.job(pod)
         return job is not None and self._retries.take(pod.owner_uid, job)
 
     def _owner_reference(self, pod: PodRecord) -> Reference:
@@ -366,16 +338,6 @@ class SpillController(Controller):
         if found is not None:
             return found.placement or DEFAULT
         return DEFAULT.model_copy(update={"spill_after": Duration(f"{int(who.spill_after)}s")})
-
-    async def _read(self, path: str) -> Json | None:
-        """None where there is no such object."""
-        try:
-            found: Json = await self._reader.get_json(path)
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
-        return found
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and _waits(new):
