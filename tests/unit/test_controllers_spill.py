@@ -40,6 +40,17 @@ def waiting(name: str = "web-1", *, since: float = NOW - 60, **changes: Any) -> 
     return make_pod(name, node=NodeName(""), phase=Phase.PENDING, ready=False, pending=pending, **changes)
 
 
+class Told(EventRecorder):
+    """Keeps what was said, about whom."""
+
+    def __init__(self) -> None:
+        super().__init__(KubeClient.__new__(KubeClient))
+        self.said: list[tuple[str, str, str]] = []
+
+    def record(self, involved: Mapping[str, Any], event_type: str, reason: str, message: str) -> None:
+        self.said.append((f"{involved['kind']}/{involved['name']}", f"{event_type} {reason}", message))
+
+
 class Cluster(Writer):
     """The API server's side: pods as it would give them, and what the controller does to them."""
 
@@ -63,7 +74,7 @@ class Cluster(Writer):
         self.deleted: list[str] = []
         self.answer = True
         self.retries = Retries()
-        self.events = EventRecorder(KubeClient.__new__(KubeClient))
+        self.events = Told()
         self.controller = SpillController(
             self.world,
             self,
@@ -259,6 +270,42 @@ async def test_who_is_kept_and_how_often_it_is_looked_at(raw: dict[str, Any], re
     assert pauses == [None] * 7 if for_good else pauses == sorted(pauses, key=lambda one: one or 0.0)
     assert found.patched == {}
     assert found.deleted == []
+
+
+KEPT = "kept on physical nodes, which have no room for it, because "
+
+
+async def test_the_workload_is_told_why_its_pod_stays_where_it_finds_no_room() -> None:
+    found = Cluster(waiting(), resources=policy(a={"limits": {"pods": 0}}, b={"cordon": "Hold"}), owner_name="web")
+    await found.look()
+    clause = "no pool takes it (a: is at its limit (pods); b: is held)"
+    assert found.events.said == [("Deployment/web", "Warning KeptPhysical", KEPT + clause)]
+    for _ in range(5):
+        await found.look(seconds=60)
+    assert len(found.events.said) == 1, "once for each pod and reason"
+
+    found = Cluster(waiting())
+    found.raw = {"spec": {"hostNetwork": True}}
+    await found.look()
+    assert [one[1] for one in found.events.said] == ["Normal KeptPhysical"]
+    assert "hostNetwork" in found.events.said[0][2]
+
+
+@pytest.mark.parametrize(
+    ("pod", "raw"),
+    [
+        pytest.param(waiting(), {"status": {"nominatedNodeName": "n1"}}, id="help is under way"),
+        pytest.param(waiting(), {"spec": {"priority": -10}}, id="a balloon"),
+        pytest.param(waiting(pools="a", since=0.5), {}, id="it may go to some already"),
+    ],
+)
+async def test_of_these_nothing_is_told(pod: PodRecord, raw: dict[str, Any]) -> None:
+    found = Cluster(pod, resources=policy(b={"cordon": "Hold"}))
+    found.raw = raw
+    await found.look()
+    await found.look(seconds=60)
+    assert found.kept() is not None
+    assert found.events.said == []
 
 
 async def test_a_young_node_is_given_its_turn_for_as_many_as_it_holds() -> None:

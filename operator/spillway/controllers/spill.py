@@ -11,7 +11,7 @@ read or written for pods that are not due, nor for a policy in Recommend, which 
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from spillway.api.elasticpolicy import Placement
@@ -27,7 +27,8 @@ from spillway.domain.budget.price import billed
 from spillway.domain.names import NodeName, OwnerUid, PodUid
 from spillway.domain.node_fit import admits
 from spillway.domain.placement.decide import DEFAULT
-from spillway.domain.placement.pools import Pool
+from spillway.domain.placement.pools import Pool, admit, mismatch
+from spillway.domain.placement.suitability import unsuitable
 from spillway.domain.records import NodeRecord, PodRecord
 from spillway.domain.retries import Retries
 from spillway.domain.room import Room
@@ -58,6 +59,7 @@ FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 UNSCHEDULABLE: Final = "Unschedulable"
 """Why a pod was made anew for another pool."""
+KEPT_PHYSICAL: Final = "KeptPhysical"
 STARTING_SECONDS: Final = 1.0
 """How long what young nodes have room for is believed."""
 
@@ -150,10 +152,7 @@ class SpillController(Controller):
 
     async def _spill(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
         raw = await self._reading.pod(pod)
-        if raw is None or raw["metadata"]["uid"] != pod.uid or (raw.get("spec") or {}).get("nodeName"):
-            return REFUSED_SECONDS
-        if marked_pools(raw) != pools_named(pod):
-            # It has just spilled, and the watch does not show it yet.
+        if raw is None or not _is_as_seen(pod, raw):
             return REFUSED_SECONDS
         if not await self._reading.may_spill(pod, raw):
             return None
@@ -161,9 +160,11 @@ class SpillController(Controller):
         # From here on nothing is waited for until the place is promised.
         late = self.world.now() - found.at
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
-        chosen = None if kept is not None else self._way(pod, who, raw)
+        if kept is not None:
+            return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is Kept.UNSUITABLE else "")
+        chosen = self._way(pod, who, raw)
         if chosen is None:
-            return self._keep(pod, who, kept or Kept.NO_POOL)
+            return self._keep(pod, who, Kept.NO_POOL, self._refusals(pod, who, raw))
         if not chosen.in_place:
             tried = frozenset(pools_named(pod))
             return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
@@ -193,14 +194,26 @@ class SpillController(Controller):
         governance, openings = self.world.governance, self._openings
         listed = governance.pools_of(who.policy)
         others = [openings.pool(name) for name in governance.budgets if name not in listed]
-        used, cost = _used(pod), _billed(pod)
-
-        def has_room(pool: Pool) -> str:
-            return openings.lack(pool, used, cost)
-
         pools, avoided = [openings.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
+        has_room = self._room_for(pod)
         # What its owner's pods avoid is still better than nothing.
         return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
+
+    def _refusals(self, pod: PodRecord, who: Governed, raw: Json) -> str:
+        """Why no pool takes it; nothing of one that may go to some pools already."""
+        if pools_named(pod):
+            return ""
+
+        def suits(pool: Pool) -> str:
+            return mismatch(raw, pool, tolerations=pool.tolerations)
+
+        pools = [self._openings.pool(name) for name in self.world.governance.pools_of(who.policy)]
+        return f"no pool takes it ({admit(pools, suits, self._room_for(pod)).because})"
+
+    def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
+        """Answers why a pool has no room for it."""
+        used, cost = _used(pod), _billed(pod)
+        return lambda pool: self._openings.lack(pool, used, cost)
 
     def _coming(self, pod: PodRecord, raw: Json) -> Kept | None:
         """Whether a young node will take it; each node's room is counted once."""
@@ -236,9 +249,9 @@ class SpillController(Controller):
 
     def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
         """Whether a pool is open that was not tried. Whether it suits the pod is admission's matter."""
-        openings, used, cost = self._openings, _used(pod), _billed(pod)
-        pools = (openings.pool(name) for name in self.world.governance.pools_of(who.policy) if name not in tried)
-        return any(not pool.closed and pool.open_nodes and not openings.lack(pool, used, cost) for pool in pools)
+        has_room, names = self._room_for(pod), self.world.governance.pools_of(who.policy)
+        pools = (self._openings.pool(name) for name in names if name not in tried)
+        return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
 
     async def _replace(
         self, pod: PodRecord, who: Governed, move: Move | None, *, pool: str = "", tried: frozenset[str] = frozenset()
@@ -299,6 +312,8 @@ class SpillController(Controller):
         return job is not None and self._retries.take(pod.owner_uid, job)
 
     def _owner_reference(self, pod: PodRecord) -> Reference:
+        if not pod.owner_uid:
+            return _pod_reference(pod)
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         target = None if replicaset is None else target_of(replicaset)
         if target is not None:
@@ -313,12 +328,16 @@ class SpillController(Controller):
 
     # Keeping
 
-    def _keep(self, pod: PodRecord, who: Governed, reason: Kept) -> float | None:
-        """Leave it for now, and look less and less often."""
+    def _keep(self, pod: PodRecord, who: Governed, reason: Kept, because: str = "") -> float | None:
+        """Leave it for now, and look less and less often. Its owner is told `because` of what, where that is given."""
         was = self._kept.get(pod.uid)
         if was is None or was[0] is not reason:
             KEPT.labels(who.policy, reason.value).inc()
             self.log.info("waiting pod kept", key=pod.key, policy=who.policy, reason=reason.value)
+            if because:
+                event_type = "Normal" if reason is Kept.UNSUITABLE else "Warning"
+                message = f"kept on physical nodes, which have no room for it, because {because}"
+                self._events.record(self._owner_reference(pod), event_type, KEPT_PHYSICAL, message)
         if reason in _FOR_GOOD:
             self._kept[pod.uid] = (reason, math.inf, 0.0)
             return None
@@ -358,6 +377,12 @@ class SpillController(Controller):
 def _waits(pod: PodRecord) -> bool:
     """Whether the scheduler has found no node for it."""
     return not pod.node and not pod.terminating and pod.pending is not None and pod.pending.unschedulable_since > 0
+
+
+def _is_as_seen(pod: PodRecord, raw: Json) -> bool:
+    """Whether it still waits, and has not spilled since: the watch may be behind."""
+    same = raw["metadata"]["uid"] == pod.uid and marked_pools(raw) == pools_named(pod)
+    return same and not (raw.get("spec") or {}).get("nodeName")
 
 
 def _used(pod: PodRecord) -> Usage:
