@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,6 +192,16 @@ def test_a_pool_that_takes_nothing_is_passed_over(spec: dict[str, Any], verdict:
     with_next = Scene(placing(manual(0), {"a": spec, "b": {}}))
     with_next.board.verdicts = {"a": verdict}
     assert with_next.place().pools == (("b",) if says else ("a", "b"))
+
+
+def test_a_pool_is_passed_over_while_no_node_of_it_is_ready_and_open_again_at_once() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    node = make_node("v-a", labels=labels_of("a"), taints=(taint_of("a"),))
+    assert scene.place().pools == ("a", "b")
+    scene.state.apply(msgspec.structs.replace(node, ready=False))
+    assert scene.place().pools == ("b",)
+    scene.state.apply(node)
+    assert scene.place().pools == ("a", "b")
 
 
 def test_a_pool_is_open_again_as_soon_as_its_budget_says_so() -> None:

@@ -26,7 +26,8 @@ def standing(
     """Judge one pool. `on_their_way` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
     takes, reason = True, "Open"
-    # A pool whose nodes are not ready takes pods until it counts as failed: a short silence is waited out.
+    # Nodes that are not ready close no pool before it counts as failed: for a short silence none of its pods is made
+    # anew. New pods pass it over meanwhile, because a pod is only sent where a node is ready.
     if held or (nodes and all(node.unschedulable for node in nodes)):
         takes, reason = False, "Held"
     elif not nodes:
