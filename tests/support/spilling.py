@@ -1,0 +1,157 @@
+"""Pods that wait, and the controller that moves them, without an API server: two pools, `a` before `b`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from spillway.controllers.spill import SpillController
+from spillway.domain.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
+from spillway.domain.overlay.draft import OverlayPlan
+from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
+from spillway.domain.retries import Retries
+from spillway.domain.spill import Kept
+from spillway.kube.catalog import Kind
+from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+from spillway.placement.openings import Openings
+from spillway.placement.reservations import Reservations
+from spillway.placement.usage import LiveUsage
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, resource
+
+OWNER = OwnerUid("rs-web")
+NOW = 2000.0
+KEY = "virtual-kubelet.io/provider"
+
+
+def waiting(name: str = "web-1", *, since: float = NOW - 60, **changes: Any) -> PodRecord:
+    marks = {"placement": changes.pop("placement", "physical"), "pools": changes.pop("pools", "")}
+    pending = Pending(unschedulable_since=since, **marks)
+    return make_pod(name, node=NodeName(""), phase=Phase.PENDING, ready=False, pending=pending, **changes)
+
+
+class Told(EventRecorder):
+    """Keeps what was said, about whom."""
+
+    def __init__(self) -> None:
+        super().__init__(KubeClient.__new__(KubeClient))
+        self.said: list[tuple[str, str, str]] = []
+
+    def record(self, involved: Mapping[str, Any], event_type: str, reason: str, message: str) -> None:
+        self.said.append((f"{involved['kind']}/{involved['name']}", f"{event_type} {reason}", message))
+
+
+class Cluster(Writer):
+    """The API server's side: pods as it would give them, and what the controller does to them."""
+
+    def __init__(self, *pods: PodRecord, resources: list[dict[str, Any]] | None = None, **replicaset: Any) -> None:
+        self.clock = FakeClock(NOW)
+        records: list[NodeRecord | PodRecord | ReplicaSetRecord] = [
+            make_node("n1", cpu_millis=1000),
+            *(
+                make_node(f"v-{pool}", labels={"pool": pool}, taints=(Taint(KEY, "NoSchedule", pool),))
+                for pool in ("a", "b")
+            ),
+            make_replicaset(**replicaset),
+            *pods,
+        ]
+        self.world = make_world(records, resources or policy(), self.clock)
+        self.usage = LiveUsage(self.world.state, lambda: self.world.governance, Reservations(self.clock.now))
+        self.raw: dict[str, Any] = {}
+        self.objects: dict[str, Any] = {}
+        self.read: list[str] = []
+        self.patched: dict[str, Mapping[str, Any]] = {}
+        self.deleted: list[str] = []
+        self.answer = True
+        self.retries = Retries()
+        self.events = Told()
+        self.controller = SpillController(
+            self.world,
+            self,
+            self,
+            self.events,
+            Openings(self.usage, self.world.board, lambda: self.world.governance),
+            retries=self.retries,
+        )
+
+    def json(self, name: str) -> dict[str, Any]:
+        if name in self.patched:
+            return dict(self.patched[name])
+        pod = self.world.state.pods.get(PodUid(f"uid-{name}"))
+        metadata: dict[str, Any] = {
+            "name": name,
+            "uid": f"uid-{name}",
+            "resourceVersion": "7",
+            "labels": {"app": "web"},
+        }
+        if pod is not None and pod.pending is not None and pod.pending.pools:
+            metadata["annotations"] = {POOLS: pod.pending.pools}
+        return {"metadata": metadata, "spec": {}, "status": {}} | self.raw
+
+    def show(self, name: str = "web-1") -> None:
+        """The informer shows what was patched."""
+        marks = self.patched[name]["metadata"]["annotations"]
+        pod = self.world.state.pods[PodUid(f"uid-{name}")]
+        pending = Pending(
+            placement="physical",
+            pools=marks[POOLS],
+            reservation=marks[RESERVATION],
+            unschedulable_since=pod.pending.unschedulable_since if pod.pending is not None else 0.0,
+        )
+        self.world.state.apply(msgspec.structs.replace(pod, pending=pending))
+
+    def pools_of(self, name: str = "web-1") -> str:
+        """The pools that the pod may go to by now."""
+        found: str = self.patched[name]["metadata"]["annotations"][POOLS]
+        return found
+
+    async def get_json(self, path: str) -> Any:
+        self.read.append(path)
+        if path in self.objects:
+            return self.objects[path]
+        if "/pods/" in path:
+            return self.json(path.rsplit("/", 1)[-1])
+        raise ApiError(404, "NotFound", path)
+
+    async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Any) -> bool:
+        assert resource_version == "7"
+        if self.answer:
+            self.patched[pod.name] = OverlayPlan(tuple(additions)).onto(self.json(pod.name))
+        return self.answer
+
+    async def replace_unstarted(self, pod: PodRecord) -> bool:
+        await asyncio.sleep(0)  # others get their turn meanwhile
+        if self.answer:
+            self.deleted.append(pod.name)
+        return self.answer
+
+    async def look(self, name: str = "web-1", seconds: float = 0.0) -> float | None:
+        await self.clock.advance(seconds)
+        return await self.controller.reconcile(f"uid-{name}")
+
+    def kept(self, name: str = "web-1") -> Kept | None:
+        found = self.controller._kept.get(PodUid(f"uid-{name}"))
+        return None if found is None else found[0]
+
+
+def policy(mode: str = "Enforce", a: Any = None, b: Any = None, **placement: Any) -> list[dict[str, Any]]:
+    workloads = [
+        {"name": "home", "match": {"labels": {"matchLabels": {"app": "home"}}}, "placement": {"virtual": "Never"}},
+        {"name": "default", "placement": {"spillAfter": "60s", **placement}},
+    ]
+    tiers = {"virtual": {"budgets": ["a", "b"]}}
+    return [
+        resource(Kind.ELASTIC_POLICY, "online", mode=mode, tiers=tiers, workloads=workloads),
+        *(
+            resource(Kind.VIRTUAL_NODE_BUDGET, name, nodeSelector={"matchLabels": {"pool": name}}, **(spec or {}))
+            for name, spec in (("a", a), ("b", b))
+        ),
+    ]
+
+
+def toleration(pool: str) -> dict[str, str]:
+    return {"key": KEY, "operator": "Equal", "value": pool, "effect": "NoSchedule"}
