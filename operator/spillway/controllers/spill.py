@@ -1,9 +1,9 @@
 """Moves waiting pods to the other side: physical ones that find no room spill, virtual ones that no pool took go back.
 
 A pod that spills gets the pool's tolerations (and its overlay's metadata) by one patch; where its overlay needs more
-than that, or only an affinity would keep it from another pool, it is replaced and its successor is sent there. A
-virtual pod is always replaced: an affinity cannot be loosened. Its successor tries the pools that are left, and
-physical nodes when there is none.
+than that, or only an affinity would keep it from another pool, it is replaced and its successor is sent there. One that
+finds no node there either spills once more, to the next pool. A virtual pod is always replaced: an affinity cannot be
+loosened. Its successor tries the pools that are left, and physical nodes when there is none.
 
 Contract: one key a waiting pod, looked at when it is due and then less and less often. The pool's room is promised in
 the step that finds it, so nothing lands beyond a limit. A pod is changed, or deleted, only as it was read. Nothing is
@@ -136,9 +136,8 @@ class SpillController(Controller):
         verdicts = (self.world.board.verdict(pool) for pool in named if pool in self.world.governance.budgets)
         closed = all(verdict.closed for verdict in verdicts)
         found = due(pod, placement, spilled_at=self._spilled[pod.uid][1], closed=closed)
-        # One that may go to every pool already has nothing left to try.
-        left = found is None or found.move is Move.RECALL or {*self.world.governance.pools_of(who.policy)} - {*named}
-        return found if left else None
+        everywhere = {*named}.issuperset(self.world.governance.pools_of(who.policy))
+        return None if found is not None and found.move is Move.SPILL and everywhere else found
 
     async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
         if found.move is Move.RECALL:
