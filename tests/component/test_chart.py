@@ -1,12 +1,13 @@
 """What the chart renders, as text: no API server needed, Helm only."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import yaml
 
-from harness.chart import CHART, PROJECT, Chart, ChartError, run_helm
+from harness.chart import CHART, PROJECT, RELEASE, Chart, ChartError, run_helm
 from localcluster.rest import Object
 
 EVERYTHING: dict[str, Any] = {
@@ -232,6 +233,19 @@ def test_without_webhooks_nothing_of_them_is_left() -> None:
     kinds = {item["kind"] for item in Chart.render({"webhook": {"enabled": False}}).objects}
 
     assert not kinds & {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "Secret"}
+
+
+# What is said after the installation
+
+
+def test_the_notes_give_the_first_example_and_apply_nothing_else() -> None:
+    said = run_helm("install", RELEASE, str(CHART), "--namespace=spillway-system", "--dry-run=client")
+    _, notes = said.split("\nNOTES:\n")
+    applied = re.findall(r"kubectl apply -f - <<'EOF'\n(.*?)^EOF$", notes, re.MULTILINE | re.DOTALL)
+
+    assert notes.count("kubectl apply") == len(applied) == 1
+    assert yaml.safe_load(applied[0]) == _load(PROJECT / "examples" / "1-recommend.yaml")
+    assert yaml.safe_load(applied[0])["spec"]["mode"] == "Recommend"
 
 
 # The uninstall hook
