@@ -96,6 +96,32 @@ def test_no_right_has_a_wildcard(chart: Chart) -> None:
         assert "nonResourceURLs" not in rule, role
 
 
+@pytest.mark.parametrize("role", ["ClusterRole", "Role"])
+def test_the_page_about_the_installation_names_every_right_and_no_other(chart: Chart, role: str) -> None:
+    granted = {
+        (group or "core", resource, verb)
+        for rule in chart.one(role, "spillway")["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    page = (PROJECT / "docs/how-to/install.md").read_text()
+    _, cluster_wide, own = page.partition("## What it may do")[2].partition("\n## ")[0].split("| apiGroup |")
+    rows = [line.strip("| ").split(" | ") for line in (cluster_wide if role == "ClusterRole" else own).splitlines()]
+
+    assert granted == {
+        (group, resource, verb)
+        for groups, resources, verbs, *_ in (row for row in rows if len(row) == 4 and row[0] != "resources")
+        for group in _names(groups)
+        for resource in _names(resources)
+        for verb in _names(verbs)
+    }
+
+
+def _names(cell: str) -> list[str]:
+    return [name.strip("`") for name in cell.split(", ")]
+
+
 @pytest.mark.parametrize(
     ("resource", "verbs"),
     [
