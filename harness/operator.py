@@ -99,7 +99,7 @@ class Installation:
         if objects:
             self.cluster.apply(objects, "--server-side", "--force-conflicts")
 
-    def restore(self, *, timeout_seconds: float = 60.0) -> str:
+    def restore(self, *flags: str, timeout_seconds: float = 60.0) -> str:
         """Run `spillway restore` as the pre-delete hook does, under the hook's rights; what it printed."""
         rights = self.chart.hooks("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
         self._apply(rights)
@@ -108,7 +108,7 @@ class Installation:
         self.cluster.service_account_kubeconfig(NAMESPACE, account, kubeconfig)
         try:
             done = subprocess.run(
-                [*_command(), "restore", "--kubeconfig", str(kubeconfig)],
+                [*_command(), "restore", "--kubeconfig", str(kubeconfig), *flags],
                 env={**os.environ, **self._env},
                 capture_output=True,
                 text=True,
@@ -124,7 +124,7 @@ class Installation:
     def uninstall(self) -> None:
         """Stop, restore and delete, as `helm uninstall` does: the CRDs stay."""
         self.stop()
-        self.restore()
+        self.restore(f"--forget={NAMESPACE}/{NAME}")
         self.cluster.delete(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS), "--wait=false")
 
     # The processes

@@ -30,6 +30,8 @@ from tests.support.installed import (
 pytestmark = pytest.mark.timeout(240)
 
 FLAGS = ("--lease-seconds=6", "--upkeep-seconds=1", "--status-seconds=0.5")
+OWN = "/api/v1/namespaces/spillway-system"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"
 
 
 @pytest.fixture
@@ -43,9 +45,7 @@ def installed(cluster: ClusterApi) -> Iterator[Installation]:
 
 
 def lease(cluster: ClusterApi) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = cluster.rest.get(
-        "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"
-    )["spec"]
+    found: Mapping[str, Any] = cluster.rest.get(LEASE)["spec"]
     return found
 
 
@@ -132,7 +132,7 @@ def test_restore_leaves_the_cluster_as_it_was(cluster: ClusterApi) -> None:
             ),
             budget("trace-virtual", "trace-virtual", cordon="Hold"),
         ]
-        with applied(cluster, *resources), install(cluster, flags=FLAGS, replicas=1) as running:
+        with install(cluster, flags=FLAGS, replicas=1) as running, applied(cluster, *resources):
             eventually(lambda: len(marked(cluster.pods(namespace))) == 6, "every pod stamped")
             eventually(lambda: len(closed(cluster, "trace-virtual")) == 3, "the pool closed")
             eventually(lambda: all(our_taint(node(cluster, name)) for name in elastic_nodes), "the taints")
@@ -149,7 +149,16 @@ def test_restore_leaves_the_cluster_as_it_was(cluster: ClusterApi) -> None:
             running.restore()
             assert traces(cluster) == before
             assert "0 nodes (0 taints, 0 cordons) and 0 pods (0 deletion costs) restored" in running.restore()
+            plan, others = (f"{OWN}/configmaps/{name}" for name in ("spillway-thresholds-3", "theirs"))
+            for path in (plan, others):
+                cluster.rest.create(f"{OWN}/configmaps", {"metadata": {"name": path.rpartition("/")[2]}})
+            assert cluster.exists(LEASE)
+
             running.uninstall()
+            assert not cluster.exists(LEASE)
+            assert not cluster.exists(plan)
+            assert cluster.exists(others)
+            cluster.rest.delete(others)
     assert all(ELASTIC_TAINT not in str(item["spec"]) for item in nodes(cluster))
 
 

@@ -293,6 +293,14 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         assert item["metadata"]["name"] == "spillway-restore"
     resources = {r for rule in chart.one("ClusterRole", "spillway-restore")["rules"] for r in rule["resources"]}
     assert resources == {"pods", "nodes", "replicasets", "deployments/scale", "replicasets/scale"}
+    own = chart.one("Role", "spillway-restore")["rules"]
+    assert {r for rule in own for r in rule["resources"] if "delete" in rule["verbs"]} == {"leases", "configmaps"}
+    [container] = chart.one("Job")["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == [
+        "restore",
+        "--stop-deployment=spillway-system/spillway",
+        "--forget=spillway-system/spillway",
+    ]
     assert not Chart.render({"restoreOnUninstall": {"enabled": False}}).hooks()
 
 

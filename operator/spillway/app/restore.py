@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 
 from spillway.controllers.surging import Target, target_of
+from spillway.controllers.thresholds.store import CHUNKS, name_of
 from spillway.domain.bring_back import Surge
 from spillway.domain.names import POD_DELETION_COST
 from spillway.domain.sweep import NodeRestore, restore_node, unmark_annotations
@@ -239,3 +240,16 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
                 break
             await asyncio.sleep(0.5)
     say(f"deployment/{namespace}/{name}: stopped")
+
+
+async def forget(client: KubeClient, namespace: str, lease: str, *, say: Say) -> None:
+    """Delete what an installation keeps for itself in its namespace: its Lease, and the last plan of the thresholds."""
+    plans = [f"/api/v1/namespaces/{namespace}/configmaps/{name_of(index)}" for index in range(CHUNKS)]
+    for path in (f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}", *plans):
+        try:
+            await client.request("DELETE", path)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+        else:
+            say(f"{path.rpartition('/namespaces/')[2]}: deleted")

@@ -23,6 +23,13 @@ def restore(
             help="First scale this Deployment to zero: a running operator would put everything back.",
         ),
     ] = None,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME",
+            help="At the end delete what a stopped operator has kept there: this Lease, and the thresholds' last plan.",
+        ),
+    ] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the summary.")] = False,
@@ -33,23 +40,29 @@ def restore(
     What others wrote stays. Run it again as often as you like. Policies in force will have it all put back by a
     running operator.
     """
-    target = _target(stop_deployment)
-    sys.exit(asyncio.run(_restore(kubeconfig, target, dry_run=dry_run, quiet=quiet, rate=rate)))
+    target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
+    sys.exit(asyncio.run(_restore(kubeconfig, target, lease, dry_run=dry_run, quiet=quiet, rate=rate)))
 
 
-def _target(text: str | None) -> tuple[str, str] | None:
+def _target(option: str, text: str | None) -> tuple[str, str] | None:
     if text is None:
         return None
     namespace, slash, name = text.partition("/")
     if not (namespace and slash and name):
-        raise SettingsError(f"--stop-deployment: write NAMESPACE/NAME, for example spillway-system/spillway ({text!r})")
+        raise SettingsError(f"{option}: write NAMESPACE/NAME, for example spillway-system/spillway ({text!r})")
     return namespace, name
 
 
 async def _restore(
-    kubeconfig: Path | None, target: tuple[str, str] | None, *, dry_run: bool, quiet: bool, rate: float
+    kubeconfig: Path | None,
+    target: tuple[str, str] | None,
+    lease: tuple[str, str] | None,
+    *,
+    dry_run: bool,
+    quiet: bool,
+    rate: float,
 ) -> int:
-    from spillway.app.restore import Restore, stop_deployment  # noqa: PLC0415  # `--help` need not wait for aiohttp
+    from spillway.app.restore import Restore, forget, stop_deployment  # noqa: PLC0415  # `--help` need not wait for aiohttp
     from spillway.kube.client import ApiError, KubeClient  # noqa: PLC0415
 
     def say(line: str) -> None:
@@ -61,6 +74,8 @@ async def _restore(
             if target is not None and not dry_run:
                 await stop_deployment(client, *target, say=say)
             result = await Restore(client, say=say, dry_run=dry_run, rate=rate).run()
+            if lease is not None and result.clean:
+                await forget(client, *lease, say=say)
     except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
         typer.echo(f"not finished, run it again: {error or 'timed out'}", err=True)
         return 1

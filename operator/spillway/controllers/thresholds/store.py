@@ -65,14 +65,14 @@ class PlanStore:
         """
         bodies = packed(plan)
         for index, body in enumerate(bodies):
-            await self._writer.apply(f"{self._path}/{_name(index)}", body)
+            await self._writer.apply(f"{self._path}/{name_of(index)}", body)
         for index in range(len(bodies), self._written):
-            await self._writer.delete("configmaps", f"{self._path}/{_name(index)}")
+            await self._writer.delete("configmaps", f"{self._path}/{name_of(index)}")
         self._written = len(bodies)
 
     async def _get(self, index: int) -> Mapping[str, Any] | None:
         try:
-            found: Mapping[str, Any] = await self._client.get_json(f"{self._path}/{_name(index)}")
+            found: Mapping[str, Any] = await self._client.get_json(f"{self._path}/{name_of(index)}")
         except ApiError as error:
             if error.not_found:
                 return None
@@ -94,7 +94,7 @@ def packed(plan: Plan, *, chunk_bytes: int = CHUNK_BYTES) -> list[dict[str, Any]
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": _name(index)},
+            "metadata": {"name": name_of(index)},
             "data": {_MADE: f"{plan.made:.3f}", _PARTS: str(len(chunks))},
             "binaryData": {_DATA: base64.b64encode(chunk).decode()},
         }
@@ -116,5 +116,6 @@ def unpacked(parts: list[Mapping[str, Any]]) -> Plan | None:
         return None
 
 
-def _name(index: int) -> str:
+def name_of(index: int) -> str:
+    """Of the ConfigMap with this part of a plan."""
     return f"spillway-thresholds-{index}"
