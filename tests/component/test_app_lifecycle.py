@@ -1,9 +1,11 @@
 """Operator processes as a cluster runs them: ready, leading, failing over, stopping, and leaving no trace."""
 
+import base64
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from harness import Installation, install
 from localcluster import ClusterApi
 from localcluster.rest import Object
 from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST
+from spillway.webhooks.certificates import CONFIGURATION_KINDS
+from spillway.webhooks.issuing import Lifetimes, begin
 from tests.support.installed import (
     annotations,
     applied,
@@ -96,6 +100,22 @@ def test_a_leader_that_loses_the_lease_ends_with_an_error(cluster: ClusterApi, i
     installed.kill(leader, signal.SIGCONT)
     eventually(lambda: installed.pid(leader) is None, "the end of the former leader")
     assert installed.return_code(leader) not in (0, None)
+
+
+@pytest.mark.parametrize("kind", CONFIGURATION_KINDS)
+def test_a_ca_bundle_is_kept_in_place(cluster: ClusterApi, installed: Installation, kind: str) -> None:
+    path = f"/apis/admissionregistration.k8s.io/v1/{kind}/spillway"
+
+    def bundles() -> list[str]:
+        return [webhook["clientConfig"].get("caBundle", "") for webhook in cluster.rest.get(path)["webhooks"]]
+
+    before = eventually(lambda: all(bundles()) and bundles(), "every caBundle filled in")
+    strange = base64.b64encode(begin(["localhost"], Lifetimes(), datetime.now(UTC)).bundle).decode()
+    where = "/webhooks/{}/clientConfig/caBundle"
+    patch = [{"op": "remove", "path": where.format(0)}, {"op": "replace", "path": where.format(1), "value": strange}]
+    cluster.rest.request("PATCH", path, body=patch, content_type="application/json-patch+json")
+    assert bundles() != before
+    eventually(lambda: bundles() == before, "the caBundle that was blanked, and the one that was replaced, to be back")
 
 
 def test_metrics_and_plans_are_served(cluster: ClusterApi, installed: Installation) -> None:
