@@ -1,14 +1,17 @@
 """The operator's own end, in the middle of things: what it left half done is finished by whoever leads next."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from harness import Installation
 from harness.scene import Scene, by_tier, tier_violations, zone_skew
 from localcluster import ClusterApi
-from tests.support.e2e import TAKE_OVER_SECONDS, Start
+from tests.support.e2e import LEASE_SECONDS, TAKE_OVER_SECONDS, Start
+from tests.support.installed import deployment, eventually, status
 
 SLOW_NODE_WRITES = "--node-writes-per-second=10"
 """So that a kill meets the work half done."""
@@ -107,6 +110,49 @@ def test_killed_in_the_middle_of_a_cordon(start: Start, make_scene: Callable[...
 
     scene.patch("virtualnodebudgets", scene.budget, {"cordon": "None"})
     cluster.wait_until(lambda: scene.closed() == {others}, "all open but the one closed by somebody else")
+    assert not scene.closed_by_us()
+
+
+def test_killed_in_the_middle_of_a_drain(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+    """A disruption budget holds the drain where it is, for as long as the kill takes."""
+    budgets = f"/apis/policy/v1/namespaces/{scene.namespace}/poddisruptionbudgets"
+    cluster.apply(deployment(scene.namespace, "web", 6, nodeSelector={"pool": scene.pool("virtual")}))
+    cluster.wait_pods_ready(scene.namespace, 6)
+    guard = {"metadata": {"name": "web"}, "spec": {"minAvailable": 4, "selector": {"matchLabels": {"app": "web"}}}}
+    cluster.rest.create(budgets, guard)
+    eventually(lambda: cluster.rest.get(f"{budgets}/web")["status"]["disruptionsAllowed"] == 2, "two to be allowed")
+
+    def drain() -> Mapping[str, Any]:
+        found: Mapping[str, Any] = status(cluster, "virtualnodebudgets", scene.budget).get("drain") or {}
+        return found
+
+    scene.patch("virtualnodebudgets", scene.budget, {"cordon": "HoldAndDrain"})
+    eventually(lambda: (drain().get("evicted"), drain().get("blocked")) == (2, 4), "the drain to be held up")
+    begun = drain()["started"]
+    _kill_leader(operator)
+    operator.wait_leader(timeout_seconds=TAKE_OVER_SECONDS)
+    assert drain()["remaining"] == 4
+    cluster.rest.delete(f"{budgets}/web")
+
+    eventually(lambda: drain().get("remaining") == 0, "the rest to go")
+    assert (drain()["started"], drain()["evicted"]) == (begun, 6), "the new leader went on with the same drain"
+    assert scene.closed() == set(scene.nodes["virtual"])
+    scene.patch("virtualnodebudgets", scene.budget, {"cordon": "None"})
+    cluster.wait_until(lambda: not scene.closed(), "all open")
+
+
+def test_killed_before_the_end_of_a_hold(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+    nodes = set(scene.nodes["virtual"])
+    scene.patch("virtualnodebudgets", scene.budget, {"cordon": "Hold"})
+    cluster.wait_until(lambda: scene.closed() == nodes, "all nodes closed")
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=LEASE_SECONDS)
+    scene.patch("virtualnodebudgets", scene.budget, {"cordonUntil": until.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    leader = _kill_leader(operator)
+
+    cluster.wait_until(lambda: scene.closed() != nodes, "the first to open", timeout_seconds=TAKE_OVER_SECONDS)
+    assert datetime.now(UTC) >= until
+    assert operator.leader() != leader
+    cluster.wait_until(lambda: not scene.closed(), "all open")
     assert not scene.closed_by_us()
 
 

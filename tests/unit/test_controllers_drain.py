@@ -81,6 +81,26 @@ async def test_a_pod_that_cannot_be_asked_holds_up_no_others(error: Exception) -
     assert controller.progress["eci"].blocked == 1
 
 
+async def test_a_new_leader_goes_on_counting_where_the_status_says_the_last_one_stood() -> None:
+    controller, _, world = draining(5, lambda pod: Eviction.BLOCKED if pod.name == "web-000" else Eviction.EVICTED)
+    begun = "2025-12-31T23:59:00Z"
+    stored = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", version=2, nodeSelector=SELECTOR, cordon="HoldAndDrain")
+    stored["status"] = {"drain": {"started": begun, "evicted": 7, "remaining": 9, "blocked": 3}}
+    world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, stored)
+    await controller.reconcile("eci")
+    found = controller.progress["eci"].wire()
+    assert (found["started"], found["evicted"]) == (begun, 7 + 4), "not begun anew"
+    assert (found["remaining"], found["blocked"]) == (5, 1), "what stands now, not what was stored"
+
+
+async def test_a_drain_that_nobody_has_begun_begins_now() -> None:
+    controller, _, world = draining(1, lambda _: Eviction.EVICTED)
+    await controller.reconcile("eci")
+    begun = controller.progress["eci"].started
+    assert begun is not None
+    assert begun.timestamp() == int(world.now())
+
+
 async def test_nobody_more_is_asked_once_the_hold_is_lifted() -> None:
     def lift(_: PodRecord) -> Eviction:
         world.catalog.upsert(
