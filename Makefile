@@ -73,13 +73,14 @@ format: $(STAMP) ## Put the code into its format
 build: $(STAMP) ## Build the control plane for demo and tests (once; minutes)
 	@$(RUN) -m localcluster build
 
-BENCHES := scaledown simulate admission informer placement threshold
+BENCHES := scaledown simulate admission informer placement threshold cordon
 .PHONY: $(addprefix bench-,$(BENCHES))
 bench-scaledown: build ## Measure a day: plain, flat, Spillway -> build/bench/scaledown.json
 bench-simulate: build ## The same planners in the simulator -> build/bench/simulate.json
 bench-admission: build ## What the webhooks cost -> build/bench/admission.json
 bench-placement: build ## Wrong tiers, budgets, costs, failover, admission -> build/bench/placement.json
 bench-threshold: $(STAMP) ## Thresholds against the LP bound, greedy, percentile -> build/bench/threshold.json
+bench-cordon: build ## 200 nodes closed and opened, new nodes tainted -> build/bench/cordon.json
 bench-informer: build ## 150,000 pods read and followed -> build/bench/informer.json
 $(addprefix bench-,$(BENCHES)): bench-%:
 	@mkdir -p build/bench

@@ -72,7 +72,7 @@ def test_the_elastic_taint_comes_and_goes(cluster: ClusterApi, leading: Installa
     with applied(cluster, policy("taints", elastic=elastic("taint-a"))):
         eventually(lambda: our_taint(node(cluster, first)) == "taints", "the taint of a node that was there")
         (late,) = cluster.add_nodes("taint-a", 1, wait=False)
-        eventually(lambda: our_taint(node(cluster, late)) == "taints", "the taint of a new node", seconds=5)
+        eventually(lambda: our_taint(node(cluster, late)) == "taints", "the taint of a new node")
         assert other_taints(node(cluster, first)) == [THEIRS]
         assert our_taint(node(cluster, fixed)) is None
 
@@ -117,7 +117,7 @@ def test_a_held_pool_closes_and_opens(cluster: ClusterApi, leading: Installation
         assert status(cluster, "virtualnodebudgets", "hold")["cordoned"] == 5
 
         (late,) = cluster.add_virtual_nodes("hold", 1, provider="hold", wait=False)
-        eventually(lambda: late in closed(cluster, "hold"), "a new node closed on arrival", seconds=5)
+        eventually(lambda: late in closed(cluster, "hold"), "a new node closed on arrival")
 
         merge_spec(cluster, "virtualnodebudgets", "hold", cordon="None")
         eventually(lambda: closed(cluster, "hold") == {theirs}, "open again but for what somebody else closed")
