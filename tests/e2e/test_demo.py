@@ -1,0 +1,80 @@
+"""`python -m demo` as somebody runs it who then presses Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.chart import PROJECT
+
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(os.environ.get("CLUSTER")), reason="starts its own cluster")]
+
+BEGINS_SECONDS = 240.0
+"""Some 20 s where the machine has nothing else to do."""
+
+
+class Run:
+    """A demo in a process of its own; what it says is kept."""
+
+    def __init__(self, output: Path) -> None:
+        command = [sys.executable, "-m", "demo", "--seconds", "60", "--workloads", "2", "--output", str(output)]
+        self.process = subprocess.Popen(
+            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        self.lines: list[str] = []
+        self.lives = threading.Event()
+        """The day has begun and was seen to go on, or the process has ended."""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if re.match(r"\d\d:\d\d +plain: pods", line):
+                self.lives.set()
+        self.lives.set()
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self) -> str:
+        """Wait for its end; what it said."""
+        self.process.wait(timeout=90)
+        self._reader.join(timeout=30)
+        return "".join(self.lines)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    running = Run(tmp_path / "demo")
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+    running.end()
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+
+
+def test_interrupted_in_the_middle_of_the_day_it_leaves_nothing_running(run: Run) -> None:
+    assert run.lives.wait(BEGINS_SECONDS), "".join(run.lines)
+    assert run.process.poll() is None, "".join(run.lines)
+    family = run.family()
+    names = {process.name() for process in family}
+    assert {"etcd", "kube-apiserver", "kwok", "metrics-server"} <= names
+
+    run.process.send_signal(signal.SIGINT)
+
+    said = run.end()
+    assert run.process.returncode == 130, said
+    assert "interrupted; the cluster is down" in said
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
