@@ -14,7 +14,11 @@ import pytest
 
 from harness.chart import PROJECT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(os.environ.get("CLUSTER")), reason="starts its own cluster")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(os.environ.get("CLUSTER", "local") != "local", reason="looks at processes of a local cluster"),
+]
 
 BEGINS_SECONDS = 240.0
 """Some 20 s where the machine has nothing else to do."""
