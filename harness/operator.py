@@ -24,6 +24,7 @@ from typing import Any, Final, Self
 import yaml
 
 from harness.chart import PROJECT, Chart
+from harness.reach import webhook_host
 from harness.samples import Samples
 from localcluster import ClusterApi, ClusterError
 from localcluster.ports import free_ports
@@ -32,8 +33,6 @@ from localcluster.rest import Object, RestError
 
 NAMESPACE: Final = "spillway-system"
 NAME: Final = "spillway"
-HOST_VARIABLE: Final = "SPILLWAY_HARNESS_HOST"
-"""How the API server reaches this machine where it does not run on it (kind: a name of the bridge's address)."""
 
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """Pods would be pretended by kwok; the processes take their place."""
@@ -54,8 +53,6 @@ class Installation:
         env: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        if HOST_VARIABLE not in os.environ:
-            cluster.require("loopback-webhooks")
         self.cluster = cluster
         self.namespace = NAMESPACE
         self.webhook_port = free_ports(1)[0]
@@ -70,9 +67,11 @@ class Installation:
         self._pods: dict[int, str] = {}
 
     def _values(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        host = os.environ.get(HOST_VARIABLE, "localhost")
-        service = {"type": "ExternalName", "externalName": host, "port": self.webhook_port}
-        return {**values, "webhook": {**values.get("webhook", {}), "service": service}}
+        webhook = values.get("webhook", {})
+        if not webhook.get("enabled", True):
+            return dict(values)
+        service = {"type": "ExternalName", "externalName": webhook_host(self.cluster), "port": self.webhook_port}
+        return {**values, "webhook": {**webhook, "service": service}}
 
     def __enter__(self) -> Self:
         return self

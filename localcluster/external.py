@@ -9,13 +9,13 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from localcluster import binaries, build, core, karpenter
+from localcluster import binaries, build, core, karpenter, metrics_server
 from localcluster.api import ClusterApi
 from localcluster.errors import ClusterError
 from localcluster.ports import free_ports
@@ -38,7 +38,7 @@ class ExternalCluster(ClusterApi):
         self._root = Path(tempfile.mkdtemp(prefix="localcluster-"))
         self._processes = Processes(self._root, remove_when_orphaned=[self._root])
         try:
-            features = {"kwok"} | _visible_features(kubeconfig)
+            features = {"kwok"} | _seen_in(kubeconfig)
             super().__init__(kubeconfig, features=frozenset(features), kubectl=binaries.find("kubectl"))
             self._processes.start(core.kwok_beside(kubeconfig, free_ports(1)[0], binaries.find))
         except BaseException:
@@ -64,15 +64,25 @@ class ExternalCluster(ClusterApi):
         shutil.rmtree(self._root, ignore_errors=True)
 
 
-def _visible_features(kubeconfig: Path) -> set[str]:
+def _seen_in(kubeconfig: Path) -> set[str]:
     rest = Rest(kubeconfig)
     try:
-        rest.raw("GET", karpenter.NODE_CLASSES)
-    except RestError:
-        return set()
+        return visible_features(rest.get)
     finally:
         rest.close()
-    return {"karpenter"}
+
+
+def visible_features(get: Callable[[str], Any]) -> set[str]:
+    """What a cluster shows of itself: `get` gives the object at a path, or raises ``RestError``."""
+    found = set()
+    with suppress(RestError):
+        get(karpenter.NODE_CLASSES)
+        found.add("karpenter")
+    with suppress(RestError):
+        conditions = get(metrics_server.API_SERVICE).get("status", {}).get("conditions") or []
+        if any(one["type"] == "Available" and one["status"] == "True" for one in conditions):
+            found.add("metrics-server")
+    return found
 
 
 @contextmanager

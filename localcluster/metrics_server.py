@@ -10,6 +10,7 @@ from localcluster.options import Options
 from localcluster.processes import Process
 
 API = "/apis/metrics.k8s.io/v1beta1"
+API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
 SERVICE = ("kube-system", "metrics-server")
 
 

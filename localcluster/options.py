@@ -45,11 +45,12 @@ class Options:
 
     @property
     def features(self) -> frozenset[str]:
-        """Names that tests ask for (``ClusterApi.require``)."""
+        """Names that tests ask for (``ClusterApi.require``); `usage` is that which is pretended and drives an HPA."""
         always = {"kwok", "restart", "hpa-tuning", "loopback-webhooks"}
         optional = {
             "audit": self.audit,
             "metrics-server": self.metrics_server,
+            "usage": self.metrics_server,
             "karpenter": self.karpenter,
             "prometheus": self.prometheus,
         }

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness import Installation, install
+from harness.reach import webhook_host
 from localcluster import ClusterApi
 from localcluster.rest import Object
 from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST
@@ -41,7 +42,6 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway
 @pytest.fixture
 def installed(cluster: ClusterApi) -> Iterator[Installation]:
     """Two replicas with webhooks."""
-    cluster.require("loopback-webhooks")
     with install(cluster, flags=FLAGS) as running:
         running.wait_leader()
         yield running
@@ -124,7 +124,7 @@ def test_metrics_and_plans_are_served(cluster: ClusterApi, installed: Installati
 
 
 def test_restore_leaves_the_cluster_as_it_was(cluster: ClusterApi) -> None:
-    cluster.require("loopback-webhooks")
+    webhook_host(cluster)
     cluster.add_nodes("trace-fixed", 2)
     elastic_nodes = cluster.add_nodes("trace-elastic", 3, taints=[{"key": "theirs", "effect": "NoSchedule"}])
     virtual_nodes = cluster.add_virtual_nodes("trace-virtual", 3, provider="trace")

@@ -38,7 +38,6 @@ FLAGS = ("--lease-seconds=6", "--upkeep-seconds=1", "--status-seconds=0.5")
 
 @pytest.fixture(scope="module")
 def operator(cluster: ClusterApi) -> Iterator[Installation]:
-    cluster.require("loopback-webhooks")
     with install(cluster, {"webhook": {"enabled": False}}, replicas=1, flags=["--no-webhooks", *FLAGS]) as running:
         running.wait_leader()
         yield running

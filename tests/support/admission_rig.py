@@ -1,9 +1,9 @@
 """The admission server in this process, in front of a real API server: what the component tests and benches ask.
 
 Contract: it runs in a thread with an event loop of its own, so a test may block on kubectl while the API server asks
-us. Its webhook configurations call it by URL, are named after the rig, and select only namespaces labelled
-`rig=<name>`, so that tests sharing a cluster do not meet. The certificates are made and published by the operator's
-own code.
+us. Its webhook configurations call it through a Service of type ExternalName, are named after the rig, and select only
+namespaces labelled `rig=<name>`, so that tests sharing a cluster do not meet. The certificates are made and published
+by the operator's own code. Where the API server cannot reach this machine, making one skips (`harness.reach`).
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from harness.reach import webhook_host
 from localcluster import ClusterApi
 from spillway.domain.governance import Governance
 from spillway.kube.client import KubeClient
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 Wrap = Callable[[Webhook], Webhook]
 _START_SECONDS = 30.0
+_SERVICE = "spillway-webhook"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
@@ -46,6 +48,7 @@ class AdmissionRig:
         exclude: Sequence[str] = (),
     ) -> None:
         self.cluster = cluster
+        self._host = webhook_host(cluster)
         self.governance = governance
         self.name = f"rig-{uuid.uuid4().hex[:8]}"
         self.state = ClusterState()
@@ -65,6 +68,9 @@ class AdmissionRig:
         self._thread.start()
         self.cluster.rest.create("/api/v1/namespaces", {"metadata": {"name": self.name}})
         self.run(self._start())
+        service = {"type": "ExternalName", "externalName": self._host, "ports": [{"port": self.port}]}
+        path = f"/api/v1/namespaces/{self.name}/services"
+        self.cluster.rest.create(path, {"metadata": {"name": _SERVICE}, "spec": service})
         for body in self._configurations():
             plural = body["kind"].lower() + "s"
             self.cluster.rest.create(f"{_ADMISSION}/{plural}", body)
@@ -119,7 +125,7 @@ class AdmissionRig:
                 self.certificates = certificates
             self.tls.append(tls)
             webhooks = [self._wrap(webhook) for webhook in self._admission.webhooks]
-            server = AdmissionServer(webhooks, tls=tls.context, port=self.port, host="127.0.0.1")
+            server = AdmissionServer(webhooks, tls=tls.context, port=self.port)
             await server.start()
             self.port = server.port
             self._servers.append(server)
@@ -174,7 +180,9 @@ class AdmissionRig:
         rule = {"apiGroups": [group], "apiVersions": ["v1"], "operations": [operation], "resources": list(resources)}
         return {
             "name": f"{name}.{self.name}.spillway.dev",
-            "clientConfig": {"url": f"https://127.0.0.1:{self.port}{path}"},
+            "clientConfig": {
+                "service": {"namespace": self.name, "name": _SERVICE, "port": self.port, "path": path},
+            },
             "rules": [rule],
             "failurePolicy": "Ignore",
             "sideEffects": "None",

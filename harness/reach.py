@@ -1,0 +1,26 @@
+"""How a cluster's API server reaches what listens on this machine.
+
+Contract: one place that knows. Whoever is to be called by the API server asks here first, and skips (`FeatureMissing`)
+where nobody has said how.
+"""
+
+import os
+from typing import Final
+
+from localcluster import ClusterApi
+
+HOST_VARIABLE: Final = "SPILLWAY_HARNESS_HOST"
+"""A host name by which the API server finds this machine, where it does not run on it (kind, another machine)."""
+
+
+def webhook_host(cluster: ClusterApi) -> str:
+    """The name under which the cluster's API server reaches this machine.
+
+    Raises:
+        FeatureMissing: the API server runs elsewhere, and `HOST_VARIABLE` is not set.
+
+    """
+    if host := os.environ.get(HOST_VARIABLE):
+        return host
+    cluster.require("loopback-webhooks")
+    return "localhost"
