@@ -135,6 +135,19 @@ def test_silence_makes_it_stale() -> None:
     assert state.last_event_age(PodRecord) == 0
 
 
+def test_a_list_is_no_sign_of_the_watch() -> None:
+    clock = Clock()
+    state = ClusterState(clock=clock)
+    state.mark_synced()
+    state.touch(PodRecord, listed=True)
+    assert state.last_event_age(PodRecord) == 0
+    assert state.watched_age(PodRecord) == float("inf")
+    state.touch(PodRecord)
+    clock.now += 5
+    state.touch(PodRecord, listed=True)
+    assert state.watched_age(PodRecord) == 5
+
+
 async def test_waiting_ends_when_each_pod_was_seen_as_expected() -> None:
     state = ClusterState()
     a, b = make_pod("a"), make_pod("b")

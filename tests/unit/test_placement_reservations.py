@@ -60,6 +60,25 @@ def test_what_nobody_comes_for_is_let_go(reservations: Reservations, clock: _Clo
     assert reservations.get(late) is not None
 
 
+def test_while_the_watch_is_silent_no_promise_is_let_go(clock: _Clock) -> None:
+    heard = clock.seconds
+    reservations = Reservations(clock, heard=lambda: heard, seconds=10.0)
+    reservations.reserve(OWNER, pools=("a",), used=POD)
+    for _ in range(45):
+        clock.seconds += 1
+        reservations.expire()
+    assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (POD, 1)
+    heard += 9
+    reservations.expire()
+    assert reservations.used_of("a") == POD, "heard, but not since its time was up"
+    heard = clock.seconds
+    reservations.expire()
+    assert reservations.used_of("a") == POD, "the watch has just come back and may tell of the pod next"
+    clock.seconds += 1
+    reservations.expire()
+    assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 0)
+
+
 def test_a_void_promise_leaves_its_owners_count_and_not_the_pools(reservations: Reservations, clock: _Clock) -> None:
     first = reservations.reserve(OWNER, pools=("a",), used=POD)
     reservations.reserve(OWNER, used=POD)

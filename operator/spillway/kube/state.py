@@ -63,6 +63,7 @@ class ClusterState:
         self._unsynced = set(RECORD_TYPES)
         self._all_synced = asyncio.Event()
         self._contact: dict[type[Record], float] = {}
+        self._watched: dict[type[Record], float] = {}
 
     # Reading
 
@@ -129,23 +130,34 @@ class ClusterState:
     def mark_synced(self, *record_types: type[Record]) -> None:
         """The first whole list is in; without arguments for every type."""
         for record_type in record_types or RECORD_TYPES:
-            self.touch(record_type)
+            self.touch(record_type, listed=True)
             self._unsynced.discard(record_type)
         if not self._unsynced:
             self._all_synced.set()
 
-    def touch(self, record_type: type[Record]) -> None:
-        """The API server was heard on this resource's watch: what is held was true a moment ago."""
+    def touch(self, record_type: type[Record], *, listed: bool = False) -> None:
+        """The API server was heard on this resource: what is held was true a moment ago.
+
+        What was `listed` may have changed while the list was on its way: the watch tells.
+        """
         self._contact[record_type] = self._clock()
+        if not listed:
+            self._watched[record_type] = self._contact[record_type]
 
     def last_event_age(self, record_type: type[Record]) -> float:
         """Seconds since the API server was last heard on this resource; infinite before the first time."""
-        heard = self._contact.get(record_type)
-        return float("inf") if heard is None else max(0.0, self._clock() - heard)
+        return self._age(self._contact.get(record_type))
+
+    def watched_age(self, record_type: type[Record]) -> float:
+        """Seconds since the resource's watch was last heard: what had happened by then is held."""
+        return self._age(self._watched.get(record_type))
 
     def stale(self, max_age: float = STALE_AFTER_SECONDS) -> bool:
         """Not synced, or some resource was not heard of for longer than `max_age` seconds: do not disrupt."""
         return not self.synced or any(self.last_event_age(kind) > max_age for kind in RECORD_TYPES)
+
+    def _age(self, at: float | None) -> float:
+        return float("inf") if at is None else max(0.0, self._clock() - at)
 
     # Hearing of changes
 

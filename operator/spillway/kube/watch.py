@@ -170,7 +170,7 @@ class ResourceWatch(Generic[ObjectT, R]):
                         left.pop(self._apply(item), None)
                     await asyncio.sleep(0)
                 items.clear()  # before the next page is there: two at a time are 30 MiB
-                self._state.touch(self._record_type)
+                self._state.touch(self._record_type, listed=True)
         for key in left:
             record = self._state.records(self._record_type).get(key)
             if record is not None:

@@ -2,14 +2,15 @@
 
 Contract: a reservation is made in the same step that decides a pod, under a token that the pod carries as a mark. It
 stands until the informer shows the pod (from then on the pod itself is counted) or until its time is up: the pod was
-refused by somebody after us and never came to be. So a count with reservations in it is never too low, and for at most
-`seconds` too high.
+refused by somebody after us and never came to be. Only a watch that was heard since can tell: a silent one may owe us
+the pod. So a count with reservations in it is never too low, and too high for at most `seconds` and a silence.
 
 An owner's controller creates no pod while it knows as many as it wants. Where it does, reservations that we still hold
 for it were for pods that never came: `disown` takes them out of the owner's count. Against the limits of the pools they
 count until their time is up, because there being wrong costs money.
 """
 
+import math
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from spillway.placement import metrics
 
 RESERVATION_SECONDS: Final = 10.0
 """Longer than the informer lags when it is well."""
+CATCH_UP_SECONDS: Final = 1.0
+"""What a watch needs to tell what it owes after a silence."""
 
 NOTHING: Final = Usage()
 
@@ -37,7 +40,8 @@ class Reservation:
     """What it requests."""
     billed: Usage
     """What the provider would bill of it."""
-    expires: float
+    due: float
+    """When its time is up."""
     owned: bool = True
     """Whether it counts among its owner's pods."""
 
@@ -50,11 +54,23 @@ class _Owner:
 
 
 class Reservations:
-    """All that stand. `clock` gives seconds that never go back."""
+    """All that stand. `clock` gives seconds that never go back.
 
-    def __init__(self, clock: Callable[[], float], *, seconds: float = RESERVATION_SECONDS) -> None:
+    `heard` gives the time, of the same clock, up to which the informer knows of pods; by default it is never behind.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        heard: Callable[[], float] | None = None,
+        seconds: float = RESERVATION_SECONDS,
+    ) -> None:
         self._clock = clock
+        self._heard = heard or clock
         self._seconds = seconds
+        self._owed = -math.inf
+        """When the watch was last found to be silent about a pod whose time is up."""
         self._held: dict[str, Reservation] = {}
         self._owners: dict[OwnerUid, _Owner] = {}
         self._used: dict[str, Usage] = {}
@@ -95,10 +111,15 @@ class Reservations:
     def expire(self) -> None:
         """Let go what nobody came for."""
         now = self._clock()
+        heard = self._heard()
         # All stand equally long, so they expire in the order in which they were made.
         while self._held:
             token, reservation = next(iter(self._held.items()))
-            if reservation.expires > now:
+            if reservation.due > now:
+                break
+            if reservation.due > heard:
+                self._owed = now
+            if now - self._owed < CATCH_UP_SECONDS:
                 break
             del self._held[token]
             self._release(token, reservation)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.governance import Governance
+from spillway.domain.records import PodRecord
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.state import ClusterState
@@ -102,7 +103,8 @@ def build_admission(
     replicaset = ReplicaSetWebhook(
         surroundings, lookup, writer, settling, plans=plans, follow=followed.follow, clock=clock, now=now
     )
-    usage = LiveUsage(state, governance, Reservations(clock), clock=clock)
+    reservations = Reservations(clock, heard=lambda: clock() - state.watched_age(PodRecord))
+    usage = LiveUsage(state, governance, reservations, clock=clock)
     placer = Placer(usage, board, governance)
     creation = PodWebhook(surroundings, workloads, placer, board, events=events, forward=forward_pods)
     webhooks = (
