@@ -16,6 +16,7 @@ from spillway.placement.board import Board
 from spillway.placement.placer import Placer
 from spillway.placement.reservations import Reservations
 from spillway.placement.usage import LiveUsage
+from spillway.webhooks import pods
 from spillway.webhooks.deadline import Deadline
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.pods import PodWebhook
@@ -30,6 +31,7 @@ from tests.support.policies import governance_of
 
 CLAIM = "/api/v1/namespaces/shop/persistentvolumeclaims/disk"
 VOLUME = "/api/v1/persistentvolumes/pv-1"
+REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web"
 NEW_REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web-2"
 JOB = "/apis/batch/v1/namespaces/shop/jobs/nightly-1"
 
@@ -294,6 +296,43 @@ async def test_a_replaced_pods_successor_waits_until_the_old_one_is_seen_to_be_g
     scene.state.remove(make_pod("old"))
     scene.usage.believe(make_pod().owner_uid, 1)
     assert (await scene.ask()).outcome == "physical"
+
+
+def _grown(replicas: int) -> dict[str, Any]:
+    metadata = {"name": "web", "namespace": "shop", "uid": "rs-web"}
+    return {"metadata": metadata, "spec": {"replicas": replicas}}
+
+
+async def test_while_the_watch_does_not_show_that_a_replicaset_has_grown_the_threshold_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
+    scene = Scene(placing(manual(12)))
+    scene.state.apply(make_replicaset(replicas=10))
+    for index in range(10):
+        scene.state.apply(make_pod(f"old-{index}"))
+    scene.server.objects[REPLICASET] = _grown(30)
+    answers = await asyncio.gather(*(scene.ask() for _ in range(20)))
+    assert sorted(answer.outcome for answer in answers) == ["physical"] * 2 + ["virtual"] * 18
+    assert scene.server.asked == [f"GET {REPLICASET}"], "those that wait share one question"
+
+
+async def test_promises_beyond_what_the_replicaset_wants_at_present_are_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
+    scene = Scene(placing(manual(1)))
+    scene.state.apply(make_replicaset(replicas=2))
+    scene.server.objects[REPLICASET] = _grown(2)
+    assert [(await scene.ask()).outcome for _ in range(2)] == ["physical", "virtual"]
+    # Neither came to be, and the controller creates them anew.
+    assert (await scene.ask()).outcome == "physical"
+
+
+async def test_where_the_present_number_is_not_to_be_had_promises_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
+    scene = Scene(placing(manual(1)))
+    scene.state.apply(make_replicaset(replicas=1))
+    assert [(await scene.ask()).outcome for _ in range(2)] == ["physical", "virtual"]
+    assert scene.usage.total(make_pod().owner_uid) == 2
 
 
 async def test_what_speaks_against_virtual_nodes_is_an_event_on_the_workload() -> None:

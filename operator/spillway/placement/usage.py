@@ -125,7 +125,10 @@ class LiveUsage:
         return True
 
     def believe(self, owner: OwnerUid, wanted: int | None) -> None:
-        """The owner's controller creates a pod, so it has fewer than it wants: what we promised beyond is void."""
+        """The owner's controller creates a pod, so it has fewer than it wants: what we promised beyond is void.
+
+        `wanted` as the API server has it, not as a watch has shown it; None is not known.
+        """
         if wanted is not None:
             self.reservations.disown(owner, self.total(owner) - wanted + 1)
 

@@ -4,7 +4,8 @@ Contract: first the informer; then a short wait for its watch (the scheduler saw
 then one GET, or the watch if that is quicker. Only so many GETs go out at once, and never past the deadline: what is
 not found in time is None.
 
-A ReplicaSet without which a new pod is not decided is worth a longer wait.
+A ReplicaSet without which a new pod is not decided is worth a longer wait. Where the watch may be behind on one,
+`replicaset_now` asks the API server itself, once for all who wait.
 """
 
 import asyncio
@@ -89,6 +90,7 @@ class Lookup:
         self._slots = asyncio.Semaphore(CONCURRENT_GETS)
         self._pods = _Awaited[PodRecord]()
         self._replicasets = _Awaited[ReplicaSetRecord]()
+        self._present = _Awaited[ReplicaSetRecord]()
         self._unsubscribe = (
             state.subscribe(PodRecord, self._pod_changed),
             state.subscribe(ReplicaSetRecord, self._replicaset_changed),
@@ -124,6 +126,14 @@ class Lookup:
             uid, lambda: self._get(path, REPLICASETS.one, OWNER_SECONDS), deadline.within(OWNER_SECONDS)
         )
         return found if found is not None and found.uid == uid else None
+
+    async def replicaset_now(self, known: ReplicaSetRecord, deadline: Deadline) -> ReplicaSetRecord | None:
+        """As it was at most `GET_SECONDS` ago, whatever the watch has shown; None where it is not to be had."""
+        path = f"/apis/apps/v1/namespaces/{known.namespace}/replicasets/{known.name}"
+        found = await self._present.first(
+            known.uid, lambda: self._get(path, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
+        )
+        return found if found is not None and found.uid == known.uid else None
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
         """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""

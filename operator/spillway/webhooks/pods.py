@@ -203,7 +203,8 @@ class PodWebhook:
         usage, workload = self._placer.usage, subject.workload
         seconds = deadline.within(PATIENCE_SECONDS)
         if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
-            usage.believe(subject.owner, self._workloads.wanted(workload))
+            # Perhaps it is the ReplicaSet that we are behind on: a promise is void by its present number alone.
+            usage.believe(subject.owner, await self._workloads.wanted_now(workload, deadline))
 
     def _tell(self, subject: _Subject, placed: Placed) -> None:
         reference = subject.workload.reference

@@ -126,6 +126,12 @@ class Workloads:
         seen = workload.replicaset
         return None if seen is None else self._state.replicasets.get(seen.uid, seen).replicas
 
+    async def wanted_now(self, workload: Workload, deadline: Deadline) -> int | None:
+        """The same as the API server has it; None where that is not to be had in time."""
+        seen = workload.replicaset
+        found = None if seen is None else await self._lookup.replicaset_now(seen, deadline)
+        return None if found is None else found.replicas
+
     async def local_claims(self, namespace: str, claims: Iterable[str], deadline: Deadline) -> frozenset[str] | None:
         """Of these claims the ones whose volume is part of a node; None where that is not to be had in time."""
         local = set()
