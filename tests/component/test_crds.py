@@ -55,6 +55,10 @@ def _object(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def named(name: str, raw: dict[str, Any]) -> dict[str, Any]:
+    return {**raw, "metadata": {**raw["metadata"], "name": name}}
+
+
 def price(**changes: Any) -> dict[str, Any]:
     return {"currency": "CNY", "cpuHour": "0.35", "memoryGiBHour": "0.044"} | changes
 
@@ -70,6 +74,16 @@ SIGN = {"reason": "NoStock"}
 
 # What is written, the field that the refusal must name, and what it must say is allowed.
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a policy whose name no taint can hold": (
+        named("p" * 64, policy()),
+        "metadata.name",
+        "at most 63 characters, for example online-services",
+    ),
+    "a budget whose name no policy can list": (
+        named("b" * 64, budget()),
+        "metadata.name",
+        "at most 63 characters, for example online-services",
+    ),
     "an unknown mode": (policy(mode="On"), "spec.mode", '"Recommend", "Enforce"'),
     "no workloads": (policy(workloads=[]), "spec.workloads", "should have at least 1 items"),
     "two classes of one name": (
@@ -374,6 +388,11 @@ def test_a_field_whose_behaviour_is_missing_is_never_filled_in(server: ClusterAp
     spec = created(server, policy(tiers={"fixed": {"price": {"nodeHour": "1.00"}}}))["spec"]
     assert spec["tiers"] == {"fixed": {"price": {"nodeHour": "1.00"}}}
     assert set(created(server, budget(price=price()))["spec"]) == {"nodeSelector", "cordon", "price"}
+
+
+@pytest.mark.parametrize("name", ["p" * 63, "online.shop"])
+def test_a_name_that_a_taint_can_hold_is_accepted(server: ClusterApi, name: str) -> None:
+    assert created(server, named(name, policy()))["metadata"]["name"] == name
 
 
 def test_cordon_until_may_be_null(server: ClusterApi) -> None:

@@ -14,6 +14,7 @@ THEIRS = Taint("dedicated", "NoSchedule", "gpu")
 LAST = Taint("node.kubernetes.io/not-ready", "NoExecute")
 
 ENFORCED: ElasticOwner = ("online", Mode.ENFORCE, True)
+LONGEST: ElasticOwner = ("a." * 31 + "a", Mode.ENFORCE, True)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ ENFORCED: ElasticOwner = ("online", Mode.ENFORCE, True)
         pytest.param((OURS,), ("online", Mode.ENFORCE, False), (), id="soft taint switched off"),
         pytest.param((), ("online", Mode.RECOMMEND, True), None, id="a recommending policy taints nothing"),
         pytest.param((THEIRS,), None, None, id="others' taints alone"),
+        pytest.param((), ("a" * 64, Mode.ENFORCE, True), None, id="a name that no taint can hold refuses no node"),
+        pytest.param((), LONGEST, (Taint(ELASTIC_TAINT, "PreferNoSchedule", LONGEST[0]),), id="dots are fine"),
     ],
 )
 def test_wanted_taints(

@@ -23,11 +23,12 @@ _HEADER = "# Generated from operator/spillway/api by `python -m spillway.api.crd
 def definition(kind: type[Resource]) -> dict[str, Any]:
     """The CustomResourceDefinition of one kind."""
     schema = structural(kind)
-    # The API server owns metadata; api version and kind are plain texts to it.
+    # The API server owns metadata; api version and kind are plain texts to it. A rule may point at the name.
+    name = {"type": "string", "description": "Name of the object."}
     schema["properties"] |= {
         "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
         "kind": {"type": "string", "description": kind.__name__},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "properties": {"name": name}},
         "status": without_rules(schema["properties"]["status"]),
     }
     columns = [

@@ -26,6 +26,7 @@ from spillway.api.schema import (
     NO_SERVER_DEFAULT,
     Model,
     atomic_list,
+    bounded_name,
     cel,
     list_map,
     rules,
@@ -313,6 +314,8 @@ class ElasticPolicy(Model):
 
     Owned nodes first, elastic nodes for the daily wave, serverless nodes for the spike.
     """
+
+    model_config = ConfigDict(json_schema_extra=bounded_name())
 
     plural: ClassVar[str] = "elasticpolicies"
     short_name: ClassVar[str] = "elp"

@@ -20,6 +20,7 @@ def page(definition: Mapping[str, Any]) -> str:
             f"`{names['shortNames'][0]}`, category `{names['categories'][0]}` "
             f"(`kubectl get {names['categories'][0]}` shows all three kinds).\n"
         ),
+        *(f"`{path.removeprefix('.')}` {message}.\n" for path, message in _own_rules(schema, "")),
         "## Columns of `kubectl get`\n",
         "| column | shows | only with `-o wide` |",
         "|---|---|---|",
@@ -48,9 +49,13 @@ def _fields(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping
         yield from _fields(field.get("items", {}), f"{here}[]")
 
 
-def _rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+def _own_rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     for rule in schema.get("x-kubernetes-validations", ()):
         yield path + rule.get("fieldPath", ""), rule["message"]
+
+
+def _rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    yield from _own_rules(schema, path)
     for name, field in schema.get("properties", {}).items():
         yield from _rules(field, f"{path}.{name}")
     if "items" in schema:

@@ -56,6 +56,17 @@ def rules(*checks: dict[str, str], **extra: Any) -> dict[str, Any]:  # noqa: ANN
     return {"x-kubernetes-validations": list(checks), **extra}
 
 
+def bounded_name() -> dict[str, Any]:
+    """For a kind whose names are written where Kubernetes takes no more than 63 characters, as the value of a taint."""
+    return rules(
+        cel(
+            "size(self.metadata.name) <= 63",
+            "must have at most 63 characters, for example online-services",
+            field=".metadata.name",
+        )
+    )
+
+
 def list_map(*keys: str) -> dict[str, Any]:
     """A list whose entries are known by these fields: merged by key by server-side apply, duplicates refused."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from spillway.api.common import CURRENCY, Count, LabelSelector, ObjectMeta, Status, selects_something
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.scalars import Cpu, Duration, Memory, Money, Timestamp
-from spillway.api.schema import API_VERSION, NO_SERVER_DEFAULT, Model, atomic_list, cel, list_map, rules
+from spillway.api.schema import API_VERSION, NO_SERVER_DEFAULT, Model, atomic_list, bounded_name, cel, list_map, rules
 
 COMPARED_GIB_PER_CORE: Final = 4
 """Pools are compared by the price of a common shape: one core with 4 GiB."""
@@ -265,6 +265,8 @@ class VirtualNodeBudget(Model):
 
     Close it with: kubectl patch vnb NAME --type merge -p '{"spec":{"cordon":"Hold"}}'
     """
+
+    model_config = ConfigDict(json_schema_extra=bounded_name())
 
     plural: ClassVar[str] = "virtualnodebudgets"
     short_name: ClassVar[str] = "vnb"

@@ -13,6 +13,7 @@ from spillway.domain.names import ELASTIC_TAINT, Mode
 from spillway.domain.records import NodeRecord, Taint
 
 SOFT: Final = "PreferNoSchedule"
+_LONGEST_VALUE: Final = 63
 
 ElasticOwner = tuple[str, Mode, bool]
 """The policy in which a node is elastic, that policy's mode, and whether it asks for the soft taint."""
@@ -33,11 +34,15 @@ def is_ours(taint: Taint) -> bool:
 
 
 def our_taint(owner: ElasticOwner | None) -> Taint | None:
-    """The taint that a node with this elastic owner carries; None where it carries none of ours."""
+    """The taint that a node with this elastic owner carries; None where it carries none of ours.
+
+    The API server refuses a node with a taint whose value is no label's. Names of policies differ from those in their
+    length alone: a longer one, from before the CRD bounded it, taints nothing.
+    """
     if owner is None:
         return None
     policy, mode, soft_taint = owner
-    if mode is not Mode.ENFORCE or not soft_taint:
+    if mode is not Mode.ENFORCE or not soft_taint or len(policy) > _LONGEST_VALUE:
         return None
     return Taint(key=ELASTIC_TAINT, effect=SOFT, value=policy)
 
