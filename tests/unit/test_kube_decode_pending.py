@@ -62,6 +62,15 @@ def test_what_keeps_it_from_starting(status: dict[str, Any], said: tuple[str, st
 
 
 @pytest.mark.parametrize(
+    ("reason", "since", "gated"), [("Unschedulable", 1767323045.0, False), ("SchedulingGated", 0.0, True)]
+)
+def test_a_gated_pod_is_not_unschedulable(reason: str, since: float, *, gated: bool) -> None:
+    stamp = {"lastTransitionTime": "2026-01-02T03:04:05Z"}
+    found = pending(conditions=[condition("PodScheduled", reason) | stamp])
+    assert (found.unschedulable_since, found.gated) == (since, gated)
+
+
+@pytest.mark.parametrize(
     ("ready", "since"),
     [
         (None, 0.0),

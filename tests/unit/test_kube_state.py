@@ -1,11 +1,12 @@
 """The state is what readers and listeners see of it."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from spillway.domain.names import OwnerUid, PodUid
-from spillway.domain.records import NodeRecord, Phase, PodRecord
+from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.kube.state import ClusterState
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 
@@ -182,6 +183,33 @@ async def test_a_predicate_that_raises_does_not_reach_the_informer() -> None:
     await asyncio.sleep(0)
     state.apply(make_pod("a"))
     assert not await waiting
+
+
+def test_a_pod_that_was_gated_is_unschedulable_since_the_scheduler_was_seen_to_look_for_a_node() -> None:
+    """The condition's own time is that of the creation."""
+    clock = Clock()
+    state = ClusterState(now=clock)
+
+    def waits(**pending: Any) -> float:
+        state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending(**pending)))
+        held = state.pods[make_pod().uid].pending
+        assert held is not None
+        return held.unschedulable_since
+
+    assert waits(gated=True) == 0.0
+    clock.now += 3600
+    refused = clock.now
+    assert waits(unschedulable_since=100.0) == refused
+    clock.now += 5
+    assert waits(unschedulable_since=100.0, message="0/3 nodes") == refused, "it is seen again"
+    assert waits(unschedulable_since=refused + 4) == refused + 4, "it was bound to be placed in between"
+
+
+def test_a_pod_that_waits_without_a_gate_is_unschedulable_since_its_condition_says_so() -> None:
+    state = ClusterState(now=lambda: 500.0)
+    state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending()))
+    state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending(unschedulable_since=100.0)))
+    assert state.pods[make_pod().uid].pending == Pending(unschedulable_since=100.0)
 
 
 def test_a_pod_that_changes_brings_no_second_copy_of_its_name() -> None:

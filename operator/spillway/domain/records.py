@@ -34,6 +34,8 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Our mark: the token under which admission remembers it."""
     unschedulable_since: float = 0.0
     """Since when the scheduler finds no node for it; 0.0 while it does not say so."""
+    gated: bool = False
+    """The scheduler does not look for a node yet: a scheduling gate holds the pod."""
     reason: str = ""
     """Why it does not start: a container's waiting reason, else the pod's own, else the scheduler's."""
     message: str = ""
@@ -42,6 +44,17 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def virtual(self) -> bool:
         """Whether admission sent it to virtual nodes."""
         return self.placement == "virtual"
+
+    def following(self, before: "Pending", now: float) -> "Pending":
+        """The same, as seen at `now` after `before`.
+
+        A gated pod's condition is false from its creation, and keeps that time when the scheduler begins to look and
+        finds no node: then we know better since when it is unschedulable.
+        """
+        since = now if before.gated else before.unschedulable_since
+        if not self.unschedulable_since or self.unschedulable_since >= since:
+            return self
+        return msgspec.structs.replace(self, unschedulable_since=since)
 
 
 class PodRecord(msgspec.Struct, frozen=True, gc=False):

@@ -284,6 +284,7 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
         unschedulable_since=unix_seconds(refused.last_transition_time)
         if refused is not None and refused.reason == "Unschedulable"
         else 0.0,
+        gated=refused is not None and refused.reason == "SchedulingGated",
         reason=intern(said.reason or "") if said is not None else "",
         message=(said.message or "")[:_MESSAGE_CHARACTERS] if said is not None else "",
     )

@@ -40,8 +40,9 @@ STALE_AFTER_SECONDS: Final = 60.0
 class ClusterState:
     """Pods, Nodes, ReplicaSets and Namespaces."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._now = now
         self._pods: dict[PodUid, PodRecord] = {}
         self._pods_by_name: dict[str, dict[str, PodRecord]] = {}
         self._pods_by_owner: dict[OwnerUid, dict[PodUid, PodRecord]] = {}
@@ -238,6 +239,8 @@ class ClusterState:
 
     def _apply_pod(self, pod: PodRecord) -> bool:
         old = self._pods.get(pod.uid)
+        if old is not None and old.pending is not None and pod.pending is not None:
+            force_setattr(pod, "pending", pod.pending.following(old.pending, self._now()))
         if old == pod:
             return False
         if old is not None:
