@@ -193,6 +193,23 @@ def test_a_replicaset_has_its_templates_labels() -> None:
     assert (found.threshold, found.surge) == ("8", "replicas=9 physical=8 since=2026-01-01T00:00:00Z")
 
 
+@pytest.mark.parametrize(
+    ("kind", "annotations", "revision"),
+    [
+        ("Rollout", {"rollout.argoproj.io/revision": "61"}, 61),
+        ("Rollout", {"rollout.argoproj.io/revision": "61", "deployment.kubernetes.io/revision": "7"}, 61),
+        ("Rollout", {"deployment.kubernetes.io/revision": "7"}, 7),
+        ("Deployment", {"rollout.argoproj.io/revision": "61", "deployment.kubernetes.io/revision": "7"}, 7),
+    ],
+)
+def test_a_rollout_numbers_its_replicasets_by_a_key_of_its_own(
+    kind: str, annotations: dict[str, str], revision: int
+) -> None:
+    owner = {"apiVersion": "x/v1", "kind": kind, "name": "web", "uid": "d1", "controller": True}
+    meta = {"name": "web", "namespace": "shop", "uid": "u", "annotations": annotations, "ownerReferences": [owner]}
+    assert decode.REPLICASETS.one(msgspec.json.encode({"metadata": meta})).revision == revision
+
+
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "\u0661", "9" * 5000], ids=lambda text: text[:5] or "empty")
 def test_a_revision_that_is_none_counts_as_absent(text: str) -> None:
     """Whoever may create a ReplicaSet may write anything there; it must not stop the watch for everybody."""

@@ -1,9 +1,12 @@
+from typing import Any
+
 import msgspec
 import pytest
 
 from spillway.domain.names import OwnerUid
 from spillway.domain.records import ReplicaSetRecord
 from spillway.domain.rollout import is_outgoing
+from spillway.kube import decode
 
 OLD = ReplicaSetRecord(
     uid=OwnerUid("rs1"),
@@ -37,3 +40,19 @@ def test_a_newer_sibling_makes_it_outgoing(
     replicaset: ReplicaSetRecord, siblings: list[ReplicaSetRecord], *, outgoing: bool
 ) -> None:
     assert is_outgoing(replicaset, siblings) is outgoing
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("Deployment", "deployment.kubernetes.io/revision"), ("Rollout", "rollout.argoproj.io/revision")],
+)
+def test_whoever_numbers_them_the_older_one_is_outgoing(kind: str, key: str) -> None:
+    def numbered(revision: int) -> ReplicaSetRecord:
+        owner = {"apiVersion": "any/v1", "kind": kind, "name": "web", "uid": "owner", "controller": True}
+        metadata: dict[str, Any] = {"name": f"web-{revision}", "namespace": "shop", "uid": f"rs{revision}"}
+        metadata |= {"annotations": {key: str(revision)}, "ownerReferences": [owner]}
+        return decode.REPLICASETS.one(msgspec.json.encode({"metadata": metadata}))
+
+    old, new = numbered(9), numbered(10)
+    assert is_outgoing(old, [old, new])
+    assert not is_outgoing(new, [old, new])

@@ -64,6 +64,8 @@ CORDONED_BY: Final = "spillway.dev/cordoned-by"
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 REVISION: Final = "deployment.kubernetes.io/revision"
+ROLLOUT_REVISION: Final = "rollout.argoproj.io/revision"
+"""The same of Argo Rollouts."""
 
 
 class Tier(StrEnum):

@@ -9,8 +9,8 @@ def is_outgoing(replicaset: ReplicaSetRecord, siblings: Iterable[ReplicaSetRecor
     """Return whether a newer ReplicaSet of the same owner replaces this one.
 
     `siblings` are the ReplicaSets of the same owner; this one may be among them. Deployments and Argo Rollouts number
-    their ReplicaSets by the same annotation, and a rollback gives an old ReplicaSet a new, higher number; so the
-    highest revision is always the one that stays. A ReplicaSet without owner or without revision is never replaced.
+    their ReplicaSets, and a rollback gives an old ReplicaSet a new, higher number; so the highest revision is always
+    the one that stays. A ReplicaSet without owner or without revision is never replaced.
     """
     if not replicaset.owner_uid or not replicaset.revision:
         return False

@@ -18,6 +18,7 @@ from spillway.api import quantity
 from spillway.domain.names import (
     CORDONED_BY,
     REVISION,
+    ROLLOUT_REVISION,
     SURGE,
     THRESHOLD,
     NodeName,
@@ -191,7 +192,9 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
     meta, spec = replicaset.metadata, replicaset.spec or ReplicaSetSpec()
     owner = _controller(meta.owner_references)
     template = spec.template.metadata if spec.template else None
-    revision = (meta.annotations or {}).get(REVISION, "")
+    annotations = meta.annotations or {}
+    # A Rollout's ReplicaSet may have the other number as well, copied from a Deployment's manifest.
+    revision = (annotations.get(ROLLOUT_REVISION) if owner.kind == "Rollout" else "") or annotations.get(REVISION, "")
     return ReplicaSetRecord(
         uid=OwnerUid(intern(meta.uid)),
         namespace=intern(meta.namespace),
@@ -202,8 +205,8 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
         replicas=1 if spec.replicas is None else spec.replicas,
         revision=int(revision) if _REVISION.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
-        threshold=(meta.annotations or {}).get(THRESHOLD, ""),
-        surge=(meta.annotations or {}).get(SURGE, ""),
+        threshold=annotations.get(THRESHOLD, ""),
+        surge=annotations.get(SURGE, ""),
     )
 
 
