@@ -48,6 +48,5 @@ def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]]
     catalog = Catalog()
     for kind in Kind:
         catalog.replace(kind, [one for one in resources if one["kind"] == kind], 50)
-    return World(
-        state, catalog, Surroundings(state, lambda: catalog.governance, clock.now), clock.now, Board(clock.now)
-    )
+    surroundings = Surroundings(state, lambda: catalog.governance, clock.now, now=clock.now)
+    return World(state, catalog, surroundings, clock.now, Board(clock.now))

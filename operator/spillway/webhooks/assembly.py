@@ -90,7 +90,7 @@ def build_admission(
     Without a board nobody leads, and pods are created as their users wrote them.
     """
     writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
-    surroundings = surroundings or Surroundings(state, governance, clock)
+    surroundings = surroundings or Surroundings(state, governance, clock, now=now)
     plans = plans or PlanLog()
     events = EventRecorder(client, instance="spillway-admission")
     plans.subscribe(announcer(events))

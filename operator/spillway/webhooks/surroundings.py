@@ -3,9 +3,11 @@
 Contract: answers are those of `Governance` and `emptying_order` for the present state; remembering is never seen but in
 time. A node's place is kept until that node's record is replaced or the policies change. The emptying order looks at
 all nodes, so it is made anew at most once in `order_seconds` after a node changed (one that joined since is simply not
-in it yet), and once in `counts_seconds` because pods came and went.
+in it yet), and at every full minute because pods came and went: at the same time in every replica, so that whichever is
+asked empties the same nodes.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -13,15 +15,13 @@ from spillway.domain.governance import Governance
 from spillway.domain.names import ZONE_LABEL, Mode, NodeName, Tier, Zone
 from spillway.domain.node_order import emptying_order
 from spillway.domain.places import NodePlace
-from spillway.domain.records import NodeRecord, PodRecord
+from spillway.domain.records import NodeRecord
 from spillway.kube.state import ClusterState
 from spillway.webhooks.deadline import Clock
+from spillway.webhooks.node_counts import Counts, NodeCounts
 
 UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
 """Where a pod is taken to be whose node is not known: it is kept longest, so nothing is lost by mistake."""
-
-_LEAVE_WITH_THEIR_NODE: Final = frozenset({"DaemonSet", "Node", "Job"})
-"""Owners whose pods never keep a node from becoming empty for long."""
 
 
 class Surroundings:
@@ -33,22 +33,23 @@ class Surroundings:
         governance: Callable[[], Governance],
         clock: Clock,
         *,
+        now: Callable[[], float] = time.time,
         order_seconds: float = 1.0,
-        counts_seconds: float = 60.0,
     ) -> None:
         self.state = state
         self._governance = governance
         self._clock = clock
         self._order_seconds = order_seconds
-        self._counts_seconds = counts_seconds
         self._compiled: Governance | None = None
         self._has_enforcing_policy = False
         self._places: dict[tuple[str, NodeName, str], tuple[NodeRecord, NodePlace]] = {}
-        self._orders: dict[str, tuple[float, Mapping[NodeName, int]]] = {}
+        self._counts = NodeCounts(state, now)
+        self._orders: dict[str, tuple[float, Counts, Mapping[NodeName, int]]] = {}
         self._stale: set[str] = set()
         self._unsubscribe = state.subscribe(NodeRecord, self._node_changed)
 
     def close(self) -> None:
+        self._counts.close()
         self._unsubscribe()
 
     @property
@@ -92,21 +93,16 @@ class Surroundings:
         if policy not in self.governance.policies:
             return {}
         known = self._orders.get(policy)
-        now = self._clock()
-        lasts = self._order_seconds if policy in self._stale else self._counts_seconds
-        if known is not None and now - known[0] < lasts:
-            return known[1]
+        now, counts = self._clock(), self._counts.present()
+        if known is not None and known[1] is counts:
+            made, _, order = known
+            if policy not in self._stale or now - made < self._order_seconds:
+                return order
         nodes = self.state.nodes
         places = {name: self.place(policy, node) for name, node in nodes.items()}
         elastic = [node for node in nodes.values() if places[node.name].tier is Tier.ELASTIC]
-        pods = {node.name: [pod for pod in self.state.pods_on(node.name) if pod.active] for node in elastic}
-        order = emptying_order(
-            elastic,
-            places,
-            {name for name, on_it in pods.items() if any(map(_stays, on_it))},
-            pods={name: len(on_it) for name, on_it in pods.items()},
-        )
-        self._orders[policy] = (now, order)
+        order = emptying_order(elastic, places, counts.staying, pods=counts.pods)
+        self._orders[policy] = (now, counts, order)
         self._stale.discard(policy)
         return order
 
@@ -116,8 +112,3 @@ class Surroundings:
                 del self._places[key]
         if old is None or new is None or old.labels != new.labels:
             self._stale.update(self._orders)
-
-
-def _stays(pod: PodRecord) -> bool:
-    """Whether no scale-down that we steer takes the pod from its node, nor does it end by itself."""
-    return not pod.policy and pod.owner_kind not in _LEAVE_WITH_THEIR_NODE
