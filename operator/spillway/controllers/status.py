@@ -35,7 +35,7 @@ from spillway.domain.names import Tier
 from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord
 from spillway.domain.scale_downs import ScaleDowns
 from spillway.domain.selectors import selects
-from spillway.domain.unimplemented import not_implemented
+from spillway.domain.unimplemented import not_implemented, plans_thresholds
 from spillway.kube.aggregates import Usage
 from spillway.kube.catalog import Entry, Kind, Model
 from spillway.kube.events import EventRecorder
@@ -207,7 +207,9 @@ class StatusController(Controller):
             problems += lost_workloads(entry.name, self._tally.policy(entry.name).lost)
         return Findings(
             problems=problems,
-            not_implemented=not_implemented(model),
+            not_implemented=not_implemented(
+                model, planned=plans_thresholds(self.world.governance.policies.values())
+            ),
             rejected=entry.error,
             stale="" if self.world.fresh else "the API server has not been heard for too long",
         )

@@ -1,20 +1,24 @@
 """Which fields of a resource are accepted and do nothing in this version.
 
 Contract: a field is named only where the user has set it, by its path as a manifest writes it, and a list's entry by
-its name. When a field's behaviour is built, its line here goes, and nothing else has to change.
+its name. When a field's behaviour is built, its line here goes, and nothing else has to change. Some fields do
+something beside certain others alone: they are named where those are missing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pydantic import BaseModel
 
-from spillway.api import Resource
+from spillway.api import ElasticPolicy, Resource, ZonalBalance
+from spillway.api.elasticpolicy import Placement, ScalingTarget
 
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "ElasticPolicy": (
         "workloads[].scaling.schedules",
-        "workloads[].scaling.forecast",
+        "workloads[].scaling.forecast.mode",
+        "workloads[].scaling.forecast.window",
+        "workloads[].scaling.forecast.history",
         "headroom",
     ),
     "VirtualNodeBudget": (),
@@ -30,13 +34,42 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
 """Paths under `spec`, by kind; `[]` is every entry of a list."""
 
 
-def not_implemented(resource: Resource) -> tuple[str, ...]:
-    """The fields under `spec` that the user has set and that do nothing, in the order of the schema."""
-    return tuple(
+def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:
+    """Whether thresholds are planned at all: some class is of mode Auto, and all others' demand counts in its plan."""
+    classes = (one for policy in policies for one in policy.spec.workloads)
+    return any(one.threshold is not None and one.threshold.mode == "Auto" for one in classes)
+
+
+def not_implemented(resource: Resource, *, planned: bool) -> tuple[str, ...]:
+    """The fields under `spec` that the user has set and that do nothing; `planned` is `plans_thresholds`."""
+    unbuilt = (
         path
-        for unbuilt in NOT_BUILT[type(resource).__name__]
-        for path in _set_paths(resource.spec, unbuilt.split("."), "spec")
+        for field in NOT_BUILT[type(resource).__name__]
+        for path in _set_paths(resource.spec, field.split("."), "spec")
     )
+    return (*unbuilt, *_without_effect(resource, planned=planned))
+
+
+def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
+    match resource:
+        case ElasticPolicy():
+            for one in resource.spec.workloads:
+                if one.scaling is None:
+                    continue
+                here = f"spec.workloads[{one.name}].scaling"
+                if one.scaling.target is not None and not (planned and _counts(one.scaling.target, one.placement)):
+                    yield f"{here}.target"
+                if one.scaling.forecast is not None and not planned:
+                    yield f"{here}.forecast.startup"
+        case ZonalBalance():
+            # The status counts by it; a scale-down keeps the zones of all nodes.
+            if resource.spec.node_selector.match_labels or resource.spec.node_selector.match_expressions:
+                yield "spec.nodeSelector"
+
+
+def _counts(target: ScalingTarget, placement: Placement | None) -> bool:
+    """Whether a plan of thresholds looks at the target: by CPU or a query, of what may run on physical nodes."""
+    return target.metric != "memory" and (placement is None or placement.virtual != "Always")
 
 
 def _set_paths(model: BaseModel, path: list[str], walked: str) -> Iterator[str]:
