@@ -25,6 +25,7 @@ class Writes(Writer):
 
     def __init__(self, *refused: str) -> None:
         self.names: list[str] = []
+        self.statuses: list[Any] = []
         self._refused = refused
 
     async def annotate_pod(self, pod: PodRecord, _: Any) -> bool:
@@ -35,6 +36,7 @@ class Writes(Writer):
         if name in self._refused:
             raise ApiError(422, "Invalid", "conditions: too long")
         self.names.append(name)
+        self.statuses.append(status)
         return True
 
 
@@ -108,14 +110,38 @@ class NoPlan:
     async def save(self, plan: object) -> None: ...
 
 
+def statuses(world: World, writer: Writes) -> StatusController:
+    drains = DrainController(world, writer)
+    events = EventRecorder(KubeClient.__new__(KubeClient))
+    thresholds = ThresholdController(world, NoPlan(), events, None, period_seconds=3600.0)
+    return StatusController(world, writer, events, drains, thresholds, period_seconds=1.0)
+
+
 async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:
     resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even")]
     world = make_world([make_node()], resources, clock)
     writer = Writes("online")
-    drains = DrainController(world, writer)
-    events = EventRecorder(KubeClient.__new__(KubeClient))
-    thresholds = ThresholdController(world, NoPlan(), events, None, period_seconds=3600.0)
-    controller = StatusController(world, writer, events, drains, thresholds, period_seconds=1.0)
+    controller = statuses(world, writer)
     with pytest.raises(ExceptionGroup):
         await controller.reconcile("*")
     assert writer.names == ["even"]
+
+
+@pytest.mark.parametrize("conditions", [[], [{"type": "Ready", "status": "True"}]], ids=["none", "not ours"])
+async def test_a_resource_that_was_never_understood_says_so_and_keeps_the_rest_of_its_status(
+    clock: FakeClock, conditions: list[dict[str, str]]
+) -> None:
+    raw = policy_resource()
+    raw["spec"]["mode"] = "Someday"
+    raw["status"] = {"observedGeneration": 1, "workloads": {"governed": 7}, "conditions": conditions}
+    raw["metadata"]["generation"] = 4
+    world = make_world([make_node()], [raw], clock)
+    controller = statuses(world, writer := Writes())
+    await controller.reconcile("*")
+    (status,) = writer.statuses
+    (ready,) = status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
+    assert "spec.mode" in ready["message"]
+    assert (status["workloads"], status["observedGeneration"]) == ({"governed": 7}, 4)
+    await controller.reconcile("*")
+    assert len(writer.statuses) == 1, "at rest nothing is written"

@@ -4,11 +4,14 @@ Contract: `Ready` is always there. A condition that tells of something unusual a
 stays, as False when it is over, so that a `kubectl wait` for its end works; before that it is absent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from pydantic import ValidationError
+
+from spillway.api.common import Status
 from spillway.api.conditions import DEGRADED, READY, Condition, find, merge, not_implemented
 from spillway.domain.governance import Problem
 
@@ -68,6 +71,22 @@ def conditions(
         if old.type not in present
     ]
     return merge(current, [*found, *over], generation=generation)
+
+
+def standing(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """The conditions that stand in a status as it was read; none where we do not understand them."""
+    try:
+        return Status.model_validate({"conditions": status.get("conditions", ())}).conditions
+    except ValidationError:
+        return ()
+
+
+def unreadable(status: Mapping[str, Any], error: str, *, generation: int, now: datetime) -> Status:
+    """What to say of a resource that was never understood."""
+    message = f"The resource was not understood and nothing that it asks for is done: {error}"
+    invalid = Condition.make(READY, holds=False, reason="Invalid", message=message, now=now)
+    merged = merge(standing(status), [invalid], generation=generation)
+    return Status(observed_generation=generation, conditions=merged)
 
 
 def _summary(findings: Findings, ready: Condition, now: datetime) -> Condition:

@@ -19,7 +19,7 @@ from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
 from spillway.controllers.balance_status import balance_status
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget_status import PoolCount, budget_status
-from spillway.controllers.conditions import GOOD_WHEN_TRUE, Findings
+from spillway.controllers.conditions import GOOD_WHEN_TRUE, Findings, standing, unreadable
 from spillway.controllers.drain import DrainController
 from spillway.controllers.gauges import show_conditions, show_policies
 from spillway.controllers.ledger import LedgerController
@@ -123,10 +123,8 @@ class StatusController(Controller):
         found: list[tuple[str, str, Condition]] = []
         for kind in Kind:
             for entry in list(catalog.entries(kind).values()):
-                if entry.model is None:
-                    continue
                 try:
-                    conditions = await self._write(entry, entry.model)
+                    conditions = await self._write(entry)
                 except Exception as error:  # noqa: BLE001  # whatever it is, it is no matter of the other resources
                     failed.append(error)
                 else:
@@ -136,13 +134,18 @@ class StatusController(Controller):
         if failed:
             raise ExceptionGroup("statuses not written", failed)
 
-    async def _write(self, entry: Entry, model: Model) -> Iterable[Condition]:
+    async def _write(self, entry: Entry) -> Iterable[Condition]:
         """Write the status where it differs; the conditions that should stand there."""
         now = datetime.fromtimestamp(self.world.now(), tz=UTC).replace(microsecond=0)
         scale_downs = self.world.board.scale_downs.get(entry.name, NO_SCALE_DOWNS)
-        status = self._status_of(entry, model, now, scale_downs)
-        wanted = status.wire()
         present = dict(entry.status)
+        if entry.model is None:
+            status = unreadable(present, entry.error, generation=entry.generation, now=now)
+            # Of a resource that was never understood nothing else is known: it stays.
+            wanted = present | status.wire()
+        else:
+            status = self._status_of(entry, entry.model, now, scale_downs)
+            wanted = status.wire()
         if wanted != present and await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
             entry.status = wanted
             if entry.kind is Kind.ELASTIC_POLICY:
@@ -207,9 +210,7 @@ class StatusController(Controller):
             problems += lost_workloads(entry.name, self._tally.policy(entry.name).lost)
         return Findings(
             problems=problems,
-            not_implemented=not_implemented(
-                model, planned=plans_thresholds(self.world.governance.policies.values())
-            ),
+            not_implemented=not_implemented(model, planned=plans_thresholds(self.world.governance.policies.values())),
             rejected=entry.error,
             stale="" if self.world.fresh else "the API server has not been heard for too long",
         )
@@ -254,7 +255,7 @@ class StatusController(Controller):
 
         One that names limits tells also when another limit joins those that it named.
         """
-        was = {item["type"]: Condition.model_validate(item) for item in before.get("conditions", ())}
+        was = {one.type: one for one in standing(before)}
         for condition in conditions:
             stood = was.get(condition.type)
             old = None if stood is None else stood.status
