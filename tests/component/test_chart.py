@@ -244,6 +244,15 @@ def test_webhooks_let_go_in_time_and_leave_the_system_alone(chart: Chart) -> Non
                 assert {"kube-system", "spillway-system"} <= set(expression["values"])
 
 
+def test_only_a_scale_down_that_leaves_pods_is_asked_about(chart: Chart) -> None:
+    webhooks = chart.one("MutatingWebhookConfiguration")["webhooks"]
+    [replicasets] = [webhook for webhook in webhooks if webhook["name"] == "replicasets.spillway.dev"]
+    assert replicasets["matchConditions"] == [
+        {"name": "some-remain", "expression": "has(object.spec.replicas) && object.spec.replicas > 0"},
+        {"name": "scaled-down", "expression": "object.spec.replicas < oldObject.spec.replicas"},
+    ]
+
+
 def test_every_webhook_path_is_served(chart: Chart) -> None:
     paths = {
         webhook["clientConfig"]["service"]["path"]
@@ -317,6 +326,7 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"webhook": {"timeoutSeconds": 0}}, "timeoutSeconds"),
         ({"webhook": {"timeoutSeconds": "2s"}}, "timeoutSeconds"),
+        ({"webhook": {"timeoutSeconds": 3}}, "timeoutSeconds"),
         ({"webhook": {"service": {"type": "NodePort"}}}, "type"),
         ({"webhook": {"service": {"type": "ExternalName"}}}, "externalName"),
         ({"webhook": {"service": {"port": 70000}}}, "port"),
