@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -92,7 +93,7 @@ async def main(kubeconfig: str) -> None:
         nodes=len(state.nodes),
         replicasets=len(state.replicasets),
         pods_on_nodes=sum(state.aggregates.on_node(name).pods for name in state.nodes),
-        pods_by_tier=state.pods_by_tier("day"),
+        pods_by_tier=Counter(pod.tier for pod in state.pods.values()),
     )
     changes = Changes(state)
     cpu, wall = cpu_seconds(), time.monotonic()

@@ -1,9 +1,8 @@
 import pytest
 
-from spillway.domain.costs import BOUND, birth_cost, cost_writes, free_index, natural_cost, needs_repair
+from spillway.domain.costs import BOUND, birth_cost, cost_writes, free_index, natural_cost
 from spillway.domain.names import PodUid, Tier, Zone
 from spillway.domain.places import NodePlace
-from tests.builders import make_pod
 from tests.unit.scale_down_cases import pod
 
 NOWHERE = Zone("")
@@ -79,20 +78,3 @@ def test_without_room_below_survivors_are_lifted() -> None:
     pods = [pod("goes", cost=0), pod("floor", cost=-(2**31)), pod("stays", cost=50)]
     writes = cost_writes(pods, [PodUid("goes")])
     assert writes == {"goes": -BOUND, "floor": 1 - BOUND}
-
-
-@pytest.mark.parametrize(
-    ("cost", "tier", "pool", "repair"),
-    [
-        (-1_004_012, "elastic", "", False),
-        (-1_999_999, "elastic", "", False),
-        (None, "elastic", "", True),
-        (-300, "elastic", "", True),
-        (-2_000_000, "elastic", "", True),
-        (-1_004_012, "", "", True),
-        (-1_004_012, "elastic", "eci-a", True),
-    ],
-)
-def test_a_repair_is_coarse(cost: int | None, tier: str, pool: str, *, repair: bool) -> None:
-    record = make_pod(cost=cost, cost_written=cost, tier=tier, pool=pool)
-    assert needs_repair(record, place(Tier.ELASTIC)) is repair

@@ -87,15 +87,11 @@ def test_sums_follow_every_change() -> None:
     b = make_pod("b", policy="day", tier="fixed", cpu_millis=100, memory_bytes=5)
     state.apply(a)
     state.apply(b)
-    assert state.pods_by_tier("day") == {"virtual": 1, "fixed": 1}
     assert state.aggregates.on_node(a.node) == (2, 350, 15)
-    assert state.aggregates.of_policy("day")["virtual", "vk"] == (1, 250, 10)
-    assert state.aggregates.of_owner(a.owner_uid, "fixed") == 1
     state.apply(make_pod("b", policy="day", tier="fixed", phase=Phase.SUCCEEDED))
     assert state.aggregates.on_node(a.node) == (1, 250, 10)
     state.remove(a)
     assert state.aggregates.on_node(a.node) == (0, 0, 0)
-    assert state.pods_by_tier("day") == {}
 
 
 def test_replicasets_by_name_and_deployment() -> None:

@@ -47,7 +47,7 @@ def test_a_pod_counts_where_it_is_or_is_to_go(state: ClusterState) -> None:
     state.apply(make_pod("b", node="v1", started=5.0))
     state.apply(make_pod("c", node="", phase=Phase.PENDING, pending=Pending(placement="physical")))
     state.apply(_waiting("d"))
-    assert (usage.total(OWNER), usage.physical(OWNER), usage.virtual(OWNER)) == (4, 2, 2)
+    assert (usage.total(OWNER), usage.physical(OWNER)) == (4, 2)
     assert usage.on("pool-v") == PoolUse(Usage(2, 1000, 2 << 30), Usage(2, 1000, 2 << 30), ONE)
     assert usage.on("pool-w") == PoolUse(ONE, ONE, ONE)
 
@@ -60,14 +60,14 @@ def test_bound_it_leaves_the_pools_that_did_not_get_it(state: ClusterState) -> N
     )
     assert usage.on("pool-v").used == ONE
     assert usage.on("pool-w") == PoolUse()
-    assert usage.virtual(OWNER) == 1
+    assert (usage.total(OWNER), usage.physical(OWNER)) == (1, 0)
 
 
 def test_a_pod_that_has_spilled_counts_on_the_pools_that_may_take_it(state: ClusterState) -> None:
     usage = _usage(state)
     spilled = Pending(placement="physical", pools="pool-v")
     state.apply(make_pod("c", node="", phase=Phase.PENDING, pending=spilled))
-    assert (usage.total(OWNER), usage.virtual(OWNER)) == (1, 1)
+    assert (usage.total(OWNER), usage.physical(OWNER)) == (1, 0)
     assert usage.on("pool-v").used == ONE
     state.apply(make_pod("c", node="n1"))
     assert usage.on("pool-v") == PoolUse(), "room came back on a physical node in time"

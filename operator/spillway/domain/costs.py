@@ -19,7 +19,6 @@ from typing import Final
 from spillway.domain.kubernetes_order import READY_CLASS, kubernetes_class
 from spillway.domain.names import PodUid, Tier
 from spillway.domain.places import NodePlace
-from spillway.domain.records import PodRecord
 from spillway.domain.snapshot import Candidate
 
 BOUND: Final = 2**24
@@ -77,15 +76,6 @@ def is_band_violation(cost: int | None, place: NodePlace) -> bool:
 def is_above_band(cost: int, place: NodePlace) -> bool:
     """Return whether a pod with this cost would outlive pods of its own tier that are kept longest."""
     return _band_of(cost) < _band(place)
-
-
-def needs_repair(pod: PodRecord, place: NodePlace) -> bool:
-    """Return whether a governed pod lacks its cost or marks, or carries those of another tier.
-
-    A coarse test of one pod by itself: it knows nothing of the next victims, which may stand outside their band on
-    purpose; `marking.upkeep` decides about costs for a whole ReplicaSet.
-    """
-    return pod.cost is None or pod.tier != place.tier or pod.pool != place.pool or is_band_violation(pod.cost, place)
 
 
 def cost_writes(candidates: Iterable[Candidate], victims: Collection[PodUid]) -> dict[PodUid, int]:

@@ -5,7 +5,6 @@ repairs and the webhook that writes at birth cannot disagree. A taint is ours by
 others stay as they are, in their order.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,11 +56,3 @@ def plan_taint(node: NodeRecord, owner: ElasticOwner | None) -> TaintPlan | None
         return None
     others = tuple(taint for taint in node.taints if not is_ours(taint))
     return TaintPlan(node=node, wanted=(*others, ours) if ours else others, added=ours is not None)
-
-
-def plan_taints(
-    nodes: Iterable[NodeRecord], owner_of: Callable[[NodeRecord], ElasticOwner | None]
-) -> tuple[TaintPlan, ...]:
-    """The changes that all these nodes need, in the order given."""
-    plans = (plan_taint(node, owner_of(node)) for node in nodes)
-    return tuple(plan for plan in plans if plan is not None)

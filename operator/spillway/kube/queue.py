@@ -76,8 +76,6 @@ class WorkQueue(Generic[K]):
         self._order = itertools.count()
         self._wake_workers = asyncio.Event()
         self._wake_timer = asyncio.Event()
-        self._nothing_at_work = asyncio.Event()
-        self._nothing_at_work.set()
         self._closed = False
 
     def __len__(self) -> int:
@@ -135,16 +133,6 @@ class WorkQueue(Generic[K]):
             with suppress(asyncio.CancelledError):
                 await timer
 
-    async def drain(self, seconds: float) -> bool:
-        """`close`, and wait for what is at work; False when that took longer than `seconds`."""
-        self.close()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._nothing_at_work.wait()
-        except TimeoutError:
-            return False
-        return True
-
     async def _work(self, handler: Handler[K]) -> None:
         while not self._closed:
             if not self._ready:
@@ -155,13 +143,10 @@ class WorkQueue(Generic[K]):
             del self._ready[key]
             QUEUE_DEPTH.labels(self.name).set(len(self._ready))
             self._at_work.add(key)
-            self._nothing_at_work.clear()
             try:
                 await self._handle(handler, key)
             finally:
                 self._at_work.discard(key)
-                if not self._at_work:
-                    self._nothing_at_work.set()
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)

@@ -103,10 +103,6 @@ class ClusterState:
     def replicasets_of(self, owner: OwnerUid) -> Collection[ReplicaSetRecord]:
         return self._replicasets_by_owner.get(owner, {}).values()
 
-    def pods_by_tier(self, policy: str) -> dict[str, int]:
-        """Unfinished pods that carry this policy's mark, by the tier stamped on them."""
-        return self.aggregates.by_tier(policy)
-
     def records(self, record_type: type[R]) -> Mapping[Any, R]:
         """All records of one type by their key (uid; a node's and a namespace's name)."""
         return self._tables[record_type]

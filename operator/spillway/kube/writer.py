@@ -207,15 +207,8 @@ class Writer:
             f"{resource}/scale", f"{path}/scale", patches.scale(uid, seen=seen, wanted=wanted), JSON_PATCH
         )
 
-    async def patch_status(
-        self, plural: str, name: str, status: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Server-side apply of one of our resources' whole status; a field left out goes. False when it is gone.
-
-        Nothing is sent when `seen`, the status as last read, equals `status`.
-        """
-        if seen is not None and dict(seen) == dict(status):
-            return _unchanged("apply", plural)
+    async def patch_status(self, plural: str, name: str, status: Mapping[str, Any]) -> bool:
+        """Server-side apply of one of our resources' whole status; a field left out goes. False when it is gone."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": _KINDS[plural],

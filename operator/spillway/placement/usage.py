@@ -99,10 +99,6 @@ class LiveUsage:
         self.reservations.expire()
         return self._active(owner) - self._virtual.get(owner, 0) + self.reservations.physical_of(owner)
 
-    def virtual(self, owner: OwnerUid) -> int:
-        """Of these, the others."""
-        return self.total(owner) - self.physical(owner)
-
     async def caught_up(self, owner: OwnerUid, wanted: Callable[[], int | None], seconds: float) -> bool:
         """Until fewer of the owner's pods are counted than it wants, for at most so many seconds.
 
