@@ -17,6 +17,8 @@ _TESTS = Path(__file__).parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
 _SHARING = ("component", "e2e")
 """Directories whose tests share a cluster, and must come one after the other therefore."""
+_LATE = "test_p"
+"""From here on by name the e2e tests are a group of their own, so that no worker idles while the other has them all."""
 _DOOR, _ROOM = _TESTS / "conftest.py", _TESTS.parent / "pyproject.toml"
 """Files to lock; what is in them does not matter."""
 _FAILED = pytest.StashKey[bool]()
@@ -33,7 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
         if (directory := item.path.relative_to(_TESTS).parts[0]) in _SHARING:
-            item.add_marker(pytest.mark.xdist_group(directory))
+            late = directory == "e2e" and item.path.name >= _LATE
+            item.add_marker(pytest.mark.xdist_group(f"{directory}-late" if late else directory))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
