@@ -246,7 +246,8 @@ async def _away(arguments: argparse.Namespace, load: Load, operator: Installatio
                 await asyncio.to_thread(operator.kill, index)
             await asyncio.sleep(3)
             await asyncio.to_thread(operator.start, arguments.replicas)
-            await asyncio.to_thread(operator.wait_ready)
+            # Under this load a list of everything that was made since takes its time.
+            await asyncio.to_thread(operator.wait_ready, timeout_seconds=_START_SECONDS)
 
     killing = asyncio.create_task(kill_and_restart())
     while not killing.done():
