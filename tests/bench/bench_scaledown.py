@@ -31,7 +31,7 @@ OUTPUT: Final = Path("build/bench/scaledown.json")
 def main(
     *,
     contenders: Annotated[str, typer.Option(help="Who takes part, separated by commas.")] = ",".join(Contender),
-    seconds: Annotated[float, typer.Option(help="How long the day takes.")] = 960.0,
+    seconds: Annotated[float, typer.Option(help="How long the day takes.", min=60.0)] = 960.0,
     workloads: Annotated[int, typer.Option(help="Workloads of each contender.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,
     idle_seconds: Annotated[float, typer.Option(help="How long writes at rest are counted.")] = 120.0,
@@ -60,8 +60,7 @@ async def _measure(
             view.tick(scene, elapsed, closed)
 
         with view:
-            if day.seconds > 0:
-                await live_day(scene, tick)
+            await live_day(scene, tick)
             figures = results.day_figures(scene)
             about = results.surroundings(scene)
             view.say(f"waiting for rest, then counting writes for {idle_seconds:.0f} s")
