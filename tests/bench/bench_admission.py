@@ -10,20 +10,15 @@ quantiles.
 import argparse
 import asyncio
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-import psutil
 
 from harness.operator import Installation, install
 from harness.samples import Samples
@@ -42,6 +37,7 @@ from tests.bench import informer_objects
 from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile, slices
 from tests.bench.etcd_gateway import EtcdGateway
 from tests.bench.informer_objects import Shape
+from tests.bench.ran_on import ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/admission.json"
@@ -68,14 +64,14 @@ def main() -> None:
     arguments = _arguments()
     shape = Shape(pods=arguments.pods, nodes=arguments.nodes)
     ensure_built([*CORE, "helm", "kubectl"])
-    load_before = [round(load, 2) for load in os.getloadavg()]
+    machine = ran_on()
     with ExitStack() as stack:
         cluster = _cluster(stack, shape)
         operator = stack.enter_context(install(cluster, replicas=arguments.replicas))
         cluster.apply(POLICY)
         _wait_until_quiet(operator)
         result = asyncio.run(_measure(arguments, shape, cluster, operator))
-    result["ran_on"] = _machine() | {"load_before": load_before}
+    result["ran_on"] = machine
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))  # noqa: T201 - what the command is for
@@ -343,16 +339,6 @@ def _wait(check: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise SystemExit(f"waited in vain for: {what}")
         time.sleep(0.2)
-
-
-def _machine() -> dict[str, Any]:
-    packages = {name: version(name) for name in ("aiohttp", "msgspec", "uvloop")}
-    return {
-        "cpus": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "python": platform.python_version(),
-        **packages,
-    }
 
 
 def _say(text: str) -> None:

@@ -9,16 +9,12 @@ until the bench's own watch shows the write, and are those of each node and of t
 import asyncio
 import json
 import logging
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import psutil
 import structlog
 import typer
 
@@ -30,6 +26,7 @@ from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
 from spillway.kube.state import ClusterState
 from tests.bench.admission_load import quantile
+from tests.bench.ran_on import ran_on
 from tests.support.installed import budget, elastic, policy
 
 OUTPUT: Final = Path("build/bench/cordon.json")
@@ -78,7 +75,7 @@ def main(
 ) -> None:
     """Measure and write the figures."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    ran_on = _machine()
+    machine = ran_on()
     with Cluster(Options()) as cluster:
         _say(f"adding {nodes} virtual nodes")
         cluster.add_virtual_nodes(VIRTUAL, nodes, provider=VIRTUAL)
@@ -89,7 +86,7 @@ def main(
             cluster.kubectl("wait", "--for=condition=Ready", f"vnb/{VIRTUAL}", "elp/bench", "--timeout=60s")
             figures = asyncio.run(_measure(cluster, nodes=nodes, rounds=rounds, joining=joining))
     load = {"nodes": nodes, "rounds": rounds, "joining_in_a_round": joining, "operator_replicas": REPLICAS}
-    text = json.dumps(figures | {"load": load, "ran_on": ran_on}, indent=2)
+    text = json.dumps(figures | {"load": load, "ran_on": machine}, indent=2)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text + "\n")
     print(text)  # noqa: T201 - what the command is for
@@ -150,16 +147,6 @@ def summary(rounds: list[list[float]]) -> dict[str, dict[str, float]]:
 def _quantiles(seconds: Iterable[float]) -> dict[str, float]:
     millis = [1000 * one for one in seconds]
     return {"p50": quantile(millis, 0.5), "p99": quantile(millis, 0.99), "max": round(max(millis), 2)}
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpus": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "python": platform.python_version(),
-        "load_before": [round(load, 2) for load in os.getloadavg()],
-        **{name: version(name) for name in ("aiohttp", "msgspec", "uvloop")},
-    }
 
 
 def _say(text: str) -> None:

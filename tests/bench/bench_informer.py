@@ -17,7 +17,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from localcluster.processes import Processes
 from localcluster.rest import Rest, RestError
 from tests.bench.etcd_gateway import EtcdGateway, Pipeline
 from tests.bench.informer_objects import Shape, objects, pod_key, pod_value
+from tests.bench.ran_on import ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/informer.json"
@@ -47,7 +47,7 @@ def main() -> None:
     arguments = _arguments()
     shape = Shape(pods=arguments.pods, nodes=arguments.nodes, pod_bytes=arguments.pod_bytes)
     ensure_built(CORE)
-    load_before = [round(load, 2) for load in os.getloadavg()]
+    machine = _machine()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-informer-")))
         layout = Layout(root)
@@ -69,9 +69,8 @@ def main() -> None:
                 "cache_filled_s": ready_seconds,
                 "rss_mib": round(psutil.Process(pids["kube-apiserver"]).memory_info().rss / 2**20),
             },
-            "ran_on": _machine(),
+            "ran_on": machine,
         }
-    result["ran_on"]["load_before"] = load_before
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))  # noqa: T201 - what the command is for
@@ -207,13 +206,8 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 def _machine() -> dict[str, Any]:
     cpu = Path("/proc/cpuinfo").read_text().splitlines()
-    libraries = ("aiohttp", "msgspec", "uvloop", "kubernetes")
-    return {
-        "cpus": os.cpu_count(),
+    return ran_on("kubernetes") | {
         "cpu": next((line.split(":")[1].strip() for line in cpu if "model name" in line), platform.machine()),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "python": platform.python_version(),
-        **{name: version(name) for name in libraries},
         "components": "etcd and kube-apiserver only, on the same machine",
     }
 

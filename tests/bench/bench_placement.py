@@ -8,16 +8,12 @@ keys say is in docs/explanation/benchmarks.md. Every wait has an end, and everyt
 import asyncio
 import json
 import logging
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import psutil
 import structlog
 import typer
 
@@ -25,6 +21,7 @@ from localcluster import ClusterError
 from tests.bench import placement_admission, placement_burst, placement_day, placement_failover
 from tests.bench.placement_goals import goals, headline
 from tests.bench.placement_scenario import plan_dates
+from tests.bench.ran_on import ran_on
 
 OUTPUT: Final = Path("build/bench/placement.json")
 SECTIONS: Final = ("day", "failover", "burst", "admission")
@@ -54,7 +51,7 @@ def main(
         "burst": lambda: _bounded("burst", placement_burst.measure(_say, rounds=bursts)),
         "admission": lambda: placement_admission.measure(_say, rounds=rounds),
     }
-    began, ran_on = time.monotonic(), _machine()
+    began, machine = time.monotonic(), ran_on("highspy")
     measured: dict[str, Any] = {}
     failed = []
     for name in SECTIONS:
@@ -68,7 +65,7 @@ def main(
             failed.append({"section": name, "error": str(error)[:2000]})
         else:
             measured[name]["section_seconds"] = round(time.monotonic() - started, 1)
-        _write(output, measured, failed, ran_on | {"bench_seconds": round(time.monotonic() - began)})
+        _write(output, measured, failed, machine | {"bench_seconds": round(time.monotonic() - began)})
     for line in goals(measured):
         _say(f"{'met' if line['met'] else 'MISSED'}: {line['goal']}; measured {line['measured']}")
     if failed:
@@ -84,23 +81,12 @@ def _bounded(name: str, section: Any) -> dict[str, Any]:
     return asyncio.run(inside())
 
 
-def _write(output: Path, measured: dict[str, Any], failed: list[dict[str, str]], ran_on: dict[str, Any]) -> None:
+def _write(output: Path, measured: dict[str, Any], failed: list[dict[str, str]], machine: dict[str, Any]) -> None:
     """After each section, so that what was measured is there when a later one fails."""
-    figures = headline(measured) | {"goals": goals(measured), "sections": measured, "failed": failed, "ran_on": ran_on}
+    figures = headline(measured) | {"goals": goals(measured), "sections": measured, "failed": failed, "ran_on": machine}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(figures, indent=2) + "\n")
     _say(f"figures: {output}")
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpus": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "load_before": [round(load, 2) for load in os.getloadavg()],
-        **{name: version(name) for name in ("aiohttp", "msgspec", "uvloop", "highspy")},
-    }
 
 
 def _say(text: str) -> None:
