@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Final
 
-from spillway.domain.names import ZONE_LABEL, NodeName, Tier, Zone
-from spillway.domain.places import NodePlace
-from spillway.domain.records import NodeRecord
+from spillway.domain.model.names import ZONE_LABEL, NodeName, Tier, Zone
+from spillway.domain.model.places import NodePlace
+from spillway.domain.model.records import NodeRecord
 
 CONTENDER_LABEL: Final = "demo.spillway.dev/contender"
 """On namespaces, nodes and pods: whose they are."""

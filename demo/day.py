@@ -26,7 +26,7 @@ from localcluster import Cluster, ClusterApi, ClusterError, Options
 from localcluster.external import from_environment
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.state import ClusterState
+from spillway.state.cluster import ClusterState
 
 DRIVE_EVERY_SECONDS: Final = 5.0
 TICK_SECONDS: Final = 1.0

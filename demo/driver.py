@@ -12,8 +12,8 @@ from demo.contenders import Contender
 from demo.observe import Observer
 from demo.scenario import REQUEST_MILLIS, Day
 from localcluster.nodes import USAGE_CPU
-from spillway.domain.names import PodUid
-from spillway.domain.records import PodRecord
+from spillway.domain.model.names import PodUid
+from spillway.domain.model.records import PodRecord
 from spillway.kube.client import ApiError, KubeClient
 
 CEILING = 1.6

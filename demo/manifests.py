@@ -10,7 +10,7 @@ from typing import Any, Final
 from demo.contenders import APP_LABEL, CONTENDER_LABEL, TIER_LABEL, Contender
 from demo.scenario import CORES_PER_REPLICA, REQUEST_MILLIS, TARGET_UTILIZATION, Workload
 from localcluster import nodes
-from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST, THRESHOLD, ZONE_LABEL, Tier
+from spillway.domain.model.names import ELASTIC_TAINT, POD_DELETION_COST, THRESHOLD, ZONE_LABEL, Tier
 
 Object = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from demo.contenders import Contender
 from demo.scaledowns import ScaleDown
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from demo.contenders import Contender, owner_of, place_of
 from demo.measure import Lifetime, Sample
 from demo.scaledowns import ScaleDown, ScaleDownTracker, zone_skew
 from demo.scenario import Day
-from spillway.domain.names import NodeName, OwnerUid, Tier
-from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.kube.state import ClusterState
+from spillway.domain.model.names import NodeName, OwnerUid, Tier
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.state.cluster import ClusterState
 
 UNASSIGNED: Final = "unassigned"
 

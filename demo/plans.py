@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from demo.scaledowns import ScaleDown, Victim
-from spillway.domain.names import PodUid
-from spillway.webhooks.planlog import PlanEntry, PlannedVictim
+from spillway.domain.model.names import PodUid
+from spillway.webhooks.plan_log import PlanEntry, PlannedVictim
 
 BEFORE_SECONDS: Final = 5.0
 """A plan is made before the ReplicaSet's change is seen: by the webhook's hold and the watch's lag."""

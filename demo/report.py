@@ -17,7 +17,7 @@ from demo.day import Scene
 from demo.measure import Sample, per_contender
 from demo.scenario import DAY_BEGINS_AT, HOURS
 from demo.view import ROWS, figure_text
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 
 TIER_COLOUR: Final = {"fixed": "#0072B2", "elastic": "#E69F00", "virtual": "#CC79A7", "unassigned": "#999999"}
 CONTENDER_COLOUR: Final = {"plain": "#555555", "flat": "#D55E00", "spillway": "#009E73"}

@@ -11,7 +11,7 @@ from demo.day import Scene
 from demo.measure import Sample, Writes, exactness, node_hours, per_contender, percentile, skew_figures
 from demo.plans import Verdict
 from demo.scaledowns import ScaleDown
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 
 LISTED_MISSES = 200
 _OWN_STATUS = frozenset({"elasticpolicies/status", "virtualnodebudgets/status", "zonalbalances/status"})

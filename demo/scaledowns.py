@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from demo.contenders import Contender, contender_of, owner_of, place_of, tier_of
-from spillway.domain.names import NodeName, OwnerUid, PodUid, Tier, Zone
-from spillway.domain.node_order import emptying_order
-from spillway.domain.ranking import plan_scale_down
-from spillway.domain.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
-from spillway.domain.snapshot import candidates_of
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.candidates import candidates_of
+from spillway.domain.scale_down.node_order import emptying_order
+from spillway.domain.scale_down.ranking import plan_scale_down
 
 MAX_SKEW = 1
 QUIET_SECONDS = 1.0

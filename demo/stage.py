@@ -8,7 +8,7 @@ from demo import manifests
 from demo.contenders import Contender
 from demo.scenario import Day, desired_replicas
 from localcluster import ClusterApi
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 
 _NODES = "/api/v1/nodes"
 

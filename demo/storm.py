@@ -14,7 +14,7 @@ from demo import manifests
 from demo.contenders import STORM, Contender
 from demo.day import Scene
 from demo.scaledowns import ScaleDown
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 
 SETS: Final = 30
 FULL: Final = 40

@@ -15,8 +15,8 @@ from demo.contenders import Contender
 from demo.day import Scene
 from demo.measure import Sample, exactness, node_hours, per_contender
 from demo.scaledowns import ScaleDown, Victim
-from spillway.domain.names import Tier
-from spillway.domain.reasons import Reason
+from spillway.domain.model.names import Tier
+from spillway.domain.scale_down.reasons import Reason
 
 TIER_STYLE: Final = {"fixed": "blue", "elastic": "yellow", "virtual": "magenta", "unassigned": "bright_black"}
 """The same hues as the page's, which people with any colour vision tell apart."""

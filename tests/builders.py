@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from spillway.domain.names import NodeName, OwnerUid, PodUid
-from spillway.domain.records import NamespaceRecord, NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, Phase, PodRecord, ReplicaSetRecord
 
 
 def make_pod(name: str = "web-1", **changes: Any) -> PodRecord:

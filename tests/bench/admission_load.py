@@ -15,7 +15,7 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 
-from spillway.domain.names import COST_WRITTEN
+from spillway.domain.model.names import COST_WRITTEN
 from spillway.kube.client import ApiError, KubeClient
 from tests.bench import informer_objects
 from tests.bench.informer_objects import Shape

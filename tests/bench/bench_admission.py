@@ -29,9 +29,9 @@ from localcluster.layout import LOOPBACK, Layout
 from localcluster.options import Options
 from localcluster.processes import Processes
 from localcluster.rest import Rest, RestError
-from spillway.domain.costs import birth_cost
-from spillway.domain.names import Tier, Zone
-from spillway.domain.places import NodePlace
+from spillway.domain.model.names import Tier, Zone
+from spillway.domain.model.places import NodePlace
+from spillway.domain.scale_down.costs import birth_cost
 from spillway.kube.client import KubeClient
 from tests.bench import informer_objects
 from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile, slices

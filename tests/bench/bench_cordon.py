@@ -20,11 +20,11 @@ import typer
 
 from harness.operator import install
 from localcluster import Cluster, Options
-from spillway.domain.records import NodeRecord
-from spillway.domain.taints import is_ours
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.nodes.taints import is_ours
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.state import ClusterState
+from spillway.state.cluster import ClusterState
 from tests.bench.admission_load import quantile
 from tests.bench.ran_on import ran_on
 from tests.support.installed import budget, elastic, policy

@@ -22,10 +22,10 @@ import uvloop
 
 from spillway import logs
 from spillway.app.memory import use_one_heap
-from spillway.domain.records import PodRecord
+from spillway.domain.model.records import PodRecord
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.state import ClusterState
+from spillway.state.cluster import ClusterState
 
 
 def memory_mib(field: str) -> float:

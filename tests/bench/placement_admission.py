@@ -18,7 +18,7 @@ from localcluster import ClusterApi
 from localcluster.binaries import CORE
 from localcluster.build import ensure_built
 from localcluster.nodes import ZONES
-from spillway.domain.names import PLACEMENT
+from spillway.domain.model.names import PLACEMENT
 from spillway.kube.client import KubeClient
 from tests.bench import bench_admission
 from tests.bench.admission_load import CONNECTIONS, Load, Metadata, Timings, slices

@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from spillway.domain.names import NodeName, OwnerUid
-from spillway.domain.records import Phase, PodRecord, ReplicaSetRecord
-from spillway.kube.state import ClusterState
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import Phase, PodRecord, ReplicaSetRecord
+from spillway.state.cluster import ClusterState
 from tests.bench import placement_tiers
 from tests.bench.placement_pools import Size, Tenants, parse_size
 from tests.bench.placement_stage import NAMESPACE, POOL_LABEL

@@ -11,7 +11,7 @@ from typing import Any, Final
 from demo import manifests
 from demo.contenders import APP_LABEL, CONTENDER_LABEL, Contender
 from demo.scenario import REQUEST_MILLIS
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 from tests.bench.placement_pools import GIB, Limits, Pool, Size
 
 Object = dict[str, Any]

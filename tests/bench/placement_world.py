@@ -15,10 +15,10 @@ from demo.contenders import Contender
 from harness.operator import Installation, install
 from localcluster import Cluster, ClusterError, Options
 from localcluster.nodes import ZONES
-from spillway.domain.names import Tier
+from spillway.domain.model.names import Tier
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.state import ClusterState
+from spillway.state.cluster import ClusterState
 from tests.bench import placement_stage as stage
 from tests.bench.placement_observe import Observer
 from tests.bench.placement_pools import Pool, Tenants

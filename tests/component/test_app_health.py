@@ -3,7 +3,7 @@
 import aiohttp
 
 from spillway.app.health import HealthServer
-from spillway.metrics.exported import exposition
+from spillway.telemetry.registry import exposition
 
 
 async def answer(url: str) -> tuple[int, str, str]:

@@ -14,9 +14,9 @@ from harness import Installation, install
 from harness.reach import webhook_host
 from localcluster import ClusterApi
 from localcluster.rest import Object
-from spillway.domain.names import ELASTIC_TAINT, POD_DELETION_COST
-from spillway.webhooks.certificates import CONFIGURATION_KINDS
-from spillway.webhooks.issuing import Lifetimes, begin
+from spillway.admission.authority import Lifetimes, begin
+from spillway.admission.certificates import CONFIGURATION_KINDS
+from spillway.domain.model.names import ELASTIC_TAINT, POD_DELETION_COST
 from tests.support.installed import (
     annotations,
     applied,

@@ -10,7 +10,7 @@ from harness.chart import CHART, Chart, run_helm
 from harness.operator import Installation
 from localcluster import ClusterApi, Options
 from localcluster.rest import Object
-from spillway.webhooks.issuing import Lifetimes, begin
+from spillway.admission.authority import Lifetimes, begin
 
 # Their kinds belong to other projects, whose CRDs are not here.
 FOREIGN_KINDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Certificate", "Issuer"}

@@ -9,7 +9,7 @@ import pytest
 from harness import Installation, install
 from localcluster import ClusterApi
 from localcluster.rest import Object, RestError
-from spillway.domain.names import CORDONED_BY, COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER
+from spillway.domain.model.names import CORDONED_BY, COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER
 from tests.support.installed import (
     annotations,
     applied,

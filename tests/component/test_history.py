@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from localcluster.ports import free_ports
-from spillway.metrics.history import History, Wanted, filled_in, histories
-from spillway.metrics.prometheus import (
+from spillway.domain.threshold.history import History
+from spillway.sources.history import Wanted, filled_in, histories
+from spillway.sources.prometheus import (
     BusyError,
     DeniedError,
     NotPrometheusError,

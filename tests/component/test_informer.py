@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 
 from localcluster import ClusterApi
-from spillway.domain.names import NodeName
-from spillway.domain.records import Phase, PodRecord
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import Phase, PodRecord
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.state import ClusterState
 from spillway.kube.watch import WatchSettings
+from spillway.state.cluster import ClusterState
 
 WAIT_SECONDS = 60.0
 

@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 from kubernetes.aio.client import Configuration
 
-from spillway.domain.records import NamespaceRecord
+from spillway.domain.model.records import NamespaceRecord
 from spillway.kube import decode
 from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
-from spillway.kube.state import ClusterState
 from spillway.kube.watch import ResourceWatch, WatchSettings
+from spillway.state.cluster import ClusterState
 from tests.support.fake_api import FakeApi, page, slow, status
 
 WAIT_SECONDS = 60.0

@@ -7,10 +7,10 @@ import pytest
 
 from localcluster import ClusterApi
 from localcluster.rest import RestError
+from spillway.admission.review import pointer
 from spillway.domain.overlay.draft import OverlayPlan
 from spillway.domain.overlay.plan import landing_operations, overlay_operations
-from spillway.webhooks.review import pointer
-from tests.unit.overlay_cases import CASES, FULL, LOGS, Json, container, overlay, pod
+from tests.unit.domain.overlay.overlay_cases import CASES, FULL, LOGS, Json, container, overlay, pod
 
 pytestmark = pytest.mark.cluster
 

@@ -3,7 +3,7 @@
 from localcluster import ClusterApi
 from localcluster.rest import RestError
 from spillway.app.restore import Restore
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST
 from spillway.kube.client import KubeClient
 from tests.support.installed import annotations, deployment
 

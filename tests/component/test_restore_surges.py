@@ -4,8 +4,8 @@ import pytest
 
 from localcluster import ClusterApi
 from spillway.app.restore import Restore
-from spillway.domain.bring_back import Surge
-from spillway.domain.names import SURGE
+from spillway.domain.model.names import SURGE
+from spillway.domain.spill.bring_back import Surge
 from spillway.kube.client import KubeClient
 from tests.support.installed import annotations, deployment
 

@@ -7,7 +7,7 @@ import pytest
 
 from localcluster import ClusterApi
 from spillway.api.common import LabelSelector
-from spillway.domain.selectors import selects
+from spillway.domain.model.selectors import selects
 
 pytestmark = pytest.mark.cluster
 

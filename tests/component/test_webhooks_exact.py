@@ -12,13 +12,13 @@ import pytest
 from prometheus_client import Counter as PrometheusCounter
 
 from localcluster import ClusterApi
-from spillway.domain.costs import BAND
-from spillway.domain.governance import Governance
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL, PodUid, Tier
-from spillway.domain.reasons import Reason
-from spillway.domain.records import PodRecord
-from spillway.webhooks import metrics
-from spillway.webhooks.planlog import PlanEntry
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL, PodUid, Tier
+from spillway.domain.model.records import PodRecord
+from spillway.domain.policies.governance import Governance
+from spillway.domain.scale_down.costs import BAND
+from spillway.domain.scale_down.reasons import Reason
+from spillway.telemetry import admission as metrics
+from spillway.webhooks.plan_log import PlanEntry
 from tests.support.admission_rig import AdmissionRig
 from tests.support.policies import governance_of
 

@@ -11,12 +11,12 @@ import pytest
 
 from localcluster import ClusterApi
 from localcluster.rest import Object
-from spillway.domain.names import CORDONED_BY, ELASTIC_TAINT
-from spillway.webhooks import metrics
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.issuing import Lifetimes
-from spillway.webhooks.review import Answer, Request
-from spillway.webhooks.server import Webhook
+from spillway.admission.authority import Lifetimes
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, Request
+from spillway.admission.server import Webhook
+from spillway.domain.model.names import CORDONED_BY, ELASTIC_TAINT
+from spillway.telemetry import admission as metrics
 from tests.support.admission_rig import AdmissionRig
 from tests.support.policies import governance_of
 

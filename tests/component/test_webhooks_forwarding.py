@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from spillway.webhooks.certificates import service_names
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.forwarding import QUIET_SECONDS, TIMEOUTS, Forwarder
-from spillway.webhooks.issuing import Lifetimes, Material, begin
-from spillway.webhooks.review import Answer, PatchOperation, Request
-from spillway.webhooks.server import AdmissionServer, Handler, LetGoError, Webhook
-from spillway.webhooks.tls import ServingTls
+from spillway.admission.authority import Lifetimes, Material, begin
+from spillway.admission.certificates import service_names
+from spillway.admission.deadline import Deadline
+from spillway.admission.peers import QUIET_SECONDS, TIMEOUTS, Forwarder
+from spillway.admission.review import Answer, PatchOperation, Request
+from spillway.admission.server import AdmissionServer, Handler, LetGoError, Webhook
+from spillway.admission.tls import ServingTls
 from tests.support.fake_clock import FakeClock
 
 PATH = "/forwarded/questions"

@@ -10,12 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from spillway.webhooks import metrics
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.issuing import Lifetimes, Material, begin
-from spillway.webhooks.review import Answer, Denial, Request
-from spillway.webhooks.server import AdmissionServer, Handler, LetGoError, Webhook
-from spillway.webhooks.tls import ServingTls
+from spillway.admission.authority import Lifetimes, Material, begin
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, Denial, Request
+from spillway.admission.server import AdmissionServer, Handler, LetGoError, Webhook
+from spillway.admission.tls import ServingTls
+from spillway.telemetry import admission as metrics
 
 REVIEW = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u1", "name": "web"}}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localcluster import ClusterApi
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, NodeName, PodUid
-from spillway.domain.records import NodeRecord, PodRecord, Taint
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, NodeName, PodUid
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.kube import decode
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.writer import Eviction, Fenced, Writer

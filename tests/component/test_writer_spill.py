@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from localcluster import ClusterApi
-from spillway.domain.names import SURGE
+from spillway.domain.model.names import SURGE
 from spillway.domain.overlay.draft import Operation
 from spillway.kube import decode
 from spillway.kube.client import KubeClient

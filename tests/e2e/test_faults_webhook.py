@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from harness import Installation
 from harness.scene import Scene, by_tier, tier_violations
 from localcluster import ClusterApi
-from spillway.webhooks.issuing import Lifetimes, begin
+from spillway.admission.authority import Lifetimes, begin
 from tests.support.e2e import Start
 
 SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"

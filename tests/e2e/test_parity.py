@@ -11,7 +11,7 @@ from harness.scene import Scene
 from localcluster import ClusterApi
 from localcluster.rest import Object
 from tests.e2e.conftest import LEASE_PATH
-from tests.unit.overlay_cases import FULL, LOGS
+from tests.unit.domain.overlay.overlay_cases import FULL, LOGS
 
 OVERLAY = {key: value for key, value in FULL.items() if key != "dnsConfig"}
 LANDING = {"TIER", "ZONE", "COLLECTOR"}

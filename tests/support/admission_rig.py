@@ -15,15 +15,15 @@ from typing import Any, Self, TypeVar
 
 from harness.reach import webhook_host
 from localcluster import ClusterApi
-from spillway.domain.governance import Governance
+from spillway.admission.authority import Lifetimes
+from spillway.admission.certificates import CONFIGURATION_KINDS, Certificates
+from spillway.admission.server import AdmissionServer, Webhook
+from spillway.admission.tls import ServingTls
+from spillway.domain.policies.governance import Governance
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.state import ClusterState
+from spillway.state.cluster import ClusterState
 from spillway.webhooks.assembly import Admission, build_admission
-from spillway.webhooks.certificates import CONFIGURATION_KINDS, Certificates
-from spillway.webhooks.issuing import Lifetimes
-from spillway.webhooks.server import AdmissionServer, Webhook
-from spillway.webhooks.tls import ServingTls
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from localcluster import ClusterApi
 from localcluster.cluster import Cluster
 from localcluster.rest import Object, RestError
-from spillway.domain.names import ELASTIC_TAINT
-from spillway.domain.sweep import unmark_annotations
+from spillway.domain.model.names import ELASTIC_TAINT
+from spillway.domain.nodes.sweep import unmark_annotations
 
 T = TypeVar("T")
 

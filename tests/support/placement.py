@@ -5,8 +5,8 @@ from typing import Any
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.virtualnodebudget import VirtualNodeBudget
-from spillway.domain.governance import Governance
-from spillway.domain.records import Taint
+from spillway.domain.model.records import Taint
+from spillway.domain.policies.governance import Governance
 from tests.support.policies import CREATED
 
 PROVIDER = "virtual-kubelet.io/provider"

@@ -5,7 +5,7 @@ from typing import Any
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.virtualnodebudget import VirtualNodeBudget
-from spillway.domain.governance import Governance
+from spillway.domain.policies.governance import Governance
 
 CREATED = "2026-01-01T00:00:00Z"
 

@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 
 from spillway.controllers.base import Unsubscribe, World
-from spillway.controllers.failover import FailoverController
-from spillway.controllers.pool_nodes import PoolNodes
-from spillway.controllers.pools import PoolsController
-from spillway.controllers.stuck import StuckController
-from spillway.controllers.unstarted import Unstarted
-from spillway.domain.names import NodeName
-from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord
-from spillway.domain.retries import Retries
-from spillway.kube.catalog import Kind
+from spillway.controllers.pools.controller import PoolsController
+from spillway.controllers.pools.failover import FailoverController
+from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.replace_unstarted import StuckController
+from spillway.controllers.pools.unstarted import Unstarted
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
+from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource

@@ -6,19 +6,19 @@ from typing import Any
 
 import msgspec
 
-from spillway.controllers.spill import SpillController
-from spillway.domain.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
+from spillway.controllers.spill.controller import SpillController
+from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.overlay.draft import OverlayPlan
-from spillway.domain.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
-from spillway.domain.retries import Retries
-from spillway.domain.spill import Kept
-from spillway.kube.catalog import Kind
+from spillway.domain.spill.job_retries import Retries
+from spillway.domain.spill.waiting_pods import Kept
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
-from spillway.placement.openings import Openings
-from spillway.placement.reservations import Reservations
-from spillway.placement.usage import LiveUsage
+from spillway.state.catalog import Kind
+from spillway.state.open_pools import Openings
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spillway.controllers.base import World
-from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.kube.catalog import Catalog, Kind
-from spillway.kube.state import ClusterState
-from spillway.placement.board import Board
-from spillway.webhooks.surroundings import Surroundings
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.state.board import Board
+from spillway.state.catalog import Catalog, Kind
+from spillway.state.cluster import ClusterState
+from spillway.state.node_places import Surroundings
 from tests.builders import make_namespace
 from tests.support.fake_clock import FakeClock
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import spillway
-from spillway.metrics import bulk
-from spillway.metrics.exported import REGISTRY
+from spillway.telemetry import bulk
+from spillway.telemetry.registry import REGISTRY
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()

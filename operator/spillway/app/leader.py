@@ -11,32 +11,32 @@ from functools import partial
 
 from spillway.app.settings import Settings
 from spillway.controllers.base import Controller, World
-from spillway.controllers.bring_back import BringBackController
-from spillway.controllers.cordon import CordonController
-from spillway.controllers.deletion_cost import DeletionCostController
-from spillway.controllers.drain import DrainController
-from spillway.controllers.failover import FailoverController
-from spillway.controllers.ledger import LedgerController
-from spillway.controllers.pool_nodes import PoolNodes
-from spillway.controllers.pools import PoolsController
-from spillway.controllers.spill import SpillController
-from spillway.controllers.status import StatusController
-from spillway.controllers.stuck import StuckController
-from spillway.controllers.sweep import SweepController
-from spillway.controllers.taints import TaintController
-from spillway.controllers.thresholds.controller import MakePlan, ThresholdController
-from spillway.controllers.thresholds.process import plan_beside
-from spillway.controllers.thresholds.store import PlanStore
-from spillway.controllers.unstarted import Unstarted
-from spillway.domain.retries import Retries
-from spillway.kube.catalog import Catalog
+from spillway.controllers.budget.controller import LedgerController
+from spillway.controllers.nodes.cordon import CordonController
+from spillway.controllers.nodes.drain import DrainController
+from spillway.controllers.nodes.sweep import SweepController
+from spillway.controllers.nodes.taints import TaintController
+from spillway.controllers.pools.controller import PoolsController
+from spillway.controllers.pools.failover import FailoverController
+from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.replace_unstarted import StuckController
+from spillway.controllers.pools.unstarted import Unstarted
+from spillway.controllers.scale_down.deletion_cost import DeletionCostController
+from spillway.controllers.spill.bring_back import BringBackController
+from spillway.controllers.spill.controller import SpillController
+from spillway.controllers.status.controller import StatusController
+from spillway.controllers.threshold.controller import MakePlan, ThresholdController
+from spillway.controllers.threshold.process import plan_beside
+from spillway.controllers.threshold.store import PlanStore
+from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
-from spillway.kube.state import ClusterState
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
-from spillway.placement.board import Board
-from spillway.placement.openings import Openings
-from spillway.webhooks.surroundings import Surroundings
+from spillway.state.board import Board
+from spillway.state.catalog import Catalog
+from spillway.state.cluster import ClusterState
+from spillway.state.node_places import Surroundings
+from spillway.state.open_pools import Openings
 
 STATUS_WRITES_PER_SECOND = 10.0
 SURGE_WRITES_PER_SECOND = 5.0

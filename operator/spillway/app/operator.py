@@ -17,28 +17,29 @@ from typing import Final
 
 import structlog
 
+from spillway.admission.certificates import Certificates
+from spillway.admission.peers import Forwarder
+from spillway.admission.server import AdmissionServer
+from spillway.admission.tls import CertificateFiles, ServingTls
 from spillway.app.health import Check, HealthServer
 from spillway.app.leader import Leader
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
-from spillway.domain.governance import Governance
+from spillway.domain.policies.governance import Governance
 from spillway.handlers.resync import Resync
 from spillway.handlers.watcher import PolicyWatcher
-from spillway.kube.catalog import Catalog
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.kube.lease import Leadership
-from spillway.kube.state import ClusterState
-from spillway.metrics.exported import exposition
-from spillway.placement import metrics
-from spillway.placement.board import Board
-from spillway.placement.openings import Openings
-from spillway.webhooks import outcomes, pods
+from spillway.state.board import Board
+from spillway.state.catalog import Catalog
+from spillway.state.cluster import ClusterState
+from spillway.state.open_pools import Openings
+from spillway.telemetry import placement as metrics
+from spillway.telemetry.registry import exposition
+from spillway.webhooks import pods
+from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.assembly import Admission, build_admission
-from spillway.webhooks.certificates import Certificates
-from spillway.webhooks.forwarding import Forwarder
-from spillway.webhooks.server import AdmissionServer
-from spillway.webhooks.tls import CertificateFiles, ServingTls
 
 log: Final = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
 """Takes everything of ours off the cluster, once: for an uninstall, and for a cluster whose operator is gone.
 
 Contract: needs no running operator, no resource of ours and no webhook; reads whole lists, and looks again until a
-pass finds nothing. Idempotent. What is ours is told by its key (see `domain.names`): taints, cordons and annotations
-of others stay, and so does a deletion cost that somebody else wrote after us.
+pass finds nothing. Idempotent. What is ours is told by its key (see `domain.model.names`): taints, cordons and
+annotations of others stay, and so does a deletion cost that somebody else wrote after us.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from spillway.controllers.surging import Target, target_of
-from spillway.controllers.thresholds.store import CHUNKS, name_of
-from spillway.domain.bring_back import Surge
-from spillway.domain.names import POD_DELETION_COST
-from spillway.domain.sweep import NodeRestore, restore_node, unmark_annotations
+from spillway.controllers.spill.surge import Target, target_of
+from spillway.controllers.threshold.store import CHUNKS, name_of
+from spillway.domain.model.names import POD_DELETION_COST
+from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
+from spillway.domain.spill.bring_back import Surge
 from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
 from spillway.kube.writer import Writer

@@ -80,7 +80,7 @@ class Settings(BaseModel):
         if self.webhook_cert_dir is not None and not self.webhook_cert_dir.is_dir():
             raise ValueError(f"webhook_cert_dir: there is no folder {self.webhook_cert_dir}")
         if self.prometheus_url:
-            from spillway.metrics.prometheus import prometheus_url  # noqa: PLC0415  # `--help` need not wait for numpy
+            from spillway.sources.prometheus import prometheus_url  # noqa: PLC0415  # `--help` need not wait for numpy
 
             prometheus_url(self.prometheus_url)
         return self

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 from prometheus_client import Histogram
 
-from spillway.metrics.exported import REGISTRY
+from spillway.telemetry.registry import REGISTRY
 
 log: Final = structlog.get_logger(__name__)
 

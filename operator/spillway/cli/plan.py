@@ -122,8 +122,8 @@ def thresholds(
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
     from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
     from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
-    from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
-    from spillway.metrics.prometheus import prometheus_url as checked  # noqa: PLC0415
+    from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
+    from spillway.sources.prometheus import prometheus_url as checked  # noqa: PLC0415
 
     given = _given(context)
     if csv is not None and "prometheus_url" not in given:

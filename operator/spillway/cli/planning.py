@@ -16,15 +16,15 @@ import msgspec
 import numpy as np
 
 from spillway.cli.reading import read_world
-from spillway.controllers.thresholds.controller import fingerprint_of
-from spillway.controllers.thresholds.observe import elastic_now, observe, request_of
-from spillway.controllers.thresholds.planner import pasts_of
-from spillway.controllers.thresholds.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
-from spillway.controllers.thresholds.solve import Past, past_of, solve
+from spillway.controllers.threshold.controller import fingerprint_of
+from spillway.controllers.threshold.observe import elastic_now, observe, request_of
+from spillway.controllers.threshold.planner import pasts_of
+from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
+from spillway.domain.threshold.solve import Past, past_of, solve
 from spillway.kube.client import ApiError, KubeClient
-from spillway.metrics.bulk import WORKLOAD_REPLICAS
-from spillway.metrics.csv_history import CsvError, csv_histories
-from spillway.metrics.prometheus import Prometheus, PrometheusError
+from spillway.sources.csv import CsvError, csv_histories
+from spillway.sources.prometheus import Prometheus, PrometheusError
+from spillway.telemetry.bulk import WORKLOAD_REPLICAS
 
 _NAME: Final = "-"
 """Of the policy that stands for the flags."""
@@ -135,8 +135,8 @@ async def _outcome(policy: str, request: PlanRequest, source: Source) -> Outcome
                 pasts = await pasts_of(request, prometheus)
     except (CsvError, PrometheusError) as error:
         return str(error)
-    seconds = time.perf_counter() - begun
-    return Outcome(policy, await asyncio.to_thread(solve, request, pasts, seconds=seconds))
+    plan = await asyncio.to_thread(solve, request, pasts)
+    return Outcome(policy, msgspec.structs.replace(plan, seconds=time.perf_counter() - begun))
 
 
 def _from_csv(path: Path) -> Mapping[str, Past]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spillway.cli.planning import Outcome
-from spillway.controllers.thresholds.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
+from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
 
 _WIDTH: Final = 110
 _DAY: Final = 86_400.0

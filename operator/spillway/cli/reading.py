@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any, Final
 
 from spillway.controllers.base import World
-from spillway.domain.governance import Governance
-from spillway.domain.names import GROUP, VERSION
-from spillway.kube.catalog import Catalog, Kind
+from spillway.domain.model.names import GROUP, VERSION
+from spillway.domain.policies.governance import Governance
 from spillway.kube.client import KubeClient
 from spillway.kube.decode import NAMESPACES, NODES, PODS, REPLICASETS, Decoder
-from spillway.kube.state import ClusterState
-from spillway.placement.board import Board
-from spillway.webhooks.surroundings import Surroundings
+from spillway.state.board import Board
+from spillway.state.catalog import Catalog, Kind
+from spillway.state.cluster import ClusterState
+from spillway.state.node_places import Surroundings
 
 _PAGE: Final = 2000
 _PAGE_SECONDS: Final = 60.0

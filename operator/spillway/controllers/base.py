@@ -13,14 +13,14 @@ from typing import ClassVar, Final, Protocol
 
 import structlog
 
-from spillway.domain.governance import Governance
-from spillway.domain.names import ZONE_LABEL, NodeName
-from spillway.domain.places import Claim, NodePlace
-from spillway.domain.records import NodeRecord, ReplicaSetRecord
-from spillway.kube.catalog import Catalog
+from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.domain.model.places import Claim, NodePlace
+from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
+from spillway.domain.policies.governance import Governance
 from spillway.kube.queue import WorkQueue
-from spillway.kube.state import ClusterState
-from spillway.placement.board import Board
+from spillway.state.board import Board
+from spillway.state.catalog import Catalog
+from spillway.state.cluster import ClusterState
 
 GATE_SECONDS: Final = 1.0
 """How soon a key is tried again that found the data stale."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import kopf
 
-from spillway.domain.names import GROUP, VERSION
-from spillway.kube.catalog import Kind
+from spillway.domain.model.names import GROUP, VERSION
+from spillway.state.catalog import Kind
 
 Deliver = Callable[[Kind, str, dict[str, Any]], None]
 """Takes the kind, the type of the event (`DELETED`, or anything else) and the raw object."""

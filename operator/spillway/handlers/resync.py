@@ -12,9 +12,9 @@ import aiohttp
 import msgspec
 import structlog
 
-from spillway.domain.names import GROUP, VERSION
-from spillway.kube.catalog import Catalog, Kind
+from spillway.domain.model.names import GROUP, VERSION
 from spillway.kube.client import ApiError, KubeClient
+from spillway.state.catalog import Catalog, Kind
 
 log: Final = structlog.get_logger(__name__)
 

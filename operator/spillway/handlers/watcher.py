@@ -19,7 +19,7 @@ import structlog
 
 from spillway.handlers.events import make_registry, make_settings
 from spillway.kube.auth import Credentials
-from spillway.kube.catalog import Catalog, Kind
+from spillway.state.catalog import Catalog, Kind
 
 log: Final = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from spillway.api import quantity
-from spillway.domain.names import (
+from spillway.domain.model.names import (
     CORDONED_BY,
     REVISION,
     ROLLOUT_REVISION,
@@ -25,7 +25,7 @@ from spillway.domain.names import (
     OwnerUid,
     PodUid,
 )
-from spillway.domain.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.kube.wire import (
     Allocatable,
     Amounts,

@@ -8,12 +8,12 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from spillway.domain.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube import decode
 from spillway.kube.client import KubeClient
-from spillway.kube.state import ClusterState, Record
 from spillway.kube.watch import ResourceWatch, WatchSettings
-from spillway.metrics.exported import INFORMER_SILENCE
+from spillway.state.cluster import ClusterState, Record
+from spillway.telemetry.registry import INFORMER_SILENCE
 
 PATHS: dict[type[Record], str] = {
     NamespaceRecord: "/api/v1/namespaces",

@@ -8,9 +8,9 @@ either left alone or makes the patch fail (422), never overwritten.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spillway.domain.names import CORDONED_BY
+from spillway.domain.model.names import CORDONED_BY
+from spillway.domain.model.records import NodeRecord, Taint
 from spillway.domain.overlay.draft import Operation as Addition
-from spillway.domain.records import NodeRecord, Taint
 
 Operation = dict[str, Any]
 Annotations = Mapping[str, str | None]

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from spillway.metrics.exported import QUEUE_DEPTH, QUEUE_HANDLED, QUEUE_SECONDS
+from spillway.telemetry.registry import QUEUE_DEPTH, QUEUE_HANDLED, QUEUE_SECONDS
 
 log = structlog.get_logger(__name__)
 

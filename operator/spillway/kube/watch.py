@@ -23,9 +23,9 @@ from prometheus_client import Counter
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.decode import Decoder, WatchError
 from spillway.kube.ratelimit import Sleep
-from spillway.kube.state import ClusterState, R, record_key
 from spillway.kube.wire import ObjectT, Page
-from spillway.metrics.exported import (
+from spillway.state.cluster import ClusterState, R, record_key
+from spillway.telemetry.registry import (
     INFORMER_EVENTS,
     INFORMER_LISTS,
     INFORMER_OBJECTS,

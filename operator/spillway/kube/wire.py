@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from spillway.domain.names import (
+from spillway.domain.model.names import (
     COST_WRITTEN,
     PLACEMENT,
     POD_DELETION_COST,
@@ -19,7 +19,7 @@ from spillway.domain.names import (
     SIZE,
     TIER,
 )
-from spillway.domain.records import Taint
+from spillway.domain.model.records import Taint
 
 ObjectT = TypeVar("ObjectT", bound="Pod | Node | ReplicaSet | Namespace")
 

@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from spillway.domain.names import (
+from spillway.domain.model.names import (
     COST_WRITTEN,
     FIELD_MANAGER,
     GROUP,
@@ -29,12 +29,12 @@ from spillway.domain.names import (
     TIER,
     VERSION,
 )
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.domain.overlay.draft import Operation as Addition
-from spillway.domain.records import NodeRecord, PodRecord, Taint
 from spillway.kube import patches
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, ApiError, Body, KubeClient
 from spillway.kube.ratelimit import Sleep, TokenBucket
-from spillway.metrics.exported import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
+from spillway.telemetry.registry import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 
 log = structlog.get_logger(__name__)
 

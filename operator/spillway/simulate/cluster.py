@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spillway.domain.names import NodeName, PodUid, Tier, Zone
-from spillway.domain.records import NodeRecord, Phase
-from spillway.domain.snapshot import Candidate
+from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.records import NodeRecord, Phase
+from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS, ZONES, Scenario
 
 EPOCH: Final = 1_000_000.0

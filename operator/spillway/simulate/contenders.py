@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from spillway.domain.costs import birth_cost, cost_writes, free_index
-from spillway.domain.marking import depth_for, upkeep
-from spillway.domain.names import NodeName, PodUid, Tier
-from spillway.domain.node_order import emptying_order
-from spillway.domain.places import NodePlace
-from spillway.domain.records import NodeRecord
-from spillway.domain.snapshot import Candidate
+from spillway.domain.model.names import NodeName, PodUid, Tier
+from spillway.domain.model.places import NodePlace
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.costs import birth_cost, cost_writes, free_index
+from spillway.domain.scale_down.marking import depth_for, upkeep
+from spillway.domain.scale_down.node_order import emptying_order
 
 
 class Contender(Protocol):

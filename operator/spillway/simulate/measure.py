@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spillway.domain.names import PodUid, Tier, Zone
-from spillway.domain.snapshot import Candidate
+from spillway.domain.model.names import PodUid, Tier, Zone
+from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS
 
 

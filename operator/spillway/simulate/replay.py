@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.kubernetes_order import kubernetes_victims
-from spillway.domain.names import NodeName, PodUid
-from spillway.domain.places import NodePlace
-from spillway.domain.ranking import plan_scale_down
-from spillway.domain.records import NodeRecord
-from spillway.domain.snapshot import Candidate
+from spillway.domain.model.names import NodeName, PodUid
+from spillway.domain.model.places import NodePlace
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.kubernetes_order import kubernetes_victims
+from spillway.domain.scale_down.ranking import plan_scale_down
 from spillway.simulate.autoscaler import AutoscalerRules, NodeAutoscaler
 from spillway.simulate.cluster import Pod, ReplicaSet, SimCluster, seconds
 from spillway.simulate.contenders import Contender, shared_order

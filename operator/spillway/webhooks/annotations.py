@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from spillway.domain.names import THRESHOLD
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, Denial, Request, denied
+from spillway.domain.model.names import THRESHOLD
 from spillway.domain.threshold.effective import AnnotationError, parse_annotation
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.review import Answer, Denial, Request, denied
 
 
 class _Owner(msgspec.Struct, frozen=True):

@@ -9,32 +9,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.domain.governance import Governance
-from spillway.domain.records import PodRecord
+from spillway.admission.deadline import Clock
+from spillway.admission.peers import Forwarder
+from spillway.admission.server import Webhook
+from spillway.domain.model.records import PodRecord
+from spillway.domain.policies.governance import Governance
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
-from spillway.kube.state import ClusterState
 from spillway.kube.writer import Writer
-from spillway.placement.board import Board
-from spillway.placement.placer import Placer
-from spillway.placement.reservations import Reservations
-from spillway.placement.usage import LiveUsage
-from spillway.webhooks import outcomes, pods
+from spillway.state.board import Board
+from spillway.state.cluster import ClusterState
+from spillway.state.node_places import Surroundings
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
+from spillway.webhooks import pods
+from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.annotations import ThresholdAnnotationWebhook
-from spillway.webhooks.announcing import announcer
 from spillway.webhooks.bindings import BindingWebhook
-from spillway.webhooks.births import Births
-from spillway.webhooks.deadline import Clock
-from spillway.webhooks.forwarding import Forwarder
+from spillway.webhooks.birth_costs import Births
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
-from spillway.webhooks.outcomes import Outcomes
-from spillway.webhooks.planlog import PlanLog
+from spillway.webhooks.placer import Placer
+from spillway.webhooks.plan_events import announcer
+from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.replicasets import ReplicaSetWebhook
-from spillway.webhooks.server import Webhook
+from spillway.webhooks.scale_down_outcomes import Outcomes
 from spillway.webhooks.settling import Settling
-from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.validation import PLACES, ValidationWebhook
 from spillway.webhooks.workloads import Workloads
 

@@ -12,18 +12,18 @@ from typing import Final
 
 import msgspec
 
-from spillway.domain import names
-from spillway.domain.governance import Governance
-from spillway.domain.names import NodeName, OwnerUid
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, Request, annotation_patch
+from spillway.admission.server import LetGoError
+from spillway.domain.model import names
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.places import Claim, NodePlace
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
-from spillway.domain.places import Claim, NodePlace
-from spillway.domain.records import NodeRecord, PodRecord
-from spillway.webhooks.births import Births
-from spillway.webhooks.deadline import Deadline
+from spillway.domain.policies.governance import Governance
+from spillway.state.node_places import Surroundings
+from spillway.webhooks.birth_costs import Births
 from spillway.webhooks.lookup import Lookup
-from spillway.webhooks.review import Answer, Request, annotation_patch
-from spillway.webhooks.server import LetGoError
-from spillway.webhooks.surroundings import Surroundings
 from spillway.webhooks.workloads import OwnerReference, Workloads
 
 HONOUR_COST: Final = frozenset({"ReplicaSet", "CloneSet"})

@@ -16,12 +16,12 @@ import aiohttp
 import msgspec
 import structlog
 
-from spillway.domain.names import NodeName, OwnerUid
-from spillway.domain.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.admission.deadline import Deadline
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
-from spillway.kube.state import ClusterState
-from spillway.webhooks.deadline import Deadline
+from spillway.state.cluster import ClusterState
 
 log: Final = structlog.get_logger(__name__)
 

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from spillway.domain.cordon import Hold, plan_cordon
-from spillway.domain.names import CORDONED_BY
-from spillway.domain.records import NodeRecord, Taint
-from spillway.domain.taints import plan_taint
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, PatchOperation, Request, annotation_patch
+from spillway.domain.model.names import CORDONED_BY
+from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.nodes.cordon import Hold, plan_cordon
+from spillway.domain.nodes.taints import plan_taint
 from spillway.kube.decode import NODES
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.review import Answer, PatchOperation, Request, annotation_patch
-from spillway.webhooks.surroundings import Surroundings
+from spillway.state.node_places import Surroundings
 
 
 class _Metadata(msgspec.Struct, frozen=True):

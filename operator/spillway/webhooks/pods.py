@@ -19,21 +19,21 @@ from typing import Any, Final
 
 import msgspec
 
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, PatchOperation, Request, pointer
+from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
-from spillway.domain.governance import Governance
-from spillway.domain.names import OwnerUid
+from spillway.domain.fit.suitability import claims_of
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.places import Claim
 from spillway.domain.overlay.draft import Operation
 from spillway.domain.placement.decide import Reason
-from spillway.domain.placement.suitability import claims_of
-from spillway.domain.places import Claim
+from spillway.domain.policies.governance import Governance
 from spillway.kube.events import EventRecorder
-from spillway.placement import metrics
-from spillway.placement.board import Board
-from spillway.placement.placer import Newcomer, Placed, Placer
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.review import Answer, PatchOperation, Request, pointer
-from spillway.webhooks.server import LetGoError
-from spillway.webhooks.surroundings import Surroundings
+from spillway.state.board import Board
+from spillway.state.node_places import Surroundings
+from spillway.telemetry import placement as metrics
+from spillway.webhooks.placer import Newcomer, Placed, Placer
 from spillway.webhooks.workloads import OwnerReference, Workload, Workloads, controller_of
 
 FORWARDED: Final = "/forwarded/pods"

@@ -19,22 +19,22 @@ import aiohttp
 import msgspec
 import structlog
 
-from spillway.domain.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
-from spillway.domain.places import Claim
-from spillway.domain.records import PodRecord, ReplicaSetRecord
-from spillway.domain.snapshot import Candidate
+from spillway.admission.deadline import Clock, Deadline
+from spillway.admission.review import Answer, Request
+from spillway.admission.server import LetGoError
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.candidates import Candidate
 from spillway.kube.client import ApiError
 from spillway.kube.writer import Fenced, Writer
-from spillway.webhooks import metrics
-from spillway.webhooks.deadline import Clock, Deadline
+from spillway.state.node_places import Surroundings
+from spillway.telemetry import admission as metrics
 from spillway.webhooks.lookup import Lookup
-from spillway.webhooks.outcomes import FollowedPlan
-from spillway.webhooks.planlog import PlanEntry, PlanLog, planned_victims
-from spillway.webhooks.planning import ScaleDown, plan_request
-from spillway.webhooks.review import Answer, Request
-from spillway.webhooks.server import LetGoError
+from spillway.webhooks.plan_log import PlanEntry, PlanLog, planned_victims
+from spillway.webhooks.scale_down import ScaleDown, plan_request
+from spillway.webhooks.scale_down_outcomes import FollowedPlan
 from spillway.webhooks.settling import Settling
-from spillway.webhooks.surroundings import Surroundings
 
 log: Final = structlog.get_logger(__name__)
 

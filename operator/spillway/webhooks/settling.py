@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from spillway.domain.records import PodRecord
-from spillway.kube.state import ClusterState
-from spillway.webhooks.deadline import Clock, Deadline
+from spillway.admission.deadline import Clock, Deadline
+from spillway.domain.model.records import PodRecord
+from spillway.state.cluster import ClusterState
 
 SHORTEST_SECONDS: Final = 0.01
 SECONDS_PER_COST: Final = 0.0006

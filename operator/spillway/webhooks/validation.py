@@ -12,9 +12,9 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from spillway.domain.cron import CronError, parse_cron
-from spillway.webhooks.deadline import Deadline
-from spillway.webhooks.review import Answer, Denial, Request, denied
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Answer, Denial, Request, denied
+from spillway.domain.nodes.cron import CronError, parse_cron
 
 _NOT_RE2: Final = re.compile(r"\(\?(?:=|!|<=|<!|P=|\(|>)|(?<!\\)(?:\\\\)*\\[1-9]|[*+?}]\+")
 """Look-around, back-references, conditionals, atomic groups and possessive quantifiers: Python has them, RE2 has

@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from spillway.domain.governance import Governance
-from spillway.domain.names import OwnerUid
-from spillway.domain.placement.suitability import is_local
-from spillway.domain.records import ReplicaSetRecord
+from spillway.admission.deadline import Deadline
+from spillway.domain.fit.suitability import is_local
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.policies.governance import Governance
 from spillway.kube.events import Reference
-from spillway.kube.state import ClusterState
-from spillway.webhooks.deadline import Deadline
+from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
 
 JOBS: Final = frozenset({"Job", "CronJob"})

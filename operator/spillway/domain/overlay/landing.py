@@ -8,8 +8,8 @@ nodes that holds for every variable that only a pool gives (`landed`).
 from typing import Any, Final
 
 from spillway.api.podoverlay import OverlayEnv, PodOverlay
-from spillway.domain.names import LANDING, POOL, TIER
-from spillway.domain.places import NodePlace
+from spillway.domain.model.names import LANDING, POOL, TIER
+from spillway.domain.model.places import NodePlace
 
 ZONE: Final = f"{LANDING}zone"
 NODE: Final = f"{LANDING}node"

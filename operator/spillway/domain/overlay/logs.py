@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from spillway.api.podoverlay import OverlayLogs
-from spillway.domain.names import LANDING
+from spillway.domain.model.names import LANDING
 from spillway.domain.overlay.draft import Draft
 
 SHIPPER: Final = "spillway-logs"

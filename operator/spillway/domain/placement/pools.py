@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
-from spillway.domain.placement.affinity import allows
-from spillway.domain.placement.tolerations import Toleration, hard_taints, needed, tolerates
-from spillway.domain.records import NodeRecord
+from spillway.domain.fit.affinity import allows
+from spillway.domain.fit.tolerations import Toleration, hard_taints, needed, tolerates
+from spillway.domain.model.records import NodeRecord
 
 Json = Mapping[str, Any]
 

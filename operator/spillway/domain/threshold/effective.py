@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from spillway.api.elasticpolicy import Threshold
-from spillway.domain.names import THRESHOLD
+from spillway.domain.model.names import THRESHOLD
 
 LARGEST: Final = 1_000_000
 """The highest threshold that an annotation may give."""

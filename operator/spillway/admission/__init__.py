@@ -1,0 +1,1 @@
+"""The admission server: TLS, AdmissionReview, deadlines, and requests between replicas."""

@@ -1,0 +1,220 @@
+"""Keeps the Secret with our certificates, the `caBundle`s that trust it, and the certificate that this replica serves.
+
+Contract:
+
+* any replica may *begin* (the Secret is made once, and a `caBundle` that is empty is filled, whoever comes first); only
+  the leader *rotates*;
+* the order of `issuing` is kept: a new authority is in every `caBundle` before anything signed by it is served;
+* every replica follows the Secret and serves the pair in it;
+* of a webhook configuration we touch `caBundle` and nothing else, and only where it differs.
+
+A lost write (409) is no error: the next turn reads anew.
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import structlog
+
+from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, begin, next_step
+from spillway.admission.review import pointer
+from spillway.admission.tls import ServingTls
+from spillway.kube.client import ApiError, KubeClient
+
+log: Final = structlog.get_logger(__name__)
+
+CONFIGURATION_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
+_JSON_PATCH: Final = "application/json-patch+json"
+_CONFLICTS: Final = (409, 422)
+"""422 is how a JSON patch whose `test` fails is answered."""
+
+
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """The names under which the API server may call the webhook's Service, and the loopback names for local runs."""
+    return (
+        service,
+        f"{service}.{namespace}",
+        f"{service}.{namespace}.svc",
+        f"{service}.{namespace}.svc.cluster.local",
+        "localhost",
+        "127.0.0.1",
+    )
+
+
+class Certificates:
+    """The certificates of one installation."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        tls: ServingTls,
+        *,
+        namespace: str,
+        service: str = "spillway-webhook",
+        secret: str = "spillway-webhook-tls",  # noqa: S107  # the Secret's name
+        configuration: str = "spillway",
+        lifetimes: Lifetimes = Lifetimes(),  # noqa: B008  # frozen
+        poll_seconds: float = 5.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_leader: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._client = client
+        self._tls = tls
+        self._path = f"/api/v1/namespaces/{namespace}/secrets"
+        self._namespace = namespace
+        self._secret = secret
+        self._configuration = configuration
+        self._names: Sequence[str] = service_names(service, namespace)
+        self._lifetimes = lifetimes
+        self._poll_seconds = poll_seconds
+        self._now = now
+        self._is_leader = is_leader
+        self._published: tuple[bytes, datetime] | None = None
+
+    async def ensure(self) -> None:
+        """Begin if nobody has, serve what the Secret holds, and make the configurations trust it."""
+        material = await self._read_or_begin()
+        self._serve(material)
+        await self._publish(material.bundle)
+
+    async def run(self) -> None:
+        """Follow and, as leader, rotate, until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+                log.warning("certificates not checked; trying again", secret=self._key, error=str(error) or repr(error))
+            await asyncio.sleep(self._poll_seconds)
+
+    async def turn(self) -> None:
+        """One look: load what is new; as leader publish the bundle and take the next step of a rotation."""
+        material = await self._read_or_begin()
+        self._serve(material)
+        if not self._is_leader():
+            # Nobody is called before somebody is trusted, and a leader may be seconds away.
+            await self._publish(material.bundle, missing_only=True)
+            return
+        published = await self._publish(material.bundle)
+        step = next_step(material, self._names, self._lifetimes, self._now(), published=published)
+        if step is None:
+            return
+        if await self._replace(step):
+            log.info("certificates rotated", secret=self._key, authorities=len(step.authorities))
+            # Trust first: the bundle goes out before any replica can load what it vouches for.
+            await self._publish(step.bundle)
+            self._serve(step)
+
+    @property
+    def _key(self) -> str:
+        return f"{self._namespace}/{self._secret}"
+
+    def _serve(self, material: Material) -> None:
+        if self._tls.load(material.serving_certificate, material.serving_key, material.bundle):
+            certificate = self._tls.certificate
+            expires = certificate.not_valid_after_utc.isoformat() if certificate else ""
+            log.info("serving certificate loaded", secret=self._key, expires=expires)
+
+    async def _read_or_begin(self) -> Material:
+        try:
+            found = await self._client.get_json(f"{self._path}/{self._secret}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            found = None
+        if found is not None and (material := _material(found)) is not None:
+            return material
+        fresh = begin(self._names, self._lifetimes, self._now())
+        body = self._body(fresh)
+        try:
+            if found is None:
+                await self._client.request("POST", self._path, body=body)
+            else:
+                # It is there and empty or unusable: the chart may have made it so that we need no right to create.
+                body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+                await self._client.request("PUT", f"{self._path}/{self._secret}", body=body)
+        except ApiError as error:
+            if error.status not in _CONFLICTS:
+                raise
+            return await self._read_or_begin()
+        log.info("certificates begun", secret=self._key)
+        return fresh
+
+    async def _replace(self, material: Material) -> bool:
+        found = await self._client.get_json(f"{self._path}/{self._secret}")
+        body = self._body(material)
+        body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+        for kept in ("labels", "annotations", "ownerReferences"):
+            if kept in found["metadata"]:
+                body["metadata"][kept] = found["metadata"][kept]
+        try:
+            await self._client.request("PUT", f"{self._path}/{self._secret}", body=body)
+        except ApiError as error:
+            if error.status not in _CONFLICTS:
+                raise
+            return False
+        return True
+
+    def _body(self, material: Material) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {"name": self._secret, "namespace": self._namespace},
+            "data": {key: base64.b64encode(value).decode() for key, value in material.as_secret().items()},
+        }
+
+    async def _publish(self, bundle: bytes, *, missing_only: bool = False) -> bool:
+        """Make every configuration trust the bundle; True once that has been so for the overlap."""
+        in_place = True
+        for plural in CONFIGURATION_KINDS:
+            path = f"{_ADMISSION}/{plural}/{self._configuration}"
+            in_place &= await self._publish_in(path, bundle, missing_only=missing_only)
+        now = self._now()
+        if missing_only or not in_place:
+            self._published = None
+            return False
+        if self._published is None or self._published[0] != bundle:
+            self._published = (bundle, now)
+        return now - self._published[1] >= self._lifetimes.overlap
+
+    async def _publish_in(self, path: str, bundle: bytes, *, missing_only: bool) -> bool:
+        try:
+            configuration = await self._client.get_json(path)
+        except ApiError as error:
+            if error.status == 404:
+                return True
+            raise
+        wanted = base64.b64encode(bundle).decode()
+        trusted = [webhook["clientConfig"].get("caBundle") for webhook in configuration.get("webhooks", ())]
+        stale = [index for index, now in enumerate(trusted) if now != wanted and not (missing_only and now)]
+        if not stale:
+            return True
+        version = configuration["metadata"]["resourceVersion"]
+        patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
+        patch += [
+            {"op": "add", "path": pointer("webhooks", str(index), "clientConfig", "caBundle"), "value": wanted}
+            for index in stale
+        ]
+        try:
+            await self._client.request("PATCH", path, body=msgspec.json.encode(patch), content_type=_JSON_PATCH)
+        except ApiError as error:
+            if error.status not in _CONFLICTS:
+                raise
+            return False
+        log.info("caBundle published", configuration=path.rsplit("/", 2)[-2:], webhooks=len(stale))
+        return True
+
+
+def _material(secret: dict[str, Any]) -> Material | None:
+    data = secret.get("data") or {}
+    try:
+        decoded = {key: base64.b64decode(value) for key, value in data.items()}
+    except ValueError:
+        return None
+    return Material.from_secret(decoded) if decoded.get(CA_CERTIFICATE) else None

@@ -1,0 +1,134 @@
+"""The connection on which one replica asks another: many questions at once, whatever waits in one message.
+
+Contract: a WebSocket (RFC 6455) with binary messages, each a JSON array of `Question`s one way and of `Reply`s the
+other. Replies come in the order in which they are found.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import aiohttp
+import msgspec
+import structlog
+from aiohttp import web
+
+from spillway.admission.review import MAX_BODY_BYTES, Answer, PatchOperation, Request
+
+log: Final = structlog.get_logger(__name__)
+
+_FULL_BYTES: Final = 1024 * 1024
+"""No question joins a message that is as big as this; one alone is at most as big as an object in etcd, and JSON."""
+_HEARTBEAT_SECONDS: Final = 10.0
+_DRAIN_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 1.0
+
+
+class Question(msgspec.Struct, frozen=True, array_like=True):
+    """What is asked: a number for the reply, how many seconds are left for it, and the request."""
+
+    number: int
+    seconds: float
+    request: Request
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """What the question of this number is answered."""
+
+    number: int
+    patch: tuple[PatchOperation, ...] = ()
+
+
+questions: Final = msgspec.json.Decoder(tuple[Question, ...])
+replies: Final = msgspec.json.Decoder(tuple[Reply, ...])
+
+
+class Outbox:
+    """Sends what is put into it. While one message is on its way, what comes waits for the next."""
+
+    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        self._send = send
+        self._waiting: list[bytes] = []
+        self._some = asyncio.Event()
+
+    def put(self, item: Question | Reply) -> None:
+        """Have it sent; never waits."""
+        self._waiting.append(msgspec.json.encode(item))
+        self._some.set()
+
+    async def run(self) -> None:
+        """Send until cancelled.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        while True:
+            await self._some.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what waits."""
+        while self._waiting:
+            await self._send(b"[" + b",".join(self._next()) + b"]")
+
+    def _next(self) -> list[bytes]:
+        size = count = 0
+        for item in self._waiting:
+            if count and size + len(item) > _FULL_BYTES:
+                break
+            size += len(item)
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        if not self._waiting:
+            self._some.clear()
+        return taken
+
+
+class Answering:
+    """The leader's end of all channels on one path. `answer` is given a request and its seconds, and never raises."""
+
+    def __init__(self, answer: Callable[[Request, float], Awaitable[Answer]]) -> None:
+        self._answer = answer
+        self._channels: dict[web.WebSocketResponse, Outbox] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, http_request: web.Request) -> web.StreamResponse:
+        """Answer the questions of one replica until it goes."""
+        socket = web.WebSocketResponse(
+            compress=False, heartbeat=_HEARTBEAT_SECONDS, timeout=_CLOSE_SECONDS, max_msg_size=MAX_BODY_BYTES
+        )
+        await socket.prepare(http_request)
+        outbox = self._channels[socket] = Outbox(socket.send_bytes)
+        sending = asyncio.create_task(outbox.run(), name="replies")
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.BINARY:
+                    break
+                for question in questions.decode(message.data):
+                    task = asyncio.create_task(self._reply(question, outbox), name="question")
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+        except msgspec.DecodeError as error:
+            log.warning("a replica asks what is not understood", error=str(error))
+            await socket.close(code=aiohttp.WSCloseCode.INVALID_TEXT)
+        finally:
+            del self._channels[socket]
+            sending.cancel()
+            await asyncio.wait({sending})
+            if not sending.cancelled() and (gone := sending.exception()) is not None:
+                log.debug("a replica went before it was answered", error=repr(gone))
+        return socket
+
+    async def _reply(self, question: Question, outbox: Outbox) -> None:
+        answer = await self._answer(question.request, question.seconds)
+        outbox.put(Reply(question.number, answer.patch))
+
+    async def close(self, _: web.Application) -> None:
+        """Answer what was asked, then close every channel."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
+        for socket, outbox in tuple(self._channels.items()):
+            with suppress(OSError):
+                await outbox.flush()
+            await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)

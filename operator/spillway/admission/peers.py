@@ -1,0 +1,207 @@
+"""How a replica asks the leader: to have a pod decided, or to tell of a plan. In doubt it lets go.
+
+Contract: one hop. The leader is asked on a path of its own whose handler never passes anything on, so no question goes
+round in circles. All questions of a path share one connection; whoever answers there proves by its certificate that it
+is a replica of this installation. No answer, in whatever way, is told with its reason: the pod is then created as its
+user wrote it. A leader that is silent while several questions in a row run out of time is not asked again for a while:
+pods are not to wait for one that is gone.
+"""
+
+import asyncio
+import itertools
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import aiohttp
+import structlog
+
+from spillway.admission.deadline import Clock, Deadline
+from spillway.admission.peer_channel import Outbox, Question, Reply, replies
+from spillway.admission.review import MAX_BODY_BYTES, Answer, Request
+from spillway.admission.server import LetGoError
+
+log: Final = structlog.get_logger(__name__)
+
+FORWARD_SECONDS: Final = 1.4
+TIMEOUTS: Final = 3
+"""In a row and without a word, until the leader is not asked for a while."""
+QUIET_SECONDS: Final = 2.0
+_HEARTBEAT_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 1.0
+_SPARE_SECONDS: Final = 0.05
+
+
+class _Line:
+    """An open connection to a leader, until it breaks."""
+
+    def __init__(self, address: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.address = address
+        self.broken = False
+        self.heard = 0
+        """Replies in time."""
+        self._socket = socket
+        self._outbox = Outbox(socket.send_bytes)
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Reply]] = {}
+        self.work = asyncio.create_task(self._run(), name=f"line to {address}")
+
+    def leads_to(self, address: str) -> bool:
+        """Whether questions for this leader can go this way."""
+        return not self.broken and self.address == address
+
+    async def ask(self, request: Request, seconds: float) -> Reply:
+        """The reply, however long it takes. `seconds` is what the leader may take.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        number = next(self._numbers)
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._pending[number] = reply
+        self._outbox.put(Question(number, seconds, request))
+        try:
+            return await reply
+        finally:
+            self._pending.pop(number, None)
+
+    def hang_up(self) -> None:
+        """Begin to close it; who waits for a reply is told that there is none."""
+        self._break()
+        self.work.cancel()
+
+    def _break(self) -> None:
+        self.broken = True
+        for waiting in self._pending.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionResetError("the connection to the leader is closed"))
+
+    async def _run(self) -> None:
+        work = {asyncio.create_task(self._receive()), asyncio.create_task(self._outbox.run())}
+        try:
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._break()
+            for task in work:
+                task.cancel()
+            for error in await asyncio.gather(*work, return_exceptions=True):
+                if isinstance(error, Exception):
+                    log.info("the connection to the leader broke", address=self.address, error=repr(error))
+            await self._socket.close()
+
+    async def _receive(self) -> None:
+        async for message in self._socket:
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                return
+            for reply in replies.decode(message.data):
+                waiting = self._pending.get(reply.number)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(reply)
+                    self.heard += 1
+
+
+class Forwarder:
+    """Asks the leader on one path.
+
+    `leader` gives its `host:port`, empty while none is known; `tls` says whom to trust; `count` hears what came of each
+    question: answered, no-leader, quiet, timeout, error.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        leader: Callable[[], str],
+        tls: Callable[[], ssl.SSLContext | None],
+        server_name: str,
+        clock: Clock,
+        *,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._path = path
+        self._count = count
+        self._leader = leader
+        self._tls = tls
+        self._server_name = server_name
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._line: _Line | None = None
+        self._connecting = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._silent = 0
+        self._quiet_until = 0.0
+
+    async def close(self) -> None:
+        """Close the connection to the leader."""
+        self._hang_up()
+        if self._ending:
+            await asyncio.wait(self._ending)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+        """What the leader answers.
+
+        Raises:
+            LetGoError: there is no leader, or no answer of its in time.
+        """
+        address, tls = self._leader(), self._tls()
+        if not address or tls is None:
+            raise self._lost("no-leader")
+        if self._clock() < self._quiet_until:
+            raise self._lost("quiet")
+        heard = self._heard()
+        try:
+            async with asyncio.timeout(deadline.within(FORWARD_SECONDS) - _SPARE_SECONDS):
+                line = await self._line_to(address, tls)
+                reply = await line.ask(request, deadline.within(FORWARD_SECONDS) - 2 * _SPARE_SECONDS)
+        except TimeoutError as error:
+            self._note_timeout(heard)
+            raise self._lost("timeout") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._lost("error") from error
+        self._silent = 0
+        self._count("answered")
+        return Answer("forwarded", reply.patch)
+
+    def _heard(self) -> int:
+        return self._line.heard if self._line is not None else 0
+
+    def _note_timeout(self, heard: int) -> None:
+        """One that answers others in time is not gone."""
+        self._silent = self._silent + 1 if self._heard() == heard else 0
+        if self._silent >= TIMEOUTS:
+            self._quiet_until = self._clock() + QUIET_SECONDS
+            self._silent = 0
+            self._hang_up()
+
+    async def _line_to(self, address: str, tls: ssl.SSLContext) -> _Line:
+        if self._line is not None and self._line.leads_to(address):
+            return self._line
+        async with self._connecting:
+            if self._line is not None and self._line.leads_to(address):
+                return self._line
+            self._hang_up()
+            if self._session is None:
+                self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            socket = await self._session.ws_connect(
+                f"wss://{address}{self._path}",
+                ssl=tls,
+                server_hostname=self._server_name,
+                heartbeat=_HEARTBEAT_SECONDS,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+                max_msg_size=MAX_BODY_BYTES,
+            )
+            self._line = _Line(address, socket)
+            return self._line
+
+    def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            self._ending.add(line.work)
+            line.work.add_done_callback(self._ending.discard)
+            line.hang_up()
+
+    def _lost(self, result: str) -> LetGoError:
+        self._count(result)
+        return LetGoError(f"forward-{result}")

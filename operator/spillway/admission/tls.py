@@ -1,0 +1,127 @@
+"""The serving certificate in use: loaded once, replaced while connections stand, from a Secret or from files.
+
+Contract: one `ssl.SSLContext` for the life of the process. Loading a new pair into it changes what the next handshake
+shows and touches no connection that is open. A pair that does not fit together is refused and the old one stays.
+"""
+
+import asyncio
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+from cryptography import x509
+
+from spillway.telemetry import admission as metrics
+
+log: Final = structlog.get_logger(__name__)
+
+
+class ServingTls:
+    """A TLS server context whose certificate can be replaced at any time."""
+
+    def __init__(self) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._loaded: tuple[bytes, bytes] | None = None
+        self._trusted = b""
+        self.peers: ssl.SSLContext | None = None
+        """For calls to other replicas: trusts what they serve, and nothing else. None until there is a certificate."""
+        self.ready = asyncio.Event()
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """The certificate that the next handshake shows."""
+        return x509.load_pem_x509_certificate(self._loaded[0]) if self._loaded else None
+
+    def load(self, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes = b"") -> bool:
+        """Serve with this pair from now on; False where it is in use already.
+
+        Other replicas are trusted by these authorities; where none are given, by serving the same certificate.
+
+        Raises:
+            ssl.SSLError: certificate and key do not belong together, or are no PEM; the old pair stays in use.
+        """
+        self._trust(authorities_pem or certificate_pem)
+        if self._loaded == (certificate_pem, key_pem):
+            return False
+        with _as_file(certificate_pem + b"\n" + key_pem) as path:
+            # A trial on a context of its own: a failed load would leave the live one with half a pair.
+            # An empty password: an encrypted key must fail, not ask the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password="")
+            self.context.load_cert_chain(path, password="")
+        self._loaded = (certificate_pem, key_pem)
+        expiry = x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
+        metrics.CERTIFICATE_EXPIRY.set(expiry.timestamp())
+        self.ready.set()
+        return True
+
+    def _trust(self, pem: bytes) -> None:
+        if pem == self._trusted:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=pem.decode())
+        self.peers, self._trusted = context, pem
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """A path under which OpenSSL can read the bytes: in memory where the system can, else a private temporary file."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("spillway-tls")
+        try:
+            os.write(descriptor, content)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            yield file.name
+
+
+class CertificateFiles:
+    """A pair of files that somebody else keeps fresh, such as cert-manager through a mounted Secret."""
+
+    def __init__(self, certificate: Path, key: Path, tls: ServingTls, *, poll_seconds: float = 5.0) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._tls = tls
+        self._poll_seconds = poll_seconds
+        self._stamp: tuple[int, ...] = ()
+
+    def refresh(self) -> bool:
+        """Load the files if they changed since the last look; True if a new pair is in use.
+
+        Raises:
+            OSError: a file is missing.
+            ssl.SSLError: the two do not fit (yet: they may be replaced one after the other).
+        """
+        stamp = tuple(part for path in (self._certificate, self._key) for part in _stamp(path))
+        if stamp == self._stamp:
+            return False
+        changed = self._tls.load(self._certificate.read_bytes(), self._key.read_bytes())
+        self._stamp = stamp
+        return changed
+
+    async def run(self) -> None:
+        """Keep the pair in use fresh until cancelled."""
+        while True:
+            try:
+                if self.refresh():
+                    log.info("serving certificate loaded", file=str(self._certificate))
+            except (OSError, ssl.SSLError) as error:
+                log.warning("serving certificate cannot be loaded", file=str(self._certificate), error=str(error))
+            await asyncio.sleep(self._poll_seconds)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,1 @@
+"""Costs and consumption of each pool."""

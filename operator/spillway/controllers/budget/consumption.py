@@ -1,0 +1,140 @@
+"""Counts what each workload consumes, by tier and pool, for the metrics.
+
+Contract: leader only, from the moment at which it began to lead; a gap shows as one in the counters. The workloads that
+use most have series of their own and the others share `other`, so the number of series is bounded whatever the
+cluster does; a series whose workload has lost its name is removed.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import prometheus_client
+
+from spillway.controllers.status.counts import workload_of
+from spillway.domain.budget.consumption import NAMED, OTHER, Consumed, Meter, named
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import PodRecord
+from spillway.state.cluster import ClusterState
+from spillway.telemetry.registry import REGISTRY
+
+CPU_SECONDS: Final = prometheus_client.Counter(
+    "spillway_consumed_cpu_seconds",
+    "Requested cores times the seconds for which pods ran with them.",
+    ("namespace", "workload", "tier", "pool"),
+    registry=REGISTRY,
+)
+MEMORY_BYTE_SECONDS: Final = prometheus_client.Counter(
+    "spillway_consumed_memory_byte_seconds",
+    "Requested bytes times the seconds for which pods ran with them.",
+    ("namespace", "workload", "tier", "pool"),
+    registry=REGISTRY,
+)
+COST: Final = prometheus_client.Counter(
+    "spillway_consumed_cost",
+    "What the pods of a workload were charged on a pool, with the minimum billing time.",
+    ("namespace", "workload", "pool", "currency"),
+    registry=REGISTRY,
+)
+
+Account = str
+"""Who is charged: the uid of the pods' owner, or for pods without one a word for all of their namespace."""
+
+# The CronJob controller names a Job after the minute for which it runs: each would be a workload of its own.
+_OF_CRON: Final = re.compile(r"(.+)-[0-9]{8,10}", re.ASCII)
+
+
+class Key(NamedTuple):
+    """What is told apart."""
+
+    account: Account
+    tier: str
+    pool: str
+
+
+class Charge(NamedTuple):
+    """What was spent on a pool."""
+
+    amount: Decimal
+    currency: str
+
+
+class ConsumptionBook:
+    """The meter of all tiers, the names of its accounts, and the counters."""
+
+    def __init__(self, state: ClusterState, *, size: int = NAMED) -> None:
+        self._state = state
+        self._size = size
+        self.meter: Meter[Key] = Meter()
+        self._workloads: dict[Account, str] = {}
+        self._named: frozenset[str] = frozenset()
+        self._series: dict[str, set[tuple[prometheus_client.Counter, tuple[str, ...]]]] = {}
+
+    def account_of(self, pod: PodRecord) -> Account:
+        """Who is charged for this pod."""
+        account = pod.owner_uid or f"Pod/{pod.namespace}"
+        if account not in self._workloads:
+            kind, name = (pod.owner_kind, pod.owner_name) if pod.owner_uid else ("Pod", "*")
+            self._workloads[account] = f"{kind}/{pod.namespace}/{name}"
+        return account
+
+    def workload(self, account: Account) -> str:
+        """What a user calls it: kind/namespace/name."""
+        replicaset = self._state.replicasets.get(OwnerUid(account))
+        if replicaset is not None:
+            self._workloads[account] = workload_of(replicaset)
+        return self._workloads.get(account, f"//{account}")
+
+    def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
+        """Add what was consumed and charged since the last time to the counters."""
+        present = self.meter.present()
+        consumed = self.meter.collect(now)
+        # A Job that came and went since the last time has consumed although nothing of it is there.
+        gone = {key.account for key in consumed} | {account for account, _ in charges}
+        self._name(present, gone)
+        for key, (cpu, memory) in self._by_label(consumed).items():
+            self._add(CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
+            self._add(MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
+        for (account, pool), charge in charges.items():
+            label = Key(self._label(account), "", pool)
+            self._add(COST, label, (pool, charge.currency), float(charge.amount))
+        # A ReplicaSet's name is looked up while it is there and kept for as long as something is told of it.
+        told = {key.account for key in present} | gone
+        for account in self._workloads.keys() - told:
+            del self._workloads[account]
+
+    def _name(self, present: Mapping[Key, int], gone: Iterable[Account]) -> None:
+        by_workload = Counter(dict.fromkeys((_told_as(self.workload(account)) for account in gone), 0))
+        for key, cpu_millis in present.items():
+            by_workload[_told_as(self.workload(key.account))] += cpu_millis
+        self._named = named(self._named, by_workload, size=self._size)
+        for workload in self._series.keys() - self._named - {OTHER}:
+            for counter, labels in self._series.pop(workload):
+                counter.remove(*labels)
+
+    def _by_label(self, consumed: Mapping[Key, Consumed]) -> Mapping[Key, Consumed]:
+        sums: dict[Key, Consumed] = {}
+        for key, (cpu, memory) in consumed.items():
+            label = key._replace(account=self._label(key.account))
+            before = sums.get(label, Consumed())
+            sums[label] = Consumed(before.cpu_millis_seconds + cpu, before.memory_byte_seconds + memory)
+        return sums
+
+    def _label(self, account: Account) -> str:
+        workload = _told_as(self.workload(account))
+        return workload if workload in self._named else OTHER
+
+    def _add(self, counter: prometheus_client.Counter, key: Key, rest: tuple[str, str], amount: float) -> None:
+        workload = key.account
+        namespace = "" if workload == OTHER else workload.split("/")[1]
+        labels = (namespace, workload, *rest)
+        counter.labels(*labels).inc(amount)
+        self._series.setdefault(workload, set()).add((counter, labels))
+
+
+def _told_as(workload: str) -> str:
+    kind, namespace, name = workload.split("/", 2)
+    found = _OF_CRON.fullmatch(name) if kind == "Job" else None
+    return f"CronJob/{namespace}/{found[1]}" if found else workload

@@ -1,0 +1,211 @@
+"""Keeps the books of every pool: what it has cost this month, what it costs now, and who consumed what.
+
+Contract: follows the pods by the state's events, so a pod that lives between two ticks is charged too; a tick, each
+`period_seconds`, brings the totals up to the moment, shows them as metrics and puts them on the board for admission.
+Nothing is written here: the status controller writes `status.used`, and is asked to where a total has to be kept
+(`PERSIST_SECONDS`), a month has ended, or a limit comes near. What was written last is where the next leader goes on:
+the time since then is charged from the pods' start times.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.budget.consumption import Account, Charge, ConsumptionBook, Key
+from spillway.controllers.budget.costs import PoolCosts, has_to_be_kept
+from spillway.controllers.budget.ledgers import FINISHED, Kept, PoolBooks
+from spillway.domain.budget.alerts import LimitUse
+from spillway.domain.budget.price import per_hour
+from spillway.domain.model.names import PodUid, Tier
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import Usage
+from spillway.domain.policies.governance import Governance
+from spillway.state.catalog import Kind
+from spillway.telemetry.budgets import Shown, show_budgets
+
+ALL: Final = "*"
+SLICE: Final = 2000
+"""Pods taken up before other tasks get their turn, when a leader begins."""
+_TURNING_SHARES: Final = (Decimal("0.75"), Decimal("0.8"), Decimal("0.95"))
+"""Of a limit: where a condition may turn."""
+
+
+class LedgerController(Controller):
+    """One key for all pools."""
+
+    name: ClassVar = "ledger"
+
+    def __init__(self, world: World, *, period_seconds: float) -> None:
+        super().__init__(world)
+        self._period_seconds = period_seconds
+        self._consumption = ConsumptionBook(world.state)
+        self._books = PoolBooks(world.state, self._consumption)
+        self._governance: Governance | None = None
+        """Whose budgets the books are about; None until they are opened."""
+        self._not_taken_up: set[PodUid] = set()
+        """While a leader begins: pods whose consumption is not metered yet."""
+        self._turns: dict[str, object] = {}
+        """By pool: between which turning points the use of each limit lies."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the status has something new to keep or to tell."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        state = self.world.state
+        yield state.subscribe(PodRecord, self._pod_changed)
+        yield state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return [ALL]
+
+    def costs(self, budget: str) -> PoolCosts | None:
+        """What a pool costs at this moment; None while its books are not open, or where it has no price."""
+        pool = self._books.pools.get(budget)
+        if pool is None or pool.ledger.price is None:
+            return None
+        pool.ledger.advance(self._now())
+        rates: dict[str, Decimal] = {}
+        for account, one in pool.ledger.present_of().items():
+            workload = self._consumption.workload(account)
+            rate = per_hour(pool.ledger.price, one.cpu_millis, one.memory_bytes)
+            rates[workload] = rates.get(workload, Decimal(0)) + rate
+        return PoolCosts(
+            currency=pool.ledger.price.currency,
+            per_hour=pool.per_hour,
+            spent=pool.ledger.spent,
+            at=pool.ledger.at,
+            by_workload=rates,
+        )
+
+    def limits(self, budget: str) -> tuple[LimitUse, ...] | None:
+        """How far each limit of a pool is used at this moment; None while its books are not open."""
+        return self._books.limits(budget) if budget in self._books.pools else None
+
+    async def reconcile(self, key: str) -> float | None:  # noqa: ARG002  # there is one
+        now = self._now()
+        if self._governance is not self.world.governance:
+            begins = self._governance is None
+            self._governance = self.world.governance
+            self._books.open(self._governance, self._kept(), now)
+            if begins:
+                await self._take_up()
+        self._books.forget_nodes()
+        tell = False
+        for name, pool in self._books.pools.items():
+            tell |= pool.ledger.advance(now)
+            turns = _turns(self._books.limits(name))
+            tell |= turns != self._turns.get(name)
+            if pool.ledger.price is not None:
+                spent, still = pool.ledger.spent, not pool.ledger.present.pods
+                tell |= has_to_be_kept(spent, now, self._used(name), still=still)
+            self._turns[name] = turns
+        self._publish()
+        self._export(now)
+        if tell:
+            self.on_change()
+        return self._period_seconds
+
+    def _now(self) -> int:
+        return int(self.world.now())
+
+    # What the status has kept
+
+    def _used(self, budget: str) -> BudgetUse | None:
+        entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
+        return None if entry is None else VirtualNodeBudgetStatus.model_validate(entry.status).used
+
+    def _kept(self) -> Mapping[str, Kept]:
+        found: dict[str, Kept] = {}
+        for budget in self.world.governance.budgets:
+            used = self._used(budget)
+            if used is not None and used.at is not None and used.cost_this_month is not None:
+                at = int(used.at.timestamp())
+                found[budget] = Kept(at, used.cost_this_month.amount, used.currency or "")
+        return found
+
+    # Following the state
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if self._governance is not None and new is not None and (old is None or old.labels != new.labels):
+            self._books.map_node(new, self._now(), seen_late=old is None)
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is None or self._governance is None:
+            return
+        if old is not None and new is not None and _counted_alike(old, new):
+            return
+        now = self._now()
+        finished = new is not None and new.phase in FINISHED and (old is None or old.phase not in FINISHED)
+        if self._books.follow(pod, now, gone=new is None, finished=finished):
+            self._publish()
+        self._meter_physical(pod.uid, old, new, now)
+
+    # Consumption on physical nodes
+
+    async def _take_up(self) -> None:
+        """Meter the governed pods on physical nodes that run already, in slices."""
+        pods = self.world.state.pods
+        self._not_taken_up = set(pods)
+        while self._not_taken_up:
+            for _ in range(min(SLICE, len(self._not_taken_up))):
+                uid = self._not_taken_up.pop()
+                self._meter_physical(uid, None, pods.get(uid), self._now())
+            await asyncio.sleep(0)
+
+    def _meter_physical(self, uid: PodUid, old: PodRecord | None, new: PodRecord | None, now: int) -> None:
+        if uid in self._not_taken_up:
+            self._not_taken_up.discard(uid)
+            old = None
+        if old is not None and (key := self._physical(old)) is not None:
+            self._consumption.meter.remove(key, old.cpu_millis, old.memory_bytes, now=now)
+        if new is not None and (key := self._physical(new)) is not None:
+            self._consumption.meter.add(key, new.cpu_millis, new.memory_bytes, now=now)
+
+    def _physical(self, pod: PodRecord) -> Key | None:
+        """Whose consumption on which tier a pod is. The record alone says it, so what was added can be taken off."""
+        if not pod.node or not pod.started or pod.phase in FINISHED:
+            return None
+        if not pod.policy or pod.tier not in (Tier.FIXED, Tier.ELASTIC):
+            return None
+        return Key(self._consumption.account_of(pod), pod.tier, "")
+
+    # Telling
+
+    def _publish(self) -> None:
+        pools = self._books.pools.items()
+        owed = {name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None}
+        self.world.board.spent = MappingProxyType(owed)
+
+    def _export(self, now: int) -> None:
+        charges: dict[tuple[Account, str], Charge] = {}
+        shown: list[Shown] = []
+        for name, pool in self._books.pools.items():
+            price, used, limits = pool.ledger.price, Usage(*pool.used), self._books.limits(name)
+            if price is None:
+                shown.append(Shown(name, used, limits))
+                continue
+            for account, amount in pool.ledger.collect().items():
+                charges[account, name] = Charge(amount, price.currency)
+            shown.append(Shown(name, used, limits, price.currency, pool.per_hour, pool.ledger.spent))
+        show_budgets(shown)
+        self._consumption.export(now, charges)
+
+
+def _turns(uses: Iterable[LimitUse]) -> Mapping[str, tuple[bool, ...]]:
+    return {use.name: (use.full, *(use.share >= share for share in _TURNING_SHARES)) for use in uses}
+
+
+def _counted_alike(old: PodRecord, new: PodRecord) -> bool:
+    return (
+        old.node == new.node
+        and old.owner_uid == new.owner_uid
+        and old.started == new.started
+        and (old.phase in FINISHED) == (new.phase in FINISHED)
+        and (old.cpu_millis, old.memory_bytes, old.size) == (new.cpu_millis, new.memory_bytes, new.size)
+        and (old.policy, old.tier, old.pool) == (new.policy, new.tier, new.pool)
+    )

@@ -1,0 +1,262 @@
+"""The books of every pool: which pods are on it, since when they are charged, and what that adds up to.
+
+Contract: fed by the ledger controller, in whole Unix seconds; nothing here waits. A pod counts where its node is: in
+the oldest VirtualNodeBudget that selects it. A pod that was seen from its start is charged from its start; one that
+comes into a pool by a change of labels or of budgets is charged from then. Books begin with what the status has kept:
+a total and the time for which it was true, from which on the pods that run are charged. A budget that nobody kept
+books of, or in another currency, is charged from when they are opened.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from spillway.controllers.budget.consumption import Account, ConsumptionBook, Key
+from spillway.domain.budget.alerts import LimitUse, limit_uses
+from spillway.domain.budget.ledger import Billed, PoolLedger
+from spillway.domain.budget.month import time_zone
+from spillway.domain.budget.price import billed, per_hour
+from spillway.domain.model.names import NodeName, PodUid, Tier
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord
+from spillway.domain.model.usage import Usage
+from spillway.domain.policies.governance import Governance
+from spillway.state.cluster import ClusterState
+
+FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
+
+
+class Kept(NamedTuple):
+    """What a pool's status has kept."""
+
+    at: int
+    spent: Decimal
+    currency: str
+
+
+class _Held(NamedTuple):
+    """A pod on a pool, as it was last taken into account."""
+
+    pool: str
+    account: Account
+    cpu_millis: int
+    memory_bytes: int
+    cost: tuple[int, int]
+    """What is billed: millicores and bytes."""
+    started: int
+    """0 while its kubelet has not taken it."""
+    metered: bool
+    """Whether its consumption counts here: of a pod whose policy does not list this pool it counts by its marks."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """One pool's books."""
+
+    ledger: PoolLedger[Account]
+    used: Billed = field(default_factory=Billed)
+    """In requests."""
+    waiting: Billed = field(default_factory=Billed)
+    """Of these, as billed, what has not started."""
+
+    @property
+    def per_hour(self) -> Decimal:
+        """What the pods that run cost in an hour; nothing where there is no price."""
+        price, present = self.ledger.price, self.ledger.present
+        return Decimal(0) if price is None else per_hour(price, present.cpu_millis, present.memory_bytes)
+
+
+class PoolBooks:
+    """All pools' books."""
+
+    def __init__(self, state: ClusterState, book: ConsumptionBook) -> None:
+        self._state = state
+        self._book = book
+        self._governance: Governance | None = None
+        self.pools: dict[str, Pool] = {}
+        self._nodes: dict[NodeName, str] = {}
+        """The pool of each node that is in one; of a node that is gone for as long as there are pods of it."""
+        self._held: dict[PodUid, _Held] = {}
+
+    def open(self, governance: Governance, kept: Mapping[str, Kept], now: int) -> None:
+        """Budgets have changed: which pools there are, at what price, and which pods are on them."""
+        self._governance = governance
+        for pool in self.pools.values():
+            pool.ledger.advance(now)
+        for name in self.pools.keys() - governance.budgets.keys():
+            for uid in [uid for uid, held in self._held.items() if held.pool == name]:
+                self._drop(uid, now)
+            del self.pools[name]
+        opened = [name for name in governance.budgets if name not in self.pools]
+        for name, budget in governance.budgets.items():
+            price, zone = budget.spec.price, time_zone(budget.spec.time_zone)
+            if name in self.pools:
+                self.pools[name].ledger.reprice(price, zone, now=now)
+                continue
+            before = kept.get(name)
+            if before is None or price is None or before.currency != price.currency:
+                before = Kept(now, Decimal(0), "")
+            ledger = PoolLedger[Account](at=min(before.at, now), zone=zone, price=price, spent=before.spent)
+            self.pools[name] = Pool(ledger)
+        for node in self._state.nodes.values():
+            self._map_node(node, now)
+        for name in opened:
+            self._end_unseen(name, now)
+            self.pools[name].ledger.advance(now)
+
+    def limits(self, name: str) -> tuple[LimitUse, ...]:
+        """How far each limit of a pool is used; what has a place there and has not started counts."""
+        pool, governance = self.pools[name], self._governance
+        model = None if governance is None else governance.budgets.get(name)
+        if model is None:
+            return ()
+        cost = Usage(*(a + b for a, b in zip(pool.ledger.present, pool.waiting, strict=True)))
+        return limit_uses(model.spec.limits, model.spec.price, Usage(*pool.used), cost, pool.ledger.spent)
+
+    def map_node(self, node: NodeRecord, now: int, *, seen_late: bool) -> None:
+        """A node has come or changed its labels: it is in the pool that they say.
+
+        Its pods are charged from now on; where only we are late, from their start.
+        """
+        for pool in self.pools.values():
+            pool.ledger.advance(now)
+        self._map_node(node, now, seen_late=seen_late)
+
+    def _map_node(self, node: NodeRecord, now: int, *, seen_late: bool = False) -> None:
+        pool = (self._governance.budget_of(node) if self._governance else None) or ""
+        if pool not in self.pools:
+            pool = ""
+        if pool == self._nodes.get(node.name, ""):
+            return
+        if pool:
+            self._nodes[node.name] = pool
+        else:
+            del self._nodes[node.name]
+        for pod in tuple(self._state.pods_on(node.name)):
+            self.follow(pod, now, seen=seen_late)
+
+    def forget_nodes(self) -> None:
+        """Nodes that are gone, once their pods are too."""
+        for name in [name for name in self._nodes if name not in self._state.nodes and not self._state.pods_on(name)]:
+            del self._nodes[name]
+
+    def follow(
+        self, pod: PodRecord, now: int, *, gone: bool = False, seen: bool = True, finished: bool = False
+    ) -> bool:
+        """Bring the books to how this pod stands; False where nothing of it counts differently.
+
+        `seen` says that we saw it from its start, `finished` that this very change is its end.
+        """
+        held = self._held.get(pod.uid)
+        if finished and (held is None or not held.started):
+            self._charge(pod, now)
+        wanted = None if gone else self._wanted(pod)
+        if held == wanted:
+            return False
+        if held is not None and wanted is not None and held[:2] == wanted[:2] and held.started == wanted.started:
+            self._resize(pod.uid, held, wanted, now)
+            return True
+        if held is not None:
+            self._drop(pod.uid, min(now, int(pod.ended)) if pod.ended else now)
+        if wanted is not None:
+            if held is not None and held.started and held.pool == wanted.pool:
+                # Another is charged for it from now on: its owner has let it go.
+                self.pools[wanted.pool].ledger.advance(now)
+                seen = False
+            self._hold(pod.uid, wanted, now, seen=seen)
+        return True
+
+    def _wanted(self, pod: PodRecord) -> _Held | None:
+        pool = "" if pod.phase in FINISHED else self._pool_of(pod)
+        if not pool:
+            return None
+        return _Held(
+            pool,
+            self._book.account_of(pod),
+            pod.cpu_millis,
+            pod.memory_bytes,
+            billed(pod.cpu_millis, pod.memory_bytes, pod.size),
+            int(pod.started),
+            pod.tier not in (Tier.FIXED, Tier.ELASTIC),
+        )
+
+    def _pool_of(self, pod: PodRecord) -> str:
+        if not pod.node:
+            return ""
+        # Until its node is seen, and when that is gone, the pod's own mark says where it is.
+        pool = self._nodes.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
+        return pool if pool in self.pools else ""
+
+    def _charge(self, pod: PodRecord, now: int) -> None:
+        """It started and ended between two looks of ours."""
+        pool = self._pool_of(pod)
+        if pool and pod.started:
+            cpu, memory = billed(pod.cpu_millis, pod.memory_bytes, pod.size)
+            started = int(pod.started)
+            self.pools[pool].ledger.charge(
+                self._book.account_of(pod),
+                started=started,
+                ended=max(started, int(pod.ended)) if pod.ended else now,
+                cpu_millis=cpu,
+                memory_bytes=memory,
+                now=now,
+            )
+
+    def _hold(self, uid: PodUid, held: _Held, now: int, *, seen: bool) -> None:
+        self._held[uid] = held
+        pool = self.pools[held.pool]
+        pool.used = pool.used.plus(held.cpu_millis, held.memory_bytes)
+        cpu, memory = held.cost
+        if not held.started:
+            pool.waiting = pool.waiting.plus(cpu, memory)
+            return
+        if seen:
+            pool.ledger.begin(uid, held.account, started=held.started, cpu_millis=cpu, memory_bytes=memory, now=now)
+        else:
+            pool.ledger.resume(uid, held.account, started=held.started, cpu_millis=cpu, memory_bytes=memory)
+        self._meter(held, 1, now)
+
+    def _drop(self, uid: PodUid, now: int) -> None:
+        held = self._held.pop(uid)
+        pool = self.pools[held.pool]
+        pool.used = pool.used.plus(held.cpu_millis, held.memory_bytes, -1)
+        if not held.started:
+            pool.waiting = pool.waiting.plus(*held.cost, -1)
+            return
+        pool.ledger.end(uid, now=now)
+        self._meter(held, -1, now)
+
+    def _resize(self, uid: PodUid, held: _Held, wanted: _Held, now: int) -> None:
+        self._held[uid] = wanted
+        pool = self.pools[held.pool]
+        used = pool.used.plus(held.cpu_millis, held.memory_bytes, -1)
+        pool.used = used.plus(wanted.cpu_millis, wanted.memory_bytes)
+        if not held.started:
+            pool.waiting = pool.waiting.plus(*held.cost, -1).plus(*wanted.cost)
+            return
+        pool.ledger.resize(uid, cpu_millis=wanted.cost[0], memory_bytes=wanted.cost[1], now=now)
+        self._meter(held, -1, now)
+        self._meter(wanted, 1, now)
+
+    def _meter(self, held: _Held, sign: int, now: int) -> None:
+        if held.metered:
+            key = Key(held.account, Tier.VIRTUAL.value, held.pool)
+            change = self._book.meter.add if sign > 0 else self._book.meter.remove
+            change(key, held.cpu_millis, held.memory_bytes, now=now)
+
+    def _end_unseen(self, name: str, now: int) -> None:
+        """Charge pods that ended while nobody looked and are still there to say when."""
+        ledger = self.pools[name].ledger
+        nodes = [node for node, pool in self._nodes.items() if pool == name]
+        ended = [
+            pod
+            for node in nodes
+            for pod in self._state.pods_on(node)
+            if pod.phase in FINISHED and pod.started and ledger.at < pod.ended <= now
+        ]
+        for pod in ended:
+            cpu, memory = billed(pod.cpu_millis, pod.memory_bytes, pod.size)
+            account = self._book.account_of(pod)
+            ledger.resume(pod.uid, account, started=int(pod.started), cpu_millis=cpu, memory_bytes=memory)
+        for pod in sorted(ended, key=lambda pod: pod.ended):
+            ledger.end(pod.uid, now=int(pod.ended))

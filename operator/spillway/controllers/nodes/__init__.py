@@ -1,0 +1,1 @@
+"""Taints, cordons, and drains of nodes, and the sweep of orphaned marks."""

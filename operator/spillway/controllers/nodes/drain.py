@@ -1,0 +1,151 @@
+"""Asks the pods of a drained pool to leave, through the Eviction API: PodDisruptionBudgets decide, not we.
+
+Contract: pods are asked one after another, as fast as the writer's bucket allows, so that a refusal is heard before the
+next is asked. Nobody is asked twice before everybody was asked once, so pods that their budgets protect, or that cannot
+be asked, hold up no others; they are asked again for as long as the pool drains. Progress is what is left in the whole
+pool, so it needs no memory and survives a restart.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar, Final
+
+import aiohttp
+
+from spillway.api.virtualnodebudget import DrainProgress
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.nodes.cordon import holds_of
+from spillway.domain.model.names import PodUid
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord
+from spillway.domain.nodes.cordon import STAYING_OWNERS, plan_drain
+from spillway.kube.client import ApiError
+from spillway.kube.writer import Eviction, Writer
+from spillway.state.catalog import Kind
+
+PASS_PODS: Final = 50
+"""Pods asked in one pass; then the plan is made anew."""
+NEXT_PASS_SECONDS: Final = 0.5
+AGAIN_SECONDS: Final = 3.0
+"""When every pod that is left was asked, or protected by its budget."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Who was asked since everybody was asked last, and who has said no."""
+
+    asked: set[PodUid] = field(default_factory=set)
+    refused: set[PodUid] = field(default_factory=set)
+
+    def waiting(self, leaving: Iterable[PodRecord]) -> list[PodRecord]:
+        """Those whose turn it is; when all were asked, it begins anew."""
+        leaving = list(leaving)
+        left = {pod.uid for pod in leaving}
+        self.asked &= left
+        self.refused &= left
+        if self.asked == left:
+            self.asked.clear()
+        return [pod for pod in leaving if pod.uid not in self.asked]
+
+    def heard(self, pod: PodRecord, *, leaves: bool) -> bool:
+        """Note the answer of one pod; returns it."""
+        self.asked.add(pod.uid)
+        (self.refused.discard if leaves else self.refused.add)(pod.uid)
+        return leaves
+
+    def blocked(self, leaving: Iterable[PodRecord]) -> int:
+        """How many of these have said no when they were asked last."""
+        return sum(pod.uid in self.refused for pod in leaving)
+
+
+class DrainController(Controller):
+    """One key a VirtualNodeBudget."""
+
+    name: ClassVar = "drain"
+    workers: ClassVar = 4
+
+    def __init__(self, world: World, writer: Writer) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self.progress: dict[str, DrainProgress] = {}
+        """By budget, for those that drain now: the status shows it."""
+        self._turns: dict[str, _Turn] = {}
+        self.on_progress: Callable[[], None] = lambda: None
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return [*self.world.governance.budgets, *self.progress]
+
+    async def reconcile(self, key: str) -> float | None:
+        if not self._drains(key):
+            self._turns.pop(key, None)
+            if self.progress.pop(key, None) is not None:
+                self.on_progress()
+            return None
+        before = self.progress.get(key) or self._remembered(key)
+        turn = self._turns.setdefault(key, _Turn())
+        leaving = plan_drain(self._pods(key, closed=True))
+        waiting = turn.waiting(leaving)
+        self._tell(key, before, leaving, evicted=0)
+        evicted = 0
+        for pod in waiting[:PASS_PODS]:
+            # A pass lasts some seconds: not one pod more once the hold is lifted, or the data too old.
+            if not (self._drains(key) and self.world.fresh):
+                break
+            evicted += turn.heard(pod, leaves=await self._ask(key, pod))
+        self._tell(key, before, leaving, evicted=evicted)
+        return NEXT_PASS_SECONDS if len(waiting) > PASS_PODS or self._still_open(key) else AGAIN_SECONDS
+
+    def _drains(self, budget: str) -> bool:
+        hold = holds_of(self.world.governance).get(budget)
+        return hold is not None and hold.drains(self.world.now())
+
+    def _tell(self, budget: str, before: DrainProgress, leaving: Iterable[PodRecord], *, evicted: int) -> None:
+        progress = before.model_copy(
+            update={
+                "evicted": before.evicted + evicted,
+                # Those asked count until they are gone: a pod may take its whole grace period.
+                "remaining": sum(stays_until_evicted(pod) for pod in self._pods(budget)),
+                "blocked": self._turns[budget].blocked(leaving),
+            }
+        )
+        if self.progress.get(budget) != progress:
+            self.progress[budget] = progress
+            self.log.info("drain", key=budget, remaining=progress.remaining, blocked=progress.blocked)
+            self.on_progress()
+
+    def _remembered(self, budget: str) -> DrainProgress:
+        """Where the drain stood when another leader had it, as the status tells; else a new beginning."""
+        entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
+        if entry is not None and entry.status.get("drain"):
+            return DrainProgress.model_validate(entry.status["drain"])
+        return DrainProgress(started=datetime.fromtimestamp(int(self.world.now()), tz=UTC))
+
+    def _nodes(self, budget: str) -> Iterator[NodeRecord]:
+        budget_of = self.world.governance.budget_of
+        return (node for node in self.world.state.nodes.values() if budget_of(node) == budget)
+
+    def _still_open(self, budget: str) -> bool:
+        return any(not node.unschedulable for node in self._nodes(budget))
+
+    def _pods(self, budget: str, *, closed: bool = False) -> Iterator[PodRecord]:
+        """Pods of the pool; `closed`: on its closed nodes, since one that is still open would only be filled again."""
+        for node in self._nodes(budget):
+            if node.unschedulable or not closed:
+                yield from self.world.state.pods_on(node.name)
+
+    async def _ask(self, budget: str, pod: PodRecord) -> bool:
+        """Whether the pod is on its way, or gone already."""
+        try:
+            return await self._writer.evict(pod) is not Eviction.BLOCKED
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            # Two budgets over one pod (500), a webhook that protects it, a namespace that ends: matters of this pod.
+            self.log.warning("eviction failed; asking again later", key=budget, pod=pod.key, error=str(error))
+            return False
+
+
+def stays_until_evicted(pod: PodRecord) -> bool:
+    """Whether a drain has to wait for this pod, also while it terminates."""
+    return pod.owner_kind not in STAYING_OWNERS and pod.phase not in (Phase.SUCCEEDED, Phase.FAILED)

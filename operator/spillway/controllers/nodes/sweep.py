@@ -1,0 +1,111 @@
+"""Takes our marks off pods whose policy is gone, only recommends, or no longer governs them.
+
+It looks at every pod at the start (the policy may have been deleted while we were away) and after each change of the
+resources, at the pods of a namespace whose labels change, and at each pod that turns up with marks it should not have.
+A policy that is there and cannot be read (by a version that does not know its newest values) is not gone. Nodes need no
+sweep: their taint and cordon follow from what stands now, and with no policy nothing is wanted.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.model.names import Mode, PodUid
+from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.nodes.sweep import carries_marks, unmark
+from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.state.catalog import Kind
+
+SLICE: Final = 2_000
+"""Pods looked at before other tasks get their turn."""
+
+ALL: Final = "*"
+"""The key of a look at every pod; any other key is a pod's uid."""
+
+
+class SweepController(Controller):
+    """One key a pod that should be looked at, and one for all of them."""
+
+    name: ClassVar = "sweep"
+    workers: ClassVar = 8
+
+    def __init__(self, world: World, writer: Writer) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._enforced: frozenset[str] = frozenset()
+        self._unreadable: frozenset[str] = frozenset()
+        self._read_policies()
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
+        yield self.world.catalog.subscribe(self._resources_changed)
+
+    def all_keys(self) -> Iterable[str]:
+        return [ALL]
+
+    async def reconcile(self, key: str) -> float | None:
+        if key == ALL:
+            await self._look_at_all()
+            return None
+        pod = self.world.state.pods.get(PodUid(key))
+        if pod is None or not self._orphaned(pod):
+            return None
+        if not await self._writer.annotate_pod(pod, unmark(pod)):
+            return REFUSED_SECONDS
+        self.log.info("marks taken off", key=pod.key, policy=pod.policy)
+        return None
+
+    async def _look_at_all(self) -> None:
+        pods = list(self.world.state.pods.values())
+        found = 0
+        for start in range(0, len(pods), SLICE):
+            for pod in pods[start : start + SLICE]:
+                if self._orphaned(pod):
+                    self.queue.add(pod.uid)
+                    found += 1
+            await asyncio.sleep(0)
+        if found:
+            self.log.info("orphaned marks found", pods=found)
+
+    def _orphaned(self, pod: PodRecord) -> bool:
+        if pod.terminating or not carries_marks(pod) or pod.policy in self._unreadable:
+            return False
+        if not pod.node and pod.pending is not None and pod.pending.virtual:
+            # It can go to the pools alone and counts on them by its marks, until it is on a node.
+            return False
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        if replicaset is None:
+            return pod.policy not in self._enforced
+        # Each resource has its own watch: a namespace may be seen later than the pods in it.
+        if replicaset.namespace not in self.world.state.namespaces:
+            return False
+        # A pod that an enforced policy claims is never taken from it, whatever policy its marks name, if any: a scale-
+        # down may just have given it its first cost, and the upkeep puts the marks right.
+        claim = self.world.claim_of(replicaset)
+        return claim is None or not claim.enforced
+
+    def _read_policies(self) -> None:
+        policies = self.world.governance.policies
+        self._enforced = frozenset(name for name, policy in policies.items() if Mode(policy.spec.mode) is Mode.ENFORCE)
+        self._unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
+
+    def _resources_changed(self) -> None:
+        self._read_policies()
+        self.queue.add(ALL)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        if old is not None and new is not None and old.labels != new.labels:
+            for pod in self.world.state.pods_of(new.uid):
+                self._pod_changed(None, pod)
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None and (old is None or old.labels != new.labels):
+            for pod in self.world.state.pods_in(new.name):
+                self._pod_changed(None, pod)
+
+    def _pod_changed(self, _: PodRecord | None, new: PodRecord | None) -> None:
+        if new is not None and carries_marks(new) and self._orphaned(new):
+            self.queue.add(new.uid)

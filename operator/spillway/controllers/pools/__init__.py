@@ -1,0 +1,1 @@
+"""Health, stock, and failover of the pools of virtual nodes."""

@@ -1,0 +1,262 @@
+"""Whether each pool of virtual nodes takes pods: judged at every change and on time, told on the board.
+
+Contract: one key a VirtualNodeBudget. A verdict follows from what the person's hold says, from the nodes, from the pods
+that start or do not, and from what is remembered of the pool's failures and of its ladder. That memory stands in the
+budget's status, and a new leader reads it there before it decides anything: a pool that has failed is not forgotten. On
+data that is not fresh nothing is judged and the last verdict stands. A stock-out is judged the moment it is heard, so
+that the verdict stands before the pod is made anew.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from spillway.api.scalars import Duration
+from spillway.api.virtualnodebudget import Failover, VirtualNodeBudget
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.pools.memory import PoolMemory
+from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.stock_out import StockNews
+from spillway.controllers.pools.unstarted import GivenUp, Unstarted, Waiting
+from spillway.domain.model.records import PodRecord
+from spillway.domain.nodes.cordon import Hold
+from spillway.domain.pools.dead_nodes import mostly_dead
+from spillway.domain.pools.health import Seen, State, Times, judge, next_look
+from spillway.domain.pools.size_ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
+from spillway.domain.pools.sizes import Size
+from spillway.domain.pools.unstarted import stuck
+from spillway.domain.pools.verdict import standing
+from spillway.kube.client import KubeClient
+from spillway.state.board import PoolVerdict
+from spillway.state.catalog import Kind
+from spillway.telemetry import pools as metrics
+
+DEFAULT_FAILOVER: Final = Failover()
+SHORTEST_SECONDS: Final = 1.0
+"""Of a budget's times: without any pause a pool could be judged without end."""
+POD_CHANGES_SECONDS: Final = 0.5
+"""How soon pods that wait, or have started, are looked at: they come in masses."""
+DOUBTFUL_SECONDS: Final = 5.0
+"""How soon a pool is looked at again that is down while most of everything else looks down as well."""
+SLACK_SECONDS: Final = 0.01
+
+
+def times_of(budget: VirtualNodeBudget) -> Times:
+    """The times of a budget's `failover`, or their defaults."""
+    failover = budget.spec.failover or DEFAULT_FAILOVER
+    return Times(_seconds(failover.unhealthy_after), _seconds(failover.retry_after))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """One pool as it was judged last."""
+
+    verdict: PoolVerdict
+    memory: PoolMemory
+
+
+class PoolsController(Controller):
+    """Judges. Without a client no Events are read."""
+
+    name: ClassVar = "pools"
+
+    def __init__(self, world: World, nodes: PoolNodes, unstarted: Unstarted, client: KubeClient | None = None) -> None:
+        super().__init__(world)
+        self._nodes = nodes
+        self._unstarted = unstarted
+        self.stock_news = StockNews(world, unstarted, client, self._stock_out)
+        self.views: dict[str, PoolView] = {}
+        """By pool; the status shows them."""
+        self.on_verdict: list[Callable[[], None]] = []
+        """Told after a verdict, or what is remembered, has changed."""
+        nodes.on_change.append(self.queue.add)
+        unstarted.on_change.append(self._pod_waits)
+        unstarted.on_start.append(self._pod_started)
+        world.board.on_their_way = unstarted.on_their_way
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self.add_all)
+        yield from self._nodes.subscribe()
+        yield from self.stock_news.subscribe()
+        # Admission asks the board from the first moment on: what is remembered stands there before anything else.
+        for pool in self.world.governance.budgets:
+            self._judge(pool)
+        yield from self._unstarted.subscribe()
+
+    def all_keys(self) -> Iterable[str]:
+        return [*self.world.governance.budgets, *self.views]
+
+    async def reconcile(self, key: str) -> float | None:
+        return self._judge(key)
+
+    def has_another_size(self, pool: str, pod: PodRecord) -> bool:
+        """Whether the pool now asks for another size than the one with which this pod has failed."""
+        budget, view = self.world.governance.budgets.get(pool), self.views.get(pool)
+        if budget is None or view is None or budget.spec.stock_out is None:
+            return False
+        return another_size(view.memory.position, budget.spec.stock_out.ladder, _asked(pod))
+
+    # Judging
+
+    def _judge(self, pool: str) -> float | None:
+        budget = self.world.governance.budgets.get(pool)
+        if budget is None:
+            self._forget(pool)
+            return None
+        now = self.world.now()
+        memory = self._memory(pool)
+        times = times_of(budget)
+        seen = self._seen(pool, times)
+        doubtful = (
+            seen.down_since is not None
+            and memory.health.state is not State.FAILED
+            and mostly_dead(pool, self._nodes.everywhere())
+        )
+        if doubtful:
+            # Whoever hears nobody must not blame each pool for it, and hold all of them when the network is back.
+            seen = replace(seen, down_since=None)
+        health = judge(memory.health, seen, times, now)
+        if health.state is State.FAILED and memory.health.state is not State.FAILED:
+            metrics.FAILURES.labels(pool, str(health.reason)).inc()
+        if health.state is State.RETRYING and memory.health.state is not State.RETRYING:
+            # What was given up before tells of the failure before the try.
+            self._unstarted.given_up.pop(pool, None)
+        stock_out = budget.spec.stock_out
+        forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
+        position = BOTTOM if stock_out is None else decayed(memory.position, forget_after, now)
+        self._publish(budget, PoolMemory(health, position))
+        hold = Hold.of(budget)
+        dues = [
+            next_look(health, seen, times, now),
+            seconds_to_decay(position, forget_after, now),
+            hold.until - now if hold.until is not None and hold.active(now) else None,
+            DOUBTFUL_SECONDS if doubtful else None,
+        ]
+        return min((due + SLACK_SECONDS for due in dues if due is not None), default=None)
+
+    def _seen(self, pool: str, times: Times) -> Seen:
+        ready = {node.name for node in self._nodes.nodes(pool) if node.ready}
+        waits = [
+            one.bound_at
+            for one in self._unstarted.on_pool(pool)
+            # On a node that is down nothing starts: that is the node's matter.
+            if one.pod.node in ready and not one.given_up and stuck(one.pod, out_of_stock=one.out_of_stock)
+        ]
+        given_up = self._given_up(pool, min(waits, default=self.world.now()), times)
+        since = min((*waits, given_up.since)) if given_up is not None else min(waits, default=None)
+        last_start = self._unstarted.last_start.get(pool, 0.0)
+        return Seen(
+            down_since=self._nodes.down_since(pool),
+            stuck=len(waits) + (0 if given_up is None else given_up.pods),
+            stuck_since=None if since is None else max(since, last_start),
+            last_start=last_start,
+        )
+
+    def _given_up(self, pool: str, waits_since: float, times: Times) -> GivenUp | None:
+        """Pods made anew, often long before the pool counts as failed; void once none came for so long."""
+        known = self._unstarted.given_up.get(pool)
+        if known is not None and waits_since - known.last >= times.unhealthy_after:
+            del self._unstarted.given_up[pool]
+            return None
+        return known
+
+    def _publish(self, budget: VirtualNodeBudget, memory: PoolMemory) -> None:
+        pool = budget.metadata.name
+        ladder = () if budget.spec.stock_out is None else budget.spec.stock_out.ladder
+        retrying = memory.health.state is State.RETRYING
+        found = standing(
+            self._nodes.nodes(pool),
+            memory.health,
+            held=Hold.of(budget).active(self.world.now()),
+            step=memory.position.step,
+            out_of_stock=memory.position.out_of_stock(ladder),
+            on_their_way=self._unstarted.on_their_way(pool) if retrying else 0,
+        )
+        view = PoolView(PoolVerdict(found.takes, found.reason, found.step), memory)
+        before = self.views.get(pool)
+        if view == before:
+            return
+        self.views[pool] = view
+        self.world.board.verdicts = MappingProxyType({**self.world.board.verdicts, pool: view.verdict})
+        if before is None or before.verdict != view.verdict:
+            self.log.info("pool judged", key=pool, **_told(view))
+        self._show()
+        for callback in self.on_verdict:
+            callback()
+
+    def _forget(self, pool: str) -> None:
+        self._unstarted.last_start.pop(pool, None)
+        self._unstarted.given_up.pop(pool, None)
+        if self.views.pop(pool, None) is None:
+            return
+        verdicts = self.world.board.verdicts
+        self.world.board.verdicts = MappingProxyType({name: one for name, one in verdicts.items() if name != pool})
+        self._show()
+
+    def _memory(self, pool: str) -> PoolMemory:
+        view = self.views.get(pool)
+        if view is not None:
+            return view.memory
+        entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(pool)
+        return PoolMemory.of({} if entry is None else entry.status)
+
+    def _show(self) -> None:
+        metrics.TAKES.clear()
+        metrics.LADDER_STEP.clear()
+        for pool, view in self.views.items():
+            metrics.TAKES.labels(pool, view.verdict.reason).set(view.verdict.takes)
+            metrics.LADDER_STEP.labels(pool).set(view.verdict.step)
+
+    # Hearing
+
+    def _stock_out(self, pool: str, pod: PodRecord) -> None:
+        budget = self.world.governance.budgets.get(pool)
+        if budget is None or budget.spec.stock_out is None:
+            return
+        memory = self._memory(pool)
+        position = stocked_out(
+            memory.position,
+            budget.spec.stock_out.ladder,
+            _asked(pod),
+            created=pod.created,
+            listed=budget.spec.stock_out.annotation is not None,
+            now=self.world.now(),
+        )
+        self._publish(budget, PoolMemory(memory.health, position))
+        self.queue.add(pool)
+
+    def _pod_waits(self, waiting: Waiting) -> None:
+        for pool in waiting.pools:
+            self._look_soon(pool)
+
+    def _pod_started(self, pool: str) -> None:
+        self._look_soon(pool)
+
+    def _look_soon(self, pool: str) -> None:
+        view = self.views.get(pool)
+        if view is not None and view.memory.health.state is State.RETRYING:
+            # Few pods may go there: every one counts.
+            self.queue.add(pool)
+        else:
+            self.queue.add_after(pool, POD_CHANGES_SECONDS)
+
+
+def _asked(pod: PodRecord) -> Size:
+    return Size.parse(pod.size) or Size(pod.cpu_millis, pod.memory_bytes)
+
+
+def _seconds(duration: Duration) -> float:
+    return max(SHORTEST_SECONDS, float(duration.seconds))
+
+
+def _told(view: PoolView) -> dict[str, object]:
+    health = view.memory.health
+    return {
+        "takes": view.verdict.takes,
+        "reason": view.verdict.reason,
+        "step": view.verdict.step,
+        "health": str(health.state),
+        "failed_for": str(health.reason or ""),
+        "failures": health.failures,
+    }

@@ -1,0 +1,133 @@
+"""Deletes the pods that are lost with the nodes of a pool, so that their owners make them anew elsewhere.
+
+Contract: one key a pool. Only for a budget that sets `failover`, only pods that a policy in Enforce places, only those
+that are not ready on nodes that have not been ready for `unhealthyAfter`, as fast as the writer's bucket allows, and
+never on data that is not fresh, nor while most of the other nodes look dead as well. Before each deletion all of that
+is asked again. Where the successors go is admission's matter: by then the pool takes no pods, or its dead nodes do not.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+import aiohttp
+
+from spillway.api.virtualnodebudget import VirtualNodeBudget
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.pools.controller import times_of
+from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.spill.placement_class import governed
+from spillway.domain.model.names import NodeName, PodUid
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
+from spillway.kube.client import ApiError
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+from spillway.telemetry import pools as metrics
+
+AGAIN_SECONDS: Final = 2.0
+"""While nodes are dead: pods on them may be said to be not ready only later."""
+SUSPENDED_SECONDS: Final = 5.0
+REASON: Final = "NodeDown"
+
+
+class FailoverController(Controller):
+    """Acts."""
+
+    name: ClassVar = "failover"
+    workers: ClassVar = 2
+
+    def __init__(self, world: World, writer: Writer, events: EventRecorder, nodes: PoolNodes) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._events = events
+        self._nodes = nodes
+        self._recommended: set[PodUid] = set()
+        self._suspended: set[str] = set()
+        nodes.on_change.append(self.queue.add)
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return list(self.world.governance.budgets)
+
+    async def reconcile(self, key: str) -> float | None:
+        budget = self.world.governance.budgets.get(key)
+        if budget is None or budget.spec.failover is None:
+            self._suspend(key, suspended=False)
+            return None
+        after, now = times_of(budget).unhealthy_after, self.world.now()
+        dead = dead_nodes(self._nodes.nodes(key), self._nodes.unready_since, after, now)
+        if not dead:
+            self._suspend(key, suspended=False)
+            self._recommended.clear()
+            return self._next_death(key, after, now)
+        if mostly_dead(key, self._nodes.everywhere()):
+            self._suspend(key, suspended=True)
+            return SUSPENDED_SECONDS
+        self._suspend(key, suspended=False)
+        for node in dead:
+            for pod in [pod for pod in self.world.state.pods_on(node.name) if lost(pod)]:
+                if not self._still(key, node.name):
+                    return AGAIN_SECONDS
+                await self._replace(budget, node, pod)
+        return AGAIN_SECONDS
+
+    def _next_death(self, pool: str, after: float, now: float) -> float | None:
+        dues = [
+            self._nodes.unready_since.get(node.name, now) + after for node in self._nodes.nodes(pool) if not node.ready
+        ]
+        return max(0.0, min(dues) - now) if dues else None
+
+    def _still(self, pool: str, name: NodeName) -> bool:
+        """A pass lasts some seconds: not one pod more once the node is back, or the data too old to say so."""
+        node = self.world.state.nodes.get(name)
+        return (
+            node is not None and not node.ready and self.world.fresh and not mostly_dead(pool, self._nodes.everywhere())
+        )
+
+    async def _replace(self, budget: VirtualNodeBudget, node: NodeRecord, pod: PodRecord) -> None:
+        present = self.world.state.pods.get(pod.uid)
+        who = governed(self.world, pod)
+        if present is None or not lost(present) or present.node != node.name or who is None:
+            return
+        pool = budget.metadata.name
+        if not who.enforced:
+            if pod.uid not in self._recommended:
+                self._recommended.add(pod.uid)
+                metrics.RECOMMENDED.labels(who.policy, REASON).inc()
+            return
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        try:
+            deleted = await self._writer.delete("pods", path, uid=pod.uid)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            self.log.warning("pod not deleted; trying again later", key=pool, pod=pod.key, error=str(error))
+            return
+        if deleted:
+            metrics.REPLACED.labels(pool, REASON).inc()
+            self.log.info("pod lost with its node", key=pool, pod=pod.key, node=node.name)
+            after = (budget.spec.failover and budget.spec.failover.unhealthy_after) or ""
+            message = f"Pods on nodes of {pool} that have not been ready for {after} are made anew elsewhere."
+            self._events.record(owner_of(self.world, pod), "Warning", "PodsReplaced", message)
+
+    def _suspend(self, pool: str, *, suspended: bool) -> None:
+        if suspended and pool not in self._suspended:
+            self.log.warning("most other nodes look dead as well: no pod is deleted", key=pool)
+        (self._suspended.add if suspended else self._suspended.discard)(pool)
+        metrics.SUSPENDED.set(bool(self._suspended))
+
+
+def owner_of(world: World, pod: PodRecord) -> dict[str, str]:
+    """A reference to what a user calls the pod's workload: its Deployment where it has one."""
+    replicaset = world.state.replicasets.get(pod.owner_uid)
+    kind, name, uid = pod.owner_kind, pod.owner_name, pod.owner_uid
+    if replicaset is not None and replicaset.owner_uid:
+        kind, name, uid = replicaset.owner_kind, replicaset.owner_name, replicaset.owner_uid
+    versions = {"Job": "batch/v1", "Rollout": "argoproj.io/v1alpha1"}
+    return {
+        "apiVersion": versions.get(kind, "apps/v1"),
+        "kind": kind,
+        "namespace": pod.namespace,
+        "name": name,
+        "uid": uid,
+    }

@@ -1,0 +1,69 @@
+"""What is remembered of a pool over restarts and changes of leader, to and from the status of its budget.
+
+Contract: times are Unix seconds here and whole seconds there. A status that cannot be read is no memory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from pydantic import ValidationError
+
+from spillway.api.virtualnodebudget import PoolHealth, VirtualNodeBudgetStatus
+from spillway.domain.pools.health import Health, Reason, State
+from spillway.domain.pools.size_ladder import BOTTOM, Position
+
+NEVER_FAILED: Final = Health()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMemory:
+    """One pool's."""
+
+    health: Health = NEVER_FAILED
+    position: Position = BOTTOM
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> Self:
+        """As the status holds it."""
+        try:
+            found = VirtualNodeBudgetStatus.model_validate(status)
+        except ValidationError:
+            return cls()
+        step, since = found.ladder_step or 0, found.ladder_since
+        position = Position(step, since.timestamp()) if step and since is not None else BOTTOM
+        return cls(_health(found.health), position)
+
+    def status(self) -> dict[str, Any]:
+        """The fields of the status that hold it."""
+        health = self.health
+        return {
+            "health": None
+            if health == NEVER_FAILED
+            else PoolHealth(
+                state=health.state.value,
+                failures=health.failures,
+                since=_moment(health.since),
+                retry_at=_moment(health.retry_at),
+                reason=health.reason and health.reason.value,
+            ),
+            "ladder_step": self.position.step,
+            "ladder_since": _moment(self.position.since),
+        }
+
+
+def _health(found: PoolHealth | None) -> Health:
+    if found is None or found.state not in set(State):
+        return NEVER_FAILED
+    return Health(
+        State(found.state),
+        found.failures,
+        found.since.timestamp() if found.since else 0.0,
+        found.retry_at.timestamp() if found.retry_at else 0.0,
+        Reason(found.reason) if found.reason in set(Reason) else None,
+    )
+
+
+def _moment(seconds: float) -> datetime | None:
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds else None

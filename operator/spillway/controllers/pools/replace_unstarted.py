@@ -1,0 +1,157 @@
+"""Makes pods anew that were sent to a pool and do not start there, and says where the next one has to go.
+
+Contract: one key a pod that waits. A pod is deleted only as it was read and only if nothing of it has run; its
+successor is redirected first, away from the pools that did not take it, which its owner's pods then avoid for a while:
+the next pool is tried, and the next, and physical nodes at the end. After a stock-out its successor goes to the same
+pool if that asks for another size now. A Job counts a deleted pod as failed: no more of a Job's pods are made anew than
+its `backoffLimit` forgives. Recommend counts what would be done.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+import aiohttp
+
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.pools.controller import PoolsController
+from spillway.controllers.pools.failover import owner_of
+from spillway.controllers.pools.unstarted import Unstarted, Waiting
+from spillway.controllers.spill.placement_class import Governed, governed
+from spillway.controllers.spill.surge import Reader
+from spillway.domain.model.names import PodUid
+from spillway.domain.model.records import PodRecord
+from spillway.domain.nodes.cordon import STAYING_OWNERS
+from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
+from spillway.domain.spill.job_retries import Retries
+from spillway.kube.client import ApiError
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
+from spillway.state.board import avoid_seconds, redirect_seconds
+from spillway.telemetry import pools as metrics
+
+JOB_SECONDS: Final = 30.0
+"""When it is asked again whether a Job forgives one more."""
+SLACK_SECONDS: Final = 0.01
+
+_SENTENCES: Final = {
+    Cause.STOCK_OUT: "{pool} has no stock for them",
+    Cause.POOLS_CLOSED: "{pool} takes no pods any more",
+    Cause.NOT_STARTED: "they did not start on {pool} in time",
+}
+
+
+class StuckController(Controller):
+    """Acts."""
+
+    name: ClassVar = "stuck"
+    workers: ClassVar = 8
+
+    def __init__(
+        self,
+        world: World,
+        writer: Writer,
+        events: EventRecorder,
+        reader: Reader,
+        *,
+        pools: PoolsController,
+        unstarted: Unstarted,
+        retries: Retries,
+    ) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._reader = reader
+        self._events = events
+        self._pools = pools
+        self._unstarted = unstarted
+        self._retries = retries
+        unstarted.on_change.append(self._look_at)
+        pools.stock_news.on_stock_out.append(self._look_at)
+        pools.on_verdict.append(self.add_all)
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        # What was only recommended is done once its policy is enforced.
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return list(self._unstarted.waiting)
+
+    async def reconcile(self, key: str) -> float | None:
+        one = self._unstarted.waiting.get(PodUid(key))
+        if one is None:
+            return None
+        who = governed(self.world, one.pod)
+        if who is None or not one.pools or not (one.pending.placement if one.pool else one.pending.virtual):
+            # Not placed by us; or a physical pod that was let onto virtual nodes as well, and is still on none.
+            return None
+        closed, now = self._closed(one), self.world.now()
+        cause = cause_of(
+            one.pod,
+            bound_at=one.bound_at,
+            out_of_stock=one.out_of_stock,
+            closed=closed,
+            spill_after=who.spill_after,
+            now=now,
+        )
+        if cause is not None:
+            return await self._replace(one, who, cause)
+        due = next_look(one.pod, bound_at=one.bound_at, closed=closed, spill_after=who.spill_after, now=now)
+        # What stays although it is due (its own fault, say) is looked at again when it changes.
+        return due + SLACK_SECONDS if due else None
+
+    def _look_at(self, waiting: Waiting) -> None:
+        self.queue.add(waiting.pod.uid)
+
+    def _closed(self, one: Waiting) -> bool:
+        """Whether the pod waits for nothing: its pool has failed, or none of those that may take it takes pods."""
+        verdicts = [self.world.board.verdict(pool) for pool in one.pools]
+        if one.pool:
+            return verdicts[0].reason == "Unhealthy"
+        return all(verdict.closed for verdict in verdicts)
+
+    async def _replace(self, one: Waiting, who: Governed, cause: Cause) -> float | None:
+        pod, pools = one.pod, one.pools
+        if not pod.owner_uid or pod.owner_kind in STAYING_OWNERS:
+            return None
+        if not who.enforced:
+            if not one.recommended:
+                one.recommended = True
+                metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
+            return None
+        if pod.owner_kind == "Job" and not await self._forgiven(pod):
+            return JOB_SECONDS
+        another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
+        failed = pools_to_avoid(cause, pools, another_size=another)
+        avoid = failed | self.world.board.avoided(pod.owner_uid)
+        if not await self._delete(pod, avoid):
+            return REFUSED_SECONDS
+        self.world.board.avoid(pod.owner_uid, failed, avoid_seconds(who.spill_after))
+        if cause is Cause.NOT_STARTED:
+            self._unstarted.give_up(one)
+        metrics.REPLACED.labels(pools[0], cause.value).inc()
+        self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
+        message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."
+        self._events.record(owner_of(self.world, pod), "Normal", "PodsReplaced", message)
+        return None
+
+    async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:
+        """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, where it is refused."""
+        board = self.world.board
+        board.redirect(pod.owner_uid, virtual=True, avoid=avoid, seconds=redirect_seconds(pod.owner_kind))
+        replaced = False
+        try:
+            replaced = await self._writer.replace_unstarted(pod)
+        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
+            self.log.warning("pod not made anew; trying again later", key=pod.key, error=str(error))
+        finally:
+            if not replaced:
+                board.withdraw_redirect(pod.owner_uid)
+                self._retries.give_back(pod.owner_uid)
+        return replaced
+
+    async def _forgiven(self, pod: PodRecord) -> bool:
+        """Whether the pod's Job forgives one more; it is taken here."""
+        try:
+            job = await self._reader.get_json(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+        except (ApiError, aiohttp.ClientError, TimeoutError):
+            return False
+        return self._retries.take(pod.owner_uid, job)

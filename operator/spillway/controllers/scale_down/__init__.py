@@ -1,0 +1,1 @@
+"""Keeps stored deletion costs close to the scale-down order."""

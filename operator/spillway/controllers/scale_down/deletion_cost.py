@@ -1,0 +1,221 @@
+"""Keeps the stored order of each governed ReplicaSet nearly right, ahead of any scale-down.
+
+Pods get their cost when they are bound, and the ReplicaSet webhook writes what a scale-down still needs. This is for
+the rest, coarsely: pods bound while we were away, pods whose node changed tier, and the next victims, so that the
+webhook usually finds nothing to write.
+
+Contract: a workload is left alone until it has been still for `settle_seconds`; an old ReplicaSet of a rollout is never
+touched, nor one whose costs somebody else writes; the writer's bucket bounds the rest. At rest nothing is written.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Final
+
+import prometheus_client
+
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.candidates import candidates_of
+from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.domain.scale_down.marking import depth_for, upkeep
+from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.kube.writer import Writer
+from spillway.telemetry.registry import REGISTRY
+
+PATIENCE: Final = 5
+"""A workload that is never still is looked at after this many settling times all the same."""
+
+UPKEEP_WRITES: Final = prometheus_client.Counter(
+    "spillway_upkeep_writes",
+    "Pods written by the upkeep of deletion costs (repair: marks or cost were missing; order: next victims).",
+    ("reason",),
+    registry=REGISTRY,
+)
+UPKEEP_PLANNED: Final = prometheus_client.Counter(
+    "spillway_upkeep_recommended",
+    "Pods that the upkeep would have written, had the policy been in Enforce.",
+    ("policy",),
+    registry=REGISTRY,
+)
+
+
+class DeletionCostController(Controller):
+    """One key a ReplicaSet: its uid."""
+
+    name: ClassVar = "deletion-cost"
+    workers: ClassVar = 2
+
+    def __init__(self, world: World, writer: Writer, *, settle_seconds: float) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._settle_seconds = settle_seconds
+        self._stirred: dict[str, tuple[float, float]] = {}
+        """When a ReplicaSet's pods last changed, and since when it waits for being still."""
+        self._recommended: dict[str, int] = {}
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield self.world.state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return list(self.world.state.replicasets)
+
+    async def reconcile(self, key: str) -> float | None:
+        replicaset = self.world.state.replicasets.get(OwnerUid(key))
+        if replicaset is None:
+            self._forget(key)
+            return None
+        if (wait := self._still_in(key)) > 0:
+            return wait
+        self._stirred.pop(key, None)
+        claim = self.world.claim_of(replicaset)
+        if claim is None:
+            return None
+        changes = self.plan(replicaset, claim)
+        if not claim.enforced:
+            self._recommend(key, claim, len(changes))
+            return None
+        if changes:
+            written = await self._write(replicaset, changes)
+            self.log.info(
+                "order kept" if written == len(changes) else "order not kept: the workload is on the move",
+                key=replicaset.key,
+                policy=claim.policy,
+                writes=written,
+            )
+        return None
+
+    def plan(self, replicaset: ReplicaSetRecord, claim: Claim) -> Mapping[PodUid, Mapping[str, str | None]]:
+        """The annotations to write, by pod; empty where all is well or is not ours to decide."""
+        state, places = self.world.state, self.world.places
+        pods = {pod.uid: pod for pod in state.pods_of(replicaset.uid) if pod.active}
+        # More than asked for: a scale-down is under way, and its victims stand.
+        if not pods or len(pods) > replicaset.replicas or foreign_pods(pods.values()):
+            return {}
+        siblings = state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
+        if is_outgoing(replicaset, siblings):
+            return {}
+        changes: dict[PodUid, dict[str, str | None]] = {}
+        for pod in pods.values():
+            marks = self._marks(pod, claim)
+            if marks:
+                changes[pod.uid] = marks
+        candidates = candidates_of(
+            pods.values(),
+            state.nodes,
+            lambda node: places.place(claim.policy, node, zone_key=claim.zone_key),
+            places.order(claim.policy),
+            related=self._related(siblings) if siblings else None,
+        )
+        for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
+            changes.setdefault(uid, {}).update({POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)})
+        # The next victim first: wherever the writing is broken off, what stands is right for the first ones.
+        return dict(sorted(changes.items(), key=lambda change: int(change[1].get(POD_DELETION_COST) or 0)))
+
+    async def _write(self, replicaset: ReplicaSetRecord, changes: Mapping[PodUid, Mapping[str, str | None]]) -> int:
+        """Write until done, or until somebody else has moved something: then the next look plans anew."""
+        state = self.world.state
+        costs = {pod.uid: pod.cost for pod in state.pods_of(replicaset.uid)}
+        written = 0
+        for uid, annotations in changes.items():
+            now = state.replicasets.get(replicaset.uid)
+            moved = now is None or now.replicas != replicaset.replicas
+            if moved or any(costs.get(pod.uid, pod.cost) != pod.cost for pod in state.pods_of(replicaset.uid)):
+                self._stir(replicaset.uid)
+                break
+            pod = state.pods.get(uid)
+            if pod is None or not pod.active:
+                continue
+            # Whether our own watch has shown it already or not, this change is ours.
+            costs.pop(uid, None)
+            if await self._writer.annotate_pod(pod, annotations):
+                UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
+                written += 1
+        return written
+
+    def _marks(self, pod: PodRecord, claim: Claim) -> dict[str, str | None]:
+        """The marks that a bound pod lacks, or carries wrongly since its node or its policy changed."""
+        node = self.world.state.nodes.get(pod.node)
+        if node is None:
+            return {}
+        place = self.world.places.place(claim.policy, node, zone_key=claim.zone_key)
+        if (pod.policy, pod.tier, pod.pool) == (claim.policy, place.tier, place.pool):
+            return {}
+        return {POLICY: claim.policy, TIER: str(place.tier), POOL: place.pool or None}
+
+    def _related(self, siblings: Iterable[ReplicaSetRecord]) -> Mapping[NodeName, int]:
+        """What Kubernetes calls doubled up: active pods of the whole Deployment by node."""
+        state = self.world.state
+        return Counter(
+            pod.node for sibling in siblings for pod in state.pods_of(sibling.uid) if pod.node and pod.active
+        )
+
+    def _recommend(self, key: str, claim: Claim, writes: int) -> None:
+        if writes != self._recommended.get(key):
+            self._recommended[key] = writes
+            UPKEEP_PLANNED.labels(claim.policy).inc(writes)
+
+    def _still_in(self, key: str) -> float:
+        """Seconds until the ReplicaSet counts as still; 0 or less once it does."""
+        stirred = self._stirred.get(key)
+        if stirred is None:
+            return 0.0
+        last, since = stirred
+        now = self.world.now()
+        return min(last + self._settle_seconds - now, since + PATIENCE * self._settle_seconds - now)
+
+    def _stir(self, key: str) -> None:
+        now = self.world.now()
+        _, since = self._stirred.get(key, (now, now))
+        self._stirred[key] = (now, since)
+        self.queue.add_after(key, self._settle_seconds)
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is None or pod.owner_uid not in self.world.state.replicasets:
+            return
+        if old is not None and new is not None and _same_standing(old, new):
+            return
+        self._stir(pod.owner_uid)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        if new is None:
+            if old is not None:
+                self._forget(old.uid)
+        elif old is None or (old.revision, old.labels) != (new.revision, new.labels):
+            self._stir(new.uid)
+
+    def _forget(self, key: str) -> None:
+        self._stirred.pop(key, None)
+        self._recommended.pop(key, None)
+        self.queue.forget(key)
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        """Policies select on a namespace's labels; and it may be seen later than the ReplicaSets in it."""
+        if new is not None and (old is None or old.labels != new.labels):
+            for replicaset in self.world.state.replicasets.values():
+                if replicaset.namespace == new.name:
+                    self._stir(replicaset.uid)
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if old is not None and new is not None and old.labels != new.labels:
+            for pod in self.world.state.pods_on(new.name):
+                if pod.owner_uid in self.world.state.replicasets:
+                    self._stir(pod.owner_uid)
+
+
+def _same_standing(old: PodRecord, new: PodRecord) -> bool:
+    """Whether a change leaves the pod where it was in the order; our own writes come back as such."""
+    if (old.node, old.ready, old.active) != (new.node, new.ready, new.active):
+        return False
+    if bool(old.tier) and not new.tier:
+        return False
+    return (old.cost, old.cost_written) == (new.cost, new.cost_written) or (
+        new.cost is not None and new.cost == new.cost_written
+    )

@@ -1,0 +1,1 @@
+"""Spills waiting pods, and brings virtual replicas back."""

@@ -1,0 +1,392 @@
+"""Brings virtual replicas back to physical nodes once there is room again, one at a time, by a surge.
+
+Every few seconds it looks at the workloads with pods on virtual nodes, and remembers of each since when one of them
+could have come back. When that has been so for `hold_seconds`, the workload surges: one replica more, sent to physical
+nodes; once all are ready, one replica less, and the order of scale-downs takes a virtual one.
+
+Contract: at most one surge a workload and `at_once` in all. A surge that another leader left is found by its mark and
+ended. A policy in Recommend plans and counts. At rest nothing is read or written.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final, NamedTuple
+
+import prometheus_client
+
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.spill.surge import Reader, Surging, Target, target_of
+from spillway.controllers.spill.virtual_replicas import (
+    Workload,
+    brings_back,
+    physical_room,
+    without_surge,
+    workload,
+    workloads,
+)
+from spillway.domain.fit.node_fit import admits
+from spillway.domain.fit.room import Room
+from spillway.domain.model.names import ZONE_LABEL, Mode, OwnerUid, PodUid
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.domain.spill.bring_back import Left, Memory, Outcome, Step, Surge, next_step
+from spillway.domain.spill.surge import cannot_surge
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+from spillway.telemetry.registry import REGISTRY
+
+ALL: Final = "*"
+"""The key of a look at all workloads; any other key is the uid of a ReplicaSet that surges, or is about to."""
+LOOK_SECONDS: Final = 5.0
+STEP_SECONDS: Final = 1.0
+"""How soon a surge is looked at again if none of its pods changes before."""
+AGAIN_SECONDS: Final = 30.0
+"""How soon a workload is asked again that cannot surge."""
+MARKS_KEPT: Final = 8
+"""Of a workload, those taken off last; a watch does not stay behind for as many surges."""
+JUDGED_SECONDS: Final = 60.0
+"""How long after a success it is looked whether a virtual replica has gone."""
+
+BRINGS: Final = prometheus_client.Counter(
+    "spillway_bring_backs",
+    "Surges that ended, by outcome; BroughtBack means one replica less on virtual nodes.",
+    ("policy", "outcome"),
+    registry=REGISTRY,
+)
+PLANNED: Final = prometheus_client.Counter(
+    "spillway_bring_backs_recommended",
+    "Replicas that would have been brought back, had the policy been in Enforce.",
+    ("policy",),
+    registry=REGISTRY,
+)
+LEFT: Final = prometheus_client.Gauge(
+    "spillway_bring_back_left",
+    "Replicas that belong on physical nodes and are left on virtual ones, by reason.",
+    ("policy", "reason"),
+    registry=REGISTRY,
+)
+SURGES: Final = prometheus_client.Gauge(
+    "spillway_bring_back_surges", "Workloads that run one replica more to bring one back.", registry=REGISTRY
+)
+
+_SAID: Final = {
+    Left.PAUSED: "it is paused",
+    Left.AUTOSCALER_AT_MAXIMUM: "its HorizontalPodAutoscaler allows no replica more for a while",
+    Left.FOREIGN_WRITER: "somebody else writes its deletion costs, so it is not known which replica would go",
+    Left.CANNOT_SURGE: "its kind cannot run one replica more for a while",
+}
+"""What only the user can change, for an Event; the rest passes by itself."""
+
+
+_TOLD: Final = {
+    Outcome.NO_ROOM: "no physical node took it",
+    Outcome.NOT_READY: "not every replica was ready in time",
+    Outcome.NO_GAIN: "the one that came in its place is on a virtual node too",
+    Outcome.OVERTAKEN: "somebody else scaled the workload meanwhile",
+}
+
+
+class _Hoped(NamedTuple):
+    """What a success should have led to."""
+
+    virtual: int
+    replicas: int
+    until: float
+
+
+class BringBackController(Controller):
+    """See the module."""
+
+    name: ClassVar = "bring-back"
+    workers: ClassVar = 4
+
+    def __init__(
+        self,
+        world: World,
+        writer: Writer,
+        reader: Reader,
+        events: EventRecorder,
+        *,
+        hold_seconds: float,
+        at_once: int,
+        ready_seconds: float,
+    ) -> None:
+        super().__init__(world)
+        self._surging = Surging(world, writer, reader)
+        self._events = events
+        self._hold_seconds = hold_seconds
+        self._look_seconds = min(LOOK_SECONDS, max(hold_seconds / 4, 0.2))
+        self._at_once = at_once
+        self._ready_seconds = ready_seconds
+        self._memories: dict[OwnerUid, Memory] = {}
+        self._begins: set[OwnerUid] = set()
+        """Those that may surge as soon as they are looked at."""
+        self._surges: dict[OwnerUid, Surge] = {}
+        self._unmarked: dict[OwnerUid, deque[str]] = {}
+        """Marks that we took off and that our watch may still show."""
+        self._hoped: dict[OwnerUid, _Hoped] = {}
+        self._left: dict[OwnerUid, Left] = {}
+        self._again: dict[OwnerUid, float] = {}
+        self._planned: dict[OwnerUid, int] = {}
+        self._room = Room({})
+        self._without_node: set[PodUid] = set()
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        self._without_node = {pod.uid for pod in self.world.state.pods.values() if not pod.node}
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+
+    def all_keys(self) -> Iterable[str]:
+        return [ALL, *(one.uid for one in self.world.state.replicasets.values() if one.surge)]
+
+    async def reconcile(self, key: str) -> float | None:
+        if key == ALL:
+            await self._look()
+            return self._look_seconds
+        uid = OwnerUid(key)
+        replicaset = self.world.state.replicasets.get(uid)
+        if replicaset is None:
+            self._forget(uid)
+            return None
+        if uid in self._surges or (replicaset.surge and replicaset.surge not in self._unmarked.get(uid, ())):
+            return await self._step(replicaset)
+        if uid in self._begins:
+            self._begins.discard(uid)
+            return await self._begin(replicaset)
+        return None
+
+    # Looking
+
+    async def _look(self) -> None:
+        now = self.world.now()
+        found = {one.uid: one async for one in workloads(self.world)}
+        others = await without_surge(self.world)
+        left = Counter({(policy, Left.CANNOT_SURGE): replicas for policy, replicas in others.items()})
+        pods = self.world.state.pods
+        without_node = [pods[uid] for uid in self._without_node if uid in pods]
+        asked = any(one.standing.missing for one in found.values())
+        self._room = await physical_room(self.world, without_node) if asked else Room({})
+        # From here on nothing is waited for: a surge that began meanwhile is not looked at.
+        resting = [one for one in found.values() if one.uid not in self._surges]
+        waiting = [one for one in resting if one.standing.missing]
+        for one in resting:
+            self._observe(one, now)
+        for one in sorted(waiting, key=lambda one: self._memories[one.uid].since or now):
+            reason = self._consider(one, now)
+            if reason is not None:
+                left[one.claim.policy, reason] += one.standing.missing
+                self._say(one.replicaset, reason)
+        LEFT.clear()
+        for (policy, why), replicas in left.items():
+            LEFT.labels(policy, why.value).set(replicas)
+        self._prune(found, now)
+
+    def _observe(self, one: Workload, now: float) -> None:
+        memory = self._memories.get(one.uid, Memory())
+        if self._disappointed(one, now):
+            memory = memory.ended(Outcome.NO_GAIN, now, self._hold_seconds)
+            BRINGS.labels(one.claim.policy, Outcome.NO_GAIN.value).inc()
+        if one.uid not in self._hoped:
+            room = bool(one.standing.missing) and self._room.holds(*one.request)
+            memory = memory.observed(one.standing, room=room, now=now)
+        # Else our own step down may not show yet, and would look like a rise of demand.
+        self._memories[one.uid] = memory
+
+    def _disappointed(self, one: Workload, now: float) -> bool:
+        """Whether a surge is over that went well and left as many virtual replicas as before."""
+        hoped = self._hoped.get(one.uid)
+        if hoped is None:
+            return False
+        if now > hoped.until:
+            del self._hoped[one.uid]
+            return False
+        if one.replicaset.replicas > hoped.replicas or len(one.pods) > one.replicaset.replicas:
+            return False
+        del self._hoped[one.uid]
+        return one.standing.virtual > hoped.virtual
+
+    def _consider(self, one: Workload, now: float) -> Left | None:
+        """Let it surge, or say why not."""
+        memory = self._memories[one.uid]
+        if memory.since is None and not self._room.holds(*one.request):
+            return Left.NO_ROOM
+        if one.uid in self._hoped or not memory.due(now, self._hold_seconds):
+            return Left.SETTLING
+        reason = self._refusal(one)
+        if reason is None and not one.claim.enforced:
+            self._plan(one)
+        elif reason is None and now < self._again.get(one.uid, 0.0):
+            reason = self._left.get(one.uid)
+        elif reason is None and len(self._surges.keys() | self._begins) >= self._at_once:
+            reason = Left.SETTLING
+        elif reason is None:
+            self._begins.add(one.uid)
+            self.queue.add(one.uid)
+        return reason
+
+    def _refusal(self, one: Workload) -> Left | None:
+        """What our own state shows to be against a surge."""
+        if target_of(one.replicaset) is None:
+            return Left.CANNOT_SURGE
+        if self._outgoing(one.replicaset):
+            return Left.ROLLOUT
+        if foreign_pods(one.pods):
+            return Left.FOREIGN_WRITER
+        whole = len(one.pods) == one.replicaset.replicas and all(pod.ready for pod in one.pods)
+        return None if whole else Left.NOT_READY
+
+    def _outgoing(self, replicaset: ReplicaSetRecord) -> bool:
+        owner = replicaset.owner_uid
+        return bool(owner) and is_outgoing(replicaset, self.world.state.replicasets_of(owner))
+
+    def _plan(self, one: Workload) -> None:
+        """What a policy in Recommend would do is counted once."""
+        missing = one.standing.missing
+        PLANNED.labels(one.claim.policy).inc(max(0, missing - self._planned.get(one.uid, 0)))
+        self._planned[one.uid] = missing
+
+    # Surging
+
+    async def _begin(self, replicaset: ReplicaSetRecord) -> float | None:
+        uid, target, claim = replicaset.uid, target_of(replicaset), self.world.claim_of(replicaset)
+        if target is None or claim is None or not claim.enforced:
+            return None
+        present = await self._surging.workload(target)
+        if present is None:
+            return None
+        autoscalers = await self._surging.autoscalers(replicaset.namespace)
+        one = workload(self.world, replicaset, claim)
+        reason = self._hindrance(one, present, autoscalers)
+        if reason is not None:
+            self._again[uid] = self.world.now() + min(AGAIN_SECONDS, self._hold_seconds)
+            self._say(replicaset, reason)
+            return None
+        surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
+        self._surges[uid] = surge
+        SURGES.set(len(self._surges))
+        if not await self._surging.begin(replicaset, target, surge):
+            self._end(replicaset, claim.policy, Outcome.OVERTAKEN)
+            return None
+        self.log.info("surge begun", key=replicaset.key, policy=claim.policy, replicas=surge.replicas)
+        return STEP_SECONDS
+
+    def _hindrance(
+        self, one: Workload, present: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]]
+    ) -> Left | None:
+        """What the workload's own object shows to be against a surge; else its room is taken."""
+        reason = cannot_surge(present, autoscalers)
+        if reason is not None:
+            return reason
+        if present["spec"].get("replicas", 1) != one.replicaset.replicas:
+            return Left.ROLLOUT
+        if not one.standing.missing:
+            return Left.SETTLING
+        spec, nodes = present["spec"]["template"].get("spec") or {}, self.world.state.nodes
+        found = self._room.find(*one.request, admits=lambda name: name in nodes and admits(nodes[name], spec))
+        if found is None:
+            return Left.NO_ROOM
+        self._room.take(found, *one.request)
+        return None
+
+    async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
+        uid, now, target = replicaset.uid, self.world.now(), target_of(replicaset)
+        surge = self._surges.get(uid) or Surge.parse(replicaset.surge)
+        claim = self.world.claim_of(replicaset) or _NOBODY
+        present = None if target is None else await self._surging.workload(target)
+        if surge is None or target is None or present is None:
+            await self._surging.forget(replicaset)
+            self._end(replicaset, claim.policy, Outcome.FORGOTTEN)
+            return None
+        self._surges[uid] = surge
+        SURGES.set(len(self._surges))
+        asked = present["spec"].get("replicas", 1)
+        progress = workload(self.world, replicaset, claim).progress(asked, now, wanted=self._wanted(replicaset, claim))
+        step, outcome = next_step(surge, progress, now, self._ready_seconds)
+        if outcome is None or (step is Step.SHRINK and not await self._surging.shrink(target, surge)):
+            return STEP_SECONDS
+        await self._surging.forget(replicaset)
+        if outcome is Outcome.BROUGHT_BACK:
+            virtual = progress.active - progress.physical - 1
+            self._hoped[uid] = _Hoped(virtual, surge.replicas, now + JUDGED_SECONDS)
+        self._report(target, replicaset, outcome, progress.physical)
+        self._end(replicaset, claim.policy, outcome)
+        return None
+
+    def _wanted(self, replicaset: ReplicaSetRecord, claim: Claim) -> bool:
+        asked = brings_back(self.world.governance.class_of(claim))
+        return asked and claim.enforced and not self._outgoing(replicaset)
+
+    def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: Outcome) -> None:
+        uid, now = replicaset.uid, self.world.now()
+        surge = self._surges.pop(uid, None)
+        self._begins.discard(uid)
+        # What our watch shows may be the mark of the surge before this one.
+        marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
+        self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
+        self._memories[uid] = self._memories.get(uid, Memory()).ended(outcome, now, self._hold_seconds)
+        BRINGS.labels(policy, outcome.value).inc()
+        SURGES.set(len(self._surges))
+        self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome.value)
+        self.queue.add(ALL)
+
+    def _report(self, target: Target, replicaset: ReplicaSetRecord, outcome: Outcome, physical: int) -> None:
+        reference = target.reference(replicaset.namespace)
+        if outcome is Outcome.BROUGHT_BACK:
+            message = f"one replica came back from a virtual node: {physical} are on physical nodes now"
+            self._events.record(reference, "Normal", "BroughtBack", message)
+        elif outcome in _TOLD:
+            message = f"a replica was not brought back from a virtual node: {_TOLD[outcome]}; tried again later"
+            self._events.record(reference, "Normal", "BringBackFailed", message)
+
+    def _say(self, replicaset: ReplicaSetRecord, reason: Left) -> None:
+        """Once, and only what does not pass by itself."""
+        target, known = target_of(replicaset), self._left.get(replicaset.uid)
+        self._left[replicaset.uid] = reason
+        if reason is known or reason not in _SAID:
+            return
+        # Of an owner that we do not scale we do not know the API group.
+        told = target or Target("ReplicaSet", replicaset.name, replicaset.uid, "", "")
+        message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
+        self._events.record(told.reference(replicaset.namespace), "Normal", "BringBackLeft", message)
+
+    # Hearing and forgetting
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is None:
+            return
+        if new is not None and not new.node:
+            self._without_node.add(new.uid)
+        else:
+            self._without_node.discard(pod.uid)
+        if pod.owner_uid in self._surges:
+            self.queue.add(pod.owner_uid)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        if new is None:
+            if old is not None:
+                self._forget(old.uid)
+        elif new.surge and (old is None or old.surge != new.surge):
+            self.queue.add(new.uid)
+
+    def _prune(self, present: Iterable[OwnerUid], now: float) -> None:
+        """Keep of a workload without virtual replicas only that it may not be tried before some time."""
+        for uid in self._memories.keys() - set(present) - self._surges.keys():
+            if self._memories[uid].not_before <= now:
+                self._lay_down(uid)
+
+    def _forget(self, uid: OwnerUid) -> None:
+        self._unmarked.pop(uid, None)
+        self._lay_down(uid)
+
+    def _lay_down(self, uid: OwnerUid) -> None:
+        """Forget all but the marks that were taken off: while the ReplicaSet is there our watch may still show them."""
+        self._begins.discard(uid)
+        for kept in (self._memories, self._surges, self._hoped, self._left, self._again, self._planned):
+            kept.pop(uid, None)
+        self.queue.forget(uid)
+
+
+_NOBODY: Final = Claim(policy="", workload_class="", mode=Mode.RECOMMEND, max_skew=1, zone_key=ZONE_LABEL)

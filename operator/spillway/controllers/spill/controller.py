@@ -1,0 +1,396 @@
+"""Moves waiting pods to the other side: physical ones that find no room spill, virtual ones that no pool took go back.
+
+A pod that spills gets the pool's tolerations (and its overlay's metadata) by one patch; where its overlay needs more
+than that, or only an affinity would keep it from another pool, it is replaced and its successor is sent there. One that
+finds no node there either spills once more, to the next pool. A virtual pod is always replaced: an affinity cannot be
+loosened. Its successor tries the pools that are left, and physical nodes when there is none.
+
+Contract: one key a waiting pod, looked at when it is due and then less and less often. The pool's room is promised in
+the step that finds it, so nothing lands beyond a limit. A pod is changed, or deleted, only as it was read. Nothing is
+read or written for pods that are not due, nor for a policy in Recommend, which counts.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+from spillway.api.elasticpolicy import Placement
+from spillway.api.scalars import Duration
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.spill.placement_class import Governed, governed
+from spillway.controllers.spill.reading import SpillReading
+from spillway.controllers.spill.surge import Reader, target_of
+from spillway.controllers.spill.virtual_replicas import free_on
+from spillway.domain.budget.price import billed
+from spillway.domain.fit.node_fit import admits
+from spillway.domain.fit.room import Room
+from spillway.domain.fit.suitability import unsuitable
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import Usage
+from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.placement.pools import Pool, admit, mismatch
+from spillway.domain.spill.job_retries import Retries
+from spillway.domain.spill.waiting_pods import (
+    Due,
+    Kept,
+    Move,
+    Turns,
+    Way,
+    due,
+    is_starting,
+    keeps,
+    marked_pools,
+    pools_named,
+    spill_operations,
+    way,
+)
+from spillway.kube.events import EventRecorder, Reference
+from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.state.board import avoid_seconds, redirect_seconds
+from spillway.state.open_pools import Openings
+from spillway.telemetry.pools import REPLACED
+from spillway.telemetry.spill import KEPT, PLANNED, RECALLS, SPILLS
+
+Json = Mapping[str, Any]
+
+SOON_SECONDS: Final = 0.05
+FIRST_RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 30.0
+UNSCHEDULABLE: Final = "Unschedulable"
+"""Why a pod was made anew for another pool."""
+KEPT_PHYSICAL: Final = "KeptPhysical"
+STARTING_SECONDS: Final = 1.0
+"""How long what young nodes have room for is believed."""
+
+_FOR_GOOD: Final = frozenset({Kept.EXPENDABLE, Kept.UNSUITABLE})
+_PROMISED: Final = OwnerUid("spilled")
+"""In whose name a spilled pod's place is promised: its own owner counts the pod already."""
+_GROUPS: Final = {"Job": "batch/v1", "StatefulSet": "apps/v1", "ReplicaSet": "apps/v1"}
+
+
+class SpillController(Controller):
+    """One key a waiting pod: its uid."""
+
+    name: ClassVar = "spill"
+    workers: ClassVar = 4
+
+    def __init__(
+        self,
+        world: World,
+        writer: Writer,
+        reader: Reader,
+        events: EventRecorder,
+        openings: Openings,
+        *,
+        retries: Retries,
+    ) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._reading = SpillReading(world, reader)
+        self._events = events
+        self._openings = openings
+        self._retries = retries
+        self._turns = Turns()
+        self._kept: dict[PodUid, tuple[Kept, float, float]] = {}
+        """Why a pod was kept, until when, and the pause after that."""
+        self._spilled: dict[PodUid, tuple[tuple[str, ...], float]] = {}
+        """The pools that a waiting pod's mark names, and since when that is seen."""
+        self._planned: set[PodUid] = set()
+        self._starting: tuple[float, Room] = (0.0, Room({}))
+        self._waiting: set[PodUid] = set()
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        self._waiting = {pod.uid for pod in self.world.state.pods.values() if _waits(pod)}
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return list(self._waiting)
+
+    async def reconcile(self, key: str) -> float | None:
+        pod = self.world.state.pods.get(PodUid(key))
+        if pod is None or not _waits(pod):
+            self._forget(PodUid(key))
+            return None
+        who = governed(self.world, pod)
+        if who is None:
+            return None
+        found, now = self._due(pod, who), self.world.now()
+        kept_until = self._kept[pod.uid][1] if pod.uid in self._kept else 0.0
+        if found is None or kept_until == math.inf:
+            return None
+        if (wait := max(found.at, kept_until) - now) > 0:
+            return wait + SOON_SECONDS
+        if who.enforced:
+            return await self._move(pod, who, found)
+        self._plan(pod, who, found.move)
+        return None
+
+    def _due(self, pod: PodRecord, who: Governed) -> Due | None:
+        placement, named = self._placement(pod, who), pools_named(pod)
+        if not named:
+            return due(pod, placement)
+        if self._spilled.get(pod.uid, ((), 0.0))[0] != named:
+            self._spilled[pod.uid] = (named, self.world.now())
+        verdicts = (self.world.board.verdict(pool) for pool in named if pool in self.world.governance.budgets)
+        closed = all(verdict.closed for verdict in verdicts)
+        found = due(pod, placement, spilled_at=self._spilled[pod.uid][1], closed=closed)
+        everywhere = {*named}.issuperset(self.world.governance.pools_of(who.policy))
+        return None if found is not None and found.move is Move.SPILL and everywhere else found
+
+    async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
+        if found.move is Move.RECALL:
+            return await self._recall(pod, who)
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        if replicaset is not None and replicaset.surge:
+            return self._keep(pod, who, Kept.SURGING)
+        return await self._spill(pod, who, found)
+
+    # Spilling
+
+    async def _spill(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
+        raw = await self._reading.pod(pod)
+        if raw is None or not _is_as_seen(pod, raw):
+            return REFUSED_SECONDS
+        if not await self._reading.may_spill(pod, raw):
+            return None
+        local = await self._reading.local_claims(pod.namespace, raw)
+        # From here on nothing is waited for until the place is promised.
+        late = self.world.now() - found.at
+        kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
+        if kept is not None:
+            return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is Kept.UNSUITABLE else "")
+        chosen = self._way(pod, who, raw)
+        if chosen is None:
+            return self._keep(pod, who, Kept.NO_POOL, self._refusals(pod, who, raw))
+        if not chosen.in_place:
+            tried = frozenset(pools_named(pod))
+            return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
+        return await self._patch(pod, who, raw, chosen)
+
+    async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
+        reservations, used = self._openings.usage.reservations, _used(pod)
+        # On those that its mark names it counts already.
+        pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
+        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=_billed(pod))
+        pool = self._openings.pool(chosen.pools[0])
+        operations, conflicts = spill_operations(raw, chosen, pool.overlay, token)
+        written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], operations)
+        if not written:
+            # Where it raised, it may have been written: the promise stands until its time is up.
+            reservations.settle(token)
+            return REFUSED_SECONDS
+        SPILLS.labels(who.policy, pool.name, "patched").inc()
+        self.log.info("pod spilled", key=pod.key, policy=who.policy, pools=",".join(chosen.pools))
+        message = f"no physical node had room for it; it may run on virtual nodes of {', '.join(chosen.pools)}"
+        self._events.record(_pod_reference(pod), "Normal", "Spilled", message)
+        for conflict in conflicts:
+            self._events.record(_pod_reference(pod), "Warning", "OverlayConflict", conflict)
+        return None
+
+    def _way(self, pod: PodRecord, who: Governed, raw: Json) -> Way | None:
+        governance, openings = self.world.governance, self._openings
+        listed = governance.pools_of(who.policy)
+        others = [openings.pool(name) for name in governance.budgets if name not in listed]
+        pools, avoided = [openings.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
+        has_room = self._room_for(pod)
+        # What its owner's pods avoid is still better than nothing.
+        return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
+
+    def _refusals(self, pod: PodRecord, who: Governed, raw: Json) -> str:
+        """Why no pool takes it; nothing of one that may go to some pools already."""
+        if pools_named(pod):
+            return ""
+
+        def suits(pool: Pool) -> str:
+            return mismatch(raw, pool, tolerations=pool.tolerations)
+
+        pools = [self._openings.pool(name) for name in self.world.governance.pools_of(who.policy)]
+        return f"no pool takes it ({admit(pools, suits, self._room_for(pod)).because})"
+
+    def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
+        """Answers why a pool has no room for it."""
+        used, cost = _used(pod), _billed(pod)
+        return lambda pool: self._openings.lack(pool, used, cost)
+
+    def _coming(self, pod: PodRecord, raw: Json) -> Kept | None:
+        """Whether a young node will take it; each node's room is counted once."""
+        now, nodes = self.world.now(), self.world.state.nodes
+        at, room = self._starting
+        if now - at >= STARTING_SECONDS:
+            young = (node for node in nodes.values() if is_starting(node, now) and self._is_physical(node))
+            room = Room({node.name: free_on(self.world, node) for node in young})
+            self._starting = (now, room)
+        spec = raw.get("spec") or {}
+        request = (pod.cpu_millis, pod.memory_bytes)
+
+        def takes(name: NodeName) -> bool:
+            return name in nodes and admits(nodes[name], spec)
+
+        found = room.find(*request, admits=takes)
+        if found is None:
+            return None
+        room.take(found, *request)
+        return Kept.NODE_STARTING
+
+    def _is_physical(self, node: NodeRecord) -> bool:
+        return self.world.governance.budget_of(node) is None
+
+    # Replacing
+
+    async def _recall(self, pod: PodRecord, who: Governed) -> float | None:
+        """To another pool where one is left that did not fail to take the owner's pods, else to physical nodes."""
+        tried = frozenset(pools_named(pod))
+        if self._is_left(pod, who, tried | self.world.board.avoided(pod.owner_uid)):
+            return await self._replace(pod, who, None, tried=tried)
+        return await self._replace(pod, who, Move.RECALL, tried=tried)
+
+    def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
+        """Whether a pool is open that was not tried. Whether it suits the pod is admission's matter."""
+        has_room, names = self._room_for(pod), self.world.governance.pools_of(who.policy)
+        pools = (self._openings.pool(name) for name in names if name not in tried)
+        return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
+
+    async def _replace(
+        self, pod: PodRecord, who: Governed, move: Move | None, *, pool: str = "", tried: frozenset[str] = frozenset()
+    ) -> float | None:
+        """Delete it as it was read; its owner makes another, which changes sides.
+
+        Without a move it stays on virtual nodes. It and those after it avoid the pools that were `tried`.
+        """
+        owner, now, board = pod.owner_uid, self.world.now(), self.world.board
+        if not owner:
+            return self._keep(pod, who, Kept.CANNOT_REPLACE)
+        if move is not None and self._turns.wait(owner, move, now, who.spill_after) > 0:
+            return self._keep(pod, who, Kept.TURNED)
+        if not await self._forgiven(pod):
+            return self._keep(pod, who, Kept.CANNOT_REPLACE)
+        physical = move is Move.RECALL
+        avoid = tried | board.avoided(owner)
+        seconds = redirect_seconds(pod.owner_kind)
+        board.redirect(owner, physical=physical, virtual=not physical, avoid=avoid, seconds=seconds)
+        replaced = False
+        try:
+            replaced = await self._writer.replace_unstarted(pod)
+        finally:
+            if not replaced:
+                board.withdraw_redirect(owner)
+                self._retries.give_back(owner)
+        if not replaced:
+            return REFUSED_SECONDS
+        board.avoid(owner, tried, avoid_seconds(who.spill_after))
+        if move is not None:
+            self._turns.note(owner, move, now)
+        self._report(pod, who, move, pool)
+        return None
+
+    def _report(self, pod: PodRecord, who: Governed, move: Move | None, pool: str) -> None:
+        if move is Move.SPILL:
+            SPILLS.labels(who.policy, pool, "replaced").inc()
+            reason = "Spilled"
+            message = f"pods that no physical node had room for are replaced by pods for virtual nodes of {pool}"
+        elif move is Move.RECALL:
+            RECALLS.labels(who.policy).inc()
+            reason = "Recalled"
+            message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
+        else:
+            pools = pools_named(pod)
+            REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
+            reason = "PodsReplaced"
+            message = f"Pods that never started are made anew: no node of {', '.join(pools)} took them."
+        side = "virtual" if move is None else move.value
+        self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=side, pool=pool)
+        self._events.record(self._owner_reference(pod), "Normal", reason, message)
+
+    async def _forgiven(self, pod: PodRecord) -> bool:
+        """A Job counts a deleted pod as failed, and its retry is taken here; others lose nothing by it."""
+        if pod.owner_kind != "Job":
+            return True
+        job = await self._reading.job(pod)
+        return job is not None and self._retries.take(pod.owner_uid, job)
+
+    def _owner_reference(self, pod: PodRecord) -> Reference:
+        if not pod.owner_uid:
+            return _pod_reference(pod)
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        target = None if replicaset is None else target_of(replicaset)
+        if target is not None:
+            return target.reference(pod.namespace)
+        return {
+            "apiVersion": _GROUPS.get(pod.owner_kind, ""),
+            "kind": pod.owner_kind,
+            "namespace": pod.namespace,
+            "name": pod.owner_name,
+            "uid": pod.owner_uid,
+        }
+
+    # Keeping
+
+    def _keep(self, pod: PodRecord, who: Governed, reason: Kept, because: str = "") -> float | None:
+        """Leave it for now, and look less and less often. Its owner is told `because` of what, where that is given."""
+        was = self._kept.get(pod.uid)
+        if was is None or was[0] is not reason:
+            KEPT.labels(who.policy, reason.value).inc()
+            self.log.info("waiting pod kept", key=pod.key, policy=who.policy, reason=reason.value)
+            if because:
+                event_type = "Normal" if reason is Kept.UNSUITABLE else "Warning"
+                message = f"kept on physical nodes, which have no room for it, because {because}"
+                self._events.record(self._owner_reference(pod), event_type, KEPT_PHYSICAL, message)
+        if reason in _FOR_GOOD:
+            self._kept[pod.uid] = (reason, math.inf, 0.0)
+            return None
+        pause = FIRST_RETRY_SECONDS if was is None else min(LONGEST_RETRY_SECONDS, 2 * was[2])
+        self._kept[pod.uid] = (reason, self.world.now() + pause, pause)
+        return pause + SOON_SECONDS
+
+    def _plan(self, pod: PodRecord, who: Governed, move: Move) -> None:
+        if pod.uid not in self._planned:
+            self._planned.add(pod.uid)
+            PLANNED.labels(who.policy, move.value).inc()
+
+    def _placement(self, pod: PodRecord, who: Governed) -> Placement:
+        replicaset = self.world.state.replicasets.get(pod.owner_uid)
+        claim = None if replicaset is None else self.world.claim_of(replicaset)
+        found = None if claim is None else self.world.governance.class_of(claim)
+        if found is not None:
+            return found.placement or DEFAULT
+        return DEFAULT.model_copy(update={"spill_after": Duration(f"{int(who.spill_after)}s")})
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if new is not None and _waits(new):
+            self._waiting.add(new.uid)
+            if old is None or old.pending != new.pending:
+                self.queue.add(new.uid)
+        elif (gone := new or old) is not None and gone.uid in self._waiting:
+            self._forget(gone.uid)
+
+    def _forget(self, uid: PodUid) -> None:
+        self._waiting.discard(uid)
+        self._kept.pop(uid, None)
+        self._spilled.pop(uid, None)
+        self._planned.discard(uid)
+        self.queue.forget(uid)
+
+
+def _waits(pod: PodRecord) -> bool:
+    """Whether the scheduler has found no node for it."""
+    return not pod.node and not pod.terminating and pod.pending is not None and pod.pending.unschedulable_since > 0
+
+
+def _is_as_seen(pod: PodRecord, raw: Json) -> bool:
+    """Whether it still waits, and has not spilled since: the watch may be behind."""
+    same = raw["metadata"]["uid"] == pod.uid and marked_pools(raw) == pools_named(pod)
+    return same and not (raw.get("spec") or {}).get("nodeName")
+
+
+def _used(pod: PodRecord) -> Usage:
+    return Usage(1, pod.cpu_millis, pod.memory_bytes)
+
+
+def _billed(pod: PodRecord) -> Usage:
+    return Usage(1, *billed(pod.cpu_millis, pod.memory_bytes, pod.size))
+
+
+def _pod_reference(pod: PodRecord) -> Reference:
+    return {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}

@@ -1,0 +1,69 @@
+"""What the spill asks the API server about a pod that waits: the pod as it is now, its Job, its volumes.
+
+Contract: reads when asked, and remembers nothing. What is not there is None; other failures are raised.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spillway.controllers.base import World
+from spillway.controllers.spill.surge import Reader
+from spillway.domain.fit.suitability import claims_of, is_local
+from spillway.domain.model.records import PodRecord
+from spillway.domain.placement.decide import DEFAULT
+from spillway.kube.client import ApiError
+
+Json = Mapping[str, Any]
+
+
+class SpillReading:
+    """Asks."""
+
+    def __init__(self, world: World, reader: Reader) -> None:
+        self._world = world
+        self._reader = reader
+
+    async def pod(self, pod: PodRecord) -> Json | None:
+        """The pod of that name."""
+        return await self._read(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+
+    async def job(self, pod: PodRecord) -> Json | None:
+        """The Job that owns it."""
+        return await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+
+    async def may_spill(self, pod: PodRecord, raw: Json) -> bool:
+        """Whether its class lets it: of a pod without a ReplicaSet only the pod itself tells the class."""
+        if pod.owner_uid in self._world.state.replicasets:
+            return True
+        kind = pod.owner_kind
+        if kind == "Job":
+            job = await self.job(pod)
+            owners = () if job is None else job["metadata"].get("ownerReferences") or ()
+            kind = "CronJob" if any(one.get("kind") == "CronJob" for one in owners) else kind
+        namespace = self._world.state.namespaces.get(pod.namespace)
+        claim = self._world.governance.claim(namespace, kind, raw["metadata"].get("labels") or {})
+        found = None if claim is None else self._world.governance.class_of(claim)
+        if found is None or (found.threshold is None and found.placement is None):
+            return False
+        return (found.placement or DEFAULT).virtual != "Never"
+
+    async def local_claims(self, namespace: str, pod: Json) -> Sequence[str]:
+        """Of the pod's volume claims, those whose volume is part of one node."""
+        local = []
+        for name in claims_of(pod):
+            claim = await self._read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
+            volume = (claim or {}).get("spec", {}).get("volumeName")
+            found = await self._read(f"/api/v1/persistentvolumes/{volume}") if volume else None
+            if found is not None and is_local(found):
+                local.append(name)
+        return local
+
+    async def _read(self, path: str) -> Json | None:
+        """None where there is no such object."""
+        try:
+            found: Json = await self._reader.get_json(path)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+        return found

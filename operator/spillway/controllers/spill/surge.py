@@ -1,0 +1,108 @@
+"""What a surge reads and writes: one replica more of a workload, and that one taken back.
+
+Contract: the mark comes first, then the scale, so that whatever is cut off in between shows on the ReplicaSet and is
+ended by whoever leads next (`domain.bring_back.next_step`). Each scale names the number that it changes: one that
+somebody else has changed since is left alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from spillway.controllers.base import World
+from spillway.domain.model.names import SURGE, OwnerUid
+from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.spill.bring_back import Surge
+from spillway.domain.spill.surge import SURGING_KINDS
+from spillway.kube.client import ApiError
+from spillway.kube.writer import Writer
+
+Json = Mapping[str, Any]
+
+
+class Reader(Protocol):
+    """Reads single objects and short lists; a `KubeClient` does."""
+
+    async def get_json(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """The answer to a GET."""
+
+
+class Target(NamedTuple):
+    """What is scaled."""
+
+    kind: str
+    name: str
+    uid: OwnerUid
+    resource: str
+    path: str
+
+    def reference(self, namespace: str) -> dict[str, str]:
+        """For Events."""
+        return {
+            "apiVersion": "apps/v1",
+            "kind": self.kind,
+            "namespace": namespace,
+            "name": self.name,
+            "uid": self.uid,
+        }
+
+
+def target_of(replicaset: ReplicaSetRecord) -> Target | None:
+    """The Deployment, or the ReplicaSet of its own; None where something else owns it."""
+    kind, name, uid = replicaset.owner_kind, replicaset.owner_name, replicaset.owner_uid
+    if not replicaset.owner_uid:
+        kind, name, uid = "ReplicaSet", replicaset.name, replicaset.uid
+    resource = SURGING_KINDS.get(kind)
+    if resource is None:
+        return None
+    return Target(kind, name, uid, resource, f"/apis/apps/v1/namespaces/{replicaset.namespace}/{resource}/{name}")
+
+
+class Surging:
+    """Begins and ends surges."""
+
+    def __init__(self, world: World, writer: Writer, reader: Reader) -> None:
+        self._board = world.board
+        self._writer = writer
+        self._reader = reader
+
+    async def workload(self, target: Target) -> Json | None:
+        """The workload as it stands now; None where it is gone."""
+        try:
+            found: Json = await self._reader.get_json(target.path)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+        return {"kind": target.kind, **found} if found["metadata"]["uid"] == target.uid else None
+
+    async def autoscalers(self, namespace: str) -> list[Json]:
+        """The HorizontalPodAutoscalers of a namespace."""
+        found = await self._reader.get_json(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")
+        return found.get("items") or []
+
+    async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
+        """One replica more, for physical nodes; False where somebody was faster, and then nothing is left of it."""
+        if not await self._mark(replicaset, surge.mark):
+            return False
+        self._board.redirect(replicaset.uid, physical=True)
+        if await self._writer.scale(
+            target.resource, target.path, target.uid, seen=surge.replicas, wanted=surge.replicas + 1
+        ):
+            return True
+        self._board.withdraw_redirect(replicaset.uid)
+        await self.forget(replicaset)
+        return False
+
+    async def shrink(self, target: Target, surge: Surge) -> bool:
+        """Take the replica back; False where somebody else has scaled meanwhile, and what they asked for stands."""
+        return await self._writer.scale(
+            target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas
+        )
+
+    async def forget(self, replicaset: ReplicaSetRecord) -> bool:
+        """Take the mark off."""
+        return await self._mark(replicaset, None)
+
+    async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
+        path = f"/apis/apps/v1/namespaces/{replicaset.namespace}/replicasets/{replicaset.name}"
+        return await self._writer.annotate("replicasets", path, replicaset.uid, {SURGE: mark})

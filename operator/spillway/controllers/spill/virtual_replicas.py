@@ -1,0 +1,160 @@
+"""Which workloads have replicas on virtual nodes that are ours to bring back, and what room there is for them.
+
+Contract: reads our own state and nothing else. A pod counts where it is or, while it has no node, where admission sent
+it; a node is virtual if the policy that governs the workload says so.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.api.elasticpolicy import WorkloadClass
+from spillway.controllers.base import World
+from spillway.controllers.status.counts import workload_of
+from spillway.domain.fit.node_fit import Free
+from spillway.domain.fit.room import Request, Room, takes_pods, waiting_requests
+from spillway.domain.model.names import NodeName, OwnerUid, Tier
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.spill.bring_back import Progress, Standing
+from spillway.domain.threshold.effective import effective
+
+SLICE_NODES: Final = 500
+SLICE_OWNERS: Final = 20
+"""So many are looked at before other tasks get their turn: admission waits in the same loop."""
+_NOT_REPLICAS: Final = frozenset({"ReplicaSet", "Job", "DaemonSet", "Node", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A ReplicaSet with replicas on virtual nodes, of a class that brings back."""
+
+    replicaset: ReplicaSetRecord
+    claim: Claim
+    physical: tuple[PodRecord, ...]
+    """Active, on fixed and elastic nodes or on their way there."""
+    virtual: tuple[PodRecord, ...]
+    """Active, on virtual nodes or on their way there."""
+    threshold: int | None
+
+    @property
+    def uid(self) -> OwnerUid:
+        return self.replicaset.uid
+
+    @property
+    def pods(self) -> tuple[PodRecord, ...]:
+        return (*self.physical, *self.virtual)
+
+    @property
+    def standing(self) -> Standing:
+        """One that is still being placed is not yet one to bring back."""
+        bound = sum(bool(pod.node) for pod in self.virtual)
+        return Standing(self.replicaset.replicas, self.threshold, len(self.physical), bound)
+
+    @property
+    def ready_physical(self) -> int:
+        return sum(pod.ready for pod in self.physical)
+
+    @property
+    def request(self) -> Request:
+        """Of one of its virtual pods: all come from one template."""
+        pod = self.virtual[0]
+        return pod.cpu_millis, pod.memory_bytes
+
+    def progress(self, asked: int, now: float, *, wanted: bool) -> Progress:
+        """For the next step of a surge; `asked` is what the API server says."""
+        waiting = (pod.pending for pod in self.pods if pod.pending is not None and not pod.node)
+        refused = [now - one.unschedulable_since for one in waiting if one.unschedulable_since]
+        return Progress(
+            asked=asked,
+            active=len(self.pods),
+            ready=sum(pod.ready for pod in self.pods),
+            physical=self.ready_physical,
+            unschedulable_seconds=max(refused, default=0.0),
+            wanted=wanted,
+        )
+
+
+def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> Workload:
+    """The ReplicaSet's active pods as the policy sees their nodes."""
+    workload_class = world.governance.class_of(claim)
+    auto = world.board.thresholds.get(workload_of(replicaset))
+    chosen = None if workload_class is None else workload_class.threshold
+    threshold = effective(chosen, replicaset.threshold, auto).replicas
+    physical: list[PodRecord] = []
+    virtual: list[PodRecord] = []
+    for pod in world.state.pods_of(replicaset.uid):
+        if pod.active:
+            (virtual if _is_virtual(world, pod, claim.policy) else physical).append(pod)
+    return Workload(replicaset, claim, tuple(physical), tuple(virtual), threshold)
+
+
+async def workloads(world: World) -> AsyncIterator[Workload]:
+    """Those with a pod on a virtual node."""
+    state, governance = world.state, world.governance
+    owners: dict[OwnerUid, None] = {}
+    for index, node in enumerate(list(state.nodes.values()), start=1):
+        if governance.budget_of(node) is not None:
+            owners.update((pod.owner_uid, None) for pod in state.pods_on(node.name) if pod.active)
+        if not index % SLICE_NODES:
+            await asyncio.sleep(0)
+    for index, uid in enumerate(owners, start=1):
+        replicaset = state.replicasets.get(uid)
+        claim = None if replicaset is None else world.claim_of(replicaset)
+        if replicaset is not None and claim is not None and brings_back(governance.class_of(claim)):
+            yield workload(world, replicaset, claim)
+        if not index % SLICE_OWNERS:
+            await asyncio.sleep(0)
+
+
+def brings_back(workload_class: WorkloadClass | None) -> bool:
+    """Whether a class's virtual replicas are ours to bring back: placed by overflow, and not told otherwise."""
+    if workload_class is None or (workload_class.threshold is None and workload_class.placement is None):
+        return False
+    placement = workload_class.placement or DEFAULT
+    return placement.virtual == "Overflow" and placement.bring_back
+
+
+async def physical_room(world: World, waiting: Iterable[PodRecord]) -> Room:
+    """What is free on nodes that are virtual to nobody; `waiting` are the pods without a node."""
+    governance = world.governance
+    free: dict[NodeName, Free] = {}
+    for index, node in enumerate(list(world.state.nodes.values()), start=1):
+        if takes_pods(node) and governance.budget_of(node) is None:
+            free[node.name] = free_on(world, node)
+        if not index % SLICE_NODES:
+            await asyncio.sleep(0)
+    return Room(free, waiting_requests(waiting))
+
+
+def free_on(world: World, node: NodeRecord) -> Free:
+    """What the node has left."""
+    used = world.state.aggregates.on_node(node.name)
+    return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
+
+
+async def without_surge(world: World) -> Counter[str]:
+    """Replicas on virtual nodes by policy whose owner is no ReplicaSet and no Job: a StatefulSet's, say."""
+    found: Counter[str] = Counter()
+    for index, node in enumerate(list(world.state.nodes.values()), start=1):
+        if world.governance.budget_of(node) is not None:
+            found.update(
+                pod.policy
+                for pod in world.state.pods_on(node.name)
+                if pod.active and pod.policy and pod.owner_kind not in _NOT_REPLICAS
+            )
+        if not index % SLICE_NODES:
+            await asyncio.sleep(0)
+    return found
+
+
+def _is_virtual(world: World, pod: PodRecord, policy: str) -> bool:
+    if not pod.node:
+        return pod.pending is not None and (pod.pending.virtual or bool(pod.pending.pools))
+    node = world.state.nodes.get(pod.node)
+    if node is None:
+        return pod.tier == Tier.VIRTUAL
+    return world.places.place(policy, node).tier is Tier.VIRTUAL

@@ -1,0 +1,198 @@
+"""Counts for the status of our resources, kept by owner: a change of some pods costs their owners' pods, not all pods.
+
+Contract: changes only mark owners; `refresh` counts the marked ones again. A policy's pods are those of the
+ReplicaSets that it claims, and, of other owners (a Job, say, whose template we do not watch), those that carry the
+policy's mark.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+from spillway.controllers.base import Unsubscribe, World
+from spillway.domain.model.names import ZONE_LABEL, OwnerUid, Tier
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.usage import Usage
+from spillway.domain.scale_down.foreign_writer import foreign_pods
+
+NOTHING: Final = Usage()
+SLICE: Final = 100
+"""Owners counted before other tasks get their turn."""
+K = TypeVar("K")
+
+
+class OwnerCount(NamedTuple):
+    """One owner's active pods on nodes."""
+
+    policy: str
+    workload: str
+    """Kind/namespace/name of what a user calls the workload."""
+    tiers: Mapping[Tier, int]
+    zones: Mapping[str, int]
+    pools: Mapping[str, Usage]
+    foreign: int
+    """Pods whose deletion cost somebody else wrote; only counted where the policy would write itself."""
+    losers: tuple[str, ...] = ()
+    """Younger policies that select the workload too."""
+
+
+@dataclass(slots=True)
+class PolicyCount:
+    """One policy's workloads."""
+
+    workloads: Counter[str] = field(default_factory=Counter)
+    """Owners by workload: a Deployment has several ReplicaSets."""
+    tiers: Counter[Tier] = field(default_factory=Counter)
+    foreign: Counter[str] = field(default_factory=Counter)
+    """Pods with a foreign cost, by workload."""
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Owners that the policy selects and an older one governs, by (workload, that policy)."""
+
+
+class Tally:
+    """The counts of all owners."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._owners: dict[OwnerUid, OwnerCount] = {}
+        self._stale: set[OwnerUid] = set()
+        self._all_stale = True
+        self._policies: dict[str, PolicyCount] = {}
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        """Follow the state. The first `refresh` counts everything."""
+        state = self._world.state
+        yield state.subscribe(PodRecord, self._pod_changed)
+        yield state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield state.subscribe(NodeRecord, self._node_changed)
+        yield state.subscribe(NamespaceRecord, self._namespace_changed)
+        yield self._world.catalog.subscribe(self._resources_changed)
+
+    def policy(self, name: str) -> PolicyCount:
+        """The counts of one policy as of the last `refresh`."""
+        return self._policies.get(name) or PolicyCount()
+
+    def workloads_on(self, pool: str) -> Mapping[str, Usage]:
+        """What each governed workload uses of one virtual pool, as of the last `refresh`."""
+        sums: dict[str, Usage] = defaultdict(Usage)
+        for count in self._owners.values():
+            if (usage := count.pools.get(pool)) is not None:
+                sums[count.workload] = _plus(sums[count.workload], usage)
+        return sums
+
+    def zones_by_workload(self, replicasets: Iterable[ReplicaSetRecord]) -> Mapping[str, Counter[str]]:
+        """Pods by zone of these ReplicaSets' workloads; only those that some policy governs are counted."""
+        zones: dict[str, Counter[str]] = defaultdict(Counter)
+        for replicaset in replicasets:
+            if (count := self._owners.get(replicaset.uid)) is not None:
+                zones[count.workload].update(count.zones)
+        return zones
+
+    async def refresh(self) -> None:
+        """Count again what has changed, in slices between which other tasks get their turn."""
+        state = self._world.state
+        if self._all_stale:
+            self._all_stale = False
+            marked = (pod.owner_uid for pod in state.pods.values() if pod.policy)
+            self._stale = {*self._owners, *state.replicasets, *marked}
+        while self._stale:
+            for _ in range(min(SLICE, len(self._stale))):
+                self._recount(self._stale.pop())
+            await asyncio.sleep(0)
+
+    def _recount(self, owner: OwnerUid) -> None:
+        self._add(self._owners.pop(owner, None), -1)
+        if owner and (count := self._count(owner)) is not None:
+            self._owners[owner] = count
+            self._add(count, 1)
+
+    def _count(self, owner: OwnerUid) -> OwnerCount | None:
+        world = self._world
+        pods = [pod for pod in world.state.pods_of(owner) if pod.active]
+        replicaset = world.state.replicasets.get(owner)
+        enforced = False
+        zone_key = ZONE_LABEL
+        losers: tuple[str, ...] = ()
+        if replicaset is not None:
+            claim: Claim | None = world.claim_of(replicaset)
+            if claim is None:
+                return None
+            policy, workload, enforced = claim.policy, workload_of(replicaset), claim.enforced
+            zone_key = claim.zone_key
+            losers = world.losers_of(replicaset)
+        else:
+            marked = next((pod for pod in pods if pod.policy), None)
+            if marked is None or marked.policy not in world.governance.policies:
+                return None
+            policy, workload = marked.policy, f"{marked.owner_kind}/{marked.namespace}/{marked.owner_name}"
+        tiers: Counter[Tier] = Counter()
+        zones: Counter[str] = Counter()
+        pools: dict[str, Usage] = {}
+        for pod in pods:
+            node = world.state.nodes.get(pod.node)
+            if node is None:
+                continue
+            place = world.places.place(policy, node, zone_key=zone_key)
+            tiers[place.tier] += 1
+            zones[place.zone] += 1
+            if place.pool:
+                pools[place.pool] = _plus(pools.get(place.pool, NOTHING), Usage(1, pod.cpu_millis, pod.memory_bytes))
+        foreign = len(foreign_pods(pods)) if enforced else 0
+        return OwnerCount(policy, workload, tiers, zones, pools, foreign, losers)
+
+    def _add(self, count: OwnerCount | None, sign: int) -> None:
+        if count is None:
+            return
+        total = self._policies.setdefault(count.policy, PolicyCount())
+        _change(total.workloads, count.workload, sign)
+        _change(total.foreign, count.workload, sign * count.foreign)
+        for tier, pods in count.tiers.items():
+            total.tiers[tier] += sign * pods
+        for loser in count.losers:
+            lost = self._policies.setdefault(loser, PolicyCount()).lost
+            _change(lost, (count.workload, count.policy), sign)
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is not None and pod.owner_uid:
+            self._stale.add(pod.owner_uid)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        replicaset = new or old
+        if replicaset is not None and (old is None or new is None or old.labels != new.labels):
+            self._stale.add(replicaset.uid)
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        node = new or old
+        if node is not None and (old is None or new is None or old.labels != new.labels):
+            self._stale.update(pod.owner_uid for pod in self._world.state.pods_on(node.name))
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None and (old is None or old.labels != new.labels):
+            replicasets = self._world.state.replicasets.values()
+            self._stale.update(one.uid for one in replicasets if one.namespace == new.name)
+
+    def _resources_changed(self) -> None:
+        self._all_stale = True
+
+
+def workload_of(replicaset: ReplicaSetRecord) -> str:
+    """What a user calls the workload: its Deployment where it has one."""
+    kind, name = (
+        (replicaset.owner_kind, replicaset.owner_name) if replicaset.owner_uid else ("ReplicaSet", replicaset.name)
+    )
+    return f"{kind}/{replicaset.namespace}/{name}"
+
+
+def _change(counter: Counter[K], key: K, by: int) -> None:
+    """Add; what has come to nothing is not kept."""
+    counter[key] += by
+    if not counter[key]:
+        del counter[key]
+
+
+def _plus(a: Usage, b: Usage) -> Usage:
+    return Usage(a.pods + b.pods, a.cpu_millis + b.cpu_millis, a.memory_bytes + b.memory_bytes)

@@ -1,0 +1,1 @@
+"""Plans thresholds from demand history and prices."""

@@ -1,0 +1,343 @@
+"""Plans the thresholds: at most hourly, from the past and what the policies ask for, and publishes them on the board.
+
+Contract: one joint plan for all policies, because they share the owned nodes. It is made in another process, at the
+start (unless the kept one is young and of the same policies), every `period_seconds`, and soon after a change of the
+policies that matters. A plan that fails changes nothing: the last good one stays, the trouble is told in a condition
+and tried again, later and later. Without any class of mode Auto nothing is asked of Prometheus. What is published comes
+from the kept plan before anything else, so a new leader decides as the old one did; the board says when it is read.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Protocol
+
+import aiohttp
+import msgspec
+
+from spillway.api.elasticpolicy import ElasticPolicy
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.threshold.observe import Observed, choice_of, elastic_now, observe, request_now, request_of
+from spillway.controllers.threshold.process import PlanFailedError
+from spillway.controllers.threshold.store import PlanTooLargeError
+from spillway.domain.model.records import NamespaceRecord, ReplicaSetRecord
+from spillway.domain.threshold.effective import Choice
+from spillway.domain.threshold.recent_peak import Seen, seen_now
+from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
+from spillway.kube.client import ApiError
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Fenced
+from spillway.telemetry import thresholds as metrics
+
+PLAN: Final = "plan"
+LOOK: Final = "look"
+LOOK_SECONDS: Final = 5.0
+"""How soon a change of the workloads shows in what is told of them."""
+CHANGED_SECONDS: Final = 3.0
+"""How soon a change of the policies is planned for: several often come together."""
+RETRY_SECONDS: Final = 30.0
+LONGEST_RETRY_SECONDS: Final = 900.0
+UNREADABLE: Final = "The annotation is not used"
+
+MakePlan = Callable[[PlanRequest], Awaitable[Plan]]
+"""Makes a plan, or raises `PlanFailedError`."""
+
+
+class Store(Protocol):
+    """Where the last good plan is kept."""
+
+    async def load(self) -> Plan | None:
+        """The kept plan; None where there is none."""
+
+    async def save(self, plan: Plan) -> None:
+        """Keep this plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One workload's threshold as it holds now."""
+
+    observed: Observed
+    choice: Choice
+    planned: PlannedWorkload | None
+
+
+@dataclass(slots=True)
+class Report:
+    """What status tells."""
+
+    plan: Plan | None = None
+    trouble: str = ""
+    """Why there is no newer plan, in one word; empty where the last one is the newest wanted."""
+    message: str = ""
+    workloads: Mapping[str, Standing] = field(default_factory=dict)
+
+    def of_policy(self, policy: str) -> list[Standing]:
+        return [one for one in self.workloads.values() if one.observed.claim.policy == policy]
+
+
+class ThresholdController(Controller):
+    """Two keys: the plan, and the look at the workloads that needs no past."""
+
+    name: ClassVar = "thresholds"
+    workers: ClassVar = 2
+    """A plan takes its time; the look does not wait for it."""
+
+    def __init__(
+        self,
+        world: World,
+        store: Store,
+        events: EventRecorder,
+        make_plan: MakePlan | None,
+        *,
+        period_seconds: float,
+    ) -> None:
+        """`make_plan` is None where no Prometheus is configured."""
+        super().__init__(world)
+        self._store = store
+        self._events = events
+        self._make_plan = make_plan
+        self._period_seconds = period_seconds
+        self._loaded = False
+        self._failures = 0
+        self._requests: dict[str, tuple[float, float]] = {}
+        """Seen once of each workload: one may sleep whenever a plan is made."""
+        self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
+        self._seen_fingerprint = ""
+        self._told: dict[str, str] = {}
+        self.report = Report()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the report has changed."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self._resources_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
+
+    def all_keys(self) -> Iterable[str]:
+        return [PLAN, LOOK]
+
+    async def reconcile(self, key: str) -> float | None:
+        if not self._loaded:
+            await self._load()
+        return await (self._look() if key == LOOK else self._plan())
+
+    # The plan
+
+    async def _load(self) -> None:
+        try:
+            plan = await self._store.load()
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Without the kept plan everything would go physical until there is a new one: that is worth a wait.
+            self.log.warning("the kept plan cannot be read yet", error=repr(error))
+            raise
+        if self._loaded:
+            return
+        self._loaded = True
+        if plan is not None:
+            self.log.info("begins with the kept plan", workloads=len(plan.workloads), made=plan.made)
+            self._elastic_seen = dict(plan.elastic_seen)
+            self._publish(plan)
+        self.world.board.thresholds_read.set()
+
+    async def _plan(self) -> float | None:
+        fingerprint = fingerprint_of(self.world)
+        self._seen_fingerprint = fingerprint
+        if not fingerprint:
+            self._withdraw()
+            return None
+        age = self._age(fingerprint)
+        if age is not None and age < self._period_seconds:
+            self._settled("", "")
+            return self._period_seconds - age
+        if self._make_plan is None:
+            self._settled("NoPrometheus", "The operator is not told where Prometheus is (--prometheus-url).")
+            return None
+        now = self.world.now()
+        self._elastic_seen = {
+            policy: seen_now(self._elastic_seen.get(policy, ()), now, cores)
+            for policy, cores in elastic_now(self.world).items()
+        }
+        request = await request_of(
+            self.world,
+            await observe(self.world),
+            elastic_cores={policy: seen[0][1] for policy, seen in self._elastic_seen.items()},
+            fingerprint=fingerprint,
+            before=self.report.plan,
+            requests=self._requests,
+        )
+        try:
+            plan = msgspec.structs.replace(await self._make_plan(request), elastic_seen=self._elastic_seen)
+        except PlanFailedError as error:
+            return self._failed(error)
+        metrics.PLANS.labels("made").inc()
+        metrics.PLAN_SECONDS.observe(plan.seconds)
+        self._failures = 0
+        self._announce(self.report.plan, plan)
+        self._publish(plan)
+        self._settled("", "")
+        self.queue.add(LOOK)
+        await self._keep(plan)
+        return self._period_seconds
+
+    def _age(self, fingerprint: str) -> float | None:
+        """Seconds since the plan was made that stands; None where there is none, or the policies have changed."""
+        plan = self.report.plan
+        if plan is None or plan.fingerprint != fingerprint:
+            return None
+        return max(0.0, self.world.now() - plan.made)
+
+    def _failed(self, error: PlanFailedError) -> float:
+        self._failures += 1
+        metrics.PLANS.labels("failed").inc()
+        pause: float = min(RETRY_SECONDS * 2 ** (self._failures - 1), LONGEST_RETRY_SECONDS, self._period_seconds)
+        self.log.warning("no plan, the last good one stays", reason=error.reason, error=str(error), retry=pause)
+        self._settled(error.reason, str(error))
+        return pause
+
+    async def _keep(self, plan: Plan) -> None:
+        try:
+            await self._store.save(plan)
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError, PlanTooLargeError, Fenced) as error:
+            # It counts all the same; only a restart would begin without it.
+            self.log.warning("the plan is not kept", error=repr(error))
+
+    def _publish(self, plan: Plan) -> None:
+        self.world.board.thresholds = MappingProxyType(plan.thresholds())
+        self.report.plan = plan
+        metrics.show_plan(plan)
+        self.on_change()
+
+    def _withdraw(self) -> None:
+        """No class asks for a plan: what was planned does not count any more."""
+        if self.report.plan is not None or self.report.trouble:
+            self.report.plan, self.report.trouble, self.report.message = None, "", ""
+            self.world.board.thresholds = MappingProxyType({})
+            metrics.show_plan(None)
+            self.on_change()
+
+    def _settled(self, trouble: str, message: str) -> None:
+        if (self.report.trouble, self.report.message) != (trouble, message):
+            self.report.trouble, self.report.message = trouble, message
+            self.on_change()
+
+    def _announce(self, before: Plan | None, plan: Plan) -> None:
+        was = before.thresholds() if before is not None else {}
+        changed: dict[str, int] = {}
+        for one in plan.workloads:
+            if one.threshold is not None and was.get(one.workload) != one.threshold:
+                changed[one.policy] = changed.get(one.policy, 0) + 1
+        for policy, count in changed.items():
+            entry = self.world.governance.policies.get(policy)
+            if entry is not None:
+                message = (
+                    f"Planned anew: {count} thresholds differ; at most {plan.peak_cores:.4g} of "
+                    f"{plan.allowed_cores:.4g} cores are used on owned nodes."
+                )
+                self._events.record(_reference(entry), "Normal", "ThresholdsPlanned", message)
+
+    # The look
+
+    async def _look(self) -> float | None:
+        observed = await observe(self.world)
+        planned = {one.workload: one for one in self.report.plan.workloads} if self.report.plan is not None else {}
+        standing: dict[str, Standing] = {}
+        for one in observed.values():
+            workload_class = self.world.governance.class_of(one.claim)
+            if workload_class is not None:
+                choice = choice_of(workload_class, one, self.world.board.thresholds)
+                standing[one.workload] = Standing(one, choice, planned.get(one.workload))
+        seen = {name: self._requests.get(name) or request_now(self.world, one) for name, one in observed.items()}
+        self._requests = {name: asked for name, asked in seen.items() if asked is not None}
+        changed = standing != self.report.workloads
+        self.report.workloads = standing
+        metrics.show_workloads(
+            {key: one.observed.replicas for key, one in standing.items()},
+            {key: one.choice for key, one in standing.items()},
+        )
+        self._tell_problems(standing)
+        if changed:
+            self.on_change()
+        return None
+
+    def _tell_problems(self, standing: Mapping[str, Standing]) -> None:
+        told: dict[str, str] = {}
+        for workload, one in standing.items():
+            if one.choice.problem:
+                told[workload] = one.choice.problem
+                if self._told.get(workload) != one.choice.problem:
+                    message = f"{UNREADABLE}: {one.choice.problem}."
+                    self._events.record(_owner(one.observed.newest), "Warning", "InvalidThreshold", message)
+        self._told = told
+
+    # What calls for another look
+
+    def _resources_changed(self) -> None:
+        self.queue.add_after(LOOK, LOOK_SECONDS)
+        if self.world.catalog.loaded and fingerprint_of(self.world) != self._seen_fingerprint:
+            self.queue.add_after(PLAN, CHANGED_SECONDS)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        if (
+            old is None
+            or new is None
+            or (old.replicas, old.threshold, old.labels)
+            != (
+                new.replicas,
+                new.threshold,
+                new.labels,
+            )
+        ):
+            self.queue.add_after(LOOK, LOOK_SECONDS)
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if old is not None and new is not None and old.labels != new.labels:
+            self.queue.add_after(LOOK, LOOK_SECONDS)
+
+
+def fingerprint_of(world: World) -> str:
+    """What the policies ask of a plan, as text; empty where no class is of mode Auto."""
+    policies = world.governance.policies.values()
+    classes = [one for policy in policies for one in policy.spec.workloads]
+    if not any(one.threshold is not None and one.threshold.mode == "Auto" for one in classes):
+        return ""
+    asked = [_asked(policy) for policy in policies]
+    priced = [
+        (name, budget.spec.node_selector.wire(), budget.spec.price.wire() if budget.spec.price is not None else None)
+        for name, budget in world.governance.budgets.items()
+    ]
+    return hashlib.sha256(msgspec.json.encode([asked, priced])).hexdigest()[:16]
+
+
+def _asked(policy: ElasticPolicy) -> list[Any]:
+    classes = [
+        [
+            one.name,
+            *(None if part is None else part.wire() for part in (one.match, one.threshold, one.placement, target)),
+        ]
+        for one in policy.spec.workloads
+        for target in (one.scaling.target if one.scaling is not None else None,)
+    ]
+    return [policy.metadata.name, policy.spec.tiers.wire(), classes]
+
+
+def _reference(policy: ElasticPolicy) -> dict[str, str]:
+    return {
+        "apiVersion": policy.api_version,
+        "kind": policy.kind,
+        "name": policy.metadata.name,
+        "uid": policy.metadata.uid,
+    }
+
+
+def _owner(replicaset: ReplicaSetRecord) -> dict[str, str]:
+    """Of what a user calls the workload."""
+    owned = bool(replicaset.owner_uid)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": replicaset.owner_kind if owned else "ReplicaSet",
+        "namespace": replicaset.namespace,
+        "name": replicaset.owner_name if owned else replicaset.name,
+        "uid": replicaset.owner_uid if owned else replicaset.uid,
+    }

@@ -1,0 +1,266 @@
+"""What the cluster's state says of the governed workloads and of the owned nodes: the ground of a plan.
+
+Contract: walks ReplicaSets in slices between which other tasks get their turn. A node is owned when it is fixed for
+every policy (elastic for none, selected by no VirtualNodeBudget), open, and free of taints that keep ordinary pods
+away. What pods request there that are no replicas of a governed workload (DaemonSets, Jobs, other namespaces) is not
+ours to give out.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
+from spillway.api.virtualnodebudget import VirtualNodeBudget
+from spillway.controllers.base import World
+from spillway.controllers.status.counts import SLICE, workload_of
+from spillway.domain.model.names import OwnerUid, Tier
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
+from spillway.domain.threshold.request import (
+    PAST_ENOUGH_SECONDS,
+    Plan,
+    PlanRequest,
+    PolicyNeed,
+    Stance,
+    WorkloadNeed,
+)
+from spillway.sources.history import filled_in
+
+_KEEPS_PODS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
+_OF_THE_MOMENT: Final = "node.kubernetes.io/"
+_NOTHING_SEEN: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
+_GIB: Final = float(1 << 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One governed workload with ReplicaSets."""
+
+    workload: str
+    claim: Claim
+    replicas: int
+    """Asked for, over all of its ReplicaSets."""
+    annotation: str
+    newest: ReplicaSetRecord
+    owners: tuple[OwnerUid, ...]
+
+
+async def observe(world: World) -> Mapping[str, Observed]:
+    """The governed workloads by Kind/namespace/name."""
+    found: dict[str, Observed] = {}
+    for index, replicaset in enumerate(list(world.state.replicasets.values())):
+        if index % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+        claim = world.claim_of(replicaset)
+        if claim is None:
+            continue
+        key = workload_of(replicaset)
+        before = found.get(key)
+        if before is None:
+            found[key] = Observed(key, claim, replicaset.replicas, replicaset.threshold, replicaset, (replicaset.uid,))
+            continue
+        newest = max(before.newest, replicaset, key=lambda one: one.revision)
+        found[key] = Observed(
+            key,
+            claim if newest is replicaset else before.claim,
+            before.replicas + replicaset.replicas,
+            newest.threshold,
+            newest,
+            (*before.owners, replicaset.uid),
+        )
+    return found
+
+
+def choice_of(workload_class: WorkloadClass, observed: Observed, thresholds: Mapping[str, int]) -> Choice:
+    """The threshold that holds for the workload now."""
+    return effective(workload_class.threshold, observed.annotation, thresholds.get(observed.workload))
+
+
+async def request_of(
+    world: World,
+    observed: Mapping[str, Observed],
+    *,
+    elastic_cores: Mapping[str, float],
+    fingerprint: str,
+    before: Plan | None = None,
+    requests: Mapping[str, tuple[float, float]] = _NOTHING_SEEN,
+) -> PlanRequest:
+    """Everything that a plan needs but the past.
+
+    `elastic_cores` is the most seen within a day, by policy; `before` is the plan in force, which the next one holds on
+    to. What a workload requested that has no pods now is known from that plan, else from `requests`: cores and GiB.
+    """
+    governance = world.governance
+    owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
+    names = {node.name for node in owned}
+    known = {**requests, **(before.requests() if before is not None else {})}
+    our_millis = our_bytes = 0
+    workloads: list[WorkloadNeed] = []
+    for index, one in enumerate(observed.values()):
+        if index % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+        policy, workload_class = governance.policies.get(one.claim.policy), governance.class_of(one.claim)
+        if policy is None or workload_class is None:
+            continue
+        pods = _pods(world, one)
+        on_owned = [pod for pod in pods if pod.node in names]
+        our_millis += sum(pod.cpu_millis for pod in on_owned)
+        our_bytes += sum(pod.memory_bytes for pod in on_owned)
+        request = _request(pods) or known.get(one.workload, (0.0, 0.0))
+        workloads.append(_need(policy, workload_class, one, request, world.board.thresholds))
+    requested = [world.state.aggregates.on_node(name) for name in names]
+    cpu_millis, memory_bytes = sum(node.cpu_millis for node in owned), sum(node.memory_bytes for node in owned)
+    free_millis = _free(cpu_millis, sum(usage.cpu_millis for usage in requested) - our_millis)
+    free_bytes = _free(memory_bytes, sum(usage.memory_bytes for usage in requested) - our_bytes)
+    return PlanRequest(
+        now=world.now(),
+        # Cores without memory beside them are of no use.
+        capacity_cores=free_millis / 1000 if free_bytes or not memory_bytes else 0.0,
+        node_cores=cpu_millis / 1000 / len(owned) if owned else 0.0,
+        capacity_gib=free_bytes / _GIB,
+        node_gib=memory_bytes / _GIB / len(owned) if owned else 0.0,
+        policies=tuple(
+            policy_need(
+                policy,
+                [governance.budgets[name] for name in governance.pools_of(policy.metadata.name)],
+                elastic_cores.get(policy.metadata.name, 0.0),
+                _elastic(world, policy.metadata.name),
+            )
+            for policy in governance.policies.values()
+        ),
+        workloads=tuple(workloads),
+        previous=before.thresholds() if before is not None else {},
+        previous_owned=before.owned() if before is not None else {},
+        fingerprint=fingerprint,
+    )
+
+
+def _free(allocatable: int, others: int) -> int:
+    """What the nodes have, less what others request there."""
+    return max(0, allocatable - max(0, others))
+
+
+def owned_by_all(world: World, node: NodeRecord) -> bool:
+    """Whether the node is fixed for every policy and open to ordinary pods."""
+    if node.deleting or node.unschedulable or world.governance.budget_of(node) is not None:
+        return False
+    if any(taint.effect in _KEEPS_PODS_AWAY and not taint.key.startswith(_OF_THE_MOMENT) for taint in node.taints):
+        return False
+    return world.governance.elastic_owner(node) is None
+
+
+def elastic_now(world: World) -> Mapping[str, float]:
+    """Allocatable cores of each policy's elastic nodes."""
+    return {name: sum(node.cpu_millis for node in _elastic(world, name)) / 1000 for name in world.governance.policies}
+
+
+def _elastic(world: World, policy: str) -> list[NodeRecord]:
+    return [
+        node
+        for node in world.state.nodes.values()
+        if not node.deleting and world.places.place(policy, node).tier is Tier.ELASTIC
+    ]
+
+
+def policy_need(
+    policy: ElasticPolicy, pools: Iterable[VirtualNodeBudget], elastic_cores: float, elastic: list[NodeRecord]
+) -> PolicyNeed:
+    """A policy's target and prices; virtual is what the first priced pool in its order costs."""
+    tiers = policy.spec.tiers
+    fixed = tiers.fixed.price if tiers.fixed is not None else None
+    flexible = tiers.elastic.price if tiers.elastic is not None else None
+    price = next((pool.spec.price for pool in pools if pool.spec.price is not None), None)
+    target = tiers.fixed.target_utilization if tiers.fixed is not None else 65
+    given = [one.currency for one in (fixed, price, flexible) if one is not None and one.currency]
+    # Amounts in two currencies cannot be compared: without a comparison the plan goes by capacity alone.
+    one_currency = len(set(given)) <= 1
+    return PolicyNeed(
+        name=policy.metadata.name,
+        target=target / 100,
+        fixed_node_hour=float(fixed.node_hour.amount) if fixed is not None and one_currency else None,
+        elastic_node_hour=float(flexible.node_hour.amount) if flexible is not None and one_currency else None,
+        virtual_core_hour=float(price.cpu_hour.amount) if price is not None and one_currency else None,
+        virtual_gib_hour=float(price.memory_gib_hour.amount) if price is not None and one_currency else None,
+        currency=given[0] if given else "",
+        minimum_seconds=float(price.minimum_seconds or 0) if price is not None else 0.0,
+        startup_seconds=max((_startup(one) for one in policy.spec.workloads), default=0.0),
+        elastic_cores=elastic_cores,
+        elastic_node_cores=sum(node.cpu_millis for node in elastic) / 1000 / len(elastic) if elastic else 0.0,
+    )
+
+
+def _startup(workload_class: WorkloadClass) -> float:
+    forecast = workload_class.scaling.forecast if workload_class.scaling is not None else None
+    return float(forecast.startup.seconds) if forecast is not None else 0.0
+
+
+def _need(
+    policy: ElasticPolicy,
+    workload_class: WorkloadClass,
+    one: Observed,
+    request: tuple[float, float],
+    thresholds: Mapping[str, int],
+) -> WorkloadNeed:
+    threshold, scaling = workload_class.threshold, workload_class.scaling
+    target = scaling.target if scaling is not None else None
+    fixed = policy.spec.tiers.fixed
+    load = (fixed.target_utilization if fixed is not None else 65) / 100
+    query, per_replica = "", 1.0
+    if target is not None and target.metric == "cpu" and target.utilization is not None:
+        load = target.utilization / 100
+    if target is not None and target.query is not None and target.per_replica is not None:
+        query, per_replica = filled_in(target.query, one.workload), float(target.per_replica.amount) or 1.0
+    stance, pinned = _stance(workload_class, choice_of(workload_class, one, thresholds))
+    return WorkloadNeed(
+        workload=one.workload,
+        policy=policy.metadata.name,
+        stance=stance,
+        replicas=one.replicas,
+        request_cores=request[0],
+        request_gib=request[1],
+        load=load,
+        pinned=pinned,
+        minimum=(threshold.min or 0) if threshold is not None else 0,
+        maximum=threshold.max if threshold is not None else None,
+        priority=threshold.priority if threshold is not None else 0,
+        # With less than is needed for a plan, as an older version accepted it, a workload would learn for ever.
+        history_seconds=max(float(threshold.history.seconds), PAST_ENOUGH_SECONDS)
+        if threshold is not None
+        else 14 * 86_400.0,
+        query=query,
+        per_replica=per_replica,
+    )
+
+
+def _stance(workload_class: WorkloadClass, choice: Choice) -> tuple[Stance, int]:
+    virtual = workload_class.placement.virtual if workload_class.placement is not None else ""
+    if virtual == "Always":
+        return Stance.VIRTUAL, 0
+    if virtual == "Never" or choice.reason is ThresholdReason.NO_THRESHOLD:
+        return Stance.PHYSICAL, 0
+    if choice.reason in {ThresholdReason.MANUAL, ThresholdReason.ANNOTATION}:
+        return Stance.PINNED, choice.replicas or 0
+    return Stance.AUTO, 0
+
+
+def request_now(world: World, observed: Observed) -> tuple[float, float] | None:
+    """Cores and GiB that a replica requests; None while there is none."""
+    return _request(_pods(world, observed))
+
+
+def _pods(world: World, observed: Observed) -> list[PodRecord]:
+    return [pod for owner in observed.owners for pod in world.state.pods_of(owner) if pod.active]
+
+
+def _request(pods: list[PodRecord]) -> tuple[float, float] | None:
+    """Cores and GiB that most of the pods request: some may carry sidecars for virtual nodes. None without pods."""
+    counted = Counter((pod.cpu_millis, pod.memory_bytes) for pod in pods)
+    if not counted:
+        return None
+    cpu_millis, memory_bytes = max(counted, key=lambda asked: (counted[asked], asked))
+    return cpu_millis / 1000, memory_bytes / _GIB

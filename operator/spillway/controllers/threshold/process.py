@@ -1,0 +1,108 @@
+"""Makes a plan in a process of its own: decoding millions of samples and allocating would hold up admission answers.
+
+Contract: the request goes in as JSON, the plan comes out as JSON, and the process ends, with its memory. It runs at a
+lower priority than the one that answers admission requests. A thread would not do: it shares the interpreter's lock,
+and decoding one batch of history holds it for some 100 ms. What Prometheus refuses comes back as the same error.
+"""
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from spillway.controllers.threshold.planner import make_plan
+from spillway.domain.threshold.request import Plan, PlanRequest
+from spillway.sources.prometheus import Prometheus, PrometheusError
+
+SECONDS: Final = 600.0
+"""A plan that takes longer is given up."""
+NICENESS: Final = 10
+_MODULE: Final = "spillway.controllers.threshold.process"
+
+
+class _Job(msgspec.Struct, frozen=True):
+    url: str
+    token_file: str
+    request: PlanRequest
+
+
+class _Trouble(msgspec.Struct, frozen=True):
+    reason: str
+    message: str
+
+
+class _Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    plan: Plan | None = None
+    trouble: _Trouble | None = None
+
+
+class PlanFailedError(Exception):
+    """There is no plan. `reason` is a word for a condition."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def plan_beside(
+    request: PlanRequest, url: str, token_file: Path | None = None, *, seconds: float = SECONDS
+) -> Plan:
+    """Make a plan in another process.
+
+    Raises:
+        PlanFailedError: Prometheus has no answer, or the process failed or took too long.
+    """
+    job = msgspec.json.encode(_Job(url, str(token_file) if token_file is not None else "", request))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", _MODULE),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        # The same code as ours, wherever ours was imported from.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            answer, _ = await process.communicate(job)
+    except TimeoutError as error:
+        raise PlanFailedError("PlanTooSlow", f"the plan was not made within {seconds:g} s") from error
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    try:
+        result = msgspec.json.decode(answer, type=_Result)
+    except msgspec.DecodeError as error:
+        message = f"the planning process ended with {process.returncode} and no plan; its log says why"
+        raise PlanFailedError("PlanFailed", message) from error
+    if result.plan is None:
+        trouble = result.trouble or _Trouble("PlanFailed", "")
+        raise PlanFailedError(trouble.reason, trouble.message)
+    return result.plan
+
+
+async def _run(job: _Job) -> _Result:
+    try:
+        async with Prometheus(job.url, token_file=Path(job.token_file) if job.token_file else None) as prometheus:
+            return _Result(plan=await make_plan(job.request, prometheus))
+    except PrometheusError as error:
+        return _Result(trouble=_Trouble(error.reason, str(error)))
+
+
+def main() -> None:
+    """Read a job from stdin, write the result to what stdout was; anything printed goes to stderr."""
+    os.nice(NICENESS)
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=_Job)
+    result = asyncio.run(_run(job))
+    with answer:
+        answer.write(msgspec.json.encode(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What an ElasticPolicy's status says of its thresholds: the list, the saving, the advice, and what is amiss.
+
+Contract: the 64 largest workloads are listed, as they stand now; sums are those of the plan in force. What is not known
+(prices, history) is left out, not made up: of a workload that learns, the number too.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from spillway.api.elasticpolicy import ElasticPolicy, Saving, WorkloadThreshold
+from spillway.api.scalars import rfc3339
+from spillway.controllers.status.conditions import Unusual
+from spillway.controllers.threshold.controller import Report, Standing
+from spillway.domain.threshold.effective import ThresholdReason
+from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
+
+LISTED: Final = 64
+NAMED: Final = 5
+"""Workloads that a message names; the others it counts."""
+LEARNING: Final = "Learning"
+STALE_PLAN: Final = "StalePlan"
+INVALID: Final = "InvalidThreshold"
+OVER_TARGET: Final = "OverTarget"
+NOT_PLANNED: Final = "NotPlanned"
+_WITH_REPLICASETS: Final = frozenset({"Deployment", "ReplicaSet", "Rollout"})
+_NO_SERVICES: Final = frozenset({"Job", "CronJob", "DaemonSet", "Node"})
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdStatus:
+    """The part of the status that is about thresholds."""
+
+    thresholds: tuple[WorkloadThreshold, ...] = ()
+    saving: Saving | None = None
+    owned_nodes_advised: int | None = None
+    unusual: tuple[Unusual, ...] = ()
+
+
+def threshold_status(policy: str, report: Report, *more: Unusual) -> ThresholdStatus:
+    """Of one policy, with `more` that is amiss."""
+    standing = [one for one in report.of_policy(policy) if one.choice.reason is not ThresholdReason.NO_THRESHOLD]
+    plan = report.plan
+    planned = next((one for one in plan.policies if one.name == policy), None) if plan is not None else None
+    return ThresholdStatus(
+        thresholds=_listed(standing),
+        saving=_saving(planned),
+        owned_nodes_advised=planned.owned_nodes_advised if planned is not None else None,
+        unusual=(*_unusual(standing, report), *more),
+    )
+
+
+def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report) -> Unusual:
+    """Which of these governed workloads mode Auto can do nothing for.
+
+    Of what has no ReplicaSets we know the kind and not the class: it is named where a class of mode Auto may mean it.
+    """
+    auto = [one.match for one in policy.spec.workloads if one.threshold is not None and one.threshold.mode == "Auto"]
+
+    def void(workload: str) -> bool:
+        kind = workload.partition("/")[0]
+        has_replicasets = kind in _WITH_REPLICASETS or workload in report.workloads
+        meant = any(match is None or not match.kinds or kind in match.kinds for match in auto)
+        return meant and not has_replicasets and kind not in _NO_SERVICES
+
+    found = sorted(filter(void, workloads))
+    if not found:
+        return Unusual(NOT_PLANNED, holds=False, reason="KindsArePlanned", message="Mode Auto plans every kind in use.")
+    message = (
+        f"{_named(found)} no ReplicaSets, so mode Auto never has a number there: in a class of mode Auto all "
+        "replicas stay on physical nodes. Give such kinds a class of mode Manual."
+    )
+    return Unusual(NOT_PLANNED, holds=True, reason="NoReplicaSets", message=message)
+
+
+def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
+    def amounts(one: Standing) -> tuple[str | None, str | None]:
+        if one.planned is None or one.choice.replicas is None:
+            return None, None
+        return _money(one.planned.saving_per_hour), _money(one.planned.saving_per_hour_against_virtual)
+
+    largest = sorted(standing, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
+    return tuple(
+        WorkloadThreshold(
+            workload=one.observed.workload,
+            replicas=min(one.choice.replicas, 1_000_000) if one.choice.replicas is not None else None,
+            reason=one.choice.reason.value,
+            confidence=one.planned.confidence if one.planned is not None and _is_auto(one) else None,
+            saving_per_hour=amounts(one)[0],
+            saving_per_hour_against_virtual=amounts(one)[1],
+        )
+        for one in sorted(largest, key=lambda one: one.observed.workload)
+    )
+
+
+def _is_auto(one: Standing) -> bool:
+    return one.choice.reason is ThresholdReason.AUTO
+
+
+def _saving(planned: PlannedPolicy | None) -> Saving | None:
+    saved = _money(planned.saved_vs_owned) if planned is not None else None
+    if planned is None or saved is None or not planned.currency:
+        return None
+    against_virtual = _money(planned.saved_vs_virtual)
+    return Saving(per_hour=saved, per_hour_against_virtual=against_virtual, currency=planned.currency)
+
+
+def _money(amount: float | None) -> str | None:
+    return None if amount is None else f"{amount:.2f}"
+
+
+def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
+    learning = sorted(
+        one.observed.workload for one in standing if one.choice.reason is ThresholdReason.LEARNING_HISTORY
+    )
+    if learning and report.trouble == "NoPrometheus":
+        message = f"{report.message} Everything stays on physical nodes."
+        yield Unusual(LEARNING, holds=True, reason=report.trouble, message=message)
+    elif learning:
+        days = PAST_ENOUGH_SECONDS / 86_400
+        message = (
+            f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
+            "is enough."
+        )
+        refused = _refused(one for one in standing if not _is_auto(one))
+        reason = "QueryRefused" if refused else "LearningHistory"
+        yield Unusual(LEARNING, holds=True, reason=reason, message=message + refused)
+    else:
+        message = "Every threshold of mode Auto stands on enough history."
+        yield Unusual(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
+    yield _stale(standing, report)
+    yield _over_target(report.plan)
+    bad = sorted(one.observed.workload for one in standing if one.choice.problem)
+    if bad:
+        message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is no number and is not used."
+        yield Unusual(INVALID, holds=True, reason="BadAnnotation", message=message)
+    else:
+        message = "Every annotation spillway.dev/threshold is a number."
+        yield Unusual(INVALID, holds=False, reason="AnnotationsAreGood", message=message)
+
+
+def _over_target(plan: Plan | None) -> Unusual:
+    if plan is None or plan.excess_cores <= 0:
+        message = "What must stay on owned nodes fits into them at their target."
+        return Unusual(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
+    message = (
+        f"What must stay on owned nodes (min, numbers given by hand, workloads that learn or have no threshold) is "
+        f"{plan.excess_cores:.4g} cores more than the {plan.allowed_cores:.4g} that the target allows. It holds all "
+        "the same, and nothing is planned beside it at those hours."
+    )
+    return Unusual(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
+
+
+def _refused(standing: Iterable[Standing]) -> str:
+    """What Prometheus said of a workload's own query; empty where it refused none."""
+    refused = [one.planned for one in standing if one.planned is not None and one.planned.problem]
+    return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
+
+
+def _stale(standing: Sequence[Standing], report: Report) -> Unusual:
+    if report.trouble in {"", "NoPrometheus"}:
+        kept = [one for one in standing if _is_auto(one) and one.planned is not None and one.planned.kept]
+        if kept:
+            days = PAST_ENOUGH_SECONDS / 86_400
+            message = (
+                f"{_named(sorted(one.observed.workload for one in kept))} less than {days:g} days of history now, and "
+                "had more: the threshold of the plan before stays in force until there is enough."
+            )
+            refused = _refused(kept)
+            reason = "QueryRefused" if refused else "HistoryLost"
+            return Unusual(STALE_PLAN, holds=True, reason=reason, message=message + refused)
+        return Unusual(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is the newest that is wanted.")
+    since = (
+        f"the plan of {rfc3339(datetime.fromtimestamp(report.plan.made, UTC))} stays in force"
+        if report.plan is not None
+        else "there is none yet, so everything stays on physical nodes"
+    )
+    return Unusual(STALE_PLAN, holds=True, reason=report.trouble, message=f"No new plan: {report.message}; {since}.")
+
+
+def _named(names: Sequence[str], *, verb: bool = True) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    has = " have" if len(names) > 1 else " has"
+    return f"{', '.join(names[:NAMED])}{more}{has if verb else ''}"

@@ -1,1 +1,0 @@
-"""The thresholds' plan: what is asked of it, how it is made beside the event loop, kept, published and told."""

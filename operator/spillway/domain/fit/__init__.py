@@ -1,0 +1,1 @@
+"""Whether a pod fits a node, as the scheduler decides it."""

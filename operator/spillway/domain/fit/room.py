@@ -1,0 +1,77 @@
+"""Room on physical nodes for one more replica, told so that it is not promised twice.
+
+Contract: pure. Conservative: what balloons hold is not free (headroom is kept for a peak, not for tidying up), pods
+that wait for a node are served first, and each promise is taken off before the next is made. Where a pod really lands
+is the scheduler's matter; it may still find none, which costs a surge that is undone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from spillway.domain.fit.node_fit import Free
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord
+
+Request = tuple[int, int]
+"""Requested (millicores, bytes)."""
+
+
+def takes_pods(node: NodeRecord) -> bool:
+    """Whether the scheduler may put a pod there at all, for pods that tolerate its taints."""
+    return node.ready and not node.unschedulable and not node.deleting
+
+
+def waiting_requests(pods: Iterable[PodRecord]) -> tuple[Request, ...]:
+    """What the pods ask for that wait for a physical node, as far as is known."""
+    return tuple(
+        (pod.cpu_millis, pod.memory_bytes)
+        for pod in pods
+        if not pod.node
+        and not pod.terminating
+        and pod.phase is Phase.PENDING
+        and not (pod.pending is not None and pod.pending.virtual)
+    )
+
+
+class Room:
+    """What is free on each node, and who waits for it."""
+
+    def __init__(self, free: Mapping[NodeName, Free], waiting: Iterable[Request] = ()) -> None:
+        self._free = {name: one for name, one in free.items() if one.pods > 0 and one.cpu_millis >= 0}
+        self._widest_first = sorted(((one.cpu_millis, name) for name, one in self._free.items()), reverse=True)
+        self._cpu = sum(one.cpu_millis for one in self._free.values())
+        self._memory = sum(max(one.memory_bytes, 0) for one in self._free.values())
+        for request in waiting:
+            # One that fits nowhere waits for something else, and would keep everybody from what is free.
+            if self.holds(*request):
+                self._cpu -= request[0]
+                self._memory -= request[1]
+
+    def holds(self, cpu_millis: int, memory_bytes: int) -> bool:
+        """Whether some node would hold one more such pod, with room to spare. Cheap also where there is none."""
+        if cpu_millis > self._cpu or memory_bytes > self._memory:
+            return False
+        for cpu, name in self._widest_first:
+            if cpu < cpu_millis:
+                break
+            if self._free[name].holds(cpu_millis, memory_bytes):
+                return True
+        return False
+
+    def find(
+        self, cpu_millis: int, memory_bytes: int, admits: Callable[[NodeName], bool] = lambda _: True
+    ) -> NodeName | None:
+        """The node that was the emptiest of those that would hold one more such pod; None where there is none."""
+        if cpu_millis > self._cpu or memory_bytes > self._memory:
+            return None
+        for cpu, name in self._widest_first:
+            if cpu < cpu_millis:
+                break
+            if self._free[name].holds(cpu_millis, memory_bytes) and admits(name):
+                return name
+        return None
+
+    def take(self, node: NodeName, cpu_millis: int, memory_bytes: int) -> None:
+        """Promise it: it is not there for the next who asks."""
+        self._free[node] = self._free[node].less(cpu_millis, memory_bytes)
+        self._cpu -= cpu_millis
+        self._memory -= memory_bytes

@@ -1,0 +1,91 @@
+"""The tolerations that a pod needs on a pool, beside those that it has.
+
+Contract: nothing that the user wrote is changed or repeated. What a pool needs is what its overlay lists, or, where
+that lists none, one toleration for each taint on the pool's nodes that keeps pods away; taints that a node has only
+while something is wrong with it, or while it is leaving, are not among them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from spillway.api.podoverlay import OverlayToleration, PodOverlay
+from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.overlay.draft import Operation
+
+Toleration = Mapping[str, Any]
+
+_PASSING: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "karpenter.sh/")
+_LEAVING: Final = frozenset({"ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler"})
+_HARD: Final = frozenset({"NoSchedule", "NoExecute"})
+
+
+def needed(overlay: PodOverlay | None, nodes: Iterable[NodeRecord]) -> tuple[dict[str, Any], ...]:
+    """What a pod has to tolerate on a pool with these nodes; in a fixed order."""
+    if overlay is not None and overlay.tolerations:
+        return tuple(_json(toleration) for toleration in overlay.tolerations)
+    taints = {taint for node in nodes for taint in hard_taints(node)}
+    return tuple(
+        {"key": taint.key, "operator": "Equal", "value": taint.value, "effect": taint.effect}
+        if taint.value
+        else {"key": taint.key, "operator": "Exists", "effect": taint.effect}
+        for taint in sorted(taints, key=lambda taint: (taint.key, taint.value, taint.effect))
+    )
+
+
+def hard_taints(node: NodeRecord) -> tuple[Taint, ...]:
+    """The taints that keep a pod off this node for good unless it tolerates them."""
+    return tuple(
+        taint
+        for taint in node.taints
+        if taint.effect in _HARD and not taint.key.startswith(_PASSING) and taint.key not in _LEAVING
+    )
+
+
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
+    """As the scheduler compares (`ToleratesTaint` of k8s.io/api/core/v1); what it compares by number is not known."""
+    if toleration.get("effect") and toleration["effect"] != taint.effect:
+        return False
+    if toleration.get("key") and toleration["key"] != taint.key:
+        return False
+    operator = toleration.get("operator") or "Equal"
+    if operator == "Exists":
+        return True
+    return operator == "Equal" and bool(toleration.get("key")) and (toleration.get("value") or "") == taint.value
+
+
+def toleration_operations(pod: Mapping[str, Any], wanted: Iterable[Toleration]) -> tuple[Operation, ...]:
+    """Add what the pod does not have yet, in order."""
+    present: Sequence[Toleration] = (pod.get("spec") or {}).get("tolerations") or ()
+    missing: list[Toleration] = []
+    for toleration in wanted:
+        if not any(_covers(one, toleration) for one in (*present, *missing)):
+            missing.append(toleration)
+    if not missing:
+        return ()
+    if not present:
+        return (Operation(("spec", "tolerations"), missing),)
+    return tuple(Operation(("spec", "tolerations", "-"), toleration) for toleration in missing)
+
+
+def _covers(present: Toleration, wanted: Toleration) -> bool:
+    """Whether whatever `wanted` tolerates `present` tolerates for ever, as far as that shows."""
+    if present.get("tolerationSeconds") is not None:
+        return False
+    if present.get("effect") and present["effect"] != wanted.get("effect"):
+        return False
+    if not present.get("key"):
+        return present.get("operator") == "Exists"
+    if present["key"] != wanted.get("key"):
+        return False
+    if present.get("operator") == "Exists":
+        return True
+    same = (present.get("value") or "") == (wanted.get("value") or "")
+    return same and (wanted.get("operator") or "Equal") == "Equal" and (present.get("operator") or "Equal") == "Equal"
+
+
+def _json(toleration: OverlayToleration) -> dict[str, Any]:
+    found: dict[str, Any] = {"operator": toleration.operator}
+    for field in ("key", "value", "effect"):
+        if given := getattr(toleration, field):
+            found[field] = given
+    return found

@@ -1,0 +1,1 @@
+"""Facts about the cluster and the names of things, each derived once."""

@@ -1,0 +1,1 @@
+"""Taints and cordons of nodes, and the removal of orphaned marks."""

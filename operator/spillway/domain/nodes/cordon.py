@@ -1,0 +1,86 @@
+"""Which nodes of a held pool are closed, and which pods a drain asks to leave.
+
+Contract: a node is *ours to open* only while it carries our mark (`CORDONED_BY`). A node that somebody else closed
+gets no mark, so lifting the hold leaves it closed. What a node needs is a function of the node and of the budgets
+that hold now: a restart or a change of leader in the middle finds the rest of the work by looking.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from spillway.api.virtualnodebudget import Cordon, VirtualNodeBudget
+from spillway.domain.model.records import NodeRecord, PodRecord
+
+STAYING_OWNERS: Final = frozenset({"DaemonSet", "Node"})
+"""Controllers whose pods a drain leaves: a DaemonSet's come back at once, and a mirror pod belongs to its kubelet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The cordon that one budget asks for; `until` is Unix seconds, None for no end."""
+
+    budget: str
+    cordon: Cordon
+    until: float | None = None
+
+    @classmethod
+    def of(cls, budget: VirtualNodeBudget) -> Self:
+        """As the budget's spec says."""
+        until = budget.spec.cordon_until
+        return cls(budget.metadata.name, budget.spec.cordon, None if until is None else until.timestamp())
+
+    def active(self, now: float) -> bool:
+        """Whether the pool is closed at `now`."""
+        return self.cordon is not Cordon.NONE and (self.until is None or now < self.until)
+
+    def drains(self, now: float) -> bool:
+        """Whether the pool's pods are asked to leave at `now`."""
+        return self.cordon is Cordon.HOLD_AND_DRAIN and self.active(now)
+
+
+@dataclass(frozen=True, slots=True)
+class CordonPlan:
+    """One node's change: `mark` is the budget to name in our mark, None to take the mark off.
+
+    `unschedulable` is None where the field is to be left as it is.
+    """
+
+    node: NodeRecord
+    unschedulable: bool | None
+    mark: str | None
+
+
+def plan_cordon(node: NodeRecord, budget: str | None, holds: Mapping[str, Hold], now: float) -> CordonPlan | None:
+    """The change that one node needs; `budget` is the pool to which the node belongs, None where it is in none.
+
+    None where the node is already right, was closed by somebody else, or is on its way out.
+    """
+    if node.deleting:
+        return None
+    hold = holds.get(budget) if budget is not None else None
+    if hold is not None and hold.active(now):
+        if not node.unschedulable:
+            return CordonPlan(node=node, unschedulable=True, mark=hold.budget)
+        if node.cordoned_by and node.cordoned_by != hold.budget:
+            return CordonPlan(node=node, unschedulable=None, mark=hold.budget)
+        return None
+    if not node.cordoned_by:
+        return None
+    return CordonPlan(node=node, unschedulable=False if node.unschedulable else None, mark=None)
+
+
+def next_opening(holds: Iterable[Hold], now: float) -> float | None:
+    """When the first of the holds ends by itself (Unix seconds); None where none does."""
+    ends = [hold.until for hold in holds if hold.until is not None and hold.active(now)]
+    return min(ends, default=None)
+
+
+def leaves_on_drain(pod: PodRecord) -> bool:
+    """Whether a drain asks this pod to leave: it runs, and leaving means something for it."""
+    return pod.active and pod.owner_kind not in STAYING_OWNERS
+
+
+def plan_drain(pods: Iterable[PodRecord]) -> tuple[PodRecord, ...]:
+    """The pods to evict, newest first: the oldest have earned most and are asked last."""
+    return tuple(sorted(filter(leaves_on_drain, pods), key=lambda pod: (-pod.created, pod.uid)))

@@ -1,0 +1,87 @@
+"""How our marks are taken off again.
+
+Contract: everything that Spillway writes on another's object carries its mark, and the mark names the resource that
+asked for it. Taking marks off never touches what somebody else wrote: a deletion cost that differs from the one that
+we noted is theirs by now and stays. Which pods have lost their policy is for `controllers.sweep` to see.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.domain.model.names import (
+    CORDONED_BY,
+    COST_WRITTEN,
+    GROUP,
+    PLACEMENT,
+    POD_DELETION_COST,
+    POLICY,
+    POOL,
+    POOLS,
+    RESERVATION,
+    TIER,
+)
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
+from spillway.domain.nodes.taints import is_ours
+
+PREFIX: Final = f"{GROUP}/"
+
+USER_KEYS: Final = frozenset({f"{GROUP}/class", f"{GROUP}/threshold"})
+"""Keys in our prefix that users set to tell us something: no mark of ours."""
+
+
+def carries_marks(pod: PodRecord) -> bool:
+    """Whether this pod bears anything that we wrote."""
+    return bool(pod.policy or pod.tier or pod.pool) or pod.cost_written is not None
+
+
+def unmark(pod: PodRecord) -> dict[str, None]:
+    """The annotations to take off a pod so that nothing of ours is left; empty where there is none."""
+    removed: dict[str, None] = {}
+    if pod.policy:
+        # What admission decided is in no record of a pod that has started: taken off unseen. The size stays, since
+        # the provider goes on billing it.
+        removed |= dict.fromkeys((POLICY, PLACEMENT, POOLS, RESERVATION))
+    if pod.tier:
+        removed[TIER] = None
+    if pod.pool:
+        removed[POOL] = None
+    if pod.cost_written is not None:
+        removed[COST_WRITTEN] = None
+        if pod.cost == pod.cost_written:
+            removed[POD_DELETION_COST] = None
+    return removed
+
+
+def unmark_annotations(annotations: Mapping[str, str]) -> dict[str, None]:
+    """As `unmark`, for annotations as they stand on any object: also keys that this version does not know."""
+    removed: dict[str, None] = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
+    if COST_WRITTEN in removed and annotations.get(POD_DELETION_COST) == annotations[COST_WRITTEN]:
+        removed[POD_DELETION_COST] = None
+    return removed
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRestore:
+    """What to take off one node; `uncordon` only where our mark says that we closed it."""
+
+    node: NodeRecord
+    taints: tuple[Taint, ...]
+    annotations: Mapping[str, None]
+    uncordon: bool
+
+
+def restore_node(node: NodeRecord, annotations: Sequence[str] = ()) -> NodeRestore | None:
+    """Everything of ours on one node; None where there is nothing. `annotations` are the keys that it carries."""
+    keys = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
+    if node.cordoned_by:
+        keys[CORDONED_BY] = None
+    tainted = any(is_ours(taint) for taint in node.taints)
+    if not keys and not tainted:
+        return None
+    return NodeRestore(
+        node=node,
+        taints=tuple(taint for taint in node.taints if not is_ours(taint)),
+        annotations=keys,
+        uncordon=bool(node.cordoned_by) and node.unschedulable,
+    )

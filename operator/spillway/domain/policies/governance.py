@@ -1,0 +1,293 @@
+"""All policies, budgets and balances together: who governs a workload, and where a node stands.
+
+Contract: compiled once from the resources, immutable to whoever asks, and a function of the resources alone: their
+order does not matter. Of two that claim the same the older wins (creation time, then name), and the younger has a
+problem to report. A question costs a dictionary look-up once it has been asked for the same values of the labels that
+the resources select on, so it may be asked at every admission.
+
+A node's tier is a policy's view. Virtual: a budget that the policy lists selects it (the first that does). Else
+elastic: the policy's `tiers.elastic` selects it. Else fixed. So a node that both select is virtual.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final, NamedTuple, Self, TypeVar
+
+from spillway.api import ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
+from spillway.api.elasticpolicy import WorkloadClass
+from spillway.domain.model.names import CLASS, ZONE_LABEL, Mode, Tier, Zone
+from spillway.domain.model.places import Claim, NodePlace
+from spillway.domain.model.records import NamespaceRecord, NodeRecord
+from spillway.domain.model.selectors import Labels, Selector
+from spillway.domain.policies.conflicts import Problem, SelectedPool, SelectedWorkloads, node_conflicts, static_problems
+from spillway.domain.policies.matching import Match
+
+__all__ = ["OWN_NAMESPACE", "ElasticOwner", "Governance", "Problem"]
+
+OWN_NAMESPACE: Final = "spillway-system"
+"""Where the operator runs unless it is told otherwise; nothing there is ever governed."""
+
+_REMEMBERED: Final = 65_536
+"""Answers kept of each question, so that labels made up by somebody cannot fill the memory."""
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_R = TypeVar("_R", ElasticPolicy, VirtualNodeBudget, ZonalBalance)
+_Answer = TypeVar("_Answer")
+
+
+class ElasticOwner(NamedTuple):
+    """The policy for which a node is elastic."""
+
+    policy: str
+    mode: Mode
+    soft_taint: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    name: str
+    mode: Mode
+    classes: tuple[tuple[str, Match], ...]
+    elastic: Selector | None
+    soft_taint: bool
+    pools: tuple[tuple[str, Selector], ...]
+    """Of the budgets that exist, in the policy's order of preference."""
+    dearness: Mapping[str, int]
+
+    def class_of(self, namespace: NamespaceRecord, kind: str, labels: Labels) -> str | None:
+        """The class of a workload; None where the policy does not select it."""
+        asked = labels.get(CLASS)
+        for name, match in self.classes:
+            if name == asked and match.namespaces.matches(namespace.labels):
+                return name
+        return next((name for name, match in self.classes if match.matches(namespace.labels, kind, labels)), None)
+
+    def pool_of(self, labels: Labels) -> str | None:
+        return next((pool for pool, selector in self.pools if selector.matches(labels)), None)
+
+    def tier_of(self, labels: Labels) -> tuple[Tier, str]:
+        pool = self.pool_of(labels)
+        if pool is not None:
+            return Tier.VIRTUAL, pool
+        elastic = self.elastic is not None and self.elastic.matches(labels)
+        return (Tier.ELASTIC if elastic else Tier.FIXED), ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Balance:
+    name: str
+    match: Match
+    max_skew: int
+    zone_key: str
+
+
+class Governance:
+    """The compiled resources. Make one with `compile`; ask it from one thread."""
+
+    def __init__(
+        self,
+        policies: Sequence[ElasticPolicy],
+        budgets: Sequence[VirtualNodeBudget],
+        balances: Sequence[ZonalBalance],
+        own_namespace: str,
+    ) -> None:
+        """The resources, oldest first."""
+        self.policies: Mapping[str, ElasticPolicy] = _by_name(policies)
+        self.budgets: Mapping[str, VirtualNodeBudget] = _by_name(budgets)
+        self.balances: Mapping[str, ZonalBalance] = _by_name(balances)
+        self._own_namespace = own_namespace
+        self._pools = tuple((budget.metadata.name, Selector.of(budget.spec.node_selector)) for budget in budgets)
+        self._policies = {policy.metadata.name: _compiled(policy, self.budgets) for policy in policies}
+        self._balances = tuple(
+            _Balance(one.metadata.name, Match.of(one.spec.match), one.spec.max_skew, one.spec.zone_key)
+            for one in balances
+        )
+        matches = [match for policy in self._policies.values() for _, match in policy.classes]
+        matches += [balance.match for balance in self._balances]
+        self._namespace_keys = _keys(match.namespaces for match in matches)
+        self._label_keys = (CLASS, *_keys(match.labels for match in matches))
+        elastic = (policy.elastic for policy in self._policies.values() if policy.elastic is not None)
+        self._node_keys = _keys((*elastic, *(selector for _, selector in self._pools)))
+        self._claims: dict[object, Claim | None] = {}
+        self._places: dict[object, NodePlace] = {}
+        self._owners: dict[object, ElasticOwner | None] = {}
+        self._budgets: dict[object, str | None] = {}
+        self.problems: tuple[Problem, ...] = static_problems(
+            {
+                name: SelectedWorkloads(policy.classes, policy.elastic, _listed(self.policies[name]))
+                for name, policy in self._policies.items()
+            },
+            tuple(SelectedPool(*pool) for pool in self._pools),
+            {balance.name: balance.match for balance in self._balances},
+        )
+        """What the resources alone show to be wrong; ordered, without repetition."""
+
+    @classmethod
+    def compile(
+        cls,
+        policies: Iterable[ElasticPolicy],
+        budgets: Iterable[VirtualNodeBudget],
+        balances: Iterable[ZonalBalance],
+        *,
+        own_namespace: str = OWN_NAMESPACE,
+    ) -> Self:
+        """Compile the resources; those that are being deleted govern nothing any more."""
+        return cls(_oldest_first(policies), _oldest_first(budgets), _oldest_first(balances), own_namespace)
+
+    def claim(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> Claim | None:
+        """Who governs a workload of this kind whose pod template has these labels; None where nobody does.
+
+        `kind` is the top owner's ("Deployment" for its ReplicaSets). A namespace that is not known, `kube-*` and the
+        operator's own are governed by nobody.
+        """
+        if namespace is None or self._excluded(namespace.name):
+            return None
+        key = (self._namespace_key(namespace), kind, self._label_key(labels))
+        return _remembered(self._claims, key, lambda: self._claim(namespace, kind, labels))
+
+    def claimants(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> tuple[str, ...]:
+        """Every policy that selects the workload; the first governs it."""
+        if namespace is None or self._excluded(namespace.name):
+            return ()
+        return tuple(
+            policy.name for policy in self._policies.values() if policy.class_of(namespace, kind, labels) is not None
+        )
+
+    def class_of(self, claim: Claim) -> WorkloadClass | None:
+        """The class of the policy that holds the claim; None when the policy has gone since."""
+        policy = self.policies.get(claim.policy)
+        classes = () if policy is None else policy.spec.workloads
+        return next((one for one in classes if one.name == claim.workload_class), None)
+
+    def pools_of(self, policy: str) -> tuple[str, ...]:
+        """The VirtualNodeBudgets that the policy lists and that exist, in its order of preference."""
+        compiled = self._policies.get(policy)
+        return () if compiled is None else tuple(name for name, _ in compiled.pools)
+
+    def balance_of(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> str | None:
+        """The oldest ZonalBalance that selects the workload, governed or not."""
+        found = self._balance_of(namespace, kind, labels)
+        return None if found is None else found.name
+
+    def place(self, policy: str, node: NodeRecord, *, zone_key: str = ZONE_LABEL) -> NodePlace:
+        """Where the node stands for this policy; for a policy that is gone every node is fixed."""
+        key = (policy, zone_key, node.labels.get(zone_key), self._node_key(node))
+        return _remembered(self._places, key, lambda: self._place(policy, node.labels, zone_key))
+
+    def elastic_owner(self, node: NodeRecord) -> ElasticOwner | None:
+        """The policy for which the node is elastic: of several the oldest that enforces, else the oldest."""
+        return _remembered(self._owners, self._node_key(node), lambda: self._owner(node.labels))
+
+    def budget_of(self, node: NodeRecord) -> str | None:
+        """The oldest VirtualNodeBudget that selects the node, whether a policy lists it or not."""
+        return _remembered(
+            self._budgets,
+            self._node_key(node),
+            lambda: next((name for name, selector in self._pools if selector.matches(node.labels)), None),
+        )
+
+    def node_problems(self, nodes: Iterable[NodeRecord]) -> tuple[Problem, ...]:
+        """What only the nodes show to be wrong: one that is elastic in a policy and virtual in a budget, or in two."""
+        elastic = {policy.name: policy.elastic for policy in self._policies.values() if policy.elastic is not None}
+        return node_conflicts(elastic, tuple(SelectedPool(*pool) for pool in self._pools), nodes)
+
+    def _excluded(self, namespace: str) -> bool:
+        return namespace.startswith("kube-") or namespace == self._own_namespace
+
+    def _claim(self, namespace: NamespaceRecord, kind: str, labels: Labels) -> Claim | None:
+        for policy in self._policies.values():
+            workload_class = policy.class_of(namespace, kind, labels)
+            if workload_class is not None:
+                balance = self._balance_of(namespace, kind, labels)
+                return Claim(
+                    policy=policy.name,
+                    workload_class=workload_class,
+                    mode=policy.mode,
+                    max_skew=1 if balance is None else balance.max_skew,
+                    zone_key=ZONE_LABEL if balance is None else balance.zone_key,
+                )
+        return None
+
+    def _balance_of(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> _Balance | None:
+        if namespace is None or self._excluded(namespace.name):
+            return None
+        return next((one for one in self._balances if one.match.matches(namespace.labels, kind, labels)), None)
+
+    def _place(self, name: str, labels: Labels, zone_key: str) -> NodePlace:
+        zone = Zone(labels.get(zone_key, ""))
+        policy = self._policies.get(name)
+        if policy is None:
+            return NodePlace(tier=Tier.FIXED, zone=zone)
+        tier, pool = policy.tier_of(labels)
+        return NodePlace(tier=tier, zone=zone, pool=pool, dearness=policy.dearness.get(pool, 0))
+
+    def _owner(self, labels: Labels) -> ElasticOwner | None:
+        owners = [policy for policy in self._policies.values() if policy.tier_of(labels)[0] is Tier.ELASTIC]
+        enforcing = next((policy for policy in owners if policy.mode is Mode.ENFORCE), None)
+        owner = enforcing or (owners[0] if owners else None)
+        return None if owner is None else ElasticOwner(owner.name, owner.mode, owner.soft_taint)
+
+    def _namespace_key(self, namespace: NamespaceRecord) -> tuple[str | None, ...]:
+        return tuple([namespace.labels.get(key) for key in self._namespace_keys])
+
+    def _label_key(self, labels: Labels) -> tuple[str | None, ...]:
+        return tuple([labels.get(key) for key in self._label_keys])
+
+    def _node_key(self, node: NodeRecord) -> tuple[str | None, ...]:
+        return tuple([node.labels.get(key) for key in self._node_keys])
+
+
+def _compiled(policy: ElasticPolicy, budgets: Mapping[str, VirtualNodeBudget]) -> _Policy:
+    listed = [budgets[name] for name in _listed(policy) if name in budgets]
+    elastic = policy.spec.tiers.elastic
+    return _Policy(
+        name=policy.metadata.name,
+        mode=Mode(policy.spec.mode.value),
+        classes=tuple((one.name, Match.of(one.match)) for one in policy.spec.workloads),
+        elastic=None if elastic is None else Selector.of(elastic.node_selector),
+        soft_taint=elastic is not None and elastic.soft_taint,
+        pools=tuple((budget.metadata.name, Selector.of(budget.spec.node_selector)) for budget in listed),
+        dearness=_dearness(listed),
+    )
+
+
+def _listed(policy: ElasticPolicy) -> tuple[str, ...]:
+    return () if policy.spec.tiers.virtual is None else policy.spec.tiers.virtual.budgets
+
+
+def _dearness(listed: Sequence[VirtualNodeBudget]) -> Mapping[str, int]:
+    """0 for the pool to be emptied last: by price where all have one in one currency, else in the policy's order."""
+    prices = [budget.spec.price for budget in listed]
+    names = [budget.metadata.name for budget in listed]
+    compared = [price.compared for price in prices if price is not None]
+    if len(compared) == len(prices) and len({price.currency for price in prices if price is not None}) == 1:
+        names = [name for _, name in sorted(zip(compared, names, strict=True), key=lambda pair: pair[0])]
+    return {name: rank for rank, name in enumerate(names)}
+
+
+def _age(resource: Resource) -> tuple[datetime, str]:
+    return resource.metadata.creation_timestamp or _NEVER, resource.metadata.name
+
+
+def _oldest_first(resources: Iterable[_R]) -> list[_R]:
+    return sorted((one for one in resources if one.metadata.deletion_timestamp is None), key=_age)
+
+
+def _by_name(resources: Iterable[_R]) -> Mapping[str, _R]:
+    return MappingProxyType({one.metadata.name: one for one in resources})
+
+
+def _keys(selectors: Iterable[Selector]) -> tuple[str, ...]:
+    return tuple(sorted({key for selector in selectors for key in selector.keys}))
+
+
+def _remembered(memory: dict[object, _Answer], key: object, answer: Callable[[], _Answer]) -> _Answer:
+    try:
+        return memory[key]
+    except KeyError:
+        if len(memory) >= _REMEMBERED:
+            memory.clear()
+        found = memory[key] = answer()
+        return found

@@ -1,0 +1,168 @@
+"""Gives a pod the size that is asked for at the present step of its pool's ladder.
+
+Contract: a function of the pod as it is about to be created. Where the provider takes a list of sizes in an annotation,
+the pod gets that list from the present step on, and nothing else of it changes. Otherwise its requests grow (and limits
+that would be below them) until the pod's sum is the size, shared among the containers as they share it now; sidecars
+and init containers stay as they are. What the user wrote is kept: an annotation of that key stays, and a pod that asks
+for more than the ladder has stays as it is. Doing it twice changes nothing more.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from spillway.api.quantity import cpu_millis, memory_bytes
+from spillway.api.virtualnodebudget import StockOut
+from spillway.domain.model.names import SIZE
+from spillway.domain.pools.sizes import Size, sizes_from
+
+Pod = Mapping[str, Any]
+"""A pod's JSON as plain values."""
+
+_MIB: Final = 1 << 20
+_PARSERS: Final = {"cpu": cpu_millis, "memory": memory_bytes}
+
+
+class Operation(NamedTuple):
+    """One operation of a JSON patch."""
+
+    op: str
+    path: str
+    value: Any
+
+
+class Resized(NamedTuple):
+    """What to change in the pod, and what it will be billed as."""
+
+    operations: tuple[Operation, ...]
+    size_mark: str
+    """The value of `names.SIZE`; empty where the pod is billed for what it requests."""
+
+
+UNCHANGED: Final = Resized((), "")
+
+
+def resize_operations(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
+    """The change for one pod at `step` of its pool's ladder; nothing at step 0, or where no size is big enough.
+
+    The operations hold for the pod as given: one that changes annotations needs `metadata.annotations` to be there,
+    and adds the empty map first where it is not.
+    """
+    asked = requests_of(pod_json)
+    present = (pod_json.get("metadata") or {}).get("annotations")
+    marked = str((present or {}).get(SIZE, ""))
+    sizes = sizes_from(stock_out.ladder, step, asked)
+    if not sizes:
+        return UNCHANGED
+    if stock_out.annotation is None:
+        operations = tuple(_grow(pod_json, asked, sizes[0]))
+    elif stock_out.annotation.key in (present or {}):
+        # The user's own, or ours from the first time.
+        return Resized((), marked)
+    else:
+        listed = stock_out.annotation.separator.join(size.written(stock_out.annotation.format) for size in sizes)
+        operations = tuple(_annotate(present, stock_out.annotation.key, listed))
+    # Billed is the first size of the list: which one the provider took is nothing that it tells everywhere alike.
+    return Resized(operations, sizes[0].mark if sizes[0] != asked else marked)
+
+
+def requests_of(pod_json: Pod) -> Size:
+    """What the pod requests, as the scheduler sums it: all that runs together, or the initialisation if it is more."""
+    spec = pod_json.get("spec") or {}
+    return Size(_total(spec, "cpu"), _total(spec, "memory"))
+
+
+def _total(spec: Pod, resource: str) -> int:
+    overhead = _amount(spec.get("overhead"), resource)
+    whole = (spec.get("resources") or {}).get("requests") or {}
+    if resource in whole:
+        return _amount(whole, resource) + overhead
+    running = sum(_requested(one, resource) for one in spec.get("containers") or ())
+    sidecars = peak = 0
+    for one in spec.get("initContainers") or ():
+        own = _requested(one, resource)
+        if one.get("restartPolicy") == "Always":
+            sidecars, own = sidecars + own, 0
+        peak = max(peak, sidecars + own)
+    return max(running + sidecars, peak) + overhead
+
+
+def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[Operation]:
+    """One operation for each container that grows, with its resources whole: an `add` replaces what stands there."""
+    spec = pod_json.get("spec") or {}
+    whole = (spec.get("resources") or {}).get("requests") or {}
+    containers: Sequence[Pod] = spec.get("containers") or ()
+    of_pod: dict[str, int] = {}
+    of_container: dict[int, dict[str, int]] = {}
+    for resource, total, target in (
+        ("cpu", asked.cpu_millis, wanted.cpu_millis),
+        ("memory", asked.memory_bytes, wanted.memory_bytes),
+    ):
+        if target <= total:
+            continue
+        overhead = _amount(spec.get("overhead"), resource)
+        if resource in whole:
+            of_pod[resource] = target - overhead
+            continue
+        held = [_requested(one, resource) for one in containers]
+        for index, grown in enumerate(_shares(held, target - overhead - _sidecars(spec, resource))):
+            if grown > held[index]:
+                of_container.setdefault(index, {})[resource] = grown
+    if of_pod:
+        yield Operation("add", "/spec/resources", _raised(spec.get("resources") or {}, of_pod))
+    for index, amounts in sorted(of_container.items()):
+        present = containers[index].get("resources") or {}
+        yield Operation("add", f"/spec/containers/{index}/resources", _raised(present, amounts))
+
+
+def _shares(held: Sequence[int], total: int) -> list[int]:
+    """`total` shared as `held` is; all of it to the first where none holds anything. The rest goes to the first."""
+    if not held:
+        return []
+    whole = sum(held)
+    shares = [total * one // whole for one in held] if whole else [0] * len(held)
+    shares[0] += total - sum(shares)
+    return shares
+
+
+def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
+    """The resources with these requests, and with limits that are not below them."""
+    grown = {resource: _text(resource, amount) for resource, amount in amounts.items()}
+    limits = dict(resources.get("limits") or {})
+    too_low = {resource for resource in limits if resource in amounts and _amount(limits, resource) < amounts[resource]}
+    raised = {**resources, "requests": {**(resources.get("requests") or {}), **grown}}
+    if too_low:
+        raised["limits"] = limits | {resource: grown[resource] for resource in too_low}
+    return raised
+
+
+def _annotate(present: Mapping[str, str] | None, key: str, value: str) -> Iterator[Operation]:
+    if present is None:
+        yield Operation("add", "/metadata/annotations", {})
+    yield Operation("add", f"/metadata/annotations/{key.replace('~', '~0').replace('/', '~1')}", value)
+
+
+def _sidecars(spec: Pod, resource: str) -> int:
+    ones = spec.get("initContainers") or ()
+    return sum(_requested(one, resource) for one in ones if one.get("restartPolicy") == "Always")
+
+
+def _requested(container: Pod, resource: str) -> int:
+    """Where only a limit is given, that is the request."""
+    resources = container.get("resources") or {}
+    requests = resources.get("requests") or {}
+    return _amount(requests if resource in requests else resources.get("limits"), resource)
+
+
+def _amount(amounts: Mapping[str, Any] | None, resource: str) -> int:
+    """0 where it is absent, or no quantity: the API server refuses such a pod, and so need not we."""
+    text = (amounts or {}).get(resource)
+    try:
+        return 0 if text is None else _PARSERS[resource](str(text))
+    except ValueError:
+        return 0
+
+
+def _text(resource: str, amount: int) -> str:
+    if resource == "cpu":
+        return str(amount // 1000) if amount % 1000 == 0 else f"{amount}m"
+    return f"{amount // _MIB}Mi" if amount % _MIB == 0 else str(amount)

@@ -1,0 +1,41 @@
+"""Whether a pool takes pods now, from everything that speaks about it but its limits.
+
+Contract: what a person said comes first, then whether there are nodes, then health, then stock. So a pool that was held
+stays held when it is healthy again, and one that failed stays closed when the hold is lifted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.pools.health import PROBE_PODS, Health, State
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The answer: whether, why in one word, and the step of the ladder that is asked for."""
+
+    takes: bool
+    reason: str
+    step: int
+
+
+def standing(
+    nodes: Iterable[NodeRecord], health: Health, *, held: bool, step: int, out_of_stock: bool, on_their_way: int
+) -> Standing:
+    """Judge one pool. `on_their_way` counts pods that are sent there, or bound, and have not started."""
+    nodes = tuple(nodes)
+    takes, reason = True, "Open"
+    # Nodes that are not ready close no pool before it counts as failed: for a short silence none of its pods is made
+    # anew. New pods pass it over meanwhile, because a pod is only sent where a node is ready.
+    if held or (nodes and all(node.unschedulable for node in nodes)):
+        takes, reason = False, "Held"
+    elif not nodes:
+        takes, reason = False, "NoNodes"
+    elif health.state is State.FAILED:
+        takes, reason = False, "Unhealthy"
+    elif out_of_stock:
+        takes, reason = False, "OutOfStock"
+    elif health.state is State.RETRYING:
+        takes, reason = on_their_way < PROBE_PODS, "Retrying"
+    return Standing(takes, reason, step)

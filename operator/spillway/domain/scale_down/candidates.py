@@ -1,0 +1,110 @@
+"""A ReplicaSet's pods as the planners want them: one flat record a pod, with everything its place decides.
+
+Contract: `candidates_of` keeps the pods that the ReplicaSet controller counts (active ones) and nothing else, so the
+number of candidates is the number of pods from which Kubernetes chooses.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.places import NodePlace
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord
+
+_TIERS: Final = frozenset(Tier)
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One active pod of a ReplicaSet that might be scaled down. Times are Unix seconds, 0.0 says "never"."""
+
+    uid: PodUid
+    name: str = ""
+    node: NodeName = NodeName("")
+    """Empty while unassigned."""
+    zone: Zone = Zone("")
+    """Empty while unassigned or where the node has no zone: such a pod counts in no zone's total."""
+    tier: Tier = Tier.FIXED
+    pool: str = ""
+    """On a virtual node: the VirtualNodeBudget's name."""
+    dearness: int = 0
+    """Among virtual pools: the highest goes first."""
+    node_order: int = 0
+    """On an elastic node: its place in the shared emptying order; the highest empties first."""
+    phase: Phase = Phase.RUNNING
+    ready: bool = True
+    ready_since: float = 0.0
+    created: float = 0.0
+    restarts: int = 0
+    cost: int = 0
+    """What Kubernetes counts: 0 where the annotation is absent."""
+    stamped: bool = True
+    """Whether the pod carries a deletion cost at all."""
+    same_node_owner_pods: int = 1
+    """Active pods on its node that share its owner (of every ReplicaSet of its Deployment), itself included."""
+    heat: float | None = None
+    """Load of its node, in any unit that grows with load; None where it is not known."""
+
+    @property
+    def assigned(self) -> bool:
+        return bool(self.node)
+
+    @property
+    def place(self) -> NodePlace:
+        return NodePlace(tier=self.tier, zone=self.zone, pool=self.pool, dearness=self.dearness)
+
+
+def candidates_of(
+    pods: Iterable[PodRecord],
+    nodes: Mapping[NodeName, NodeRecord],
+    place: Callable[[NodeRecord], NodePlace],
+    order: Mapping[NodeName, int],
+    *,
+    related: Mapping[NodeName, int] | None = None,
+    heat: Mapping[NodeName, float] | None = None,
+) -> tuple[Candidate, ...]:
+    """Return one candidate for each active pod of one ReplicaSet.
+
+    `place` says where a node stands for the policy that governs the workload; `order` is the emptying order. `related`
+    counts, by node, the active pods of every ReplicaSet of the same Deployment (what Kubernetes calls doubled up);
+    where it is not given, the given pods alone are counted. A pod on a node that is not known (any more) keeps the tier
+    with which it was stamped, has no zone and empties last.
+    """
+    active = [pod for pod in pods if pod.active]
+    doubled = related if related is not None else Counter(pod.node for pod in active)
+    places: dict[NodeName, NodePlace] = {}
+    for name in {pod.node for pod in active}:
+        node = nodes.get(name)
+        if node is not None:
+            places[name] = place(node)
+    return tuple(
+        Candidate(
+            uid=pod.uid,
+            name=pod.name,
+            node=pod.node,
+            zone=where.zone,
+            tier=where.tier,
+            pool=where.pool,
+            dearness=where.dearness,
+            node_order=order.get(pod.node, 0),
+            phase=pod.phase,
+            ready=pod.ready,
+            ready_since=pod.ready_since,
+            created=pod.created,
+            restarts=pod.restarts,
+            cost=pod.cost or 0,
+            stamped=pod.cost is not None,
+            same_node_owner_pods=doubled.get(pod.node, 1) if pod.node else 0,
+            heat=None if heat is None else heat.get(pod.node),
+        )
+        for pod in active
+        for where in (places.get(pod.node) or _remembered(pod),)
+    )
+
+
+def _remembered(pod: PodRecord) -> NodePlace:
+    """Return the place that the pod's own marks tell, for a node that is not in the cluster's state."""
+    tier = Tier(pod.tier) if pod.tier in _TIERS else Tier.FIXED
+    return NodePlace(tier=tier, zone=Zone(""), pool=pod.pool)

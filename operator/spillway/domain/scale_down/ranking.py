@@ -1,0 +1,236 @@
+"""Which pods of a ReplicaSet go when it is scaled down: the one function that says it, in the order of its rules.
+
+1. What Kubernetes puts first, whatever we write: unassigned, then Pending, Unknown, not ready; among them by its rules.
+2. Virtual before physical, the dearest pool first.
+3. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
+4. Elastic before fixed.
+5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload, the
+   hottest first where load is known.
+6. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
+7. Newest, then UID.
+
+Contract: pure and total. The plan is greedy, so `plan(n)` is a prefix of `plan(n + 1)`; it depends on the set of
+candidates and never on their sequence; a zone skew above `max_skew` is never larger than the rules before it force.
+O(n log n + n·zones).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
+from typing import Final, Protocol
+
+from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.records import Phase
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.kubernetes_order import READY_CLASS, kubernetes_class, kubernetes_order
+from spillway.domain.scale_down.reasons import Reason, explain
+
+__all__ = ["Reason", "Victim", "VictimPlan", "explain", "plan_scale_down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """One pod that goes, and the rule that chose it."""
+
+    uid: PodUid
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class VictimPlan:
+    """The pods that go, first victim first."""
+
+    victims: tuple[Victim, ...]
+
+    @property
+    def uids(self) -> tuple[PodUid, ...]:
+        return tuple(victim.uid for victim in self.victims)
+
+
+_Key = tuple[float | str, ...]
+_NO_ZONE: Final = Zone("")
+
+
+def plan_scale_down(
+    candidates: Iterable[Candidate], count: int, *, max_skew: int, mirror: bool = False, now: float = 0.0
+) -> VictimPlan:
+    """Choose `count` victims (all of them where there are fewer) among a ReplicaSet's active pods.
+
+    `mirror` is for an old ReplicaSet in a rollout: fixed first, then elastic with the node that empties last first,
+    virtual last with the cheapest pool first, so that the new pods find the room where pods should end up. `now` only
+    matters among pods that are not ready (see `kubernetes_order`).
+    """
+    unready: list[Candidate] = []
+    ready: list[Candidate] = []
+    for candidate in candidates:
+        (ready if kubernetes_class(candidate) >= READY_CLASS else unready).append(candidate)
+    first = kubernetes_order(unready, now=now)[: max(count, 0)]
+    victims = [Victim(candidate.uid, _kubernetes_reason(candidate)) for candidate in first]
+    wanted = min(count - len(victims), len(ready))
+    if wanted > 0:
+        victims += _Greedy(ready, max_skew=max_skew, mirror=mirror).take(wanted)
+    return VictimPlan(tuple(victims))
+
+
+def _kubernetes_reason(candidate: Candidate) -> Reason:
+    if not candidate.node:
+        return Reason.UNASSIGNED
+    if candidate.phase == Phase.RUNNING:
+        return Reason.NOT_READY
+    return Reason.PHASE_UNKNOWN if candidate.phase == Phase.UNKNOWN else Reason.PENDING
+
+
+class _Lane(Protocol):
+    """The candidates of one tier in one zone, in the order in which they should go if zones did not matter."""
+
+    def peek(self) -> _Key | None: ...
+    def pop(self) -> tuple[Candidate, Reason]: ...
+
+
+class _SortedLane:
+    """Virtual or elastic: the order is fixed beforehand."""
+
+    def __init__(self, candidates: Sequence[Candidate], reason: Reason, *, node_sign: int) -> None:
+        """`node_sign` weighs the emptying order: -1 soonest first, 1 last first, 0 not at all."""
+        self._reason = reason
+        self._rest = sorted(
+            (((node_sign * c.node_order, c.cost, -c.created, c.uid), c) for c in candidates),
+            key=lambda entry: entry[0],
+            reverse=True,
+        )
+
+    def peek(self) -> _Key | None:
+        return self._rest[-1][0] if self._rest else None
+
+    def pop(self) -> tuple[Candidate, Reason]:
+        return self._rest.pop()[1], self._reason
+
+
+class _SpreadLane:
+    """Fixed: each victim comes from the node that has most pods of the workload at that moment."""
+
+    def __init__(self, candidates: Sequence[Candidate], reason: Reason | None) -> None:
+        self._reason = reason
+        self._on_node: dict[NodeName, list[Candidate]] = defaultdict(list)
+        for candidate in candidates:
+            self._on_node[candidate.node].append(candidate)
+        for pods in self._on_node.values():
+            pods.sort(key=lambda c: (c.cost, -c.created, c.uid), reverse=True)
+        self._heap = [self._key(node) for node in self._on_node]
+        heapify(self._heap)
+
+    def _key(self, node: NodeName) -> _Key:
+        pods = self._on_node[node]
+        pod = pods[-1]
+        return (-len(pods), -(pod.heat or 0.0), pod.cost, -pod.created, pod.uid, node)
+
+    def peek(self) -> _Key | None:
+        return self._heap[0] if self._heap else None
+
+    def pop(self) -> tuple[Candidate, Reason]:
+        node = NodeName(str(self._heap[0][-1]))
+        pods = self._on_node[node]
+        pod = pods.pop()
+        reason = self._reason or _fixed_reason(pod, doubled=bool(pods))
+        if pods:
+            heapreplace(self._heap, self._key(node))
+        else:
+            heappop(self._heap)
+        return pod, reason
+
+
+def _fixed_reason(pod: Candidate, *, doubled: bool) -> Reason:
+    if doubled:
+        return Reason.FIXED_DOUBLED
+    return Reason.FIXED if pod.heat is None else Reason.FIXED_HOT
+
+
+class _Greedy:
+    """Takes one ready pod after another; what it holds is the state of what remains."""
+
+    def __init__(self, ready: Sequence[Candidate], *, max_skew: int, mirror: bool) -> None:
+        self._max_skew = max_skew
+        self._remaining: dict[Zone, int] = dict(Counter(c.zone for c in ready if c.zone))
+        self._phases = _phases(ready, mirror=mirror)
+
+    def take(self, count: int) -> list[Victim]:
+        victims: list[Victim] = []
+        for lanes_by_tier in self._phases:
+            while len(victims) < count:
+                victim = self._pick(lanes_by_tier)
+                if victim is None:
+                    break
+                victims.append(victim)
+        return victims
+
+    def _pick(self, lanes_by_tier: Sequence[Mapping[Zone, _Lane]]) -> Victim | None:
+        available = {zone for lanes in lanes_by_tier for zone, lane in lanes.items() if lane.peek() is not None}
+        if not available:
+            return None
+        allowed, by_zone = _allowed_zones(self._remaining, available, self._max_skew)
+        for lanes in lanes_by_tier:
+            choice: _Lane | None = None
+            best: _Key = ()
+            skipped = False
+            for zone, lane in lanes.items():
+                key = lane.peek()
+                if key is None:
+                    continue
+                if zone not in allowed:
+                    skipped = True
+                elif choice is None or key < best:
+                    choice, best = lane, key
+            if choice is not None:
+                pod, reason = choice.pop()
+                if pod.zone:
+                    self._remaining[pod.zone] -= 1
+                return Victim(pod.uid, Reason.ZONE_SKEW if by_zone and len(lanes_by_tier) > 1 else reason)
+            by_zone = by_zone or skipped
+        raise AssertionError("an allowed zone holds a candidate")
+
+
+def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew: int) -> tuple[set[Zone], bool]:
+    """Return the zones from which the next victim may come, and whether the skew leaves no other choice.
+
+    Pods without a zone are free to go while the zones are even, and wait while they are not.
+    """
+    counts = sorted(remaining.values())
+    zoned = available - {_NO_ZONE}
+    if counts and counts[-1] - counts[0] <= max_skew:
+        lowest, highest = counts[0], counts[-1]
+        keeping = available - zoned
+        for zone in zoned:
+            after = remaining[zone] - 1
+            runner_up = counts[-2] if remaining[zone] == highest and len(counts) > 1 else highest
+            top = runner_up if len(counts) > 1 else after
+            if max(top, after) - min(lowest, after) <= max_skew:
+                keeping.add(zone)
+        if keeping:
+            return keeping, False
+    if not zoned:
+        return available, False
+    fullest = max(remaining[zone] for zone in zoned)
+    return {zone for zone in zoned if remaining[zone] == fullest}, True
+
+
+def _phases(ready: Sequence[Candidate], *, mirror: bool) -> list[list[dict[Zone, _Lane]]]:
+    """Return what is emptied one after another; within a phase tiers come in order, but zones may overrule it."""
+    members: dict[tuple[Tier, int], dict[Zone, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
+    for candidate in ready:
+        dearness = candidate.dearness if candidate.tier is Tier.VIRTUAL else 0
+        members[candidate.tier, dearness][candidate.zone].append(candidate)
+
+    def sorted_lanes(key: tuple[Tier, int], reason: Reason, node_sign: int) -> dict[Zone, _Lane]:
+        return {zone: _SortedLane(pods, reason, node_sign=node_sign) for zone, pods in members[key].items()}
+
+    pools = sorted((key for key in members if key[0] is Tier.VIRTUAL), key=lambda key: key[1], reverse=not mirror)
+    of_pool = Reason.ROLLOUT_VIRTUAL if mirror else Reason.VIRTUAL
+    virtual = [[sorted_lanes(key, of_pool, 0)] for key in pools]
+    fixed: dict[Zone, _Lane] = {
+        zone: _SpreadLane(pods, Reason.ROLLOUT_FIXED if mirror else None)
+        for zone, pods in members[Tier.FIXED, 0].items()
+    }
+    if mirror:
+        return [[fixed, sorted_lanes((Tier.ELASTIC, 0), Reason.ROLLOUT_ELASTIC, 1)], *virtual]
+    return [*virtual, [sorted_lanes((Tier.ELASTIC, 0), Reason.ELASTIC, -1), fixed]]

@@ -1,0 +1,52 @@
+"""Why a pod was chosen to go, in words that an operator can read in an Event."""
+
+from enum import StrEnum
+from typing import Final
+
+from spillway.domain.scale_down.candidates import Candidate
+
+
+class Reason(StrEnum):
+    """The rule of the scale-down order that chose a pod."""
+
+    UNASSIGNED = "Unassigned"
+    PENDING = "Pending"
+    PHASE_UNKNOWN = "PhaseUnknown"
+    NOT_READY = "NotReady"
+    VIRTUAL = "Virtual"
+    ZONE_SKEW = "ZoneSkew"
+    ELASTIC = "Elastic"
+    FIXED_DOUBLED = "FixedDoubled"
+    FIXED_HOT = "FixedHot"
+    FIXED = "Fixed"
+    ROLLOUT_FIXED = "RolloutFixed"
+    ROLLOUT_ELASTIC = "RolloutElastic"
+    ROLLOUT_VIRTUAL = "RolloutVirtual"
+
+
+_BY_KUBERNETES: Final = "Kubernetes itself deletes such pods before any ready one, whatever their deletion cost"
+
+_SENTENCES: Final = {
+    Reason.UNASSIGNED: f"it was on no node yet: {_BY_KUBERNETES}",
+    Reason.PENDING: f"it had not started yet: {_BY_KUBERNETES}",
+    Reason.PHASE_UNKNOWN: f"its node does not answer: {_BY_KUBERNETES}",
+    Reason.NOT_READY: f"it was not ready: {_BY_KUBERNETES}",
+    Reason.VIRTUAL: "{virtual} is the dearest tier still in use",
+    Reason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
+    Reason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
+    Reason.FIXED_DOUBLED: "fixed node {node} had more pods of this workload than any other it could be taken from",
+    Reason.FIXED_HOT: "fixed node {node} was the hottest one this workload could be taken from",
+    Reason.FIXED: "only fixed nodes were left, and it was the last to come among equals",
+    Reason.ROLLOUT_FIXED: "a rollout replaces it: fixed nodes are freed first, for the new version's pods",
+    Reason.ROLLOUT_ELASTIC: "a rollout replaces it: elastic node {node} is the one that will stay longest",
+    Reason.ROLLOUT_VIRTUAL: "a rollout replaces it: {virtual} is freed last",
+}
+
+
+def explain(reason: Reason, victim: Candidate | None = None) -> str:
+    """Say in one sentence why a pod goes; without the victim, what the rule means in general."""
+    if victim is None:
+        return _SENTENCES[reason].format(node="of its own", zone="of the pod", virtual="the virtual tier")
+    virtual = f"virtual pool {victim.pool}" if victim.pool else "the virtual tier"
+    because = _SENTENCES[reason].format(node=victim.node or "none", zone=victim.zone or "unknown", virtual=virtual)
+    return f"pod {victim.name} deleted: {because}"

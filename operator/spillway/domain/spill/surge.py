@@ -1,0 +1,38 @@
+"""Whether a workload can run one replica more for a while, from its own object and its autoscalers.
+
+Contract: pure, on the objects as JSON has them. A Deployment, or a ReplicaSet of its own, can; what else owns pods
+cannot, because one replica more means something else there (a StatefulSet's ordinal, a Job's work).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from spillway.domain.spill.bring_back import Left
+
+SURGING_KINDS: Final[Mapping[str, str]] = {"Deployment": "deployments", "ReplicaSet": "replicasets"}
+"""Kinds of group apps/v1 that we scale, with their plural."""
+
+
+def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:
+    """Why the workload cannot surge now; None where it can. `autoscalers` are those of its namespace."""
+    kind = str(workload.get("kind", ""))
+    if kind not in SURGING_KINDS:
+        return Left.CANNOT_SURGE
+    metadata, spec, status = workload["metadata"], workload.get("spec") or {}, workload.get("status") or {}
+    replicas = spec.get("replicas", 1)
+    standing = {"replicas", "updatedReplicas"} if kind == "Deployment" else {"replicas"}
+    unseen = status.get("observedGeneration", 0) < metadata.get("generation", 0)
+    reasons = {
+        Left.PAUSED: bool(spec.get("paused")),
+        Left.ROLLOUT: unseen or any(status.get(field, 0) != replicas for field in standing),
+        Left.NOT_READY: status.get("readyReplicas", 0) != replicas,
+        Left.AUTOSCALER_AT_MAXIMUM: any(_at_maximum(one, kind, metadata["name"], replicas) for one in autoscalers),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _at_maximum(autoscaler: Mapping[str, Any], kind: str, name: str, replicas: int) -> bool:
+    spec = autoscaler.get("spec") or {}
+    target = spec.get("scaleTargetRef") or {}
+    scales_it = (target.get("kind"), target.get("name")) == (kind, name)
+    return scales_it and spec.get("maxReplicas", 0) <= replicas

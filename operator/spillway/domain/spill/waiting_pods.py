@@ -1,0 +1,229 @@
+"""Which waiting pods change sides: physical ones that find no room, and virtual ones that no pool took.
+
+Contract: pure. A pod is *due* once the scheduler has found no node for it for the class's `spillAfter`. A physical one
+then gets what it needs on virtual nodes (it *spills*): that is the last resort, after balloons were pre-empted and a
+node autoscaler had its turn, as far as these can be known. A virtual one is replaced by a physical one (it is
+*recalled*), because an affinity cannot be loosened on a pod that is there.
+
+What can be known of help that is under way: the scheduler (for a pre-emption) and some autoscalers (for a node that
+they start) name the node in `status.nominatedNodeName`; and a young node that is not ready yet, or has room, will be
+tried. An autoscaler that has only decided cannot be seen: `spillAfter` has to be longer than its decision and the
+node's birth where nodes are to come first.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from spillway.api.elasticpolicy import Placement
+from spillway.api.podoverlay import PodOverlay
+from spillway.domain.fit.node_fit import admits
+from spillway.domain.fit.suitability import unsuitable
+from spillway.domain.fit.tolerations import toleration_operations
+from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.overlay.draft import Operation
+from spillway.domain.overlay.plan import in_place, patchable
+from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.placement.pools import Pool, mismatch, together
+
+Json = Mapping[str, Any]
+
+NOMINATED_SECONDS: Final = 120.0
+"""How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""
+NODE_START_SECONDS: Final = 180.0
+"""For how long after its creation a node counts as one that will take pods."""
+LONGEST_TURN_SECONDS: Final = 3600.0
+TURNS_FORGOTTEN_SECONDS: Final = 4 * 3600.0
+
+
+class Move(StrEnum):
+    """Which way a waiting pod goes."""
+
+    SPILL = "spill"
+    RECALL = "recall"
+
+
+class Kept(StrEnum):
+    """Why a pod that is due stays as it is."""
+
+    NOMINATED = "Nominated"
+    """A node was named for it: a pre-emption, or a new node, is under way."""
+    NODE_STARTING = "NodeStarting"
+    """A young node may take it."""
+    EXPENDABLE = "Expendable"
+    """Its priority is negative: a balloon that waits is what balloons are for."""
+    GATED = "Gated"
+    """A scheduling gate holds it."""
+    UNSUITABLE = "Unsuitable"
+    """Virtual nodes cannot run it."""
+    NO_POOL = "NoPool"
+    """No pool is open, has room for it under its limits, and has a node that its own selectors allow."""
+    SURGING = "Surging"
+    """Its workload has one replica more, to bring another back; that is undone instead."""
+    CANNOT_REPLACE = "CannotReplace"
+    """It would have to be replaced, and nobody would make another, or its Job would count it as failed too often."""
+    TURNED = "Turned"
+    """Its owner's pods went the other way a short time ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A move, and when (Unix seconds)."""
+
+    move: Move
+    at: float
+
+
+def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0, closed: bool = False) -> Due | None:
+    """When a pod changes sides if nothing happens before; None where it will not.
+
+    One that has spilled may go either way already, and spills once more, to pools that it does not reach yet:
+    `spilled_at` is when it got its mark, and `closed` says that none of the pools it names takes pods any more.
+    """
+    pending = pod.pending
+    if pending is None or pod.node or pod.terminating or not pending.unschedulable_since:
+        return None
+    found = placement or DEFAULT
+    at = pending.unschedulable_since + found.spill_after.seconds
+    if pending.virtual:
+        return Due(Move.RECALL, at)
+    if found.virtual == "Never":
+        return None
+    if pending.pools and not closed:
+        at = max(at, spilled_at + found.spill_after.seconds)
+    return Due(Move.SPILL, at)
+
+
+def pools_named(pod: PodRecord) -> tuple[str, ...]:
+    """The pools of virtual nodes that may take a waiting pod, by its mark."""
+    return _names("" if pod.pending is None else pod.pending.pools)
+
+
+def marked_pools(pod: Json) -> tuple[str, ...]:
+    """The same of a pod as the API server gives it."""
+    return _names(((pod.get("metadata") or {}).get("annotations") or {}).get(POOLS) or "")
+
+
+def _names(mark: str) -> tuple[str, ...]:
+    return tuple(filter(None, mark.split(",")))
+
+
+def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> Kept | None:
+    """Why this physical pod must not spill, from itself; `late_seconds` is how long it has been due."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    if (spec.get("priority") or 0) < 0:
+        return Kept.EXPENDABLE
+    if spec.get("schedulingGates"):
+        return Kept.GATED
+    if unsuitable(pod, local_claims) is not None:
+        return Kept.UNSUITABLE
+    if status.get("nominatedNodeName") and late_seconds < NOMINATED_SECONDS:
+        return Kept.NOMINATED
+    return None
+
+
+def is_starting(node: NodeRecord, now: float) -> bool:
+    """Whether a node is young enough to be on its way; `Room` over such nodes says for how many pods."""
+    return now - node.created < NODE_START_SECONDS and not node.deleting and (not node.ready or not node.unschedulable)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a pod gets to virtual nodes."""
+
+    pools: tuple[str, ...]
+    """Every pool whose nodes it may then run on, the one it is meant for first."""
+    tolerations: tuple[Json, ...] = ()
+    in_place: bool = True
+    """Whether a patch is enough; else it is replaced, and its successor is made for virtual nodes."""
+
+
+def way(
+    pod: Json,
+    pools: Sequence[Pool],
+    has_room: Callable[[Pool], str],
+    others: Iterable[Pool] = (),
+    *,
+    avoid: Collection[str] = (),
+) -> Way | None:
+    """The way to the first of `pools`, in the policy's order, that takes it; None where none does.
+
+    `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list, and
+    `avoid` those that it must not be meant for. A patch adds a toleration and nothing that keeps the pod from other
+    nodes with the same taint: where these are of a pool that must not take it, or that wants it otherwise, the pod is
+    replaced, because its successor gets an affinity. Pools that the pod's own mark names it has tried, and goes on to
+    reach.
+    """
+    spec = pod.get("spec") or {}
+    listed = {pool.name for pool in pools}
+    marked = marked_pools(pod)
+    for pool in pools:
+        if pool.name in marked or pool.name in avoid:
+            continue
+        if pool.closed or mismatch(pod, pool, tolerations=pool.tolerations) or has_room(pool):
+            continue
+        reached = [
+            other
+            for other in (*pools, *others)
+            if other.name in marked
+            or (other.name != pool.name and any(admits(node, spec, pool.tolerations) for node in other.open_nodes))
+        ]
+        patched = (
+            pool.step == 0
+            and patchable(pool.overlay)
+            and all(
+                other.name in listed
+                and together(pool, other)
+                and (other.name in marked or not (other.closed or has_room(other)))
+                for other in reached
+            )
+        )
+        names = (pool.name, *(other.name for other in reached)) if patched else (pool.name,)
+        return Way(names, pool.tolerations, patched)
+    return None
+
+
+def spill_operations(
+    pod: Json, found: Way, overlay: PodOverlay, reservation: str
+) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
+    """The additions to a pod that goes that way in place, and what of the overlay its user had set otherwise."""
+    patch, conflicts = in_place(pod, overlay, pool=found.pools[0])
+    wanted: dict[str, dict[str, str]] = {"annotations": {}, "labels": {}} | patch.get("metadata", {})
+    wanted["annotations"] = wanted["annotations"] | {POOLS: ",".join(found.pools), RESERVATION: reservation}
+    operations = [*toleration_operations(pod, found.tolerations)]
+    for field_name, members in wanted.items():
+        path = ("metadata", field_name)
+        if members and (pod.get("metadata") or {}).get(field_name) is None:
+            operations.append(Operation(path, members))
+        else:
+            operations += [Operation((*path, key), value) for key, value in members.items()]
+    return tuple(operations), conflicts
+
+
+@dataclass(slots=True)
+class Turns:
+    """Keeps pods of one owner from being replaced to and fro: each change of direction waits twice as long."""
+
+    _last: dict[OwnerUid, tuple[Move, float, int]] = field(default_factory=dict)
+
+    def wait(self, owner: OwnerUid, move: Move, now: float, spill_after: float) -> float:
+        """Seconds until a pod of this owner may be replaced that way; 0 for now."""
+        last = self._last.get(owner)
+        if last is None or last[0] is move:
+            return 0.0
+        _, at, turns = last
+        return max(0.0, at + min(LONGEST_TURN_SECONDS, spill_after * 2.0 ** min(turns, 20)) - now)
+
+    def note(self, owner: OwnerUid, move: Move, now: float) -> None:
+        """A pod of this owner was replaced that way."""
+        last = self._last.pop(owner, None)
+        if last is not None and now - last[1] >= TURNS_FORGOTTEN_SECONDS:
+            last = None
+        turned = last is not None and last[0] is not move
+        self._last[owner] = (move, now, (0 if last is None else last[2]) + turned)
+        for one, (_, at, _) in list(self._last.items()):
+            if now - at < TURNS_FORGOTTEN_SECONDS:
+                break
+            del self._last[one]

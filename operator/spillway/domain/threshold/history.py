@@ -1,0 +1,28 @@
+"""The demand history of one workload: replicas needed, on a regular grid."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+STEP_SECONDS: Final = 300.0
+"""The grid of every history."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """What a workload needed: replicas (not rounded) at times on the grid, without gaps' points."""
+
+    workload: str
+    times: Floats
+    replicas: Floats
+    problem: str = ""
+    """Why there is none, where the workload's own query is at fault."""
+
+    @property
+    def seconds(self) -> float:
+        """From the first point to the last."""
+        return float(self.times[-1] - self.times[0]) if self.times.size else 0.0

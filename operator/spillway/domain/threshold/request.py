@@ -1,0 +1,182 @@
+"""What a plan of the thresholds is made from, and what it says: plain values that go to another process and back.
+
+Contract: a request holds everything but the past, which the planner reads from Prometheus itself; a plan holds
+everything that status, metrics and the next plan want of it. Cores are real load unless a name says otherwise, and
+never less than what the scheduler sets aside for it, at the target. Money is in the policy's currency.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from spillway.domain.threshold.recent_peak import Seen
+
+PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
+"""With less history than this a workload is kept physical and learned."""
+
+
+class Stance(StrEnum):
+    """How a workload takes part in the joint plan."""
+
+    AUTO = "Auto"
+    """Its threshold is what is planned."""
+    PINNED = "Pinned"
+    """Its threshold is given, by the policy or by the annotation; what it takes of the owned nodes is gone."""
+    PHYSICAL = "Physical"
+    """It stays on physical nodes whatever its size."""
+    VIRTUAL = "Virtual"
+    """It runs on virtual nodes first and takes nothing of the owned ones."""
+
+
+class WorkloadNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One governed workload."""
+
+    workload: str
+    """Kind/namespace/name."""
+    policy: str
+    stance: Stance
+    replicas: int
+    """Asked for now."""
+    request_cores: float
+    """CPU request of a replica."""
+    request_gib: float
+    """Memory request of a replica."""
+    load: float
+    """Real load of a needed replica as a share of its request, at its target."""
+    pinned: int = 0
+    minimum: int = 0
+    maximum: int | None = None
+    priority: int = 0
+    history_seconds: float = 14 * 86_400.0
+    query: str = ""
+    per_replica: float = 1.0
+
+
+class PolicyNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One policy: its target, its prices (None where they are not given), its elastic nodes."""
+
+    name: str
+    target: float
+    """Share of the owned nodes' cores that may be in use."""
+    fixed_node_hour: float | None = None
+    elastic_node_hour: float | None = None
+    virtual_core_hour: float | None = None
+    virtual_gib_hour: float | None = None
+    currency: str = ""
+    minimum_seconds: float = 0.0
+    """Billed at least for a replica on virtual nodes."""
+    startup_seconds: float = 0.0
+    """From a replica's creation until it serves: billed, and of no use."""
+    elastic_cores: float = 0.0
+    """Allocatable on its elastic nodes, the most seen within a day."""
+    elastic_node_cores: float = 0.0
+    """Of one of them."""
+
+
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """All policies together: they share the owned nodes."""
+
+    now: float
+    capacity_cores: float
+    """Allocatable on owned nodes, less what pods request there that no policy governs."""
+    node_cores: float
+    """Allocatable of an owned node, on average; 0 where there is none."""
+    capacity_gib: float = 0.0
+    """Memory, as `capacity_cores`; 0 where it is not known: then replicas are counted by their cores alone."""
+    node_gib: float = 0.0
+    policies: tuple[PolicyNeed, ...]
+    workloads: tuple[WorkloadNeed, ...]
+    previous: dict[str, int] = {}
+    """The thresholds in force, by workload."""
+    previous_owned: dict[str, int] = {}
+    """Of these, the replicas on owned nodes; the rest is on elastic ones."""
+    fingerprint: str = ""
+    """Of what the policies ask for, so that a change of it shows."""
+
+
+class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One workload in the plan."""
+
+    workload: str
+    policy: str
+    threshold: int | None
+    """For Auto: replicas on physical nodes; None while it learns."""
+    kept: bool = False
+    """Its history is gone, and the threshold is that of the plan before."""
+    owned: int
+    """Replicas that are planned on owned nodes; a threshold above it counts on elastic ones."""
+    peak: int
+    """The most replicas that the coming cycle is expected to need."""
+    history_seconds: float = 0.0
+    request_cores: float = 0.0
+    request_gib: float = 0.0
+    """What a replica requested when one was last seen."""
+    confidence: int | None = None
+    """Percent."""
+    saving_per_hour: float | None = None
+    """Against owning nodes for its peak."""
+    saving_per_hour_against_virtual: float | None = None
+    """Against owning nodes for its valley and virtual nodes beyond it."""
+    problem: str = ""
+
+
+class NodePoint(msgspec.Struct, frozen=True, gc=False):
+    """One number of owned nodes, and what an hour then costs on average."""
+
+    nodes: int
+    cost_per_hour: float
+    used_percent: float
+    """Of the cores that are there: what is planned on them, on average over the cycle."""
+
+
+class PlannedPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One policy in the plan."""
+
+    name: str
+    auto: int
+    """Workloads of mode Auto."""
+    learning: int
+    """Of these, without enough history."""
+    currency: str = ""
+    saved_vs_owned: float | None = None
+    """An hour, against owning nodes for every workload's peak; None without prices."""
+    saved_vs_virtual: float | None = None
+    """An hour, against owning nodes for the valley and virtual nodes beyond it."""
+    owned_nodes_advised: int | None = None
+    nodes: tuple[NodePoint, ...] = ()
+    """What owning more or fewer nodes would cost; none without prices."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The last good plan."""
+
+    made: float
+    """Unix seconds."""
+    fingerprint: str
+    capacity_cores: float
+    peak_cores: float
+    """The highest load that the plan puts on owned nodes."""
+    allowed_cores: float
+    """Capacity times target: the load that it may put there."""
+    excess_cores: float = 0.0
+    """By how much what must stay on owned nodes exceeds that at the fullest step; 0 where it fits."""
+    seconds: float
+    """What it took, history included."""
+    policies: tuple[PlannedPolicy, ...] = ()
+    workloads: tuple[PlannedWorkload, ...] = ()
+    elastic_seen: dict[str, tuple[Seen, ...]] = {}
+    """Cores of each policy's elastic nodes over the last day."""
+
+    def owned(self) -> dict[str, int]:
+        """What the next plan holds on to."""
+        return {one.workload: one.owned for one in self.workloads if one.threshold is not None}
+
+    def requests(self) -> dict[str, tuple[float, float]]:
+        """Cores and GiB of a replica, for a workload that has none when the next plan is made."""
+        known = {one.workload: (one.request_cores, one.request_gib) for one in self.workloads}
+        return {workload: asked for workload, asked in known.items() if any(asked)}
+
+    def thresholds(self) -> dict[str, int]:
+        """What admission goes by."""
+        return {one.workload: one.threshold for one in self.workloads if one.threshold is not None}

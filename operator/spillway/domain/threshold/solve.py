@@ -1,0 +1,234 @@
+"""From a request and the past of its workloads to a plan: one joint allocation of the owned nodes, then the prices.
+
+Contract: pure. What must be physical (a class without a threshold, `virtual: Never`, too little history) takes its room
+on the owned nodes first, then what is pinned, then Auto by priority and worth. A workload that was planned before and
+whose history is gone is pinned to what it had, and is in no amounts: nothing is known of its day. A policy of a lower
+target counts its replicas for more, so that one capacity serves policies of different targets. The scheduler goes by
+requests: a replica counts for its request x target at least, however little it uses, and for more where it asks for a
+larger share of the owned memory than of the cores; so what is planned there can be placed there. Where elastic and
+virtual nodes are priced, levels that find no room on owned nodes live on elastic ones as far as the prices make that
+worth it; where they are not, the elastic nodes seen count as owned. Room that is left on owned nodes goes to workloads
+that ask for more now than their past knows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from spillway.domain.threshold.allocation import allocate
+from spillway.domain.threshold.cycle import DAY_SECONDS, Cycle, cycle_of
+from spillway.domain.threshold.demand import Demand
+from spillway.domain.threshold.growth import grown, reserved
+from spillway.domain.threshold.history import STEP_SECONDS, History
+from spillway.domain.threshold.hysteresis import TOLERATED_REPLICAS, TOLERATED_SHARE, settle
+from spillway.domain.threshold.newsvendor import worth_by_itself
+from spillway.domain.threshold.prices import Prices, priced
+from spillway.domain.threshold.request import (
+    Plan,
+    PlannedWorkload,
+    PlanRequest,
+    PolicyNeed,
+    Stance,
+    WorkloadNeed,
+)
+from spillway.domain.threshold.sums import Share, owned_load, policy_sums, saving_of
+
+STEPS: Final = int(DAY_SECONDS / STEP_SECONDS)
+SMALLEST_CORES: Final = 0.001
+"""What a replica without a CPU request counts for."""
+_PHYSICAL_FIRST: Final = 1_000_001
+_PINNED_NEXT: Final = 1_000_000
+"""Priorities above any that a user can give."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What is left of one workload's history: a day of replicas, and how it came about."""
+
+    cycle: Cycle | None = None
+    """None with less than two days of history."""
+    highest: float = 0.0
+    """The most that was ever needed."""
+    seconds: float = 0.0
+    problem: str = ""
+
+
+NO_PAST: Final = Past()
+
+
+def past_of(history: History) -> Past:
+    """The history folded into one day."""
+    return Past(
+        cycle_of(history.times, history.replicas, step_seconds=int(STEP_SECONDS)),
+        float(history.replicas.max(initial=0.0)),
+        history.seconds,
+        history.problem,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """One workload of a plan."""
+
+    need: WorkloadNeed
+    policy: PolicyNeed
+    past: Past
+    demand: Demand
+    """Its load as it is, by its own policy's target."""
+    shared: Demand
+    """The same, its load measured by the target that all policies share."""
+    prices: Prices
+    kept: int | None = None
+    """Its threshold until now, where its history is gone."""
+
+    @property
+    def learning(self) -> bool:
+        return self.need.stance is Stance.AUTO and self.past.cycle is None and self.kept is None
+
+    @property
+    def planned(self) -> bool:
+        return self.need.stance is Stance.AUTO and self.past.cycle is not None
+
+
+def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
+    """The plan; its `seconds` is for the caller to fill in."""
+    policies = {one.name: one for one in request.policies}
+    target = max((one.target for one in request.policies), default=1.0)
+    rows = [
+        _row(need, policies[need.policy], pasts.get(need.workload, NO_PAST), request, target)
+        for need in request.workloads
+        if need.stance is not Stance.VIRTUAL and need.policy in policies
+    ]
+    demands = [row.shared for row in rows]
+    capacity = request.capacity_cores + sum(one.elastic_cores for one in request.policies if not _elastic_priced(one))
+    allocation = allocate(demands, capacity_cores=capacity, target_utilization=target)
+    settled = settle(
+        {row.need.workload: kept for row in rows if (kept := _held(row, request.previous_owned)) is not None},
+        allocation.thresholds,
+        demands=demands,
+        capacity_cores=capacity,
+        target_utilization=target,
+    )
+    asked = {row.need.workload: row.need.replicas for row in rows if row.planned}
+    owned = grown(settled, asked, demands=demands, usable_cores=allocation.usable_cores)
+    shares = [_share(row, owned[row.need.workload], request.previous) for row in rows]
+    by_policy = {
+        name: [share for row, share in zip(rows, shares, strict=True) if row.need.policy == name] for name in policies
+    }
+    peaks = {name: float(owned_load(part).max()) / policies[name].target for name, part in by_policy.items()}
+    together = sum(peaks.values()) or 1.0
+    return Plan(
+        made=request.now,
+        fingerprint=request.fingerprint,
+        capacity_cores=capacity,
+        peak_cores=reserved(owned, demands),
+        allowed_cores=allocation.usable_cores,
+        excess_cores=allocation.excess_cores,
+        policies=tuple(
+            policy_sums(
+                policies[name],
+                part,
+                there=request.capacity_cores * peaks[name] / together,
+                node_cores=request.node_cores,
+            )
+            for name, part in by_policy.items()
+        ),
+        workloads=tuple(_workload(row, share) for row, share in zip(rows, shares, strict=True)),
+        seconds=0.0,
+    )
+
+
+def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanRequest, target: float) -> _Row:
+    replicas = past.cycle.values if past.cycle is not None else np.full(STEPS, max(float(need.replicas), past.highest))
+    cores = _cores(need, policy, request.node_cores, request.node_gib)
+    demand = Demand(need.workload, replicas, cores)
+    kept = request.previous.get(need.workload) if need.stance is Stance.AUTO and past.cycle is None else None
+    prices = priced(need, policy, cores, request.node_cores)
+    if kept is not None:
+        owned = _within(request.previous_owned.get(need.workload, kept), need)
+        demand = replace(demand, minimum=owned, maximum=owned, priority=_PINNED_NEXT)
+        prices = replace(prices, owned_node_core=None, virtual_core=None)
+    elif need.stance is Stance.PHYSICAL or (need.stance is Stance.AUTO and past.cycle is None):
+        demand = replace(demand, minimum=demand.peak, priority=_PHYSICAL_FIRST)
+    elif need.stance is Stance.PINNED:
+        pinned = min(need.pinned, demand.peak)
+        demand = replace(demand, minimum=pinned, maximum=pinned, priority=_PINNED_NEXT)
+    else:
+        most = None if need.maximum is None else max(need.maximum, need.minimum)
+        demand = replace(demand, minimum=need.minimum, maximum=most, priority=need.priority)
+    # What others request may leave less memory for a core than a node has.
+    left = _cores(need, policy, request.capacity_cores, request.capacity_gib)
+    shared = replace(demand, cpu_cores=max(cores, left) * target / policy.target)
+    return _Row(need, policy, past, demand, shared, prices, None if kept is None else _within(kept, need))
+
+
+def _within(replicas: int, need: WorkloadNeed) -> int:
+    """Bounds may have changed since it was planned."""
+    return max(replicas if need.maximum is None else min(replicas, need.maximum), need.minimum)
+
+
+def _cores(need: WorkloadNeed, policy: PolicyNeed, cores: float, gib: float) -> float:
+    """What one replica takes of capacity x target, where so many cores go with so much memory."""
+    by_memory = need.request_gib * cores / gib if gib > 0 else 0.0
+    return max(need.request_cores * need.load, max(need.request_cores, by_memory) * policy.target, SMALLEST_CORES)
+
+
+def _elastic_priced(policy: PolicyNeed) -> bool:
+    return policy.elastic_node_hour is not None and policy.virtual_core_hour is not None
+
+
+def _held(row: _Row, previous: Mapping[str, int]) -> int | None:
+    """What it had on owned nodes; of one that was not planned before there is nothing to hold on to.
+
+    What had grown beyond its past is not held: whether there is still room for it is asked anew.
+    """
+    before = previous.get(row.need.workload) if row.planned else None
+    return None if before is None else min(before, row.demand.most)
+
+
+def _share(row: _Row, owned: int, previous: Mapping[str, int]) -> Share:
+    """Its replicas on owned nodes, and those on any physical ones."""
+    physical = owned
+    if row.planned and row.prices.elastic_core is not None and row.prices.virtual_core:
+        worth = worth_by_itself(
+            row.demand,
+            owned_price=row.prices.elastic_core,
+            virtual_price=row.prices.virtual_core,
+            billing=row.prices.billing,
+        )
+        physical = _steady(previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
+    elif row.kept is not None:
+        physical = max(owned, row.kept)
+    elif row.need.stance is Stance.PINNED:
+        physical = max(owned, row.need.pinned)
+    planned = row.planned or row.kept is not None
+    return Share(row.demand, row.prices, owned, physical, planned=planned, learning=row.learning)
+
+
+def _steady(before: int | None, planned: int, demand: Demand, *, least: int) -> int:
+    """As `settle` holds on to thresholds, for the part on elastic nodes, whose number follows."""
+    if before is None or before < least or (demand.maximum is not None and before > demand.maximum):
+        return planned
+    tolerated = max(TOLERATED_REPLICAS, int(before * TOLERATED_SHARE))
+    return before if abs(before - planned) <= tolerated else planned
+
+
+def _workload(row: _Row, share: Share) -> PlannedWorkload:
+    saved = saving_of(share, row.policy.target)
+    return PlannedWorkload(
+        workload=row.need.workload,
+        policy=row.need.policy,
+        threshold=share.physical if share.planned else None,
+        kept=row.kept is not None,
+        owned=share.owned,
+        peak=row.demand.peak,
+        history_seconds=row.past.seconds,
+        request_cores=row.need.request_cores,
+        request_gib=row.need.request_gib,
+        confidence=row.past.cycle.confidence if row.past.cycle is not None else None,
+        saving_per_hour=saved.against_owned,
+        saving_per_hour_against_virtual=saved.against_virtual,
+        problem=row.past.problem,
+    )

@@ -1,1 +1,0 @@
-"""What we measure: the metrics that we export, and the sources from which demand and load are read."""

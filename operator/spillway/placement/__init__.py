@@ -1,1 +1,0 @@
-"""What admission and the controllers share about virtual pools: thresholds, verdicts, reservations, redirects."""

@@ -1,0 +1,1 @@
+"""Sources of demand history: Prometheus and CSV files."""

@@ -1,0 +1,1 @@
+"""The cluster in memory, without I/O."""

@@ -1,0 +1,164 @@
+"""The board by which the leader's controllers and webhooks tell each other: thresholds, verdicts, redirects, counts.
+
+Contract: one board a process, used from the event loop's thread alone. What stands on it is the leader's: a replica
+that does not lead has an empty board and decides nothing. What a controller says is replaced whole by the one that
+owns it, so a reader never sees half a plan.
+"""
+
+import asyncio
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.scale_down.outcome import ScaleDowns
+
+REDIRECT_SECONDS: Final = 60.0
+"""An owner whose pod was deleted makes another at once, or after a short back-off."""
+JOB_REDIRECT_SECONDS: Final = 660.0
+"""A Job makes another after its back-off for failed pods: 10 s, doubled with each failure, at most ten minutes."""
+AVOID_SECONDS: Final = 600.0
+"""For how long at least an owner's pods avoid a pool that did not take one of them."""
+_REMEMBERED: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PoolVerdict:
+    """Whether a VirtualNodeBudget takes pods, as its health and stock say. Its limits are asked when a pod comes."""
+
+    takes: bool = True
+    reason: str = "Open"
+    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
+    step: int = 0
+    """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether pods on their way there wait for nothing: one that is being tried counts them, and waits for them."""
+        return not self.takes and self.reason != "Retrying"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where the successor of a pod that was replaced has to go."""
+
+    expires: float
+    physical: bool = False
+    """On physical nodes, whatever the threshold says."""
+    virtual: bool = False
+    """On virtual nodes, whatever the threshold says."""
+    avoid: frozenset[str] = frozenset()
+    """Pools that did not take the one before, or others of its owner."""
+
+
+OPEN: Final = PoolVerdict()
+
+
+def redirect_seconds(owner_kind: str) -> float:
+    """How long the successor of a pod of such an owner may take to come."""
+    return JOB_REDIRECT_SECONDS if owner_kind == "Job" else REDIRECT_SECONDS
+
+
+def avoid_seconds(spill_after: float) -> float:
+    """For how long pods that each wait so long avoid pools: the next has to fail before the first is forgotten."""
+    return max(AVOID_SECONDS, 2 * spill_after)
+
+
+@dataclass(slots=True)
+class Board:
+    """What the leader knows. `now` is Unix seconds."""
+
+    now: Callable[[], float]
+    leading: Callable[[], bool] = lambda: False
+    """Whether this process holds the Lease and its controllers run."""
+    thresholds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
+    thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the plan that was kept, if there was one, stands here: before that nothing is known of any workload."""
+    verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
+    """By VirtualNodeBudget."""
+    on_their_way: Callable[[str], int] = lambda _: 0
+    """How many pods are sent to a pool, or bound there, and have not started; of those that the informer shows."""
+    spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
+    """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
+    absent for one without a price."""
+    scale_downs: dict[str, ScaleDowns] = field(default_factory=dict)
+    """By policy: what became of scale-downs and is not in its status yet. The webhooks add, the status takes away."""
+    on_scale_downs: Callable[[], None] = lambda: None
+    """Called when there is more to count."""
+    _avoided: OrderedDict[OwnerUid, tuple[float, frozenset[str]]] = field(default_factory=OrderedDict)
+    _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
+
+    def verdict(self, pool: str) -> PoolVerdict:
+        """Of one pool; one of which nothing is known takes pods."""
+        return self.verdicts.get(pool, OPEN)
+
+    def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
+        """Have it added to the policy's status."""
+        self.scale_downs[policy] = self.scale_downs.get(policy, ScaleDowns()).plus(more)
+        self.on_scale_downs()
+
+    def scale_downs_written(self, policy: str, written: ScaleDowns) -> None:
+        """So much of it stands in the policy's status now."""
+        left = self.scale_downs.pop(policy, ScaleDowns()).minus(written)
+        if left.victims:
+            self.scale_downs[policy] = left
+
+    def redirect(
+        self,
+        owner: OwnerUid,
+        *,
+        physical: bool = False,
+        virtual: bool = False,
+        avoid: frozenset[str] = frozenset(),
+        seconds: float = REDIRECT_SECONDS,
+    ) -> None:
+        """Send the next pod of this owner there. Call it before the pod is deleted."""
+        self._redirects[owner].append(Redirect(self.now() + seconds, physical=physical, virtual=virtual, avoid=avoid))
+
+    def take_redirect(self, owner: OwnerUid) -> Redirect | None:
+        """The oldest redirect that stands for this owner; it is used up. None where there is none."""
+        waiting = self._redirects.get(owner)
+        if waiting is None:
+            return None
+        now = self.now()
+        found = None
+        while waiting and found is None:
+            first = waiting.popleft()
+            found = first if first.expires > now else None
+        if not waiting:
+            del self._redirects[owner]
+        return found
+
+    def avoid(self, owner: OwnerUid, pools: Collection[str], seconds: float) -> None:
+        """These pools did not take a pod of this owner: its next pods avoid them for so long.
+
+        And for as long those that they avoid already, so that pool after pool is tried, and no pool at the end.
+        """
+        if not pools:
+            return
+        until, known = self._avoided.pop(owner, (0.0, frozenset()))
+        now = self.now()
+        self._avoided[owner] = (max(until, now + seconds), frozenset(pools) | (known if until > now else frozenset()))
+        if len(self._avoided) > _REMEMBERED:
+            self._avoided.popitem(last=False)
+
+    def avoided(self, owner: OwnerUid) -> frozenset[str]:
+        """The pools that this owner's pods avoid now."""
+        until, pools = self._avoided.get(owner, (0.0, frozenset()))
+        return pools if until > self.now() else frozenset()
+
+    def redirected(self, owner: OwnerUid) -> bool:
+        """Whether a redirect may stand for this owner; nothing is used up."""
+        return owner in self._redirects
+
+    def withdraw_redirect(self, owner: OwnerUid) -> None:
+        """Take the newest redirect back: the pod was not deleted after all."""
+        waiting = self._redirects.get(owner)
+        if waiting:
+            waiting.pop()
+            if not waiting:
+                del self._redirects[owner]

@@ -1,0 +1,205 @@
+"""Our own resources as this process knows them, and the governance that they add up to.
+
+Contract: fed by events (kopf) and by lists (`replace`), from the event loop's thread alone. Both may arrive late or
+twice: an object's resourceVersion decides, so that an old list brings nothing back that an event took away. The
+governance is compiled when it is asked for, once after any number of changes; a change of status alone changes
+nothing. An object that does not parse keeps its last good form and is reported in `rejected`, and the others are not
+disturbed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from spillway.api.elasticpolicy import ElasticPolicy
+from spillway.api.virtualnodebudget import VirtualNodeBudget
+from spillway.api.zonalbalance import ZonalBalance
+from spillway.domain.policies.governance import Governance
+
+log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """The kinds of our group."""
+
+    ELASTIC_POLICY = "ElasticPolicy"
+    VIRTUAL_NODE_BUDGET = "VirtualNodeBudget"
+    ZONAL_BALANCE = "ZonalBalance"
+
+    @property
+    def plural(self) -> str:
+        return PLURALS[self]
+
+
+PLURALS: Final[Mapping[Kind, str]] = {
+    Kind.ELASTIC_POLICY: "elasticpolicies",
+    Kind.VIRTUAL_NODE_BUDGET: "virtualnodebudgets",
+    Kind.ZONAL_BALANCE: "zonalbalances",
+}
+
+Model = ElasticPolicy | VirtualNodeBudget | ZonalBalance
+
+_MODELS: Final[Mapping[Kind, type[Model]]] = {
+    Kind.ELASTIC_POLICY: ElasticPolicy,
+    Kind.VIRTUAL_NODE_BUDGET: VirtualNodeBudget,
+    Kind.ZONAL_BALANCE: ZonalBalance,
+}
+
+Raw = Mapping[str, Any]
+Unsubscribe = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One resource: how it was last seen, and the last form of it that parsed."""
+
+    kind: Kind
+    name: str
+    uid: str
+    generation: int
+    resource_version: int
+    status: Raw
+    model: Model | None
+    error: str = ""
+    """Why the newest form was refused; empty where it was not."""
+
+
+@dataclass(slots=True)
+class _Shelf:
+    entries: dict[str, Entry] = field(default_factory=dict)
+    buried: dict[str, int] = field(default_factory=dict)
+    """Names that were deleted, with the version at which: a list older than that brings nothing back."""
+    listed: bool = False
+
+
+class Catalog:
+    """The parsed resources of our three kinds and their compiled governance."""
+
+    def __init__(self, compile_governance: Callable[..., Governance] = Governance.compile) -> None:
+        self._compile = compile_governance
+        self._shelves = {kind: _Shelf() for kind in Kind}
+        self._governance: Governance | None = None
+        self._subscribers: dict[int, Callable[[], None]] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether each kind was listed once: before that, what is absent may merely not have been read."""
+        return all(shelf.listed for shelf in self._shelves.values())
+
+    @property
+    def governance(self) -> Governance:
+        """What all resources together ask for."""
+        if self._governance is None:
+            self._governance = self._compile(
+                self._models(Kind.ELASTIC_POLICY),
+                self._models(Kind.VIRTUAL_NODE_BUDGET),
+                self._models(Kind.ZONAL_BALANCE),
+            )
+        return self._governance
+
+    def entries(self, kind: Kind) -> Mapping[str, Entry]:
+        """The resources of one kind by name."""
+        return self._shelves[kind].entries
+
+    def unreadable(self, kind: Kind) -> frozenset[str]:
+        """Names of resources that are there and never were understood: what they ask for is unknown, not nothing."""
+        return frozenset(name for name, entry in self._shelves[kind].entries.items() if entry.model is None)
+
+    def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
+        """Calls back after every change of what the resources ask for (not of their status)."""
+        token = id(callback)
+        self._subscribers[token] = callback
+        return lambda: self._subscribers.pop(token, None) and None
+
+    def upsert(self, kind: str, raw: Raw) -> None:
+        """Takes one object as an event brought it."""
+        if self._put(Kind(kind), raw):
+            self._changed()
+
+    def delete(self, kind: str, name: str, resource_version: str | int = 0) -> None:
+        """Forgets one object; `resource_version` is that of its deletion where it is known."""
+        shelf = self._shelves[Kind(kind)]
+        entry = shelf.entries.get(name)
+        version = _version(resource_version)
+        if version:
+            shelf.buried[name] = max(version, shelf.buried.get(name, 0))
+        if entry is None or (version and entry.resource_version > version):
+            return
+        del shelf.entries[name]
+        self._changed()
+
+    def replace(self, kind: str, raws: Iterable[Raw], resource_version: str | int) -> None:
+        """Takes a whole list, read at `resource_version`: what it lacks and is not newer has been deleted."""
+        shelf = self._shelves[Kind(kind)]
+        version = _version(resource_version)
+        changed = not shelf.listed
+        shelf.listed = True
+        seen: set[str] = set()
+        for raw in raws:
+            seen.add(raw["metadata"]["name"])
+            changed |= self._put(Kind(kind), raw)
+        for name, entry in list(shelf.entries.items()):
+            if name not in seen and entry.resource_version <= version:
+                del shelf.entries[name]
+                changed = True
+        shelf.buried = {name: at for name, at in shelf.buried.items() if at > version}
+        if changed:
+            self._changed()
+
+    def _put(self, kind: Kind, raw: Raw) -> bool:
+        metadata = raw["metadata"]
+        name: str = metadata["name"]
+        version = _version(metadata.get("resourceVersion", 0))
+        shelf = self._shelves[kind]
+        if version and version <= shelf.buried.get(name, 0):
+            return False
+        old = shelf.entries.get(name)
+        if old is not None and version and version < old.resource_version:
+            return False
+        same = (
+            old is not None
+            and old.uid == metadata.get("uid", "")
+            and old.generation == metadata.get("generation", 0)
+            and old.generation > 0
+        )
+        entry = Entry(
+            kind=kind,
+            name=name,
+            uid=metadata.get("uid", ""),
+            generation=metadata.get("generation", 0),
+            resource_version=version,
+            status=raw.get("status") or {},
+            model=old.model if old is not None else None,
+            error=old.error if same and old is not None else "",
+        )
+        shelf.entries[name] = entry
+        if same:
+            return False
+        try:
+            entry.model = _MODELS[kind].model_validate(raw)
+        except ValidationError as error:
+            entry.error = "; ".join(
+                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)[:5]
+            )
+            log.warning("resource refused, its last good form stays", key=f"{kind}/{name}", error=entry.error)
+        return True
+
+    def _models(self, kind: Kind) -> tuple[Any, ...]:
+        return tuple(entry.model for entry in self._shelves[kind].entries.values() if entry.model is not None)
+
+    def _changed(self) -> None:
+        self._governance = None
+        for callback in tuple(self._subscribers.values()):
+            callback()
+
+
+def _version(raw: str | int) -> int:
+    """A resourceVersion as a number (they are comparable for our kinds); 0 where it is none."""
+    try:
+        return int(raw)
+    except ValueError:
+        return 0

@@ -1,0 +1,315 @@
+"""The cluster as this process knows it: records by key, their indexes, and who wants to hear of changes.
+
+Contract: changed by the informers alone (`apply`, `remove`), from the event loop's thread; readers see one consistent
+state between two awaits. Mappings and collections handed out are live views: copy what is kept over an await. Listeners
+are called after the state and its indexes hold the new record, in the order of the API server's events for each object;
+an exception in one is counted and logged and stops nobody else. A record equal to the one held is no change.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import structlog
+from msgspec.structs import force_setattr
+
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.state.node_usage import Aggregates
+from spillway.telemetry.registry import LISTENER_ERRORS
+
+log = structlog.get_logger(__name__)
+
+Record = PodRecord | NodeRecord | ReplicaSetRecord | NamespaceRecord
+R = TypeVar("R", PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
+K = TypeVar("K")
+V = TypeVar("V")
+
+Listener = Callable[[R | None, R | None], None]
+"""Called with the old and the new record; None where there is none."""
+Unsubscribe = Callable[[], None]
+PodPredicate = Callable[[PodRecord | None], bool]
+
+RECORD_TYPES: Final[tuple[type[Record], ...]] = (PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
+STALE_AFTER_SECONDS: Final = 60.0
+"""Longer than a watch may be silent before it is taken for dead: older data is no ground for a disruption."""
+
+
+class ClusterState:
+    """Pods, Nodes, ReplicaSets and Namespaces."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._now = now
+        self._pods: dict[PodUid, PodRecord] = {}
+        self._pods_by_name: dict[str, dict[str, PodRecord]] = {}
+        self._pods_by_owner: dict[OwnerUid, dict[PodUid, PodRecord]] = {}
+        self._pods_by_node: dict[NodeName, dict[PodUid, PodRecord]] = {}
+        self._nodes: dict[NodeName, NodeRecord] = {}
+        self._replicasets: dict[OwnerUid, ReplicaSetRecord] = {}
+        self._replicasets_by_name: dict[tuple[str, str], ReplicaSetRecord] = {}
+        self._replicasets_by_owner: dict[OwnerUid, dict[OwnerUid, ReplicaSetRecord]] = {}
+        self._namespaces: dict[str, NamespaceRecord] = {}
+        self._tables: dict[type[Any], dict[Any, Any]] = {
+            PodRecord: self._pods,
+            NodeRecord: self._nodes,
+            ReplicaSetRecord: self._replicasets,
+            NamespaceRecord: self._namespaces,
+        }
+        self.aggregates = Aggregates()
+        self._listeners: dict[type[Any], tuple[Listener[Any], ...]] = dict.fromkeys(RECORD_TYPES, ())
+        self._waiters: dict[PodUid, list[Listener[PodRecord]]] = {}
+        self._unsynced = set(RECORD_TYPES)
+        self._all_synced = asyncio.Event()
+        self._contact: dict[type[Record], float] = {}
+        self._watched: dict[type[Record], float] = {}
+
+    # Reading
+
+    @property
+    def pods(self) -> Mapping[PodUid, PodRecord]:
+        return self._pods
+
+    @property
+    def nodes(self) -> Mapping[NodeName, NodeRecord]:
+        return self._nodes
+
+    @property
+    def replicasets(self) -> Mapping[OwnerUid, ReplicaSetRecord]:
+        return self._replicasets
+
+    @property
+    def namespaces(self) -> Mapping[str, NamespaceRecord]:
+        return self._namespaces
+
+    def pod(self, namespace: str, name: str) -> PodRecord | None:
+        return self._pods_by_name.get(namespace, {}).get(name)
+
+    def replicaset(self, namespace: str, name: str) -> ReplicaSetRecord | None:
+        return self._replicasets_by_name.get((namespace, name))
+
+    def pods_of(self, owner: OwnerUid) -> Collection[PodRecord]:
+        """Pods that this owner controls, terminating and finished ones too."""
+        return self._pods_by_owner.get(owner, {}).values()
+
+    def pods_on(self, node: NodeName) -> Collection[PodRecord]:
+        return self._pods_by_node.get(node, {}).values()
+
+    def pods_in(self, namespace: str) -> Collection[PodRecord]:
+        return self._pods_by_name.get(namespace, {}).values()
+
+    def replicasets_of(self, owner: OwnerUid) -> Collection[ReplicaSetRecord]:
+        return self._replicasets_by_owner.get(owner, {}).values()
+
+    def records(self, record_type: type[R]) -> Mapping[Any, R]:
+        """All records of one type by their key (uid; a node's and a namespace's name)."""
+        return self._tables[record_type]
+
+    # Freshness
+
+    @property
+    def synced(self) -> bool:
+        """Every resource was listed whole at least once."""
+        return not self._unsynced
+
+    async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - part of the contract
+        """Until `synced`.
+
+        Raises:
+            TimeoutError: not within `timeout` seconds.
+
+        """
+        async with asyncio.timeout(timeout):
+            await self._all_synced.wait()
+
+    def mark_synced(self, *record_types: type[Record]) -> None:
+        """The first whole list is in; without arguments for every type."""
+        for record_type in record_types or RECORD_TYPES:
+            self.touch(record_type, listed=True)
+            self._unsynced.discard(record_type)
+        if not self._unsynced:
+            self._all_synced.set()
+
+    def touch(self, record_type: type[Record], *, listed: bool = False) -> None:
+        """The API server was heard on this resource: what is held was true a moment ago.
+
+        What was `listed` may have changed while the list was on its way: the watch tells.
+        """
+        self._contact[record_type] = self._clock()
+        if not listed:
+            self._watched[record_type] = self._contact[record_type]
+
+    def last_event_age(self, record_type: type[Record]) -> float:
+        """Seconds since the API server was last heard on this resource; infinite before the first time."""
+        return self._age(self._contact.get(record_type))
+
+    def watched_age(self, record_type: type[Record]) -> float:
+        """Seconds since the resource's watch was last heard: what had happened by then is held."""
+        return self._age(self._watched.get(record_type))
+
+    def stale(self, max_age: float = STALE_AFTER_SECONDS) -> bool:
+        """Not synced, or some resource was not heard of for longer than `max_age` seconds: do not disrupt."""
+        return not self.synced or any(self.last_event_age(kind) > max_age for kind in RECORD_TYPES)
+
+    def _age(self, at: float | None) -> float:
+        return float("inf") if at is None else max(0.0, self._clock() - at)
+
+    # Hearing of changes
+
+    def subscribe(self, record_type: type[R], listener: Listener[R]) -> Unsubscribe:
+        """Call `listener(old, new)` at every change from now on; it must be quick and must not block."""
+        self._listeners[record_type] = (*self._listeners[record_type], listener)
+
+        def unsubscribe() -> None:
+            self._listeners[record_type] = tuple(known for known in self._listeners[record_type] if known != listener)
+
+        return unsubscribe
+
+    async def wait_for(self, expected: Mapping[PodUid, PodPredicate], timeout: float) -> bool:  # noqa: ASYNC109
+        """Until each pod has satisfied its predicate once, as our own watch sees it (None: the pod is gone).
+
+        Returns False when that took longer than `timeout` seconds. Nothing is polled.
+        """
+        missing = {uid for uid, holds in expected.items() if not holds(self._pods.get(uid))}
+        if not missing:
+            return True
+        done = asyncio.Event()
+
+        def check(uid: PodUid, pod: PodRecord | None) -> None:
+            if uid in missing and expected[uid](pod):
+                missing.discard(uid)
+                if not missing:
+                    done.set()
+
+        with self._watching(tuple(missing), check):
+            try:
+                async with asyncio.timeout(timeout):
+                    await done.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    @contextmanager
+    def _watching(self, uids: Collection[PodUid], check: Callable[[PodUid, PodRecord | None], None]) -> Iterator[None]:
+        waiters = {uid: (lambda _, pod, uid=uid: check(uid, pod)) for uid in uids}
+        for uid, waiter in waiters.items():
+            self._waiters.setdefault(uid, []).append(waiter)
+        try:
+            yield
+        finally:
+            for uid, waiter in waiters.items():
+                self._waiters[uid].remove(waiter)
+                if not self._waiters[uid]:
+                    del self._waiters[uid]
+
+    # Changing: the informers' side
+
+    def apply(self, record: Record) -> bool:
+        """Add or replace; False where the record held is equal."""
+        if type(record) is PodRecord:
+            return self._apply_pod(record)
+        if type(record) is ReplicaSetRecord:
+            return self._apply_replicaset(record)
+        table, key = self._tables[type(record)], record_key(record)
+        old = table.get(key)
+        if old == record:
+            return False
+        table[key] = record
+        self._notify(type(record), old, record)
+        return True
+
+    def remove(self, record: Record) -> bool:
+        """Forget the record that stands under this one's key; False where there is none."""
+        table = self._tables[type(record)]
+        old = table.pop(record_key(record), None)
+        if old is None:
+            return False
+        if isinstance(old, PodRecord):
+            self._forget_pod(old)
+        elif isinstance(old, ReplicaSetRecord):
+            self._forget_replicaset(old)
+        self._notify(type(record), old, None)
+        return True
+
+    def _apply_pod(self, pod: PodRecord) -> bool:
+        old = self._pods.get(pod.uid)
+        if old is not None and old.pending is not None and pod.pending is not None:
+            force_setattr(pod, "pending", pod.pending.following(old.pending, self._now()))
+        if old == pod:
+            return False
+        if old is not None:
+            # The indexes keep the strings that they were first given: with two of each, 150,000 pods are 25 MiB more.
+            force_setattr(pod, "uid", old.uid)
+            force_setattr(pod, "name", old.name)
+        self._pods[pod.uid] = pod
+        if old is not None and old.owner_uid != pod.owner_uid:
+            _discard(self._pods_by_owner, old.owner_uid, old.uid)
+        if old is not None and old.node != pod.node:
+            _discard(self._pods_by_node, old.node, old.uid)
+        self._pods_by_name.setdefault(pod.namespace, {})[pod.name] = pod
+        if pod.owner_uid:
+            self._pods_by_owner.setdefault(pod.owner_uid, {})[pod.uid] = pod
+        if pod.node:
+            self._pods_by_node.setdefault(pod.node, {})[pod.uid] = pod
+        self.aggregates.replace(old, pod)
+        self._notify(PodRecord, old, pod)
+        return True
+
+    def _forget_pod(self, old: PodRecord) -> None:
+        # A successor of the same name may already stand there: after a cut watch, additions come before removals.
+        namesake = self.pod(old.namespace, old.name)
+        if namesake is not None and namesake.uid == old.uid:
+            _discard(self._pods_by_name, old.namespace, old.name)
+        _discard(self._pods_by_owner, old.owner_uid, old.uid)
+        _discard(self._pods_by_node, old.node, old.uid)
+        self.aggregates.replace(old, None)
+
+    def _apply_replicaset(self, new: ReplicaSetRecord) -> bool:
+        old = self._replicasets.get(new.uid)
+        if old == new:
+            return False
+        self._replicasets[new.uid] = new
+        if old is not None and old.owner_uid != new.owner_uid:
+            _discard(self._replicasets_by_owner, old.owner_uid, old.uid)
+        self._replicasets_by_name[new.namespace, new.name] = new
+        if new.owner_uid:
+            self._replicasets_by_owner.setdefault(new.owner_uid, {})[new.uid] = new
+        self._notify(ReplicaSetRecord, old, new)
+        return True
+
+    def _forget_replicaset(self, old: ReplicaSetRecord) -> None:
+        namesake = self.replicaset(old.namespace, old.name)
+        if namesake is not None and namesake.uid == old.uid:
+            del self._replicasets_by_name[old.namespace, old.name]
+        _discard(self._replicasets_by_owner, old.owner_uid, old.uid)
+
+    def _notify(self, record_type: type[Record], old: Record | None, new: Record | None) -> None:
+        for listener in self._listeners[record_type]:
+            self._call(record_type, listener, old, new)
+        if record_type is PodRecord and self._waiters:
+            for waiter in tuple(self._waiters.get(PodUid(record_key(new or old)), ())):
+                self._call(PodRecord, waiter, old, new)
+
+    def _call(self, record_type: type[Record], listener: Listener[Any], old: Record | None, new: Record | None) -> None:
+        try:
+            listener(old, new)
+        except Exception:
+            LISTENER_ERRORS.labels(record_type.__name__).inc()
+            log.exception("listener_failed", record=record_type.__name__, key=record_key(new or old))
+
+
+def record_key(record: Record | None) -> str:
+    if isinstance(record, NodeRecord | NamespaceRecord):
+        return record.name
+    return record.uid if record is not None else ""
+
+
+def _discard(index: dict[K, dict[Any, V]], key: K, member: object) -> None:
+    """Take `member` out of one group; an empty group goes, so that the index does not outgrow what it holds."""
+    group = index.get(key)
+    if group is not None:
+        group.pop(member, None)
+        if not group:
+            del index[key]

@@ -1,0 +1,77 @@
+"""How many pods each node holds, by numbers that every replica has alike.
+
+Contract: counted by delta, and handed out as they stood when a minute of the wall clock began: replicas that see the
+same changes hand out the same numbers, whenever each of them started or was asked. Before the first minute of a process
+is over, they are those of its first question.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import PodRecord
+from spillway.state.cluster import ClusterState
+
+COUNTS_SECONDS: Final = 60.0
+
+_LEAVE_WITH_THEIR_NODE: Final = frozenset({"DaemonSet", "Node", "Job"})
+"""Owners whose pods never keep a node from becoming empty for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The numbers of one minute."""
+
+    minute: float
+    pods: Counter[NodeName]
+    """Active ones."""
+    staying: Counter[NodeName]
+    """Of these, the ones that no scale-down that we steer takes from their node, and that do not end by themselves."""
+
+
+class NodeCounts:
+    """Follows the pods."""
+
+    def __init__(self, state: ClusterState, now: Callable[[], float]) -> None:
+        self._now = now
+        self._pods: Counter[NodeName] = Counter()
+        self._staying: Counter[NodeName] = Counter()
+        self._taken: Counts | None = None
+        for pod in state.pods.values():
+            self._add(pod, 1)
+        self._unsubscribe = state.subscribe(PodRecord, self._changed)
+
+    def close(self) -> None:
+        """Stop following the state."""
+        self._unsubscribe()
+
+    def present(self) -> Counts:
+        """Those of this minute; the same object until the next one."""
+        minute = self._now() // COUNTS_SECONDS
+        if self._taken is None or self._taken.minute != minute:
+            self._taken = Counts(minute, self._pods.copy(), self._staying.copy())
+        return self._taken
+
+    def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if self._taken is not None:
+            # What has changed until now happened in the last minute; this one begins with it.
+            self.present()
+        if old is not None:
+            self._add(old, -1)
+        if new is not None:
+            self._add(new, 1)
+
+    def _add(self, pod: PodRecord, by: int) -> None:
+        if pod.node and pod.active:
+            _count(self._pods, pod.node, by)
+            if not pod.policy and pod.owner_kind not in _LEAVE_WITH_THEIR_NODE:
+                _count(self._staying, pod.node, by)
+
+
+def _count(counts: Counter[NodeName], node: NodeName, by: int) -> None:
+    """Add; a node that is gone is not kept."""
+    counts[node] += by
+    if not counts[node]:
+        del counts[node]

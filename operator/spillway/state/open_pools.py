@@ -1,0 +1,74 @@
+"""The pools of virtual nodes as admission sees them at this moment: open or not, and what their limits leave.
+
+Contract: waits for nothing, so whoever asks for room and promises it in the same step promises nothing twice. One
+answer for the pods webhook and for the controllers.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from spillway.domain.budget.limits import fits, room
+from spillway.domain.model.usage import Usage
+from spillway.domain.nodes.cordon import Hold
+from spillway.domain.placement.pools import Pool
+from spillway.domain.policies.governance import Governance
+from spillway.domain.pools.health import PROBE_PODS
+from spillway.state.board import Board
+from spillway.state.usage import LiveUsage
+
+_CLOSED: Final = {
+    "Held": "is held",
+    "Unhealthy": "is unhealthy",
+    "OutOfStock": "is out of stock",
+    "NoNodes": "has no nodes",
+}
+_NOTHING_SPENT: Final = Decimal(0)
+
+
+class Openings:
+    """By the board's verdicts, the budgets' specs and what there is of each pool."""
+
+    def __init__(self, usage: LiveUsage, board: Board, governance: Callable[[], Governance]) -> None:
+        self.usage = usage
+        self._board = board
+        self._governance = governance
+        self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
+
+    def pool(self, name: str) -> Pool:
+        """One VirtualNodeBudget that exists; the same object while nothing about it has changed."""
+        budget = self._governance().budgets[name]
+        verdict = self._board.verdict(name)
+        nodes, version = self.usage.nodes_of(name)
+        closed = "" if verdict.takes else _CLOSED.get(verdict.reason, f"takes no pods ({verdict.reason})")
+        if Hold.of(budget).active(self._board.now()):
+            closed = _CLOSED["Held"]
+        key = (budget.spec, version, closed, verdict.step)
+        known = self._pools.get(name)
+        if known is not None and known[0][0] is budget.spec and known[0][1:] == key[1:]:
+            return known[1]
+        pool = Pool(name, budget.spec, nodes, closed, verdict.step)
+        self._pools[name] = (key, pool)
+        return pool
+
+    def lack(self, pool: Pool, used: Usage, billed: Usage) -> str:
+        """What stands in the way of one more pod that requests and costs so much; empty for nothing."""
+        # The verdict follows what the informer shows: of a burst that is nothing yet.
+        if self._board.verdict(pool.name).reason == "Retrying" and self._coming(pool.name) >= PROBE_PODS:
+            return f"is being tried with {PROBE_PODS} pods at a time"
+        limits = pool.spec.limits
+        if limits is None:
+            return ""
+        spent = self._board.spent.get(pool.name)
+        if spent is None and limits.cost_per_month is not None and pool.spec.price is not None:
+            return "has a limit for the month whose cost is not known yet"
+        use = self.usage.on(pool.name)
+        left = room(limits, pool.spec.price, use.used, spent or _NOTHING_SPENT, billed=use.billed, waiting=use.waiting)
+        cost = (billed.cpu_millis, billed.memory_bytes)
+        broken = fits(left, used.cpu_millis, used.memory_bytes, billed=cost)
+        return f"is at its limit ({broken})" if broken else ""
+
+    def _coming(self, pool: str) -> int:
+        """Pods promised to a pool, or on their way there, that have not started."""
+        self.usage.reservations.expire()
+        return self._board.on_their_way(pool) + self.usage.reservations.by_pool()[pool]

@@ -1,0 +1,273 @@
+"""What there is of each owner and on each pool at this moment, promised places included.
+
+Contract: kept by delta from the state's changes; asking costs the same whatever the cluster's size. A pod counts
+
+* among its owner's pods while it is active, as the ReplicaSet controller counts it: on virtual nodes if its node is in
+  a pool or, while it has none, if its marks name pools (admission sent it there, or it has spilled); else physical;
+* on a pool from its creation until it is finished or gone, also while it terminates: on the pool of its node, and
+  while it has none on every pool that may take it. So no sum is ever too low.
+
+A node is of the oldest VirtualNodeBudget that selects it, whichever policy asks.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from spillway.domain.budget.price import billed
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.usage import Usage
+from spillway.domain.policies.governance import Governance
+from spillway.state.cluster import ClusterState
+from spillway.state.reservations import NOTHING, Reservations, plus
+from spillway.telemetry import placement as metrics
+
+_FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
+
+
+class PoolUse(NamedTuple):
+    """What is on a pool, or promised there."""
+
+    used: Usage = NOTHING
+    """In requests."""
+    billed: Usage = NOTHING
+    """In sizes that the provider bills."""
+    waiting: Usage = NOTHING
+    """Of these, what has not started yet."""
+
+
+class _Entry(NamedTuple):
+    """A pod that counts on pools."""
+
+    owner: OwnerUid
+    active: bool
+    pools: tuple[str, ...]
+    use: PoolUse
+
+
+class LiveUsage:
+    """Counts by owner and by pool."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        governance: Callable[[], Governance],
+        reservations: Reservations,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._state = state
+        self._governance = governance
+        self.reservations = reservations
+        self._compiled: Governance | None = None
+        self._inactive: dict[OwnerUid, int] = {}
+        self._entries: dict[PodUid, _Entry] = {}
+        self._virtual: dict[OwnerUid, int] = {}
+        self._pools: dict[str, PoolUse] = {}
+        self._pool_of: dict[NodeName, str] = {}
+        self._nodes_of: dict[str, dict[NodeName, NodeRecord]] = {}
+        self._versions: dict[str, int] = {}
+        self._waiting: dict[OwnerUid, list[asyncio.Event]] = {}
+        for pod in state.pods.values():
+            self._pod_changed(None, pod)
+        self._unsubscribe = (
+            state.subscribe(PodRecord, self._pod_changed),
+            state.subscribe(NodeRecord, self._node_changed),
+            state.subscribe(ReplicaSetRecord, self._replicaset_changed),
+        )
+
+    def close(self) -> None:
+        """Stop following the state."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+
+    # By owner
+
+    def total(self, owner: OwnerUid) -> int:
+        """Its active pods, seen or promised."""
+        self._refresh()
+        self.reservations.expire()
+        return self._active(owner) + self.reservations.count_of(owner)
+
+    def physical(self, owner: OwnerUid) -> int:
+        """Of these, the ones on physical nodes or on their way there."""
+        self._refresh()
+        self.reservations.expire()
+        return self._active(owner) - self._virtual.get(owner, 0) + self.reservations.physical_of(owner)
+
+    async def caught_up(self, owner: OwnerUid, wanted: Callable[[], int | None], seconds: float) -> bool:
+        """Until fewer of the owner's pods are counted than it wants, for at most so many seconds.
+
+        Its controller creates a pod only then. While we count more, our watch is behind: pods have gone, or the
+        owner has grown, and we have not seen it. `wanted` is asked again after each change; None is no bound.
+        """
+        if self._has_room(owner, wanted()):
+            return True
+        begun = self._clock()
+        with self._listening(owner) as changed:
+            try:
+                async with asyncio.timeout(seconds):
+                    while not self._has_room(owner, wanted()):
+                        await changed.wait()
+                        changed.clear()
+            except TimeoutError:
+                return False
+            finally:
+                metrics.BEHIND_SECONDS.observe(self._clock() - begun)
+        return True
+
+    def believe(self, owner: OwnerUid, wanted: int | None) -> None:
+        """The owner's controller creates a pod, so it has fewer than it wants: what we promised beyond is void.
+
+        `wanted` as the API server has it, not as a watch has shown it; None is not known.
+        """
+        if wanted is not None:
+            self.reservations.disown(owner, self.total(owner) - wanted + 1)
+
+    def _has_room(self, owner: OwnerUid, wanted: int | None) -> bool:
+        return wanted is None or self.total(owner) < wanted
+
+    def _active(self, owner: OwnerUid) -> int:
+        return len(self._state.pods_of(owner)) - self._inactive.get(owner, 0)
+
+    @contextmanager
+    def _listening(self, owner: OwnerUid) -> Iterator[asyncio.Event]:
+        changed = asyncio.Event()
+        self._waiting.setdefault(owner, []).append(changed)
+        try:
+            yield changed
+        finally:
+            self._waiting[owner].remove(changed)
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+
+    def _tell(self, owner: OwnerUid) -> None:
+        for changed in self._waiting.get(owner, ()):
+            changed.set()
+
+    # By pool
+
+    def on(self, pool: str) -> PoolUse:
+        """What is on a pool, or promised there."""
+        self._refresh()
+        self.reservations.expire()
+        seen = self._pools.get(pool, PoolUse())
+        promised = self.reservations.billed_of(pool)
+        return PoolUse(
+            plus(seen.used, self.reservations.used_of(pool)), plus(seen.billed, promised), plus(seen.waiting, promised)
+        )
+
+    def nodes_of(self, pool: str) -> tuple[tuple[NodeRecord, ...], int]:
+        """The pool's nodes, and a number that is another whenever one of them changes."""
+        self._refresh()
+        return tuple(self._nodes_of.get(pool, {}).values()), self._versions.get(pool, 0)
+
+    # Following
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is None:
+            return
+        if pod.owner_uid:
+            idle = (new is not None and not new.active) - (old is not None and not old.active)
+            if idle:
+                _add(self._inactive, pod.owner_uid, idle)
+        if new is not None and new.pending is not None and new.pending.reservation:
+            self.reservations.settle(new.pending.reservation)
+        self._replace(pod.uid, None if new is None else self._entry(new))
+        self._tell(pod.owner_uid)
+
+    def _entry(self, pod: PodRecord) -> _Entry | None:
+        if pod.phase in _FINISHED:
+            return None
+        pools = self._pools_for(pod)
+        if not pools:
+            return None
+        cost = Usage(1, *billed(pod.cpu_millis, pod.memory_bytes, pod.size))
+        use = PoolUse(Usage(1, pod.cpu_millis, pod.memory_bytes), cost, NOTHING if pod.started else cost)
+        return _Entry(pod.owner_uid, pod.active, pools, use)
+
+    def _pools_for(self, pod: PodRecord) -> tuple[str, ...]:
+        if pod.node:
+            # The node may be gone, or not be seen yet: then the pod's own mark says where it is.
+            pool = self._pool_of.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
+            return (pool,) if pool else ()
+        if pod.pending is None or pod.terminating:
+            return ()
+        return tuple(filter(None, pod.pending.pools.split(",")))
+
+    def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
+        old = self._entries.get(uid)
+        if old == entry:
+            return
+        if old is not None:
+            del self._entries[uid]
+            self._count(old, -1)
+        if entry is not None:
+            self._entries[uid] = entry
+            self._count(entry, 1)
+
+    def _count(self, entry: _Entry, sign: int) -> None:
+        if entry.active and entry.owner:
+            _add(self._virtual, entry.owner, sign)
+        for pool in entry.pools:
+            sums = self._pools.get(pool, PoolUse())
+            total = PoolUse(*(plus(a, b, sign) for a, b in zip(sums, entry.use, strict=True)))
+            if total.used.pods:
+                self._pools[pool] = total
+            else:
+                self._pools.pop(pool, None)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:  # noqa: ARG002
+        if new is not None:
+            self._tell(new.uid)
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        node = new or old
+        if self._compiled is None or node is None:
+            return
+        before = self._pool_of.get(node.name, "")
+        after = (self._compiled.budget_of(new) or "") if new is not None else ""
+        self._move(node.name, new, before, after)
+        if before != after or old is None or new is None:
+            self._recount(node.name)
+
+    def _move(self, name: NodeName, node: NodeRecord | None, before: str, after: str) -> None:
+        for pool in {before, after} - {""}:
+            self._versions[pool] = self._versions.get(pool, 0) + 1
+        if before:
+            self._nodes_of[before].pop(name, None)
+        if after and node is not None:
+            self._pool_of[name] = after
+            self._nodes_of.setdefault(after, {})[name] = node
+        else:
+            self._pool_of.pop(name, None)
+
+    def _recount(self, name: NodeName) -> None:
+        for pod in tuple(self._state.pods_on(name)):
+            self._replace(pod.uid, self._entry(pod))
+
+    def _refresh(self) -> None:
+        """The budgets may have changed: nodes join and leave pools."""
+        compiled = self._governance()
+        if compiled is self._compiled:
+            return
+        self._compiled = compiled
+        for name, node in self._state.nodes.items():
+            before, after = self._pool_of.get(name, ""), compiled.budget_of(node) or ""
+            if before != after:
+                self._move(name, node, before, after)
+                self._recount(name)
+
+
+def _add(counts: dict[OwnerUid, int], owner: OwnerUid, by: int) -> None:
+    """Add; what has come to nothing is not kept."""
+    total = counts.get(owner, 0) + by
+    if total:
+        counts[owner] = total
+    else:
+        counts.pop(owner, None)

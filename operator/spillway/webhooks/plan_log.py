@@ -1,0 +1,128 @@
+"""The last scale-downs as they were planned: for `/debug/plans`, Events, `explain` and the demo.
+
+Contract: bounded (the last `size` plans, the first `VICTIMS_KEPT` victims of each), in memory, of this replica only.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.ranking import Victim
+from spillway.domain.scale_down.reasons import Reason, explain
+
+VICTIMS_KEPT: Final = 500
+
+
+class PlannedVictim(msgspec.Struct, frozen=True, gc=False):
+    """One pod that goes."""
+
+    uid: PodUid
+    name: str
+    node: NodeName
+    zone: Zone
+    tier: Tier
+    reason: Reason
+    why: str
+    written: bool
+    """Whether its cost had to be written for that."""
+
+
+class PlanEntry(msgspec.Struct, frozen=True):
+    """One planned scale-down. `at` is in Unix seconds; `outcome` is as in `spillway_admission_outcomes_total`."""
+
+    at: float
+    namespace: str
+    replicaset: str
+    replicaset_uid: str
+    owner_kind: str
+    owner_name: str
+    owner_uid: str
+    policy: str
+    outcome: str
+    old_replicas: int
+    new_replicas: int
+    mirror: bool
+    victims: tuple[PlannedVictim, ...]
+    planned: int
+    writes: int
+    hold_seconds: float
+    settle_seconds: float
+    let_go: str = ""
+    """Why the request was let go before the costs stood; empty where it was not."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence for an Event: how many go, of which tier, and by which rule."""
+        tiers = Counter(victim.tier.value for victim in self.victims)
+        reasons = Counter(victim.reason.value for victim in self.victims)
+        text = (
+            f"{self.old_replicas} to {self.new_replicas} replicas: {self.planned} pods go"
+            f" ({_counts(tiers)}), chosen as {_counts(reasons)}"
+        )
+        if self.mirror:
+            text += "; old ReplicaSet of a rollout"
+        if self.outcome == "foreign-cost":
+            text += "; somebody else writes deletion costs here, so theirs decide"
+        if self.let_go:
+            text += f"; let go before all costs stood ({self.let_go}): the costs from birth decide"
+        return text
+
+
+def planned_victims(
+    victims: Iterable[Victim], candidates: Mapping[PodUid, Candidate], writes: Mapping[PodUid, int]
+) -> tuple[PlannedVictim, ...]:
+    """The plan's victims with what an operator wants to know of each."""
+    described = []
+    for victim in victims:
+        candidate = candidates[victim.uid]
+        described.append(
+            PlannedVictim(
+                uid=victim.uid,
+                name=candidate.name,
+                node=candidate.node,
+                zone=candidate.zone,
+                tier=candidate.tier,
+                reason=victim.reason,
+                why=explain(victim.reason, candidate),
+                written=victim.uid in writes,
+            )
+        )
+        if len(described) == VICTIMS_KEPT:
+            break
+    return tuple(described)
+
+
+Listener = Callable[[PlanEntry], None]
+
+
+class PlanLog:
+    """Remembers plans, newest last, and tells listeners of each."""
+
+    def __init__(self, size: int = 200) -> None:
+        self._entries: deque[PlanEntry] = deque(maxlen=size)
+        self._listeners: list[Listener] = []
+
+    @property
+    def entries(self) -> tuple[PlanEntry, ...]:
+        return tuple(self._entries)
+
+    def add(self, entry: PlanEntry) -> None:
+        self._entries.append(entry)
+        for listener in self._listeners:
+            listener(entry)
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` with every plan from now on; it must not block."""
+        self._listeners.append(listener)
+
+    def as_json(self) -> bytes:
+        """What `/debug/plans` answers: a list of plans, oldest first."""
+        return msgspec.json.encode(self.entries)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in counter.most_common())

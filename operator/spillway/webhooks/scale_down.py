@@ -1,0 +1,85 @@
+"""One scale-down as the webhook sees it: who goes, and what has to be written so that Kubernetes agrees.
+
+Contract: pure but for reading the state. The number of victims is counted from the pods that stand, not from the two
+replica counts of the request, as the ReplicaSet controller counts; pods that an earlier scale-down has already doomed
+(more stand than `old_replicas` asks for) are left doomed and count as gone, so that 40→35→30 in quick succession
+deletes what one step 40→30 would. That needs no memory of the earlier plan, and so holds when another replica of ours
+made it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from spillway.domain.model.names import PodUid
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.candidates import Candidate, candidates_of
+from spillway.domain.scale_down.costs import cost_writes
+from spillway.domain.scale_down.foreign_writer import foreign_cost
+from spillway.domain.scale_down.kubernetes_order import kubernetes_victims
+from spillway.domain.scale_down.ranking import Victim, plan_scale_down
+from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.state.node_places import Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDown:
+    """What one request means for the pods of one ReplicaSet."""
+
+    candidates: Mapping[PodUid, Candidate]
+    victims: tuple[Victim, ...]
+    writes: Mapping[PodUid, int]
+    mirror: bool
+    """An old ReplicaSet in a rollout."""
+    foreign: bool
+    """Somebody else writes deletion costs on these pods: nothing may be written, and the victims are theirs."""
+
+
+def plan_request(
+    surroundings: Surroundings,
+    claim: Claim,
+    replicaset: ReplicaSetRecord,
+    *,
+    old_replicas: int,
+    new_replicas: int,
+    unseen: Mapping[PodUid, int],
+    now: float,
+) -> ScaleDown:
+    """Plan the scale-down of a ReplicaSet. `unseen` are costs that we wrote and our watch has not shown yet."""
+    state = surroundings.state
+    pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.pods_of(replicaset.uid) if pod.active]
+    siblings = state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
+    related = Counter(
+        pod.node
+        for sibling in (siblings or (replicaset,))
+        for pod in state.pods_of(sibling.uid)
+        if pod.node and pod.active
+    )
+    candidates = candidates_of(
+        pods,
+        state.nodes,
+        lambda node: surroundings.place(claim.policy, node, zone_key=claim.zone_key),
+        surroundings.order(claim.policy),
+        related=related,
+    )
+    mirror = is_outgoing(replicaset, siblings)
+    by_uid = {candidate.uid: candidate for candidate in candidates}
+    doomed = {c.uid for c in kubernetes_victims(candidates, len(candidates) - old_replicas, now=now)}
+    standing = [candidate for candidate in candidates if candidate.uid not in doomed]
+    plan = plan_scale_down(
+        standing, max(0, len(standing) - new_replicas), max_skew=claim.max_skew, mirror=mirror, now=now
+    )
+    if any(foreign_cost(pod) for pod in pods):
+        return ScaleDown(by_uid, plan.victims, {}, mirror, foreign=True)
+    writes = cost_writes(candidates, doomed.union(plan.uids)) if plan.victims else {}
+    # The first victims first: what a deadline cuts off then is the end of the plan.
+    rank = {uid: index for index, uid in enumerate(plan.uids)}
+    ordered = dict(sorted(writes.items(), key=lambda write: rank.get(write[0], -1)))
+    return ScaleDown(by_uid, plan.victims, ordered, mirror, foreign=False)
+
+
+def _with_cost(pod: PodRecord, cost: int | None) -> PodRecord:
+    return pod if cost is None else msgspec.structs.replace(pod, cost=cost, cost_written=cost)

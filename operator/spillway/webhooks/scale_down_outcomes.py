@@ -1,0 +1,113 @@
+"""Counts for the status what became of planned scale-downs: every replica plans, the leader follows.
+
+Contract: only the leader counts, because pods of one ReplicaSet may be planned by several replicas in a row; the others
+tell it of their plans after they have answered, in one message for all that wait. A plan that the leader did not hear
+of is not counted: nothing is held up, and nothing sent twice, for a figure.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
+
+import msgspec
+import structlog
+
+from spillway.admission.deadline import Clock, Deadline
+from spillway.admission.review import Answer, Request
+from spillway.admission.server import LetGoError
+from spillway.domain.model.names import OwnerUid, PodUid
+from spillway.domain.model.records import PodRecord
+from spillway.domain.scale_down.outcome import Following, Gone, ScaleDowns
+from spillway.state.board import Board
+from spillway.state.cluster import ClusterState
+from spillway.telemetry import admission as metrics
+
+log: Final = structlog.get_logger(__name__)
+
+FORWARDED: Final = "/forwarded/plans"
+"""Where the leader is told."""
+TELL_SECONDS: Final = 2.0
+
+
+class FollowedPlan(msgspec.Struct, frozen=True, array_like=True):
+    """What the leader has to know of a plan. `at` is in Unix seconds."""
+
+    owner: OwnerUid
+    policy: str
+    at: float
+    victims: tuple[PodUid, ...]
+
+
+_plans: Final = msgspec.json.Decoder(tuple[FollowedPlan, ...])
+
+
+class Outcomes:
+    """Follows plans. `forward` tells the leader, where another replica is it."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        board: Board,
+        *,
+        forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._board = board
+        self._forward = forward
+        self._clock = clock
+        self._following = Following()
+        self._untold: list[FollowedPlan] = []
+        self._some = asyncio.Event()
+        self.close = state.subscribe(PodRecord, self._pod_changed)
+
+    def follow(self, plan: FollowedPlan) -> None:
+        """A scale-down was planned here; never waits."""
+        if self._board.leading():
+            self._follow((plan,))
+        elif self._forward is not None:
+            self._untold.append(plan)
+            self._some.set()
+
+    async def told(self, request: Request, _: Deadline) -> Answer:
+        """Another replica's plans."""
+        if not self._board.leading():
+            raise LetGoError("not-leader")
+        self._follow(_plans.decode(request.object))
+        return Answer("followed")
+
+    async def run(self) -> None:
+        """Tell the leader of what was planned here, until cancelled."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            plans, self._untold = self._untold, []
+            await self._tell(plans)
+
+    async def _tell(self, plans: list[FollowedPlan]) -> None:
+        if self._forward is None:
+            return
+        request = Request(uid="plans", object=msgspec.Raw(msgspec.json.encode(plans)))
+        try:
+            await self._forward(request, Deadline(self._clock, TELL_SECONDS))
+        except LetGoError as error:
+            log.info("the leader was not told of scale-downs; they are not counted", plans=len(plans), why=error.reason)
+
+    def _follow(self, plans: Collection[FollowedPlan]) -> None:
+        for plan in plans:
+            now = self._board.now()
+            gone = self._following.plan(plan.owner, plan.policy, frozenset(plan.victims), at=plan.at, now=now)
+            for one in gone:
+                self._count(one)
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        if old is None or not old.active or (new is not None and new.active):
+            return
+        if old.owner_kind == "ReplicaSet" and self._board.leading():
+            gone = self._following.gone(OwnerUid(old.owner_uid), old.uid, now=self._board.now())
+            if gone is not None:
+                self._count(gone)
+
+    def _count(self, gone: Gone) -> None:
+        metrics.VICTIMS.labels(gone.policy, str(gone.as_planned).lower()).inc()
+        self._board.count_scale_downs(gone.policy, ScaleDowns(1, int(gone.as_planned)))

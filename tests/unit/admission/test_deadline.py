@@ -1,0 +1,32 @@
+import pytest
+
+from spillway.admission.deadline import Deadline, hold_seconds
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked", "expected"),
+    [
+        (1.5, "2s", 1.5),
+        (1.5, "1s", 0.75),
+        (1.5, "1.5s", 1.25),
+        (1.5, "500ms", 0.25),
+        (1.5, "1m", 1.5),
+        (1.5, "1m2s", 1.5),
+        (1.5, "", 1.5),
+        (1.5, "soon", 1.5),
+        (1.5, "100ms", 0.05),
+    ],
+)
+def test_the_shorter_patience_counts(bound: float, asked: str, expected: float) -> None:
+    assert hold_seconds(bound, asked) == pytest.approx(expected)
+
+
+def test_time_runs_out_and_never_below_zero() -> None:
+    now = [100.0]
+    deadline = Deadline(lambda: now[0], 1.0)
+    assert deadline.within(0.3) == 0.3
+    now[0] = 100.9
+    assert deadline.within(0.3) == pytest.approx(0.1)
+    assert deadline.elapsed == pytest.approx(0.9)
+    now[0] = 102.0
+    assert deadline.remaining == 0.0

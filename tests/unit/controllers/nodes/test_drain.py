@@ -1,0 +1,141 @@
+"""Whom a drain asks to leave, in which turn, and what it tells of itself."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from spillway.controllers.base import World
+from spillway.controllers.nodes.drain import AGAIN_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import PodRecord
+from spillway.kube.client import ApiError
+from spillway.kube.writer import Eviction, Writer
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, resource
+
+LABELS = {"pool": "virtual"}
+SELECTOR = {"matchLabels": LABELS}
+
+Answer = Callable[[PodRecord], Eviction]
+
+
+class Asked(Writer):
+    """Keeps the names of the pods that were asked to leave, and answers as told."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.pods: list[str] = []
+        self._answer = answer
+
+    async def evict(self, pod: PodRecord) -> Eviction:
+        self.pods.append(pod.name)
+        return self._answer(pod)
+
+
+def draining(pods: int, answer: Answer, *, open_nodes: bool = False) -> tuple[DrainController, Asked, World]:
+    """A pool of one node that drains. Pods are numbered; the last is the newest and is asked first."""
+    node = make_node("v1", labels=LABELS, unschedulable=not open_nodes, cordoned_by="" if open_nodes else "eci")
+    records = [make_pod(f"web-{n:03}", node=NodeName("v1"), created=float(n)) for n in range(pods)]
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon="HoldAndDrain")
+    world = make_world([node, *records], [budget], FakeClock())
+    writer = Asked(answer)
+    return DrainController(world, writer), writer, world
+
+
+async def test_pods_whose_budget_protects_them_hold_up_no_others() -> None:
+    protected = 10
+    controller, asked, _ = draining(
+        PASS_PODS + protected, lambda pod: Eviction.BLOCKED if pod.created >= protected else Eviction.EVICTED
+    )
+    assert await controller.reconcile("eci") == NEXT_PASS_SECONDS
+    assert await controller.reconcile("eci") == AGAIN_SECONDS
+    assert len(asked.pods) == len(set(asked.pods)) == PASS_PODS + protected
+    assert controller.progress["eci"].evicted == protected
+    assert controller.progress["eci"].blocked == PASS_PODS
+
+    await controller.reconcile("eci")
+    assert asked.pods[PASS_PODS + protected :] == asked.pods[:PASS_PODS], "once all were asked it begins anew"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(
+            ApiError(500, "InternalError", "This pod has more than one PodDisruptionBudget"), id="two budgets"
+        ),
+        pytest.param(ApiError(403, "Forbidden", "admission webhook denied the request"), id="a webhook protects it"),
+        pytest.param(TimeoutError(), id="no answer"),
+    ],
+)
+async def test_a_pod_that_cannot_be_asked_holds_up_no_others(error: Exception) -> None:
+    def answer(pod: PodRecord) -> Eviction:
+        if pod.name == "web-002":
+            raise error
+        return Eviction.EVICTED
+
+    controller, asked, _ = draining(3, answer)
+    assert await controller.reconcile("eci") == AGAIN_SECONDS
+    assert asked.pods == ["web-002", "web-001", "web-000"]
+    assert controller.progress["eci"].blocked == 1
+
+
+async def test_a_new_leader_goes_on_counting_where_the_status_says_the_last_one_stood() -> None:
+    controller, _, world = draining(5, lambda pod: Eviction.BLOCKED if pod.name == "web-000" else Eviction.EVICTED)
+    begun = "2025-12-31T23:59:00Z"
+    stored = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", version=2, nodeSelector=SELECTOR, cordon="HoldAndDrain")
+    stored["status"] = {"drain": {"started": begun, "evicted": 7, "remaining": 9, "blocked": 3}}
+    world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, stored)
+    await controller.reconcile("eci")
+    found = controller.progress["eci"].wire()
+    assert (found["started"], found["evicted"]) == (begun, 7 + 4), "not begun anew"
+    assert (found["remaining"], found["blocked"]) == (5, 1), "what stands now, not what was stored"
+
+
+async def test_a_drain_that_nobody_has_begun_begins_now() -> None:
+    controller, _, world = draining(1, lambda _: Eviction.EVICTED)
+    await controller.reconcile("eci")
+    begun = controller.progress["eci"].started
+    assert begun is not None
+    assert begun.timestamp() == int(world.now())
+
+
+async def test_nobody_more_is_asked_once_the_hold_is_lifted() -> None:
+    def lift(_: PodRecord) -> Eviction:
+        world.catalog.upsert(
+            Kind.VIRTUAL_NODE_BUDGET,
+            resource(Kind.VIRTUAL_NODE_BUDGET, "eci", version=59, nodeSelector=SELECTOR, cordon="None"),
+        )
+        return Eviction.EVICTED
+
+    controller, asked, world = draining(3, lift)
+    await controller.reconcile("eci")
+    assert asked.pods == ["web-002"]
+    assert await controller.reconcile("eci") is None
+    assert controller.progress == {}
+
+
+async def test_a_pool_that_is_not_closed_yet_is_not_drained_either() -> None:
+    controller, asked, world = draining(3, lambda _: Eviction.EVICTED, open_nodes=True)
+    assert await controller.reconcile("eci") == NEXT_PASS_SECONDS
+    assert asked.pods == [], "an open node would only be filled again"
+    assert controller.progress["eci"].remaining == 3, "else the status would call it drained"
+
+    node = world.state.nodes[NodeName("v1")]
+    world.state.apply(msgspec.structs.replace(node, unschedulable=True, cordoned_by="eci"))
+    await controller.reconcile("eci")
+    assert len(asked.pods) == 3
+
+
+async def test_progress_shows_before_the_first_answer() -> None:
+    """A new leader must not let the status call the pool drained while it asks the first pods."""
+    shown: list[int] = []
+
+    def look(_: PodRecord) -> Eviction:
+        shown.append(controller.progress["eci"].remaining)
+        return Eviction.EVICTED
+
+    controller, _, _ = draining(2, look)
+    await controller.reconcile("eci")
+    assert shown == [2, 2]

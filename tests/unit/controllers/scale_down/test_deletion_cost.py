@@ -1,0 +1,185 @@
+"""What the upkeep of deletion costs plans, and when it leaves a workload alone."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.controllers.base import World
+from spillway.controllers.scale_down.deletion_cost import DeletionCostController
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import PodRecord
+from spillway.domain.scale_down.marking import depth_for
+from spillway.kube.writer import Writer
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import ELASTIC, make_world, policy_resource
+
+Changes = dict[str, dict[str, str | None]]
+
+
+class RecordingWriter(Writer):
+    """Keeps what would be sent, and applies it to the state as the watch would."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sent: list[str] = []
+
+    async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
+        self.sent.append(pod.name)
+        self.world.state.apply(with_marks(pod, annotations))
+        return True
+
+
+def with_marks(pod: PodRecord, annotations: Any) -> PodRecord:
+    changes: dict[str, Any] = {}
+    names = {POLICY: "policy", TIER: "tier", POOL: "pool"}
+    for key, value in annotations.items():
+        if key == POD_DELETION_COST:
+            changes["cost"] = int(value)
+        elif key == COST_WRITTEN:
+            changes["cost_written"] = int(value)
+        else:
+            changes[names[key]] = value or ""
+    return msgspec.structs.replace(pod, **changes)
+
+
+NODES = [
+    make_node("n1", labels={"topology.kubernetes.io/zone": "a"}),
+    make_node("n2", labels={"topology.kubernetes.io/zone": "b"}),
+    make_node("e1", labels={"pool": "elastic", "topology.kubernetes.io/zone": "a"}),
+]
+
+
+def bare(*nodes: str) -> list[PodRecord]:
+    return [make_pod(f"web-{i}", node=NodeName(node), created=float(i)) for i, node in enumerate(nodes)]
+
+
+def world_of(*records: Any, mode: str = "Enforce", replicas: int = 3, clock: FakeClock | None = None) -> World:
+    resources = [policy_resource(mode=mode, elastic=ELASTIC)]
+    return make_world([*NODES, make_replicaset(replicas=replicas), *records], resources, clock or FakeClock())
+
+
+def controller_of(world: World) -> tuple[DeletionCostController, RecordingWriter]:
+    writer = RecordingWriter(world)
+    return DeletionCostController(world, writer, settle_seconds=20.0), writer
+
+
+def planned(world: World) -> Changes:
+    controller, _ = controller_of(world)
+    replicaset = world.state.replicasets[OwnerUid("rs-web")]
+    claim = world.claim_of(replicaset)
+    assert claim is not None
+    changes = controller.plan(replicaset, claim)
+    return {world.state.pods[uid].name: dict(annotations) for uid, annotations in changes.items()}
+
+
+def test_pods_without_marks_get_all_of_them() -> None:
+    changes = planned(world_of(*bare("n1", "n2", "e1")))
+    assert set(changes) == {"web-0", "web-1", "web-2"}
+    assert changes["web-2"][TIER] == "elastic"
+    assert changes["web-0"][POLICY] == "online"
+    for annotations in changes.values():
+        assert annotations[POD_DELETION_COST] == annotations[COST_WRITTEN]
+    order = sorted(changes, key=lambda name: int(changes[name][POD_DELETION_COST] or 0))
+    assert order[0] == "web-2"
+    assert list(changes) == order, "the next victim is written first"
+
+
+async def test_at_rest_there_is_nothing_to_write() -> None:
+    world = world_of(*bare("n1", "n2", "e1"))
+    controller, writer = controller_of(world)
+    await controller.reconcile("rs-web")
+    assert len(writer.sent) == 3
+    assert planned(world) == {}
+
+
+def test_a_pod_whose_node_changed_tier_is_repaired() -> None:
+    pods = bare("n1", "n2", "e1")
+    marked = [with_marks(pod, {POLICY: "online", TIER: "fixed"}) for pod in pods]
+    changes = planned(world_of(*marked))
+    assert changes["web-2"][TIER] == "elastic"
+    assert TIER not in changes.get("web-0", {})
+
+
+@pytest.mark.parametrize(
+    ("records", "replicas"),
+    [
+        pytest.param(
+            [*bare("n1", "n2"), make_pod("web-9", node=NodeName("e1"), cost=5)], 3, id="somebody else writes costs"
+        ),
+        pytest.param(bare("n1", "n2", "e1"), 2, id="a scale-down is under way"),
+        pytest.param(
+            [
+                *bare("n1", "n2", "e1"),
+                make_replicaset("web-new", owner_uid=OwnerUid("deploy-web"), owner_name="web", revision=2),
+            ],
+            3,
+            id="an old ReplicaSet of a rollout",
+        ),
+        pytest.param([], 3, id="no pods"),
+    ],
+)
+def test_left_alone(records: list[Any], replicas: int) -> None:
+    assert planned(world_of(*records, replicas=replicas)) == {}
+
+
+async def test_recommend_writes_nothing() -> None:
+    world = world_of(*bare("n1", "n2", "e1"), mode="Recommend")
+    controller, writer = controller_of(world)
+    await controller.reconcile("rs-web")
+    assert writer.sent == []
+
+
+async def test_writing_ends_when_somebody_scales_meanwhile() -> None:
+    world = world_of(*bare("n1", "n2", "e1"))
+
+    class Scaled(RecordingWriter):
+        async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
+            done = await super().annotate_pod(pod, annotations)
+            self.world.state.apply(make_replicaset(replicas=1))
+            return done
+
+    writer = Scaled(world)
+    controller = DeletionCostController(world, writer, settle_seconds=20.0)
+    await controller.reconcile("rs-web")
+    assert len(writer.sent) == 1
+
+
+async def test_writing_ends_when_admission_writes_meanwhile() -> None:
+    world = world_of(*bare("n1", "n2", "e1"))
+
+    class Overtaken(RecordingWriter):
+        async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
+            done = await super().annotate_pod(pod, annotations)
+            other = self.world.state.pods[PodUid("uid-web-0")]
+            self.world.state.apply(with_marks(other, {POD_DELETION_COST: "-9", COST_WRITTEN: "-9"}))
+            return done
+
+    writer = Overtaken(world)
+    controller = DeletionCostController(world, writer, settle_seconds=20.0)
+    await controller.reconcile("rs-web")
+    assert writer.sent == ["web-2"]
+
+
+async def test_a_workload_on_the_move_waits_until_it_is_still_but_not_for_ever() -> None:
+    clock = FakeClock()
+    world = world_of(*bare("n1", "n2", "e1"), clock=clock)
+    controller, writer = controller_of(world)
+    list(controller.subscribe())
+    waits = []
+    for step in range(12):
+        world.state.apply(make_pod(f"extra-{step}", node=NodeName("n1")))
+        await clock.advance(10)
+        world.state.mark_synced()
+        waits.append(await controller.reconcile("rs-web"))
+        if writer.sent or waits[-1] is None:
+            break
+    assert waits[0] == pytest.approx(10)
+    assert waits[-1] is None
+    assert len(waits) == 10, "after five settling times it is looked at all the same"
+
+
+@pytest.mark.parametrize(("replicas", "depth"), [(1, 2), (4, 2), (9, 3), (40, 10), (10_000, 64)])
+def test_depth(replicas: int, depth: int) -> None:
+    assert depth_for(replicas) == depth

@@ -1,0 +1,121 @@
+"""Counts for statuses: what each change does to them."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.controllers.base import World
+from spillway.controllers.status.counts import Tally
+from spillway.domain.model.names import NodeName, OwnerUid, Tier
+from spillway.domain.model.records import Phase, PodRecord
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import ELASTIC, make_world, policy_resource, resource
+
+VIRTUAL: dict[str, Any] = {"nodeSelector": {"matchLabels": {"pool": "virtual"}}}
+
+
+@pytest.fixture
+def world() -> World:
+    nodes = [make_node("n1"), make_node("e1", labels={"pool": "elastic"}), make_node("v1", labels={"pool": "virtual"})]
+    pods = [make_pod(f"web-{node}", node=NodeName(node)) for node in ("n1", "e1", "v1")]
+    resources = [
+        policy_resource(elastic=ELASTIC, virtual={"budgets": ["eci"]}),
+        resource(Kind.VIRTUAL_NODE_BUDGET, "eci", **VIRTUAL),
+    ]
+    return make_world([*nodes, *pods, make_replicaset()], resources, FakeClock())
+
+
+@pytest.fixture
+async def tally(world: World) -> Tally:
+    found = Tally(world)
+    list(found.subscribe())
+    await found.refresh()
+    return found
+
+
+async def tiers(tally: Tally) -> tuple[int, int, int]:
+    await tally.refresh()
+    count = tally.policy("online").tiers
+    return count[Tier.FIXED], count[Tier.ELASTIC], count[Tier.VIRTUAL]
+
+
+def pod(world: World, name: str) -> PodRecord:
+    found = world.state.pod("shop", name)
+    assert found is not None
+    return found
+
+
+async def test_replicas_by_tier(tally: Tally) -> None:
+    assert await tiers(tally) == (1, 1, 1)
+    assert list(tally.policy("online").workloads) == ["Deployment/shop/web"]
+    assert tally.workloads_on("eci")["Deployment/shop/web"].pods == 1
+
+
+async def test_pods_come_move_and_go(world: World, tally: Tally) -> None:
+    world.state.apply(make_pod("web-new", node=NodeName("n1")))
+    assert await tiers(tally) == (2, 1, 1)
+    world.state.apply(msgspec.structs.replace(pod(world, "web-e1"), phase=Phase.FAILED))
+    assert await tiers(tally) == (2, 0, 1)
+    world.state.remove(pod(world, "web-v1"))
+    assert await tiers(tally) == (2, 0, 0)
+    assert tally.workloads_on("eci") == {}
+
+
+async def test_a_node_changes_tier(world: World, tally: Tally) -> None:
+    world.state.apply(make_node("e1"))
+    assert await tiers(tally) == (2, 0, 1)
+
+
+async def test_a_deployment_with_two_replicasets_is_one_workload(world: World, tally: Tally) -> None:
+    world.state.apply(make_replicaset("web-2", owner_uid=OwnerUid("deploy-web"), owner_name="web"))
+    await tally.refresh()
+    assert len(tally.policy("online").workloads) == 1
+    for name in ("web", "web-2"):
+        replicaset = world.state.replicaset("shop", name)
+        assert replicaset is not None
+        world.state.remove(replicaset)
+    await tally.refresh()
+    assert tally.policy("online").workloads == {}
+
+
+async def test_a_policy_that_is_gone_counts_nothing(world: World, tally: Tally) -> None:
+    world.catalog.delete("ElasticPolicy", "online")
+    assert await tiers(tally) == (0, 0, 0)
+
+
+async def test_pods_of_other_owners_count_by_their_mark(world: World, tally: Tally) -> None:
+    job = {"owner_uid": OwnerUid("job-1"), "owner_kind": "Job", "owner_name": "nightly"}
+    world.state.apply(make_pod("nightly-1", node=NodeName("v1"), policy="online", tier="virtual", pool="eci", **job))
+    assert await tiers(tally) == (1, 1, 2)
+    assert "Job/shop/nightly" in tally.policy("online").workloads
+
+
+async def test_foreign_costs_count_only_where_we_would_write(world: World, tally: Tally) -> None:
+    world.state.apply(msgspec.structs.replace(pod(world, "web-n1"), cost=100))
+    await tally.refresh()
+    assert tally.policy("online").foreign == {"Deployment/shop/web": 1}
+    world.catalog.upsert(
+        "ElasticPolicy", policy_resource(mode="Recommend", version=51, elastic=ELASTIC, virtual={"budgets": ["eci"]})
+    )
+    await tally.refresh()
+    assert tally.policy("online").foreign == {}
+
+
+async def test_the_younger_policy_hears_of_what_it_lost(world: World, tally: Tally) -> None:
+    world.catalog.upsert("ElasticPolicy", policy_resource("younger", version=2) | {})
+    await tally.refresh()
+    assert list(tally.policy("younger").lost) == [("Deployment/shop/web", "online")]
+    assert tally.policy("younger").workloads == {}
+
+
+async def test_zones_by_workload(world: World, tally: Tally) -> None:
+    for index, zone in enumerate("aab"):
+        name = f"z{index}"
+        world.state.apply(make_node(name, labels={"topology.kubernetes.io/zone": zone}))
+        world.state.apply(make_pod(f"web-{name}", node=NodeName(name)))
+    await tally.refresh()
+    zones = tally.zones_by_workload(world.state.replicasets.values())
+    assert zones["Deployment/shop/web"] == {"": 3, "a": 2, "b": 1}

@@ -1,0 +1,200 @@
+"""What the statuses of our resources say."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
+from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, VirtualNodeBudgetStatus
+from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
+from spillway.controllers.status.balance import balance_status
+from spillway.controllers.status.budget import PoolCount, budget_status
+from spillway.controllers.status.conditions import Findings
+from spillway.controllers.status.counts import PolicyCount
+from spillway.controllers.status.policy import lost_workloads, policy_status
+from spillway.domain.model.names import Tier
+from spillway.domain.model.usage import Usage
+from spillway.domain.policies.governance import Problem
+from spillway.domain.scale_down.outcome import ScaleDowns
+from spillway.state.catalog import Kind
+from tests.builders import make_node
+from tests.support.world import policy_resource, resource
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+FINE = Findings()
+
+
+def policy_of(**changes: Any) -> ElasticPolicy:
+    return ElasticPolicy.model_validate(policy_resource(**changes))
+
+
+def status_of(
+    findings: Findings = FINE,
+    *,
+    count: PolicyCount | None = None,
+    current: ElasticPolicyStatus | None = None,
+    now: datetime = NOW,
+    mode: str = "Enforce",
+    scale_downs: ScaleDowns = ScaleDowns(),  # noqa: B008  # immutable
+) -> ElasticPolicyStatus:
+    return policy_status(
+        policy_of(mode=mode, version=7),
+        current=current or ElasticPolicyStatus(),
+        count=count or PolicyCount(),
+        nodes={Tier.ELASTIC: 2},
+        findings=findings,
+        now=now,
+        scale_downs=scale_downs,
+    )
+
+
+def said(status: Any, kind: str) -> tuple[str, str] | None:
+    return next(((one.status.value, one.reason) for one in status.conditions if one.type == kind), None)
+
+
+def test_a_policy_that_works() -> None:
+    count = PolicyCount(Counter({"Deployment/shop/web": 2}), Counter({Tier.FIXED: 3, Tier.VIRTUAL: 1}))
+    wire = status_of(count=count).wire()
+    assert wire["workloads"] == {"governed": 1, "onFixed": 3, "onElastic": 0, "onVirtual": 1}
+    assert wire["nodes"] == {"fixed": 0, "elastic": 2, "virtual": 0}
+    assert wire["observedGeneration"] == 7
+    assert [condition["type"] for condition in wire["conditions"]] == ["Ready"]
+    assert "saving" not in wire, "nothing is claimed that was not measured"
+
+
+def test_scale_downs_add_up_over_leaders() -> None:
+    assert status_of().scale_down is None, "nothing to tell"
+    first = status_of(scale_downs=ScaleDowns(5, 4))
+    assert first.wire()["scaleDown"] == {"since": "2026-01-02T00:00:00Z", "victims": 5, "asPlanned": 4}
+    # The next leader begins with what stands there.
+    then = ElasticPolicyStatus.model_validate(first.wire())
+    assert status_of(current=then, now=LATER).scale_down == first.scale_down
+    more = status_of(current=then, now=LATER, scale_downs=ScaleDowns(2, 2))
+    assert more.wire()["scaleDown"] == {"since": "2026-01-02T00:00:00Z", "victims": 7, "asPlanned": 6}
+
+
+@pytest.mark.parametrize(
+    ("findings", "mode", "ready"),
+    [
+        pytest.param(FINE, "Enforce", ("True", "Enforcing"), id="enforces"),
+        pytest.param(FINE, "Recommend", ("True", "Recommending"), id="recommends"),
+        pytest.param(
+            Findings(problems=(Problem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)),
+            "Enforce",
+            ("False", "BudgetNotFound"),
+            id="a problem",
+        ),
+        pytest.param(Findings(rejected="spec.mode: bad"), "Enforce", ("False", "Invalid"), id="does not parse"),
+        pytest.param(
+            Findings(not_implemented=("spec.headroom",)), "Enforce", ("True", "Enforcing"), id="unbuilt field"
+        ),
+    ],
+)
+def test_ready(findings: Findings, mode: str, ready: tuple[str, str]) -> None:
+    assert said(status_of(findings, mode=mode), "Ready") == ready
+
+
+def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
+    foreign = PolicyCount(foreign=Counter({f"Deployment/shop/{name}": 1 for name in "abcdefg"}))
+    first = status_of(Findings(stale="pods", not_implemented=("spec.headroom",)), count=foreign, now=NOW)
+    assert said(first, "ForeignWriter") == ("True", "DeletionCostNotOurs")
+    assert said(first, "Degraded") == ("True", "StaleData")
+    assert said(first, "NotImplemented") == ("True", "FieldsWithoutBehaviour")
+    message = next(one.message for one in first.conditions if one.type == "ForeignWriter")
+    assert "shop/e and 2 more" in message
+
+    after = status_of(current=first, now=LATER)
+    assert said(after, "ForeignWriter") == ("False", "NoForeignWriter")
+    assert said(after, "Degraded") == ("False", "DataIsFresh")
+    assert said(after, "NotImplemented") == ("False", "AllFieldsImplemented")
+
+
+def test_a_problem_with_a_condition_of_its_own_is_resolved_once_it_is_gone() -> None:
+    problem = Problem("ElasticPolicy", "online", "TierConflict", "ElasticAndVirtual", "Node n1.")
+    first = status_of(Findings(problems=(problem,)))
+    assert said(first, "TierConflict") == ("True", "ElasticAndVirtual")
+    assert said(status_of(current=first, now=LATER), "TierConflict") == ("False", "Resolved")
+
+
+def test_the_same_again_changes_nothing() -> None:
+    first = status_of(now=NOW)
+    assert status_of(current=ElasticPolicyStatus.model_validate(first.wire()), now=LATER).wire() == first.wire()
+
+
+def test_lost_workloads_name_the_winner() -> None:
+    (problem,) = lost_workloads("younger", [("Deployment/shop/web", "online")])
+    assert (problem.type, problem.reason) == ("Ready", "Conflict")
+    assert "Deployment/shop/web" in problem.message
+    assert "online" in problem.message
+    assert lost_workloads("younger", []) == ()
+
+
+def budget_of(**spec: Any) -> VirtualNodeBudget:
+    selector: dict[str, Any] = {"nodeSelector": {"matchLabels": {"pool": "v"}}}
+    return VirtualNodeBudget.model_validate(resource(Kind.VIRTUAL_NODE_BUDGET, "eci", **selector, **spec))
+
+
+@pytest.mark.parametrize(
+    ("cordon", "count", "remaining", "ready"),
+    [
+        pytest.param("None", PoolCount(nodes=2), 0, ("True", "Open"), id="open"),
+        pytest.param("None", PoolCount(nodes=2, closed=1), 0, ("True", "Open"), id="somebody else's cordon"),
+        pytest.param("None", PoolCount(nodes=2, closed=1, cordoned=1), 0, ("False", "Opening"), id="opening"),
+        pytest.param("Hold", PoolCount(nodes=2, closed=1, cordoned=1), 0, ("False", "Closing"), id="closing"),
+        pytest.param("Hold", PoolCount(nodes=2, closed=2, cordoned=1), 0, ("True", "Held"), id="held"),
+        pytest.param("HoldAndDrain", PoolCount(nodes=1, closed=1), 3, ("True", "Draining"), id="draining"),
+        pytest.param("HoldAndDrain", PoolCount(nodes=1, closed=1), 0, ("True", "Drained"), id="drained"),
+        pytest.param("Hold", PoolCount(), 0, ("True", "Held"), id="no nodes"),
+    ],
+)
+def test_a_pool(cordon: str, count: PoolCount, remaining: int, ready: tuple[str, str]) -> None:
+    status = budget_status(
+        budget_of(cordon=cordon),
+        current=VirtualNodeBudgetStatus(),
+        count=count,
+        workloads={},
+        drain=DrainProgress(remaining=remaining) if cordon == "HoldAndDrain" else None,
+        findings=FINE,
+        now=NOW,
+    )
+    assert said(status, "Ready") == ready
+
+
+def test_what_a_pool_holds() -> None:
+    nodes = [
+        make_node("a", unschedulable=True, cordoned_by="eci"),
+        make_node("b", unschedulable=True),
+        make_node("c", ready=False),
+    ]
+    workloads = {f"Deployment/shop/w{i}": Usage(1, i, 1 << 30) for i in range(30)}
+    status = budget_status(
+        budget_of(),
+        current=VirtualNodeBudgetStatus(),
+        count=PoolCount.of(nodes, Usage(3, 1500, 3 << 30)),
+        workloads=workloads,
+        drain=None,
+        findings=FINE,
+        now=NOW,
+    ).wire()
+    assert (status["nodes"], status["nodesReady"], status["cordoned"]) == (3, 2, 1)
+    assert status["used"] == {"pods": 3, "cpu": "1500m", "memory": "3Gi"}
+    assert len(status["perWorkloadTop"]) == 20
+    assert "Deployment/shop/w29" in [entry["workload"] for entry in status["perWorkloadTop"]]
+
+
+def test_a_balance() -> None:
+    zone = "topology.kubernetes.io/zone"
+    nodes = [make_node(f"n{i}", labels={zone: name}) for i, name in enumerate("abc")]
+    status = balance_status(
+        ZonalBalance.model_validate(resource(Kind.ZONAL_BALANCE, "zb", maxSkew=1)),
+        current=ZonalBalanceStatus(),
+        nodes=nodes,
+        workloads={"even": Counter({"a": 2, "b": 1, "c": 1}), "uneven": Counter({"a": 3})},
+        findings=FINE,
+        now=NOW,
+    ).wire()
+    assert (status["workloads"], status["unevenWorkloads"], status["maxSkew"]) == (2, 1, 3)
+    assert [(entry["name"], entry["pods"]) for entry in status["zones"]] == [("a", 5), ("b", 1), ("c", 1)]

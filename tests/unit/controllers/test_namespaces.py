@@ -1,0 +1,147 @@
+"""Controllers when a namespace comes to be selected, or comes after what is in it; and what they do not keep."""
+
+from typing import Any
+
+import pytest
+
+from spillway.controllers.base import World
+from spillway.controllers.nodes.drain import DrainController
+from spillway.controllers.scale_down.deletion_cost import DeletionCostController
+from spillway.controllers.status.controller import StatusController
+from spillway.controllers.status.counts import Tally
+from spillway.controllers.threshold.controller import ThresholdController
+from spillway.domain.model.records import NamespaceRecord, PodRecord
+from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+from spillway.state.catalog import Kind
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, policy_resource, resource
+
+
+class Writes(Writer):
+    """Keeps what would be written; refuses the names it is told to."""
+
+    def __init__(self, *refused: str) -> None:
+        self.names: list[str] = []
+        self.statuses: list[Any] = []
+        self._refused = refused
+
+    async def annotate_pod(self, pod: PodRecord, _: Any) -> bool:
+        self.names.append(pod.name)
+        return True
+
+    async def patch_status(self, plural: str, name: str, status: Any, **_: Any) -> bool:  # noqa: ARG002
+        if name in self._refused:
+            raise ApiError(422, "Invalid", "conditions: too long")
+        self.names.append(name)
+        self.statuses.append(status)
+        return True
+
+
+def team_policy(mode: str = "Enforce") -> dict[str, Any]:
+    raw = policy_resource(mode=mode)
+    raw["spec"]["workloads"] = [{"name": "default", "match": {"namespaces": {"matchLabels": {"team": "a"}}}}]
+    return raw
+
+
+def labelled(**labels: str) -> NamespaceRecord:
+    return NamespaceRecord(uid="ns-shop", name="shop", labels=labels)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def world(clock: FakeClock) -> World:
+    return make_world([make_node(), make_replicaset(replicas=1), make_pod()], [team_policy()], clock)
+
+
+async def test_pods_get_their_cost_once_their_namespace_is_selected(world: World, clock: FakeClock) -> None:
+    controller = DeletionCostController(world, writer := Writes(), settle_seconds=20.0)
+    list(controller.subscribe())
+    await controller.reconcile("rs-web")
+    assert writer.names == []
+    world.state.apply(labelled(team="a"))
+    wait = await controller.reconcile("rs-web")
+    assert wait == 20.0, "not before it was still for a while"
+    await clock.advance(wait)
+    await controller.reconcile("rs-web")
+    assert writer.names == ["web-1"]
+
+
+async def test_the_counts_follow_a_namespace(world: World) -> None:
+    tally = Tally(world)
+    list(tally.subscribe())
+    await tally.refresh()
+    assert len(tally.policy("online").workloads) == 0
+    for namespace, governed in ((labelled(team="a"), 1), (labelled(), 0)):
+        world.state.apply(namespace)
+        await tally.refresh()
+        assert len(tally.policy("online").workloads) == governed
+    world.state.remove(make_namespace("shop"))
+    world.state.apply(labelled(team="a"))
+    await tally.refresh()
+    assert len(tally.policy("online").workloads) == 1, "a namespace that is seen later than its ReplicaSet"
+
+
+async def test_nothing_is_kept_of_replicasets_that_are_gone() -> None:
+    """Every rollout makes one: a leader that lives for months sees very many."""
+    world = make_world([make_node()], [policy_resource(mode="Recommend")], FakeClock())
+    controller = DeletionCostController(world, Writes(), settle_seconds=0.0)
+    list(controller.subscribe())
+    for number in range(100):
+        replicaset = make_replicaset(f"web-{number}")
+        world.state.apply(replicaset)
+        await controller.reconcile(replicaset.uid)
+        world.state.remove(replicaset)
+    kept = (controller._stirred, controller._recommended, controller.queue._due)
+    assert [len(one) for one in kept] == [0, 0, 0]
+
+
+class NoPlan:
+    """Nothing is kept."""
+
+    async def load(self) -> None: ...
+
+    async def save(self, plan: object) -> None: ...
+
+
+def statuses(world: World, writer: Writes) -> StatusController:
+    drains = DrainController(world, writer)
+    events = EventRecorder(KubeClient.__new__(KubeClient))
+    thresholds = ThresholdController(world, NoPlan(), events, None, period_seconds=3600.0)
+    return StatusController(world, writer, events, drains, thresholds, period_seconds=1.0)
+
+
+async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:
+    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even")]
+    world = make_world([make_node()], resources, clock)
+    writer = Writes("online")
+    controller = statuses(world, writer)
+    with pytest.raises(ExceptionGroup):
+        await controller.reconcile("*")
+    assert writer.names == ["even"]
+
+
+@pytest.mark.parametrize("conditions", [[], [{"type": "Ready", "status": "True"}]], ids=["none", "not ours"])
+async def test_a_resource_that_was_never_understood_says_so_and_keeps_the_rest_of_its_status(
+    clock: FakeClock, conditions: list[dict[str, str]]
+) -> None:
+    raw = policy_resource()
+    raw["spec"]["mode"] = "Someday"
+    raw["status"] = {"observedGeneration": 1, "workloads": {"governed": 7}, "conditions": conditions}
+    raw["metadata"]["generation"] = 4
+    world = make_world([make_node()], [raw], clock)
+    controller = statuses(world, writer := Writes())
+    await controller.reconcile("*")
+    (status,) = writer.statuses
+    (ready,) = status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
+    assert "spec.mode" in ready["message"]
+    assert (status["workloads"], status["observedGeneration"]) == ({"governed": 7}, 4)
+    await controller.reconcile("*")
+    assert len(writer.statuses) == 1, "at rest nothing is written"

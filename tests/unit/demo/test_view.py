@@ -1,0 +1,143 @@
+"""The demo on a terminal: the figures shown are those that were measured."""
+
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from demo.contenders import Contender
+from demo.scaledowns import ScaleDown
+from demo.view import View, figure_text, summary
+from tests.unit.demo.demo_cases import CONTENDERS, SECONDS, made_up_scene
+
+
+def drawn(what: RenderableType) -> str:
+    console = Console(file=StringIO(), width=120, record=True)
+    console.print(what)
+    return console.export_text()
+
+
+def panel(text: str, name: str) -> str:
+    """What stands in the frame of that title, spaces put together."""
+    found = re.search(rf"╭─ {name} (.*?)╰", text, re.DOTALL)
+    assert found, text
+    return " ".join(found[1].replace("│", " ").split())
+
+
+def quiet_view() -> View:
+    return View(Console(file=StringIO(), width=120), CONTENDERS)
+
+
+def test_the_picture_has_each_contenders_figures_in_its_own_frame() -> None:
+    scene = made_up_scene()
+    for samples in scene.observer.samples.values():
+        samples.pop()
+    text = drawn(quiet_view().picture(scene, SECONDS))
+
+    plain, ours = panel(text, "plain"), panel(text, "spillway")
+    assert "pods fixed 13 elastic 9 virtual 4" in plain
+    assert "elastic nodes 4 · 23.0 node-hours · zone skew 9" in plain
+    assert "deleted 2, 50% the right ones · virtual-first broken 1 times · evictions 33" in plain
+    assert "pods fixed 23 elastic 2 virtual 0" in ours
+    assert "elastic nodes 0 · 4.5 node-hours · zone skew 1" in ours
+    assert "deleted 2, 100% the right ones · virtual-first broken 0 times · evictions 0" in ours
+    assert "unassigned" not in plain, "a tier with nobody in it"
+
+
+def test_the_clock_tells_the_hour_the_load_and_what_is_left() -> None:
+    scene = made_up_scene()
+    hour = scene.day.hour_at(100)
+    text = drawn(quiet_view().picture(scene, 100))
+
+    assert text.startswith(f"{int(hour):02d}:{round(hour * 60) % 60:02d}")
+    assert f"load {scene.day.total_load(hour):.0f} cores each · 140 s to go" in text
+    assert "to go" not in drawn(quiet_view().picture(scene, SECONDS))
+
+
+def test_the_bar_is_as_long_as_the_pods_are_many() -> None:
+    scene = made_up_scene()
+    most = 12 + 17 + 5 + 1
+    for samples in scene.observer.samples.values():
+        del samples[2:]
+    text = drawn(quiet_view().picture(scene, 100))
+
+    assert panel(text, "plain").count("█") == pytest.approx(30, abs=2), "the most that there ever were: the whole bar"
+    assert panel(text, "spillway").count("█") == pytest.approx(30 * (22 + 8 + 7) / max(most, 22 + 8 + 7), abs=2)
+
+
+def test_who_was_deleted_last_stands_first_with_the_reason() -> None:
+    scene = made_up_scene()
+    view = quiet_view()
+    closed: list[ScaleDown] = scene.observer.tracker.finished
+    view.tick(scene, 130, closed)
+    lines = [" ".join(line.strip("│ ").split()) for line in drawn(view.picture(scene, 130)).splitlines()]
+    rows = [line for line in lines if re.match(r"\d\d:\d\d (plain|spillway) ", line)]
+
+    hour = scene.day.hour_at(120)
+    at = f"{int(hour):02d}:{round(hour * 60) % 60:02d}"
+    assert rows == [
+        f"{at} spillway svc-spillway-2 virtual zone-b the last to come on fixed nodes",
+        f"{at} spillway svc-spillway-1 virtual zone-b virtual pods go first",
+        f"{at} plain svc-plain-2 elastic zone-b by Kubernetes' own rules, though a virtual pod ran",
+        f"{at} plain svc-plain-1 fixed zone-b as the plan would: the last to come on fixed nodes",
+    ]
+
+
+def test_without_a_terminal_a_line_tells_the_same_and_not_too_often() -> None:
+    scene = made_up_scene()
+    for samples in scene.observer.samples.values():
+        samples.pop()
+    out = StringIO()
+    view = View(Console(file=out, width=300), CONTENDERS)
+    for elapsed in (200, 201, 209):
+        view.tick(scene, elapsed, [])
+
+    [line] = out.getvalue().splitlines()
+    assert "plain: pods fixed/elastic/virtual 13/9/4, elastic nodes 4, skew 9, deleted 2" in line
+    assert "spillway: pods fixed/elastic/virtual 23/2/0, elastic nodes 0, skew 1, deleted 2" in line
+    view.tick(scene, 210, [])
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_the_summary_puts_contenders_side_by_side() -> None:
+    figures: dict[str, dict[str, Any]] = {
+        Contender.PLAIN.value: {
+            "victims": 417,
+            "planned_ratio": 0.4321,
+            "virtual_first_violations": 77,
+            "elastic_node_hours": 123.45,
+            "virtual_pod_hours": 6.0,
+            "zone_skew_max": 8,
+            "zone_skew_p99": 5.0,
+            "evictions": 3,
+            "extra_api_writes_per_deleted_pod": 0.0,
+        },
+        Contender.SPILLWAY.value: {"victims": 418, "planned_ratio": 1.0, "evictions": None},
+    }
+    text = drawn(summary(figures))
+    rows = {
+        cells[0].strip(): [cell.strip() for cell in cells[1:3]]
+        for line in text.splitlines()
+        if len(cells := line.strip("│┃ ").replace("┃", "│").split("│")) == 3
+    }
+
+    assert re.search(r"plain\s*[│┃]\s*spillway", text)
+    assert rows["pods deleted by scale-downs"] == ["417", "418"]
+    assert rows["of these, ready ones that the plan wanted gone"] == ["43.2 %", "100.0 %"]
+    assert rows["physical pods deleted while a virtual one stayed"] == ["77", "-"]
+    assert rows["elastic node-hours"] == ["123.5 h", "-"]
+    assert rows["virtual pod-hours"] == ["6 h", "-"]
+    assert rows["zone skew, worst workload at rest"] == ["8", "-"]
+    assert rows["zone skew, 99th percentile"] == ["5", "-"]
+    assert rows["evictions"] == ["3", "-"]
+    assert rows["extra API writes for each deleted pod"] == ["0", "-"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(None, "h", "-"), (0, "", "0"), (2.0, "h", "2 h"), (2.25, "h", "2.2 h"), (0.999, "%", "99.9 %")],
+)
+def test_a_figure_has_its_unit_and_a_dash_where_there_is_none(value: float | None, unit: str, text: str) -> None:
+    assert figure_text(value, unit) == text

@@ -1,0 +1,83 @@
+"""Room is promised once, and not to a replica that could wait while another one does."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.fit.node_fit import Free
+from spillway.domain.fit.room import Room, takes_pods, waiting_requests
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import Pending, Phase
+from tests.builders import make_node, make_pod
+
+
+def room(*cores: int, waiting: list[tuple[int, int]] | None = None) -> Room:
+    free = {NodeName(f"n{index}"): Free(millis, 1000, 10) for index, millis in enumerate(cores)}
+    return Room(free, waiting or [])
+
+
+def test_the_emptiest_node_that_admits_it() -> None:
+    found = room(100, 500, 300)
+    assert found.find(100, 1) == "n1"
+    assert found.find(100, 1, admits=lambda name: name != "n1") == "n2"
+    assert found.find(501, 1) is None, "cores of several nodes make no room for one pod"
+
+
+def test_a_promise_is_not_made_twice() -> None:
+    found = room(500)
+    for _ in range(2):
+        node = found.find(250, 1)
+        assert node is not None
+        found.take(node, 250, 1)
+    assert found.find(1, 1) is None
+
+
+def test_pods_that_wait_come_first_unless_they_fit_nowhere() -> None:
+    assert room(500, waiting=[(300, 1)]).find(300, 1) is None
+    assert room(500, waiting=[(300, 1)]).find(200, 1) == "n0"
+    assert room(500, waiting=[(9000, 1)]).find(500, 1) == "n0"
+
+
+def test_a_full_node_counts_for_nothing() -> None:
+    free = {NodeName("full"): Free(500, 1000, 0), NodeName("over"): Free(-200, 1000, 5)}
+    assert Room(free).find(0, 0) is None
+
+
+def test_who_waits_for_a_physical_node() -> None:
+    pods = [
+        make_pod("bound", node="n1", phase=Phase.PENDING, cpu_millis=1),
+        make_pod("waits", node="", phase=Phase.PENDING, cpu_millis=2),
+        make_pod("physical", node="", phase=Phase.PENDING, pending=Pending(placement="physical"), cpu_millis=3),
+        make_pod("virtual", node="", phase=Phase.PENDING, pending=Pending(placement="virtual"), cpu_millis=4),
+        make_pod("goes", node="", phase=Phase.PENDING, terminating=True, cpu_millis=5),
+    ]
+    assert [cpu for cpu, _ in waiting_requests(pods)] == [2, 3]
+
+
+def test_a_node_that_takes_nobody() -> None:
+    assert takes_pods(make_node())
+    assert not takes_pods(make_node(ready=False))
+    assert not takes_pods(make_node(unschedulable=True))
+    assert not takes_pods(make_node(deleting=True))
+
+
+@given(
+    st.lists(st.integers(0, 1000), max_size=6),
+    st.lists(st.tuples(st.integers(0, 600), st.integers(0, 600)), max_size=6),
+    st.lists(st.tuples(st.integers(0, 600), st.integers(0, 600)), max_size=30),
+)
+def test_never_more_is_promised_than_is_free(
+    cores: list[int], waiting: list[tuple[int, int]], asking: list[tuple[int, int]]
+) -> None:
+    found = room(*cores, waiting=waiting)
+    taken: dict[str, list[tuple[int, int]]] = {}
+    for cpu, memory in asking:
+        node = found.find(cpu, memory)
+        assert found.holds(cpu, memory) is (node is not None)
+        if node is not None:
+            found.take(node, cpu, memory)
+            taken.setdefault(node, []).append((cpu, memory))
+    for index, free in enumerate(cores):
+        mine = taken.get(f"n{index}", [])
+        assert sum(cpu for cpu, _ in mine) <= free
+        assert sum(memory for _, memory in mine) <= 1000
+        assert len(mine) <= 10

@@ -1,0 +1,68 @@
+"""Which nodes are closed and opened, and who is asked to leave, as tables."""
+
+import pytest
+
+from spillway.api.virtualnodebudget import Cordon
+from spillway.domain.model.records import Phase
+from spillway.domain.nodes.cordon import Hold, next_opening, plan_cordon, plan_drain
+from tests.builders import make_node, make_pod
+
+NOW = 1000.0
+HELD = Hold("eci-a", Cordon.HOLD)
+OPEN = Hold("eci-a", Cordon.NONE)
+EXPIRED = Hold("eci-a", Cordon.HOLD, until=NOW)
+LATER = Hold("eci-a", Cordon.HOLD_AND_DRAIN, until=NOW + 60)
+
+
+@pytest.mark.parametrize(
+    ("unschedulable", "mark", "hold", "change"),
+    [
+        pytest.param(False, "", HELD, (True, "eci-a"), id="a held pool's node is closed"),
+        pytest.param(False, "", LATER, (True, "eci-a"), id="also while it drains"),
+        pytest.param(True, "", HELD, None, id="closed by somebody else: not marked"),
+        pytest.param(True, "eci-a", HELD, None, id="already closed by us"),
+        pytest.param(False, "eci-a", HELD, (True, "eci-a"), id="opened by hand while held: closed again"),
+        pytest.param(True, "other", HELD, (None, "eci-a"), id="moved between held pools: the mark follows"),
+        pytest.param(True, "eci-a", OPEN, (False, None), id="hold lifted"),
+        pytest.param(True, "eci-a", EXPIRED, (False, None), id="hold ended by itself"),
+        pytest.param(True, "eci-a", None, (False, None), id="budget gone, or node left the pool"),
+        pytest.param(False, "eci-a", OPEN, (None, None), id="opened by hand: only the mark goes"),
+        pytest.param(True, "", OPEN, None, id="closed by somebody else stays closed"),
+        pytest.param(False, "", None, None, id="in no pool"),
+    ],
+)
+def test_one_node(
+    *, unschedulable: bool, mark: str, hold: Hold | None, change: tuple[bool | None, str | None] | None
+) -> None:
+    holds = {hold.budget: hold} if hold else {}
+    plan = plan_cordon(make_node(unschedulable=unschedulable, cordoned_by=mark), "eci-a", holds, NOW)
+    assert ((plan.unschedulable, plan.mark) if plan else None) == change
+
+
+def test_a_node_being_deleted_is_left() -> None:
+    assert plan_cordon(make_node(deleting=True), "eci-a", {"eci-a": HELD}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("holds", "opening"),
+    [
+        pytest.param([HELD, OPEN], None, id="no end"),
+        pytest.param([LATER, Hold("b", Cordon.HOLD, NOW + 5)], NOW + 5, id="the first"),
+        pytest.param([EXPIRED], None, id="already over"),
+        pytest.param([Hold("b", Cordon.NONE, NOW + 5)], None, id="not held at all"),
+    ],
+)
+def test_next_opening(holds: list[Hold], opening: float | None) -> None:
+    assert next_opening(holds, NOW) == opening
+
+
+def test_drain_leaves_those_for_whom_leaving_means_nothing() -> None:
+    pods = [
+        make_pod("old", created=1.0),
+        make_pod("new", created=5.0),
+        make_pod("daemon", owner_kind="DaemonSet"),
+        make_pod("mirror", owner_kind="Node"),
+        make_pod("done", phase=Phase.SUCCEEDED),
+        make_pod("leaving", terminating=True),
+    ]
+    assert [pod.name for pod in plan_drain(pods)] == ["new", "old"]

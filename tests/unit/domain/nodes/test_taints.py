@@ -1,0 +1,54 @@
+"""Which taints a node should carry, as a table."""
+
+import pytest
+
+from spillway.domain.model.names import ELASTIC_TAINT, Mode
+from spillway.domain.model.records import Taint
+from spillway.domain.nodes.taints import ElasticOwner, plan_taint
+from tests.builders import make_node
+
+OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
+STALE = Taint(ELASTIC_TAINT, "PreferNoSchedule", "gone")
+HARD = Taint(ELASTIC_TAINT, "NoSchedule", "online")
+THEIRS = Taint("dedicated", "NoSchedule", "gpu")
+LAST = Taint("node.kubernetes.io/not-ready", "NoExecute")
+
+ENFORCED: ElasticOwner = ("online", Mode.ENFORCE, True)
+LONGEST: ElasticOwner = ("a." * 31 + "a", Mode.ENFORCE, True)
+
+
+@pytest.mark.parametrize(
+    ("present", "owner", "wanted"),
+    [
+        pytest.param((), ENFORCED, (OURS,), id="a new elastic node gets it"),
+        pytest.param((THEIRS, LAST), ENFORCED, (THEIRS, LAST, OURS), id="beside others' taints"),
+        pytest.param((OURS,), ENFORCED, None, id="already there"),
+        pytest.param((THEIRS, OURS, LAST), ENFORCED, None, id="its place does not matter"),
+        pytest.param((STALE, THEIRS), ENFORCED, (THEIRS, OURS), id="another policy's value is replaced"),
+        pytest.param((HARD, OURS), ENFORCED, (OURS,), id="another effect under our key goes"),
+        pytest.param((OURS, THEIRS), None, (THEIRS,), id="policy gone or node no longer selected"),
+        pytest.param((OURS,), ("online", Mode.RECOMMEND, True), (), id="policy left Enforce"),
+        pytest.param((OURS,), ("online", Mode.ENFORCE, False), (), id="soft taint switched off"),
+        pytest.param((), ("online", Mode.RECOMMEND, True), None, id="a recommending policy taints nothing"),
+        pytest.param((THEIRS,), None, None, id="others' taints alone"),
+        pytest.param((), ("a" * 64, Mode.ENFORCE, True), None, id="a name that no taint can hold refuses no node"),
+        pytest.param((), LONGEST, (Taint(ELASTIC_TAINT, "PreferNoSchedule", LONGEST[0]),), id="dots are fine"),
+    ],
+)
+def test_wanted_taints(
+    present: tuple[Taint, ...], owner: ElasticOwner | None, wanted: tuple[Taint, ...] | None
+) -> None:
+    plan = plan_taint(make_node(taints=present), owner)
+    assert (plan.wanted if plan else None) == wanted
+
+
+def test_a_node_being_deleted_is_left() -> None:
+    assert plan_taint(make_node(deleting=True), ENFORCED) is None
+
+
+def test_plans_converge() -> None:
+    """Applying a plan leaves nothing to plan."""
+    plan = plan_taint(make_node(), ENFORCED)
+    assert plan is not None
+    assert plan.added
+    assert plan_taint(make_node(taints=plan.wanted), ENFORCED) is None

@@ -1,0 +1,126 @@
+"""One pool, unhealthy after 60 s and tried again after 300 s; times in seconds."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.pools.health import Health, Reason, Seen, State, Times, judge, next_look
+
+TIMES = Times(unhealthy_after=60.0, retry_after=300.0)
+FINE = Seen()
+FAILED = Health(State.FAILED, 1, 1000.0, 1300.0, Reason.NODES_NOT_READY)
+RETRYING = Health(State.RETRYING, 1, 1300.0, 1300.0, Reason.NODES_NOT_READY)
+
+
+@pytest.mark.parametrize(
+    ("health", "seen", "now", "state", "failures"),
+    [
+        pytest.param(Health(), FINE, 1000.0, State.HEALTHY, 0, id="nothing is wrong"),
+        pytest.param(Health(), Seen(down_since=941.0), 1000.0, State.HEALTHY, 0, id="down for a short time"),
+        pytest.param(Health(), Seen(down_since=940.0), 1000.0, State.FAILED, 1, id="down for long"),
+        pytest.param(Health(), Seen(stuck=2, stuck_since=900.0), 1000.0, State.HEALTHY, 0, id="two may be at fault"),
+        pytest.param(Health(), Seen(stuck=3, stuck_since=940.0), 1000.0, State.FAILED, 1, id="pods do not start"),
+        pytest.param(Health(), Seen(stuck=3, stuck_since=941.0), 1000.0, State.HEALTHY, 0, id="pods may yet start"),
+        pytest.param(FAILED, FINE, 1299.0, State.FAILED, 1, id="held although its nodes are back"),
+        pytest.param(FAILED, FINE, 1300.0, State.RETRYING, 1, id="tried again"),
+        pytest.param(FAILED, Seen(down_since=900.0), 9999.0, State.FAILED, 1, id="not tried while it is down"),
+        pytest.param(RETRYING, FINE, 5000.0, State.RETRYING, 1, id="nobody came yet"),
+        pytest.param(RETRYING, Seen(last_start=1310.0), 1311.0, State.HEALTHY, 1, id="a pod has started"),
+        pytest.param(RETRYING, Seen(last_start=1299.0), 1311.0, State.RETRYING, 1, id="it had started before"),
+        pytest.param(
+            RETRYING, Seen(stuck=1, stuck_since=1310.0), 1370.0, State.FAILED, 2, id="the first does not start"
+        ),
+        pytest.param(RETRYING, Seen(stuck=9, stuck_since=900.0), 1359.0, State.RETRYING, 1, id="stuck from before"),
+        pytest.param(RETRYING, Seen(down_since=1301.0), 1361.0, State.FAILED, 2, id="down again"),
+        pytest.param(Health(failures=2, since=1000.0), FINE, 1599.0, State.HEALTHY, 2, id="not yet forgotten"),
+        pytest.param(Health(failures=2, since=1000.0), FINE, 1600.0, State.HEALTHY, 0, id="healthy as long as held"),
+        pytest.param(Health(failures=2, since=900.0), Seen(down_since=940.0), 1000.0, State.FAILED, 3, id="flapping"),
+    ],
+)
+def test_judged_by_what_is_seen_and_remembered(
+    health: Health, seen: Seen, now: float, state: State, failures: int
+) -> None:
+    after = judge(health, seen, TIMES, now)
+    assert (after.state, after.failures) == (state, failures)
+    assert judge(after, seen, TIMES, now) == after
+
+
+@pytest.mark.parametrize(("failures", "held"), [(1, 300), (2, 600), (3, 1200), (7, 19_200), (50, 19_200)])
+def test_the_back_off_doubles_and_has_an_end(failures: int, held: float) -> None:
+    before = Health(State.RETRYING, failures - 1, 900.0)
+    after = judge(before, Seen(down_since=940.0), TIMES, 1000.0)
+    assert (after.failures, after.retry_at) == (failures, 1000.0 + held)
+
+
+@pytest.mark.parametrize(
+    ("health", "seen", "expected"),
+    [
+        (Health(), FINE, None),
+        (Health(), Seen(down_since=990.0), 50.0),
+        (Health(), Seen(stuck=3, stuck_since=970.0), 30.0),
+        (Health(), Seen(stuck=1, stuck_since=970.0), None),
+        (FAILED, FINE, 300.0),
+        (FAILED, Seen(down_since=990.0), None),
+        (Health(failures=1, since=900.0), FINE, 200.0),
+    ],
+)
+def test_it_is_known_when_time_alone_changes_the_answer(health: Health, seen: Seen, expected: float | None) -> None:
+    assert next_look(health, seen, TIMES, 1000.0) == expected
+
+
+days = st.lists(
+    st.tuples(
+        st.floats(0.5, 900.0),
+        st.booleans(),
+        st.integers(0, 5),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+@given(days)
+def test_flapping_is_bounded_and_nothing_is_held_for_ever(
+    steps: list[tuple[float, bool, int, bool]],
+) -> None:
+    now, health = 10_000.0, Health()
+    down_since: float | None = None
+    falls: list[float] = []
+    last_start = 0.0
+    for pause, down, stuck, starts in steps:
+        now += pause
+        down_since = (down_since or now) if down else None
+        last_start = now if starts and not down else last_start
+        seen = Seen(down_since, stuck, max(last_start, now - 200.0) if stuck else None, last_start)
+        after = judge(health, seen, TIMES, now)
+        assert judge(after, seen, TIMES, now) == after
+        if after.state is State.FAILED and health.state is not State.FAILED:
+            falls.append(now)
+            assert after.retry_at - now >= TIMES.retry_after
+        if health.state is State.FAILED and after.state is not State.FAILED:
+            assert after.state is State.RETRYING
+            assert now >= health.retry_at
+            assert not down
+        health = after
+    gaps = [later - earlier for earlier, later in pairwise(falls)]
+    assert all(gap >= TIMES.retry_after for gap in gaps)
+    # With its nodes ready it comes to a try by itself.
+    wait = next_look(health, FINE, TIMES, now) or 0.0
+    assert judge(health, FINE, TIMES, now + wait + 1e-6).state is not State.FAILED
+
+
+@given(st.integers(1, 40))
+def test_a_pool_that_never_recovers_is_tried_less_and_less(tries: int) -> None:
+    now, health, held = 1000.0, Health(), []
+    for _ in range(tries):
+        health = judge(health, Seen(stuck=5, stuck_since=now - 100.0), TIMES, now)
+        assert health.state is State.FAILED
+        held.append(health.retry_at - now)
+        now = health.retry_at
+        health = judge(health, FINE, TIMES, now)
+        now += 100.0
+    assert held == sorted(held)
+    assert max(held) <= 64 * TIMES.retry_after

@@ -1,0 +1,50 @@
+import pytest
+
+from spillway.api.virtualnodebudget import StockOut
+from spillway.domain.pools.stock_out import Signs
+
+
+def signs(*detect: dict[str, str]) -> Signs:
+    return Signs.of(StockOut.model_validate({"detect": detect, "ladder": [{"cpu": "2", "memory": "4Gi"}]}))
+
+
+BOTH = {"reason": "ProviderCreateFailed", "messageRegex": "NoStock|OutOfStock"}
+
+
+@pytest.mark.parametrize(
+    ("detect", "reason", "message", "expected"),
+    [
+        pytest.param([BOTH], "ProviderCreateFailed", "create: OutOfStock in zone b", True, id="both hold"),
+        pytest.param([BOTH], "ProviderCreateFailed", "quota exceeded", False, id="another message"),
+        pytest.param([BOTH], "Created", "NoStock", False, id="another reason"),
+        pytest.param([{"reason": "NoStock"}], "NoStock", "", True, id="a reason alone"),
+        pytest.param([{"reason": "NoStock"}], "NoStockLeft", "", False, id="the whole reason"),
+        pytest.param([{"messageRegex": "(?i)nostock"}], "Anything", "said NOSTOCK", True, id="a message alone"),
+        pytest.param([{"messageRegex": "("}, {"reason": "A"}], "A", "", True, id="a bad expression stops no other"),
+        pytest.param([{"messageRegex": "("}], "A", "(", False, id="a bad expression matches nothing"),
+        pytest.param([{"messageRegex": "late"}], "A", "x" * 4000 + "late", False, id="only the beginning is read"),
+    ],
+)
+def test_a_sign_holds_when_all_that_it_names_does(
+    detect: list[dict[str, str]],
+    reason: str,
+    message: str,
+    *,
+    expected: bool,
+) -> None:
+    assert signs(*detect).match(reason, message) is expected
+
+
+def test_without_stock_out_nothing_is_a_sign() -> None:
+    assert not Signs.of(None).match("NoStock", "NoStock")
+
+
+@pytest.mark.parametrize(
+    ("detect", "reasons"),
+    [
+        ([{"reason": "A"}, {"reason": "B", "messageRegex": "x"}], {"A", "B"}),
+        ([{"reason": "A"}, {"messageRegex": "x"}], None),
+    ],
+)
+def test_it_is_told_which_reasons_are_worth_hearing(detect: list[dict[str, str]], reasons: set[str] | None) -> None:
+    assert signs(*detect).reasons == reasons

@@ -1,0 +1,52 @@
+import msgspec
+
+from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.places import NodePlace
+from spillway.domain.model.records import NodeRecord, Phase
+from spillway.domain.scale_down.candidates import candidates_of
+from tests.builders import make_node, make_pod
+
+POD = make_pod(ready_since=20.0, created=10.0, restarts=1, policy="online")
+NODE = make_node("n1")
+NODES = {NODE.name: NODE}
+ORDER = {NODE.name: 7}
+change = msgspec.structs.replace
+
+
+def elastic(_: NodeRecord) -> NodePlace:
+    return NodePlace(tier=Tier.ELASTIC, zone=Zone("a"))
+
+
+def test_a_candidate_knows_its_place_and_what_kubernetes_compares() -> None:
+    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, heat={NODE.name: 0.7})
+    assert (candidate.tier, candidate.zone, candidate.node_order, candidate.heat) == (Tier.ELASTIC, "a", 7, 0.7)
+    assert (candidate.cost, candidate.stamped) == (0, False)
+    assert (candidate.ready, candidate.ready_since, candidate.created, candidate.restarts) == (True, 20.0, 10.0, 1)
+
+
+def test_only_pods_that_kubernetes_counts_are_candidates() -> None:
+    pods = [change(POD, terminating=True), change(POD, phase=Phase.SUCCEEDED), change(POD, phase=Phase.FAILED)]
+    assert candidates_of(pods, NODES, elastic, ORDER) == ()
+
+
+def test_pods_that_share_a_node_are_counted() -> None:
+    pods = [POD, change(POD, uid=PodUid("u2")), change(POD, uid=PodUid("u3"), node=NodeName(""))]
+    alone = candidates_of(pods, NODES, elastic, ORDER)
+    assert [c.same_node_owner_pods for c in alone] == [2, 2, 0]
+    with_sibling_replicaset = candidates_of(pods, NODES, elastic, ORDER, related={NODE.name: 5})
+    assert [c.same_node_owner_pods for c in with_sibling_replicaset] == [5, 5, 0]
+
+
+def test_a_pod_without_node_is_in_no_zone() -> None:
+    (candidate,) = candidates_of([change(POD, node=NodeName(""), phase=Phase.PENDING)], NODES, elastic, ORDER)
+    assert not candidate.assigned
+    assert candidate.zone == ""
+
+
+def test_on_an_unknown_node_the_pods_own_marks_are_believed() -> None:
+    gone = NodeName("gone")
+    marked, unmarked = candidates_of(
+        [change(POD, node=gone, tier="virtual", pool="eci-a"), change(POD, node=gone)], NODES, elastic, ORDER
+    )
+    assert (marked.tier, marked.pool, marked.zone) == (Tier.VIRTUAL, "eci-a", "")
+    assert unmarked.tier is Tier.FIXED

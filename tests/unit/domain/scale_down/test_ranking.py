@@ -1,0 +1,148 @@
+import pytest
+
+from spillway.domain.model.names import Tier
+from spillway.domain.model.records import Phase
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.ranking import Reason, explain, plan_scale_down
+from tests.unit.domain.scale_down.scale_down_cases import pod
+
+
+def test_virtual_pods_go_dearest_pool_first_then_elastic_then_fixed() -> None:
+    pods = [
+        pod("fixed"),
+        pod("elastic", tier=Tier.ELASTIC, node_order=3),
+        pod("cheap", tier=Tier.VIRTUAL, dearness=0),
+        pod("dear", tier=Tier.VIRTUAL, dearness=1),
+    ]
+    plan = plan_scale_down(pods, 4, max_skew=1)
+    assert plan.uids == ("dear", "cheap", "elastic", "fixed")
+    assert [v.reason for v in plan.victims] == [Reason.VIRTUAL, Reason.VIRTUAL, Reason.ELASTIC, Reason.FIXED]
+
+
+def test_the_example_of_the_documentation() -> None:
+    pods = [
+        pod("web-1", zone="a"),
+        pod("web-2", zone="b"),
+        pod("web-3", zone="c", tier=Tier.ELASTIC, node_order=0),
+        pod("web-4", zone="b", tier=Tier.ELASTIC, node_order=1),
+        pod("web-5", zone="a", ready=False),
+        pod("web-6", zone="c", tier=Tier.VIRTUAL),
+    ]
+    assert plan_scale_down(pods, 4, max_skew=1).uids == ("web-5", "web-6", "web-4", "web-3")
+
+
+def test_a_rollout_frees_fixed_nodes_first_and_virtual_ones_last() -> None:
+    pods = [
+        pod("dear", tier=Tier.VIRTUAL, dearness=1),
+        pod("cheap", tier=Tier.VIRTUAL, dearness=0),
+        pod("soon", tier=Tier.ELASTIC, node_order=9),
+        pod("late", tier=Tier.ELASTIC, node_order=1),
+        pod("fixed"),
+    ]
+    plan = plan_scale_down(pods, 5, max_skew=1, mirror=True)
+    assert plan.uids == ("fixed", "late", "soon", "cheap", "dear")
+
+
+def test_an_unready_pod_on_a_fixed_node_goes_before_a_ready_one_on_a_virtual_node() -> None:
+    pods = [pod("virtual", tier=Tier.VIRTUAL), pod("starting", ready=False, cost=5)]
+    plan = plan_scale_down(pods, 1, max_skew=1)
+    assert plan.uids == ("starting",)
+    assert plan.victims[0].reason is Reason.NOT_READY
+
+
+def test_pods_that_serve_nothing_go_in_the_order_of_kubernetes() -> None:
+    pods = [
+        pod("ready"),
+        pod("unready", ready=False),
+        pod("unknown", phase=Phase.UNKNOWN, ready=False),
+        pod("pending", phase=Phase.PENDING, ready=False),
+        pod("unassigned", node="", phase=Phase.PENDING, ready=False),
+    ]
+    plan = plan_scale_down(pods, 4, max_skew=1)
+    assert [v.reason for v in plan.victims] == [
+        Reason.UNASSIGNED,
+        Reason.PENDING,
+        Reason.PHASE_UNKNOWN,
+        Reason.NOT_READY,
+    ]
+
+
+def test_zones_come_before_elastic_and_fixed() -> None:
+    pods = [
+        pod("a-fixed-1", zone="a"),
+        pod("a-fixed-2", zone="a"),
+        pod("a-fixed-3", zone="a"),
+        pod("b-elastic-1", zone="b", tier=Tier.ELASTIC, node_order=1),
+    ]
+    plan = plan_scale_down(pods, 2, max_skew=1)
+    assert {uid[0] for uid in plan.uids} == {"a"}
+    assert plan.victims[0].reason is Reason.ZONE_SKEW
+
+
+def test_a_wider_skew_leaves_room_for_the_tiers() -> None:
+    pods = [
+        pod("a-fixed-1", zone="a"),
+        pod("a-fixed-2", zone="a"),
+        pod("b-elastic-1", zone="b", tier=Tier.ELASTIC, node_order=1),
+        pod("b-elastic-2", zone="b", tier=Tier.ELASTIC, node_order=1),
+    ]
+    assert plan_scale_down(pods, 2, max_skew=2).uids == ("b-elastic-1", "b-elastic-2")
+    assert {uid[0] for uid in plan_scale_down(pods, 2, max_skew=1).uids} == {"a", "b"}
+
+
+def test_pods_in_no_zone_do_not_count_and_are_free_to_go_while_zones_are_even() -> None:
+    pods = [
+        pod("nowhere-1", zone="", tier=Tier.ELASTIC, node_order=9),
+        pod("nowhere-2", zone="", tier=Tier.ELASTIC, node_order=9),
+        pod("a", zone="a", tier=Tier.ELASTIC),
+        pod("b", zone="b", tier=Tier.ELASTIC),
+    ]
+    assert set(plan_scale_down(pods, 2, max_skew=1).uids) == {"nowhere-1", "nowhere-2"}
+
+
+def test_workloads_leave_the_same_elastic_node_whatever_their_pods_cost() -> None:
+    pods = [
+        pod("stays", tier=Tier.ELASTIC, node_order=1, cost=-1_900_000),
+        pod("goes", tier=Tier.ELASTIC, node_order=2, cost=-1_000_000),
+    ]
+    assert plan_scale_down(pods, 1, max_skew=1).uids == ("goes",)
+
+
+def test_on_fixed_nodes_the_fullest_node_gives_first() -> None:
+    pods = [
+        pod("alone", node="n1", created=9.0),
+        pod("one", node="n2", created=1.0),
+        pod("two", node="n2", created=2.0),
+    ]
+    plan = plan_scale_down(pods, 2, max_skew=1)
+    assert plan.uids == ("two", "alone")
+    assert [v.reason for v in plan.victims] == [Reason.FIXED_DOUBLED, Reason.FIXED]
+
+
+def test_on_fixed_nodes_the_hottest_gives_first_where_load_is_known() -> None:
+    pods = [pod("cool", heat=0.2, created=9.0), pod("hot", heat=0.9), pod("warm", heat=0.5)]
+    plan = plan_scale_down(pods, 2, max_skew=1)
+    assert plan.uids == ("hot", "warm")
+    assert plan.victims[0].reason is Reason.FIXED_HOT
+
+
+@pytest.mark.parametrize(
+    ("pods", "first"),
+    [
+        ([pod("x", cost=0), pod("y", cost=-1)], "y"),
+        ([pod("x", created=1.0), pod("y", created=2.0)], "y"),
+        ([pod("x"), pod("y")], "x"),
+    ],
+    ids=["lowest stored cost", "newest", "uid"],
+)
+def test_among_equals(pods: list[Candidate], first: str) -> None:
+    assert plan_scale_down(pods, 1, max_skew=1).uids == (first,)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_sentence(reason: Reason) -> None:
+    victim = pod("web-1", node="n1", zone="z1", pool="eci-a", tier=Tier.VIRTUAL)
+    assert explain(reason, victim).startswith("pod web-1 deleted: ")
+    assert "{" not in explain(reason)
+    if reason is Reason.VIRTUAL:
+        assert explain(reason, victim) == "pod web-1 deleted: virtual pool eci-a is the dearest tier still in use"

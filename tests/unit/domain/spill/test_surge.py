@@ -1,0 +1,56 @@
+"""Which workloads can run one replica more for a while."""
+
+from typing import Any
+
+import pytest
+
+from spillway.domain.spill.bring_back import Left
+from spillway.domain.spill.surge import cannot_surge
+
+
+def workload(kind: str = "Deployment", spec: Any = None, **status: Any) -> dict[str, Any]:
+    quiet = {"observedGeneration": 4, "replicas": 5, "updatedReplicas": 5, "readyReplicas": 5}
+    return {
+        "kind": kind,
+        "metadata": {"name": "cart", "namespace": "shop", "generation": 4},
+        "spec": {"replicas": 5, **(spec or {})},
+        "status": quiet | status,
+    }
+
+
+def autoscaler(maximum: int, kind: str = "Deployment", name: str = "cart") -> dict[str, Any]:
+    target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
+    return {"spec": {"scaleTargetRef": target, "maxReplicas": maximum}}
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        pytest.param(workload(), None, id="at rest"),
+        pytest.param(workload("ReplicaSet", updatedReplicas=None), None, id="a ReplicaSet of its own"),
+        pytest.param(workload("StatefulSet"), Left.CANNOT_SURGE, id="StatefulSet"),
+        pytest.param(workload("Job"), Left.CANNOT_SURGE, id="Job"),
+        pytest.param(workload(spec={"paused": True}), Left.PAUSED, id="paused"),
+        pytest.param(workload(observedGeneration=3), Left.ROLLOUT, id="not seen by its controller yet"),
+        pytest.param(workload(updatedReplicas=3), Left.ROLLOUT, id="rollout"),
+        pytest.param(workload(replicas=6), Left.ROLLOUT, id="a pod too many"),
+        pytest.param(workload(readyReplicas=4), Left.NOT_READY, id="one is not ready"),
+        pytest.param({"kind": "Deployment", "metadata": {"name": "cart"}}, Left.ROLLOUT, id="no status yet"),
+    ],
+)
+def test_from_the_workload_itself(found: dict[str, Any], reason: Left | None) -> None:
+    assert cannot_surge(found) is reason
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        ([autoscaler(6)], None),
+        ([autoscaler(5)], Left.AUTOSCALER_AT_MAXIMUM),
+        ([autoscaler(5, name="till")], None),
+        ([autoscaler(5, kind="StatefulSet")], None),
+        ([{}, autoscaler(5)], Left.AUTOSCALER_AT_MAXIMUM),
+    ],
+)
+def test_from_its_autoscalers(others: list[dict[str, Any]], reason: Left | None) -> None:
+    assert cannot_surge(workload(), others) is reason

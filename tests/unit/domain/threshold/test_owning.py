@@ -1,0 +1,214 @@
+"""Billing, how much to own, and what is saved: the twin of billing.py, newsvendor.py and saving.py."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spillway.domain.threshold.allocation import allocate
+from spillway.domain.threshold.billing import Billed, Billing, billed_shares
+from spillway.domain.threshold.demand import Demand
+from spillway.domain.threshold.newsvendor import worth_by_itself, worth_owning
+from spillway.domain.threshold.saving import hourly_cost
+from tests.unit.domain.threshold.threshold_cases import demand, numbers, peak_cores, some_demands
+
+HOURLY = Billing(step_seconds=3600)
+EVENING = demand("online", [7.0] * 18 + [10.0] * 4 + [7.0] * 2)
+"""Seven of ten units all day, the rest for four hours in the evening: C is what all ten cost in an hour."""
+
+
+def test_owning_70_percent_and_renting_the_rest_for_four_hours_turns_24c_into_18_6c() -> None:
+    cost = hourly_cost(
+        [EVENING],
+        {EVENING.workload: 7},
+        owned_price=0.1,
+        virtual_price=0.15,
+        target_utilization=1.0,
+        billing=HOURLY,
+    )
+    assert 24 * cost.all_owned == pytest.approx(24.0)
+    assert 24 * cost.planned == pytest.approx(18.6)
+    assert cost.saved_against_owned / cost.all_owned == pytest.approx(0.225)
+
+
+def test_the_rule_finds_those_70_percent_by_itself() -> None:
+    assert worth_by_itself(EVENING, owned_price=0.1, virtual_price=0.15, billing=HOURLY) == 7
+    owning = worth_owning(
+        [EVENING], owned_price=0.1, virtual_price=0.15, target_utilization=1.0, billing=HOURLY, node_cores=1.0
+    )
+    assert (owning.best.nodes, owning.best.owned_cores) == (7, 7.0)
+    assert 24 * owning.best.cost_per_hour == pytest.approx(18.6)
+    assert dict(owning.plan.thresholds) == {EVENING.workload: 7}
+
+
+@pytest.mark.parametrize(
+    ("virtual_price", "expected"),
+    [(0.9, 0), (1.9, 4), (2.1, 6), (3.9, 6), (4.1, 8)],
+)
+def test_a_level_is_owned_iff_its_duty_is_above_owned_over_virtual_price(virtual_price: float, expected: int) -> None:
+    """Duties: 4 levels of 1, 2 of 0.5, 2 of 0.25."""
+    one = demand("a", [8, 6, 4, 4])
+    assert worth_by_itself(one, owned_price=1.0, virtual_price=virtual_price, billing=HOURLY) == expected
+
+
+def test_bounds_hold_for_what_is_worth_owning_as_well() -> None:
+    one = demand("a", [8, 6, 4, 4], minimum=5, maximum=7)
+    assert worth_by_itself(one, owned_price=1.0, virtual_price=0.1, billing=HOURLY) == 5
+    assert worth_by_itself(one, owned_price=1.0, virtual_price=99.0, billing=HOURLY) == 7
+    assert worth_by_itself(demand("b", [0, 0]), owned_price=1.0, virtual_price=9.0, billing=HOURLY) == 0
+
+
+@pytest.mark.parametrize(
+    ("replicas", "billing", "expected"),
+    [
+        ([1, 1, 1, 1], Billing(60, minimum_seconds=600, startup_seconds=30), [240]),  # never starts
+        ([0, 1, 1, 0], Billing(60), [120]),
+        ([0, 1, 1, 0], Billing(60, startup_seconds=30), [150]),
+        ([0, 1, 0, 1], Billing(60, startup_seconds=30), [180]),
+        ([0, 1, 1, 0], Billing(60, minimum_seconds=300), [300]),
+        ([0, 1, 0, 1], Billing(60, minimum_seconds=300), [600]),
+        ([0, 1, 0, 1], Billing(60, minimum_seconds=300, startup_seconds=250), [620]),
+        ([1, 0, 0, 1], Billing(60, minimum_seconds=90), [120]),  # one run over the end of the cycle
+        ([1, 0, 1, 0, 0, 1], Billing(60, minimum_seconds=90), [210]),
+        ([2, 0, 1, 2], Billing(60, minimum_seconds=100), [180, 120]),
+        ([0, 0], Billing(60), []),
+    ],
+)
+def test_every_run_is_billed_with_its_start_and_the_minimum_at_least(
+    replicas: Sequence[float], billing: Billing, expected: Sequence[float]
+) -> None:
+    assert billed_shares(demand("a", replicas), billing) * 60 * len(replicas) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=16), st.integers(0, 300), st.integers(0, 100))
+def test_billing_is_what_going_through_the_runs_one_by_one_gives(
+    replicas: list[int], minimum: int, startup: int
+) -> None:
+    def seconds(level: int) -> float:
+        needed = [count >= level for count in replicas]
+        if all(needed):
+            return 60.0 * len(needed)
+        at = needed.index(False)
+        runs = "".join("x" if one else " " for one in needed[at:] + needed[:at]).split()
+        return sum(max(60.0 * len(run) + startup, minimum) for run in runs)
+
+    shares = billed_shares(demand("a", replicas), Billing(60, minimum_seconds=minimum, startup_seconds=startup))
+    assert shares * 60 * len(replicas) == pytest.approx([seconds(level) for level in range(1, max(replicas) + 1)])
+
+
+def test_minimum_billing_and_start_up_make_short_peaks_worth_owning() -> None:
+    spiky = demand("a", ([3, 1, 1, 1, 1, 1] * 24))  # ten minutes of each hour
+    prices = {"owned_price": 1.0, "virtual_price": 2.0}
+    assert worth_by_itself(spiky, **prices, billing=Billing(600)) == 1
+    assert worth_by_itself(spiky, **prices, billing=Billing(600, minimum_seconds=3000)) == 3
+    assert worth_by_itself(spiky, **prices, billing=Billing(600, startup_seconds=1500)) == 3
+
+
+def test_workloads_that_peak_at_different_times_share_what_is_owned() -> None:
+    """Each by itself is not worth owning beyond its valley; one of the two is always at its peak, and they share."""
+    day, night = demand("day", [10.0] * 12 + [0.0] * 12), demand("night", [0.0] * 12 + [10.0] * 12)
+    prices = {"owned_price": 1.0, "virtual_price": 1.5, "billing": HOURLY}
+    assert [worth_by_itself(one, **prices) for one in (day, night)] == [0, 0]  # type: ignore[arg-type]
+    owning = worth_owning([day, night], target_utilization=1.0, **prices)  # type: ignore[arg-type]
+    assert owning.best.nodes == 10
+    assert numbers(owning.plan) == [10, 10]
+
+
+def test_the_curve_reaches_from_nothing_to_the_peak_and_contains_the_best() -> None:
+    owning = worth_owning(
+        [demand("a", [8, 6, 4, 4], 1.5), demand("b", [1, 2, 3, 4])],
+        owned_price=1.0,
+        virtual_price=2.5,
+        target_utilization=0.65,
+        billing=HOURLY,
+        node_cores=4,
+    )
+    assert owning.curve[0].nodes == 0
+    assert owning.curve[-1].owned_cores * 0.65 >= 13
+    assert [point.nodes for point in owning.curve] == sorted({point.nodes for point in owning.curve})
+    assert owning.best in owning.curve
+    assert all(point.used_share <= 0.65 for point in owning.curve)
+
+
+def test_nothing_to_run_is_nothing_to_own() -> None:
+    owning = worth_owning([], owned_price=1, virtual_price=2, target_utilization=0.65, billing=HOURLY)
+    assert (owning.best.nodes, owning.best.cost_per_hour) == (0, 0.0)
+    with pytest.raises(ValueError, match="above 0"):
+        worth_owning([], owned_price=0, virtual_price=2, target_utilization=0.65, billing=HOURLY)
+
+
+@settings(max_examples=40)
+@given(some_demands(most=4, highest=6, bounds=False, priorities=0), st.floats(1.1, 6.0))
+def test_no_size_on_the_curve_is_cheaper_than_the_best(demands: list[Demand], virtual_price: float) -> None:
+    owning = worth_owning(
+        demands, owned_price=1.0, virtual_price=virtual_price, target_utilization=0.65, billing=HOURLY
+    )
+    assert owning.best.cost_per_hour == min(point.cost_per_hour for point in owning.curve)
+    cost = hourly_cost(
+        demands,
+        owning.plan.thresholds,
+        owned_price=1.0,
+        virtual_price=virtual_price,
+        target_utilization=0.65,
+        billing=HOURLY,
+        owned_cores=owning.best.owned_cores,
+    )
+    assert cost.planned == pytest.approx(owning.best.cost_per_hour)
+
+
+@settings(max_examples=40)
+@given(some_demands(bounds=False, priorities=0), st.floats(0.0, 1.2))
+def test_what_is_owned_and_what_is_rented_is_all_that_is_needed(demands: list[Demand], share: float) -> None:
+    plan = allocate(demands, capacity_cores=share * peak_cores(demands), target_utilization=1.0)
+    cost = hourly_cost(
+        demands,
+        plan.thresholds,
+        owned_price=1e-12,
+        virtual_price=1.0,
+        target_utilization=1.0,
+        billing=HOURLY,
+        owned_cores=0.0,
+    )
+    needed = sum(float(one.whole_replicas().mean()) * one.cpu_cores for one in demands)
+    assert cost.planned + float(plan.owned_load.mean()) == pytest.approx(needed)
+
+
+def test_all_virtual_owns_the_valley_and_a_workload_without_a_threshold_is_owned() -> None:
+    prices = {"owned_price": 1.0, "virtual_price": 3.0, "target_utilization": 0.5, "billing": HOURLY}
+    cost = hourly_cost([demand("a", [8, 6, 4, 4], 0.5)], {}, **prices)  # type: ignore[arg-type]
+    assert cost.all_owned == pytest.approx(8.0)
+    assert cost.planned == pytest.approx(8.0)
+    assert cost.all_virtual == pytest.approx(4.0 + 3.0 * 0.5 * (4 + 2) / 4)
+    assert cost.saved_against_virtual == pytest.approx(cost.all_virtual - 8.0)
+
+
+def test_owned_cores_are_paid_for_whether_in_use_or_not() -> None:
+    prices = {"owned_price": 1.0, "virtual_price": 3.0, "target_utilization": 1.0, "billing": HOURLY}
+    idle = hourly_cost([demand("a", np.zeros(4))], {}, owned_cores=10, **prices)  # type: ignore[arg-type]
+    assert idle.planned == pytest.approx(10.0)
+    assert idle.saved_against_owned == pytest.approx(-10.0)
+    assert hourly_cost([], {}, owned_cores=10, **prices).planned == pytest.approx(10.0)  # type: ignore[arg-type]
+
+
+@given(
+    some_demands(most=1, highest=6),
+    st.sampled_from([0.2, 0.5, 0.9]),
+    st.sampled_from([0.0, 900.0]),
+    st.sampled_from([0.0, 7200.0]),
+)
+def test_nothing_within_the_bounds_is_cheaper_than_what_is_worth_owning(
+    demands: list[Demand], owned_price: float, startup: float, minimum: float
+) -> None:
+    [one] = demands
+    billing = Billing(7200.0, minimum_seconds=minimum, startup_seconds=startup)
+    levels = Billed.of(one, billing)
+
+    def cost(owned: int) -> float:
+        return owned * one.cpu_cores * owned_price + levels.at(owned)
+
+    chosen = worth_by_itself(one, owned_price=owned_price, virtual_price=1.0, billing=billing)
+    highest = max(one.minimum, one.peak) if one.maximum is None else one.maximum
+    assert one.minimum <= chosen <= highest
+    assert cost(chosen) <= min(map(cost, range(one.minimum, highest + 1))) + 1e-9

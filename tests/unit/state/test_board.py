@@ -1,0 +1,73 @@
+"""The board: a redirect is used once, in order, while it lasts."""
+
+from spillway.domain.model.names import OwnerUid
+from spillway.state.board import OPEN, Board, PoolVerdict
+
+OWNER = OwnerUid("rs-1")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_redirect_is_used_once_and_in_order() -> None:
+    board = Board(_Clock())
+    board.redirect(OWNER, physical=True)
+    board.redirect(OWNER, avoid=frozenset({"eci-a"}))
+    first, second = board.take_redirect(OWNER), board.take_redirect(OWNER)
+    assert first is not None
+    assert first.physical
+    assert second is not None
+    assert second.avoid == {"eci-a"}
+    assert board.take_redirect(OWNER) is None
+
+
+def test_a_redirect_that_nobody_used_in_time_is_void() -> None:
+    clock = _Clock()
+    board = Board(clock)
+    board.redirect(OWNER, physical=True, seconds=10)
+    clock.seconds += 9
+    board.redirect(OWNER, virtual=True, seconds=10)
+    clock.seconds += 1
+    found = board.take_redirect(OWNER)
+    assert found is not None
+    assert found.virtual
+
+
+def test_a_redirect_is_withdrawn_when_its_pod_was_not_deleted() -> None:
+    board = Board(_Clock())
+    board.redirect(OWNER, physical=True)
+    board.redirect(OWNER, virtual=True)
+    board.withdraw_redirect(OWNER)
+    board.withdraw_redirect(OwnerUid("another"))
+    left = board.take_redirect(OWNER)
+    assert left is not None
+    assert left.physical
+    assert board.take_redirect(OWNER) is None
+
+
+def test_an_owners_pods_avoid_pool_after_pool_for_a_while() -> None:
+    clock = _Clock()
+    board = Board(clock)
+    board.avoid(OWNER, {"eci-a"}, 600.0)
+    clock.seconds += 599
+    board.avoid(OWNER, {"tke-b"}, 600.0)
+    board.avoid(OWNER, (), 9000.0)
+    clock.seconds += 599
+    assert board.avoided(OWNER) == {"eci-a", "tke-b"}, "the first is not forgotten while the next is tried"
+    assert board.avoided(OwnerUid("another")) == frozenset()
+    clock.seconds += 1
+    assert board.avoided(OWNER) == frozenset()
+    board.avoid(OWNER, {"tke-b"}, 600.0)
+    assert board.avoided(OWNER) == {"tke-b"}
+
+
+def test_a_pool_of_which_nothing_is_known_takes_pods() -> None:
+    board = Board(_Clock())
+    assert board.verdict("eci-a") is OPEN
+    board.verdicts = {"eci-a": PoolVerdict(takes=False, reason="OutOfStock")}
+    assert not board.verdict("eci-a").takes

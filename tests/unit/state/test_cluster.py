@@ -1,0 +1,221 @@
+"""The state is what readers and listeners see of it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from spillway.domain.model.names import OwnerUid, PodUid
+from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.state.cluster import ClusterState
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_pod_is_found_by_uid_name_owner_and_node() -> None:
+    state = ClusterState()
+    pod = make_pod("web-1", node="n1")
+    assert state.apply(pod)
+    assert state.pods[pod.uid] is pod
+    assert state.pod("shop", "web-1") is pod
+    assert list(state.pods_of(pod.owner_uid)) == [pod]
+    assert list(state.pods_on(pod.node)) == [pod]
+    assert list(state.pods_in("shop")) == [pod]
+
+
+def test_indexes_follow_a_pod_that_gets_a_node_and_goes() -> None:
+    state = ClusterState()
+    state.apply(make_pod(node=""))
+    assert not state.pods_on("")  # type: ignore[arg-type]
+    pod = make_pod(node="n2")
+    state.apply(pod)
+    assert list(state.pods_on(pod.node)) == [pod]
+    assert state.remove(pod)
+    assert not state.remove(pod)
+    assert not state.pods
+    assert not state.pods_on(pod.node)
+    assert not state.pods_of(pod.owner_uid)
+    assert state.pod("shop", "web-1") is None
+
+
+def test_a_successor_of_the_same_name_outlives_the_removal_of_its_predecessor() -> None:
+    state = ClusterState()
+    old, new = make_pod("db-0", uid=PodUid("a")), make_pod("db-0", uid=PodUid("b"))
+    state.apply(old)
+    state.apply(new)
+    state.remove(old)
+    assert state.pod("shop", "db-0") is new
+
+
+def test_listeners_hear_old_and_new_of_their_type_until_they_leave() -> None:
+    state, heard = ClusterState(), []
+    leave = state.subscribe(PodRecord, lambda old, new: heard.append((old, new)))
+    first, second = make_pod(), make_pod(ready=False)
+    state.apply(make_node())
+    state.apply(first)
+    state.apply(make_pod())  # equal: no change
+    state.apply(second)
+    state.remove(second)
+    leave()
+    state.apply(first)
+    assert heard == [(None, first), (first, second), (second, None)]
+
+
+def test_a_listener_that_raises_stops_neither_the_state_nor_the_others() -> None:
+    state, heard = ClusterState(), []
+
+    def broken(old: NodeRecord | None, new: NodeRecord | None) -> None:
+        raise RuntimeError("no")
+
+    state.subscribe(NodeRecord, broken)
+    state.subscribe(NodeRecord, lambda _, new: heard.append(new))
+    node = make_node()
+    state.apply(node)
+    assert heard == [node]
+    assert state.nodes[node.name] is node
+
+
+def test_sums_follow_every_change() -> None:
+    state = ClusterState()
+    a = make_pod("a", policy="day", tier="virtual", pool="vk", cpu_millis=250, memory_bytes=10)
+    b = make_pod("b", policy="day", tier="fixed", cpu_millis=100, memory_bytes=5)
+    state.apply(a)
+    state.apply(b)
+    assert state.aggregates.on_node(a.node) == (2, 350, 15)
+    state.apply(make_pod("b", policy="day", tier="fixed", phase=Phase.SUCCEEDED))
+    assert state.aggregates.on_node(a.node) == (1, 250, 10)
+    state.remove(a)
+    assert state.aggregates.on_node(a.node) == (0, 0, 0)
+
+
+def test_replicasets_by_name_and_deployment() -> None:
+    state = ClusterState()
+    one = make_replicaset("web-1", owner_uid=OwnerUid("d"))
+    state.apply(one)
+    assert state.replicaset(one.namespace, "web-1") is one
+    assert list(state.replicasets_of(OwnerUid("d"))) == [one]
+    state.remove(one)
+    assert not state.replicasets_of(OwnerUid("d"))
+    assert state.replicaset(one.namespace, "web-1") is None
+
+
+async def test_synced_is_all_four_resources() -> None:
+    state = ClusterState()
+    state.mark_synced(PodRecord)
+    assert not state.synced
+    with pytest.raises(TimeoutError):
+        await state.wait_synced(0.01)
+    state.mark_synced()
+    await state.wait_synced(0.01)
+    assert state.synced
+
+
+def test_silence_makes_it_stale() -> None:
+    clock = Clock()
+    state = ClusterState(clock=clock)
+    assert state.last_event_age(PodRecord) == float("inf")
+    assert state.stale()
+    state.mark_synced()
+    assert not state.stale()
+    clock.now += 61
+    assert state.stale()
+    assert not state.stale(max_age=90)
+    for record_type in (PodRecord, NodeRecord):
+        state.touch(record_type)
+    assert state.stale()
+    assert state.last_event_age(PodRecord) == 0
+
+
+def test_a_list_is_no_sign_of_the_watch() -> None:
+    clock = Clock()
+    state = ClusterState(clock=clock)
+    state.mark_synced()
+    state.touch(PodRecord, listed=True)
+    assert state.last_event_age(PodRecord) == 0
+    assert state.watched_age(PodRecord) == float("inf")
+    state.touch(PodRecord)
+    clock.now += 5
+    state.touch(PodRecord, listed=True)
+    assert state.watched_age(PodRecord) == 5
+
+
+async def test_waiting_ends_when_each_pod_was_seen_as_expected() -> None:
+    state = ClusterState()
+    a, b = make_pod("a"), make_pod("b")
+    state.apply(a)
+    state.apply(b)
+    wanted = {
+        a.uid: lambda pod: pod is not None and pod.cost == -5,
+        b.uid: lambda pod: pod is None or pod.cost == -6,
+    }
+    waiting = asyncio.create_task(state.wait_for(wanted, timeout=5))
+    await asyncio.sleep(0)
+    state.apply(make_pod("a", cost=-5))
+    state.apply(make_pod("a", cost=-7))  # seen once is enough
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    state.remove(b)
+    assert await waiting
+    assert await state.wait_for({}, timeout=0)
+    assert not await state.wait_for({a.uid: lambda pod: pod is None}, timeout=0.01)
+
+
+async def test_a_predicate_that_raises_does_not_reach_the_informer() -> None:
+    state = ClusterState()
+    state.apply(make_namespace("shop"))
+
+    def broken(pod: PodRecord | None) -> bool:
+        if pod is None:
+            return False
+        raise RuntimeError("no")
+
+    waiting = asyncio.create_task(state.wait_for({PodUid("uid-a"): broken}, timeout=0.05))
+    await asyncio.sleep(0)
+    state.apply(make_pod("a"))
+    assert not await waiting
+
+
+def test_a_pod_that_was_gated_is_unschedulable_since_the_scheduler_was_seen_to_look_for_a_node() -> None:
+    """The condition's own time is that of the creation."""
+    clock = Clock()
+    state = ClusterState(now=clock)
+
+    def waits(**pending: Any) -> float:
+        state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending(**pending)))
+        held = state.pods[make_pod().uid].pending
+        assert held is not None
+        return held.unschedulable_since
+
+    assert waits(gated=True) == 0.0
+    clock.now += 3600
+    refused = clock.now
+    assert waits(unschedulable_since=100.0) == refused
+    clock.now += 5
+    assert waits(unschedulable_since=100.0, message="0/3 nodes") == refused, "it is seen again"
+    assert waits(unschedulable_since=refused + 4) == refused + 4, "it was bound to be placed in between"
+
+
+def test_a_pod_that_waits_without_a_gate_is_unschedulable_since_its_condition_says_so() -> None:
+    state = ClusterState(now=lambda: 500.0)
+    state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending()))
+    state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending(unschedulable_since=100.0)))
+    assert state.pods[make_pod().uid].pending == Pending(unschedulable_since=100.0)
+
+
+def test_a_pod_that_changes_brings_no_second_copy_of_its_name() -> None:
+    state = ClusterState()
+    app, number = "web", 1
+    first, second = (make_pod(f"{app}-{number}", uid=PodUid(f"u-{number}"), ready=ready) for ready in (True, False))
+    assert first.name is not second.name
+    state.apply(first)
+    state.apply(second)
+    held = state.pods[first.uid]
+    assert held.uid is first.uid
+    assert held.name is first.name
+    assert not held.ready

@@ -1,0 +1,102 @@
+"""A pool that is being tried again gets a few pods at a time, however many come at once."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.model import names
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.domain.pools.health import PROBE_PODS
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
+from spillway.webhooks.placer import Newcomer, Placed, Placer
+from tests.builders import make_namespace, make_pod
+from tests.support.placement import incoming
+from tests.support.pools import FAILOVER, Rig, budget, nodes, policy
+
+OWNER = OwnerUid("rs-web")
+
+
+class Scene:
+    """Pool `a` is being tried again, and is the only one."""
+
+    def __init__(self) -> None:
+        resources = [budget("a", failover=FAILOVER), policy(placement={"virtual": "Always"})]
+        self.rig = Rig.of([*nodes("a", "owned")], resources)
+        world = self.rig.world
+        self.usage = LiveUsage(world.state, lambda: world.governance, Reservations(self.rig.clock.now))
+        self.placer = Placer(self.usage, world.board, lambda: world.governance)
+
+    async def begin(self) -> None:
+        self.rig.fall("a-1")
+        await self.rig.advance(60.0)
+        await self.rig.judge()
+        self.rig.rise("a-1")
+        await self.rig.advance(300.0)
+        assert await self.rig.judge() == (True, "Retrying")
+
+    def place(self) -> Placed:
+        governance = self.rig.world.governance
+        claim = governance.claim(make_namespace("shop"), "Deployment", {"app": "web"})
+        assert claim is not None
+        found = governance.class_of(claim)
+        assert found is not None
+        return self.placer.place(Newcomer(incoming(), OWNER, "Deployment/shop/web", claim, found))
+
+    def show(self, name: str, placed: Placed, **changes: Any) -> PodRecord:
+        """The informer shows it."""
+        marks = next(one.value for one in placed.operations if one.path == ("metadata", "annotations"))
+        pending = Pending(placement="virtual", pools=marks[names.POOLS], reservation=marks[names.RESERVATION])
+        given: dict[str, Any] = {"node": NodeName(""), "phase": Phase.PENDING, "ready": False, "pending": pending}
+        pod = make_pod(name, **(given | changes))
+        self.rig.apply(pod)
+        return pod
+
+
+async def test_a_burst_that_nobody_has_seen_yet_is_no_more_than_a_few() -> None:
+    scene = Scene()
+    await scene.begin()
+    placed = [scene.place() for _ in range(20)]
+    assert [one.wish.virtual for one in placed] == [True] * PROBE_PODS + [False] * 15
+    assert f"a: is being tried with {PROBE_PODS} pods at a time" in placed[-1].because
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+async def test_those_that_the_informer_shows_before_the_pool_is_judged_again_count_on(*, spilled: bool) -> None:
+    scene = Scene()
+    await scene.begin()
+    for number in range(PROBE_PODS):
+        pod = scene.show(f"web-{number}", scene.place())
+        if spilled:
+            scene.rig.apply(msgspec.structs.replace(pod, pending=Pending(placement="physical", pools="a")))
+    assert not scene.place().wish.virtual
+
+
+async def test_one_that_is_bound_elsewhere_leaves_its_place_to_the_next() -> None:
+    scene = Scene()
+    await scene.begin()
+    pods = [scene.show(f"web-{number}", scene.place()) for number in range(PROBE_PODS)]
+    assert await scene.rig.judge() == (False, "Retrying")
+    scene.rig.apply(msgspec.structs.replace(pods[0], node=NodeName("owned-1")))
+    assert await scene.rig.judge() == (True, "Retrying")
+    assert [scene.place().wish.virtual for _ in range(2)] == [True, False]
+
+
+@given(shown=st.lists(st.booleans(), max_size=20))
+async def test_no_order_of_creations_and_sightings_lets_more_through(shown: list[bool]) -> None:
+    scene = Scene()
+    await scene.begin()
+    unseen: list[Placed] = []
+    sent = 0
+    for number, show in enumerate(shown):
+        placed = scene.place()
+        if placed.wish.virtual:
+            sent += 1
+            unseen.append(placed)
+        if show and unseen:
+            scene.show(f"web-{number}", unseen.pop(0), started=scene.rig.clock.now(), node=NodeName("a-1"))
+        assert sent <= PROBE_PODS

@@ -1,0 +1,106 @@
+"""Promised places: counted from the promise until the pod shows or the time is up."""
+
+import pytest
+
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.usage import Usage
+from spillway.state.reservations import Reservations
+
+OWNER, OTHER = OwnerUid("rs-1"), OwnerUid("rs-2")
+POD = Usage(1, 500, 1 << 30)
+BIGGER = Usage(1, 2000, 4 << 30)
+
+
+class _Clock:
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def reservations(clock: _Clock) -> Reservations:
+    return Reservations(clock, seconds=10.0)
+
+
+def test_a_promise_counts_on_every_pool_that_may_take_the_pod(reservations: Reservations) -> None:
+    token = reservations.reserve(OWNER, pools=("a", "b"), used=POD, billed=BIGGER)
+    reservations.reserve(OWNER, pools=("b",), used=POD)
+    assert (reservations.used_of("a"), reservations.billed_of("a")) == (POD, BIGGER)
+    assert reservations.used_of("b") == Usage(2, 1000, 2 << 30)
+    assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (2, 0)
+    reservations.settle(token)
+    assert reservations.used_of("a") == Usage()
+    assert reservations.used_of("b") == reservations.billed_of("b") == POD
+    assert reservations.count_of(OWNER) == 1
+
+
+def test_a_promise_of_physical_nodes_counts_for_its_owner_alone(reservations: Reservations) -> None:
+    token = reservations.reserve(OWNER, used=POD)
+    assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1)
+    assert reservations.count_of(OTHER) == 0
+    reservations.settle(token)
+    reservations.settle(token)
+    assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (0, 0)
+
+
+def test_what_nobody_comes_for_is_let_go(reservations: Reservations, clock: _Clock) -> None:
+    reservations.reserve(OWNER, pools=("a",), used=POD)
+    clock.seconds += 6
+    late = reservations.reserve(OWNER, used=POD)
+    clock.seconds += 4
+    reservations.expire()
+    assert reservations.used_of("a") == Usage()
+    assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1)
+    assert reservations.get(late) is not None
+
+
+def test_while_the_watch_is_silent_no_promise_is_let_go(clock: _Clock) -> None:
+    heard = clock.seconds
+    reservations = Reservations(clock, heard=lambda: heard, seconds=10.0)
+    reservations.reserve(OWNER, pools=("a",), used=POD)
+    for _ in range(45):
+        clock.seconds += 1
+        reservations.expire()
+    assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (POD, 1)
+    heard += 9
+    reservations.expire()
+    assert reservations.used_of("a") == POD, "heard, but not since its time was up"
+    heard = clock.seconds
+    reservations.expire()
+    assert reservations.used_of("a") == POD, "the watch has just come back and may tell of the pod next"
+    clock.seconds += 1
+    reservations.expire()
+    assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 0)
+
+
+def test_a_void_promise_leaves_its_owners_count_and_not_the_pools(reservations: Reservations, clock: _Clock) -> None:
+    first = reservations.reserve(OWNER, pools=("a",), used=POD)
+    reservations.reserve(OWNER, used=POD)
+    reservations.disown(OWNER, 1)
+    assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1)
+    assert reservations.used_of("a") == POD, "if the pod comes after all, its place is paid for"
+    reservations.settle(first)
+    assert reservations.used_of("a") == Usage()
+    reservations.disown(OWNER, -3)
+    reservations.disown(OTHER, 1)
+    assert reservations.count_of(OWNER) == 1
+    reservations.disown(OWNER, 5)
+    assert reservations.count_of(OWNER) == 0
+    clock.seconds += 11
+    reservations.expire()
+    assert reservations.count_of(OWNER) == 0
+
+
+def test_a_pod_that_grew_before_it_came_to_be_is_measured_again(reservations: Reservations) -> None:
+    token = reservations.reserve(OWNER, pools=("a",), used=POD)
+    reservations.remeasure(token, used=BIGGER, billed=BIGGER)
+    assert reservations.used_of("a") == reservations.billed_of("a") == BIGGER
+    reservations.settle(token)
+    reservations.remeasure(token, used=BIGGER, billed=BIGGER)
+    assert reservations.used_of("a") == Usage()

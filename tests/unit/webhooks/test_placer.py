@@ -1,0 +1,325 @@
+"""One decision after the other, by the real counts, policies and limits."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.fit.affinity import allows
+from spillway.domain.model import names
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import Pending, Phase
+from spillway.domain.model.usage import Usage
+from spillway.domain.overlay.draft import added
+from spillway.domain.placement.decide import Reason
+from spillway.domain.policies.governance import Governance
+from spillway.state.board import Board, PoolVerdict
+from spillway.state.cluster import ClusterState
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
+from spillway.webhooks.placer import Newcomer, Placed, Placer
+from tests.builders import make_namespace, make_node, make_pod
+from tests.support.placement import incoming, labels_of, manual, placing, taint_of
+
+OWNER = OwnerUid("rs-web")
+
+
+class Scene:
+    """A placer over a state of one node a pool and one fixed node."""
+
+    def __init__(self, governance: Governance) -> None:
+        self.state = ClusterState()
+        self.state.apply(make_node("f1"))
+        for pool in governance.budgets:
+            self.state.apply(make_node(f"v-{pool}", labels=labels_of(pool), taints=(taint_of(pool),)))
+        self.governance = governance
+        self.seconds = 1000.0
+        self.board = Board(lambda: self.seconds)
+        self.usage = LiveUsage(self.state, lambda: self.governance, Reservations(lambda: self.seconds))
+        self.placer = Placer(self.usage, self.board, lambda: self.governance)
+
+    def newcomer(self, pod: Mapping[str, Any] | None = None, **changes: Any) -> Newcomer:
+        claim = self.governance.claim(make_namespace("shop"), "Deployment", {"app": "web"})
+        assert claim is not None
+        workload_class = self.governance.class_of(claim)
+        assert workload_class is not None
+        return Newcomer(pod or incoming(), OWNER, "Deployment/shop/web", claim, workload_class, **changes)
+
+    def place(self, pod: Mapping[str, Any] | None = None, *, act: bool = True, **changes: Any) -> Placed:
+        return self.placer.place(self.newcomer(pod, **changes), act=act)
+
+
+def _result(placed: Placed, pod: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The pod with the patch applied."""
+    found = pod or incoming()
+    for operation in placed.operations:
+        found = added(found, operation.path, operation.value)
+    return found
+
+
+def _said(placed: Placed) -> tuple[str, Reason]:
+    return placed.wish.decision.value, placed.wish.reason
+
+
+def test_a_burst_that_nobody_has_seen_yet_lands_exactly_as_the_threshold_says() -> None:
+    scene = Scene(placing(manual(12)))
+    decisions = [scene.place().wish.virtual for _ in range(30)]
+    assert decisions == [False] * 12 + [True] * 18
+
+
+def test_marks_copied_into_a_template_do_not_make_a_physical_pod_look_spilled() -> None:
+    scene = Scene(placing(manual(1)))
+    pod = incoming()
+    copied = {**pod, "metadata": {**pod.get("metadata", {}), "annotations": {names.POOLS: "a", "mine": "1"}}}
+    marks = _result(scene.place(copied), copied)["metadata"]["annotations"]
+    assert (marks[names.PLACEMENT], marks[names.POOLS], marks["mine"]) == ("physical", "", "1")
+
+
+def test_a_virtual_pod_may_run_on_the_pools_alone_and_tolerates_them() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    pod = _result(placed := scene.place())
+    assert placed.pools == ("a", "b")
+    assert not allows(pod["spec"], scene.state.nodes[make_node("f1").name])
+    assert all(allows(pod["spec"], make_node(f"v-{pool}", labels=labels_of(pool))) for pool in "ab")
+    assert [toleration["value"] for toleration in pod["spec"]["tolerations"]] == ["a", "b"]
+    marks = pod["metadata"]["annotations"]
+    assert marks[names.PLACEMENT] == "virtual"
+    assert marks[names.POOLS] == "a,b"
+    assert marks[names.POLICY] == "online"
+    assert scene.usage.reservations.get(marks[names.RESERVATION]) is not None
+
+
+def test_a_physical_pod_gets_marks_and_nothing_else() -> None:
+    scene = Scene(placing(manual(1)))
+    pod = _result(scene.place())
+    assert pod["spec"] == incoming()["spec"]
+    assert set(pod["metadata"]["annotations"]) == {names.PLACEMENT, names.RESERVATION, names.POLICY}
+
+
+def test_a_dry_run_promises_nothing_and_uses_no_redirect_up() -> None:
+    scene = Scene(placing(manual(1)))
+    scene.board.redirect(OWNER, virtual=True)
+    for _ in range(3):
+        placed = scene.place(act=False)
+        assert _said(placed) == ("physical", Reason.BELOW_THRESHOLD)
+        assert names.RESERVATION not in _result(placed)["metadata"]["annotations"]
+    assert scene.usage.total(OWNER) == 0
+    assert _said(scene.place()) == ("virtual", Reason.REPLACED)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"threshold": {"mode": "Auto"}}, ("physical", Reason.LEARNING_HISTORY)),
+        ({"placement": {}}, ("physical", Reason.NO_THRESHOLD)),
+        ({"placement": {"virtual": "Always"}}, ("virtual", Reason.ALWAYS)),
+        (manual(0, virtual="Never"), ("physical", Reason.NEVER)),
+        (manual(0), ("virtual", Reason.BEYOND_THRESHOLD)),
+    ],
+)
+def test_the_class_says_how(given: dict[str, Any], expected: tuple[str, Reason]) -> None:
+    assert _said(Scene(placing(given)).place()) == expected
+
+
+def test_the_plan_and_the_annotation_count() -> None:
+    scene = Scene(placing({"threshold": {"mode": "Auto"}}))
+    scene.board.thresholds = {"Deployment/shop/web": 1}
+    assert [scene.place().wish.virtual for _ in range(2)] == [False, True]
+    assert not scene.place(annotation="3").wish.virtual
+    placed = scene.place(annotation="many")
+    assert placed.wish.virtual
+    assert not scene.placer.may_leave(scene.newcomer(annotation="9"))
+    assert scene.placer.may_leave(scene.newcomer())
+
+
+def test_a_bad_annotation_is_told() -> None:
+    scene = Scene(placing(manual(3)))
+    assert "must be a whole number" in scene.place(annotation="many").problem
+
+
+def test_a_job_has_no_threshold() -> None:
+    assert _said(Scene(placing(manual(0))).place(numbered=False)) == ("physical", Reason.NO_THRESHOLD)
+
+
+def test_a_redirect_is_followed_once() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    scene.board.redirect(OWNER, physical=True)
+    scene.board.redirect(OWNER, avoid=frozenset({"a"}))
+    assert _said(scene.place()) == ("physical", Reason.REPLACED)
+    assert scene.place().pools == ("b",)
+    assert scene.place().pools == ("a", "b")
+
+
+def test_every_pod_of_an_owner_avoids_the_pools_that_did_not_take_one_of_them() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    scene.board.avoid(OWNER, {"a"}, 600.0)
+    assert [scene.place().pools for _ in range(3)] == [("b",)] * 3
+    scene.board.avoid(OWNER, {"b"}, 600.0)
+    placed = scene.place()
+    assert _said(placed) == ("physical", Reason.NO_POOL)
+    assert "b: did not take one of its workload's pods" in placed.because
+    scene.seconds += 600
+    assert scene.place().pools == ("a", "b")
+
+
+def test_what_virtual_nodes_cannot_run_stays_and_says_why() -> None:
+    placed = Scene(placing(manual(0))).place(incoming(hostNetwork=True))
+    assert _said(placed) == ("physical", Reason.UNSUITABLE)
+    assert "hostNetwork" in placed.because
+
+
+@pytest.mark.parametrize(
+    ("spec", "verdict", "says"),
+    [
+        ({"cordon": "Hold"}, PoolVerdict(), "a: is held"),
+        ({"cordon": "Hold", "cordonUntil": "1970-01-01T00:16:39Z"}, PoolVerdict(), ""),
+        ({}, PoolVerdict(takes=False, reason="Unhealthy"), "a: is unhealthy"),
+        ({}, PoolVerdict(takes=False, reason="OutOfStock"), "a: is out of stock"),
+        ({"limits": {"pods": 0}}, PoolVerdict(), "a: is at its limit (pods)"),
+        ({"limits": {"cpu": "400m"}}, PoolVerdict(), "a: is at its limit (cpu)"),
+    ],
+)
+def test_a_pool_that_takes_nothing_is_passed_over(spec: dict[str, Any], verdict: PoolVerdict, says: str) -> None:
+    scene = Scene(placing(manual(0), {"a": spec}))
+    scene.board.verdicts = {"a": verdict}
+    placed = scene.place()
+    assert placed.wish.virtual == (not says)
+    assert says in placed.because
+    with_next = Scene(placing(manual(0), {"a": spec, "b": {}}))
+    with_next.board.verdicts = {"a": verdict}
+    assert with_next.place().pools == (("b",) if says else ("a", "b"))
+
+
+def test_a_pool_is_passed_over_while_no_node_of_it_is_ready_and_open_again_at_once() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    node = make_node("v-a", labels=labels_of("a"), taints=(taint_of("a"),))
+    assert scene.place().pools == ("a", "b")
+    scene.state.apply(msgspec.structs.replace(node, ready=False))
+    assert scene.place().pools == ("b",)
+    scene.state.apply(node)
+    assert scene.place().pools == ("a", "b")
+
+
+def test_a_pool_is_open_again_as_soon_as_its_budget_says_so() -> None:
+    scene = Scene(placing(manual(0), {"a": {"cordon": "Hold"}}))
+    assert not scene.place().wish.virtual
+    scene.governance = placing(manual(0), {"a": {}})
+    assert scene.place().wish.virtual
+
+
+def test_a_burst_stays_within_the_limits_whatever_the_informer_shows_of_it() -> None:
+    scene = Scene(placing(manual(0), {"a": {"limits": {"cpu": "2"}}, "b": {"limits": {"pods": 3}}}))
+    placed = [scene.place(incoming(cpu="500m")) for _ in range(10)]
+    assert [one.pools for one in placed] == [("a", "b")] * 3 + [("a",)] + [()] * 6
+    assert scene.usage.on("a").used.cpu_millis == 2000
+
+
+def test_the_months_cost_must_be_known_where_it_is_limited() -> None:
+    price = {"currency": "CNY", "cpuHour": "3600", "memoryGiBHour": "0", "minimumSeconds": 1}
+    scene = Scene(placing(manual(0), {"a": {"limits": {"costPerMonth": "10"}, "price": price}}))
+    assert "not known yet" in scene.place().because
+    scene.board.spent = {"a": Decimal(9)}
+    assert [scene.place(incoming(cpu="500m")).wish.virtual for _ in range(3)] == [True, True, False]
+
+
+def test_a_ladder_makes_the_pod_bigger_and_counts_it_so() -> None:
+    stock = {"detect": [{"reason": "NoStock"}], "ladder": [{"cpu": "2", "memory": "4Gi"}]}
+    scene = Scene(placing(manual(0), {"a": {"stockOut": stock}}))
+    scene.board.verdicts = {"a": PoolVerdict(step=1)}
+    pod = _result(scene.place())
+    assert pod["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "2", "memory": "4096Mi"}
+    assert scene.usage.on("a").used == Usage(1, 2000, 4 << 30)
+
+
+def test_a_size_asked_by_annotation_is_billed_and_marked() -> None:
+    stock = {
+        "detect": [{"reason": "NoStock"}],
+        "ladder": [{"cpu": "2", "memory": "4Gi"}],
+        "annotation": {"key": "example.com/specs"},
+    }
+    scene = Scene(placing(manual(0), {"a": {"stockOut": stock}}))
+    scene.board.verdicts = {"a": PoolVerdict(step=1)}
+    pod = _result(scene.place())
+    assert pod["metadata"]["annotations"]["example.com/specs"] == "2-4Gi"
+    assert pod["metadata"]["annotations"][names.SIZE] == f"2000m-{4 << 30}"
+    assert scene.usage.on("a").used == Usage(1, 500, 1 << 30)
+    assert scene.usage.on("a").billed == Usage(1, 2000, 4 << 30)
+
+
+def test_the_first_pools_overlay_is_put_on_and_its_sidecars_are_paid_for() -> None:
+    sidecar = {"name": "agent", "image": "agent:1", "resources": {"requests": {"cpu": "100m", "memory": "1Mi"}}}
+    scene = Scene(placing(manual(0), {"a": {"podOverlay": {"labels": {"x": "y"}, "sidecars": [sidecar]}}, "b": {}}))
+    placed = scene.place()
+    pod = _result(placed)
+    assert placed.pools == ("a",)
+    assert pod["metadata"]["labels"] == {"app": "web", "x": "y"}
+    assert pod["spec"]["initContainers"][0]["name"] == "agent"
+    assert scene.usage.on("a").used == Usage(1, 600, (1 << 30) + (1 << 20))
+
+
+def test_landing_variables_are_on_every_pod_of_the_class_whatever_its_tier() -> None:
+    scene = Scene(placing(manual(1), {"a": {"podOverlay": {"env": [{"name": "TIER", "fromLanding": "tier"}]}}}))
+    for _ in range(2):
+        container = _result(scene.place())["spec"]["containers"][0]
+        assert container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"] == f"metadata.annotations['{names.TIER}']"
+
+
+def test_never_leaves_the_users_toleration_and_says_so() -> None:
+    pod = incoming(tolerations=[{"operator": "Exists"}])
+    scene = Scene(placing({"placement": {"virtual": "Never"}}))
+    placed = scene.place(pod)
+    assert placed.tolerated == "a"
+    assert _result(placed, pod)["spec"] == pod["spec"]
+    assert scene.place().tolerated == ""
+
+
+def test_a_pod_that_comes_by_again_is_measured_and_not_placed_twice() -> None:
+    scene = Scene(placing(manual(0)))
+    pod = _result(scene.place())
+    grown = added(pod, ("spec", "containers", "-"), {"name": "proxy", "resources": {"requests": {"cpu": "1"}}})
+    assert scene.placer.again(scene.newcomer(grown))
+    assert scene.usage.on("a").used == Usage(1, 1500, 1 << 30)
+    assert not scene.placer.again(scene.newcomer())
+    forged = added(pod, ("metadata", "annotations", names.RESERVATION), "nobody")
+    assert not scene.placer.again(scene.newcomer(forged))
+
+
+def test_marks_that_a_template_was_copied_with_decide_nothing() -> None:
+    scene = Scene(placing(manual(1)))
+    pod = incoming()
+    pod["metadata"]["annotations"] = {names.PLACEMENT: "virtual", names.RESERVATION: "old", "mine": "1"}
+    marks = _result(scene.place(pod), pod)["metadata"]["annotations"]
+    assert marks[names.PLACEMENT] == "physical"
+    assert marks[names.RESERVATION] != "old"
+    assert marks["mine"] == "1"
+
+
+@given(
+    threshold=st.integers(0, 8),
+    limit=st.integers(0, 6),
+    shown=st.lists(st.booleans(), max_size=25),
+)
+def test_no_order_of_creations_and_sightings_breaks_a_threshold_or_a_limit(
+    threshold: int, limit: int, shown: list[bool]
+) -> None:
+    """`shown` says after each creation whether the informer shows the oldest pod that it has not shown."""
+    scene = Scene(placing(manual(threshold), {"a": {"limits": {"pods": limit}}}))
+    unseen: list[Mapping[str, Any]] = []
+    virtual = 0
+    for number, show in enumerate(shown):
+        placed = scene.place()
+        virtual += placed.wish.virtual
+        unseen.append({"name": f"p{number}", **_result(placed)["metadata"]["annotations"]})
+        if show:
+            pod = unseen.pop(0)
+            pending = Pending(
+                placement=pod[names.PLACEMENT], pools=pod.get(names.POOLS, ""), reservation=pod[names.RESERVATION]
+            )
+            scene.state.apply(make_pod(pod["name"], node="", phase=Phase.PENDING, pending=pending))
+        assert scene.usage.on("a").used.pods == virtual <= limit
+        assert scene.usage.total(OWNER) == number + 1
+    assert virtual == min(max(len(shown) - threshold, 0), limit)

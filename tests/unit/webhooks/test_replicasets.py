@@ -1,0 +1,256 @@
+"""The scale-down webhook against a state that a test holds in its hands; the writer answers as the API server would."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.admission.deadline import Deadline
+from spillway.admission.review import Request
+from spillway.admission.server import LetGoError
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, TIER, ZONE_LABEL, NodeName
+from spillway.domain.model.records import PodRecord
+from spillway.kube.client import ApiError
+from spillway.state.cluster import ClusterState
+from spillway.state.node_places import Surroundings
+from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.plan_log import PlanLog
+from spillway.webhooks.replicasets import ReplicaSetWebhook
+from spillway.webhooks.scale_down_outcomes import FollowedPlan
+from spillway.webhooks.settling import Settling
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.support.policies import governance_of
+
+ELASTIC = {"pool": "elastic"}
+
+Annotations = Mapping[str, str | None]
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Server:
+    """Takes the writer's patches; the watch shows them at once, unless it is `silent`."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.state = state
+        self.written: dict[str, Annotations] = {}
+        self.silent = False
+        self.before_answer: Callable[[PodRecord], Awaitable[None]] | None = None
+
+    async def annotate_pod(self, pod: PodRecord, annotations: Annotations) -> bool:
+        if self.before_answer is not None:
+            await self.before_answer(pod)
+        self.written[pod.name] = annotations
+        if not self.silent:
+            cost = int(annotations[POD_DELETION_COST] or 0)
+            policy = annotations.get(POLICY) or pod.policy
+            self.state.apply(msgspec.structs.replace(pod, cost=cost, cost_written=cost, policy=policy))
+        return True
+
+
+class Scene:
+    def __init__(self, *, mode: str = "Enforce") -> None:
+        self.state = ClusterState()
+        self.clock = Clock()
+        self.server = Server(self.state)
+        self.plans = PlanLog()
+        self.followed: list[FollowedPlan] = []
+        for name, pool in (("f1", "fixed"), ("e1", "elastic")):
+            self.state.apply(make_node(name, labels={"pool": pool, ZONE_LABEL: "a"}))
+        self.state.apply(make_namespace("shop"))
+        self.state.apply(make_replicaset(replicas=4))
+        self.state.mark_synced()
+        governance = governance_of(mode=mode, elastic=ELASTIC)
+        surroundings = Surroundings(self.state, lambda: governance, self.clock)
+        self.webhook = ReplicaSetWebhook(
+            surroundings,
+            Lookup(self.state, None),  # type: ignore[arg-type]
+            self.server,  # type: ignore[arg-type]
+            Settling(self.state, self.clock, sleep=self.clock.sleep),
+            plans=self.plans,
+            follow=self.followed.append,
+            clock=self.clock,
+            now=lambda: 1000.0,
+        )
+
+    def pod(self, name: str, node: str, cost: int | None, **changes: Any) -> None:
+        marks = {"cost": cost, "cost_written": cost, "policy": "online", "tier": "fixed", "created": 1.0}
+        self.state.apply(make_pod(name, **{"node": NodeName(node), **marks, **changes}))
+
+    async def ask(self, old: int, new: int, *, seconds: float = 1.0, **request: Any) -> str:
+        def body(replicas: int) -> msgspec.Raw:
+            metadata = {"uid": "rs-web", "name": "web", "namespace": "shop"}
+            return msgspec.Raw(msgspec.json.encode({"metadata": metadata, "spec": {"replicas": replicas}}))
+
+        arguments = {"namespace": "shop", "name": "web", "object": body(new), "old_object": body(old)} | request
+        answer = await self.webhook(Request(uid="u", **arguments), Deadline(self.clock, seconds))
+        assert not answer.patch
+        assert not answer.denials
+        return answer.outcome
+
+    @property
+    def victims(self) -> list[list[str]]:
+        return [[victim.name for victim in plan.victims] for plan in self.plans.entries]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Two pods on a fixed node, two on an elastic one, with the costs of their birth."""
+    scene = Scene()
+    for index, node in enumerate(("f1", "f1", "e1", "e1")):
+        scene.pod(f"{node}-{index}", node, -1_000_000 - index if node == "e1" else -index)
+    return scene
+
+
+async def test_where_the_stored_order_is_right_nothing_is_written(scene: Scene) -> None:
+    assert await scene.ask(4, 2) == "as-stored"
+    assert scene.victims == [["e1-3", "e1-2"]]
+    assert scene.server.written == {}
+
+
+async def test_what_differs_is_written_and_nothing_else(scene: Scene) -> None:
+    scene.pod("e1-3", "e1", 50)
+    assert await scene.ask(4, 2) == "written"
+    assert scene.victims[0] == ["e1-2", "e1-3"]
+    assert set(scene.server.written) == {"e1-3"}
+    marks = scene.server.written["e1-3"]
+    assert marks[POD_DELETION_COST] == marks[COST_WRITTEN]
+    assert int(marks[POD_DELETION_COST] or 0) < -1
+    assert scene.plans.entries[0].settle_seconds > 0
+
+
+async def test_a_pod_bound_while_we_were_away_gets_its_marks_with_the_cost(scene: Scene) -> None:
+    scene.pod("e1-3", "e1", None, policy="", tier="")
+    await scene.ask(4, 2)
+    assert scene.server.written["e1-3"][POLICY] == "online"
+    assert scene.server.written["e1-3"][TIER] == "elastic"
+
+
+async def test_steps_in_quick_succession_go_on_where_the_last_ended(scene: Scene) -> None:
+    assert await scene.ask(4, 3) == "as-stored"
+    assert await scene.ask(3, 2) == "as-stored"
+    assert scene.victims == [["e1-3"], ["e1-2"]]
+
+
+async def test_the_next_step_counts_pods_that_are_on_their_way_out(scene: Scene) -> None:
+    await scene.ask(4, 3)
+    scene.pod("e1-3", "e1", -1_000_003, terminating=True)
+    await scene.ask(3, 2)
+    assert scene.victims == [["e1-3"], ["e1-2"]]
+
+
+async def test_raised_again_and_lowered_plans_anew(scene: Scene) -> None:
+    await scene.ask(4, 2)
+    assert await scene.ask(4, 3) == "as-stored"
+    assert scene.victims == [["e1-3", "e1-2"], ["e1-3"]]
+
+
+async def test_nothing_to_do() -> None:
+    scene = Scene()
+    scene.pod("f1-0", "f1", 0)
+    assert await scene.ask(2, 3) == "not-down"
+    assert await scene.ask(2, 0) == "all-go"
+    assert await scene.ask(4, 2) == "nothing-to-choose"
+    assert await scene.ask(4, 1, dry_run=True) == "dry-run"
+    assert scene.plans.entries == ()
+
+
+async def test_recommend_plans_and_writes_nothing() -> None:
+    scene = Scene(mode="Recommend")
+    for index in range(3):
+        scene.pod(f"f1-{index}", "f1", None, policy="")
+    assert await scene.ask(3, 2) == "recommend"
+    assert scene.server.written == {}
+    assert scene.plans.entries[0].planned == 1
+
+
+@pytest.mark.parametrize("noted", [None, -2], ids=["a user's own", "changed after us"])
+async def test_a_foreign_cost_makes_us_step_back(scene: Scene, noted: int | None) -> None:
+    scene.pod("f1-0", "f1", 7, cost_written=noted)
+    assert await scene.ask(4, 1) == "foreign-cost"
+    assert scene.server.written == {}
+
+
+async def test_unknown_workloads_are_let_be(scene: Scene) -> None:
+    scene.state.apply(make_namespace("kube-system"))
+    scene.state.apply(make_replicaset("dns", namespace="kube-system"))
+    raw = msgspec.Raw(msgspec.json.encode({"metadata": {"uid": "rs-dns"}, "spec": {"replicas": 1}}))
+    assert await scene.ask(4, 1, namespace="kube-system", name="dns", object=raw) == "ungoverned"
+
+
+async def test_old_data_is_no_ground_for_a_plan() -> None:
+    scene = Scene()
+    scene.webhook._surroundings.state._unsynced.add(PodRecord)
+    with pytest.raises(LetGoError, match="stale"):
+        await scene.ask(4, 2)
+
+
+async def test_a_write_that_is_not_seen_is_let_go_in_time(scene: Scene) -> None:
+    scene.pod("e1-3", "e1", 50)
+    scene.server.silent = True
+    with pytest.raises(LetGoError, match="not-seen"):
+        await scene.ask(4, 2, seconds=0.3)
+    assert scene.plans.entries[0].let_go == "not-seen"
+
+
+async def test_writes_that_take_too_long_are_let_go(scene: Scene) -> None:
+    async def hang(pod: PodRecord) -> None:
+        await asyncio.Event().wait()
+
+    scene.pod("e1-3", "e1", 50)
+    scene.server.before_answer = hang
+    with pytest.raises(LetGoError, match="writes-unfinished"):
+        await scene.ask(4, 2, seconds=0.2)
+
+
+async def test_a_refused_write_is_let_go_and_counted(scene: Scene) -> None:
+    async def refuse(pod: PodRecord) -> None:
+        raise ApiError(500, "InternalError", "no")
+
+    scene.pod("e1-3", "e1", 50)
+    scene.server.before_answer = refuse
+    with pytest.raises(LetGoError, match="write-failed"):
+        await scene.ask(4, 2)
+
+
+async def test_a_cost_that_is_changed_again_at_once_still_counts_as_seen(scene: Scene) -> None:
+    """Somebody may write between our write and its answer: our watch saw ours, and that is what was waited for."""
+    scene.pod("e1-3", "e1", 50)
+    real = scene.server.annotate_pod
+
+    async def written_over(pod: PodRecord, annotations: Annotations) -> bool:
+        await real(pod, annotations)
+        scene.pod(pod.name, pod.node, 99)
+        return True
+
+    scene.server.annotate_pod = written_over  # type: ignore[method-assign]
+    assert await scene.ask(4, 2) == "written"
+
+
+async def test_one_replicasets_requests_go_one_after_another(scene: Scene) -> None:
+    inside = 0
+    most = 0
+
+    async def slowly(pod: PodRecord) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+
+    scene.pod("e1-3", "e1", 50)
+    scene.pod("e1-2", "e1", 60)
+    scene.server.before_answer = slowly
+    await asyncio.gather(scene.ask(4, 3), scene.ask(4, 3), scene.ask(4, 3))
+    assert most == 1
+    assert len(scene.plans.entries) == 3
