@@ -16,7 +16,7 @@ from demo.day import Scene
 from demo.measure import Sample, exactness, node_hours, per_contender
 from demo.scaledowns import ScaleDown, Victim
 from spillway.domain.model.names import Tier
-from spillway.domain.scale_down.reasons import Reason
+from spillway.domain.scale_down.reasons import VictimReason
 
 TIER_STYLE: Final = {"fixed": "blue", "elastic": "yellow", "virtual": "magenta", "unassigned": "bright_black"}
 """The same hues as the page's, which people with any colour vision tell apart."""
@@ -27,19 +27,19 @@ _BAR_WIDTH: Final = 30
 
 
 _SHORT: Final = {
-    Reason.UNASSIGNED: "it was on no node yet",
-    Reason.PENDING: "it had not started yet",
-    Reason.PHASE_UNKNOWN: "its node does not answer",
-    Reason.NOT_READY: "it was not ready",
-    Reason.VIRTUAL: "virtual pods go first",
-    Reason.ZONE_SKEW: "{zone} had more pods than the others",
-    Reason.ELASTIC: "its elastic node empties next",
-    Reason.FIXED_DOUBLED: "its fixed node had several of the workload",
-    Reason.FIXED_HOT: "its fixed node was the hottest",
-    Reason.FIXED: "the last to come on fixed nodes",
-    Reason.ROLLOUT_FIXED: "rollout: fixed nodes are freed first",
-    Reason.ROLLOUT_ELASTIC: "rollout: the elastic node that stays longest",
-    Reason.ROLLOUT_VIRTUAL: "rollout: virtual nodes are freed last",
+    VictimReason.UNASSIGNED: "it was on no node yet",
+    VictimReason.PENDING: "it had not started yet",
+    VictimReason.PHASE_UNKNOWN: "its node does not answer",
+    VictimReason.NOT_READY: "it was not ready",
+    VictimReason.VIRTUAL: "virtual pods go first",
+    VictimReason.ZONE_SKEW: "{zone} had more pods than the others",
+    VictimReason.ELASTIC: "its elastic node empties next",
+    VictimReason.FIXED_DOUBLED: "its fixed node had several of the workload",
+    VictimReason.FIXED_HOT: "its fixed node was the hottest",
+    VictimReason.FIXED: "the last to come on fixed nodes",
+    VictimReason.ROLLOUT_FIXED: "rollout: fixed nodes are freed first",
+    VictimReason.ROLLOUT_ELASTIC: "rollout: the elastic node that stays longest",
+    VictimReason.ROLLOUT_VIRTUAL: "rollout: virtual nodes are freed last",
 }
 """A line of a table each; `explain` has the whole sentences."""
 
@@ -107,7 +107,7 @@ def why(down: ScaleDown, victim: Victim) -> str:
         return "by Kubernetes' own rules, though a virtual pod ran"
     if not victim.planned:
         return "by Kubernetes' own rules; the plan would have kept it"
-    told = _SHORT[Reason(victim.reason)].format(zone=victim.zone or "its zone")
+    told = _SHORT[VictimReason(victim.reason)].format(zone=victim.zone or "its zone")
     return told if down.contender is Contender.SPILLWAY else f"as the plan would: {told}"
 
 

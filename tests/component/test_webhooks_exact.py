@@ -16,7 +16,7 @@ from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY,
 from spillway.domain.model.records import PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.costs import BAND
-from spillway.domain.scale_down.reasons import Reason
+from spillway.domain.scale_down.reasons import VictimReason
 from spillway.telemetry import admission as metrics
 from spillway.webhooks.plan_log import PlanEntry
 from tests.support.admission_rig import AdmissionRig
@@ -323,7 +323,12 @@ def test_a_rollout_frees_fixed_nodes_first_and_keeps_the_spread(scene: Scene) ->
     plans = [plan for plan in scene.plans()[known:] if plan.replicaset == old]
     assert plans
     assert all(plan.mirror for plan in plans)
-    served = {*Reason} - {Reason.UNASSIGNED, Reason.PENDING, Reason.PHASE_UNKNOWN, Reason.NOT_READY}
+    served = {*VictimReason} - {
+        VictimReason.UNASSIGNED,
+        VictimReason.PENDING,
+        VictimReason.PHASE_UNKNOWN,
+        VictimReason.NOT_READY,
+    }
     tiers = [victim.tier for plan in plans for victim in plan.victims if victim.reason in served]
     assert "fixed" in tiers
     assert "virtual" not in tiers[: _last(tiers, "fixed")]

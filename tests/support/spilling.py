@@ -11,7 +11,7 @@ from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, 
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.overlay.draft import OverlayPlan
 from spillway.domain.spill.job_retries import Retries
-from spillway.domain.spill.waiting_pods import Kept
+from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
@@ -133,7 +133,7 @@ class Cluster(Writer):
         await self.clock.advance(seconds)
         return await self.controller.reconcile(f"uid-{name}")
 
-    def kept(self, name: str = "web-1") -> Kept | None:
+    def kept(self, name: str = "web-1") -> StayReason | None:
         found = self.controller._kept.get(PodUid(f"uid-{name}"))
         return None if found is None else found[0]
 

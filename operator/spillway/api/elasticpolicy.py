@@ -34,7 +34,7 @@ from spillway.api.schema import (
 
 
 class PolicyMode(StrEnum):
-    """Whether a policy acts."""
+    """Whether a policy acts. `RECOMMEND` plans and reports and writes nothing on objects of others."""
 
     RECOMMEND = "Recommend"
     ENFORCE = "Enforce"

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class SimulatedWorkload:
     """One Deployment under HPA."""
 
     name: str
@@ -41,7 +41,7 @@ class Workload:
 class Scenario:
     """A cluster and the days that it will see."""
 
-    workloads: tuple[Workload, ...]
+    workloads: tuple[SimulatedWorkload, ...]
     demand: Floats
     """By workload and step: load, in replicas that would be exactly at HPA's target."""
     node_cpu: float
@@ -89,12 +89,12 @@ def two_peak_days(
     )
 
 
-def _workload(index: int, days: int, typical_peak: float, random: np.random.Generator) -> Workload:
+def _workload(index: int, days: int, typical_peak: float, random: np.random.Generator) -> SimulatedWorkload:
     peak = float(np.clip(random.lognormal(np.log(typical_peak), 0.6), 5, 120))
     cpu = float(random.choice([0.5, 0.75, 1.0, 1.5], p=[0.4, 0.3, 0.2, 0.1]))
     # A version every other day or so, in working hours (9 to 19).
     hours = [day * 24 + random.uniform(9, 19) for day in range(days) if random.random() < 0.5]
-    return Workload(
+    return SimulatedWorkload(
         name=f"service-{index:02}",
         cpu=cpu,
         memory=cpu * float(random.choice([2.0, 3.0, 4.0])),

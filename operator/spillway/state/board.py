@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
 
 REDIRECT_SECONDS: Final = 60.0
@@ -23,22 +24,6 @@ JOB_REDIRECT_SECONDS: Final = 660.0
 AVOID_SECONDS: Final = 600.0
 """For how long at least an owner's pods avoid a pool that did not take one of them."""
 _REMEMBERED: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class PoolVerdict:
-    """Whether a VirtualNodeBudget takes pods, as its health and stock say. Its limits are asked when a pod comes."""
-
-    takes: bool = True
-    reason: str = "Open"
-    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
-    step: int = 0
-    """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether pods on their way there wait for nothing: one that is being tried counts them, and waits for them."""
-        return not self.takes and self.reason != "Retrying"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +37,6 @@ class Redirect:
     """On virtual nodes, whatever the threshold says."""
     avoid: frozenset[str] = frozenset()
     """Pools that did not take the one before, or others of its owner."""
-
-
-OPEN: Final = PoolVerdict()
 
 
 def redirect_seconds(owner_kind: str) -> float:

@@ -26,8 +26,8 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.usage import Usage
 from spillway.domain.overlay.draft import Operation, added
 from spillway.domain.overlay.plan import landing_operations, overlay_operations
-from spillway.domain.placement.decide import DEFAULT, Decision, Reason, Wish, decide
-from spillway.domain.placement.pools import Admission, Pool, admit, mismatch
+from spillway.domain.placement.decide import DEFAULT, Decision, PlacementReason, Wish, decide
+from spillway.domain.placement.pools import Pool, PoolAdmission, admit, mismatch
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.resize import requests_of, resize_operations
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
@@ -116,16 +116,18 @@ class Placer:
         problem = self._threshold(newcomer).problem
         if not wish.virtual:
             placed = self._physical(newcomer, wish, act=act, problem=problem)
-            return replace(placed, tolerated=self._tolerated(newcomer)) if wish.reason is Reason.NEVER else placed
+            return (
+                replace(placed, tolerated=self._tolerated(newcomer)) if wish.reason is PlacementReason.NEVER else placed
+            )
         clause = unsuitable(newcomer.pod, local_claims)
         if clause is not None:
-            kept = Wish(Decision.PHYSICAL, Reason.UNSUITABLE)
+            kept = Wish(Decision.PHYSICAL, PlacementReason.UNSUITABLE)
             return self._physical(newcomer, kept, act=act, because=clause, problem=problem)
         prepared: dict[str, _Prepared] = {}
         avoid = (redirect or _STAY).avoid | self._board.avoided(newcomer.owner)
         admission = self._admit(newcomer, avoid, prepared)
         if not admission.pools:
-            kept = Wish(Decision.PHYSICAL, Reason.NO_POOL)
+            kept = Wish(Decision.PHYSICAL, PlacementReason.NO_POOL)
             because = f"no pool takes it ({admission.because})"
             return self._physical(newcomer, kept, act=act, because=because, problem=problem)
         return self._virtual(newcomer, wish, admission.pools, prepared[admission.pools[0].name], act=act)
@@ -163,7 +165,7 @@ class Placer:
 
     # The pools
 
-    def _admit(self, newcomer: Newcomer, avoid: Collection[str], prepared: dict[str, _Prepared]) -> Admission:
+    def _admit(self, newcomer: Newcomer, avoid: Collection[str], prepared: dict[str, _Prepared]) -> PoolAdmission:
         governance = self._governance()
         pools = [self._openings.pool(name) for name in governance.pools_of(newcomer.claim.policy)]
         constraints = _constraints(newcomer.pod)

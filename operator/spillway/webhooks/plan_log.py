@@ -12,7 +12,7 @@ import msgspec
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
-from spillway.domain.scale_down.reasons import Reason, explain
+from spillway.domain.scale_down.reasons import VictimReason, explain
 
 VICTIMS_KEPT: Final = 500
 
@@ -25,7 +25,7 @@ class PlannedVictim(msgspec.Struct, frozen=True, gc=False):
     node: NodeName
     zone: Zone
     tier: Tier
-    reason: Reason
+    reason: VictimReason
     why: str
     written: bool
     """Whether its cost had to be written for that."""

@@ -27,7 +27,7 @@ from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.places import Claim
 from spillway.domain.overlay.draft import Operation
-from spillway.domain.placement.decide import Reason
+from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.policies.governance import Governance
 from spillway.kube.events import EventRecorder
 from spillway.state.board import Board
@@ -209,7 +209,7 @@ class PodWebhook:
     def _tell(self, subject: _Subject, placed: Placed) -> None:
         reference = subject.workload.reference
         if placed.because:
-            unsuitable = placed.wish.reason is Reason.UNSUITABLE
+            unsuitable = placed.wish.reason is PlacementReason.UNSUITABLE
             event_type = "Normal" if unsuitable else "Warning"
             self._events.record(
                 reference, event_type, KEPT_PHYSICAL, f"kept on physical nodes, because {placed.because}"

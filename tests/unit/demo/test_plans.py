@@ -8,7 +8,7 @@ from demo.plans import Plans
 from demo.scaledowns import ScaleDown, Victim
 from demo.view import why
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
-from spillway.domain.scale_down.reasons import Reason
+from spillway.domain.scale_down.reasons import VictimReason
 from spillway.webhooks.plan_log import PlanEntry, PlannedVictim
 
 EPOCH = 1000.0
@@ -35,7 +35,7 @@ def plan(*victims: str, at: float = EPOCH + 10, **changes: object) -> PlanEntry:
                 node=NodeName("n"),
                 zone=Zone("a"),
                 tier=Tier.FIXED,
-                reason=Reason.FIXED,
+                reason=VictimReason.FIXED,
                 why=f"{name} goes",
                 written=True,
             )

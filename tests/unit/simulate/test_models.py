@@ -7,7 +7,7 @@ from spillway.domain.model.names import PodUid, Tier
 from spillway.simulate.autoscaler import CLUSTER_AUTOSCALER, CLUSTER_AUTOSCALER_DRAINS, NodeAutoscaler
 from spillway.simulate.cluster import Pod, SimCluster
 from spillway.simulate.hpa import Hpa
-from spillway.simulate.scenario import ZONES, Scenario, Workload
+from spillway.simulate.scenario import ZONES, Scenario, SimulatedWorkload
 from spillway.simulate.scheduler import Scheduler
 
 FIXED, ELASTIC = 3, 6
@@ -15,7 +15,7 @@ FIXED, ELASTIC = 3, 6
 
 def make(*, hard: bool = True, demand: list[float] | None = None) -> Scenario:
     """One workload of 4-core pods; three fixed nodes and up to six elastic ones of 16 cores."""
-    workload = Workload("w", 4.0, 8.0, 1, 50, hard_zone_spread=hard, startup_steps=2, rollouts=())
+    workload = SimulatedWorkload("w", 4.0, 8.0, 1, 50, hard_zone_spread=hard, startup_steps=2, rollouts=())
     return Scenario((workload,), np.array([demand or [1.0] * 400]), 16.0, 64.0, FIXED, ELASTIC, (2, 10_000), 1)
 
 

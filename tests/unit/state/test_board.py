@@ -1,7 +1,8 @@
 """The board: a redirect is used once, in order, while it lasts."""
 
 from spillway.domain.model.names import OwnerUid
-from spillway.state.board import OPEN, Board, PoolVerdict
+from spillway.domain.pools.verdict import OPEN, PoolVerdict
+from spillway.state.board import Board
 
 OWNER = OwnerUid("rs-1")
 

@@ -15,9 +15,10 @@ from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
 from spillway.domain.overlay.draft import added
-from spillway.domain.placement.decide import Reason
+from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.policies.governance import Governance
-from spillway.state.board import Board, PoolVerdict
+from spillway.domain.pools.verdict import PoolVerdict
+from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -61,7 +62,7 @@ def _result(placed: Placed, pod: Mapping[str, Any] | None = None) -> Mapping[str
     return found
 
 
-def _said(placed: Placed) -> tuple[str, Reason]:
+def _said(placed: Placed) -> tuple[str, PlacementReason]:
     return placed.wish.decision.value, placed.wish.reason
 
 
@@ -105,23 +106,23 @@ def test_a_dry_run_promises_nothing_and_uses_no_redirect_up() -> None:
     scene.board.redirect(OWNER, virtual=True)
     for _ in range(3):
         placed = scene.place(act=False)
-        assert _said(placed) == ("physical", Reason.BELOW_THRESHOLD)
+        assert _said(placed) == ("physical", PlacementReason.BELOW_THRESHOLD)
         assert names.RESERVATION not in _result(placed)["metadata"]["annotations"]
     assert scene.usage.total(OWNER) == 0
-    assert _said(scene.place()) == ("virtual", Reason.REPLACED)
+    assert _said(scene.place()) == ("virtual", PlacementReason.REPLACED)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"threshold": {"mode": "Auto"}}, ("physical", Reason.LEARNING_HISTORY)),
-        ({"placement": {}}, ("physical", Reason.NO_THRESHOLD)),
-        ({"placement": {"virtual": "Always"}}, ("virtual", Reason.ALWAYS)),
-        (manual(0, virtual="Never"), ("physical", Reason.NEVER)),
-        (manual(0), ("virtual", Reason.BEYOND_THRESHOLD)),
+        ({"threshold": {"mode": "Auto"}}, ("physical", PlacementReason.LEARNING_HISTORY)),
+        ({"placement": {}}, ("physical", PlacementReason.NO_THRESHOLD)),
+        ({"placement": {"virtual": "Always"}}, ("virtual", PlacementReason.ALWAYS)),
+        (manual(0, virtual="Never"), ("physical", PlacementReason.NEVER)),
+        (manual(0), ("virtual", PlacementReason.BEYOND_THRESHOLD)),
     ],
 )
-def test_the_class_says_how(given: dict[str, Any], expected: tuple[str, Reason]) -> None:
+def test_the_class_says_how(given: dict[str, Any], expected: tuple[str, PlacementReason]) -> None:
     assert _said(Scene(placing(given)).place()) == expected
 
 
@@ -142,14 +143,14 @@ def test_a_bad_annotation_is_told() -> None:
 
 
 def test_a_job_has_no_threshold() -> None:
-    assert _said(Scene(placing(manual(0))).place(numbered=False)) == ("physical", Reason.NO_THRESHOLD)
+    assert _said(Scene(placing(manual(0))).place(numbered=False)) == ("physical", PlacementReason.NO_THRESHOLD)
 
 
 def test_a_redirect_is_followed_once() -> None:
     scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
     scene.board.redirect(OWNER, physical=True)
     scene.board.redirect(OWNER, avoid=frozenset({"a"}))
-    assert _said(scene.place()) == ("physical", Reason.REPLACED)
+    assert _said(scene.place()) == ("physical", PlacementReason.REPLACED)
     assert scene.place().pools == ("b",)
     assert scene.place().pools == ("a", "b")
 
@@ -160,7 +161,7 @@ def test_every_pod_of_an_owner_avoids_the_pools_that_did_not_take_one_of_them() 
     assert [scene.place().pools for _ in range(3)] == [("b",)] * 3
     scene.board.avoid(OWNER, {"b"}, 600.0)
     placed = scene.place()
-    assert _said(placed) == ("physical", Reason.NO_POOL)
+    assert _said(placed) == ("physical", PlacementReason.NO_POOL)
     assert "b: did not take one of its workload's pods" in placed.because
     scene.seconds += 600
     assert scene.place().pools == ("a", "b")
@@ -168,7 +169,7 @@ def test_every_pod_of_an_owner_avoids_the_pools_that_did_not_take_one_of_them() 
 
 def test_what_virtual_nodes_cannot_run_stays_and_says_why() -> None:
     placed = Scene(placing(manual(0))).place(incoming(hostNetwork=True))
-    assert _said(placed) == ("physical", Reason.UNSUITABLE)
+    assert _said(placed) == ("physical", PlacementReason.UNSUITABLE)
     assert "hostNetwork" in placed.because
 
 

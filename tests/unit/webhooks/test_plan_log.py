@@ -5,7 +5,7 @@ import msgspec
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
-from spillway.domain.scale_down.reasons import Reason
+from spillway.domain.scale_down.reasons import VictimReason
 from spillway.webhooks.plan_events import announcer
 from spillway.webhooks.plan_log import VICTIMS_KEPT, PlanEntry, PlanLog, planned_victims
 
@@ -21,7 +21,7 @@ def _candidates(count: int) -> dict[PodUid, Candidate]:
 
 def _entry(**changes: Any) -> PlanEntry:
     candidates = _candidates(3)
-    victims = planned_victims([Victim(uid, Reason.VIRTUAL) for uid in candidates], candidates, {PodUid("u0"): -5})
+    victims = planned_victims([Victim(uid, VictimReason.VIRTUAL) for uid in candidates], candidates, {PodUid("u0"): -5})
     entry = PlanEntry(
         at=1.0,
         namespace="shop",
@@ -70,7 +70,7 @@ def test_the_log_is_bounded_and_readable() -> None:
 
 def test_of_a_huge_plan_the_first_victims_are_kept() -> None:
     candidates = _candidates(VICTIMS_KEPT + 10)
-    victims = [Victim(uid, Reason.VIRTUAL) for uid in candidates]
+    victims = [Victim(uid, VictimReason.VIRTUAL) for uid in candidates]
     assert len(planned_victims(victims, candidates, {})) == VICTIMS_KEPT
 
 

@@ -17,7 +17,7 @@ from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.consumption import Account, Charge, ConsumptionBook, Key
 from spillway.controllers.budget.costs import PoolCosts, has_to_be_kept
-from spillway.controllers.budget.ledgers import FINISHED, Kept, PoolBooks
+from spillway.controllers.budget.ledgers import FINISHED, KeptSpending, PoolBooks
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.model.names import PodUid, Tier
@@ -118,13 +118,13 @@ class LedgerController(Controller):
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
         return None if entry is None else VirtualNodeBudgetStatus.model_validate(entry.status).used
 
-    def _kept(self) -> Mapping[str, Kept]:
-        found: dict[str, Kept] = {}
+    def _kept(self) -> Mapping[str, KeptSpending]:
+        found: dict[str, KeptSpending] = {}
         for budget in self.world.governance.budgets:
             used = self._used(budget)
             if used is not None and used.at is not None and used.cost_this_month is not None:
                 at = int(used.at.timestamp())
-                found[budget] = Kept(at, used.cost_this_month.amount, used.currency or "")
+                found[budget] = KeptSpending(at, used.cost_this_month.amount, used.currency or "")
         return found
 
     # Following the state

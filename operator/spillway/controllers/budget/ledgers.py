@@ -26,7 +26,7 @@ from spillway.state.cluster import ClusterState
 FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 
-class Kept(NamedTuple):
+class KeptSpending(NamedTuple):
     """What a pool's status has kept."""
 
     at: int
@@ -50,7 +50,7 @@ class _Held(NamedTuple):
 
 
 @dataclass(slots=True)
-class Pool:
+class PoolBook:
     """One pool's books."""
 
     ledger: PoolLedger[Account]
@@ -73,12 +73,12 @@ class PoolBooks:
         self._state = state
         self._book = book
         self._governance: Governance | None = None
-        self.pools: dict[str, Pool] = {}
+        self.pools: dict[str, PoolBook] = {}
         self._nodes: dict[NodeName, str] = {}
         """The pool of each node that is in one; of a node that is gone for as long as there are pods of it."""
         self._held: dict[PodUid, _Held] = {}
 
-    def open(self, governance: Governance, kept: Mapping[str, Kept], now: int) -> None:
+    def open(self, governance: Governance, kept: Mapping[str, KeptSpending], now: int) -> None:
         """Budgets have changed: which pools there are, at what price, and which pods are on them."""
         self._governance = governance
         for pool in self.pools.values():
@@ -95,9 +95,9 @@ class PoolBooks:
                 continue
             before = kept.get(name)
             if before is None or price is None or before.currency != price.currency:
-                before = Kept(now, Decimal(0), "")
+                before = KeptSpending(now, Decimal(0), "")
             ledger = PoolLedger[Account](at=min(before.at, now), zone=zone, price=price, spent=before.spent)
-            self.pools[name] = Pool(ledger)
+            self.pools[name] = PoolBook(ledger)
         for node in self._state.nodes.values():
             self._map_node(node, now)
         for name in opened:

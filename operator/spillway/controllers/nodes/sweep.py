@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
+from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.domain.model.names import Mode, PodUid
+from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import carries_marks, unmark
 from spillway.kube.writer import REFUSED_SECONDS, Writer
@@ -89,7 +90,7 @@ class SweepController(Controller):
 
     def _read_policies(self) -> None:
         policies = self.world.governance.policies
-        self._enforced = frozenset(name for name, policy in policies.items() if Mode(policy.spec.mode) is Mode.ENFORCE)
+        self._enforced = frozenset(name for name, policy in policies.items() if policy.spec.mode is PolicyMode.ENFORCE)
         self._unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
 
     def _resources_changed(self) -> None:

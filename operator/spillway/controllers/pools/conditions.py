@@ -12,14 +12,14 @@ from spillway.api.conditions import READY, Condition
 from spillway.api.scalars import rfc3339
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
-from spillway.domain.pools.health import PROBE_PODS, Health, Reason, State
+from spillway.domain.pools.health import PROBE_PODS, Health, HealthReason, State
 
 HEALTHY: Final = "Healthy"
 IN_STOCK: Final = "InStock"
 
 _FAILED_FOR: Final = {
-    Reason.NODES_NOT_READY: "None of its nodes was ready for too long",
-    Reason.PODS_NOT_STARTING: "Pods that were bound to it did not start for too long",
+    HealthReason.NODES_NOT_READY: "None of its nodes was ready for too long",
+    HealthReason.PODS_NOT_STARTING: "Pods that were bound to it did not start for too long",
     None: "It failed",
 }
 

@@ -26,9 +26,8 @@ from spillway.domain.pools.health import Seen, State, Times, judge, next_look
 from spillway.domain.pools.size_ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
 from spillway.domain.pools.sizes import Size
 from spillway.domain.pools.unstarted import stuck
-from spillway.domain.pools.verdict import standing
+from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
 from spillway.kube.client import KubeClient
-from spillway.state.board import PoolVerdict
 from spillway.state.catalog import Kind
 from spillway.telemetry import pools as metrics
 
@@ -165,7 +164,7 @@ class PoolsController(Controller):
         pool = budget.metadata.name
         ladder = () if budget.spec.stock_out is None else budget.spec.stock_out.ladder
         retrying = memory.health.state is State.RETRYING
-        found = standing(
+        verdict = pool_verdict(
             self._nodes.nodes(pool),
             memory.health,
             held=Hold.of(budget).active(self.world.now()),
@@ -173,7 +172,7 @@ class PoolsController(Controller):
             out_of_stock=memory.position.out_of_stock(ladder),
             on_their_way=self._unstarted.on_their_way(pool) if retrying else 0,
         )
-        view = PoolView(PoolVerdict(found.takes, found.reason, found.step), memory)
+        view = PoolView(verdict, memory)
         before = self.views.get(pool)
         if view == before:
             return

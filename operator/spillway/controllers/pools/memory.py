@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 
 from spillway.api.virtualnodebudget import PoolHealth, VirtualNodeBudgetStatus
-from spillway.domain.pools.health import Health, Reason, State
+from spillway.domain.pools.health import Health, HealthReason, State
 from spillway.domain.pools.size_ladder import BOTTOM, Position
 
 NEVER_FAILED: Final = Health()
@@ -61,7 +61,7 @@ def _health(found: PoolHealth | None) -> Health:
         found.failures,
         found.since.timestamp() if found.since else 0.0,
         found.retry_at.timestamp() if found.retry_at else 0.0,
-        Reason(found.reason) if found.reason in set(Reason) else None,
+        HealthReason(found.reason) if found.reason in set(HealthReason) else None,
     )
 
 

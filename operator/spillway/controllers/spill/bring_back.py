@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import prometheus_client
 
+from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.surge import Reader, Surging, Target, target_of
 from spillway.controllers.spill.virtual_replicas import (
-    Workload,
+    SpilledWorkload,
     brings_back,
     physical_room,
     without_surge,
@@ -25,13 +26,13 @@ from spillway.controllers.spill.virtual_replicas import (
     workloads,
 )
 from spillway.domain.fit.node_fit import admits
-from spillway.domain.fit.room import Room
-from spillway.domain.model.names import ZONE_LABEL, Mode, OwnerUid, PodUid
+from spillway.domain.fit.room import NodeRoom
+from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.domain.spill.bring_back import Left, Memory, Outcome, Step, Surge, next_step
+from spillway.domain.spill.bring_back import BringBackMemory, Left, Step, Surge, SurgeOutcome, next_step
 from spillway.domain.spill.surge import cannot_surge
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
@@ -81,10 +82,10 @@ _SAID: Final = {
 
 
 _TOLD: Final = {
-    Outcome.NO_ROOM: "no physical node took it",
-    Outcome.NOT_READY: "not every replica was ready in time",
-    Outcome.NO_GAIN: "the one that came in its place is on a virtual node too",
-    Outcome.OVERTAKEN: "somebody else scaled the workload meanwhile",
+    SurgeOutcome.NO_ROOM: "no physical node took it",
+    SurgeOutcome.NOT_READY: "not every replica was ready in time",
+    SurgeOutcome.NO_GAIN: "the one that came in its place is on a virtual node too",
+    SurgeOutcome.OVERTAKEN: "somebody else scaled the workload meanwhile",
 }
 
 
@@ -120,7 +121,7 @@ class BringBackController(Controller):
         self._look_seconds = min(LOOK_SECONDS, max(hold_seconds / 4, 0.2))
         self._at_once = at_once
         self._ready_seconds = ready_seconds
-        self._memories: dict[OwnerUid, Memory] = {}
+        self._memories: dict[OwnerUid, BringBackMemory] = {}
         self._begins: set[OwnerUid] = set()
         """Those that may surge as soon as they are looked at."""
         self._surges: dict[OwnerUid, Surge] = {}
@@ -130,7 +131,7 @@ class BringBackController(Controller):
         self._left: dict[OwnerUid, Left] = {}
         self._again: dict[OwnerUid, float] = {}
         self._planned: dict[OwnerUid, int] = {}
-        self._room = Room({})
+        self._room = NodeRoom({})
         self._without_node: set[PodUid] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -167,7 +168,7 @@ class BringBackController(Controller):
         pods = self.world.state.pods
         without_node = [pods[uid] for uid in self._without_node if uid in pods]
         asked = any(one.standing.missing for one in found.values())
-        self._room = await physical_room(self.world, without_node) if asked else Room({})
+        self._room = await physical_room(self.world, without_node) if asked else NodeRoom({})
         # From here on nothing is waited for: a surge that began meanwhile is not looked at.
         resting = [one for one in found.values() if one.uid not in self._surges]
         waiting = [one for one in resting if one.standing.missing]
@@ -183,18 +184,18 @@ class BringBackController(Controller):
             LEFT.labels(policy, why.value).set(replicas)
         self._prune(found, now)
 
-    def _observe(self, one: Workload, now: float) -> None:
-        memory = self._memories.get(one.uid, Memory())
+    def _observe(self, one: SpilledWorkload, now: float) -> None:
+        memory = self._memories.get(one.uid, BringBackMemory())
         if self._disappointed(one, now):
-            memory = memory.ended(Outcome.NO_GAIN, now, self._hold_seconds)
-            BRINGS.labels(one.claim.policy, Outcome.NO_GAIN.value).inc()
+            memory = memory.ended(SurgeOutcome.NO_GAIN, now, self._hold_seconds)
+            BRINGS.labels(one.claim.policy, SurgeOutcome.NO_GAIN.value).inc()
         if one.uid not in self._hoped:
             room = bool(one.standing.missing) and self._room.holds(*one.request)
             memory = memory.observed(one.standing, room=room, now=now)
         # Else our own step down may not show yet, and would look like a rise of demand.
         self._memories[one.uid] = memory
 
-    def _disappointed(self, one: Workload, now: float) -> bool:
+    def _disappointed(self, one: SpilledWorkload, now: float) -> bool:
         """Whether a surge is over that went well and left as many virtual replicas as before."""
         hoped = self._hoped.get(one.uid)
         if hoped is None:
@@ -207,7 +208,7 @@ class BringBackController(Controller):
         del self._hoped[one.uid]
         return one.standing.virtual > hoped.virtual
 
-    def _consider(self, one: Workload, now: float) -> Left | None:
+    def _consider(self, one: SpilledWorkload, now: float) -> Left | None:
         """Let it surge, or say why not."""
         memory = self._memories[one.uid]
         if memory.since is None and not self._room.holds(*one.request):
@@ -226,7 +227,7 @@ class BringBackController(Controller):
             self.queue.add(one.uid)
         return reason
 
-    def _refusal(self, one: Workload) -> Left | None:
+    def _refusal(self, one: SpilledWorkload) -> Left | None:
         """What our own state shows to be against a surge."""
         if target_of(one.replicaset) is None:
             return Left.CANNOT_SURGE
@@ -241,7 +242,7 @@ class BringBackController(Controller):
         owner = replicaset.owner_uid
         return bool(owner) and is_outgoing(replicaset, self.world.state.replicasets_of(owner))
 
-    def _plan(self, one: Workload) -> None:
+    def _plan(self, one: SpilledWorkload) -> None:
         """What a policy in Recommend would do is counted once."""
         missing = one.standing.missing
         PLANNED.labels(one.claim.policy).inc(max(0, missing - self._planned.get(one.uid, 0)))
@@ -267,13 +268,13 @@ class BringBackController(Controller):
         self._surges[uid] = surge
         SURGES.set(len(self._surges))
         if not await self._surging.begin(replicaset, target, surge):
-            self._end(replicaset, claim.policy, Outcome.OVERTAKEN)
+            self._end(replicaset, claim.policy, SurgeOutcome.OVERTAKEN)
             return None
         self.log.info("surge begun", key=replicaset.key, policy=claim.policy, replicas=surge.replicas)
         return STEP_SECONDS
 
     def _hindrance(
-        self, one: Workload, present: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]]
+        self, one: SpilledWorkload, present: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]]
     ) -> Left | None:
         """What the workload's own object shows to be against a surge; else its room is taken."""
         reason = cannot_surge(present, autoscalers)
@@ -297,7 +298,7 @@ class BringBackController(Controller):
         present = None if target is None else await self._surging.workload(target)
         if surge is None or target is None or present is None:
             await self._surging.forget(replicaset)
-            self._end(replicaset, claim.policy, Outcome.FORGOTTEN)
+            self._end(replicaset, claim.policy, SurgeOutcome.FORGOTTEN)
             return None
         self._surges[uid] = surge
         SURGES.set(len(self._surges))
@@ -307,7 +308,7 @@ class BringBackController(Controller):
         if outcome is None or (step is Step.SHRINK and not await self._surging.shrink(target, surge)):
             return STEP_SECONDS
         await self._surging.forget(replicaset)
-        if outcome is Outcome.BROUGHT_BACK:
+        if outcome is SurgeOutcome.BROUGHT_BACK:
             virtual = progress.active - progress.physical - 1
             self._hoped[uid] = _Hoped(virtual, surge.replicas, now + JUDGED_SECONDS)
         self._report(target, replicaset, outcome, progress.physical)
@@ -318,22 +319,22 @@ class BringBackController(Controller):
         asked = brings_back(self.world.governance.class_of(claim))
         return asked and claim.enforced and not self._outgoing(replicaset)
 
-    def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: Outcome) -> None:
+    def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: SurgeOutcome) -> None:
         uid, now = replicaset.uid, self.world.now()
         surge = self._surges.pop(uid, None)
         self._begins.discard(uid)
         # What our watch shows may be the mark of the surge before this one.
         marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
         self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
-        self._memories[uid] = self._memories.get(uid, Memory()).ended(outcome, now, self._hold_seconds)
+        self._memories[uid] = self._memories.get(uid, BringBackMemory()).ended(outcome, now, self._hold_seconds)
         BRINGS.labels(policy, outcome.value).inc()
         SURGES.set(len(self._surges))
         self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome.value)
         self.queue.add(ALL)
 
-    def _report(self, target: Target, replicaset: ReplicaSetRecord, outcome: Outcome, physical: int) -> None:
+    def _report(self, target: Target, replicaset: ReplicaSetRecord, outcome: SurgeOutcome, physical: int) -> None:
         reference = target.reference(replicaset.namespace)
-        if outcome is Outcome.BROUGHT_BACK:
+        if outcome is SurgeOutcome.BROUGHT_BACK:
             message = f"one replica came back from a virtual node: {physical} are on physical nodes now"
             self._events.record(reference, "Normal", "BroughtBack", message)
         elif outcome in _TOLD:
@@ -389,4 +390,4 @@ class BringBackController(Controller):
         self.queue.forget(uid)
 
 
-_NOBODY: Final = Claim(policy="", workload_class="", mode=Mode.RECOMMEND, max_skew=1, zone_key=ZONE_LABEL)
+_NOBODY: Final = Claim(policy="", workload_class="", mode=PolicyMode.RECOMMEND, max_skew=1, zone_key=ZONE_LABEL)

@@ -23,7 +23,7 @@ from spillway.controllers.spill.surge import Reader, target_of
 from spillway.controllers.spill.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
 from spillway.domain.fit.node_fit import admits
-from spillway.domain.fit.room import Room
+from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord
@@ -33,8 +33,8 @@ from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
     Due,
-    Kept,
     Move,
+    StayReason,
     Turns,
     Way,
     due,
@@ -63,7 +63,7 @@ KEPT_PHYSICAL: Final = "KeptPhysical"
 STARTING_SECONDS: Final = 1.0
 """How long what young nodes have room for is believed."""
 
-_FOR_GOOD: Final = frozenset({Kept.EXPENDABLE, Kept.UNSUITABLE})
+_FOR_GOOD: Final = frozenset({StayReason.EXPENDABLE, StayReason.UNSUITABLE})
 _PROMISED: Final = OwnerUid("spilled")
 """In whose name a spilled pod's place is promised: its own owner counts the pod already."""
 _GROUPS: Final = {"Job": "batch/v1", "StatefulSet": "apps/v1", "ReplicaSet": "apps/v1"}
@@ -92,12 +92,12 @@ class SpillController(Controller):
         self._openings = openings
         self._retries = retries
         self._turns = Turns()
-        self._kept: dict[PodUid, tuple[Kept, float, float]] = {}
+        self._kept: dict[PodUid, tuple[StayReason, float, float]] = {}
         """Why a pod was kept, until when, and the pause after that."""
         self._spilled: dict[PodUid, tuple[tuple[str, ...], float]] = {}
         """The pools that a waiting pod's mark names, and since when that is seen."""
         self._planned: set[PodUid] = set()
-        self._starting: tuple[float, Room] = (0.0, Room({}))
+        self._starting: tuple[float, NodeRoom] = (0.0, NodeRoom({}))
         self._waiting: set[PodUid] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -144,7 +144,7 @@ class SpillController(Controller):
             return await self._recall(pod, who)
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         if replicaset is not None and replicaset.surge:
-            return self._keep(pod, who, Kept.SURGING)
+            return self._keep(pod, who, StayReason.SURGING)
         return await self._spill(pod, who, found)
 
     # Spilling
@@ -160,10 +160,10 @@ class SpillController(Controller):
         late = self.world.now() - found.at
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
         if kept is not None:
-            return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is Kept.UNSUITABLE else "")
+            return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is StayReason.UNSUITABLE else "")
         chosen = self._way(pod, who, raw)
         if chosen is None:
-            return self._keep(pod, who, Kept.NO_POOL, self._refusals(pod, who, raw))
+            return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw))
         if not chosen.in_place:
             tried = frozenset(pools_named(pod))
             return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
@@ -214,13 +214,13 @@ class SpillController(Controller):
         used, cost = _used(pod), _billed(pod)
         return lambda pool: self._openings.lack(pool, used, cost)
 
-    def _coming(self, pod: PodRecord, raw: Json) -> Kept | None:
+    def _coming(self, pod: PodRecord, raw: Json) -> StayReason | None:
         """Whether a young node will take it; each node's room is counted once."""
         now, nodes = self.world.now(), self.world.state.nodes
         at, room = self._starting
         if now - at >= STARTING_SECONDS:
             young = (node for node in nodes.values() if is_starting(node, now) and self._is_physical(node))
-            room = Room({node.name: free_on(self.world, node) for node in young})
+            room = NodeRoom({node.name: free_on(self.world, node) for node in young})
             self._starting = (now, room)
         spec = raw.get("spec") or {}
         request = (pod.cpu_millis, pod.memory_bytes)
@@ -232,7 +232,7 @@ class SpillController(Controller):
         if found is None:
             return None
         room.take(found, *request)
-        return Kept.NODE_STARTING
+        return StayReason.NODE_STARTING
 
     def _is_physical(self, node: NodeRecord) -> bool:
         return self.world.governance.budget_of(node) is None
@@ -261,11 +261,11 @@ class SpillController(Controller):
         """
         owner, now, board = pod.owner_uid, self.world.now(), self.world.board
         if not owner:
-            return self._keep(pod, who, Kept.CANNOT_REPLACE)
+            return self._keep(pod, who, StayReason.CANNOT_REPLACE)
         if move is not None and self._turns.wait(owner, move, now, who.spill_after) > 0:
-            return self._keep(pod, who, Kept.TURNED)
+            return self._keep(pod, who, StayReason.TURNED)
         if not await self._forgiven(pod):
-            return self._keep(pod, who, Kept.CANNOT_REPLACE)
+            return self._keep(pod, who, StayReason.CANNOT_REPLACE)
         physical = move is Move.RECALL
         avoid = tried | board.avoided(owner)
         seconds = redirect_seconds(pod.owner_kind)
@@ -327,14 +327,14 @@ class SpillController(Controller):
 
     # Keeping
 
-    def _keep(self, pod: PodRecord, who: Governed, reason: Kept, because: str = "") -> float | None:
+    def _keep(self, pod: PodRecord, who: Governed, reason: StayReason, because: str = "") -> float | None:
         """Leave it for now, and look less and less often. Its owner is told `because` of what, where that is given."""
         was = self._kept.get(pod.uid)
         if was is None or was[0] is not reason:
             KEPT.labels(who.policy, reason.value).inc()
             self.log.info("waiting pod kept", key=pod.key, policy=who.policy, reason=reason.value)
             if because:
-                event_type = "Normal" if reason is Kept.UNSUITABLE else "Warning"
+                event_type = "Normal" if reason is StayReason.UNSUITABLE else "Warning"
                 message = f"kept on physical nodes, which have no room for it, because {because}"
                 self._events.record(self._owner_reference(pod), event_type, KEPT_PHYSICAL, message)
         if reason in _FOR_GOOD:

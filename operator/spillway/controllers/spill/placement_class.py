@@ -7,9 +7,8 @@ most patient of the policy's classes asks.
 
 from dataclasses import dataclass
 
-from spillway.api.elasticpolicy import Placement, WorkloadClass
+from spillway.api.elasticpolicy import Placement, PolicyMode, WorkloadClass
 from spillway.controllers.base import World
-from spillway.domain.model.names import Mode
 from spillway.domain.model.records import PodRecord
 
 
@@ -36,7 +35,7 @@ def governed(world: World, pod: PodRecord) -> Governed | None:
     classes = [one for one in (() if policy is None else policy.spec.workloads) if _places(one)]
     if policy is None or not classes:
         return None
-    return Governed(pod.policy, Mode(policy.spec.mode.value) is Mode.ENFORCE, max(map(_spill_after, classes)))
+    return Governed(pod.policy, policy.spec.mode is PolicyMode.ENFORCE, max(map(_spill_after, classes)))
 
 
 def _places(workload_class: WorkloadClass) -> bool:

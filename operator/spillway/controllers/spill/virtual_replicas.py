@@ -14,12 +14,12 @@ from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
 from spillway.controllers.status.counts import workload_of
 from spillway.domain.fit.node_fit import Free
-from spillway.domain.fit.room import Request, Room, takes_pods, waiting_requests
+from spillway.domain.fit.room import NodeRoom, Request, takes_pods, waiting_requests
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.placement.decide import DEFAULT
-from spillway.domain.spill.bring_back import Progress, Standing
+from spillway.domain.spill.bring_back import Progress, ReplicaSplit
 from spillway.domain.threshold.effective import effective
 
 SLICE_NODES: Final = 500
@@ -29,7 +29,7 @@ _NOT_REPLICAS: Final = frozenset({"ReplicaSet", "Job", "DaemonSet", "Node", ""})
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class SpilledWorkload:
     """A ReplicaSet with replicas on virtual nodes, of a class that brings back."""
 
     replicaset: ReplicaSetRecord
@@ -49,10 +49,10 @@ class Workload:
         return (*self.physical, *self.virtual)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ReplicaSplit:
         """One that is still being placed is not yet one to bring back."""
         bound = sum(bool(pod.node) for pod in self.virtual)
-        return Standing(self.replicaset.replicas, self.threshold, len(self.physical), bound)
+        return ReplicaSplit(self.replicaset.replicas, self.threshold, len(self.physical), bound)
 
     @property
     def ready_physical(self) -> int:
@@ -78,7 +78,7 @@ class Workload:
         )
 
 
-def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> Workload:
+def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> SpilledWorkload:
     """The ReplicaSet's active pods as the policy sees their nodes."""
     workload_class = world.governance.class_of(claim)
     auto = world.board.thresholds.get(workload_of(replicaset))
@@ -89,10 +89,10 @@ def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> Worklo
     for pod in world.state.pods_of(replicaset.uid):
         if pod.active:
             (virtual if _is_virtual(world, pod, claim.policy) else physical).append(pod)
-    return Workload(replicaset, claim, tuple(physical), tuple(virtual), threshold)
+    return SpilledWorkload(replicaset, claim, tuple(physical), tuple(virtual), threshold)
 
 
-async def workloads(world: World) -> AsyncIterator[Workload]:
+async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
     """Those with a pod on a virtual node."""
     state, governance = world.state, world.governance
     owners: dict[OwnerUid, None] = {}
@@ -118,7 +118,7 @@ def brings_back(workload_class: WorkloadClass | None) -> bool:
     return placement.virtual == "Overflow" and placement.bring_back
 
 
-async def physical_room(world: World, waiting: Iterable[PodRecord]) -> Room:
+async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
     """What is free on nodes that are virtual to nobody; `waiting` are the pods without a node."""
     governance = world.governance
     free: dict[NodeName, Free] = {}
@@ -127,7 +127,7 @@ async def physical_room(world: World, waiting: Iterable[PodRecord]) -> Room:
             free[node.name] = free_on(world, node)
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
-    return Room(free, waiting_requests(waiting))
+    return NodeRoom(free, waiting_requests(waiting))
 
 
 def free_on(world: World, node: NodeRecord) -> Free:

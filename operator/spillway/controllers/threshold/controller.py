@@ -55,7 +55,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ThresholdNow:
     """One workload's threshold as it holds now."""
 
     observed: Observed
@@ -71,9 +71,9 @@ class Report:
     trouble: str = ""
     """Why there is no newer plan, in one word; empty where the last one is the newest wanted."""
     message: str = ""
-    workloads: Mapping[str, Standing] = field(default_factory=dict)
+    workloads: Mapping[str, ThresholdNow] = field(default_factory=dict)
 
-    def of_policy(self, policy: str) -> list[Standing]:
+    def of_policy(self, policy: str) -> list[ThresholdNow]:
         return [one for one in self.workloads.values() if one.observed.claim.policy == policy]
 
 
@@ -242,12 +242,12 @@ class ThresholdController(Controller):
     async def _look(self) -> float | None:
         observed = await observe(self.world)
         planned = {one.workload: one for one in self.report.plan.workloads} if self.report.plan is not None else {}
-        standing: dict[str, Standing] = {}
+        standing: dict[str, ThresholdNow] = {}
         for one in observed.values():
             workload_class = self.world.governance.class_of(one.claim)
             if workload_class is not None:
                 choice = choice_of(workload_class, one, self.world.board.thresholds)
-                standing[one.workload] = Standing(one, choice, planned.get(one.workload))
+                standing[one.workload] = ThresholdNow(one, choice, planned.get(one.workload))
         seen = {name: self._requests.get(name) or request_now(self.world, one) for name, one in observed.items()}
         self._requests = {name: asked for name, asked in seen.items() if asked is not None}
         changed = standing != self.report.workloads
@@ -261,7 +261,7 @@ class ThresholdController(Controller):
             self.on_change()
         return None
 
-    def _tell_problems(self, standing: Mapping[str, Standing]) -> None:
+    def _tell_problems(self, standing: Mapping[str, ThresholdNow]) -> None:
         told: dict[str, str] = {}
         for workload, one in standing.items():
             if one.choice.problem:

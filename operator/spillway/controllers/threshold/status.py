@@ -12,7 +12,7 @@ from typing import Final
 from spillway.api.elasticpolicy import ElasticPolicy, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.status.conditions import Unusual
-from spillway.controllers.threshold.controller import Report, Standing
+from spillway.controllers.threshold.controller import Report, ThresholdNow
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 
@@ -74,8 +74,8 @@ def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report)
     return Unusual(NOT_PLANNED, holds=True, reason="NoReplicaSets", message=message)
 
 
-def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
-    def amounts(one: Standing) -> tuple[str | None, str | None]:
+def _listed(standing: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
+    def amounts(one: ThresholdNow) -> tuple[str | None, str | None]:
         if one.planned is None or one.choice.replicas is None:
             return None, None
         return _money(one.planned.saving_per_hour), _money(one.planned.saving_per_hour_against_virtual)
@@ -94,7 +94,7 @@ def _listed(standing: Iterable[Standing]) -> tuple[WorkloadThreshold, ...]:
     )
 
 
-def _is_auto(one: Standing) -> bool:
+def _is_auto(one: ThresholdNow) -> bool:
     return one.choice.reason is ThresholdReason.AUTO
 
 
@@ -110,7 +110,7 @@ def _money(amount: float | None) -> str | None:
     return None if amount is None else f"{amount:.2f}"
 
 
-def _unusual(standing: Sequence[Standing], report: Report) -> Iterable[Unusual]:
+def _unusual(standing: Sequence[ThresholdNow], report: Report) -> Iterable[Unusual]:
     learning = sorted(
         one.observed.workload for one in standing if one.choice.reason is ThresholdReason.LEARNING_HISTORY
     )
@@ -152,13 +152,13 @@ def _over_target(plan: Plan | None) -> Unusual:
     return Unusual(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
 
 
-def _refused(standing: Iterable[Standing]) -> str:
+def _refused(standing: Iterable[ThresholdNow]) -> str:
     """What Prometheus said of a workload's own query; empty where it refused none."""
     refused = [one.planned for one in standing if one.planned is not None and one.planned.problem]
     return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
 
 
-def _stale(standing: Sequence[Standing], report: Report) -> Unusual:
+def _stale(standing: Sequence[ThresholdNow], report: Report) -> Unusual:
     if report.trouble in {"", "NoPrometheus"}:
         kept = [one for one in standing if _is_auto(one) and one.planned is not None and one.planned.kept]
         if kept:

@@ -38,7 +38,7 @@ class Amounts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class LimitRoom:
     """What is left under each limit; None where there is none. Negative where it was lowered below what is used."""
 
     pods: int | None = None
@@ -51,7 +51,7 @@ class Room:
     price: PoolPrice | None = None
 
 
-UNLIMITED: Final = Room()
+UNLIMITED: Final = LimitRoom()
 
 
 def room(
@@ -62,7 +62,7 @@ def room(
     *,
     billed: Amounts | None = None,
     waiting: Amounts | None = None,
-) -> Room:
+) -> LimitRoom:
     """Return what is left.
 
     `used` sums requests. `billed` sums what the provider bills of the same pods (`price.billed`); where it is not given
@@ -82,7 +82,7 @@ def room(
                 month_left = limits.cost_per_month.amount - spent_this_month
         if waiting is not None:
             waiting_rate = per_hour(price, waiting.cpu_millis, waiting.memory_bytes)
-    return Room(
+    return LimitRoom(
         pods=None if limits.pods is None else limits.pods - used.pods,
         cpu_millis=None if limits.cpu is None else limits.cpu.millis - used.cpu_millis,
         memory_bytes=None if limits.memory is None else limits.memory.bytes - used.memory_bytes,
@@ -93,7 +93,7 @@ def room(
     )
 
 
-def fits(left: Room, cpu_millis: int, memory_bytes: int, *, billed: tuple[int, int] | None = None) -> str:
+def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: tuple[int, int] | None = None) -> str:
     """Return the limit that one more pod would break, as the manifest names it; empty where it fits.
 
     `billed` is what the provider would bill of it (millicores, bytes), where that is more than its requests.
@@ -103,7 +103,7 @@ def fits(left: Room, cpu_millis: int, memory_bytes: int, *, billed: tuple[int, i
     )
 
 
-def _requests_break(left: Room, cpu_millis: int, memory_bytes: int) -> str:
+def _requests_break(left: LimitRoom, cpu_millis: int, memory_bytes: int) -> str:
     if left.pods is not None and left.pods < 1:
         return "pods"
     if left.cpu_millis is not None and cpu_millis > max(left.cpu_millis, 0):
@@ -113,7 +113,7 @@ def _requests_break(left: Room, cpu_millis: int, memory_bytes: int) -> str:
     return ""
 
 
-def _cost_breaks(left: Room, cpu_millis: int, memory_bytes: int) -> str:
+def _cost_breaks(left: LimitRoom, cpu_millis: int, memory_bytes: int) -> str:
     if left.price is None or (left.cost_per_hour is None and left.cost_this_month is None):
         return ""
     rate = per_hour(left.price, cpu_millis, memory_bytes)

@@ -32,7 +32,7 @@ def waiting_requests(pods: Iterable[PodRecord]) -> tuple[Request, ...]:
     )
 
 
-class Room:
+class NodeRoom:
     """What is free on each node, and who waits for it."""
 
     def __init__(self, free: Mapping[NodeName, Free], waiting: Iterable[Request] = ()) -> None:

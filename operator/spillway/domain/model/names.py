@@ -77,10 +77,3 @@ class Tier(StrEnum):
     """Comes and goes with the day through a node autoscaler; billed while it exists."""
     VIRTUAL = "virtual"
     """Serverless: each pod is billed while it runs."""
-
-
-class Mode(StrEnum):
-    """Whether a policy acts. `RECOMMEND` plans and reports and writes nothing on others' objects."""
-
-    RECOMMEND = "Recommend"
-    ENFORCE = "Enforce"

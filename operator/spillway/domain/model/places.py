@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from spillway.domain.model.names import Mode, Tier, Zone
+from spillway.api.elasticpolicy import PolicyMode
+from spillway.domain.model.names import Tier, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Claim:
 
     policy: str
     workload_class: str
-    mode: Mode
+    mode: PolicyMode
     max_skew: int
     """Of the ZonalBalance that selects the workload; 1 where none does."""
     zone_key: str
 
     @property
     def enforced(self) -> bool:
-        return self.mode is Mode.ENFORCE
+        return self.mode is PolicyMode.ENFORCE

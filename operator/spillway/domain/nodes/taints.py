@@ -8,13 +8,14 @@ others stay as they are, in their order.
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.domain.model.names import ELASTIC_TAINT, Mode
+from spillway.api.elasticpolicy import PolicyMode
+from spillway.domain.model.names import ELASTIC_TAINT
 from spillway.domain.model.records import NodeRecord, Taint
 
 SOFT: Final = "PreferNoSchedule"
 _LONGEST_VALUE: Final = 63
 
-ElasticOwner = tuple[str, Mode, bool]
+ElasticOwner = tuple[str, PolicyMode, bool]
 """The policy in which a node is elastic, that policy's mode, and whether it asks for the soft taint."""
 
 
@@ -41,7 +42,7 @@ def our_taint(owner: ElasticOwner | None) -> Taint | None:
     if owner is None:
         return None
     policy, mode, soft_taint = owner
-    if mode is not Mode.ENFORCE or not soft_taint or len(policy) > _LONGEST_VALUE:
+    if mode is not PolicyMode.ENFORCE or not soft_taint or len(policy) > _LONGEST_VALUE:
         return None
     return Taint(key=ELASTIC_TAINT, effect=SOFT, value=policy)
 

@@ -23,7 +23,7 @@ class Decision(StrEnum):
     VIRTUAL = "virtual"
 
 
-class Reason(StrEnum):
+class PlacementReason(StrEnum):
     """Why; a metric's label and what an Event begins with."""
 
     NEVER = "Never"
@@ -50,7 +50,7 @@ class Wish(NamedTuple):
     """Where a pod is to go, before it is known whether it can."""
 
     decision: Decision
-    reason: Reason
+    reason: PlacementReason
 
     @property
     def virtual(self) -> bool:
@@ -58,9 +58,9 @@ class Wish(NamedTuple):
 
 
 _WITHOUT_NUMBER: Final = {
-    ThresholdReason.LEARNING_HISTORY: Reason.LEARNING_HISTORY,
-    ThresholdReason.NOT_PLANNED: Reason.NOT_PLANNED,
-    ThresholdReason.NO_THRESHOLD: Reason.NO_THRESHOLD,
+    ThresholdReason.LEARNING_HISTORY: PlacementReason.LEARNING_HISTORY,
+    ThresholdReason.NOT_PLANNED: PlacementReason.NOT_PLANNED,
+    ThresholdReason.NO_THRESHOLD: PlacementReason.NO_THRESHOLD,
 }
 
 
@@ -77,13 +77,13 @@ def decide(
     """
     mode = (placement or DEFAULT).virtual
     if mode == "Never":
-        return Wish(Decision.PHYSICAL, Reason.NEVER)
+        return Wish(Decision.PHYSICAL, PlacementReason.NEVER)
     if redirect:
-        return Wish(Decision(redirect), Reason.REPLACED)
+        return Wish(Decision(redirect), PlacementReason.REPLACED)
     if mode == "Always":
-        return Wish(Decision.VIRTUAL, Reason.ALWAYS)
+        return Wish(Decision.VIRTUAL, PlacementReason.ALWAYS)
     if threshold.replicas is None:
-        return Wish(Decision.PHYSICAL, _WITHOUT_NUMBER.get(threshold.reason, Reason.NO_THRESHOLD))
+        return Wish(Decision.PHYSICAL, _WITHOUT_NUMBER.get(threshold.reason, PlacementReason.NO_THRESHOLD))
     if physical < threshold.replicas:
-        return Wish(Decision.PHYSICAL, Reason.BELOW_THRESHOLD)
-    return Wish(Decision.VIRTUAL, Reason.BEYOND_THRESHOLD)
+        return Wish(Decision.PHYSICAL, PlacementReason.BELOW_THRESHOLD)
+    return Wish(Decision.VIRTUAL, PlacementReason.BEYOND_THRESHOLD)

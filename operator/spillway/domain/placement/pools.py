@@ -48,7 +48,7 @@ class Pool:
         return needed(self.spec.pod_overlay, self.open_nodes)
 
 
-class Admission(NamedTuple):
+class PoolAdmission(NamedTuple):
     """What the pools said."""
 
     pools: tuple[Pool, ...]
@@ -68,7 +68,7 @@ def admit(
     has_room: Callable[[Pool], str],
     *,
     avoid: Collection[str] = (),
-) -> Admission:
+) -> PoolAdmission:
     """The pools that take a pod. `suits` and `has_room` answer why one does not; room is asked last and only if needed.
 
     `avoid` are pools that have failed to take a pod of the same owner a short time ago.
@@ -87,7 +87,7 @@ def admit(
             refusals.append((pool.name, clause))
         else:
             admitted.append(pool)
-    return Admission(tuple(admitted), tuple(refusals))
+    return PoolAdmission(tuple(admitted), tuple(refusals))
 
 
 def together(first: Pool, later: Pool) -> bool:

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Self, TypeVar
 
 from spillway.api import ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
-from spillway.api.elasticpolicy import WorkloadClass
-from spillway.domain.model.names import CLASS, ZONE_LABEL, Mode, Tier, Zone
+from spillway.api.elasticpolicy import PolicyMode, WorkloadClass
+from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier, Zone
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NamespaceRecord, NodeRecord
 from spillway.domain.model.selectors import Labels, Selector
@@ -41,14 +41,14 @@ class ElasticOwner(NamedTuple):
     """The policy for which a node is elastic."""
 
     policy: str
-    mode: Mode
+    mode: PolicyMode
     soft_taint: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
     name: str
-    mode: Mode
+    mode: PolicyMode
     classes: tuple[tuple[str, Match], ...]
     elastic: Selector | None
     soft_taint: bool
@@ -225,7 +225,7 @@ class Governance:
 
     def _owner(self, labels: Labels) -> ElasticOwner | None:
         owners = [policy for policy in self._policies.values() if policy.tier_of(labels)[0] is Tier.ELASTIC]
-        enforcing = next((policy for policy in owners if policy.mode is Mode.ENFORCE), None)
+        enforcing = next((policy for policy in owners if policy.mode is PolicyMode.ENFORCE), None)
         owner = enforcing or (owners[0] if owners else None)
         return None if owner is None else ElasticOwner(owner.name, owner.mode, owner.soft_taint)
 
@@ -244,7 +244,7 @@ def _compiled(policy: ElasticPolicy, budgets: Mapping[str, VirtualNodeBudget]) -
     elastic = policy.spec.tiers.elastic
     return _Policy(
         name=policy.metadata.name,
-        mode=Mode(policy.spec.mode.value),
+        mode=policy.spec.mode,
         classes=tuple((one.name, Match.of(one.match)) for one in policy.spec.workloads),
         elastic=None if elastic is None else Selector.of(elastic.node_selector),
         soft_taint=elastic is not None and elastic.soft_taint,

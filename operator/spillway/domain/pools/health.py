@@ -19,7 +19,7 @@ STUCK_PODS: Final = 3
 MOST_DOUBLINGS: Final = 6
 
 
-class Reason(StrEnum):
+class HealthReason(StrEnum):
     """What a pool failed for."""
 
     NODES_NOT_READY = "NodesNotReady"
@@ -45,7 +45,7 @@ class Health:
     """When the state was reached."""
     retry_at: float = 0.0
     """While failed: the earliest time of the next try."""
-    reason: Reason | None = None
+    reason: HealthReason | None = None
     """While failed, and while it is tried again: what it failed for."""
 
 
@@ -105,12 +105,12 @@ def next_look(health: Health, seen: Seen, times: Times, now: float) -> float | N
     return max(0.0, min(dues) - now) if dues else None
 
 
-def _failing(health: Health, seen: Seen, times: Times, now: float) -> Reason | None:
+def _failing(health: Health, seen: Seen, times: Times, now: float) -> HealthReason | None:
     if seen.down_since is not None and now - seen.down_since >= times.unhealthy_after:
-        return Reason.NODES_NOT_READY
+        return HealthReason.NODES_NOT_READY
     since = _stuck_since(health, seen)
     if since is not None and now - since >= times.unhealthy_after:
-        return Reason.PODS_NOT_STARTING
+        return HealthReason.PODS_NOT_STARTING
     return None
 
 

@@ -22,7 +22,7 @@ _MIB: Final = 1 << 20
 _PARSERS: Final = {"cpu": cpu_millis, "memory": memory_bytes}
 
 
-class Operation(NamedTuple):
+class ResizeOperation(NamedTuple):
     """One operation of a JSON patch."""
 
     op: str
@@ -33,7 +33,7 @@ class Operation(NamedTuple):
 class Resized(NamedTuple):
     """What to change in the pod, and what it will be billed as."""
 
-    operations: tuple[Operation, ...]
+    operations: tuple[ResizeOperation, ...]
     size_mark: str
     """The value of `names.SIZE`; empty where the pod is billed for what it requests."""
 
@@ -86,7 +86,7 @@ def _total(spec: Pod, resource: str) -> int:
     return max(running + sidecars, peak) + overhead
 
 
-def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[Operation]:
+def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[ResizeOperation]:
     """One operation for each container that grows, with its resources whole: an `add` replaces what stands there."""
     spec = pod_json.get("spec") or {}
     whole = (spec.get("resources") or {}).get("requests") or {}
@@ -108,10 +108,10 @@ def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[Operation]:
             if grown > held[index]:
                 of_container.setdefault(index, {})[resource] = grown
     if of_pod:
-        yield Operation("add", "/spec/resources", _raised(spec.get("resources") or {}, of_pod))
+        yield ResizeOperation("add", "/spec/resources", _raised(spec.get("resources") or {}, of_pod))
     for index, amounts in sorted(of_container.items()):
         present = containers[index].get("resources") or {}
-        yield Operation("add", f"/spec/containers/{index}/resources", _raised(present, amounts))
+        yield ResizeOperation("add", f"/spec/containers/{index}/resources", _raised(present, amounts))
 
 
 def _shares(held: Sequence[int], total: int) -> list[int]:
@@ -135,10 +135,10 @@ def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
     return raised
 
 
-def _annotate(present: Mapping[str, str] | None, key: str, value: str) -> Iterator[Operation]:
+def _annotate(present: Mapping[str, str] | None, key: str, value: str) -> Iterator[ResizeOperation]:
     if present is None:
-        yield Operation("add", "/metadata/annotations", {})
-    yield Operation("add", f"/metadata/annotations/{key.replace('~', '~0').replace('/', '~1')}", value)
+        yield ResizeOperation("add", "/metadata/annotations", {})
+    yield ResizeOperation("add", f"/metadata/annotations/{key.replace('~', '~0').replace('/', '~1')}", value)
 
 
 def _sidecars(spec: Pod, resource: str) -> int:

@@ -6,23 +6,34 @@ stays held when it is healthy again, and one that failed stays closed when the h
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.pools.health import PROBE_PODS, Health, State
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The answer: whether, why in one word, and the step of the ladder that is asked for."""
+class PoolVerdict:
+    """Whether a VirtualNodeBudget takes pods, as its health and stock say. Its limits are asked when a pod comes."""
 
-    takes: bool
-    reason: str
-    step: int
+    takes: bool = True
+    reason: str = "Open"
+    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
+    step: int = 0
+    """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether pods on their way there wait for nothing: one that is being tried counts them, and waits for them."""
+        return not self.takes and self.reason != "Retrying"
 
 
-def standing(
+OPEN: Final = PoolVerdict()
+
+
+def pool_verdict(
     nodes: Iterable[NodeRecord], health: Health, *, held: bool, step: int, out_of_stock: bool, on_their_way: int
-) -> Standing:
+) -> PoolVerdict:
     """Judge one pool. `on_their_way` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
     takes, reason = True, "Open"
@@ -38,4 +49,4 @@ def standing(
         takes, reason = False, "OutOfStock"
     elif health.state is State.RETRYING:
         takes, reason = on_their_way < PROBE_PODS, "Retrying"
-    return Standing(takes, reason, step)
+    return PoolVerdict(takes, reason, step)

@@ -24,9 +24,9 @@ from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.model.records import Phase
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import READY_CLASS, kubernetes_class, kubernetes_order
-from spillway.domain.scale_down.reasons import Reason, explain
+from spillway.domain.scale_down.reasons import VictimReason, explain
 
-__all__ = ["Reason", "Victim", "VictimPlan", "explain", "plan_scale_down"]
+__all__ = ["Victim", "VictimPlan", "VictimReason", "explain", "plan_scale_down"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Victim:
     """One pod that goes, and the rule that chose it."""
 
     uid: PodUid
-    reason: Reason
+    reason: VictimReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +73,25 @@ def plan_scale_down(
     return VictimPlan(tuple(victims))
 
 
-def _kubernetes_reason(candidate: Candidate) -> Reason:
+def _kubernetes_reason(candidate: Candidate) -> VictimReason:
     if not candidate.node:
-        return Reason.UNASSIGNED
+        return VictimReason.UNASSIGNED
     if candidate.phase == Phase.RUNNING:
-        return Reason.NOT_READY
-    return Reason.PHASE_UNKNOWN if candidate.phase == Phase.UNKNOWN else Reason.PENDING
+        return VictimReason.NOT_READY
+    return VictimReason.PHASE_UNKNOWN if candidate.phase == Phase.UNKNOWN else VictimReason.PENDING
 
 
 class _Lane(Protocol):
     """The candidates of one tier in one zone, in the order in which they should go if zones did not matter."""
 
     def peek(self) -> _Key | None: ...
-    def pop(self) -> tuple[Candidate, Reason]: ...
+    def pop(self) -> tuple[Candidate, VictimReason]: ...
 
 
 class _SortedLane:
     """Virtual or elastic: the order is fixed beforehand."""
 
-    def __init__(self, candidates: Sequence[Candidate], reason: Reason, *, node_sign: int) -> None:
+    def __init__(self, candidates: Sequence[Candidate], reason: VictimReason, *, node_sign: int) -> None:
         """`node_sign` weighs the emptying order: -1 soonest first, 1 last first, 0 not at all."""
         self._reason = reason
         self._rest = sorted(
@@ -103,14 +103,14 @@ class _SortedLane:
     def peek(self) -> _Key | None:
         return self._rest[-1][0] if self._rest else None
 
-    def pop(self) -> tuple[Candidate, Reason]:
+    def pop(self) -> tuple[Candidate, VictimReason]:
         return self._rest.pop()[1], self._reason
 
 
 class _SpreadLane:
     """Fixed: each victim comes from the node that has most pods of the workload at that moment."""
 
-    def __init__(self, candidates: Sequence[Candidate], reason: Reason | None) -> None:
+    def __init__(self, candidates: Sequence[Candidate], reason: VictimReason | None) -> None:
         self._reason = reason
         self._on_node: dict[NodeName, list[Candidate]] = defaultdict(list)
         for candidate in candidates:
@@ -128,7 +128,7 @@ class _SpreadLane:
     def peek(self) -> _Key | None:
         return self._heap[0] if self._heap else None
 
-    def pop(self) -> tuple[Candidate, Reason]:
+    def pop(self) -> tuple[Candidate, VictimReason]:
         node = NodeName(str(self._heap[0][-1]))
         pods = self._on_node[node]
         pod = pods.pop()
@@ -140,10 +140,10 @@ class _SpreadLane:
         return pod, reason
 
 
-def _fixed_reason(pod: Candidate, *, doubled: bool) -> Reason:
+def _fixed_reason(pod: Candidate, *, doubled: bool) -> VictimReason:
     if doubled:
-        return Reason.FIXED_DOUBLED
-    return Reason.FIXED if pod.heat is None else Reason.FIXED_HOT
+        return VictimReason.FIXED_DOUBLED
+    return VictimReason.FIXED if pod.heat is None else VictimReason.FIXED_HOT
 
 
 class _Greedy:
@@ -185,7 +185,7 @@ class _Greedy:
                 pod, reason = choice.pop()
                 if pod.zone:
                     self._remaining[pod.zone] -= 1
-                return Victim(pod.uid, Reason.ZONE_SKEW if by_zone and len(lanes_by_tier) > 1 else reason)
+                return Victim(pod.uid, VictimReason.ZONE_SKEW if by_zone and len(lanes_by_tier) > 1 else reason)
             by_zone = by_zone or skipped
         raise AssertionError("an allowed zone holds a candidate")
 
@@ -221,16 +221,16 @@ def _phases(ready: Sequence[Candidate], *, mirror: bool) -> list[list[dict[Zone,
         dearness = candidate.dearness if candidate.tier is Tier.VIRTUAL else 0
         members[candidate.tier, dearness][candidate.zone].append(candidate)
 
-    def sorted_lanes(key: tuple[Tier, int], reason: Reason, node_sign: int) -> dict[Zone, _Lane]:
+    def sorted_lanes(key: tuple[Tier, int], reason: VictimReason, node_sign: int) -> dict[Zone, _Lane]:
         return {zone: _SortedLane(pods, reason, node_sign=node_sign) for zone, pods in members[key].items()}
 
     pools = sorted((key for key in members if key[0] is Tier.VIRTUAL), key=lambda key: key[1], reverse=not mirror)
-    of_pool = Reason.ROLLOUT_VIRTUAL if mirror else Reason.VIRTUAL
+    of_pool = VictimReason.ROLLOUT_VIRTUAL if mirror else VictimReason.VIRTUAL
     virtual = [[sorted_lanes(key, of_pool, 0)] for key in pools]
     fixed: dict[Zone, _Lane] = {
-        zone: _SpreadLane(pods, Reason.ROLLOUT_FIXED if mirror else None)
+        zone: _SpreadLane(pods, VictimReason.ROLLOUT_FIXED if mirror else None)
         for zone, pods in members[Tier.FIXED, 0].items()
     }
     if mirror:
-        return [[fixed, sorted_lanes((Tier.ELASTIC, 0), Reason.ROLLOUT_ELASTIC, 1)], *virtual]
-    return [*virtual, [sorted_lanes((Tier.ELASTIC, 0), Reason.ELASTIC, -1), fixed]]
+        return [[fixed, sorted_lanes((Tier.ELASTIC, 0), VictimReason.ROLLOUT_ELASTIC, 1)], *virtual]
+    return [*virtual, [sorted_lanes((Tier.ELASTIC, 0), VictimReason.ELASTIC, -1), fixed]]

@@ -6,7 +6,7 @@ from typing import Final
 from spillway.domain.scale_down.candidates import Candidate
 
 
-class Reason(StrEnum):
+class VictimReason(StrEnum):
     """The rule of the scale-down order that chose a pod."""
 
     UNASSIGNED = "Unassigned"
@@ -27,23 +27,25 @@ class Reason(StrEnum):
 _BY_KUBERNETES: Final = "Kubernetes itself deletes such pods before any ready one, whatever their deletion cost"
 
 _SENTENCES: Final = {
-    Reason.UNASSIGNED: f"it was on no node yet: {_BY_KUBERNETES}",
-    Reason.PENDING: f"it had not started yet: {_BY_KUBERNETES}",
-    Reason.PHASE_UNKNOWN: f"its node does not answer: {_BY_KUBERNETES}",
-    Reason.NOT_READY: f"it was not ready: {_BY_KUBERNETES}",
-    Reason.VIRTUAL: "{virtual} is the dearest tier still in use",
-    Reason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
-    Reason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
-    Reason.FIXED_DOUBLED: "fixed node {node} had more pods of this workload than any other it could be taken from",
-    Reason.FIXED_HOT: "fixed node {node} was the hottest one this workload could be taken from",
-    Reason.FIXED: "only fixed nodes were left, and it was the last to come among equals",
-    Reason.ROLLOUT_FIXED: "a rollout replaces it: fixed nodes are freed first, for the new version's pods",
-    Reason.ROLLOUT_ELASTIC: "a rollout replaces it: elastic node {node} is the one that will stay longest",
-    Reason.ROLLOUT_VIRTUAL: "a rollout replaces it: {virtual} is freed last",
+    VictimReason.UNASSIGNED: f"it was on no node yet: {_BY_KUBERNETES}",
+    VictimReason.PENDING: f"it had not started yet: {_BY_KUBERNETES}",
+    VictimReason.PHASE_UNKNOWN: f"its node does not answer: {_BY_KUBERNETES}",
+    VictimReason.NOT_READY: f"it was not ready: {_BY_KUBERNETES}",
+    VictimReason.VIRTUAL: "{virtual} is the dearest tier still in use",
+    VictimReason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
+    VictimReason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
+    VictimReason.FIXED_DOUBLED: (
+        "fixed node {node} had more pods of this workload than any other it could be taken from"
+    ),
+    VictimReason.FIXED_HOT: "fixed node {node} was the hottest one this workload could be taken from",
+    VictimReason.FIXED: "only fixed nodes were left, and it was the last to come among equals",
+    VictimReason.ROLLOUT_FIXED: "a rollout replaces it: fixed nodes are freed first, for the new version's pods",
+    VictimReason.ROLLOUT_ELASTIC: "a rollout replaces it: elastic node {node} is the one that will stay longest",
+    VictimReason.ROLLOUT_VIRTUAL: "a rollout replaces it: {virtual} is freed last",
 }
 
 
-def explain(reason: Reason, victim: Candidate | None = None) -> str:
+def explain(reason: VictimReason, victim: Candidate | None = None) -> str:
     """Say in one sentence why a pod goes; without the victim, what the rule means in general."""
     if victim is None:
         return _SENTENCES[reason].format(node="of its own", zone="of the pod", virtual="the virtual tier")

@@ -41,7 +41,7 @@ class Left(StrEnum):
     """A kind that cannot run one replica more for a while, such as a StatefulSet or a Job."""
 
 
-class Outcome(StrEnum):
+class SurgeOutcome(StrEnum):
     """How a surge ended."""
 
     BROUGHT_BACK = "BroughtBack"
@@ -60,7 +60,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReplicaSplit:
     """A workload's replicas, by where they are."""
 
     replicas: int
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class BringBackMemory:
     """What is remembered of one workload between two looks. A new leader begins with none, and waits again."""
 
     replicas: int = 0
@@ -90,7 +90,7 @@ class Memory:
     """In a row."""
     not_before: float = 0.0
 
-    def observed(self, standing: Standing, *, room: bool, now: float) -> Self:
+    def observed(self, standing: ReplicaSplit, *, room: bool, now: float) -> Self:
         """After one more look. A rise says that demand grows and the room is about to be needed: wait anew."""
         could = standing.missing > 0 and room
         rose = standing.replicas > self.replicas
@@ -101,9 +101,9 @@ class Memory:
         """Whether a surge may begin."""
         return self.since is not None and now - self.since >= hold_seconds and now >= self.not_before
 
-    def ended(self, outcome: Outcome, now: float, hold_seconds: float) -> Self:
+    def ended(self, outcome: SurgeOutcome, now: float, hold_seconds: float) -> Self:
         """After a surge. Success lets the next replica follow at once, failure waits twice as long each time."""
-        if outcome is Outcome.BROUGHT_BACK:
+        if outcome is SurgeOutcome.BROUGHT_BACK:
             return replace(self, failures=0, not_before=now)
         pause = min(LONGEST_BACKOFF_SECONDS, hold_seconds * 2 ** min(self.failures, 20))
         return replace(self, since=None, failures=self.failures + 1, not_before=now + pause)
@@ -164,27 +164,29 @@ class Step(StrEnum):
     """Take the mark off: there is nothing of ours to take back."""
 
 
-def next_step(surge: Surge, progress: Progress, now: float, patience_seconds: float) -> tuple[Step, Outcome | None]:
+def next_step(
+    surge: Surge, progress: Progress, now: float, patience_seconds: float
+) -> tuple[Step, SurgeOutcome | None]:
     """The next step of a surge, and how it ends by that; None while it has not ended.
 
     What is asked for decides first: unless it is exactly one more than before the surge, somebody else has scaled, or
     we have taken our replica back already, and nothing is ours to take.
     """
     if progress.asked != surge.replicas + 1:
-        return Step.FORGET, Outcome.OVERTAKEN
+        return Step.FORGET, SurgeOutcome.OVERTAKEN
     if now - surge.since > FORGOTTEN_SECONDS:
-        return Step.FORGET, Outcome.FORGOTTEN
+        return Step.FORGET, SurgeOutcome.FORGOTTEN
     ends = _end(surge, progress, now, patience_seconds)
     return (Step.WAIT, None) if ends is None else (Step.SHRINK, ends)
 
 
-def _end(surge: Surge, progress: Progress, now: float, patience_seconds: float) -> Outcome | None:
+def _end(surge: Surge, progress: Progress, now: float, patience_seconds: float) -> SurgeOutcome | None:
     """Why the replica is taken back now; None where it is waited for."""
     if not progress.wanted:
-        return Outcome.WITHDRAWN
+        return SurgeOutcome.WITHDRAWN
     # All of them: one that is not ready would go first, whatever its cost.
     if progress.ready == progress.active == progress.asked:
-        return Outcome.BROUGHT_BACK if progress.physical > surge.physical else Outcome.NO_GAIN
+        return SurgeOutcome.BROUGHT_BACK if progress.physical > surge.physical else SurgeOutcome.NO_GAIN
     if progress.unschedulable_seconds >= STUCK_SECONDS:
-        return Outcome.NO_ROOM
-    return Outcome.NOT_READY if now - surge.since > patience_seconds else None
+        return SurgeOutcome.NO_ROOM
+    return SurgeOutcome.NOT_READY if now - surge.since > patience_seconds else None

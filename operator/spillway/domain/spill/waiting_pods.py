@@ -45,7 +45,7 @@ class Move(StrEnum):
     RECALL = "recall"
 
 
-class Kept(StrEnum):
+class StayReason(StrEnum):
     """Why a pod that is due stays as it is."""
 
     NOMINATED = "Nominated"
@@ -110,17 +110,17 @@ def _names(mark: str) -> tuple[str, ...]:
     return tuple(filter(None, mark.split(",")))
 
 
-def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> Kept | None:
+def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> StayReason | None:
     """Why this physical pod must not spill, from itself; `late_seconds` is how long it has been due."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     if (spec.get("priority") or 0) < 0:
-        return Kept.EXPENDABLE
+        return StayReason.EXPENDABLE
     if spec.get("schedulingGates"):
-        return Kept.GATED
+        return StayReason.GATED
     if unsuitable(pod, local_claims) is not None:
-        return Kept.UNSUITABLE
+        return StayReason.UNSUITABLE
     if status.get("nominatedNodeName") and late_seconds < NOMINATED_SECONDS:
-        return Kept.NOMINATED
+        return StayReason.NOMINATED
     return None
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from spillway.domain.model.records import PodRecord
-from spillway.domain.spill.waiting_pods import Kept
+from spillway.domain.pools.verdict import PoolVerdict
+from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.writer import REFUSED_SECONDS
-from spillway.state.board import PoolVerdict
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod
 from tests.support.spilling import NOW, OWNER, Cluster, policy, toleration, waiting
@@ -90,7 +90,7 @@ async def test_a_burst_of_spills_never_breaks_a_limit() -> None:
         await found.look(pod.name)
     to = [one["metadata"]["annotations"]["spillway.dev/pools"] for one in found.patched.values()]
     assert to == ["a"] * 4 + ["b"] * 3
-    assert [found.kept(f"web-{n}") for n in (7, 8, 9)] == [Kept.NO_POOL] * 3
+    assert [found.kept(f"web-{n}") for n in (7, 8, 9)] == [StayReason.NO_POOL] * 3
 
 
 async def test_what_was_not_written_is_not_promised() -> None:
@@ -103,18 +103,18 @@ async def test_what_was_not_written_is_not_promised() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        pytest.param({"spec": {"priority": -10}}, Kept.EXPENDABLE, id="balloon"),
-        pytest.param({"spec": {"hostNetwork": True}}, Kept.UNSUITABLE, id="unsuitable"),
-        pytest.param({"status": {"nominatedNodeName": "n1"}}, Kept.NOMINATED, id="a balloon makes room"),
-        pytest.param({"spec": {"nodeSelector": {"pool": "owned"}}}, Kept.NO_POOL, id="it must not leave"),
+        pytest.param({"spec": {"priority": -10}}, StayReason.EXPENDABLE, id="balloon"),
+        pytest.param({"spec": {"hostNetwork": True}}, StayReason.UNSUITABLE, id="unsuitable"),
+        pytest.param({"status": {"nominatedNodeName": "n1"}}, StayReason.NOMINATED, id="a balloon makes room"),
+        pytest.param({"spec": {"nodeSelector": {"pool": "owned"}}}, StayReason.NO_POOL, id="it must not leave"),
     ],
 )
-async def test_who_is_kept_and_how_often_it_is_looked_at(raw: dict[str, Any], reason: Kept) -> None:
+async def test_who_is_kept_and_how_often_it_is_looked_at(raw: dict[str, Any], reason: StayReason) -> None:
     found = Cluster(waiting())
     found.raw = raw
     pauses = [await found.look()]
     assert found.kept() is reason
-    for_good = reason in {Kept.EXPENDABLE, Kept.UNSUITABLE}
+    for_good = reason in {StayReason.EXPENDABLE, StayReason.UNSUITABLE}
     for _ in range(6):
         pauses.append(await found.look(seconds=pauses[-1] or 60.0))
     assert len(found.read) == (1 if for_good else 7)
@@ -165,7 +165,7 @@ async def test_a_young_node_is_given_its_turn_for_as_many_as_it_holds() -> None:
     found.world.state.apply(make_node("n2", ready=False, created=NOW - 30, cpu_millis=1000))
     for pod in pods:
         await found.look(pod.name)
-    assert [found.kept(pod.name) for pod in pods] == [Kept.NODE_STARTING, Kept.NODE_STARTING, None]
+    assert [found.kept(pod.name) for pod in pods] == [StayReason.NODE_STARTING, StayReason.NODE_STARTING, None]
     assert list(found.patched) == ["web-2"]
     await found.look("web-0", seconds=200)
     assert list(found.patched) == ["web-2", "web-0"], "it was waited for long enough"
@@ -174,7 +174,7 @@ async def test_a_young_node_is_given_its_turn_for_as_many_as_it_holds() -> None:
 async def test_a_pod_of_a_surge_is_not_sent_where_it_should_bring_one_back_from() -> None:
     found = Cluster(waiting(), surge="replicas=3 physical=2 since=2026-01-01T00:00:00Z")
     assert await found.look() is not None
-    assert found.kept() is Kept.SURGING
+    assert found.kept() is StayReason.SURGING
 
 
 async def test_an_overlay_that_a_patch_cannot_give_needs_another_pod() -> None:

@@ -12,7 +12,7 @@ from spillway.controllers.pools.replace_unstarted import StuckController
 from spillway.controllers.pools.unstarted import Unstarted
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord
-from spillway.domain.spill.waiting_pods import Kept
+from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.writer import REFUSED_SECONDS
 from tests.support.spilling import Cluster, waiting
 
@@ -40,7 +40,7 @@ async def test_a_jobs_last_retry_is_its_own(failed: int, replaced: list[str]) ->
     found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 6}, "status": {"failed": failed}}
     await found.look("etl-1")
     assert found.deleted == replaced
-    assert found.kept("etl-1") is (None if replaced else Kept.CANNOT_REPLACE)
+    assert found.kept("etl-1") is (None if replaced else StayReason.CANNOT_REPLACE)
 
 
 async def test_a_jobs_successor_goes_there_also_after_the_longest_back_off() -> None:
@@ -98,4 +98,4 @@ async def test_a_volume_of_one_node_keeps_its_pod() -> None:
     found.objects["/api/v1/namespaces/shop/persistentvolumeclaims/data"] = {"spec": {"volumeName": "pv-1"}}
     found.objects["/api/v1/persistentvolumes/pv-1"] = {"spec": {"local": {"path": "/disk"}}}
     await found.look()
-    assert found.kept() is Kept.UNSUITABLE
+    assert found.kept() is StayReason.UNSUITABLE

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.spill.waiting_pods import Kept
-from spillway.state.board import PoolVerdict
+from spillway.domain.pools.verdict import PoolVerdict
+from spillway.domain.spill.waiting_pods import StayReason
 from tests.support.spilling import OWNER, Cluster, policy, waiting
 
 
@@ -72,6 +72,6 @@ async def test_pods_are_not_replaced_to_and_fro() -> None:
     await found.look()
     await found.look("web-2", seconds=1)
     assert found.deleted == ["web-1"]
-    assert found.kept("web-2") is Kept.TURNED
+    assert found.kept("web-2") is StayReason.TURNED
     await found.look("web-2", seconds=60)
     assert found.deleted == ["web-1", "web-2"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
-from spillway.domain.budget.limits import UNLIMITED, Room, fits, room
+from spillway.domain.budget.limits import UNLIMITED, LimitRoom, fits, room
 from spillway.domain.budget.price import billed, per_hour
 from spillway.domain.model.usage import Usage
 
@@ -21,7 +21,9 @@ def limits(**values: object) -> BudgetLimits:
     return BudgetLimits.model_validate(values)
 
 
-def left_of(values: dict[str, object], used: Usage = NOBODY, spent: str = "0", price: PoolPrice | None = PRICE) -> Room:
+def left_of(
+    values: dict[str, object], used: Usage = NOBODY, spent: str = "0", price: PoolPrice | None = PRICE
+) -> LimitRoom:
     return room(limits(**values), price, used, Decimal(spent))
 
 

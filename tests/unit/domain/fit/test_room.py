@@ -4,15 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.fit.node_fit import Free
-from spillway.domain.fit.room import Room, takes_pods, waiting_requests
+from spillway.domain.fit.room import NodeRoom, takes_pods, waiting_requests
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Pending, Phase
 from tests.builders import make_node, make_pod
 
 
-def room(*cores: int, waiting: list[tuple[int, int]] | None = None) -> Room:
+def room(*cores: int, waiting: list[tuple[int, int]] | None = None) -> NodeRoom:
     free = {NodeName(f"n{index}"): Free(millis, 1000, 10) for index, millis in enumerate(cores)}
-    return Room(free, waiting or [])
+    return NodeRoom(free, waiting or [])
 
 
 def test_the_emptiest_node_that_admits_it() -> None:
@@ -39,7 +39,7 @@ def test_pods_that_wait_come_first_unless_they_fit_nowhere() -> None:
 
 def test_a_full_node_counts_for_nothing() -> None:
     free = {NodeName("full"): Free(500, 1000, 0), NodeName("over"): Free(-200, 1000, 5)}
-    assert Room(free).find(0, 0) is None
+    assert NodeRoom(free).find(0, 0) is None
 
 
 def test_who_waits_for_a_physical_node() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from spillway.domain.model.names import ELASTIC_TAINT, Mode
+from spillway.api.elasticpolicy import PolicyMode
+from spillway.domain.model.names import ELASTIC_TAINT
 from spillway.domain.model.records import Taint
 from spillway.domain.nodes.taints import ElasticOwner, plan_taint
 from tests.builders import make_node
@@ -13,8 +14,8 @@ HARD = Taint(ELASTIC_TAINT, "NoSchedule", "online")
 THEIRS = Taint("dedicated", "NoSchedule", "gpu")
 LAST = Taint("node.kubernetes.io/not-ready", "NoExecute")
 
-ENFORCED: ElasticOwner = ("online", Mode.ENFORCE, True)
-LONGEST: ElasticOwner = ("a." * 31 + "a", Mode.ENFORCE, True)
+ENFORCED: ElasticOwner = ("online", PolicyMode.ENFORCE, True)
+LONGEST: ElasticOwner = ("a." * 31 + "a", PolicyMode.ENFORCE, True)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,13 @@ LONGEST: ElasticOwner = ("a." * 31 + "a", Mode.ENFORCE, True)
         pytest.param((STALE, THEIRS), ENFORCED, (THEIRS, OURS), id="another policy's value is replaced"),
         pytest.param((HARD, OURS), ENFORCED, (OURS,), id="another effect under our key goes"),
         pytest.param((OURS, THEIRS), None, (THEIRS,), id="policy gone or node no longer selected"),
-        pytest.param((OURS,), ("online", Mode.RECOMMEND, True), (), id="policy left Enforce"),
-        pytest.param((OURS,), ("online", Mode.ENFORCE, False), (), id="soft taint switched off"),
-        pytest.param((), ("online", Mode.RECOMMEND, True), None, id="a recommending policy taints nothing"),
+        pytest.param((OURS,), ("online", PolicyMode.RECOMMEND, True), (), id="policy left Enforce"),
+        pytest.param((OURS,), ("online", PolicyMode.ENFORCE, False), (), id="soft taint switched off"),
+        pytest.param((), ("online", PolicyMode.RECOMMEND, True), None, id="a recommending policy taints nothing"),
         pytest.param((THEIRS,), None, None, id="others' taints alone"),
-        pytest.param((), ("a" * 64, Mode.ENFORCE, True), None, id="a name that no taint can hold refuses no node"),
+        pytest.param(
+            (), ("a" * 64, PolicyMode.ENFORCE, True), None, id="a name that no taint can hold refuses no node"
+        ),
         pytest.param((), LONGEST, (Taint(ELASTIC_TAINT, "PreferNoSchedule", LONGEST[0]),), id="dots are fine"),
     ],
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.elasticpolicy import Placement
-from spillway.domain.placement.decide import Decision, Reason, decide
+from spillway.domain.placement.decide import Decision, PlacementReason, decide
 from spillway.domain.threshold.effective import Choice, ThresholdReason
 
 NEVER, OVERFLOW, ALWAYS = (Placement(virtual=mode) for mode in ("Never", "Overflow", "Always"))
@@ -20,24 +20,24 @@ def _manual(replicas: int) -> Choice:
 @pytest.mark.parametrize(
     ("placement", "threshold", "physical", "redirect", "expected"),
     [
-        (OVERFLOW, _manual(3), 0, "", ("physical", Reason.BELOW_THRESHOLD)),
-        (OVERFLOW, _manual(3), 2, "", ("physical", Reason.BELOW_THRESHOLD)),
-        (OVERFLOW, _manual(3), 3, "", ("virtual", Reason.BEYOND_THRESHOLD)),
-        (None, _manual(3), 3, "", ("virtual", Reason.BEYOND_THRESHOLD)),
-        (OVERFLOW, _manual(0), 0, "", ("virtual", Reason.BEYOND_THRESHOLD)),
-        (OVERFLOW, LEARNING, 500, "", ("physical", Reason.LEARNING_HISTORY)),
-        (OVERFLOW, NONE, 500, "", ("physical", Reason.NO_THRESHOLD)),
-        (ALWAYS, NONE, 0, "", ("virtual", Reason.ALWAYS)),
-        (ALWAYS, _manual(3), 0, "", ("virtual", Reason.ALWAYS)),
-        (NEVER, _manual(0), 9, "", ("physical", Reason.NEVER)),
-        (OVERFLOW, _manual(3), 9, "physical", ("physical", Reason.REPLACED)),
-        (OVERFLOW, _manual(3), 0, "virtual", ("virtual", Reason.REPLACED)),
-        (ALWAYS, NONE, 0, "physical", ("physical", Reason.REPLACED)),
-        (NEVER, NONE, 0, "virtual", ("physical", Reason.NEVER)),
+        (OVERFLOW, _manual(3), 0, "", ("physical", PlacementReason.BELOW_THRESHOLD)),
+        (OVERFLOW, _manual(3), 2, "", ("physical", PlacementReason.BELOW_THRESHOLD)),
+        (OVERFLOW, _manual(3), 3, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
+        (None, _manual(3), 3, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
+        (OVERFLOW, _manual(0), 0, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
+        (OVERFLOW, LEARNING, 500, "", ("physical", PlacementReason.LEARNING_HISTORY)),
+        (OVERFLOW, NONE, 500, "", ("physical", PlacementReason.NO_THRESHOLD)),
+        (ALWAYS, NONE, 0, "", ("virtual", PlacementReason.ALWAYS)),
+        (ALWAYS, _manual(3), 0, "", ("virtual", PlacementReason.ALWAYS)),
+        (NEVER, _manual(0), 9, "", ("physical", PlacementReason.NEVER)),
+        (OVERFLOW, _manual(3), 9, "physical", ("physical", PlacementReason.REPLACED)),
+        (OVERFLOW, _manual(3), 0, "virtual", ("virtual", PlacementReason.REPLACED)),
+        (ALWAYS, NONE, 0, "physical", ("physical", PlacementReason.REPLACED)),
+        (NEVER, NONE, 0, "virtual", ("physical", PlacementReason.NEVER)),
     ],
 )
 def test_the_tier_follows_from_class_threshold_and_count(
-    placement: Placement | None, threshold: Choice, physical: int, redirect: str, expected: tuple[str, Reason]
+    placement: Placement | None, threshold: Choice, physical: int, redirect: str, expected: tuple[str, PlacementReason]
 ) -> None:
     wish = decide(placement, threshold, physical, redirect=redirect)  # type: ignore[arg-type]
     assert (wish.decision.value, wish.reason) == expected

@@ -7,7 +7,7 @@ import pytest
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Taint
-from spillway.domain.placement.pools import Admission, Pool, admit, mismatch, together
+from spillway.domain.placement.pools import Pool, PoolAdmission, admit, mismatch, together
 from tests.builders import make_node
 
 TAINT = Taint("virtual-kubelet.io/provider", "NoSchedule", "eci")
@@ -20,7 +20,7 @@ def _pool(name: str, *, closed: str = "", step: int = 0, nodes: Any = None, **sp
     return Pool(name, VirtualNodeBudgetSpec.model_validate(body), found, closed, step)
 
 
-def _admitted(*pools: Pool, avoid: frozenset[str] = frozenset(), full: tuple[str, ...] = ()) -> Admission:
+def _admitted(*pools: Pool, avoid: frozenset[str] = frozenset(), full: tuple[str, ...] = ()) -> PoolAdmission:
     return admit(
         pools, lambda pool: _mismatch({}, pool), lambda pool: "is full" if pool.name in full else "", avoid=avoid
     )
@@ -30,7 +30,7 @@ def _mismatch(pod: dict[str, Any], pool: Pool) -> str:
     return mismatch(pod, pool, tolerations=pool.tolerations)
 
 
-def _names(admission: Admission) -> list[str]:
+def _names(admission: PoolAdmission) -> list[str]:
     return [pool.name for pool in admission.pools]
 
 

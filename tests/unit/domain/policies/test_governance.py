@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
-from spillway.domain.model.names import CLASS, ZONE_LABEL, Mode, Tier
+from spillway.api.elasticpolicy import PolicyMode
+from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.policies.governance import ElasticOwner, Governance
 from tests.builders import make_namespace, make_node
@@ -76,7 +77,7 @@ def problems(*resources: ElasticPolicy | VirtualNodeBudget | ZonalBalance) -> li
 
 def test_an_entry_without_match_claims_everything() -> None:
     claim = governance(policy()).claim(SHOP, "Deployment", {})
-    assert claim == Claim("online", "default", Mode.ENFORCE, max_skew=1, zone_key=ZONE_LABEL)
+    assert claim == Claim("online", "default", PolicyMode.ENFORCE, max_skew=1, zone_key=ZONE_LABEL)
 
 
 @pytest.mark.parametrize("name", ["kube-system", "kube-public", "kube-node-lease", "spillway-system"])
@@ -247,8 +248,10 @@ def test_the_elastic_owner_is_the_oldest_that_enforces() -> None:
     node = make_node(labels=pool)
     watching = policy("watching", age=0, mode="Recommend", elastic=pool)
     acting = policy("acting", age=1, elastic=pool)
-    assert governance(watching, acting).elastic_owner(node) == ElasticOwner("acting", Mode.ENFORCE, soft_taint=True)
-    assert governance(watching).elastic_owner(node) == ElasticOwner("watching", Mode.RECOMMEND, soft_taint=True)
+    assert governance(watching, acting).elastic_owner(node) == ElasticOwner(
+        "acting", PolicyMode.ENFORCE, soft_taint=True
+    )
+    assert governance(watching).elastic_owner(node) == ElasticOwner("watching", PolicyMode.RECOMMEND, soft_taint=True)
     assert governance(watching).elastic_owner(make_node()) is None
 
 

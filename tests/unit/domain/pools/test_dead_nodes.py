@@ -4,7 +4,7 @@ from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord
 from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
 from spillway.domain.pools.health import Health, State
-from spillway.domain.pools.verdict import Standing, standing
+from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
 from tests.builders import make_node, make_pod
 
 UP, DOWN = make_node("up"), make_node("down", ready=False)
@@ -69,21 +69,21 @@ FAILED, RETRYING = Health(State.FAILED, 1), Health(State.RETRYING, 1)
 @pytest.mark.parametrize(
     ("nodes", "health", "changes", "expected"),
     [
-        ([UP], Health(), {}, Standing(takes=True, reason="Open", step=0)),
-        ([DOWN], Health(), {}, Standing(takes=True, reason="Open", step=0)),
-        ([], Health(), {}, Standing(takes=False, reason="NoNodes", step=0)),
-        ([CLOSED], Health(), {}, Standing(takes=False, reason="Held", step=0)),
-        ([CLOSED, UP], Health(), {"step": 2}, Standing(takes=True, reason="Open", step=2)),
-        ([UP], Health(), {"held": True}, Standing(takes=False, reason="Held", step=0)),
-        ([DOWN], FAILED, {"held": True}, Standing(takes=False, reason="Held", step=0)),
-        ([UP], FAILED, {}, Standing(takes=False, reason="Unhealthy", step=0)),
-        ([UP], Health(), {"out_of_stock": True, "step": 3}, Standing(takes=False, reason="OutOfStock", step=3)),
-        ([UP], RETRYING, {"on_their_way": 4}, Standing(takes=True, reason="Retrying", step=0)),
-        ([UP], RETRYING, {"on_their_way": 5}, Standing(takes=False, reason="Retrying", step=0)),
+        ([UP], Health(), {}, PoolVerdict(takes=True, reason="Open", step=0)),
+        ([DOWN], Health(), {}, PoolVerdict(takes=True, reason="Open", step=0)),
+        ([], Health(), {}, PoolVerdict(takes=False, reason="NoNodes", step=0)),
+        ([CLOSED], Health(), {}, PoolVerdict(takes=False, reason="Held", step=0)),
+        ([CLOSED, UP], Health(), {"step": 2}, PoolVerdict(takes=True, reason="Open", step=2)),
+        ([UP], Health(), {"held": True}, PoolVerdict(takes=False, reason="Held", step=0)),
+        ([DOWN], FAILED, {"held": True}, PoolVerdict(takes=False, reason="Held", step=0)),
+        ([UP], FAILED, {}, PoolVerdict(takes=False, reason="Unhealthy", step=0)),
+        ([UP], Health(), {"out_of_stock": True, "step": 3}, PoolVerdict(takes=False, reason="OutOfStock", step=3)),
+        ([UP], RETRYING, {"on_their_way": 4}, PoolVerdict(takes=True, reason="Retrying", step=0)),
+        ([UP], RETRYING, {"on_their_way": 5}, PoolVerdict(takes=False, reason="Retrying", step=0)),
     ],
 )
 def test_a_pool_takes_pods_when_nothing_speaks_against_it(
-    nodes: list[NodeRecord], health: Health, changes: dict[str, int], expected: Standing
+    nodes: list[NodeRecord], health: Health, changes: dict[str, int], expected: PoolVerdict
 ) -> None:
     given = {"held": False, "step": 0, "out_of_stock": False, "on_their_way": 0, **changes}
-    assert standing(nodes, health, **given) == expected  # type: ignore[arg-type]
+    assert pool_verdict(nodes, health, **given) == expected  # type: ignore[arg-type]

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.pools.health import Health, Reason, Seen, State, Times, judge, next_look
+from spillway.domain.pools.health import Health, HealthReason, Seen, State, Times, judge, next_look
 
 TIMES = Times(unhealthy_after=60.0, retry_after=300.0)
 FINE = Seen()
-FAILED = Health(State.FAILED, 1, 1000.0, 1300.0, Reason.NODES_NOT_READY)
-RETRYING = Health(State.RETRYING, 1, 1300.0, 1300.0, Reason.NODES_NOT_READY)
+FAILED = Health(State.FAILED, 1, 1000.0, 1300.0, HealthReason.NODES_NOT_READY)
+RETRYING = Health(State.RETRYING, 1, 1300.0, 1300.0, HealthReason.NODES_NOT_READY)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import StockOut
 from spillway.domain.model.names import SIZE
-from spillway.domain.pools.resize import Operation, requests_of, resize_operations
+from spillway.domain.pools.resize import ResizeOperation, requests_of, resize_operations
 from spillway.domain.pools.sizes import Size
 from spillway.kube import decode
 
@@ -36,7 +36,7 @@ def asks(cpu: str, memory: str, limits: dict[str, str] | None = None) -> dict[st
     return {"resources": found | ({"limits": limits} if limits else {})}
 
 
-def applied(body: dict[str, Any], operations: tuple[Operation, ...]) -> dict[str, Any]:
+def applied(body: dict[str, Any], operations: tuple[ResizeOperation, ...]) -> dict[str, Any]:
     """The pod after the patch, as RFC 6902 has `add` for a member of a map."""
     after = deepcopy(body)
     for operation in operations:

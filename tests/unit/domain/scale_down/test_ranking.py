@@ -3,7 +3,7 @@ import pytest
 from spillway.domain.model.names import Tier
 from spillway.domain.model.records import Phase
 from spillway.domain.scale_down.candidates import Candidate
-from spillway.domain.scale_down.ranking import Reason, explain, plan_scale_down
+from spillway.domain.scale_down.ranking import VictimReason, explain, plan_scale_down
 from tests.unit.domain.scale_down.scale_down_cases import pod
 
 
@@ -16,7 +16,12 @@ def test_virtual_pods_go_dearest_pool_first_then_elastic_then_fixed() -> None:
     ]
     plan = plan_scale_down(pods, 4, max_skew=1)
     assert plan.uids == ("dear", "cheap", "elastic", "fixed")
-    assert [v.reason for v in plan.victims] == [Reason.VIRTUAL, Reason.VIRTUAL, Reason.ELASTIC, Reason.FIXED]
+    assert [v.reason for v in plan.victims] == [
+        VictimReason.VIRTUAL,
+        VictimReason.VIRTUAL,
+        VictimReason.ELASTIC,
+        VictimReason.FIXED,
+    ]
 
 
 def test_the_example_of_the_documentation() -> None:
@@ -47,7 +52,7 @@ def test_an_unready_pod_on_a_fixed_node_goes_before_a_ready_one_on_a_virtual_nod
     pods = [pod("virtual", tier=Tier.VIRTUAL), pod("starting", ready=False, cost=5)]
     plan = plan_scale_down(pods, 1, max_skew=1)
     assert plan.uids == ("starting",)
-    assert plan.victims[0].reason is Reason.NOT_READY
+    assert plan.victims[0].reason is VictimReason.NOT_READY
 
 
 def test_pods_that_serve_nothing_go_in_the_order_of_kubernetes() -> None:
@@ -60,10 +65,10 @@ def test_pods_that_serve_nothing_go_in_the_order_of_kubernetes() -> None:
     ]
     plan = plan_scale_down(pods, 4, max_skew=1)
     assert [v.reason for v in plan.victims] == [
-        Reason.UNASSIGNED,
-        Reason.PENDING,
-        Reason.PHASE_UNKNOWN,
-        Reason.NOT_READY,
+        VictimReason.UNASSIGNED,
+        VictimReason.PENDING,
+        VictimReason.PHASE_UNKNOWN,
+        VictimReason.NOT_READY,
     ]
 
 
@@ -76,7 +81,7 @@ def test_zones_come_before_elastic_and_fixed() -> None:
     ]
     plan = plan_scale_down(pods, 2, max_skew=1)
     assert {uid[0] for uid in plan.uids} == {"a"}
-    assert plan.victims[0].reason is Reason.ZONE_SKEW
+    assert plan.victims[0].reason is VictimReason.ZONE_SKEW
 
 
 def test_a_wider_skew_leaves_room_for_the_tiers() -> None:
@@ -116,14 +121,14 @@ def test_on_fixed_nodes_the_fullest_node_gives_first() -> None:
     ]
     plan = plan_scale_down(pods, 2, max_skew=1)
     assert plan.uids == ("two", "alone")
-    assert [v.reason for v in plan.victims] == [Reason.FIXED_DOUBLED, Reason.FIXED]
+    assert [v.reason for v in plan.victims] == [VictimReason.FIXED_DOUBLED, VictimReason.FIXED]
 
 
 def test_on_fixed_nodes_the_hottest_gives_first_where_load_is_known() -> None:
     pods = [pod("cool", heat=0.2, created=9.0), pod("hot", heat=0.9), pod("warm", heat=0.5)]
     plan = plan_scale_down(pods, 2, max_skew=1)
     assert plan.uids == ("hot", "warm")
-    assert plan.victims[0].reason is Reason.FIXED_HOT
+    assert plan.victims[0].reason is VictimReason.FIXED_HOT
 
 
 @pytest.mark.parametrize(
@@ -139,10 +144,10 @@ def test_among_equals(pods: list[Candidate], first: str) -> None:
     assert plan_scale_down(pods, 1, max_skew=1).uids == (first,)
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_a_sentence(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", VictimReason)
+def test_every_reason_has_a_sentence(reason: VictimReason) -> None:
     victim = pod("web-1", node="n1", zone="z1", pool="eci-a", tier=Tier.VIRTUAL)
     assert explain(reason, victim).startswith("pod web-1 deleted: ")
     assert "{" not in explain(reason)
-    if reason is Reason.VIRTUAL:
+    if reason is VictimReason.VIRTUAL:
         assert explain(reason, victim) == "pod web-1 deleted: virtual pool eci-a is the dearest tier still in use"

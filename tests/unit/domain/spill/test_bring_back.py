@@ -11,12 +11,12 @@ from spillway.domain.spill.bring_back import (
     FORGOTTEN_SECONDS,
     LONGEST_BACKOFF_SECONDS,
     STUCK_SECONDS,
-    Memory,
-    Outcome,
+    BringBackMemory,
     Progress,
-    Standing,
+    ReplicaSplit,
     Step,
     Surge,
+    SurgeOutcome,
     next_step,
 )
 
@@ -39,15 +39,15 @@ PATIENCE = 300.0
 def test_how_many_belong_elsewhere(
     replicas: int, threshold: int | None, physical: int, virtual: int, missing: int
 ) -> None:
-    assert Standing(replicas, threshold, physical, virtual).missing == missing
+    assert ReplicaSplit(replicas, threshold, physical, virtual).missing == missing
 
 
-def standing(replicas: int = 10, virtual: int = 4, threshold: int | None = None) -> Standing:
-    return Standing(replicas, threshold, physical=replicas - virtual, virtual=virtual)
+def standing(replicas: int = 10, virtual: int = 4, threshold: int | None = None) -> ReplicaSplit:
+    return ReplicaSplit(replicas, threshold, physical=replicas - virtual, virtual=virtual)
 
 
 def test_a_surge_waits_until_the_workload_has_stood_still() -> None:
-    memory = Memory().observed(standing(), room=True, now=0.0)
+    memory = BringBackMemory().observed(standing(), room=True, now=0.0)
     assert not memory.due(HOLD - 1, HOLD)
     assert memory.observed(standing(), room=True, now=HOLD).due(HOLD, HOLD)
 
@@ -60,25 +60,25 @@ def test_a_surge_waits_until_the_workload_has_stood_still() -> None:
         pytest.param(standing(replicas=11), True, id="demand rose"),
     ],
 )
-def test_what_begins_the_wait_anew(between: Standing, *, room: bool) -> None:
-    memory = Memory().observed(standing(), room=True, now=0.0).observed(between, room=room, now=300.0)
+def test_what_begins_the_wait_anew(between: ReplicaSplit, *, room: bool) -> None:
+    memory = BringBackMemory().observed(standing(), room=True, now=0.0).observed(between, room=room, now=300.0)
     later = memory.observed(standing(between.replicas), room=True, now=HOLD)
     assert not later.due(HOLD, HOLD)
     assert later.observed(standing(between.replicas), room=True, now=3 * HOLD).due(3 * HOLD, HOLD)
 
 
 def test_a_fall_of_demand_does_not() -> None:
-    memory = Memory().observed(standing(12), room=True, now=0.0).observed(standing(10), room=True, now=300.0)
+    memory = BringBackMemory().observed(standing(12), room=True, now=0.0).observed(standing(10), room=True, now=300.0)
     assert memory.due(HOLD, HOLD)
 
 
 def test_success_goes_on_at_once_and_failure_waits_longer_each_time() -> None:
-    ready = Memory(replicas=10, since=0.0)
-    assert ready.ended(Outcome.BROUGHT_BACK, HOLD, HOLD).due(HOLD, HOLD)
+    ready = BringBackMemory(replicas=10, since=0.0)
+    assert ready.ended(SurgeOutcome.BROUGHT_BACK, HOLD, HOLD).due(HOLD, HOLD)
     pauses = []
     memory = ready
     for _ in range(12):
-        memory = memory.ended(Outcome.NO_ROOM, 0.0, HOLD)
+        memory = memory.ended(SurgeOutcome.NO_ROOM, 0.0, HOLD)
         pauses.append(memory.not_before)
     assert pauses[:3] == [HOLD, 2 * HOLD, 4 * HOLD]
     assert pauses == sorted(pauses)
@@ -98,25 +98,27 @@ def progress(**changes: Any) -> Progress:
     [
         pytest.param(1001, progress(active=10, ready=10, physical=6), (Step.WAIT, None), id="not there yet"),
         pytest.param(1001, progress(ready=10, physical=6), (Step.WAIT, None), id="not ready yet"),
-        pytest.param(1001, progress(), (Step.SHRINK, Outcome.BROUGHT_BACK), id="ready"),
-        pytest.param(1001, progress(physical=6), (Step.SHRINK, Outcome.NO_GAIN), id="it came up elsewhere"),
+        pytest.param(1001, progress(), (Step.SHRINK, SurgeOutcome.BROUGHT_BACK), id="ready"),
+        pytest.param(1001, progress(physical=6), (Step.SHRINK, SurgeOutcome.NO_GAIN), id="it came up elsewhere"),
         pytest.param(1001, progress(ready=10), (Step.WAIT, None), id="another one is not ready: it would go first"),
         pytest.param(1001, progress(active=12), (Step.WAIT, None), id="one more than asked for"),
-        pytest.param(1400, progress(ready=10), (Step.SHRINK, Outcome.NOT_READY), id="not ready in time"),
+        pytest.param(1400, progress(ready=10), (Step.SHRINK, SurgeOutcome.NOT_READY), id="not ready in time"),
         pytest.param(
             1001,
             progress(ready=10, unschedulable_seconds=STUCK_SECONDS),
-            (Step.SHRINK, Outcome.NO_ROOM),
+            (Step.SHRINK, SurgeOutcome.NO_ROOM),
             id="no node has room",
         ),
-        pytest.param(1001, progress(ready=10, wanted=False), (Step.SHRINK, Outcome.WITHDRAWN), id="not wanted"),
-        pytest.param(1001, progress(asked=10), (Step.FORGET, Outcome.OVERTAKEN), id="scaled down by somebody"),
-        pytest.param(1001, progress(asked=12), (Step.FORGET, Outcome.OVERTAKEN), id="scaled up by somebody"),
-        pytest.param(1001, progress(asked=12, wanted=False), (Step.FORGET, Outcome.OVERTAKEN), id="nor then"),
-        pytest.param(1001 + FORGOTTEN_SECONDS, progress(), (Step.FORGET, Outcome.FORGOTTEN), id="a mark from long ago"),
+        pytest.param(1001, progress(ready=10, wanted=False), (Step.SHRINK, SurgeOutcome.WITHDRAWN), id="not wanted"),
+        pytest.param(1001, progress(asked=10), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled down by somebody"),
+        pytest.param(1001, progress(asked=12), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled up by somebody"),
+        pytest.param(1001, progress(asked=12, wanted=False), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="nor then"),
+        pytest.param(
+            1001 + FORGOTTEN_SECONDS, progress(), (Step.FORGET, SurgeOutcome.FORGOTTEN), id="a mark from long ago"
+        ),
     ],
 )
-def test_the_next_step(now: float, found: Progress, wanted: tuple[Step, Outcome | None]) -> None:
+def test_the_next_step(now: float, found: Progress, wanted: tuple[Step, SurgeOutcome | None]) -> None:
     assert next_step(SURGE, found, now, PATIENCE) == wanted
 
 
@@ -211,14 +213,14 @@ def test_whatever_happens_a_surge_takes_back_its_own_replica_and_no_other(
 
 
 looks = st.lists(
-    st.tuples(st.integers(1, 300), st.booleans(), st.integers(5, 12), st.sampled_from(list(Outcome))), max_size=80
+    st.tuples(st.integers(1, 300), st.booleans(), st.integers(5, 12), st.sampled_from(list(SurgeOutcome))), max_size=80
 )
 
 
 @given(looks)
-def test_no_flapping(story: list[tuple[int, bool, int, Outcome]]) -> None:
+def test_no_flapping(story: list[tuple[int, bool, int, SurgeOutcome]]) -> None:
     """A surge begins only after a whole hold without a rise and with room at every look; failures grow apart."""
-    now, memory = 0.0, Memory()
+    now, memory = 0.0, BringBackMemory()
     quiet_since: float | None = None
     last_failure: float | None = None
     failures, before = 0, 0
@@ -236,7 +238,7 @@ def test_no_flapping(story: list[tuple[int, bool, int, Outcome]]) -> None:
             if last_failure is not None:
                 assert now - last_failure >= min(LONGEST_BACKOFF_SECONDS, HOLD * 2 ** (failures - 1))
             memory = memory.ended(outcome, now, HOLD)
-            if outcome is Outcome.BROUGHT_BACK:
+            if outcome is SurgeOutcome.BROUGHT_BACK:
                 failures, last_failure = 0, None
             else:
                 failures, last_failure = failures + 1, now

@@ -20,8 +20,8 @@ from spillway.domain.spill.waiting_pods import (
     NOMINATED_SECONDS,
     TURNS_FORGOTTEN_SECONDS,
     Due,
-    Kept,
     Move,
+    StayReason,
     Turns,
     Way,
     due,
@@ -90,22 +90,22 @@ def test_one_that_has_spilled_already_spills_once_more(
     [
         pytest.param({}, {}, 0.0, None, id="nothing helps it"),
         pytest.param({"priority": 0}, {}, 0.0, None, id="ordinary priority"),
-        pytest.param({"priority": -10}, {}, 0.0, Kept.EXPENDABLE, id="a balloon"),
-        pytest.param({"schedulingGates": [{"name": "quota"}]}, {}, 0.0, Kept.GATED, id="gated"),
-        pytest.param({"hostNetwork": True}, {}, 0.0, Kept.UNSUITABLE, id="virtual nodes cannot run it"),
-        pytest.param({}, {"nominatedNodeName": "n1"}, 0.0, Kept.NOMINATED, id="a balloon makes room"),
+        pytest.param({"priority": -10}, {}, 0.0, StayReason.EXPENDABLE, id="a balloon"),
+        pytest.param({"schedulingGates": [{"name": "quota"}]}, {}, 0.0, StayReason.GATED, id="gated"),
+        pytest.param({"hostNetwork": True}, {}, 0.0, StayReason.UNSUITABLE, id="virtual nodes cannot run it"),
+        pytest.param({}, {"nominatedNodeName": "n1"}, 0.0, StayReason.NOMINATED, id="a balloon makes room"),
         pytest.param({}, {"nominatedNodeName": "n1"}, NOMINATED_SECONDS, None, id="and never went"),
         pytest.param({}, {"nominatedNodeName": ""}, 0.0, None, id="nomination taken back"),
     ],
 )
-def test_what_keeps_a_pod(spec: dict[str, Any], status: dict[str, Any], late: float, wanted: Kept | None) -> None:
+def test_what_keeps_a_pod(spec: dict[str, Any], status: dict[str, Any], late: float, wanted: StayReason | None) -> None:
     assert keeps({"spec": spec, "status": status}, late_seconds=late) is wanted
 
 
 def test_a_local_volume_keeps_it_too() -> None:
     pod = {"spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}}]}}
     assert keeps(pod, late_seconds=0.0) is None
-    assert keeps(pod, late_seconds=0.0, local_claims=["data-0"]) is Kept.UNSUITABLE
+    assert keeps(pod, late_seconds=0.0, local_claims=["data-0"]) is StayReason.UNSUITABLE
 
 
 @pytest.mark.parametrize(
