@@ -13,7 +13,7 @@ Clock = Callable[[], float]
 """Monotonic seconds."""
 
 MARGIN_SECONDS: Final = 0.25
-_DURATION: Final = re.compile(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+_DURATION: Final = re.compile(r"(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?", re.ASCII)
 
 
 class Deadline:

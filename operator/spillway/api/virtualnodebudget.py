@@ -84,7 +84,8 @@ class StockOutSign(Model):
     reason: Annotated[str | None, Field(min_length=1, max_length=128)] = None
     """The reason, exactly, for example ProviderCreateFailed."""
     message_regex: Annotated[str | None, Field(min_length=1, max_length=512)] = None
-    """A regular expression (RE2) found in the message, for example "NoStock|OutOfStock"."""
+    """A regular expression in RE2 syntax (no look-around, no back-references) that is found in the first 2,048
+    characters of the message, for example "NoStock|OutOfStock"."""
 
 
 class PodSpecSize(Model):

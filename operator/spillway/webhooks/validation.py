@@ -4,7 +4,6 @@ Contract: a refusal names the field by its path and gives an example of what is 
 object already has is let pass: what was accepted while we were away must not stand in the way of closing a pool now.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -15,10 +14,7 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import Answer, Denial, Request, denied
 from spillway.domain.nodes.cron import CronError, parse_cron
-
-_NOT_RE2: Final = re.compile(r"\(\?(?:=|!|<=|<!|P=|\(|>)|(?<!\\)(?:\\\\)*\\[1-9]|[*+?}]\+")
-"""Look-around, back-references, conditionals, atomic groups and possessive quantifiers: Python has them, RE2 has
-not."""
+from spillway.domain.pools.stock_out import ExpressionError, compile_expression
 
 
 class _Finding(NamedTuple):
@@ -52,11 +48,9 @@ def cron_problem(text: str) -> str | None:
 
 def regex_problem(text: str) -> str | None:
     try:
-        re.compile(text)
-    except re.error as error:
-        return f'"{text}" is no regular expression ({error}), for example NoStock|OutOfStock'
-    if _NOT_RE2.search(text):
-        return f'"{text}" uses what RE2 has not (look-around, back-reference), for example NoStock|OutOfStock'
+        compile_expression(text)
+    except ExpressionError as error:
+        return f'"{text}" is no regular expression in RE2 syntax ({error}), for example NoStock|OutOfStock'
     return None
 
 

@@ -53,6 +53,12 @@ def _budget(**spec: Any) -> dict[str, Any]:
             "spec.stockOut.detect[1].messageRegex",
             "for example NoStock",
         ),
+        (
+            "virtualnodebudgets",
+            _budget(stockOut={"detect": [{"messageRegex": "(?!sold )out"}]}),
+            "spec.stockOut.detect[0].messageRegex",
+            "RE2 syntax",
+        ),
     ],
 )
 async def test_the_field_and_an_example_are_named(plural: str, raw: dict[str, Any], field: str, says: str) -> None:

@@ -1,26 +1,41 @@
-"""Tells a stock-out from any other trouble, by what a provider says of a pod.
+"""The signs of a stock-out: which of the things that a provider says of a pod mean that it has no stock.
 
 Contract: a sign matches where everything that it names holds: the reason is exactly that, the expression is found in
-the message. One sign is enough. An expression that cannot be compiled matches nothing (the validating webhook refuses
-it; it may have come while nobody validated), and never stops the others.
+the message. One sign is enough. Expressions are RE2's: a search takes time in proportion to the message, whatever the
+expression. One that cannot be compiled matches nothing (the validating webhook refuses it; it may have been stored
+while no webhook was served), and the other signs still hold.
 """
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Final, Protocol, Self
+
+import re2
 
 from spillway.api.virtualnodebudget import StockOut
 
-LONGEST_MESSAGE = 2048
-"""A provider's answer may be long, and an expression may be slow: what says "no stock" stands at the beginning."""
+LONGEST_MESSAGE: Final = 2048
+"""Characters of a message that are searched: what says "no stock" stands at the beginning."""
+MEMORY_BYTES: Final = 256 * 1024
+"""Bounds a compiled expression, and with it the time that one character can take: counted repetitions multiply."""
+
+
+class ExpressionError(ValueError):
+    """A text is no regular expression of RE2."""
+
+
+class Pattern(Protocol):
+    """A compiled expression."""
+
+    def search(self, text: str) -> object | None:
+        """Return the first match in the text; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signs:
     """The signs of one pool, compiled."""
 
-    signs: tuple[tuple[str | None, re.Pattern[str] | None], ...] = ()
+    signs: tuple[tuple[str | None, Pattern | None], ...] = ()
 
     @classmethod
     def of(cls, stock_out: StockOut | None) -> Self:
@@ -47,9 +62,27 @@ class Signs:
         return None if None in reasons else frozenset(reason for reason in reasons if reason is not None)
 
 
-@lru_cache(maxsize=256)
-def _compiled(expression: str) -> re.Pattern[str] | None:
+def compile_expression(expression: str) -> Pattern:
+    """Compile a regular expression in RE2's syntax.
+
+    Raises:
+        ExpressionError: it is none, or it is too big when its repetitions are written out.
+
+    """
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MEMORY_BYTES
     try:
-        return re.compile(expression)
-    except re.error:
+        pattern: Pattern = re2.compile(expression, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        raise ExpressionError(said.decode(errors="replace") if isinstance(said, bytes) else str(said)) from error
+    return pattern
+
+
+@lru_cache(maxsize=256)
+def _compiled(expression: str) -> Pattern | None:
+    try:
+        return compile_expression(expression)
+    except ExpressionError:
         return None

@@ -1,7 +1,9 @@
+import time
+
 import pytest
 
 from spillway.api.virtualnodebudget import StockOut
-from spillway.domain.pools.stock_out import Signs
+from spillway.domain.pools.stock_out import ExpressionError, Signs, compile_expression
 
 
 def signs(*detect: dict[str, str]) -> Signs:
@@ -33,6 +35,28 @@ def test_a_sign_holds_when_all_that_it_names_does(
     expected: bool,
 ) -> None:
     assert signs(*detect).match(reason, message) is expected
+
+
+def test_an_expression_takes_time_in_proportion_to_the_message() -> None:
+    # A backtracking engine takes 2^n steps for n letters here.
+    nested = signs({"messageRegex": "([a-z]+,?)+ sold out"})
+
+    def seconds(message: str) -> float:
+        begun = time.perf_counter()
+        for _ in range(20):
+            assert not nested.match("A", message)
+        return time.perf_counter() - begun
+
+    short = min(seconds("a" * 20) for _ in range(5))
+    long = min(seconds("a" * 100_000) for _ in range(5))
+
+    assert long < 5_000 * short
+
+
+@pytest.mark.parametrize("expression", ["((a{100}){100}){100}", r"(a)\1", "a(?=b)", "No(Stock"])
+def test_what_is_too_big_or_not_linear_is_refused(expression: str) -> None:
+    with pytest.raises(ExpressionError, match=r"\w"):
+        compile_expression(expression)
 
 
 def test_without_stock_out_nothing_is_a_sign() -> None:
