@@ -14,8 +14,9 @@ from typing import ClassVar, Final, Protocol
 import structlog
 
 from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.domain.model.owners import Owner, owner_of
 from spillway.domain.model.places import Claim, NodePlace
-from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube.queue import WorkQueue
 from spillway.state.board import Board
@@ -62,6 +63,10 @@ class World:
         namespace = self.state.namespaces.get(replicaset.namespace)
         kind = replicaset.owner_kind or "ReplicaSet"
         return self.governance.claim(namespace, kind, replicaset.labels)
+
+    def owner_of(self, pod: PodRecord) -> Owner:
+        """What a user knows this pod by: its Deployment where it has one."""
+        return owner_of(pod, self.state.replicasets.get(pod.owner_uid))
 
     def losers_of(self, replicaset: ReplicaSetRecord) -> tuple[str, ...]:
         """The policies that select this ReplicaSet's pods too, and are younger than the one that governs them."""

@@ -25,6 +25,7 @@ from spillway.domain.model.names import (
     OwnerUid,
     PodUid,
 )
+from spillway.domain.model.owners import OwnerReference, controller_of
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.kube.wire import (
     Allocatable,
@@ -38,7 +39,6 @@ from spillway.kube.wire import (
     NodeSpec,
     NodeStatus,
     ObjectT,
-    OwnerReference,
     Page,
     Pod,
     PodMarks,
@@ -135,7 +135,7 @@ def _raise_if_error(line: bytes) -> None:
 
 def pod_record(pod: Pod) -> PodRecord:
     meta, spec, status = pod.metadata, pod.spec or PodSpec(), pod.status or PodStatus()
-    owner = _controller(meta.owner_references)
+    owner = controller_of(meta.owner_references) or _NO_OWNER
     marks = meta.annotations or _NO_MARKS
     ready, ready_since = _readiness(status.conditions)
     cpu, memory = _requests(spec)
@@ -190,7 +190,7 @@ def node_record(node: Node) -> NodeRecord:
 
 def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
     meta, spec = replicaset.metadata, replicaset.spec or ReplicaSetSpec()
-    owner = _controller(meta.owner_references)
+    owner = controller_of(meta.owner_references) or _NO_OWNER
     template = spec.template.metadata if spec.template else None
     annotations = meta.annotations or {}
     # A Rollout's ReplicaSet may have the other number as well, copied from a Deployment's manifest.
@@ -202,6 +202,7 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
         owner_uid=OwnerUid(intern(owner.uid)),
         owner_kind=intern(owner.kind),
         owner_name=intern(owner.name),
+        owner_api_version=intern(owner.api_version),
         replicas=1 if spec.replicas is None else spec.replicas,
         revision=int(revision) if _REVISION.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
@@ -245,13 +246,6 @@ def unix_seconds(stamp: str | None) -> float:
 def _shared(number: int) -> int:
     """The same object for the same number: a cluster has few distinct requests."""
     return number
-
-
-def _controller(references: Iterable[OwnerReference] | None) -> OwnerReference:
-    for reference in references or ():
-        if reference.controller:
-            return reference
-    return _NO_OWNER
 
 
 def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:

@@ -19,16 +19,10 @@ from spillway.domain.model.names import (
     SIZE,
     TIER,
 )
+from spillway.domain.model.owners import OwnerReference
 from spillway.domain.model.records import Taint
 
 ObjectT = TypeVar("ObjectT", bound="Pod | Node | ReplicaSet | Namespace")
-
-
-class OwnerReference(msgspec.Struct, gc=False):
-    uid: str = ""
-    kind: str = ""
-    name: str = ""
-    controller: bool | None = None
 
 
 class PodMarks(msgspec.Struct, gc=False, rename={

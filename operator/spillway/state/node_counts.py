@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.model.names import NodeName
+from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
 from spillway.state.cluster import ClusterState
 
 COUNTS_SECONDS: Final = 60.0
 
-_LEAVE_WITH_THEIR_NODE: Final = frozenset({"DaemonSet", "Node", "Job"})
+_LEAVE_WITH_THEIR_NODE: Final = PER_NODE | {"Job"}
 """Owners whose pods never keep a node from becoming empty for long."""
 
 

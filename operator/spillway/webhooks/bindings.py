@@ -17,6 +17,7 @@ from spillway.admission.review import Answer, Request, annotation_patch
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
 from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.owners import HONOUR_DELETION_COST, PER_NODE, OwnerReference
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
@@ -24,12 +25,9 @@ from spillway.domain.policies.governance import Governance
 from spillway.state.node_places import Surroundings
 from spillway.webhooks.birth_costs import Births
 from spillway.webhooks.lookup import Lookup
-from spillway.webhooks.workloads import OwnerReference, Workloads
+from spillway.webhooks.workloads import Workloads
 
-HONOUR_COST: Final = frozenset({"ReplicaSet", "CloneSet"})
-"""Owners whose controllers choose victims by deletion cost (OpenKruise's CloneSet does)."""
-
-NEVER_SCALED: Final = frozenset({"", "DaemonSet", "Node"})
+NEVER_SCALED: Final = PER_NODE | {""}
 """Bare, per-node and static pods: no policy is about them."""
 
 
@@ -113,7 +111,7 @@ class BindingWebhook:
         if place.pool:
             marks[names.POOL] = place.pool
         marks |= self._landing(place, node, claim)
-        if pod.owner_kind not in HONOUR_COST:
+        if pod.owner_kind not in HONOUR_DELETION_COST:
             return marks, "marked"
         if pod.cost is not None and pod.cost_written is None:
             return marks, "own-cost"

@@ -5,6 +5,7 @@ Contract: said after the answer, never in the hold; a policy in Recommend says n
 
 from typing import Final
 
+from spillway.domain.model.owners import object_reference
 from spillway.kube.events import EventRecorder, Reference
 from spillway.webhooks.plan_log import Listener, PlanEntry
 
@@ -25,12 +26,11 @@ def announcer(events: EventRecorder) -> Listener:
 
 
 def _involved(entry: PlanEntry) -> Reference:
-    """The Deployment, where there is one: it is what users describe. Of other owners we do not know the API group."""
-    deployed = entry.owner_kind == "Deployment"
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment" if deployed else "ReplicaSet",
-        "namespace": entry.namespace,
-        "name": entry.owner_name if deployed else entry.replicaset,
-        "uid": entry.owner_uid if deployed else entry.replicaset_uid,
-    }
+    """The Deployment or Rollout, where there is one: it is what users describe."""
+    if not entry.owner_uid:
+        return object_reference(
+            "apps/v1", "ReplicaSet", entry.replicaset, entry.replicaset_uid, namespace=entry.namespace
+        )
+    return object_reference(
+        entry.owner_api_version, entry.owner_kind, entry.owner_name, entry.owner_uid, namespace=entry.namespace
+    )

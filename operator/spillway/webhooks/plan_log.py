@@ -51,6 +51,7 @@ class PlanEntry(msgspec.Struct, frozen=True):
     writes: int
     hold_seconds: float
     settle_seconds: float
+    owner_api_version: str = ""
     let_go: str = ""
     """Why the request was let go before the costs stood; empty where it was not."""
 

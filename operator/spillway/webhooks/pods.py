@@ -25,6 +25,7 @@ from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
 from spillway.domain.overlay.draft import Operation
 from spillway.domain.placement.decide import PlacementReason
@@ -34,12 +35,11 @@ from spillway.state.board import Board
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import placement as metrics
 from spillway.webhooks.placer import Newcomer, Placed, Placer
-from spillway.webhooks.workloads import OwnerReference, Workload, Workloads, controller_of
+from spillway.webhooks.workloads import Workload, Workloads
 
 FORWARDED: Final = "/forwarded/pods"
 """Where the leader is asked."""
 
-NEVER_PLACED: Final = frozenset({"DaemonSet", "Node"})
 """Owners whose pods belong to a node."""
 
 PATIENCE_SECONDS: Final = 0.25
@@ -132,7 +132,7 @@ class PodWebhook:
             raise LetGoError("not-synced")
         metadata = _pods.decode(request.object).metadata
         owner = controller_of(metadata.owner_references)
-        if owner is None or owner.kind in NEVER_PLACED:
+        if owner is None or owner.kind in PER_NODE:
             return Answer("ungoverned")
         workload = await self._workloads.of(request.namespace, owner, metadata.labels or {}, deadline)
         if workload is None:
@@ -156,7 +156,7 @@ class PodWebhook:
         newcomer = Newcomer(
             pod,
             subject.owner,
-            workload.key,
+            workload.owner.key,
             subject.claim,
             subject.workload_class,
             annotation=workload.annotation,
@@ -207,7 +207,7 @@ class PodWebhook:
             usage.believe(subject.owner, await self._workloads.wanted_now(workload, deadline))
 
     def _tell(self, subject: _Subject, placed: Placed) -> None:
-        reference = subject.workload.reference
+        reference = subject.workload.owner.reference
         if placed.because:
             unsuitable = placed.wish.reason is PlacementReason.UNSUITABLE
             event_type = "Normal" if unsuitable else "Warning"

@@ -23,6 +23,7 @@ from spillway.admission.deadline import Clock, Deadline
 from spillway.admission.review import Answer, Request
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
@@ -255,6 +256,7 @@ class ReplicaSetWebhook:
             owner_kind=replicaset.owner_kind,
             owner_name=replicaset.owner_name,
             owner_uid=replicaset.owner_uid,
+            owner_api_version=workload_of(replicaset).api_version,
             policy=claim.policy,
             outcome=outcome,
             old_replicas=old_replicas,

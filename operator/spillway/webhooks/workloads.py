@@ -14,26 +14,15 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.domain.fit.suitability import is_local
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as, workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
-from spillway.kube.events import Reference
 from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
 
-JOBS: Final = frozenset({"Job", "CronJob"})
 _REMEMBERED: Final = 8192
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class OwnerReference(msgspec.Struct, frozen=True, rename="camel"):
-    """An entry of `metadata.ownerReferences`."""
-
-    api_version: str = ""
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
-    controller: bool | None = None
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -62,31 +51,21 @@ _volume: Final = msgspec.json.Decoder(dict[str, Any])
 class Workload:
     """What users call the workload of a pod."""
 
-    kind: str
-    namespace: str
-    name: str
+    owner: Owner
     labels: Mapping[str, str]
     """What policies select on: the pod template's."""
-    reference: Reference
-    """Where its Events belong."""
     annotation: str = ""
     """Its `spillway.dev/threshold`."""
     replicaset: ReplicaSetRecord | None = None
 
     @property
-    def key(self) -> str:
-        """As in the plan of thresholds: `Deployment/shop/cart`."""
-        return f"{self.kind}/{self.namespace}/{self.name}"
+    def kind(self) -> str:
+        return self.owner.kind
 
     @property
     def numbered(self) -> bool:
         """Whether it has replicas, of which a threshold may keep some on physical nodes."""
         return self.kind not in JOBS
-
-
-def controller_of(references: Iterable[OwnerReference] | None) -> OwnerReference | None:
-    """The owner that controls the object."""
-    return next((reference for reference in references or () if reference.controller), None)
 
 
 class Workloads:
@@ -112,7 +91,8 @@ class Workloads:
             if top is None:
                 return None
             owner = top
-        return Workload(owner.kind, namespace, owner.name, labels, _reference(namespace, owner))
+        found_owner = Owner(owner.api_version, owner.kind, namespace, owner.name, OwnerUid(owner.uid))
+        return Workload(found_owner, labels)
 
     async def kind_of(self, namespace: str, owner: OwnerReference, deadline: Deadline) -> str | None:
         """What counts as the kind of a pod with this owner, which is no ReplicaSet; None where it cannot be had."""
@@ -159,8 +139,7 @@ class Workloads:
         found = await self._lookup.get(path, _owned.decode, deadline)
         if found is None or found.metadata.uid != job.uid:
             return None
-        cron = controller_of(found.metadata.owner_references)
-        return _remember(self._jobs, job.uid, cron if cron is not None and cron.kind == "CronJob" else job)
+        return _remember(self._jobs, job.uid, counted_as(job, found.metadata.owner_references))
 
     async def _is_local(self, namespace: str, name: str, deadline: Deadline) -> bool | None:
         known = self._local.get((namespace, name))
@@ -178,27 +157,7 @@ class Workloads:
 
 
 def _of_replicaset(found: ReplicaSetRecord) -> Workload:
-    kind, name = (found.owner_kind, found.owner_name) if found.owner_uid else ("ReplicaSet", found.name)
-    deployed = kind == "Deployment"
-    # Of other owners the record does not tell the API group.
-    reference = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment" if deployed else "ReplicaSet",
-        "namespace": found.namespace,
-        "name": name if deployed else found.name,
-        "uid": found.owner_uid if deployed else found.uid,
-    }
-    return Workload(kind, found.namespace, name, found.labels, reference, found.threshold, found)
-
-
-def _reference(namespace: str, owner: OwnerReference) -> Reference:
-    return {
-        "apiVersion": owner.api_version,
-        "kind": owner.kind,
-        "namespace": namespace,
-        "name": owner.name,
-        "uid": owner.uid,
-    }
+    return Workload(workload_of(found), found.labels, found.threshold, found)
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> V:

@@ -30,6 +30,7 @@ def _entry(**changes: Any) -> PlanEntry:
         owner_kind="Deployment",
         owner_name="web",
         owner_uid="d",
+        owner_api_version="apps/v1",
         policy="online",
         outcome="written",
         old_replicas=10,
@@ -49,7 +50,9 @@ class Recorder:
         self.said: list[tuple[str, str, str, str]] = []
 
     def record(self, involved: dict[str, str], event_type: str, reason: str, message: str) -> None:
-        self.said.append((f"{involved['kind']}/{involved['name']}", event_type, reason, message))
+        self.said.append(
+            (f"{involved['apiVersion']} {involved['kind']}/{involved['name']}", event_type, reason, message)
+        )
 
 
 def test_a_plan_says_how_many_of_which_tier_and_why() -> None:
@@ -78,12 +81,14 @@ def test_an_event_goes_to_what_users_scaled() -> None:
     recorder = Recorder()
     announce = announcer(recorder)  # type: ignore[arg-type]
     announce(_entry())
-    announce(_entry(owner_kind="Rollout"))
+    announce(_entry(owner_kind="Rollout", owner_api_version="argoproj.io/v1alpha1"))
+    announce(_entry(owner_kind="", owner_name="", owner_uid="", owner_api_version=""))
     announce(_entry(let_go="not-seen"))
     announce(_entry(outcome="recommend"))
     assert [said[:3] for said in recorder.said] == [
-        ("Deployment/web", "Normal", "ScaleDownPlanned"),
-        ("ReplicaSet/web-1", "Normal", "ScaleDownPlanned"),
-        ("Deployment/web", "Warning", "ScaleDownLetGo"),
+        ("apps/v1 Deployment/web", "Normal", "ScaleDownPlanned"),
+        ("argoproj.io/v1alpha1 Rollout/web", "Normal", "ScaleDownPlanned"),
+        ("apps/v1 ReplicaSet/web-1", "Normal", "ScaleDownPlanned"),
+        ("apps/v1 Deployment/web", "Warning", "ScaleDownLetGo"),
     ]
-    assert "not-seen" in recorder.said[2][3]
+    assert "not-seen" in recorder.said[3][3]

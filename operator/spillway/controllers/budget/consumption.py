@@ -5,7 +5,6 @@ use most have series of their own and the others share `other`, so the number of
 cluster does; a series whose workload has lost its name is removed.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -13,9 +12,9 @@ from typing import Final, NamedTuple
 
 import prometheus_client
 
-from spillway.controllers.status.counts import workload_of
 from spillway.domain.budget.consumption import NAMED, OTHER, Consumed, Meter, named
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.owners import WorkloadKey, counted_as_by_name, workload_key, workload_of
 from spillway.domain.model.records import PodRecord
 from spillway.state.cluster import ClusterState
 from spillway.telemetry.registry import REGISTRY
@@ -41,9 +40,6 @@ COST: Final = prometheus_client.Counter(
 
 Account = str
 """Who is charged: the uid of the pods' owner, or for pods without one a word for all of their namespace."""
-
-# The CronJob controller names a Job after the minute for which it runs: each would be a workload of its own.
-_OF_CRON: Final = re.compile(r"(.+)-[0-9]{8,10}", re.ASCII)
 
 
 class Key(NamedTuple):
@@ -77,14 +73,14 @@ class ConsumptionBook:
         account = pod.owner_uid or f"Pod/{pod.namespace}"
         if account not in self._workloads:
             kind, name = (pod.owner_kind, pod.owner_name) if pod.owner_uid else ("Pod", "*")
-            self._workloads[account] = f"{kind}/{pod.namespace}/{name}"
+            self._workloads[account] = workload_key(kind, pod.namespace, name)
         return account
 
     def workload(self, account: Account) -> str:
         """What a user calls it: kind/namespace/name."""
         replicaset = self._state.replicasets.get(OwnerUid(account))
         if replicaset is not None:
-            self._workloads[account] = workload_of(replicaset)
+            self._workloads[account] = workload_of(replicaset).key
         return self._workloads.get(account, f"//{account}")
 
     def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
@@ -106,9 +102,9 @@ class ConsumptionBook:
             del self._workloads[account]
 
     def _name(self, present: Mapping[Key, int], gone: Iterable[Account]) -> None:
-        by_workload = Counter(dict.fromkeys((_told_as(self.workload(account)) for account in gone), 0))
+        by_workload = Counter(dict.fromkeys((counted_as_by_name(self.workload(account)) for account in gone), 0))
         for key, cpu_millis in present.items():
-            by_workload[_told_as(self.workload(key.account))] += cpu_millis
+            by_workload[counted_as_by_name(self.workload(key.account))] += cpu_millis
         self._named = named(self._named, by_workload, size=self._size)
         for workload in self._series.keys() - self._named - {OTHER}:
             for counter, labels in self._series.pop(workload):
@@ -123,18 +119,12 @@ class ConsumptionBook:
         return sums
 
     def _label(self, account: Account) -> str:
-        workload = _told_as(self.workload(account))
+        workload = counted_as_by_name(self.workload(account))
         return workload if workload in self._named else OTHER
 
     def _add(self, counter: prometheus_client.Counter, key: Key, rest: tuple[str, str], amount: float) -> None:
         workload = key.account
-        namespace = "" if workload == OTHER else workload.split("/")[1]
+        namespace = "" if workload == OTHER else WorkloadKey.parse(workload).namespace
         labels = (namespace, workload, *rest)
         counter.labels(*labels).inc(amount)
         self._series.setdefault(workload, set()).add((counter, labels))
-
-
-def _told_as(workload: str) -> str:
-    kind, namespace, name = workload.split("/", 2)
-    found = _OF_CRON.fullmatch(name) if kind == "Job" else None
-    return f"CronJob/{namespace}/{found[1]}" if found else workload

@@ -108,26 +108,11 @@ class FailoverController(Controller):
             self.log.info("pod lost with its node", key=pool, pod=pod.key, node=node.name)
             after = (budget.spec.failover and budget.spec.failover.unhealthy_after) or ""
             message = f"Pods on nodes of {pool} that have not been ready for {after} are made anew elsewhere."
-            self._events.record(owner_of(self.world, pod), "Warning", "PodsReplaced", message)
+            owner = self.world.owner_of(pod)
+            self._events.record(owner.reference, "Warning", "PodsReplaced", message)
 
     def _suspend(self, pool: str, *, suspended: bool) -> None:
         if suspended and pool not in self._suspended:
             self.log.warning("most other nodes look dead as well: no pod is deleted", key=pool)
         (self._suspended.add if suspended else self._suspended.discard)(pool)
         metrics.SUSPENDED.set(bool(self._suspended))
-
-
-def owner_of(world: World, pod: PodRecord) -> dict[str, str]:
-    """A reference to what a user calls the pod's workload: its Deployment where it has one."""
-    replicaset = world.state.replicasets.get(pod.owner_uid)
-    kind, name, uid = pod.owner_kind, pod.owner_name, pod.owner_uid
-    if replicaset is not None and replicaset.owner_uid:
-        kind, name, uid = replicaset.owner_kind, replicaset.owner_name, replicaset.owner_uid
-    versions = {"Job": "batch/v1", "Rollout": "argoproj.io/v1alpha1"}
-    return {
-        "apiVersion": versions.get(kind, "apps/v1"),
-        "kind": kind,
-        "namespace": pod.namespace,
-        "name": name,
-        "uid": uid,
-    }

@@ -14,13 +14,12 @@ import aiohttp
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
-from spillway.controllers.pools.failover import owner_of
 from spillway.controllers.pools.unstarted import Unstarted, Waiting
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.surge import Reader
 from spillway.domain.model.names import PodUid
+from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
-from spillway.domain.nodes.cordon import STAYING_OWNERS
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import ApiError
@@ -110,7 +109,7 @@ class StuckController(Controller):
 
     async def _replace(self, one: Waiting, who: Governed, cause: Cause) -> float | None:
         pod, pools = one.pod, one.pools
-        if not pod.owner_uid or pod.owner_kind in STAYING_OWNERS:
+        if not pod.owner_uid or pod.owner_kind in PER_NODE:
             return None
         if not who.enforced:
             if not one.recommended:
@@ -130,7 +129,7 @@ class StuckController(Controller):
         metrics.REPLACED.labels(pools[0], cause.value).inc()
         self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
         message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."
-        self._events.record(owner_of(self.world, pod), "Normal", "PodsReplaced", message)
+        self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsReplaced", message)
         return None
 
     async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:

@@ -16,7 +16,7 @@ import prometheus_client
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.spill.surge import Reader, Surging, Target, target_of
+from spillway.controllers.spill.surge import Reader, Surging, target_of
 from spillway.controllers.spill.virtual_replicas import (
     SpilledWorkload,
     brings_back,
@@ -28,6 +28,7 @@ from spillway.controllers.spill.virtual_replicas import (
 from spillway.domain.fit.node_fit import admits
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
@@ -311,7 +312,7 @@ class BringBackController(Controller):
         if outcome is SurgeOutcome.BROUGHT_BACK:
             virtual = progress.active - progress.physical - 1
             self._hoped[uid] = _Hoped(virtual, surge.replicas, now + JUDGED_SECONDS)
-        self._report(target, replicaset, outcome, progress.physical)
+        self._report(replicaset, outcome, progress.physical)
         self._end(replicaset, claim.policy, outcome)
         return None
 
@@ -332,8 +333,8 @@ class BringBackController(Controller):
         self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome.value)
         self.queue.add(ALL)
 
-    def _report(self, target: Target, replicaset: ReplicaSetRecord, outcome: SurgeOutcome, physical: int) -> None:
-        reference = target.reference(replicaset.namespace)
+    def _report(self, replicaset: ReplicaSetRecord, outcome: SurgeOutcome, physical: int) -> None:
+        reference = workload_of(replicaset).reference
         if outcome is SurgeOutcome.BROUGHT_BACK:
             message = f"one replica came back from a virtual node: {physical} are on physical nodes now"
             self._events.record(reference, "Normal", "BroughtBack", message)
@@ -343,14 +344,12 @@ class BringBackController(Controller):
 
     def _say(self, replicaset: ReplicaSetRecord, reason: Left) -> None:
         """Once, and only what does not pass by itself."""
-        target, known = target_of(replicaset), self._left.get(replicaset.uid)
+        known = self._left.get(replicaset.uid)
         self._left[replicaset.uid] = reason
         if reason is known or reason not in _SAID:
             return
-        # Of an owner that we do not scale we do not know the API group.
-        told = target or Target("ReplicaSet", replicaset.name, replicaset.uid, "", "")
         message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
-        self._events.record(told.reference(replicaset.namespace), "Normal", "BringBackLeft", message)
+        self._events.record(workload_of(replicaset).reference, "Normal", "BringBackLeft", message)
 
     # Hearing and forgetting
 

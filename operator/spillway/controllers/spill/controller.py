@@ -19,13 +19,14 @@ from spillway.api.scalars import Duration
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
-from spillway.controllers.spill.surge import Reader, target_of
+from spillway.controllers.spill.surge import Reader
 from spillway.controllers.spill.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
 from spillway.domain.fit.node_fit import admits
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import DEFAULT
@@ -45,7 +46,7 @@ from spillway.domain.spill.waiting_pods import (
     spill_operations,
     way,
 )
-from spillway.kube.events import EventRecorder, Reference
+from spillway.kube.events import EventRecorder
 from spillway.kube.writer import REFUSED_SECONDS, Writer
 from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.state.open_pools import Openings
@@ -66,7 +67,6 @@ STARTING_SECONDS: Final = 1.0
 _FOR_GOOD: Final = frozenset({StayReason.EXPENDABLE, StayReason.UNSUITABLE})
 _PROMISED: Final = OwnerUid("spilled")
 """In whose name a spilled pod's place is promised: its own owner counts the pod already."""
-_GROUPS: Final = {"Job": "batch/v1", "StatefulSet": "apps/v1", "ReplicaSet": "apps/v1"}
 
 
 class SpillController(Controller):
@@ -184,9 +184,10 @@ class SpillController(Controller):
         SPILLS.labels(who.policy, pool.name, "patched").inc()
         self.log.info("pod spilled", key=pod.key, policy=who.policy, pools=",".join(chosen.pools))
         message = f"no physical node had room for it; it may run on virtual nodes of {', '.join(chosen.pools)}"
-        self._events.record(_pod_reference(pod), "Normal", "Spilled", message)
+        itself = object_reference("v1", "Pod", pod.name, pod.uid, namespace=pod.namespace)
+        self._events.record(itself, "Normal", "Spilled", message)
         for conflict in conflicts:
-            self._events.record(_pod_reference(pod), "Warning", "OverlayConflict", conflict)
+            self._events.record(itself, "Warning", "OverlayConflict", conflict)
         return None
 
     def _way(self, pod: PodRecord, who: Governed, raw: Json) -> Way | None:
@@ -301,7 +302,7 @@ class SpillController(Controller):
             message = f"Pods that never started are made anew: no node of {', '.join(pools)} took them."
         side = "virtual" if move is None else move.value
         self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=side, pool=pool)
-        self._events.record(self._owner_reference(pod), "Normal", reason, message)
+        self._events.record(self.world.owner_of(pod).reference, "Normal", reason, message)
 
     async def _forgiven(self, pod: PodRecord) -> bool:
         """A Job counts a deleted pod as failed, and its retry is taken here; others lose nothing by it."""
@@ -309,21 +310,6 @@ class SpillController(Controller):
             return True
         job = await self._reading.job(pod)
         return job is not None and self._retries.take(pod.owner_uid, job)
-
-    def _owner_reference(self, pod: PodRecord) -> Reference:
-        if not pod.owner_uid:
-            return _pod_reference(pod)
-        replicaset = self.world.state.replicasets.get(pod.owner_uid)
-        target = None if replicaset is None else target_of(replicaset)
-        if target is not None:
-            return target.reference(pod.namespace)
-        return {
-            "apiVersion": _GROUPS.get(pod.owner_kind, ""),
-            "kind": pod.owner_kind,
-            "namespace": pod.namespace,
-            "name": pod.owner_name,
-            "uid": pod.owner_uid,
-        }
 
     # Keeping
 
@@ -336,7 +322,7 @@ class SpillController(Controller):
             if because:
                 event_type = "Normal" if reason is StayReason.UNSUITABLE else "Warning"
                 message = f"kept on physical nodes, which have no room for it, because {because}"
-                self._events.record(self._owner_reference(pod), event_type, KEPT_PHYSICAL, message)
+                self._events.record(self.world.owner_of(pod).reference, event_type, KEPT_PHYSICAL, message)
         if reason in _FOR_GOOD:
             self._kept[pod.uid] = (reason, math.inf, 0.0)
             return None
@@ -390,7 +376,3 @@ def _used(pod: PodRecord) -> Usage:
 
 def _billed(pod: PodRecord) -> Usage:
     return Usage(1, *billed(pod.cpu_millis, pod.memory_bytes, pod.size))
-
-
-def _pod_reference(pod: PodRecord) -> Reference:
-    return {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}

@@ -6,9 +6,12 @@ Contract: reads when asked, and remembers nothing. What is not there is None; ot
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from spillway.controllers.base import World
 from spillway.controllers.spill.surge import Reader
 from spillway.domain.fit.suitability import claims_of, is_local
+from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import DEFAULT
 from spillway.kube.client import ApiError
@@ -38,8 +41,8 @@ class SpillReading:
         kind = pod.owner_kind
         if kind == "Job":
             job = await self.job(pod)
-            owners = () if job is None else job["metadata"].get("ownerReferences") or ()
-            kind = "CronJob" if any(one.get("kind") == "CronJob" for one in owners) else kind
+            owners = [] if job is None else job["metadata"].get("ownerReferences") or []
+            kind = counted_as(OwnerReference(kind=kind), msgspec.convert(owners, list[OwnerReference])).kind
         namespace = self._world.state.namespaces.get(pod.namespace)
         claim = self._world.governance.claim(namespace, kind, raw["metadata"].get("labels") or {})
         found = None if claim is None else self._world.governance.class_of(claim)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from spillway.controllers.base import World
 from spillway.domain.model.names import SURGE, OwnerUid
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.spill.bring_back import Surge
 from spillway.domain.spill.surge import SURGING_KINDS
@@ -35,26 +36,15 @@ class Target(NamedTuple):
     resource: str
     path: str
 
-    def reference(self, namespace: str) -> dict[str, str]:
-        """For Events."""
-        return {
-            "apiVersion": "apps/v1",
-            "kind": self.kind,
-            "namespace": namespace,
-            "name": self.name,
-            "uid": self.uid,
-        }
-
 
 def target_of(replicaset: ReplicaSetRecord) -> Target | None:
     """The Deployment, or the ReplicaSet of its own; None where something else owns it."""
-    kind, name, uid = replicaset.owner_kind, replicaset.owner_name, replicaset.owner_uid
-    if not replicaset.owner_uid:
-        kind, name, uid = "ReplicaSet", replicaset.name, replicaset.uid
-    resource = SURGING_KINDS.get(kind)
+    owner = workload_of(replicaset)
+    resource = SURGING_KINDS.get(owner.kind)
     if resource is None:
         return None
-    return Target(kind, name, uid, resource, f"/apis/apps/v1/namespaces/{replicaset.namespace}/{resource}/{name}")
+    path = f"/apis/apps/v1/namespaces/{owner.namespace}/{resource}/{owner.name}"
+    return Target(owner.kind, owner.name, owner.uid, resource, path)
 
 
 class Surging:

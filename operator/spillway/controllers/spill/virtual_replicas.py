@@ -12,10 +12,10 @@ from typing import Final
 
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
-from spillway.controllers.status.counts import workload_of
 from spillway.domain.fit.node_fit import Free
 from spillway.domain.fit.room import NodeRoom, Request, takes_pods, waiting_requests
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
+from spillway.domain.model.owners import PER_NODE, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.placement.decide import DEFAULT
@@ -25,7 +25,7 @@ from spillway.domain.threshold.effective import effective
 SLICE_NODES: Final = 500
 SLICE_OWNERS: Final = 20
 """So many are looked at before other tasks get their turn: admission waits in the same loop."""
-_NOT_REPLICAS: Final = frozenset({"ReplicaSet", "Job", "DaemonSet", "Node", ""})
+_NOT_REPLICAS: Final = PER_NODE | {"ReplicaSet", "Job", ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class SpilledWorkload:
 def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> SpilledWorkload:
     """The ReplicaSet's active pods as the policy sees their nodes."""
     workload_class = world.governance.class_of(claim)
-    auto = world.board.thresholds.get(workload_of(replicaset))
+    auto = world.board.thresholds.get(workload_of(replicaset).key)
     chosen = None if workload_class is None else workload_class.threshold
     threshold = effective(chosen, replicaset.threshold, auto).replicas
     physical: list[PodRecord] = []

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, Tier
+from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import Usage
@@ -120,14 +121,14 @@ class Tally:
             claim: Claim | None = world.claim_of(replicaset)
             if claim is None:
                 return None
-            policy, workload, enforced = claim.policy, workload_of(replicaset), claim.enforced
+            policy, workload, enforced = claim.policy, workload_of(replicaset).key, claim.enforced
             zone_key = claim.zone_key
             losers = world.losers_of(replicaset)
         else:
             marked = next((pod for pod in pods if pod.policy), None)
             if marked is None or marked.policy not in world.governance.policies:
                 return None
-            policy, workload = marked.policy, f"{marked.owner_kind}/{marked.namespace}/{marked.owner_name}"
+            policy, workload = marked.policy, owner_of(marked, None).key
         tiers: Counter[Tier] = Counter()
         zones: Counter[str] = Counter()
         pools: dict[str, Usage] = {}
@@ -177,14 +178,6 @@ class Tally:
 
     def _resources_changed(self) -> None:
         self._all_stale = True
-
-
-def workload_of(replicaset: ReplicaSetRecord) -> str:
-    """What a user calls the workload: its Deployment where it has one."""
-    kind, name = (
-        (replicaset.owner_kind, replicaset.owner_name) if replicaset.owner_uid else ("ReplicaSet", replicaset.name)
-    )
-    return f"{kind}/{replicaset.namespace}/{name}"
 
 
 def _change(counter: Counter[K], key: K, by: int) -> None:

@@ -21,6 +21,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.threshold.observe import Observed, choice_of, elastic_now, observe, request_now, request_of
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
+from spillway.domain.model.owners import object_reference, workload_of
 from spillway.domain.model.records import NamespaceRecord, ReplicaSetRecord
 from spillway.domain.threshold.effective import Choice
 from spillway.domain.threshold.recent_peak import Seen, seen_now
@@ -268,7 +269,8 @@ class ThresholdController(Controller):
                 told[workload] = one.choice.problem
                 if self._told.get(workload) != one.choice.problem:
                     message = f"{UNREADABLE}: {one.choice.problem}."
-                    self._events.record(_owner(one.observed.newest), "Warning", "InvalidThreshold", message)
+                    owner = workload_of(one.observed.newest)
+                    self._events.record(owner.reference, "Warning", "InvalidThreshold", message)
         self._told = told
 
     # What calls for another look
@@ -323,21 +325,4 @@ def _asked(policy: ElasticPolicy) -> list[Any]:
 
 
 def _reference(policy: ElasticPolicy) -> dict[str, str]:
-    return {
-        "apiVersion": policy.api_version,
-        "kind": policy.kind,
-        "name": policy.metadata.name,
-        "uid": policy.metadata.uid,
-    }
-
-
-def _owner(replicaset: ReplicaSetRecord) -> dict[str, str]:
-    """Of what a user calls the workload."""
-    owned = bool(replicaset.owner_uid)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": replicaset.owner_kind if owned else "ReplicaSet",
-        "namespace": replicaset.namespace,
-        "name": replicaset.owner_name if owned else replicaset.name,
-        "uid": replicaset.owner_uid if owned else replicaset.uid,
-    }
+    return object_reference(policy.api_version, policy.kind, policy.metadata.name, policy.metadata.uid)

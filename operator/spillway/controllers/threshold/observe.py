@@ -16,8 +16,9 @@ from typing import Final
 from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
-from spillway.controllers.status.counts import SLICE, workload_of
+from spillway.controllers.status.counts import SLICE
 from spillway.domain.model.names import OwnerUid, Tier
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
@@ -59,7 +60,7 @@ async def observe(world: World) -> Mapping[str, Observed]:
         claim = world.claim_of(replicaset)
         if claim is None:
             continue
-        key = workload_of(replicaset)
+        key = workload_of(replicaset).key
         before = found.get(key)
         if before is None:
             found[key] = Observed(key, claim, replicaset.replicas, replicaset.threshold, replicaset, (replicaset.uid,))

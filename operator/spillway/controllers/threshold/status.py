@@ -13,6 +13,7 @@ from spillway.api.elasticpolicy import ElasticPolicy, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.status.conditions import Unusual
 from spillway.controllers.threshold.controller import Report, ThresholdNow
+from spillway.domain.model.owners import JOBS, PER_NODE, WITH_REPLICASETS, WorkloadKey
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 
@@ -24,8 +25,7 @@ STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
 OVER_TARGET: Final = "OverTarget"
 NOT_PLANNED: Final = "NotPlanned"
-_WITH_REPLICASETS: Final = frozenset({"Deployment", "ReplicaSet", "Rollout"})
-_NO_SERVICES: Final = frozenset({"Job", "CronJob", "DaemonSet", "Node"})
+_NO_SERVICES: Final = JOBS | PER_NODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report)
     auto = [one.match for one in policy.spec.workloads if one.threshold is not None and one.threshold.mode == "Auto"]
 
     def void(workload: str) -> bool:
-        kind = workload.partition("/")[0]
-        has_replicasets = kind in _WITH_REPLICASETS or workload in report.workloads
+        kind = WorkloadKey.parse(workload).kind
+        has_replicasets = kind in WITH_REPLICASETS or workload in report.workloads
         meant = any(match is None or not match.kinds or kind in match.kinds for match in auto)
         return meant and not has_replicasets and kind not in _NO_SERVICES
 

@@ -154,6 +154,8 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     threshold: str = ""
     """The annotation `names.THRESHOLD` as it stands, which a Deployment hands down; empty where there is none."""
+    owner_api_version: str = ""
+    """Of the owner, `apps/v1` or `argoproj.io/v1alpha1`; empty for a bare ReplicaSet."""
     surge: str = ""
     """Our mark `names.SURGE`: it runs one replica more for a while; empty where it does not."""
 

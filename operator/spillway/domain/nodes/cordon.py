@@ -7,13 +7,11 @@ that hold now: a restart or a change of leader in the middle finds the rest of t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from spillway.api.virtualnodebudget import Cordon, VirtualNodeBudget
+from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord, PodRecord
-
-STAYING_OWNERS: Final = frozenset({"DaemonSet", "Node"})
-"""Controllers whose pods a drain leaves: a DaemonSet's come back at once, and a mirror pod belongs to its kubelet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,11 @@ def next_opening(holds: Iterable[Hold], now: float) -> float | None:
 
 
 def leaves_on_drain(pod: PodRecord) -> bool:
-    """Whether a drain asks this pod to leave: it runs, and leaving means something for it."""
-    return pod.active and pod.owner_kind not in STAYING_OWNERS
+    """Whether a drain asks this pod to leave: it runs, and leaving means something for it.
+
+    A DaemonSet's pods come back at once, and a mirror pod belongs to its kubelet.
+    """
+    return pod.active and pod.owner_kind not in PER_NODE
 
 
 def plan_drain(pods: Iterable[PodRecord]) -> tuple[PodRecord, ...]:

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from spillway.domain.model.names import NodeName
+from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.nodes.cordon import STAYING_OWNERS
 
 MOSTLY_DEAD_PERCENT: Final = 55
 """Of the nodes outside the pool; Kubernetes' `--unhealthy-zone-threshold`."""
-LEFT_TO_KUBERNETES: Final = STAYING_OWNERS | {"StatefulSet", "Job"}
+LEFT_TO_KUBERNETES: Final = PER_NODE | {"StatefulSet", "Job"}
 
 
 def dead_nodes(

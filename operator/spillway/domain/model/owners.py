@@ -1,0 +1,138 @@
+"""Owners of pods: the groups of kinds that matter, the workload that a user knows, and references to it in Events.
+
+Contract: a workload is the owner that a user wrote: the Deployment or Rollout of a ReplicaSet, a ReplicaSet of its own,
+the CronJob of a Job where that is known. Its key is `Kind/namespace/name`, made and read here and nowhere else. Where
+the API group of an owner is not known, a reference says none rather than a wrong one.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+
+PER_NODE: Final = frozenset({"DaemonSet", "Node"})
+"""Owners whose pods belong to their node: a DaemonSet runs one on each, a static pod is its kubelet's."""
+
+JOBS: Final = frozenset({"Job", "CronJob"})
+"""Owners whose pods end by themselves."""
+
+WITH_REPLICASETS: Final = frozenset({"Deployment", "ReplicaSet", "Rollout"})
+"""Workloads whose pods are owned by ReplicaSets."""
+
+HONOUR_DELETION_COST: Final = frozenset({"ReplicaSet", "CloneSet"})
+"""Owners whose controllers choose victims by deletion cost (OpenKruise's CloneSet does)."""
+
+_API_VERSIONS: Final = {
+    "Deployment": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "Pod": "v1",
+    "Node": "v1",
+    "ReplicationController": "v1",
+}
+"""Of kinds that Kubernetes itself has: a pod's record holds its owner's kind alone."""
+_JOB_OF_CRON_JOB: Final = re.compile(r"(.+)-[0-9]{8,10}", re.ASCII)
+
+
+class OwnerReference(msgspec.Struct, gc=False, frozen=True, rename="camel"):
+    """An entry of `metadata.ownerReferences`."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class Owner(NamedTuple):
+    """An object that owns pods; `api_version` is empty where it is not known."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: OwnerUid
+
+    @property
+    def key(self) -> str:
+        """Its key as a workload, `Deployment/shop/cart`."""
+        return workload_key(self.kind, self.namespace, self.name)
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """What an Event about it names."""
+        return object_reference(self.api_version, self.kind, self.name, self.uid, namespace=self.namespace)
+
+
+class WorkloadKey(NamedTuple):
+    """The parts of a workload's key."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def parse(cls, key: str) -> "WorkloadKey":
+        """The parts of `Deployment/shop/cart`."""
+        kind, namespace, name = key.split("/", 2)
+        return cls(kind, namespace, name)
+
+
+def workload_key(kind: str, namespace: str, name: str) -> str:
+    """The key of a workload in plans, status and metrics."""
+    return f"{kind}/{namespace}/{name}"
+
+
+def object_reference(api_version: str, kind: str, name: str, uid: str, *, namespace: str = "") -> dict[str, str]:
+    """An ObjectReference, as an Event names what it is about; without a namespace for a cluster-scoped object."""
+    reference = {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
+    return {**reference, "namespace": namespace} if namespace else reference
+
+
+def workload_of(replicaset: ReplicaSetRecord) -> Owner:
+    """The workload of a ReplicaSet: its owner where it has one, else itself."""
+    if replicaset.owner_uid:
+        kind, name, uid = replicaset.owner_kind, replicaset.owner_name, replicaset.owner_uid
+        version = replicaset.owner_api_version or _API_VERSIONS.get(kind, "")
+    else:
+        kind, name, uid, version = "ReplicaSet", replicaset.name, replicaset.uid, "apps/v1"
+    return Owner(version, kind, replicaset.namespace, name, uid)
+
+
+def owner_of(pod: PodRecord, replicaset: ReplicaSetRecord | None) -> Owner:
+    """What a user knows the pod by: the workload of its ReplicaSet, another owner, or the bare pod itself."""
+    if replicaset is not None:
+        return workload_of(replicaset)
+    if not pod.owner_uid:
+        return Owner("v1", "Pod", pod.namespace, pod.name, OwnerUid(pod.uid))
+    version = _API_VERSIONS.get(pod.owner_kind, "")
+    return Owner(version, pod.owner_kind, pod.namespace, pod.owner_name, pod.owner_uid)
+
+
+def controller_of(references: Iterable[OwnerReference] | None) -> OwnerReference | None:
+    """The owner that controls the object; None where none does."""
+    # A loop and no generator: the informer asks it for every change of a pod.
+    for reference in references or ():
+        if reference.controller:
+            return reference
+    return None
+
+
+def counted_as(job: OwnerReference, job_owners: Iterable[OwnerReference] | None) -> OwnerReference:
+    """The owner that a Job's pods count for: the CronJob that controls the Job, else the Job."""
+    cron_job = controller_of(job_owners)
+    return cron_job if cron_job is not None and cron_job.kind == "CronJob" else job
+
+
+def counted_as_by_name(workload: str) -> str:
+    """The same by the workload's key alone, for Jobs that nobody looked up: a CronJob's bear its name and a time."""
+    kind, namespace, name = WorkloadKey.parse(workload)
+    found = _JOB_OF_CRON_JOB.fullmatch(name) if kind == "Job" else None
+    return workload_key("CronJob", namespace, found[1]) if found else workload
