@@ -1,4 +1,4 @@
-"""`python -m spillway`."""
+"""Entry point of `python -m spillway`: the same command as `spillway`."""
 
 from spillway.cli import main
 

@@ -1,7 +1,8 @@
-"""Structured logs: one line an event on standard error, JSON for machines or coloured text for people.
+"""Structured logs on standard error: one line per event, as JSON for machines or as coloured text for people.
 
-Contract: `configure` is called once by whoever starts a process. The standard library's loggers (kopf, aiohttp and so
-on) come out in the same form. Names of fields are snake_case; the object that a line is about is in `key`.
+Contract: the entry point of a process calls `configure` once. The loggers of the standard library (kopf, aiohttp and
+others) are written in the same form. An event is a lower-case sentence; field names are snake_case; the object that a
+line is about is in `key`.
 """
 
 import logging
@@ -12,7 +13,7 @@ import structlog
 
 Format = Literal["json", "console"]
 
-# Chatty at INFO, and nothing there that our own lines do not say.
+# These loggers are noisy at INFO and add nothing to the operator's own log lines.
 _QUIETER = ("aiohttp.access", "kopf", "kubernetes", "kubernetes.aio.leaderelection", "asyncio")
 
 
@@ -20,7 +21,7 @@ def configure(log_format: Format = "json", level: str = "info", *, stream: TextI
     """Set up structlog and the standard library's logging for this process.
 
     Raises:
-        ValueError: `level` is none of debug, info, warning, error.
+        ValueError: `level` is not one of debug, info, warning and error.
 
     """
     number = logging.getLevelNamesMapping().get(level.upper())
@@ -60,7 +61,7 @@ def configure(log_format: Format = "json", level: str = "info", *, stream: TextI
 def _renderers(log_format: Format, handler: "logging.StreamHandler[Any]") -> list[structlog.typing.Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(colors=handler.stream.isatty())]
-    # Without locals: they can hold credentials, and no reader wants a hundred lines of them.
+    # Tracebacks omit local variables: they can hold credentials, and they fill the log.
     exceptions = structlog.processors.ExceptionRenderer(
         structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     )

@@ -1,4 +1,4 @@
-"""The three kinds as pydantic models: the one source of CRDs, reference pages and of what the operator reads."""
+"""The three kinds as pydantic models: the one source of the CRDs, the reference pages and the operator's input."""
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.virtualnodebudget import VirtualNodeBudget

@@ -1,4 +1,4 @@
-"""What the three kinds share: metadata, selectors, which workloads are meant, recurring times, prices of nodes."""
+"""Models that the three kinds share: metadata, selectors, the match of workloads, recurring times, prices of nodes."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -39,18 +39,18 @@ CURRENCY = {
 
 
 class ObjectMeta(Model):
-    """The part of an object's metadata that we read."""
+    """The part of an object's metadata that the operator reads."""
 
     name: str
-    """The object's name; unique, because our kinds are cluster-scoped."""
+    """The object's name; unique in the cluster, because the kind is cluster-scoped."""
     uid: str = ""
-    """Given by the API server."""
+    """The object's unique ID, set by the API server."""
     generation: int = 0
     """Grows with every change of the spec."""
     resource_version: str = ""
     """Grows with every write."""
     creation_timestamp: Timestamp | None = None
-    """Given by the API server; the oldest object wins a conflict."""
+    """The time of creation, set by the API server; the oldest object wins a conflict."""
     deletion_timestamp: Timestamp | None = None
     """Set while the object is being deleted."""
 
@@ -87,12 +87,12 @@ class LabelSelectorRequirement(Model):
 
 
 class LabelSelector(Model):
-    """A label selector as everywhere in Kubernetes: everything that is asked must hold."""
+    """A Kubernetes label selector: all of its requirements must hold."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     match_labels: Annotated[dict[str, LabelText], Field(max_length=32)] = Field(default_factory=dict)
-    """Labels that must be there with exactly these values, for example {pool: elastic}."""
+    """Labels that must exist with exactly these values, for example {pool: elastic}."""
     match_expressions: Annotated[
         tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=atomic_list())
     ] = ()
@@ -100,7 +100,7 @@ class LabelSelector(Model):
 
 
 def selects_something(what: str, example: str) -> dict[str, Any]:
-    """Refuses the empty selector, which selects everything: a cluster must not change its nature by an empty map."""
+    """A rule that refuses the empty selector, which would select every object."""
     return rules(
         cel(
             "(has(self.matchLabels) && size(self.matchLabels) > 0)"
@@ -112,7 +112,7 @@ def selects_something(what: str, example: str) -> dict[str, Any]:
 
 
 class WorkloadMatch(Model):
-    """Which workloads are meant. Everything that is asked must hold; what is left out asks nothing."""
+    """Which workloads are selected. All given fields must match; a field that is left out matches everything."""
 
     namespaces: LabelSelector | None = None
     """Selects by the labels of the namespace, for example {matchLabels: {team: shop}}. Left out: every namespace. The
@@ -137,10 +137,10 @@ class WorkloadMatch(Model):
 
 
 class RecurringTime(Model):
-    """A time that comes again and again: from each `start`, for `duration`."""
+    """A recurring time: from each `start`, for `duration`."""
 
     name: Name
-    """Unique in its list; shows in status and metrics."""
+    """Unique in its list; shown in status and metrics."""
     start: Annotated[
         str,
         Field(
@@ -154,9 +154,9 @@ class RecurringTime(Model):
             ),
         ),
     ]
-    """When it begins: five cron fields, for example "0 18 * * *" for every day at six in the evening."""
+    """When it starts: five cron fields, for example "0 18 * * *" for every day at 18:00."""
     duration: Duration
-    """For how long from each start, for example 5h."""
+    """How long it lasts from each start, for example 5h."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
     """The IANA time zone in which `start` is read, for example Asia/Shanghai."""
 
@@ -171,10 +171,11 @@ class NodePrice(Model):
 
 
 class Status(Model):
-    """What every status has."""
+    """The fields of every status."""
 
     observed_generation: Generation = None
-    """The metadata.generation that this status is about; smaller than it while we have not caught up."""
+    """The metadata.generation that this status describes; smaller than metadata.generation until the operator has
+    processed the latest spec."""
     conditions: Conditions = ()
-    """Ready sums up; NotImplemented lists fields that are set and do nothing in this version; Degraded,
-    ForeignWriter and others are True while something unusual holds."""
+    """Ready is the summary; NotImplemented lists fields that are set and have no effect in this version; Degraded,
+    ForeignWriter and others are True while an exceptional state lasts."""

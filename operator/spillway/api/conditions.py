@@ -1,7 +1,7 @@
-"""Conditions in `metav1.Condition` form, merged so that a transition time tells when the status last changed.
+"""Conditions in the form of `metav1.Condition`, merged so that the transition time is when the status last changed.
 
-Contract: `Ready` is the summary that kstatus, `kubectl wait` and Argo CD read; every other type is True while something
-unusual holds and absent, or False, otherwise. Pure: the caller gives the time.
+Contract: `Ready` is the summary that kstatus, `kubectl wait` and Argo CD read; every other type is True while an
+exceptional state lasts, and absent or False otherwise. Pure: the caller passes the time.
 """
 
 from collections.abc import Iterable
@@ -41,36 +41,35 @@ class Condition(Model):
             r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
         ),
     ]
-    """What the condition is about, in CamelCase: Ready, Degraded, NotImplemented, ForeignWriter."""
+    """The aspect that the condition describes, in CamelCase: Ready, Degraded, NotImplemented, ForeignWriter."""
 
     status: ConditionStatus
     """Whether it holds: True, False or Unknown."""
 
     observed_generation: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
-    """The metadata.generation for which this was found out."""
+    """The metadata.generation for which the condition was determined."""
 
     last_transition_time: Timestamp
     """When `status` last changed."""
 
     reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
-    """Why, in one CamelCase word for programs."""
+    """The reason, as one CamelCase word for programs."""
 
     message: Annotated[str, Field(max_length=_MESSAGE_MAX)] = ""
-    """Why, in a sentence for people: what is wrong, and what would be right."""
+    """The reason, as a sentence for people: what is wrong, and what would be right."""
 
     @classmethod
     def make(cls, kind: str, *, holds: bool | None, reason: str, message: str, now: datetime) -> Self:
-        """A condition as found at `now`; `holds=None` says that it is not known."""
+        """A condition as determined at `now`; `holds=None` means that it is not known."""
         status = ConditionStatus.UNKNOWN if holds is None else ConditionStatus(str(holds))
         return cls(type=kind, status=status, reason=reason, message=message[:_MESSAGE_MAX], last_transition_time=now)
 
 
 def merge(current: Iterable[Condition], found: Iterable[Condition], *, generation: int) -> tuple[Condition, ...]:
-    """The conditions to write: those of `found`, and of `current` the types that nobody found anything about.
+    """The conditions to write: those of `found`, and those of `current` whose types are not in `found`.
 
-    A condition whose status did not change keeps its transition time, so writing again what is already there changes
-    nothing. Ready stands first, the others follow by type. A type of ours that must disappear is left out with
-    `without()`.
+    A condition whose status did not change keeps its transition time, so writing the same conditions again changes
+    nothing. Ready comes first, the others follow by type. `without()` removes a type that must disappear.
     """
     before = {condition.type: condition for condition in current}
     merged = dict(before)
@@ -82,17 +81,17 @@ def merge(current: Iterable[Condition], found: Iterable[Condition], *, generatio
 
 
 def without(current: Iterable[Condition], *types: str) -> tuple[Condition, ...]:
-    """The conditions but those of `types`."""
+    """The conditions except those of `types`."""
     return tuple(condition for condition in current if condition.type not in types)
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """The condition of this type, if there is one."""
+    """The condition of this type, or None."""
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
 def not_implemented(fields: Iterable[str], *, now: datetime) -> Condition:
-    """The condition that names the fields which are set and do nothing yet."""
+    """The condition that names the fields which are set and have no effect in this version."""
     named = tuple(fields)
     if not named:
         message = "Every field that is set has its behaviour."

@@ -1,8 +1,8 @@
 """The CustomResourceDefinitions and their reference pages, generated from the models.
 
 `python -m spillway.api.crd [FOLDER ...]` writes the CRDs into the folders (default: `crds`), and the reference pages
-into `docs/reference` (`--reference FOLDER`, empty for none). Contract: same models, same bytes; a test compares them
-with what is committed.
+into `docs/reference` (`--reference FOLDER`, empty for none). Contract: the same models give the same bytes; a test
+compares them with the committed files.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def pages() -> Mapping[str, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without anchors: repeated parts are written out, as Kubernetes tools expect."""
+    """A YAML dumper without anchors: repeated parts are written out, as Kubernetes tools expect."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002 - the signature is PyYAML's
         return True
@@ -94,7 +94,7 @@ def _write(folders: Iterable[Path], files: Mapping[str, str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the files."""
+    """Write the CRDs and the reference pages."""
     parser = argparse.ArgumentParser(
         prog="python -m spillway.api.crd", description="Generate CRDs and reference pages."
     )

@@ -1,4 +1,4 @@
-"""ElasticPolicy: which workloads stretch, over which nodes, and how."""
+"""ElasticPolicy: which workloads are elastic, on which tiers of nodes, and how."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
@@ -34,7 +34,7 @@ from spillway.api.schema import (
 
 
 class PolicyMode(StrEnum):
-    """Whether a policy acts. `RECOMMEND` plans and reports and writes nothing on objects of others."""
+    """Whether a policy is enforced. `RECOMMEND` plans and reports, and writes nothing on other objects."""
 
     RECOMMEND = "Recommend"
     ENFORCE = "Enforce"
@@ -44,10 +44,10 @@ class FixedTier(Model):
     """Owned or prepaid nodes: every node that no other tier selects."""
 
     price: NodePrice | None = None
-    """What a fixed node costs; needed to tell what is saved."""
+    """The price of a fixed node; needed to report savings."""
     target_utilization: Annotated[Percent, Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = 65
-    """Percent of real load that the joint threshold plans for at the peak, 1 to 100; 65 where not given. Too low wastes
-    owned nodes, too high packs them until services suffer."""
+    """Percent of the fixed nodes' CPU that the joint threshold plans to use at the peak, 1 to 100; 65 if not given. A
+    low value wastes owned nodes, a high value fills them until services become slow."""
 
 
 class ElasticTier(Model):
@@ -59,7 +59,7 @@ class ElasticTier(Model):
     """Put the taint spillway.dev/elastic=<policy>:PreferNoSchedule on these nodes, so that pods fill the fixed ones
     first."""
     price: NodePrice | None = None
-    """What an elastic node costs while it exists."""
+    """The price of an elastic node while it exists."""
 
 
 class VirtualTier(Model):
@@ -69,8 +69,8 @@ class VirtualTier(Model):
         tuple[Annotated[str, Field(min_length=1, max_length=63)], ...],
         Field(min_length=1, max_length=16, json_schema_extra=atomic_list(NO_DUPLICATES)),
     ]
-    """Names of VirtualNodeBudgets in order of preference, for example [eci-a, tke-b]. When load falls the dearest
-    pool is emptied first: by price where all of them have one in the same currency, else the last of this list."""
+    """Names of VirtualNodeBudgets in order of preference, for example [eci-a, tke-b]. When load falls the most
+    expensive pool is emptied first: by price if all pools have one in the same currency, else the last of this list."""
 
 
 class Tiers(Model):
@@ -88,7 +88,7 @@ class Tiers(Model):
 
 
 class Threshold(Model):
-    """How many replicas to keep on physical nodes (fixed and elastic); what exceeds it may go to virtual nodes."""
+    """How many replicas to keep on physical nodes (fixed and elastic); replicas beyond it may go to virtual nodes."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -111,7 +111,7 @@ class Threshold(Model):
     )
 
     mode: Literal["Auto", "Manual"] = "Auto"
-    """Auto: planned jointly over all workloads that share the physical nodes. Manual: as `replicas` says. The
+    """Auto: planned jointly over all workloads that share the physical nodes. Manual: the number in `replicas`. The
     annotation spillway.dev/threshold on a workload overrides both."""
     replicas: Count | None = None
     """For Manual: the number of replicas, for example 12."""
@@ -120,27 +120,27 @@ class Threshold(Model):
     max: Count | None = None
     """Never more than this number of replicas."""
     history: Duration = Duration("14d")
-    """For Auto: how far back demand is looked at, at least 2d, for example 14d."""
+    """For Auto: how much history of demand is used, at least 2d, for example 14d."""
     priority: Annotated[int, Field(ge=-100, le=100, json_schema_extra={"format": "int32"})] = 0
-    """For Auto: classes of a higher number get physical room before those of a lower one, for example 10 for services
-    that suffer elsewhere."""
+    """For Auto: classes of a higher priority get physical room before those of a lower one, for example 10 for services
+    that are slower on virtual nodes."""
 
 
 class Placement(Model):
     """What may go to virtual nodes, and when."""
 
     virtual: Literal["Never", "Overflow", "Always"] = "Overflow"
-    """Never: none by our doing. Overflow: what exceeds the threshold, and what finds no physical room. Always: virtual
-    first, physical when no pool takes it."""
+    """Never: Spillway sends none. Overflow: replicas beyond the threshold, and replicas that find no physical room.
+    Always: virtual nodes first, physical nodes when no pool takes the replica."""
     spill_after: Duration = Duration("60s")
-    """How long a replica that should be physical may find no room before a virtual node may take it, and the other way
-    round for Always; for example 60s."""
+    """How long a replica that should be physical may find no room before a virtual node may take it, and the reverse
+    for Always; for example 60s."""
     bring_back: bool = True
-    """Replace virtual replicas by physical ones when room has returned to stay."""
+    """Replace virtual replicas by physical ones when physical room has been free for long enough."""
 
 
 class ScalingTarget(Model):
-    """What one replica should carry: a resource's utilisation, or a share of a Prometheus query's value."""
+    """The target load of one replica: the utilisation of a resource, or a share of the value of a Prometheus query."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -166,28 +166,28 @@ class ReplicaSchedule(RecurringTime):
     """A number of replicas at a recurring time."""
 
     replicas: Count
-    """At least so many replicas during that time."""
+    """The minimum number of replicas during that time."""
 
 
 class Forecast(Model):
-    """Prediction of demand, so that replicas are up before they are needed."""
+    """Prediction of demand, so that replicas are ready before they are needed."""
 
     mode: Literal["Active", "Preview", "Disabled"] = "Active"
     """Active: counts for the recommended replicas. Preview: shown in status and metrics only. Disabled: not
     computed."""
     window: Duration = Duration("30m")
-    """How far ahead the highest demand is looked for, for example 30m."""
+    """How far ahead the highest demand is predicted, for example 30m."""
     history: Duration = Duration("14d")
-    """How far back it learns from, for example 14d."""
+    """How much history the prediction uses, for example 14d."""
     startup: Duration = Duration("3m")
     """How long a replica takes from its creation until it serves, for example 3m."""
 
 
 class Scaling(Model):
-    """The number of replicas: the highest of schedules and forecast, served to HPA and KEDA as a metric."""
+    """The recommended number of replicas: the highest of schedules and forecast, a metric for HPA and KEDA."""
 
     target: ScalingTarget | None = None
-    """What one replica should carry."""
+    """The target load of one replica."""
     schedules: Annotated[tuple[ReplicaSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Numbers of replicas at recurring times."""
     forecast: Forecast | None = None
@@ -195,7 +195,7 @@ class Scaling(Model):
 
 
 class WorkloadClass(Model):
-    """A class of workloads that are treated alike."""
+    """A class of workloads that are treated in the same way."""
 
     name: Name
     """The class. A pod template chooses it with the label spillway.dev/class=<name>, whatever its kind and labels
@@ -215,7 +215,8 @@ class ElasticPolicySpec(Model):
     """What the user wants."""
 
     mode: PolicyMode = PolicyMode.RECOMMEND
-    """Recommend: plans and reports, writes nothing on pods, nodes or workloads. Enforce: acts."""
+    """Recommend: the policy is planned and reported, and nothing is written on pods, nodes or workloads. Enforce: the
+    policy is enforced."""
     tiers: Tiers = Field(default_factory=Tiers)
     """The nodes by what it costs to keep them."""
     workloads: Annotated[
@@ -224,18 +225,18 @@ class ElasticPolicySpec(Model):
     """The workloads that this policy governs, by class; at least one. Of two policies that select a workload the older
     governs it."""
     headroom: Headroom | None = None
-    """Capacity kept warm on elastic nodes."""
+    """Spare capacity kept on elastic nodes."""
 
 
 class TierCounts(Model):
-    """How many there are on each tier."""
+    """The numbers of nodes by tier."""
 
     fixed: Count = 0
-    """On fixed nodes."""
+    """Fixed nodes."""
     elastic: Count = 0
-    """On elastic nodes."""
+    """Elastic nodes."""
     virtual: Count = 0
-    """On virtual nodes."""
+    """Virtual nodes."""
 
 
 class GovernedWorkloads(Model):
@@ -252,25 +253,26 @@ class GovernedWorkloads(Model):
 
 
 class Saving(Model):
-    """What is saved, in an hour of the day that is planned for."""
+    """The average saving per hour of the planned day."""
 
     per_hour: str
-    """Amount against owning nodes for the peak; negative while it costs more, for example "12.40"."""
+    """Amount compared with owning nodes for the peak; negative if the plan costs more, for example "12.40"."""
     per_hour_against_virtual: str | None = None
-    """Amount against owning nodes for the valley alone and virtual nodes for all beyond it."""
+    """Amount compared with owning nodes for the valley alone and using virtual nodes for the rest."""
     currency: str
     """ISO 4217 code of these amounts."""
 
 
 class ScaleDownCounts(Model):
-    """How scale-downs went since `since`."""
+    """Results of scale-downs since `since`."""
 
     since: Timestamp
-    """When counting began."""
+    """When counting started."""
     victims: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Replicas that went in planned scale-downs. In Recommend Kubernetes chose them, and the plan only said whom."""
+    """Replicas that were deleted in planned scale-downs. In mode Recommend Kubernetes chose them, and the plan only
+    named its own choice."""
     as_planned: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Of these, how many were the ones that the plan had named."""
+    """Of these, the replicas that the plan had named."""
 
 
 class WorkloadThreshold(Model):
@@ -279,30 +281,30 @@ class WorkloadThreshold(Model):
     workload: Annotated[str, Field(max_length=512)]
     """Kind/namespace/name, for example Deployment/shop/cart."""
     replicas: Count | None = None
-    """Replicas that are kept on physical nodes; left out where all of them are."""
+    """Replicas that are kept on physical nodes; absent if all of them are."""
     reason: Annotated[str, Field(max_length=64)] = ""
-    """Why, in one word: Auto, Manual, Annotation, LearningHistory."""
+    """The source of the number: Auto, Manual, Annotation or LearningHistory."""
     confidence: Annotated[int | None, Field(ge=0, le=100, json_schema_extra={"format": "int32"})] = None
-    """Percent: how sure the plan is of the demand that it assumes."""
+    """The confidence in the assumed demand, in percent."""
     saving_per_hour: str | None = None
-    """Against owning nodes for this workload's peak."""
+    """Saving compared with owning nodes for this workload's peak."""
     saving_per_hour_against_virtual: str | None = None
-    """Against owning nodes for this workload's valley alone and virtual nodes for all beyond it."""
+    """Saving compared with owning nodes for this workload's valley alone and using virtual nodes for the rest."""
 
 
 class ElasticPolicyStatus(Status):
-    """What was found and done. Lists are bounded; metrics have the rest."""
+    """The observed state of the policy. Lists are bounded; metrics have the rest."""
 
     workloads: GovernedWorkloads | None = None
     """The workloads that the policy governs, and where their replicas run."""
     nodes: TierCounts | None = None
     """Nodes by tier."""
     scale_down: ScaleDownCounts | None = None
-    """How scale-downs went."""
+    """Results of scale-downs."""
     saving: Saving | None = None
-    """What is saved; needs prices."""
+    """The saving; absent without prices."""
     owned_nodes_advised: Count | None = None
-    """How many fixed nodes would be worth owning for the demand seen."""
+    """How many fixed nodes would be worth owning for the observed demand."""
     thresholds: Annotated[
         tuple[WorkloadThreshold, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
     ] = ()
@@ -310,9 +312,9 @@ class ElasticPolicyStatus(Status):
 
 
 class ElasticPolicy(Model):
-    """Says which workloads stretch over which nodes, and which replicas go first when load falls.
+    """Decides on which tier of nodes replicas run, and which replicas are deleted first when load falls.
 
-    Owned nodes first, elastic nodes for the daily wave, serverless nodes for the spike.
+    Owned nodes come first, elastic nodes take the daily wave, and serverless nodes take the spike.
     """
 
     model_config = ConfigDict(json_schema_extra=bounded_name())
@@ -329,8 +331,8 @@ class ElasticPolicy(Model):
         ("Virtual", "integer", ".status.workloads.onVirtual", 0, "Their replicas on virtual nodes"),
         ("Saving/h", "string", ".status.saving.perHour", 0, "Saved in an hour against owning for the peak"),
         ("Currency", "string", ".status.saving.currency", 1, "Currency of the saving"),
-        ("Victims", "integer", ".status.scaleDown.victims", 1, "Replicas that went in planned scale-downs"),
-        ("As-planned", "integer", ".status.scaleDown.asPlanned", 1, "Of these, the ones that the plan had named"),
+        ("Victims", "integer", ".status.scaleDown.victims", 1, "Replicas deleted in planned scale-downs"),
+        ("As-planned", "integer", ".status.scaleDown.asPlanned", 1, "Of these, the replicas that the plan had named"),
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
@@ -342,4 +344,4 @@ class ElasticPolicy(Model):
     spec: ElasticPolicySpec
     """What the user wants."""
     status: ElasticPolicyStatus = Field(default_factory=ElasticPolicyStatus)
-    """What was found and done."""
+    """The observed state."""

@@ -1,4 +1,4 @@
-"""Headroom: capacity that an ElasticPolicy keeps warm on elastic nodes."""
+"""Headroom: spare capacity that an ElasticPolicy keeps on elastic nodes."""
 
 from typing import Annotated, Any, Literal
 
@@ -33,9 +33,9 @@ class HeadroomAmount(Model):
     model_config = ConfigDict(json_schema_extra=_one_unit("{pods: 10} or {nodes: 5}"))
 
     pods: Count | None = None
-    """In placeholder pods of the size of `unit`."""
+    """The amount in placeholder pods of the size of `unit`."""
     nodes: Count | None = None
-    """In elastic nodes."""
+    """The amount in elastic nodes."""
 
 
 class HeadroomSchedule(RecurringTime):
@@ -46,13 +46,13 @@ class HeadroomSchedule(RecurringTime):
     )
 
     pods: Count | None = None
-    """At least so much during that time, in placeholder pods of the size of `unit`."""
+    """The minimum during that time, in placeholder pods of the size of `unit`."""
     nodes: Count | None = None
-    """At least so much during that time, in elastic nodes."""
+    """The minimum during that time, in elastic nodes."""
 
 
 class Headroom(Model):
-    """Capacity kept warm on elastic nodes: pods find room at once, and node autoscalers add the next nodes early."""
+    """Spare capacity on elastic nodes: pods find room at once, and node autoscalers add the next nodes early."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -72,13 +72,13 @@ class Headroom(Model):
     )
 
     min: HeadroomAmount | None = None
-    """Never less, for example {pods: 0}. With `from: Fixed` this is the headroom outside the schedules."""
+    """The minimum, for example {pods: 0}. With `from: Fixed` this is the headroom outside the schedules."""
     max: HeadroomAmount | None = None
-    """Never more, for example {nodes: 5}."""
+    """The maximum, for example {nodes: 5}."""
     unit: HeadroomUnit | None = None
     """The size of one placeholder pod. Left out: the largest common request of the governed workloads."""
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
-    """Forecast: as much as demand is expected to need before nodes can be there. Fixed: `min` and the schedules
+    """Forecast: the amount that demand is expected to need before new nodes are ready. Fixed: `min` and the schedules
     only."""
     schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Amounts at recurring times."""

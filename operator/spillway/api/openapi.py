@@ -1,9 +1,9 @@
-"""From a pydantic model to a structural schema that a CustomResourceDefinition may hold.
+"""Conversion of a pydantic model to the structural schema of a CustomResourceDefinition.
 
 Contract: `structural(Model)` gives the OpenAPI v3 schema with every reference inlined and nothing that Kubernetes
 refuses in a structural schema (titles, `const`, `additionalProperties: false`, null types, exclusive bounds).
-Descriptions are the attribute docstrings in one line. Of defaults only those that the API server may write into the
-object remain. Same model, same schema, in the models' order.
+Descriptions are the attribute docstrings in one line. Only the defaults that the API server may write into the object
+remain. The same model gives the same schema, in the order of the model.
 """
 
 from typing import Any, Final
@@ -30,7 +30,7 @@ def structural(model: type[BaseModel]) -> Schema:
 
 
 def without_rules(schema: Schema) -> Schema:
-    """The schema without its CEL rules: for a status, which only we write and the API server need not pay for."""
+    """The schema without its CEL rules, for a status: only the operator writes it."""
     kept = {key: value for key, value in schema.items() if key != _RULES}
     for key in ("items", "additionalProperties"):
         if key in kept:
@@ -72,7 +72,7 @@ def _property(raw: Schema, defs: Schema, path: str) -> Schema:
 
 
 def _inline(raw: Schema, defs: Schema) -> Schema:
-    """Resolve a reference and an optional type; what stands beside them wins, and CEL rules add up."""
+    """Resolve a reference and an optional type; keywords beside them win, and CEL rules are combined."""
     flat = dict(raw)
     choices = flat.get("anyOf")
     if choices is not None and {"type": "null"} in choices:

@@ -1,4 +1,4 @@
-"""PodOverlay: what a pod needs on a pool of virtual nodes and not elsewhere, as data of the VirtualNodeBudget."""
+"""PodOverlay: additions to a pod that it needs only on one pool of virtual nodes; part of a VirtualNodeBudget."""
 
 from typing import Annotated, Any, Literal
 
@@ -32,7 +32,7 @@ _Path = Annotated[
 
 
 class OverlayEnv(Model):
-    """One environment variable: a value, or something that is known once the pod has landed."""
+    """One environment variable: a value, or a fact that is known once the pod is assigned to a node."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -45,7 +45,7 @@ class OverlayEnv(Model):
                 "goes with value, for example {name: JAEGER_ENDPOINT, value: 'http://collector:14268', landed: true}",
                 field=".landed",
             ),
-            # The rest of an annotation's key: 63 characters, and it ends as a name does.
+            # An annotation's key leaves 63 characters for the name, which must end in a letter or a digit.
             cel(
                 "!has(self.landed) || !self.landed || self.name.matches('^[A-Za-z0-9_.-]{0,58}[A-Za-z0-9]$')",
                 "must have 59 characters at most and end in a letter or a digit where landed is true, "
@@ -60,11 +60,11 @@ class OverlayEnv(Model):
     value: Annotated[str | None, Field(max_length=4096)] = None
     """Its value on this pool, for example http://collector:4317."""
     landed: bool = False
-    """With value. true: every pod of the class has the variable, with this value where the pod landed on this pool,
-    whatever way it got there, and empty elsewhere. false: only pods that are sent to this pool when they are created
-    have it."""
+    """Only with value. true: every pod of the class has the variable; its value is this one if the pod runs on this
+    pool, however it got there, and empty elsewhere. false: only pods that are sent to this pool when they are created
+    have the variable."""
     from_landing: Literal["tier", "pool", "zone", "node"] | None = None
-    """Where the pod landed, read when its containers start: its tier, pool, zone or node."""
+    """Where the pod runs, read when its containers start: its tier, pool, zone or node."""
 
 
 class OverlayToleration(Model):
@@ -83,7 +83,7 @@ class OverlayToleration(Model):
     key: Annotated[str, Field(max_length=317)] = ""
     """The taint's key, for example virtual-kubelet.io/provider."""
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Equal compares the value, Exists does not."""
+    """Equal compares the value; Exists ignores it."""
     value: LabelText = ""
     """The taint's value, for Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
@@ -112,12 +112,12 @@ class OverlayLogs(Model):
     """Log shipping by a sidecar, because DaemonSets do not run on virtual nodes."""
 
     shipper: Literal["Vector", "FluentBit"] = "Vector"
-    """The shipper whose configuration is written: Vector or FluentBit."""
+    """The log shipper to configure: Vector or FluentBit."""
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """Its image, for example timberio/vector:0.40.0-distroless-static."""
     paths: Annotated[tuple[_Path, ...], Field(min_length=1, max_length=32, json_schema_extra=atomic_list())]
-    """Files to ship, for example [/var/log/app/*.log]. They must lie in a volume that the pod mounts, an emptyDir for
-    example; another container's own files, and what it prints, cannot be seen from a sidecar."""
+    """Files to ship, for example [/var/log/app/*.log]. They must be in a volume that the pod mounts, for example an
+    emptyDir; a sidecar cannot see another container's own files or its output."""
     kafka: KafkaOutput
     """Where log lines go."""
     resources: Annotated[
@@ -129,7 +129,7 @@ class OverlayLogs(Model):
 
 
 class CoreDump(Model):
-    """Where the core dump of a crashed process goes, because nobody can log in there."""
+    """Where the core dump of a crashed process is stored, because nobody can log in to a virtual node."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -151,7 +151,7 @@ class CoreDump(Model):
             json_schema_extra=rules(cel("!self.contains('/')", "must be a file's name, for example core-%h-%p-%t")),
         ),
     ] = "core-%h-%p-%t"
-    """Their name in that folder, as core(5) describes it: %h is the host's name, %p the process, %t the time."""
+    """The file name pattern in that folder, as in core(5): %h is the host name, %p the process ID, %t the time."""
     annotation: Annotated[str | None, Field(min_length=1, max_length=317)] = None
     """The provider's annotation that takes folder and name, for example k8s.aliyun.com/eci-core-pattern."""
     volume: Annotated[
@@ -173,7 +173,7 @@ class DnsOption(Model):
 
 
 class DnsConfig(Model):
-    """The pod's DNS settings, for a pool that does not reach the cluster's own."""
+    """The pod's DNS settings, for a pool that cannot reach the DNS service of the cluster."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -212,11 +212,11 @@ def _container_schema() -> dict[str, Any]:
 
 
 Container = Annotated[dict[str, Any], WithJsonSchema(_container_schema())]
-"""A container of Kubernetes' own, kept as the user wrote it."""
+"""A Kubernetes container, kept as the user wrote it."""
 
 
 class PodOverlay(Model):
-    """What is added to a pod that may land on this pool. What the user's pod already sets is never overwritten."""
+    """Additions to a pod that may run on this pool. A field that the user's pod already sets is never overwritten."""
 
     annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
         default_factory=dict
@@ -227,12 +227,12 @@ class PodOverlay(Model):
     env: Annotated[tuple[OverlayEnv, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
     """Environment variables to add to every container."""
     tolerations: Annotated[tuple[OverlayToleration, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
-    """Tolerations that a pod needs there. Left out: one for each taint that the pool's nodes carry."""
+    """Tolerations that a pod needs on this pool. Left out: one for each taint of the pool's nodes."""
     sidecars: Annotated[tuple[Container, ...], Field(max_length=8, json_schema_extra=list_map("name"))] = ()
     """Native sidecars to add: containers as in a pod's initContainers, run with restartPolicy Always."""
     logs: OverlayLogs | None = None
     """Log shipping by a sidecar."""
     core_dump: CoreDump | None = None
-    """Where core dumps go."""
+    """Where core dumps are stored."""
     dns_config: DnsConfig | None = None
     """The pod's DNS settings."""

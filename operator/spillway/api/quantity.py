@@ -1,7 +1,7 @@
 """Kubernetes quantities, durations and money as exact numbers.
 
-Contract: pure functions from the text that stands in a manifest to an integer or a Decimal; a text that Kubernetes
-would refuse raises ValueError with an example of what is allowed. Rounding is Kubernetes': up, away from nothing
+Contract: pure functions from the text in a manifest to an integer or a Decimal; a text that Kubernetes would refuse
+raises ValueError with an example of what is allowed. Rounding is as in Kubernetes, away from zero
 (`resource.Quantity.MilliValue`). Results are memoised, because a cluster has few distinct quantities and many pods.
 """
 
@@ -41,11 +41,11 @@ def parse_quantity(text: str) -> Decimal:
     """The value of a Kubernetes quantity in its base unit (cores, bytes), exactly.
 
     Raises:
-        ValueError: the text is no quantity.
+        ValueError: the text is not a quantity.
     """
     found = _QUANTITY.fullmatch(text) if len(text) <= _MAX_CHARS else None
     if found is None:
-        raise ValueError(f'{text[:_MAX_CHARS]!r} is no quantity: write for example "500m", "2", "4Gi" or "1e3"')
+        raise ValueError(f'{text[:_MAX_CHARS]!r} is not a quantity: write for example "500m", "2", "4Gi" or "1e3"')
     suffix = found["suffix"]
     # "1E" is one exa, "1E3" is an exponent: the pattern tries the exponent first.
     factor = _FACTOR[suffix] if suffix in _FACTOR else Decimal(10) ** int(suffix[1:])
@@ -69,11 +69,11 @@ def duration_seconds(text: str) -> int:
     """Seconds of a duration made of days, hours, minutes and seconds, in this order: `60s`, `5h`, `14d`, `1h30m`.
 
     Raises:
-        ValueError: the text is no such duration.
+        ValueError: the text is not such a duration.
     """
     found = _DURATION.fullmatch(text)
     if found is None or not text:
-        raise ValueError(f'{text[:_MAX_CHARS]!r} is no duration: write for example "60s", "5m", "1h30m" or "14d"')
+        raise ValueError(f'{text[:_MAX_CHARS]!r} is not a duration: write for example "60s", "5m", "1h30m" or "14d"')
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
@@ -83,8 +83,8 @@ def money(text: str) -> Decimal:
     """An amount that is not negative, exactly: `"0.35"`.
 
     Raises:
-        ValueError: the text is no plain decimal number, or negative.
+        ValueError: the text is not a plain decimal number, or it is negative.
     """
     if _DECIMAL.fullmatch(text) is None:
-        raise ValueError(f'{text[:_MAX_CHARS]!r} is no amount: write a plain decimal such as "0.35" or "90000"')
+        raise ValueError(f'{text[:_MAX_CHARS]!r} is not an amount: write a plain decimal such as "0.35" or "90000"')
     return Decimal(text)

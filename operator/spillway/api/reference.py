@@ -1,4 +1,4 @@
-"""A kind's reference page in Markdown, from its CustomResourceDefinition: what `kubectl explain` shows, on one page."""
+"""The reference page of a kind in Markdown, generated from its CustomResourceDefinition."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ _HEADER = "<!-- Generated from operator/spillway/api by `python -m spillway.api.
 
 
 def page(definition: Mapping[str, Any]) -> str:
-    """The page: what it is for, its columns in `kubectl get`, and every field with its type, default and rules."""
+    """The page: the kind's purpose, its columns in `kubectl get`, and every field with type, default and rules."""
     names = definition["spec"]["names"]
     version = definition["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]

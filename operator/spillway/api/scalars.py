@@ -1,4 +1,4 @@
-"""The texts of a manifest that mean a number: each keeps what the user wrote and gives the number in one unit.
+"""The scalar types of a manifest: texts that keep what the user wrote and give a number in one unit.
 
 Contract: a value is the user's own text (so an object round-trips unchanged) and a property gives it as a number. The
 rule by which the API server refuses a bad one stands beside it, as CEL and not as `pattern`, because a rule's message
@@ -30,7 +30,7 @@ class _Scalar(str):
         """The value as this type.
 
         Raises:
-            ValueError: the text means nothing here; says what would.
+            ValueError: the text has no valid value; the message says what is allowed.
         """
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError(f"{value!r} must be written as a text")  # noqa: TRY004 - pydantic reports ValueErrors only
@@ -50,7 +50,7 @@ class _Scalar(str):
 
 
 def _quantity_schema(example: str) -> dict[str, Any]:
-    # What Kubernetes' own resource fields say: a number may be written without quotes.
+    # As in the resource fields of Kubernetes, a number may be written without quotes.
     return {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": True,
@@ -151,7 +151,7 @@ class Factor(Money):
 
 
 def rfc3339(moment: datetime) -> str:
-    """Kubernetes' form of a time: UTC, whole seconds."""
+    """A time in the form of Kubernetes: RFC 3339, UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,9 +1,8 @@
-"""What every model of ours has in common, and how a model says things that only the CRD can say.
+"""The base of all API models, and helpers for what only a CRD can express.
 
-Contract: an attribute's docstring is the field's description for users. What a model cannot express in types it says in
-`json_schema_extra`, with the helpers here; `openapi.py` turns both into a structural schema. The operator reads
-tolerantly (a field that a newer CRD has is ignored); `strict()` refuses unknown fields, for files that a person has
-written.
+Contract: an attribute's docstring is the field's description for users. What types cannot express is in
+`json_schema_extra`, written with the helpers here; `openapi.py` turns both into a structural schema. The operator reads
+tolerantly (a field that a newer CRD has is ignored); `strict()` refuses unknown fields, for files that people write.
 """
 
 from typing import Any, Final, Self
@@ -17,12 +16,12 @@ API_VERSION: Final = "spillway.dev/v1alpha1"
 CATEGORY: Final = "spillway"
 
 NO_SERVER_DEFAULT: Final = "x-spillway-no-server-default"
-"""Marks a field whose default the API server must not write into the object: so we can tell that the user asked for
-it."""
+"""Marks a field whose default the API server must not write into the object, so that a value set by the user can be
+recognised."""
 
 
 class Model(BaseModel):
-    """Base of everything in a manifest: frozen, camelCase on the wire, documented by attribute docstrings."""
+    """The base of all models of a manifest: frozen, camelCase on the wire, documented by attribute docstrings."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -34,7 +33,7 @@ class Model(BaseModel):
 
     @classmethod
     def strict(cls, raw: object) -> Self:
-        """Parse what a person wrote: a field that we do not know is an error.
+        """Parse a file that a person wrote: an unknown field is an error.
 
         Raises:
             pydantic.ValidationError: with the path of each bad field.
@@ -42,7 +41,7 @@ class Model(BaseModel):
         return cls.model_validate(raw, extra="forbid")
 
     def wire(self) -> dict[str, Any]:
-        """The object as Kubernetes takes it: camelCase, without what is not set."""
+        """The object in the form of Kubernetes: camelCase, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -52,12 +51,12 @@ def cel(rule: str, message: str, *, field: str | None = None) -> dict[str, str]:
 
 
 def rules(*checks: dict[str, str], **extra: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON schema keyword
-    """The `json_schema_extra` that carries these CEL rules, and other keywords."""
+    """The `json_schema_extra` with these CEL rules and other keywords."""
     return {"x-kubernetes-validations": list(checks), **extra}
 
 
 def bounded_name() -> dict[str, Any]:
-    """For a kind whose names are written where Kubernetes takes no more than 63 characters, as the value of a taint."""
+    """A limit of 63 characters for the name of a kind, because the name is also the value of a taint."""
     return rules(
         cel(
             "size(self.metadata.name) <= 63",
@@ -68,12 +67,12 @@ def bounded_name() -> dict[str, Any]:
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """A list whose entries are known by these fields: merged by key by server-side apply, duplicates refused."""
+    """A list whose entries are identified by these fields: merged by key, without duplicates."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 def atomic_list(*checks: dict[str, str]) -> dict[str, Any]:
-    """A list that has one owner, because its order means something."""
+    """A list that has one owner, because its order matters."""
     return {"x-kubernetes-list-type": "atomic"} | (rules(*checks) if checks else {})
 
 
@@ -83,5 +82,5 @@ NO_DUPLICATES: Final = cel(
 
 
 def any_object(description: str) -> dict[str, Any]:
-    """An object of Kubernetes' own, kept as the user wrote it."""
+    """A Kubernetes object, kept as the user wrote it."""
     return {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "description": description}

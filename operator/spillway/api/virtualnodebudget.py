@@ -1,4 +1,4 @@
-"""VirtualNodeBudget: one pool of serverless nodes: how much, at what price, and is it open."""
+"""VirtualNodeBudget: one pool of serverless nodes, with its limits, its prices and whether it is open."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -24,7 +24,7 @@ class Cordon(StrEnum):
 
 
 class BudgetLimits(Model):
-    """How much may be used at the same time, and spent. What is left out is not limited."""
+    """Limits on what is used at the same time, and on cost. A field that is left out sets no limit."""
 
     pods: Count | None = None
     """Pods at the same time, for example 2000."""
@@ -33,14 +33,14 @@ class BudgetLimits(Model):
     memory: Memory | None = None
     """Sum of memory requests at the same time, for example 40Ti."""
     cost_per_hour: Money | None = None
-    """Cost in an hour at the present rate, in the currency of `price`, for example "350"."""
+    """Cost per hour at the current rate, in the currency of `price`, for example "350"."""
     cost_per_month: Money | None = None
-    """Cost in a calendar month of `timeZone`, in the currency of `price`, for example "90000". No pod comes that could
-    not be billed its minimum within it; pods that run go on."""
+    """Cost in a calendar month of `timeZone`, in the currency of `price`, for example "90000". A pod is not sent to the
+    pool if its minimum bill would exceed the limit; running pods continue."""
 
 
 class PoolPrice(Model):
-    """What a pod costs there while it runs."""
+    """The price of a pod on this pool while it runs."""
 
     currency: Annotated[str, Field(json_schema_extra=CURRENCY)]
     """ISO 4217 code, for example CNY."""
@@ -51,11 +51,11 @@ class PoolPrice(Model):
     minimum_seconds: Annotated[
         int, Field(ge=0, le=86_400, json_schema_extra={"format": "int32", NO_SERVER_DEFAULT: True})
     ] = 0
-    """Seconds that the provider bills at least for a pod, for example 60; 0 where not given."""
+    """The minimum number of seconds that the provider bills for a pod, for example 60; 0 if not given."""
 
     @property
     def compared(self) -> Decimal:
-        """The price by which pools are ordered: an hour of one core with 4 GiB."""
+        """The price by which pools are ordered: one hour of one core with 4 GiB."""
         return self.cpu_hour.amount + COMPARED_GIB_PER_CORE * self.memory_gib_hour.amount
 
 
@@ -70,7 +70,7 @@ class Failover(Model):
 
 
 class StockOutSign(Model):
-    """A sign that the provider has no stock: in a pod's status, or in an Event about it."""
+    """A sign that the provider is out of stock, in a pod's status or in an Event about the pod."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -115,23 +115,24 @@ class SpecsAnnotation(Model):
             ),
         ),
     ] = "{cpu}-{memoryGiB}Gi"
-    """How one size is written; {cpu} stands for the cores, {memoryGiB} for the GiB."""
+    """The form of one size; {cpu} stands for the cores, {memoryGiB} for the GiB."""
     separator: Annotated[str, Field(min_length=1, max_length=8)] = ","
-    """What stands between two sizes."""
+    """The separator between two sizes."""
 
 
 class StockOut(Model):
-    """What to do when the provider has no stock of a size: take the next bigger one, then the next pool."""
+    """What to do when the provider is out of stock for a size: use the next larger size, then the next pool."""
 
     detect: Annotated[tuple[StockOutSign, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic_list())]
-    """Signs of a stock-out; one of them is enough."""
+    """Signs of a stock-out; one match is enough."""
     ladder: Annotated[tuple[PodSpecSize, ...], Field(min_length=1, max_length=8, json_schema_extra=atomic_list())]
     """Sizes to try, smallest first, for example [{cpu: "2", memory: 4Gi}, {cpu: "4", memory: 8Gi}]."""
     annotation: SpecsAnnotation | None = None
-    """The provider's annotation for a list of sizes: written on pods that are created after a stock-out, from the next
-    size on. Left out: their requests are raised to the next size. Either way a pod that never started is replaced."""
+    """The provider's annotation for a list of sizes. It is written on pods that are created after a stock-out, with the
+    next size and all larger ones. Left out: their requests are raised to the next size. In both cases a pod that never
+    started is replaced."""
     forget_after: Duration = Duration("30m")
-    """When the smallest size is tried again, for example 30m."""
+    """How long after a stock-out the smallest size is tried again, for example 30m."""
 
 
 class VirtualNodeBudgetSpec(Model):
@@ -153,21 +154,21 @@ class VirtualNodeBudgetSpec(Model):
     ]
     """Selects the nodes of the pool by their labels, for example {matchLabels: {type: virtual-kubelet}}."""
     cordon: Cordon = Cordon.NONE
-    """None: open. Hold: no new pods, every node of the pool is unschedulable. HoldAndDrain: also evict its pods, as
-    their disruption budgets allow. Opening again touches only what this cordon closed."""
+    """None: the pool is open. Hold: no new pods; every node of the pool is unschedulable. HoldAndDrain: its pods are
+    also evicted, as their disruption budgets allow. Opening the pool changes only nodes that this cordon closed."""
     cordon_until: Annotated[Timestamp | None, Field(json_schema_extra={"nullable": True})] = None
-    """When the pool opens again by itself, for example "2026-11-11T06:00:00+08:00"."""
+    """When the pool opens again automatically, for example "2026-11-11T06:00:00+08:00"."""
     limits: BudgetLimits | None = None
-    """How much may be used and spent."""
+    """Limits on use and cost."""
     price: PoolPrice | None = None
-    """What a pod costs there; also decides which pool is emptied first."""
+    """The price of a pod on this pool; it also decides which pool is emptied first."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={NO_SERVER_DEFAULT: True})] = "UTC"
-    """The IANA time zone in which a month begins, for example Asia/Shanghai; UTC where not given."""
+    """The IANA time zone in which a month starts, for example Asia/Shanghai; UTC if not given."""
     failover: Failover | None = None
-    """When the pool counts as failed, and that pods are replaced which are lost with its nodes. Left out: the pool is
-    skipped with the defaults of this section, and nothing is deleted on it."""
+    """When the pool counts as failed; pods that are lost with its nodes are replaced. Left out: a failed pool is
+    skipped by the defaults of this section, and none of its pods is deleted."""
     stock_out: StockOut | None = None
-    """What to do when the provider has no stock."""
+    """What to do when the provider is out of stock."""
     pod_overlay: PodOverlay | None = None
     """What is added to a pod that may land on this pool."""
 
@@ -182,18 +183,18 @@ class BudgetUse(Model):
     memory: Memory | None = None
     """Sum of their memory requests."""
     cost_per_hour: Money | None = None
-    """Cost in an hour at the present rate, of the pods that run."""
+    """Cost per hour of the running pods, at the current rate."""
     cost_this_month: Money | None = None
-    """Cost since the month began in `timeZone`, with the minimum billing time of each pod that started."""
+    """Cost since the start of the month in `timeZone`, with the minimum billing time of each pod that started."""
     currency: Annotated[str | None, Field(max_length=3)] = None
     """The currency of these costs."""
     at: Timestamp | None = None
-    """The time for which `costThisMonth` is true; it is written again when something else changes, or after five
+    """The time for which `costThisMonth` was computed; it is updated when another field changes, or after five
     minutes."""
 
 
 class WorkloadUse(Model):
-    """What one workload uses of the pool."""
+    """The use of the pool by one workload."""
 
     workload: Annotated[str, Field(max_length=512)]
     """Kind/namespace/name, for example Deployment/shop/cart."""
@@ -204,39 +205,39 @@ class WorkloadUse(Model):
     memory: Memory | None = None
     """Sum of their memory requests."""
     cost_per_hour: Money | None = None
-    """Cost in an hour at the present rate, of its pods that run."""
+    """Cost per hour of its running pods, at the current rate."""
 
 
 class DrainProgress(Model):
-    """How far a drain has come."""
+    """The progress of a drain."""
 
     evicted: Count = 0
-    """Pods that were evicted."""
+    """Evicted pods."""
     remaining: Count = 0
-    """Pods that are still there."""
+    """Remaining pods."""
     blocked: Count = 0
     """Of these, pods whose disruption budget does not allow it yet."""
     started: Timestamp | None = None
-    """When the drain began."""
+    """When the drain started."""
 
 
 class PoolHealth(Model):
-    """Whether the pool can be relied on, and what is remembered of its failures."""
+    """The health of the pool, and the record of its failures."""
 
     state: Annotated[str, Field(max_length=32)]
-    """Healthy, Failed (it takes no pods) or Retrying (it takes a few, until one of them has started)."""
+    """Healthy, Failed (the pool takes no pods) or Retrying (it takes a few pods until one of them has started)."""
     failures: Count = 0
     """Failures in a row; forgotten once the pool was healthy for as long as it was held for the last one."""
     since: Timestamp | None = None
     """When this state was reached."""
     retry_at: Timestamp | None = None
-    """While it is failed: when it is tried again, provided that a node is ready."""
+    """While the pool is failed: when it is tried again if a node is ready."""
     reason: Annotated[str | None, Field(max_length=64)] = None
-    """What it failed for: NodesNotReady or PodsNotStarting."""
+    """The cause of the failure: NodesNotReady or PodsNotStarting."""
 
 
 class VirtualNodeBudgetStatus(Status):
-    """What was found and done. Lists are bounded; metrics have the rest."""
+    """The observed state of the pool. Lists are bounded; metrics have the rest."""
 
     nodes: Count | None = None
     """Nodes of the pool."""
@@ -245,24 +246,24 @@ class VirtualNodeBudgetStatus(Status):
     cordoned: Count | None = None
     """Of these, made unschedulable by this budget's cordon."""
     drain: DrainProgress | None = None
-    """How far the drain has come, while cordon is HoldAndDrain."""
+    """The progress of the drain, while cordon is HoldAndDrain."""
     used: BudgetUse | None = None
     """What is used now."""
     per_workload_top: Annotated[
         tuple[WorkloadUse, ...], Field(max_length=20, json_schema_extra=list_map("workload"))
     ] = ()
-    """The 20 workloads that use most of it."""
+    """The 20 workloads that use the most of the pool."""
     ladder_step: Count | None = None
-    """The size of `stockOut.ladder` that is asked for now, counted from 1; 0 is what a pod itself requests, and one
-    more than there are sizes says that the pool is out of stock."""
+    """The size of `stockOut.ladder` that is requested now, counted from 1; 0 is the pod's own request, and the number
+    of sizes plus one means that the pool is out of stock."""
     ladder_since: Timestamp | None = None
-    """When that step was reached; it is forgotten `stockOut.forgetAfter` later."""
+    """When that step was reached; it is reset after `stockOut.forgetAfter`."""
     health: PoolHealth | None = None
-    """Whether the pool can be relied on; absent while nothing was ever wrong."""
+    """The health of the pool; absent if it has never failed."""
 
 
 class VirtualNodeBudget(Model):
-    """One pool of serverless (virtual) nodes: which nodes, how much of them, at what price, and whether it is open.
+    """One pool of serverless (virtual) nodes: its nodes, its limits, its prices, and whether it is open.
 
     Close it with: kubectl patch vnb NAME --type merge -p '{"spec":{"cordon":"Hold"}}'
     """
@@ -280,9 +281,9 @@ class VirtualNodeBudget(Model):
         ("Pods", "integer", ".status.used.pods", 0, "Pods on the pool"),
         ("CPU", "string", ".status.used.cpu", 1, "Requested CPU"),
         ("Memory", "string", ".status.used.memory", 1, "Requested memory"),
-        ("Cost/h", "string", ".status.used.costPerHour", 0, "Cost in an hour at the present rate"),
-        ("Cost/month", "string", ".status.used.costThisMonth", 0, "Cost since the month began"),
-        ("Limit/month", "string", ".spec.limits.costPerMonth", 1, "What a month may cost"),
+        ("Cost/h", "string", ".status.used.costPerHour", 0, "Cost per hour at the current rate"),
+        ("Cost/month", "string", ".status.used.costThisMonth", 0, "Cost since the start of the month"),
+        ("Limit/month", "string", ".spec.limits.costPerMonth", 1, "The limit of cost per month"),
         ("Currency", "string", ".spec.price.currency", 1, "Currency of the costs"),
         ("Until", "string", ".spec.cordonUntil", 1, "When it opens again"),
     )
@@ -296,4 +297,4 @@ class VirtualNodeBudget(Model):
     spec: VirtualNodeBudgetSpec
     """What the user wants."""
     status: VirtualNodeBudgetStatus = Field(default_factory=VirtualNodeBudgetStatus)
-    """What was found and done."""
+    """The observed state."""

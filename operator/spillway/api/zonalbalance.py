@@ -1,4 +1,4 @@
-"""ZonalBalance: zones and nodes evenly loaded."""
+"""ZonalBalance: even distribution of replicas and load over zones and nodes."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -12,7 +12,7 @@ _Weight = Annotated[int, Field(ge=0, le=100, json_schema_extra={"format": "int32
 
 
 class LoadWeights(Model):
-    """How much each resource counts for a node's load."""
+    """The weight of each resource in a node's load."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -27,7 +27,7 @@ class LoadWeights(Model):
 
 
 class LoadQueries(Model):
-    """PromQL that gives the load of every node, as a share of its allocatable amount, by the label `node`."""
+    """PromQL queries for the load of every node, as a share of its allocatable amount, by the label `node`."""
 
     cpu: PromQl
     """CPU in use by node, 0 to 1."""
@@ -54,11 +54,11 @@ class Load(Model):
     queries: LoadQueries | None = None
     """For Prometheus: the queries."""
     refresh: Duration = Duration("30s")
-    """How often it is read, for example 30s."""
+    """How often the load is read, for example 30s."""
     stale_after: Duration = Duration("3m")
-    """Older data counts as none: then zones and nodes are equal and nothing is moved; for example 3m."""
+    """Older data is ignored: then all zones and nodes count as equal and nothing is moved; for example 3m."""
     weights: LoadWeights | None = None
-    """How much each resource counts; CPU 70 and memory 30 where not given."""
+    """The weight of each resource; CPU 70 and memory 30 if not given."""
 
 
 class BalanceTarget(Model):
@@ -72,14 +72,14 @@ class ZoneLoadSource(Model):
     """Where a workload's own load by zone is read."""
 
     query: PromQl
-    """PromQL that gives one value a zone and workload, by the labels `zone`, `namespace` and `workload`."""
+    """PromQL that gives one value for each zone and workload, by the labels `zone`, `namespace` and `workload`."""
 
 
 class ZonePreference(Model):
-    """A new replica goes to the zone where its own service is most loaded: elsewhere it would relieve nobody."""
+    """Places a new replica in the zone where its own service has the highest load."""
 
     from_: Annotated[ZoneLoadSource, Field(alias="from")]
-    """Where the load is read. On bad data all zones are equal."""
+    """Where the load is read. Without valid data all zones count as equal."""
     when_differs_by_percent: Percent = 15
     """Zones whose load differs by less count as equal, for example 15."""
 
@@ -90,13 +90,13 @@ class HotNodes(Model):
     above: Percent = 80
     """Percent of load above which a node is hot, for example 80."""
     for_: Annotated[Duration, Field(alias="for")] = Duration("5m")
-    """How long it must last, for example 5m."""
+    """How long the load must stay above it, for example 5m."""
     soft_taint: bool = True
     """Put a PreferNoSchedule taint on hot nodes until they have cooled."""
 
 
 class LoadClasses(Model):
-    """Pods classed by what they use most, and spread within a class, so that a node is not full of one kind."""
+    """Pods are classified by what they use most, and spread within a class, so that no node is full of one class."""
 
     enabled: bool = True
     """Label pods as cpu-bound or memory-bound by their history, and add a preferred anti-affinity within a class."""
@@ -108,12 +108,12 @@ class Rebalance(Model):
     """Moving running pods to even out load."""
 
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
-    """Disabled: never. DryRun: says what it would move. Active: moves."""
+    """Disabled: nothing is moved. DryRun: the moves are only reported. Active: pods are moved."""
     by: Literal["Surge", "Evict"] = "Surge"
     """Surge: one more replica first, then the old one goes. Evict: through the Eviction API. Both respect disruption
     budgets."""
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
-    """At most so many, for example 5."""
+    """The maximum number of moves per minute, for example 5."""
 
 
 class ZonalBalanceSpec(Model):
@@ -148,16 +148,16 @@ class ZonalBalanceSpec(Model):
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None
-    """Pods classed by what they use most."""
+    """Classification of pods by what they use most."""
     rebalance: Rebalance | None = None
     """Moving running pods to even out load."""
 
 
 class ZoneState(Model):
-    """One zone."""
+    """The state of one zone."""
 
     name: Annotated[str, Field(max_length=63)]
-    """The zone; empty for nodes without the label."""
+    """The name of the zone; empty for nodes without the label."""
     nodes: Count = 0
     """Selected nodes in it."""
     pods: Count = 0
@@ -170,16 +170,16 @@ class Moves(Model):
     """Pods moved to even out load."""
 
     planned: Count = 0
-    """Moves that the present plan has."""
+    """Moves in the current plan."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Moves done since the operator started."""
+    """Completed moves since the operator started."""
 
 
 class ZonalBalanceStatus(Status):
-    """What was found and done. Lists are bounded; metrics have the rest."""
+    """The observed state of the balance. Lists are bounded; metrics have the rest."""
 
     workloads: Count | None = None
-    """Workloads that it keeps even."""
+    """Workloads that this balance keeps even."""
     uneven_workloads: Count | None = None
     """Of these, how many differ between zones by more than maxSkew."""
     max_skew: Count | None = None
@@ -199,7 +199,8 @@ class ZonalBalanceStatus(Status):
 class ZonalBalance(Model):
     """Keeps the replicas of each workload even over zones, and the load even over nodes.
 
-    Where none matches, a scale-down keeps zones within one replica by the label topology.kubernetes.io/zone.
+    If no ZonalBalance matches a workload, a scale-down keeps its zones within one replica by the label
+    topology.kubernetes.io/zone.
     """
 
     plural: ClassVar[str] = "zonalbalances"
@@ -224,4 +225,4 @@ class ZonalBalance(Model):
     spec: ZonalBalanceSpec = Field(default_factory=ZonalBalanceSpec)
     """What the user wants. Everything has a default."""
     status: ZonalBalanceStatus = Field(default_factory=ZonalBalanceStatus)
-    """What was found and done."""
+    """The observed state."""

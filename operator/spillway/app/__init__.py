@@ -1,4 +1,4 @@
-"""Wires the parts into a process."""
+"""The operator process: its settings, its parts and the order in which they start and stop."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from spillway.logs import configure
 
 
 def serve(settings: Settings) -> int:
-    """Run one replica until it is told to stop; the process's exit code."""
+    """Run one replica until it is told to stop, and return the exit code of the process."""
     use_one_heap()
     configure(settings.log_format, settings.log_level)
     from spillway.app.operator import run_until_signalled  # noqa: PLC0415  # after logging is set up
@@ -20,7 +20,7 @@ def serve(settings: Settings) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is to be had; None is asyncio's own."""
+    """The event loop of uvloop where it is installed; None stands for asyncio's own."""
     if sys.implementation.name != "cpython":
         return None
     try:

@@ -1,7 +1,7 @@
-"""`/metrics`, `/healthz` and `/readyz`, and what others want shown beside them.
+"""The HTTP server of `/metrics`, `/healthz` and `/readyz`, and of further pages that other parts register.
 
-Contract: `/healthz` says that the event loop turns; `/readyz` answers 200 only while every named check holds, and
-names those that do not with 503. Neither asks the API server anything.
+Contract: `/healthz` answers while the event loop runs; `/readyz` answers 200 only while every named check holds,
+otherwise 503 with the names of the failed checks. Neither sends a request to the API server.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ Check = Callable[[], bool]
 
 
 class HealthServer:
-    """Serves the paths over plain HTTP; `pages` are further ones, in JSON."""
+    """A plain HTTP server for these paths; `pages` are further paths, served as JSON."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port in use; differs from the one asked for where that was 0."""
+        """The port in use, which the system chose if port 0 was requested."""
         return self._port
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)

@@ -1,7 +1,8 @@
-"""What the holder of the Lease runs: every controller, each with a writer of its own.
+"""The controllers that the holder of the Lease runs, each with a writer of its own.
 
-Contract: a writer has its own bucket, so that a mass of one kind of write does not hold up another; all share the
-fence. `run` returns after `stopping` is set and the writes in flight are answered, or raises what ended a controller.
+Contract: each writer has its own token bucket, so that many writes of one kind do not delay writes of another kind; all
+writers share the fence. `run` returns after `stopping` is set and the writes in flight are answered, or raises the
+error that ended a controller.
 """
 
 import asyncio
@@ -147,7 +148,7 @@ class Leader:
         )
 
     def _writer(self, name: str, rate: float) -> Writer:
-        # A write under way when the fence closes is answered or given up before another replica may begin.
+        # A write that is in flight when the fence closes is answered or abandoned before another replica may write.
         timeout = min(DEFAULT_TIMEOUT_SECONDS, 0.8 * self._settings.margin_seconds)
         return Writer(
             self._client, rate=rate, burst=max(1, int(rate)), may_write=self._may_write, name=name, timeout=timeout
@@ -155,6 +156,6 @@ class Leader:
 
 
 def _planner(settings: Settings) -> MakePlan | None:
-    """Makes plans from what Prometheus remembers; None where there is none."""
+    """The planner of thresholds, which reads demand from Prometheus; None without a Prometheus."""
     url = settings.prometheus_url
     return partial(plan_beside, url=url, token_file=settings.prometheus_token_file) if url else None

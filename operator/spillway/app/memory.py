@@ -1,6 +1,6 @@
-"""Keeps the process's heap in one piece.
+"""The memory allocator's setting that keeps the heap of the process in one arena.
 
-Contract: to be called before any thread begins. Where the C library is not glibc nothing happens, and nothing is lost.
+Contract: call it before any thread starts. With a C library other than glibc it does nothing.
 """
 
 import ctypes
@@ -11,10 +11,11 @@ _M_ARENA_MAX: Final = -8
 
 
 def use_one_heap() -> bool:
-    """Let every thread allocate from the same heap; whether the C library could be told so.
+    """Make all threads allocate from one heap; return whether the C library supports it.
 
-    glibc gives each thread a heap of its own. The thread that unpacks pages of a list needs much, once, and what it
-    gives back stays in its heap: with one heap the main thread uses it again (4 MiB of 200 at 150,000 pods).
+    glibc gives each thread a heap of its own. The thread that decompresses the pages of a list needs much memory once,
+    and what it frees stays in its heap. With one heap the main thread can use that memory again (4 MiB of 200 at
+    150,000 pods).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

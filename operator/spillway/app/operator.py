@@ -1,10 +1,10 @@
-"""One replica of the operator: what runs in it, in which order it begins, and how it ends.
+"""One replica of the operator: its parts, the order in which they start, and how they stop.
 
-Contract: every replica runs the informers, kopf, and the admission server; the holder of the Lease runs the
-controllers as well. A replica becomes a contender only once it knows the cluster, so that a leader can act at once.
-`run` ends when it is asked to stop (0), or when something that has to run does not, or the Lease is lost (1): a new
-process begins with a clean memory. At the end, in this order: not ready any more, writes in flight finish, the Lease
-is given back, admission requests in progress are answered, the connections close. All of it within `stop_seconds`.
+Contract: every replica runs the informers, kopf, and the admission server; the holder of the Lease runs the controllers
+as well. A replica takes part in leader election only once it knows the cluster, so that a new leader can act at once.
+`run` returns 0 when it is asked to stop, and 1 when a part that must run has ended or the Lease is lost: a new process
+then starts with empty memory. It stops in this order: readiness fails, writes in flight finish, the Lease is released,
+admission requests in progress are answered, the connections close. All of this takes at most `stop_seconds`.
 """
 
 import asyncio
@@ -44,15 +44,15 @@ from spillway.webhooks.assembly import Admission, build_admission
 log: Final = structlog.get_logger(__name__)
 
 GRACE_BEFORE_CLOSING_SECONDS: Final = 0.5
-"""Endpoints learn of a replica that is not ready any more a little later: until then it goes on answering."""
+"""Endpoints are updated some time after a replica stops being ready; until then it continues to answer."""
 
 
 class EndedError(Exception):
-    """Something ended that has to run for as long as the process does."""
+    """A part ended that must run as long as the process does."""
 
 
 class Operator:
-    """One replica."""
+    """One replica of the operator."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -69,14 +69,14 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
 
     def stop(self) -> None:
-        """Ask for a graceful end; asked again, the process ends at once."""
+        """Request a graceful stop; a second request ends the process at once."""
         if self.stopping.is_set():
             raise SystemExit(1)
         log.info("stopping")
         self.stopping.set()
 
     async def run(self) -> int:
-        """Run until stopped; the process's exit code."""
+        """Run until stopped, and return the exit code of the process."""
         settings = self.settings
         async with AsyncExitStack() as stack:
             client = await KubeClient.connect(str(settings.kubeconfig) if settings.kubeconfig else None)
@@ -128,18 +128,19 @@ class Operator:
             return await self._until_the_end(lead)
 
     async def _until_the_end(self, lead: "asyncio.Task[None]") -> int:
-        """Wait for the wish to stop, or for a task that ended by itself."""
+        """Wait for a request to stop, or for a task that ended by itself."""
         stopping = asyncio.create_task(self.stopping.wait(), name="stopping")
         ended = asyncio.create_task(self._ends.get(), name="ended")
         await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if ended.done() and not self.stopping.is_set():
             name, error = ended.result()
-            log.error("ended; the process exits", task=name, error=repr(error) if error else "", exc_info=error)
+            log.error("has ended, the process exits", task=name, error=repr(error) if error else "", exc_info=error)
             self.stopping.set()
             return 1
         ended.cancel()
-        # The leader sees the wish to stop, finishes its writes and returns; a contender is cancelled.
+        # The leader sees the request to stop, finishes its writes and returns; a replica that waits for the Lease is
+        # cancelled.
         _, late = await asyncio.wait({lead}, timeout=self.settings.stop_seconds)
         if late:
             log.warning("writes in flight did not finish in time")
@@ -213,14 +214,14 @@ class Operator:
         )
         peers = server
         if settings.peer_port is not None:
-            # Replicas that share one host share the webhook's port as well: asking there may lead anywhere.
+            # Replicas on one host share the port of the webhook too, so a request to that port can reach any of them.
             peers = AdmissionServer(
                 (), peers=admission.peers, tls=tls.context, port=settings.peer_port, host=settings.webhook_host
             )
         async with asyncio.TaskGroup() as group:
             group.create_task(upkeep, name="certificates")
             await tls.ready.wait()
-            # Not before we know the policies: a replica that knows nothing would let everything go unstamped.
+            # Not before the policies are known: a replica that knows no policy would admit every pod unchanged.
             await self._know_the_cluster()
             await server.start()
             if peers is not server:
@@ -261,7 +262,7 @@ class Operator:
             with suppress(asyncio.CancelledError):
                 await contend
         if not self.stopping.is_set():
-            raise EndedError("the Lease was lost")
+            raise EndedError("the lease was lost")
 
     async def _know_the_cluster(self) -> None:
         await self.state.wait_synced()

@@ -1,8 +1,8 @@
-"""Takes everything of ours off the cluster, once: for an uninstall, and for a cluster whose operator is gone.
+"""Removal of everything that Spillway wrote in a cluster, once: for an uninstall, or after the operator is gone.
 
-Contract: needs no running operator, no resource of ours and no webhook; reads whole lists, and looks again until a
-pass finds nothing. Idempotent. What is ours is told by its key (see `domain.model.names`): taints, cordons and
-annotations of others stay, and so does a deletion cost that somebody else wrote after us.
+Contract: needs no running operator, none of Spillway's resources and no webhook. It reads whole lists and repeats until
+a pass finds nothing. Idempotent. Its own taints, cordons and annotations are recognised by their keys (see
+`domain.model.names`); those of others stay, and so does a deletion cost that another writer set later.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class _Page(msgspec.Struct):
 
 @dataclass(slots=True)
 class Restored:
-    """What was done; with `dry_run`, what would be."""
+    """What was done, or would be done with `dry_run`."""
 
     taints: int = 0
     cordons: int = 0
@@ -60,11 +60,11 @@ class Restored:
     surges: int = 0
     failed: list[str] = field(default_factory=list)
     clean: bool = False
-    """The last pass found nothing."""
+    """Whether the last pass found nothing to restore."""
 
 
 class Restore:
-    """One run over the cluster."""
+    """One run over the whole cluster."""
 
     def __init__(self, client: KubeClient, *, say: Say, dry_run: bool = False, rate: float = 100.0) -> None:
         self._client = client
@@ -74,7 +74,7 @@ class Restore:
         self.result = Restored()
 
     async def run(self) -> Restored:
-        """Pass over nodes, pods and ReplicaSets until there is nothing left of ours."""
+        """Pass over nodes, pods and ReplicaSets until nothing of Spillway's is left."""
         for number in range(PASSES):
             if number:
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -147,7 +147,7 @@ class Restore:
         return len(work)
 
     async def _replicaset(self, raw: bytes, removed: dict[str, None]) -> None:
-        """A replica that we added goes first: without its mark nobody would know it as ours."""
+        """The replica that Spillway added goes first: without its mark it could no longer be recognised."""
         replicaset = REPLICASETS.one(raw)
         surge, target = Surge.parse(replicaset.surge), target_of(replicaset)
         what = f"replicaset/{replicaset.key}"
@@ -161,13 +161,13 @@ class Restore:
         self._say(f"{what}: {', '.join(removed)} off")
 
     async def _shrink(self, target: Target, surge: Surge) -> bool:
-        """False where somebody has scaled since: what they asked for stands."""
+        """False where another client has scaled the workload since: its number of replicas stands."""
         return await self._writer.scale(
             target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas
         )
 
     async def _answered(self, what: str, write: Awaitable[bool]) -> bool:
-        """Whether the server has answered, also that there was nothing to do."""
+        """Whether the API server answered, which includes the answer that there is nothing to do."""
         try:
             await write
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
@@ -176,11 +176,11 @@ class Restore:
         return True
 
     async def _done(self, what: str, write: Awaitable[bool]) -> bool:
-        """Whether it was written. What is refused is named and does not keep the rest from being restored."""
+        """Whether the patch was written. A refused patch is reported and does not keep the rest from being restored."""
         try:
             if await write:
                 return True
-            why = "gone, or changed meanwhile"
+            why = "gone, or changed in the meantime"
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             why = str(error) or "not answered"
         self.result.failed.append(f"{what}: {why}")
@@ -198,7 +198,7 @@ class Restore:
                 group.create_task(bounded(one))
 
     async def _items(self, path: str) -> AsyncIterator[bytes]:
-        """Every item of a list; one that grew too old is begun again (seeing an item twice does no harm)."""
+        """Every item of a list; an expired list starts again, because an item that is seen twice does no harm."""
         token = ""
         while True:
             params: dict[str, Any] = {"limit": PAGE} | ({"continue": token} if token else {})
@@ -217,10 +217,10 @@ class Restore:
 
 
 async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say: Say) -> None:
-    """Scale the operator's Deployment to zero and wait until its pods are gone: it would put back what is taken away.
+    """Scale the operator's Deployment to zero and wait until its pods are gone, so that it writes nothing back.
 
     Raises:
-        TimeoutError: they are not gone in time.
+        TimeoutError: the pods are not gone in time.
 
     """
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
@@ -228,7 +228,7 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
         await client.request("PATCH", f"{path}/scale", body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
     except ApiError as error:
         if error.not_found:
-            say(f"deployment/{namespace}/{name}: not there, nothing to stop")
+            say(f"deployment/{namespace}/{name}not found, nothing to stop")
             return
         raise
     async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
@@ -243,7 +243,7 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
 
 
 async def forget(client: KubeClient, namespace: str, lease: str, *, say: Say) -> None:
-    """Delete what an installation keeps for itself in its namespace: its Lease, and the last plan of the thresholds."""
+    """Delete what the operator keeps in its own namespace: its Lease, and the last plan of the thresholds."""
     plans = [f"/api/v1/namespaces/{namespace}/configmaps/{name_of(index)}" for index in range(CHUNKS)]
     for path in (f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}", *plans):
         try:

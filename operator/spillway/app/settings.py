@@ -1,7 +1,7 @@
-"""What an operator process is told at start.
+"""The settings of an operator process.
 
-Contract: everything has a default but the kubeconfig (absent: `$KUBECONFIG`, else in-cluster, else `~/.kube/config`),
-and a wrong value is refused before anything starts, naming the flag and what it allows.
+Contract: every setting has a default. Without `kubeconfig` the operator uses `$KUBECONFIG`, then the service account of
+its pod, then `~/.kube/config`. A wrong value is refused before anything starts, with the flag and its allowed values.
 """
 
 import os
@@ -23,17 +23,17 @@ class SettingsError(ValueError):
 
 
 def default_identity() -> str:
-    """Who we are in the Lease: the pod's name, or the host's; a suffix tells two processes of one host apart."""
+    """The identity of this process in the Lease: the name of its pod or host, and a unique suffix."""
     return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 def default_host() -> str:
-    """Where other replicas reach this one: the pod's address; without a pod they are on the same host."""
+    """The address at which other replicas reach this one: that of the pod; without a pod, that of the local host."""
     return os.environ.get("POD_IP") or "127.0.0.1"
 
 
 class Settings(BaseModel):
-    """The operator's own configuration; each field is the flag of the same name."""
+    """The configuration of the operator; each field is the flag of the same name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,15 +70,15 @@ class Settings(BaseModel):
 
     @property
     def margin_seconds(self) -> float:
-        """How long before the Lease could pass to another replica the last write is sent."""
+        """How many seconds before the Lease could pass to another replica the last write is sent."""
         return self.lease_seconds / 3
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.kubeconfig is not None and not self.kubeconfig.is_file():
-            raise ValueError(f"kubeconfig: there is no file {self.kubeconfig}")
+            raise ValueError(f"kubeconfig: file not found: {self.kubeconfig}")
         if self.webhook_cert_dir is not None and not self.webhook_cert_dir.is_dir():
-            raise ValueError(f"webhook_cert_dir: there is no folder {self.webhook_cert_dir}")
+            raise ValueError(f"webhook_cert_dir: folder not found: {self.webhook_cert_dir}")
         if self.prometheus_url:
             from spillway.sources.prometheus import prometheus_url  # noqa: PLC0415  # `--help` need not wait for numpy
 
@@ -87,10 +87,10 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: object) -> Self:
-        """Check the values of flags; None stands for "not given".
+        """The settings from the values of flags, checked; None means that a flag is not given.
 
         Raises:
-            SettingsError: with one line a wrong value.
+            SettingsError: with one line for each wrong value.
 
         """
         try:

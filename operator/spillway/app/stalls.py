@@ -1,9 +1,9 @@
-"""Watches the event loop: how late it is, and, where it stands still for long, what it was doing.
+"""A watch over the event loop: it measures how late the loop runs, and logs the stack of a long stall.
 
-Contract: everything that admission answers runs in one loop, so what holds it up holds pods up. A task in the loop
-beats some times a second and measures its lateness (`spillway_event_loop_late_seconds`). A thread beside it notes the
-loop's stack once a beat is overdue; when the loop goes on the stall is logged with that stack and with the share of it
-in which the process had a core: near 0 it waited for the machine or a disk, near 1 it was our code.
+Contract: all admission requests are answered in one event loop, so whatever blocks the loop delays pods. A task in the
+loop wakes ten times a second and measures its lateness (`spillway_event_loop_late_seconds`). A second thread records
+the loop's stack once a wake-up is overdue. When the loop continues, the stall is logged with that stack and with the
+share of the stall in which the process had a core: near 0 it waited for the machine or a disk, near 1 it ran code.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ log: Final = structlog.get_logger(__name__)
 
 BEAT_SECONDS: Final = 0.1
 OVERDUE_SECONDS: Final = 0.3
-"""Late by so much is a stall: an admission answer is late by as much."""
+"""Seconds of lateness from which on it is a stall; an admission answer is delayed by as much."""
 _FRAMES: Final = 6
 
 LATE_SECONDS: Final = Histogram(
     "spillway_event_loop_late_seconds",
-    "How late the event loop ran what was due, taken ten times a second",
+    "How late the event loop ran a task that was due, measured ten times a second",
     registry=REGISTRY,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
 
 
 class StallWatch:
-    """Watches the loop in which `run` runs."""
+    """A watch over the event loop in which `run` runs."""
 
     def __init__(self) -> None:
         self._beat = time.monotonic()

@@ -1,4 +1,4 @@
-"""All commands together. Each stands in a file of its own; what is heavy is imported by the one that needs it."""
+"""The commands of `spillway`. Each is in a file of its own and imports heavy modules only when it runs."""
 
 import sys
 
@@ -13,7 +13,7 @@ from spillway.cli.run import run
 
 app = typer.Typer(
     name="spillway",
-    help="Keeps every replica on the cheapest node that suits it, and removes exactly the right ones when load falls.",
+    help="Spillway runs each replica on the cheapest suitable node and removes the right replicas when load falls.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -1,4 +1,4 @@
-"""`spillway plan`: what would be planned, shown without a write."""
+"""`spillway plan`: shows what the operator would plan, without writing anything."""
 
 import asyncio
 import sys
@@ -33,13 +33,13 @@ _ALONE = frozenset(
         "history",
     }
 )
-"""Parameters that stand for what a cluster would say."""
+"""Parameters that replace what the command would read from a cluster."""
 
 Value = TypeVar("Value")
 
 
 class Output(StrEnum):
-    """How the plan is shown."""
+    """The format of the output."""
 
     TABLE = "table"
     JSON = "json"
@@ -55,7 +55,10 @@ def thresholds(
     context: typer.Context,
     *,
     policy: Annotated[
-        str | None, typer.Option(help="The ElasticPolicy; it is planned with all others.", rich_help_panel=CLUSTER)
+        str | None,
+        typer.Option(
+            help="The ElasticPolicy to show. All policies of the cluster are planned together.", rich_help_panel=CLUSTER
+        ),
     ] = None,
     kubeconfig: Annotated[
         Path | None,
@@ -64,25 +67,35 @@ def thresholds(
         ),
     ] = None,
     namespace: Annotated[
-        str, typer.Option(help="The operator's own namespace.", rich_help_panel=CLUSTER)
+        str, typer.Option(help="Namespace of the operator.", rich_help_panel=CLUSTER)
     ] = "spillway-system",
     prometheus_url: Annotated[
         str | None,
-        typer.Option(help="Where demand is read, for example http://localhost:9090.", envvar="SPILLWAY_PROMETHEUS_URL"),
+        typer.Option(
+            help="URL of the Prometheus with the history of demand, for example http://localhost:9090.",
+            envvar="SPILLWAY_PROMETHEUS_URL",
+        ),
     ] = None,
-    prometheus_token_file: Annotated[Path | None, typer.Option(help="A bearer token for it.")] = None,
+    prometheus_token_file: Annotated[
+        Path | None, typer.Option(help="File with the bearer token for Prometheus.")
+    ] = None,
     csv: Annotated[
-        Path | None, typer.Option(help="Demand from a file instead: workload,time,replicas with a header.")
+        Path | None,
+        typer.Option(help="CSV file with the history of demand instead. Its header is workload,time,replicas."),
     ] = None,
     nodes: Annotated[int, typer.Option(help="Owned nodes.", min=0, rich_help_panel=ALONE)] = 0,
     node_cores: Annotated[
-        float | None, typer.Option(help="Allocatable cores of one.", min=0.001, rich_help_panel=ALONE)
+        float | None, typer.Option(help="Allocatable cores of one node.", min=0.001, rich_help_panel=ALONE)
     ] = None,
     node_memory: Annotated[
-        str, typer.Option(help="Allocatable memory of one, for example 60Gi; 0: not looked at.", rich_help_panel=ALONE)
+        str,
+        typer.Option(
+            help="Allocatable memory of one node, for example 60Gi. With 0 memory is ignored.", rich_help_panel=ALONE
+        ),
     ] = "0",
     target_utilization: Annotated[
-        int, typer.Option(help="Percent of them that may be in use.", min=1, max=100, rich_help_panel=ALONE)
+        int,
+        typer.Option(help="Percent of the owned nodes' CPU that may be in use.", min=1, max=100, rich_help_panel=ALONE),
     ] = 65,
     cpu: Annotated[
         str | None, typer.Option(help="CPU request of a replica, for example 500m.", rich_help_panel=ALONE)
@@ -93,31 +106,33 @@ def thresholds(
     utilization: Annotated[
         int | None,
         typer.Option(
-            help="Percent of its CPU request that a needed replica uses. Default: the target.",
+            help="Percent of its CPU request that a replica uses. Default: the target.",
             min=1,
             max=1000,
             rich_help_panel=ALONE,
         ),
     ] = None,
     node_hour: Annotated[
-        float | None, typer.Option(help="Price of an owned node's hour.", min=0, rich_help_panel=ALONE)
+        float | None, typer.Option(help="Price of one owned node per hour.", min=0, rich_help_panel=ALONE)
     ] = None,
     virtual_cpu_hour: Annotated[
-        float | None, typer.Option(help="Price of a virtual core's hour.", min=0, rich_help_panel=ALONE)
+        float | None, typer.Option(help="Price of one core on virtual nodes per hour.", min=0, rich_help_panel=ALONE)
     ] = None,
     virtual_memory_gib_hour: Annotated[
-        float, typer.Option(help="Price of a virtual GiB's hour.", min=0, rich_help_panel=ALONE)
+        float, typer.Option(help="Price of one GiB of memory on virtual nodes per hour.", min=0, rich_help_panel=ALONE)
     ] = 0.0,
-    currency: Annotated[str, typer.Option(help="Of these prices.", rich_help_panel=ALONE)] = "",
+    currency: Annotated[
+        str, typer.Option(help="Currency of these prices, for example CNY.", rich_help_panel=ALONE)
+    ] = "",
     history: Annotated[
-        str, typer.Option(help="How far back in Prometheus: 2d at least.", rich_help_panel=ALONE)
+        str, typer.Option(help="How much history to read from Prometheus; at least 2d.", rich_help_panel=ALONE)
     ] = "14d",
-    output: Annotated[Output, typer.Option("-o", "--output", help="table or json.")] = Output.TABLE,
+    output: Annotated[Output, typer.Option("-o", "--output", help="Output format: table or json.")] = Output.TABLE,
 ) -> None:
     """Plan the thresholds: how many replicas of each workload to keep on owned nodes, and how many nodes to own.
 
-    With --policy: from the cluster, and the past from --prometheus-url or --csv. Without: from --csv or
-    --prometheus-url alone, with --nodes, --node-cores and --cpu.
+    With --policy, nodes and workloads are read from the cluster, and the history of demand from --prometheus-url or
+    --csv. Without it, the plan uses --csv or --prometheus-url alone, with --nodes, --node-cores and --cpu.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
     from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
@@ -127,13 +142,13 @@ def thresholds(
 
     given = _given(context)
     if csv is not None and "prometheus_url" not in given:
-        # A variable that is set for the operator does not stand in the way of a file.
+        # --csv wins over an environment variable that is set for the operator.
         prometheus_url = None
     if policy is not None and (unused := given & _ALONE):
         flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in unused))
-        raise SettingsError(f"{flags}: only without --policy; with it the cluster and the policy say so")
+        raise SettingsError(f"{flags}: only without --policy, which takes these values from the cluster")
     if (csv is None) == (prometheus_url is None):
-        raise SettingsError("give either --csv or --prometheus-url: it is where the past comes from")
+        raise SettingsError("give either --csv or --prometheus-url, the source of the history of demand")
     if prometheus_url is not None:
         _flag("--prometheus-url", checked, prometheus_url)
     seconds = float(_flag("--history", duration_seconds, history))
@@ -168,13 +183,13 @@ def thresholds(
 
 
 def _given(context: typer.Context) -> frozenset[str]:
-    """The parameters that stand on the command line."""
+    """The parameters that are given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
 
 
 def _flag(name: str, read: Callable[[str], Value], text: str) -> Value:
-    """What the text of a flag says; an error begins with the flag."""
+    """The parsed value of a flag; an error begins with the flag."""
     try:
         return read(text)
     except ValueError as error:

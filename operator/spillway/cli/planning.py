@@ -1,7 +1,7 @@
-"""The work of `spillway plan thresholds`: puts a request together, reads the past, plans as the operator does.
+"""The work behind `spillway plan thresholds`: builds a request, reads the history and plans as the operator does.
 
-Contract: the functions return the outcome, or a text that says what is missing; they write nothing. A plan shown here
-starts from nothing, so it may differ from the operator's by what that holds on to from its last plan.
+Contract: the functions return the outcome, or a text that says what is missing; they write nothing. The plan has no
+previous plan, so it may differ from the operator's, which holds on to parts of its last one.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from spillway.sources.prometheus import Prometheus, PrometheusError
 from spillway.telemetry.bulk import WORKLOAD_REPLICAS
 
 _NAME: Final = "-"
-"""Of the policy that stands for the flags."""
+"""Name of the policy that stands for the flags."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the past comes from: a file, else Prometheus."""
+    """The source of the history of demand: a file, else Prometheus."""
 
     url: str
     token_file: Path | None
@@ -41,7 +41,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """What the flags say where there is no cluster to ask."""
+    """The values of the flags that replace a cluster."""
 
     nodes: int
     node_cores: float
@@ -58,14 +58,14 @@ class Alone:
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The plan, and whose part of it is shown."""
+    """The plan, and the policy whose part of it is shown."""
 
     policy: str
     plan: Plan
 
 
 async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, source: Source) -> Outcome | str:
-    """The plan of all policies of a cluster, to show that of one."""
+    """The plan of all policies of a cluster, of which one is shown."""
     try:
         async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
             world = await read_world(client, own_namespace=namespace)
@@ -74,7 +74,7 @@ async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, 
     known = world.governance.policies
     if policy not in known:
         names = ", ".join(known) or "none"
-        return f"there is no ElasticPolicy {policy}; there are: {names}"
+        return f"ElasticPolicy not found: {policy}; there are: {names}"
     request = await request_of(
         world, await observe(world), elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world)
     )
@@ -84,7 +84,7 @@ async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, 
 
 
 async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
-    """The plan of whatever the source knows, for nodes and replicas as the flags say."""
+    """The plan of all workloads in the source, for nodes and replicas as the flags describe them."""
     now = time.time()
     try:
         pasts = _from_csv(source.csv) if source.csv is not None else {}
@@ -146,13 +146,13 @@ def _from_csv(path: Path) -> Mapping[str, Past]:
     except OSError as error:
         raise CsvError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise CsvError(f"{path} cannot be read: it is no text in UTF-8") from error
+        raise CsvError(f"{path} cannot be read: it is not UTF-8 text") from error
     except CsvError as error:
         raise CsvError(f"{path}: {error}") from error
 
 
 async def _known_to(source: Source) -> Sequence[str]:
-    """Workloads of our own gauge, else the Deployments of kube-state-metrics."""
+    """The workloads of Spillway's own metric, else the Deployments of kube-state-metrics."""
     async with Prometheus(source.url, token_file=source.token_file) as prometheus:
         now = float(np.floor(time.time()))
         ours = await prometheus.instant(

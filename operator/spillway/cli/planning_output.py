@@ -1,4 +1,4 @@
-"""How a plan of thresholds is shown: JSON for programs, tables for people."""
+"""The output of a plan of thresholds: JSON for programs, tables for people."""
 
 import io
 from typing import Final
@@ -15,12 +15,12 @@ _DAY: Final = 86_400.0
 
 
 def as_json(outcome: Outcome) -> str:
-    """The whole outcome, as its fields are called."""
+    """The whole outcome as JSON, with the names of its fields."""
     return msgspec.json.format(msgspec.json.encode(outcome), indent=2).decode() + "\n"
 
 
 def as_tables(outcome: Outcome) -> str:
-    """The workloads of the policy, what it all comes to, and the number of nodes."""
+    """The outcome as tables: the workloads of the policy, the totals, and the number of nodes."""
     plan = outcome.plan
     policy = next(one for one in plan.policies if one.name == outcome.policy)
     mine = [one for one in plan.workloads if one.policy == outcome.policy]
@@ -69,7 +69,7 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
     if policy.learning:
         lines.append(
             f"{policy.learning} of {policy.auto} workloads have less than {PAST_ENOUGH_SECONDS / _DAY:g} days of "
-            "history and stay on physical nodes"
+            "history and therefore stay on physical nodes"
         )
     if policy.saved_vs_owned is not None and policy.saved_vs_virtual is not None:
         lines.append(
@@ -77,7 +77,7 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
             f"{_money(policy.saved_vs_virtual, policy)} against virtual nodes beyond the valley"
         )
     else:
-        lines.append("no amounts: prices of fixed and of virtual nodes, in one currency, would be needed")
+        lines.append("no amounts: they need prices of fixed and of virtual nodes in one currency")
     if policy.owned_nodes_advised is not None:
         number = policy.owned_nodes_advised
         lines.append(f"worth owning: {number} {'node' if number == 1 else 'nodes'}")

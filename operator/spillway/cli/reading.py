@@ -1,6 +1,6 @@
-"""Reads a cluster once, for commands that only look: the same records and the same rules as the operator's.
+"""One reading of a cluster for read-only commands, into the same records as the operator's.
 
-Contract: needs the right to list pods, nodes, namespaces, ReplicaSets and our kinds; writes nothing.
+Contract: needs the permission to list pods, nodes, namespaces, ReplicaSets and Spillway's kinds; writes nothing.
 """
 
 import time
@@ -22,7 +22,7 @@ _PAGE_SECONDS: Final = 60.0
 
 
 async def read_world(client: KubeClient, *, own_namespace: str) -> World:
-    """What stands now.
+    """The present state of the cluster.
 
     Raises:
         ApiError: the API server refuses a list.

@@ -1,4 +1,4 @@
-"""`spillway restore`: takes every taint, cordon and annotation of ours off the cluster."""
+"""`spillway restore`: removes every taint, cordon and annotation of Spillway from the cluster."""
 
 import asyncio
 import sys
@@ -20,25 +20,25 @@ def restore(
         str | None,
         typer.Option(
             metavar="NAMESPACE/NAME",
-            help="First scale this Deployment to zero: a running operator would put everything back.",
+            help="Scale this Deployment to zero first, because a running operator would write everything back.",
         ),
     ] = None,
     forget: Annotated[
         str | None,
         typer.Option(
             metavar="NAMESPACE/NAME",
-            help="At the end delete what a stopped operator has kept there: this Lease, and the thresholds' last plan.",
+            help="At the end, delete this Lease and the last plan of the thresholds. Stop the operator first.",
         ),
     ] = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the summary.")] = False,
-    rate: Annotated[float, typer.Option(help="Writes a second.", min=0.1)] = 100.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
+    rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 100.0,
 ) -> None:
-    """Take every taint, cordon and annotation of Spillway off the cluster, once.
+    """Remove every taint, cordon and annotation of Spillway from the cluster, once.
 
-    What others wrote stays. Run it again as often as you like. Policies in force will have it all put back by a
-    running operator.
+    What others wrote stays. The command is safe to run again. A running operator writes everything back as long as
+    policies exist.
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
     sys.exit(asyncio.run(_restore(kubeconfig, target, lease, dry_run=dry_run, quiet=quiet, rate=rate)))
@@ -77,7 +77,7 @@ async def _restore(
             if lease is not None and result.clean:
                 await forget(client, *lease, say=say)
     except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        typer.echo(f"not finished, run it again: {error or 'timed out'}", err=True)
+        typer.echo(f"error: {error or 'timed out'}", err=True)
         return 1
     verb = "would be restored" if dry_run else "restored"
     typer.echo(
@@ -87,7 +87,7 @@ async def _restore(
     if result.surges:
         typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
     if not dry_run and not result.clean:
-        typer.echo("something of ours keeps coming back or could not be changed:", err=True)
+        typer.echo("something of Spillway's comes back or could not be changed:", err=True)
         typer.echo("\n".join(result.failed) or "is an operator still running?", err=True)
         return 1
     return 0

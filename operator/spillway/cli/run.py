@@ -21,105 +21,133 @@ def run(
         typer.Option(help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(help="Our own namespace: Lease and certificates.", envvar="POD_NAMESPACE")
+        str | None,
+        typer.Option(
+            help="Namespace of the operator, which holds its Lease and its certificates.", envvar="POD_NAMESPACE"
+        ),
     ] = None,
     lease_name: Annotated[str | None, typer.Option(help="The Lease that makes one replica the leader.")] = None,
     lease_seconds: Annotated[
-        int | None, typer.Option(help="How long a leader that is not heard of stays leader.")
+        int | None, typer.Option(help="Seconds after its last renewal until another replica may take the Lease.")
     ] = None,
     identity: Annotated[
-        str | None, typer.Option(help="Who we are in the Lease. Default: pod or host name, and a suffix.")
+        str | None,
+        typer.Option(help="Identity of this replica in the Lease. Default: the pod or host name, and a suffix."),
     ] = None,
-    log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
-    metrics_host: Annotated[str | None, typer.Option(help="Address of /metrics, /healthz and /readyz.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Port of the same; 0 picks a free one.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="Log format: json or console.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="Log level: debug, info, warning or error.")] = None,
+    metrics_host: Annotated[str | None, typer.Option(help="Listen address of /metrics, /healthz and /readyz.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of /metrics, /healthz and /readyz; 0 picks a free one.")
+    ] = None,
     webhooks: Annotated[bool, typer.Option(help="Serve admission requests.", rich_help_panel=WEBHOOKS)] = True,
     webhook_host: Annotated[
-        str | None, typer.Option(help="Address of the admission server.", rich_help_panel=WEBHOOKS)
+        str | None, typer.Option(help="Listen address of the admission server.", rich_help_panel=WEBHOOKS)
     ] = None,
     webhook_port: Annotated[
-        int | None, typer.Option(help="Port of the same; 0 picks a free one.", rich_help_panel=WEBHOOKS)
+        int | None, typer.Option(help="Port of the admission server; 0 picks a free one.", rich_help_panel=WEBHOOKS)
     ] = None,
     webhook_cert_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with tls.crt and tls.key that somebody else renews (cert-manager). Default: our own.",
+            help="Folder with tls.crt and tls.key that another component renews, for example cert-manager. "
+            "Default: Spillway issues its own certificate.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
     webhook_service: Annotated[
-        str | None, typer.Option(help="The Service by which the API server calls us.", rich_help_panel=WEBHOOKS)
+        str | None,
+        typer.Option(help="Service through which the API server calls the webhooks.", rich_help_panel=WEBHOOKS),
     ] = None,
     prometheus_url: Annotated[
         str | None,
         typer.Option(
-            help="Where demand is read, for example http://prometheus.monitoring:9090. Without it thresholds of mode "
-            "Auto keep everything physical.",
+            help="URL of the Prometheus with the history of demand, for example http://prometheus.monitoring:9090. "
+            "Without it thresholds of mode Auto keep every replica on physical nodes.",
             envvar="SPILLWAY_PROMETHEUS_URL",
             rich_help_panel=PROMETHEUS,
         ),
     ] = None,
     prometheus_token_file: Annotated[
-        Path | None, typer.Option(help="A bearer token for it, read anew each time.", rich_help_panel=PROMETHEUS)
+        Path | None,
+        typer.Option(
+            help="File with the bearer token for Prometheus, read for each request.", rich_help_panel=PROMETHEUS
+        ),
     ] = None,
     threshold_seconds: Annotated[
-        float | None, typer.Option(help="Between two plans of the thresholds.", rich_help_panel=PROMETHEUS)
+        float | None, typer.Option(help="Seconds between two plans of the thresholds.", rich_help_panel=PROMETHEUS)
     ] = None,
     peer_port: Annotated[
         int | None,
         typer.Option(
-            help="A port of its own for what replicas ask each other; 0 picks a free one. Default: the webhook's.",
+            help="Port for requests between replicas; 0 picks a free one. Default: the port of the webhook.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
     advertise_host: Annotated[
         str | None,
         typer.Option(
-            help="Where other replicas reach this one. Default: $POD_IP, else 127.0.0.1.", rich_help_panel=WEBHOOKS
+            help="Address at which other replicas reach this one. Default: $POD_IP, else 127.0.0.1.",
+            rich_help_panel=WEBHOOKS,
         ),
     ] = None,
     node_writes_per_second: Annotated[
-        float | None, typer.Option(help="Taints and cordons, each.", rich_help_panel=LIMITS)
+        float | None,
+        typer.Option(help="Maximum writes per second, for taints and for cordons each.", rich_help_panel=LIMITS),
     ] = None,
     pod_writes_per_second: Annotated[
-        float | None, typer.Option(help="Upkeep of deletion costs.", rich_help_panel=LIMITS)
+        float | None, typer.Option(help="Maximum writes of deletion costs per second.", rich_help_panel=LIMITS)
     ] = None,
     evictions_per_second: Annotated[
-        float | None, typer.Option(help="While a pool drains.", rich_help_panel=LIMITS)
+        float | None, typer.Option(help="Maximum evictions per second while a pool drains.", rich_help_panel=LIMITS)
     ] = None,
     failover_pods_per_second: Annotated[
         float | None,
-        typer.Option(help="Pods made anew: lost with their node, or never started, each.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Maximum replacements per second, each for pods lost with their node and pods that never started.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     spills_per_second: Annotated[
         float | None,
-        typer.Option(help="Waiting pods that change sides: spilled, or sent back.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Maximum waiting pods per second that are spilled to virtual nodes or sent back.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     bring_back_seconds: Annotated[
         float | None,
         typer.Option(
-            help="How long room has been back, and a workload still, before replicas leave virtual nodes.",
+            help="Seconds for which room exists and a workload is stable before its replicas leave virtual nodes.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     bring_backs_at_once: Annotated[
         int | None,
-        typer.Option(help="Workloads that run one replica more to bring one back.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Maximum workloads that run one additional replica at a time to bring one back.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     surge_ready_seconds: Annotated[
         float | None,
-        typer.Option(help="How long such a replica may take until it is ready.", rich_help_panel=LIMITS),
+        typer.Option(help="Seconds that such a replica may take until it is ready.", rich_help_panel=LIMITS),
     ] = None,
     upkeep_seconds: Annotated[
         float | None,
-        typer.Option(help="How long a workload is still before its order is kept.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Seconds for which a workload is stable before its deletion order is maintained.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     status_seconds: Annotated[
-        float | None, typer.Option(help="Between two writes of one status.", rich_help_panel=LIMITS)
+        float | None, typer.Option(help="Minimum seconds between two writes of one status.", rich_help_panel=LIMITS)
     ] = None,
     stop_seconds: Annotated[
-        float | None, typer.Option(help="For requests and writes in flight at the end.", rich_help_panel=LIMITS)
+        float | None,
+        typer.Option(
+            help="Maximum seconds for requests and writes in flight when the process stops.", rich_help_panel=LIMITS
+        ),
     ] = None,
 ) -> None:
     """Run one replica of the operator."""

@@ -1,1 +1,1 @@
-"""kopf watches our three kinds, and nothing else, and feeds the catalog."""
+"""The kopf handlers and lists of Spillway's three kinds, which feed the catalog."""

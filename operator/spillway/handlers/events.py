@@ -1,7 +1,7 @@
-"""The kopf handlers of our three kinds.
+"""The kopf handlers of Spillway's three kinds.
 
-Contract: `on.event` only. Such a handler keeps no progress, so kopf writes no annotation, no finalizer and no status
-on the users' objects; it returns None and hands the object on. What is done about it is decided elsewhere.
+Contract: `on.event` only. Such a handler keeps no progress, so kopf writes no annotation, no finalizer and no status on
+the users' objects. A handler returns None and hands the object over; the controllers decide what to do about it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 
 
 def make_registry(deliver: Deliver, login: Login) -> kopf.OperatorRegistry:
-    """A registry of our own with a handler for each kind: nothing global, so that tests can run several."""
+    """A registry with a handler for each kind. It is not kopf's global one, so that tests can run several."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry, retries=None, backoff=1.0)
@@ -32,7 +32,7 @@ def make_registry(deliver: Deliver, login: Login) -> kopf.OperatorRegistry:
 
 
 def make_settings() -> kopf.OperatorSettings:
-    """Kopf as a mere watcher: it posts no Events, and never ends our process by itself."""
+    """Settings that make kopf only watch: it posts no Events and never ends the process."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.process.ultimate_exiting_timeout = None

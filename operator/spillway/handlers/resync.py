@@ -1,8 +1,7 @@
-"""Lists our kinds at start and now and then.
+"""The lists of Spillway's kinds, at the start and at an interval, that keep the catalog complete.
 
-Contract: after `load` the catalog is whole: what is not in it does not exist. The list now and then is for what a
-watch cannot tell: an object that was deleted while the watch was away is missing from its next list, and no event
-says so.
+Contract: after `load` the catalog is complete: an object that is not in it does not exist. The periodic list finds what
+a watch cannot report: an object that was deleted while the watch was interrupted, for which no event comes.
 """
 
 import asyncio
@@ -22,11 +21,11 @@ INTERVAL_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 1.0
 
 _NOT_LISTED: Final = (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError)
-"""Refused, cut off, not answered, or answered by something that is no API server."""
+"""A request that was refused, interrupted, not answered, or answered by something that is not an API server."""
 
 
 class Resync:
-    """Keeps the catalog whole."""
+    """The lists that keep the catalog complete."""
 
     def __init__(self, client: KubeClient, catalog: Catalog, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._client = client
@@ -34,14 +33,14 @@ class Resync:
         self._interval_seconds = interval_seconds
 
     async def load(self) -> None:
-        """List every kind once, trying until it works: also until the CRDs are there."""
+        """List every kind once, and retry until it succeeds, which includes waiting for the CRDs."""
         said = ""
         while True:
             try:
                 await self._list_all()
             except _NOT_LISTED as error:
                 if (trouble := _why(error)) != said:
-                    log.warning("resources not listed yet; trying on", error=trouble)
+                    log.warning("resources are not listed yet, retrying", error=trouble)
                     said = trouble
                 await asyncio.sleep(RETRY_SECONDS)
             else:
@@ -54,11 +53,11 @@ class Resync:
             try:
                 await self._list_all()
             except _NOT_LISTED as error:
-                log.warning("resources not listed; the next turn tries again", error=_why(error))
+                log.warning("resources are not listed, retrying at the next interval", error=_why(error))
 
     async def _list_all(self) -> None:
         for kind in Kind:
-            # In one piece: there are a handful, and one version has to hold for all of them.
+            # Without paging: there are few objects, and one version must hold for all of them.
             page: dict[str, Any] = await self._client.get_json(f"/apis/{GROUP}/{VERSION}/{kind.plural}")
             self._catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
 

@@ -1,10 +1,10 @@
 """The embedded kopf operator, in a thread with an event loop of its own.
 
-Contract: `run` keeps kopf running until it is cancelled, starting it again after a pause when it fails (it gives up
-on an API server that is away for a minute). Objects are handed over to the loop in which `run` was called.
+Contract: `run` keeps kopf running until it is cancelled, starting it again after a pause when it fails (kopf gives up
+when the API server does not answer for a minute). Objects are handed over to the event loop in which `run` was called.
 
-Why a thread: kopf takes over the process's signal handlers, and when it ends it cancels every task of its loop that
-began after it, whoever began it. Neither may happen to the admission server and to writes in flight.
+Why a thread: kopf takes over the signal handlers of the process, and when it ends it cancels every task of its event
+loop that started after it. Neither may affect the admission server and writes in flight.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ TOKEN_SECONDS: Final = 300
 
 
 class PolicyWatcher:
-    """Feeds the catalog with the events of our kinds."""
+    """The kopf operator that feeds the catalog with the events of Spillway's kinds."""
 
     def __init__(self, catalog: Catalog, credentials: Credentials) -> None:
         self._catalog = catalog
@@ -40,7 +40,7 @@ class PolicyWatcher:
         """Watch until cancelled."""
         while True:
             error = await self._run_once()
-            log.warning("kopf ended; starting it again", error=repr(error))
+            log.warning("kopf ended, starting it again", error=repr(error))
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _run_once(self) -> BaseException | None:
@@ -58,7 +58,7 @@ class PolicyWatcher:
                 asyncio.run(self._operate(loop, stop))
             except BaseException as caught:  # noqa: BLE001  # whatever it is, the other loop has to know
                 error = caught
-            with suppress(RuntimeError):  # the other loop is closed: nobody waits any more
+            with suppress(RuntimeError):  # the other event loop is closed, so nothing waits for the result
                 loop.call_soon_threadsafe(report, error)
 
         threading.Thread(target=work, name="kopf", daemon=True).start()
@@ -98,7 +98,7 @@ class PolicyWatcher:
 async def connection(
     credentials: Credentials, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 ) -> kopf.ConnectionInfo:
-    """How kopf connects: the same server, trust and identity as everything else here."""
+    """The connection of kopf: the same server, CA and identity as the operator's own client."""
     header = (await credentials.headers()).get("Authorization", "")
     scheme, _, token = header.partition(" ")
     configuration = credentials.configuration

@@ -65,7 +65,7 @@ class Credentials:
         path = path or _DEFAULT_KUBECONFIG
         self = cls(configuration, path)
         if not _any_file(path):
-            raise CredentialsError(f"there is no kubeconfig {path}")
+            raise CredentialsError(f"kubeconfig {path} not found")
         try:
             loader = await kube_config.load_kube_config(
                 config_file=path, client_configuration=configuration, persist_config=False

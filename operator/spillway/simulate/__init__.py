@@ -1,4 +1,4 @@
-"""Replays days of load through the production planners, against a model of everything around them.
+"""The simulator: it replays days of load through the production planners, against models of their surroundings.
 
 Contract: pure and seeded: the same scenario gives the same result. The planners are those of `spillway.domain`,
 unchanged; the scheduler, the ReplicaSet controller, HPA and the node autoscaler are models, each in its own file, each

@@ -25,7 +25,7 @@ _SCAN_STEPS: Final = 60 // STEP_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class AutoscalerRules:
-    """What a node autoscaler does when nodes are not needed."""
+    """The rules by which a node autoscaler removes nodes."""
 
     idle_steps: int
     drain_below: float = 0.0
@@ -53,11 +53,11 @@ class NodeAutoscaler:
 
     @property
     def nodes(self) -> int:
-        """How many elastic nodes are paid for."""
+        """The number of elastic nodes that are paid for."""
         return int(self._cluster.alive[list(self._cluster.elastic_slots)].sum()) + len(self._booting)
 
     def can_help(self, pod: Pod) -> bool:
-        """Return whether a node for this pod is on its way, or could be ordered."""
+        """Return whether a node for this pod is ordered, or could be."""
         cluster = self._cluster
         allowed = self._scheduler.zones_allowed(pod)
         return any(
@@ -74,7 +74,7 @@ class NodeAutoscaler:
         return bool(booted)
 
     def scale_up(self, pending: Iterable[Pod], step: int) -> None:
-        """Order nodes for pods that fit nowhere, beyond those that are on their way already."""
+        """Order nodes for pods that fit nowhere, in addition to the nodes that are already ordered."""
         cluster = self._cluster
         scenario = cluster.scenario
         free = dict.fromkeys(self._booting, scenario.node_cpu)
@@ -122,7 +122,7 @@ class NodeAutoscaler:
         return []
 
     def _watch(self, step: int, *, drains: bool) -> None:
-        """Note since when each node has not been needed; whether one could be drained is looked at now and then."""
+        """Record since when each node has not been needed; whether one could be drained is checked at an interval."""
         cluster = self._cluster
         for slot in cluster.elastic_slots:
             empty = cluster.alive[slot] and not cluster.pods_on[slot]

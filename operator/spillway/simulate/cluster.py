@@ -1,4 +1,4 @@
-"""The cluster's state: nodes as columns of numbers, so that scoring them all is one operation, and pods on them."""
+"""The state of the simulated cluster: pods, and nodes as columns of numbers, so that all are scored at once."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,7 +12,7 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS, ZONES, Scenario
 
 EPOCH: Final = 1_000_000.0
-"""Unix time of step 0; any other would do."""
+"""Unix time of step 0; an arbitrary value."""
 MAX_PODS: Final = 110
 _UNASSIGNED: Final = -1
 _PENDING: Final = Phase.PENDING
@@ -25,7 +25,7 @@ def seconds(step: int) -> float:
 
 @dataclass(eq=False, slots=True)
 class Pod:
-    """One pod, from created to gone."""
+    """One pod, from its creation to its end."""
 
     uid: PodUid
     workload: int
@@ -45,17 +45,17 @@ class Pod:
 
 @dataclass(eq=False, slots=True)
 class ReplicaSet:
-    """The pods of one version of a workload."""
+    """The pods of one revision of a workload."""
 
     workload: int
     revision: int
     pods: dict[PodUid, Pod] = field(default_factory=dict)
     ready: int = 0
-    """How many of them are ready."""
+    """The number of ready pods."""
 
 
 class SimCluster:
-    """Nodes and what is on them. A node is a slot; slots of elastic nodes are used again under a new name."""
+    """Nodes and the pods on them. A node is a slot; slots of elastic nodes are reused under a new name."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario

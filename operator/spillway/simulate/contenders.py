@@ -1,7 +1,7 @@
-"""Who keeps the deletion order: nobody, a flat rule, or Spillway's planners as production calls them.
+"""The contenders of a replay, which decide on deletion costs: none, a flat rule, or Spillway's production planners.
 
-Contract: a contender says what a pod is born with and what is written before a scale-down, and counts every write that
-costs an API call of its own. A cost that a pod is born with costs none where it rides on the binding.
+Contract: a contender says which cost a pod gets at its creation and which costs are written before a scale-down, and
+counts every write that needs an API call of its own. An initial cost needs no call if it is part of the binding.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,24 +26,24 @@ class Contender(Protocol):
 
     @property
     def looks_after(self) -> bool:
-        """Whether `at_rest` is worth asking."""
+        """Whether `at_rest` needs to be called."""
 
     def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
-        """Return the cost of a pod that is bound now, and how many writes that takes.
+        """Return the cost of a pod that is bound now, and the number of writes for it.
 
         `in_zone` are the costs of the other pods of its ReplicaSet in the zone.
         """
 
     def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:
-        """Return the costs that are written just before Kubernetes chooses."""
+        """Return the costs that are written just before Kubernetes chooses the victims."""
 
     def at_rest(self, candidates: Sequence[Candidate]) -> Mapping[PodUid, int]:
-        """Return the costs that are written once a workload has come to rest."""
+        """Return the costs that are written once a workload is stable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Kubernetes as it comes."""
+    """Kubernetes without Spillway."""
 
     soft_taint: bool = False
     looks_after: bool = False
@@ -74,12 +74,12 @@ class Flat(Plain):
 
 @dataclass(frozen=True, slots=True)
 class Spillway:
-    """The planners of production: born with its cost, exact at the moment of scaling, the next victims marked ahead."""
+    """The production planners: an initial cost, an exact order at a scale-down, and next victims marked in advance."""
 
     soft_taint: bool = True
     looks_after: bool = True
     depth: Callable[[int], int] = depth_for
-    """How many of so many replicas are marked as next victims when a ReplicaSet comes to rest."""
+    """The number of replicas that are marked as next victims when a ReplicaSet becomes stable."""
 
     def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         return birth_cost(place, index_in_zone=free_index(in_zone, place), node_order=node_order), 0
@@ -94,5 +94,5 @@ class Spillway:
 def shared_order(
     nodes: Sequence[NodeRecord], place: Callable[[NodeRecord], NodePlace], pods: Mapping[NodeName, int]
 ) -> dict[NodeName, int]:
-    """Return production's emptying order of these nodes."""
+    """Return the order in which production empties these nodes."""
     return emptying_order(nodes, {node.name: place(node) for node in nodes}, pods=pods)

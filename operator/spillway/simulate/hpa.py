@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 class Hpa:
-    """Says how many replicas each workload should have."""
+    """The model that gives the number of replicas of each workload."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._demand = scenario.demand
@@ -28,13 +28,13 @@ class Hpa:
         self._recent = np.zeros((_WINDOW, len(scenario.workloads)), dtype=np.int64)
 
     def initial(self) -> Ints:
-        """Return the replicas with which the replay begins."""
+        """Return the numbers of replicas at the start of the replay."""
         wanted = np.clip(np.ceil(self._demand[:, 0]).astype(np.int64), self._least, self._most)
         self._recent[:] = wanted
         return wanted
 
     def desired(self, step: int, replicas: Ints, ready: Ints) -> Ints:
-        """Return the replicas asked for at this step."""
+        """Return the desired numbers of replicas at this step."""
         demand = self._demand[:, max(step - _LAG, 0)]
         ratio = demand / np.maximum(ready, 1)
         wanted = np.where(np.abs(ratio - 1) <= _TOLERANCE, replicas, np.ceil(demand).astype(np.int64))

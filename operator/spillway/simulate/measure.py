@@ -1,4 +1,4 @@
-"""What a replay is judged by."""
+"""The measurements of a replay."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from spillway.simulate.scenario import STEP_SECONDS
 
 @dataclass(slots=True)
 class Measures:
-    """Counts of one replay; `summary` is what is reported."""
+    """The counts of one replay; `summary` gives the reported figures."""
 
     victims: int = 0
     planned_victims_deleted: int = 0
@@ -30,17 +30,17 @@ class Measures:
     writes_rollout: int = 0
     writes_at_rest: int = 0
     idle_writes: int = 0
-    """Of those, on workloads whose pods have not changed for five minutes."""
+    """Of those, the ones on workloads whose pods have not changed for five minutes."""
     skews: list[int] = field(default_factory=list)
-    """Zone skew of what remains after each scale-down."""
+    """The zone skew of the remaining pods after each scale-down."""
     avoidable_skews: list[int] = field(default_factory=list)
-    """By how much that exceeded both 1 and the least that was possible there."""
+    """By how much the skew exceeded both 1 and the smallest possible skew."""
     elastic_nodes: list[int] = field(default_factory=list)
     """By step."""
     scale_downs_without_write: int = 0
 
     def scale_down(self, candidates: Sequence[Candidate], gone: Sequence[PodUid], planned: Sequence[PodUid]) -> None:
-        """Count one scale-down: what went, beside what should have gone."""
+        """Count one scale-down: the deleted pods, and those that should have been deleted."""
         went, should = frozenset(gone), frozenset(planned)
         self.victims += len(went)
         self.planned_victims_deleted += len(went & should)
@@ -56,7 +56,7 @@ class Measures:
         )
 
     def add(self, other: "Measures") -> None:
-        """Take in the counts of another replay of the same contender."""
+        """Add the counts of another replay of the same contender."""
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 

@@ -1,4 +1,4 @@
-"""One contender's days: the loop in which HPA, the controllers, the scheduler and the node autoscaler take turns."""
+"""The replay of one contender: a loop over HPA, the controllers, the scheduler and the node autoscaler."""
 
 import math
 from collections import defaultdict, deque
@@ -24,16 +24,16 @@ from spillway.simulate.scheduler import Scheduler
 _GRACE_STEPS: Final = 30 // STEP_SECONDS
 _SPILL_STEPS: Final = 60 // STEP_SECONDS
 _REST_STEPS: Final = 60 // STEP_SECONDS
-"""A workload that has not changed for this long is at rest: its next victims are marked."""
+"""Steps without a change after which a workload is stable and its next victims are marked."""
 _ORDER_STEPS: Final = 60 // STEP_SECONDS
-"""How old the counts of pods may be by which nodes are ordered."""
+"""The maximum age of the pod counts by which nodes are ordered."""
 _IDLE_STEPS: Final = 300 // STEP_SECONDS
 _SURGE: Final = 0.25
 _MAX_SKEW: Final = 1
 
 
 def replay(scenario: Scenario, contender: Contender, rules: AutoscalerRules) -> Measures:
-    """Live through the scenario's days once."""
+    """Replay the days of the scenario once."""
     return _Replay(scenario, contender, rules).run()
 
 
@@ -106,7 +106,7 @@ class _Replay:
                 self._current[index] = ReplicaSet(workload=index, revision=old.revision + 1)
 
     def _continue_rollout(self, index: int, desired: int) -> None:
-        """Do what the Deployment controller does with its default of 25 % surge and 25 % unavailable."""
+        """Continue a rollout as the Deployment controller does with its defaults of 25 % surge and 25 % unavailable."""
         new, (old,) = self._current[index], self._old[index]
         if len(new.pods) > desired:
             self._scale_down(new, len(new.pods) - desired)
@@ -159,7 +159,7 @@ class _Replay:
             self._pending.remove(pod)
 
     def _replicaset_of(self, pod: Pod) -> ReplicaSet:
-        """Return a pod's ReplicaSet; where the pod is gone already, any of its workload."""
+        """Return the ReplicaSet of a pod; if the pod is already gone, any ReplicaSet of its workload."""
         current, old = self._current[pod.workload], self._old[pod.workload]
         return old[0] if old and old[0].revision == pod.revision else current
 
@@ -247,7 +247,7 @@ class _Replay:
     # Books
 
     def _rest(self) -> None:
-        """Let the contender look after workloads that have just come to rest; idle ones are left alone."""
+        """Let the contender process workloads that have just become stable; unchanged ones are skipped."""
         if not self._contender.looks_after:
             return
         quiet = self._step - self._changed

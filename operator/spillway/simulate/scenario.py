@@ -1,7 +1,7 @@
-"""The days that are replayed: workloads with two peaks a day, nodes in three zones, deployments now and then.
+"""The scenario of a replay: workloads with two peaks a day, nodes in three zones, and occasional rollouts.
 
-Contract: everything follows from the seed. Sizes are those of a middling cluster of online services: a peak of some 800
-pods, nodes that hold about 20, load that falls to a fifth or less at night.
+Contract: everything follows from the seed. The sizes are those of a medium cluster of online services: a peak of some
+800 pods, nodes that hold about 20, load that falls to a fifth or less at night.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP_SECONDS: Final = 15
-"""HPA's sync period; everything in the simulator happens on this beat."""
+"""The sync period of the HPA in seconds; it is the length of one step."""
 STEPS_A_DAY: Final = 24 * 3600 // STEP_SECONDS
 ZONES: Final = ("z-a", "z-b", "z-c")
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedWorkload:
-    """One Deployment under HPA."""
+    """One Deployment with an HPA."""
 
     name: str
     cpu: float
@@ -32,14 +32,14 @@ class SimulatedWorkload:
     hard_zone_spread: bool
     """Whether its template forbids a zone skew above 1 (DoNotSchedule); else Kubernetes' default soft spread holds."""
     startup_steps: int
-    """From bound to ready."""
+    """Steps from bound to ready."""
     rollouts: tuple[int, ...]
-    """Steps at which a new version is deployed."""
+    """Steps at which a new revision is rolled out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A cluster and the days that it will see."""
+    """A cluster, and the load of its days."""
 
     workloads: tuple[SimulatedWorkload, ...]
     demand: Floats
@@ -92,7 +92,7 @@ def two_peak_days(
 def _workload(index: int, days: int, typical_peak: float, random: np.random.Generator) -> SimulatedWorkload:
     peak = float(np.clip(random.lognormal(np.log(typical_peak), 0.6), 5, 120))
     cpu = float(random.choice([0.5, 0.75, 1.0, 1.5], p=[0.4, 0.3, 0.2, 0.1]))
-    # A version every other day or so, in working hours (9 to 19).
+    # About one rollout every other day, in working hours (9 to 19).
     hours = [day * 24 + random.uniform(9, 19) for day in range(days) if random.random() < 0.5]
     return SimulatedWorkload(
         name=f"service-{index:02}",
@@ -116,7 +116,7 @@ def _load(peak: float, days: int, random: np.random.Generator) -> Floats:
     valley = random.uniform(0.08, 0.2)
     of_day = hours % 24
     shape = np.full_like(hours, 0.6)
-    if kind >= 0.15:  # the rest is load that knows no hour
+    if kind >= 0.15:  # the rest is load that does not depend on the hour
         shape = valley + (1 - valley) * np.maximum(
             noon_height * np.exp(-(((of_day - noon) / width) ** 2) / 2),
             np.exp(-(((of_day - evening) / width) ** 2) / 2),

@@ -19,7 +19,7 @@ _HOST_MAX_SKEW: Final = 3
 
 
 class Scheduler:
-    """Finds a node for a pod, or says that there is none."""
+    """The model that finds a node for a pod, or none."""
 
     def __init__(self, cluster: SimCluster, random: np.random.Generator, *, soft_taint: bool) -> None:
         self._cluster = cluster

@@ -1,8 +1,8 @@
-"""Histories from a CSV file, for those who want a plan without a cluster or a Prometheus.
+"""Demand histories from a CSV file, for a plan without a cluster or a Prometheus.
 
-Contract: a header and one line for each workload and time: `workload,time,replicas`, in any order of columns and of
-lines; `time` is RFC 3339 or Unix seconds. The highest value within each step counts, as from Prometheus. A mistake is
-told with its line and what would be right.
+Contract: the file has a header and one line for each workload and time: `workload,time,replicas`, with columns and
+lines in any order; `time` is RFC 3339 or Unix seconds. The highest value within each step counts, as with Prometheus.
+An error names its line and the expected form.
 """
 
 import csv
@@ -21,7 +21,7 @@ LATEST_SECONDS: Final = 253_402_300_799.0
 
 
 class CsvError(ValueError):
-    """The file is not as it has to be; the text says where and what is right."""
+    """The file is not valid; the message says where, and what is expected."""
 
 
 def csv_histories(lines: Iterable[str], *, step_seconds: float = STEP_SECONDS) -> list[History]:
@@ -33,13 +33,13 @@ def csv_histories(lines: Iterable[str], *, step_seconds: float = STEP_SECONDS) -
     try:
         return _histories(csv.DictReader(lines), step_seconds)
     except csv.Error as error:
-        raise CsvError(f"this is no CSV file: {error}") from error
+        raise CsvError(f"this is not a CSV file: {error}") from error
 
 
 def _histories(reader: "csv.DictReader[str]", step_seconds: float) -> list[History]:
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
-        raise CsvError(f"the first line must name the columns {', '.join(COLUMNS)}; there is no {', '.join(missing)}")
+        raise CsvError(f"the first line must name the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
     highest: dict[str, dict[float, float]] = {}
     for row in reader:
         workload, moment, replicas = _checked(row, reader.line_num)
@@ -67,7 +67,7 @@ def _checked(row: Mapping[str, str | None], line: int) -> tuple[str, float, floa
 
 def _seconds(text: str, line: int) -> float:
     seconds = _moment(text)
-    # NaN is not within.
+    # NaN fails this comparison.
     if not 0 <= seconds <= LATEST_SECONDS:
         raise CsvError(
             f'line {line}: time must be RFC 3339 or Unix seconds, for example 2026-01-31T18:00:00Z, not "{text[:64]}"'

@@ -1,10 +1,10 @@
-"""How many replicas each workload needed in the past, from Prometheus: a few queries for thousands of workloads.
+"""The demand histories of workloads from Prometheus, read with a few queries for thousands of workloads.
 
-Contract: one series a workload on a regular grid, the highest value within each step, so that a spike of a minute is
-not lost between two points. It is the number of replicas that the workload asked for (our own gauge; where that is too
-young, kube-state-metrics' for Deployments), or, where its class names a query, the query's value divided by what one
-replica carries. Batches come one after the other and nothing of an earlier one is kept. A query of a user's that is
-refused costs that workload its history and no other.
+Contract: each workload has one series on a regular grid with the highest value within each step, so that a spike of a
+minute is not lost between two points. The value is the number of replicas that the workload requested (Spillway's own
+gauge; where that is too young, the metric of kube-state-metrics for Deployments), or, if its class names a query, the
+value of the query divided by the load of one replica. Batches are read one after the other and are not kept. A user's
+query that is refused leaves only its own workload without history.
 """
 
 import re
@@ -23,12 +23,12 @@ from spillway.telemetry.bulk import WORKLOAD_REPLICAS, labels_of
 log: Final = structlog.get_logger(__name__)
 
 BATCH: Final = 100
-"""Workloads asked for at once: 14 days of them are 9 MB of JSON."""
+"""Workloads per request: 14 days of them are 9 MB of JSON."""
 QUERY_BATCH: Final = 16
-"""Queries of users' asked at once; each costs Prometheus five times its own evaluation."""
+"""Users' queries per request; each costs Prometheus five times its own evaluation."""
 QUERY_RESOLUTION_SECONDS: Final = 60
 ENOUGH_SECONDS: Final = 2 * 86_400.0
-"""From so much history on we need no other source."""
+"""With so much history no other source is needed."""
 OTHER_SOURCE: Final = "kube_deployment_spec_replicas"
 _MARK: Final = "spillway_workload"
 _EMPTY: Final = np.empty(0)
@@ -36,16 +36,16 @@ _EMPTY: Final = np.empty(0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One workload whose history is wanted."""
+    """A request for the history of one workload."""
 
     workload: str
     """Kind/namespace/name, for example Deployment/shop/cart."""
     seconds: float
-    """How far back."""
+    """The length of the history in seconds."""
     query: str = ""
-    """PromQL of its demand, with $(namespace) and $(workload) filled in; empty for its number of replicas."""
+    """PromQL for its demand, with $(namespace) and $(workload) filled in; empty for its number of replicas."""
     per_replica: float = 1.0
-    """How much of the query's value one replica carries."""
+    """The part of the query's value that one replica carries."""
 
 
 def filled_in(query: str, workload: str) -> str:
@@ -57,13 +57,13 @@ def filled_in(query: str, workload: str) -> str:
 async def histories(
     prometheus: Prometheus, wanted: Iterable[Wanted], *, now: float, step_seconds: float = STEP_SECONDS
 ) -> AsyncIterator[Sequence[History]]:
-    """The histories up to `now`, batch by batch; each wanted workload comes once, with no points where it has none.
+    """The histories up to `now`, in batches; each requested workload occurs once, without points if it has no history.
 
     Raises:
-        PrometheusError: Prometheus does not answer, or refuses a query of ours.
+        PrometheusError: Prometheus does not answer, or refuses one of Spillway's own queries.
     """
     end = now // step_seconds * step_seconds
-    # Namesakes of many namespaces stand together, because a batch asks by name.
+    # Workloads of the same name are put together, because a batch selects by name.
     ordered = sorted(wanted, key=lambda one: (bool(one.query), one.seconds, labels_of(one.workload)[2]))
     for (by_query, seconds), group in groupby(ordered, key=lambda one: (bool(one.query), one.seconds)):
         start = end - max(seconds // step_seconds, 1) * step_seconds
@@ -85,7 +85,7 @@ class _Span:
         return await prometheus.range(query, self.start, self.end, self.step_seconds)
 
     def highest(self, selector: str, *labels: str) -> str:
-        """The highest value within each step, of what remains by these labels."""
+        """A query for the highest value within each step, grouped by these labels."""
         return f"max by ({', '.join(labels)}) (max_over_time({selector}[{self.step_seconds:g}s]))"
 
 
@@ -133,7 +133,7 @@ async def _by_query(prometheus: Prometheus, batch: Sequence[Wanted], span: _Span
 
 
 def _marked(wanted: Wanted, span: _Span) -> str:
-    # A line of its own each: the query may end with a comment.
+    # Each query is on a line of its own, because it may end with a comment.
     highest = f"max_over_time(sum(\n{wanted.query}\n)[{span.step_seconds:g}s:{QUERY_RESOLUTION_SECONDS}s])"
     return f'label_replace({highest}, "{_MARK}", "{wanted.workload}", "", "")'
 
@@ -147,7 +147,7 @@ def _history(wanted: Wanted, found: Sequence[Series]) -> History:
 
 
 def _namespace(labels: Mapping[str, str]) -> str:
-    """A scrape that does not honour labels has put the exporter's own namespace in the place of ours."""
+    """The namespace of the workload; a scrape without `honor_labels` renames it, as it sets the exporter's own."""
     return labels.get("exported_namespace") or labels.get("namespace", "")
 
 

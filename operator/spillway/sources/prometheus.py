@@ -1,9 +1,9 @@
-"""Prometheus over HTTP: queries in, series of numbers out, errors that say what to do.
+"""A client of the Prometheus HTTP API: queries return series of numbers, and errors say what to do.
 
-Contract: a request is bounded in time and size, and tried once more where that may help. A range that would exceed the
-11,000 points a series that Prometheus answers is asked for in pieces and joined. What cannot be had raises a
-`PrometheusError` whose `reason` is a word for a condition. Samples are decoded straight into arrays of floats: a month
-of one workload is 8,640 pairs, and nothing of the JSON is kept. Anything that speaks Prometheus' HTTP API will do.
+Contract: a request is bounded in time and size, and retried once if that may help. A range that would exceed
+Prometheus' limit of 11,000 points per series is requested in pieces and joined. A query without an answer raises a
+`PrometheusError` whose `reason` is a word for a condition. Samples are decoded directly into arrays of floats: a month
+of one workload is 8,640 pairs, and no JSON is kept. Any server with the HTTP API of Prometheus will do.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from yarl import URL
 
 MOST_POINTS: Final = 11_000
-"""Of one series in one answer: Prometheus' own bound (`exceeded maximum resolution`)."""
+"""Maximum points per series in one answer: Prometheus' own limit (`exceeded maximum resolution`)."""
 MOST_BYTES: Final = 256 * 1024 * 1024
-"""Of one answer; far above what a batch of ours asks for."""
+"""Maximum size of one answer, far above that of one batch."""
 TIMEOUT_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 1.0
 _MESSAGE_CHARACTERS: Final = 300
@@ -34,42 +34,42 @@ _Point = TypeVar("_Point")
 
 
 class PrometheusError(Exception):
-    """A query has no answer."""
+    """A query without an answer."""
 
     reason: ClassVar[str] = "PrometheusFailed"
-    """For a condition."""
+    """The reason for a condition, one CamelCase word."""
     passing: ClassVar[bool] = False
-    """Whether the same request may succeed a moment later."""
+    """Whether a retry of the same request may succeed."""
 
 
 class UnreachableError(PrometheusError):
-    """Nobody answers at that address, or not in time."""
+    """The server does not answer, or not in time."""
 
     reason = "PrometheusUnreachable"
     passing = True
 
 
 class BusyError(PrometheusError):
-    """It answers that it cannot just now (5xx, 429)."""
+    """The server cannot answer at the moment (5xx, 429)."""
 
     reason = "PrometheusUnreachable"
     passing = True
 
 
 class DeniedError(PrometheusError):
-    """Our credentials do not do."""
+    """The server refuses the credentials."""
 
     reason = "PrometheusDenied"
 
 
 class RefusedError(PrometheusError):
-    """The query is refused: it is no PromQL, or asks for more than the server allows."""
+    """The server refuses the query: it is not PromQL, or exceeds a limit of the server."""
 
     reason = "QueryRefused"
 
 
 class NotPrometheusError(PrometheusError):
-    """What answers is not Prometheus' API, or answers without end."""
+    """The answer is not from the Prometheus API, or it is too large."""
 
     reason = "NotPrometheus"
 
@@ -105,7 +105,7 @@ class _Failure(msgspec.Struct, rename={"kind": "errorType", "message": "error"})
 
 _QUICK: Final = msgspec.json.Decoder(_Answer[tuple[float, float]], strict=False)
 _ANYTHING: Final = msgspec.json.Decoder(_Answer[tuple[float, str]])
-"""For answers with NaN or Inf, which the quick one takes for no numbers."""
+"""The decoder for answers with NaN or Inf, which the fast one does not accept as numbers."""
 _SCALAR: Final = frozenset({"scalar", "string"})
 
 
@@ -120,10 +120,10 @@ class _KindOnly(msgspec.Struct):
 class Prometheus:
     """One Prometheus at `url` (a path before `/api/v1` is kept; `user:password@` is sent as basic authentication).
 
-    `token_file` holds a bearer token and is read anew for each request, so that a rotated one is followed.
+    `token_file` holds a bearer token. It is read for each request, so that a rotated token is used.
 
     Raises:
-        ValueError: the address is no http(s) URL.
+        ValueError: the address is not an http(s) URL.
     """
 
     def __init__(self, url: str, *, token_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -144,11 +144,11 @@ class Prometheus:
 
     @property
     def address(self) -> str:
-        """Where it is, without a password: for messages."""
+        """The address without a password, for messages."""
         return str(self._url.with_user(None))
 
     async def instant(self, query: str, at: float) -> list[Series]:
-        """The value of each series at one moment.
+        """The value of each series at one time.
 
         Raises:
             PrometheusError: there is no answer.
@@ -216,7 +216,7 @@ class Prometheus:
         except msgspec.DecodeError:
             said = body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return DeniedError(f"{self.address} refuses our credentials ({status}): {said}")
+            return DeniedError(f"{self.address} refuses the credentials ({status}): {said}")
         if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
             return RefusedError(f"{self.address} refuses the query: {said}")
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -225,10 +225,10 @@ class Prometheus:
 
 
 def prometheus_url(text: str) -> URL:
-    """The address as a URL without a slash at its end.
+    """The address as a URL without a trailing slash.
 
     Raises:
-        ValueError: it is none, or not http(s).
+        ValueError: it is not a URL, or not http(s).
     """
     try:
         url = URL(text.rstrip("/"))
@@ -243,7 +243,7 @@ def decode(body: bytes) -> list[Series]:
     """The series in an answer's body.
 
     Raises:
-        PrometheusError: it holds a scalar or text instead of series, or is no answer of Prometheus'.
+        PrometheusError: it holds a scalar or text instead of series, or is not an answer of Prometheus.
     """
     try:
         return _series(_QUICK.decode(body))
@@ -258,7 +258,7 @@ def decode(body: bytes) -> list[Series]:
             kind = ""
         if kind in _SCALAR:
             raise RefusedError(f"the query gives a {kind}, not series: wrap it, for example vector(…)") from error
-        raise NotPrometheusError(f"this is no answer of Prometheus: {error}") from error
+        raise NotPrometheusError(f"this is not an answer of Prometheus: {error}") from error
 
 
 def _series(answer: _Answer[tuple[float, float]] | _Answer[tuple[float, str]]) -> list[Series]:

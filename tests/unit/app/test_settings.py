@@ -20,8 +20,8 @@ from spillway.cli.commands import app
         pytest.param({"lease_seconds": 1}, "--lease-seconds: ", id="lease too short to renew"),
         pytest.param({"evictions_per_second": 0}, "--evictions-per-second: ", id="rate of nothing"),
         pytest.param({"prometheus_url": "prometheus:9090"}, "http://prometheus.monitoring:9090", id="Prometheus"),
-        pytest.param({"kubeconfig": Path("/nowhere/config")}, "no file /nowhere/config", id="kubeconfig"),
-        pytest.param({"webhook_cert_dir": Path("/nowhere")}, "no folder /nowhere", id="certificates"),
+        pytest.param({"kubeconfig": Path("/nowhere/config")}, "file not found: /nowhere/config", id="kubeconfig"),
+        pytest.param({"webhook_cert_dir": Path("/nowhere")}, "folder not found: /nowhere", id="certificates"),
     ],
 )
 def test_refused(values: dict[str, Any], message: str) -> None:

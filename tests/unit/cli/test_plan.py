@@ -98,7 +98,7 @@ def test_a_short_past_keeps_everything_physical(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param("name,time,replicas\n", "there is no workload", id="column"),
+        pytest.param("name,time,replicas\n", "missing: workload", id="column"),
         pytest.param("workload,time,replicas\ncart,yesterday,3\n", "line 2: time must be RFC 3339", id="time"),
         pytest.param("workload,time,replicas\ncart,1,many\n", 'line 2: replicas must be a number .* "many"', id="text"),
         pytest.param("workload,time,replicas\ncart,1,-3\n", "a number from 0 to 1000000", id="negative"),
@@ -107,8 +107,8 @@ def test_a_short_past_keeps_everything_physical(tmp_path: Path) -> None:
         pytest.param("workload,time,replicas\ncart,nan,3\n", "line 2: time must be RFC 3339", id="time is no number"),
         pytest.param("workload,time,replicas\ncart,-5,3\n", "line 2: time must be RFC 3339", id="time before 1970"),
         pytest.param("workload,time,replicas\ncart,1e300,3\n", "line 2: time must be RFC 3339", id="time too large"),
-        pytest.param("workload,time,replicas\n" + "x" * 200_000, "this is no CSV file", id="a field without end"),
-        pytest.param(b"\xff\xfe\x00", "no text in UTF-8", id="binary"),
+        pytest.param("workload,time,replicas\n" + "x" * 200_000, "this is not a CSV file", id="a field without end"),
+        pytest.param(b"\xff\xfe\x00", "not UTF-8 text", id="binary"),
         pytest.param("workload,time,replicas\n,1,3\n", "the workload is empty", id="workload"),
         pytest.param("workload,time,replicas\n", "knows no workload", id="empty"),
         pytest.param(None, "cannot be read", id="no file"),
@@ -134,9 +134,9 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
         pytest.param(("--csv=a", "--prometheus-url=http://b"), "either --csv or", id="two sources"),
         pytest.param(("--csv=a",), "--node-cores and --cpu", id="no size"),
         pytest.param(("--csv=a", "--policy=p", "--nodes=3", "--cpu=1"), "^--cpu, --nodes: only without", id="policy"),
-        pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "--cpu: .* is no quantity", id="cpu"),
-        pytest.param(("--csv=a", *SIZED, "--memory=much"), "--memory: .* is no quantity", id="memory"),
-        pytest.param(("--csv=a", *SIZED, "--history=2weeks"), "--history: .* is no duration", id="history"),
+        pytest.param(("--csv=a", "--node-cores=8", "--cpu=much"), "--cpu: .* is not a quantity", id="cpu"),
+        pytest.param(("--csv=a", *SIZED, "--memory=much"), "--memory: .* is not a quantity", id="memory"),
+        pytest.param(("--csv=a", *SIZED, "--history=2weeks"), "--history: .* is not a duration", id="history"),
         pytest.param(("--csv=a", *SIZED, "--history=47h"), '--history: must be at least two days.*"47h"', id="short"),
         pytest.param(
             ("--prometheus-url=prometheus:9090", *SIZED), "--prometheus-url: .* http\\(s\\) URL", id="address"
@@ -181,7 +181,7 @@ def test_a_cluster_that_is_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(None, "there is no kubeconfig", id="no file"),
+        pytest.param(None, "kubeconfig .* not found", id="no file"),
         pytest.param("workload,time,replicas", "cannot be used", id="another file"),
         pytest.param("{}", "current-context", id="empty"),
         pytest.param("a: [1", "cannot be used: while parsing", id="no YAML"),
