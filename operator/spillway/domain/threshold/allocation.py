@@ -33,9 +33,9 @@ _GOOD_ENOUGH: Final = 1.0005
 """Bound over plan at which the search ends."""
 _LARGE: Final = 2_000_000
 """Workloads x steps from which fewer rounds have to do, so that a week of 2,000 workloads stays within seconds."""
-_FEW: Final = 200
+_FEW: Final = 2_000
 _NEAR: Final = 1.05
-"""Load over room up to which making more than a few workloads fit is worth the time."""
+"""Load over room up to which making more than a few replicas fit is worth the time."""
 _SLACK: Final = 1e-9
 """Part of the usable cores that a plan may be above them."""
 _ROUNDING: Final = 1e-13
@@ -156,7 +156,7 @@ def _tried(levels: Levels, room: Series, rounds: int) -> Iterator[tuple[Counts, 
         size = float(over @ over)
         if turn % _ROUND_EVERY == _ROUND_EVERY - 1 or size <= 0:
             for tried in (choice, np.floor(average + 1e-6).astype(np.int64), thresholds):
-                if levels.workloads <= _FEW or (levels.load(tried) <= room * _NEAR).all():
+                if levels.most.sum() <= _FEW or (levels.load(tried) <= room * _NEAR).all():
                     yield tried, bound
         if size <= 0:
             return

@@ -60,7 +60,9 @@ def billed_shares(demand: Demand, billing: Billing) -> Series:
     A level that starts often may be billed for longer than the one below it.
     """
     replicas = demand.whole_replicas()
-    needed = replicas[None, :] >= np.arange(1, demand.peak + 1)[:, None]
+    # Neighbouring levels that are needed at the same steps are billed alike: one row for each such run of levels.
+    tops = np.unique(replicas[replicas > 0])
+    needed = replicas[None, :] >= tops[:, None]
     cycle_seconds = replicas.size * billing.step_seconds
     starts = needed & ~np.roll(needed, 1, axis=1)
     seconds: Series = (needed.sum(axis=1) * billing.step_seconds + starts.sum(axis=1) * billing.startup_seconds).astype(
@@ -70,7 +72,8 @@ def billed_shares(demand: Demand, billing: Billing) -> Series:
         level, missing = _short_runs(needed, starts, billing)
         seconds += np.bincount(level, weights=missing, minlength=needed.shape[0])
     seconds /= cycle_seconds
-    return seconds
+    shares: Series = np.repeat(seconds, np.diff(tops, prepend=0.0).astype(np.int64))
+    return shares
 
 
 def _short_runs(
