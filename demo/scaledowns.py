@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from demo.contenders import Contender, contender_of, owner_of, place_of, tier_of
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.candidates import candidates_of
+from spillway.domain.scale_down.candidates import candidates_of, related_pods
 from spillway.domain.scale_down.node_order import emptying_order
 from spillway.domain.scale_down.ranking import plan_scale_down
 
@@ -206,8 +206,10 @@ def judge(
     known = dict(nodes)
     places = {name: place_of(node) for name, node in known.items()}
     order = emptying_order(known.values(), places, pods=on_node)
+    # The demo rolls nothing out: its Deployments have one ReplicaSet each.
+    related = related_pods(replicaset, [replicaset], lambda _: pods.values())
     plan = plan_scale_down(
-        candidates_of(pods.values(), known, place_of, order), len(gone), max_skew=MAX_SKEW, now=began
+        candidates_of(pods.values(), known, place_of, order, related=related), len(gone), max_skew=MAX_SKEW, now=began
     )
     reasons = {victim.uid: victim.reason.value for victim in plan.victims}
     stayed = [pod for uid, pod in pods.items() if uid not in gone]

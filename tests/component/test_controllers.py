@@ -259,6 +259,7 @@ def test_a_foreign_writer_is_told_and_left_alone(cluster: ClusterApi, leading: I
             )
             assert found["status"] == "True"
             assert f"Deployment/{namespace}/web" in found["message"]
+            assert f"{namespace}/{web[0]}" in found["message"]
             assert "quiet" not in found["message"]
             eventually(lambda: "DeletionCostNotOurs" in events_of(cluster, "foreign"), "the Event")
 

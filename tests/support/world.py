@@ -41,7 +41,7 @@ ELASTIC = {"nodeSelector": {"matchLabels": {"pool": "elastic"}}}
 
 def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]], clock: FakeClock) -> World:
     """A world that is whole and fresh."""
-    state = ClusterState(clock=clock.now)
+    state = ClusterState(clock=clock.now, now=clock.now)
     for record in (make_namespace("shop"), *records):
         state.apply(record)
     state.mark_synced()

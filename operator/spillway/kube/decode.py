@@ -6,7 +6,7 @@ containers and sidecars that run together, or the largest moment of the initiali
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
@@ -17,7 +17,9 @@ import msgspec
 from spillway.api import quantity
 from spillway.domain.model.names import (
     CORDONED_BY,
+    DESIRED,
     REVISION,
+    ROLLOUT_DESIRED,
     ROLLOUT_REVISION,
     SURGE,
     THRESHOLD,
@@ -33,7 +35,9 @@ from spillway.kube.wire import (
     Change,
     Condition,
     Container,
+    ContainerStatus,
     ErrorEvent,
+    InitContainerStatus,
     Namespace,
     Node,
     NodeSpec,
@@ -53,8 +57,8 @@ R = TypeVar("R")
 
 # Kubernetes takes no "+", and no leading zero but after a minus (`validFirstDigit` in k8s.io/kubernetes/pkg/apis/core).
 _COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
-_REVISION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-"""Anybody may write this annotation; a number without end is refused by `int`, and one odd object must stop nothing."""
+_COUNT: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+"""Anybody may write such an annotation. `int` refuses a number without end, and one odd object must stop nothing."""
 _REMEMBERED: Final = 8192
 """Of distinct costs, times and amounts: more would cost more memory than sharing them saves."""
 _MESSAGE_CHARACTERS: Final = 512
@@ -152,7 +156,7 @@ def pod_record(pod: Pod) -> PodRecord:
         ready,
         ready_since,
         unix_seconds(meta.creation_timestamp),
-        max((one.restart_count for one in status.container_statuses or ()), default=0),
+        _restarts(status.container_statuses),
         meta.deletion_timestamp is not None,
         None if marks.cost is None else deletion_cost(marks.cost),
         None if marks.cost_written is None else deletion_cost(marks.cost_written),
@@ -165,6 +169,7 @@ def pod_record(pod: Pod) -> PodRecord:
         intern(marks.size),
         _pending(marks, status) if phase is Phase.PENDING else None,
         _ended(status) if phase in _FINISHED else 0.0,
+        _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
     )
 
 
@@ -204,10 +209,11 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
         owner_name=intern(owner.name),
         owner_api_version=intern(owner.api_version),
         replicas=1 if spec.replicas is None else spec.replicas,
-        revision=int(revision) if _REVISION.fullmatch(revision) else 0,
+        revision=int(revision) if _COUNT.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
         threshold=annotations.get(THRESHOLD, ""),
         surge=annotations.get(SURGE, ""),
+        desired=desired_replicas(annotations, owner.kind),
     )
 
 
@@ -229,6 +235,12 @@ def deletion_cost(text: str) -> int | None:
         return None
     value = int(text)
     return value if value in _INT32 else None
+
+
+def desired_replicas(annotations: Mapping[str, str], owner_kind: str) -> int | None:
+    """The replicas that a ReplicaSet's owner wants in all, as it notes them there; None where it does not."""
+    noted = annotations.get(ROLLOUT_DESIRED if owner_kind == "Rollout" else DESIRED, "")
+    return int(noted) if _COUNT.fullmatch(noted) else None
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -255,6 +267,15 @@ def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:
                 return True, unix_seconds(condition.last_transition_time)
             break
     return False, 0.0
+
+
+def _restarts(statuses: Iterable[ContainerStatus | InitContainerStatus] | None) -> int:
+    return max((one.restart_count for one in statuses or ()), default=0)
+
+
+def _sidecar_restarts(spec: PodSpec, status: PodStatus) -> int:
+    sidecars = {one.name for one in spec.init_containers or () if one.restart_policy == "Always"}
+    return _restarts(one for one in status.init_container_statuses or () if one.name in sidecars)
 
 
 def _unready_since(conditions: Iterable[Condition] | None) -> float:

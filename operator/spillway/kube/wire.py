@@ -65,10 +65,14 @@ class Container(msgspec.Struct, gc=False, rename="camel"):
     restart_policy: str | None = None
 
 
+class InitContainer(Container, gc=False, rename="camel"):
+    name: str = ""
+
+
 class PodSpec(msgspec.Struct, gc=False, rename="camel"):
     node_name: str = ""
     containers: list[Container] | None = None
-    init_containers: list[Container] | None = None
+    init_containers: list[InitContainer] | None = None
     resources: Resources | None = None
     overhead: Amounts | None = None
 
@@ -100,6 +104,11 @@ class ContainerStatus(msgspec.Struct, gc=False, rename="camel"):
     state: ContainerState | None = None
 
 
+class InitContainerStatus(msgspec.Struct, gc=False, rename="camel"):
+    name: str = ""
+    restart_count: int = 0
+
+
 class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     phase: str = ""
     start_time: str | None = None
@@ -107,6 +116,7 @@ class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     message: str | None = None
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[InitContainerStatus] | None = None
 
 
 class Pod(msgspec.Struct, gc=False):

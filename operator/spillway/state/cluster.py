@@ -268,6 +268,8 @@ class ClusterState:
 
     def _apply_replicaset(self, new: ReplicaSetRecord) -> bool:
         old = self._replicasets.get(new.uid)
+        if old is not None or ReplicaSetRecord not in self._unsynced:
+            new = new.following(old, self._now())
         if old == new:
             return False
         self._replicasets[new.uid] = new

@@ -27,7 +27,9 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.rollout import is_scale_in
 from spillway.kube.client import ApiError
+from spillway.kube.decode import desired_replicas
 from spillway.kube.writer import Fenced, Writer
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import admission as metrics
@@ -54,6 +56,7 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
     namespace: str = ""
     deletion_timestamp: str | None = None
+    annotations: dict[str, str] | None = None
 
 
 class _Spec(msgspec.Struct, frozen=True):
@@ -74,6 +77,8 @@ class _Question(NamedTuple):
     claim: Claim
     old_replicas: int
     new_replicas: int
+    scale_in: bool
+    """It scales the owner in; otherwise it may be the step of a rollout."""
 
 
 class _Written(NamedTuple):
@@ -137,7 +142,11 @@ class ReplicaSetWebhook:
             return Answer("ungoverned")
         lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
         async with lock:
-            return await self._scale_down(_Question(replicaset, claim, old_replicas, new_replicas), deadline)
+            # No controller of a rollout goes through `scale`.
+            scale_in = bool(request.sub_resource) or is_scale_in(
+                replicaset, before=_desired(old, replicaset), after=_desired(new, replicaset)
+            )
+            return await self._scale_down(_Question(replicaset, claim, old_replicas, new_replicas, scale_in), deadline)
 
     def _claim(self, replicaset: ReplicaSetRecord) -> Claim | None:
         namespace = self._surroundings.state.namespaces.get(replicaset.namespace)
@@ -151,6 +160,7 @@ class ReplicaSetWebhook:
             question.replicaset,
             old_replicas=question.old_replicas,
             new_replicas=question.new_replicas,
+            scale_in=question.scale_in,
             unseen=self._still_unseen(),
             now=self._now(),
         )
@@ -245,7 +255,7 @@ class ReplicaSetWebhook:
     def _record(
         self, question: _Question, plan: ScaleDown, writes: Mapping[PodUid, int], written: _Written, outcome: str
     ) -> None:
-        replicaset, claim, old_replicas, new_replicas = question
+        replicaset, claim, old_replicas, new_replicas, _ = question
         for victim in plan.victims:
             metrics.PLANNED_VICTIMS.labels(plan.candidates[victim.uid].tier.value, victim.reason.value).inc()
         entry = PlanEntry(
@@ -292,6 +302,10 @@ def _outcome(claim: Claim, plan: ScaleDown, written: _Written) -> str:
     if written.let_go:
         return "let-go"
     return "written" if plan.writes else "as-stored"
+
+
+def _desired(scaled: _Scalable, replicaset: ReplicaSetRecord) -> int | None:
+    return desired_replicas(scaled.metadata.annotations or {}, replicaset.owner_kind)
 
 
 def _shows(cost: int) -> Callable[[PodRecord | None], bool]:

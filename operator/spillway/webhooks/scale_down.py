@@ -7,7 +7,6 @@ deletes what one step 40→30 would. That needs no memory of the earlier plan, a
 made it.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,12 +15,12 @@ import msgspec
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.candidates import Candidate, candidates_of
+from spillway.domain.scale_down.candidates import Candidate, candidates_of, related_pods
 from spillway.domain.scale_down.costs import cost_writes
 from spillway.domain.scale_down.foreign_writer import foreign_cost
 from spillway.domain.scale_down.kubernetes_order import kubernetes_victims
 from spillway.domain.scale_down.ranking import Victim, plan_scale_down
-from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.domain.scale_down.rollout import replaced_until
 from spillway.state.node_places import Surroundings
 
 
@@ -33,7 +32,7 @@ class ScaleDown:
     victims: tuple[Victim, ...]
     writes: Mapping[PodUid, int]
     mirror: bool
-    """An old ReplicaSet in a rollout."""
+    """A step of a rollout: a newer ReplicaSet is replacing this one."""
     foreign: bool
     """Somebody else writes deletion costs on these pods: nothing may be written, and the victims are theirs."""
 
@@ -45,27 +44,26 @@ def plan_request(
     *,
     old_replicas: int,
     new_replicas: int,
+    scale_in: bool,
     unseen: Mapping[PodUid, int],
     now: float,
 ) -> ScaleDown:
-    """Plan the scale-down of a ReplicaSet. `unseen` are costs that we wrote and our watch has not shown yet."""
+    """Plan the scale-down of a ReplicaSet.
+
+    `scale_in` says that the request scales its owner in, and so is no step of a rollout. `unseen` are costs that we
+    wrote and our watch has not shown yet.
+    """
     state = surroundings.state
     pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.pods_of(replicaset.uid) if pod.active]
     siblings = state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
-    related = Counter(
-        pod.node
-        for sibling in (siblings or (replicaset,))
-        for pod in state.pods_of(sibling.uid)
-        if pod.node and pod.active
-    )
     candidates = candidates_of(
         pods,
         state.nodes,
         lambda node: surroundings.place(claim.policy, node, zone_key=claim.zone_key),
         surroundings.order(claim.policy),
-        related=related,
+        related=related_pods(replicaset, siblings, state.pods_of),
     )
-    mirror = is_outgoing(replicaset, siblings)
+    mirror = not scale_in and replaced_until(replicaset, siblings, state.pods_of) > now
     by_uid = {candidate.uid: candidate for candidate in candidates}
     doomed = {c.uid for c in kubernetes_victims(candidates, len(candidates) - old_replicas, now=now)}
     standing = [candidate for candidate in candidates if candidate.uid not in doomed]

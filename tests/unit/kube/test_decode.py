@@ -72,6 +72,13 @@ def test_a_pod_as_the_planners_see_it() -> None:
     assert (seen.cpu_millis, seen.memory_bytes) == (1250, 1536 << 20)
 
 
+def test_restarts_of_native_sidecars_are_told_from_those_of_containers_and_of_init_containers() -> None:
+    init = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "setup"}]
+    statuses = [{"name": "setup", "restartCount": 9}, {"name": "proxy", "restartCount": 3}]
+    seen = record(spec={"initContainers": init}, status={"initContainerStatuses": statuses})
+    assert (seen.restarts, seen.sidecar_restarts) == (5, 3)
+
+
 def test_a_pod_of_which_nothing_is_said() -> None:
     seen = decode.PODS.one(b'{"metadata":{"name":"p","uid":"u","annotations":null},"spec":{"containers":null}}')
     assert (seen.node, seen.owner_uid, seen.phase, seen.ready, seen.ready_since) == ("", "", Phase.PENDING, False, 0.0)
@@ -220,9 +227,10 @@ def test_a_revision_that_is_none_counts_as_absent(text: str) -> None:
         "name": "web",
         "namespace": "shop",
         "uid": "rs1",
-        "annotations": {"deployment.kubernetes.io/revision": text},
+        "annotations": {"deployment.kubernetes.io/revision": text, "deployment.kubernetes.io/desired-replicas": text},
     }
-    assert decode.REPLICASETS.one(msgspec.json.encode({"metadata": meta})).revision == 0
+    found = decode.REPLICASETS.one(msgspec.json.encode({"metadata": meta}))
+    assert (found.revision, found.desired) == (0, None)
 
 
 def test_a_page_and_its_token() -> None:

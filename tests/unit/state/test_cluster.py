@@ -94,6 +94,27 @@ def test_sums_follow_every_change() -> None:
     assert state.aggregates.on_node(a.node) == (0, 0, 0)
 
 
+def test_a_replicaset_remembers_that_it_grew_and_that_its_owner_was_scaled_in() -> None:
+    now = 100.0
+    state = ClusterState(now=lambda: now)
+
+    def seen(**changes: Any) -> tuple[float, float]:
+        state.apply(make_replicaset(**changes))
+        [replicaset] = state.replicasets.values()
+        return replicaset.grew, replicaset.desired_fell
+
+    assert seen(replicas=3, desired=9) == (0.0, 0.0), "what the first list shows may be old"
+    state.mark_synced()
+    assert seen(replicas=4, desired=9) == (100.0, 0.0)
+    now = 200.0
+    assert seen(replicas=4, desired=6) == (100.0, 200.0)
+    now = 300.0
+    assert seen(replicas=3, desired=6, revision=2) == (100.0, 200.0)
+    assert not state.apply(make_replicaset(replicas=3, desired=6, revision=2)), "the same again is no change"
+    state.apply(make_replicaset("later"))
+    assert state.replicasets[OwnerUid("rs-later")].grew == 300.0
+
+
 def test_replicasets_by_name_and_deployment() -> None:
     state = ClusterState()
     one = make_replicaset("web-1", owner_uid=OwnerUid("d"))

@@ -10,8 +10,17 @@ import pytest
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import Request
 from spillway.admission.server import LetGoError
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, TIER, ZONE_LABEL, NodeName
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.names import (
+    COST_WRITTEN,
+    DESIRED,
+    POD_DELETION_COST,
+    POLICY,
+    TIER,
+    ZONE_LABEL,
+    NodeName,
+    OwnerUid,
+)
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.kube.client import ApiError
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
@@ -60,7 +69,7 @@ class Server:
 
 class Scene:
     def __init__(self, *, mode: str = "Enforce") -> None:
-        self.state = ClusterState()
+        self.state = ClusterState(now=lambda: 1000.0)
         self.clock = Clock()
         self.server = Server(self.state)
         self.plans = PlanLog()
@@ -87,12 +96,20 @@ class Scene:
         marks = {"cost": cost, "cost_written": cost, "policy": "online", "tier": "fixed", "created": 1.0}
         self.state.apply(make_pod(name, **{"node": NodeName(node), **marks, **changes}))
 
-    async def ask(self, old: int, new: int, *, seconds: float = 1.0, **request: Any) -> str:
-        def body(replicas: int) -> msgspec.Raw:
-            metadata = {"uid": "rs-web", "name": "web", "namespace": "shop"}
+    async def ask(
+        self, old: int, new: int, *, seconds: float = 1.0, desired: tuple[int, int] | None = None, **request: Any
+    ) -> str:
+        """`desired` is what the Deployment notes on the ReplicaSet, before and after."""
+
+        def body(replicas: int, noted: int | None) -> msgspec.Raw:
+            metadata: dict[str, Any] = {"uid": "rs-web", "name": "web", "namespace": "shop"}
+            if noted is not None:
+                metadata["annotations"] = {DESIRED: str(noted)}
             return msgspec.Raw(msgspec.json.encode({"metadata": metadata, "spec": {"replicas": replicas}}))
 
-        arguments = {"namespace": "shop", "name": "web", "object": body(new), "old_object": body(old)} | request
+        before, after = desired or (None, None)
+        bodies = {"object": body(new, after), "old_object": body(old, before)}
+        arguments = {"namespace": "shop", "name": "web"} | bodies | request
         answer = await self.webhook(Request(uid="u", **arguments), Deadline(self.clock, seconds))
         assert not answer.patch
         assert not answer.denials
@@ -179,6 +196,37 @@ async def test_a_foreign_cost_makes_us_step_back(scene: Scene, noted: int | None
     scene.pod("f1-0", "f1", 7, cost_written=noted)
     assert await scene.ask(4, 1) == "foreign-cost"
     assert scene.server.written == {}
+
+
+@pytest.mark.parametrize(
+    ("successor", "request_", "mirror"),
+    [
+        ({"grew": 990.0}, {"desired": (4, 4)}, True),
+        ({"grew": 990.0}, {"desired": (4, 3)}, False),
+        ({"grew": 990.0}, {"desired": (4, 5)}, True),
+        ({"grew": 990.0}, {"sub_resource": "scale"}, False),
+        ({"grew": 990.0, "replicas": 0}, {"desired": (4, 4)}, False),
+        ({"grew": 100.0}, {"desired": (4, 4)}, False),
+    ],
+    ids=[
+        "step of a rollout",
+        "scale-in in a rollout",
+        "step of a rollout while scaled out",
+        "somebody scales the ReplicaSet itself",
+        "aborted: the newer one is not wanted",
+        "the rollout has stood still for long",
+    ],
+)
+async def test_only_the_step_of_a_rollout_goes_in_the_mirrored_order(
+    scene: Scene, successor: dict[str, Any], request_: dict[str, Any], *, mirror: bool
+) -> None:
+    scene.state._unsynced.add(ReplicaSetRecord)
+    scene.state.apply(make_replicaset("next", owner_uid=OwnerUid("deploy-web"), revision=2, **successor))
+    scene.state._unsynced.clear()
+    await scene.ask(4, 3, **request_)
+    [plan] = scene.plans.entries
+    assert plan.mirror is mirror
+    assert scene.victims == ([["f1-1"]] if mirror else [["e1-3"]])
 
 
 async def test_unknown_workloads_are_let_be(scene: Scene) -> None:

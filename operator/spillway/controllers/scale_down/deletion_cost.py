@@ -4,24 +4,24 @@ Pods get their cost when they are bound, and the ReplicaSet webhook writes what 
 the rest, coarsely: pods bound while we were away, pods whose node changed tier, and the next victims, so that the
 webhook usually finds nothing to write.
 
-Contract: a workload is left alone until it has been still for `settle_seconds`; an old ReplicaSet of a rollout is never
-touched, nor one whose costs somebody else writes; the writer's bucket bounds the rest. At rest nothing is written.
+Contract: a workload is left alone until it has been still for `settle_seconds`. A ReplicaSet that a rollout is
+replacing is not touched until the rollout stands still, nor is one whose costs somebody else writes. The writer's
+bucket bounds the rest. At rest nothing is written.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Final
 
 import prometheus_client
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.candidates import candidates_of
+from spillway.domain.scale_down.candidates import candidates_of, related_pods
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
-from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.domain.scale_down.rollout import replaced_until
 from spillway.kube.writer import Writer
 from spillway.telemetry.registry import REGISTRY
 
@@ -77,6 +77,8 @@ class DeletionCostController(Controller):
         claim = self.world.claim_of(replicaset)
         if claim is None:
             return None
+        if (wait := self._replaced_for(replicaset)) > 0:
+            return wait
         changes = self.plan(replicaset, claim)
         if not claim.enforced:
             self._recommend(key, claim, len(changes))
@@ -98,9 +100,6 @@ class DeletionCostController(Controller):
         # More than asked for: a scale-down is under way, and its victims stand.
         if not pods or len(pods) > replicaset.replicas or foreign_pods(pods.values()):
             return {}
-        siblings = state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
-        if is_outgoing(replicaset, siblings):
-            return {}
         changes: dict[PodUid, dict[str, str | None]] = {}
         for pod in pods.values():
             marks = self._marks(pod, claim)
@@ -111,7 +110,7 @@ class DeletionCostController(Controller):
             state.nodes,
             lambda node: places.place(claim.policy, node, zone_key=claim.zone_key),
             places.order(claim.policy),
-            related=self._related(siblings) if siblings else None,
+            related=related_pods(replicaset, self._siblings(replicaset), state.pods_of),
         )
         for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
             changes.setdefault(uid, {}).update({POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)})
@@ -149,12 +148,13 @@ class DeletionCostController(Controller):
             return {}
         return {POLICY: claim.policy, TIER: str(place.tier), POOL: place.pool or None}
 
-    def _related(self, siblings: Iterable[ReplicaSetRecord]) -> Mapping[NodeName, int]:
-        """What Kubernetes calls doubled up: active pods of the whole Deployment by node."""
-        state = self.world.state
-        return Counter(
-            pod.node for sibling in siblings for pod in state.pods_of(sibling.uid) if pod.node and pod.active
-        )
+    def _siblings(self, replicaset: ReplicaSetRecord) -> Collection[ReplicaSetRecord]:
+        return self.world.state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
+
+    def _replaced_for(self, replicaset: ReplicaSetRecord) -> float:
+        """Seconds for which a rollout counts as replacing it; 0 or less where none does."""
+        until = replaced_until(replicaset, self._siblings(replicaset), self.world.state.pods_of)
+        return until - self.world.now()
 
     def _recommend(self, key: str, claim: Claim, writes: int) -> None:
         if writes != self._recommended.get(key):
@@ -190,6 +190,10 @@ class DeletionCostController(Controller):
                 self._forget(old.uid)
         elif old is None or (old.revision, old.labels) != (new.revision, new.labels):
             self._stir(new.uid)
+        # A newer one that is not wanted any more gives the older ones back: an aborted canary does.
+        if old is not None and old.replicas and (new is None or not new.replicas):
+            for sibling in self._siblings(old):
+                self._stir(sibling.uid)
 
     def _forget(self, key: str) -> None:
         self._stirred.pop(key, None)

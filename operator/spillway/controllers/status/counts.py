@@ -20,6 +20,8 @@ from spillway.domain.model.usage import Usage
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 
 NOTHING: Final = Usage()
+NAMED_PODS: Final = 5
+"""Pods with a foreign cost that are named for each owner; the others are counted."""
 SLICE: Final = 100
 """Owners counted before other tasks get their turn."""
 K = TypeVar("K")
@@ -36,6 +38,8 @@ class OwnerCount(NamedTuple):
     pools: Mapping[str, Usage]
     foreign: int
     """Pods whose deletion cost somebody else wrote; only counted where the policy would write itself."""
+    foreign_pods: tuple[str, ...] = ()
+    """Namespace/name of the first of them."""
     losers: tuple[str, ...] = ()
     """Younger policies that select the workload too."""
 
@@ -49,6 +53,8 @@ class PolicyCount:
     tiers: Counter[Tier] = field(default_factory=Counter)
     foreign: Counter[str] = field(default_factory=Counter)
     """Pods with a foreign cost, by workload."""
+    foreign_pods: Counter[str] = field(default_factory=Counter)
+    """Some of these pods by namespace/name, at most `NAMED_PODS` a workload's owner."""
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Owners that the policy selects and an older one governs, by (workload, that policy)."""
 
@@ -141,8 +147,9 @@ class Tally:
             zones[place.zone] += 1
             if place.pool:
                 pools[place.pool] = _plus(pools.get(place.pool, NOTHING), Usage(1, pod.cpu_millis, pod.memory_bytes))
-        foreign = len(foreign_pods(pods)) if enforced else 0
-        return OwnerCount(policy, workload, tiers, zones, pools, foreign, losers)
+        foreign = foreign_pods(pods) if enforced else ()
+        named = tuple(sorted(pod.key for pod in foreign)[:NAMED_PODS])
+        return OwnerCount(policy, workload, tiers, zones, pools, len(foreign), named, losers)
 
     def _add(self, count: OwnerCount | None, sign: int) -> None:
         if count is None:
@@ -150,6 +157,8 @@ class Tally:
         total = self._policies.setdefault(count.policy, PolicyCount())
         _change(total.workloads, count.workload, sign)
         _change(total.foreign, count.workload, sign * count.foreign)
+        for name in count.foreign_pods:
+            _change(total.foreign_pods, name, sign)
         for tier, pods in count.tiers.items():
             total.tiers[tier] += sign * pods
         for loser in count.losers:

@@ -15,7 +15,7 @@ from spillway.api.elasticpolicy import (
 from spillway.controllers.status.conditions import Findings, Unusual, conditions
 from spillway.controllers.status.counts import PolicyCount
 from spillway.controllers.threshold.status import ThresholdStatus
-from spillway.domain.model.names import Tier
+from spillway.domain.model.names import POD_DELETION_COST, Tier
 from spillway.domain.policies.governance import Problem
 from spillway.domain.scale_down.outcome import ScaleDowns
 
@@ -61,7 +61,7 @@ def policy_status(
                 current.conditions,
                 findings,
                 _ready(policy, now),
-                [_foreign(count.foreign), *thresholds.unusual],
+                [_foreign(count), *thresholds.unusual],
                 generation=policy.metadata.generation,
                 now=now,
             ),
@@ -91,8 +91,10 @@ def _scale_down(counted: ScaleDownCounts | None, more: ScaleDowns, now: datetime
     )
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+def _named(names: Sequence[str], of: int = 0) -> str:
+    """The first names, and how many more there are `of` so many in all."""
+    left = max(of, len(names)) - min(len(names), NAMED)
+    more = f" and {left} more" if left else ""
     return f"{', '.join(names[:NAMED])}{more}"
 
 
@@ -104,13 +106,15 @@ def _ready(policy: ElasticPolicy, now: datetime) -> Condition:
     return Condition.make(READY, holds=True, reason="Recommending", message=message, now=now)
 
 
-def _foreign(foreign: Mapping[str, int]) -> Unusual:
-    if not foreign:
+def _foreign(count: PolicyCount) -> Unusual:
+    if not count.foreign:
         message = "Nobody else writes deletion costs on the governed pods."
         return Unusual(FOREIGN_WRITER, holds=False, reason="NoForeignWriter", message=message)
+    pods = _named(sorted(count.foreign_pods), count.foreign.total())
     message = (
-        f"Deletion costs of {_named(sorted(foreign))} are written by somebody else; these workloads are left "
-        "alone. Look for a pod template that sets controller.kubernetes.io/pod-deletion-cost, for Karpenter's feature "
-        "gate and for OpenKruise's WorkloadSpread, or exclude the workloads."
+        f"Somebody else writes deletion costs in {_named(sorted(count.foreign))}; these workloads are left alone. "
+        f"The pods are {pods}. Scale-down is exact again as soon as their annotation {POD_DELETION_COST} is removed. "
+        "If it comes back, look for a pod template that sets it, for Karpenter's feature gate and for OpenKruise's "
+        "WorkloadSpread, or exclude the workloads."
     )
     return Unusual(FOREIGN_WRITER, holds=True, reason="DeletionCostNotOurs", message=message)

@@ -66,6 +66,10 @@ ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 REVISION: Final = "deployment.kubernetes.io/revision"
 ROLLOUT_REVISION: Final = "rollout.argoproj.io/revision"
 """The same of Argo Rollouts."""
+DESIRED: Final = "deployment.kubernetes.io/desired-replicas"
+"""On a ReplicaSet: the replicas that its Deployment wants in all, as of the last time the Deployment scaled it."""
+ROLLOUT_DESIRED: Final = "rollout.argoproj.io/desired-replicas"
+"""The same of Argo Rollouts."""
 
 
 class Tier(StrEnum):

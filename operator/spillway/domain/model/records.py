@@ -97,6 +97,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """Only while its phase is Pending."""
     ended: float = 0.0
     """When the last of its containers ended; only once it is finished."""
+    sidecar_restarts: int = 0
+    """Of its native sidecars (restartable init containers), the highest count; `restarts` are those of containers."""
 
     @property
     def key(self) -> str:
@@ -158,10 +160,32 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     """Of the owner, `apps/v1` or `argoproj.io/v1alpha1`; empty for a bare ReplicaSet."""
     surge: str = ""
     """Our mark `names.SURGE`: it runs one replica more for a while; empty where it does not."""
+    desired: int | None = None
+    """The replicas that its owner wanted in all when it last scaled this one; None where it does not say."""
+    desired_fell: float = 0.0
+    """When our watch last saw `desired` fall: the owner was scaled in. 0.0 where it never did."""
+    grew: float = 0.0
+    """When our watch last saw `replicas` rise, or the ReplicaSet appear; 0.0 where it never did."""
 
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    def following(self, before: "ReplicaSetRecord | None", now: float) -> "ReplicaSetRecord":
+        """The same, as seen at `now` after `before` (None: it has appeared), with what our watch remembers."""
+        grew, fell = (now, 0.0) if before is None else (before.grew, before.desired_fell)
+        if before is not None and self.replicas > before.replicas:
+            grew = now
+        if before is not None and fewer(self.desired, before.desired):
+            fell = now
+        if (grew, fell) == (self.grew, self.desired_fell):
+            return self
+        return msgspec.structs.replace(self, grew=grew, desired_fell=fell)
+
+
+def fewer(now: int | None, before: int | None) -> bool:
+    """Whether a count has fallen; one that was not known before, or is not now, has not."""
+    return now is not None and before is not None and now < before
 
 
 class NamespaceRecord(msgspec.Struct, frozen=True):

@@ -5,14 +5,14 @@ number of candidates is the number of pods from which Kubernetes chooses.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
-from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
-from spillway.domain.model.records import NodeRecord, Phase, PodRecord
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
 
 _TIERS: Final = frozenset(Tier)
 
@@ -38,12 +38,13 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ready_since: float = 0.0
     created: float = 0.0
     restarts: int = 0
+    sidecar_restarts: int = 0
     cost: int = 0
     """What Kubernetes counts: 0 where the annotation is absent."""
     stamped: bool = True
     """Whether the pod carries a deletion cost at all."""
-    same_node_owner_pods: int = 1
-    """Active pods on its node that share its owner (of every ReplicaSet of its Deployment), itself included."""
+    same_node_owner_pods: int = 0
+    """Active pods on its node of every ReplicaSet of its Deployment, itself included; 0 without a Deployment."""
     heat: float | None = None
     """Load of its node, in any unit that grows with load; None where it is not known."""
 
@@ -62,18 +63,16 @@ def candidates_of(
     place: Callable[[NodeRecord], NodePlace],
     order: Mapping[NodeName, int],
     *,
-    related: Mapping[NodeName, int] | None = None,
+    related: Mapping[NodeName, int],
     heat: Mapping[NodeName, float] | None = None,
 ) -> tuple[Candidate, ...]:
     """Return one candidate for each active pod of one ReplicaSet.
 
     `place` says where a node stands for the policy that governs the workload; `order` is the emptying order. `related`
-    counts, by node, the active pods of every ReplicaSet of the same Deployment (what Kubernetes calls doubled up);
-    where it is not given, the given pods alone are counted. A pod on a node that is not known (any more) keeps the tier
-    with which it was stamped, has no zone and empties last.
+    is what `related_pods` counts. A pod on a node that is not known (any more) keeps the tier with which it was
+    stamped, has no zone and empties last.
     """
     active = [pod for pod in pods if pod.active]
-    doubled = related if related is not None else Counter(pod.node for pod in active)
     places: dict[NodeName, NodePlace] = {}
     for name in {pod.node for pod in active}:
         node = nodes.get(name)
@@ -94,14 +93,30 @@ def candidates_of(
             ready_since=pod.ready_since,
             created=pod.created,
             restarts=pod.restarts,
+            sidecar_restarts=pod.sidecar_restarts,
             cost=pod.cost or 0,
             stamped=pod.cost is not None,
-            same_node_owner_pods=doubled.get(pod.node, 1) if pod.node else 0,
+            same_node_owner_pods=related.get(pod.node, 0) if pod.node else 0,
             heat=None if heat is None else heat.get(pod.node),
         )
         for pod in active
         for where in (places.get(pod.node) or _remembered(pod),)
     )
+
+
+def related_pods(
+    replicaset: ReplicaSetRecord,
+    siblings: Iterable[ReplicaSetRecord],
+    pods_of: Callable[[OwnerUid], Collection[PodRecord]],
+) -> Mapping[NodeName, int]:
+    """Count by node the active pods of every ReplicaSet of the same Deployment: what Kubernetes calls doubled up.
+
+    `siblings` are the ReplicaSets of the same owner, this one included. A ReplicaSet without an owner has no related
+    pods, not even its own.
+    """
+    if not replicaset.owner_uid:
+        return {}
+    return Counter(pod.node for sibling in siblings for pod in pods_of(sibling.uid) if pod.node and pod.active)
 
 
 def _remembered(pod: PodRecord) -> NodePlace:

@@ -1,9 +1,9 @@
 """Who else writes deletion costs.
 
-Contract: a pod that we stamped carries the cost that we gave beside the cost that Kubernetes reads. Where the two
-differ, or where a cost stands without our note, somebody else decides which pods go (Karpenter's alpha gate,
-OpenKruise's WorkloadSpread, a user's pod template), and for that workload we step back: two writers in turn would
-only wear each other out.
+Contract: a pod that Spillway stamped carries the cost that it gave beside the cost that Kubernetes reads. Where another
+cost stands, somebody else decides which pods go (an application that has sessions, Karpenter's alpha gate, OpenKruise's
+WorkloadSpread, a user's pod template), and that workload is left alone: two writers in turn would only wear each other
+out. A cost that was taken off is nobody's: Spillway writes its own again. So removing the annotation is the way back.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from spillway.domain.model.records import PodRecord
 
 
 def foreign_cost(pod: PodRecord) -> bool:
-    """Whether this pod's deletion cost is somebody else's: changed or taken off after us, or set without us."""
-    return pod.cost != pod.cost_written
+    """Whether this pod's deletion cost is somebody else's: changed after Spillway wrote it, or set without Spillway."""
+    return pod.cost is not None and pod.cost != pod.cost_written
 
 
 def foreign_pods(pods: Iterable[PodRecord]) -> tuple[PodRecord, ...]:

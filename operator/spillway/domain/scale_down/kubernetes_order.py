@@ -4,8 +4,9 @@ Source: kubernetes/kubernetes `pkg/controller/controller_utils.go`, as of 1.37 w
 (PodDeletionCost and LogarithmicScaleDown on). The first rule that tells two pods apart decides:
 
 1 unassigned before assigned · 2 Pending < Unknown < Running · 3 not ready before ready · 4 lower deletion cost ·
-5 more active pods of the same owner on its node · 6 ready for less time (powers of two, then UID) · 7 more restarts ·
-8 newer (powers of two, then UID).
+5 more active pods of the same owner on its node (none are counted where the ReplicaSet has no owner) · 6 ready for less
+time (powers of two, then UID) · 7 more restarts of containers, then of native sidecars · 8 newer (powers of two, then
+UID). A component test compares this model with that code on random pods.
 
 Contract: production plans so that rules 1 to 4 alone tell victims from survivors wherever a ready pod is at stake; the
 rest is here because a pod without cost, and plain Kubernetes in the simulator, are decided by it.
@@ -83,7 +84,7 @@ def _by_ready_time(a: Candidate, b: Candidate, now: float) -> int:
 
 
 def _by_restarts(a: Candidate, b: Candidate) -> int:
-    return b.restarts - a.restarts
+    return b.restarts - a.restarts or b.sidecar_restarts - a.sidecar_restarts
 
 
 def _newer_first(time_a: float, time_b: float, a: Candidate, b: Candidate, now: float) -> int:

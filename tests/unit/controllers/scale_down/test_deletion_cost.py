@@ -8,7 +8,7 @@ import pytest
 from spillway.controllers.base import World
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.marking import depth_for
 from spillway.kube.writer import Writer
 from tests.builders import make_node, make_pod, make_replicaset
@@ -109,19 +109,67 @@ def test_a_pod_whose_node_changed_tier_is_repaired() -> None:
             [*bare("n1", "n2"), make_pod("web-9", node=NodeName("e1"), cost=5)], 3, id="somebody else writes costs"
         ),
         pytest.param(bare("n1", "n2", "e1"), 2, id="a scale-down is under way"),
-        pytest.param(
-            [
-                *bare("n1", "n2", "e1"),
-                make_replicaset("web-new", owner_uid=OwnerUid("deploy-web"), owner_name="web", revision=2),
-            ],
-            3,
-            id="an old ReplicaSet of a rollout",
-        ),
         pytest.param([], 3, id="no pods"),
     ],
 )
 def test_left_alone(records: list[Any], replicas: int) -> None:
     assert planned(world_of(*records, replicas=replicas)) == {}
+
+
+def successor(**changes: Any) -> ReplicaSetRecord:
+    return make_replicaset("web-new", owner_uid=OwnerUid("deploy-web"), owner_name="web", revision=2, **changes)
+
+
+def of_successor(**changes: Any) -> PodRecord:
+    return make_pod("web-new-1", owner_uid=OwnerUid("rs-web-new"), node=NodeName("n1"), **changes)
+
+
+async def test_an_old_replicaset_is_left_alone_until_the_rollout_stands_still() -> None:
+    clock = FakeClock()
+    world = world_of(*bare("n1", "n2", "e1"), clock=clock)
+    controller, writer = controller_of(world)
+    world.state.apply(successor())
+    assert await controller.reconcile("rs-web") == pytest.approx(600)
+    await clock.advance(500)
+    world.state.apply(of_successor(created=1490.0, ready_since=1500.0))
+    world.state.mark_synced()
+    assert await controller.reconcile("rs-web") == pytest.approx(600)
+    assert writer.sent == []
+    await clock.advance(600)
+    world.state.mark_synced()
+    assert await controller.reconcile("rs-web") is None
+    assert sorted(writer.sent) == ["web-0", "web-1", "web-2"]
+
+
+async def test_an_aborted_canary_gives_the_stable_replicaset_back_at_once() -> None:
+    world = world_of(*bare("n1", "n2", "e1"))
+    controller, writer = controller_of(world)
+    list(controller.subscribe())
+    world.state.apply(successor())
+    assert (await controller.reconcile("rs-web") or 0) > 20
+    world.state.apply(successor(replicas=0))
+    assert await controller.reconcile("rs-web") == pytest.approx(20), "it has been stirred and settles"
+    assert writer.sent == []
+
+
+async def test_somebodys_cost_that_is_taken_off_is_written_again() -> None:
+    pods = [
+        with_marks(pod, {POLICY: "online", TIER: tier, POD_DELETION_COST: str(-index), COST_WRITTEN: str(-index)})
+        for index, (pod, tier) in enumerate(zip(bare("n1", "n2"), ("fixed", "fixed"), strict=True))
+    ]
+    world = world_of(*pods, replicas=2)
+    controller, writer = controller_of(world)
+    await controller.reconcile("rs-web")
+    writer.sent.clear()
+    own = world.state.pods[pods[0].uid]
+    world.state.apply(msgspec.structs.replace(own, cost=1000))
+    await controller.reconcile("rs-web")
+    assert writer.sent == []
+    world.state.apply(msgspec.structs.replace(own, cost=None))
+    await controller.reconcile("rs-web")
+    assert writer.sent == ["web-0"]
+    again = world.state.pods[own.uid]
+    assert again.cost == again.cost_written is not None
 
 
 async def test_recommend_writes_nothing() -> None:

@@ -97,11 +97,21 @@ async def test_foreign_costs_count_only_where_we_would_write(world: World, tally
     world.state.apply(msgspec.structs.replace(pod(world, "web-n1"), cost=100))
     await tally.refresh()
     assert tally.policy("online").foreign == {"Deployment/shop/web": 1}
+    assert tally.policy("online").foreign_pods == {"shop/web-n1": 1}
     world.catalog.upsert(
         "ElasticPolicy", policy_resource(mode="Recommend", version=51, elastic=ELASTIC, virtual={"budgets": ["eci"]})
     )
     await tally.refresh()
     assert tally.policy("online").foreign == {}
+    assert tally.policy("online").foreign_pods == {}
+
+
+async def test_the_pods_that_are_named_are_bounded(world: World, tally: Tally) -> None:
+    for index in range(20):
+        world.state.apply(make_pod(f"web-{index:02}", node=NodeName("n1"), cost=100))
+    await tally.refresh()
+    assert tally.policy("online").foreign == {"Deployment/shop/web": 20}
+    assert list(tally.policy("online").foreign_pods) == [f"shop/web-{index:02}" for index in range(5)]
 
 
 async def test_the_younger_policy_hears_of_what_it_lost(world: World, tally: Tally) -> None:

@@ -98,13 +98,18 @@ def test_ready(findings: Findings, mode: str, ready: tuple[str, str]) -> None:
 
 
 def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
-    foreign = PolicyCount(foreign=Counter({f"Deployment/shop/{name}": 1 for name in "abcdefg"}))
+    foreign = PolicyCount(
+        foreign=Counter({f"Deployment/shop/{name}": 3 for name in "abcdefg"}),
+        foreign_pods=Counter({f"shop/{name}-{index}": 1 for name in "abcdefg" for index in range(3)}),
+    )
     first = status_of(Findings(stale="pods", not_implemented=("spec.headroom",)), count=foreign, now=NOW)
     assert said(first, "ForeignWriter") == ("True", "DeletionCostNotOurs")
     assert said(first, "Degraded") == ("True", "StaleData")
     assert said(first, "NotImplemented") == ("True", "FieldsWithoutBehaviour")
     message = next(one.message for one in first.conditions if one.type == "ForeignWriter")
     assert "shop/e and 2 more" in message
+    assert "The pods are shop/a-0, shop/a-1, shop/a-2, shop/b-0, shop/b-1 and 16 more." in message
+    assert "annotation controller.kubernetes.io/pod-deletion-cost is removed" in message
 
     after = status_of(current=first, now=LATER)
     assert said(after, "ForeignWriter") == ("False", "NoForeignWriter")

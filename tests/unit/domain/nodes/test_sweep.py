@@ -18,7 +18,6 @@ from spillway.domain.model.names import (
 )
 from spillway.domain.model.records import Taint
 from spillway.domain.nodes.sweep import restore_node, unmark, unmark_annotations
-from spillway.domain.scale_down.foreign_writer import foreign_cost
 from tests.builders import make_node, make_pod
 
 STAMPED: dict[str, Any] = {"policy": "online", "tier": "virtual", "pool": "eci-a", "cost": -7, "cost_written": -7}
@@ -67,17 +66,3 @@ def test_restore_node_opens_only_what_we_closed() -> None:
     assert tainted is not None
     assert (tainted.uncordon, tainted.taints) == (False, ())
     assert restore_node(make_node(unschedulable=True, taints=(THEIRS,)), ["example.com/x"]) is None
-
-
-@pytest.mark.parametrize(
-    ("cost", "written", "foreign"),
-    [
-        pytest.param(None, None, False, id="nobody wrote"),
-        pytest.param(-3, -3, False, id="we wrote"),
-        pytest.param(5, -3, True, id="changed after us"),
-        pytest.param(None, -3, True, id="taken off after us"),
-        pytest.param(5, None, True, id="set without us"),
-    ],
-)
-def test_foreign_cost(cost: int | None, written: int | None, *, foreign: bool) -> None:
-    assert foreign_cost(make_pod(cost=cost, cost_written=written)) is foreign

@@ -3,10 +3,10 @@ import msgspec
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import NodeRecord, Phase
-from spillway.domain.scale_down.candidates import candidates_of
-from tests.builders import make_node, make_pod
+from spillway.domain.scale_down.candidates import candidates_of, related_pods
+from tests.builders import make_node, make_pod, make_replicaset
 
-POD = make_pod(ready_since=20.0, created=10.0, restarts=1, policy="online")
+POD = make_pod(ready_since=20.0, created=10.0, restarts=1, sidecar_restarts=4, policy="online")
 NODE = make_node("n1")
 NODES = {NODE.name: NODE}
 ORDER = {NODE.name: 7}
@@ -18,27 +18,36 @@ def elastic(_: NodeRecord) -> NodePlace:
 
 
 def test_a_candidate_knows_its_place_and_what_kubernetes_compares() -> None:
-    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, heat={NODE.name: 0.7})
+    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, related={}, heat={NODE.name: 0.7})
     assert (candidate.tier, candidate.zone, candidate.node_order, candidate.heat) == (Tier.ELASTIC, "a", 7, 0.7)
     assert (candidate.cost, candidate.stamped) == (0, False)
-    assert (candidate.ready, candidate.ready_since, candidate.created, candidate.restarts) == (True, 20.0, 10.0, 1)
+    assert (candidate.ready, candidate.ready_since, candidate.created) == (True, 20.0, 10.0)
+    assert (candidate.restarts, candidate.sidecar_restarts) == (1, 4)
 
 
 def test_only_pods_that_kubernetes_counts_are_candidates() -> None:
     pods = [change(POD, terminating=True), change(POD, phase=Phase.SUCCEEDED), change(POD, phase=Phase.FAILED)]
-    assert candidates_of(pods, NODES, elastic, ORDER) == ()
+    assert candidates_of(pods, NODES, elastic, ORDER, related={}) == ()
 
 
-def test_pods_that_share_a_node_are_counted() -> None:
+def test_pods_that_share_a_node_are_counted_over_the_whole_deployment() -> None:
+    rs, older = make_replicaset("web"), make_replicaset("web-old", owner_uid="deploy-web")
     pods = [POD, change(POD, uid=PodUid("u2")), change(POD, uid=PodUid("u3"), node=NodeName(""))]
-    alone = candidates_of(pods, NODES, elastic, ORDER)
-    assert [c.same_node_owner_pods for c in alone] == [2, 2, 0]
-    with_sibling_replicaset = candidates_of(pods, NODES, elastic, ORDER, related={NODE.name: 5})
-    assert [c.same_node_owner_pods for c in with_sibling_replicaset] == [5, 5, 0]
+    of_older = [change(POD, uid=PodUid("u4")), change(POD, uid=PodUid("u5"), terminating=True)]
+    related = related_pods(rs, [rs, older], {rs.uid: pods, older.uid: of_older}.__getitem__)
+    counted = candidates_of(pods, NODES, elastic, ORDER, related=related)
+    assert [c.same_node_owner_pods for c in counted] == [3, 3, 0]
+
+
+def test_a_replicaset_without_owner_has_no_related_pods() -> None:
+    rs = make_replicaset(owner_uid="")
+    assert related_pods(rs, [rs], lambda _: [POD, change(POD, uid=PodUid("u2"))]) == {}
 
 
 def test_a_pod_without_node_is_in_no_zone() -> None:
-    (candidate,) = candidates_of([change(POD, node=NodeName(""), phase=Phase.PENDING)], NODES, elastic, ORDER)
+    (candidate,) = candidates_of(
+        [change(POD, node=NodeName(""), phase=Phase.PENDING)], NODES, elastic, ORDER, related={}
+    )
     assert not candidate.assigned
     assert candidate.zone == ""
 
@@ -46,7 +55,11 @@ def test_a_pod_without_node_is_in_no_zone() -> None:
 def test_on_an_unknown_node_the_pods_own_marks_are_believed() -> None:
     gone = NodeName("gone")
     marked, unmarked = candidates_of(
-        [change(POD, node=gone, tier="virtual", pool="eci-a"), change(POD, node=gone)], NODES, elastic, ORDER
+        [change(POD, node=gone, tier="virtual", pool="eci-a"), change(POD, node=gone)],
+        NODES,
+        elastic,
+        ORDER,
+        related={},
     )
     assert (marked.tier, marked.pool, marked.zone) == (Tier.VIRTUAL, "eci-a", "")
     assert unmarked.tier is Tier.FIXED

@@ -18,7 +18,8 @@ NOW = 100_000.0
         (pod("z", cost=-1), pod("a", same_node_owner_pods=9)),
         (pod("z", same_node_owner_pods=2), pod("a", ready_since=NOW - 1)),
         (pod("z", ready_since=NOW - 10), pod("a", ready_since=NOW - 100, restarts=3)),
-        (pod("z", restarts=1), pod("a", created=NOW - 1)),
+        (pod("z", restarts=1), pod("a", sidecar_restarts=9)),
+        (pod("z", sidecar_restarts=1), pod("a", created=NOW - 1)),
         (pod("z", created=NOW - 10), pod("a", created=NOW - 100)),
     ],
     ids=[
@@ -30,6 +31,7 @@ NOW = 100_000.0
         "5 doubled up",
         "6 ready for less time",
         "7 restarts",
+        "7 restarts of sidecars",
         "8 newer",
     ],
 )
