@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
+
+from spillway.telemetry.registry import CONTENT_TYPE
 
 Check = Callable[[], bool]
 
@@ -57,7 +58,7 @@ class HealthServer:
             self._runner = None
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=self._exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")

@@ -14,9 +14,8 @@ import traceback
 from typing import Final
 
 import structlog
-from prometheus_client import Histogram
 
-from spillway.telemetry.registry import REGISTRY
+from spillway.telemetry.event_loop import LATE_SECONDS
 
 log: Final = structlog.get_logger(__name__)
 
@@ -24,13 +23,6 @@ BEAT_SECONDS: Final = 0.1
 OVERDUE_SECONDS: Final = 0.3
 """Seconds of lateness from which on it is a stall; an admission answer is delayed by as much."""
 _FRAMES: Final = 6
-
-LATE_SECONDS: Final = Histogram(
-    "spillway_event_loop_late_seconds",
-    "How late the event loop ran a task that was due, measured ten times a second",
-    registry=REGISTRY,
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
-)
 
 
 class StallWatch:

@@ -24,7 +24,7 @@ from spillway.domain.threshold.solve import Past, past_of, solve
 from spillway.kube.client import ApiError, KubeClient
 from spillway.sources.csv import CsvError, csv_histories
 from spillway.sources.prometheus import Prometheus, PrometheusError
-from spillway.telemetry.bulk import WORKLOAD_REPLICAS
+from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
 _NAME: Final = "-"
 """Name of the policy that stands for the flags."""

@@ -21,7 +21,7 @@ import structlog
 
 from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
 from spillway.kube.ratelimit import Sleep, TokenBucket
-from spillway.telemetry.registry import EVENTS
+from spillway.telemetry.kube import EVENTS
 
 log = structlog.get_logger(__name__)
 

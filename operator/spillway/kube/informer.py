@@ -13,7 +13,7 @@ from spillway.kube import decode
 from spillway.kube.client import KubeClient
 from spillway.kube.watch import ResourceWatch, WatchSettings
 from spillway.state.cluster import ClusterState, Record
-from spillway.telemetry.registry import INFORMER_SILENCE
+from spillway.telemetry.kube import INFORMER_SILENCE
 
 PATHS: dict[type[Record], str] = {
     NamespaceRecord: "/api/v1/namespaces",

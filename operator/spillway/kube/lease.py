@@ -24,7 +24,7 @@ from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from spillway.kube.auth import Credentials
-from spillway.telemetry.registry import LEADER
+from spillway.telemetry.kube import LEADER
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from spillway.domain.model.names import PodUid
 from spillway.kube.client import ApiError, KubeClient, Param
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.watch import Backoff
-from spillway.telemetry.registry import INFORMER_EVENTS, INFORMER_RECONNECTS
+from spillway.telemetry.kube import INFORMER_EVENTS, INFORMER_RECONNECTS
 
 log = structlog.get_logger(__name__)
 

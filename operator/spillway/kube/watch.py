@@ -18,20 +18,20 @@ from typing import Any, Generic
 import aiohttp
 import msgspec
 import structlog
-from prometheus_client import Counter
 
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.decode import Decoder, WatchError
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.wire import ObjectT, Page
 from spillway.state.cluster import ClusterState, R, record_key
-from spillway.telemetry.registry import (
+from spillway.telemetry.kube import (
     INFORMER_EVENTS,
     INFORMER_LISTS,
     INFORMER_OBJECTS,
     INFORMER_RECONNECTS,
     INFORMER_SYNCED,
 )
+from spillway.telemetry.registry import CounterMetric
 
 log = structlog.get_logger(__name__)
 
@@ -79,14 +79,14 @@ class Backoff:
         await self._sleep(ceiling * (0.5 + self._jitter() / 2))
 
 
-class _Counters(dict[str, Counter]):
+class _Counters(dict[str, CounterMetric]):
     """The counter of each type of event: looking one up by its labels costs as much as decoding a pod."""
 
     def __init__(self, resource: str) -> None:
         super().__init__()
         self._resource = resource
 
-    def __missing__(self, event_type: str) -> Counter:
+    def __missing__(self, event_type: str) -> CounterMetric:
         counter = self[event_type] = INFORMER_EVENTS.labels(self._resource, event_type)
         return counter
 

@@ -34,7 +34,7 @@ from spillway.domain.overlay.draft import Operation as Addition
 from spillway.kube import patches
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, ApiError, Body, KubeClient
 from spillway.kube.ratelimit import Sleep, TokenBucket
-from spillway.telemetry.registry import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
+from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 
 log = structlog.get_logger(__name__)
 

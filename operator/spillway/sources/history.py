@@ -18,7 +18,8 @@ import structlog
 
 from spillway.domain.threshold.history import STEP_SECONDS, History
 from spillway.sources.prometheus import Prometheus, RefusedError, Series
-from spillway.telemetry.bulk import WORKLOAD_REPLICAS, labels_of
+from spillway.telemetry.prerendered import workload_labels
+from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
 log: Final = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ class Wanted:
 
 def filled_in(query: str, workload: str) -> str:
     """The query with $(namespace) and $(workload) replaced by the workload's."""
-    namespace, _, name = labels_of(workload)
+    namespace, _, name = workload_labels(workload)
     return query.replace("$(namespace)", namespace).replace("$(workload)", name)
 
 
@@ -64,7 +65,7 @@ async def histories(
     """
     end = now // step_seconds * step_seconds
     # Workloads of the same name are put together, because a batch selects by name.
-    ordered = sorted(wanted, key=lambda one: (bool(one.query), one.seconds, labels_of(one.workload)[2]))
+    ordered = sorted(wanted, key=lambda one: (bool(one.query), one.seconds, workload_labels(one.workload)[2]))
     for (by_query, seconds), group in groupby(ordered, key=lambda one: (bool(one.query), one.seconds)):
         start = end - max(seconds // step_seconds, 1) * step_seconds
         span = _Span(start, end, step_seconds)
@@ -90,7 +91,7 @@ class _Span:
 
 
 async def _by_count(prometheus: Prometheus, batch: Sequence[Wanted], span: _Span) -> list[History]:
-    keys = {labels_of(one.workload): one.workload for one in batch}
+    keys = {workload_labels(one.workload): one.workload for one in batch}
     ours = span.highest(
         f"{WORKLOAD_REPLICAS.name}{{workload=~{_any_of(name for _, _, name in keys)}}}",
         *("namespace", "exported_namespace", "kind", "workload"),

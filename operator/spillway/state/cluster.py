@@ -18,7 +18,7 @@ from msgspec.structs import force_setattr
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.state.node_usage import Aggregates
-from spillway.telemetry.registry import LISTENER_ERRORS
+from spillway.telemetry.kube import LISTENER_ERRORS
 
 log = structlog.get_logger(__name__)
 

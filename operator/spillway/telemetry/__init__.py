@@ -1,1 +1,1 @@
-"""The metrics that Spillway exports."""
+"""The metrics that Spillway exports: one module for each feature, all in one registry."""

@@ -1,42 +1,35 @@
-"""What the leader knows of each pool, and what it did for the pods of those that failed, as metrics."""
+"""Metrics of the pools of virtual nodes, and of the pods that were replaced because their pool failed."""
 
 from typing import Final
 
-import prometheus_client
+from spillway.telemetry.registry import counter, gauge
 
-from spillway.telemetry.registry import REGISTRY
-
-TAKES: Final = prometheus_client.Gauge(
-    "spillway_pool_takes", "1 where a pool of virtual nodes takes pods; the reason says why not.", ("pool", "reason"),
-    registry=REGISTRY,
-)  # fmt: skip
-FAILURES: Final = prometheus_client.Counter(
-    "spillway_pool_failures", "How often a pool counted as failed, and for what.", ("pool", "reason"), registry=REGISTRY
+TAKES: Final = gauge(
+    "spillway_pool_takes",
+    "1 where a pool of virtual nodes takes pods; the reason says why not.",
+    ("pool", "reason"),
 )
-LADDER_STEP: Final = prometheus_client.Gauge(
+FAILURES: Final = counter(
+    "spillway_pool_failures", "How often a pool counted as failed, and for what.", ("pool", "reason")
+)
+LADDER_STEP: Final = gauge(
     "spillway_pool_ladder_step",
     "The size of the pool's ladder that is asked for; 0 is what a pod requests.",
     ("pool",),
-    registry=REGISTRY,
 )
-STOCK_OUTS: Final = prometheus_client.Counter(
-    "spillway_pool_stock_outs", "Pods whose provider said that it has no stock.", ("pool",), registry=REGISTRY
-)
-REPLACED: Final = prometheus_client.Counter(
+STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider said that it has no stock.", ("pool",))
+REPLACED: Final = counter(
     "spillway_failover_pods",
-    "Pods made anew: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted, or no node "
-    "took them: Unschedulable).",
+    "Pods that were replaced: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted, or "
+    "no node took them: Unschedulable).",
     ("pool", "reason"),
-    registry=REGISTRY,
 )
-RECOMMENDED: Final = prometheus_client.Counter(
+RECOMMENDED: Final = counter(
     "spillway_failover_recommended",
-    "Pods that would have been made anew in Enforce.",
+    "Pods that would have been replaced, had the policy been in Enforce.",
     ("policy", "reason"),
-    registry=REGISTRY,
 )
-SUSPENDED: Final = prometheus_client.Gauge(
+SUSPENDED: Final = gauge(
     "spillway_failover_suspended",
     "1 while nothing is deleted because most of the other nodes look dead as well.",
-    registry=REGISTRY,
 )

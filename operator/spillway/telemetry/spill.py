@@ -1,32 +1,42 @@
-"""What the spill exports. Names are documented in `docs/reference/observability.md`."""
+"""Metrics of the spill, and of bringing replicas back to physical nodes."""
 
 from typing import Final
 
-import prometheus_client
+from spillway.telemetry.registry import counter, gauge
 
-from spillway.telemetry.registry import REGISTRY
-
-SPILLS: Final = prometheus_client.Counter(
+SPILLS: Final = counter(
     "spillway_spills",
     "Pods that found no physical room and were let onto virtual nodes (how: patched, replaced), by pool.",
     ("policy", "pool", "how"),
-    registry=REGISTRY,
 )
-RECALLS: Final = prometheus_client.Counter(
+RECALLS: Final = counter(
     "spillway_spill_recalls",
     "Pods that no virtual pool took and that were replaced by physical ones.",
     ("policy",),
-    registry=REGISTRY,
 )
-KEPT: Final = prometheus_client.Counter(
+KEPT: Final = counter(
     "spillway_spill_kept",
     "Waiting pods that were due and stayed as they were, by reason; counted once for each pod and reason.",
     ("policy", "reason"),
-    registry=REGISTRY,
 )
-PLANNED: Final = prometheus_client.Counter(
+RECOMMENDED: Final = counter(
     "spillway_spill_recommended",
     "Waiting pods that would have changed sides (spill, recall), had the policy been in Enforce.",
     ("policy", "move"),
-    registry=REGISTRY,
 )
+BRING_BACKS: Final = counter(
+    "spillway_bring_backs",
+    "Surges that ended, by outcome; BroughtBack means one replica less on virtual nodes.",
+    ("policy", "outcome"),
+)
+BRING_BACKS_RECOMMENDED: Final = counter(
+    "spillway_bring_backs_recommended",
+    "Replicas that would have been brought back, had the policy been in Enforce.",
+    ("policy",),
+)
+BRING_BACK_LEFT: Final = gauge(
+    "spillway_bring_back_left",
+    "Replicas that belong on physical nodes and are left on virtual ones, by reason.",
+    ("policy", "reason"),
+)
+BRING_BACK_SURGES: Final = gauge("spillway_bring_back_surges", "Workloads that run one replica more to bring one back.")

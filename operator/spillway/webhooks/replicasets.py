@@ -32,7 +32,7 @@ from spillway.kube.client import ApiError
 from spillway.kube.decode import desired_replicas
 from spillway.kube.writer import Fenced, Writer
 from spillway.state.node_places import Surroundings
-from spillway.telemetry import admission as metrics
+from spillway.telemetry import scale_down as metrics
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanEntry, PlanLog, planned_victims
 from spillway.webhooks.scale_down import ScaleDown, plan_request

@@ -21,7 +21,7 @@ from spillway.domain.model.records import PodRecord
 from spillway.domain.scale_down.outcome import Following, Gone, ScaleDowns
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
-from spillway.telemetry import admission as metrics
+from spillway.telemetry import scale_down as metrics
 
 log: Final = structlog.get_logger(__name__)
 

@@ -5,7 +5,8 @@ import time
 
 from structlog.testing import capture_logs
 
-from spillway.app.stalls import BEAT_SECONDS, LATE_SECONDS, OVERDUE_SECONDS, StallWatch
+from spillway.app.stalls import BEAT_SECONDS, OVERDUE_SECONDS, StallWatch
+from spillway.telemetry.event_loop import LATE_SECONDS
 
 
 def _busy_by_name(seconds: float) -> None:

@@ -8,35 +8,15 @@ cluster does; a series whose workload has lost its name is removed.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple
-
-import prometheus_client
+from typing import NamedTuple
 
 from spillway.domain.budget.consumption import NAMED, OTHER, Consumed, Meter, named
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import WorkloadKey, counted_as_by_name, workload_key, workload_of
 from spillway.domain.model.records import PodRecord
 from spillway.state.cluster import ClusterState
-from spillway.telemetry.registry import REGISTRY
-
-CPU_SECONDS: Final = prometheus_client.Counter(
-    "spillway_consumed_cpu_seconds",
-    "Requested cores times the seconds for which pods ran with them.",
-    ("namespace", "workload", "tier", "pool"),
-    registry=REGISTRY,
-)
-MEMORY_BYTE_SECONDS: Final = prometheus_client.Counter(
-    "spillway_consumed_memory_byte_seconds",
-    "Requested bytes times the seconds for which pods ran with them.",
-    ("namespace", "workload", "tier", "pool"),
-    registry=REGISTRY,
-)
-COST: Final = prometheus_client.Counter(
-    "spillway_consumed_cost",
-    "What the pods of a workload were charged on a pool, with the minimum billing time.",
-    ("namespace", "workload", "pool", "currency"),
-    registry=REGISTRY,
-)
+from spillway.telemetry import budget as metrics
+from spillway.telemetry.registry import CounterMetric
 
 Account = str
 """Who is charged: the uid of the pods' owner, or for pods without one a word for all of their namespace."""
@@ -66,7 +46,7 @@ class ConsumptionBook:
         self.meter: Meter[Key] = Meter()
         self._workloads: dict[Account, str] = {}
         self._named: frozenset[str] = frozenset()
-        self._series: dict[str, set[tuple[prometheus_client.Counter, tuple[str, ...]]]] = {}
+        self._series: dict[str, set[tuple[CounterMetric, tuple[str, ...]]]] = {}
 
     def account_of(self, pod: PodRecord) -> Account:
         """Who is charged for this pod."""
@@ -91,11 +71,11 @@ class ConsumptionBook:
         gone = {key.account for key in consumed} | {account for account, _ in charges}
         self._name(present, gone)
         for key, (cpu, memory) in self._by_label(consumed).items():
-            self._add(CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
-            self._add(MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
+            self._add(metrics.CONSUMED_CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
+            self._add(metrics.CONSUMED_MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
         for (account, pool), charge in charges.items():
             label = Key(self._label(account), "", pool)
-            self._add(COST, label, (pool, charge.currency), float(charge.amount))
+            self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
         # A ReplicaSet's name is looked up while it is there and kept for as long as something is told of it.
         told = {key.account for key in present} | gone
         for account in self._workloads.keys() - told:
@@ -122,7 +102,7 @@ class ConsumptionBook:
         workload = counted_as_by_name(self.workload(account))
         return workload if workload in self._named else OTHER
 
-    def _add(self, counter: prometheus_client.Counter, key: Key, rest: tuple[str, str], amount: float) -> None:
+    def _add(self, counter: CounterMetric, key: Key, rest: tuple[str, str], amount: float) -> None:
         workload = key.account
         namespace = "" if workload == OTHER else WorkloadKey.parse(workload).namespace
         labels = (namespace, workload, *rest)

@@ -25,7 +25,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.catalog import Kind
-from spillway.telemetry.budgets import Shown, show_budgets
+from spillway.telemetry.budget import BudgetSample, set_budgets
 
 ALL: Final = "*"
 SLICE: Final = 2000
@@ -183,16 +183,16 @@ class LedgerController(Controller):
 
     def _export(self, now: int) -> None:
         charges: dict[tuple[Account, str], Charge] = {}
-        shown: list[Shown] = []
+        samples: list[BudgetSample] = []
         for name, pool in self._books.pools.items():
             price, used, limits = pool.ledger.price, Usage(*pool.used), self._books.limits(name)
             if price is None:
-                shown.append(Shown(name, used, limits))
+                samples.append(BudgetSample(name, used, limits))
                 continue
             for account, amount in pool.ledger.collect().items():
                 charges[account, name] = Charge(amount, price.currency)
-            shown.append(Shown(name, used, limits, price.currency, pool.per_hour, pool.ledger.spent))
-        show_budgets(shown)
+            samples.append(BudgetSample(name, used, limits, price.currency, pool.per_hour, pool.ledger.spent))
+        set_budgets(samples)
         self._consumption.export(now, charges)
 
 

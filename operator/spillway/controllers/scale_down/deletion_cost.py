@@ -12,8 +12,6 @@ bucket bounds the rest. At rest nothing is written.
 from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Final
 
-import prometheus_client
-
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
 from spillway.domain.model.places import Claim
@@ -23,23 +21,10 @@ from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.rollout import replaced_until
 from spillway.kube.writer import Writer
-from spillway.telemetry.registry import REGISTRY
+from spillway.telemetry import scale_down as metrics
 
 PATIENCE: Final = 5
 """A workload that is never still is looked at after this many settling times all the same."""
-
-UPKEEP_WRITES: Final = prometheus_client.Counter(
-    "spillway_upkeep_writes",
-    "Pods written by the upkeep of deletion costs (repair: marks or cost were missing; order: next victims).",
-    ("reason",),
-    registry=REGISTRY,
-)
-UPKEEP_PLANNED: Final = prometheus_client.Counter(
-    "spillway_upkeep_recommended",
-    "Pods that the upkeep would have written, had the policy been in Enforce.",
-    ("policy",),
-    registry=REGISTRY,
-)
 
 
 class DeletionCostController(Controller):
@@ -134,7 +119,7 @@ class DeletionCostController(Controller):
             # Whether our own watch has shown it already or not, this change is ours.
             costs.pop(uid, None)
             if await self._writer.annotate_pod(pod, annotations):
-                UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
+                metrics.UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
                 written += 1
         return written
 
@@ -159,7 +144,7 @@ class DeletionCostController(Controller):
     def _recommend(self, key: str, claim: Claim, writes: int) -> None:
         if writes != self._recommended.get(key):
             self._recommended[key] = writes
-            UPKEEP_PLANNED.labels(claim.policy).inc(writes)
+            metrics.UPKEEP_PLANNED.labels(claim.policy).inc(writes)
 
     def _still_in(self, key: str) -> float:
         """Seconds until the ReplicaSet counts as still; 0 or less once it does."""

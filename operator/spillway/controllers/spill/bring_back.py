@@ -12,8 +12,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
-import prometheus_client
-
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.surge import Reader, Surging, target_of
@@ -37,7 +35,7 @@ from spillway.domain.spill.bring_back import BringBackMemory, Left, Step, Surge,
 from spillway.domain.spill.surge import cannot_surge
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
-from spillway.telemetry.registry import REGISTRY
+from spillway.telemetry import spill as metrics
 
 ALL: Final = "*"
 """The key of a look at all workloads; any other key is the uid of a ReplicaSet that surges, or is about to."""
@@ -51,27 +49,6 @@ MARKS_KEPT: Final = 8
 JUDGED_SECONDS: Final = 60.0
 """How long after a success it is looked whether a virtual replica has gone."""
 
-BRINGS: Final = prometheus_client.Counter(
-    "spillway_bring_backs",
-    "Surges that ended, by outcome; BroughtBack means one replica less on virtual nodes.",
-    ("policy", "outcome"),
-    registry=REGISTRY,
-)
-PLANNED: Final = prometheus_client.Counter(
-    "spillway_bring_backs_recommended",
-    "Replicas that would have been brought back, had the policy been in Enforce.",
-    ("policy",),
-    registry=REGISTRY,
-)
-LEFT: Final = prometheus_client.Gauge(
-    "spillway_bring_back_left",
-    "Replicas that belong on physical nodes and are left on virtual ones, by reason.",
-    ("policy", "reason"),
-    registry=REGISTRY,
-)
-SURGES: Final = prometheus_client.Gauge(
-    "spillway_bring_back_surges", "Workloads that run one replica more to bring one back.", registry=REGISTRY
-)
 
 _SAID: Final = {
     Left.PAUSED: "it is paused",
@@ -180,16 +157,16 @@ class BringBackController(Controller):
             if reason is not None:
                 left[one.claim.policy, reason] += one.standing.missing
                 self._say(one.replicaset, reason)
-        LEFT.clear()
+        metrics.BRING_BACK_LEFT.clear()
         for (policy, why), replicas in left.items():
-            LEFT.labels(policy, why.value).set(replicas)
+            metrics.BRING_BACK_LEFT.labels(policy, why.value).set(replicas)
         self._prune(found, now)
 
     def _observe(self, one: SpilledWorkload, now: float) -> None:
         memory = self._memories.get(one.uid, BringBackMemory())
         if self._disappointed(one, now):
             memory = memory.ended(SurgeOutcome.NO_GAIN, now, self._hold_seconds)
-            BRINGS.labels(one.claim.policy, SurgeOutcome.NO_GAIN.value).inc()
+            metrics.BRING_BACKS.labels(one.claim.policy, SurgeOutcome.NO_GAIN.value).inc()
         if one.uid not in self._hoped:
             room = bool(one.standing.missing) and self._room.holds(*one.request)
             memory = memory.observed(one.standing, room=room, now=now)
@@ -246,7 +223,7 @@ class BringBackController(Controller):
     def _plan(self, one: SpilledWorkload) -> None:
         """What a policy in Recommend would do is counted once."""
         missing = one.standing.missing
-        PLANNED.labels(one.claim.policy).inc(max(0, missing - self._planned.get(one.uid, 0)))
+        metrics.BRING_BACKS_RECOMMENDED.labels(one.claim.policy).inc(max(0, missing - self._planned.get(one.uid, 0)))
         self._planned[one.uid] = missing
 
     # Surging
@@ -267,7 +244,7 @@ class BringBackController(Controller):
             return None
         surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
         self._surges[uid] = surge
-        SURGES.set(len(self._surges))
+        metrics.BRING_BACK_SURGES.set(len(self._surges))
         if not await self._surging.begin(replicaset, target, surge):
             self._end(replicaset, claim.policy, SurgeOutcome.OVERTAKEN)
             return None
@@ -302,7 +279,7 @@ class BringBackController(Controller):
             self._end(replicaset, claim.policy, SurgeOutcome.FORGOTTEN)
             return None
         self._surges[uid] = surge
-        SURGES.set(len(self._surges))
+        metrics.BRING_BACK_SURGES.set(len(self._surges))
         asked = present["spec"].get("replicas", 1)
         progress = workload(self.world, replicaset, claim).progress(asked, now, wanted=self._wanted(replicaset, claim))
         step, outcome = next_step(surge, progress, now, self._ready_seconds)
@@ -328,8 +305,8 @@ class BringBackController(Controller):
         marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
         self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
         self._memories[uid] = self._memories.get(uid, BringBackMemory()).ended(outcome, now, self._hold_seconds)
-        BRINGS.labels(policy, outcome.value).inc()
-        SURGES.set(len(self._surges))
+        metrics.BRING_BACKS.labels(policy, outcome.value).inc()
+        metrics.BRING_BACK_SURGES.set(len(self._surges))
         self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome.value)
         self.queue.add(ALL)
 

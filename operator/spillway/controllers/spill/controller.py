@@ -50,8 +50,8 @@ from spillway.kube.events import EventRecorder
 from spillway.kube.writer import REFUSED_SECONDS, Writer
 from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.state.open_pools import Openings
-from spillway.telemetry.pools import REPLACED
-from spillway.telemetry.spill import KEPT, PLANNED, RECALLS, SPILLS
+from spillway.telemetry import pools as pool_metrics
+from spillway.telemetry import spill as metrics
 
 Json = Mapping[str, Any]
 
@@ -181,7 +181,7 @@ class SpillController(Controller):
             # Where it raised, it may have been written: the promise stands until its time is up.
             reservations.settle(token)
             return REFUSED_SECONDS
-        SPILLS.labels(who.policy, pool.name, "patched").inc()
+        metrics.SPILLS.labels(who.policy, pool.name, "patched").inc()
         self.log.info("pod spilled", key=pod.key, policy=who.policy, pools=",".join(chosen.pools))
         message = f"no physical node had room for it; it may run on virtual nodes of {', '.join(chosen.pools)}"
         itself = object_reference("v1", "Pod", pod.name, pod.uid, namespace=pod.namespace)
@@ -288,16 +288,16 @@ class SpillController(Controller):
 
     def _report(self, pod: PodRecord, who: Governed, move: Move | None, pool: str) -> None:
         if move is Move.SPILL:
-            SPILLS.labels(who.policy, pool, "replaced").inc()
+            metrics.SPILLS.labels(who.policy, pool, "replaced").inc()
             reason = "Spilled"
             message = f"pods that no physical node had room for are replaced by pods for virtual nodes of {pool}"
         elif move is Move.RECALL:
-            RECALLS.labels(who.policy).inc()
+            metrics.RECALLS.labels(who.policy).inc()
             reason = "Recalled"
             message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
         else:
             pools = pools_named(pod)
-            REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
+            pool_metrics.REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
             reason = "PodsReplaced"
             message = f"Pods that never started are made anew: no node of {', '.join(pools)} took them."
         side = "virtual" if move is None else move.value
@@ -317,7 +317,7 @@ class SpillController(Controller):
         """Leave it for now, and look less and less often. Its owner is told `because` of what, where that is given."""
         was = self._kept.get(pod.uid)
         if was is None or was[0] is not reason:
-            KEPT.labels(who.policy, reason.value).inc()
+            metrics.KEPT.labels(who.policy, reason.value).inc()
             self.log.info("waiting pod kept", key=pod.key, policy=who.policy, reason=reason.value)
             if because:
                 event_type = "Normal" if reason is StayReason.UNSUITABLE else "Warning"
@@ -333,7 +333,7 @@ class SpillController(Controller):
     def _plan(self, pod: PodRecord, who: Governed, move: Move) -> None:
         if pod.uid not in self._planned:
             self._planned.add(pod.uid)
-            PLANNED.labels(who.policy, move.value).inc()
+            metrics.RECOMMENDED.labels(who.policy, move.value).inc()
 
     def _placement(self, pod: PodRecord, who: Governed) -> Placement:
         replicaset = self.world.state.replicasets.get(pod.owner_uid)

@@ -26,7 +26,6 @@ from spillway.controllers.status.balance import balance_status
 from spillway.controllers.status.budget import PoolCount, budget_status
 from spillway.controllers.status.conditions import GOOD_WHEN_TRUE, Findings, standing, unreadable
 from spillway.controllers.status.counts import NOTHING, Tally
-from spillway.controllers.status.gauges import show_conditions, show_policies
 from spillway.controllers.status.policy import NO_SCALE_DOWNS, lost_workloads, policy_status
 from spillway.controllers.threshold.controller import ThresholdController
 from spillway.controllers.threshold.status import not_planned, threshold_status
@@ -40,6 +39,7 @@ from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.catalog import Entry, Kind, Model
+from spillway.telemetry.policies import PolicySample, set_conditions, set_policies
 
 ALL: Final = "*"
 CHANGED_SECONDS: Final = 0.2
@@ -129,10 +129,14 @@ class StatusController(Controller):
                     failed.append(error)
                 else:
                     found.extend((str(kind), entry.name, condition) for condition in conditions)
-        show_conditions(found)
-        show_policies({name: self._tally.policy(name) for name in catalog.governance.policies}, self._tiers)
+        set_conditions(found)
+        set_policies({name: self._sample(name) for name in catalog.governance.policies})
         if failed:
             raise ExceptionGroup("statuses not written", failed)
+
+    def _sample(self, policy: str) -> PolicySample:
+        count = self._tally.policy(policy)
+        return PolicySample(len(count.workloads), count.tiers, self._tiers.get(policy, {}))
 
     async def _write(self, entry: Entry) -> Iterable[Condition]:
         """Write the status where it differs; the conditions that should stand there."""

@@ -29,7 +29,7 @@ from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Fenced
-from spillway.telemetry import thresholds as metrics
+from spillway.telemetry import threshold as metrics
 
 PLAN: Final = "plan"
 LOOK: Final = "look"
@@ -207,7 +207,7 @@ class ThresholdController(Controller):
     def _publish(self, plan: Plan) -> None:
         self.world.board.thresholds = MappingProxyType(plan.thresholds())
         self.report.plan = plan
-        metrics.show_plan(plan)
+        metrics.set_plan(plan)
         self.on_change()
 
     def _withdraw(self) -> None:
@@ -215,7 +215,7 @@ class ThresholdController(Controller):
         if self.report.plan is not None or self.report.trouble:
             self.report.plan, self.report.trouble, self.report.message = None, "", ""
             self.world.board.thresholds = MappingProxyType({})
-            metrics.show_plan(None)
+            metrics.set_plan(None)
             self.on_change()
 
     def _settled(self, trouble: str, message: str) -> None:
@@ -253,7 +253,7 @@ class ThresholdController(Controller):
         self._requests = {name: asked for name, asked in seen.items() if asked is not None}
         changed = standing != self.report.workloads
         self.report.workloads = standing
-        metrics.show_workloads(
+        metrics.set_workloads(
             {key: one.observed.replicas for key, one in standing.items()},
             {key: one.choice for key, one in standing.items()},
         )

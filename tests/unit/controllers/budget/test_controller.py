@@ -9,14 +9,14 @@ import pytest
 
 from spillway.api.virtualnodebudget import VirtualNodeBudgetStatus
 from spillway.controllers.base import World
-from spillway.controllers.budget import consumption
 from spillway.controllers.budget.controller import LedgerController
 from spillway.controllers.budget.costs import PERSIST_SECONDS
 from spillway.domain.budget.price import shown
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
-from spillway.telemetry.budgets import SHARE
+from spillway.telemetry import budget as metrics
+from spillway.telemetry.budget import SHARE
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import ELASTIC, make_world, policy_resource, resource
@@ -303,13 +303,14 @@ async def test_a_pool_without_a_price_has_limits_and_no_cost() -> None:
 def consumed(tier: str, pool: str, workload: str = "Deployment/shop/web") -> tuple[float, float]:
     labels = ("" if workload == "other" else "shop", workload, tier, pool)
     return tuple(
-        counter.labels(*labels)._value.get() for counter in (consumption.CPU_SECONDS, consumption.MEMORY_BYTE_SECONDS)
+        counter.labels(*labels)._value.get()
+        for counter in (metrics.CONSUMED_CPU_SECONDS, metrics.CONSUMED_MEMORY_BYTE_SECONDS)
     )
 
 
 @pytest.fixture(autouse=True)
 def fresh_counters() -> None:
-    for counter in (consumption.CPU_SECONDS, consumption.MEMORY_BYTE_SECONDS, consumption.COST):
+    for counter in (metrics.CONSUMED_CPU_SECONDS, metrics.CONSUMED_MEMORY_BYTE_SECONDS, metrics.CONSUMED_COST):
         counter.clear()
 
 
@@ -328,7 +329,7 @@ async def test_consumption_by_workload_tier_and_pool() -> None:
     stage.remove("v")
     await stage.tick(10)
     assert consumed("fixed", "") == (20, 40 * GIB)
-    cost = consumption.COST.labels("shop", "Deployment/shop/web", "eci", "CNY")._value.get()
+    cost = metrics.CONSUMED_COST.labels("shop", "Deployment/shop/web", "eci", "CNY")._value.get()
     assert cost == pytest.approx(0.12), "the minimum of a minute, of two cores"
     await stage.tick(10)
     assert consumed("fixed", "") == (20, 40 * GIB)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.spill.bring_back import ALL, BRINGS, STEP_SECONDS, BringBackController
+from spillway.controllers.spill.bring_back import ALL, STEP_SECONDS, BringBackController
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Left, Surge
@@ -14,6 +14,7 @@ from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind
+from spillway.telemetry.spill import BRING_BACKS
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource
@@ -200,7 +201,7 @@ async def test_a_watch_that_shows_an_ended_surge_begins_no_step() -> None:
 
 def _ended() -> float:
     return sum(
-        sample.value for metric in BRINGS.collect() for sample in metric.samples if sample.name.endswith("_total")
+        sample.value for metric in BRING_BACKS.collect() for sample in metric.samples if sample.name.endswith("_total")
     )
 
 

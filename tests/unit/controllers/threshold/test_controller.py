@@ -13,8 +13,7 @@ from spillway.controllers.threshold.status import ThresholdStatus, not_planned, 
 from spillway.domain.model.names import THRESHOLD, NodeName
 from spillway.domain.threshold.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
 from spillway.state.catalog import Kind
-from spillway.telemetry import thresholds as metrics
-from spillway.telemetry.bulk import WORKLOAD_REPLICAS
+from spillway.telemetry import threshold as metrics
 from spillway.telemetry.registry import exposition
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
@@ -173,7 +172,7 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
     assert status.saving == Saving(per_hour="5.40", per_hour_against_virtual="-0.25", currency="CNY")
     assert not told(controller)
     assert b'spillway_workload_replicas{namespace="shop",kind="Deployment",workload="web"} 3\n' in (
-        WORKLOAD_REPLICAS.text
+        metrics.WORKLOAD_REPLICAS.text
     )
     assert b'workload="web",reason="Auto"} 2\n' in metrics.THRESHOLD.text
     assert b'workload="web",against="owned"} 5.4\n' in metrics.WORKLOAD_SAVING.text

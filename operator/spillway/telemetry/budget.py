@@ -1,7 +1,7 @@
-"""What each pool uses, what it may use and what it costs, as gauges.
+"""Metrics of the budgets: what each pool uses, its limits and its costs, and what each workload consumes.
 
-Contract: set by the leader at each tick of the ledger, so they are right to a few seconds also where the status, which
-is written rarely, is not. A pool that is gone is gone from here too. The other replicas show none.
+Contract: set by the leader at each tick of the ledger, so they are accurate to a few seconds even while the status,
+which is written rarely, is not. The series of a deleted pool disappear. The other replicas export none of them.
 """
 
 from collections.abc import Iterable
@@ -9,47 +9,55 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-import prometheus_client
-
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.model.usage import Usage
-from spillway.telemetry.registry import REGISTRY
+from spillway.telemetry.registry import counter, gauge
 
-USED: Final = prometheus_client.Gauge(
+USED: Final = gauge(
     "spillway_budget_used",
     "What the pods on a pool request: pods, cpu (cores), memory (bytes).",
     ("budget", "resource"),
-    registry=REGISTRY,
 )
-LIMIT: Final = prometheus_client.Gauge(
+LIMIT: Final = gauge(
     "spillway_budget_limit",
     "Each limit that is set: pods, cpu (cores), memory (bytes), costPerHour and costPerMonth (money).",
     ("budget", "limit"),
-    registry=REGISTRY,
 )
-SHARE: Final = prometheus_client.Gauge(
+SHARE: Final = gauge(
     "spillway_budget_limit_share",
     "How much of each limit is used, 1 for all of it.",
     ("budget", "limit"),
-    registry=REGISTRY,
 )
-COST_PER_HOUR: Final = prometheus_client.Gauge(
+COST_PER_HOUR: Final = gauge(
     "spillway_budget_cost_per_hour",
     "What the pods that run on a pool cost in an hour at the present rate.",
     ("budget", "currency"),
-    registry=REGISTRY,
 )
-COST_THIS_MONTH: Final = prometheus_client.Gauge(
+COST_THIS_MONTH: Final = gauge(
     "spillway_budget_cost_this_month",
     "What a pool has cost since the month began in its time zone.",
     ("budget", "currency"),
-    registry=REGISTRY,
+)
+CONSUMED_CPU_SECONDS: Final = counter(
+    "spillway_consumed_cpu_seconds",
+    "Requested cores times the seconds for which pods ran with them.",
+    ("namespace", "workload", "tier", "pool"),
+)
+CONSUMED_MEMORY_BYTE_SECONDS: Final = counter(
+    "spillway_consumed_memory_byte_seconds",
+    "Requested bytes times the seconds for which pods ran with them.",
+    ("namespace", "workload", "tier", "pool"),
+)
+CONSUMED_COST: Final = counter(
+    "spillway_consumed_cost",
+    "What the pods of a workload were charged on a pool, with the minimum billing time.",
+    ("namespace", "workload", "pool", "currency"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One pool at this moment; the costs are None where it has no price."""
+class BudgetSample:
+    """The values of one pool at this moment; the costs are None where it has no price."""
 
     budget: str
     used: Usage
@@ -59,10 +67,10 @@ class Shown:
     cost_this_month: Decimal | None = None
 
 
-def show_budgets(pools: Iterable[Shown]) -> None:
-    """Replace what is shown of all pools."""
-    for gauge in (USED, LIMIT, SHARE, COST_PER_HOUR, COST_THIS_MONTH):
-        gauge.clear()
+def set_budgets(pools: Iterable[BudgetSample]) -> None:
+    """Replace the values of all pools."""
+    for metric in (USED, LIMIT, SHARE, COST_PER_HOUR, COST_THIS_MONTH):
+        metric.clear()
     for pool in pools:
         USED.labels(pool.budget, "pods").set(pool.used.pods)
         USED.labels(pool.budget, "cpu").set(pool.used.cpu_millis / 1000)

@@ -1,81 +1,76 @@
-"""What the thresholds export: each workload's number, reason, confidence and saving, and each policy's sums.
+"""Metrics of the thresholds: the number, reason, confidence and saving of each workload, and the sums of each policy.
 
-Contract: set by the leader, replaced whole with each plan or look; one series a governed workload at most.
+Contract: set by the leader and replaced as a whole, with at most one series for each governed workload and label value.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
-
 from spillway.domain.threshold.effective import Choice
 from spillway.domain.threshold.request import Plan
-from spillway.telemetry.bulk import WORKLOAD_LABELS, WORKLOAD_REPLICAS, BulkGauge, labels_of
-from spillway.telemetry.registry import REGISTRY
+from spillway.telemetry.prerendered import WORKLOAD_LABELS, PrerenderedGauge, workload_labels
+from spillway.telemetry.registry import counter, gauge, histogram
 
-PLANS: Final = Counter(
-    "spillway_threshold_plans", "Plans of the thresholds, by result (made, failed).", ("result",), registry=REGISTRY
-)
-PLAN_SECONDS: Final = Histogram(
+PLANS: Final = counter("spillway_threshold_plans", "Plans of the thresholds, by result (made, failed).", ("result",))
+PLAN_SECONDS: Final = histogram(
     "spillway_threshold_plan_seconds",
     "Time that a plan took, history included, in its own process.",
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300),
-    registry=REGISTRY,
 )
-PLAN_MADE: Final = Gauge(
+PLAN_MADE: Final = gauge(
     "spillway_threshold_plan_timestamp_seconds",
     "When the plan in force was made, in Unix seconds; 0 without one.",
-    registry=REGISTRY,
 )
-OWNED_CORES: Final = Gauge(
+OWNED_CORES: Final = gauge(
     "spillway_threshold_owned_cores",
     "Cores of owned nodes: capacity, allowed (times target), planned (the peak), excess (of what must stay there).",
     ("what",),
-    registry=REGISTRY,
 )
-SAVING: Final = Gauge(
+SAVING: Final = gauge(
     "spillway_policy_saving_per_hour",
     "Saved in an hour by the plan, against owning for the peak and against virtual nodes beyond the valley.",
     ("policy", "against", "currency"),
-    registry=REGISTRY,
 )
-ADVISED: Final = Gauge(
+ADVISED: Final = gauge(
     "spillway_policy_owned_nodes_advised",
     "Fixed nodes that would be worth owning for the demand seen.",
     ("policy",),
-    registry=REGISTRY,
 )
-LEARNING: Final = Gauge(
+LEARNING: Final = gauge(
     "spillway_policy_workloads_learning",
     "Workloads of mode Auto that have too little history for a plan.",
     ("policy",),
-    registry=REGISTRY,
 )
-THRESHOLD: Final = BulkGauge(
+WORKLOAD_REPLICAS: Final = PrerenderedGauge(
+    "spillway_workload_replicas", "Replicas that a governed workload asks for.", WORKLOAD_LABELS
+)
+THRESHOLD: Final = PrerenderedGauge(
     "spillway_workload_threshold",
     "Replicas that are kept on physical nodes, with the reason; absent where all are.",
     (*WORKLOAD_LABELS, "reason"),
 )
-CONFIDENCE: Final = BulkGauge(
+CONFIDENCE: Final = PrerenderedGauge(
     "spillway_workload_threshold_confidence", "Percent: how sure the plan is of its demand.", WORKLOAD_LABELS
 )
-WORKLOAD_SAVING: Final = BulkGauge(
+WORKLOAD_SAVING: Final = PrerenderedGauge(
     "spillway_workload_saving_per_hour",
     "Saved in an hour by the plan, against owning for the workload's peak and against virtual nodes beyond its valley.",
     (*WORKLOAD_LABELS, "against"),
 )
 
 
-def show_plan(plan: Plan | None) -> None:
-    """Replace what is shown of the plan."""
-    for gauge in (SAVING, ADVISED, LEARNING, OWNED_CORES):
-        gauge.clear()
+def set_plan(plan: Plan | None) -> None:
+    """Replace the values that follow from the plan in force."""
+    for metric in (SAVING, ADVISED, LEARNING, OWNED_CORES):
+        metric.clear()
     workloads = plan.workloads if plan is not None else ()
     PLAN_MADE.set(plan.made if plan is not None else 0)
-    CONFIDENCE.replace({labels_of(one.workload): one.confidence for one in workloads if one.confidence is not None})
+    CONFIDENCE.replace(
+        {workload_labels(one.workload): one.confidence for one in workloads if one.confidence is not None}
+    )
     WORKLOAD_SAVING.replace(
         {
-            (*labels_of(one.workload), against): saved
+            (*workload_labels(one.workload), against): saved
             for one in workloads
             for against, saved in (("owned", one.saving_per_hour), ("virtual", one.saving_per_hour_against_virtual))
             if saved is not None
@@ -96,12 +91,12 @@ def show_plan(plan: Plan | None) -> None:
                 SAVING.labels(policy.name, against, policy.currency).set(saved)
 
 
-def show_workloads(replicas: Mapping[str, int], choices: Mapping[str, Choice]) -> None:
-    """Replace what is shown of the workloads: the replicas asked for and the threshold in force, by workload."""
-    WORKLOAD_REPLICAS.replace({labels_of(key): count for key, count in replicas.items()})
+def set_workloads(replicas: Mapping[str, int], choices: Mapping[str, Choice]) -> None:
+    """Replace the values of the workloads: the replicas asked for and the threshold in force, by workload."""
+    WORKLOAD_REPLICAS.replace({workload_labels(key): count for key, count in replicas.items()})
     THRESHOLD.replace(
         {
-            (*labels_of(key), choice.reason.value): choice.replicas
+            (*workload_labels(key), choice.reason.value): choice.replicas
             for key, choice in choices.items()
             if choice.replicas is not None
         }

@@ -1,11 +1,10 @@
-"""What dashboards read of policies and conditions."""
+"""The metrics of policies and conditions."""
 
 from datetime import UTC, datetime
 
 from spillway.api.conditions import Condition
-from spillway.controllers.status.counts import PolicyCount
-from spillway.controllers.status.gauges import show_conditions, show_policies
 from spillway.domain.model.names import Tier
+from spillway.telemetry.policies import PolicySample, set_conditions, set_policies
 from spillway.telemetry.registry import REGISTRY
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -16,17 +15,14 @@ def value(sample: str, **labels: str) -> float | None:
 
 
 def test_replicas_and_nodes_are_shown_by_tier_until_the_policy_is_gone() -> None:
-    count = PolicyCount()
-    count.tiers.update({Tier.FIXED: 5, Tier.VIRTUAL: 2})
-
-    show_policies({"online": count}, {"online": {Tier.FIXED: 3}})
+    set_policies({"online": PolicySample(1, pods={Tier.FIXED: 5, Tier.VIRTUAL: 2}, nodes={Tier.FIXED: 3})})
 
     assert value("spillway_policy_pods", policy="online", tier="fixed") == 5
     assert value("spillway_policy_pods", policy="online", tier="elastic") == 0
     assert value("spillway_policy_pods", policy="online", tier="virtual") == 2
     assert value("spillway_policy_nodes", policy="online", tier="fixed") == 3
 
-    show_policies({}, {})
+    set_policies({})
 
     assert value("spillway_policy_pods", policy="online", tier="fixed") is None
     assert value("spillway_policy_workloads", policy="online") is None
@@ -36,11 +32,11 @@ def test_a_condition_is_one_where_it_holds_and_gone_with_its_resource() -> None:
     ready = Condition.make("Ready", holds=True, reason="Enforcing", message="", now=NOW)
     foreign = Condition.make("ForeignWriter", holds=False, reason="NoForeignWriter", message="", now=NOW)
 
-    show_conditions([("ElasticPolicy", "online", ready), ("ElasticPolicy", "online", foreign)])
+    set_conditions([("ElasticPolicy", "online", ready), ("ElasticPolicy", "online", foreign)])
 
     assert value("spillway_condition", kind="ElasticPolicy", name="online", type="Ready") == 1
     assert value("spillway_condition", kind="ElasticPolicy", name="online", type="ForeignWriter") == 0
 
-    show_conditions([])
+    set_conditions([])
 
     assert value("spillway_condition", kind="ElasticPolicy", name="online", type="Ready") is None
