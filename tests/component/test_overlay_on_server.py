@@ -7,9 +7,9 @@ import pytest
 
 from localcluster import ClusterApi
 from localcluster.rest import RestError
-from spillway.admission.review import pointer
-from spillway.domain.overlay.draft import OverlayPlan
-from spillway.domain.overlay.plan import landing_operations, overlay_operations
+from spillway.domain.model.additions import json_patch
+from spillway.domain.overlay.draft import Draft
+from spillway.domain.overlay.plan import add_landing_variables, add_overlay
 from tests.unit.domain.overlay.overlay_cases import CASES, FULL, LOGS, Json, container, overlay, pod
 
 pytestmark = pytest.mark.cluster
@@ -34,10 +34,11 @@ def dry_run(cluster: ClusterApi, namespace: str, body: Mapping[str, Any]) -> Jso
     return created
 
 
-def overlaid(body: Mapping[str, Any], fields: Json) -> Mapping[str, Any]:
-    wanted = overlay(**fields)
-    first = overlay_operations(body, wanted, pool="pool-v").onto(body)
-    return landing_operations(first, [("pool-v", wanted)]).onto(first)
+def overlaid(body: Mapping[str, Any], fields: Json) -> Draft:
+    draft, wanted = Draft(body), overlay(**fields)
+    add_overlay(draft, wanted, pool="pool-v")
+    add_landing_variables(draft, [("pool-v", wanted)])
+    return draft
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -47,19 +48,21 @@ def test_every_overlaid_pod_is_valid_and_a_second_round_adds_nothing(
     body, fields = CASES[name]
     # As admission sees it: with the server's defaults.
     defaulted = dry_run(cluster, namespace, body)
-    stored = dry_run(cluster, namespace, {key: overlaid(defaulted, fields)[key] for key in body})
+    stored = dry_run(cluster, namespace, {key: overlaid(defaulted, fields).pod[key] for key in body})
 
-    wanted = overlay(**fields)
-    assert overlay_operations(stored, wanted, pool="pool-v").operations == ()
-    assert landing_operations(stored, [("pool-v", wanted)]) == OverlayPlan()
+    assert overlaid(stored, fields).additions == ()
+    landing = Draft(stored)
+    add_landing_variables(landing, [("pool-v", overlay(**fields))])
+    assert (landing.additions, landing.conflicts) == ((), ())
 
 
 def test_the_servers_json_patch_does_what_a_plan_says(cluster: ClusterApi, namespace: str) -> None:
     """On an object that may be patched freely: a pod may not, once it is there."""
     raw = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "one", "namespace": namespace}}
     cluster.rest.create(f"/api/v1/namespaces/{namespace}/configmaps", raw)
-    plan = overlay_operations(raw | {"spec": {}}, overlay(annotations={"a/b": "1", "c~d": "2"}), pool="pool-v")
-    patch = [{"op": "add", "path": pointer(*one.path), "value": one.value} for one in plan.operations]
+    draft = Draft(raw | {"spec": {}})
+    add_overlay(draft, overlay(annotations={"a/b": "1", "c~d": "2"}), pool="pool-v")
+    patch = json_patch(draft.additions)
     path = f"/api/v1/namespaces/{namespace}/configmaps/one"
     # "~" is no part of a valid key: the server has to have read it back.
     with pytest.raises(RestError, match="c~d"):
@@ -73,7 +76,7 @@ def test_a_namespace_that_is_restricted_takes_the_shipper_with_the_pod(cluster: 
     body = pod(container(securityContext=RESTRICTED, volumeMounts=mounts))
     with cluster.namespace(labels={"pod-security.kubernetes.io/enforce": "restricted"}) as namespace:
         for shipper in ("Vector", "FluentBit"):
-            stored = dry_run(cluster, namespace, overlaid(body, {"logs": LOGS | {"shipper": shipper}}))
+            stored = dry_run(cluster, namespace, overlaid(body, {"logs": LOGS | {"shipper": shipper}}).pod)
             assert stored["spec"]["initContainers"][0]["securityContext"]["runAsUser"] == 65532
 
 
@@ -86,6 +89,6 @@ def test_a_namespace_with_a_quota_takes_the_shipper_with_the_pod(cluster: Cluste
         cluster.rest.create(path, quota)
         cluster.wait_until(lambda: "hard" in cluster.rest.get(f"{path}/all").get("status", {}), "the quota")
 
-        assert dry_run(cluster, namespace, overlaid(body, {"logs": LOGS}))
+        assert dry_run(cluster, namespace, overlaid(body, {"logs": LOGS}).pod)
         with pytest.raises(RestError, match="must specify requests"):
-            dry_run(cluster, namespace, overlaid(body, {"sidecars": FULL["sidecars"]}))
+            dry_run(cluster, namespace, overlaid(body, {"sidecars": FULL["sidecars"]}).pod)

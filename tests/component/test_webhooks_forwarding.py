@@ -12,9 +12,10 @@ from spillway.admission.authority import Lifetimes, Material, begin
 from spillway.admission.certificates import service_names
 from spillway.admission.deadline import Deadline
 from spillway.admission.peers import QUIET_SECONDS, TIMEOUTS, Forwarder
-from spillway.admission.review import Answer, PatchOperation, Request
+from spillway.admission.review import Answer, Request
 from spillway.admission.server import AdmissionServer, Handler, LetGoError, Webhook
 from spillway.admission.tls import ServingTls
+from spillway.domain.model.additions import Addition
 from tests.support.fake_clock import FakeClock
 
 PATH = "/forwarded/questions"
@@ -70,12 +71,12 @@ async def test_the_leaders_patch_comes_back_as_it_is(authorities: bool) -> None:
 
     async def decide(request: Request, deadline: Deadline) -> Answer:
         seen.append(request)
-        return Answer("virtual", (PatchOperation("add", "/metadata/annotations", {"a": "b"}),))
+        return Answer("virtual", (Addition(("metadata", "annotations"), {"a": "b"}),))
 
     tls = _tls(_material(), authorities=authorities)
     async with _leader(decide, tls) as address, _forwarder(lambda: address, tls) as forward:
         answer = await forward(_request(), _deadline())
-    assert answer == Answer("forwarded", (PatchOperation("add", "/metadata/annotations", {"a": "b"}),))
+    assert answer == Answer("forwarded", (Addition(("metadata", "annotations"), {"a": "b"}),))
     (request,) = seen
     assert (request.namespace, request.operation, request.dry_run) == ("shop", "CREATE", True)
     assert msgspec.json.decode(request.object) == POD
@@ -95,27 +96,27 @@ async def test_many_questions_share_one_connection_and_each_gets_its_own_answer(
 
     async def decide(request: Request, deadline: Deadline) -> Answer:
         await asyncio.sleep(0.02 if request.uid.endswith("7") else 0)
-        return Answer("virtual", (PatchOperation("add", "/metadata/name", request.uid),))
+        return Answer("virtual", (Addition(("metadata", "name"), request.uid),))
 
     tls = _tls(_material())
     big = {"metadata": {"generateName": "web-", "annotations": {"a": "x" * 900_000}}}
     async with _leader(decide, tls) as address, _forwarder(lambda: address, tls) as forward:
         asked = [_request(f"u{index}", big if index % 50 == 0 else POD) for index in range(200)]
         answers = await asyncio.gather(*(forward(request, _deadline()) for request in asked))
-    assert [answer.patch[0].value for answer in answers] == [request.uid for request in asked]
+    assert [answer.additions[0].value for answer in answers] == [request.uid for request in asked]
 
 
 async def test_a_leader_at_another_address_is_asked_from_then_on() -> None:
     def named(name: str) -> Handler:
         async def decide(request: Request, deadline: Deadline) -> Answer:
-            return Answer("virtual", (PatchOperation("add", "/metadata/name", name),))
+            return Answer("virtual", (Addition(("metadata", "name"), name),))
 
         return decide
 
     tls, leader = _tls(_material()), [""]
     async with _leader(named("a"), tls) as a, _leader(named("b"), tls) as b, _forwarder(lambda: leader[0], tls) as ask:
         for leader[0], name in ((a, "a"), (b, "b"), (b, "b"), (a, "a")):
-            assert (await ask(_request(), _deadline())).patch[0].value == name
+            assert (await ask(_request(), _deadline())).additions[0].value == name
 
 
 async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:
@@ -124,7 +125,7 @@ async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:
     async def decide(request: Request, deadline: Deadline) -> Answer:
         begun.set()
         await asyncio.sleep(0.1)
-        return Answer("virtual", (PatchOperation("add", "/metadata/name", "late"),))
+        return Answer("virtual", (Addition(("metadata", "name"), "late"),))
 
     tls = _tls(_material())
     leader = _leader(decide, tls)
@@ -133,7 +134,7 @@ async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:
         asking = asyncio.create_task(forward(_request(), _deadline()))
         await begun.wait()
         await leader.__aexit__(None, None, None)
-        assert (await asking).patch[0].value == "late"
+        assert (await asking).additions[0].value == "late"
         with pytest.raises(LetGoError, match="forward-error"):
             await forward(_request(), _deadline())
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from localcluster import ClusterApi
+from spillway.domain.model.additions import Addition
 from spillway.domain.model.names import SURGE
-from spillway.domain.overlay.draft import Operation
 from spillway.kube import decode
 from spillway.kube.client import KubeClient
 from spillway.kube.writer import Writer
@@ -41,8 +41,8 @@ async def test_a_waiting_pod_gets_a_toleration_as_it_was_read(
     raw = await client.get_json(f"{path}/web")
     pod = make_pod("web", namespace=namespace, uid=raw["metadata"]["uid"])
     additions = [
-        Operation(("spec", "tolerations", "-"), TOLERATION),
-        Operation(("metadata", "annotations"), {"a": "1"}),
+        Addition(("spec", "tolerations", "-"), TOLERATION),
+        Addition(("metadata", "annotations"), {"a": "1"}),
     ]
     version = raw["metadata"]["resourceVersion"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from spillway.controllers.spill.controller import SpillController
+from spillway.domain.model.additions import applied
 from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
-from spillway.domain.overlay.draft import OverlayPlan
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.client import ApiError, KubeClient
@@ -120,7 +120,7 @@ class Cluster(Writer):
     async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Any) -> bool:
         assert resource_version == "7"
         if self.answer:
-            self.patched[pod.name] = OverlayPlan(tuple(additions)).onto(self.json(pod.name))
+            self.patched[pod.name] = applied(self.json(pod.name), additions)
         return self.answer
 
     async def replace_unstarted(self, pod: PodRecord) -> bool:

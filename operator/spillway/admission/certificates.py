@@ -22,8 +22,8 @@ import msgspec
 import structlog
 
 from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, begin, next_step
-from spillway.admission.review import pointer
 from spillway.admission.tls import ServingTls
+from spillway.domain.model.additions import Addition, json_patch
 from spillway.kube.client import ApiError, KubeClient
 
 log: Final = structlog.get_logger(__name__)
@@ -197,10 +197,7 @@ class Certificates:
             return True
         version = configuration["metadata"]["resourceVersion"]
         patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
-        patch += [
-            {"op": "add", "path": pointer("webhooks", str(index), "clientConfig", "caBundle"), "value": wanted}
-            for index in stale
-        ]
+        patch += json_patch(Addition(("webhooks", str(index), "clientConfig", "caBundle"), wanted) for index in stale)
         try:
             await self._client.request("PATCH", path, body=msgspec.json.encode(patch), content_type=_JSON_PATCH)
         except ApiError as error:

@@ -14,7 +14,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from spillway.admission.review import MAX_BODY_BYTES, Answer, PatchOperation, Request
+from spillway.admission.review import MAX_BODY_BYTES, Answer, Request
+from spillway.domain.model.additions import Addition
 
 log: Final = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     """What the question of this number is answered."""
 
     number: int
-    patch: tuple[PatchOperation, ...] = ()
+    additions: tuple[Addition, ...] = ()
 
 
 questions: Final = msgspec.json.Decoder(tuple[Question, ...])
@@ -122,7 +123,7 @@ class Answering:
 
     async def _reply(self, question: Question, outbox: Outbox) -> None:
         answer = await self._answer(question.request, question.seconds)
-        outbox.put(Reply(question.number, answer.patch))
+        outbox.put(Reply(question.number, answer.additions))
 
     async def close(self, _: web.Application) -> None:
         """Answer what was asked, then close every channel."""

@@ -162,7 +162,7 @@ class Forwarder:
             raise self._lost("error") from error
         self._silent = 0
         self._count("answered")
-        return Answer("forwarded", reply.patch)
+        return Answer("forwarded", reply.additions)
 
     def _heard(self) -> int:
         return self._line.heard if self._line is not None else 0

@@ -5,10 +5,12 @@ bytes until a handler asks for them, and an answer that changes nothing carries 
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+
+from spillway.domain.model.additions import Addition, json_patch
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """An update carries the old and the new object, each up to etcd's limit of 1.5 MiB and more once it is JSON."""
@@ -50,14 +52,6 @@ class _Review(msgspec.Struct, frozen=True):
     request: Request
 
 
-class PatchOperation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One operation of a JSON patch (RFC 6902); we only ever add and replace."""
-
-    op: str
-    path: str
-    value: Any
-
-
 class Denial(NamedTuple):
     """Why a request is refused: only our own kinds and an annotation of our own ever are."""
 
@@ -69,7 +63,7 @@ class Answer(NamedTuple):
     """What a handler decided. `outcome` is the word under which it is counted: few and fixed, never a name."""
 
     outcome: str
-    patch: tuple[PatchOperation, ...] = ()
+    additions: tuple[Addition, ...] = ()
     denials: tuple[Denial, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -99,9 +93,9 @@ def encode_answer(uid: str, answer: Answer) -> bytes:
     response: dict[str, Any] = {"uid": uid, "allowed": not answer.denials}
     if answer.denials:
         response["status"] = _refusal(answer.denials)
-    elif answer.patch:
+    elif answer.additions:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(_encoder.encode(answer.patch)).decode()
+        response["patch"] = base64.b64encode(_encoder.encode(json_patch(answer.additions))).decode()
     if answer.warnings:
         response["warnings"] = answer.warnings
     return _encoder.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
@@ -118,23 +112,6 @@ def _refusal(denials: Sequence[Denial]) -> dict[str, Any]:
             ]
         },
     }
-
-
-def annotation_patch(present: Mapping[str, str] | None, wanted: Mapping[str, str]) -> tuple[PatchOperation, ...]:
-    """The JSON patch that gives `/metadata/annotations` the wanted keys and leaves all others as they are."""
-    changed = {key: value for key, value in wanted.items() if (present or {}).get(key) != value}
-    if not changed:
-        return ()
-    if present is None:
-        return (PatchOperation("add", "/metadata/annotations", changed),)
-    return tuple(
-        PatchOperation("add", pointer("metadata", "annotations", key), value) for key, value in changed.items()
-    )
-
-
-def pointer(*parts: str) -> str:
-    """A JSON pointer (RFC 6901) with its parts escaped."""
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def denied(denials: Iterable[Denial]) -> Answer:

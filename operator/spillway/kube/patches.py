@@ -8,9 +8,9 @@ either left alone or makes the patch fail (422), never overwritten.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from spillway.domain.model.additions import Addition, json_patch, pointer
 from spillway.domain.model.names import CORDONED_BY
 from spillway.domain.model.records import NodeRecord, Taint
-from spillway.domain.overlay.draft import Operation as Addition
 
 Operation = dict[str, Any]
 Annotations = Mapping[str, str | None]
@@ -46,10 +46,7 @@ def node_patch(
 def add_to(uid: str, resource_version: str, additions: Iterable[Addition]) -> list[Operation]:
     """JSON patch that makes additions to exactly the version of the object from which they were planned."""
     tests = [_test("/metadata/uid", uid), _test("/metadata/resourceVersion", resource_version)]
-    adds = [
-        {"op": "add", "path": "".join(f"/{_escaped(part)}" for part in path), "value": value}
-        for path, value in additions
-    ]
+    adds = json_patch(additions)
     return [*tests, *adds] if adds else []
 
 
@@ -66,7 +63,7 @@ def _annotation_operations(node: NodeRecord, annotations: Annotations, *, annota
         yield _test("/metadata/annotations", None)
         yield {"op": "add", "path": "/metadata/annotations", "value": {}}
     for key, value in changed.items():
-        path = f"/metadata/annotations/{_escaped(key)}"
+        path = pointer("metadata", "annotations", key)
         if annotated and key in seen:
             yield _test(path, seen[key])
         if value is not None:
@@ -113,7 +110,3 @@ def _taint(taint: Taint) -> dict[str, str]:
 def _test(path: str, value: object) -> Operation:
     """Kubernetes' JSON patch takes null for "is not there"."""
     return {"op": "test", "path": path, "value": value}
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")

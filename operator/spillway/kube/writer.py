@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from spillway.domain.model.additions import Addition
 from spillway.domain.model.names import (
     COST_WRITTEN,
     FIELD_MANAGER,
@@ -30,7 +31,6 @@ from spillway.domain.model.names import (
     VERSION,
 )
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
-from spillway.domain.overlay.draft import Operation as Addition
 from spillway.kube import patches
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, ApiError, Body, KubeClient
 from spillway.kube.ratelimit import Sleep, TokenBucket

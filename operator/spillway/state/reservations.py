@@ -76,10 +76,21 @@ class Reservations:
         self._used: dict[str, Usage] = {}
         self._billed: dict[str, Usage] = {}
 
-    def reserve(self, owner: OwnerUid, *, pools: tuple[str, ...] = (), used: Usage, billed: Usage | None = None) -> str:
-        """Promise a pod its place: on physical nodes where no pool is given. Returns the token for its mark."""
+    def reserve(
+        self,
+        owner: OwnerUid,
+        *,
+        pools: tuple[str, ...] = (),
+        used: Usage,
+        billed: Usage | None = None,
+        token: str = "",
+    ) -> str:
+        """Promise a pod its place: on physical nodes where no pool is given.
+
+        Returns the token for its mark: the given one, or a new one.
+        """
         self.expire()
-        token = uuid.uuid4().hex[:16]
+        token = token or new_token()
         reservation = Reservation(owner, pools, used, billed or used, self._clock() + self._seconds)
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
@@ -176,6 +187,11 @@ class Reservations:
                     sums[pool] = total
                 else:
                     sums.pop(pool, None)
+
+
+def new_token() -> str:
+    """The name of a reservation that has yet to be made; as a mark on a pod it is no secret and cannot be guessed."""
+    return uuid.uuid4().hex[:16]
 
 
 def plus(a: Usage, b: Usage, sign: int = 1) -> Usage:

@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request, annotation_patch
+from spillway.admission.review import Answer, Request
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
+from spillway.domain.model.additions import annotation_additions
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.owners import HONOUR_DELETION_COST, PER_NODE, OwnerReference
 from spillway.domain.model.places import Claim, NodePlace
@@ -86,7 +87,7 @@ class BindingWebhook:
         if node is None:
             raise LetGoError("unknown-node")
         marks, outcome = self._marks(pod, node, claim)
-        return Answer(outcome, annotation_patch(binding.metadata.annotations, marks))
+        return Answer(outcome, annotation_additions(binding.metadata.annotations, marks))
 
     async def _claim(self, pod: PodRecord, deadline: Deadline) -> Claim | None:
         namespace = self._surroundings.state.namespaces.get(pod.namespace)

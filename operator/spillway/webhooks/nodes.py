@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, PatchOperation, Request, annotation_patch
+from spillway.admission.review import Answer, Request
+from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import CORDONED_BY
 from spillway.domain.model.records import NodeRecord, Taint
 from spillway.domain.nodes.cordon import Hold, plan_cordon
@@ -49,21 +50,21 @@ class NodeWebhook:
         raw = _decoder.decode(request.object)
         if node.deleting:
             return Answer("unchanged")
-        spec: list[PatchOperation] = []
+        spec: list[Addition] = []
         marks: dict[str, str] = {}
         wanted = self._taint(node)
         if wanted is not None:
             spec.append(_add_taint(raw, wanted))
         budget = self._closed_by(node)
         if budget is not None:
-            spec.append(PatchOperation("add", "/spec/unschedulable", value=True))
+            spec.append(Addition(("spec", "unschedulable"), value=True))
             marks[CORDONED_BY] = budget
         if not spec:
             return Answer("unchanged")
         if raw.spec is None:
-            spec.insert(0, PatchOperation("add", "/spec", {}))
+            spec.insert(0, Addition(("spec",), {}))
         outcome = "closed" if budget is not None else "tainted"
-        return Answer(outcome, (*spec, *annotation_patch(raw.metadata.annotations, marks)))
+        return Answer(outcome, (*spec, *annotation_additions(raw.metadata.annotations, marks)))
 
     def _taint(self, node: NodeRecord) -> Taint | None:
         plan = plan_taint(node, self._surroundings.governance.elastic_owner(node))
@@ -78,12 +79,12 @@ class NodeWebhook:
         return plan.mark if plan is not None and plan.unschedulable else None
 
 
-def _add_taint(raw: _RawNode, taint: Taint) -> PatchOperation:
+def _add_taint(raw: _RawNode, taint: Taint) -> Addition:
     value = {"key": taint.key, "effect": taint.effect, "value": taint.value}
     present = raw.spec.taints if raw.spec is not None else None
     if present is None:
-        return PatchOperation("add", "/spec/taints", [value])
+        return Addition(("spec", "taints"), [value])
     others = [entry for entry in present if entry.get("key") != taint.key]
     if len(others) != len(present):
-        return PatchOperation("add", "/spec/taints", [*others, value])
-    return PatchOperation("add", "/spec/taints/-", value)
+        return Addition(("spec", "taints"), [*others, value])
+    return Addition(("spec", "taints", "-"), value)

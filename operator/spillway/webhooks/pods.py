@@ -20,21 +20,21 @@ from typing import Any, Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, PatchOperation, Request, pointer
+from spillway.admission.review import Answer, Request
 from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
-from spillway.domain.overlay.draft import Operation
 from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
 from spillway.kube.events import EventRecorder
 from spillway.state.board import Board
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import placement as metrics
-from spillway.webhooks.placer import Newcomer, Placed, Placer
+from spillway.webhooks.placer import Placer
 from spillway.webhooks.workloads import Workload, Workloads
 
 FORWARDED: Final = "/forwarded/pods"
@@ -153,7 +153,7 @@ class PodWebhook:
             raise LetGoError("stale")
         workload = subject.workload
         pod: dict[str, Any] = msgspec.json.decode(request.object)
-        newcomer = Newcomer(
+        new = NewPod(
             pod,
             subject.owner,
             workload.owner.key,
@@ -163,26 +163,26 @@ class PodWebhook:
             numbered=workload.numbered,
             planned=workload.replicaset is not None,
         )
-        if placer.again(newcomer):
+        if placer.reinvoked(new):
             return Answer("again")
         act = subject.claim.enforced and not request.dry_run
-        if act and _is_auto(newcomer):
+        if act and _is_auto(new):
             await self._read_thresholds(deadline)
-        local_claims = await self._local_claims(request.namespace, newcomer, deadline)
+        local_claims = await self._local_claims(request.namespace, new, deadline)
         if act:
             await self._catch_up(subject, deadline)
         if not self._board.leading():
             raise LetGoError("not-leader")
         # From here on nothing is waited for: what is counted is promised before anybody else counts.
-        placed = placer.place(newcomer, local_claims, act=act)
+        placed = placer.place(new, local_claims, act=act)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
         if not request.dry_run:
-            counter.labels(subject.claim.policy, placed.wish.decision.value, placed.wish.reason.value).inc()
+            counter.labels(subject.claim.policy, placed.decision.nodes.value, placed.decision.reason.value).inc()
         if not subject.claim.enforced:
             return Answer("recommend")
         if act:
             self._tell(subject, placed)
-        return Answer(placed.wish.decision.value, tuple(map(_patch, placed.operations)))
+        return Answer(placed.decision.nodes.value, placed.additions)
 
     async def _read_thresholds(self, deadline: Deadline) -> None:
         if not self._board.thresholds_read.is_set():
@@ -190,9 +190,9 @@ class PodWebhook:
                 async with asyncio.timeout(deadline.within(KEPT_PLAN_SECONDS)):
                     await self._board.thresholds_read.wait()
 
-    async def _local_claims(self, namespace: str, newcomer: Newcomer, deadline: Deadline) -> frozenset[str]:
-        claims = claims_of(newcomer.pod)
-        if not claims or not self._placer.may_leave(newcomer):
+    async def _local_claims(self, namespace: str, new: NewPod, deadline: Deadline) -> frozenset[str]:
+        claims = claims_of(new.pod)
+        if not claims or not self._placer.may_be_virtual(new):
             return frozenset()
         local = await self._workloads.local_claims(namespace, claims, deadline)
         if local is None:
@@ -206,10 +206,10 @@ class PodWebhook:
             # Perhaps it is the ReplicaSet that we are behind on: a promise is void by its present number alone.
             usage.believe(subject.owner, await self._workloads.wanted_now(workload, deadline))
 
-    def _tell(self, subject: _Subject, placed: Placed) -> None:
+    def _tell(self, subject: _Subject, placed: PodPlacement) -> None:
         reference = subject.workload.owner.reference
         if placed.because:
-            unsuitable = placed.wish.reason is PlacementReason.UNSUITABLE
+            unsuitable = placed.decision.reason is PlacementReason.UNSUITABLE
             event_type = "Normal" if unsuitable else "Warning"
             self._events.record(
                 reference, event_type, KEPT_PHYSICAL, f"kept on physical nodes, because {placed.because}"
@@ -232,10 +232,6 @@ def _places(workload_class: WorkloadClass) -> bool:
     return workload_class.threshold is not None or workload_class.placement is not None
 
 
-def _is_auto(newcomer: Newcomer) -> bool:
-    threshold = newcomer.workload_class.threshold
-    return newcomer.planned and threshold is not None and threshold.mode == "Auto"
-
-
-def _patch(operation: Operation) -> PatchOperation:
-    return PatchOperation("add", pointer(*operation.path), operation.value)
+def _is_auto(new: NewPod) -> bool:
+    threshold = new.workload_class.threshold
+    return new.planned and threshold is not None and threshold.mode == "Auto"

@@ -7,13 +7,12 @@ import pytest
 from spillway.admission.review import (
     Answer,
     Denial,
-    PatchOperation,
     UnreadableReviewError,
-    annotation_patch,
     decode_request,
     denied,
     encode_answer,
 )
+from spillway.domain.model.additions import Addition
 
 
 def _response(answer: Answer) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def test_an_answer_without_a_patch_only_allows() -> None:
 
 
 def test_a_patch_travels_as_base64_json() -> None:
-    response = _response(Answer("stamped", (PatchOperation("add", "/spec/unschedulable", value=True),)))
+    response = _response(Answer("stamped", (Addition(("spec", "unschedulable"), value=True),)))
     assert response["patchType"] == "JSONPatch"
     assert msgspec.json.decode(base64.b64decode(response["patch"])) == [
         {"op": "add", "path": "/spec/unschedulable", "value": True}
@@ -70,19 +69,3 @@ def test_a_refusal_names_each_field() -> None:
 
 def test_nothing_wrong_is_no_refusal() -> None:
     assert denied([]) == Answer("valid")
-
-
-@pytest.mark.parametrize(
-    ("present", "expected"),
-    [
-        (None, [("/metadata/annotations", {"a.b/c": "1", "d": "2"})]),
-        ({}, [("/metadata/annotations/a.b~1c", "1"), ("/metadata/annotations/d", "2")]),
-        ({"d": "2", "mine": "x"}, [("/metadata/annotations/a.b~1c", "1")]),
-        ({"d": "2", "a.b/c": "1"}, []),
-    ],
-    ids=["none yet", "empty", "one there", "all there"],
-)
-def test_annotations_are_added_and_others_left_alone(present: dict[str, str] | None, expected: list[Any]) -> None:
-    patch = annotation_patch(present, {"a.b/c": "1", "d": "2"})
-    assert [(operation.path, operation.value) for operation in patch] == expected
-    assert {operation.op for operation in patch} <= {"add"}

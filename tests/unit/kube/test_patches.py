@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from spillway.domain.model.additions import Addition
 from spillway.domain.model.records import Taint
-from spillway.domain.overlay.draft import Operation as Addition
 from spillway.kube.patches import add_to, annotate, node_patch, scale
 from tests.builders import make_node
 

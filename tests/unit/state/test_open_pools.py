@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from spillway.domain.model import names
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.pools.health import PROBE_PODS
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
-from spillway.webhooks.placer import Newcomer, Placed, Placer
+from spillway.webhooks.placer import Placer
 from tests.builders import make_namespace, make_pod
 from tests.support.placement import incoming
 from tests.support.pools import FAILOVER, Rig, budget, nodes, policy
@@ -39,17 +40,17 @@ class Scene:
         await self.rig.advance(300.0)
         assert await self.rig.judge() == (True, "Retrying")
 
-    def place(self) -> Placed:
+    def place(self) -> PodPlacement:
         governance = self.rig.world.governance
         claim = governance.claim(make_namespace("shop"), "Deployment", {"app": "web"})
         assert claim is not None
         found = governance.class_of(claim)
         assert found is not None
-        return self.placer.place(Newcomer(incoming(), OWNER, "Deployment/shop/web", claim, found))
+        return self.placer.place(NewPod(incoming(), OWNER, "Deployment/shop/web", claim, found))
 
-    def show(self, name: str, placed: Placed, **changes: Any) -> PodRecord:
+    def show(self, name: str, placed: PodPlacement, **changes: Any) -> PodRecord:
         """The informer shows it."""
-        marks = next(one.value for one in placed.operations if one.path == ("metadata", "annotations"))
+        marks = next(one.value for one in placed.additions if one.path == ("metadata", "annotations"))
         pending = Pending(placement="virtual", pools=marks[names.POOLS], reservation=marks[names.RESERVATION])
         given: dict[str, Any] = {"node": NodeName(""), "phase": Phase.PENDING, "ready": False, "pending": pending}
         pod = make_pod(name, **(given | changes))
@@ -61,7 +62,7 @@ async def test_a_burst_that_nobody_has_seen_yet_is_no_more_than_a_few() -> None:
     scene = Scene()
     await scene.begin()
     placed = [scene.place() for _ in range(20)]
-    assert [one.wish.virtual for one in placed] == [True] * PROBE_PODS + [False] * 15
+    assert [one.decision.virtual for one in placed] == [True] * PROBE_PODS + [False] * 15
     assert f"a: is being tried with {PROBE_PODS} pods at a time" in placed[-1].because
 
 
@@ -73,7 +74,7 @@ async def test_those_that_the_informer_shows_before_the_pool_is_judged_again_cou
         pod = scene.show(f"web-{number}", scene.place())
         if spilled:
             scene.rig.apply(msgspec.structs.replace(pod, pending=Pending(placement="physical", pools="a")))
-    assert not scene.place().wish.virtual
+    assert not scene.place().decision.virtual
 
 
 async def test_one_that_is_bound_elsewhere_leaves_its_place_to_the_next() -> None:
@@ -83,18 +84,18 @@ async def test_one_that_is_bound_elsewhere_leaves_its_place_to_the_next() -> Non
     assert await scene.rig.judge() == (False, "Retrying")
     scene.rig.apply(msgspec.structs.replace(pods[0], node=NodeName("owned-1")))
     assert await scene.rig.judge() == (True, "Retrying")
-    assert [scene.place().wish.virtual for _ in range(2)] == [True, False]
+    assert [scene.place().decision.virtual for _ in range(2)] == [True, False]
 
 
 @given(shown=st.lists(st.booleans(), max_size=20))
 async def test_no_order_of_creations_and_sightings_lets_more_through(shown: list[bool]) -> None:
     scene = Scene()
     await scene.begin()
-    unseen: list[Placed] = []
+    unseen: list[PodPlacement] = []
     sent = 0
     for number, show in enumerate(shown):
         placed = scene.place()
-        if placed.wish.virtual:
+        if placed.decision.virtual:
             sent += 1
             unseen.append(placed)
         if show and unseen:

@@ -49,9 +49,9 @@ class Scene:
 
 
 def _marks(answer: Answer) -> dict[str, str]:
-    (operation,) = answer.patch
-    assert (operation.op, operation.path) == ("add", "/metadata/annotations")
-    marks: dict[str, str] = operation.value
+    (addition,) = answer.additions
+    assert addition.path == ("metadata", "annotations")
+    marks: dict[str, str] = addition.value
     return marks
 
 
@@ -136,7 +136,7 @@ async def test_before_the_first_list_is_whole_nothing_is_stamped() -> None:
 
 async def test_annotations_of_the_scheduler_are_kept(scene: Scene) -> None:
     answer = await scene.ask(annotations={"mine": "1"})
-    assert {operation.path for operation in answer.patch} >= {"/metadata/annotations/spillway.dev~1tier"}
+    assert {addition.path for addition in answer.additions} >= {("metadata", "annotations", TIER)}
 
 
 def landing_scene(**workload_class: Any) -> Scene:

@@ -9,20 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.fit.affinity import allows
+from spillway.domain.fit.node_affinity import allows
 from spillway.domain.model import names
+from spillway.domain.model.additions import added, applied
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
-from spillway.domain.overlay.draft import added
 from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
-from spillway.webhooks.placer import Newcomer, Placed, Placer
+from spillway.webhooks.placer import Placer
 from tests.builders import make_namespace, make_node, make_pod
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
 
@@ -43,32 +44,29 @@ class Scene:
         self.usage = LiveUsage(self.state, lambda: self.governance, Reservations(lambda: self.seconds))
         self.placer = Placer(self.usage, self.board, lambda: self.governance)
 
-    def newcomer(self, pod: Mapping[str, Any] | None = None, **changes: Any) -> Newcomer:
+    def new_pod(self, pod: Mapping[str, Any] | None = None, **changes: Any) -> NewPod:
         claim = self.governance.claim(make_namespace("shop"), "Deployment", {"app": "web"})
         assert claim is not None
         workload_class = self.governance.class_of(claim)
         assert workload_class is not None
-        return Newcomer(pod or incoming(), OWNER, "Deployment/shop/web", claim, workload_class, **changes)
+        return NewPod(pod or incoming(), OWNER, "Deployment/shop/web", claim, workload_class, **changes)
 
-    def place(self, pod: Mapping[str, Any] | None = None, *, act: bool = True, **changes: Any) -> Placed:
-        return self.placer.place(self.newcomer(pod, **changes), act=act)
+    def place(self, pod: Mapping[str, Any] | None = None, *, act: bool = True, **changes: Any) -> PodPlacement:
+        return self.placer.place(self.new_pod(pod, **changes), act=act)
 
 
-def _result(placed: Placed, pod: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+def _result(placed: PodPlacement, pod: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The pod with the patch applied."""
-    found = pod or incoming()
-    for operation in placed.operations:
-        found = added(found, operation.path, operation.value)
-    return found
+    return applied(pod or incoming(), placed.additions)
 
 
-def _said(placed: Placed) -> tuple[str, PlacementReason]:
-    return placed.wish.decision.value, placed.wish.reason
+def _said(placed: PodPlacement) -> tuple[str, PlacementReason]:
+    return placed.decision.nodes.value, placed.decision.reason
 
 
 def test_a_burst_that_nobody_has_seen_yet_lands_exactly_as_the_threshold_says() -> None:
     scene = Scene(placing(manual(12)))
-    decisions = [scene.place().wish.virtual for _ in range(30)]
+    decisions = [scene.place().decision.virtual for _ in range(30)]
     assert decisions == [False] * 12 + [True] * 18
 
 
@@ -129,12 +127,12 @@ def test_the_class_says_how(given: dict[str, Any], expected: tuple[str, Placemen
 def test_the_plan_and_the_annotation_count() -> None:
     scene = Scene(placing({"threshold": {"mode": "Auto"}}))
     scene.board.thresholds = {"Deployment/shop/web": 1}
-    assert [scene.place().wish.virtual for _ in range(2)] == [False, True]
-    assert not scene.place(annotation="3").wish.virtual
+    assert [scene.place().decision.virtual for _ in range(2)] == [False, True]
+    assert not scene.place(annotation="3").decision.virtual
     placed = scene.place(annotation="many")
-    assert placed.wish.virtual
-    assert not scene.placer.may_leave(scene.newcomer(annotation="9"))
-    assert scene.placer.may_leave(scene.newcomer())
+    assert placed.decision.virtual
+    assert not scene.placer.may_be_virtual(scene.new_pod(annotation="9"))
+    assert scene.placer.may_be_virtual(scene.new_pod())
 
 
 def test_a_bad_annotation_is_told() -> None:
@@ -188,7 +186,7 @@ def test_a_pool_that_takes_nothing_is_passed_over(spec: dict[str, Any], verdict:
     scene = Scene(placing(manual(0), {"a": spec}))
     scene.board.verdicts = {"a": verdict}
     placed = scene.place()
-    assert placed.wish.virtual == (not says)
+    assert placed.decision.virtual == (not says)
     assert says in placed.because
     with_next = Scene(placing(manual(0), {"a": spec, "b": {}}))
     with_next.board.verdicts = {"a": verdict}
@@ -207,9 +205,9 @@ def test_a_pool_is_passed_over_while_no_node_of_it_is_ready_and_open_again_at_on
 
 def test_a_pool_is_open_again_as_soon_as_its_budget_says_so() -> None:
     scene = Scene(placing(manual(0), {"a": {"cordon": "Hold"}}))
-    assert not scene.place().wish.virtual
+    assert not scene.place().decision.virtual
     scene.governance = placing(manual(0), {"a": {}})
-    assert scene.place().wish.virtual
+    assert scene.place().decision.virtual
 
 
 def test_a_burst_stays_within_the_limits_whatever_the_informer_shows_of_it() -> None:
@@ -224,7 +222,7 @@ def test_the_months_cost_must_be_known_where_it_is_limited() -> None:
     scene = Scene(placing(manual(0), {"a": {"limits": {"costPerMonth": "10"}, "price": price}}))
     assert "not known yet" in scene.place().because
     scene.board.spent = {"a": Decimal(9)}
-    assert [scene.place(incoming(cpu="500m")).wish.virtual for _ in range(3)] == [True, True, False]
+    assert [scene.place(incoming(cpu="500m")).decision.virtual for _ in range(3)] == [True, True, False]
 
 
 def test_a_ladder_makes_the_pod_bigger_and_counts_it_so() -> None:
@@ -282,11 +280,11 @@ def test_a_pod_that_comes_by_again_is_measured_and_not_placed_twice() -> None:
     scene = Scene(placing(manual(0)))
     pod = _result(scene.place())
     grown = added(pod, ("spec", "containers", "-"), {"name": "proxy", "resources": {"requests": {"cpu": "1"}}})
-    assert scene.placer.again(scene.newcomer(grown))
+    assert scene.placer.reinvoked(scene.new_pod(grown))
     assert scene.usage.on("a").used == Usage(1, 1500, 1 << 30)
-    assert not scene.placer.again(scene.newcomer())
+    assert not scene.placer.reinvoked(scene.new_pod())
     forged = added(pod, ("metadata", "annotations", names.RESERVATION), "nobody")
-    assert not scene.placer.again(scene.newcomer(forged))
+    assert not scene.placer.reinvoked(scene.new_pod(forged))
 
 
 def test_marks_that_a_template_was_copied_with_decide_nothing() -> None:
@@ -313,7 +311,7 @@ def test_no_order_of_creations_and_sightings_breaks_a_threshold_or_a_limit(
     virtual = 0
     for number, show in enumerate(shown):
         placed = scene.place()
-        virtual += placed.wish.virtual
+        virtual += placed.decision.virtual
         unseen.append({"name": f"p{number}", **_result(placed)["metadata"]["annotations"]})
         if show:
             pod = unseen.pop(0)

@@ -11,6 +11,7 @@ from spillway.admission.deadline import Deadline
 from spillway.admission.review import Answer, Request
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
+from spillway.domain.model.additions import pointer
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board
@@ -89,7 +90,7 @@ def _decided(reason: str) -> float:
 
 
 def _paths(answer: Answer) -> set[str]:
-    return {operation.path for operation in answer.patch}
+    return {pointer(*addition.path) for addition in answer.additions}
 
 
 async def test_the_leader_decides() -> None:
@@ -357,5 +358,5 @@ async def test_never_tells_of_a_toleration_that_stays() -> None:
 
 
 async def test_marks_are_where_the_binding_and_the_controllers_look_for_them() -> None:
-    (operation,) = (await Scene(placing(manual(1))).ask()).patch
-    assert set(operation.value) == {names.PLACEMENT, names.RESERVATION, names.POLICY}
+    (addition,) = (await Scene(placing(manual(1))).ask()).additions
+    assert set(addition.value) == {names.PLACEMENT, names.RESERVATION, names.POLICY}

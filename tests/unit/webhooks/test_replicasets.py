@@ -111,7 +111,7 @@ class Scene:
         bodies = {"object": body(new, after), "old_object": body(old, before)}
         arguments = {"namespace": "shop", "name": "web"} | bodies | request
         answer = await self.webhook(Request(uid="u", **arguments), Deadline(self.clock, seconds))
-        assert not answer.patch
+        assert not answer.additions
         assert not answer.denials
         return answer.outcome
 

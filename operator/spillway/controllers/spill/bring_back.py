@@ -23,7 +23,7 @@ from spillway.controllers.spill.virtual_replicas import (
     workload,
     workloads,
 )
-from spillway.domain.fit.node_fit import admits
+from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
@@ -262,8 +262,9 @@ class BringBackController(Controller):
             return Left.ROLLOUT
         if not one.standing.missing:
             return Left.SETTLING
-        spec, nodes = present["spec"]["template"].get("spec") or {}, self.world.state.nodes
-        found = self._room.find(*one.request, admits=lambda name: name in nodes and admits(nodes[name], spec))
+        nodes = self.world.state.nodes
+        fit = NodeFit(present["spec"]["template"].get("spec") or {})
+        found = self._room.find(*one.request, admits=lambda name: name in nodes and fit.admits(nodes[name]))
         if found is None:
             return Left.NO_ROOM
         self._room.take(found, *one.request)

@@ -22,7 +22,7 @@ from spillway.controllers.spill.reading import SpillReading
 from spillway.controllers.spill.surge import Reader
 from spillway.controllers.spill.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
-from spillway.domain.fit.node_fit import admits
+from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -43,7 +43,7 @@ from spillway.domain.spill.waiting_pods import (
     keeps,
     marked_pools,
     pools_named,
-    spill_operations,
+    spill_additions,
     way,
 )
 from spillway.kube.events import EventRecorder
@@ -175,8 +175,8 @@ class SpillController(Controller):
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
         token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=_billed(pod))
         pool = self._openings.pool(chosen.pools[0])
-        operations, conflicts = spill_operations(raw, chosen, pool.overlay, token)
-        written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], operations)
+        additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
+        written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], additions)
         if not written:
             # Where it raised, it may have been written: the promise stands until its time is up.
             reservations.settle(token)
@@ -223,11 +223,11 @@ class SpillController(Controller):
             young = (node for node in nodes.values() if is_starting(node, now) and self._is_physical(node))
             room = NodeRoom({node.name: free_on(self.world, node) for node in young})
             self._starting = (now, room)
-        spec = raw.get("spec") or {}
+        fit = NodeFit(raw.get("spec") or {})
         request = (pod.cpu_millis, pod.memory_bytes)
 
         def takes(name: NodeName) -> bool:
-            return name in nodes and admits(nodes[name], spec)
+            return name in nodes and fit.admits(nodes[name])
 
         found = room.find(*request, admits=takes)
         if found is None:

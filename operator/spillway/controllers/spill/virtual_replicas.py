@@ -12,8 +12,8 @@ from typing import Final
 
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
-from spillway.domain.fit.node_fit import Free
-from spillway.domain.fit.room import NodeRoom, Request, takes_pods, waiting_requests
+from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.fit.room import Free, NodeRoom, Request, waiting_requests
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
 from spillway.domain.model.owners import PER_NODE, workload_of
 from spillway.domain.model.places import Claim

@@ -1,44 +1,60 @@
-"""Whether a pod as written may run on a node, and whether the node has room for one more.
+"""Whether a pod may run on a node, and why it may not: the one place that answers as the scheduler's filters do.
 
-Contract: pure, on the pod's spec as JSON has it (a pod's, or a template's), with the scheduler's meaning of each field.
-What only the scheduler can weigh (spread, pod affinity, ports, volumes) is not looked at: "admits" says that nothing of
-the node itself is against the pod.
+Contract: pure, on the pod's spec as JSON (a pod's, or a template's). What the node has free is another question
+(`room`), and so is whether it takes pods at all (`takes_pods`). A filter of the scheduler that is not among `RULES` is
+not looked at: a pod that fits here may still find no node.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from spillway.domain.fit.affinity import allows
-from spillway.domain.fit.tolerations import Toleration, hard_taints, tolerates
+import msgspec
+
+from spillway.domain.fit.node_affinity import node_affinity
+from spillway.domain.fit.rules import Rule, Spec
+from spillway.domain.fit.taint_toleration import Toleration, taint_toleration
+from spillway.domain.fit.topology_spread import topology_spread
 from spillway.domain.model.records import NodeRecord
 
-Spec = Mapping[str, Any]
+RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, taint_toleration)
+"""Every rule that decides which nodes can take a pod; `constraints` holds all that they read of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Free:
-    """What a node has left of requests: allocatable less what its pods ask for."""
+class NodeFit:
+    """One pod's answer for each node, had it the `extra` tolerations beside its own."""
 
-    cpu_millis: int
-    memory_bytes: int
-    pods: int
+    def __init__(self, spec: Spec, extra: Sequence[Toleration] = ()) -> None:
+        pod = {**spec, "tolerations": [*(spec.get("tolerations") or ()), *extra]} if extra else spec
+        self._tests = tuple(test for rule in RULES if (test := rule(pod)) is not None)
 
-    @classmethod
-    def of(cls, node: NodeRecord, *, pods: int, cpu_millis: int, memory_bytes: int) -> Self:
-        """Of a node on which so many pods request so much."""
-        return cls(node.cpu_millis - cpu_millis, node.memory_bytes - memory_bytes, node.pods_allocatable - pods)
+    def refusal(self, node: NodeRecord) -> str:
+        """Why the pod may not run on this node: a clause that completes "has no node …"; empty where it may."""
+        return next((clause for test in self._tests if (clause := test(node))), "")
 
-    def holds(self, cpu_millis: int, memory_bytes: int) -> bool:
-        """Whether one more pod with these requests fits in."""
-        return self.pods >= 1 and cpu_millis <= self.cpu_millis and memory_bytes <= self.memory_bytes
+    def admits(self, node: NodeRecord) -> bool:
+        """Whether the pod may run on this node."""
+        return not self.refusal(node)
 
-    def less(self, cpu_millis: int, memory_bytes: int) -> "Free":
-        """With one more such pod on it."""
-        return Free(self.cpu_millis - cpu_millis, self.memory_bytes - memory_bytes, self.pods - 1)
+    def refusal_by_all(self, nodes: Iterable[NodeRecord]) -> str:
+        """Why the pod may run on none of these nodes: what the last of them lacks. Empty where it may run on one."""
+        left = tuple(nodes)
+        if not left:
+            return "that is ready and open"
+        for test in self._tests:
+            clauses = [test(node) for node in left]
+            left = tuple(node for node, clause in zip(left, clauses, strict=True) if not clause)
+            if not left:
+                return clauses[0]
+        return ""
 
 
-def admits(node: NodeRecord, spec: Spec, extra: Sequence[Toleration] = ()) -> bool:
-    """Whether nothing of the node is against this pod, had it the `extra` tolerations as well."""
-    present = [*(spec.get("tolerations") or ()), *extra]
-    return allows(spec, node) and all(any(tolerates(one, taint) for one in present) for taint in hard_taints(node))
+def takes_pods(node: NodeRecord) -> bool:
+    """Whether the scheduler may put a pod on the node at all, given that the pod may run there."""
+    return node.ready and not node.unschedulable and not node.deleting
+
+
+def constraints(spec: Spec) -> bytes:
+    """All that the rules read of a pod, as one key: pods with equal keys may run on the same nodes."""
+    affinity: Any = (spec.get("affinity") or {}).get("nodeAffinity")
+    parts = (spec.get("nodeSelector"), affinity, spec.get("topologySpreadConstraints"), spec.get("tolerations"))
+    return msgspec.json.encode(parts)

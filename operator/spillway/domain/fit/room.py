@@ -1,13 +1,14 @@
-"""Room on physical nodes for one more replica, told so that it is not promised twice.
+"""What nodes have free for one more pod, counted so that it is not promised twice (the scheduler's NodeResourcesFit).
 
 Contract: pure. Conservative: what balloons hold is not free (headroom is kept for a peak, not for tidying up), pods
-that wait for a node are served first, and each promise is taken off before the next is made. Where a pod really lands
-is the scheduler's matter; it may still find none, which costs a surge that is undone.
+that wait for a node are served first, and each promise is taken off before the next is made. Where a pod lands is
+decided by the scheduler, which may still find no node for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
 
-from spillway.domain.fit.node_fit import Free
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord
 
@@ -15,9 +16,26 @@ Request = tuple[int, int]
 """Requested (millicores, bytes)."""
 
 
-def takes_pods(node: NodeRecord) -> bool:
-    """Whether the scheduler may put a pod there at all, for pods that tolerate its taints."""
-    return node.ready and not node.unschedulable and not node.deleting
+@dataclass(frozen=True, slots=True)
+class Free:
+    """What a node has left of requests: allocatable less what its pods ask for."""
+
+    cpu_millis: int
+    memory_bytes: int
+    pods: int
+
+    @classmethod
+    def of(cls, node: NodeRecord, *, pods: int, cpu_millis: int, memory_bytes: int) -> Self:
+        """Of a node on which so many pods request so much."""
+        return cls(node.cpu_millis - cpu_millis, node.memory_bytes - memory_bytes, node.pods_allocatable - pods)
+
+    def holds(self, cpu_millis: int, memory_bytes: int) -> bool:
+        """Whether one more pod with these requests fits in."""
+        return self.pods >= 1 and cpu_millis <= self.cpu_millis and memory_bytes <= self.memory_bytes
+
+    def less(self, cpu_millis: int, memory_bytes: int) -> "Free":
+        """With one more such pod on it."""
+        return Free(self.cpu_millis - cpu_millis, self.memory_bytes - memory_bytes, self.pods - 1)
 
 
 def waiting_requests(pods: Iterable[PodRecord]) -> tuple[Request, ...]:

@@ -1,22 +1,19 @@
-"""What admission adds to a pod so that it finds on virtual nodes what it finds on others.
+"""The additions by which a pod finds on virtual nodes what it finds on others.
 
-Contract: strategic (lists are merged by name), idempotent, and never in place of anything that the user set. First
-`overlay_operations` for a pod that goes to a pool, then `landing_operations` on the pod that results (`onto`), so that
-sidecars learn where they landed as well; for a pod that stays physical the latter alone. Variables go to every
-container, init containers and sidecars among them, at the end of its list, where no other variable's value can come
-to depend on them. A variable that a container takes from a whole ConfigMap or Secret (`envFrom`) cannot be seen here;
-Kubernetes lets the one by name win.
+Contract: strategic (lists are merged by name), idempotent, and never in place of anything that the user set. A pod that
+goes to a pool gets `add_overlay` first and then `add_landing_variables`, so that sidecars learn where they landed as
+well; one that stays physical gets the latter alone. Variables go to every container, init containers and sidecars among
+them, at the end of its list, where no other variable's value can come to depend on them. A variable that a container
+takes from a whole ConfigMap or Secret (`envFrom`) cannot be seen here; Kubernetes lets the one by name win.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spillway.api.podoverlay import CoreDump, DnsConfig, PodOverlay
-from spillway.domain.overlay.draft import Draft, OverlayPlan
+from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.landing import is_landing, landing_reference
 from spillway.domain.overlay.logs import SHIPPER, add_shipper
-
-__all__ = ["OverlayPlan", "in_place", "landing_operations", "overlay_operations", "patchable"]
 
 _ANNOTATIONS: Final = ("metadata", "annotations")
 _LABELS: Final = ("metadata", "labels")
@@ -24,10 +21,9 @@ _CORE_DUMPS: Final = "spillway-core-dumps"
 _DNS: Final = ("spec", "dnsConfig")
 
 
-def overlay_operations(pod: Mapping[str, Any], overlay: PodOverlay, *, pool: str) -> OverlayPlan:
+def add_overlay(draft: Draft, overlay: PodOverlay, *, pool: str) -> None:
     """Everything that a pod needs on this pool, but for tolerations (placement adds them) and landing variables."""
-    draft = Draft(pod)
-    _metadata(draft, overlay, pool)
+    add_metadata(draft, overlay, pool=pool)
     ours = _sidecars(draft, overlay, pool)
     if overlay.core_dump is not None:
         _core_dumps(draft, overlay.core_dump, pool, ours)
@@ -36,15 +32,13 @@ def overlay_operations(pod: Mapping[str, Any], overlay: PodOverlay, *, pool: str
     for env in overlay.env:
         if not is_landing(env):
             _variable(draft, {"name": env.name, "value": env.value or ""}, pool, ours)
-    return draft.plan()
 
 
-def landing_operations(pod: Mapping[str, Any], overlays: Sequence[tuple[str, PodOverlay]]) -> OverlayPlan:
+def add_landing_variables(draft: Draft, overlays: Sequence[tuple[str, PodOverlay]]) -> None:
     """The variables that say where a pod landed, for every pod of the class, whatever tier it was decided for.
 
     `overlays` are those of the policy's pools, by name; of two that give one variable differently the first counts.
     """
-    draft = Draft(pod)
     known: dict[str, Mapping[str, Any]] = {}
     for pool, overlay in overlays:
         ours = frozenset(_names(overlay))
@@ -54,7 +48,18 @@ def landing_operations(pod: Mapping[str, Any], overlays: Sequence[tuple[str, Pod
                 draft.conflict(f"env {env.name}: pool {pool} gives it another meaning than a pool before it")
                 continue
             _variable(draft, reference, pool, ours)
-    return draft.plan()
+
+
+def add_metadata(draft: Draft, overlay: PodOverlay, *, pool: str) -> None:
+    """The annotations and labels of an overlay: all of it that a pod which exists can still get (see `patchable`)."""
+    annotations = dict(overlay.annotations)
+    core = overlay.core_dump
+    if core is not None and core.annotation is not None:
+        annotations.setdefault(core.annotation, f"{core.path.rstrip('/')}/{core.file}")
+    for path, wanted in ((_ANNOTATIONS, annotations), (_LABELS, overlay.labels)):
+        for key, value in wanted.items():
+            if not draft.member(path, key, value):
+                draft.conflict(_kept(f"{path[-1]} {key}", pool))
 
 
 def patchable(overlay: PodOverlay) -> bool:
@@ -67,34 +72,6 @@ def patchable(overlay: PodOverlay) -> bool:
         or (core is not None and core.volume is not None)
         or any(not is_landing(env) for env in overlay.env)
     )
-
-
-def in_place(pod: Mapping[str, Any], overlay: PodOverlay, *, pool: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The merge patch that gives an existing pod the overlay's annotations and labels, and the conflicts met.
-
-    The patch is empty where nothing is missing. The rest of an overlay needs another pod: see `patchable`.
-    """
-    draft = Draft(pod)
-    _metadata(draft, overlay, pool)
-    patch: dict[str, Any] = {}
-    for field in ("annotations", "labels"):
-        present = (pod.get("metadata") or {}).get(field) or {}
-        wanted = draft.at("metadata", field) or {}
-        missing = {key: value for key, value in wanted.items() if key not in present}
-        if missing:
-            patch.setdefault("metadata", {})[field] = missing
-    return patch, draft.plan().conflicts
-
-
-def _metadata(draft: Draft, overlay: PodOverlay, pool: str) -> None:
-    annotations = dict(overlay.annotations)
-    core = overlay.core_dump
-    if core is not None and core.annotation is not None:
-        annotations.setdefault(core.annotation, f"{core.path.rstrip('/')}/{core.file}")
-    for path, wanted in ((_ANNOTATIONS, annotations), (_LABELS, overlay.labels)):
-        for key, value in wanted.items():
-            if not draft.member(path, key, value):
-                draft.conflict(_kept(f"{path[-1]} {key}", pool))
 
 
 def _sidecars(draft: Draft, overlay: PodOverlay, pool: str) -> frozenset[str]:

@@ -1,9 +1,9 @@
-"""Physical or virtual: what a workload's class, its threshold and its replicas say about one more pod.
+"""The decision between physical and virtual nodes for one more pod, from its class, its threshold and its replicas.
 
-Contract: a function of counts alone; whether the pod can run on virtual nodes, and whether a pool has room for it, is
-asked afterwards and only for a pod that this sends there. `physical` counts the pods of the same ReplicaSet that are on
-physical nodes or on their way there, so the new one is number `physical + 1`: it stays below a threshold of n while
-`physical < n`.
+Contract: a function of counts alone. Whether the pod can run on virtual nodes, and whether a pool has room for it, is
+asked afterwards and only for a pod that is decided virtual. `physical` counts the pods of the same ReplicaSet that are
+on physical nodes or have been decided physical, so the new one is number `physical + 1`: it stays below a threshold of
+n while `physical < n`.
 """
 
 from enum import StrEnum
@@ -13,18 +13,18 @@ from spillway.api.elasticpolicy import Placement
 from spillway.domain.threshold.effective import Choice, ThresholdReason
 
 DEFAULT: Final = Placement()
-"""Of a class that gives a threshold and says nothing of placement."""
+"""The placement of a class that gives a threshold alone."""
 
 
-class Decision(StrEnum):
-    """The value of the mark `spillway.dev/placement`."""
+class NodeKind(StrEnum):
+    """The kind of nodes that a pod is decided for: the value of the mark `spillway.dev/placement`."""
 
     PHYSICAL = "physical"
     VIRTUAL = "virtual"
 
 
 class PlacementReason(StrEnum):
-    """Why; a metric's label and what an Event begins with."""
+    """Why a pod is decided as it is: a label of the metric of decisions."""
 
     NEVER = "Never"
     """The class keeps off virtual nodes."""
@@ -34,27 +34,27 @@ class PlacementReason(StrEnum):
     NOT_PLANNED = "NotPlanned"
     """Mode Auto plans nothing for a kind without ReplicaSets."""
     NO_THRESHOLD = "NoThreshold"
-    """Nothing is beyond a threshold that is not there."""
+    """The class has no threshold, so no pod is beyond it."""
     UNSUITABLE = "Unsuitable"
     """Virtual nodes cannot run it."""
     NO_POOL = "NoPool"
     """No pool takes it now."""
     REPLACED = "Replaced"
-    """The pod in whose place it comes was replaced, for this tier."""
+    """The pod that it succeeds was replaced so that this one gets these nodes."""
     BEYOND_THRESHOLD = "BeyondThreshold"
     ALWAYS = "Always"
     """The class goes to virtual nodes first."""
 
 
-class Wish(NamedTuple):
-    """Where a pod is to go, before it is known whether it can."""
+class Decision(NamedTuple):
+    """The nodes that a pod is to run on, and why."""
 
-    decision: Decision
+    nodes: NodeKind
     reason: PlacementReason
 
     @property
     def virtual(self) -> bool:
-        return self.decision is Decision.VIRTUAL
+        return self.nodes is NodeKind.VIRTUAL
 
 
 _WITHOUT_NUMBER: Final = {
@@ -70,20 +70,20 @@ def decide(
     physical: int,
     *,
     redirect: Literal["", "physical", "virtual"] = "",
-) -> Wish:
-    """The tier of the next pod. `redirect` is what was said when the pod before it was replaced.
+) -> Decision:
+    """The nodes for the next pod. `redirect` is what was said when the pod before it was replaced.
 
     Never outweighs everything else: also a redirect made before the class was changed.
     """
     mode = (placement or DEFAULT).virtual
     if mode == "Never":
-        return Wish(Decision.PHYSICAL, PlacementReason.NEVER)
+        return Decision(NodeKind.PHYSICAL, PlacementReason.NEVER)
     if redirect:
-        return Wish(Decision(redirect), PlacementReason.REPLACED)
+        return Decision(NodeKind(redirect), PlacementReason.REPLACED)
     if mode == "Always":
-        return Wish(Decision.VIRTUAL, PlacementReason.ALWAYS)
+        return Decision(NodeKind.VIRTUAL, PlacementReason.ALWAYS)
     if threshold.replicas is None:
-        return Wish(Decision.PHYSICAL, _WITHOUT_NUMBER.get(threshold.reason, PlacementReason.NO_THRESHOLD))
+        return Decision(NodeKind.PHYSICAL, _WITHOUT_NUMBER.get(threshold.reason, PlacementReason.NO_THRESHOLD))
     if physical < threshold.replicas:
-        return Wish(Decision.PHYSICAL, PlacementReason.BELOW_THRESHOLD)
-    return Wish(Decision.VIRTUAL, PlacementReason.BEYOND_THRESHOLD)
+        return Decision(NodeKind.PHYSICAL, PlacementReason.BELOW_THRESHOLD)
+    return Decision(NodeKind.VIRTUAL, PlacementReason.BEYOND_THRESHOLD)

@@ -1,23 +1,23 @@
-"""Which pools of virtual nodes take a pod, and which of them together.
+"""The pools of virtual nodes that take a pod together, and why the others do not.
 
-Contract: pure. A pool is asked in the policy's order and answers with a clause why it does not take the pod, or with
-nothing. Admitted are the first pool that takes it and every later one that takes it as well and wants nothing else done
-to the pod: what an overlay and a bigger size change is settled when the pod is created, so two pools that differ in
-that cannot both be open to the same pod.
+Contract: pure. Pools are asked in the policy's order; each gives a clause that says why it does not take the pod, or an
+empty one. Admitted are the first pool that takes the pod and every later one that takes it as well and wants the same
+changes: what an overlay and a bigger size change is settled when the pod is created, so two pools that differ in that
+cannot both be open to the same pod.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
-from spillway.domain.fit.affinity import allows
-from spillway.domain.fit.tolerations import Toleration, hard_taints, needed, tolerates
+from spillway.domain.fit.node_fit import NodeFit, takes_pods
+from spillway.domain.fit.taint_toleration import UNTOLERATED, Toleration
+from spillway.domain.model.additions import Json
 from spillway.domain.model.records import NodeRecord
-
-Json = Mapping[str, Any]
+from spillway.domain.placement.tolerations import needed
 
 _PLAIN: Final = PodOverlay()
 
@@ -40,7 +40,7 @@ class Pool:
 
     @cached_property
     def open_nodes(self) -> tuple[NodeRecord, ...]:
-        return tuple(node for node in self.nodes if node.ready and not node.unschedulable and not node.deleting)
+        return tuple(filter(takes_pods, self.nodes))
 
     @cached_property
     def tolerations(self) -> tuple[dict[str, Any], ...]:
@@ -49,7 +49,7 @@ class Pool:
 
 
 class PoolAdmission(NamedTuple):
-    """What the pools said."""
+    """The pools that take one pod, and the refusals of the others."""
 
     pools: tuple[Pool, ...]
     """Those that take the pod, in order of preference; empty where none does."""
@@ -101,29 +101,7 @@ def mismatch(pod: Json, pool: Pool, *, tolerations: Sequence[Toleration]) -> str
 
     Empty where one can.
     """
-    spec = pod.get("spec") or {}
-    nodes = pool.open_nodes
-    if not nodes:
-        return "has no node that is ready and open"
-    nodes = tuple(node for node in nodes if allows(spec, node))
-    if not nodes:
-        return "has no node that the pod's node selector or affinity allows"
-    for key in hard_spread_keys(spec):
-        nodes = tuple(node for node in nodes if key in node.labels)
-        if not nodes:
-            return f"has no node with the label {key}, by which the pod must spread (DoNotSchedule)"
-    held = (*(spec.get("tolerations") or ()), *tolerations)
-    if not any(_tolerated(node, held) for node in nodes):
+    clause = NodeFit(pod.get("spec") or {}, tolerations).refusal_by_all(pool.open_nodes)
+    if clause == UNTOLERATED:
         return "has nodes with a taint that its podOverlay.tolerations do not cover"
-    return ""
-
-
-def hard_spread_keys(spec: Json) -> tuple[str, ...]:
-    """The node labels by which the pod must spread: the scheduler passes over a node that lacks one."""
-    constraints = spec.get("topologySpreadConstraints") or ()
-    hard = (one for one in constraints if (one.get("whenUnsatisfiable") or "DoNotSchedule") == "DoNotSchedule")
-    return tuple(dict.fromkeys(one["topologyKey"] for one in hard if one.get("topologyKey")))
-
-
-def _tolerated(node: NodeRecord, tolerations: Sequence[Toleration]) -> bool:
-    return all(any(tolerates(toleration, taint) for toleration in tolerations) for taint in hard_taints(node))
+    return clause and f"has no node {clause}"

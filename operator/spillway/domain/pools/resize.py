@@ -1,4 +1,4 @@
-"""Gives a pod the size that is asked for at the present step of its pool's ladder.
+"""The size of a pod at the present step of its pool's ladder, and what is added to the pod to ask for it.
 
 Contract: a function of the pod as it is about to be created. Where the provider takes a list of sizes in an annotation,
 the pod gets that list from the present step on, and nothing else of it changes. Otherwise its requests grow (and limits
@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from spillway.api.quantity import cpu_millis, memory_bytes
 from spillway.api.virtualnodebudget import StockOut
+from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import SIZE
 from spillway.domain.pools.sizes import Size, sizes_from
 
@@ -22,18 +23,10 @@ _MIB: Final = 1 << 20
 _PARSERS: Final = {"cpu": cpu_millis, "memory": memory_bytes}
 
 
-class ResizeOperation(NamedTuple):
-    """One operation of a JSON patch."""
-
-    op: str
-    path: str
-    value: Any
-
-
 class Resized(NamedTuple):
     """What to change in the pod, and what it will be billed as."""
 
-    operations: tuple[ResizeOperation, ...]
+    additions: tuple[Addition, ...]
     size_mark: str
     """The value of `names.SIZE`; empty where the pod is billed for what it requests."""
 
@@ -41,12 +34,8 @@ class Resized(NamedTuple):
 UNCHANGED: Final = Resized((), "")
 
 
-def resize_operations(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
-    """The change for one pod at `step` of its pool's ladder; nothing at step 0, or where no size is big enough.
-
-    The operations hold for the pod as given: one that changes annotations needs `metadata.annotations` to be there,
-    and adds the empty map first where it is not.
-    """
+def resize(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
+    """The change for one pod at `step` of its pool's ladder; nothing at step 0, or where no size is big enough."""
     asked = requests_of(pod_json)
     present = (pod_json.get("metadata") or {}).get("annotations")
     marked = str((present or {}).get(SIZE, ""))
@@ -54,15 +43,15 @@ def resize_operations(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
     if not sizes:
         return UNCHANGED
     if stock_out.annotation is None:
-        operations = tuple(_grow(pod_json, asked, sizes[0]))
+        additions = tuple(_grow(pod_json, asked, sizes[0]))
     elif stock_out.annotation.key in (present or {}):
         # The user's own, or ours from the first time.
         return Resized((), marked)
     else:
         listed = stock_out.annotation.separator.join(size.written(stock_out.annotation.format) for size in sizes)
-        operations = tuple(_annotate(present, stock_out.annotation.key, listed))
+        additions = annotation_additions(present, {stock_out.annotation.key: listed})
     # Billed is the first size of the list: which one the provider took is nothing that it tells everywhere alike.
-    return Resized(operations, sizes[0].mark if sizes[0] != asked else marked)
+    return Resized(additions, sizes[0].mark if sizes[0] != asked else marked)
 
 
 def requests_of(pod_json: Pod) -> Size:
@@ -86,8 +75,8 @@ def _total(spec: Pod, resource: str) -> int:
     return max(running + sidecars, peak) + overhead
 
 
-def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[ResizeOperation]:
-    """One operation for each container that grows, with its resources whole: an `add` replaces what stands there."""
+def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[Addition]:
+    """One addition for each container that grows, with its resources whole: an `add` replaces what stands there."""
     spec = pod_json.get("spec") or {}
     whole = (spec.get("resources") or {}).get("requests") or {}
     containers: Sequence[Pod] = spec.get("containers") or ()
@@ -108,10 +97,10 @@ def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[ResizeOperation]
             if grown > held[index]:
                 of_container.setdefault(index, {})[resource] = grown
     if of_pod:
-        yield ResizeOperation("add", "/spec/resources", _raised(spec.get("resources") or {}, of_pod))
+        yield Addition(("spec", "resources"), _raised(spec.get("resources") or {}, of_pod))
     for index, amounts in sorted(of_container.items()):
         present = containers[index].get("resources") or {}
-        yield ResizeOperation("add", f"/spec/containers/{index}/resources", _raised(present, amounts))
+        yield Addition(("spec", "containers", str(index), "resources"), _raised(present, amounts))
 
 
 def _shares(held: Sequence[int], total: int) -> list[int]:
@@ -133,12 +122,6 @@ def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
     if too_low:
         raised["limits"] = limits | {resource: grown[resource] for resource in too_low}
     return raised
-
-
-def _annotate(present: Mapping[str, str] | None, key: str, value: str) -> Iterator[ResizeOperation]:
-    if present is None:
-        yield ResizeOperation("add", "/metadata/annotations", {})
-    yield ResizeOperation("add", f"/metadata/annotations/{key.replace('~', '~0').replace('/', '~1')}", value)
 
 
 def _sidecars(spec: Pod, resource: str) -> int:

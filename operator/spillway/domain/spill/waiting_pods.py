@@ -11,24 +11,23 @@ tried. An autoscaler that has only decided cannot be seen: `spillAfter` has to b
 node's birth where nodes are to come first.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.fit.node_fit import admits
+from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.suitability import unsuitable
-from spillway.domain.fit.tolerations import toleration_operations
+from spillway.domain.model.additions import Addition, Json, annotation_additions
 from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.overlay.draft import Operation
-from spillway.domain.overlay.plan import in_place, patchable
+from spillway.domain.overlay.draft import Draft
+from spillway.domain.overlay.plan import add_metadata, patchable
 from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.pools import Pool, mismatch, together
-
-Json = Mapping[str, Any]
+from spillway.domain.placement.tolerations import toleration_additions
 
 NOMINATED_SECONDS: Final = 120.0
 """How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""
@@ -164,11 +163,11 @@ def way(
             continue
         if pool.closed or mismatch(pod, pool, tolerations=pool.tolerations) or has_room(pool):
             continue
+        fit = NodeFit(spec, pool.tolerations)
         reached = [
             other
             for other in (*pools, *others)
-            if other.name in marked
-            or (other.name != pool.name and any(admits(node, spec, pool.tolerations) for node in other.open_nodes))
+            if other.name in marked or (other.name != pool.name and any(map(fit.admits, other.open_nodes)))
         ]
         patched = (
             pool.step == 0
@@ -185,21 +184,16 @@ def way(
     return None
 
 
-def spill_operations(
+def spill_additions(
     pod: Json, found: Way, overlay: PodOverlay, reservation: str
-) -> tuple[tuple[Operation, ...], tuple[str, ...]]:
+) -> tuple[tuple[Addition, ...], tuple[str, ...]]:
     """The additions to a pod that goes that way in place, and what of the overlay its user had set otherwise."""
-    patch, conflicts = in_place(pod, overlay, pool=found.pools[0])
-    wanted: dict[str, dict[str, str]] = {"annotations": {}, "labels": {}} | patch.get("metadata", {})
-    wanted["annotations"] = wanted["annotations"] | {POOLS: ",".join(found.pools), RESERVATION: reservation}
-    operations = [*toleration_operations(pod, found.tolerations)]
-    for field_name, members in wanted.items():
-        path = ("metadata", field_name)
-        if members and (pod.get("metadata") or {}).get(field_name) is None:
-            operations.append(Operation(path, members))
-        else:
-            operations += [Operation((*path, key), value) for key, value in members.items()]
-    return tuple(operations), conflicts
+    draft = Draft(pod)
+    draft.add_all(toleration_additions(pod, found.tolerations))
+    add_metadata(draft, overlay, pool=found.pools[0])
+    marks = {POOLS: ",".join(found.pools), RESERVATION: reservation}
+    draft.add_all(annotation_additions(draft.at("metadata", "annotations"), marks))
+    return draft.additions, draft.conflicts
 
 
 @dataclass(slots=True)

@@ -1,10 +1,17 @@
-"""Which nodes a pod may run on, and which have room for it (selectors and taints each: `test_placement_*`)."""
+"""The rules together: whether a pod may run on a node, and why it may not (each rule has a test of its own)."""
 
-from spillway.domain.fit.node_fit import Free, admits
-from spillway.domain.model.records import Taint
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spillway.domain.fit.node_fit import RULES, NodeFit, constraints, takes_pods
+from spillway.domain.model.records import NodeRecord, Taint
 from tests.builders import make_node
 
 VIRTUAL = Taint("virtual-kubelet.io/provider", "NoSchedule", "eci")
+
+
+def admits(node: NodeRecord, spec: Mapping[str, Any], extra: Sequence[Mapping[str, Any]] = ()) -> bool:
+    return NodeFit(spec, extra).admits(node)
 
 
 def test_selector_and_taints_both_count() -> None:
@@ -25,10 +32,41 @@ def test_every_taint_that_keeps_pods_away_needs_its_toleration() -> None:
     assert admits(hard, {"tolerations": [provider]}, extra=[{"key": "dedicated", "operator": "Exists"}])
 
 
-def test_free_amounts() -> None:
-    node = make_node("n1", cpu_millis=1000, memory_bytes=100, pods_allocatable=2)
-    free = Free.of(node, pods=1, cpu_millis=400, memory_bytes=50)
-    assert free.holds(600, 50)
-    assert not free.holds(601, 50)
-    assert not free.holds(600, 51)
-    assert not free.less(1, 1).holds(1, 1), "no pod more than the node may run"
+def test_a_node_without_a_label_to_spread_by_is_refused_as_the_scheduler_does() -> None:
+    spec = {"topologySpreadConstraints": [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}
+    assert admits(make_node(labels={"rack": "r1"}), spec)
+    assert "label rack" in NodeFit(spec).refusal(make_node())
+
+
+def test_of_several_nodes_it_says_what_the_last_of_them_lacks() -> None:
+    spec = {"nodeSelector": {"pool": "a"}}
+    away, tainted = make_node("n1"), make_node("n2", labels={"pool": "a"}, taints=(VIRTUAL,))
+    assert "selector" in NodeFit(spec).refusal_by_all([away])
+    assert "taints" in NodeFit(spec).refusal_by_all([away, tainted])
+    assert not NodeFit(spec).refusal_by_all([away, tainted, make_node("n3", labels={"pool": "a"})])
+    assert NodeFit(spec).refusal_by_all([]) == "that is ready and open"
+
+
+def test_the_key_of_a_pod_holds_all_that_the_rules_read() -> None:
+    """Every field that a rule asks for changes the key, so an answer that is remembered by it is the pod's own."""
+    fields: set[str] = set()
+
+    class Asked(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            fields.add(key)
+            return super().get(key, default)
+
+    for rule in RULES:
+        test = rule(Asked(nodeSelector={"a": "b"}))
+        if test is not None:
+            test(make_node())
+    values: dict[str, Any] = {"affinity": {"nodeAffinity": {"x": 1}}}
+    for field in fields:
+        assert constraints({field: values.get(field, ["x"])}) != constraints({}), field
+
+
+def test_a_node_that_takes_nobody() -> None:
+    assert takes_pods(make_node())
+    assert not takes_pods(make_node(ready=False))
+    assert not takes_pods(make_node(unschedulable=True))
+    assert not takes_pods(make_node(deleting=True))

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.fit.node_fit import Free
-from spillway.domain.fit.room import NodeRoom, takes_pods, waiting_requests
+from spillway.domain.fit.room import Free, NodeRoom, waiting_requests
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Pending, Phase
 from tests.builders import make_node, make_pod
@@ -53,11 +52,13 @@ def test_who_waits_for_a_physical_node() -> None:
     assert [cpu for cpu, _ in waiting_requests(pods)] == [2, 3]
 
 
-def test_a_node_that_takes_nobody() -> None:
-    assert takes_pods(make_node())
-    assert not takes_pods(make_node(ready=False))
-    assert not takes_pods(make_node(unschedulable=True))
-    assert not takes_pods(make_node(deleting=True))
+def test_free_amounts() -> None:
+    node = make_node("n1", cpu_millis=1000, memory_bytes=100, pods_allocatable=2)
+    free = Free.of(node, pods=1, cpu_millis=400, memory_bytes=50)
+    assert free.holds(600, 50)
+    assert not free.holds(601, 50)
+    assert not free.holds(600, 51)
+    assert not free.less(1, 1).holds(1, 1), "no pod more than the node may run"
 
 
 @given(

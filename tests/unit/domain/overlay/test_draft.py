@@ -1,31 +1,11 @@
-"""Additions to a document: what they do to it, and when something counts as there."""
+"""A draft: what it adds, what counts as there already, and what it leaves to the user."""
 
 from typing import Any
 
 import pytest
 
-from spillway.domain.overlay.draft import Draft, Operation, OverlayPlan, added, covers
-
-
-@pytest.mark.parametrize(
-    ("path", "result"),
-    [
-        (("b",), {"a": {"list": [1, 2]}, "b": 9}),
-        (("a", "b"), {"a": {"list": [1, 2], "b": 9}}),
-        (("a", "list", "-"), {"a": {"list": [1, 2, 9]}}),
-        (("a", "list", "0"), {"a": {"list": [9, 1, 2]}}),
-        (("a", "list"), {"a": {"list": 9}}),
-    ],
-    ids=["member", "inner member", "end of a list", "beginning of a list", "in place"],
-)
-def test_an_add_is_that_of_rfc_6902(path: tuple[str, ...], result: Any) -> None:
-    document = {"a": {"list": [1, 2]}}
-    assert added(document, path, 9) == result
-    assert document == {"a": {"list": [1, 2]}}, "what was given is not changed"
-
-
-def test_a_list_within_a_list_is_reached() -> None:
-    assert added({"c": [{"env": []}, {}]}, ("c", "0", "env", "-"), 1) == {"c": [{"env": [1]}, {}]}
+from spillway.domain.model.additions import Addition
+from spillway.domain.overlay.draft import Draft, covers
 
 
 @pytest.mark.parametrize(
@@ -54,11 +34,11 @@ def test_a_missing_list_or_map_is_made_with_its_first_entry_and_then_filled() ->
     assert draft.member(("metadata", "labels"), "b", "2")
     assert draft.entry(("spec", "volumes"), {"name": "v"})
     assert draft.entry(("spec", "volumes"), {"name": "w"})
-    assert draft.plan().operations == (
-        Operation(("metadata", "labels"), {"a": "1"}),
-        Operation(("metadata", "labels", "b"), "2"),
-        Operation(("spec", "volumes"), [{"name": "v"}]),
-        Operation(("spec", "volumes", "-"), {"name": "w"}),
+    assert draft.additions == (
+        Addition(("metadata", "labels"), {"a": "1"}),
+        Addition(("metadata", "labels", "b"), "2"),
+        Addition(("spec", "volumes"), [{"name": "v"}]),
+        Addition(("spec", "volumes", "-"), {"name": "w"}),
     )
 
 
@@ -68,7 +48,7 @@ def test_what_the_user_set_is_not_touched() -> None:
     assert not draft.member(("metadata", "labels"), "a", "2")
     assert not draft.entry(("spec", "volumes"), {"name": "v", "nfs": {}})
     assert draft.member(("metadata", "labels"), "a", "1")
-    assert draft.plan() == OverlayPlan()
+    assert (draft.additions, draft.conflicts) == ((), ())
 
 
 @pytest.mark.parametrize(("present", "result"), [({}, "None"), ({"p": "usual"}, "None"), ({"p": "mine"}, "mine")])

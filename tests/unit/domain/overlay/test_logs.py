@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.overlay.plan import overlay_operations
+from spillway.domain.overlay.draft import Draft
+from spillway.domain.overlay.plan import add_overlay
 from tests.unit.domain.overlay.overlay_cases import LOGS, Json, container, overlay, pod
 
 WRITER: Json = {"volumeMounts": [{"name": "logs", "mountPath": "/var/log/app"}]}
@@ -13,10 +14,11 @@ WRITER: Json = {"volumeMounts": [{"name": "logs", "mountPath": "/var/log/app"}]}
 
 def shipped(body: Json, **logs: Any) -> tuple[Json, Json | None, tuple[str, ...]]:
     """The pod, its shipper, and what was said."""
-    plan = overlay_operations(body, overlay(logs=LOGS | logs), pool="pool-v")
-    result: Any = plan.onto(body)
+    draft = Draft(body)
+    add_overlay(draft, overlay(logs=LOGS | logs), pool="pool-v")
+    result: Any = draft.pod
     found = [one for one in result["spec"].get("initContainers") or () if one["name"] == "spillway-logs"]
-    return result, found[0] if found else None, plan.conflicts
+    return result, found[0] if found else None, draft.conflicts
 
 
 def vector(result: Json) -> Json:

@@ -1,6 +1,7 @@
 """What an overlay adds to a pod, what it leaves, and what it says about that."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -8,18 +9,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.overlay.draft import OverlayPlan
-from spillway.domain.overlay.plan import in_place, landing_operations, overlay_operations, patchable
+from spillway.domain.model.additions import applied, json_patch
+from spillway.domain.overlay.draft import Draft
+from spillway.domain.overlay.plan import add_landing_variables, add_metadata, add_overlay, patchable
 from tests.unit.domain.overlay.overlay_cases import FULL, LOGS, Json, container, env_of, overlay, overlays, pod, pods
 
 POOL = "pool-v"
 
 
 def both(body: Mapping[str, Any], wanted: PodOverlay) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """The pod and the conflicts after both plans, in the order in which they belong."""
-    first = overlay_operations(body, wanted, pool=POOL)
-    second = landing_operations(first.onto(body), [(POOL, wanted)])
-    return second.onto(first.onto(body)), first.conflicts + second.conflicts
+    """The pod and the conflicts after both, in the order in which they belong."""
+    draft = overlaid(body, wanted)
+    add_landing_variables(draft, [(POOL, wanted)])
+    return draft.pod, draft.conflicts
+
+
+def overlaid(body: Mapping[str, Any], wanted: PodOverlay) -> Draft:
+    """The pod with the overlay, but for landing variables."""
+    draft = Draft(body)
+    add_overlay(draft, wanted, pool=POOL)
+    return draft
+
+
+def landed(body: Mapping[str, Any], overlays_by_pool: list[tuple[str, PodOverlay]]) -> Draft:
+    """The pod with landing variables alone."""
+    draft = Draft(body)
+    add_landing_variables(draft, overlays_by_pool)
+    return draft
 
 
 def test_a_pod_gets_everything() -> None:
@@ -47,8 +63,8 @@ def test_a_pod_gets_everything() -> None:
 
 
 def test_a_pod_that_stays_physical_gets_the_landing_variables_alone() -> None:
-    plan = landing_operations(pod(), [(POOL, overlay(**FULL))])
-    assert [operation.path for operation in plan.operations] == [
+    draft = landed(pod(), [(POOL, overlay(**FULL))])
+    assert [addition.path for addition in draft.additions] == [
         ("spec", "containers", "0", "env"),
         ("spec", "containers", "0", "env", "-"),
         ("spec", "containers", "0", "env", "-"),
@@ -129,7 +145,7 @@ def test_what_the_user_set_stays_and_is_named(name: str) -> None:
     body, fields, sentence = CONFLICTS[name]
     result, conflicts = both(body, overlay(**fields))
     assert [said for said in conflicts if said.startswith(sentence) and POOL in said], conflicts
-    mounted = {operation.path for operation in overlay_operations(body, overlay(**fields), pool=POOL).operations}
+    mounted = {addition.path for addition in overlaid(body, overlay(**fields)).additions}
     assert not mounted - {("spec", "volumes", "-")}, "a volume that nobody mounts, at most"
     assert result["spec"]["containers"] == body["spec"]["containers"]
 
@@ -140,7 +156,8 @@ def test_the_same_as_the_user_set_is_no_conflict() -> None:
         metadata={"annotations": {"provider.example.com/cache": "true"}},
     )
     wanted = overlay(annotations=FULL["annotations"], env=[FULL["env"][3]])
-    assert overlay_operations(body, wanted, pool=POOL) == OverlayPlan()
+    draft = overlaid(body, wanted)
+    assert (draft.additions, draft.conflicts) == ((), ())
 
 
 def test_a_sidecar_that_sets_a_variable_itself_is_no_conflict() -> None:
@@ -159,8 +176,8 @@ def test_a_second_round_adds_nothing_also_after_the_server_filled_in_defaults() 
         for one in result["spec"]["initContainers"]
     ]
     stored = {**result, "spec": {**result["spec"], "initContainers": every}}
-    assert overlay_operations(stored, overlay(**FULL), pool=POOL) == OverlayPlan()
-    assert landing_operations(stored, [(POOL, overlay(**FULL))]) == OverlayPlan()
+    for draft in (overlaid(stored, overlay(**FULL)), landed(stored, [(POOL, overlay(**FULL))])):
+        assert (draft.additions, draft.conflicts) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -182,12 +199,12 @@ def test_of_two_pools_that_name_one_variable_differently_the_first_counts() -> N
         ("a", overlay(env=[{"name": "WHERE", "fromLanding": "pool"}])),
         ("b", overlay(env=[{"name": "WHERE", "fromLanding": "zone"}, {"name": "NODE", "fromLanding": "node"}])),
     ]
-    plan = landing_operations(pod(), pools)
-    assert env_of(plan.onto(pod()))["main"] == {
+    draft = landed(pod(), pools)
+    assert env_of(draft.pod)["main"] == {
         "WHERE": "metadata.annotations['spillway.dev/pool']",
         "NODE": "metadata.annotations['landing.spillway.dev/node']",
     }
-    assert plan.conflicts == ("env WHERE: pool b gives it another meaning than a pool before it",)
+    assert draft.conflicts == ("env WHERE: pool b gives it another meaning than a pool before it",)
 
 
 @pytest.mark.parametrize(
@@ -213,10 +230,17 @@ def test_an_existing_pod_gets_the_annotations_and_labels_that_it_lacks() -> None
     wanted = overlay(
         annotations={"a": "yours", "b": "2", "c": "3"}, labels={"d": "4"}, coreDump={"path": "/x/", "annotation": "e"}
     )
-    patch, conflicts = in_place(body, wanted, pool=POOL)
-    assert patch == {"metadata": {"annotations": {"c": "3", "e": "/x/core-%h-%p-%t"}, "labels": {"d": "4"}}}
-    assert conflicts == ("annotations a is set by the pod and was kept: pool pool-v asks for another",)
-    assert in_place(body, overlay(), pool=POOL) == ({}, ())
+    draft = Draft(body)
+    add_metadata(draft, wanted, pool=POOL)
+    assert json_patch(draft.additions) == [
+        {"op": "add", "path": "/metadata/annotations/c", "value": "3"},
+        {"op": "add", "path": "/metadata/annotations/e", "value": "/x/core-%h-%p-%t"},
+        {"op": "add", "path": "/metadata/labels", "value": {"d": "4"}},
+    ]
+    assert draft.conflicts == ("annotations a is set by the pod and was kept: pool pool-v asks for another",)
+    draft = Draft(body)
+    add_metadata(draft, overlay(), pool=POOL)
+    assert (draft.additions, draft.conflicts) == ((), ())
 
 
 # Whatever the pod and the overlay
@@ -272,11 +296,10 @@ def _by_name(body: Mapping[str, Any]) -> set[str]:
 
 @given(pods(), overlays())
 def test_every_path_is_there_when_its_turn_comes(body: Json, wanted: PodOverlay) -> None:
-    """Each operation adds a member that is not there, or at a list's end: but for the default of dnsPolicy."""
-    plan = overlay_operations(body, wanted, pool=POOL)
+    """Each addition adds a member that is not there, or at a list's end: but for the default of dnsPolicy."""
     present: Mapping[str, Any] = body
-    for operation in plan.operations:
-        *parents, last = operation.path
+    for addition in overlaid(body, wanted).additions:
+        *parents, last = addition.path
         parent: Any = present
         for part in parents:
             parent = parent[int(part)] if isinstance(parent, list) else parent[part]
@@ -284,4 +307,15 @@ def test_every_path_is_there_when_its_turn_comes(body: Json, wanted: PodOverlay)
             assert last == "-"
         elif last != "dnsPolicy":
             assert not parent.get(last)
-        present = OverlayPlan((operation,)).onto(present)
+        present = applied(present, [addition])
+
+
+@given(pods(), overlays())
+def test_a_drafts_pod_is_the_given_one_with_its_additions_and_the_given_one_is_not_changed(
+    body: Json, wanted: PodOverlay
+) -> None:
+    before = deepcopy(body)
+    draft = overlaid(body, wanted)
+    add_landing_variables(draft, [(POOL, wanted)])
+    assert applied(before, draft.additions) == draft.pod
+    assert body == before

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.elasticpolicy import Placement
-from spillway.domain.placement.decide import Decision, PlacementReason, decide
+from spillway.domain.placement.decide import NodeKind, PlacementReason, decide
 from spillway.domain.threshold.effective import Choice, ThresholdReason
 
 NEVER, OVERFLOW, ALWAYS = (Placement(virtual=mode) for mode in ("Never", "Overflow", "Always"))
@@ -40,12 +40,12 @@ def test_the_tier_follows_from_class_threshold_and_count(
     placement: Placement | None, threshold: Choice, physical: int, redirect: str, expected: tuple[str, PlacementReason]
 ) -> None:
     wish = decide(placement, threshold, physical, redirect=redirect)  # type: ignore[arg-type]
-    assert (wish.decision.value, wish.reason) == expected
+    assert (wish.nodes.value, wish.reason) == expected
 
 
 @given(threshold=st.integers(0, 50), pods=st.integers(0, 100))
 def test_pods_that_come_one_after_the_other_land_exactly_as_the_threshold_says(threshold: int, pods: int) -> None:
     physical = 0
     for _ in range(pods):
-        physical += decide(OVERFLOW, _manual(threshold), physical).decision is Decision.PHYSICAL
+        physical += decide(OVERFLOW, _manual(threshold), physical).nodes is NodeKind.PHYSICAL
     assert physical == min(threshold, pods)

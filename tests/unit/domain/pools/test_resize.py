@@ -1,7 +1,6 @@
 """The pod as a list of containers with requests, the ladder as `cpu/memory`, the outcome as the pod's new sum."""
 
 import json
-from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -9,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import StockOut
+from spillway.domain.model.additions import applied
 from spillway.domain.model.names import SIZE
-from spillway.domain.pools.resize import ResizeOperation, requests_of, resize_operations
+from spillway.domain.pools.resize import requests_of, resize
 from spillway.domain.pools.sizes import Size
 from spillway.kube import decode
 
@@ -36,19 +36,6 @@ def asks(cpu: str, memory: str, limits: dict[str, str] | None = None) -> dict[st
     return {"resources": found | ({"limits": limits} if limits else {})}
 
 
-def applied(body: dict[str, Any], operations: tuple[ResizeOperation, ...]) -> dict[str, Any]:
-    """The pod after the patch, as RFC 6902 has `add` for a member of a map."""
-    after = deepcopy(body)
-    for operation in operations:
-        assert operation.op == "add"
-        *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation.path.split("/")[1:]]
-        target: Any = after
-        for part in path:
-            target = target[int(part)] if isinstance(target, list) else target[part]
-        target[last] = operation.value
-    return after
-
-
 @pytest.mark.parametrize(
     ("body", "step", "requests"),
     [
@@ -71,14 +58,14 @@ def applied(body: dict[str, Any], operations: tuple[ResizeOperation, ...]) -> di
 def test_requests_grow_until_the_pods_sum_is_the_size(
     body: dict[str, Any], step: int, requests: list[tuple[str, str] | None]
 ) -> None:
-    after = applied(body, resize_operations(body, stock_out(), step).operations)
+    after = applied(body, resize(body, stock_out(), step).additions)
     found = [one.get("resources", {}).get("requests") for one in after["spec"]["containers"]]
     assert found == [one and {"cpu": one[0], "memory": one[1]} for one in requests]
 
 
 def test_a_limit_that_would_be_below_grows_too_and_others_stay() -> None:
     body = pod(asks("1", "1Gi", {"cpu": "1", "memory": "16Gi"}))
-    after = applied(body, resize_operations(body, stock_out(), 1).operations)
+    after = applied(body, resize(body, stock_out(), 1).additions)
     assert after["spec"]["containers"][0]["resources"] == {
         "requests": {"cpu": "2", "memory": "4096Mi"},
         "limits": {"cpu": "2", "memory": "16Gi"},
@@ -91,14 +78,14 @@ def test_sidecars_and_overhead_count_and_do_not_grow() -> None:
         initContainers=[{"name": "log", "restartPolicy": "Always", **asks("500m", "1Gi")}],
         overhead={"cpu": "100m"},
     )
-    after = applied(body, resize_operations(body, stock_out(), 1).operations)
+    after = applied(body, resize(body, stock_out(), 1).additions)
     assert after["spec"]["initContainers"] == body["spec"]["initContainers"]
     assert after["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1400m", "memory": "3072Mi"}
 
 
 def test_requests_of_the_pod_as_a_whole_grow_in_their_place() -> None:
     body = pod(asks("500m", "1Gi"), resources={"requests": {"cpu": "1", "memory": "2Gi"}})
-    after = applied(body, resize_operations(body, stock_out(), 1).operations)
+    after = applied(body, resize(body, stock_out(), 1).additions)
     assert after["spec"]["resources"] == {"requests": {"cpu": "2", "memory": "4096Mi"}}
     assert after["spec"]["containers"] == body["spec"]["containers"]
 
@@ -111,8 +98,8 @@ def test_the_providers_annotation_lists_the_sizes_from_the_present_step_on(
     step: int, listed: str | None, mark: str
 ) -> None:
     body = pod(asks("1", "1Gi"))
-    resized = resize_operations(body, stock_out(annotation=True), step)
-    after = applied(body, resized.operations)
+    resized = resize(body, stock_out(annotation=True), step)
+    after = applied(body, resized.additions)
     assert after["metadata"]["annotations"].get(KEY) == listed
     assert after["spec"] == body["spec"]
     assert resized.size_mark == mark
@@ -122,24 +109,24 @@ def test_the_annotation_is_written_as_the_provider_wants_it() -> None:
     body = pod(asks("1500m", "1Gi"))
     del body["metadata"]["annotations"]
     wanted = stock_out(key="example.com/sizes", format="{cpu}C{memoryGiB}G", separator=";")
-    after = applied(body, resize_operations(body, wanted, 1).operations)
+    after = applied(body, resize(body, wanted, 1).additions)
     assert after["metadata"]["annotations"] == {"example.com/sizes": "2C4G;4C8G"}
 
 
 def test_the_users_own_annotation_is_kept_and_nothing_is_billed_for_it() -> None:
     body = pod(asks("1", "1Gi"))
     body["metadata"]["annotations"] = {KEY: "1-2Gi"}
-    assert resize_operations(body, stock_out(annotation=True), 1) == ((), "")
+    assert resize(body, stock_out(annotation=True), 1) == ((), "")
 
 
 @pytest.mark.parametrize("annotation", [False, True])
 def test_twice_is_once(*, annotation: bool) -> None:
     body = pod(asks("1", "1Gi"))
     wanted = stock_out(annotation=annotation)
-    first = resize_operations(body, wanted, 1)
-    after = applied(body, first.operations)
+    first = resize(body, wanted, 1)
+    after = applied(body, first.additions)
     after["metadata"]["annotations"][SIZE] = first.size_mark
-    assert resize_operations(after, wanted, 1) == ((), first.size_mark)
+    assert resize(after, wanted, 1) == ((), first.size_mark)
 
 
 amounts = st.fixed_dictionaries(
@@ -167,8 +154,8 @@ def test_any_pod_ends_with_the_size_or_stays(
         *running, initContainers=[{"name": f"i{i}", "restartPolicy": restart, **one} for i, one in enumerate(first)]
     )
     before = requests_of(body)
-    resized = resize_operations(body, stock_out(), step)
-    after = requests_of(applied(body, resized.operations))
+    resized = resize(body, stock_out(), step)
+    after = requests_of(applied(body, resized.additions))
     assert after.holds(before)
     if resized.size_mark:
         assert after == Size.parse(resized.size_mark) != before

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
+from spillway.domain.model.additions import applied
 from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, Taint
-from spillway.domain.overlay.draft import OverlayPlan
 from spillway.domain.placement.pools import Pool
 from spillway.domain.spill.waiting_pods import (
     LONGEST_TURN_SECONDS,
@@ -27,7 +27,7 @@ from spillway.domain.spill.waiting_pods import (
     due,
     is_starting,
     keeps,
-    spill_operations,
+    spill_additions,
     way,
 )
 from tests.builders import make_node, make_pod
@@ -221,9 +221,9 @@ def test_what_is_added_to_a_pod_that_spills_in_place() -> None:
     metadata = {"annotations": {RESERVATION: "old"}, "labels": {"team": "shop"}}
     pod = {"metadata": metadata, "spec": {"tolerations": [theirs]}}
 
-    operations, conflicts = spill_operations(pod, TO_ECI, overlay, "token")
+    additions, conflicts = spill_additions(pod, TO_ECI, overlay, "token")
 
-    after = OverlayPlan(operations).onto(pod)
+    after = applied(pod, additions)
     assert after["spec"]["tolerations"] == [theirs, toleration("eci")]
     assert after["metadata"]["annotations"] == {RESERVATION: "token", POOLS: "eci-a", "eci/cache": "true"}
     assert after["metadata"]["labels"] == {"team": "shop"}, "what the user set stays"
@@ -233,7 +233,7 @@ def test_what_is_added_to_a_pod_that_spills_in_place() -> None:
 def test_a_pod_without_any_map_gets_them() -> None:
     overlay = PodOverlay.model_validate({"labels": {"team": "pool"}})
     pod: dict[str, Any] = {"metadata": {}, "spec": {}}
-    after = OverlayPlan(spill_operations(pod, TO_ECI, overlay, "token")[0]).onto(pod)
+    after = applied(pod, spill_additions(pod, TO_ECI, overlay, "token")[0])
     assert after["metadata"] == {"annotations": {RESERVATION: "token", POOLS: "eci-a"}, "labels": {"team": "pool"}}
 
 

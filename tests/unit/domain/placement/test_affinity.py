@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.common import LabelSelector
-from spillway.domain.fit.affinity import affinity_operations, allows, pool_requirements, weights
+from spillway.domain.fit.node_affinity import allows
+from spillway.domain.model.additions import applied
 from spillway.domain.model.selectors import selects
-from spillway.domain.overlay.draft import added
+from spillway.domain.placement.affinity import affinity_additions, pool_requirements, weights
 from tests.builders import make_node
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -35,9 +36,7 @@ def _pod(*terms: Mapping[str, Any], **affinity: Any) -> dict[str, Any]:
 
 
 def _joined(pod: Mapping[str, Any], *pools: LabelSelector) -> Any:
-    for operation in affinity_operations(pod, pools):
-        pod = added(pod, operation.path, operation.value)
-    return pod["spec"]["affinity"]
+    return applied(pod, affinity_additions(pod, pools))["spec"]["affinity"]
 
 
 def test_a_pod_without_affinity_may_run_on_the_pools_alone() -> None:
@@ -84,7 +83,7 @@ def test_preferences_and_other_affinities_of_the_user_stay() -> None:
 
 def test_no_pool_is_no_affinity() -> None:
     with pytest.raises(ValueError, match="needs a pool"):
-        affinity_operations(_pod(), [])
+        affinity_additions(_pod(), [])
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, (0,)), (2, (100, 0)), (3, (100, 50, 0))])
@@ -96,31 +95,6 @@ def test_sixteen_pools_have_sixteen_weights_that_kubernetes_allows() -> None:
     found = weights(16)
     assert list(found) == sorted(set(found), reverse=True)
     assert set(found) <= set(range(101))
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({}, True),
-        ({"nodeSelector": {"zone": "a"}}, True),
-        ({"nodeSelector": {"zone": "b"}}, False),
-        (_pod({"matchExpressions": [_expression("zone", "In", "a")]})["spec"], True),
-        (_pod({"matchExpressions": [_expression("zone", "NotIn", "a")]})["spec"], False),
-        (_pod({"matchExpressions": [_expression("disk", "NotIn", "ssd")]})["spec"], True),
-        (_pod({"matchExpressions": [_expression("disk", "Exists")]})["spec"], False),
-        (_pod({"matchExpressions": [_expression("disk", "DoesNotExist")]})["spec"], True),
-        (_pod({"matchExpressions": [_expression("cores", "Gt", "4")]})["spec"], True),
-        (_pod({"matchExpressions": [_expression("cores", "Lt", "4")]})["spec"], False),
-        (_pod({"matchExpressions": [_expression("zone", "Gt", "4")]})["spec"], False),
-        (_pod({"matchFields": [_expression("metadata.name", "In", "v1")]})["spec"], True),
-        (_pod({"matchFields": [_expression("metadata.name", "In", "v2")]})["spec"], False),
-        (_pod({}, {"matchExpressions": [_expression("zone", "In", "a")]})["spec"], True),
-        (_pod({})["spec"], False),
-        (_pod({"matchExpressions": [_expression("zone", "In", "a"), _expression("disk", "Exists")]})["spec"], False),
-    ],
-)
-def test_a_users_own_wishes_are_read_as_the_scheduler_reads_them(spec: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
-    assert allows(spec, make_node("v1", labels={"zone": "a", "cores": "8"})) is expected
 
 
 _KEYS = ("a", "b")

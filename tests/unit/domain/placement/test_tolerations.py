@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.fit.tolerations import hard_taints, needed, tolerates, toleration_operations
 from spillway.domain.model.records import Taint
+from spillway.domain.placement.tolerations import needed, toleration_additions
 from tests.builders import make_node
 
 PROVIDER = Taint("virtual-kubelet.io/provider", "NoSchedule", "eci")
@@ -34,43 +34,25 @@ def test_an_overlay_that_lists_tolerations_says_it_all() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("toleration", "expected"),
-    [
-        (EXISTS, True),
-        (EQUAL, True),
-        ({"operator": "Exists"}, True),
-        ({"key": PROVIDER.key, "value": "eci"}, True),
-        ({"key": PROVIDER.key, "value": "tke"}, False),
-        ({"key": PROVIDER.key, "operator": "Exists", "effect": "NoExecute"}, False),
-        ({"key": "other", "operator": "Exists"}, False),
-        ({}, False),
-        ({"key": PROVIDER.key, "operator": "Gt", "value": "1"}, False),
-    ],
-)
-def test_a_toleration_is_compared_as_the_scheduler_does(toleration: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
-    assert tolerates(toleration, PROVIDER) is expected
-
-
 def _pod(*tolerations: dict[str, Any]) -> dict[str, Any]:
     return {"spec": {"tolerations": list(tolerations)} if tolerations else {}}
 
 
 def test_the_first_toleration_makes_the_list() -> None:
-    (operation,) = toleration_operations(_pod(), [EQUAL, EQUAL])
-    assert (operation.path, operation.value) == (("spec", "tolerations"), [EQUAL])
+    (addition,) = toleration_additions(_pod(), [EQUAL, EQUAL])
+    assert (addition.path, addition.value) == (("spec", "tolerations"), [EQUAL])
 
 
 def test_more_are_appended() -> None:
-    (operation,) = toleration_operations(_pod({"key": "mine", "operator": "Exists"}), [EQUAL])
-    assert (operation.path, operation.value) == (("spec", "tolerations", "-"), EQUAL)
+    (addition,) = toleration_additions(_pod({"key": "mine", "operator": "Exists"}), [EQUAL])
+    assert (addition.path, addition.value) == (("spec", "tolerations", "-"), EQUAL)
 
 
 @pytest.mark.parametrize(
     "present", [EQUAL, EXISTS, {"key": PROVIDER.key, "operator": "Exists"}, {"operator": "Exists"}]
 )
 def test_what_the_user_tolerates_is_not_repeated(present: dict[str, Any]) -> None:
-    assert toleration_operations(_pod(present), [EQUAL]) == ()
+    assert toleration_additions(_pod(present), [EQUAL]) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,9 +64,4 @@ def test_what_the_user_tolerates_is_not_repeated(present: dict[str, Any]) -> Non
     ],
 )
 def test_what_covers_less_is_not_taken_for_it(present: dict[str, Any]) -> None:
-    assert len(toleration_operations(_pod(present), [EQUAL])) == 1
-
-
-def test_only_taints_that_keep_pods_away_for_good_count() -> None:
-    node = make_node(taints=(PROVIDER, Taint("a", "PreferNoSchedule"), Taint("karpenter.sh/disrupted", "NoSchedule")))
-    assert hard_taints(node) == (PROVIDER,)
+    assert len(toleration_additions(_pod(present), [EQUAL])) == 1

@@ -1,22 +1,16 @@
 """The tolerations that a pod needs on a pool, beside those that it has.
 
 Contract: nothing that the user wrote is changed or repeated. What a pool needs is what its overlay lists, or, where
-that lists none, one toleration for each taint on the pool's nodes that keeps pods away; taints that a node has only
-while something is wrong with it, or while it is leaving, are not among them.
+that lists none, one toleration for each taint on the pool's nodes that keeps pods away for good (`hard_taints`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from spillway.api.podoverlay import OverlayToleration, PodOverlay
-from spillway.domain.model.records import NodeRecord, Taint
-from spillway.domain.overlay.draft import Operation
-
-Toleration = Mapping[str, Any]
-
-_PASSING: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "karpenter.sh/")
-_LEAVING: Final = frozenset({"ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler"})
-_HARD: Final = frozenset({"NoSchedule", "NoExecute"})
+from spillway.domain.fit.taint_toleration import Toleration, hard_taints
+from spillway.domain.model.additions import Addition, Json
+from spillway.domain.model.records import NodeRecord
 
 
 def needed(overlay: PodOverlay | None, nodes: Iterable[NodeRecord]) -> tuple[dict[str, Any], ...]:
@@ -32,28 +26,7 @@ def needed(overlay: PodOverlay | None, nodes: Iterable[NodeRecord]) -> tuple[dic
     )
 
 
-def hard_taints(node: NodeRecord) -> tuple[Taint, ...]:
-    """The taints that keep a pod off this node for good unless it tolerates them."""
-    return tuple(
-        taint
-        for taint in node.taints
-        if taint.effect in _HARD and not taint.key.startswith(_PASSING) and taint.key not in _LEAVING
-    )
-
-
-def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """As the scheduler compares (`ToleratesTaint` of k8s.io/api/core/v1); what it compares by number is not known."""
-    if toleration.get("effect") and toleration["effect"] != taint.effect:
-        return False
-    if toleration.get("key") and toleration["key"] != taint.key:
-        return False
-    operator = toleration.get("operator") or "Equal"
-    if operator == "Exists":
-        return True
-    return operator == "Equal" and bool(toleration.get("key")) and (toleration.get("value") or "") == taint.value
-
-
-def toleration_operations(pod: Mapping[str, Any], wanted: Iterable[Toleration]) -> tuple[Operation, ...]:
+def toleration_additions(pod: Json, wanted: Iterable[Toleration]) -> tuple[Addition, ...]:
     """Add what the pod does not have yet, in order."""
     present: Sequence[Toleration] = (pod.get("spec") or {}).get("tolerations") or ()
     missing: list[Toleration] = []
@@ -63,8 +36,8 @@ def toleration_operations(pod: Mapping[str, Any], wanted: Iterable[Toleration]) 
     if not missing:
         return ()
     if not present:
-        return (Operation(("spec", "tolerations"), missing),)
-    return tuple(Operation(("spec", "tolerations", "-"), toleration) for toleration in missing)
+        return (Addition(("spec", "tolerations"), missing),)
+    return tuple(Addition(("spec", "tolerations", "-"), toleration) for toleration in missing)
 
 
 def _covers(present: Toleration, wanted: Toleration) -> bool:

@@ -1,0 +1,71 @@
+"""Additions to a Kubernetes object: the one form in which a change travels from a planner to the API server.
+
+Contract: an addition is an RFC 6902 `add` whose path is kept as segments, so nothing is escaped or parsed on the way;
+`json_patch` renders additions for the API server and nothing else does. Additions hold for the object from which they
+were planned and are applied in their order. Documents are plain JSON and are never changed in place.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+Json = Mapping[str, Any]
+Path = tuple[str, ...]
+
+_ANNOTATIONS: Path = ("metadata", "annotations")
+
+
+class Addition(msgspec.Struct, frozen=True):
+    """One `add`. A segment is a key of a map, an index of a list, or `-` for the end of a list."""
+
+    path: Path
+    value: Any
+
+
+def json_patch(additions: Iterable[Addition]) -> list[dict[str, Any]]:
+    """The additions as a JSON Patch."""
+    return [{"op": "add", "path": pointer(*one.path), "value": one.value} for one in additions]
+
+
+def pointer(*segments: str) -> str:
+    """A JSON pointer (RFC 6901) with its segments escaped."""
+    return "".join("/" + segment.replace("~", "~0").replace("/", "~1") for segment in segments)
+
+
+def applied(document: Json, additions: Iterable[Addition]) -> Json:
+    """The document with the additions; what is not on their paths is shared with the given one."""
+    for addition in additions:
+        document = added(document, addition.path, addition.value)
+    return document
+
+
+def added(document: Json, path: Path, value: Any) -> Json:  # noqa: ANN401 - any JSON
+    """The document after one RFC 6902 `add`."""
+    result: Json = _added(document, path, value)
+    return result
+
+
+def annotation_additions(present: Mapping[str, str] | None, wanted: Mapping[str, str]) -> tuple[Addition, ...]:
+    """Give an object the wanted annotations, whatever stands there now; all others stay.
+
+    `present` are those of the object, None where it has no `metadata.annotations` at all.
+    """
+    changed = {key: value for key, value in wanted.items() if (present or {}).get(key) != value}
+    if not changed:
+        return ()
+    if present is None:
+        return (Addition(_ANNOTATIONS, changed),)
+    return tuple(Addition((*_ANNOTATIONS, key), value) for key, value in changed.items())
+
+
+def _added(node: Any, path: Path, value: Any) -> Any:  # noqa: ANN401
+    head, *rest = path
+    if isinstance(node, Mapping):
+        return {**node, head: _added(node[head], tuple(rest), value) if rest else value}
+    entries = list(node)
+    if rest:
+        entries[int(head)] = _added(entries[int(head)], tuple(rest), value)
+    else:
+        entries.insert(len(entries) if head == "-" else int(head), value)
+    return entries

@@ -1,0 +1,72 @@
+"""The node affinity that makes a pod's pools the only nodes on which it may run.
+
+Contract: a pod that may go to several pools gets each of the user's required terms once for each pool, with the pool's
+requirements added, so a node has to satisfy both; a term keeps its `matchFields`. A term without any requirement
+matches no node and is left out. Pools are preferred in their order by weights, beside the user's own preferences, which
+stay.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from spillway.api.common import LabelSelector
+from spillway.domain.fit.node_affinity import REQUIRED, required_terms
+from spillway.domain.model.additions import Addition, Json
+
+HEAVIEST: Final = 100
+"""Kubernetes allows weights from 1 to 100."""
+
+_NODE_AFFINITY: Final = ("spec", "affinity", "nodeAffinity")
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def pool_requirements(selector: LabelSelector) -> list[dict[str, Any]]:
+    """A pool's node selector as requirements of a node selector term."""
+    exact = [{"key": key, "operator": "In", "values": [value]} for key, value in sorted(selector.match_labels.items())]
+    general: list[dict[str, Any]] = [
+        {"key": one.key, "operator": one.operator.value, **({"values": list(one.values)} if one.values else {})}
+        for one in selector.match_expressions
+    ]
+    return [*exact, *general]
+
+
+def affinity_additions(pod: Json, pools: Sequence[LabelSelector]) -> tuple[Addition, ...]:
+    """Make these pools, in order of preference, the only nodes on which the pod may run.
+
+    Raises:
+        ValueError: no pool is given; that would let the pod run anywhere.
+    """
+    if not pools:
+        raise ValueError("a pod that goes to virtual nodes needs a pool")
+    required = [pool_requirements(selector) for selector in pools]
+    spec = pod.get("spec") or {}
+    affinity = spec.get("affinity") or {}
+    present = affinity.get("nodeAffinity") or {}
+    users = [term for term in required_terms(present) if term.get("matchExpressions") or term.get("matchFields")]
+    terms = [_joined(term, requirements) for term in users or [{}] for requirements in required]
+    wanted: dict[str, Any] = {**present, REQUIRED: {"nodeSelectorTerms": terms}}
+    if len(pools) > 1:
+        own = [
+            {"weight": weight, "preference": {"matchExpressions": requirements}}
+            for weight, requirements in zip(weights(len(pools)), required, strict=True)
+            if weight
+        ]
+        wanted[_PREFERRED] = [*(present.get(_PREFERRED) or ()), *own]
+    if not affinity:
+        return (Addition(_NODE_AFFINITY[:2], {"nodeAffinity": wanted}),)
+    return (Addition(_NODE_AFFINITY, wanted),)
+
+
+def weights(count: int) -> tuple[int, ...]:
+    """One weight for each of so many pools: from the heaviest in equal steps down to 0, which is no preference.
+
+    As far apart as can be: the default topology spread scores against a full node with the same weight.
+    """
+    return tuple(HEAVIEST * (count - 1 - index) // max(count - 1, 1) for index in range(count))
+
+
+def _joined(term: Json, requirements: Iterable[Json]) -> dict[str, Any]:
+    present = list(term.get("matchExpressions") or ())
+    # On reinvocation the terms have our requirements already.
+    missing = [one for one in requirements if one not in present]
+    return {**term, "matchExpressions": [*present, *missing]}

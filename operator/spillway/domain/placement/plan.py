@@ -1,0 +1,217 @@
+"""The placement of one new pod: the nodes it is decided for, the pools that may take it, and what is added to it.
+
+Contract: pure; `plan` reads a creation from top to bottom. The caller states the facts of this moment and promises the
+place before anybody else asks. What is changed in a pod is added: what its user wrote stays, but for the terms of a
+required node affinity, each of which is narrowed to the pools. The pod is built once, for the first pool that takes it;
+a later pool is admitted only if it wants the same changes.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple
+
+from spillway.api.elasticpolicy import WorkloadClass
+from spillway.api.podoverlay import PodOverlay
+from spillway.domain.budget.price import billed
+from spillway.domain.fit.suitability import unsuitable
+from spillway.domain.fit.taint_toleration import Toleration
+from spillway.domain.model import names
+from spillway.domain.model.additions import Addition, Json, annotation_additions
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.places import Claim
+from spillway.domain.model.usage import Usage
+from spillway.domain.overlay.draft import Draft
+from spillway.domain.overlay.plan import add_landing_variables, add_overlay
+from spillway.domain.placement.affinity import affinity_additions
+from spillway.domain.placement.decide import Decision, NodeKind, PlacementReason, decide
+from spillway.domain.placement.pools import Pool, PoolAdmission, admit
+from spillway.domain.placement.tolerations import toleration_additions
+from spillway.domain.pools.resize import requests_of, resize
+from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
+
+_ONE: Final = Usage(1)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPod:
+    """A pod that is about to be created, and what governs it."""
+
+    pod: Json
+    owner: OwnerUid
+    workload: str
+    """Kind/namespace/name, as in the plan of thresholds."""
+    claim: Claim
+    workload_class: WorkloadClass
+    annotation: str = ""
+    """The workload's `spillway.dev/threshold`."""
+    numbered: bool = True
+    """Whether a threshold means anything for it; a Job's pods are not replicas of a service."""
+    planned: bool = True
+    """Whether mode Auto plans it: it has ReplicaSets."""
+
+    @property
+    def present_annotations(self) -> dict[str, str] | None:
+        found: dict[str, str] | None = (self.pod.get("metadata") or {}).get("annotations")
+        return found
+
+    @property
+    def reservation(self) -> str:
+        """The token of the reservation that an earlier round of admission made for it."""
+        return str((self.present_annotations or {}).get(names.RESERVATION, ""))
+
+    def threshold(self, auto: int | None) -> Choice:
+        """Its workload's threshold; `auto` is the number that mode Auto plans, None while there is no plan."""
+        if not self.numbered:
+            return Choice(None, ThresholdReason.NO_THRESHOLD)
+        return effective(self.workload_class.threshold, self.annotation, auto, planned=self.planned)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The counts, the pools and the promises of this moment, as far as one pod's placement depends on them."""
+
+    physical: int
+    """Pods of its owner on physical nodes, those included that are decided and not seen yet."""
+    auto: int | None
+    """The threshold that mode Auto plans for its workload."""
+    landing: Sequence[tuple[str, PodOverlay]]
+    """The overlays of its policy's pools, by name."""
+    pools: Callable[[], Sequence[Pool]]
+    """The pools of its policy, in order; asked only for a pod that they matter to."""
+    mismatch: Callable[[Json, Pool, Sequence[Toleration]], str]
+    """Why no node of a pool can take the pod, had it these tolerations beside its own."""
+    lack: Callable[[Pool, Usage, Usage], str]
+    """Why a pool has no room for one more pod that requests and is billed for so much."""
+    redirect: Literal["", "physical", "virtual"] = ""
+    """What was said when the pod before it was replaced."""
+    avoid: Collection[str] = frozenset()
+    """Pools that have failed to take a pod of its owner a short time ago."""
+    local_claims: Collection[str] = frozenset()
+    """Those of its PersistentVolumeClaims whose volume is part of one node."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlacement:
+    """What was decided for one pod, and everything that follows from it."""
+
+    decision: Decision
+    additions: tuple[Addition, ...] = ()
+    pools: tuple[str, ...] = ()
+    """The pools that may take it, in order of preference; empty for a pod decided physical."""
+    used: Usage = _ONE
+    """What it counts for against the limits of these pools."""
+    billed: Usage = _ONE
+    because: str = ""
+    """Why it stays on physical nodes although it was to go to virtual ones: a clause for its owner's Event."""
+    conflicts: tuple[str, ...] = ()
+    """What a pool wanted and the user had set otherwise."""
+    tolerated: str = ""
+    """Of a class that keeps off virtual nodes: a pool where the pod may land by its user's own toleration."""
+    problem: str = ""
+    """What is wrong with the workload's own threshold."""
+
+
+def plan(new: NewPod, facts: Facts, *, reservation: str = "") -> PodPlacement:
+    """Place one pod. `reservation` is the token under which its place will be promised; empty for a dry run."""
+    decision = decided(new, facts)
+    if not decision.virtual:
+        placement = _physical(new, facts, decision, reservation)
+        never = decision.reason is PlacementReason.NEVER
+        return replace(placement, tolerated=_tolerated(new, facts)) if never else placement
+    clause = unsuitable(new.pod, facts.local_claims)
+    if clause is not None:
+        kept = Decision(NodeKind.PHYSICAL, PlacementReason.UNSUITABLE)
+        return _physical(new, facts, kept, reservation, because=clause)
+    admission, built = _admitted(new, facts)
+    if built is None:
+        kept = Decision(NodeKind.PHYSICAL, PlacementReason.NO_POOL)
+        return _physical(new, facts, kept, reservation, because=f"no pool takes it ({admission.because})")
+    return _virtual(new, decision, admission.pools, built, reservation)
+
+
+def decided(new: NewPod, facts: Facts) -> Decision:
+    """The decision from the counts alone, before it is known whether a pool takes the pod."""
+    threshold = new.threshold(facts.auto)
+    return decide(new.workload_class.placement, threshold, facts.physical, redirect=facts.redirect)
+
+
+def measured(pod: Json, size: str) -> tuple[Usage, Usage]:
+    """What a pod requests, and what the provider would bill of it at this size."""
+    asked = requests_of(pod)
+    return (
+        Usage(1, asked.cpu_millis, asked.memory_bytes),
+        Usage(1, *billed(asked.cpu_millis, asked.memory_bytes, size)),
+    )
+
+
+class _Built(NamedTuple):
+    """The pod as one pool wants it, but for tolerations, affinity and marks."""
+
+    draft: Draft
+    used: Usage
+    billed: Usage
+    size: str
+
+
+def _admitted(new: NewPod, facts: Facts) -> tuple[PoolAdmission, _Built | None]:
+    """The pools that take the pod, and the pod as they want it; None where there is no pool."""
+    built: _Built | None = None
+
+    def suits(pool: Pool) -> str:
+        return facts.mismatch(new.pod, pool, pool.tolerations)
+
+    def has_room(pool: Pool) -> str:
+        nonlocal built
+        wanted = built or _build(new, facts, pool)
+        clause = facts.lack(pool, wanted.used, wanted.billed)
+        if not clause:
+            built = wanted
+        return clause
+
+    return admit(facts.pools(), suits, has_room, avoid=facts.avoid), built
+
+
+def _build(new: NewPod, facts: Facts, pool: Pool) -> _Built:
+    draft = Draft(new.pod)
+    add_overlay(draft, pool.overlay, pool=pool.name)
+    add_landing_variables(draft, facts.landing)
+    size = ""
+    if pool.step and pool.spec.stock_out is not None:
+        resized = resize(draft.pod, pool.spec.stock_out, pool.step)
+        draft.add_all(resized.additions)
+        size = resized.size_mark
+    return _Built(draft, *measured(draft.pod, size), size)
+
+
+def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Built, reservation: str) -> PodPlacement:
+    draft, used, cost, size = built
+    admitted = tuple(pool.name for pool in pools)
+    draft.add_all(toleration_additions(draft.pod, (one for pool in pools for one in pool.tolerations)))
+    draft.add_all(affinity_additions(draft.pod, [pool.spec.node_selector for pool in pools]))
+    marks = {names.PLACEMENT: decision.nodes.value, names.POOLS: ",".join(admitted)}
+    _mark(draft, new, marks | ({names.SIZE: size} if size else {}), reservation)
+    return PodPlacement(decision, draft.additions, admitted, used, cost, conflicts=draft.conflicts)
+
+
+def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *, because: str = "") -> PodPlacement:
+    draft = Draft(new.pod)
+    add_landing_variables(draft, facts.landing)
+    marks = {names.PLACEMENT: decision.nodes.value}
+    if names.POOLS in (new.present_annotations or {}):
+        # Only of a template copied from a pod: on a physical pod it would mean that it has spilled.
+        marks[names.POOLS] = ""
+    _mark(draft, new, marks, reservation)
+    problem = new.threshold(facts.auto).problem
+    return PodPlacement(decision, draft.additions, because=because, conflicts=draft.conflicts, problem=problem)
+
+
+def _mark(draft: Draft, new: NewPod, marks: dict[str, str], reservation: str) -> None:
+    """Marks are ours whatever stands there: a template that was copied from a pod must not decide for its pods."""
+    if reservation:
+        marks |= {names.RESERVATION: reservation}
+    draft.add_all(annotation_additions(draft.at("metadata", "annotations"), marks | {names.POLICY: new.claim.policy}))
+
+
+def _tolerated(new: NewPod, facts: Facts) -> str:
+    """The first pool with a node that the pod may run on as it is."""
+    return next((pool.name for pool in facts.pools() if not facts.mismatch(new.pod, pool, ())), "")
