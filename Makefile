@@ -21,7 +21,7 @@ RUN := $(BIN)/python
 PYTEST ?=
 TESTS ?= tests/unit tests/component tests/e2e
 
-# Component and e2e tests beside each other, each on a cluster of its own; on somebody's cluster all in turn.
+# Component and e2e tests run in parallel, each group on a cluster of its own; on an existing cluster one after the other.
 SPREAD := $(if $(CLUSTER),,-n 2 --dist loadgroup)
 
 export PYTHONPATH := operator:.
@@ -38,15 +38,15 @@ endif
 endif
 
 .PHONY: help
-help: ## Show this list
+help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
 .PHONY: demo
-demo: build ## Live through a compressed day, with and without Spillway
+demo: build ## Run a compressed day, with and without Spillway
 	@$(RUN) -m demo || test $$? -eq 130  # Ctrl-C
 
 .PHONY: playground
-playground: build ## A cluster with all tiers and the operator in it, until Ctrl-C
+playground: build ## Start a cluster with all tiers and the operator, until Ctrl-C
 	@$(RUN) -m harness
 
 .PHONY: test
@@ -54,18 +54,18 @@ test: lint build ## Lint, then the unit, component and e2e tests
 	@$(RUN) -m pytest $(TESTS) $(SPREAD) $(PYTEST)
 
 .PHONY: unit
-unit: $(STAMP) ## The unit tests alone: seconds, no control plane
+unit: $(STAMP) ## Run the unit tests alone (no control plane)
 	@$(RUN) -m pytest tests/unit $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## Formatting, lint rules, types and layers
+lint: $(STAMP) ## Check formatting, lint rules, types and layers
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(RUN) -m mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 .PHONY: format
-format: $(STAMP) ## Put the code into its format
+format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
@@ -75,13 +75,13 @@ build: $(STAMP) ## Build the control plane for demo and tests (once; minutes)
 
 BENCHES := scaledown simulate admission informer placement threshold cordon
 .PHONY: $(addprefix bench-,$(BENCHES))
-bench-scaledown: build ## Measure a day: plain, flat, Spillway -> build/bench/scaledown.json
-bench-simulate: build ## The same planners in the simulator -> build/bench/simulate.json
-bench-admission: build ## What the webhooks cost -> build/bench/admission.json
-bench-placement: build ## Wrong tiers, budgets, costs, failover, admission -> build/bench/placement.json
-bench-threshold: $(STAMP) ## Thresholds against the LP bound, greedy, percentile -> build/bench/threshold.json
-bench-cordon: build ## 200 nodes closed and opened, new nodes tainted -> build/bench/cordon.json
-bench-informer: build ## 150,000 pods read and followed -> build/bench/informer.json
+bench-scaledown: build ## Measure a day with plain Kubernetes, flat costs and Spillway -> build/bench/scaledown.json
+bench-simulate: build ## Replay days in the simulator with the same planners -> build/bench/simulate.json
+bench-admission: build ## Measure the latency that the webhooks add -> build/bench/admission.json
+bench-placement: build ## Measure placement: tiers, budgets, costs, failover, admission -> build/bench/placement.json
+bench-threshold: $(STAMP) ## Compare thresholds with the LP bound, greedy, percentile -> build/bench/threshold.json
+bench-cordon: build ## Measure cordons of 200 nodes and taints of new nodes -> build/bench/cordon.json
+bench-informer: build ## Measure the informer with 150,000 pods -> build/bench/informer.json
 $(addprefix bench-,$(BENCHES)): bench-%:
 	@mkdir -p build/bench
 	@$(RUN) tests/bench/bench_$*.py
@@ -101,7 +101,7 @@ chart: build ## Lint the chart and pack it into build/
 
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 .PHONY: lock
-lock: $(UV_STAMP) ## Resolve the dependencies anew into requirements*.lock
+lock: $(UV_STAMP) ## Resolve the dependencies again into requirements*.lock
 	@$(UV) $(COMPILE) -o requirements.lock
 	@$(UV) $(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
 

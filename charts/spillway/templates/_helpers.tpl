@@ -50,7 +50,7 @@ service:
   port: {{ .root.Values.webhook.service.port }}
 {{- end -}}
 
-{{/* Users' namespaces only: ours must start while we are down, and the system's are none of our business. */}}
+{{/* Users' namespaces only: the operator's own pods must start while it is down, and the system's namespaces are not governed. */}}
 {{- define "spillway.namespaceSelector" -}}
 matchExpressions:
 - key: kubernetes.io/metadata.name
