@@ -210,6 +210,16 @@ class WorkloadClass(Model):
     scaling: Scaling | None = None
     """The number of replicas."""
 
+    @property
+    def places_pods(self) -> bool:
+        """Whether it says where its pods run; pods of any other class are not placed."""
+        return self.threshold is not None or self.placement is not None
+
+    @property
+    def plans_threshold(self) -> bool:
+        """Whether its threshold comes from a plan (mode Auto)."""
+        return self.threshold is not None and self.threshold.mode == "Auto"
+
 
 class ElasticPolicySpec(Model):
     """What the user wants."""

@@ -21,6 +21,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.kube.queue import WorkQueue
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
+from spillway.state.claims import claim_of
 from spillway.state.cluster import ClusterState
 
 GATE_SECONDS: Final = 1.0
@@ -60,20 +61,11 @@ class World:
 
     def claim_of(self, replicaset: ReplicaSetRecord) -> Claim | None:
         """Who governs this ReplicaSet's pods."""
-        namespace = self.state.namespaces.get(replicaset.namespace)
-        kind = replicaset.owner_kind or "ReplicaSet"
-        return self.governance.claim(namespace, kind, replicaset.labels)
+        return claim_of(self.state, self.governance, replicaset)
 
     def owner_of(self, pod: PodRecord) -> Owner:
         """What a user knows this pod by: its Deployment where it has one."""
         return owner_of(pod, self.state.replicasets.get(pod.owner_uid))
-
-    def losers_of(self, replicaset: ReplicaSetRecord) -> tuple[str, ...]:
-        """The policies that select this ReplicaSet's pods too, and are younger than the one that governs them."""
-        if len(self.governance.policies) < 2:
-            return ()
-        namespace = self.state.namespaces.get(replicaset.namespace)
-        return self.governance.claimants(namespace, replicaset.owner_kind or "ReplicaSet", replicaset.labels)[1:]
 
 
 class Controller(ABC):

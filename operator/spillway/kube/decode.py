@@ -28,7 +28,15 @@ from spillway.domain.model.names import (
     PodUid,
 )
 from spillway.domain.model.owners import OwnerReference, controller_of
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import (
+    FINISHED,
+    NamespaceRecord,
+    NodeRecord,
+    Pending,
+    Phase,
+    PodRecord,
+    ReplicaSetRecord,
+)
 from spillway.kube.wire import (
     Allocatable,
     Amounts,
@@ -71,8 +79,6 @@ _OWN_CONDITIONS: Final = frozenset({
 })  # fmt: skip
 _PHASES: Final = {phase.value: phase for phase in Phase} | {"": Phase.PENDING}
 
-
-_FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 _NO_OWNER: Final = OwnerReference()
 _NO_MARKS: Final = PodMarks()
@@ -168,7 +174,7 @@ def pod_record(pod: Pod) -> PodRecord:
         unix_seconds(status.start_time),
         intern(marks.size),
         _pending(marks, status) if phase is Phase.PENDING else None,
-        _ended(status) if phase in _FINISHED else 0.0,
+        _ended(status) if phase in FINISHED else 0.0,
         _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
     )
 

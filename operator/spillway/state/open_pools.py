@@ -64,8 +64,7 @@ class Openings:
             return "has a limit for the month whose cost is not known yet"
         use = self.usage.on(pool.name)
         left = room(limits, pool.spec.price, use.used, spent or _NOTHING_SPENT, billed=use.billed, waiting=use.waiting)
-        cost = (billed.cpu_millis, billed.memory_bytes)
-        broken = fits(left, used.cpu_millis, used.memory_bytes, billed=cost)
+        broken = fits(left, used.cpu_millis, used.memory_bytes, billed=billed)
         return f"is at its limit ({broken})" if broken else ""
 
     def _coming(self, pool: str) -> int:

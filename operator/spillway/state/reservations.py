@@ -18,15 +18,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.telemetry import placement as metrics
 
 RESERVATION_SECONDS: Final = 10.0
 """Longer than the informer lags when it is well."""
 CATCH_UP_SECONDS: Final = 1.0
 """What a watch needs to tell what it owes after a silence."""
-
-NOTHING: Final = Usage()
 
 
 @dataclass(slots=True)
@@ -182,7 +180,7 @@ class Reservations:
     def _count(self, reservation: Reservation, sign: int) -> None:
         for pool in reservation.pools:
             for sums, usage in ((self._used, reservation.used), (self._billed, reservation.billed)):
-                total = plus(sums.get(pool, NOTHING), usage, sign)
+                total = sums.get(pool, NOTHING) + usage * sign
                 if total.pods:
                     sums[pool] = total
                 else:
@@ -192,8 +190,3 @@ class Reservations:
 def new_token() -> str:
     """The name of a reservation that has yet to be made; as a mark on a pod it is no secret and cannot be guessed."""
     return uuid.uuid4().hex[:16]
-
-
-def plus(a: Usage, b: Usage, sign: int = 1) -> Usage:
-    """The sum of two, or with a sign of -1 their difference."""
-    return Usage(a.pods + sign * b.pods, a.cpu_millis + sign * b.cpu_millis, a.memory_bytes + sign * b.memory_bytes)

@@ -14,18 +14,16 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
-from spillway.state.reservations import NOTHING, Reservations, plus
+from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
-
-_FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 
 class PoolUse(NamedTuple):
@@ -157,9 +155,8 @@ class LiveUsage:
         self.reservations.expire()
         seen = self._pools.get(pool, PoolUse())
         promised = self.reservations.billed_of(pool)
-        return PoolUse(
-            plus(seen.used, self.reservations.used_of(pool)), plus(seen.billed, promised), plus(seen.waiting, promised)
-        )
+        used = seen.used + self.reservations.used_of(pool)
+        return PoolUse(used, seen.billed + promised, seen.waiting + promised)
 
     def nodes_of(self, pool: str) -> tuple[tuple[NodeRecord, ...], int]:
         """The pool's nodes, and a number that is another whenever one of them changes."""
@@ -182,13 +179,13 @@ class LiveUsage:
         self._tell(pod.owner_uid)
 
     def _entry(self, pod: PodRecord) -> _Entry | None:
-        if pod.phase in _FINISHED:
+        if pod.finished:
             return None
         pools = self._pools_for(pod)
         if not pools:
             return None
-        cost = Usage(1, *billed(pod.cpu_millis, pod.memory_bytes, pod.size))
-        use = PoolUse(Usage(1, pod.cpu_millis, pod.memory_bytes), cost, NOTHING if pod.started else cost)
+        cost = billed(pod.requests, pod.size)
+        use = PoolUse(pod.requests, cost, NOTHING if pod.started else cost)
         return _Entry(pod.owner_uid, pod.active, pools, use)
 
     def _pools_for(self, pod: PodRecord) -> tuple[str, ...]:
@@ -216,7 +213,7 @@ class LiveUsage:
             _add(self._virtual, entry.owner, sign)
         for pool in entry.pools:
             sums = self._pools.get(pool, PoolUse())
-            total = PoolUse(*(plus(a, b, sign) for a, b in zip(sums, entry.use, strict=True)))
+            total = PoolUse(*(a + b * sign for a, b in zip(sums, entry.use, strict=True)))
             if total.used.pods:
                 self._pools[pool] = total
             else:

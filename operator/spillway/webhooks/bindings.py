@@ -23,6 +23,7 @@ from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
 from spillway.domain.policies.governance import Governance
+from spillway.state.claims import claim_of, claim_of_pods
 from spillway.state.node_places import Surroundings
 from spillway.webhooks.birth_costs import Births
 from spillway.webhooks.lookup import Lookup
@@ -90,7 +91,7 @@ class BindingWebhook:
         return Answer(outcome, annotation_additions(binding.metadata.annotations, marks))
 
     async def _claim(self, pod: PodRecord, deadline: Deadline) -> Claim | None:
-        namespace = self._surroundings.state.namespaces.get(pod.namespace)
+        state, governance = self._surroundings.state, self._surroundings.governance
         if pod.owner_kind != "ReplicaSet":
             labels = await self._lookup.pod_labels(pod, deadline)
             if labels is None:
@@ -99,12 +100,11 @@ class BindingWebhook:
             kind = await self._workloads.kind_of(pod.namespace, owner, deadline)
             if kind is None:
                 raise LetGoError("unknown-owner")
-            return self._surroundings.governance.claim(namespace, kind, labels)
+            return claim_of_pods(state, governance, pod.namespace, kind, labels)
         replicaset = await self._lookup.replicaset(pod.namespace, pod.owner_name, OwnerUid(pod.owner_uid), deadline)
         if replicaset is None:
             raise LetGoError("unknown-owner")
-        kind = replicaset.owner_kind or "ReplicaSet"
-        return self._surroundings.governance.claim(namespace, kind, replicaset.labels)
+        return claim_of(state, governance, replicaset)
 
     def _marks(self, pod: PodRecord, node: NodeRecord, claim: Claim) -> tuple[dict[str, str], str]:
         place = self._surroundings.place(claim.policy, node, zone_key=claim.zone_key)
@@ -146,7 +146,7 @@ class BindingWebhook:
 def _asked(governance: Governance, claim: Claim) -> frozenset[str]:
     """The annotations that pods of the claim's class can refer to: what the overlays of its policy's pools ask for."""
     workloads = governance.class_of(claim)
-    if workloads is None or (workloads.threshold is None and workloads.placement is None):
+    if workloads is None or not workloads.places_pods:
         return frozenset()
     overlays = (governance.budgets[pool].spec.pod_overlay for pool in governance.pools_of(claim.policy))
     return frozenset(

@@ -32,6 +32,7 @@ from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
 from spillway.kube.events import EventRecorder
 from spillway.state.board import Board
+from spillway.state.claims import claim_of_pods
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import placement as metrics
 from spillway.webhooks.placer import Placer
@@ -122,7 +123,7 @@ class PodWebhook:
         governance = self._surroundings.governance
         if self._placing is None or self._placing[0] is not governance:
             classes = (one for policy in governance.policies.values() for one in policy.spec.workloads)
-            self._placing = (governance, any(map(_places, classes)))
+            self._placing = (governance, any(one.places_pods for one in classes))
         return self._placing[1]
 
     async def _subject(self, request: Request, deadline: Deadline) -> _Subject | Answer:
@@ -138,12 +139,12 @@ class PodWebhook:
         if workload is None:
             raise LetGoError("unknown-owner")
         governance = self._surroundings.governance
-        namespace = self._surroundings.state.namespaces.get(request.namespace)
-        claim = governance.claim(namespace, workload.kind, workload.labels)
+        state = self._surroundings.state
+        claim = claim_of_pods(state, governance, request.namespace, workload.kind, workload.labels)
         if claim is None:
             return Answer("ungoverned")
         workload_class = governance.class_of(claim)
-        if workload_class is None or not _places(workload_class):
+        if workload_class is None or not workload_class.places_pods:
             return Answer("not-placed")
         return _Subject(OwnerUid(owner.uid), workload, claim, workload_class)
 
@@ -228,10 +229,5 @@ class PodWebhook:
             self._events.record(reference, "Warning", INVALID_THRESHOLD, placed.problem)
 
 
-def _places(workload_class: WorkloadClass) -> bool:
-    return workload_class.threshold is not None or workload_class.placement is not None
-
-
 def _is_auto(new: NewPod) -> bool:
-    threshold = new.workload_class.threshold
-    return new.planned and threshold is not None and threshold.mode == "Auto"
+    return new.planned and new.workload_class.plans_threshold

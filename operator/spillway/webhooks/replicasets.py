@@ -31,6 +31,7 @@ from spillway.domain.scale_down.rollout import is_scale_in
 from spillway.kube.client import ApiError
 from spillway.kube.decode import desired_replicas
 from spillway.kube.writer import Fenced, Writer
+from spillway.state.claims import claim_of
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import scale_down as metrics
 from spillway.webhooks.lookup import Lookup
@@ -137,7 +138,7 @@ class ReplicaSetWebhook:
         )
         if replicaset is None:
             raise LetGoError("unknown-replicaset")
-        claim = self._claim(replicaset)
+        claim = claim_of(self._surroundings.state, self._surroundings.governance, replicaset)
         if claim is None:
             return Answer("ungoverned")
         lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
@@ -147,10 +148,6 @@ class ReplicaSetWebhook:
                 replicaset, before=_desired(old, replicaset), after=_desired(new, replicaset)
             )
             return await self._scale_down(_Question(replicaset, claim, old_replicas, new_replicas, scale_in), deadline)
-
-    def _claim(self, replicaset: ReplicaSetRecord) -> Claim | None:
-        namespace = self._surroundings.state.namespaces.get(replicaset.namespace)
-        return self._surroundings.governance.claim(namespace, replicaset.owner_kind or "ReplicaSet", replicaset.labels)
 
     async def _scale_down(self, question: _Question, deadline: Deadline) -> Answer:
         claim = question.claim

@@ -12,11 +12,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.domain.fit.suitability import is_local
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as, workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
+from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
 
@@ -34,17 +34,8 @@ class _Owned(msgspec.Struct, frozen=True):
     metadata: _Metadata
 
 
-class _ClaimSpec(msgspec.Struct, frozen=True, rename="camel"):
-    volume_name: str = ""
-
-
-class _Claim(msgspec.Struct, frozen=True):
-    spec: _ClaimSpec = _ClaimSpec()
-
-
 _owned: Final = msgspec.json.Decoder(_Owned)
-_claim: Final = msgspec.json.Decoder(_Claim)
-_volume: Final = msgspec.json.Decoder(dict[str, Any])
+_json: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +136,12 @@ class Workloads:
         known = self._local.get((namespace, name))
         if known is not None:
             return known
-        path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}"
-        claim = await self._lookup.get(path, _claim.decode, deadline)
-        if claim is None:
+        found = await volume_of_claim(namespace, name, lambda path: self._lookup.get(path, _json.decode, deadline))
+        if found is ClaimVolume.UNKNOWN:
             return None
-        if not claim.spec.volume_name:
-            # Not bound yet: the scheduler binds it to a volume that the pod's node can reach.
-            return False
-        volume = await self._lookup.get(f"/api/v1/persistentvolumes/{claim.spec.volume_name}", _volume.decode, deadline)
-        return None if volume is None else _remember(self._local, (namespace, name), is_local(volume))
+        return found is not ClaimVolume.UNBOUND and _remember(
+            self._local, (namespace, name), found is ClaimVolume.LOCAL
+        )
 
 
 def _of_replicaset(found: ReplicaSetRecord) -> Workload:

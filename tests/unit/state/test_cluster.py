@@ -7,6 +7,7 @@ import pytest
 
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.domain.model.usage import Usage
 from spillway.state.cluster import ClusterState
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 
@@ -87,11 +88,11 @@ def test_sums_follow_every_change() -> None:
     b = make_pod("b", policy="day", tier="fixed", cpu_millis=100, memory_bytes=5)
     state.apply(a)
     state.apply(b)
-    assert state.aggregates.on_node(a.node) == (2, 350, 15)
+    assert state.aggregates.on_node(a.node) == Usage(2, 350, 15)
     state.apply(make_pod("b", policy="day", tier="fixed", phase=Phase.SUCCEEDED))
-    assert state.aggregates.on_node(a.node) == (1, 250, 10)
+    assert state.aggregates.on_node(a.node) == Usage(1, 250, 10)
     state.remove(a)
-    assert state.aggregates.on_node(a.node) == (0, 0, 0)
+    assert state.aggregates.on_node(a.node) == Usage()
 
 
 def test_a_replicaset_remembers_that_it_grew_and_that_its_owner_was_scaled_in() -> None:

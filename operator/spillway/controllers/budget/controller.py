@@ -17,12 +17,11 @@ from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.consumption import Account, Charge, ConsumptionBook, Key
 from spillway.controllers.budget.costs import PoolCosts, has_to_be_kept
-from spillway.controllers.budget.ledgers import FINISHED, KeptSpending, PoolBooks
+from spillway.controllers.budget.ledgers import KeptSpending, PoolBooks
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.model.names import PodUid, Tier
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.model.usage import Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.catalog import Kind
 from spillway.telemetry.budget import BudgetSample, set_budgets
@@ -140,7 +139,7 @@ class LedgerController(Controller):
         if old is not None and new is not None and _counted_alike(old, new):
             return
         now = self._now()
-        finished = new is not None and new.phase in FINISHED and (old is None or old.phase not in FINISHED)
+        finished = new is not None and new.finished and (old is None or not old.finished)
         if self._books.follow(pod, now, gone=new is None, finished=finished):
             self._publish()
         self._meter_physical(pod.uid, old, new, now)
@@ -168,7 +167,7 @@ class LedgerController(Controller):
 
     def _physical(self, pod: PodRecord) -> Key | None:
         """Whose consumption on which tier a pod is. The record alone says it, so what was added can be taken off."""
-        if not pod.node or not pod.started or pod.phase in FINISHED:
+        if not pod.node or not pod.started or pod.finished:
             return None
         if not pod.policy or pod.tier not in (Tier.FIXED, Tier.ELASTIC):
             return None
@@ -185,7 +184,7 @@ class LedgerController(Controller):
         charges: dict[tuple[Account, str], Charge] = {}
         samples: list[BudgetSample] = []
         for name, pool in self._books.pools.items():
-            price, used, limits = pool.ledger.price, Usage(*pool.used), self._books.limits(name)
+            price, used, limits = pool.ledger.price, pool.used, self._books.limits(name)
             if price is None:
                 samples.append(BudgetSample(name, used, limits))
                 continue
@@ -205,7 +204,7 @@ def _counted_alike(old: PodRecord, new: PodRecord) -> bool:
         old.node == new.node
         and old.owner_uid == new.owner_uid
         and old.started == new.started
-        and (old.phase in FINISHED) == (new.phase in FINISHED)
+        and old.finished == new.finished
         and (old.cpu_millis, old.memory_bytes, old.size) == (new.cpu_millis, new.memory_bytes, new.size)
         and (old.policy, old.tier, old.pool) == (new.policy, new.tier, new.pool)
     )

@@ -8,22 +8,20 @@ books of, or in another currency, is charged from when they are opened.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from spillway.controllers.budget.consumption import Account, ConsumptionBook, Key
 from spillway.domain.budget.alerts import LimitUse, limit_uses
-from spillway.domain.budget.ledger import Billed, PoolLedger
+from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.month import time_zone
 from spillway.domain.budget.price import billed, per_hour
 from spillway.domain.model.names import NodeName, PodUid, Tier
-from spillway.domain.model.records import NodeRecord, Phase, PodRecord
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
-
-FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 
 class KeptSpending(NamedTuple):
@@ -39,10 +37,10 @@ class _Held(NamedTuple):
 
     pool: str
     account: Account
-    cpu_millis: int
-    memory_bytes: int
-    cost: tuple[int, int]
-    """What is billed: millicores and bytes."""
+    used: Usage
+    """What it requests."""
+    billed: Usage
+    """What the provider bills."""
     started: int
     """0 while its kubelet has not taken it."""
     metered: bool
@@ -54,9 +52,9 @@ class PoolBook:
     """One pool's books."""
 
     ledger: PoolLedger[Account]
-    used: Billed = field(default_factory=Billed)
+    used: Usage = NOTHING
     """In requests."""
-    waiting: Billed = field(default_factory=Billed)
+    waiting: Usage = NOTHING
     """Of these, as billed, what has not started."""
 
     @property
@@ -110,8 +108,8 @@ class PoolBooks:
         model = None if governance is None else governance.budgets.get(name)
         if model is None:
             return ()
-        cost = Usage(*(a + b for a, b in zip(pool.ledger.present, pool.waiting, strict=True)))
-        return limit_uses(model.spec.limits, model.spec.price, Usage(*pool.used), cost, pool.ledger.spent)
+        cost = pool.ledger.present + pool.waiting
+        return limit_uses(model.spec.limits, model.spec.price, pool.used, cost, pool.ledger.spent)
 
     def map_node(self, node: NodeRecord, now: int, *, seen_late: bool) -> None:
         """A node has come or changed its labels: it is in the pool that they say.
@@ -167,15 +165,14 @@ class PoolBooks:
         return True
 
     def _wanted(self, pod: PodRecord) -> _Held | None:
-        pool = "" if pod.phase in FINISHED else self._pool_of(pod)
+        pool = "" if pod.finished else self._pool_of(pod)
         if not pool:
             return None
         return _Held(
             pool,
             self._book.account_of(pod),
-            pod.cpu_millis,
-            pod.memory_bytes,
-            billed(pod.cpu_millis, pod.memory_bytes, pod.size),
+            pod.requests,
+            billed(pod.requests, pod.size),
             int(pod.started),
             pod.tier not in (Tier.FIXED, Tier.ELASTIC),
         )
@@ -191,37 +188,35 @@ class PoolBooks:
         """It started and ended between two looks of ours."""
         pool = self._pool_of(pod)
         if pool and pod.started:
-            cpu, memory = billed(pod.cpu_millis, pod.memory_bytes, pod.size)
+            charged = billed(pod.requests, pod.size)
             started = int(pod.started)
             self.pools[pool].ledger.charge(
                 self._book.account_of(pod),
                 started=started,
                 ended=max(started, int(pod.ended)) if pod.ended else now,
-                cpu_millis=cpu,
-                memory_bytes=memory,
+                billed=charged,
                 now=now,
             )
 
     def _hold(self, uid: PodUid, held: _Held, now: int, *, seen: bool) -> None:
         self._held[uid] = held
         pool = self.pools[held.pool]
-        pool.used = pool.used.plus(held.cpu_millis, held.memory_bytes)
-        cpu, memory = held.cost
+        pool.used += held.used
         if not held.started:
-            pool.waiting = pool.waiting.plus(cpu, memory)
+            pool.waiting += held.billed
             return
         if seen:
-            pool.ledger.begin(uid, held.account, started=held.started, cpu_millis=cpu, memory_bytes=memory, now=now)
+            pool.ledger.begin(uid, held.account, started=held.started, billed=held.billed, now=now)
         else:
-            pool.ledger.resume(uid, held.account, started=held.started, cpu_millis=cpu, memory_bytes=memory)
+            pool.ledger.resume(uid, held.account, started=held.started, billed=held.billed)
         self._meter(held, 1, now)
 
     def _drop(self, uid: PodUid, now: int) -> None:
         held = self._held.pop(uid)
         pool = self.pools[held.pool]
-        pool.used = pool.used.plus(held.cpu_millis, held.memory_bytes, -1)
+        pool.used -= held.used
         if not held.started:
-            pool.waiting = pool.waiting.plus(*held.cost, -1)
+            pool.waiting -= held.billed
             return
         pool.ledger.end(uid, now=now)
         self._meter(held, -1, now)
@@ -229,12 +224,11 @@ class PoolBooks:
     def _resize(self, uid: PodUid, held: _Held, wanted: _Held, now: int) -> None:
         self._held[uid] = wanted
         pool = self.pools[held.pool]
-        used = pool.used.plus(held.cpu_millis, held.memory_bytes, -1)
-        pool.used = used.plus(wanted.cpu_millis, wanted.memory_bytes)
+        pool.used = pool.used - held.used + wanted.used
         if not held.started:
-            pool.waiting = pool.waiting.plus(*held.cost, -1).plus(*wanted.cost)
+            pool.waiting = pool.waiting - held.billed + wanted.billed
             return
-        pool.ledger.resize(uid, cpu_millis=wanted.cost[0], memory_bytes=wanted.cost[1], now=now)
+        pool.ledger.resize(uid, billed=wanted.billed, now=now)
         self._meter(held, -1, now)
         self._meter(wanted, 1, now)
 
@@ -242,7 +236,7 @@ class PoolBooks:
         if held.metered:
             key = Key(held.account, Tier.VIRTUAL.value, held.pool)
             change = self._book.meter.add if sign > 0 else self._book.meter.remove
-            change(key, held.cpu_millis, held.memory_bytes, now=now)
+            change(key, held.used.cpu_millis, held.used.memory_bytes, now=now)
 
     def _end_unseen(self, name: str, now: int) -> None:
         """Charge pods that ended while nobody looked and are still there to say when."""
@@ -252,11 +246,11 @@ class PoolBooks:
             pod
             for node in nodes
             for pod in self._state.pods_on(node)
-            if pod.phase in FINISHED and pod.started and ledger.at < pod.ended <= now
+            if pod.finished and pod.started and ledger.at < pod.ended <= now
         ]
         for pod in ended:
-            cpu, memory = billed(pod.cpu_millis, pod.memory_bytes, pod.size)
+            charged = billed(pod.requests, pod.size)
             account = self._book.account_of(pod)
-            ledger.resume(pod.uid, account, started=int(pod.started), cpu_millis=cpu, memory_bytes=memory)
+            ledger.resume(pod.uid, account, started=int(pod.started), billed=charged)
         for pod in sorted(ended, key=lambda pod: pod.ended):
             ledger.end(pod.uid, now=int(pod.ended))

@@ -18,7 +18,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import PER_NODE
-from spillway.domain.model.records import NodeRecord, Phase, PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.nodes.cordon import plan_drain
 from spillway.kube.client import ApiError
 from spillway.kube.writer import Eviction, Writer
@@ -149,4 +149,4 @@ class DrainController(Controller):
 
 def stays_until_evicted(pod: PodRecord) -> bool:
     """Whether a drain has to wait for this pod, also while it terminates."""
-    return pod.owner_kind not in PER_NODE and pod.phase not in (Phase.SUCCEEDED, Phase.FAILED)
+    return pod.owner_kind not in PER_NODE and not pod.finished

@@ -28,7 +28,6 @@ from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
@@ -170,10 +169,10 @@ class SpillController(Controller):
         return await self._patch(pod, who, raw, chosen)
 
     async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
-        reservations, used = self._openings.usage.reservations, _used(pod)
+        reservations, used = self._openings.usage.reservations, pod.requests
         # On those that its mark names it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
-        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=_billed(pod))
+        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=billed(pod.requests, pod.size))
         pool = self._openings.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
         written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], additions)
@@ -212,7 +211,7 @@ class SpillController(Controller):
 
     def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
         """Answers why a pool has no room for it."""
-        used, cost = _used(pod), _billed(pod)
+        used, cost = pod.requests, billed(pod.requests, pod.size)
         return lambda pool: self._openings.lack(pool, used, cost)
 
     def _coming(self, pod: PodRecord, raw: Json) -> StayReason | None:
@@ -368,11 +367,3 @@ def _is_as_seen(pod: PodRecord, raw: Json) -> bool:
     """Whether it still waits, and has not spilled since: the watch may be behind."""
     same = raw["metadata"]["uid"] == pod.uid and marked_pools(raw) == pools_named(pod)
     return same and not (raw.get("spec") or {}).get("nodeName")
-
-
-def _used(pod: PodRecord) -> Usage:
-    return Usage(1, pod.cpu_millis, pod.memory_bytes)
-
-
-def _billed(pod: PodRecord) -> Usage:
-    return Usage(1, *billed(pod.cpu_millis, pod.memory_bytes, pod.size))

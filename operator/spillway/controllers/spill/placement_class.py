@@ -28,18 +28,14 @@ def governed(world: World, pod: PodRecord) -> Governed | None:
     if replicaset is not None:
         claim = world.claim_of(replicaset)
         found = world.governance.class_of(claim) if claim is not None else None
-        if claim is None or found is None or not _places(found):
+        if claim is None or found is None or not found.places_pods:
             return None
         return Governed(claim.policy, claim.enforced, _spill_after(found))
     policy = world.governance.policies.get(pod.policy)
-    classes = [one for one in (() if policy is None else policy.spec.workloads) if _places(one)]
+    classes = [one for one in (() if policy is None else policy.spec.workloads) if one.places_pods]
     if policy is None or not classes:
         return None
     return Governed(pod.policy, policy.spec.mode is PolicyMode.ENFORCE, max(map(_spill_after, classes)))
-
-
-def _places(workload_class: WorkloadClass) -> bool:
-    return workload_class.threshold is not None or workload_class.placement is not None
 
 
 def _spill_after(workload_class: WorkloadClass) -> float:

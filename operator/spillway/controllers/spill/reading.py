@@ -10,11 +10,13 @@ import msgspec
 
 from spillway.controllers.base import World
 from spillway.controllers.spill.surge import Reader
-from spillway.domain.fit.suitability import claims_of, is_local
+from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import DEFAULT
 from spillway.kube.client import ApiError
+from spillway.kube.volumes import ClaimVolume, volume_of_claim
+from spillway.state.claims import claim_of_pods
 
 Json = Mapping[str, Any]
 
@@ -43,23 +45,18 @@ class SpillReading:
             job = await self.job(pod)
             owners = [] if job is None else job["metadata"].get("ownerReferences") or []
             kind = counted_as(OwnerReference(kind=kind), msgspec.convert(owners, list[OwnerReference])).kind
-        namespace = self._world.state.namespaces.get(pod.namespace)
-        claim = self._world.governance.claim(namespace, kind, raw["metadata"].get("labels") or {})
-        found = None if claim is None else self._world.governance.class_of(claim)
-        if found is None or (found.threshold is None and found.placement is None):
+        labels, governance = raw["metadata"].get("labels") or {}, self._world.governance
+        claim = claim_of_pods(self._world.state, governance, pod.namespace, kind, labels)
+        found = None if claim is None else governance.class_of(claim)
+        if found is None or not found.places_pods:
             return False
         return (found.placement or DEFAULT).virtual != "Never"
 
     async def local_claims(self, namespace: str, pod: Json) -> Sequence[str]:
         """Of the pod's volume claims, those whose volume is part of one node."""
-        local = []
-        for name in claims_of(pod):
-            claim = await self._read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
-            volume = (claim or {}).get("spec", {}).get("volumeName")
-            found = await self._read(f"/api/v1/persistentvolumes/{volume}") if volume else None
-            if found is not None and is_local(found):
-                local.append(name)
-        return local
+        return [
+            name for name in claims_of(pod) if await volume_of_claim(namespace, name, self._read) is ClaimVolume.LOCAL
+        ]
 
     async def _read(self, path: str) -> Json | None:
         """None where there is no such object."""

@@ -112,7 +112,7 @@ async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
 
 def brings_back(workload_class: WorkloadClass | None) -> bool:
     """Whether a class's virtual replicas are ours to bring back: placed by overflow, and not told otherwise."""
-    if workload_class is None or (workload_class.threshold is None and workload_class.placement is None):
+    if workload_class is None or not workload_class.places_pods:
         return False
     placement = workload_class.placement or DEFAULT
     return placement.virtual == "Overflow" and placement.bring_back

@@ -17,10 +17,9 @@ from spillway.controllers.budget.costs import PoolCosts, costs_used, limit_condi
 from spillway.controllers.pools.conditions import not_ready, pool_conditions
 from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.status.conditions import Findings, Unusual, conditions
-from spillway.controllers.status.counts import NOTHING
 from spillway.domain.budget.alerts import AT, LimitUse
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
 
 TOP = 20

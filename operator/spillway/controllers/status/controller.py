@@ -25,20 +25,21 @@ from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.status.balance import balance_status
 from spillway.controllers.status.budget import PoolCount, budget_status
 from spillway.controllers.status.conditions import GOOD_WHEN_TRUE, Findings, standing, unreadable
-from spillway.controllers.status.counts import NOTHING, Tally
+from spillway.controllers.status.counts import Tally
 from spillway.controllers.status.policy import NO_SCALE_DOWNS, lost_workloads, policy_status
 from spillway.controllers.threshold.controller import ThresholdController
 from spillway.controllers.threshold.status import not_planned, threshold_status
 from spillway.domain.model.names import Tier
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord
 from spillway.domain.model.selectors import selects
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Problem
 from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.catalog import Entry, Kind, Model
+from spillway.state.claims import balance_of
 from spillway.telemetry.policies import PolicySample, set_conditions, set_policies
 
 ALL: Final = "*"
@@ -221,26 +222,11 @@ class StatusController(Controller):
 
     def _balanced(self, balance: str) -> Mapping[str, Counter[str]]:
         state, governance = self.world.state, self.world.governance
-        covered = (
-            replicaset
-            for replicaset in state.replicasets.values()
-            if governance.balance_of(
-                state.namespaces.get(replicaset.namespace), replicaset.owner_kind or "ReplicaSet", replicaset.labels
-            )
-            == balance
-        )
+        covered = (one for one in state.replicasets.values() if balance_of(state, governance, one) == balance)
         return self._tally.zones_by_workload(covered)
 
     def _used(self, nodes: Iterable[NodeRecord]) -> Usage:
-        total = NOTHING
-        for node in nodes:
-            used = self.world.state.aggregates.on_node(node.name)
-            total = Usage(
-                total.pods + used.pods,
-                total.cpu_millis + used.cpu_millis,
-                total.memory_bytes + used.memory_bytes,
-            )
-        return total
+        return sum((self.world.state.aggregates.on_node(node.name) for node in nodes), NOTHING)
 
     def _look_at_nodes(self) -> None:
         if self._nodes is not None:

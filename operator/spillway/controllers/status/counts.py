@@ -16,10 +16,10 @@ from spillway.domain.model.names import ZONE_LABEL, OwnerUid, Tier
 from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.state.claims import losers_of
 
-NOTHING: Final = Usage()
 NAMED_PODS: Final = 5
 """Pods with a foreign cost that are named for each owner; the others are counted."""
 SLICE: Final = 100
@@ -87,7 +87,7 @@ class Tally:
         sums: dict[str, Usage] = defaultdict(Usage)
         for count in self._owners.values():
             if (usage := count.pools.get(pool)) is not None:
-                sums[count.workload] = _plus(sums[count.workload], usage)
+                sums[count.workload] = sums[count.workload] + usage
         return sums
 
     def zones_by_workload(self, replicasets: Iterable[ReplicaSetRecord]) -> Mapping[str, Counter[str]]:
@@ -129,7 +129,7 @@ class Tally:
                 return None
             policy, workload, enforced = claim.policy, workload_of(replicaset).key, claim.enforced
             zone_key = claim.zone_key
-            losers = world.losers_of(replicaset)
+            losers = losers_of(world.state, world.governance, replicaset)
         else:
             marked = next((pod for pod in pods if pod.policy), None)
             if marked is None or marked.policy not in world.governance.policies:
@@ -146,7 +146,7 @@ class Tally:
             tiers[place.tier] += 1
             zones[place.zone] += 1
             if place.pool:
-                pools[place.pool] = _plus(pools.get(place.pool, NOTHING), Usage(1, pod.cpu_millis, pod.memory_bytes))
+                pools[place.pool] = pools.get(place.pool, NOTHING) + pod.requests
         foreign = foreign_pods(pods) if enforced else ()
         named = tuple(sorted(pod.key for pod in foreign)[:NAMED_PODS])
         return OwnerCount(policy, workload, tiers, zones, pools, len(foreign), named, losers)
@@ -194,7 +194,3 @@ def _change(counter: Counter[K], key: K, by: int) -> None:
     counter[key] += by
     if not counter[key]:
         del counter[key]
-
-
-def _plus(a: Usage, b: Usage) -> Usage:
-    return Usage(a.pods + b.pods, a.cpu_millis + b.cpu_millis, a.memory_bytes + b.memory_bytes)

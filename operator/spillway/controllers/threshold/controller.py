@@ -302,7 +302,7 @@ def fingerprint_of(world: World) -> str:
     """What the policies ask of a plan, as text; empty where no class is of mode Auto."""
     policies = world.governance.policies.values()
     classes = [one for policy in policies for one in policy.spec.workloads]
-    if not any(one.threshold is not None and one.threshold.mode == "Auto" for one in classes):
+    if not any(one.plans_threshold for one in classes):
         return ""
     asked = [_asked(policy) for policy in policies]
     priced = [

@@ -56,7 +56,7 @@ def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report)
 
     Of what has no ReplicaSets we know the kind and not the class: it is named where a class of mode Auto may mean it.
     """
-    auto = [one.match for one in policy.spec.workloads if one.threshold is not None and one.threshold.mode == "Auto"]
+    auto = [one.match for one in policy.spec.workloads if one.plans_threshold]
 
     def void(workload: str) -> bool:
         kind = WorkloadKey.parse(workload).kind

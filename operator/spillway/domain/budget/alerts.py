@@ -12,8 +12,8 @@ from decimal import Decimal, localcontext
 from typing import Final, Protocol
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
-from spillway.domain.budget.limits import Amounts
 from spillway.domain.budget.price import EXACT, per_hour
+from spillway.domain.model.usage import Usage
 
 NEAR: Final = "NearLimit"
 """Condition: some limit is used to 80 % or more."""
@@ -68,7 +68,7 @@ class Alert:
 
 
 def limit_uses(
-    limits: BudgetLimits | None, price: PoolPrice | None, used: Amounts, billed: Amounts, spent: Decimal
+    limits: BudgetLimits | None, price: PoolPrice | None, used: Usage, billed: Usage, spent: Decimal
 ) -> tuple[LimitUse, ...]:
     """Return how far each limit that is set is used; a limit of cost only where there is a price."""
     if limits is None:

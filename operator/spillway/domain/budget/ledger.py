@@ -17,11 +17,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 from spillway.api.virtualnodebudget import PoolPrice
 from spillway.domain.budget.month import month_of
 from spillway.domain.budget.price import EXACT, per_hour
+from spillway.domain.model.usage import NOTHING, Usage
 
 HOUR_SECONDS: Final = 3600
 _PLACES: Final = Decimal("0.000000001")
@@ -30,17 +31,6 @@ _ZERO: Final = Decimal(0)
 
 A = TypeVar("A", bound=Hashable)
 """Who is charged: whatever the caller wants the cost told by."""
-
-
-class Billed(NamedTuple):
-    """What runs: how many pods, and what the provider bills of them."""
-
-    pods: int = 0
-    cpu_millis: int = 0
-    memory_bytes: int = 0
-
-    def plus(self, cpu_millis: int, memory_bytes: int, sign: int = 1) -> "Billed":
-        return Billed(self.pods + sign, self.cpu_millis + sign * cpu_millis, self.memory_bytes + sign * memory_bytes)
 
 
 def owed_seconds(started: int, minimum_seconds: int, until: int) -> int:
@@ -53,8 +43,7 @@ class _Tab:
     """One pod's."""
 
     started: int
-    cpu_millis: int
-    memory_bytes: int
+    billed: Usage
     running: bool = False
     """Its minimum billing time is over: it is in its account's sums."""
     begun: bool = False
@@ -70,12 +59,11 @@ class _Account:
     """The pods for which one is charged; brought up to `at` when something of it changes, or when the pool is."""
 
     at: int
-    cpu_millis: int = 0
-    """Of the pods whose minimum billing time is over."""
-    memory_bytes: int = 0
+    running: Usage = NOTHING
+    """The pods whose minimum billing time is over."""
     due: list[_Due] = field(default_factory=list)
     """A heap: when each pod starts, or has run for its minimum billing time."""
-    present: Billed = field(default_factory=Billed)
+    present: Usage = NOTHING
     cost: Decimal = _ZERO
     """Since it was last collected, in money times seconds an hour."""
 
@@ -94,8 +82,8 @@ class PoolLedger(Generic[A]):
         self._accounts: dict[A, _Account] = {}
         self._tabs: dict[str, tuple[A, _Tab]] = {}
         self._order = itertools.count()
-        self._present = Billed()
-        self._yet = Billed()
+        self._present = NOTHING
+        self._yet = NOTHING
         """Of these, those whose minimum billing time is still to be charged."""
         self._ended_cost: dict[A, Decimal] = {}
 
@@ -116,45 +104,46 @@ class PoolLedger(Generic[A]):
     @property
     def owed(self) -> Decimal:
         """What has been spent, and the minimum billing time of the pods that start at this very moment."""
-        if self._price is None or self._yet == Billed():
+        if self._price is None or self._yet == NOTHING:
             return self.spent
-        least = per_hour(self._price, self._yet.cpu_millis * self._minimum, self._yet.memory_bytes * self._minimum)
+        due = self._yet * self._minimum
+        least = per_hour(self._price, due.cpu_millis, due.memory_bytes)
         return _money(self._sum(self._total, least))
 
     @property
-    def present(self) -> Billed:
+    def present(self) -> Usage:
         """The pods that are charged now, and what the provider bills of them."""
         return self._present
 
-    def present_of(self) -> Mapping[A, Billed]:
+    def present_of(self) -> Mapping[A, Usage]:
         """The same by account."""
         return {account: one.present for account, one in self._accounts.items()}
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._tabs
 
-    def begin(self, uid: str, account: A, *, started: int, cpu_millis: int, memory_bytes: int, now: int) -> None:
+    def begin(self, uid: str, account: A, *, started: int, billed: Usage, now: int) -> None:
         """A pod runs that nobody has been charged for; it may have started before `now`, or have yet to."""
         self._catch_up(account, now)
         since = owed_seconds(started, self._minimum, self._month.start)
         seconds = owed_seconds(started, self._minimum, self._accounts[account].at) - since
-        self._charge(self._accounts[account], cpu_millis * seconds, memory_bytes * seconds)
-        self._open(uid, account, _Tab(started, cpu_millis, memory_bytes))
+        self._charge(self._accounts[account], billed * seconds)
+        self._open(uid, account, _Tab(started, billed))
 
-    def resume(self, uid: str, account: A, *, started: int, cpu_millis: int, memory_bytes: int) -> None:
+    def resume(self, uid: str, account: A, *, started: int, billed: Usage) -> None:
         """A pod runs that was charged until `at` as far as it ran then: by an earlier ledger, or to somebody else."""
         self._catch_up(account, self._at)
-        self._open(uid, account, _Tab(started, cpu_millis, memory_bytes))
+        self._open(uid, account, _Tab(started, billed))
 
-    def resize(self, uid: str, *, cpu_millis: int, memory_bytes: int, now: int) -> None:
+    def resize(self, uid: str, *, billed: Usage, now: int) -> None:
         """A pod is billed differently from now on; it pays no second minimum."""
         found = self._tabs.get(uid)
-        if found is None or (found[1].cpu_millis, found[1].memory_bytes) == (cpu_millis, memory_bytes):
+        if found is None or found[1].billed == billed:
             return
         account, tab = found
         self._catch_up(account, now)
         self._count(account, tab, -1)
-        tab.cpu_millis, tab.memory_bytes = cpu_millis, memory_bytes
+        tab.billed = billed
         self._count(account, tab, 1)
 
     def end(self, uid: str, *, now: int) -> None:
@@ -170,15 +159,15 @@ class PoolLedger(Generic[A]):
         left = self._accounts[account]
         if not tab.begun and left.at >= tab.started:
             # It ended in the second in which it started.
-            self._charge(left, tab.cpu_millis * self._minimum, tab.memory_bytes * self._minimum)
+            self._charge(left, tab.billed * self._minimum)
         self._close(account)
 
-    def charge(self, account: A, *, started: int, ended: int, cpu_millis: int, memory_bytes: int, now: int) -> None:
+    def charge(self, account: A, *, started: int, ended: int, billed: Usage, now: int) -> None:
         """A pod has come and gone unseen: charge its life, but for what of it lies before this month."""
         self._catch_up(account, now)
         before = owed_seconds(started, self._minimum, self._month.start)
         seconds = max(0, max(self._minimum, ended - started) - before)
-        self._charge(self._accounts[account], cpu_millis * seconds, memory_bytes * seconds)
+        self._charge(self._accounts[account], billed * seconds)
         self._close(account)
 
     def advance(self, now: int) -> bool:
@@ -245,14 +234,13 @@ class PoolLedger(Generic[A]):
             heapq.heappush(one.due, (due, next(self._order), tab))
 
     def _count(self, account: A, tab: _Tab, sign: int) -> None:
-        self._present = self._present.plus(tab.cpu_millis, tab.memory_bytes, sign)
+        self._present += tab.billed * sign
         if not tab.begun:
-            self._yet = self._yet.plus(tab.cpu_millis, tab.memory_bytes, sign)
+            self._yet += tab.billed * sign
         one = self._accounts[account]
-        one.present = one.present.plus(tab.cpu_millis, tab.memory_bytes, sign)
+        one.present += tab.billed * sign
         if tab.running:
-            one.cpu_millis += sign * tab.cpu_millis
-            one.memory_bytes += sign * tab.memory_bytes
+            one.running += tab.billed * sign
 
     def _advance_all(self, now: int) -> None:
         if now <= self._at:
@@ -265,30 +253,27 @@ class PoolLedger(Generic[A]):
         seconds = now - one.at
         if seconds <= 0:
             return
-        cpu, memory = one.cpu_millis * seconds, one.memory_bytes * seconds
+        usage_seconds = one.running * seconds
         while one.due and one.due[0][0] < now:
             when, _, tab = heapq.heappop(one.due)
             if tab.ended:
                 continue
             if not tab.begun:
                 tab.begun = True
-                self._yet = self._yet.plus(tab.cpu_millis, tab.memory_bytes, -1)
-                cpu += tab.cpu_millis * self._minimum
-                memory += tab.memory_bytes * self._minimum
+                self._yet -= tab.billed
+                usage_seconds += tab.billed * self._minimum
                 heapq.heappush(one.due, (when + self._minimum, next(self._order), tab))
             else:
                 tab.running = True
-                cpu += tab.cpu_millis * (now - when)
-                memory += tab.memory_bytes * (now - when)
-                one.cpu_millis += tab.cpu_millis
-                one.memory_bytes += tab.memory_bytes
+                usage_seconds += tab.billed * (now - when)
+                one.running += tab.billed
         one.at = now
-        self._charge(one, cpu, memory)
+        self._charge(one, usage_seconds)
 
-    def _charge(self, one: _Account, cpu_millis_seconds: int, memory_byte_seconds: int) -> None:
-        if self._price is None or not (cpu_millis_seconds or memory_byte_seconds):
+    def _charge(self, one: _Account, usage_seconds: Usage) -> None:
+        if self._price is None or not (usage_seconds.cpu_millis or usage_seconds.memory_bytes):
             return
-        cost = per_hour(self._price, cpu_millis_seconds, memory_byte_seconds)
+        cost = per_hour(self._price, usage_seconds.cpu_millis, usage_seconds.memory_bytes)
         self._total = self._sum(self._total, cost)
         one.cost = self._sum(one.cost, cost)
 

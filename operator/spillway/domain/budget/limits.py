@@ -17,24 +17,14 @@ A cost limit without a price limits nothing (the API server refuses such a budge
 
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import Final, Protocol
+from typing import Final
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
 from spillway.domain.budget.price import EXACT, per_hour
+from spillway.domain.model.usage import Usage
 
 HOUR_SECONDS: Final = 3600
 _ZERO: Final = Decimal(0)
-
-
-class Amounts(Protocol):
-    """How many pods, and what they amount to together; a `Usage` of the aggregates is one."""
-
-    @property
-    def pods(self) -> int: ...
-    @property
-    def cpu_millis(self) -> int: ...
-    @property
-    def memory_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +47,11 @@ UNLIMITED: Final = LimitRoom()
 def room(
     limits: BudgetLimits | None,
     price: PoolPrice | None,
-    used: Amounts,
+    used: Usage,
     spent_this_month: Decimal,
     *,
-    billed: Amounts | None = None,
-    waiting: Amounts | None = None,
+    billed: Usage | None = None,
+    waiting: Usage | None = None,
 ) -> LimitRoom:
     """Return what is left.
 
@@ -93,14 +83,13 @@ def room(
     )
 
 
-def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: tuple[int, int] | None = None) -> str:
+def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage | None = None) -> str:
     """Return the limit that one more pod would break, as the manifest names it; empty where it fits.
 
-    `billed` is what the provider would bill of it (millicores, bytes), where that is more than its requests.
+    `billed` is what the provider would bill of it, where that is more than its requests.
     """
-    return _requests_break(left, cpu_millis, memory_bytes) or _cost_breaks(
-        left, *(billed or (cpu_millis, memory_bytes))
-    )
+    cost = (cpu_millis, memory_bytes) if billed is None else (billed.cpu_millis, billed.memory_bytes)
+    return _requests_break(left, cpu_millis, memory_bytes) or _cost_breaks(left, *cost)
 
 
 def _requests_break(left: LimitRoom, cpu_millis: int, memory_bytes: int) -> str:

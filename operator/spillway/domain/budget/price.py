@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 from typing import Final
 
 from spillway.api.virtualnodebudget import PoolPrice
+from spillway.domain.model.usage import Usage
 
 EXACT: Final = Context(prec=200, traps=[Inexact])
 """Dividing by 2^30 adds 30 digits; what would not fit raises instead of being rounded."""
@@ -25,12 +26,12 @@ def parse_size(text: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found is not None else (0, 0)
 
 
-def billed(cpu_millis: int, memory_bytes: int, size: str) -> tuple[int, int]:
-    """Return what the provider bills of a pod: its requests, or the size asked of it, whichever is more."""
+def billed(requests: Usage, size: str) -> Usage:
+    """Return what the provider bills of one pod: its requests, or the size asked of it, whichever is more."""
     if not size:
-        return cpu_millis, memory_bytes
+        return requests
     cpu, memory = parse_size(size)
-    return max(cpu_millis, cpu), max(memory_bytes, memory)
+    return Usage(requests.pods, max(requests.cpu_millis, cpu), max(requests.memory_bytes, memory))
 
 
 def per_hour(price: PoolPrice, cpu_millis: int, memory_bytes: int) -> Decimal:

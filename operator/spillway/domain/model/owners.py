@@ -99,11 +99,11 @@ def object_reference(api_version: str, kind: str, name: str, uid: str, *, namesp
 def workload_of(replicaset: ReplicaSetRecord) -> Owner:
     """The workload of a ReplicaSet: its owner where it has one, else itself."""
     if replicaset.owner_uid:
-        kind, name, uid = replicaset.owner_kind, replicaset.owner_name, replicaset.owner_uid
-        version = replicaset.owner_api_version or _API_VERSIONS.get(kind, "")
+        name, uid = replicaset.owner_name, replicaset.owner_uid
+        version = replicaset.owner_api_version or _API_VERSIONS.get(replicaset.owner_kind, "")
     else:
-        kind, name, uid, version = "ReplicaSet", replicaset.name, replicaset.uid, "apps/v1"
-    return Owner(version, kind, replicaset.namespace, name, uid)
+        name, uid, version = replicaset.name, replicaset.uid, "apps/v1"
+    return Owner(version, replicaset.workload_kind, replicaset.namespace, name, uid)
 
 
 def owner_of(pod: PodRecord, replicaset: ReplicaSetRecord | None) -> Owner:

@@ -7,10 +7,12 @@ None, as typed.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.usage import Usage
 
 
 class Phase(StrEnum):
@@ -21,6 +23,10 @@ class Phase(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     UNKNOWN = "Unknown"
+
+
+FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
+"""Phases of pods whose containers have ended for good."""
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -105,9 +111,19 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
         return f"{self.namespace}/{self.name}"
 
     @property
+    def finished(self) -> bool:
+        """Whether its containers have ended for good."""
+        return self.phase in FINISHED
+
+    @property
+    def requests(self) -> Usage:
+        """The pod itself, with what it requests."""
+        return Usage(1, self.cpu_millis, self.memory_bytes)
+
+    @property
     def active(self) -> bool:
         """As the ReplicaSet controller counts: neither finished nor being deleted."""
-        return not self.terminating and self.phase not in (Phase.SUCCEEDED, Phase.FAILED)
+        return not self.terminating and self.phase not in FINISHED
 
 
 class Taint(msgspec.Struct, frozen=True, gc=False):
@@ -166,6 +182,11 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     """When our watch last saw `desired` fall: the owner was scaled in. 0.0 where it never did."""
     grew: float = 0.0
     """When our watch last saw `replicas` rise, or the ReplicaSet appear; 0.0 where it never did."""
+
+    @property
+    def workload_kind(self) -> str:
+        """The kind of the workload that it belongs to: its owner's, or its own where nothing owns it."""
+        return self.owner_kind or "ReplicaSet"
 
     @property
     def key(self) -> str:

@@ -138,10 +138,8 @@ def decided(new: NewPod, facts: Facts) -> Decision:
 def measured(pod: Json, size: str) -> tuple[Usage, Usage]:
     """What a pod requests, and what the provider would bill of it at this size."""
     asked = requests_of(pod)
-    return (
-        Usage(1, asked.cpu_millis, asked.memory_bytes),
-        Usage(1, *billed(asked.cpu_millis, asked.memory_bytes, size)),
-    )
+    used = Usage(1, asked.cpu_millis, asked.memory_bytes)
+    return used, billed(used, size)
 
 
 class _Built(NamedTuple):

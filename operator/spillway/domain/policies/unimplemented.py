@@ -37,7 +37,7 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
 def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:
     """Whether thresholds are planned at all: some class is of mode Auto, and all others' demand counts in its plan."""
     classes = (one for policy in policies for one in policy.spec.workloads)
-    return any(one.threshold is not None and one.threshold.mode == "Auto" for one in classes)
+    return any(one.plans_threshold for one in classes)
 
 
 def not_implemented(resource: Resource, *, planned: bool) -> tuple[str, ...]:

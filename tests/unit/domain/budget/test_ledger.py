@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import PoolPrice
-from spillway.domain.budget.ledger import Billed, PoolLedger, owed_seconds
+from spillway.domain.budget.ledger import PoolLedger, owed_seconds
 from spillway.domain.budget.month import month_of, time_zone
+from spillway.domain.model.usage import Usage
 
 GIB = 1 << 30
 START = int(datetime(2026, 11, 10, 8, tzinfo=UTC).timestamp())
@@ -43,8 +44,7 @@ class Life:
             self.name,
             self.account,
             started=START + self.started,
-            cpu_millis=self.cores * 1000,
-            memory_bytes=self.gib * GIB,
+            billed=Usage(1, self.cores * 1000, self.gib * GIB),
             now=now,
         )
 
@@ -53,8 +53,7 @@ class Life:
             self.name,
             self.account,
             started=START + self.started,
-            cpu_millis=self.cores * 1000,
-            memory_bytes=self.gib * GIB,
+            billed=Usage(1, self.cores * 1000, self.gib * GIB),
         )
 
     def cost(self, minimum: int, until: int) -> Decimal:
@@ -114,7 +113,7 @@ def test_the_total_is_the_sum_over_the_pods_however_time_is_cut(
         of_account = sum((life.cost(minimum, 1400) for life in pods if life.account == account), Decimal(0))
         assert collected.get(account, 0) == of_account
     assert not cut.collect()
-    assert cut.present == Billed()
+    assert cut.present == Usage()
     assert cut.owed == cut.spent
 
 
@@ -200,9 +199,7 @@ def test_a_life_that_nobody_saw_is_charged_as_if_somebody_had(
     seen.end("p", now=START + life.ended)
     later = max(START + life.ended, end - month + 1400)
     seen.advance(later)
-    unseen.charge(
-        "a", started=START + life.started, ended=START + life.ended, cpu_millis=1000, memory_bytes=0, now=later
-    )
+    unseen.charge("a", started=START + life.started, ended=START + life.ended, billed=Usage(1, 1000, 0), now=later)
     assert seen.spent == unseen.spent
 
 
@@ -220,11 +217,11 @@ def test_a_price_counts_from_when_it_is_told() -> None:
 def test_a_bigger_size_counts_from_now_and_pays_no_second_minimum() -> None:
     one = ledger(minimum_seconds=60)
     Life("p", "a", 0, 9999, 1, 0).begin(one, START)
-    one.resize("p", cpu_millis=2000, memory_bytes=0, now=START + 100)
+    one.resize("p", billed=Usage(1, 2000, 0), now=START + 100)
     one.advance(START + 200)
     assert one.spent == Decimal("0.1") + Decimal("0.2")
-    assert one.present == Billed(1, 2000, 0)
-    assert one.present_of() == {"a": Billed(1, 2000, 0)}
+    assert one.present == Usage(1, 2000, 0)
+    assert one.present_of() == {"a": Usage(1, 2000, 0)}
 
 
 def test_a_clock_that_goes_back_charges_nothing() -> None:
@@ -240,7 +237,7 @@ def test_a_clock_that_goes_back_charges_nothing() -> None:
 def test_a_month_ends_in_the_zone_of_the_pool() -> None:
     end = int(datetime(2026, 11, 30, 16, tzinfo=UTC).timestamp())  # midnight in Shanghai
     one = ledger(at=end - 100, zone="Asia/Shanghai", minimum_seconds=0)
-    one.begin("p", "a", started=end - 100, cpu_millis=1000, memory_bytes=0, now=end - 100)
+    one.begin("p", "a", started=end - 100, billed=Usage(1, 1000, 0), now=end - 100)
     assert not one.advance(end - 1)
     assert one.spent == Decimal("0.099")
     assert one.advance(end)
@@ -267,7 +264,7 @@ def test_of_a_new_month_only_its_own_share_counts(
 
 def test_a_total_that_is_months_old_has_nothing_of_this_month() -> None:
     one = ledger(at=START, spent=Decimal(500), minimum_seconds=0)
-    one.resume("p", "a", started=START - 50, cpu_millis=1000, memory_bytes=0)
+    one.resume("p", "a", started=START - 50, billed=Usage(1, 1000, 0))
     now = int(datetime(2027, 2, 1, 0, 0, 10, tzinfo=UTC).timestamp())
     assert one.advance(now)
     assert one.spent == Decimal("0.01")

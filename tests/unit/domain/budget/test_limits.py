@@ -87,10 +87,11 @@ def test_pods_that_have_not_started_have_their_minimum_reserved() -> None:
 
 
 def test_a_bigger_size_costs_more_and_takes_no_more_of_the_requests() -> None:
-    size = billed(1000, 2 * GIB, "4000m-8589934592")
-    assert size == (4000, 8 * GIB)
-    assert billed(1000, 2 * GIB, "500m-99999999999") == (1000, 99999999999)
-    assert billed(1000, 2 * GIB, "by somebody else") == (1000, 2 * GIB)
+    asked = Usage(1, 1000, 2 * GIB)
+    size = billed(asked, "4000m-8589934592")
+    assert size == Usage(1, 4000, 8 * GIB)
+    assert billed(asked, "500m-99999999999") == Usage(1, 1000, 99999999999)
+    assert billed(asked, "by somebody else") == asked
     assert fits(left_of({"cpu": "1", "memory": "2Gi", "costPerHour": "2"}), 1000, 2 * GIB, billed=size) == ""
     assert fits(left_of({"costPerHour": "1.7"}), 1000, 2 * GIB, billed=size) == "costPerHour"
     present = room(limits(costPerHour="2"), PRICE, Usage(1, 1000, GIB), NONE, billed=Usage(1, 4000, 8 * GIB))
@@ -113,7 +114,7 @@ def test_no_order_of_admissions_passes_a_limit(
     for one in asked:
         left = room(budget, PRICE, used, NONE)
         if not fits(left, *one):
-            used = Usage(used.pods + 1, used.cpu_millis + one[0], used.memory_bytes + one[1])
+            used += Usage(1, *one)
         assert used.pods <= count
         assert used.cpu_millis <= cpu
         assert used.memory_bytes <= memory

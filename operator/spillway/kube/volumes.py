@@ -1,0 +1,36 @@
+"""Whether the volume of a PersistentVolumeClaim is part of one node."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum, auto
+from typing import Any
+
+from spillway.domain.fit.suitability import is_local
+
+Json = Mapping[str, Any]
+
+
+class ClaimVolume(Enum):
+    """What is known of a claim's volume."""
+
+    UNKNOWN = auto()
+    """The claim, or its volume, could not be read."""
+    UNBOUND = auto()
+    """There is none yet: the scheduler binds the claim to a volume that the pod's node can reach."""
+    LOCAL = auto()
+    """It is part of one node."""
+    SHARED = auto()
+    """Other nodes reach it too."""
+
+
+async def volume_of_claim(namespace: str, claim: str, get: Callable[[str], Awaitable[Json | None]]) -> ClaimVolume:
+    """Ask for a claim and its volume; `get` answers a GET of a path, with None where it has no answer."""
+    found = await get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}")
+    if found is None:
+        return ClaimVolume.UNKNOWN
+    name = (found.get("spec") or {}).get("volumeName")
+    if not name:
+        return ClaimVolume.UNBOUND
+    volume = await get(f"/api/v1/persistentvolumes/{name}")
+    if volume is None:
+        return ClaimVolume.UNKNOWN
+    return ClaimVolume.LOCAL if is_local(volume) else ClaimVolume.SHARED

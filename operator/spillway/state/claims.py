@@ -1,0 +1,33 @@
+"""Who governs pods, by the policies and by the namespaces that the state knows; controllers and webhooks share it."""
+
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.model.selectors import Labels
+from spillway.domain.policies.governance import Governance
+from spillway.state.cluster import ClusterState
+
+
+def claim_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> Claim | None:
+    """The claim on a ReplicaSet's pods; None where no policy governs them."""
+    return claim_of_pods(state, governance, replicaset.namespace, replicaset.workload_kind, replicaset.labels)
+
+
+def claim_of_pods(
+    state: ClusterState, governance: Governance, namespace: str, kind: str, labels: Labels
+) -> Claim | None:
+    """The claim on pods with these labels, whose workload is of this kind; None where no policy governs them."""
+    return governance.claim(state.namespaces.get(namespace), kind, labels)
+
+
+def losers_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> tuple[str, ...]:
+    """The policies that select a ReplicaSet's pods too, and are younger than the one that governs them."""
+    if len(governance.policies) < 2:
+        return ()
+    namespace = state.namespaces.get(replicaset.namespace)
+    return governance.claimants(namespace, replicaset.workload_kind, replicaset.labels)[1:]
+
+
+def balance_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> str | None:
+    """The ZonalBalance that spreads a ReplicaSet's pods; None where none does."""
+    namespace = state.namespaces.get(replicaset.namespace)
+    return governance.balance_of(namespace, replicaset.workload_kind, replicaset.labels)

@@ -1,0 +1,14 @@
+from spillway.domain.model.usage import NOTHING, Usage
+
+ONE = Usage(1, 500, 1 << 30)
+
+
+def test_amounts_are_taken_field_by_field() -> None:
+    assert Usage(2, 1000, 2 << 30) == ONE + ONE
+    assert ONE - ONE == NOTHING
+    assert Usage(3, 1500, 3 << 30) == ONE * 3
+
+
+def test_minus_one_times_is_what_takes_it_away() -> None:
+    assert Usage(4, 700, 5) + ONE * -1 == Usage(4, 700, 5) - ONE
+    assert sum([ONE, ONE], NOTHING) == ONE * 2
