@@ -222,7 +222,7 @@ def judge(
             tier=tier_of(known, pod.node),
             zone=places[pod.node].zone if pod.node in places else Zone(""),
             ready=is_ready(pod),
-            cost=pod.cost or 0,
+            cost=pod.deletion_cost or 0,
             planned=pod.uid in reasons,
             virtual_survived=virtual_survived,
             reason=reasons.get(pod.uid, ""),

@@ -50,8 +50,8 @@ class Changes:
         self._leave: Callable[[], None] = state.subscribe(PodRecord, self._heard)
 
     def _heard(self, _: PodRecord | None, new: PodRecord | None) -> None:
-        if new is not None and new.cost is not None and new.cost > 0:
-            self.numbers.append(new.cost)
+        if new is not None and new.deletion_cost is not None and new.deletion_cost > 0:
+            self.numbers.append(new.deletion_cost)
             self.times.append(time.monotonic())
 
     async def seen(self, count: int) -> None:

@@ -110,7 +110,9 @@ async def test_waiting_for_our_own_watch(cluster: ClusterApi, namespace: str, st
     await until(lambda: state.pod(namespace, "p") is not None, "the pod")
     pod = state.pod(namespace, "p")
     assert pod is not None
-    waiting = asyncio.create_task(state.wait_for({pod.uid: lambda seen: seen is not None and seen.cost == -3}, 20))
+    waiting = asyncio.create_task(
+        state.wait_for({pod.uid: lambda seen: seen is not None and seen.deletion_cost == -3}, 20)
+    )
     key = "controller.kubernetes.io/pod-deletion-cost"
     await asyncio.to_thread(cluster.kubectl, "annotate", "pod/p", "-n", namespace, f"{key}=-3")
     assert await waiting

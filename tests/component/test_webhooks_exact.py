@@ -375,10 +375,10 @@ def _marks(pod: dict[str, Any]) -> dict[str, str]:
 def test_a_users_own_cost_is_left_alone(scene: Scene) -> None:
     scene.deploy("web", 10, annotations={POD_DELETION_COST: "7"})
     for pod in scene.pods("web"):
-        assert (pod.cost, pod.cost_written, pod.policy) == (7, None, "online")
+        assert (pod.deletion_cost, pod.cost_written, pod.policy) == (7, None, "online")
     scene.scale("web", 6)
     scene.ready("web", 6)
-    assert all((pod.cost, pod.cost_written) == (7, None) for pod in scene.pods("web"))
+    assert all((pod.deletion_cost, pod.cost_written) == (7, None) for pod in scene.pods("web"))
     assert [plan.outcome for plan in scene.plans()] == ["foreign-cost"]
 
 
@@ -450,7 +450,7 @@ def make_ties(scene: Scene, name: str) -> dict[PodUid, str]:
         scene.cluster.rest.merge(path, {"metadata": {"annotations": {POD_DELETION_COST: cost, COST_WRITTEN: cost}}})
 
     def tied() -> bool:
-        return all(pod.cost == pod.cost_written == highest[tiers[pod.uid]] for pod in scene.pods(name))
+        return all(pod.deletion_cost == pod.cost_written == highest[tiers[pod.uid]] for pod in scene.pods(name))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(tie, scene.pods(name)))

@@ -98,7 +98,7 @@ async def test_annotations_of_the_pod_that_is_meant(
     seen = await create(client, namespace, "p")
     assert await writer.annotate_pod(seen, {POD_DELETION_COST: "-7", COST_WRITTEN: "-7"})
     now = await pod_of(client, namespace, "p")
-    assert (now.cost, now.cost_written) == (-7, -7)
+    assert (now.deletion_cost, now.cost_written) == (-7, -7)
     raw = await client.get_json(f"/api/v1/namespaces/{namespace}/pods/p")
     assert raw["metadata"]["annotations"]["theirs"] == "1"
     assert "spillway" in {entry["manager"] for entry in raw["metadata"]["managedFields"]}
@@ -108,7 +108,7 @@ async def test_annotations_of_the_pod_that_is_meant(
     assert len(written) == before
 
     assert await writer.annotate_pod(now, {POD_DELETION_COST: None, COST_WRITTEN: None})
-    assert (await pod_of(client, namespace, "p")).cost is None
+    assert (await pod_of(client, namespace, "p")).deletion_cost is None
 
 
 async def test_a_namesake_and_a_pod_that_is_gone_are_not_written(

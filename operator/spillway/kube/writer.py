@@ -298,7 +298,7 @@ def _unchanged(verb: str, resource: str) -> bool:
 def _pod_has(pod: PodRecord, key: str, value: str | None) -> bool:
     """The record knows the annotations that are ours; of others it knows nothing."""
     known: dict[str, str | int | None] = {
-        POD_DELETION_COST: pod.cost,
+        POD_DELETION_COST: pod.deletion_cost,
         COST_WRITTEN: pod.cost_written,
         POLICY: pod.policy or None,
         TIER: pod.tier or None,

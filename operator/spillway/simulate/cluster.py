@@ -170,7 +170,7 @@ class SimCluster:
             ready=ready,
             ready_since=seconds(pod.ready_from) if ready else 0.0,
             created=seconds(pod.created),
-            cost=pod.cost or 0,
+            deletion_cost=pod.cost or 0,
             stamped=pod.cost is not None,
             same_node_owner_pods=int(self.of_workload[pod.workload, pod.node]),
         )

@@ -114,7 +114,7 @@ class BindingWebhook:
         marks |= self._landing(place, node, claim)
         if pod.owner_kind not in HONOUR_DELETION_COST:
             return marks, "marked"
-        if pod.cost is not None and pod.cost_written is None:
+        if pod.deletion_cost is not None and pod.cost_written is None:
             return marks, "own-cost"
         cost = str(self._cost(pod, node, place, claim))
         return marks | {names.POD_DELETION_COST: cost, names.COST_WRITTEN: cost}, "stamped"

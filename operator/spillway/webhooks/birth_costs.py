@@ -52,10 +52,10 @@ class Births:
         given = self._given.setdefault(pod.owner_uid, {})
         taken: list[int | None] = []
         for sibling in siblings:
-            if not sibling.active or sibling.cost is not None:
+            if not sibling.active or sibling.deletion_cost is not None:
                 given.pop(sibling.uid, None)
             if sibling.active and sibling.node and sibling.uid != pod.uid and zone_of(sibling.node) == place.zone:
-                taken.append(sibling.cost)
+                taken.append(sibling.deletion_cost)
         given.pop(pod.uid, None)
         taken += (birth.cost for birth in given.values() if birth.zone == place.zone and birth.expires > now)
         cost = birth_cost(place, index_in_zone=free_index(taken, place), node_order=node_order)

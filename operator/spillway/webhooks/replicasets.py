@@ -245,7 +245,7 @@ class ReplicaSetWebhook:
         pods = self._surroundings.state.pods
         for uid, (cost, expires) in list(self._unseen.items()):
             pod = pods.get(uid)
-            if expires <= now or pod is None or pod.cost == cost:
+            if expires <= now or pod is None or pod.deletion_cost == cost:
                 del self._unseen[uid]
         return {uid: cost for uid, (cost, _) in self._unseen.items()}
 
@@ -306,4 +306,4 @@ def _desired(scaled: _Scalable, replicaset: ReplicaSetRecord) -> int | None:
 
 
 def _shows(cost: int) -> Callable[[PodRecord | None], bool]:
-    return lambda pod: pod is None or pod.terminating or pod.cost == cost
+    return lambda pod: pod is None or pod.terminating or pod.deletion_cost == cost

@@ -80,4 +80,4 @@ def plan_request(
 
 
 def _with_cost(pod: PodRecord, cost: int | None) -> PodRecord:
-    return pod if cost is None else msgspec.structs.replace(pod, cost=cost, cost_written=cost)
+    return pod if cost is None else msgspec.structs.replace(pod, deletion_cost=cost, cost_written=cost)

@@ -59,7 +59,7 @@ class Settling:
         return self._clock() - started, True
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        if old is None or new is None or old.cost == new.cost:
+        if old is None or new is None or old.deletion_cost == new.deletion_cost:
             return
         now = self._clock()
         if self._buckets and now - self._buckets[-1][0] < _BUCKET_SECONDS:

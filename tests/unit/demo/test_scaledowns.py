@@ -36,7 +36,7 @@ def pod(name: str, on: str, *, ready: bool = True, terminating: bool = False, cr
         created=created,
         restarts=0,
         terminating=terminating,
-        cost=None,
+        deletion_cost=None,
         cost_written=None,
         policy="",
         tier="",

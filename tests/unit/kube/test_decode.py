@@ -67,7 +67,7 @@ def test_a_pod_as_the_planners_see_it() -> None:
     assert (seen.phase, seen.ready, seen.restarts, seen.terminating) == (Phase.RUNNING, True, 5, False)
     assert seen.ready_since - seen.created == 10
     assert seen.created == 1767323045.0
-    assert (seen.cost, seen.cost_written) == (-42, -41)
+    assert (seen.deletion_cost, seen.cost_written) == (-42, -41)
     assert (seen.policy, seen.tier, seen.pool) == ("day", "virtual", "vk")
     assert (seen.cpu_millis, seen.memory_bytes) == (1250, 1536 << 20)
 
@@ -82,7 +82,7 @@ def test_restarts_of_native_sidecars_are_told_from_those_of_containers_and_of_in
 def test_a_pod_of_which_nothing_is_said() -> None:
     seen = decode.PODS.one(b'{"metadata":{"name":"p","uid":"u","annotations":null},"spec":{"containers":null}}')
     assert (seen.node, seen.owner_uid, seen.phase, seen.ready, seen.ready_since) == ("", "", Phase.PENDING, False, 0.0)
-    assert (seen.cost, seen.cost_written, seen.policy, seen.cpu_millis) == (None, None, "", 0)
+    assert (seen.deletion_cost, seen.cost_written, seen.policy, seen.cpu_millis) == (None, None, "", 0)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_line_that_is_no_event_raises(line: bytes) -> None:
 
 def test_repeated_strings_and_numbers_are_one_object() -> None:
     one, two = record(), record()
-    for field in ("namespace", "node", "owner_uid", "owner_name", "policy", "created", "memory_bytes", "cost"):
+    for field in ("namespace", "node", "owner_uid", "owner_name", "policy", "created", "memory_bytes", "deletion_cost"):
         assert getattr(one, field) is getattr(two, field), field
 
 

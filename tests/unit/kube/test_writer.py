@@ -106,7 +106,7 @@ async def test_a_budget_that_blocks_is_not_waited_for_but_a_busy_server_is() -> 
 async def test_only_what_differs_is_sent() -> None:
     server = Server()
     writer, _ = writer_on(server)
-    pod = make_pod(cost=-7, tier="fixed")
+    pod = make_pod(deletion_cost=-7, tier="fixed")
     assert await writer.annotate_pod(pod, {POD_DELETION_COST: "-7", TIER: "fixed"})
     assert await writer.patch_node(make_node(unschedulable=True), unschedulable=True)
     assert server.sent == []
@@ -120,7 +120,7 @@ async def test_only_what_differs_is_sent() -> None:
 async def test_removing_a_cost_is_sent_even_if_no_valid_one_is_known() -> None:
     server = Server()
     writer, _ = writer_on(server)
-    assert await writer.annotate_pod(make_pod(cost=None), {POD_DELETION_COST: None})
+    assert await writer.annotate_pod(make_pod(deletion_cost=None), {POD_DELETION_COST: None})
     assert len(server.sent) == 1
 
 

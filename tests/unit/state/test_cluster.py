@@ -173,13 +173,13 @@ async def test_waiting_ends_when_each_pod_was_seen_as_expected() -> None:
     state.apply(a)
     state.apply(b)
     wanted = {
-        a.uid: lambda pod: pod is not None and pod.cost == -5,
-        b.uid: lambda pod: pod is None or pod.cost == -6,
+        a.uid: lambda pod: pod is not None and pod.deletion_cost == -5,
+        b.uid: lambda pod: pod is None or pod.deletion_cost == -6,
     }
     waiting = asyncio.create_task(state.wait_for(wanted, timeout=5))
     await asyncio.sleep(0)
-    state.apply(make_pod("a", cost=-5))
-    state.apply(make_pod("a", cost=-7))  # seen once is enough
+    state.apply(make_pod("a", deletion_cost=-5))
+    state.apply(make_pod("a", deletion_cost=-7))  # seen once is enough
     await asyncio.sleep(0)
     assert not waiting.done()
     state.remove(b)

@@ -78,7 +78,7 @@ async def test_recommend_stamps_nothing() -> None:
 
 
 async def test_a_users_own_cost_stays(scene: Scene) -> None:
-    scene.state.apply(make_pod("web-1", node="", cost=7))
+    scene.state.apply(make_pod("web-1", node="", deletion_cost=7))
     answer = await scene.ask()
     assert answer.outcome == "own-cost"
     assert POD_DELETION_COST not in _marks(answer)

@@ -43,7 +43,7 @@ def test_a_sibling_is_counted_once_when_the_informer_shows_it() -> None:
     births = Births(Clock())
     pod = make_pod("web-1", node="")
     cost = births.cost(pod, FIXED_A, 0, [pod], _zone)
-    bound = make_pod("web-1", node="a1", cost=cost, cost_written=cost)
+    bound = make_pod("web-1", node="a1", deletion_cost=cost, cost_written=cost)
     second = births.cost(make_pod("web-2", node=""), FIXED_A, 0, [bound], _zone)
     assert second == birth_cost(FIXED_A, index_in_zone=1, node_order=0)
 
@@ -51,8 +51,8 @@ def test_a_sibling_is_counted_once_when_the_informer_shows_it() -> None:
 def test_a_lost_siblings_index_is_used_again() -> None:
     births = Births(Clock())
     costs = [birth_cost(FIXED_A, index_in_zone=index, node_order=0) for index in (0, 2)]
-    siblings = [make_pod(f"web-{cost}", node="a1", cost=cost, cost_written=cost) for cost in costs]
-    gone = make_pod("web-gone", node="a1", cost=-100, cost_written=-100, terminating=True)
+    siblings = [make_pod(f"web-{cost}", node="a1", deletion_cost=cost, cost_written=cost) for cost in costs]
+    gone = make_pod("web-gone", node="a1", deletion_cost=-100, cost_written=-100, terminating=True)
     assert births.cost(make_pod("new"), FIXED_A, 0, [*siblings, gone], _zone) == birth_cost(
         FIXED_A, index_in_zone=1, node_order=0
     )

@@ -63,7 +63,7 @@ class Server:
         if not self.silent:
             cost = int(annotations[POD_DELETION_COST] or 0)
             policy = annotations.get(POLICY) or pod.policy
-            self.state.apply(msgspec.structs.replace(pod, cost=cost, cost_written=cost, policy=policy))
+            self.state.apply(msgspec.structs.replace(pod, deletion_cost=cost, cost_written=cost, policy=policy))
         return True
 
 
@@ -93,7 +93,7 @@ class Scene:
         )
 
     def pod(self, name: str, node: str, cost: int | None, **changes: Any) -> None:
-        marks = {"cost": cost, "cost_written": cost, "policy": "online", "tier": "fixed", "created": 1.0}
+        marks = {"deletion_cost": cost, "cost_written": cost, "policy": "online", "tier": "fixed", "created": 1.0}
         self.state.apply(make_pod(name, **{"node": NodeName(node), **marks, **changes}))
 
     async def ask(

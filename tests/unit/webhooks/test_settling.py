@@ -25,10 +25,10 @@ def clock() -> Clock:
 
 def _change(state: ClusterState, count: int) -> None:
     """So many changes of deletion costs, and others that do not count."""
-    state.apply(make_pod(cost=0))
+    state.apply(make_pod(deletion_cost=0))
     for number in range(1, count + 1):
-        state.apply(make_pod(cost=number))
-        state.apply(make_pod(cost=number, ready=False))
+        state.apply(make_pod(deletion_cost=number))
+        state.apply(make_pod(deletion_cost=number, ready=False))
     state.remove(make_pod())
 
 

@@ -105,12 +105,14 @@ class DeletionCostController(Controller):
     async def _write(self, replicaset: ReplicaSetRecord, changes: Mapping[PodUid, Mapping[str, str | None]]) -> int:
         """Write until done, or until somebody else has moved something: then the next look plans anew."""
         state = self.world.state
-        costs = {pod.uid: pod.cost for pod in state.pods_of(replicaset.uid)}
+        costs = {pod.uid: pod.deletion_cost for pod in state.pods_of(replicaset.uid)}
         written = 0
         for uid, annotations in changes.items():
             now = state.replicasets.get(replicaset.uid)
             moved = now is None or now.replicas != replicaset.replicas
-            if moved or any(costs.get(pod.uid, pod.cost) != pod.cost for pod in state.pods_of(replicaset.uid)):
+            if moved or any(
+                costs.get(pod.uid, pod.deletion_cost) != pod.deletion_cost for pod in state.pods_of(replicaset.uid)
+            ):
                 self._stir(replicaset.uid)
                 break
             pod = state.pods.get(uid)
@@ -205,6 +207,6 @@ def _same_standing(old: PodRecord, new: PodRecord) -> bool:
         return False
     if bool(old.tier) and not new.tier:
         return False
-    return (old.cost, old.cost_written) == (new.cost, new.cost_written) or (
-        new.cost is not None and new.cost == new.cost_written
+    return (old.deletion_cost, old.cost_written) == (new.deletion_cost, new.cost_written) or (
+        new.deletion_cost is not None and new.deletion_cost == new.cost_written
     )

@@ -291,10 +291,10 @@ class StatusController(Controller):
 
 
 def _counts_differently(old: PodRecord, new: PodRecord) -> bool:
-    return (old.node, old.active, old.policy, old.cost, old.cost_written) != (
+    return (old.node, old.active, old.policy, old.deletion_cost, old.cost_written) != (
         new.node,
         new.active,
         new.policy,
-        new.cost,
+        new.deletion_cost,
         new.cost_written,
     )

@@ -66,7 +66,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """One pod.
 
-    `cost` is the value of Kubernetes' deletion-cost annotation: None where it is absent or no canonical int32
+    `deletion_cost` is the value of Kubernetes' deletion-cost annotation: None where it is absent or no canonical int32
     (Kubernetes then counts 0). `cost_written` is what we wrote last, None where we never did.
     """
 
@@ -85,7 +85,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     created: float
     restarts: int
     terminating: bool
-    cost: int | None
+    deletion_cost: int | None
     cost_written: int | None
     policy: str
     """Our mark: the policy that stamped this pod; empty where none did."""

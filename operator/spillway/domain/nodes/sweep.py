@@ -48,7 +48,7 @@ def unmark(pod: PodRecord) -> dict[str, None]:
         removed[POOL] = None
     if pod.cost_written is not None:
         removed[COST_WRITTEN] = None
-        if pod.cost == pod.cost_written:
+        if pod.deletion_cost == pod.cost_written:
             removed[POD_DELETION_COST] = None
     return removed
 

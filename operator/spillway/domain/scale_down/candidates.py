@@ -39,7 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     created: float = 0.0
     restarts: int = 0
     sidecar_restarts: int = 0
-    cost: int = 0
+    deletion_cost: int = 0
     """What Kubernetes counts: 0 where the annotation is absent."""
     stamped: bool = True
     """Whether the pod carries a deletion cost at all."""
@@ -94,8 +94,8 @@ def candidates_of(
             created=pod.created,
             restarts=pod.restarts,
             sidecar_restarts=pod.sidecar_restarts,
-            cost=pod.cost or 0,
-            stamped=pod.cost is not None,
+            deletion_cost=pod.deletion_cost or 0,
+            stamped=pod.deletion_cost is not None,
             same_node_owner_pods=related.get(pod.node, 0) if pod.node else 0,
             heat=None if heat is None else heat.get(pod.node),
         )

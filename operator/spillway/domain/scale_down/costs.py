@@ -93,9 +93,9 @@ def cost_writes(candidates: Iterable[Candidate], victims: Collection[PodUid]) ->
             (going if candidate.uid in chosen else staying).append(candidate)
     if not going or not staying:
         return {}
-    bar = _bar([c.cost for c in going], [c.cost for c in staying])
-    writes = {c.uid: bar - 1 for c in going if c.cost >= bar}
-    writes.update((c.uid, bar) for c in staying if c.cost < bar)
+    bar = _bar([c.deletion_cost for c in going], [c.deletion_cost for c in staying])
+    writes = {c.uid: bar - 1 for c in going if c.deletion_cost >= bar}
+    writes.update((c.uid, bar) for c in staying if c.deletion_cost < bar)
     return writes
 
 

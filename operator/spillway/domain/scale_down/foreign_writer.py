@@ -13,7 +13,7 @@ from spillway.domain.model.records import PodRecord
 
 def foreign_cost(pod: PodRecord) -> bool:
     """Whether this pod's deletion cost is somebody else's: changed after Spillway wrote it, or set without Spillway."""
-    return pod.cost is not None and pod.cost != pod.cost_written
+    return pod.deletion_cost is not None and pod.deletion_cost != pod.cost_written
 
 
 def foreign_pods(pods: Iterable[PodRecord]) -> tuple[PodRecord, ...]:

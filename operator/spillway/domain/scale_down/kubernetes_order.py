@@ -56,7 +56,7 @@ def kubernetes_victims(candidates: Sequence[Candidate], count: int, *, now: floa
 
 
 def _first_five_rules(candidate: Candidate) -> tuple[tuple[bool, int, bool], int, int]:
-    return (kubernetes_class(candidate), candidate.cost, -candidate.same_node_owner_pods)
+    return (kubernetes_class(candidate), candidate.deletion_cost, -candidate.same_node_owner_pods)
 
 
 def _uid(candidate: Candidate) -> str:

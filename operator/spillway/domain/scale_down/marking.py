@@ -48,10 +48,10 @@ def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) 
     victims = [ready.pop(uid) for uid in plan.uids]
     if not victims:
         return {}
-    top = min(max(min(c.cost for c in ready.values()), len(victims) - BOUND), BOUND)
-    wanted = _in_sequence([c.cost for c in victims], top)
-    writes = {c.uid: cost for c, cost in zip(victims, wanted, strict=True) if c.cost != cost}
-    writes.update((c.uid, top) for c in ready.values() if c.cost < top)
+    top = min(max(min(c.deletion_cost for c in ready.values()), len(victims) - BOUND), BOUND)
+    wanted = _in_sequence([c.deletion_cost for c in victims], top)
+    writes = {c.uid: cost for c, cost in zip(victims, wanted, strict=True) if c.deletion_cost != cost}
+    writes.update((c.uid, top) for c in ready.values() if c.deletion_cost < top)
     return writes
 
 
@@ -70,12 +70,16 @@ def upkeep(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dic
         _apply(now, marks)
         if not changes and not marks:
             break
-    return {uid: c.cost for uid, c in now.items() if c.cost != before[uid].cost or not before[uid].stamped}
+    return {
+        uid: c.deletion_cost
+        for uid, c in now.items()
+        if c.deletion_cost != before[uid].deletion_cost or not before[uid].stamped
+    }
 
 
 def _repairs(candidates: Mapping[PodUid, Candidate], depth: int, max_skew: int) -> dict[PodUid, int]:
     """Give a natural cost to each pod that lacks one or is out of its band, the last to die first."""
-    if not any(not c.stamped or is_band_violation(c.cost, c.place) for c in candidates.values()):
+    if not any(not c.stamped or is_band_violation(c.deletion_cost, c.place) for c in candidates.values()):
         return {}
     sequence = plan_scale_down(candidates.values(), len(candidates), max_skew=max_skew).uids
     marked = frozenset(sequence[:depth])
@@ -83,8 +87,8 @@ def _repairs(candidates: Mapping[PodUid, Candidate], depth: int, max_skew: int) 
         candidates[uid]
         for uid in reversed(sequence)
         if not candidates[uid].stamped
-        or is_above_band(candidates[uid].cost, candidates[uid].place)
-        or (uid not in marked and is_band_violation(candidates[uid].cost, candidates[uid].place))
+        or is_above_band(candidates[uid].deletion_cost, candidates[uid].place)
+        or (uid not in marked and is_band_violation(candidates[uid].deletion_cost, candidates[uid].place))
     ]
     if not wrong:
         return {}
@@ -93,7 +97,7 @@ def _repairs(candidates: Mapping[PodUid, Candidate], depth: int, max_skew: int) 
     costs: dict[Zone, list[int]] = defaultdict(list)
     for candidate in candidates.values():
         if candidate.uid not in being_repaired:
-            costs[candidate.zone].append(candidate.cost)
+            costs[candidate.zone].append(candidate.deletion_cost)
     for candidate in wrong:
         index = free_index(costs[candidate.zone], candidate.place)
         writes[candidate.uid] = natural_cost(candidate, index_in_zone=index)
@@ -103,7 +107,7 @@ def _repairs(candidates: Mapping[PodUid, Candidate], depth: int, max_skew: int) 
 
 def _apply(candidates: dict[PodUid, Candidate], writes: Mapping[PodUid, int]) -> None:
     for uid, cost in writes.items():
-        candidates[uid] = msgspec.structs.replace(candidates[uid], cost=cost, stamped=True)
+        candidates[uid] = msgspec.structs.replace(candidates[uid], deletion_cost=cost, stamped=True)
 
 
 def _in_sequence(costs: Sequence[int], top: int) -> list[int]:

@@ -95,7 +95,7 @@ class _SortedLane:
         """`node_sign` weighs the emptying order: -1 soonest first, 1 last first, 0 not at all."""
         self._reason = reason
         self._rest = sorted(
-            (((node_sign * c.node_order, c.cost, -c.created, c.uid), c) for c in candidates),
+            (((node_sign * c.node_order, c.deletion_cost, -c.created, c.uid), c) for c in candidates),
             key=lambda entry: entry[0],
             reverse=True,
         )
@@ -116,14 +116,14 @@ class _SpreadLane:
         for candidate in candidates:
             self._on_node[candidate.node].append(candidate)
         for pods in self._on_node.values():
-            pods.sort(key=lambda c: (c.cost, -c.created, c.uid), reverse=True)
+            pods.sort(key=lambda c: (c.deletion_cost, -c.created, c.uid), reverse=True)
         self._heap = [self._key(node) for node in self._on_node]
         heapify(self._heap)
 
     def _key(self, node: NodeName) -> _Key:
         pods = self._on_node[node]
         pod = pods[-1]
-        return (-len(pods), -(pod.heat or 0.0), pod.cost, -pod.created, pod.uid, node)
+        return (-len(pods), -(pod.heat or 0.0), pod.deletion_cost, -pod.created, pod.uid, node)
 
     def peek(self) -> _Key | None:
         return self._heap[0] if self._heap else None

@@ -13,7 +13,7 @@ from tests.builders import make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, policy_resource
 
-MARKED: dict[str, Any] = {"policy": "online", "tier": "fixed", "cost": -1, "cost_written": -1}
+MARKED: dict[str, Any] = {"policy": "online", "tier": "fixed", "deletion_cost": -1, "cost_written": -1}
 
 WAITING: dict[str, Any] = {"node": "", "pending": Pending(placement="virtual", pools="eci-a")}
 
@@ -47,7 +47,7 @@ def sweeper(*resources: dict[str, Any], pod: PodRecord, known: bool = True) -> t
             True,
             id="an older policy governs it now, and only recommends",
         ),
-        pytest.param([], {"cost": 4}, False, id="never marked"),
+        pytest.param([], {"deletion_cost": 4}, False, id="never marked"),
         pytest.param([], {"policy": "online", **WAITING}, False, id="on its way to a pool, on which it counts"),
         pytest.param([], {"policy": "online", **WAITING, "node": "v1"}, True, id="it has arrived"),
     ],

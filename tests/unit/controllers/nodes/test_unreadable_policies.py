@@ -17,7 +17,7 @@ from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import Record, make_world, policy_resource, resource
 
-MARKS: dict[str, Any] = {"policy": "online", "tier": "fixed", "cost": -1, "cost_written": -1}
+MARKS: dict[str, Any] = {"policy": "online", "tier": "fixed", "deletion_cost": -1, "cost_written": -1}
 
 
 class Told(Writer):
@@ -45,7 +45,7 @@ async def swept(world: World, pod: PodRecord) -> bool:
 @pytest.mark.parametrize(
     "marks",
     [
-        pytest.param({"cost": -7, "cost_written": -7}, id="a scale-down gave it its first cost"),
+        pytest.param({"deletion_cost": -7, "cost_written": -7}, id="a scale-down gave it its first cost"),
         pytest.param(MARKS | {"policy": "before"}, id="marks of a policy that another has replaced"),
     ],
 )

@@ -36,7 +36,7 @@ def with_marks(pod: PodRecord, annotations: Any) -> PodRecord:
     names = {POLICY: "policy", TIER: "tier", POOL: "pool"}
     for key, value in annotations.items():
         if key == POD_DELETION_COST:
-            changes["cost"] = int(value)
+            changes["deletion_cost"] = int(value)
         elif key == COST_WRITTEN:
             changes["cost_written"] = int(value)
         else:
@@ -106,7 +106,9 @@ def test_a_pod_whose_node_changed_tier_is_repaired() -> None:
     ("records", "replicas"),
     [
         pytest.param(
-            [*bare("n1", "n2"), make_pod("web-9", node=NodeName("e1"), cost=5)], 3, id="somebody else writes costs"
+            [*bare("n1", "n2"), make_pod("web-9", node=NodeName("e1"), deletion_cost=5)],
+            3,
+            id="somebody else writes costs",
         ),
         pytest.param(bare("n1", "n2", "e1"), 2, id="a scale-down is under way"),
         pytest.param([], 3, id="no pods"),
@@ -162,14 +164,14 @@ async def test_somebodys_cost_that_is_taken_off_is_written_again() -> None:
     await controller.reconcile("rs-web")
     writer.sent.clear()
     own = world.state.pods[pods[0].uid]
-    world.state.apply(msgspec.structs.replace(own, cost=1000))
+    world.state.apply(msgspec.structs.replace(own, deletion_cost=1000))
     await controller.reconcile("rs-web")
     assert writer.sent == []
-    world.state.apply(msgspec.structs.replace(own, cost=None))
+    world.state.apply(msgspec.structs.replace(own, deletion_cost=None))
     await controller.reconcile("rs-web")
     assert writer.sent == ["web-0"]
     again = world.state.pods[own.uid]
-    assert again.cost == again.cost_written is not None
+    assert again.deletion_cost == again.cost_written is not None
 
 
 async def test_recommend_writes_nothing() -> None:

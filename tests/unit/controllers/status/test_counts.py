@@ -94,7 +94,7 @@ async def test_pods_of_other_owners_count_by_their_mark(world: World, tally: Tal
 
 
 async def test_foreign_costs_count_only_where_we_would_write(world: World, tally: Tally) -> None:
-    world.state.apply(msgspec.structs.replace(pod(world, "web-n1"), cost=100))
+    world.state.apply(msgspec.structs.replace(pod(world, "web-n1"), deletion_cost=100))
     await tally.refresh()
     assert tally.policy("online").foreign == {"Deployment/shop/web": 1}
     assert tally.policy("online").foreign_pods == {"shop/web-n1": 1}
@@ -108,7 +108,7 @@ async def test_foreign_costs_count_only_where_we_would_write(world: World, tally
 
 async def test_the_pods_that_are_named_are_bounded(world: World, tally: Tally) -> None:
     for index in range(20):
-        world.state.apply(make_pod(f"web-{index:02}", node=NodeName("n1"), cost=100))
+        world.state.apply(make_pod(f"web-{index:02}", node=NodeName("n1"), deletion_cost=100))
     await tally.refresh()
     assert tally.policy("online").foreign == {"Deployment/shop/web": 20}
     assert list(tally.policy("online").foreign_pods) == [f"shop/web-{index:02}" for index in range(5)]

@@ -20,7 +20,13 @@ from spillway.domain.model.records import Taint
 from spillway.domain.nodes.sweep import restore_node, unmark, unmark_annotations
 from tests.builders import make_node, make_pod
 
-STAMPED: dict[str, Any] = {"policy": "online", "tier": "virtual", "pool": "eci-a", "cost": -7, "cost_written": -7}
+STAMPED: dict[str, Any] = {
+    "policy": "online",
+    "tier": "virtual",
+    "pool": "eci-a",
+    "deletion_cost": -7,
+    "cost_written": -7,
+}
 DECIDED = (POLICY, PLACEMENT, POOLS, RESERVATION)
 THEIRS = Taint("dedicated", "NoSchedule")
 OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
@@ -30,10 +36,14 @@ OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
     ("marks", "removed"),
     [
         pytest.param({}, set(), id="nothing of ours"),
-        pytest.param({"cost": 5}, set(), id="a cost that we never wrote"),
+        pytest.param({"deletion_cost": 5}, set(), id="a cost that we never wrote"),
         pytest.param(STAMPED, {*DECIDED, TIER, POOL, COST_WRITTEN, POD_DELETION_COST}, id="all of ours"),
-        pytest.param({**STAMPED, "cost": 9}, {*DECIDED, TIER, POOL, COST_WRITTEN}, id="a foreign writer's cost stays"),
-        pytest.param({**STAMPED, "cost": None}, {*DECIDED, TIER, POOL, COST_WRITTEN}, id="cost already taken off"),
+        pytest.param(
+            {**STAMPED, "deletion_cost": 9}, {*DECIDED, TIER, POOL, COST_WRITTEN}, id="a foreign writer's cost stays"
+        ),
+        pytest.param(
+            {**STAMPED, "deletion_cost": None}, {*DECIDED, TIER, POOL, COST_WRITTEN}, id="cost already taken off"
+        ),
         pytest.param({"policy": "online", "tier": "fixed"}, {*DECIDED, TIER}, id="stamped without a cost"),
     ],
 )

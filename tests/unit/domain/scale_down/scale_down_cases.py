@@ -61,7 +61,7 @@ def replicasets(
                 created=NOW - age,
                 ready_since=NOW - age / 2 if ready else 0.0,
                 restarts=draw(st.integers(0, 1)),
-                cost=draw(cost),
+                deletion_cost=draw(cost),
             )
         )
     doubled = Counter(p.node for p in pods)
@@ -78,7 +78,10 @@ def by_uid(candidates: Iterable[Candidate]) -> dict[PodUid, Candidate]:
 
 def written(candidates: Iterable[Candidate], writes: Mapping[PodUid, int]) -> list[Candidate]:
     """The candidates after these costs were written."""
-    return [msgspec.structs.replace(c, cost=writes[c.uid], stamped=True) if c.uid in writes else c for c in candidates]
+    return [
+        msgspec.structs.replace(c, deletion_cost=writes[c.uid], stamped=True) if c.uid in writes else c
+        for c in candidates
+    ]
 
 
 def deleted(candidates: Sequence[Candidate], count: int) -> set[PodUid]:

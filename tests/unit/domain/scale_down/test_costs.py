@@ -47,7 +47,7 @@ def test_a_hole_is_filled_first() -> None:
 
 
 def test_only_victims_above_a_survivor_are_written() -> None:
-    pods = [pod("low", cost=-9), pod("high", cost=3), pod("stays", cost=-5)]
+    pods = [pod("low", deletion_cost=-9), pod("high", deletion_cost=3), pod("stays", deletion_cost=-5)]
     assert cost_writes(pods, [PodUid("low"), PodUid("high")]) == {"high": -6}
 
 
@@ -62,19 +62,19 @@ def test_where_all_or_none_go_nothing_is_written() -> None:
 
 
 def test_a_few_survivors_are_lifted_rather_than_many_victims_lowered() -> None:
-    going = [pod(f"v{n:02}", cost=0) for n in range(40)]
-    staying = [pod("s1", cost=-7), pod("s2", cost=9)]
+    going = [pod(f"v{n:02}", deletion_cost=0) for n in range(40)]
+    staying = [pod("s1", deletion_cost=-7), pod("s2", deletion_cost=9)]
     assert cost_writes([*going, *staying], [p.uid for p in going]) == {"s1": 1}
 
 
 def test_victims_are_lowered_where_lifting_saves_little() -> None:
-    going = [pod(f"v{n:02}", cost=0) for n in range(19)]
-    writes = cost_writes([*going, pod("s1", cost=-7)], [p.uid for p in going])
+    going = [pod(f"v{n:02}", deletion_cost=0) for n in range(19)]
+    writes = cost_writes([*going, pod("s1", deletion_cost=-7)], [p.uid for p in going])
     assert set(writes.values()) == {-8}
     assert len(writes) == 19
 
 
 def test_without_room_below_survivors_are_lifted() -> None:
-    pods = [pod("goes", cost=0), pod("floor", cost=-(2**31)), pod("stays", cost=50)]
+    pods = [pod("goes", deletion_cost=0), pod("floor", deletion_cost=-(2**31)), pod("stays", deletion_cost=50)]
     writes = cost_writes(pods, [PodUid("goes")])
     assert writes == {"goes": -BOUND, "floor": 1 - BOUND}

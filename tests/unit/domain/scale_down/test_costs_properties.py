@@ -50,7 +50,7 @@ def test_a_second_call_has_nothing_left_to_write(pods: list[Candidate], count: i
 
 @given(replicasets(max_size=20, costs=any_cost), st.integers(0, 30))
 def test_writes_are_never_more_than_the_ready_victims_within_our_bounds(pods: list[Candidate], count: int) -> None:
-    ours = [msgspec.structs.replace(p, cost=max(-BOUND + 1, min(p.cost, BOUND))) for p in pods]
+    ours = [msgspec.structs.replace(p, deletion_cost=max(-BOUND + 1, min(p.deletion_cost, BOUND))) for p in pods]
     plan = set(plan_scale_down(ours, count, max_skew=1, now=NOW).uids)
     ready = [p for p in ours if p.uid in plan and is_ready(p)]
     assert len(cost_writes(ours, plan)) <= len(ready)

@@ -12,9 +12,9 @@ from tests.builders import make_pod
 def test_a_cost_is_foreign_while_it_stands_and_is_not_ours(
     cost: int | None, written: int | None, *, foreign: bool
 ) -> None:
-    assert foreign_cost(make_pod(cost=cost, cost_written=written)) is foreign
+    assert foreign_cost(make_pod(deletion_cost=cost, cost_written=written)) is foreign
 
 
 def test_only_active_pods_count() -> None:
-    pods = [make_pod("a", cost=5), make_pod("b", cost=5, terminating=True), make_pod("c")]
+    pods = [make_pod("a", deletion_cost=5), make_pod("b", deletion_cost=5, terminating=True), make_pod("c")]
     assert [pod.name for pod in foreign_pods(pods)] == ["a"]

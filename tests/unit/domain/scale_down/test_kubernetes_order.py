@@ -14,8 +14,8 @@ NOW = 100_000.0
         (pod("z", node="", phase=Phase.PENDING, ready=False), pod("a", phase=Phase.PENDING, ready=False)),
         (pod("z", phase=Phase.PENDING, ready=False), pod("a", phase=Phase.UNKNOWN, ready=False)),
         (pod("z", phase=Phase.UNKNOWN, ready=False), pod("a", ready=False)),
-        (pod("z", ready=False, cost=9), pod("a", cost=-9)),
-        (pod("z", cost=-1), pod("a", same_node_owner_pods=9)),
+        (pod("z", ready=False, deletion_cost=9), pod("a", deletion_cost=-9)),
+        (pod("z", deletion_cost=-1), pod("a", same_node_owner_pods=9)),
         (pod("z", same_node_owner_pods=2), pod("a", ready_since=NOW - 1)),
         (pod("z", ready_since=NOW - 10), pod("a", ready_since=NOW - 100, restarts=3)),
         (pod("z", restarts=1), pod("a", sidecar_restarts=9)),
@@ -52,5 +52,5 @@ def test_a_time_that_is_not_set_counts_as_newest() -> None:
 
 
 def test_the_answer_depends_on_the_pods_alone() -> None:
-    pods = [pod(f"u{n}", created=float(n % 3), cost=-(n % 2)) for n in range(9)]
+    pods = [pod(f"u{n}", created=float(n % 3), deletion_cost=-(n % 2)) for n in range(9)]
     assert kubernetes_order(pods, now=NOW) == kubernetes_order(reversed(pods), now=NOW)

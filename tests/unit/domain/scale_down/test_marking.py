@@ -50,7 +50,7 @@ def test_written_costs_are_bounded_and_on_ready_pods_only(pods: list[Candidate],
 def test_after_upkeep_only_the_next_victims_stand_outside_their_band(pods: list[Candidate], depth: int) -> None:
     kept = [p for p in written(pods, upkeep(pods, depth, max_skew=1)) if is_ready(p)]
     marked = plan_scale_down(kept, depth, max_skew=1, now=NOW).uids
-    assert not [p.uid for p in kept if p.uid not in marked and is_band_violation(p.cost, p.place)]
+    assert not [p.uid for p in kept if p.uid not in marked and is_band_violation(p.deletion_cost, p.place)]
 
 
 def test_pods_that_were_never_stamped_get_the_order_of_the_plan() -> None:
@@ -74,7 +74,7 @@ def test_a_wave_of_births_on_even_zones_needs_no_mark() -> None:
         tier = Tier.FIXED if number < 12 else Tier.ELASTIC if number < 24 else Tier.VIRTUAL
         zone = "abc"[number % 3]
         where = pod("x", tier=tier, zone=zone).place
-        index = free_index([p.cost for p in pods if p.zone == zone], where)
+        index = free_index([p.deletion_cost for p in pods if p.zone == zone], where)
         pods.append(
             pod(
                 f"u{number:02}",
@@ -84,7 +84,7 @@ def test_a_wave_of_births_on_even_zones_needs_no_mark() -> None:
                 node_order=number if tier is Tier.ELASTIC else 0,
                 created=float(number),
                 ready_since=float(number),
-                cost=birth_cost(where, index_in_zone=index, node_order=number if tier is Tier.ELASTIC else 0),
+                deletion_cost=birth_cost(where, index_in_zone=index, node_order=number if tier is Tier.ELASTIC else 0),
             )
         )
     assert next_victims(pods, 30, max_skew=1) == {}

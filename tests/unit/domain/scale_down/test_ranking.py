@@ -49,7 +49,7 @@ def test_a_rollout_frees_fixed_nodes_first_and_virtual_ones_last() -> None:
 
 
 def test_an_unready_pod_on_a_fixed_node_goes_before_a_ready_one_on_a_virtual_node() -> None:
-    pods = [pod("virtual", tier=Tier.VIRTUAL), pod("starting", ready=False, cost=5)]
+    pods = [pod("virtual", tier=Tier.VIRTUAL), pod("starting", ready=False, deletion_cost=5)]
     plan = plan_scale_down(pods, 1, max_skew=1)
     assert plan.uids == ("starting",)
     assert plan.victims[0].reason is VictimReason.NOT_READY
@@ -107,8 +107,8 @@ def test_pods_in_no_zone_do_not_count_and_are_free_to_go_while_zones_are_even() 
 
 def test_workloads_leave_the_same_elastic_node_whatever_their_pods_cost() -> None:
     pods = [
-        pod("stays", tier=Tier.ELASTIC, node_order=1, cost=-1_900_000),
-        pod("goes", tier=Tier.ELASTIC, node_order=2, cost=-1_000_000),
+        pod("stays", tier=Tier.ELASTIC, node_order=1, deletion_cost=-1_900_000),
+        pod("goes", tier=Tier.ELASTIC, node_order=2, deletion_cost=-1_000_000),
     ]
     assert plan_scale_down(pods, 1, max_skew=1).uids == ("goes",)
 
@@ -134,7 +134,7 @@ def test_on_fixed_nodes_the_hottest_gives_first_where_load_is_known() -> None:
 @pytest.mark.parametrize(
     ("pods", "first"),
     [
-        ([pod("x", cost=0), pod("y", cost=-1)], "y"),
+        ([pod("x", deletion_cost=0), pod("y", deletion_cost=-1)], "y"),
         ([pod("x", created=1.0), pod("y", created=2.0)], "y"),
         ([pod("x"), pod("y")], "x"),
     ],
