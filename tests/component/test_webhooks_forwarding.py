@@ -1,14 +1,18 @@
 """One replica asks another over real TLS: answered, or let go in time, and never round in circles."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import msgspec
 import pytest
+from cryptography import x509
 
-from spillway.admission.authority import Lifetimes, Material, begin
+from spillway.admission.authority import Lifetimes, Material, _load_key, _new_serving, begin
 from spillway.admission.certificates import service_names
 from spillway.admission.deadline import Deadline
 from spillway.admission.peers import QUIET_SECONDS, TIMEOUTS, Forwarder
@@ -27,6 +31,18 @@ def _material() -> Material:
     return begin(service_names("spillway-webhook", "spillway-system"), Lifetimes(), datetime.now(UTC))
 
 
+def next_serving(material: Material, names: Sequence[str]) -> Material:
+    """Another serving certificate of the same authority."""
+    certificate, key = _new_serving(
+        x509.load_pem_x509_certificate(material.authorities[0]),
+        _load_key(material.authority_key),
+        names,
+        timedelta(days=1),
+        datetime.now(UTC),
+    )
+    return replace(material, serving_certificate=certificate, serving_key=key)
+
+
 def _tls(material: Material, *, authorities: bool = True) -> ServingTls:
     tls = ServingTls()
     tls.load(material.serving_certificate, material.serving_key, material.bundle if authorities else b"")
@@ -36,7 +52,12 @@ def _tls(material: Material, *, authorities: bool = True) -> ServingTls:
 @asynccontextmanager
 async def _leader(handler: Handler, tls: ServingTls) -> AsyncIterator[str]:
     server = AdmissionServer(
-        [], peers=[Webhook("peers", PATH, handler, 5.0)], tls=tls.context, port=0, host="127.0.0.1"
+        [],
+        peers=[Webhook("peers", PATH, handler, 5.0)],
+        tls=tls.peer_context,
+        port=0,
+        host="127.0.0.1",
+        client_names=(NAME,),
     )
     await server.start()
     try:
@@ -182,6 +203,57 @@ async def test_a_stranger_is_not_believed() -> None:
     async with _leader(decide, _tls(_material())) as address, _forwarder(lambda: address, _tls(_material())) as forward:
         with pytest.raises(LetGoError, match="forward-error"):
             await forward(_request(), _deadline())
+
+
+async def _refuse(request: Request, deadline: Deadline) -> Answer:
+    raise AssertionError("a stranger was answered")
+
+
+@pytest.mark.parametrize("shows", ["nothing", "a certificate of another authority"])
+async def test_a_caller_that_is_no_replica_is_refused_by_tls(shows: str) -> None:
+    plans = msgspec.json.encode([(1, 1.0, {"uid": "u", "object": [["o", f"invented-{n}", 1.0, []] for n in range(9)]})])
+    calling = ssl.create_default_context()
+    calling.check_hostname, calling.verify_mode = False, ssl.CERT_NONE
+    if shows != "nothing":
+        stranger = _tls(_material()).peers
+        assert stranger is not None
+        calling = stranger
+        calling.check_hostname, calling.verify_mode = False, ssl.CERT_NONE
+    async with _leader(_refuse, _tls(_material())) as address, aiohttp.ClientSession() as session:
+
+        async def tell() -> None:
+            async with session.ws_connect(f"wss://{address}{PATH}", ssl=calling) as socket:
+                await socket.send_bytes(plans)
+                await socket.receive_bytes(timeout=5)
+
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await tell()
+
+
+async def test_a_certificate_of_the_same_authority_for_another_name_is_refused() -> None:
+    """With cert-manager the authority may sign certificates of others."""
+    material = _material()
+    other = replace(material, serving_key=b"", serving_certificate=b"")
+    other = next_serving(other, ["shop.default.svc"])
+    async with _leader(_refuse, _tls(material)) as address, _forwarder(lambda: address, _tls(other)) as forward:
+        with pytest.raises(LetGoError, match="forward-error"):
+            await forward(_request(), _deadline())
+
+
+async def test_a_replica_with_the_renewed_certificate_is_trusted_by_one_with_the_old() -> None:
+    async def decide(request: Request, deadline: Deadline) -> Answer:
+        return Answer("virtual")
+
+    material = _material()
+    renewed = next_serving(material, service_names("spillway-webhook", "spillway-system"))
+    assert renewed.serving_key != material.serving_key
+    addresses = [""]
+    for leader, asking in ((material, renewed), (renewed, material)):
+        async with (
+            _leader(decide, _tls(leader)) as addresses[0],
+            _forwarder(lambda: addresses[0], _tls(asking)) as forward,
+        ):
+            assert await forward(_request(), _deadline()) == Answer("forwarded")
 
 
 async def test_a_leader_that_is_gone_costs_no_time() -> None:

@@ -135,6 +135,46 @@ async def test_two_servers_share_a_port() -> None:
         await second.stop()
 
 
+@pytest.mark.parametrize(
+    ("names", "shows", "expected"),
+    [
+        pytest.param((), None, None, id="no certificate"),
+        pytest.param((), "another", None, id="another authority's"),
+        pytest.param((), "own", 200, id="any name of the authority"),
+        pytest.param(("localhost",), "own", 200, id="a name that is allowed"),
+        pytest.param(("apiserver",), "own", 403, id="a name that is not"),
+    ],
+)
+async def test_with_a_clients_authority_nobody_else_is_answered(
+    names: tuple[str, ...], shows: str | None, expected: int | None
+) -> None:
+    async def allow(request: Request, deadline: Deadline) -> Answer:
+        return Answer("unchanged")
+
+    serving, clients = _material(), _material()
+    tls = ServingTls(client_authorities=clients.bundle.decode())
+    tls.load(serving.serving_certificate, serving.serving_key)
+    calling = ServingTls()
+    shown = clients if shows == "own" else _material()
+    calling.load(shown.serving_certificate, shown.serving_key, serving.bundle)
+    context = calling.peers if shows else ssl.create_default_context(cadata=serving.bundle.decode())
+    assert context is not None
+    webhook = Webhook("test", "/test", allow, 1.0)
+    server = AdmissionServer([webhook], tls=tls.context, port=0, host="127.0.0.1", client_names=names)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            asking = session.post(f"https://localhost:{server.port}/test", json=REVIEW)
+            if expected is None:
+                with pytest.raises((aiohttp.ClientError, OSError)):
+                    await asking
+            else:
+                async with asking as answer:
+                    assert answer.status == expected
+    finally:
+        await server.stop()
+
+
 async def test_a_new_certificate_is_shown_while_old_connections_stand() -> None:
     async def allow(request: Request, deadline: Deadline) -> Answer:
         return Answer("unchanged")

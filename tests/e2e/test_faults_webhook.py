@@ -5,10 +5,13 @@ import signal
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from harness import Installation
 from harness.scene import Scene, by_tier, tier_violations
 from localcluster import ClusterApi
 from spillway.admission.authority import Lifetimes, begin
+from spillway.admission.certificates import service_names
 from tests.support.e2e import Start
 
 SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
@@ -52,15 +55,22 @@ def test_hanging_replicas_delay_a_pod_by_the_timeout_and_no_more(
     assert by_tier(scene.pods("web"))["virtual"] == 6
 
 
-def test_an_expired_certificate_is_replaced(start: Start, scene: Scene, cluster: ClusterApi) -> None:
+@pytest.mark.parametrize("fault", ["expired", "another key"])
+def test_a_certificate_that_nobody_can_use_is_replaced(
+    fault: str, start: Start, scene: Scene, cluster: ClusterApi
+) -> None:
     operator = start()
     for index in operator.running:
         operator.kill(index)
     names = ["spillway-webhook.spillway-system.svc", "localhost"]
     long_ago = datetime.now(UTC) - timedelta(days=40)
     lifetimes = Lifetimes(authority=timedelta(days=30), serving=timedelta(days=10))
-    expired = begin(names, lifetimes, long_ago).as_secret()
-    cluster.rest.merge(SECRET, {"data": {key: base64.b64encode(value).decode() for key, value in expired.items()}})
+    data = begin(names, lifetimes, long_ago).as_secret()
+    if fault == "another key":
+        other = begin(names, Lifetimes(), datetime.now(UTC)).as_secret()
+        data = begin(service_names("spillway-webhook", "spillway-system"), Lifetimes(), datetime.now(UTC)).as_secret()
+        data["tls.key"] = other["tls.key"]
+    cluster.rest.merge(SECRET, {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}})
 
     operator = start()
     scene.add_policy()

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -22,6 +23,9 @@ CA_CERTIFICATE: Final = "ca.crt"
 CA_KEY: Final = "ca.key"
 SERVING_CERTIFICATE: Final = "tls.crt"
 SERVING_KEY: Final = "tls.key"
+
+_USAGES: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+"""Replicas show each other the serving certificate, whichever of them calls."""
 
 BACKDATED: Final = timedelta(minutes=5)
 """Clocks of the API server's host and ours need not agree."""
@@ -61,13 +65,17 @@ class Material:
 
     @classmethod
     def from_secret(cls, data: Mapping[str, bytes]) -> "Material | None":
-        """What a Secret's data says; None where it holds no usable pair and authority (then one starts anew)."""
+        """Return what a Secret's data says; None where it holds no authority that can sign (then a new one begins).
+
+        The serving certificate may lack its key: `next_step` replaces it.
+        """
         try:
             authorities = x509.load_pem_x509_certificates(data[CA_CERTIFICATE])
-            serialization.load_pem_private_key(data[CA_KEY], password=None)
+            if not _belong_together(authorities[0], data[CA_KEY]):
+                return None
             x509.load_pem_x509_certificate(data[SERVING_CERTIFICATE])
             serialization.load_pem_private_key(data[SERVING_KEY], password=None)
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, UnsupportedAlgorithm):
             return None
         return cls(
             tuple(_pem(authority) for authority in authorities),
@@ -104,9 +112,15 @@ def next_step(
     if len(kept) < len(authorities) - 1:
         return replace(material, authorities=tuple(_pem(each) for each in (authorities[0], *kept)))
     serving = x509.load_pem_x509_certificate(material.serving_certificate)
-    stale = _is_due(serving, now) or not _signed_by(serving, authorities[0]) or _names_of(serving) != set(names)
-    # One that has expired already breaks every call: there is nothing left to protect by waiting.
-    if stale and (published or serving.not_valid_after_utc <= now):
+    useless = serving.not_valid_after_utc <= now or not _belong_together(serving, material.serving_key)
+    stale = (
+        _is_due(serving, now)
+        or not _signed_by(serving, authorities[0])
+        or _names_of(serving) != set(names)
+        or not _for_clients(serving)
+    )
+    # One that nobody can serve, or trust, breaks every call already: there is nothing left to protect by waiting.
+    if useless or (stale and published):
         key = _load_key(material.authority_key)
         certificate, serving_key = _new_serving(authorities[0], key, names, lifetimes.serving, now)
         return replace(material, serving_certificate=certificate, serving_key=serving_key)
@@ -158,7 +172,7 @@ def _new_serving(
         .serial_number(x509.random_serial_number())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(list(_USAGES)), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
             critical=False,
@@ -195,6 +209,20 @@ def _alternative(name: str) -> x509.GeneralName:
 def _names_of(certificate: x509.Certificate) -> set[str]:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return {str(name.value) for name in names}
+
+
+def _for_clients(certificate: x509.Certificate) -> bool:
+    """Whether replicas can show it to each other; certificates of early versions were for servers alone."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return set(_USAGES) <= set(usages)
+
+
+def _belong_together(certificate: x509.Certificate, key_pem: bytes) -> bool:
+    key = serialization.load_pem_private_key(key_pem, password=None)
+    return key.public_key() == certificate.public_key()
 
 
 def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -13,6 +13,7 @@ A lost write (409) is no error: the next turn reads anew.
 
 import asyncio
 import base64
+import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -95,7 +96,11 @@ class Certificates:
     async def turn(self) -> None:
         """One look: load what is new; as leader publish the bundle and take the next step of a rotation."""
         material = await self._read_or_begin()
-        self._serve(material)
+        try:
+            self._serve(material)
+        except ssl.SSLError as error:
+            # The leader replaces a certificate that is not its key's; until then the one before is served.
+            log.warning("serving certificate cannot be loaded", secret=self._key, error=str(error))
         if not self._is_leader():
             # Nobody is called before somebody is trusted, and a leader may be seconds away.
             await self._publish(material.bundle, missing_only=True)

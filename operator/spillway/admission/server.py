@@ -4,7 +4,8 @@ Contract, whatever a handler does:
 
 * an exception inside it answers "allowed" and counts in `spillway_admission_errors_total`;
 * its time is bounded; at the bound it is cancelled, the request is let go ("allowed") and the reason is counted;
-* a body that is no AdmissionReview is answered with 400, which the API server treats by the webhook's failure policy.
+* a body that is no AdmissionReview is answered with 400, which the API server treats by the webhook's failure policy;
+* where names of clients are given, a caller whose certificate has none of them is answered with 403.
 
 The socket is bound with `SO_REUSEPORT`, so that two replicas on one host can share a port and an upgrade overlaps.
 """
@@ -13,7 +14,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -83,7 +84,8 @@ async def decide(webhook: Webhook, request: Request, deadline: Deadline) -> Answ
 class AdmissionServer:
     """Serves on one address until stopped: `webhooks` to the API server, `peers` to other replicas on a channel each.
 
-    `tls=None` serves plain HTTP, for tests behind no API server.
+    `client_names` are common names and DNS names, one of which a caller's certificate has to carry; the TLS context has
+    to ask for certificates then. `tls=None` serves plain HTTP, for tests behind no API server.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class AdmissionServer:
         tls: ssl.SSLContext | None,
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # the API server comes from outside the pod
+        client_names: Collection[str] = (),
         clock: Clock = time.monotonic,
     ) -> None:
+        self._client_names = frozenset(client_names)
         self._webhooks = tuple(webhooks)
         self._peers = tuple(peers)
         self._tls = tls
@@ -111,7 +115,7 @@ class AdmissionServer:
 
     async def start(self) -> None:
         """Begin to listen; returns once connections are accepted."""
-        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._only_known_clients])
         for webhook in self._webhooks:
             application.router.add_post(webhook.path, self._responder(webhook))
         for webhook in self._peers:
@@ -131,6 +135,15 @@ class AdmissionServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    @web.middleware
+    async def _only_known_clients(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self._client_names and self._client_names.isdisjoint(_names_of_client(request)):
+            metrics.REFUSED_CLIENTS.inc()
+            return web.Response(status=403, text="the client's certificate is for none of the names allowed here")
+        return await handler(request)
 
     def _responder(self, webhook: Webhook) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def respond(http_request: web.Request) -> web.Response:
@@ -155,6 +168,13 @@ async def _answer(webhook: Webhook, request: Request, deadline: Deadline) -> Ans
     metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
     metrics.HOLD_SECONDS.labels(webhook.name).observe(deadline.elapsed)
     return answer
+
+
+def _names_of_client(request: web.Request) -> set[str]:
+    """Common names and DNS names of the certificate that the client showed."""
+    certificate = request.get_extra_info("peercert") or {}
+    names = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    return names | {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,7 +1,8 @@
-"""The serving certificate in use: loaded once, replaced while connections stand, from a Secret or from files.
+"""The serving certificate in use, and whom it trusts: replaced while connections stand, from a Secret or from files.
 
-Contract: one `ssl.SSLContext` for the life of the process. Loading a new pair into it changes what the next handshake
-shows and touches no connection that is open. A pair that does not fit together is refused and the old one stays.
+Contract: the server contexts live as long as the process. Loading a new pair changes what the next handshake shows and
+touches no connection that is open. A pair that does not fit together is refused and the old one stays. Replicas show
+each other the serving certificate in both directions; whoever shows none that is trusted gets no connection.
 """
 
 import asyncio
@@ -22,11 +23,21 @@ log: Final = structlog.get_logger(__name__)
 
 
 class ServingTls:
-    """A TLS server context whose certificate can be replaced at any time."""
+    """TLS contexts whose certificate can be replaced at any time.
 
-    def __init__(self) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+    `client_authorities` are PEM certificates: where given, the API server has to show a certificate of theirs.
+    """
+
+    def __init__(self, *, client_authorities: str = "") -> None:
+        self.context = _server_context()
+        """For the API server."""
+        if client_authorities:
+            self.context.load_verify_locations(cadata=client_authorities)
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.peer_context = _server_context()
+        """For other replicas. Trust is added and never taken away before the process ends."""
+        self.peer_context.verify_mode = ssl.CERT_REQUIRED
+        self.peer_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         self._loaded: tuple[bytes, bytes] | None = None
         self._trusted = b""
         self.peers: ssl.SSLContext | None = None
@@ -46,28 +57,39 @@ class ServingTls:
         Raises:
             ssl.SSLError: certificate and key do not belong together, or are no PEM; the old pair stays in use.
         """
-        self._trust(authorities_pem or certificate_pem)
-        if self._loaded == (certificate_pem, key_pem):
+        trusted = authorities_pem or certificate_pem
+        if self._loaded == (certificate_pem, key_pem) and self._trusted == trusted:
             return False
         with _as_file(certificate_pem + b"\n" + key_pem) as path:
-            # A trial on a context of its own: a failed load would leave the live one with half a pair.
+            # A trial on a context of its own: a failed load would leave the live ones with half a pair.
             # An empty password: an encrypted key must fail, not ask the terminal.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password="")
+            calling = _calling_context(trusted)
+            calling.load_cert_chain(path, password="")
             self.context.load_cert_chain(path, password="")
+            self.peer_context.load_cert_chain(path, password="")
+        self.peer_context.load_verify_locations(cadata=trusted.decode())
+        self.peers, self._trusted = calling, trusted
+        if self._loaded == (certificate_pem, key_pem):
+            return False
         self._loaded = (certificate_pem, key_pem)
         expiry = x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
         metrics.CERTIFICATE_EXPIRY.set(expiry.timestamp())
         self.ready.set()
         return True
 
-    def _trust(self, pem: bytes) -> None:
-        if pem == self._trusted:
-            return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.load_verify_locations(cadata=pem.decode())
-        self.peers, self._trusted = context, pem
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _calling_context(trusted_pem: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=trusted_pem.decode())
+    return context
 
 
 @contextmanager
@@ -88,11 +110,18 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 
 class CertificateFiles:
-    """A pair of files that somebody else keeps fresh, such as cert-manager through a mounted Secret."""
+    """A pair of files that somebody else keeps fresh, such as cert-manager through a mounted Secret.
 
-    def __init__(self, certificate: Path, key: Path, tls: ServingTls, *, poll_seconds: float = 5.0) -> None:
+    `authority` is the file with the certificate's authorities, by which replicas trust each other while one of them has
+    the new certificate already. Where it is absent they trust the certificate itself.
+    """
+
+    def __init__(
+        self, certificate: Path, key: Path, tls: ServingTls, *, authority: Path | None = None, poll_seconds: float = 5.0
+    ) -> None:
         self._certificate = certificate
         self._key = key
+        self._authority = authority
         self._tls = tls
         self._poll_seconds = poll_seconds
         self._stamp: tuple[int, ...] = ()
@@ -104,10 +133,15 @@ class CertificateFiles:
             OSError: a file is missing.
             ssl.SSLError: the two do not fit (yet: they may be replaced one after the other).
         """
-        stamp = tuple(part for path in (self._certificate, self._key) for part in _stamp(path))
+        authority = self._authority if self._authority is not None and self._authority.is_file() else None
+        paths = (self._certificate, self._key, *(() if authority is None else (authority,)))
+        stamp = tuple(part for path in paths for part in _stamp(path))
         if stamp == self._stamp:
             return False
-        changed = self._tls.load(self._certificate.read_bytes(), self._key.read_bytes())
+        certificate = self._certificate.read_bytes()
+        authorities = authority.read_bytes() if authority is not None else b""
+        trusted = b"\n".join((authorities, certificate)) if authorities.strip() else b""
+        changed = self._tls.load(certificate, self._key.read_bytes(), trusted)
         self._stamp = stamp
         return changed
 

@@ -83,7 +83,8 @@ class Operator:
             stack.push_async_callback(client.close)
             leadership = self._leadership(client)
             self.board.leading = leadership.may_write
-            tls = ServingTls()
+            authorities = settings.webhook_client_ca_file
+            tls = ServingTls(client_authorities=authorities.read_text() if authorities is not None else "")
             service = f"{settings.webhook_service}.{settings.namespace}.svc"
             forward = partial(
                 Forwarder,
@@ -195,7 +196,12 @@ class Operator:
     ) -> None:
         settings = self.settings
         upkeep = (
-            CertificateFiles(settings.webhook_cert_dir / "tls.crt", settings.webhook_cert_dir / "tls.key", tls).run()
+            CertificateFiles(
+                settings.webhook_cert_dir / "tls.crt",
+                settings.webhook_cert_dir / "tls.key",
+                tls,
+                authority=settings.webhook_cert_dir / "ca.crt",
+            ).run()
             if settings.webhook_cert_dir is not None
             else Certificates(
                 client,
@@ -207,26 +213,27 @@ class Operator:
         )
         server = AdmissionServer(
             admission.webhooks,
-            peers=admission.peers,
             tls=tls.context,
             port=settings.webhook_port,
             host=settings.webhook_host,
+            client_names=settings.webhook_client_names,
         )
-        peers = server
-        if settings.peer_port is not None:
-            # Replicas on one host share the port of the webhook too, so a request to that port can reach any of them.
-            peers = AdmissionServer(
-                (), peers=admission.peers, tls=tls.context, port=settings.peer_port, host=settings.webhook_host
-            )
+        peers = AdmissionServer(
+            (),
+            peers=admission.peers,
+            tls=tls.peer_context,
+            port=settings.peer_port,
+            host=settings.webhook_host,
+            client_names=(f"{settings.webhook_service}.{settings.namespace}.svc",),
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(upkeep, name="certificates")
             await tls.ready.wait()
             # Not before the policies are known: a replica that knows no policy would admit every pod unchanged.
             await self._know_the_cluster()
             await server.start()
-            if peers is not server:
-                await peers.start()
-                self.peer_server = peers
+            await peers.start()
+            self.peer_server = peers
             self._address = _address(settings.advertise_host, peers.port)
             self.admission_server = server
             self._serving = True

@@ -46,8 +46,10 @@ class Settings(BaseModel):
     webhook_host: str = "0.0.0.0"  # noqa: S104  # the API server comes from outside the pod
     webhook_port: int = Field(default=9443, ge=0, le=65535)
     webhook_cert_dir: Path | None = None
+    webhook_client_ca_file: Path | None = None
+    webhook_client_names: tuple[str, ...] = ()
     webhook_service: str = Field(default="spillway-webhook", pattern=DNS_LABEL)
-    peer_port: int | None = Field(default=None, ge=0, le=65535)
+    peer_port: int = Field(default=9444, ge=0, le=65535)
     advertise_host: str = Field(default_factory=default_host, min_length=1)
     metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
     metrics_port: int = Field(default=8080, ge=0, le=65535)
@@ -79,6 +81,10 @@ class Settings(BaseModel):
             raise ValueError(f"kubeconfig: file not found: {self.kubeconfig}")
         if self.webhook_cert_dir is not None and not self.webhook_cert_dir.is_dir():
             raise ValueError(f"webhook_cert_dir: folder not found: {self.webhook_cert_dir}")
+        if self.webhook_client_ca_file is not None and not self.webhook_client_ca_file.is_file():
+            raise ValueError(f"webhook_client_ca_file: file not found: {self.webhook_client_ca_file}")
+        if self.webhook_client_names and self.webhook_client_ca_file is None:
+            raise ValueError("webhook_client_names: needs webhook_client_ca_file, the authority that vouches for them")
         if self.prometheus_url:
             from spillway.sources.prometheus import prometheus_url  # noqa: PLC0415  # `--help` need not wait for numpy
 

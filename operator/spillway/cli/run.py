@@ -50,14 +50,29 @@ def run(
     webhook_cert_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with tls.crt and tls.key that another component renews, for example cert-manager. "
-            "Default: Spillway issues its own certificate.",
+            help="Folder with tls.crt, tls.key and, if there is one, ca.crt, which another component renews, for example "
+            "cert-manager. The certificate is used for servers and for clients. Default: Spillway issues its own.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
     webhook_service: Annotated[
         str | None,
         typer.Option(help="Service through which the API server calls the webhooks.", rich_help_panel=WEBHOOKS),
+    ] = None,
+    webhook_client_ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM certificates of the authority of the API server's client certificate. With it the admission "
+            "server answers nobody else. Read at start. Default: callers are not authenticated.",
+            rich_help_panel=WEBHOOKS,
+        ),
+    ] = None,
+    webhook_client_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Common name or DNS name of that certificate; may be repeated. Default: every name of the authority.",
+            rich_help_panel=WEBHOOKS,
+        ),
     ] = None,
     prometheus_url: Annotated[
         str | None,
@@ -80,7 +95,7 @@ def run(
     peer_port: Annotated[
         int | None,
         typer.Option(
-            help="Port for requests between replicas; 0 picks a free one. Default: the port of the webhook.",
+            help="Port for requests between replicas, with mutual TLS; 0 picks a free one. Default: 9444.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
@@ -151,7 +166,9 @@ def run(
     ] = None,
 ) -> None:
     """Run one replica of the operator."""
-    settings = Settings.of(**locals())
+    given = dict(locals())
+    given["webhook_client_names"] = given.pop("webhook_client_name")
+    settings = Settings.of(**given)
     from spillway.app import serve  # noqa: PLC0415  # kopf and aiohttp take a second: `--help` need not wait
 
     sys.exit(serve(settings))

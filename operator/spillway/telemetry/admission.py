@@ -30,6 +30,10 @@ ERRORS: Final = counter(
     "Exceptions inside an admission handler; each was answered with allowed",
     ("webhook",),
 )
+REFUSED_CLIENTS: Final = counter(
+    "spillway_admission_refused_clients",
+    "Requests whose client certificate has none of the allowed names",
+)
 CERTIFICATE_EXPIRY: Final = gauge(
     "spillway_serving_certificate_expiry_timestamp_seconds",
     "When the serving certificate in use expires, in Unix seconds",

@@ -100,7 +100,7 @@ def build_admission(
     workloads = Workloads(state, lookup, governance)
     binding = BindingWebhook(surroundings, lookup, workloads, Births(clock))
     board = board or Board(now)
-    followed = Outcomes(state, board, forward=forward_plans, clock=clock)
+    followed = Outcomes(state, board, policies=lambda: governance().policies, forward=forward_plans, clock=clock)
     replicaset = ReplicaSetWebhook(
         surroundings, lookup, writer, settling, plans=plans, follow=followed.follow, clock=clock, now=now
     )

@@ -43,17 +43,20 @@ _plans: Final = msgspec.json.Decoder(tuple[FollowedPlan, ...])
 
 
 class Outcomes:
-    """Follows plans. `forward` tells the leader, where another replica is it."""
+    """Follows plans. `policies` are the names that exist; `forward` tells the leader, where another replica is it."""
 
     def __init__(
         self,
         state: ClusterState,
         board: Board,
         *,
+        policies: Callable[[], Collection[str]],
         forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
+        self._state = state
         self._board = board
+        self._policies = policies
         self._forward = forward
         self._clock = clock
         self._following = Following()
@@ -73,7 +76,10 @@ class Outcomes:
         """Another replica's plans."""
         if not self._board.leading():
             raise LetGoError("not-leader")
-        self._follow(_plans.decode(request.object))
+        # A plan of a policy or an owner that is not known here is not followed: names become labels of metrics.
+        policies = self._policies()
+        plans = _plans.decode(request.object)
+        self._follow([plan for plan in plans if plan.policy in policies and self._state.pods_of(plan.owner)])
         return Answer("followed")
 
     async def run(self) -> None:

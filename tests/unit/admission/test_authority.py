@@ -46,6 +46,29 @@ def test_a_secret_that_lacks_something_is_begun_anew(broken: str) -> None:
     assert Material.from_secret({key: value for key, value in data.items() if key != broken}) is None
 
 
+def test_a_certificate_without_its_key_is_replaced_at_once() -> None:
+    other = begin(NAMES, LIFETIMES, START)
+    data = begin(NAMES, LIFETIMES, START).as_secret()
+    material = Material.from_secret(data | {"tls.key": other.serving_key})
+    assert material is not None
+    step = next_step(material, NAMES, LIFETIMES, START, published=False)
+    assert step is not None
+    assert step.authorities == material.authorities
+    assert Material.from_secret(step.as_secret()) == step
+    assert next_step(step, NAMES, LIFETIMES, START, published=False) is None
+
+
+def test_an_authority_without_its_key_is_begun_anew() -> None:
+    other = begin(NAMES, LIFETIMES, START)
+    assert Material.from_secret(begin(NAMES, LIFETIMES, START).as_secret() | {"ca.key": other.authority_key}) is None
+
+
+def test_replicas_can_show_the_certificate_to_each_other() -> None:
+    material = begin(NAMES, LIFETIMES, START)
+    verifier = PolicyBuilder().store(Store(x509.load_pem_x509_certificates(material.bundle))).time(START)
+    verifier.build_client_verifier().verify(x509.load_pem_x509_certificate(material.serving_certificate), [])
+
+
 def test_the_serving_certificate_is_renewed_when_two_thirds_have_passed() -> None:
     material = begin(NAMES, LIFETIMES, START)
     assert next_step(material, NAMES, LIFETIMES, START + timedelta(days=19), published=True) is None

@@ -22,6 +22,8 @@ from spillway.cli.commands import app
         pytest.param({"prometheus_url": "prometheus:9090"}, "http://prometheus.monitoring:9090", id="Prometheus"),
         pytest.param({"kubeconfig": Path("/nowhere/config")}, "file not found: /nowhere/config", id="kubeconfig"),
         pytest.param({"webhook_cert_dir": Path("/nowhere")}, "folder not found: /nowhere", id="certificates"),
+        pytest.param({"webhook_client_ca_file": Path("/nowhere/ca")}, "file not found: /nowhere/ca", id="client CA"),
+        pytest.param({"webhook_client_names": ["apiserver"]}, "needs webhook_client_ca_file", id="names of nobody"),
     ],
 )
 def test_refused(values: dict[str, Any], message: str) -> None:
@@ -55,4 +57,4 @@ def test_other_replicas_are_told_the_pods_address(monkeypatch: pytest.MonkeyPatc
     assert Settings().advertise_host == "127.0.0.1"
     monkeypatch.setenv("POD_IP", "10.1.2.3")
     assert Settings().advertise_host == "10.1.2.3"
-    assert Settings().peer_port is None, "the webhook's own port serves other replicas as well"
+    assert Settings().peer_port == 9444, "never the webhook's port, which the API server must reach"

@@ -13,6 +13,7 @@ from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
+from spillway.telemetry import admission as metrics
 from spillway.webhooks.scale_down_outcomes import FollowedPlan, Outcomes
 from tests.builders import make_pod
 
@@ -27,7 +28,9 @@ class Replica:
         self.board = Board(lambda: 1000.0, leading=lambda: leader is None)
         self.leader = leader
         self.reachable = True
-        self.outcomes = Outcomes(self.state, self.board, forward=self._forward, clock=lambda: 0.0)
+        self.outcomes = Outcomes(
+            self.state, self.board, policies=lambda: ("online",), forward=self._forward, clock=lambda: 0.0
+        )
         for name in ("a", "b", "c"):
             self.state.apply(make_pod(name, uid=f"uid-{name}", owner_uid="rs-web"))
 
@@ -55,6 +58,17 @@ async def _run(replica: Replica) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     task.cancel()
+
+
+async def test_plans_of_invented_policies_or_owners_are_not_followed(leader: Replica) -> None:
+    invented = [FollowedPlan(PLAN.owner, f"invented-{n}", 1000.0, PLAN.victims) for n in range(1000)]
+    invented += [FollowedPlan(OwnerUid(f"rs-{n}"), "online", 1000.0, PLAN.victims) for n in range(1000)]
+    request = Request(uid="plans", object=msgspec.Raw(msgspec.json.encode(invented)))
+    assert await leader.outcomes.told(request, Deadline(lambda: 0.0, 1.0)) == Answer("followed")
+    leader.delete("a")
+    assert leader.board.scale_downs == {}
+    labels = {sample.labels["policy"] for family in metrics.VICTIMS.collect() for sample in family.samples}
+    assert not any(policy.startswith("invented") for policy in labels)
 
 
 async def test_the_leader_counts_its_own(leader: Replica) -> None:
