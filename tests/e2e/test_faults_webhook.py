@@ -60,8 +60,7 @@ def test_a_certificate_that_nobody_can_use_is_replaced(
     fault: str, start: Start, scene: Scene, cluster: ClusterApi
 ) -> None:
     operator = start()
-    for index in operator.running:
-        operator.kill(index)
+    operator.stop()
     names = ["spillway-webhook.spillway-system.svc", "localhost"]
     long_ago = datetime.now(UTC) - timedelta(days=40)
     lifetimes = Lifetimes(authority=timedelta(days=30), serving=timedelta(days=10))

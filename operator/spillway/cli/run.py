@@ -50,7 +50,7 @@ def run(
     webhook_cert_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with tls.crt, tls.key and, if there is one, ca.crt, which another component renews, for example "
+            help="Folder with tls.crt, tls.key and, if there is one, ca.crt, renewed by another component such as "
             "cert-manager. The certificate is used for servers and for clients. Default: Spillway issues its own.",
             rich_help_panel=WEBHOOKS,
         ),

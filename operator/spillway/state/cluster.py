@@ -3,7 +3,8 @@
 Contract: changed by the informers alone (`apply`, `remove`), from the event loop's thread; readers see one consistent
 state between two awaits. Mappings and collections handed out are live views: copy what is kept over an await. Listeners
 are called after the state and its indexes hold the new record, in the order of the API server's events for each object;
-an exception in one is counted and logged and stops nobody else. A record equal to the one held is no change.
+an exception in one is counted and logged and stops nobody else. A record equal to the one held is no change. A pod that
+names a ReplicaSet of another namespace as its owner is held as a pod without one.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import structlog
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
@@ -235,6 +236,9 @@ class ClusterState:
 
     def _apply_pod(self, pod: PodRecord) -> bool:
         old = self._pods.get(pod.uid)
+        owner = self._replicasets.get(pod.owner_uid)
+        if owner is not None and owner.namespace != pod.namespace:
+            _take_owner_off(pod)
         if old is not None and old.pending is not None and pod.pending is not None:
             force_setattr(pod, "pending", pod.pending.following(old.pending, self._now()))
         if old == pod:
@@ -276,6 +280,9 @@ class ClusterState:
         if old is not None and old.owner_uid != new.owner_uid:
             _discard(self._replicasets_by_owner, old.owner_uid, old.uid)
         self._replicasets_by_name[new.namespace, new.name] = new
+        if old is None:
+            for pod in [pod for pod in self.pods_of(new.uid) if pod.namespace != new.namespace]:
+                self._apply_pod(replace(pod))
         if new.owner_uid:
             self._replicasets_by_owner.setdefault(new.owner_uid, {})[new.uid] = new
         self._notify(ReplicaSetRecord, old, new)
@@ -300,6 +307,13 @@ class ClusterState:
         except Exception:
             LISTENER_ERRORS.labels(record_type.__name__).inc()
             log.exception("listener_failed", record=record_type.__name__, key=record_key(new or old))
+
+
+def _take_owner_off(pod: PodRecord) -> None:
+    """Make it a bare pod: its reference names an owner in another namespace, and no controller looks at it."""
+    force_setattr(pod, "owner_uid", OwnerUid(""))
+    force_setattr(pod, "owner_kind", "")
+    force_setattr(pod, "owner_name", "")
 
 
 def record_key(record: Record | None) -> str:

@@ -7,12 +7,15 @@ the pod. So a count with reservations in it is never too low, and too high for a
 
 An owner's controller creates no pod while it knows as many as it wants. Where it does, reservations that we still hold
 for it were for pods that never came: `disown` takes them out of the owner's count. Against the limits of the pools they
-count until their time is up, because there being wrong costs money.
+count until their time is up, because there being wrong costs money, but never more of them than `hold_to` allows: the
+pods that the owner wants and that the informer does not show. And when a promise's time is up and no pod came, further
+promises of that owner count against no pool until one of its pods is seen: a request that is repeated, whoever sends
+it, keeps no pool closed.
 """
 
 import math
 import uuid
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,6 +28,8 @@ RESERVATION_SECONDS: Final = 10.0
 """Longer than the informer lags when it is well."""
 CATCH_UP_SECONDS: Final = 1.0
 """What a watch needs to tell what it owes after a silence."""
+REMEMBERED_OWNERS: Final = 4096
+"""Of whose promises one was for a pod that never came."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class Reservation:
     """When its time is up."""
     owned: bool = True
     """Whether it counts among its owner's pods."""
+    held: bool = True
+    """Whether it counts on its pools."""
 
 
 @dataclass(slots=True)
@@ -49,6 +56,13 @@ class _Owner:
     tokens: dict[str, None] = field(default_factory=dict)
     """Oldest first."""
     physical: int = 0
+    held: dict[str, None] = field(default_factory=dict)
+    """Promises that count on pools, oldest first."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing stands for this owner."""
+        return not self.tokens and not self.held
 
 
 class Reservations:
@@ -71,6 +85,8 @@ class Reservations:
         """When the watch was last found to be silent about a pod whose time is up."""
         self._held: dict[str, Reservation] = {}
         self._owners: dict[OwnerUid, _Owner] = {}
+        self._unproven: OrderedDict[OwnerUid, None] = OrderedDict()
+        """Owners whose last promise was for a pod that never came."""
         self._used: dict[str, Usage] = {}
         self._billed: dict[str, Usage] = {}
 
@@ -82,10 +98,11 @@ class Reservations:
         used: Usage,
         billed: Usage | None = None,
         token: str = "",
+        hold: bool = True,
     ) -> str:
         """Promise a pod its place: on physical nodes where no pool is given.
 
-        Returns the token for its mark: the given one, or a new one.
+        Returns the token for its mark: the given one, or a new one. With `hold` False it counts for the owner alone.
         """
         self.expire()
         token = token or new_token()
@@ -94,7 +111,10 @@ class Reservations:
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
         owned.physical += not pools
-        self._count(reservation, 1)
+        reservation.held = hold and bool(pools) and owner not in self._unproven
+        if reservation.held:
+            owned.held[token] = None
+            self._count(reservation, 1)
         metrics.RESERVATIONS.set(len(self._held))
         return token
 
@@ -106,14 +126,18 @@ class Reservations:
         """The pod has been changed since by another webhook: what it asks for now."""
         reservation = self._held.get(token)
         if reservation is not None:
-            self._count(reservation, -1)
+            counts = reservation.held
+            if counts:
+                self._count(reservation, -1)
             reservation.used, reservation.billed = used, billed
-            self._count(reservation, 1)
+            if counts:
+                self._count(reservation, 1)
 
     def settle(self, token: str) -> None:
         """The informer shows the pod; it is counted there."""
         reservation = self._held.pop(token, None)
         if reservation is not None:
+            self._unproven.pop(reservation.owner, None)
             self._release(token, reservation)
             metrics.RESERVATIONS.set(len(self._held))
 
@@ -132,6 +156,7 @@ class Reservations:
                 break
             del self._held[token]
             self._release(token, reservation)
+            self._doubt(reservation.owner)
             metrics.RESERVATIONS_EXPIRED.inc()
             metrics.RESERVATIONS.set(len(self._held))
 
@@ -140,6 +165,16 @@ class Reservations:
         owned = self._owners.get(owner)
         for token in list(owned.tokens)[: max(count, 0)] if owned is not None else ():
             self._disown(token, self._held[token])
+
+    def hold_to(self, owner: OwnerUid, count: int) -> None:
+        """Let only the newest `count` of this owner's promises count on pools."""
+        owned = self._owners.get(owner)
+        if owned is None:
+            return
+        for token in list(owned.held)[: max(0, len(owned.held) - max(0, count))]:
+            self._let_go(token, self._held[token], owned)
+        if owned.empty:
+            del self._owners[owner]
 
     def count_of(self, owner: OwnerUid) -> int:
         """Of this owner's pods, those promised a place and not seen."""
@@ -163,18 +198,34 @@ class Reservations:
         """Pods promised a place, by pool."""
         return Counter({pool: usage.pods for pool, usage in self._used.items()})
 
+    def _doubt(self, owner: OwnerUid) -> None:
+        self._unproven[owner] = None
+        self._unproven.move_to_end(owner)
+        if len(self._unproven) > REMEMBERED_OWNERS:
+            self._unproven.popitem(last=False)
+
     def _release(self, token: str, reservation: Reservation) -> None:
+        owned = self._owners.get(reservation.owner)
+        if owned is None:
+            return
+        self._let_go(token, reservation, owned)
         self._disown(token, reservation)
-        self._count(reservation, -1)
+
+    def _let_go(self, token: str, reservation: Reservation, owned: _Owner) -> None:
+        if reservation.held:
+            reservation.held = False
+            del owned.held[token]
+            self._count(reservation, -1)
 
     def _disown(self, token: str, reservation: Reservation) -> None:
-        if not reservation.owned:
+        owned = self._owners.get(reservation.owner)
+        if owned is None:
             return
-        reservation.owned = False
-        owned = self._owners[reservation.owner]
-        del owned.tokens[token]
-        owned.physical -= not reservation.pools
-        if not owned.tokens:
+        if reservation.owned:
+            reservation.owned = False
+            del owned.tokens[token]
+            owned.physical -= not reservation.pools
+        if owned.empty:
             del self._owners[reservation.owner]
 
     def _count(self, reservation: Reservation, sign: int) -> None:

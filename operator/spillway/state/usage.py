@@ -126,6 +126,10 @@ class LiveUsage:
         if wanted is not None:
             self.reservations.disown(owner, self.total(owner) - wanted + 1)
 
+    def bound(self, owner: OwnerUid, wanted: int) -> None:
+        """Hold pools for no more of the owner's pods than it wants beyond those that are seen."""
+        self.reservations.hold_to(owner, wanted - self._active(owner))
+
     def _has_room(self, owner: OwnerUid, wanted: int | None) -> bool:
         return wanted is None or self.total(owner) < wanted
 

@@ -120,7 +120,8 @@ class Lookup:
     async def replicaset(self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline) -> ReplicaSetRecord | None:
         known = self._state.replicasets.get(uid)
         if known is not None:
-            return known
+            # A reference says of itself that it is within its object's namespace: one that is not names nothing.
+            return known if known.namespace == namespace else None
         path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
         found = await self._replicasets.first(
             uid, lambda: self._get(path, REPLICASETS.one, OWNER_SECONDS), deadline.within(OWNER_SECONDS)

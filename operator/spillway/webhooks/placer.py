@@ -43,8 +43,10 @@ class Placer:
             return False
         return self._board.redirected(new.owner) or decided(new, self._facts(new)).virtual
 
-    def place(self, new: NewPod, local_claims: Collection[str] = (), *, act: bool = True) -> PodPlacement:
-        """Decide, and promise the place."""
+    def place(
+        self, new: NewPod, local_claims: Collection[str] = (), *, act: bool = True, hold: bool = True
+    ) -> PodPlacement:
+        """Decide, and promise the place; with `hold` False the promise counts for the owner, and on no pool."""
         redirect = self._board.take_redirect(new.owner) if act else None
         facts = self._facts(new, redirect or _NO_REDIRECT, local_claims)
         if not act:
@@ -52,7 +54,7 @@ class Placer:
         token = new_token()
         placed = plan(new, facts, reservation=token)
         self.usage.reservations.reserve(
-            new.owner, token=token, pools=placed.pools, used=placed.used, billed=placed.billed
+            new.owner, token=token, pools=placed.pools, used=placed.used, billed=placed.billed, hold=hold
         )
         return placed
 

@@ -74,10 +74,14 @@ _pods: Final = msgspec.json.Decoder(_Pod)
 class _Subject:
     """A pod that is to be placed."""
 
-    owner: OwnerUid
+    controller: OwnerReference
     workload: Workload
     claim: Claim
     workload_class: WorkloadClass
+
+    @property
+    def owner(self) -> OwnerUid:
+        return OwnerUid(self.controller.uid)
 
 
 class PodWebhook:
@@ -146,7 +150,7 @@ class PodWebhook:
         workload_class = governance.class_of(claim)
         if workload_class is None or not workload_class.places_pods:
             return Answer("not-placed")
-        return _Subject(OwnerUid(owner.uid), workload, claim, workload_class)
+        return _Subject(owner, workload, claim, workload_class)
 
     async def _decide(self, request: Request, subject: _Subject, deadline: Deadline) -> Answer:
         state, placer = self._surroundings.state, self._placer
@@ -170,12 +174,13 @@ class PodWebhook:
         if act and _is_auto(new):
             await self._read_thresholds(deadline)
         local_claims = await self._local_claims(request.namespace, new, deadline)
-        if act:
-            await self._catch_up(subject, deadline)
+        bound = await self._bound(request.namespace, subject, new, deadline) if act else None
         if not self._board.leading():
             raise LetGoError("not-leader")
         # From here on nothing is waited for: what is counted is promised before anybody else counts.
-        placed = placer.place(new, local_claims, act=act)
+        placed = placer.place(new, local_claims, act=act, hold=bound is not None)
+        if bound is not None:
+            placer.usage.bound(subject.owner, bound)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
         if not request.dry_run:
             counter.labels(subject.claim.policy, placed.decision.nodes.value, placed.decision.reason.value).inc()
@@ -200,12 +205,33 @@ class PodWebhook:
             raise LetGoError("unknown-claim")
         return local
 
-    async def _catch_up(self, subject: _Subject, deadline: Deadline) -> None:
+    async def _bound(self, namespace: str, subject: _Subject, new: NewPod, deadline: Deadline) -> int | None:
+        """How many pods of this owner, seen and promised, may count on pools.
+
+        None where nothing shows that there is such an owner in the namespace: whoever asks may have invented it.
+        """
+        if subject.workload.replicaset is not None:
+            return await self._catch_up(subject, deadline)
+        if not self._placer.may_be_virtual(new):
+            return None
+        pods = self._surroundings.state.pods_of(subject.owner)
+        seen = sum(pod.active for pod in pods if pod.namespace == namespace)
+        if subject.controller.kind == "Job":
+            return await self._workloads.parallelism(namespace, subject.controller, deadline, above=seen)
+        # Of other kinds no number is known: the pods that are there vouch for as many more.
+        return 2 * seen or None
+
+    async def _catch_up(self, subject: _Subject, deadline: Deadline) -> int:
+        """Wait until the watches are not behind the owner's controller, and return how many pods it wants."""
         usage, workload = self._placer.usage, subject.workload
         seconds = deadline.within(PATIENCE_SECONDS)
         if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
             # Perhaps it is the ReplicaSet that we are behind on: a promise is void by its present number alone.
-            usage.believe(subject.owner, await self._workloads.wanted_now(workload, deadline))
+            wanted = await self._workloads.wanted_now(workload, deadline)
+            usage.believe(subject.owner, wanted)
+            if wanted is not None:
+                return wanted
+        return self._workloads.wanted(workload) or 0
 
     def _tell(self, subject: _Subject, placed: PodPlacement) -> None:
         reference = subject.workload.owner.reference

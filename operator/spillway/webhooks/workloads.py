@@ -2,12 +2,13 @@
 
 Contract: a ReplicaSet that a Deployment or a Rollout owns counts as its owner, a Job that a CronJob owns as the
 CronJob. ReplicaSets come from the informer. Jobs are asked for, once each, and only while some class names Jobs or
-CronJobs: no other class can tell the two apart. Claims of volumes are asked for as well, and remembered.
+CronJobs (no other class can tell the two apart), or while one of their pods is promised a place on virtual nodes.
+Claims of volumes are asked for as well, and remembered. What was found in one namespace is believed in no other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -30,11 +31,22 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     owner_references: tuple[OwnerReference, ...] | None = None
 
 
-class _Owned(msgspec.Struct, frozen=True):
+class _JobSpec(msgspec.Struct, frozen=True):
+    parallelism: int | None = None
+
+
+class _Job(msgspec.Struct, frozen=True):
     metadata: _Metadata
+    spec: _JobSpec = _JobSpec()
 
 
-_owned: Final = msgspec.json.Decoder(_Owned)
+class _KnownJob(NamedTuple):
+    top: OwnerReference
+    """What it counts as."""
+    parallelism: int
+
+
+_job: Final = msgspec.json.Decoder(_Job)
 _json: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -67,7 +79,7 @@ class Workloads:
         self._lookup = lookup
         self._governance = governance
         self._names_jobs: tuple[Governance, bool] | None = None
-        self._jobs: dict[str, OwnerReference] = {}
+        self._jobs: dict[tuple[str, str], _KnownJob] = {}
         self._local: dict[tuple[str, str], bool] = {}
 
     async def of(
@@ -78,10 +90,10 @@ class Workloads:
             found = await self._lookup.replicaset(namespace, owner.name, OwnerUid(owner.uid), deadline)
             return None if found is None else _of_replicaset(found)
         if owner.kind == "Job" and self._asks_for_jobs():
-            top = await self._top(namespace, owner, deadline)
-            if top is None:
+            job = await self._known_job(namespace, owner, deadline)
+            if job is None:
                 return None
-            owner = top
+            owner = job.top
         found_owner = Owner(owner.api_version, owner.kind, namespace, owner.name, OwnerUid(owner.uid))
         return Workload(found_owner, labels)
 
@@ -89,8 +101,8 @@ class Workloads:
         """What counts as the kind of a pod with this owner, which is no ReplicaSet; None where it cannot be had."""
         if owner.kind != "Job" or not self._asks_for_jobs():
             return owner.kind
-        top = await self._top(namespace, owner, deadline)
-        return None if top is None else top.kind
+        job = await self._known_job(namespace, owner, deadline)
+        return None if job is None else job.top.kind
 
     def wanted(self, workload: Workload) -> int | None:
         """How many pods its ReplicaSet wants now; None where it has none."""
@@ -102,6 +114,18 @@ class Workloads:
         seen = workload.replicaset
         found = None if seen is None else await self._lookup.replicaset_now(seen, deadline)
         return None if found is None else found.replicas
+
+    async def parallelism(
+        self, namespace: str, job: OwnerReference, deadline: Deadline, *, above: int = 0
+    ) -> int | None:
+        """How many pods a Job wants at once; None where there is no such Job, or the answer does not come in time.
+
+        What is remembered is asked for again where it is not `above` that number: a Job's parallelism may be raised.
+        """
+        known = self._jobs.get((namespace, job.uid))
+        if known is None or known.parallelism <= above:
+            known = await self._ask_for_job(namespace, job, deadline)
+        return None if known is None else known.parallelism
 
     async def local_claims(self, namespace: str, claims: Iterable[str], deadline: Deadline) -> frozenset[str] | None:
         """Of these claims the ones whose volume is part of a node; None where that is not to be had in time."""
@@ -122,15 +146,18 @@ class Workloads:
             self._names_jobs = (governance, named)
         return self._names_jobs[1]
 
-    async def _top(self, namespace: str, job: OwnerReference, deadline: Deadline) -> OwnerReference | None:
-        known = self._jobs.get(job.uid)
-        if known is not None:
-            return known
+    async def _known_job(self, namespace: str, job: OwnerReference, deadline: Deadline) -> _KnownJob | None:
+        known = self._jobs.get((namespace, job.uid))
+        return known if known is not None else await self._ask_for_job(namespace, job, deadline)
+
+    async def _ask_for_job(self, namespace: str, job: OwnerReference, deadline: Deadline) -> _KnownJob | None:
         path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{job.name}"
-        found = await self._lookup.get(path, _owned.decode, deadline)
+        found = await self._lookup.get(path, _job.decode, deadline)
         if found is None or found.metadata.uid != job.uid:
             return None
-        return _remember(self._jobs, job.uid, counted_as(job, found.metadata.owner_references))
+        parallelism = 1 if found.spec.parallelism is None else found.spec.parallelism
+        known = _KnownJob(counted_as(job, found.metadata.owner_references), parallelism)
+        return _remember(self._jobs, (namespace, job.uid), known)
 
     async def _is_local(self, namespace: str, name: str, deadline: Deadline) -> bool | None:
         known = self._local.get((namespace, name))

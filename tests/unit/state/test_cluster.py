@@ -241,3 +241,24 @@ def test_a_pod_that_changes_brings_no_second_copy_of_its_name() -> None:
     assert held.uid is first.uid
     assert held.name is first.name
     assert not held.ready
+
+
+@pytest.mark.parametrize("first", ["the ReplicaSet", "the pod"])
+def test_a_pod_that_names_a_replicaset_of_another_namespace_is_none_of_its_pods(first: str) -> None:
+    """Anybody may write any uid into `ownerReferences`; no controller looks at one in another namespace."""
+    state = ClusterState()
+    told: list[tuple[str, str]] = []
+    state.subscribe(PodRecord, lambda _, new: told.append((new.namespace, new.owner_uid) if new else ("", "")))
+    owner, own, strange = make_replicaset(), make_pod(), make_pod("x", namespace="den", uid=PodUid("uid-x"))
+    for record in (owner, own, strange) if first == "the ReplicaSet" else (strange, own, owner):
+        state.apply(record)
+
+    assert [pod.key for pod in state.pods_of(owner.uid)] == [own.key]
+    held = state.pods[PodUid("uid-x")]
+    assert (held.owner_uid, held.owner_kind, held.owner_name) == ("", "", "")
+    assert held in state.pods_on(held.node)
+    assert ("den", "") in told
+    again = make_pod("x", namespace="den", uid=PodUid("uid-x"))
+    assert not state.apply(again), "seen once more, it is no change"
+    state.remove(held)
+    assert len(state.pods_of(owner.uid)) == 1

@@ -104,3 +104,35 @@ def test_a_pod_that_grew_before_it_came_to_be_is_measured_again(reservations: Re
     reservations.settle(token)
     reservations.remeasure(token, used=BIGGER, billed=BIGGER)
     assert reservations.used_of("a") == Usage()
+
+
+def test_an_owner_whose_pod_never_came_holds_no_pool_until_one_is_seen(
+    reservations: Reservations, clock: _Clock
+) -> None:
+    """A request that is repeated, whoever sends it, keeps no pool closed."""
+    reservations.reserve(OWNER, pools=("a",), used=BIGGER)
+    clock.seconds += 10
+    for _ in range(3):
+        token = reservations.reserve(OWNER, pools=("a",), used=BIGGER)
+        assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 1)
+        reservations.remeasure(token, used=POD, billed=POD)
+        assert reservations.used_of("a") == Usage()
+        clock.seconds += 10
+    reservations.reserve(OTHER, pools=("a",), used=POD)
+    assert reservations.used_of("a") == POD, "others hold theirs"
+    reservations.settle(reservations.reserve(OWNER, pools=("a",), used=POD))
+    reservations.reserve(OWNER, pools=("a",), used=POD)
+    assert reservations.used_of("a") == Usage(2, 1000, 2 << 30)
+
+
+def test_only_the_newest_promises_of_an_owner_hold_pools(reservations: Reservations) -> None:
+    first, *_ = [reservations.reserve(OWNER, pools=("a",), used=POD) for _ in range(5)]
+    reservations.hold_to(OWNER, 2)
+    assert reservations.used_of("a") == Usage(2, 1000, 2 << 30)
+    assert reservations.count_of(OWNER) == 5
+    reservations.settle(first)
+    assert reservations.used_of("a").pods == 2
+    reservations.disown(OWNER, 4)
+    reservations.hold_to(OWNER, -1)
+    assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 0)
+    reservations.expire()

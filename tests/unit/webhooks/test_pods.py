@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -282,10 +283,73 @@ async def test_a_job_of_a_cronjob_counts_as_the_cronjob(job: dict[str, Any], out
     assert scene.server.asked == [f"GET {JOB}"]
 
 
-async def test_where_no_class_names_jobs_none_is_asked_for() -> None:
-    scene = Scene(placing({"placement": {"virtual": "Always"}}))
-    assert (await scene.ask(incoming(kind="Job", owner="nightly-1", uid="job-1"))).outcome == "virtual"
+async def test_where_no_class_names_jobs_one_is_asked_for_only_to_hold_its_place() -> None:
+    scene = Scene(placing({"placement": {"virtual": "Never"}}))
+    pod = incoming(kind="Job", owner="nightly-1", uid="job-1")
+    assert (await scene.ask(pod)).outcome == "physical"
     assert not scene.server.asked
+    scene = Scene(placing({"placement": {"virtual": "Always"}}))
+    scene.server.objects[JOB] = _job() | {"spec": {"parallelism": 3}}
+    assert [(await scene.ask(pod)).outcome for _ in range(2)] == ["virtual"] * 2
+    assert scene.server.asked == [f"GET {JOB}"]
+    assert scene.usage.on("a").used.pods == 2
+
+
+@pytest.mark.parametrize(
+    ("pod", "namespace"),
+    [
+        pytest.param(incoming(owner="ghost", uid="rs-ghost", cpu="2000"), "shop", id="ReplicaSet"),
+        pytest.param(incoming(cpu="2000"), "den", id="a ReplicaSet of another namespace"),
+        pytest.param(incoming(kind="Job", owner="ghost", uid="job-x", cpu="2000"), "shop", id="Job"),
+        pytest.param(incoming(kind="Job", owner="nightly-1", uid="job-x", cpu="2000"), "shop", id="a Job's name"),
+        pytest.param(incoming(kind="Job", owner="nightly-1", uid="job-1", cpu="2000"), "den", id="a Job elsewhere"),
+        pytest.param(incoming(kind="StatefulSet", owner="ghost", uid="sts-x", cpu="2000"), "shop", id="StatefulSet"),
+        pytest.param(incoming(kind="Ghost", owner="ghost", uid="ghost-x", cpu="2000"), "shop", id="a kind unheard of"),
+    ],
+)
+async def test_an_invented_owner_holds_no_place(pod: dict[str, Any], namespace: str) -> None:
+    scene = Scene(placing({"placement": {"virtual": "Always"}}, {"a": {"limits": {"cpu": "4000"}}}))
+    scene.state.apply(make_namespace("den"))
+    scene.server.objects[JOB] = _job()
+    honest = incoming(kind="Job", owner="nightly-1", uid="job-1")
+    assert (await scene.ask(honest)).outcome == "virtual"
+    request = msgspec.structs.replace(scene.request(pod), namespace=namespace)
+    for _ in range(20):
+        with suppress(LetGoError):
+            await scene.webhook(request, Deadline(lambda: 0.0, 1.0))
+    assert scene.usage.on("a").used.pods == 1, "the honest one's"
+
+
+async def test_an_owner_holds_no_more_places_than_it_has_pods_to_come() -> None:
+    """Whoever asks, and however often: its controller would create no more."""
+    scene = Scene(placing({"placement": {"virtual": "Always"}}))
+    scene.state.apply(make_replicaset(replicas=5))
+    for index in range(3):
+        scene.state.apply(make_pod(f"web-{index}"))
+    scene.server.objects[REPLICASET] = {
+        "metadata": {"name": "web", "namespace": "shop", "uid": "rs-web"},
+        "spec": {"replicas": 5},
+    }
+    for _ in range(8):
+        await scene.ask()
+        assert scene.usage.on("a").used.pods <= 2
+    assert scene.usage.on("a").used.pods == 2
+    for index in range(3, 5):
+        scene.state.apply(make_pod(f"web-{index}"))
+    await scene.ask()
+    assert scene.usage.on("a").used.pods == 0
+
+
+async def test_pods_of_an_owner_of_another_kind_vouch_for_as_many_more() -> None:
+    scene = Scene(placing({"placement": {"virtual": "Always"}}))
+    pod = incoming(kind="StatefulSet", owner="db", uid="sts-db")
+    assert (await scene.ask(pod)).outcome == "virtual"
+    assert scene.usage.on("a").used.pods == 0
+    for index in range(2):
+        scene.state.apply(make_pod(f"db-{index}", owner_kind="StatefulSet", owner_name="db", owner_uid="sts-db"))
+    for _ in range(5):
+        await scene.ask(pod)
+    assert scene.usage.on("a").used.pods == 2
 
 
 async def test_a_replaced_pods_successor_waits_until_the_old_one_is_seen_to_be_gone() -> None:

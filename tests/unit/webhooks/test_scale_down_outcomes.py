@@ -13,7 +13,7 @@ from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
-from spillway.telemetry import admission as metrics
+from spillway.telemetry import scale_down as metrics
 from spillway.webhooks.scale_down_outcomes import FollowedPlan, Outcomes
 from tests.builders import make_pod
 
