@@ -31,7 +31,7 @@ from localcluster.processes import Processes
 from localcluster.rest import Rest, RestError
 from spillway.domain.model.names import Tier, Zone
 from spillway.domain.model.places import NodePlace
-from spillway.domain.scale_down.costs import birth_cost
+from spillway.domain.scale_down.costs import initial_cost
 from spillway.kube.client import KubeClient
 from tests.bench import informer_objects
 from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile, slices
@@ -118,7 +118,7 @@ async def _seed(etcd: str, shape: Shape) -> None:
 
 def _objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
     """As `informer_objects`, with the costs of birth: a scale-down then finds the order that it plans."""
-    costs = _birth_costs(shape)
+    costs = _initial_costs(shape)
     for key, value in informer_objects.objects(shape):
         if not key.startswith("/registry/pods/"):
             yield key, value
@@ -126,7 +126,7 @@ def _objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
         yield informer_objects.pod_key(shape, index), informer_objects.pod_value(shape, index, cost)
 
 
-def _birth_costs(shape: Shape) -> list[int]:
+def _initial_costs(shape: Shape) -> list[int]:
     counts: dict[tuple[int, str, bool], int] = defaultdict(int)
     elastic_rank = {node: rank for rank, node in enumerate(range(0, shape.nodes, 5))}
     costs = []
@@ -134,7 +134,7 @@ def _birth_costs(shape: Shape) -> list[int]:
         node, zone, elastic = informer_objects.pod_place(shape, index)
         place = NodePlace(tier=Tier.ELASTIC if elastic else Tier.FIXED, zone=Zone(zone))
         key = (index // shape.pods_per_replicaset, zone, elastic)
-        costs.append(birth_cost(place, index_in_zone=counts[key], node_order=elastic_rank.get(node, 0)))
+        costs.append(initial_cost(place, index_in_zone=counts[key], node_order=elastic_rank.get(node, 0)))
         counts[key] += 1
     return costs
 

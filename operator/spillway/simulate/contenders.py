@@ -12,7 +12,7 @@ from spillway.domain.model.names import NodeName, PodUid, Tier
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.scale_down.candidates import Candidate
-from spillway.domain.scale_down.costs import birth_cost, cost_writes, free_index
+from spillway.domain.scale_down.costs import cost_writes, free_index, initial_cost
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.node_order import emptying_order
 
@@ -82,7 +82,7 @@ class Spillway:
     """The number of replicas that are marked as next victims when a ReplicaSet becomes stable."""
 
     def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
-        return birth_cost(place, index_in_zone=free_index(in_zone, place), node_order=node_order), 0
+        return initial_cost(place, index_in_zone=free_index(in_zone, place), node_order=node_order), 0
 
     def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:
         return cost_writes(candidates, victims)

@@ -1,1 +1,1 @@
-"""Admission: what has to happen in the very write that binds a pod, scales a ReplicaSet or creates a node."""
+"""The handlers of admission requests: changes that belong in the write that creates, binds or scales an object."""

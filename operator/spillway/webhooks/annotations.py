@@ -1,8 +1,8 @@
-"""Checks the annotation `spillway.dev/threshold` where a user writes it: on a Deployment or a ReplicaSet of its own.
+"""Validation of the annotation `spillway.dev/threshold` on a Deployment, or on a ReplicaSet without an owner.
 
-Contract: only a value that is new is refused; one that already stands (written while we were away) never stands in the
-way of another change. A ReplicaSet with a controlling owner is let pass whatever it says: its annotations are copies,
-the owner's controller could not correct them and would only be kept from making pods. So is a removed annotation.
+Contract: only a new value is refused; one that is stored already (written while Spillway was away) never prevents
+another change. A ReplicaSet with a controlling owner is always allowed: its annotations are copies, which the owner's
+controller could not correct, so a refusal would only keep it from creating pods. A removed annotation is allowed too.
 """
 
 from collections.abc import Iterator

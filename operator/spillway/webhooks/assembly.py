@@ -1,4 +1,4 @@
-"""Puts the webhooks together: what `spillway run`, the tests and the benches serve.
+"""The assembly of the webhooks that `spillway run`, the tests and the benches serve.
 
 Contract: the paths and names here are those of the chart's webhook configurations. Writes of a held scale-down go
 through a writer of their own that every replica may use, leader or not: the API server asks whichever it reaches.
@@ -26,7 +26,8 @@ from spillway.webhooks import pods
 from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.annotations import ThresholdAnnotationWebhook
 from spillway.webhooks.bindings import BindingWebhook
-from spillway.webhooks.birth_costs import Births
+from spillway.webhooks.cache_wait import CacheWait
+from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
 from spillway.webhooks.placer import Placer
@@ -35,7 +36,6 @@ from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import Outcomes
-from spillway.webhooks.settling import Settling
 from spillway.webhooks.validation import PLACES, ValidationWebhook
 from spillway.webhooks.workloads import Workloads
 
@@ -96,13 +96,13 @@ def build_admission(
     events = EventRecorder(client, instance="spillway-admission")
     plans.subscribe(announcer(events))
     lookup = Lookup(state, client)
-    settling = Settling(state, clock)
+    cache_wait = CacheWait(state, clock)
     workloads = Workloads(state, lookup, governance)
-    binding = BindingWebhook(surroundings, lookup, workloads, Births(clock))
+    binding = BindingWebhook(surroundings, lookup, workloads, InitialCosts(clock))
     board = board or Board(now)
     followed = Outcomes(state, board, policies=lambda: governance().policies, forward=forward_plans, clock=clock)
     replicaset = ReplicaSetWebhook(
-        surroundings, lookup, writer, settling, plans=plans, follow=followed.follow, clock=clock, now=now
+        surroundings, lookup, writer, cache_wait, plans=plans, follow=followed.follow, clock=clock, now=now
     )
     reservations = Reservations(clock, heard=lambda: clock() - state.watched_age(PodRecord))
     usage = LiveUsage(state, governance, reservations, clock=clock)
@@ -124,7 +124,7 @@ def build_admission(
     def close() -> None:
         followed.close()
         usage.close()
-        settling.close()
+        cache_wait.close()
         lookup.close()
         surroundings.close()
 

@@ -1,10 +1,10 @@
-"""Born with its cost: what the webhook on CREATE `pods/binding` puts on a pod in the write that binds it.
+"""The webhook on CREATE `pods/binding`: a pod gets its deletion cost and its marks in the write that binds it.
 
-Contract: only pods of workloads that an enforcing policy claims are stamped; a Binding's annotations are merged into
-the pod by the API server, so this is no write of ours and races with nothing. A deletion cost that the user put on
-the pod stays (and then we write none, but the other marks). Owners whose controller does not look at the cost (Job,
-StatefulSet) get the marks without it. Where the class says where its pods may go, the pod's variables are told where it
-landed. Nothing is ever denied, and what cannot be known in time is let go: the reconciler repairs it, but for those
+Contract: only pods of workloads that an enforcing policy claims are marked. The API server merges a Binding's
+annotations into the pod, so this is no write of its own and races with nothing. A deletion cost that the user set
+stays, and the pod then gets the other marks alone; so do pods whose controller ignores the cost (Job, StatefulSet). For
+a class that places pods, the annotations that the pod's landing variables refer to are added. Nothing is ever denied.
+A request that cannot be answered in time is allowed unchanged: the reconciler adds the marks later, except for those
 variables, which a container reads when it starts.
 """
 
@@ -25,7 +25,7 @@ from spillway.domain.overlay.landing import is_landing, landing_annotation, land
 from spillway.domain.policies.governance import Governance
 from spillway.state.claims import claim_of, claim_of_pods
 from spillway.state.node_places import Surroundings
-from spillway.webhooks.birth_costs import Births
+from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
 
@@ -57,11 +57,13 @@ _decoder: Final = msgspec.json.Decoder(Binding)
 class BindingWebhook:
     """Stamps pods as they are bound."""
 
-    def __init__(self, surroundings: Surroundings, lookup: Lookup, workloads: Workloads, births: Births) -> None:
+    def __init__(
+        self, surroundings: Surroundings, lookup: Lookup, workloads: Workloads, initial_costs: InitialCosts
+    ) -> None:
         self._surroundings = surroundings
         self._lookup = lookup
         self._workloads = workloads
-        self._births = births
+        self._initial_costs = initial_costs
         self._asked: tuple[Governance | None, dict[Claim, frozenset[str]]] = (None, {})
         """Annotations that variables of a claim's pods refer to, for the present policies."""
 
@@ -134,7 +136,7 @@ class BindingWebhook:
         return {key: value for key, value in marks.items() if key in asked}
 
     def _cost(self, pod: PodRecord, node: NodeRecord, place: NodePlace, claim: Claim) -> int:
-        return self._births.cost(
+        return self._initial_costs.cost(
             pod,
             place,
             self._surroundings.order(claim.policy).get(node.name, 0),

@@ -1,10 +1,9 @@
-"""Finds the objects of a request although the informer may not have them yet.
+"""The lookup of a request's objects, which the informer may not have yet.
 
-Contract: first the informer; then a short wait for its watch (the scheduler saw the pod a moment ago, so shall we);
-then one GET, or the watch if that is quicker. Only so many GETs go out at once, and never past the deadline: what is
-not found in time is None.
+Contract: first the informer; then a short wait for its watch; then one GET, or the watch if that is quicker. The number
+of concurrent GETs is bounded, and none outlasts the deadline: what is not found in time is None.
 
-A ReplicaSet without which a new pod is not decided is worth a longer wait. Where the watch may be behind on one,
+A ReplicaSet without which a new pod cannot be decided is waited for longer. Where the watch may be behind on one,
 `replicaset_now` asks the API server itself, once for all who wait.
 """
 

@@ -1,7 +1,7 @@
-"""Taints and cordons at birth: what the webhook on CREATE `nodes` adds in the write that creates a node.
+"""The webhook on CREATE `nodes`: a node gets its taint and its cordon in the write that creates it.
 
-Contract: the same plans as the controllers that repair (`domain.taints`, `domain.cordon`), so both agree. A node that
-comes closed by somebody else gets no mark of ours. Needs the policies and nothing of the cluster's state.
+Contract: the plans are those of the controllers that repair (`domain.nodes`), so both agree. A node that is created
+unschedulable by somebody else gets no mark. The answer depends on the policies alone and not on the cluster's state.
 """
 
 from collections.abc import Callable

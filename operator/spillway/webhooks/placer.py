@@ -35,6 +35,8 @@ class Placer:
         self._board = board
         self._governance = governance
         self._openings = Openings(usage, board, governance)
+        self._landing: tuple[Governance | None, dict[str, Sequence[tuple[str, PodOverlay]]]] = (None, {})
+        """The overlays of each policy's pools, for the present policies."""
         self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str]] = {}
 
     def may_be_virtual(self, new: NewPod) -> bool:
@@ -75,7 +77,7 @@ class Placer:
         policy = new.claim.policy
         return Facts(
             physical=self.usage.physical(new.owner),
-            auto=self._board.thresholds.get(new.workload),
+            threshold=new.threshold(self._board.thresholds.get(new.workload)),
             landing=self._overlays(policy),
             pools=partial(self._pools, policy),
             mismatch=self._mismatch,
@@ -90,8 +92,14 @@ class Placer:
 
     def _overlays(self, policy: str) -> Sequence[tuple[str, PodOverlay]]:
         governance = self._governance()
-        listed = ((name, governance.budgets[name].spec.pod_overlay) for name in governance.pools_of(policy))
-        return [(name, overlay) for name, overlay in listed if overlay is not None]
+        known, overlays = self._landing
+        if known is not governance:
+            overlays = {}
+            self._landing = (governance, overlays)
+        if policy not in overlays:
+            listed = ((name, governance.budgets[name].spec.pod_overlay) for name in governance.pools_of(policy))
+            overlays[policy] = [(name, overlay) for name, overlay in listed if overlay is not None]
+        return overlays[policy]
 
     def _mismatch(self, pod: Json, pool: Pool, tolerations: Sequence[Toleration]) -> str:
         """`mismatch` with the pool's tolerations or none, remembered: pods of one workload ask the same of nodes."""

@@ -1,6 +1,6 @@
-"""Tells users of a planned scale-down by an Event on what they scaled: how many go, of which tier, and why.
+"""The Event about a planned scale-down, on the object that was scaled: how many pods go, of which tier, and why.
 
-Contract: said after the answer, never in the hold; a policy in Recommend says nothing on others' objects.
+Contract: recorded after the answer, never while the request is held. A policy in Recommend records no Event.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""The last scale-downs as they were planned: for `/debug/plans`, Events, `explain` and the demo.
+"""The most recent scale-downs as they were planned, for `/debug/plans`, Events, `explain` and the demo.
 
 Contract: bounded (the last `size` plans, the first `VICTIMS_KEPT` victims of each), in memory, of this replica only.
 """
@@ -69,7 +69,7 @@ class PlanEntry(msgspec.Struct, frozen=True):
         if self.outcome == "foreign-cost":
             text += "; somebody else writes deletion costs here, so theirs decide"
         if self.let_go:
-            text += f"; let go before all costs stood ({self.let_go}): the costs from birth decide"
+            text += f"; let go before all costs stood ({self.let_go}): the initial costs decide"
         return text
 
 

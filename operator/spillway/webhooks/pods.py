@@ -1,14 +1,13 @@
-"""Who goes where: the webhook on CREATE `pods`.
+"""The webhook on CREATE `pods`: each new pod is placed on physical or virtual nodes.
 
-Contract: only pods of a class that sets `threshold` or `placement` are looked at; for all others the answer costs next
-to nothing. The leader decides, because the counts are in one place; a replica that does not lead passes the question on
-and, where it gets no answer, lets go: the pod is then created as its user wrote it. So is one whose workload cannot be
-known in time. A leader that has just begun answers for mode Auto once it has read the kept plan, or after
-`KEPT_PLAN_SECONDS` without it. Nothing is ever denied. In Recommend it is counted what would have been done, and
-nothing is changed.
+Contract: only pods of a class that sets `threshold` or `placement` are placed; the answer for all others costs next to
+nothing. The leader decides, because the counts have to be in one place. A replica that does not lead forwards the
+request; where it gets no answer, and where a pod's workload cannot be known in time, the pod is created as its user
+wrote it. A new leader answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS`
+without them. Nothing is ever denied. A policy in Recommend counts what would have been done and changes nothing.
 
-Called again for the same request because another webhook has changed the pod, it changes nothing more and takes note of
-what the pod asks for by then. A dry run reserves nothing.
+Reinvoked because another webhook has changed the pod, it changes nothing more and reserves what the pod requests by
+then. A dry run reserves nothing.
 """
 
 import asyncio
@@ -44,11 +43,11 @@ FORWARDED: Final = "/forwarded/pods"
 """Owners whose pods belong to a node."""
 
 PATIENCE_SECONDS: Final = 0.25
-"""How long to wait where an owner's controller knows more than our watch has shown."""
+"""How long to wait where an owner's controller knows more than the informer has shown."""
 
 KEPT_PLAN_SECONDS: Final = 0.8
-"""How long to wait for the thresholds that a leader reads when it begins; a pod that is placed without stays physical
-for life."""
+"""How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
+whole life."""
 
 KEPT_PHYSICAL: Final = "KeptPhysical"
 OVERLAY_CONFLICT: Final = "OverlayConflict"
@@ -169,7 +168,7 @@ class PodWebhook:
             planned=workload.replicaset is not None,
         )
         if placer.reinvoked(new):
-            return Answer("again")
+            return Answer("reinvoked")
         act = subject.claim.enforced and not request.dry_run
         if act and _is_auto(new):
             await self._read_thresholds(deadline)

@@ -1,4 +1,4 @@
-"""Exact scale-down: what the webhook on UPDATE `replicasets` does before the controller sees the smaller number.
+"""The webhook on UPDATE `replicasets`: deletion costs are right before the controller sees the smaller number.
 
 Whoever scales (HPA, KEDA, `kubectl scale`, a Deployment), the update of the ReplicaSet, or of its `scale`, passes
 here. We plan the victims, write the costs that are not right yet, wait until our own watch has seen them and the
@@ -6,7 +6,7 @@ controller's cache may be expected to have them, and allow the update unchanged.
 
 Contract: never denies, never changes the request. A dry run, a policy in Recommend, a foreign writer: plans at most,
 and writes nothing. At the deadline the request is let go with a counted reason; what was written by then is the first
-part of the plan, and the costs from birth decide the rest. Requests for one ReplicaSet go one after another.
+part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ from spillway.kube.writer import Fenced, Writer
 from spillway.state.claims import claim_of
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import scale_down as metrics
+from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanEntry, PlanLog, planned_victims
 from spillway.webhooks.scale_down import ScaleDown, plan_request
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
-from spillway.webhooks.settling import Settling
 
 log: Final = structlog.get_logger(__name__)
 
@@ -99,7 +99,7 @@ class ReplicaSetWebhook:
         surroundings: Surroundings,
         lookup: Lookup,
         writer: Writer,
-        settling: Settling,
+        cache_wait: CacheWait,
         *,
         plans: PlanLog,
         follow: Callable[[FollowedPlan], None],
@@ -109,7 +109,7 @@ class ReplicaSetWebhook:
         self._surroundings = surroundings
         self._lookup = lookup
         self._writer = writer
-        self._settling = settling
+        self._cache_wait = cache_wait
         self._plans = plans
         self._follow = follow
         self._clock = clock
@@ -197,7 +197,7 @@ class ReplicaSetWebhook:
             self._unseen.pop(uid, None)
         lag = self._clock() - answered
         metrics.WATCH_LAG_SECONDS.observe(lag)
-        settled, enough = await self._settling.wait(lag, deadline)
+        settled, enough = await self._cache_wait.wait(lag, deadline)
         metrics.SETTLE_SECONDS.observe(settled)
         return _Written(deadline.elapsed, settled, "" if enough else "unsettled")
 

@@ -1,4 +1,4 @@
-"""One scale-down as the webhook sees it: who goes, and what has to be written so that Kubernetes agrees.
+"""The plan of one scale-down: the victims, and the deletion costs to write so that Kubernetes chooses the same pods.
 
 Contract: pure but for reading the state. The number of victims is counted from the pods that stand, not from the two
 replica counts of the request, as the ReplicaSet controller counts; pods that an earlier scale-down has already doomed

@@ -1,4 +1,4 @@
-"""Counts for the status what became of planned scale-downs: every replica plans, the leader follows.
+"""The outcomes of planned scale-downs, counted for the status by the leader, whichever replica planned them.
 
 Contract: only the leader counts, because pods of one ReplicaSet may be planned by several replicas in a row; the others
 tell it of their plans after they have answered, in one message for all that wait. A plan that the leader did not hear

@@ -1,7 +1,7 @@
-"""What CEL in our CRDs cannot see: time zones that exist, cron expressions, regular expressions.
+"""Validation that the CRDs' CEL rules cannot express: time zones, cron expressions, regular expressions.
 
 Contract: a refusal names the field by its path and gives an example of what is allowed. A bad value that the stored
-object already has is let pass: what was accepted while we were away must not stand in the way of closing a pool now.
+object already has is let pass: what was accepted while Spillway was away must not prevent closing a pool now.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a pod that is being created belongs to: the workload on which policies select, and how many pods it wants.
+"""The workload of a pod that is being created: the one that policies select, and the number of pods that it wants.
 
 Contract: a ReplicaSet that a Deployment or a Rollout owns counts as its owner, a Job that a CronJob owns as the
 CronJob. ReplicaSets come from the informer. Jobs are asked for, once each, and only while some class names Jobs or

@@ -15,7 +15,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
 from spillway.webhooks.bindings import BindingWebhook
-from spillway.webhooks.birth_costs import Births
+from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
@@ -40,7 +40,7 @@ class Scene:
         surroundings = Surroundings(self.state, lambda: governance, clock)
         lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
         workloads = Workloads(self.state, lookup, lambda: governance)
-        self.webhook = BindingWebhook(surroundings, lookup, workloads, Births(clock))
+        self.webhook = BindingWebhook(surroundings, lookup, workloads, InitialCosts(clock))
 
     async def ask(self, pod: str = "web-1", node: str = "f1", **metadata: Any) -> Answer:
         binding = {"metadata": {"name": pod, **metadata}, "target": {"kind": "Node", "name": node}}

@@ -24,11 +24,11 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.kube.client import ApiError
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
+from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
-from spillway.webhooks.settling import Settling
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.policies import governance_of
 
@@ -85,7 +85,7 @@ class Scene:
             surroundings,
             Lookup(self.state, None),  # type: ignore[arg-type]
             self.server,  # type: ignore[arg-type]
-            Settling(self.state, self.clock, sleep=self.clock.sleep),
+            CacheWait(self.state, self.clock, sleep=self.clock.sleep),
             plans=self.plans,
             follow=self.followed.append,
             clock=self.clock,

@@ -1,8 +1,8 @@
-"""What virtual nodes cannot run: pods that are tied to the machine under them.
+"""The pods that no virtual node can run, because they are tied to the machine under them.
 
-Contract: pods are plain JSON as in an AdmissionReview. The answer is the first reason found, a clause that finishes
-"kept on physical nodes, because …", or None. Claims for local volumes do not show in the pod: whoever asks looks them
-up (`claims_of` says which) and passes the local ones.
+Contract: pods are plain JSON as in an AdmissionReview. The answer is the first reason found, a clause that completes
+"kept on physical nodes, because …", or None. A pod does not show which of its claims have local volumes: the caller
+looks them up (`claims_of` lists the claims) and passes the local ones.
 """
 
 from collections.abc import Collection, Iterator, Mapping

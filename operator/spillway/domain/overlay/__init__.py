@@ -1,1 +1,1 @@
-"""What a pod needs on virtual nodes and not elsewhere: additions planned at its creation, marks for where it landed."""
+"""The overlay of a pool: what a pod needs on virtual nodes and not elsewhere, and marks that say where it landed."""

@@ -1,8 +1,8 @@
-"""The pod knows where it landed: environment variables that refer to annotations, and the marks they refer to.
+"""Environment variables that tell a container where its pod landed, and the annotations that they refer to.
 
 Contract: a container's variable is read from the annotation when the container starts, which is after the binding, so
-it is true whatever way led to the node. Where the annotation is missing the variable is there and empty: on physical
-nodes that holds for every variable that only a pool gives (`landed`).
+it is right however the pod got to its node. Where the annotation is missing the variable is there and empty: on
+physical nodes that holds for every variable that only a pool gives (`landed`).
 """
 
 from typing import Any, Final
@@ -35,7 +35,7 @@ def landing_reference(env: OverlayEnv) -> dict[str, Any]:
 
 
 def landing_marks(place: NodePlace, node_name: str, overlay: PodOverlay | None) -> dict[str, str]:
-    """What the Binding webhook stamps besides tier and pool; `overlay` is that of the pool on which the pod lands."""
+    """What the Binding webhook adds besides tier and pool; `overlay` is that of the pool on which the pod lands."""
     marks = {NODE: node_name}
     if place.zone:
         marks[ZONE] = place.zone

@@ -1,1 +1,1 @@
-"""Where a new pod goes: its tier by the threshold, the pools that may take it, and what it needs to get there."""
+"""The placement of new pods: physical or virtual nodes, the pools that may take a pod, and what is added to it."""

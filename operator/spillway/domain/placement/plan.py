@@ -66,14 +66,13 @@ class NewPod:
         return effective(self.workload_class.threshold, self.annotation, auto, planned=self.planned)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The counts, the pools and the promises of this moment, as far as one pod's placement depends on them."""
 
     physical: int
     """Pods of its owner on physical nodes, those included that are decided and not seen yet."""
-    auto: int | None
-    """The threshold that mode Auto plans for its workload."""
+    threshold: Choice
+    """Its workload's threshold."""
     landing: Sequence[tuple[str, PodOverlay]]
     """The overlays of its policy's pools, by name."""
     pools: Callable[[], Sequence[Pool]]
@@ -131,8 +130,7 @@ def plan(new: NewPod, facts: Facts, *, reservation: str = "") -> PodPlacement:
 
 def decided(new: NewPod, facts: Facts) -> Decision:
     """The decision from the counts alone, before it is known whether a pool takes the pod."""
-    threshold = new.threshold(facts.auto)
-    return decide(new.workload_class.placement, threshold, facts.physical, redirect=facts.redirect)
+    return decide(new.workload_class.placement, facts.threshold, facts.physical, redirect=facts.redirect)
 
 
 def measured(pod: Json, size: str) -> tuple[Usage, Usage]:
@@ -199,8 +197,9 @@ def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *
         # Only of a template copied from a pod: on a physical pod it would mean that it has spilled.
         marks[names.POOLS] = ""
     _mark(draft, new, marks, reservation)
-    problem = new.threshold(facts.auto).problem
-    return PodPlacement(decision, draft.additions, because=because, conflicts=draft.conflicts, problem=problem)
+    return PodPlacement(
+        decision, draft.additions, because=because, conflicts=draft.conflicts, problem=facts.threshold.problem
+    )
 
 
 def _mark(draft: Draft, new: NewPod, marks: dict[str, str], reservation: str) -> None:

@@ -35,7 +35,7 @@ _LIFT_SAVES: Final = 20
 """Survivors are lifted only where that takes this many times, and this many, fewer writes than lowering victims."""
 
 
-def birth_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> int:
+def initial_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> int:
     """Return the cost of a pod that lands on a node there.
 
     `index_in_zone` is the pod's index among the pods of its ReplicaSet in the same tier and zone, from 0 (see
@@ -50,7 +50,7 @@ def birth_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> int:
 
 def natural_cost(candidate: Candidate, *, index_in_zone: int) -> int:
     """Return the cost with which this pod would be born where it stands."""
-    return birth_cost(candidate.place, index_in_zone=index_in_zone, node_order=candidate.node_order)
+    return initial_cost(candidate.place, index_in_zone=index_in_zone, node_order=candidate.node_order)
 
 
 def free_index(costs: Iterable[int | None], place: NodePlace) -> int:

@@ -2,7 +2,7 @@ import pytest
 
 from spillway.domain.model.names import PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
-from spillway.domain.scale_down.costs import BOUND, birth_cost, cost_writes, free_index, natural_cost
+from spillway.domain.scale_down.costs import BOUND, cost_writes, free_index, initial_cost, natural_cost
 from tests.unit.domain.scale_down.scale_down_cases import pod
 
 NOWHERE = Zone("")
@@ -27,12 +27,12 @@ def place(tier: Tier, dearness: int = 0, zone: str = "") -> NodePlace:
     ],
 )
 def test_a_cost_can_be_read(where: NodePlace, index: int, order: int, cost: int) -> None:
-    assert birth_cost(where, index_in_zone=index, node_order=order) == cost
+    assert initial_cost(where, index_in_zone=index, node_order=order) == cost
 
 
 def test_equal_indices_in_the_zones_of_a_region_differ() -> None:
     for zones in (["us-east-1a", "us-east-1b", "us-east-1c"], ["zone-0", "zone-1", "zone-2"], ["z-01", "z-10", "z-11"]):
-        costs = {birth_cost(place(Tier.FIXED, zone=zone), index_in_zone=2, node_order=0) for zone in zones}
+        costs = {initial_cost(place(Tier.FIXED, zone=zone), index_in_zone=2, node_order=0) for zone in zones}
         assert len(costs) == 3
 
 

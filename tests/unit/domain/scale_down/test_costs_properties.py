@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from spillway.domain.model.names import Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.scale_down.candidates import Candidate
-from spillway.domain.scale_down.costs import BOUND, birth_cost, cost_writes, free_index, is_band_violation
+from spillway.domain.scale_down.costs import BOUND, cost_writes, free_index, initial_cost, is_band_violation
 from spillway.domain.scale_down.kubernetes_order import kubernetes_class
 from spillway.domain.scale_down.ranking import plan_scale_down
 from tests.unit.domain.scale_down.scale_down_cases import INT32, NOW, deleted, is_ready, replicasets, written
@@ -59,8 +59,8 @@ def test_writes_are_never_more_than_the_ready_victims_within_our_bounds(pods: li
 @given(places, places, st.tuples(large, large), st.tuples(large, large))
 def test_born_costs_never_cross_tiers(a: NodePlace, b: NodePlace, at_a: tuple[int, int], at_b: tuple[int, int]) -> None:
     rank = {Tier.VIRTUAL: 0, Tier.ELASTIC: 1, Tier.FIXED: 2}
-    cost_a = birth_cost(a, index_in_zone=at_a[0], node_order=at_a[1])
-    cost_b = birth_cost(b, index_in_zone=at_b[0], node_order=at_b[1])
+    cost_a = initial_cost(a, index_in_zone=at_a[0], node_order=at_a[1])
+    cost_b = initial_cost(b, index_in_zone=at_b[0], node_order=at_b[1])
     key_a = (rank[a.tier], -a.dearness if a.tier is Tier.VIRTUAL else 0)
     key_b = (rank[b.tier], -b.dearness if b.tier is Tier.VIRTUAL else 0)
     if key_a < key_b:
@@ -72,7 +72,7 @@ def test_born_costs_never_cross_tiers(a: NodePlace, b: NodePlace, at_a: tuple[in
 
 @given(places, st.lists(st.integers(0, 12), unique=True), st.integers(0, 900))
 def test_the_free_index_is_the_lowest_that_nobody_holds(place: NodePlace, held: list[int], order: int) -> None:
-    costs = [birth_cost(place, index_in_zone=index, node_order=order) for index in held]
+    costs = [initial_cost(place, index_in_zone=index, node_order=order) for index in held]
     index = free_index([*costs, None, 5], place)
     assert index not in held
     assert set(range(index)) <= set(held)

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from spillway.domain.model.names import Tier
 from spillway.domain.scale_down.candidates import Candidate
-from spillway.domain.scale_down.costs import BOUND, birth_cost, free_index, is_band_violation
+from spillway.domain.scale_down.costs import BOUND, free_index, initial_cost, is_band_violation
 from spillway.domain.scale_down.marking import next_victims, upkeep
 from spillway.domain.scale_down.ranking import plan_scale_down
 from tests.unit.domain.scale_down.scale_down_cases import INT32, NOW, deleted, is_ready, pod, replicasets, written
@@ -84,7 +84,9 @@ def test_a_wave_of_births_on_even_zones_needs_no_mark() -> None:
                 node_order=number if tier is Tier.ELASTIC else 0,
                 created=float(number),
                 ready_since=float(number),
-                deletion_cost=birth_cost(where, index_in_zone=index, node_order=number if tier is Tier.ELASTIC else 0),
+                deletion_cost=initial_cost(
+                    where, index_in_zone=index, node_order=number if tier is Tier.ELASTIC else 0
+                ),
             )
         )
     assert next_victims(pods, 30, max_skew=1) == {}

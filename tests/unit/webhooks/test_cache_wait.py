@@ -2,7 +2,7 @@ import pytest
 
 from spillway.admission.deadline import Deadline
 from spillway.state.cluster import ClusterState
-from spillway.webhooks.settling import LONGEST_SECONDS, SECONDS_PER_COST, SHORTEST_SECONDS, Settling
+from spillway.webhooks.cache_wait import LONGEST_SECONDS, SECONDS_PER_COST, SHORTEST_SECONDS, CacheWait
 from tests.builders import make_pod
 
 
@@ -33,37 +33,37 @@ def _change(state: ClusterState, count: int) -> None:
 
 
 def test_an_idle_cluster_is_given_the_shortest_wait(clock: Clock) -> None:
-    assert Settling(ClusterState(), clock).seconds(0.0) == SHORTEST_SECONDS
+    assert CacheWait(ClusterState(), clock).seconds(0.0) == SHORTEST_SECONDS
 
 
 def test_the_wait_grows_with_recent_changes_and_forgets_old_ones(clock: Clock) -> None:
     state = ClusterState()
-    settling = Settling(state, clock)
+    cache_wait = CacheWait(state, clock)
     _change(state, 100)
-    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 100 * SECONDS_PER_COST)
+    assert cache_wait.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 100 * SECONDS_PER_COST)
     clock.now = 0.9
     _change(state, 10)
-    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 110 * SECONDS_PER_COST)
+    assert cache_wait.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 110 * SECONDS_PER_COST)
     clock.now = 1.5
-    assert settling.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 10 * SECONDS_PER_COST)
+    assert cache_wait.seconds(0.0) == pytest.approx(SHORTEST_SECONDS + 10 * SECONDS_PER_COST)
 
 
 def test_the_wait_grows_with_the_lag_of_our_own_watch_and_is_bounded(clock: Clock) -> None:
-    settling = Settling(ClusterState(), clock)
-    assert settling.seconds(0.05) > settling.seconds(0.01)
-    assert settling.seconds(60.0) == LONGEST_SECONDS
+    cache_wait = CacheWait(ClusterState(), clock)
+    assert cache_wait.seconds(0.05) > cache_wait.seconds(0.01)
+    assert cache_wait.seconds(60.0) == LONGEST_SECONDS
 
 
 async def test_waiting_ends_when_it_was_long_enough(clock: Clock) -> None:
-    settling = Settling(ClusterState(), clock, sleep=clock.sleep)
-    waited, enough = await settling.wait(0.02, Deadline(clock, 1.0))
+    cache_wait = CacheWait(ClusterState(), clock, sleep=clock.sleep)
+    waited, enough = await cache_wait.wait(0.02, Deadline(clock, 1.0))
     assert enough
-    assert waited == pytest.approx(settling.seconds(0.02))
+    assert waited == pytest.approx(cache_wait.seconds(0.02))
 
 
 async def test_the_deadline_ends_the_wait_before_it_was_long_enough(clock: Clock) -> None:
-    settling = Settling(ClusterState(), clock, sleep=clock.sleep)
-    waited, enough = await settling.wait(10.0, Deadline(clock, 0.1))
+    cache_wait = CacheWait(ClusterState(), clock, sleep=clock.sleep)
+    waited, enough = await cache_wait.wait(10.0, Deadline(clock, 0.1))
     assert not enough
     assert waited == pytest.approx(0.1)
 
@@ -76,7 +76,7 @@ async def test_load_that_comes_while_waiting_makes_it_longer(clock: Clock) -> No
         _change(state, changes.pop() if changes else 0)
         await clock.sleep(seconds)
 
-    settling = Settling(state, clock, sleep=sleep_amid_changes)
-    waited, enough = await settling.wait(0.0, Deadline(clock, 1.0))
+    cache_wait = CacheWait(state, clock, sleep=sleep_amid_changes)
+    waited, enough = await cache_wait.wait(0.0, Deadline(clock, 1.0))
     assert enough
     assert waited >= 200 * SECONDS_PER_COST

@@ -1,4 +1,4 @@
-"""Which deletion cost a pod is born with, also while the informer has not seen the siblings that were bound just now.
+"""The deletion costs that pods get when they are bound, distinct even while the informer lags behind the bindings.
 
 Contract: pods of one owner in one zone and tier get distinct indices, counted up from the lowest that is free, so that
 taking the lowest cost first empties zones evenly, newest first. A burst of bindings, each answered before the informer
@@ -14,7 +14,7 @@ from spillway.admission.deadline import Clock
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import PodRecord
-from spillway.domain.scale_down.costs import birth_cost, free_index
+from spillway.domain.scale_down.costs import free_index, initial_cost
 
 MEMORY_SECONDS: Final = 10.0
 
@@ -26,8 +26,8 @@ class _Given:
     expires: float
 
 
-class Births:
-    """Costs for pods that are being bound, by owner."""
+class InitialCosts:
+    """The costs that were chosen for pods that are being bound, by owner."""
 
     def __init__(self, clock: Clock, *, memory_seconds: float = MEMORY_SECONDS) -> None:
         self._clock = clock
@@ -57,8 +57,12 @@ class Births:
             if sibling.active and sibling.node and sibling.uid != pod.uid and zone_of(sibling.node) == place.zone:
                 taken.append(sibling.deletion_cost)
         given.pop(pod.uid, None)
-        taken += (birth.cost for birth in given.values() if birth.zone == place.zone and birth.expires > now)
-        cost = birth_cost(place, index_in_zone=free_index(taken, place), node_order=node_order)
+        taken += (
+            given_cost.cost
+            for given_cost in given.values()
+            if given_cost.zone == place.zone and given_cost.expires > now
+        )
+        cost = initial_cost(place, index_in_zone=free_index(taken, place), node_order=node_order)
         given[pod.uid] = _Given(place.zone, cost, now + self._memory_seconds)
         return cost
 
@@ -67,7 +71,7 @@ class Births:
             return
         self._swept = now
         for owner, given in list(self._given.items()):
-            live = {uid: birth for uid, birth in given.items() if birth.expires > now}
+            live = {uid: given_cost for uid, given_cost in given.items() if given_cost.expires > now}
             if live:
                 self._given[owner] = live
             else:

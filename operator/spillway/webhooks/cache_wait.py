@@ -1,11 +1,12 @@
-"""How long to wait after our costs stand, so that the ReplicaSet controller's own cache has them too.
+"""The wait until the ReplicaSet controller's cache can be expected to hold the deletion costs that were written.
 
-The controller chooses victims from its cache of pods, which follows the same watch as ours, but not at the same moment:
-on a busy control plane it lags by what it still has to work off. Nobody can look into that cache. What we can see is
-how many deletion costs changed lately (whichever replica of ours wrote them) and how late our own watch was.
+The controller chooses victims from its own cache of pods, which lags on a busy control plane and cannot be observed.
+What can be observed is how many deletion costs changed in the last second (whichever replica wrote them) and how late
+this replica's own watch was.
 
-Contract: called only after own costs were seen on our watch (necessary, not sufficient). The wait grows with both and
-is bounded by `LONGEST_SECONDS` and by the deadline; it is looked at anew while it lasts, since the load may still grow.
+Contract: called only after this replica's watch has shown the costs, which is necessary and not sufficient. The wait
+grows with both figures and is bounded by `LONGEST_SECONDS` and by the deadline; it is recomputed while it lasts, since
+the load may still grow.
 Figures: docs/explanation/admission.md.
 """
 
@@ -28,8 +29,8 @@ _WINDOW_SECONDS: Final = 1.0
 _BUCKET_SECONDS: Final = 0.05
 
 
-class Settling:
-    """Counts changes of deletion costs and waits accordingly."""
+class CacheWait:
+    """A count of recent changes of deletion costs, and the wait that follows from it."""
 
     def __init__(
         self, state: ClusterState, clock: Clock, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
