@@ -12,7 +12,7 @@ from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.replace_unstarted import StuckController
-from spillway.controllers.pools.unstarted import Unstarted
+from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.spill.job_retries import Retries
@@ -120,7 +120,7 @@ class Rig:
     world: World
     writer: Deletes
     nodes: PoolNodes
-    unstarted: Unstarted
+    unstarted: UnstartedPods
     pools: PoolsController
     failover: FailoverController
     stuck: StuckController
@@ -139,7 +139,7 @@ class Rig:
         world = make_world([make_replicaset(), *records], resources, clock)
         writer = Deletes(answer)
         events = EventRecorder(KubeClient.__new__(KubeClient))
-        seen, unstarted = PoolNodes(world), Unstarted(world)
+        seen, unstarted = PoolNodes(world), UnstartedPods(world)
         pools = PoolsController(world, seen, unstarted)
         rig = cls(
             clock,
@@ -151,7 +151,8 @@ class Rig:
             FailoverController(world, writer, events, seen),
             StuckController(world, writer, events, Jobs(), pools=pools, unstarted=unstarted, retries=Retries()),
         )
-        rig._subscriptions = list(pools.subscribe())
+        # As the leader starts them.
+        rig._subscriptions = [*pools.subscribe(), *rig.failover.subscribe(), *rig.stuck.subscribe()]
         return rig
 
     def apply(self, *records: Any) -> None:

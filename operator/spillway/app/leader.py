@@ -21,7 +21,7 @@ from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.replace_unstarted import StuckController
-from spillway.controllers.pools.unstarted import Unstarted
+from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.controllers.spill.bring_back import BringBackController
 from spillway.controllers.spill.controller import SpillController
@@ -83,7 +83,7 @@ class Leader:
     def _controllers(self, events: EventRecorder) -> Sequence[Controller]:
         settings, world = self._settings, self._world
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
-        nodes, unstarted, retries = PoolNodes(world), Unstarted(world), Retries()
+        nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
         pools = PoolsController(world, nodes, unstarted, self._client)
         ledger = LedgerController(world, period_seconds=settings.status_seconds)
         thresholds = ThresholdController(
@@ -101,7 +101,6 @@ class Leader:
             self._openings,
             retries=retries,
         )
-        pools.on_verdict.append(spill.add_all)
         return (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),

@@ -57,7 +57,8 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state = ClusterState()
-        self.board = Board(time.time)
+        self._leadership: Leadership | None = None
+        self.board = Board(time.time, leading=self._may_write)
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
         self.stopping = asyncio.Event()
         self.health: HealthServer | None = None
@@ -81,8 +82,7 @@ class Operator:
         async with AsyncExitStack() as stack:
             client = await KubeClient.connect(str(settings.kubeconfig) if settings.kubeconfig else None)
             stack.push_async_callback(client.close)
-            leadership = self._leadership(client)
-            self.board.leading = leadership.may_write
+            leadership = self._leadership = self._make_leadership(client)
             authorities = settings.webhook_client_ca_file
             tls = ServingTls(client_authorities=authorities.read_text() if authorities is not None else "")
             service = f"{settings.webhook_service}.{settings.namespace}.svc"
@@ -276,7 +276,10 @@ class Operator:
         while not self.catalog.loaded:  # noqa: ASYNC110  # loaded once, right after the start
             await asyncio.sleep(0.05)
 
-    def _leadership(self, client: KubeClient) -> Leadership:
+    def _may_write(self) -> bool:
+        return self._leadership is not None and self._leadership.may_write()
+
+    def _make_leadership(self, client: KubeClient) -> Leadership:
         seconds = self.settings.lease_seconds
         return Leadership(
             client.credentials,

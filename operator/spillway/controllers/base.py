@@ -23,11 +23,12 @@ from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.claims import claim_of
 from spillway.state.cluster import ClusterState
+from spillway.state.signal import Unsubscribe
+
+__all__ = ["Controller", "Places", "Unsubscribe", "World"]
 
 GATE_SECONDS: Final = 1.0
 """How soon a key is tried again that found the data stale."""
-
-Unsubscribe = Callable[[], None]
 
 
 class Places(Protocol):

@@ -221,7 +221,7 @@ class PodEvents:
         try:
             self._listener(told)
         except Exception:
-            log.exception("listener_failed", record="PodEvent", key=f"{told.namespace}/{told.name}")
+            log.exception("listener failed", record="PodEvent", key=f"{told.namespace}/{told.name}")
 
 
 def _told(event: _Event) -> float:

@@ -16,6 +16,7 @@ from typing import Final
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
+from spillway.state.signal import Signal
 
 REDIRECT_SECONDS: Final = 60.0
 """An owner whose pod was deleted makes another at once, or after a short back-off."""
@@ -55,22 +56,22 @@ class Board:
 
     now: Callable[[], float]
     leading: Callable[[], bool] = lambda: False
-    """Whether this process holds the Lease and its controllers run."""
+    """Whether this process holds the Lease and its controllers run. Given once, when the board is made."""
     thresholds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the plan that was kept, if there was one, stands here: before that nothing is known of any workload."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
     """By VirtualNodeBudget."""
-    on_their_way: Callable[[str], int] = lambda _: 0
-    """How many pods are sent to a pool, or bound there, and have not started; of those that the informer shows."""
+    verdicts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("PoolVerdict"))
+    """Emitted when the verdict on a pool has changed, or was withdrawn."""
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
     absent for one without a price."""
     scale_downs: dict[str, ScaleDowns] = field(default_factory=dict)
     """By policy: what became of scale-downs and is not in its status yet. The webhooks add, the status takes away."""
-    on_scale_downs: Callable[[], None] = lambda: None
-    """Called when there is more to count."""
+    scale_downs_counted: Signal[()] = field(default_factory=lambda: Signal[()]("ScaleDowns"))
+    """Emitted when there is more to add to a policy's status."""
     _avoided: OrderedDict[OwnerUid, tuple[float, frozenset[str]]] = field(default_factory=OrderedDict)
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
@@ -78,10 +79,22 @@ class Board:
         """Of one pool; one of which nothing is known takes pods."""
         return self.verdicts.get(pool, OPEN)
 
+    def set_verdict(self, pool: str, verdict: PoolVerdict) -> None:
+        """Whether this pool takes pods from now on."""
+        if self.verdicts.get(pool) != verdict:
+            self.verdicts = MappingProxyType({**self.verdicts, pool: verdict})
+            self.verdicts_changed.emit()
+
+    def withdraw_verdict(self, pool: str) -> None:
+        """The VirtualNodeBudget is gone."""
+        if pool in self.verdicts:
+            self.verdicts = MappingProxyType({name: one for name, one in self.verdicts.items() if name != pool})
+            self.verdicts_changed.emit()
+
     def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
         """Have it added to the policy's status."""
         self.scale_downs[policy] = self.scale_downs.get(policy, ScaleDowns()).plus(more)
-        self.on_scale_downs()
+        self.scale_downs_counted.emit()
 
     def scale_downs_written(self, policy: str, written: ScaleDowns) -> None:
         """So much of it stands in the policy's status now."""

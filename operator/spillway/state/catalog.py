@@ -19,6 +19,7 @@ from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.policies.governance import Governance
+from spillway.state.signal import Signal, Unsubscribe
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,6 @@ _MODELS: Final[Mapping[Kind, type[Model]]] = {
 }
 
 Raw = Mapping[str, Any]
-Unsubscribe = Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Catalog:
         self._compile = compile_governance
         self._shelves = {kind: _Shelf() for kind in Kind}
         self._governance: Governance | None = None
-        self._subscribers: dict[int, Callable[[], None]] = {}
+        self._specs_changed: Signal[()] = Signal("Catalog")
 
     @property
     def loaded(self) -> bool:
@@ -111,9 +111,11 @@ class Catalog:
 
     def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
         """Calls back after every change of what the resources ask for (not of their status)."""
-        token = id(callback)
-        self._subscribers[token] = callback
-        return lambda: self._subscribers.pop(token, None) and None
+        return self._specs_changed.subscribe(callback)
+
+    def status_written(self, entry: Entry, status: Raw) -> None:
+        """Note a status that this process has written to the resource as it was read; its event comes later."""
+        entry.status = status
 
     def upsert(self, kind: str, raw: Raw) -> None:
         """Takes one object as an event brought it."""
@@ -193,8 +195,7 @@ class Catalog:
 
     def _changed(self) -> None:
         self._governance = None
-        for callback in tuple(self._subscribers.values()):
-            callback()
+        self._specs_changed.emit()
 
 
 def _version(raw: str | int) -> int:

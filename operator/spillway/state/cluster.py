@@ -13,15 +13,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-import structlog
 from msgspec.structs import force_setattr, replace
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.state.node_usage import Aggregates
-from spillway.telemetry.kube import LISTENER_ERRORS
-
-log = structlog.get_logger(__name__)
+from spillway.state.signal import Signal, Unsubscribe
 
 Record = PodRecord | NodeRecord | ReplicaSetRecord | NamespaceRecord
 R = TypeVar("R", PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
@@ -30,7 +27,6 @@ V = TypeVar("V")
 
 Listener = Callable[[R | None, R | None], None]
 """Called with the old and the new record; None where there is none."""
-Unsubscribe = Callable[[], None]
 PodPredicate = Callable[[PodRecord | None], bool]
 
 RECORD_TYPES: Final[tuple[type[Record], ...]] = (PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
@@ -60,8 +56,10 @@ class ClusterState:
             NamespaceRecord: self._namespaces,
         }
         self.aggregates = Aggregates()
-        self._listeners: dict[type[Any], tuple[Listener[Any], ...]] = dict.fromkeys(RECORD_TYPES, ())
-        self._waiters: dict[PodUid, list[Listener[PodRecord]]] = {}
+        self._changed: dict[type[Any], Signal[Any, Any]] = {
+            kind: Signal(kind.__name__, key=_key_of_change) for kind in RECORD_TYPES
+        }
+        self._waiters: dict[PodUid, Signal[PodRecord | None, PodRecord | None]] = {}
         self._unsynced = set(RECORD_TYPES)
         self._all_synced = asyncio.Event()
         self._contact: dict[type[Record], float] = {}
@@ -161,12 +159,7 @@ class ClusterState:
 
     def subscribe(self, record_type: type[R], listener: Listener[R]) -> Unsubscribe:
         """Call `listener(old, new)` at every change from now on; it must be quick and must not block."""
-        self._listeners[record_type] = (*self._listeners[record_type], listener)
-
-        def unsubscribe() -> None:
-            self._listeners[record_type] = tuple(known for known in self._listeners[record_type] if known != listener)
-
-        return unsubscribe
+        return self._changed[record_type].subscribe(listener)
 
     async def wait_for(self, expected: Mapping[PodUid, PodPredicate], timeout: float) -> bool:  # noqa: ASYNC109
         """Until each pod has satisfied its predicate once, as our own watch sees it (None: the pod is gone).
@@ -194,14 +187,15 @@ class ClusterState:
 
     @contextmanager
     def _watching(self, uids: Collection[PodUid], check: Callable[[PodUid, PodRecord | None], None]) -> Iterator[None]:
-        waiters = {uid: (lambda _, pod, uid=uid: check(uid, pod)) for uid in uids}
-        for uid, waiter in waiters.items():
-            self._waiters.setdefault(uid, []).append(waiter)
+        leave: dict[PodUid, Unsubscribe] = {}
+        for uid in uids:
+            waiters = self._waiters.setdefault(uid, Signal(PodRecord.__name__, key=_key_of_change))
+            leave[uid] = waiters.subscribe(lambda _, pod, uid=uid: check(uid, pod))  # type: ignore[misc]
         try:
             yield
         finally:
-            for uid, waiter in waiters.items():
-                self._waiters[uid].remove(waiter)
+            for uid, unsubscribe in leave.items():
+                unsubscribe()
                 if not self._waiters[uid]:
                     del self._waiters[uid]
 
@@ -295,18 +289,11 @@ class ClusterState:
         _discard(self._replicasets_by_owner, old.owner_uid, old.uid)
 
     def _notify(self, record_type: type[Record], old: Record | None, new: Record | None) -> None:
-        for listener in self._listeners[record_type]:
-            self._call(record_type, listener, old, new)
+        self._changed[record_type].emit(old, new)
         if record_type is PodRecord and self._waiters:
-            for waiter in tuple(self._waiters.get(PodUid(record_key(new or old)), ())):
-                self._call(PodRecord, waiter, old, new)
-
-    def _call(self, record_type: type[Record], listener: Listener[Any], old: Record | None, new: Record | None) -> None:
-        try:
-            listener(old, new)
-        except Exception:
-            LISTENER_ERRORS.labels(record_type.__name__).inc()
-            log.exception("listener_failed", record=record_type.__name__, key=record_key(new or old))
+            waiters: Signal[Any, Any] | None = self._waiters.get(PodUid(record_key(new or old)))
+            if waiters is not None:
+                waiters.emit(old, new)
 
 
 def _take_owner_off(pod: PodRecord) -> None:
@@ -320,6 +307,10 @@ def record_key(record: Record | None) -> str:
     if isinstance(record, NodeRecord | NamespaceRecord):
         return record.name
     return record.uid if record is not None else ""
+
+
+def _key_of_change(old: Record | None, new: Record | None) -> str:
+    return record_key(new or old)
 
 
 def _discard(index: dict[K, dict[Any, V]], key: K, member: object) -> None:

@@ -68,6 +68,6 @@ class Openings:
         return f"is at its limit ({broken})" if broken else ""
 
     def _coming(self, pool: str) -> int:
-        """Pods promised to a pool, or on their way there, that have not started."""
+        """Pods promised to a pool, or sent or bound there, that have not started."""
         self.usage.reservations.expire()
-        return self._board.on_their_way(pool) + self.usage.reservations.by_pool()[pool]
+        return self.usage.unstarted(pool) + self.usage.reservations.by_pool()[pool]

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -24,6 +24,8 @@ from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
 from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
+
+K = TypeVar("K")
 
 
 class PoolUse(NamedTuple):
@@ -44,6 +46,7 @@ class _Entry(NamedTuple):
     active: bool
     pools: tuple[str, ...]
     use: PoolUse
+    unstarted: bool
 
 
 class LiveUsage:
@@ -66,6 +69,7 @@ class LiveUsage:
         self._entries: dict[PodUid, _Entry] = {}
         self._virtual: dict[OwnerUid, int] = {}
         self._pools: dict[str, PoolUse] = {}
+        self._unstarted: dict[str, int] = {}
         self._pool_of: dict[NodeName, str] = {}
         self._nodes_of: dict[str, dict[NodeName, NodeRecord]] = {}
         self._versions: dict[str, int] = {}
@@ -162,6 +166,11 @@ class LiveUsage:
         used = seen.used + self.reservations.used_of(pool)
         return PoolUse(used, seen.billed + promised, seen.waiting + promised)
 
+    def unstarted(self, pool: str) -> int:
+        """How many active pods are sent to the pool, or bound there, and have not started; promised places apart."""
+        self._refresh()
+        return self._unstarted.get(pool, 0)
+
     def nodes_of(self, pool: str) -> tuple[tuple[NodeRecord, ...], int]:
         """The pool's nodes, and a number that is another whenever one of them changes."""
         self._refresh()
@@ -190,7 +199,7 @@ class LiveUsage:
             return None
         cost = billed(pod.requests, pod.size)
         use = PoolUse(pod.requests, cost, NOTHING if pod.started else cost)
-        return _Entry(pod.owner_uid, pod.active, pools, use)
+        return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
 
     def _pools_for(self, pod: PodRecord) -> tuple[str, ...]:
         if pod.node:
@@ -216,6 +225,8 @@ class LiveUsage:
         if entry.active and entry.owner:
             _add(self._virtual, entry.owner, sign)
         for pool in entry.pools:
+            if entry.unstarted:
+                _add(self._unstarted, pool, sign)
             sums = self._pools.get(pool, PoolUse())
             total = PoolUse(*(a + b * sign for a, b in zip(sums, entry.use, strict=True)))
             if total.used.pods:
@@ -265,10 +276,10 @@ class LiveUsage:
                 self._recount(name)
 
 
-def _add(counts: dict[OwnerUid, int], owner: OwnerUid, by: int) -> None:
+def _add(counts: dict[K, int], key: K, by: int) -> None:
     """Add; what has come to nothing is not kept."""
-    total = counts.get(owner, 0) + by
+    total = counts.get(key, 0) + by
     if total:
-        counts[owner] = total
+        counts[key] = total
     else:
-        counts.pop(owner, None)
+        counts.pop(key, None)

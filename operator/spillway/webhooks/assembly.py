@@ -94,7 +94,7 @@ def build_admission(
     surroundings = surroundings or Surroundings(state, governance, clock, now=now)
     plans = plans or PlanLog()
     events = EventRecorder(client, instance="spillway-admission")
-    plans.subscribe(announcer(events))
+    stop_announcing = plans.subscribe(announcer(events))
     lookup = Lookup(state, client)
     cache_wait = CacheWait(state, clock)
     workloads = Workloads(state, lookup, governance)
@@ -122,6 +122,7 @@ def build_admission(
     )
 
     def close() -> None:
+        stop_announcing()
         followed.close()
         usage.close()
         cache_wait.close()

@@ -3,17 +3,18 @@
 Contract: recorded after the answer, never while the request is held. A policy in Recommend records no Event.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from spillway.domain.model.owners import object_reference
 from spillway.kube.events import EventRecorder, Reference
-from spillway.webhooks.plan_log import Listener, PlanEntry
+from spillway.webhooks.plan_log import PlanEntry
 
 PLANNED: Final = "ScaleDownPlanned"
 LET_GO: Final = "ScaleDownLetGo"
 
 
-def announcer(events: EventRecorder) -> Listener:
+def announcer(events: EventRecorder) -> Callable[[PlanEntry], None]:
     """A listener of the plan log that records Events."""
 
     def announce(entry: PlanEntry) -> None:

@@ -13,6 +13,7 @@ from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
 from spillway.domain.scale_down.reasons import VictimReason, explain
+from spillway.state.signal import Signal, Unsubscribe
 
 VICTIMS_KEPT: Final = 500
 
@@ -97,15 +98,12 @@ def planned_victims(
     return tuple(described)
 
 
-Listener = Callable[[PlanEntry], None]
-
-
 class PlanLog:
     """Remembers plans, newest last, and tells listeners of each."""
 
     def __init__(self, size: int = 200) -> None:
         self._entries: deque[PlanEntry] = deque(maxlen=size)
-        self._listeners: list[Listener] = []
+        self._added: Signal[PlanEntry] = Signal("PlanEntry")
 
     @property
     def entries(self) -> tuple[PlanEntry, ...]:
@@ -113,12 +111,11 @@ class PlanLog:
 
     def add(self, entry: PlanEntry) -> None:
         self._entries.append(entry)
-        for listener in self._listeners:
-            listener(entry)
+        self._added.emit(entry)
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: Callable[[PlanEntry], None]) -> Unsubscribe:
         """Call `listener` with every plan from now on; it must not block."""
-        self._listeners.append(listener)
+        return self._added.subscribe(listener)
 
     def as_json(self) -> bytes:
         """What `/debug/plans` answers: a list of plans, oldest first."""

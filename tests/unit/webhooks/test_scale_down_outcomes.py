@@ -73,7 +73,7 @@ async def test_plans_of_invented_policies_or_owners_are_not_followed(leader: Rep
 
 async def test_the_leader_counts_its_own(leader: Replica) -> None:
     heard = []
-    leader.board.on_scale_downs = lambda: heard.append(True)
+    leader.board.scale_downs_counted.subscribe(lambda: heard.append(True))
     leader.outcomes.follow(PLAN)
     leader.delete("a")
     leader.delete("c")

@@ -8,7 +8,7 @@ the time since then is charged from the pods' start times.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -24,6 +24,7 @@ from spillway.domain.model.names import PodUid, Tier
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.state.catalog import Kind
+from spillway.state.signal import Signal
 from spillway.telemetry.budget import BudgetSample, set_budgets
 
 ALL: Final = "*"
@@ -49,8 +50,8 @@ class LedgerController(Controller):
         """While a leader begins: pods whose consumption is not metered yet."""
         self._turns: dict[str, object] = {}
         """By pool: between which turning points the use of each limit lies."""
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when the status has something new to keep or to tell."""
+        self.status_due: Signal[()] = Signal("BudgetStatus")
+        """Emitted when a status has something new to store or to show."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         state = self.world.state
@@ -105,7 +106,7 @@ class LedgerController(Controller):
         self._publish()
         self._export(now)
         if tell:
-            self.on_change()
+            self.status_due.emit()
         return self._period_seconds
 
     def _now(self) -> int:

@@ -6,7 +6,7 @@ be asked, hold up no others; they are asked again for as long as the pool drains
 pool, so it needs no memory and survives a restart.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar, Final
@@ -23,6 +23,7 @@ from spillway.domain.nodes.cordon import plan_drain
 from spillway.kube.client import ApiError
 from spillway.kube.writer import Eviction, Writer
 from spillway.state.catalog import Kind
+from spillway.state.signal import Signal
 
 PASS_PODS: Final = 50
 """Pods asked in one pass; then the plan is made anew."""
@@ -71,7 +72,7 @@ class DrainController(Controller):
         self.progress: dict[str, DrainProgress] = {}
         """By budget, for those that drain now: the status shows it."""
         self._turns: dict[str, _Turn] = {}
-        self.on_progress: Callable[[], None] = lambda: None
+        self.progress_changed: Signal[()] = Signal("DrainProgress")
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
@@ -83,7 +84,7 @@ class DrainController(Controller):
         if not self._drains(key):
             self._turns.pop(key, None)
             if self.progress.pop(key, None) is not None:
-                self.on_progress()
+                self.progress_changed.emit()
             return None
         before = self.progress.get(key) or self._remembered(key)
         turn = self._turns.setdefault(key, _Turn())
@@ -115,7 +116,7 @@ class DrainController(Controller):
         if self.progress.get(budget) != progress:
             self.progress[budget] = progress
             self.log.info("drain", key=budget, remaining=progress.remaining, blocked=progress.blocked)
-            self.on_progress()
+            self.progress_changed.emit()
 
     def _remembered(self, budget: str) -> DrainProgress:
         """Where the drain stood when another leader had it, as the status tells; else a new beginning."""

@@ -7,9 +7,8 @@ data that is not fresh nothing is judged and the last verdict stands. A stock-ou
 that the verdict stands before the pod is made anew.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import ClassVar, Final
 
 from spillway.api.scalars import Duration
@@ -18,7 +17,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.stock_out import StockNews
-from spillway.controllers.pools.unstarted import GivenUp, Unstarted, Waiting
+from spillway.controllers.pools.unstarted import GivenUp, UnstartedPod, UnstartedPods
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.pools.dead_nodes import mostly_dead
@@ -29,6 +28,7 @@ from spillway.domain.pools.unstarted import stuck
 from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
 from spillway.kube.client import KubeClient
 from spillway.state.catalog import Kind
+from spillway.state.signal import Signal
 from spillway.telemetry import pools as metrics
 
 DEFAULT_FAILOVER: Final = Failover()
@@ -60,22 +60,23 @@ class PoolsController(Controller):
 
     name: ClassVar = "pools"
 
-    def __init__(self, world: World, nodes: PoolNodes, unstarted: Unstarted, client: KubeClient | None = None) -> None:
+    def __init__(
+        self, world: World, nodes: PoolNodes, unstarted: UnstartedPods, client: KubeClient | None = None
+    ) -> None:
         super().__init__(world)
         self._nodes = nodes
         self._unstarted = unstarted
         self.stock_news = StockNews(world, unstarted, client, self._stock_out)
         self.views: dict[str, PoolView] = {}
         """By pool; the status shows them."""
-        self.on_verdict: list[Callable[[], None]] = []
-        """Told after a verdict, or what is remembered, has changed."""
-        nodes.on_change.append(self.queue.add)
-        unstarted.on_change.append(self._pod_waits)
-        unstarted.on_start.append(self._pod_started)
-        world.board.on_their_way = unstarted.on_their_way
+        self.changed: Signal[()] = Signal("PoolView")
+        """Emitted after a verdict, or what is remembered of a pool, has changed."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
+        yield self._nodes.changed.subscribe(self.queue.add)
+        yield self._unstarted.changed.subscribe(self._pod_waits)
+        yield self._unstarted.started.subscribe(self._pod_started)
         yield from self._nodes.subscribe()
         yield from self.stock_news.subscribe()
         # Admission asks the board from the first moment on: what is remembered stands there before anything else.
@@ -120,7 +121,7 @@ class PoolsController(Controller):
             metrics.FAILURES.labels(pool, str(health.reason)).inc()
         if health.state is State.RETRYING and memory.health.state is not State.RETRYING:
             # What was given up before tells of the failure before the try.
-            self._unstarted.given_up.pop(pool, None)
+            self._unstarted.forget_given_up(pool)
         stock_out = budget.spec.stock_out
         forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
         position = BOTTOM if stock_out is None else decayed(memory.position, forget_after, now)
@@ -144,7 +145,7 @@ class PoolsController(Controller):
         ]
         given_up = self._given_up(pool, min(waits, default=self.world.now()), times)
         since = min((*waits, given_up.since)) if given_up is not None else min(waits, default=None)
-        last_start = self._unstarted.last_start.get(pool, 0.0)
+        last_start = self._unstarted.last_start(pool)
         return Seen(
             down_since=self._nodes.down_since(pool),
             stuck=len(waits) + (0 if given_up is None else given_up.pods),
@@ -154,9 +155,9 @@ class PoolsController(Controller):
 
     def _given_up(self, pool: str, waits_since: float, times: Times) -> GivenUp | None:
         """Pods made anew, often long before the pool counts as failed; void once none came for so long."""
-        known = self._unstarted.given_up.get(pool)
+        known = self._unstarted.given_up(pool)
         if known is not None and waits_since - known.last >= times.unhealthy_after:
-            del self._unstarted.given_up[pool]
+            self._unstarted.forget_given_up(pool)
             return None
         return known
 
@@ -170,27 +171,24 @@ class PoolsController(Controller):
             held=Hold.of(budget).active(self.world.now()),
             step=memory.position.step,
             out_of_stock=memory.position.out_of_stock(ladder),
-            on_their_way=self._unstarted.on_their_way(pool) if retrying else 0,
+            coming=self._unstarted.coming(pool) if retrying else 0,
         )
         view = PoolView(verdict, memory)
         before = self.views.get(pool)
         if view == before:
             return
         self.views[pool] = view
-        self.world.board.verdicts = MappingProxyType({**self.world.board.verdicts, pool: view.verdict})
+        self.world.board.set_verdict(pool, view.verdict)
         if before is None or before.verdict != view.verdict:
             self.log.info("pool judged", key=pool, **_told(view))
         self._show()
-        for callback in self.on_verdict:
-            callback()
+        self.changed.emit()
 
     def _forget(self, pool: str) -> None:
-        self._unstarted.last_start.pop(pool, None)
-        self._unstarted.given_up.pop(pool, None)
+        self._unstarted.forget_pool(pool)
         if self.views.pop(pool, None) is None:
             return
-        verdicts = self.world.board.verdicts
-        self.world.board.verdicts = MappingProxyType({name: one for name, one in verdicts.items() if name != pool})
+        self.world.board.withdraw_verdict(pool)
         self._show()
 
     def _memory(self, pool: str) -> PoolMemory:
@@ -225,7 +223,7 @@ class PoolsController(Controller):
         self._publish(budget, PoolMemory(memory.health, position))
         self.queue.add(pool)
 
-    def _pod_waits(self, waiting: Waiting) -> None:
+    def _pod_waits(self, waiting: UnstartedPod) -> None:
         for pool in waiting.pools:
             self._look_soon(pool)
 

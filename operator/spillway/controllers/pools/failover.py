@@ -43,9 +43,9 @@ class FailoverController(Controller):
         self._nodes = nodes
         self._recommended: set[PodUid] = set()
         self._suspended: set[str] = set()
-        nodes.on_change.append(self.queue.add)
 
     def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self._nodes.changed.subscribe(self.queue.add)
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:

@@ -5,11 +5,12 @@ that was found down, its own condition tells since when, so that a new leader do
 VirtualNodeBudget, and a node is in the oldest that selects it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
+from spillway.state.signal import Signal
 
 
 class PoolNodes:
@@ -21,7 +22,8 @@ class PoolNodes:
         self._pool_of: dict[NodeName, str] = {}
         self.unready_since: dict[NodeName, float] = {}
         """Unix seconds, of every node of a pool that is not ready."""
-        self.on_change: list[Callable[[str], None]] = []
+        self.changed: Signal[str] = Signal("PoolNodes", key=str)
+        """Emitted with the name of a pool whose nodes have changed."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow from now on; everybody is told of every pool."""
@@ -80,8 +82,7 @@ class PoolNodes:
         return pool
 
     def _tell(self, pool: str) -> None:
-        for callback in self.on_change:
-            callback(pool)
+        self.changed.emit(pool)
 
 
 def _counts_differently(old: NodeRecord, new: NodeRecord) -> bool:

@@ -14,7 +14,7 @@ import aiohttp
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
-from spillway.controllers.pools.unstarted import Unstarted, Waiting
+from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.surge import Reader
 from spillway.domain.model.names import PodUid
@@ -53,7 +53,7 @@ class StuckController(Controller):
         reader: Reader,
         *,
         pools: PoolsController,
-        unstarted: Unstarted,
+        unstarted: UnstartedPods,
         retries: Retries,
     ) -> None:
         super().__init__(world)
@@ -63,19 +63,19 @@ class StuckController(Controller):
         self._pools = pools
         self._unstarted = unstarted
         self._retries = retries
-        unstarted.on_change.append(self._look_at)
-        pools.stock_news.on_stock_out.append(self._look_at)
-        pools.on_verdict.append(self.add_all)
 
     def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self._unstarted.changed.subscribe(self._look_at)
+        yield self._pools.stock_news.found.subscribe(self._look_at)
+        yield self._pools.changed.subscribe(self.add_all)
         # What was only recommended is done once its policy is enforced.
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
-        return list(self._unstarted.waiting)
+        return list(self._unstarted.pods)
 
     async def reconcile(self, key: str) -> float | None:
-        one = self._unstarted.waiting.get(PodUid(key))
+        one = self._unstarted.pods.get(PodUid(key))
         if one is None:
             return None
         who = governed(self.world, one.pod)
@@ -97,23 +97,22 @@ class StuckController(Controller):
         # What stays although it is due (its own fault, say) is looked at again when it changes.
         return due + SLACK_SECONDS if due else None
 
-    def _look_at(self, waiting: Waiting) -> None:
+    def _look_at(self, waiting: UnstartedPod) -> None:
         self.queue.add(waiting.pod.uid)
 
-    def _closed(self, one: Waiting) -> bool:
+    def _closed(self, one: UnstartedPod) -> bool:
         """Whether the pod waits for nothing: its pool has failed, or none of those that may take it takes pods."""
         verdicts = [self.world.board.verdict(pool) for pool in one.pools]
         if one.pool:
             return verdicts[0].reason == "Unhealthy"
         return all(verdict.closed for verdict in verdicts)
 
-    async def _replace(self, one: Waiting, who: Governed, cause: Cause) -> float | None:
+    async def _replace(self, one: UnstartedPod, who: Governed, cause: Cause) -> float | None:
         pod, pools = one.pod, one.pools
         if not pod.owner_uid or pod.owner_kind in PER_NODE:
             return None
         if not who.enforced:
-            if not one.recommended:
-                one.recommended = True
+            if self._unstarted.mark_recommended(one):
                 metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
             return None
         if pod.owner_kind == "Job" and not await self._forgiven(pod):

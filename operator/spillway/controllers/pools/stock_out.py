@@ -1,7 +1,7 @@
 """Who says that there is no stock: the status of pods that wait on a pool, and Events about pods on it.
 
 Contract: each pod that waits is told of once. `told` is called first, so that the verdict stands before anybody makes
-the pod anew; then those in `on_stock_out`. Events are read only while some budget has `stockOut`, and one that comes
+the pod anew; then `found` is emitted. Events are read only while some budget has `stockOut`, and one that comes
 before its pod is seen to be bound is kept for a while: each resource has a watch of its own.
 """
 
@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from spillway.controllers.base import Unsubscribe, World
-from spillway.controllers.pools.unstarted import Unstarted, Waiting
+from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.pools.stock_out import Signs
 from spillway.kube.client import KubeClient
 from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
+from spillway.state.signal import Signal
 from spillway.telemetry import pools as metrics
 
 REMEMBERED_EVENTS: Final = 1024
@@ -26,7 +27,7 @@ class StockNews:
     """Listens. Without a client nothing is heard of Events."""
 
     def __init__(
-        self, world: World, unstarted: Unstarted, client: KubeClient | None, told: Callable[[str, PodRecord], None]
+        self, world: World, unstarted: UnstartedPods, client: KubeClient | None, told: Callable[[str, PodRecord], None]
     ) -> None:
         self._world = world
         self._unstarted = unstarted
@@ -34,12 +35,13 @@ class StockNews:
         self._events = None if client is None else PodEvents(client, self.heard)
         self._signs: Mapping[str, Signs] = {}
         self._early: dict[PodUid, PodEvent] = {}
-        self.on_stock_out: list[Callable[[Waiting], None]] = []
-        unstarted.on_change.append(self._waits)
+        self.found: Signal[UnstartedPod] = Signal("StockOut", key=lambda one: one.pod.key)
+        """Emitted with a pod whose provider has no stock, after `told`."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Listen from now on."""
         yield self._world.catalog.subscribe(self._read_signs)
+        yield self._unstarted.changed.subscribe(self._waits)
         self._read_signs()
         if self._events is not None:
             task = asyncio.get_running_loop().create_task(self._events.run(), name="pod-events")
@@ -61,7 +63,7 @@ class StockNews:
         if self._signs.get(pool, NO_SIGNS).match(event.reason, event.message):
             self._tell(pool, pod)
 
-    def _waits(self, waiting: Waiting) -> None:
+    def _waits(self, waiting: UnstartedPod) -> None:
         if not waiting.pool:
             return
         early = self._early.pop(waiting.pod.uid, None)
@@ -72,15 +74,14 @@ class StockNews:
             self._tell(waiting.pool, waiting.pod)
 
     def _tell(self, pool: str, pod: PodRecord) -> None:
-        waiting = self._unstarted.waiting.get(pod.uid)
+        waiting = self._unstarted.pods.get(pod.uid)
         if waiting is not None and waiting.out_of_stock:
             return
         metrics.STOCK_OUTS.labels(pool).inc()
         self._told(pool, pod)
         if waiting is not None:
-            waiting.out_of_stock = True
-            for callback in self.on_stock_out:
-                callback(waiting)
+            self._unstarted.mark_out_of_stock(waiting)
+            self.found.emit(waiting)
 
     def _read_signs(self) -> None:
         budgets = self._world.governance.budgets

@@ -1,21 +1,23 @@
-"""Pods that are on their way to a pool of virtual nodes and have not started: which, since when, and what keeps them.
+"""Pods that are sent or bound to a pool of virtual nodes and have not started: which, since when, and why not.
 
-Contract: follows the state; whoever asked is told of each pod that changed. A pod is followed while it is pending and
-may go to virtual nodes (admission sent it there, or it has spilled), or is bound to a node of a pool. Since when it is
-bound is what we have seen, so after a change of leader the time counts anew. Pods that were made anew because they did
-not start on a pool go on to speak against it until one starts there.
+Contract: kept from the events of pods; `changed` and `started` tell of each change. A pod is followed while it is
+pending and may go to virtual nodes (admission sent it there, or it has spilled), or is bound to a node of a pool. The
+time of a binding is when this process saw it, so that time starts again after a change of leader. Pods that were
+replaced because they did not start on a pool count as failures of the pool until a pod starts there. Only this class
+changes what it holds; others call its methods.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.state.signal import Signal
 
 
 @dataclass(slots=True)
-class Waiting:
+class UnstartedPod:
     """One pod that has not started."""
 
     pod: PodRecord
@@ -26,9 +28,9 @@ class Waiting:
     out_of_stock: bool = False
     """Its provider has said that there is no stock."""
     given_up: bool = False
-    """It is made anew because it does not start there; it counts among those."""
+    """It is being replaced because it does not start there; `GivenUp` counts it."""
     recommended: bool = False
-    """What would be done with it was counted, where nothing may be done."""
+    """The recommendation to replace it has been counted, under a policy in Recommend."""
 
     @property
     def pending(self) -> Pending:
@@ -44,7 +46,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """Pods that were made anew because they did not start on a pool."""
+    """Pods that were replaced because they did not start on a pool."""
 
     pods: int
     since: float
@@ -53,83 +55,109 @@ class GivenUp:
     """When the last of them was given up."""
 
 
-@dataclass(slots=True)
-class Unstarted:
-    """All of them. `subscribe` first."""
+class UnstartedPods:
+    """All pods that have not started on virtual nodes, from `subscribe` on."""
 
-    world: World
-    waiting: dict[PodUid, Waiting] = field(default_factory=dict)
-    last_start: dict[str, float] = field(default_factory=dict)
-    """When a pod was last seen to start, by pool (Unix seconds)."""
-    given_up: dict[str, GivenUp] = field(default_factory=dict)
-    """By pool, since a pod started there last."""
-    on_change: list[Callable[[Waiting], None]] = field(default_factory=list)
-    """Told of one that waits and has changed."""
-    on_start: list[Callable[[str], None]] = field(default_factory=list)
-    """Told of a pool on which a pod has started, or from whose way one has gone."""
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._pods: dict[PodUid, UnstartedPod] = {}
+        self._last_start: dict[str, float] = {}
+        self._given_up: dict[str, GivenUp] = {}
+        self.changed: Signal[UnstartedPod] = Signal("UnstartedPod", key=lambda one: one.pod.key)
+        """Emitted with a pod that has not started and has changed."""
+        self.started: Signal[str] = Signal("UnstartedPods", key=str)
+        """Emitted with a pool on which a pod has started, or which one fewer pod will reach."""
+
+    @property
+    def pods(self) -> Mapping[PodUid, UnstartedPod]:
+        return self._pods
+
+    def last_start(self, pool: str) -> float:
+        """When a pod was last seen to start on the pool (Unix seconds); 0.0 for never."""
+        return self._last_start.get(pool, 0.0)
+
+    def given_up(self, pool: str) -> GivenUp | None:
+        """The pods that were replaced there since one started last."""
+        return self._given_up.get(pool)
+
+    def forget_given_up(self, pool: str) -> None:
+        """Pods that were replaced before no longer count against the pool."""
+        self._given_up.pop(pool, None)
+
+    def forget_pool(self, pool: str) -> None:
+        """The VirtualNodeBudget is gone."""
+        self._last_start.pop(pool, None)
+        self._given_up.pop(pool, None)
+
+    def mark_out_of_stock(self, one: UnstartedPod) -> None:
+        """The provider has said that it has no stock for this pod."""
+        one.out_of_stock = True
+
+    def mark_recommended(self, one: UnstartedPod) -> bool:
+        """Note that its replacement was recommended; False where that was noted before."""
+        before, one.recommended = one.recommended, True
+        return not before
 
     def subscribe(self) -> Iterable[Unsubscribe]:
-        """Follow from now on; everybody is told of every pod that waits."""
-        yield self.world.state.subscribe(PodRecord, self._changed)
-        for pod in list(self.world.state.pods.values()):
+        """Follow the pods from now on; `changed` is emitted for each that has not started."""
+        yield self._world.state.subscribe(PodRecord, self._changed)
+        for pod in list(self._world.state.pods.values()):
             if pod.pending is not None:
                 self._changed(None, pod)
 
-    def on_pool(self, pool: str) -> Iterator[Waiting]:
+    def on_pool(self, pool: str) -> Iterator[UnstartedPod]:
         """Those bound to the pool's nodes."""
-        return (one for one in self.waiting.values() if one.pool == pool)
+        return (one for one in self._pods.values() if one.pool == pool)
 
-    def on_their_way(self, pool: str) -> int:
+    def coming(self, pool: str) -> int:
         """How many are sent there, or bound, and have not started."""
-        return sum(pool in one.pools for one in self.waiting.values())
+        return sum(pool in one.pools for one in self._pods.values())
 
-    def give_up(self, one: Waiting) -> None:
-        """This one is made anew, because it does not start where it is bound."""
+    def give_up(self, one: UnstartedPod) -> None:
+        """This one is being replaced, because it does not start where it is bound."""
         one.given_up = True
-        node = self.world.state.nodes.get(one.pod.node)
+        node = self._world.state.nodes.get(one.pod.node)
         if node is None or not node.ready:
             # On a node that is down nothing starts: that is the node's matter.
             return
-        now = self.world.now()
-        known = self.given_up.get(one.pool, GivenUp(0, one.bound_at, now))
-        self.given_up[one.pool] = GivenUp(known.pods + 1, min(known.since, one.bound_at), now)
+        now = self._world.now()
+        known = self._given_up.get(one.pool, GivenUp(0, one.bound_at, now))
+        self._given_up[one.pool] = GivenUp(known.pods + 1, min(known.since, one.bound_at), now)
 
     def pool_of(self, pod: PodRecord) -> str:
         """The pool of a pod's node; empty where it is on none of a pool."""
-        node = self.world.state.nodes.get(pod.node)
-        return pod.pool if node is None else self.world.governance.budget_of(node) or ""
+        node = self._world.state.nodes.get(pod.node)
+        return pod.pool if node is None else self._world.governance.budget_of(node) or ""
 
     def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and new.pending is not None and new.active:
             self._wait(new)
             return
         pod = new or old
-        one = self.waiting.pop(pod.uid, None) if pod is not None else None
+        one = self._pods.pop(pod.uid, None) if pod is not None else None
         if one is None:
             return
         if new is not None and new.phase is Phase.RUNNING and one.pool:
-            self.last_start[one.pool] = self.world.now()
-            self.given_up.pop(one.pool, None)
+            self._last_start[one.pool] = self._world.now()
+            self._given_up.pop(one.pool, None)
         self._tell_of_start(one.pools)
 
     def _wait(self, pod: PodRecord) -> None:
-        known = self.waiting.get(pod.uid)
+        known = self._pods.get(pod.uid)
         pool = self.pool_of(pod) if pod.node else ""
         if known is None:
             pending = pod.pending or Pending()
             if not pool and not pending.virtual and not pending.pools:
                 return
-            known = self.waiting[pod.uid] = Waiting(pod)
+            known = self._pods[pod.uid] = UnstartedPod(pod)
         before = known.pools
         known.pod = pod
         if pool and not known.pool:
             # A pod that is seen to be bound was pending and unbound before: also where this is the first that we see.
-            known.pool, known.bound_at = pool, self.world.now()
-        for callback in self.on_change:
-            callback(known)
+            known.pool, known.bound_at = pool, self._world.now()
+        self.changed.emit(known)
         self._tell_of_start(one for one in before if one not in known.pools)
 
     def _tell_of_start(self, pools: Iterable[str]) -> None:
         for pool in pools:
-            for callback in self.on_start:
-                callback(pool)
+            self.started.emit(pool)

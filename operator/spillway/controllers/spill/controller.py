@@ -103,6 +103,7 @@ class SpillController(Controller):
         self._waiting = {pod.uid for pod in self.world.state.pods.values() if _waits(pod)}
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.catalog.subscribe(self.add_all)
+        yield self.world.board.verdicts_changed.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
         return list(self._waiting)

@@ -87,13 +87,13 @@ class StatusController(Controller):
         yield self.world.state.subscribe(NodeRecord, self._node_changed)
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.catalog.subscribe(self._resources_changed)
-        self._drains.on_progress = self._something_changed
+        yield self._drains.progress_changed.subscribe(self._something_changed)
         if self._pools is not None:
-            self._pools.on_verdict.append(self.hurry)
+            yield self._pools.changed.subscribe(self.hurry)
         if self._ledger is not None:
-            self._ledger.on_change = self._something_changed
-        self._thresholds.on_change = self._something_changed
-        self.world.board.on_scale_downs = self._something_changed
+            yield self._ledger.status_due.subscribe(self._something_changed)
+        yield self._thresholds.report_changed.subscribe(self._something_changed)
+        yield self.world.board.scale_downs_counted.subscribe(self._something_changed)
         watch = asyncio.get_running_loop().create_task(self._watch_freshness(), name="status-freshness")
 
         def stop_watching() -> None:
@@ -152,7 +152,7 @@ class StatusController(Controller):
             status = self._status_of(entry, entry.model, now, scale_downs)
             wanted = status.wire()
         if wanted != present and await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
-            entry.status = wanted
+            self.world.catalog.status_written(entry, wanted)
             if entry.kind is Kind.ELASTIC_POLICY:
                 self.world.board.scale_downs_written(entry.name, scale_downs)
             self._tell(entry, present, status.conditions)

@@ -29,6 +29,7 @@ from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.client import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Fenced
+from spillway.state.signal import Signal
 from spillway.telemetry import threshold as metrics
 
 PLAN: Final = "plan"
@@ -108,8 +109,8 @@ class ThresholdController(Controller):
         self._seen_fingerprint = ""
         self._told: dict[str, str] = {}
         self.report = Report()
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when the report has changed."""
+        self.report_changed: Signal[()] = Signal("ThresholdReport")
+        """Emitted when the report has changed."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self._resources_changed)
@@ -208,7 +209,7 @@ class ThresholdController(Controller):
         self.world.board.thresholds = MappingProxyType(plan.thresholds())
         self.report.plan = plan
         metrics.set_plan(plan)
-        self.on_change()
+        self.report_changed.emit()
 
     def _withdraw(self) -> None:
         """No class asks for a plan: what was planned does not count any more."""
@@ -216,12 +217,12 @@ class ThresholdController(Controller):
             self.report.plan, self.report.trouble, self.report.message = None, "", ""
             self.world.board.thresholds = MappingProxyType({})
             metrics.set_plan(None)
-            self.on_change()
+            self.report_changed.emit()
 
     def _settled(self, trouble: str, message: str) -> None:
         if (self.report.trouble, self.report.message) != (trouble, message):
             self.report.trouble, self.report.message = trouble, message
-            self.on_change()
+            self.report_changed.emit()
 
     def _announce(self, before: Plan | None, plan: Plan) -> None:
         was = before.thresholds() if before is not None else {}
@@ -259,7 +260,7 @@ class ThresholdController(Controller):
         )
         self._tell_problems(standing)
         if changed:
-            self.on_change()
+            self.report_changed.emit()
         return None
 
     def _tell_problems(self, standing: Mapping[str, ThresholdNow]) -> None:

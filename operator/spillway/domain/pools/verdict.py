@@ -32,9 +32,9 @@ OPEN: Final = PoolVerdict()
 
 
 def pool_verdict(
-    nodes: Iterable[NodeRecord], health: Health, *, held: bool, step: int, out_of_stock: bool, on_their_way: int
+    nodes: Iterable[NodeRecord], health: Health, *, held: bool, step: int, out_of_stock: bool, coming: int
 ) -> PoolVerdict:
-    """Judge one pool. `on_their_way` counts pods that are sent there, or bound, and have not started."""
+    """Judge one pool. `coming` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
     takes, reason = True, "Open"
     # Nodes that are not ready close no pool before it counts as failed: for a short silence none of its pods is made
@@ -48,5 +48,5 @@ def pool_verdict(
     elif out_of_stock:
         takes, reason = False, "OutOfStock"
     elif health.state is State.RETRYING:
-        takes, reason = on_their_way < PROBE_PODS, "Retrying"
+        takes, reason = coming < PROBE_PODS, "Retrying"
     return PoolVerdict(takes, reason, step)

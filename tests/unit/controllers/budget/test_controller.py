@@ -59,7 +59,7 @@ class Stage:
         )
         self.ledger = LedgerController(self.world, period_seconds=10)
         self.told = 0
-        self.ledger.on_change = self._told
+        self.ledger.status_due.subscribe(self._told)
 
     def _told(self) -> None:
         self.told += 1
@@ -104,7 +104,7 @@ class Stage:
     def written(self, amount: str, ago: int = 0) -> None:
         """The status controller has written."""
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET)["eci"]
-        entry.status = kept(amount, int(START - self.clock.now()) + ago)
+        self.world.catalog.status_written(entry, kept(amount, int(START - self.clock.now()) + ago))
 
 
 async def test_pods_are_charged_from_their_start_to_their_end() -> None:

@@ -311,7 +311,7 @@ async def test_an_event_is_as_good_as_a_status_also_when_it_comes_before_the_bin
     assert found.world.board.verdict("a").step == 0, "on no node yet"
     found.apply(msgspec.structs.replace(pod, node=NodeName("a-1")))
     assert found.world.board.verdict("a").step == 1
-    assert found.unstarted.waiting[pod.uid].out_of_stock
+    assert found.unstarted.pods[pod.uid].out_of_stock
 
 
 async def test_the_step_survives_a_change_of_leader() -> None:

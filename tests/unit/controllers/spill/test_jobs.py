@@ -9,7 +9,7 @@ import pytest
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.replace_unstarted import StuckController
-from spillway.controllers.pools.unstarted import Unstarted
+from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.spill.waiting_pods import StayReason
@@ -71,7 +71,7 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
     ]
     found = Cluster(*unscheduled, *bound)
     found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 4}, "status": {}}
-    unstarted = Unstarted(found.world)
+    unstarted = UnstartedPods(found.world)
     pools = PoolsController(found.world, PoolNodes(found.world), unstarted)
     stuck = StuckController(
         found.world, found, found.events, found, pools=pools, unstarted=unstarted, retries=found.retries

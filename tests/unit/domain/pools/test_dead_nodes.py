@@ -78,12 +78,12 @@ FAILED, RETRYING = Health(State.FAILED, 1), Health(State.RETRYING, 1)
         ([DOWN], FAILED, {"held": True}, PoolVerdict(takes=False, reason="Held", step=0)),
         ([UP], FAILED, {}, PoolVerdict(takes=False, reason="Unhealthy", step=0)),
         ([UP], Health(), {"out_of_stock": True, "step": 3}, PoolVerdict(takes=False, reason="OutOfStock", step=3)),
-        ([UP], RETRYING, {"on_their_way": 4}, PoolVerdict(takes=True, reason="Retrying", step=0)),
-        ([UP], RETRYING, {"on_their_way": 5}, PoolVerdict(takes=False, reason="Retrying", step=0)),
+        ([UP], RETRYING, {"coming": 4}, PoolVerdict(takes=True, reason="Retrying", step=0)),
+        ([UP], RETRYING, {"coming": 5}, PoolVerdict(takes=False, reason="Retrying", step=0)),
     ],
 )
 def test_a_pool_takes_pods_when_nothing_speaks_against_it(
     nodes: list[NodeRecord], health: Health, changes: dict[str, int], expected: PoolVerdict
 ) -> None:
-    given = {"held": False, "step": 0, "out_of_stock": False, "on_their_way": 0, **changes}
+    given = {"held": False, "step": 0, "out_of_stock": False, "coming": 0, **changes}
     assert pool_verdict(nodes, health, **given) == expected  # type: ignore[arg-type]
