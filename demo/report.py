@@ -41,7 +41,7 @@ _PODS: Final = (
     "Pods by tier",
     (
         "The same load for everybody. Fixed nodes are paid for in any case, elastic nodes cost while they stand, "
-        "virtual nodes bill each pod: what is dearest should be the first to go. "
+        "virtual nodes bill each pod: the most expensive should be the first to go. "
         "Dotted: the replicas that the load asks for."
     ),
 )

@@ -1,1 +1,1 @@
-"""Decisions, and nothing else: pure functions over frozen records, with the clock passed in."""
+"""Decisions by feature: pure functions over frozen records, with the time passed in."""

@@ -1,1 +1,1 @@
-"""What a virtual pool may hold and cost, what it has cost, and who used it: pure functions of pods, prices and time."""
+"""Budgets of virtual pools: limits, prices, the cost of the month, alerts and consumption."""

@@ -1,9 +1,9 @@
-"""Which limits of a pool are near, and which are reached: what its conditions and Events tell.
+"""Alerts on limits of a pool: which limits are near and which are reached, for its conditions and Events.
 
 Contract: pure. A limit is near from 80 % of it, and reached where all of it is used, or so much that a pod of the
 pool's average size finds no room: otherwise a limit of 200 cores would never be reached by pods of three. Both hold
-until use has fallen by five points, so that a pool at the edge does not tell the same twice a minute. What held before
-is read from the condition's reason, so a restart repeats nothing.
+until use has fallen by five points, so that a pool at the edge does not repeat its Event every minute. The previous
+state is read from the condition's reason, so a restart repeats no Event.
 """
 
 from collections.abc import Iterable
@@ -35,23 +35,23 @@ class LimitUse:
     used: Decimal
     limit: Decimal
     step: Decimal
-    """What a pod of average size takes of it."""
+    """The amount that a pod of average size takes of it."""
 
     @property
     def share(self) -> Decimal:
-        """How much of it is used, from 0; of a limit of nothing all is used."""
+        """The used share of the limit, from 0; a limit of zero is fully used."""
         return self.used / self.limit if self.limit else Decimal(1)
 
     @property
     def full(self) -> bool:
-        """Whether the next pod has no room."""
+        """Whether the next pod finds no room."""
         with localcontext(EXACT):
             no_room = self.step > 0 and self.used + self.step > self.limit
         return self.used >= self.limit or (no_room and self.share >= NEAR_SHARE)
 
 
 class Found(Protocol):
-    """What is asked of a condition that stands."""
+    """The part of a present condition that matters here."""
 
     @property
     def reason(self) -> str: ...
@@ -59,7 +59,7 @@ class Found(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What one condition has to say; `reason` names the limits and is read again by the next look."""
+    """The content of one condition; `reason` names the limits and is read again the next time."""
 
     kind: str
     holds: bool
@@ -70,7 +70,7 @@ class Alert:
 def limit_uses(
     limits: BudgetLimits | None, price: PoolPrice | None, used: Usage, billed: Usage, spent: Decimal
 ) -> tuple[LimitUse, ...]:
-    """Return how far each limit that is set is used; a limit of cost only where there is a price."""
+    """Return the use of each limit that is set; a limit of cost only if there is a price."""
     if limits is None:
         return ()
     found: list[LimitUse] = []
@@ -95,7 +95,7 @@ def limit_uses(
 def alerts(
     uses: Iterable[LimitUse], *, near: Found | None, at: Found | None, written: BudgetLimits | None
 ) -> list[Alert]:
-    """Return what the two conditions say. `near` and `at` are those that stand now, `written` the limits as given."""
+    """Return the content of both conditions. `near` and `at` are the present ones, `written` the user's limits."""
     listed = list(uses)
     was_near, was_at = limits_of(near, NEAR), limits_of(at, AT)
     is_near = [
@@ -109,7 +109,7 @@ def alerts(
 
 
 def limits_of(condition: Found | None, kind: str) -> frozenset[str]:
-    """Return the limits that a condition names in its reason; none where there is no condition."""
+    """Return the limits that a condition names in its reason; none without a condition."""
     words = condition.reason.split(",") if condition is not None else []
     return frozenset(name for name, word in _WORDS.items() if f"{word}{kind}" in words)
 

@@ -1,8 +1,8 @@
-"""Who used what: CPU- and memory-seconds by workload, tier and pool, and under which names they are told.
+"""Consumption: CPU-seconds and memory-seconds by workload, tier and pool, and the workloads that metrics name.
 
-Contract: pure, in whole Unix seconds. A `Meter` integrates sums that change: exact, whatever the moments at which it is
-asked. `named` bounds the names: the workloads that use most have one of their own, all others share `OTHER`. A name
-that was given stays until somebody uses twice as much, so that a counter does not come and go with every wave.
+Contract: pure, in whole Unix seconds. A `Meter` integrates sums that change; its result does not depend on when it is
+read. `named` limits the number of names: the workloads that use most have one of their own, all others share `OTHER`. A
+workload keeps its name until another uses twice as much, so that a counter does not come and go with every wave.
 """
 
 from collections.abc import Collection, Hashable, Mapping
@@ -15,7 +15,7 @@ OTHER: Final = "other"
 NAMED: Final = 200
 """Workloads with a name of their own in metrics."""
 _TAKES_OVER: Final = 2
-"""How many times more a newcomer uses than the one whose name it takes."""
+"""The factor by which a workload must use more than the one whose name it takes."""
 
 
 class Consumed(NamedTuple):
@@ -41,11 +41,11 @@ class Meter(Generic[K]):
         self._sums: dict[K, _Sum] = {}
 
     def add(self, key: K, cpu_millis: int, memory_bytes: int, *, now: int) -> None:
-        """From now on one pod more counts."""
+        """Count one more pod from now on."""
         self._change(key, cpu_millis, memory_bytes, 1, now)
 
     def remove(self, key: K, cpu_millis: int, memory_bytes: int, *, now: int) -> None:
-        """From now on one pod less counts; the same that was added."""
+        """Count one pod less from now on; it must have been added."""
         self._change(key, -cpu_millis, -memory_bytes, -1, now)
 
     def present(self) -> Mapping[K, int]:
@@ -53,7 +53,7 @@ class Meter(Generic[K]):
         return {key: one.cpu_millis for key, one in self._sums.items()}
 
     def collect(self, now: int) -> Mapping[K, Consumed]:
-        """What was consumed since this was last asked; a key with no pods is forgotten after it was told."""
+        """The consumption since the last call; a key without pods is forgotten after that."""
         collected: dict[K, Consumed] = {}
         for key, one in list(self._sums.items()):
             _advance(one, now)
@@ -65,7 +65,7 @@ class Meter(Generic[K]):
         return collected
 
     def clear(self, now: int) -> Mapping[K, Consumed]:
-        """Collect, and begin anew with nothing: everything that counts will be added again."""
+        """Collect and reset: all pods that count will be added again."""
         collected = self.collect(now)
         self._sums.clear()
         return collected
@@ -94,8 +94,8 @@ def _advance(one: _Sum, now: int) -> None:
 def named(before: Collection[str], present: Mapping[str, int], *, size: int = NAMED) -> frozenset[str]:
     """Return the workloads that have a name of their own, at most `size`.
 
-    `before` have one now; `present` says how much each uses. One that uses nothing keeps its name while nobody needs
-    it.
+    `before` have one now; `present` says how much each uses. One that uses nothing keeps its name while no other
+    workload needs it.
     """
     kept = sorted(before, key=lambda name: (-present.get(name, 0), name))[:size]
     wanting = sorted((name for name in present if name not in before), key=lambda name: (-present[name], name))

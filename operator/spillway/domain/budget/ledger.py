@@ -1,14 +1,13 @@
-"""What one pool costs, summed up as time goes on: each pod from its start to its end, at the price of the moment.
+"""The ledger of one pool: its cost summed over time, each pod from its start to its end, at the price of the moment.
 
 Contract: pure, exact, in whole Unix seconds. A pod owes the minimum billing time when it starts, and a second for each
-second from when that is over; one that ends early has therefore paid the rest. So what is owed between two moments is
-a function of the pod and the two moments, and it does not matter at how many ticks one looks, nor whether the looker
-is the same: a ledger made from a total and the time for which it was true (`at`), and then told of the pods that run,
-goes on as if nothing had happened. What such a gap hides is a pod that ended in it: that is known to have run until
-`at` and no longer.
+second from when that is over; one that ends early has therefore paid the rest. So the amount between two moments is a
+function of the pod and the two moments. It does not depend on how often the ledger is advanced, nor on which process
+does it: a ledger that is created from a total and its time (`at`) and then gets the running pods continues as if there
+had been no gap. The exception is a pod that ended in the gap: it is known to have run until `at`, and not longer.
 
-A price counts from when it is told, a change of the time zone too. When a month ends in the pool's time zone its total
-is forgotten; the minimum billing time belongs to the month in which the pod started.
+A price, or a change of the time zone, counts from the moment it is set. When a month ends in the pool's time zone its
+total is reset; the minimum billing time belongs to the month in which the pod started.
 """
 
 import heapq
@@ -30,7 +29,7 @@ _UP: Final = Context(prec=100, rounding=ROUND_CEILING)
 _ZERO: Final = Decimal(0)
 
 A = TypeVar("A", bound=Hashable)
-"""Who is charged: whatever the caller wants the cost told by."""
+"""The account that is charged: the key by which the caller wants the cost split."""
 
 
 def owed_seconds(started: int, minimum_seconds: int, until: int) -> int:
@@ -40,7 +39,7 @@ def owed_seconds(started: int, minimum_seconds: int, until: int) -> int:
 
 @dataclass(slots=True)
 class _Tab:
-    """One pod's."""
+    """The charges of one pod."""
 
     started: int
     billed: Usage
@@ -56,7 +55,7 @@ _Due = tuple[int, int, _Tab]
 
 @dataclass(slots=True)
 class _Account:
-    """The pods for which one is charged; brought up to `at` when something of it changes, or when the pool is."""
+    """The pods of one account; charged up to `at` when one of them changes, or when the whole pool is charged."""
 
     at: int
     running: Usage = NOTHING
@@ -65,7 +64,7 @@ class _Account:
     """A heap: when each pod starts, or has run for its minimum billing time."""
     present: Usage = NOTHING
     cost: Decimal = _ZERO
-    """Since it was last collected, in money times seconds an hour."""
+    """The charge since it was last collected, in money times seconds per hour."""
 
 
 class PoolLedger(Generic[A]):
@@ -78,18 +77,18 @@ class PoolLedger(Generic[A]):
         self._month = month_of(at, zone)
         with localcontext(EXACT):
             self._total = spent * HOUR_SECONDS
-        """In money times seconds an hour, so that nothing has to be divided."""
+        """In money times seconds per hour, so that no division is needed."""
         self._accounts: dict[A, _Account] = {}
         self._tabs: dict[str, tuple[A, _Tab]] = {}
         self._order = itertools.count()
         self._present = NOTHING
         self._yet = NOTHING
-        """Of these, those whose minimum billing time is still to be charged."""
+        """The pods of these whose minimum billing time is still to be charged."""
         self._ended_cost: dict[A, Decimal] = {}
 
     @property
     def at(self) -> int:
-        """Until when everything is charged."""
+        """The time until which everything is charged."""
         return self._at
 
     @property
@@ -98,12 +97,12 @@ class PoolLedger(Generic[A]):
 
     @property
     def spent(self) -> Decimal:
-        """What the month has cost until now; rounded up to nine decimals. Never less than nothing."""
+        """The cost of the month until now, rounded up to nine decimals; never negative."""
         return _money(self._total)
 
     @property
     def owed(self) -> Decimal:
-        """What has been spent, and the minimum billing time of the pods that start at this very moment."""
+        """What has been spent, plus the minimum billing time of the pods that start at this moment."""
         if self._price is None or self._yet == NOTHING:
             return self.spent
         due = self._yet * self._minimum
@@ -112,7 +111,7 @@ class PoolLedger(Generic[A]):
 
     @property
     def present(self) -> Usage:
-        """The pods that are charged now, and what the provider bills of them."""
+        """The pods that are charged now, and what the provider bills for them."""
         return self._present
 
     def present_of(self) -> Mapping[A, Usage]:
@@ -123,7 +122,7 @@ class PoolLedger(Generic[A]):
         return uid in self._tabs
 
     def begin(self, uid: str, account: A, *, started: int, billed: Usage, now: int) -> None:
-        """A pod runs that nobody has been charged for; it may have started before `now`, or have yet to."""
+        """Add a pod that has not been charged; it may have started before `now`, or start later."""
         self._catch_up(account, now)
         since = owed_seconds(started, self._minimum, self._month.start)
         seconds = owed_seconds(started, self._minimum, self._accounts[account].at) - since
@@ -131,7 +130,7 @@ class PoolLedger(Generic[A]):
         self._open(uid, account, _Tab(started, billed))
 
     def resume(self, uid: str, account: A, *, started: int, billed: Usage) -> None:
-        """A pod runs that was charged until `at` as far as it ran then: by an earlier ledger, or to somebody else."""
+        """Add a pod that was charged until `at`: by an earlier ledger, or to another account."""
         self._catch_up(account, self._at)
         self._open(uid, account, _Tab(started, billed))
 
@@ -147,7 +146,7 @@ class PoolLedger(Generic[A]):
         self._count(account, tab, 1)
 
     def end(self, uid: str, *, now: int) -> None:
-        """A pod has ended, or is not on this pool any more."""
+        """Remove a pod that has ended, or is no longer on this pool."""
         found = self._tabs.get(uid)
         if found is None:
             return
@@ -163,7 +162,7 @@ class PoolLedger(Generic[A]):
         self._close(account)
 
     def charge(self, account: A, *, started: int, ended: int, billed: Usage, now: int) -> None:
-        """A pod has come and gone unseen: charge its life, but for what of it lies before this month."""
+        """Charge the life of a pod that started and ended unseen, without the part before this month."""
         self._catch_up(account, now)
         before = owed_seconds(started, self._minimum, self._month.start)
         seconds = max(0, max(self._minimum, ended - started) - before)
@@ -182,7 +181,7 @@ class PoolLedger(Generic[A]):
         return ended
 
     def reprice(self, price: PoolPrice | None, zone: tzinfo, *, now: int) -> None:
-        """What counts from now on; another currency begins a new total."""
+        """Set the price from now on; another currency starts a new total."""
         self.advance(now)
         if self._price is not None and price is not None and self._price.currency != price.currency:
             self._total = _ZERO
@@ -192,7 +191,7 @@ class PoolLedger(Generic[A]):
             self._month = month_of(self._at, zone)
 
     def collect(self) -> Mapping[A, Decimal]:
-        """What each account was charged since this was last asked; rounded, for metrics."""
+        """The charges of each account since the last call; rounded, for metrics."""
         charged = self._ended_cost
         self._ended_cost = {}
         for account, one in self._accounts.items():
@@ -205,7 +204,7 @@ class PoolLedger(Generic[A]):
         return 0 if self._price is None else self._price.minimum_seconds
 
     def _catch_up(self, account: A, now: int) -> None:
-        """Bring one account to now, or all of them where a month has ended meanwhile."""
+        """Charge one account until now, or all of them if a month has ended in the meantime."""
         if now >= self._month.end:
             self.advance(now)
         one = self._accounts.get(account)
@@ -215,7 +214,7 @@ class PoolLedger(Generic[A]):
         self._advance_one(one, now)
 
     def _close(self, account: A) -> None:
-        """Keep no account without pods; what it was charged is still to be collected."""
+        """Remove accounts without pods; their charges are still to be collected."""
         one = self._accounts[account]
         if not one.present.pods:
             self._ended_cost[account] = self._sum(self._ended_cost.get(account, _ZERO), one.cost)

@@ -1,16 +1,16 @@
-"""How much room a pool has under its limits, and whether one more pod fits.
+"""The limits of a pool: how much room is left under them, and whether one more pod fits.
 
-Contract: pure; asked at every admission. What counts against a limit is everything that is on the pool or has been
-promised a place there, so `used` holds the pods bound to its nodes until they are finished and the reservations of
-those that are not bound yet. Nothing is admitted that would bring any sum beyond its limit; a sum may reach it.
+Contract: pure; evaluated at every admission. Everything on the pool and every reservation counts against a limit, so
+`used` holds the pods bound to its nodes until they are finished, and the reservations of those that are not bound yet.
+No pod is admitted that would bring a sum beyond its limit; a sum may reach it.
 
 - `pods`, `cpu`, `memory`: sums of requests.
 - `costPerHour`: the rate at which all of `used` and the new pod cost. The provider bills a size that is bigger than
   the requests, so this counts what is billed.
 - `costPerMonth`: what has been spent since the month began, with the minimum billing time of every pod that has
-  started, and the minimum billing time of those that are yet to start and of the new one. So a pod is admitted while
-  the least that it can cost is still in the month's budget. How long it then runs nobody knows: a month's limit closes
-  a pool for new pods; it ends none, and those that run go on costing.
+  started, and the minimum billing time of those that are yet to start and of the new one. So a pod is admitted if the
+  least that it can cost still fits in the month's budget. How long it runs is unknown: the limit of a month closes a
+  pool for new pods; it ends no pod, and running pods continue to cost.
 
 A cost limit without a price limits nothing (the API server refuses such a budget).
 """
@@ -29,7 +29,7 @@ _ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class LimitRoom:
-    """What is left under each limit; None where there is none. Negative where it was lowered below what is used."""
+    """The room that is left under each limit; None without a limit, negative if it was lowered below the use."""
 
     pods: int | None = None
     cpu_millis: int | None = None
@@ -37,7 +37,7 @@ class LimitRoom:
     cost_per_hour: Decimal | None = None
     cost_this_month: Decimal | None = None
     waiting_per_hour: Decimal = _ZERO
-    """What the pods cost in an hour that have a place and have not started: each will be billed the minimum."""
+    """The cost per hour of the pods that have a place and have not started: each will be billed the minimum."""
     price: PoolPrice | None = None
 
 
@@ -53,7 +53,7 @@ def room(
     billed: Usage | None = None,
     waiting: Usage | None = None,
 ) -> LimitRoom:
-    """Return what is left.
+    """Return the room that is left.
 
     `used` sums requests. `billed` sums what the provider bills of the same pods (`price.billed`); where it is not given
     nothing is billed beyond the requests. `waiting` sums, as billed, those of them that have not started yet, whose
@@ -84,7 +84,7 @@ def room(
 
 
 def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage | None = None) -> str:
-    """Return the limit that one more pod would break, as the manifest names it; empty where it fits.
+    """Return the limit that one more pod would exceed, as the manifest names it; empty if it fits.
 
     `billed` is what the provider would bill of it, where that is more than its requests.
     """
@@ -115,7 +115,7 @@ def _cost_breaks(left: LimitRoom, cpu_millis: int, memory_bytes: int) -> str:
 
 
 def _affordable(left: Decimal, rate: Decimal, waiting_rate: Decimal, minimum_seconds: int) -> bool:
-    """Whether the least that a pod can cost is there. Nothing left is too little even where that least is nothing."""
+    """Whether the least that a pod can cost is left. Nothing left is too little, even if a pod can cost nothing."""
     if rate == 0:
         return True
     with localcontext(EXACT):

@@ -1,4 +1,4 @@
-"""What a pod costs on a virtual pool: its requested CPU and memory, or the size asked of the provider where bigger.
+"""The price of a pod on a virtual pool: of its requested CPU and memory, or of the size requested from the provider.
 
 Contract: exact. Amounts are integers (millicores, bytes), money is Decimal, and nothing here is rounded but what
 `shown` returns. A price is for an hour of a core and of a GiB, as the providers quote it.
@@ -21,7 +21,7 @@ _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Millicores and bytes of a size mark such as `4000m-8589934592`; nothing for what is none (anybody may write)."""
+    """Millicores and bytes of a size mark such as `4000m-8589934592`; zero if the mark is not valid."""
     found = _SIZE.fullmatch(text)
     return (int(found[1]), int(found[2])) if found is not None else (0, 0)
 
@@ -35,13 +35,13 @@ def billed(requests: Usage, size: str) -> Usage:
 
 
 def per_hour(price: PoolPrice, cpu_millis: int, memory_bytes: int) -> Decimal:
-    """Return what so much costs in an hour."""
+    """Return the cost of these amounts per hour."""
     with localcontext(EXACT):
         return price.cpu_hour.amount * cpu_millis / 1000 + price.memory_gib_hour.amount * memory_bytes / _GIB
 
 
 def shown(amount: Decimal) -> str:
-    """Return an amount as a status shows it: six decimals at most, none that say nothing."""
+    """Return an amount as a status shows it: at most six decimals, without trailing zeros."""
     rounded = amount.quantize(_SHOWN, context=_ROUNDING)
     text = f"{rounded:f}"
     return text.rstrip("0").rstrip(".")

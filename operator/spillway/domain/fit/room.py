@@ -1,4 +1,4 @@
-"""What nodes have free for one more pod, counted so that it is not promised twice (the scheduler's NodeResourcesFit).
+"""The free room of nodes for one more pod, counted so that it is not assigned twice (the scheduler's NodeResourcesFit).
 
 Contract: pure. Conservative: what balloons hold is not free (headroom is kept for a peak, not for tidying up), pods
 that wait for a node are served first, and each promise is taken off before the next is made. Where a pod lands is

@@ -24,7 +24,7 @@ _HOST_NAMESPACES: Final = {
 
 
 def unsuitable(pod: Json, local_claims: Collection[str] = ()) -> str | None:
-    """Why virtual nodes cannot run this pod; None where nothing speaks against it."""
+    """Why virtual nodes cannot run this pod; None if they can."""
     return next(_reasons(pod, local_claims), None)
 
 

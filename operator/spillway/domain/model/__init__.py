@@ -1,1 +1,1 @@
-"""Facts about the cluster and the names of things, each derived once."""
+"""Names, records and facts about the cluster that all features share, each derived once."""

@@ -1,8 +1,9 @@
-"""Every name that Spillway writes on an object that is not its own, and the types of the names it reads.
+"""The names that Spillway writes on other objects, and the types of the names that it reads.
 
-Contract: what stands here is public. Users grep for it, dashboards select on it, and `spillway restore` removes it. A
-key in our prefix is ours on any object; the only key of somebody else's that we write is `POD_DELETION_COST`, and a pod
-on which we wrote it carries `COST_WRITTEN` with the value that we gave, so a foreign writer shows by a difference.
+Contract: these names are public. Users search for them, dashboards select on them, and `spillway restore` removes them.
+A key with Spillway's prefix belongs to Spillway on any object. The only other key that Spillway writes is
+`POD_DELETION_COST`; a pod on which it was written also carries `COST_WRITTEN` with the same value, so a foreign writer
+shows by a difference.
 """
 
 from enum import StrEnum
@@ -21,13 +22,13 @@ POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """Kubernetes' own annotation: among ready pods of one ReplicaSet the lowest goes first."""
 
 COST_WRITTEN: Final = "spillway.dev/deletion-cost"
-"""On a pod: the deletion cost that we wrote last. `POD_DELETION_COST` differs when somebody else wrote after us."""
+"""On a pod: the deletion cost that Spillway wrote last. `POD_DELETION_COST` differs if another client wrote later."""
 
 TIER: Final = "spillway.dev/tier"
-"""On a pod: the tier of the node on which it landed (fixed, elastic or virtual)."""
+"""On a pod: the tier of its node (fixed, elastic or virtual)."""
 
 POOL: Final = "spillway.dev/pool"
-"""On a pod that landed on a virtual node: the name of the VirtualNodeBudget."""
+"""On a pod on a virtual node: the name of the VirtualNodeBudget."""
 
 POLICY: Final = "spillway.dev/policy"
 """On a pod: the ElasticPolicy that governs it."""
@@ -42,25 +43,25 @@ POOLS: Final = "spillway.dev/pools"
 """On a pod decided virtual: the VirtualNodeBudgets that may take it, in order of preference, with commas between."""
 
 RESERVATION: Final = "spillway.dev/reservation"
-"""On a pod: the token under which admission remembers it until the informer shows it."""
+"""On a pod: the token of its reservation, which counts until the informer shows the pod."""
 
 SIZE: Final = "spillway.dev/size"
-"""On a pod: the size asked of the provider where it is bigger than the pod's requests: `4000m-8589934592`."""
+"""On a pod: the size requested from the provider if it is larger than the pod's requests: `4000m-8589934592`."""
 
 THRESHOLD: Final = "spillway.dev/threshold"
-"""Set by users on a workload: the replicas to keep on physical nodes, whatever the plan says."""
+"""Set by users on a workload: the replicas to keep on physical nodes; it overrides the plan."""
 
 SURGE: Final = "spillway.dev/bring-back"
-"""On a ReplicaSet that runs one replica more while another is brought back: how it stood before, and since when."""
+"""On a ReplicaSet that runs one additional replica to bring another back: the state before, and since when."""
 
 LANDING: Final = "landing.spillway.dev/"
-"""Prefix of annotations on a pod that say where it landed; environment variables refer to them."""
+"""Prefix of annotations on a pod that say where it runs; environment variables refer to them."""
 
 ELASTIC_TAINT: Final = "spillway.dev/elastic"
-"""Key of our PreferNoSchedule taint on elastic nodes; its value is the policy's name."""
+"""Key of the PreferNoSchedule taint on elastic nodes; its value is the policy's name."""
 
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
-"""On a node that we made unschedulable: the name of the VirtualNodeBudget that asked for it."""
+"""On a node that Spillway made unschedulable: the name of the VirtualNodeBudget that requested it."""
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 REVISION: Final = "deployment.kubernetes.io/revision"

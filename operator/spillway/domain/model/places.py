@@ -1,4 +1,4 @@
-"""Where a node stands in a policy's order of cost, and who governs a workload: the words planners are asked in."""
+"""The place of a node in a policy's order of cost, and the claim of a policy on a workload."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,18 @@ class NodePlace:
     pool: str = ""
     """On a virtual node: the VirtualNodeBudget's name."""
     dearness: int = 0
-    """Among virtual pools: 0 is the cheapest (first in preference); the highest goes first at scale-down."""
+    """Among virtual pools: 0 is the cheapest (first in preference); the highest is emptied first at a scale-down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A policy's hold on one workload."""
+    """The claim of a policy on one workload that it governs."""
 
     policy: str
     workload_class: str
     mode: PolicyMode
     max_skew: int
-    """Of the ZonalBalance that selects the workload; 1 where none does."""
+    """`maxSkew` of the ZonalBalance that selects the workload; 1 if none does."""
     zone_key: str
 
     @property

@@ -1,4 +1,4 @@
-"""Label selectors with exactly Kubernetes' meaning, compiled once and asked often.
+"""Label selectors with the semantics of Kubernetes, compiled once and evaluated often.
 
 Contract: a selector is a set of requirements that must all hold; the empty selector holds for everything. NotIn and
 DoesNotExist also hold where the label is absent. Pure and immutable.
@@ -15,12 +15,12 @@ _Requirement = tuple[str, SelectorOperator, frozenset[str]]
 
 
 class Selector:
-    """A compiled label selector. Two that ask the same are equal."""
+    """A compiled label selector. Selectors with the same requirements are equal."""
 
     __slots__ = ("_tests", "keys", "requirements")
 
     keys: frozenset[str]
-    """The label keys it looks at: labels that agree on these agree on the answer."""
+    """The label keys that it reads: labels that agree on these give the same result."""
     requirements: frozenset[_Requirement]
 
     def __init__(self, requirements: frozenset[_Requirement]) -> None:
@@ -30,7 +30,7 @@ class Selector:
 
     @classmethod
     def of(cls, selector: LabelSelector | None) -> Self:
-        """Compile; None asks nothing."""
+        """Compile a selector; None selects everything."""
         if selector is None:
             return cls(frozenset())
         exact = {(key, SelectorOperator.IN, frozenset({value})) for key, value in selector.match_labels.items()}
@@ -42,9 +42,9 @@ class Selector:
         return all(test(labels) for test in self._tests)
 
     def within(self, other: "Selector") -> bool:
-        """Whether whatever this selects `other` selects too, as far as that shows without any labels.
+        """Whether `other` selects everything that this one selects, as far as that is known without any labels.
 
-        True is certain; False says only that it does not show.
+        True is certain; False means that it is not known.
         """
         return all(any(_implies(mine, theirs) for mine in self.requirements) for theirs in other.requirements)
 
@@ -60,7 +60,7 @@ class Selector:
 
 
 def selects(selector: LabelSelector | None, labels: Labels) -> bool:
-    """Whether the selector holds for these labels; None asks nothing. To ask often, compile it with `Selector.of`."""
+    """Whether the selector holds for these labels; None selects everything. See `Selector.of` for repeated use."""
     return Selector.of(selector).matches(labels)
 
 

@@ -1,8 +1,8 @@
-"""Which nodes of a held pool are closed, and which pods a drain asks to leave.
+"""Cordons: which nodes of a held pool are closed, and which pods a drain evicts.
 
-Contract: a node is *ours to open* only while it carries our mark (`CORDONED_BY`). A node that somebody else closed
-gets no mark, so lifting the hold leaves it closed. What a node needs is a function of the node and of the budgets
-that hold now: a restart or a change of leader in the middle finds the rest of the work by looking.
+Contract: Spillway opens a node only while the node carries Spillway's mark (`CORDONED_BY`). A node that another client
+closed gets no mark, so it stays closed when the hold ends. What a node needs is a function of the node and of the
+budgets that hold now, so a restart or a change of leader in the middle continues with the remaining nodes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ class Hold:
 
     @classmethod
     def of(cls, budget: VirtualNodeBudget) -> Self:
-        """As the budget's spec says."""
+        """The cordon in the budget's spec."""
         until = budget.spec.cordon_until
         return cls(budget.metadata.name, budget.spec.cordon, None if until is None else until.timestamp())
 
@@ -33,15 +33,15 @@ class Hold:
         return self.cordon is not Cordon.NONE and (self.until is None or now < self.until)
 
     def drains(self, now: float) -> bool:
-        """Whether the pool's pods are asked to leave at `now`."""
+        """Whether the pool's pods are evicted at `now`."""
         return self.cordon is Cordon.HOLD_AND_DRAIN and self.active(now)
 
 
 @dataclass(frozen=True, slots=True)
 class CordonPlan:
-    """One node's change: `mark` is the budget to name in our mark, None to take the mark off.
+    """The change of one node: `mark` is the budget to name in Spillway's mark, None to remove the mark.
 
-    `unschedulable` is None where the field is to be left as it is.
+    `unschedulable` is None if the field stays as it is.
     """
 
     node: NodeRecord
@@ -52,7 +52,7 @@ class CordonPlan:
 def plan_cordon(node: NodeRecord, budget: str | None, holds: Mapping[str, Hold], now: float) -> CordonPlan | None:
     """The change that one node needs; `budget` is the pool to which the node belongs, None where it is in none.
 
-    None where the node is already right, was closed by somebody else, or is on its way out.
+    None if the node is already correct, was closed by another client, or is being deleted.
     """
     if node.deleting:
         return None
@@ -69,13 +69,13 @@ def plan_cordon(node: NodeRecord, budget: str | None, holds: Mapping[str, Hold],
 
 
 def next_opening(holds: Iterable[Hold], now: float) -> float | None:
-    """When the first of the holds ends by itself (Unix seconds); None where none does."""
+    """When the first of the holds ends automatically (Unix seconds); None if none does."""
     ends = [hold.until for hold in holds if hold.until is not None and hold.active(now)]
     return min(ends, default=None)
 
 
 def leaves_on_drain(pod: PodRecord) -> bool:
-    """Whether a drain asks this pod to leave: it runs, and leaving means something for it.
+    """Whether a drain evicts this pod: it runs, and an eviction has an effect on it.
 
     A DaemonSet's pods come back at once, and a mirror pod belongs to its kubelet.
     """
@@ -83,5 +83,5 @@ def leaves_on_drain(pod: PodRecord) -> bool:
 
 
 def plan_drain(pods: Iterable[PodRecord]) -> tuple[PodRecord, ...]:
-    """The pods to evict, newest first: the oldest have earned most and are asked last."""
+    """The pods to evict, newest first."""
     return tuple(sorted(filter(leaves_on_drain, pods), key=lambda pod: (-pod.created, pod.uid)))

@@ -1,4 +1,4 @@
-"""Cron expressions of five fields: what they mean, and what is wrong with one that is none.
+"""Cron expressions of five fields: a parser with error messages.
 
 Contract: minute, hour, day of month, month, day of week, as in crontab(5): `*`, numbers, names (JAN, MON), ranges,
 lists and steps; `?` is `*` in the two day fields; Sunday is 0 or 7. Where both day fields are restricted, either is
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class CronError(ValueError):
-    """The text is no cron expression; the message says what is allowed instead."""
+    """The text is not a cron expression; the message says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def parse_cron(text: str) -> Cron:
     """Parse a cron expression.
 
     Raises:
-        CronError: the text is none, or names only days that no month has.
+        CronError: the text is not a cron expression, or names only days that no month has.
     """
     words = text.split()
     if len(words) != len(_FIELDS):

@@ -1,8 +1,9 @@
-"""How our marks are taken off again.
+"""The removal of Spillway's marks from objects.
 
-Contract: everything that Spillway writes on another's object carries its mark, and the mark names the resource that
-asked for it. Taking marks off never touches what somebody else wrote: a deletion cost that differs from the one that
-we noted is theirs by now and stays. Which pods have lost their policy is for `controllers.sweep` to see.
+Contract: everything that Spillway writes on another object carries its mark, and the mark names the resource that
+requested it. Removing marks never changes what another client wrote: a deletion cost that differs from the one that
+Spillway recorded belongs to another client and stays. Which pods have lost their policy is for `controllers.sweep` to
+see.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,20 +28,20 @@ from spillway.domain.nodes.taints import is_ours
 PREFIX: Final = f"{GROUP}/"
 
 USER_KEYS: Final = frozenset({f"{GROUP}/class", f"{GROUP}/threshold"})
-"""Keys in our prefix that users set to tell us something: no mark of ours."""
+"""Keys with Spillway's prefix that users set; they are not marks."""
 
 
 def carries_marks(pod: PodRecord) -> bool:
-    """Whether this pod bears anything that we wrote."""
+    """Whether this pod carries anything that Spillway wrote."""
     return bool(pod.policy or pod.tier or pod.pool) or pod.cost_written is not None
 
 
 def unmark(pod: PodRecord) -> dict[str, None]:
-    """The annotations to take off a pod so that nothing of ours is left; empty where there is none."""
+    """The annotations to remove from a pod so that nothing of Spillway's is left; empty if there is none."""
     removed: dict[str, None] = {}
     if pod.policy:
-        # What admission decided is in no record of a pod that has started: taken off unseen. The size stays, since
-        # the provider goes on billing it.
+        # The record of a started pod does not hold what admission decided: those marks are removed unseen. The size
+        # stays, because the provider continues to bill it.
         removed |= dict.fromkeys((POLICY, PLACEMENT, POOLS, RESERVATION))
     if pod.tier:
         removed[TIER] = None
@@ -54,7 +55,7 @@ def unmark(pod: PodRecord) -> dict[str, None]:
 
 
 def unmark_annotations(annotations: Mapping[str, str]) -> dict[str, None]:
-    """As `unmark`, for annotations as they stand on any object: also keys that this version does not know."""
+    """As `unmark`, for the annotations of any object, including keys that this version does not know."""
     removed: dict[str, None] = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
     if COST_WRITTEN in removed and annotations.get(POD_DELETION_COST) == annotations[COST_WRITTEN]:
         removed[POD_DELETION_COST] = None
@@ -63,7 +64,7 @@ def unmark_annotations(annotations: Mapping[str, str]) -> dict[str, None]:
 
 @dataclass(frozen=True, slots=True)
 class NodeRestore:
-    """What to take off one node; `uncordon` only where our mark says that we closed it."""
+    """What to remove from one node; `uncordon` only if the mark says that Spillway closed it."""
 
     node: NodeRecord
     taints: tuple[Taint, ...]
@@ -72,7 +73,7 @@ class NodeRestore:
 
 
 def restore_node(node: NodeRecord, annotations: Sequence[str] = ()) -> NodeRestore | None:
-    """Everything of ours on one node; None where there is nothing. `annotations` are the keys that it carries."""
+    """Everything of Spillway's on one node; None if there is nothing. `annotations` are the keys that it carries."""
     keys = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
     if node.cordoned_by:
         keys[CORDONED_BY] = None

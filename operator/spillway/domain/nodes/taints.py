@@ -1,8 +1,8 @@
-"""Which elastic nodes carry our soft taint.
+"""The soft taint of elastic nodes: which nodes carry it.
 
-Contract: the wanted taints of a node are a function of the node and the policies alone, so the controller that
-repairs and the webhook that writes at birth cannot disagree. A taint is ours by its key (`ELASTIC_TAINT`); all the
-others stay as they are, in their order.
+Contract: the wanted taints of a node are a function of the node and the policies alone, so the controller that repairs
+taints and the webhook that sets them on new nodes cannot disagree. Spillway's taint is recognised by its key
+(`ELASTIC_TAINT`); all other taints stay as they are, in their order.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ElasticOwner = tuple[str, PolicyMode, bool]
 
 @dataclass(frozen=True, slots=True)
 class TaintPlan:
-    """One node's taints as they should become; `added` says whether ours goes on or off."""
+    """The wanted taints of one node; `added` says whether Spillway's taint is added or removed."""
 
     node: NodeRecord
     wanted: tuple[Taint, ...]
@@ -34,10 +34,10 @@ def is_ours(taint: Taint) -> bool:
 
 
 def our_taint(owner: ElasticOwner | None) -> Taint | None:
-    """The taint that a node with this elastic owner carries; None where it carries none of ours.
+    """The taint that a node with this elastic owner carries; None if it carries none of Spillway's.
 
-    The API server refuses a node with a taint whose value is no label's. Names of policies differ from those in their
-    length alone: a longer one, from before the CRD bounded it, taints nothing.
+    The API server refuses a node with a taint whose value is not a valid label value. The name of a policy can only be
+    too long for that: such a policy, from before the CRD limited the length, taints no node.
     """
     if owner is None:
         return None
@@ -48,7 +48,7 @@ def our_taint(owner: ElasticOwner | None) -> Taint | None:
 
 
 def plan_taint(node: NodeRecord, owner: ElasticOwner | None) -> TaintPlan | None:
-    """The change that one node needs; None where it is already right or is on its way out."""
+    """The change that one node needs; None if its taints are correct or it is being deleted."""
     if node.deleting:
         return None
     ours = our_taint(owner)

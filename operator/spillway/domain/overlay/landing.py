@@ -19,12 +19,12 @@ _ANNOTATIONS: Final = {"tier": TIER, "pool": POOL, "zone": ZONE, "node": NODE}
 
 
 def is_landing(env: OverlayEnv) -> bool:
-    """Whether the variable's value is known only once the pod has landed."""
+    """Whether the variable's value is known only once the pod is bound."""
     return env.from_landing is not None or env.landed
 
 
 def landing_annotation(env: OverlayEnv) -> str:
-    """The annotation that a landing variable is read from."""
+    """The annotation from which a landing variable is read."""
     return f"{_ENV}{env.name}" if env.from_landing is None else _ANNOTATIONS[env.from_landing]
 
 

@@ -1,11 +1,11 @@
 """The log shipper on virtual nodes: a native sidecar in place of the DaemonSet that does not run there.
 
-Contract: no object is needed beside the pod. Fluent Bit takes all its configuration as arguments; Vector only reads
-files, so its configuration stands in an annotation that a `downwardAPI` volume shows as a file. The sidecar mounts, to
-read, the volumes in which the pod's containers keep their log files; a path that lies in no volume cannot be seen from
-another container and is reported. It runs as the user, and at most with the rights, of a container that writes there,
-so a namespace that takes the pod takes the sidecar; and it asks for nothing unless told to, so the pod keeps the size
-that the provider bills (a zero request satisfies a ResourceQuota, an absent one does not).
+Contract: the pod needs no other object. Fluent Bit takes all its configuration as arguments; Vector only reads files,
+so its configuration is an annotation that a `downwardAPI` volume shows as a file. The sidecar mounts, to read, the
+volumes in which the pod's containers keep their log files; a path that lies in no volume cannot be seen from another
+container and is reported. It runs as the user, and at most with the rights, of a container that writes there, so a
+namespace that takes the pod takes the sidecar; and it requests nothing unless configured otherwise, so the pod keeps
+the size that the provider bills (a zero request satisfies a ResourceQuota, an absent one does not).
 """
 
 import json
@@ -23,7 +23,7 @@ VECTOR_ANNOTATION: Final = f"{LANDING}vector"
 
 VECTOR_PORT_NAME: Final = "logs-vector"
 FLUENT_BIT_PORT_NAME: Final = "logs-fluentbit"
-"""What the scrape configuration looks for; 15 characters at most."""
+"""The name of the port in the scrape configuration; 15 characters at most."""
 
 _DATA: Final = "spillway-logs-data"
 _DATA_PATH: Final = "/var/lib/spillway-logs"
@@ -32,7 +32,7 @@ _CONFIG_PATH: Final = "/etc/spillway-logs"
 _PORTS: Final = {"Vector": 9598, "FluentBit": 2020}
 _WILD: Final = frozenset("*?[{")
 _NOBODY: Final = 65532
-"""A user without a name, for pods that must not run as root and do not say as whom."""
+"""The user for pods that must not run as root and name no user."""
 
 _COPIED: Final = (
     "runAsUser",
@@ -116,7 +116,7 @@ def _vector_configuration(logs: OverlayLogs, paths: list[str], port: int) -> str
         "data_dir": _DATA_PATH,
         "sources": {"files": {"type": "file", "include": paths}, "self": {"type": "internal_metrics"}},
         "transforms": {
-            # Not by interpolation, which newer versions of Vector have switched off.
+            # Not by interpolation, which newer versions of Vector disable.
             "origin": {"type": "remap", "inputs": ["files"], "source": "\n".join([*origin, '.tier = "virtual"'])}
         },
         "sinks": {

@@ -1,1 +1,1 @@
-"""Which policy governs a workload or a node, and which resources contradict each other."""
+"""Governance: which policy governs a workload or a node, and which resources contradict each other."""

@@ -1,8 +1,8 @@
-"""What is wrong between resources that are each right by themselves.
+"""Conflicts between resources that are each valid alone.
 
-Contract: a problem belongs to one resource, the one that has to change; its message says what is wrong, who wins and
-what would be right. From the resources alone only what is certain is reported; the rest shows with the nodes. Resources
-are given oldest first, and answers come in that order.
+Contract: a problem belongs to one resource, the one that has to change; its message says what is wrong, which resource
+wins and what would be right. From the resources alone only certain conflicts are reported; the others are found with
+the nodes. Resources are given oldest first, and answers come in that order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class SelectedPool(NamedTuple):
 def static_problems(
     policies: Mapping[str, SelectedWorkloads], pools: Sequence[SelectedPool], balances: Mapping[str, Match]
 ) -> tuple[Problem, ...]:
-    """What the resources alone show to be wrong."""
+    """The problems that the resources alone show."""
     return (
         *_missing_budgets(policies, {pool.name for pool in pools}),
         *_claimed_twice(policies),
@@ -62,7 +62,7 @@ def static_problems(
 def node_conflicts(
     elastic: Mapping[str, Selector], pools: Sequence[SelectedPool], nodes: Iterable[NodeRecord]
 ) -> tuple[Problem, ...]:
-    """What the nodes show to be wrong: one problem for each pair of resources, with a node as an example."""
+    """The problems that the nodes show: one for each pair of resources, with a node as an example."""
     examples: dict[tuple[str, str, str], list[str]] = {}
     for node in nodes:
         virtual = [pool.name for pool in pools if pool.nodes.matches(node.labels)]

@@ -1,9 +1,9 @@
-"""All policies, budgets and balances together: who governs a workload, and where a node stands.
+"""All policies, budgets and balances compiled together: which policy governs a workload, and the place of a node.
 
-Contract: compiled once from the resources, immutable to whoever asks, and a function of the resources alone: their
-order does not matter. Of two that claim the same the older wins (creation time, then name), and the younger has a
-problem to report. A question costs a dictionary look-up once it has been asked for the same values of the labels that
-the resources select on, so it may be asked at every admission.
+Contract: compiled once from the resources, immutable for its callers, and a function of the resources alone: their
+order does not matter. If two claim the same object, the older wins (creation time, then name), and the younger reports
+a problem. Answers are cached by the values of the labels that the resources select on, so a query costs a dictionary
+look-up and may be made at every admission.
 
 A node's tier is a policy's view. Virtual: a budget that the policy lists selects it (the first that does). Else
 elastic: the policy's `tiers.elastic` selects it. Else fixed. So a node that both select is virtual.
@@ -27,10 +27,10 @@ from spillway.domain.policies.matching import Match
 __all__ = ["OWN_NAMESPACE", "ElasticOwner", "Governance", "Problem"]
 
 OWN_NAMESPACE: Final = "spillway-system"
-"""Where the operator runs unless it is told otherwise; nothing there is ever governed."""
+"""The default namespace of the operator; no workload in it is ever governed."""
 
 _REMEMBERED: Final = 65_536
-"""Answers kept of each question, so that labels made up by somebody cannot fill the memory."""
+"""Maximum cached answers of each query, so that arbitrary labels cannot fill the memory."""
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _R = TypeVar("_R", ElasticPolicy, VirtualNodeBudget, ZonalBalance)
@@ -84,7 +84,7 @@ class _Balance:
 
 
 class Governance:
-    """The compiled resources. Make one with `compile`; ask it from one thread."""
+    """The compiled resources. Create it with `compile`, and use it from one thread."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Governance:
             tuple(SelectedPool(*pool) for pool in self._pools),
             {balance.name: balance.match for balance in self._balances},
         )
-        """What the resources alone show to be wrong; ordered, without repetition."""
+        """The problems that the resources alone show; ordered, without repetition."""
 
     @classmethod
     def compile(
@@ -133,14 +133,14 @@ class Governance:
         *,
         own_namespace: str = OWN_NAMESPACE,
     ) -> Self:
-        """Compile the resources; those that are being deleted govern nothing any more."""
+        """Compile the resources; those that are being deleted no longer govern anything."""
         return cls(_oldest_first(policies), _oldest_first(budgets), _oldest_first(balances), own_namespace)
 
     def claim(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> Claim | None:
-        """Who governs a workload of this kind whose pod template has these labels; None where nobody does.
+        """The claim on a workload of this kind whose pod template has these labels; None if no policy governs it.
 
-        `kind` is the top owner's ("Deployment" for its ReplicaSets). A namespace that is not known, `kube-*` and the
-        operator's own are governed by nobody.
+        `kind` is the top owner's ("Deployment" for its ReplicaSets). An unknown namespace, `kube-*` and the operator's
+        own namespace are never governed.
         """
         if namespace is None or self._excluded(namespace.name):
             return None
@@ -156,7 +156,7 @@ class Governance:
         )
 
     def class_of(self, claim: Claim) -> WorkloadClass | None:
-        """The class of the policy that holds the claim; None when the policy has gone since."""
+        """The class of the policy that has the claim; None if the policy no longer exists."""
         policy = self.policies.get(claim.policy)
         classes = () if policy is None else policy.spec.workloads
         return next((one for one in classes if one.name == claim.workload_class), None)
@@ -172,7 +172,7 @@ class Governance:
         return None if found is None else found.name
 
     def place(self, policy: str, node: NodeRecord, *, zone_key: str = ZONE_LABEL) -> NodePlace:
-        """Where the node stands for this policy; for a policy that is gone every node is fixed."""
+        """The place of the node for this policy; for a policy that no longer exists every node is fixed."""
         key = (policy, zone_key, node.labels.get(zone_key), self._node_key(node))
         return _remembered(self._places, key, lambda: self._place(policy, node.labels, zone_key))
 
@@ -189,7 +189,7 @@ class Governance:
         )
 
     def node_problems(self, nodes: Iterable[NodeRecord]) -> tuple[Problem, ...]:
-        """What only the nodes show to be wrong: one that is elastic in a policy and virtual in a budget, or in two."""
+        """The problems that only the nodes show: a node elastic in a policy and in a budget, or in two budgets."""
         elastic = {policy.name: policy.elastic for policy in self._policies.values() if policy.elastic is not None}
         return node_conflicts(elastic, tuple(SelectedPool(*pool) for pool in self._pools), nodes)
 

@@ -1,4 +1,4 @@
-"""Which workloads an entry of a policy, or a balance, means: the compiled form of `WorkloadMatch`."""
+"""The compiled form of `WorkloadMatch`: which workloads an entry of a policy, or a balance, selects."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,7 +9,7 @@ from spillway.domain.model.selectors import Labels, Selector
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Everything that is asked must hold; no kinds are every kind."""
+    """A compiled match: all of its requirements must hold; without kinds every kind matches."""
 
     namespaces: Selector
     labels: Selector
@@ -22,7 +22,7 @@ class Match:
         return cls(Selector.of(found.namespaces), Selector.of(found.labels), frozenset(found.kinds))
 
     def matches(self, namespace_labels: Labels, kind: str, labels: Labels) -> bool:
-        """Whether a workload of this kind, with these labels on its pod template, is meant."""
+        """Whether a workload of this kind, with these labels on its pod template, is selected."""
         return (
             (not self.kinds or kind in self.kinds)
             and self.labels.matches(labels)
@@ -30,6 +30,6 @@ class Match:
         )
 
     def within(self, other: "Match") -> bool:
-        """Whether `other` certainly means every workload that this means."""
+        """Whether `other` certainly selects every workload that this one selects."""
         kinds = not other.kinds or (bool(self.kinds) and self.kinds <= other.kinds)
         return kinds and self.labels.within(other.labels) and self.namespaces.within(other.namespaces)

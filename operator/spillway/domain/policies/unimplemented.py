@@ -1,8 +1,8 @@
-"""Which fields of a resource are accepted and do nothing in this version.
+"""The fields of a resource that are accepted and have no effect in this version.
 
 Contract: a field is named only where the user has set it, by its path as a manifest writes it, and a list's entry by
-its name. When a field's behaviour is built, its line here goes, and nothing else has to change. Some fields do
-something beside certain others alone: they are named where those are missing.
+its name. When a field's behaviour is implemented, its line here is removed, and nothing else changes. Some fields have
+an effect only together with others: they are named if those are missing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:
 
 
 def not_implemented(resource: Resource, *, planned: bool) -> tuple[str, ...]:
-    """The fields under `spec` that the user has set and that do nothing; `planned` is `plans_thresholds`."""
+    """The fields under `spec` that the user has set and that have no effect; `planned` is `plans_thresholds`."""
     unbuilt = (
         path
         for field in NOT_BUILT[type(resource).__name__]

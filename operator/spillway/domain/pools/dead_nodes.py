@@ -1,13 +1,15 @@
-"""Which pods are lost with the nodes of a pool, and whether it is believable that they are.
+"""Dead nodes of a pool: which pods are lost with them, and whether that is credible.
 
-Contract: as Kubernetes' own node lifecycle controller does after five minutes, only sooner. A pod goes when it is not
-ready and its node has not been ready for `unhealthyAfter`: on a pool of which some nodes died, theirs and no others.
-PodDisruptionBudgets are not asked, as there: such a pod is down already, and a budget would keep its successor from
-coming up. Left alone are pods that nobody would make anew (no owner), those that belong to their node (DaemonSet,
-mirror), a StatefulSet's (no other pod may take its name before its kubelet has confirmed its end) and a Job's (its
-deletion counts against the Job's `backoffLimit`; Kubernetes' own, after five minutes, says whose fault it was).
+Contract: the same as Kubernetes' node lifecycle controller does after five minutes, only sooner. A pod is deleted if it
+is not ready and its node has not been ready for `unhealthyAfter`; if only some nodes of a pool died, only their pods.
+As in Kubernetes, PodDisruptionBudgets are not consulted: such a pod is already down, and a budget would prevent its
+replacement. Not deleted are pods without an owner (no replacement would be created), pods that belong to their node
+(DaemonSet, mirror), a StatefulSet's (no other pod may take its name before its kubelet has confirmed its end) and a
+Job's (a deletion counts against the Job's `backoffLimit`; Kubernetes' own deletion, after five minutes, records the
+cause).
 
-Nothing goes while most of everything else looks dead as well: then it is more likely that the API server hears nobody.
+Nothing is deleted while most of the other nodes look dead as well: then it is more likely that the API server has lost
+contact with the nodes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +20,8 @@ from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord, PodRecord
 
 MOSTLY_DEAD_PERCENT: Final = 55
-"""Of the nodes outside the pool; Kubernetes' `--unhealthy-zone-threshold`."""
+"""The share of dead nodes outside the pool from which on nothing is deleted; Kubernetes'
+`--unhealthy-zone-threshold`."""
 LEFT_TO_KUBERNETES: Final = PER_NODE | {"StatefulSet", "Job"}
 
 
@@ -32,15 +35,15 @@ def dead_nodes(
 
 
 def lost(pod: PodRecord) -> bool:
-    """Whether a pod on a dead node is to be made anew elsewhere."""
+    """Whether a pod on a dead node is to be replaced elsewhere."""
     return pod.active and not pod.ready and bool(pod.owner_uid) and pod.owner_kind not in LEFT_TO_KUBERNETES
 
 
 def mostly_dead(pool: str, nodes: Iterable[tuple[str | None, NodeRecord]]) -> bool:
-    """Whether what is outside the pool does not vouch for what we see of it. Nodes come with the pool they are in.
+    """Whether most nodes outside the pool look dead, so that its own state is not credible. Nodes come with their pool.
 
-    The nodes of no pool vouch; where there are none, those of the other pools do; where there is nothing else at all,
-    nobody does.
+    The nodes outside all pools decide; without such nodes those of the other pools; without any other node the answer
+    is no confirmation.
     """
     owned: list[bool] = []
     others: list[bool] = []

@@ -1,6 +1,6 @@
-"""When a pool counts as failed, when it is tried again, and how long that takes if it goes on failing.
+"""The health of a pool: when it counts as failed, when it is tried again, and how the delay grows.
 
-Contract: a function of what is seen now and of a small memory that fits in a status. A pool fails when for
+Contract: a function of the present observations and of a small memory that fits in a status. A pool fails when for
 `unhealthyAfter` no node of it was ready, or pods that were bound to it have waited that long and none has started. It
 is tried again after `retryAfter`, twice that after the next failure, and so on up to 64 times: but not before a node is
 ready. While it is being tried it takes `PROBE_PODS` pods at a time; the first one that starts makes it healthy. A
@@ -13,21 +13,21 @@ from enum import StrEnum
 from typing import Final
 
 PROBE_PODS: Final = 5
-"""Pods that may be on their way to a pool that is being tried again, until one has started."""
+"""The number of pods that may be sent to a pool that is being tried again, until one has started."""
 STUCK_PODS: Final = 3
-"""Pods that have to wait in vain before a pool that was healthy fails for it: one or two may be at fault themselves."""
+"""The number of pods that must wait in vain before a healthy pool fails: one or two may be the cause themselves."""
 MOST_DOUBLINGS: Final = 6
 
 
 class HealthReason(StrEnum):
-    """What a pool failed for."""
+    """The cause of a pool's failure."""
 
     NODES_NOT_READY = "NodesNotReady"
     PODS_NOT_STARTING = "PodsNotStarting"
 
 
 class State(StrEnum):
-    """Where a pool stands."""
+    """The state of a pool."""
 
     HEALTHY = "Healthy"
     FAILED = "Failed"
@@ -36,22 +36,22 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is remembered of one pool."""
+    """The memory of one pool."""
 
     state: State = State.HEALTHY
     failures: int = 0
-    """In a row, not yet forgotten."""
+    """Failures in a row that are not yet forgotten."""
     since: float = 0.0
     """When the state was reached."""
     retry_at: float = 0.0
     """While failed: the earliest time of the next try."""
     reason: HealthReason | None = None
-    """While failed, and while it is tried again: what it failed for."""
+    """While failed, and while it is tried again: the cause of the failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is seen of one pool; None where it does not hold."""
+    """The observations of one pool; None if one does not apply."""
 
     down_since: float | None = None
     """Since when none of its nodes is ready."""
@@ -60,23 +60,23 @@ class Seen:
     stuck_since: float | None = None
     """Since when the first of these waits."""
     last_start: float = 0.0
-    """When a pod started there last."""
+    """When a pod last started there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds, as `failover` of the budget gives them."""
+    """The times in seconds of the budget's `failover`."""
 
     unhealthy_after: float
     retry_after: float
 
     def held(self, failures: int) -> float:
-        """For how long a pool is held after its so-many-th failure in a row."""
+        """How long a pool is held after this number of failures in a row."""
         return self.retry_after * 2.0 ** min(max(failures - 1, 0), MOST_DOUBLINGS)
 
 
 def judge(health: Health, seen: Seen, times: Times, now: float) -> Health:
-    """The health at `now`. Asking again at once changes nothing."""
+    """The health at `now`. Idempotent."""
     failed = _failing(health, seen, times, now)
     if health.state is State.FAILED:
         if now < health.retry_at or seen.down_since is not None:
@@ -93,7 +93,7 @@ def judge(health: Health, seen: Seen, times: Times, now: float) -> Health:
 
 
 def next_look(health: Health, seen: Seen, times: Times, now: float) -> float | None:
-    """Seconds until time alone may change the answer of `judge`; None where it cannot."""
+    """Seconds until time alone may change the result of `judge`; None if it cannot."""
     dues = []
     if health.state is State.FAILED:
         if seen.down_since is None:
@@ -115,15 +115,15 @@ def _failing(health: Health, seen: Seen, times: Times, now: float) -> HealthReas
 
 
 def _stuck_since(health: Health, seen: Seen) -> float | None:
-    """Since when pods wait in vain, where they are enough to say so."""
+    """Since when pods wait in vain, if there are enough of them."""
     enough = 1 if health.state is State.RETRYING else STUCK_PODS
     if seen.stuck < enough or seen.stuck_since is None:
         return None
-    # What waits since before the try began tells of the failure before it.
+    # Pods that wait since before the try belong to the failure before it.
     return max(seen.stuck_since, health.since) if health.state is State.RETRYING else seen.stuck_since
 
 
 def _not_forgotten(health: Health, times: Times, now: float) -> int:
-    """Failures that still count."""
+    """The failures that still count."""
     healthy = health.state is State.HEALTHY
     return 0 if healthy and now - health.since >= times.held(health.failures) else health.failures

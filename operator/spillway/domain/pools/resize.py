@@ -1,10 +1,10 @@
-"""The size of a pod at the present step of its pool's ladder, and what is added to the pod to ask for it.
+"""The size of a pod at the present step of its pool's ladder, and the additions to the pod that request it.
 
 Contract: a function of the pod as it is about to be created. Where the provider takes a list of sizes in an annotation,
 the pod gets that list from the present step on, and nothing else of it changes. Otherwise its requests grow (and limits
 that would be below them) until the pod's sum is the size, shared among the containers as they share it now; sidecars
-and init containers stay as they are. What the user wrote is kept: an annotation of that key stays, and a pod that asks
-for more than the ladder has stays as it is. Doing it twice changes nothing more.
+and init containers stay as they are. What the user wrote is kept: an annotation of that key stays, and a pod that
+requests more than the ladder has stays as it is. Idempotent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,18 +24,18 @@ _PARSERS: Final = {"cpu": cpu_millis, "memory": memory_bytes}
 
 
 class Resized(NamedTuple):
-    """What to change in the pod, and what it will be billed as."""
+    """The additions to the pod, and the size that will be billed."""
 
     additions: tuple[Addition, ...]
     size_mark: str
-    """The value of `names.SIZE`; empty where the pod is billed for what it requests."""
+    """The value of `names.SIZE`; empty if the pod is billed for its requests."""
 
 
 UNCHANGED: Final = Resized((), "")
 
 
 def resize(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
-    """The change for one pod at `step` of its pool's ladder; nothing at step 0, or where no size is big enough."""
+    """The change for one pod at `step` of its pool's ladder; none at step 0, or if no size is large enough."""
     asked = requests_of(pod_json)
     present = (pod_json.get("metadata") or {}).get("annotations")
     marked = str((present or {}).get(SIZE, ""))

@@ -1,10 +1,10 @@
-"""Where a pool stands on its ladder of sizes.
+"""The position of a pool on its ladder of sizes.
 
-Contract: one position for the whole pool. Step 0 asks for what a pod itself requests, step `k` for the `k`-th size, or
-the first after it that is big enough, and the step behind the last size means that the pool is out of stock. A
-stock-out of the size that is asked for now moves it beyond that size; one that tells of an earlier step (the pod was
-created before the last move) or of another size moves nothing. `forgetAfter` after the last move it is back at 0. So it
-climbs at most once a size in that time, however many pods fail at once. Times are Unix seconds.
+Contract: one position for the whole pool. Step 0 is a pod's own request, step `k` is the `k`-th size, or the first
+after it that is large enough, and the step after the last size means that the pool is out of stock. A stock-out of the
+size that is requested now moves the position beyond that size; one of an earlier step (the pod was created before the
+last move) or of another size does not move it. `forgetAfter` after the last move the position returns to 0. So in that
+time it moves past each size at most once, however many pods fail at once. Times are Unix seconds.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Position:
 
 BOTTOM = Position()
 _SECOND: Final = 1.0
-"""Creation times are whole seconds: a pod made right after a move seems to be older than the move."""
+"""Creation times are whole seconds: a pod created right after a move seems to be older than the move."""
 
 
 def stocked_out(
@@ -41,7 +41,7 @@ def stocked_out(
     listed: bool,
     now: float,
 ) -> Position:
-    """The position after a stock-out of one pod; the same where it tells nothing new.
+    """The position after a stock-out of one pod; unchanged if that is not new.
 
     `asked` is the size that the pod asked for, `created` when the API server made it (whole seconds), `listed` whether
     it had a list of sizes for its provider: then what was behind the first of them has failed as well.
@@ -74,7 +74,7 @@ def decayed(position: Position, forget_after: float, now: float) -> Position:
 
 
 def seconds_to_decay(position: Position, forget_after: float, now: float) -> float | None:
-    """How long it stays; None at the bottom."""
+    """Seconds until the position returns to 0; None if it is 0."""
     return max(0.0, position.since + forget_after - now) if position.step else None
 
 

@@ -1,8 +1,8 @@
-"""Sizes that a provider sells, what a pod asks for, and which step of a ladder fits it.
+"""The sizes that a provider sells, and the step of a ladder that fits a pod.
 
-Contract: a step is what stands in a pool's verdict and status. Step 0 is what the pod itself requests; step `k` asks
-for the `k`-th size of the ladder, or for the first one after it that is big enough for the pod. Amounts are thousandths
-of a core and bytes; a size is never smaller than what the pod requests, in neither of the two.
+Contract: a step is the number in a pool's verdict and status. Step 0 is the pod's own request; step `k` requests the
+`k`-th size of the ladder, or the first one after it that is large enough for the pod. Amounts are thousandths of a core
+and bytes; a size is never smaller than what the pod requests, in neither of the two.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ class Size:
 
     @classmethod
     def of(cls, spec: PodSpecSize) -> Self:
-        """As a ladder gives it."""
+        """The size of an entry of a ladder."""
         return cls(spec.cpu.millis, spec.memory.bytes)
 
     @classmethod
     def parse(cls, mark: str) -> Self | None:
-        """From our mark on a pod; None where it is not one."""
+        """The size in the mark on a pod; None if the mark is not valid."""
         cpu, dash, memory = mark.partition("m-")
         # `isdecimal` alone takes other scripts' digits.
         if not dash or not (cpu + memory).isascii() or not (cpu.isdecimal() and memory.isdecimal()):
@@ -37,21 +37,21 @@ class Size:
 
     @property
     def mark(self) -> str:
-        """As `names.SIZE` has it: `4000m-8589934592`."""
+        """The value of the mark `names.SIZE`: `4000m-8589934592`."""
         return f"{self.cpu_millis}m-{self.memory_bytes}"
 
     def holds(self, other: "Size") -> bool:
-        """Whether a pod that asks for `other` has room in this size."""
+        """Whether a pod that requests `other` fits in this size."""
         return self.cpu_millis >= other.cpu_millis and self.memory_bytes >= other.memory_bytes
 
     def written(self, template: str) -> str:
-        """As a provider's annotation wants it; `{cpu}` stands for the cores, `{memoryGiB}` for the GiB."""
+        """The size in the form of a provider's annotation; `{cpu}` stands for the cores, `{memoryGiB}` for the GiB."""
         cores, gib = _decimal(self.cpu_millis, 1000), _decimal(self.memory_bytes, GIB)
         return template.replace("{cpu}", cores).replace("{memoryGiB}", gib)
 
 
 def sizes_from(ladder: Sequence[PodSpecSize], step: int, asked: Size) -> tuple[Size, ...]:
-    """The sizes to ask for at `step`, in order, for a pod that requests `asked`; empty where it asks for itself."""
+    """The sizes to request at `step`, in order, for a pod that requests `asked`; empty for the pod's own request."""
     if step < 1:
         return ()
     return tuple(size for size in map(Size.of, ladder[step - 1 :]) if size.holds(asked))

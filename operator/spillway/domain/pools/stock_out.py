@@ -1,4 +1,4 @@
-"""The signs of a stock-out: which of the things that a provider says of a pod mean that it has no stock.
+"""The signs of a stock-out: which reasons and messages of a provider mean that it is out of stock.
 
 Contract: a sign matches where everything that it names holds: the reason is exactly that, the expression is found in
 the message. One sign is enough. Expressions are RE2's: a search takes time in proportion to the message, whatever the
@@ -15,13 +15,13 @@ import re2
 from spillway.api.virtualnodebudget import StockOut
 
 LONGEST_MESSAGE: Final = 2048
-"""Characters of a message that are searched: what says "no stock" stands at the beginning."""
+"""The number of characters of a message that are searched: the relevant part is at the beginning."""
 MEMORY_BYTES: Final = 256 * 1024
 """Bounds a compiled expression, and with it the time that one character can take: counted repetitions multiply."""
 
 
 class ExpressionError(ValueError):
-    """A text is no regular expression of RE2."""
+    """The text is not a regular expression of RE2."""
 
 
 class Pattern(Protocol):
@@ -39,7 +39,7 @@ class Signs:
 
     @classmethod
     def of(cls, stock_out: StockOut | None) -> Self:
-        """As the budget's spec gives them; without `stockOut` nothing is a sign."""
+        """The signs in the budget's spec; without `stockOut` there are none."""
         found = []
         for sign in () if stock_out is None else stock_out.detect:
             pattern = _compiled(sign.message_regex) if sign.message_regex is not None else None
@@ -48,7 +48,7 @@ class Signs:
         return cls(tuple(found))
 
     def match(self, reason: str, message: str) -> bool:
-        """Whether this says that there is no stock."""
+        """Whether this reason and message mean a stock-out."""
         text = message[:LONGEST_MESSAGE]
         return any(
             (wanted is None or wanted == reason) and (pattern is None or pattern.search(text) is not None)
@@ -57,7 +57,7 @@ class Signs:
 
     @property
     def reasons(self) -> frozenset[str] | None:
-        """The reasons that can be a sign; None where any can."""
+        """The reasons that can be a sign; None if any can."""
         reasons = {wanted for wanted, _ in self.signs}
         return None if None in reasons else frozenset(reason for reason in reasons if reason is not None)
 
@@ -66,7 +66,7 @@ def compile_expression(expression: str) -> Pattern:
     """Compile a regular expression in RE2's syntax.
 
     Raises:
-        ExpressionError: it is none, or it is too big when its repetitions are written out.
+        ExpressionError: it is not a regular expression, or it is too large when its repetitions are expanded.
 
     """
     options = re2.Options()

@@ -1,9 +1,9 @@
-"""Why a pod that was sent to virtual nodes is made anew instead of being waited for.
+"""Pods that never started on their pool: why such a pod is replaced instead of being waited for.
 
-Contract: only of pods that have not started, so nothing is lost. A provider that has no stock is believed at once; a
-pool that has been given up is left at once; one that is bound and does not start gets `spillAfter`. (One that no node
-of its pools takes is another matter: `spill.py`.) A pod that fails by its own fault (its image, its configuration)
-would fail elsewhere as well and stays. Times are Unix seconds.
+Contract: only pods that have not started are replaced, so no work is lost. A stock-out or a failed pool is a cause at
+once; a pod that is bound and does not start is replaced after `spillAfter`. (`domain.spill` decides about a pod that no
+node of its pools takes.) A pod that fails for a reason of its own (its image, its configuration) would fail elsewhere
+too and is not replaced. Times are Unix seconds.
 """
 
 from collections.abc import Collection
@@ -16,16 +16,16 @@ OWN_FAULT: Final = frozenset({
     "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull",
     "ImageInspectError", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable", "RunContainerError",
 })  # fmt: skip
-"""A container's waiting reasons that are no matter of the pool."""
+"""Waiting reasons of a container that the pool does not cause."""
 SETTLED_SECONDS: Final = 1.0
-"""How old a pod is before it is made anew because its pools are closed: its scheduling may be under way."""
+"""The minimum age in seconds of a pod that is replaced because its pools are closed: it may be being scheduled."""
 
 
 class Cause(StrEnum):
-    """Why."""
+    """Why a pod is replaced."""
 
     STOCK_OUT = "StockOut"
-    """The provider has no stock of the size that it asked for."""
+    """The provider is out of stock for the requested size."""
     POOLS_CLOSED = "PoolsClosed"
     """None of the pools to which it may go takes pods any more."""
     NOT_STARTED = "NotStarted"
@@ -35,7 +35,7 @@ class Cause(StrEnum):
 def cause_of(
     pod: PodRecord, *, bound_at: float, out_of_stock: bool, closed: bool, spill_after: float, now: float
 ) -> Cause | None:
-    """Why the pod has to be made anew at `now`; None where it is waited for.
+    """Why the pod has to be replaced at `now`; None if it is waited for.
 
     `bound_at` is 0.0 while it is on no node; `closed` says that its node's pool has failed, or that none of the pools
     to which it may go takes pods.
@@ -52,7 +52,7 @@ def cause_of(
 
 
 def next_look(pod: PodRecord, *, bound_at: float, closed: bool, spill_after: float, now: float) -> float | None:
-    """Seconds until time alone may give a cause; None where it cannot."""
+    """Seconds until time alone may give a cause; None if it cannot."""
     if pod.pending is None:
         return None
     if bound_at:
@@ -61,7 +61,7 @@ def next_look(pod: PodRecord, *, bound_at: float, closed: bool, spill_after: flo
 
 
 def stuck(pod: PodRecord, *, out_of_stock: bool) -> bool:
-    """Whether a pod that is bound to a pool speaks against the pool as a whole by not having started."""
+    """Whether a pod that is bound to a pool and has not started counts against the pool."""
     return (
         pod.pending is not None
         and pod.active
@@ -72,7 +72,7 @@ def stuck(pod: PodRecord, *, out_of_stock: bool) -> bool:
 
 
 def pools_to_avoid(cause: Cause, pools: Collection[str], *, another_size: bool) -> frozenset[str]:
-    """The pools to which the successor is not sent again: those that did not take this one."""
+    """The pools that the replacement avoids: those that did not start this pod."""
     if cause is Cause.POOLS_CLOSED or (cause is Cause.STOCK_OUT and another_size):
         return frozenset()
     return frozenset(pools)

@@ -1,6 +1,6 @@
-"""Whether a pool takes pods now, from everything that speaks about it but its limits.
+"""The verdict on a pool: whether it takes pods now, from everything except its limits.
 
-Contract: what a person said comes first, then whether there are nodes, then health, then stock. So a pool that was held
+Contract: the user's hold comes first, then whether there are nodes, then health, then stock. So a pool that was held
 stays held when it is healthy again, and one that failed stays closed when the hold is lifted.
 """
 
@@ -14,17 +14,17 @@ from spillway.domain.pools.health import PROBE_PODS, Health, State
 
 @dataclass(frozen=True, slots=True)
 class PoolVerdict:
-    """Whether a VirtualNodeBudget takes pods, as its health and stock say. Its limits are asked when a pod comes."""
+    """Whether a VirtualNodeBudget takes pods, by its hold, health and stock. Its limits are checked for each pod."""
 
     takes: bool = True
     reason: str = "Open"
-    """One word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
+    """The reason in one word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
     step: int = 0
-    """The size of `stockOut.ladder` that is asked for now; 0 is what the pod itself requests."""
+    """The size of `stockOut.ladder` that is requested now; 0 is the pod's own request."""
 
     @property
     def closed(self) -> bool:
-        """Whether pods on their way there wait for nothing: one that is being tried counts them, and waits for them."""
+        """Whether pods that were sent to the pool wait in vain; a pool that is being tried again waits for them."""
         return not self.takes and self.reason != "Retrying"
 
 

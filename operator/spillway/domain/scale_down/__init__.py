@@ -1,1 +1,1 @@
-"""Which pods go at a scale-down, and the deletion costs that make Kubernetes agree."""
+"""The order of a scale-down: which pods are deleted, and the deletion costs that make Kubernetes choose them."""

@@ -1,4 +1,4 @@
-"""A ReplicaSet's pods as the planners want them: one flat record a pod, with everything its place decides.
+"""The candidates of a scale-down: one flat record for each pod of a ReplicaSet, with everything that its place decides.
 
 Contract: `candidates_of` keeps the pods that the ReplicaSet controller counts (active ones) and nothing else, so the
 number of candidates is the number of pods from which Kubernetes chooses.
@@ -18,7 +18,7 @@ _TIERS: Final = frozenset(Tier)
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One active pod of a ReplicaSet that might be scaled down. Times are Unix seconds, 0.0 says "never"."""
+    """One active pod of a ReplicaSet that might be scaled down. Times are Unix seconds; 0.0 means "never"."""
 
     uid: PodUid
     name: str = ""
@@ -68,7 +68,7 @@ def candidates_of(
 ) -> tuple[Candidate, ...]:
     """Return one candidate for each active pod of one ReplicaSet.
 
-    `place` says where a node stands for the policy that governs the workload; `order` is the emptying order. `related`
+    `place` gives the place of a node for the policy that governs the workload; `order` is the emptying order. `related`
     is what `related_pods` counts. A pod on a node that is not known (any more) keeps the tier with which it was
     stamped, has no zone and empties last.
     """
@@ -120,6 +120,6 @@ def related_pods(
 
 
 def _remembered(pod: PodRecord) -> NodePlace:
-    """Return the place that the pod's own marks tell, for a node that is not in the cluster's state."""
+    """Return the place that the pod's own marks give, for a node that is not in the cluster's state."""
     tier = Tier(pod.tier) if pod.tier in _TIERS else Tier.FIXED
     return NodePlace(tier=tier, zone=Zone(""), pool=pod.pool)

@@ -1,16 +1,17 @@
-"""Deletion costs: what a pod is born with, and what is written so that Kubernetes picks exactly the planned victims.
+"""Deletion costs: the initial cost of a pod, and the writes that make Kubernetes choose exactly the planned victims.
 
-A cost is one readable decimal. Lower dies first; the millions say the tier, and bands never overlap:
+A cost is one readable decimal number. Pods with lower costs are deleted first; the millions give the tier, and bands
+never overlap:
 
     0 … -999 999                    fixed: the hundreds are the pod's index in its zone, the rest tells zones apart
     -1 000 000 … -1 999 999         elastic: the thousands are the index in the zone, the rest is the node's place
     -2 000 000 … and each million   virtual, the cheapest pool first: as fixed
 
-The index comes first, so zones empty evenly; and pods of equal index differ, since equal costs would have to be told
-apart by a write.
+The index comes first, so zones empty evenly; and pods of equal index differ, since equal costs would need a write to be
+distinguished.
 
 Contract: every cost that leaves this module is a canonical integer of at most 2^24 in size: Karpenter divides deletion
-costs by 2^27 and adds them to its own, so ours have to stay small beside that; an int32 holds them with room to spare.
+costs by 2^27 and adds them to its own, so these costs must stay small compared with 2^27; they fit easily in an int32.
 """
 
 from collections.abc import Collection, Iterable
@@ -22,25 +23,25 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import READY_CLASS, kubernetes_class
 
 BOUND: Final = 2**24
-"""No cost of ours is larger than this in size."""
+"""The largest absolute value of a cost."""
 BAND: Final = 1_000_000
 _ELASTIC_STEP: Final = 1_000
-"""Within the elastic band: places of nodes that fit beside one index."""
+"""Within the elastic band: the number of node places for each index."""
 _STEP: Final = 100
-"""Within the other bands: numbers of zones that fit beside one index."""
+"""Within the other bands: the number of zone numbers for each index."""
 _LAST_BAND: Final = BOUND // BAND - 1
 
 _LIFT_FACTOR: Final = 4
 _LIFT_SAVES: Final = 20
-"""Survivors are lifted only where that takes this many times, and this many, fewer writes than lowering victims."""
+"""Survivors are lifted only if that needs this factor and this number of writes fewer than lowering victims."""
 
 
 def initial_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> int:
-    """Return the cost of a pod that lands on a node there.
+    """Return the initial cost of a pod on a node at this place.
 
     `index_in_zone` is the pod's index among the pods of its ReplicaSet in the same tier and zone, from 0 (see
-    `free_index`); `node_order` is the node's place in the emptying order. What does not fit in the band is cut off:
-    such pods tie, and the plan at the moment of scaling tells them apart.
+    `free_index`); `node_order` is the node's place in the emptying order. A value that does not fit in the band is
+    clamped: such pods have equal costs, and the plan at the scale-down distinguishes them.
     """
     step = _step(place)
     index = min(max(index_in_zone, 0), BAND // step - 1)
@@ -49,15 +50,15 @@ def initial_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> in
 
 
 def natural_cost(candidate: Candidate, *, index_in_zone: int) -> int:
-    """Return the cost with which this pod would be born where it stands."""
+    """Return the initial cost that this pod would get at its present place."""
     return initial_cost(candidate.place, index_in_zone=index_in_zone, node_order=candidate.node_order)
 
 
 def free_index(costs: Iterable[int | None], place: NodePlace) -> int:
-    """Return the lowest index that none of these pods holds in the place's tier.
+    """Return the lowest index that none of these pods has in the place's tier.
 
-    `costs` are those of the ReplicaSet's pods in the place's zone, of whatever tier; None where a pod has none. A hole
-    that a lost pod left is filled again, so zones stay even in the stored order.
+    `costs` are those of the ReplicaSet's pods in the place's zone, of whatever tier; None where a pod has none. The
+    index of a lost pod is used again, so zones stay even in the stored order.
     """
     band = _band(place)
     step = _step(place)
@@ -74,7 +75,7 @@ def is_band_violation(cost: int | None, place: NodePlace) -> bool:
 
 
 def is_above_band(cost: int, place: NodePlace) -> bool:
-    """Return whether a pod with this cost would outlive pods of its own tier that are kept longest."""
+    """Return whether a pod with this cost would be deleted after the last pods of its own tier."""
     return _band_of(cost) < _band(place)
 
 
@@ -83,7 +84,8 @@ def cost_writes(candidates: Iterable[Candidate], victims: Collection[PodUid]) ->
 
     Only ready pods are written: among pods that are not ready Kubernetes' own order is the plan. Victims at or above
     the lowest survivor go just below it. Survivors are lifted instead where that saves many writes, or where there is
-    no room below; what is lifted out of its band comes back by `marking.upkeep`. Equal costs are never relied upon.
+    no room below; a pod that was lifted out of its band is put back by `marking.upkeep`. The result never depends on
+    equal costs.
     """
     chosen = frozenset(victims)
     going: list[Candidate] = []
@@ -141,17 +143,17 @@ def _step(place: NodePlace) -> int:
 
 
 def _zone_number(place: NodePlace) -> int:
-    """Return a number that tells the zones of a region apart: their names differ in the last characters."""
+    """Return a number that distinguishes the zones of a region, whose names differ in the last characters."""
     return int.from_bytes(place.zone.encode()[-2:], "big") % 97
 
 
 def _band(place: NodePlace) -> int:
-    """Return the number of a place's band: how many millions below zero it begins."""
+    """Return the number of a place's band: how many millions below zero it starts."""
     if place.tier is Tier.VIRTUAL:
         return min(2 + max(place.dearness, 0), _LAST_BAND)
     return 1 if place.tier is Tier.ELASTIC else 0
 
 
 def _band_of(cost: int) -> int:
-    """Return the number of the band in which a cost lies; a positive cost is in none of ours."""
+    """Return the number of the band of a cost; a positive cost is in no band."""
     return -1 if cost > 0 else -cost // BAND

@@ -1,15 +1,15 @@
 """The order in which the ReplicaSet controller itself deletes pods: a model of `ActivePodsWithRanks.Less`.
 
 Source: kubernetes/kubernetes `pkg/controller/controller_utils.go`, as of 1.37 with its default feature gates
-(PodDeletionCost and LogarithmicScaleDown on). The first rule that tells two pods apart decides:
+(PodDeletionCost and LogarithmicScaleDown on). The first rule that distinguishes two pods decides:
 
 1 unassigned before assigned · 2 Pending < Unknown < Running · 3 not ready before ready · 4 lower deletion cost ·
 5 more active pods of the same owner on its node (none are counted where the ReplicaSet has no owner) · 6 ready for less
 time (powers of two, then UID) · 7 more restarts of containers, then of native sidecars · 8 newer (powers of two, then
 UID). A component test compares this model with that code on random pods.
 
-Contract: production plans so that rules 1 to 4 alone tell victims from survivors wherever a ready pod is at stake; the
-rest is here because a pod without cost, and plain Kubernetes in the simulator, are decided by it.
+Contract: production plans so that rules 1 to 4 alone separate victims from survivors wherever a ready pod is concerned;
+the other rules are needed for pods without a cost, and for plain Kubernetes in the simulator.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from spillway.domain.model.records import Phase
 from spillway.domain.scale_down.candidates import Candidate
 
 READY_CLASS: Final = (True, 2, True)
-"""What `kubernetes_class` gives to pods that serve: only here our order has a say."""
+"""The `kubernetes_class` of ready pods: only among these do deletion costs matter."""
 
 _PHASE_ORDINAL: Final = {Phase.PENDING: 0, Phase.UNKNOWN: 1, Phase.RUNNING: 2}
 _NANOSECONDS: Final = 1_000_000_000

@@ -1,7 +1,7 @@
-"""Marking the next victims ahead of time, so that a scale-down finds the stored order right and has nothing to write.
+"""The marking of the next victims in advance, so that a scale-down finds the stored order correct and needs no write.
 
-Contract: `upkeep` at rest returns no writes: what it asks for, once written, satisfies it. It never touches pods that
-are not ready; Kubernetes takes those first, and they are looked at again when they are.
+Contract: `upkeep` is stable: once its writes are done, it returns none. It never changes pods that are not ready:
+Kubernetes deletes those first, and they are considered again once they are ready.
 """
 
 from bisect import bisect_right
@@ -25,7 +25,7 @@ DEPTH_MAX: Final = 64
 """… and never more."""
 
 _ROUNDS: Final = 8
-"""Repairing may move a tie and so the next victims; it settles in two or three rounds."""
+"""A repair may break a tie and so change the next victims; the result is stable after two or three rounds."""
 
 
 def depth_for(replicas: int) -> int:
@@ -36,10 +36,9 @@ def depth_for(replicas: int) -> int:
 def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
     """Return the fewest writes after which the first `depth` victims stand in stored order, below every survivor.
 
-    Then a scale-down by any number up to `depth` deletes exactly the planned pods without a write. One pod is always
-    left to compare with: where all go, the order of the last means nothing. Pods that already
-    stand in the right sequence keep their cost (a longest non-decreasing subsequence); the others go just below what
-    follows them.
+    Then a scale-down by any number up to `depth` deletes exactly the planned pods without a write. At least one pod is
+    not a victim, because the order does not matter if all pods go. Pods that are already in the right sequence keep
+    their cost (a longest non-decreasing subsequence); each other pod gets a cost just below the next one.
     """
     ready = {c.uid: c for c in candidates if kubernetes_class(c) >= READY_CLASS}
     if depth <= 0:
@@ -58,8 +57,8 @@ def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) 
 def upkeep(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
     """Return the writes that bring a ReplicaSet's ready pods into order: repairs, then marks of the next victims.
 
-    Repaired is a pod without a cost, and a pod whose cost belongs to another tier; but one of the next `depth` victims
-    may stand lower than its tier (zones may demand that a fixed pod goes before an elastic one).
+    A pod without a cost is repaired, and so is a pod whose cost belongs to another tier; but one of the next `depth`
+    victims may have a cost below its tier (zones may require that a fixed pod goes before an elastic one).
     """
     before = {c.uid: c for c in candidates if kubernetes_class(c) >= READY_CLASS}
     now = dict(before)

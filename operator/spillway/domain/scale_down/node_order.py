@@ -1,10 +1,10 @@
-"""In which order elastic nodes should empty: one order for every workload, so that all of them leave the same nodes.
+"""The order in which elastic nodes are emptied: one order for all workloads, so that all of them leave the same nodes.
 
 Contract: a node's place is a number; **the highest empties first**, place 0 empties last. In each zone the node with
 the fewest pods empties first, among equals the newest (last in, first out); zones are interleaved, so that nodes leave
-evenly from every zone. The order steadies itself: the node that every workload leaves has ever fewer pods and keeps its
-place. A new node takes the place above the others of its zone and moves nobody. A node that holds pods that will not
-leave (bare pods, pods of workloads that nobody governs) could never become empty; it empties last.
+evenly from every zone. The order is self-stabilising: the node that every workload leaves has fewer and fewer pods and
+keeps its place. A new node takes the place above the others of its zone and moves no other node. A node with pods that
+no scale-down deletes (bare pods, pods of workloads without a policy) could never become empty; it empties last.
 
 Why fewest pods and not age alone: docs/explanation/scale-down-order.md has the figures.
 """
@@ -26,10 +26,10 @@ def emptying_order(
 ) -> dict[NodeName, int]:
     """Return the place of every elastic node in the emptying order, highest first to go.
 
-    `places` says where a node stands; nodes that it does not call elastic have no place here. `blocked` tells which
+    `places` gives the place of a node; nodes that are not elastic have no place in this order. `blocked` tells which
     nodes hold pods that will not leave by a scale-down (DaemonSet pods do not count: autoscalers ignore them). `pods`
     counts the pods of each node in any consistent way; without it the newest node empties first. Counts may be a minute
-    old: what matters is that all workloads see the same.
+    old, as long as all workloads see the same ones.
     """
     counts = pods or {}
     is_blocked = blocked if callable(blocked) else blocked.__contains__

@@ -1,9 +1,9 @@
-"""What became of planned scale-downs: how many pods went, and how many of them were the ones that the plans had named.
+"""The outcomes of planned scale-downs: how many pods were deleted, and how many of them the plans had named.
 
 Contract: pure; the clock is passed in. A plan is followed until as many pods of its ReplicaSet have gone as it names,
-or `FOLLOW_SECONDS`; a further plan for the same ReplicaSet in that time joins it. A pod that goes meanwhile counts
-once, as planned or not. News of a plan may come after news of its pods: who went in the last `EARLY_SECONDS` is
-remembered.
+or `FOLLOW_SECONDS`; a further plan for the same ReplicaSet in that time joins it. A pod that is deleted in that time
+counts once, as planned or not. A plan may be reported after its pods were deleted: the pods of the last `EARLY_SECONDS`
+are remembered.
 """
 
 from collections import deque
@@ -14,27 +14,27 @@ from typing import Final, NamedTuple
 from spillway.domain.model.names import OwnerUid, PodUid
 
 FOLLOW_SECONDS: Final = 30.0
-"""A ReplicaSet controller that has not deleted by then was asked for something else since."""
+"""A ReplicaSet controller that has not deleted the pods by then was scaled again since."""
 EARLY_SECONDS: Final = 5.0
 
 
 class ScaleDowns(NamedTuple):
-    """A count of pods that went."""
+    """Counts of deleted pods."""
 
     victims: int = 0
     as_planned: int = 0
 
     def plus(self, other: "ScaleDowns") -> "ScaleDowns":
-        """Both together."""
+        """The sum of both."""
         return ScaleDowns(self.victims + other.victims, self.as_planned + other.as_planned)
 
     def minus(self, other: "ScaleDowns") -> "ScaleDowns":
-        """Without the others."""
+        """The difference."""
         return ScaleDowns(self.victims - other.victims, self.as_planned - other.as_planned)
 
 
 class Gone(NamedTuple):
-    """A pod that went in a planned scale-down."""
+    """A pod that was deleted in a planned scale-down."""
 
     policy: str
     as_planned: bool
@@ -42,7 +42,7 @@ class Gone(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    """The plans for one ReplicaSet that are followed. `left` is how many pods are still to go."""
+    """The plans for one ReplicaSet that are followed. `left` is the number of pods that are still to be deleted."""
 
     policy: str
     planned: set[PodUid]
@@ -51,7 +51,7 @@ class _Open:
 
 
 class Following:
-    """Every plan under way. `now` is Unix seconds, as in the plans."""
+    """All plans that are followed. `now` is Unix seconds, as in the plans."""
 
     def __init__(self) -> None:
         self._open: dict[OwnerUid, _Open] = {}
@@ -60,7 +60,7 @@ class Following:
     def plan(
         self, owner: OwnerUid, policy: str, victims: Collection[PodUid], *, at: float, now: float
     ) -> tuple[Gone, ...]:
-        """Follow a plan that was made `at` that time; returns who of it went before we heard of it."""
+        """Follow a plan that was made `at` that time; returns its pods that were deleted before the report."""
         self._forget(now)
         known = self._open.get(owner)
         if known is None:
@@ -75,7 +75,7 @@ class Following:
         return tuple(filter(None, (self.gone(owner, uid, now=now) for _, _, uid in early)))
 
     def gone(self, owner: OwnerUid, uid: PodUid, *, now: float) -> Gone | None:
-        """A pod of this ReplicaSet went; None where that was in no scale-down that we know of yet."""
+        """A pod of this ReplicaSet was deleted; None if that is part of no known scale-down."""
         self._forget(now)
         followed = self._open.get(owner)
         if followed is None:

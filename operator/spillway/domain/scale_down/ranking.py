@@ -1,10 +1,9 @@
-"""Which pods of a ReplicaSet go when it is scaled down: the one function that says it, in the order of its rules.
+"""The order of a scale-down: which pods of a ReplicaSet are deleted, decided by these rules in this order.
 
-1. What Kubernetes puts first, whatever we write: unassigned, then Pending, Unknown, not ready; among them by its rules.
-2. Virtual before physical, the dearest pool first.
-3. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
-4. Elastic before fixed.
-5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload, the
+1. What Kubernetes puts first in any case: unassigned, then Pending, Unknown, not ready; among them by its rules. 2.
+Virtual before physical, the most expensive pool first. 3. Zones: while the skew of what remains exceeds `max_skew`,
+from a zone with the most pods; else whatever keeps it. 4. Elastic before fixed. 5. On elastic nodes: the node that
+should empty soonest. On fixed nodes: the node with most pods of this workload, the
    hottest first where load is known.
 6. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
 7. Newest, then UID.
@@ -31,7 +30,7 @@ __all__ = ["Victim", "VictimPlan", "VictimReason", "explain", "plan_scale_down"]
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """One pod that goes, and the rule that chose it."""
+    """One pod to delete, and the rule that chose it."""
 
     uid: PodUid
     reason: VictimReason
@@ -39,7 +38,7 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class VictimPlan:
-    """The pods that go, first victim first."""
+    """The pods to delete, first victim first."""
 
     victims: tuple[Victim, ...]
 
@@ -89,7 +88,7 @@ class _Lane(Protocol):
 
 
 class _SortedLane:
-    """Virtual or elastic: the order is fixed beforehand."""
+    """The lane of a virtual or elastic tier, whose order is fixed in advance."""
 
     def __init__(self, candidates: Sequence[Candidate], reason: VictimReason, *, node_sign: int) -> None:
         """`node_sign` weighs the emptying order: -1 soonest first, 1 last first, 0 not at all."""
@@ -108,7 +107,7 @@ class _SortedLane:
 
 
 class _SpreadLane:
-    """Fixed: each victim comes from the node that has most pods of the workload at that moment."""
+    """The lane of the fixed tier: each victim comes from the node that has most pods of the workload at that moment."""
 
     def __init__(self, candidates: Sequence[Candidate], reason: VictimReason | None) -> None:
         self._reason = reason
@@ -147,7 +146,7 @@ def _fixed_reason(pod: Candidate, *, doubled: bool) -> VictimReason:
 
 
 class _Greedy:
-    """Takes one ready pod after another; what it holds is the state of what remains."""
+    """The greedy choice of one ready pod after another; its state describes the remaining pods."""
 
     def __init__(self, ready: Sequence[Candidate], *, max_skew: int, mirror: bool) -> None:
         self._max_skew = max_skew
@@ -215,7 +214,7 @@ def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew
 
 
 def _phases(ready: Sequence[Candidate], *, mirror: bool) -> list[list[dict[Zone, _Lane]]]:
-    """Return what is emptied one after another; within a phase tiers come in order, but zones may overrule it."""
+    """Return the phases in which pods go; within a phase tiers come in order, but zones may override it."""
     members: dict[tuple[Tier, int], dict[Zone, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for candidate in ready:
         dearness = candidate.dearness if candidate.tier is Tier.VIRTUAL else 0

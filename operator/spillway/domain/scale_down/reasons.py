@@ -1,4 +1,4 @@
-"""Why a pod was chosen to go, in words that an operator can read in an Event."""
+"""The reasons for which a pod is chosen as a victim, and their sentences in Events and logs."""
 
 from enum import StrEnum
 from typing import Final
@@ -31,7 +31,7 @@ _SENTENCES: Final = {
     VictimReason.PENDING: f"it had not started yet: {_BY_KUBERNETES}",
     VictimReason.PHASE_UNKNOWN: f"its node does not answer: {_BY_KUBERNETES}",
     VictimReason.NOT_READY: f"it was not ready: {_BY_KUBERNETES}",
-    VictimReason.VIRTUAL: "{virtual} is the dearest tier still in use",
+    VictimReason.VIRTUAL: "{virtual} is the most expensive tier still in use",
     VictimReason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
     VictimReason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
     VictimReason.FIXED_DOUBLED: (
@@ -46,7 +46,7 @@ _SENTENCES: Final = {
 
 
 def explain(reason: VictimReason, victim: Candidate | None = None) -> str:
-    """Say in one sentence why a pod goes; without the victim, what the rule means in general."""
+    """The sentence that says why a pod is deleted; without the victim, what the rule means in general."""
     if victim is None:
         return _SENTENCES[reason].format(node="of its own", zone="of the pod", virtual="the virtual tier")
     virtual = f"virtual pool {victim.pool}" if victim.pool else "the virtual tier"

@@ -1,4 +1,4 @@
-"""Telling a rollout from a scale-down: whether a newer ReplicaSet is replacing an older one at this moment.
+"""The distinction of a rollout from a scale-down: whether a newer ReplicaSet is replacing an older one at this moment.
 
 Contract: a newer ReplicaSet alone does not mean that the older one is being replaced. An aborted Argo Rollout keeps its
 dead canary at the highest revision with 0 replicas, and a paused canary, a blue-green before its promotion and a

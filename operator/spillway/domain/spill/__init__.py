@@ -1,1 +1,1 @@
-"""When a waiting pod spills to the other side, and when virtual replicas come back."""
+"""Spill and bring-back: when a waiting pod spills to virtual nodes, and when virtual replicas are brought back."""

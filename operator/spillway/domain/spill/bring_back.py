@@ -1,10 +1,11 @@
-"""When a virtual replica is brought back to physical nodes, and what the next step of doing so is.
+"""Bring-back: when a virtual replica is brought back to physical nodes, and the next step of doing so.
 
-Contract: pure. A workload is brought back one replica at a time: a *surge* asks for one replica more, which lands on a
-physical node; once every replica is ready the workload is scaled back by one, and the order of scale-downs takes a
+Contract: pure. A workload is brought back one replica at a time: a *surge* requests one additional replica, which gets
+a physical node; once every replica is ready the workload is scaled back by one, and the order of scale-downs takes a
 virtual one. So there are never fewer ready replicas than the workload asks for. Only the one replica that the surge
-added is ever taken back: whoever scales meanwhile is right. A surge begins only where the workload stood still for some
-time with a replica to bring back and room for it, and one that failed is tried again later and later.
+added is ever removed: another client that scales in the meantime takes precedence. A surge starts only if the workload
+was stable for some time with a replica to bring back and room for it; after a failure it is tried again with growing
+delays.
 """
 
 import re
@@ -15,18 +16,19 @@ from typing import Final, Self
 
 LONGEST_BACKOFF_SECONDS: Final = 6 * 3600.0
 FORGOTTEN_SECONDS: Final = 24 * 3600.0
-"""An older mark is not believed any more: `kubectl rollout undo` may have copied it from an old ReplicaSet."""
+"""The age in seconds from which on a mark is not trusted: `kubectl rollout undo` may have copied it from an old
+ReplicaSet."""
 STUCK_SECONDS: Final = 10.0
-"""How long a surge's replica may find no node; a pre-emption takes less."""
+"""How long the additional replica may find no node, in seconds; a pre-emption takes less."""
 
 _MARK: Final = re.compile(r"replicas=([0-9]{1,9}) physical=([0-9]{1,9}) since=(\S{1,40})", re.ASCII)
 
 
 class Left(StrEnum):
-    """Why a workload with replicas to bring back is left as it is."""
+    """Why no replica of a workload is brought back."""
 
     SETTLING = "Settling"
-    """It, or the room, has not been as it is for long enough; or the last try failed a short time ago."""
+    """The workload or the room has not been stable for long enough, or the last try failed a short time ago."""
     NO_ROOM = "NoRoom"
     """No physical node has room for one of its replicas."""
     ROLLOUT = "RolloutInProgress"
@@ -34,11 +36,11 @@ class Left(StrEnum):
     NOT_READY = "NotReady"
     """Some replica is not ready: the surge would end with that one deleted."""
     AUTOSCALER_AT_MAXIMUM = "AutoscalerAtMaximum"
-    """Its HorizontalPodAutoscaler allows no replica more, and would take the surge back."""
+    """Its HorizontalPodAutoscaler allows no additional replica, and would undo the surge."""
     FOREIGN_WRITER = "ForeignWriter"
-    """Somebody else writes its deletion costs, so it is not known which replica would go."""
+    """Another client writes its deletion costs, so it is not known which replica would be deleted."""
     CANNOT_SURGE = "CannotSurge"
-    """A kind that cannot run one replica more for a while, such as a StatefulSet or a Job."""
+    """A kind that cannot run an additional replica for a while, such as a StatefulSet or a Job."""
 
 
 class SurgeOutcome(StrEnum):
@@ -46,17 +48,17 @@ class SurgeOutcome(StrEnum):
 
     BROUGHT_BACK = "BroughtBack"
     NO_ROOM = "NoRoom"
-    """The scheduler found no node for the replica more."""
+    """The scheduler found no node for the additional replica."""
     NOT_READY = "NotReady"
     """Not every replica became ready in time."""
     NO_GAIN = "NoGain"
-    """The replica more came up, and not on a physical node."""
+    """The additional replica started, but not on a physical node."""
     OVERTAKEN = "Overtaken"
-    """Somebody else scaled the workload meanwhile, and what they asked for stands."""
+    """Another client scaled the workload in the meantime, and its number of replicas stays."""
     WITHDRAWN = "Withdrawn"
-    """The policy does not ask for it any more."""
+    """The policy no longer requests it."""
     FORGOTTEN = "Forgotten"
-    """The mark was too old to tell whose the replica more is."""
+    """The mark was too old to know which replica the surge added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +83,29 @@ class ReplicaSplit:
 
 @dataclass(frozen=True, slots=True)
 class BringBackMemory:
-    """What is remembered of one workload between two looks. A new leader begins with none, and waits again."""
+    """The memory of one workload between two observations. A new leader starts without it, and waits again."""
 
     replicas: int = 0
     since: float | None = None
-    """Since when, without a break, there was a replica to bring back, room for it, and no rise of what is asked for."""
+    """Since when there has been, without a break, a replica to bring back, room for it, and no increase of the
+    requested replicas."""
     failures: int = 0
     """In a row."""
     not_before: float = 0.0
 
     def observed(self, standing: ReplicaSplit, *, room: bool, now: float) -> Self:
-        """After one more look. A rise says that demand grows and the room is about to be needed: wait anew."""
+        """The memory after one more observation. The wait restarts if more replicas are requested."""
         could = standing.missing > 0 and room
         rose = standing.replicas > self.replicas
         since = (now if self.since is None or rose else self.since) if could else None
         return replace(self, replicas=standing.replicas, since=since)
 
     def due(self, now: float, hold_seconds: float) -> bool:
-        """Whether a surge may begin."""
+        """Whether a surge may start."""
         return self.since is not None and now - self.since >= hold_seconds and now >= self.not_before
 
     def ended(self, outcome: SurgeOutcome, now: float, hold_seconds: float) -> Self:
-        """After a surge. Success lets the next replica follow at once, failure waits twice as long each time."""
+        """The memory after a surge. After a success the next replica follows at once; each failure doubles the wait."""
         if outcome is SurgeOutcome.BROUGHT_BACK:
             return replace(self, failures=0, not_before=now)
         pause = min(LONGEST_BACKOFF_SECONDS, hold_seconds * 2 ** min(self.failures, 20))
@@ -111,12 +114,12 @@ class BringBackMemory:
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """One replica more, as the mark on the ReplicaSet tells it, so that another leader can end what one began."""
+    """A surge, as the mark on the ReplicaSet describes it, so that another leader can end it."""
 
     replicas: int
-    """Asked for before."""
+    """The replicas that were requested before."""
     physical: int
-    """Of those, on physical nodes."""
+    """The replicas of those on physical nodes."""
     since: float
 
     @property
@@ -127,7 +130,7 @@ class Surge:
 
     @classmethod
     def parse(cls, mark: str) -> Self | None:
-        """Of an annotation's value; None where it is none of ours."""
+        """The surge in an annotation's value; None if the value is not valid."""
         found = _MARK.fullmatch(mark)
         if found is None:
             return None
@@ -140,10 +143,10 @@ class Surge:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a surging workload stands now."""
+    """The present state of a surging workload."""
 
     asked: int
-    """Replicas asked for, read from the API server and not from a cache."""
+    """The requested replicas, read from the API server and not from a cache."""
     active: int
     ready: int
     physical: int
@@ -151,17 +154,17 @@ class Progress:
     unschedulable_seconds: float = 0.0
     """How long the scheduler has found no node for one of its pods."""
     wanted: bool = True
-    """Whether the policy still asks for it."""
+    """Whether the policy still requests it."""
 
 
 class Step(StrEnum):
-    """What is to be done about a surge now."""
+    """The next step of a surge."""
 
     WAIT = "wait"
     SHRINK = "shrink"
-    """Take back the one replica that the surge added."""
+    """Remove the one replica that the surge added."""
     FORGET = "forget"
-    """Take the mark off: there is nothing of ours to take back."""
+    """Remove the mark: no replica of the surge is left to remove."""
 
 
 def next_step(
@@ -169,8 +172,8 @@ def next_step(
 ) -> tuple[Step, SurgeOutcome | None]:
     """The next step of a surge, and how it ends by that; None while it has not ended.
 
-    What is asked for decides first: unless it is exactly one more than before the surge, somebody else has scaled, or
-    we have taken our replica back already, and nothing is ours to take.
+    The requested replicas decide first: unless they are exactly one more than before the surge, another client has
+    scaled, or the additional replica has been removed already, and none is left to remove.
     """
     if progress.asked != surge.replicas + 1:
         return Step.FORGET, SurgeOutcome.OVERTAKEN
@@ -181,10 +184,10 @@ def next_step(
 
 
 def _end(surge: Surge, progress: Progress, now: float, patience_seconds: float) -> SurgeOutcome | None:
-    """Why the replica is taken back now; None where it is waited for."""
+    """Why the replica is removed now; None if the surge continues."""
     if not progress.wanted:
         return SurgeOutcome.WITHDRAWN
-    # All of them: one that is not ready would go first, whatever its cost.
+    # All of them must be ready: one that is not would be deleted first, whatever its cost.
     if progress.ready == progress.active == progress.asked:
         return SurgeOutcome.BROUGHT_BACK if progress.physical > surge.physical else SurgeOutcome.NO_GAIN
     if progress.unschedulable_seconds >= STUCK_SECONDS:

@@ -1,8 +1,8 @@
-"""How many of a Job's pods may be deleted: the Job counts each as failed, and one too many fails the Job.
+"""The retries of Jobs: how many pods of a Job may be deleted, because the Job counts each deleted pod as failed.
 
-Contract: whoever deletes a Job's pod takes a retry first, in the same step in which it is found to be spare, and gives
-it back if the pod was not deleted after all. So however many ask at once, a Job's last retry is its own. One account
-for all who delete.
+Contract: before a Job's pod is deleted, a retry is taken, in the same step in which it is found to be available; it is
+given back if the pod is not deleted. So the last retry of a Job is never used, even with concurrent callers. All
+controllers that delete pods share one account.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _REMEMBERED: Final = 4096
 
 @dataclass(slots=True)
 class Retries:
-    """By Job, the failures that it will have counted once all deletions are done."""
+    """For each Job, the failures that it will have counted once all deletions are done."""
 
     _failed: dict[OwnerUid, int] = field(default_factory=dict)
 
@@ -29,7 +29,7 @@ class Retries:
         if spec.get("backoffLimitPerIndex") is not None:
             return False
         limit = spec.get("backoffLimit")
-        # The Job's own count is behind: it is a status, and it was read before others took theirs.
+        # The Job's own count is late: it is a status, and it was read before other retries were taken.
         failed = max(status.get("failed") or 0, self._failed.get(uid, 0))
         if failed + 1 >= (DEFAULT_BACKOFF_LIMIT if limit is None else limit):
             return False
@@ -40,6 +40,6 @@ class Retries:
         return True
 
     def give_back(self, uid: OwnerUid) -> None:
-        """The pod was not deleted."""
+        """Return a retry, because the pod was not deleted."""
         if uid in self._failed:
             self._failed[uid] -= 1

@@ -1,7 +1,8 @@
-"""Whether a workload can run one replica more for a while, from its own object and its autoscalers.
+"""Whether a workload can surge, that is, run one additional replica for a while.
 
-Contract: pure, on the objects as JSON has them. A Deployment, or a ReplicaSet of its own, can; what else owns pods
-cannot, because one replica more means something else there (a StatefulSet's ordinal, a Job's work).
+Contract: pure, on JSON objects: the workload's own and its autoscalers. A Deployment, or a ReplicaSet without an owner,
+can surge; other owners of pods cannot, because an additional replica means something else there (a StatefulSet's
+ordinal, a Job's work).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,11 +11,11 @@ from typing import Any, Final
 from spillway.domain.spill.bring_back import Left
 
 SURGING_KINDS: Final[Mapping[str, str]] = {"Deployment": "deployments", "ReplicaSet": "replicasets"}
-"""Kinds of group apps/v1 that we scale, with their plural."""
+"""Kinds of the group apps/v1 that Spillway scales, with their plural."""
 
 
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:
-    """Why the workload cannot surge now; None where it can. `autoscalers` are those of its namespace."""
+    """Why the workload cannot surge now; None if it can. `autoscalers` are those of its namespace."""
     kind = str(workload.get("kind", ""))
     if kind not in SURGING_KINDS:
         return Left.CANNOT_SURGE

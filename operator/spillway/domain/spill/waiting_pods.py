@@ -1,14 +1,14 @@
-"""Which waiting pods change sides: physical ones that find no room, and virtual ones that no pool took.
+"""Waiting pods that change sides: physical ones that find no room, and virtual ones that no pool took.
 
 Contract: pure. A pod is *due* once the scheduler has found no node for it for the class's `spillAfter`. A physical one
 then gets what it needs on virtual nodes (it *spills*): that is the last resort, after balloons were pre-empted and a
-node autoscaler had its turn, as far as these can be known. A virtual one is replaced by a physical one (it is
+node autoscaler could react, as far as this can be known. A virtual one is replaced by a physical one (it is
 *recalled*), because an affinity cannot be loosened on a pod that is there.
 
-What can be known of help that is under way: the scheduler (for a pre-emption) and some autoscalers (for a node that
-they start) name the node in `status.nominatedNodeName`; and a young node that is not ready yet, or has room, will be
-tried. An autoscaler that has only decided cannot be seen: `spillAfter` has to be longer than its decision and the
-node's birth where nodes are to come first.
+Two signs show that room is coming: the scheduler (for a pre-emption) and some autoscalers (for a node that they start)
+name the node in `status.nominatedNodeName`; and a young node that is not ready yet, or has room, will be tried. The
+decision of an autoscaler cannot be seen: if new nodes are to come first, `spillAfter` must be longer than its decision
+and the start of the node.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -38,7 +38,7 @@ TURNS_FORGOTTEN_SECONDS: Final = 4 * 3600.0
 
 
 class Move(StrEnum):
-    """Which way a waiting pod goes."""
+    """The direction in which a waiting pod changes sides."""
 
     SPILL = "spill"
     RECALL = "recall"
@@ -48,11 +48,11 @@ class StayReason(StrEnum):
     """Why a pod that is due stays as it is."""
 
     NOMINATED = "Nominated"
-    """A node was named for it: a pre-emption, or a new node, is under way."""
+    """A node was nominated for it: a pre-emption or a new node is in progress."""
     NODE_STARTING = "NodeStarting"
     """A young node may take it."""
     EXPENDABLE = "Expendable"
-    """Its priority is negative: a balloon that waits is what balloons are for."""
+    """Its priority is negative: a balloon is meant to wait."""
     GATED = "Gated"
     """A scheduling gate holds it."""
     UNSUITABLE = "Unsuitable"
@@ -60,25 +60,26 @@ class StayReason(StrEnum):
     NO_POOL = "NoPool"
     """No pool is open, has room for it under its limits, and has a node that its own selectors allow."""
     SURGING = "Surging"
-    """Its workload has one replica more, to bring another back; that is undone instead."""
+    """Its workload runs an additional replica to bring another back; that surge is undone instead."""
     CANNOT_REPLACE = "CannotReplace"
-    """It would have to be replaced, and nobody would make another, or its Job would count it as failed too often."""
+    """It would have to be replaced, but its owner would create no replacement, or its Job would count it as failed too
+    often."""
     TURNED = "Turned"
-    """Its owner's pods went the other way a short time ago."""
+    """Its owner's pods changed sides in the other direction a short time ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A move, and when (Unix seconds)."""
+    """A move, and its time (Unix seconds)."""
 
     move: Move
     at: float
 
 
 def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0, closed: bool = False) -> Due | None:
-    """When a pod changes sides if nothing happens before; None where it will not.
+    """When a pod changes sides if nothing happens before; None if it does not.
 
-    One that has spilled may go either way already, and spills once more, to pools that it does not reach yet:
+    A pod that has spilled may run on both sides already, and spills once more, to pools that it cannot use yet:
     `spilled_at` is when it got its mark, and `closed` says that none of the pools it names takes pods any more.
     """
     pending = pod.pending
@@ -110,7 +111,7 @@ def _names(mark: str) -> tuple[str, ...]:
 
 
 def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> StayReason | None:
-    """Why this physical pod must not spill, from itself; `late_seconds` is how long it has been due."""
+    """Why this physical pod must not spill, by the pod alone; `late_seconds` is how long it has been due."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     if (spec.get("priority") or 0) < 0:
         return StayReason.EXPENDABLE
@@ -130,7 +131,7 @@ def is_starting(node: NodeRecord, now: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a pod gets to virtual nodes."""
+    """The way in which a pod gets to virtual nodes."""
 
     pools: tuple[str, ...]
     """Every pool whose nodes it may then run on, the one it is meant for first."""
@@ -151,9 +152,9 @@ def way(
 
     `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list, and
     `avoid` those that it must not be meant for. A patch adds a toleration and nothing that keeps the pod from other
-    nodes with the same taint: where these are of a pool that must not take it, or that wants it otherwise, the pod is
-    replaced, because its successor gets an affinity. Pools that the pod's own mark names it has tried, and goes on to
-    reach.
+    nodes with the same taint: if these belong to a pool that must not take it, or that needs other changes, the pod is
+    replaced, because its successor gets an affinity. The pools in the pod's own mark have been tried, and remain
+    allowed.
     """
     spec = pod.get("spec") or {}
     listed = {pool.name for pool in pools}
@@ -198,7 +199,7 @@ def spill_additions(
 
 @dataclass(slots=True)
 class Turns:
-    """Keeps pods of one owner from being replaced to and fro: each change of direction waits twice as long."""
+    """Keeps pods of one owner from being replaced back and forth: each change of direction waits twice as long."""
 
     _last: dict[OwnerUid, tuple[Move, float, int]] = field(default_factory=dict)
 
@@ -211,7 +212,7 @@ class Turns:
         return max(0.0, at + min(LONGEST_TURN_SECONDS, spill_after * 2.0 ** min(turns, 20)) - now)
 
     def note(self, owner: OwnerUid, move: Move, now: float) -> None:
-        """A pod of this owner was replaced that way."""
+        """Record that a pod of this owner was replaced in this direction."""
         last = self._last.pop(owner, None)
         if last is not None and now - last[1] >= TURNS_FORGOTTEN_SECONDS:
             last = None

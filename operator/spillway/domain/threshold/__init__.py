@@ -1,1 +1,1 @@
-"""How many replicas of each workload are worth owning nodes for: pure functions of demand, capacity and prices."""
+"""The threshold: how many replicas of each workload to keep on physical nodes, from demand, capacity and prices."""

@@ -1,10 +1,10 @@
-"""The joint allocation: which replicas of all workloads live on owned nodes.
+"""The joint allocation: which replicas of all workloads run on owned nodes.
 
 Contract: maximise the owned core-hours in use, so that at no step of the cycle the planned load exceeds capacity x
 target utilisation. Levels are nested, so the answer is one threshold a workload. Workloads of a higher priority are
 served first, with what the minima of all leave; the others share what remains. Minima hold even where they alone are
-more than the capacity bears: then `excess_cores` says by how much, and nothing else is added at those steps. A function
-of its input alone: the sequence of the demands means nothing, no chance, no clock.
+more than the capacity bears: then `excess_cores` says by how much, and nothing else is added at those steps. The result
+depends on the input alone, and not on the order of the demands, on chance or on a clock.
 
 How: a price for each step of the cycle, raised where the owned nodes would be too full and lowered where they have
 room (Polyak's subgradient step); each workload takes the threshold that is best at these prices. Every few rounds the
@@ -39,12 +39,12 @@ _NEAR: Final = 1.05
 _SLACK: Final = 1e-9
 """Part of the usable cores that a plan may be above them."""
 _ROUNDING: Final = 1e-13
-"""Part of all that is summed up by which a sum may be off."""
+"""The relative error of sums."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Allocation:
-    """How many replicas of each workload to keep on owned nodes, and what that makes of these."""
+    """The result: how many replicas of each workload to keep on owned nodes, and the load of these nodes."""
 
     thresholds: Mapping[str, int]
     """By workload."""

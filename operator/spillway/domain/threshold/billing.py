@@ -1,4 +1,4 @@
-"""What a replica costs on virtual nodes: the time that is billed for each level, run by run.
+"""The billed time of replicas on virtual nodes: for each level, run by run.
 
 Contract: a run is a stretch of the cycle in which a level is needed without a break; the cycle closes on itself, so one
 over its end is one run, and a level that is always needed never starts. Each run is billed from the pod's creation, so
@@ -16,7 +16,7 @@ from spillway.domain.threshold.demand import Demand, Series
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """How virtual nodes are billed. Seconds; shorter runs than a step cannot be seen in the demand."""
+    """The billing rules of virtual nodes, in seconds; runs shorter than a step do not show in the demand."""
 
     step_seconds: float
     minimum_seconds: float = 0.0
@@ -29,7 +29,7 @@ class Billing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Billed:
-    """A demand with what its levels cost beyond a threshold."""
+    """A demand with the billed time of its levels."""
 
     demand: Demand
     shares: Series
@@ -39,7 +39,7 @@ class Billed:
 
     @classmethod
     def of(cls, demand: Demand, billing: Billing) -> Self:
-        """Work the levels of one demand out."""
+        """Compute the billed time of one demand."""
         shares = billed_shares(demand, billing)
         beyond = np.append(np.cumsum(shares[::-1])[::-1], 0.0) * demand.cpu_cores
         return cls(demand, shares, beyond)

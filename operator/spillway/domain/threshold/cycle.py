@@ -1,11 +1,11 @@
-"""From history to the coming cycle: how many replicas each step of the next day or week will need.
+"""The coming cycle: how many replicas each step of the next day or week will need, from the history.
 
-Contract: samples at any times, in any order, with gaps; each step of a cycle is looked at across all cycles of the
-history, and the asked quantile of what was seen there is what the plan assumes. Within a step the highest sample
-counts, so that a spike of a minute is not averaged away. A step that a cycle lacks is left out of that cycle and no
-history is thrown away for it; one that no cycle has is filled from its neighbours. A cycle of which the history has
-fewer than two (a week, before two weeks are there) is made of days. With less than two days of history there is no
-answer. Days are those of UTC; a cycle starts at its step 0 at a whole multiple of its length since the epoch.
+Contract: samples at any times, in any order, with gaps; each step of a cycle is compared across all cycles of the
+history, and the plan assumes the given quantile of the samples there. Within a step the highest sample counts, so that
+a spike of a minute is not averaged away. A step that a cycle lacks is left out of that cycle and no history is thrown
+away for it; one that no cycle has is filled from its neighbours. A cycle of which the history has fewer than two (a
+week, before two weeks are there) is made of days. With less than two days of history there is no answer. Days are those
+of UTC; a cycle starts at its step 0 at a whole multiple of its length since the epoch.
 """
 
 import math
@@ -26,13 +26,12 @@ _LEAST_SEEN: Final = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cycle:
-    """What the plan assumes of one workload."""
+    """The assumed demand of one workload."""
 
     values: Series
-    """For each step of the cycle."""
+    """The replicas of each step of the cycle."""
     confidence: int
-    """Percent: how far each past cycle was what the others would have led to expect, times the share of its steps that
-    were seen."""
+    """Percent: how well each past cycle agrees with the others, times the share of its steps that were seen."""
 
 
 def cycle_of(
@@ -43,7 +42,7 @@ def cycle_of(
     cycle_seconds: int = DAY_SECONDS,
     quantile: float = 0.8,
 ) -> Cycle | None:
-    """The coming cycle of what these samples show, or None where less than two days of it are there.
+    """The coming cycle by these samples, or None with less than two days of samples.
 
     `times` in Unix seconds. Samples that are not finite or below 0 are gaps.
 
@@ -104,7 +103,7 @@ def _quantile(rows: NDArray[np.float64], quantile: float) -> Series:
 
 
 def _confidence(rows: NDArray[np.float64]) -> int:
-    """Each cycle beside the median of the others: what they have in common over what either has."""
+    """The agreement of each cycle with the median of the others: their common part over their union."""
     common = either = 0.0
     for index, row in enumerate(rows):
         others = np.delete(rows, index, axis=0)

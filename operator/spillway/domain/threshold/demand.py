@@ -1,4 +1,4 @@
-"""What a workload asks for over the coming cycle: the one input that all functions of the threshold share.
+"""The demand of a workload over the coming cycle: the input that all functions of the threshold share.
 
 Contract: every demand of one plan has the same number of steps over the same cycle (a day or a week); step t of one is
 step t of all. A level is one replica: level k of a workload is needed at a step if the workload needs at least k
@@ -21,7 +21,7 @@ class Demand:
     """One workload's replicas over the coming cycle.
 
     Raises:
-        ValueError: the replicas are no series of finite numbers that are not negative, a replica's load is not positive
+        ValueError: the replicas are not a series of finite numbers of at least 0, a replica's load is not positive
             or the bounds contradict each other.
     """
 
@@ -30,7 +30,7 @@ class Demand:
     replicas: Series
     """Replicas needed at each step. A fraction counts as a whole replica."""
     cpu_cores: float
-    """What one needed replica takes of capacity x target utilisation: its real load at its target, or more where the
+    """The part of capacity x target utilisation that one replica takes: its real load at its target, or more if the
     scheduler has to set more aside for it."""
     priority: int = 0
     """Higher first: latency-sensitive workloads have their levels owned before any other gets one."""
@@ -56,7 +56,7 @@ class Demand:
 
     @property
     def most(self) -> int:
-        """The most levels that owning can be worth: no more than are ever needed, within the bounds."""
+        """The highest threshold that can be worth owning: no more levels than are ever needed, within the bounds."""
         return max(self.peak if self.maximum is None else min(self.peak, self.maximum), self.minimum)
 
     def whole_replicas(self) -> Series:

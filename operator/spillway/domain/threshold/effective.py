@@ -1,9 +1,9 @@
-"""Which number counts for a workload: its annotation, the number given by hand, or the plan.
+"""The effective threshold of a workload: from its annotation, the number in the policy, or the plan.
 
-Contract: the annotation `spillway.dev/threshold` overrides everything, also `min` and `max`; then what mode Manual
-says; then the plan of mode Auto; `min` and `max` bound both. No number (None) means that every replica is physical,
-which is also what holds until there is a plan. A bad annotation counts as none: the webhook refuses it, but one that
-was written while the webhook was away must not decide anything; it is told as a problem.
+Contract: the annotation `spillway.dev/threshold` overrides everything, including `min` and `max`; then the number of
+mode Manual; then the plan of mode Auto; `min` and `max` bound both. No number (None) means that every replica is
+physical, which also holds until there is a plan. An invalid annotation is ignored: the webhook refuses it, but one that
+was written while the webhook was not available must not decide anything; it is reported as a problem.
 """
 
 import re
@@ -21,11 +21,11 @@ _CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,6}")
 
 
 class AnnotationError(ValueError):
-    """The annotation is no number of replicas; the text says what is allowed."""
+    """The annotation is not a number of replicas; the message says what is allowed."""
 
 
 class ThresholdReason(StrEnum):
-    """Where a workload's threshold comes from."""
+    """The source of a workload's threshold."""
 
     ANNOTATION = "Annotation"
     """The annotation on the workload."""
@@ -36,9 +36,9 @@ class ThresholdReason(StrEnum):
     LEARNING_HISTORY = "LearningHistory"
     """Auto without a plan yet: everything is physical."""
     NOT_PLANNED = "NotPlanned"
-    """Auto for a kind without ReplicaSets, of which no demand is known: everything is physical, and stays so."""
+    """Auto for a kind without ReplicaSets, whose demand is unknown: everything is physical, and stays so."""
     NO_THRESHOLD = "NoThreshold"
-    """The class has none: everything is physical, and virtual nodes are for what finds no room."""
+    """The class has none: everything is physical, and virtual nodes are only for replicas that find no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,15 @@ class Choice:
     replicas: int | None
     reason: ThresholdReason
     problem: str = ""
-    """What is wrong with the annotation, for the user; empty where nothing is."""
+    """What is wrong with the annotation, for the user; empty if it is valid."""
 
 
 def parse_annotation(text: str) -> int | None:
     """The number of replicas that the annotation gives; None for an empty text (there is no annotation).
 
     Raises:
-        AnnotationError: the text is no whole number from 0 to a million in its plain form (no sign, no leading zero).
+        AnnotationError: the text is not a whole number from 0 to a million in its plain form (no sign, no leading
+        zero).
     """
     if not text:
         return None
@@ -68,7 +69,7 @@ def parse_annotation(text: str) -> int | None:
 
 
 def effective(threshold: Threshold | None, annotation: str, auto: int | None, *, planned: bool = True) -> Choice:
-    """The threshold that holds for a workload of a class with this `threshold`.
+    """The threshold of a workload of a class with this `threshold`.
 
     `annotation` is the workload's, empty for none; `auto` is the plan's number, None while there is no plan; `planned`
     is whether there will be one, as there is for what has ReplicaSets.

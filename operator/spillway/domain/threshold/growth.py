@@ -1,8 +1,8 @@
-"""Room for a service that has outgrown its past: what the allocation leaves free goes to replicas that are asked for.
+"""Growth: room that the allocation leaves free goes to services that request more replicas than their history shows.
 
-Contract: the cycle knows days that were; a service that doubled this morning has no level above its old peak in it. So
-where all that the cycle knows of a workload is owned, and more is asked for now, its threshold is raised as far as room
-is left. Nothing is known of the hours of such a replica, so it takes its room at every step. A higher priority goes
+Contract: the cycle describes past days; for a service that doubled this morning it has no level above the old peak. So
+if all levels of a workload in the cycle are owned, and more replicas are requested now, its threshold is raised as far
+as room is left. The hours of such a replica are unknown, so it takes its room at every step. A higher priority goes
 first; within one all grow by the same share of what they lack, whole replicas that are left over by name. No threshold
 is lowered, none is raised above its maximum, and nothing is added where no room is left.
 """
@@ -23,7 +23,7 @@ _SLACK: Final = 1e-9
 def grown(
     thresholds: Mapping[str, int], asked: Mapping[str, int], *, demands: Sequence[Demand], usable_cores: float
 ) -> Mapping[str, int]:
-    """The thresholds with what may be added; `asked` are the replicas of now, of the workloads that may grow."""
+    """The raised thresholds; `asked` are the present replicas of the workloads that may grow."""
     found = dict(thresholds)
     if not steps_of(demands):
         return MappingProxyType(found)
@@ -47,7 +47,7 @@ def grown(
 
 
 def reserved(thresholds: Mapping[str, int], demands: Sequence[Demand]) -> float:
-    """Cores at the fullest step, where a replica above what the cycle knows takes its room at every step."""
+    """Cores at the fullest step, if a replica above the levels of the cycle takes its room at every step."""
     if not demands:
         return 0.0
     load = np.sum([one.owned_load(thresholds[one.workload]) for one in demands], axis=0)

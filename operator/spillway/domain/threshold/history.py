@@ -14,15 +14,15 @@ STEP_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """What a workload needed: replicas (not rounded) at times on the grid, without gaps' points."""
+    """The demand of one workload: replicas (not rounded) at times on the grid; gaps have no points."""
 
     workload: str
     times: Floats
     replicas: Floats
     problem: str = ""
-    """Why there is none, where the workload's own query is at fault."""
+    """Why there is none, if the workload's own query is the cause."""
 
     @property
     def seconds(self) -> float:
-        """From the first point to the last."""
+        """The time from the first point to the last."""
         return float(self.times[-1] - self.times[0]) if self.times.size else 0.0

@@ -1,4 +1,4 @@
-"""Which changes of a plan are followed: a threshold that wavers by one would move replicas for nothing.
+"""The hysteresis of plans: small changes of a threshold are not followed, because they would move replicas for nothing.
 
 Contract: a workload keeps its threshold while the new plan differs by no more than a replica or a tenth, whichever is
 more, as long as it is within its bounds. Keeping never puts the owned load above capacity x target utilisation: where
@@ -28,7 +28,7 @@ def settle(
     capacity_cores: float,
     target_utilization: float,
 ) -> Mapping[str, int]:
-    """The thresholds to hold, for exactly the workloads of `planned`; each has to be among the demands.
+    """The thresholds to keep, for exactly the workloads of `planned`; each must be among the demands.
 
     `previous` are those held until now; a workload without one takes the plan's.
     """

@@ -1,8 +1,8 @@
-"""The levels of all workloads in one array, so that a price for each step of the cycle is put to all of them at once.
+"""The levels of all workloads in one array, so that the prices of all steps are applied to all of them at once.
 
 Contract: level k of a workload is worth the core-steps for which it is needed, less what these cost at their prices.
-For given prices the best threshold of each workload is found by itself, without looking at the others: that is what
-prices are for (Lagrangian relaxation). Only the free part of a demand is here, the levels above its minimum.
+For given prices the best threshold of each workload is found independently of the others; this is the purpose of the
+prices (Lagrangian relaxation). Only the free part of a demand is here, the levels above its minimum.
 
 Neighbouring levels that are needed at the same steps form a run. They are worth the same, so the array holds runs: a
 workload has at most one run for each step of the cycle, however many replicas it needs. Runs of one workload lie side

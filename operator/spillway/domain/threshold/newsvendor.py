@@ -1,14 +1,14 @@
-"""How much is worth owning: the newsvendor rule, for one level and for all workloads together.
+"""The newsvendor rule: how much capacity is worth owning, for one level and for all workloads together.
 
-Contract: an owned core costs the same in every hour, a virtual one only while it is billed. So a level that shares its
-core with nobody is worth owning iff its billed share of the cycle is above owned price / virtual price
+Contract: an owned core costs the same in every hour, a virtual one only while it is billed. So a level that does not
+share its core is worth owning iff its billed share of the cycle is above owned price / virtual price
 (`worth_by_itself`). Workloads that peak at different times share cores, so for all of them together that rule holds for
 the last core: own as many as keep in use, on the margin, more than that ratio. `worth_owning` finds that number by its
 cost, with the joint allocation at each size looked at. Capacity is real load / target utilisation: an owned core that
-may be 65 % full is 1/0.65 times as dear for what it bears.
+may be 65 % full costs 1/0.65 times as much for the load that it carries.
 
-Prices are of an hour of one core, in any one currency: `owned_price` of a core that is there; `virtual_price` of a core
-of real load, that is of what is billed for the requests which bear it.
+Prices are of an hour of one core, in any one currency: `owned_price` of an existing core; `virtual_price` of a core of
+real load, that is, of the bill for the requests that carry it.
 """
 
 import math
@@ -30,7 +30,7 @@ _CURVE_POINTS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class OwningPoint:
-    """One size of the owned capacity, and what an average hour of the cycle then costs."""
+    """One size of the owned capacity, and the cost of an average hour of the cycle with it."""
 
     nodes: int
     owned_cores: float
@@ -41,7 +41,7 @@ class OwningPoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Owning:
-    """How much to own."""
+    """The result: how much capacity to own."""
 
     best: OwningPoint
     curve: tuple[OwningPoint, ...]
@@ -51,13 +51,13 @@ class Owning:
 
 
 def worth_by_itself(demand: Demand, *, owned_price: float, virtual_price: float, billing: Billing) -> int:
-    """How many replicas of a workload that shares with nobody are worth owning; `minimum` and `maximum` bound it.
+    """How many replicas of a workload that shares no cores are worth owning; `minimum` and `maximum` bound it.
 
     `owned_price` is of what one core of real load takes: the price of a core over the target utilisation.
     """
     shares = billed_shares(demand, billing)
-    # Restarts may make a higher level dearer than the one below, which it cannot be owned without: own up to where the
-    # sum of what is saved is highest.
+    # Restarts may make a higher level more expensive than the one below, without which it cannot be owned: own up to
+    # the level where the sum of the savings is highest.
     saved = np.append(0.0, np.cumsum(shares * virtual_price - owned_price))
     allowed = saved[demand.minimum : None if demand.maximum is None else demand.maximum + 1]
     return demand.minimum + (int(allowed.argmax()) if allowed.size else 0)

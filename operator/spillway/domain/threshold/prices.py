@@ -1,8 +1,8 @@
-"""What an hour of one core of a workload's real load costs on each kind of node.
+"""The prices of one core of a workload's real load per hour, on each kind of node.
 
 Contract: pure; None where a price is not known, or where a replica requests nothing that could be priced. Nodes are
 priced as filled up to the target utilisation. A replica on virtual nodes is billed for its requests, so the less of
-them it uses and the more memory it asks for, the dearer a core of its load is there.
+them it uses and the more memory it requests, the more expensive a core of its load is there.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from spillway.domain.threshold.request import PolicyNeed, WorkloadNeed
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Of one core of real load for an hour, in the policy's currency."""
+    """The prices of one core of real load for an hour, in the policy's currency."""
 
     owned_node_core: float | None
-    """Of one core of an owned node that is there, used or not."""
+    """The price of one core of an owned node, used or not."""
     elastic_core: float | None
     virtual_core: float | None
     billing: Billing

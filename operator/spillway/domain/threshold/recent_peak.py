@@ -1,4 +1,4 @@
-"""The most of something that was seen within the last day: elastic nodes come in the evening and go at night.
+"""The highest amount within the last day, for elastic nodes, which come in the evening and go at night.
 
 Contract: pure; a `Seen` is (Unix seconds, amount), oldest first. Only those that can still become the most are kept, so
 amounts fall from entry to entry, and there are no more of them than there were different highs in a day.
@@ -13,6 +13,6 @@ WINDOW_SECONDS: Final = 86_400.0
 
 
 def seen_now(before: Sequence[Seen], now: float, amount: float) -> tuple[Seen, ...]:
-    """What is still to be remembered with this amount seen now; the first is the most."""
+    """The entries to remember after this amount was seen; the first is the highest."""
     recent = [one for one in before if now - one[0] < WINDOW_SECONDS and one[1] > amount]
     return (*recent, (now, amount))

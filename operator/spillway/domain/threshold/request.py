@@ -1,8 +1,8 @@
-"""What a plan of the thresholds is made from, and what it says: plain values that go to another process and back.
+"""The request for a plan of thresholds, and the plan: plain values that go to another process and back.
 
-Contract: a request holds everything but the past, which the planner reads from Prometheus itself; a plan holds
-everything that status, metrics and the next plan want of it. Cores are real load unless a name says otherwise, and
-never less than what the scheduler sets aside for it, at the target. Money is in the policy's currency.
+Contract: a request holds everything except the history, which the planner reads from Prometheus itself; a plan holds
+everything that status, metrics and the next plan need. Cores are real load unless a name says otherwise, and never less
+than what the scheduler sets aside for it, at the target. Money is in the policy's currency.
 """
 
 from enum import StrEnum
@@ -13,31 +13,31 @@ import msgspec
 from spillway.domain.threshold.recent_peak import Seen
 
 PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
-"""With less history than this a workload is kept physical and learned."""
+"""With less history than this a workload stays physical while its history is collected."""
 
 
 class Stance(StrEnum):
-    """How a workload takes part in the joint plan."""
+    """The role of a workload in the joint plan."""
 
     AUTO = "Auto"
     """Its threshold is what is planned."""
     PINNED = "Pinned"
-    """Its threshold is given, by the policy or by the annotation; what it takes of the owned nodes is gone."""
+    """Its threshold is given by the policy or the annotation; its room on owned nodes is taken first."""
     PHYSICAL = "Physical"
     """It stays on physical nodes whatever its size."""
     VIRTUAL = "Virtual"
-    """It runs on virtual nodes first and takes nothing of the owned ones."""
+    """It runs on virtual nodes first and takes no room on owned nodes."""
 
 
 class WorkloadNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One governed workload."""
 
     workload: str
-    """Kind/namespace/name."""
+    """The key of the workload: Kind/namespace/name."""
     policy: str
     stance: Stance
     replicas: int
-    """Asked for now."""
+    """The replicas that are requested now."""
     request_cores: float
     """CPU request of a replica."""
     request_gib: float
@@ -65,13 +65,13 @@ class PolicyNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     virtual_gib_hour: float | None = None
     currency: str = ""
     minimum_seconds: float = 0.0
-    """Billed at least for a replica on virtual nodes."""
+    """The minimum billing time of a replica on virtual nodes."""
     startup_seconds: float = 0.0
-    """From a replica's creation until it serves: billed, and of no use."""
+    """The time from a replica's creation until it is ready: it is billed without being useful."""
     elastic_cores: float = 0.0
     """Allocatable on its elastic nodes, the most seen within a day."""
     elastic_node_cores: float = 0.0
-    """Of one of them."""
+    """The allocatable cores of one elastic node."""
 
 
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +90,9 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     previous: dict[str, int] = {}
     """The thresholds in force, by workload."""
     previous_owned: dict[str, int] = {}
-    """Of these, the replicas on owned nodes; the rest is on elastic ones."""
+    """The part of these thresholds on owned nodes; the rest is on elastic ones."""
     fingerprint: str = ""
-    """Of what the policies ask for, so that a change of it shows."""
+    """A fingerprint of the policies, so that a change of them is noticed."""
 
 
 class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -103,7 +103,7 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     threshold: int | None
     """For Auto: replicas on physical nodes; None while it learns."""
     kept: bool = False
-    """Its history is gone, and the threshold is that of the plan before."""
+    """Its history is gone, and the threshold is that of the previous plan."""
     owned: int
     """Replicas that are planned on owned nodes; a threshold above it counts on elastic ones."""
     peak: int
@@ -111,9 +111,9 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     history_seconds: float = 0.0
     request_cores: float = 0.0
     request_gib: float = 0.0
-    """What a replica requested when one was last seen."""
+    """The requests of a replica when one was last seen."""
     confidence: int | None = None
-    """Percent."""
+    """The confidence in the plan, in percent."""
     saving_per_hour: float | None = None
     """Against owning nodes for its peak."""
     saving_per_hour_against_virtual: float | None = None
@@ -122,12 +122,12 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NodePoint(msgspec.Struct, frozen=True, gc=False):
-    """One number of owned nodes, and what an hour then costs on average."""
+    """One number of owned nodes, and the average cost per hour with it."""
 
     nodes: int
     cost_per_hour: float
     used_percent: float
-    """Of the cores that are there: what is planned on them, on average over the cycle."""
+    """The share of their cores that is planned to be used, on average over the cycle."""
 
 
 class PlannedPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -160,16 +160,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     allowed_cores: float
     """Capacity times target: the load that it may put there."""
     excess_cores: float = 0.0
-    """By how much what must stay on owned nodes exceeds that at the fullest step; 0 where it fits."""
+    """By how much the replicas that must stay on owned nodes exceed the allowed load at the fullest step; 0 if they
+    fit."""
     seconds: float
-    """What it took, history included."""
+    """The time that it took, including reading the history."""
     policies: tuple[PlannedPolicy, ...] = ()
     workloads: tuple[PlannedWorkload, ...] = ()
     elastic_seen: dict[str, tuple[Seen, ...]] = {}
     """Cores of each policy's elastic nodes over the last day."""
 
     def owned(self) -> dict[str, int]:
-        """What the next plan holds on to."""
+        """The replicas on owned nodes that the next plan keeps if possible."""
         return {one.workload: one.owned for one in self.workloads if one.threshold is not None}
 
     def requests(self) -> dict[str, tuple[float, float]]:
@@ -178,5 +179,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return {workload: asked for workload, asked in known.items() if any(asked)}
 
     def thresholds(self) -> dict[str, int]:
-        """What admission goes by."""
+        """The thresholds that admission uses."""
         return {one.workload: one.threshold for one in self.workloads if one.threshold is not None}

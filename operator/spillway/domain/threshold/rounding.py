@@ -1,4 +1,4 @@
-"""From thresholds that nearly fit to ones that fit, and that leave no room unused.
+"""The rounding of thresholds that nearly fit to ones that fit and leave no room unused.
 
 Contract: `fit` only lowers thresholds, until no step is above its room; `fill` only raises them, and never puts a step
 above its room. Both do the same for the same input, and take time by the runs of levels (`Levels`), not by the number

@@ -1,4 +1,4 @@
-"""What thresholds save in an hour, against owning for the peak and against renting all but the valley.
+"""The saving of thresholds per hour, compared with owning for the peak and with renting everything beyond the valley.
 
 Contract: an average hour of the cycle. *All owned*: owned cores for the highest real load. *All virtual*: owned cores
 for what is needed at every step, each workload's valley, and virtual nodes for all beyond. *Planned*: the owned cores
@@ -16,7 +16,7 @@ from spillway.domain.threshold.demand import Demand
 
 @dataclass(frozen=True, slots=True)
 class HourlyCost:
-    """Cost of an average hour, in the currency of the prices."""
+    """The cost of an average hour, in the currency of the prices."""
 
     planned: float
     all_owned: float
@@ -43,7 +43,7 @@ def hourly_cost(
     billing: Billing,
     owned_cores: float | None = None,
 ) -> HourlyCost:
-    """The cost of these demands; `thresholds` by workload, one that has none is wholly on owned nodes.
+    """The cost of these demands; `thresholds` by workload; a workload without one is entirely on owned nodes.
 
     `owned_cores` are paid for whether in use or not; None: just as many as the thresholds need. For one workload,
     hand it over alone and leave `owned_cores` out.

@@ -1,14 +1,14 @@
-"""From a request and the past of its workloads to a plan: one joint allocation of the owned nodes, then the prices.
+"""The plan of thresholds: a joint allocation of the owned nodes for a request and its histories, then prices.
 
 Contract: pure. What must be physical (a class without a threshold, `virtual: Never`, too little history) takes its room
 on the owned nodes first, then what is pinned, then Auto by priority and worth. A workload that was planned before and
-whose history is gone is pinned to what it had, and is in no amounts: nothing is known of its day. A policy of a lower
-target counts its replicas for more, so that one capacity serves policies of different targets. The scheduler goes by
-requests: a replica counts for its request x target at least, however little it uses, and for more where it asks for a
-larger share of the owned memory than of the cores; so what is planned there can be placed there. Where elastic and
-virtual nodes are priced, levels that find no room on owned nodes live on elastic ones as far as the prices make that
-worth it; where they are not, the elastic nodes seen count as owned. Room that is left on owned nodes goes to workloads
-that ask for more now than their past knows.
+whose history is gone is pinned to its threshold and is left out of the amounts, because its demand is unknown. A policy
+of a lower target counts its replicas for more, so that one capacity serves policies of different targets. The scheduler
+goes by requests: a replica counts for at least its request x target, however little it uses, and for more if it
+requests a larger share of the owned memory than of the cores; so what is planned there can be placed there. If elastic
+and virtual nodes are priced, levels that find no room on owned nodes run on elastic ones as far as the prices make that
+worth it; otherwise the elastic nodes seen count as owned. Room that is left on owned nodes goes to workloads that
+request more replicas now than their history shows.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ from spillway.domain.threshold.sums import Share, owned_load, policy_sums, savin
 
 STEPS: Final = int(DAY_SECONDS / STEP_SECONDS)
 SMALLEST_CORES: Final = 0.001
-"""What a replica without a CPU request counts for."""
+"""The CPU request that a replica without one counts for."""
 _PHYSICAL_FIRST: Final = 1_000_001
 _PINNED_NEXT: Final = 1_000_000
 """Priorities above any that a user can give."""
@@ -45,12 +45,12 @@ _PINNED_NEXT: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
-    """What is left of one workload's history: a day of replicas, and how it came about."""
+    """The folded history of one workload: a day of replicas, and how it was derived."""
 
     cycle: Cycle | None = None
     """None with less than two days of history."""
     highest: float = 0.0
-    """The most that was ever needed."""
+    """The highest demand ever seen."""
     seconds: float = 0.0
     problem: str = ""
 
@@ -76,12 +76,12 @@ class _Row:
     policy: PolicyNeed
     past: Past
     demand: Demand
-    """Its load as it is, by its own policy's target."""
+    """Its load, by its own policy's target."""
     shared: Demand
     """The same, its load measured by the target that all policies share."""
     prices: Prices
     kept: int | None = None
-    """Its threshold until now, where its history is gone."""
+    """Its threshold until now, if its history is gone."""
 
     @property
     def learning(self) -> bool:
@@ -158,19 +158,19 @@ def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanReques
     else:
         most = None if need.maximum is None else max(need.maximum, need.minimum)
         demand = replace(demand, minimum=need.minimum, maximum=most, priority=need.priority)
-    # What others request may leave less memory for a core than a node has.
+    # The requests of others may leave less memory per core than a node has.
     left = _cores(need, policy, request.capacity_cores, request.capacity_gib)
     shared = replace(demand, cpu_cores=max(cores, left) * target / policy.target)
     return _Row(need, policy, past, demand, shared, prices, None if kept is None else _within(kept, need))
 
 
 def _within(replicas: int, need: WorkloadNeed) -> int:
-    """Bounds may have changed since it was planned."""
+    """The threshold within its bounds, which may have changed since it was planned."""
     return max(replicas if need.maximum is None else min(replicas, need.maximum), need.minimum)
 
 
 def _cores(need: WorkloadNeed, policy: PolicyNeed, cores: float, gib: float) -> float:
-    """What one replica takes of capacity x target, where so many cores go with so much memory."""
+    """The cores that one replica takes of capacity x target, given this ratio of cores and memory."""
     by_memory = need.request_gib * cores / gib if gib > 0 else 0.0
     return max(need.request_cores * need.load, max(need.request_cores, by_memory) * policy.target, SMALLEST_CORES)
 
@@ -180,9 +180,9 @@ def _elastic_priced(policy: PolicyNeed) -> bool:
 
 
 def _held(row: _Row, previous: Mapping[str, int]) -> int | None:
-    """What it had on owned nodes; of one that was not planned before there is nothing to hold on to.
+    """Its previous replicas on owned nodes; a workload that was not planned before has none to keep.
 
-    What had grown beyond its past is not held: whether there is still room for it is asked anew.
+    Growth beyond its history is not kept: whether there is still room for it is decided again.
     """
     before = previous.get(row.need.workload) if row.planned else None
     return None if before is None else min(before, row.demand.most)
@@ -208,7 +208,7 @@ def _share(row: _Row, owned: int, previous: Mapping[str, int]) -> Share:
 
 
 def _steady(before: int | None, planned: int, demand: Demand, *, least: int) -> int:
-    """As `settle` holds on to thresholds, for the part on elastic nodes, whose number follows."""
+    """The same hysteresis as `settle`, for the part on elastic nodes."""
     if before is None or before < least or (demand.maximum is not None and before > demand.maximum):
         return planned
     tolerated = max(TOLERATED_REPLICAS, int(before * TOLERATED_SHARE))

@@ -1,4 +1,4 @@
-"""What a plan comes to for one policy: the saving of an hour, and the number of nodes that would be worth owning.
+"""The totals of a plan for one policy: the saving per hour, and the number of nodes that would be worth owning.
 
 Contract: pure; without the prices of owned and of virtual nodes there is no amount, and a workload that cannot be
 priced (its replicas request nothing, as far as is known) is left out of the policy's amounts. These take one price for
@@ -23,7 +23,7 @@ from spillway.domain.threshold.saving import HourlyCost, hourly_cost
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Share:
-    """A workload's part in the plan."""
+    """The part of one workload in the plan."""
 
     demand: Demand
     prices: Prices
@@ -32,12 +32,12 @@ class Share:
     physical: int
     """Replicas on owned or elastic nodes."""
     planned: bool
-    """Whether its threshold is planned, or kept from the plan before."""
+    """Whether its threshold is planned, or kept from the previous plan."""
     learning: bool
 
 
 def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, node_cores: float) -> PlannedPolicy:
-    """One policy in the plan; `there` is its part of the owned nodes' cores, one of which has `node_cores`."""
+    """The totals of one policy; `there` is its part of the owned nodes' cores, one of which has `node_cores`."""
     sums = PlannedPolicy(
         name=policy.name,
         auto=sum(one.planned or one.learning for one in shares),
@@ -69,16 +69,16 @@ def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, no
 
 
 class Saved(NamedTuple):
-    """What an hour of one workload saves; None without prices."""
+    """The saving of one workload per hour; None without prices."""
 
     against_owned: float | None = None
-    """Against owning nodes for its own peak."""
+    """Compared with owning nodes for its own peak."""
     against_virtual: float | None = None
-    """Against owning nodes for its valley and virtual nodes beyond it."""
+    """Compared with owning nodes for its valley and using virtual nodes beyond it."""
 
 
 def saving_of(share: Share, target: float) -> Saved:
-    """An hour of one workload by itself."""
+    """The saving of one workload alone, per hour."""
     prices = share.prices
     if not prices.known or prices.owned_node_core is None or prices.virtual_core is None:
         return Saved()
@@ -116,7 +116,7 @@ def _cost(policy: PolicyNeed, shares: Sequence[Share], there: float, core: float
 
 
 def _elastic_hour(shares: Iterable[Share]) -> float:
-    """What is paid for replicas on elastic nodes in an average hour."""
+    """The cost of replicas on elastic nodes in an average hour."""
     total = 0.0
     for one in shares:
         if one.physical > one.owned and one.prices.elastic_core is not None:
@@ -126,13 +126,13 @@ def _elastic_hour(shares: Iterable[Share]) -> float:
 
 
 def _virtual_core(shares: Sequence[Share]) -> float:
-    """One core of real load on virtual nodes, as the mean of these workloads has it."""
+    """The mean price of one core of these workloads' real load on virtual nodes."""
     loads = np.array([float(one.demand.whole_replicas().mean()) * one.demand.cpu_cores for one in shares])
     prices = np.array([one.prices.virtual_core or 0.0 for one in shares])
     return float(prices @ loads / loads.sum()) if loads.any() else float(prices.mean())
 
 
 def _instead(shares: Sequence[Share]) -> float:
-    """What a core of load costs where it is not owned: on elastic nodes, if these are cheaper."""
+    """The price of a core of load that is not owned: on elastic nodes, if these are cheaper."""
     elastic = shares[0].prices.elastic_core
     return _virtual_core(shares) if not elastic else min(elastic, _virtual_core(shares))

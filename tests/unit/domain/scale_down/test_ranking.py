@@ -150,4 +150,5 @@ def test_every_reason_has_a_sentence(reason: VictimReason) -> None:
     assert explain(reason, victim).startswith("pod web-1 deleted: ")
     assert "{" not in explain(reason)
     if reason is VictimReason.VIRTUAL:
-        assert explain(reason, victim) == "pod web-1 deleted: virtual pool eci-a is the dearest tier still in use"
+        tier = "virtual pool eci-a is the most expensive tier still in use"
+        assert explain(reason, victim) == f"pod web-1 deleted: {tier}"
