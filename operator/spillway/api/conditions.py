@@ -18,6 +18,11 @@ READY: Final = "Ready"
 DEGRADED: Final = "Degraded"
 NOT_IMPLEMENTED: Final = "NotImplemented"
 FOREIGN_WRITER: Final = "ForeignWriter"
+HEALTHY: Final = "Healthy"
+IN_STOCK: Final = "InStock"
+
+NORMALLY_TRUE: Final = frozenset({READY, HEALTHY, IN_STOCK})
+"""Conditions that are True while all is well; every other condition is True in an unusual situation."""
 
 _MESSAGE_MAX: Final = 32_768
 
@@ -88,13 +93,3 @@ def without(current: Iterable[Condition], *types: str) -> tuple[Condition, ...]:
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """The condition of this type, or None."""
     return next((condition for condition in conditions if condition.type == kind), None)
-
-
-def not_implemented(fields: Iterable[str], *, now: datetime) -> Condition:
-    """The condition that names the fields which are set and have no effect in this version."""
-    named = tuple(fields)
-    if not named:
-        message = "Every field that is set has its behaviour."
-        return Condition.make(NOT_IMPLEMENTED, holds=False, reason="AllFieldsImplemented", message=message, now=now)
-    message = f"These fields are accepted and do nothing in this version: {', '.join(named)}."
-    return Condition.make(NOT_IMPLEMENTED, holds=True, reason="FieldsWithoutBehaviour", message=message, now=now)

@@ -11,23 +11,33 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from spillway.app.settings import Settings
+from spillway.controllers.balance.status import BalanceContributor
 from spillway.controllers.base import Controller, World
 from spillway.controllers.budget.controller import LedgerController
+from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.nodes.cordon import CordonController
 from spillway.controllers.nodes.drain import DrainController
+from spillway.controllers.nodes.status import CordonContributor
 from spillway.controllers.nodes.sweep import SweepController
 from spillway.controllers.nodes.taints import TaintController
+from spillway.controllers.policies.status import PolicyContributor, ResourceContributor
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.replace_unstarted import StuckController
+from spillway.controllers.pools.status import PoolContributor
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
+from spillway.controllers.scale_down.status import ScaleDownContributor
 from spillway.controllers.spill.bring_back import BringBackController
 from spillway.controllers.spill.controller import SpillController
 from spillway.controllers.status.controller import StatusController
+from spillway.controllers.status.node_summary import NodeSummary
+from spillway.controllers.status.part import Contributors
+from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.controllers.threshold.controller import MakePlan, ThresholdController
 from spillway.controllers.threshold.process import plan_beside
+from spillway.controllers.threshold.status import ThresholdContributor
 from spillway.controllers.threshold.store import PlanStore
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import KubeClient
@@ -134,15 +144,49 @@ class Leader:
                 self._writer("deletion-cost", settings.pod_writes_per_second),
                 settle_seconds=settings.upkeep_seconds,
             ),
-            StatusController(
-                world,
-                self._writer("status", STATUS_WRITES_PER_SECOND),
-                events,
-                drains,
-                thresholds,
-                period_seconds=settings.status_seconds,
-                pools=pools,
-                ledger=ledger,
+            self._statuses(events, drains, pools, ledger, thresholds),
+        )
+
+    def _statuses(
+        self,
+        events: EventRecorder,
+        drains: DrainController,
+        pools: PoolsController,
+        ledger: LedgerController,
+        thresholds: ThresholdController,
+    ) -> StatusController:
+        world, counts, nodes = self._world, WorkloadCounts(self._world), NodeSummary(self._world)
+        resources = ResourceContributor(world, counts, nodes)
+        # The first contributor that observes Ready decides what it says.
+        contributors = Contributors(
+            policies=(
+                resources,
+                PolicyContributor(counts, nodes),
+                ScaleDownContributor(counts, world.board),
+                ThresholdContributor(counts, thresholds),
+            ),
+            budgets=(
+                resources,
+                CordonContributor(nodes, drains),
+                PoolContributor(nodes, pools),
+                BudgetContributor(counts, nodes, ledger),
+            ),
+            balances=(resources, BalanceContributor(world, counts)),
+        )
+        return StatusController(
+            world,
+            self._writer("status", STATUS_WRITES_PER_SECOND),
+            events,
+            contributors,
+            counts=counts,
+            nodes=nodes,
+            period_seconds=self._settings.status_seconds,
+            urgent=(pools.changed,),
+            changes=(
+                drains.progress_changed,
+                ledger.status_due,
+                thresholds.report_changed,
+                world.board.scale_downs_counted,
             ),
         )
 

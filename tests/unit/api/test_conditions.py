@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from spillway.api.conditions import Condition, ConditionStatus, find, merge, not_implemented, without
+from spillway.api.conditions import Condition, ConditionStatus, find, merge, without
 
 NOW = datetime(2026, 11, 11, 18, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -58,13 +58,6 @@ def test_on_the_wire_it_is_a_metav1_condition() -> None:
         "message": "All is well.",
     }
     assert Condition.model_validate(ready.wire()) == ready
-
-
-def test_fields_that_do_nothing_are_named() -> None:
-    told = not_implemented(["spec.headroom", "spec.limits"], now=NOW)
-    assert told.status == "True"
-    assert "spec.headroom, spec.limits" in told.message
-    assert not_implemented([], now=NOW).status == "False"
 
 
 def test_an_endless_message_is_cut_to_what_kubernetes_takes() -> None:

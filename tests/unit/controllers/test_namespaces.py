@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.nodes.drain import DrainController
+from spillway.controllers.policies.status import ResourceContributor
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.controllers.status.controller import StatusController
-from spillway.controllers.status.counts import Tally
-from spillway.controllers.threshold.controller import ThresholdController
+from spillway.controllers.status.node_summary import NodeSummary
+from spillway.controllers.status.part import Contributors
+from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.records import NamespaceRecord, PodRecord
 from spillway.kube.client import ApiError, KubeClient
 from spillway.kube.events import EventRecorder
@@ -74,18 +75,18 @@ async def test_pods_get_their_cost_once_their_namespace_is_selected(world: World
 
 
 async def test_the_counts_follow_a_namespace(world: World) -> None:
-    tally = Tally(world)
-    list(tally.subscribe())
-    await tally.refresh()
-    assert len(tally.policy("online").workloads) == 0
+    counts = WorkloadCounts(world)
+    list(counts.subscribe())
+    await counts.refresh()
+    assert len(counts.policy("online").workloads) == 0
     for namespace, governed in ((labelled(team="a"), 1), (labelled(), 0)):
         world.state.apply(namespace)
-        await tally.refresh()
-        assert len(tally.policy("online").workloads) == governed
+        await counts.refresh()
+        assert len(counts.policy("online").workloads) == governed
     world.state.remove(make_namespace("shop"))
     world.state.apply(labelled(team="a"))
-    await tally.refresh()
-    assert len(tally.policy("online").workloads) == 1, "a namespace that is seen later than its ReplicaSet"
+    await counts.refresh()
+    assert len(counts.policy("online").workloads) == 1, "a namespace that is seen later than its ReplicaSet"
 
 
 async def test_nothing_is_kept_of_replicasets_that_are_gone() -> None:
@@ -102,19 +103,18 @@ async def test_nothing_is_kept_of_replicasets_that_are_gone() -> None:
     assert [len(one) for one in kept] == [0, 0, 0]
 
 
-class NoPlan:
-    """Nothing is kept."""
-
-    async def load(self) -> None: ...
-
-    async def save(self, plan: object) -> None: ...
-
-
 def statuses(world: World, writer: Writes) -> StatusController:
-    drains = DrainController(world, writer)
-    events = EventRecorder(KubeClient.__new__(KubeClient))
-    thresholds = ThresholdController(world, NoPlan(), events, None, period_seconds=3600.0)
-    return StatusController(world, writer, events, drains, thresholds, period_seconds=1.0)
+    counts, nodes = WorkloadCounts(world), NodeSummary(world)
+    resources = ResourceContributor(world, counts, nodes)
+    return StatusController(
+        world,
+        writer,
+        EventRecorder(KubeClient.__new__(KubeClient)),
+        Contributors(policies=(resources,), budgets=(resources,), balances=(resources,)),
+        counts=counts,
+        nodes=nodes,
+        period_seconds=1.0,
+    )
 
 
 async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:

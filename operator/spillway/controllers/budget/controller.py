@@ -16,8 +16,8 @@ from typing import ClassVar, Final
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.consumption import Account, Charge, ConsumptionBook, Key
-from spillway.controllers.budget.costs import PoolCosts, has_to_be_kept
 from spillway.controllers.budget.ledgers import KeptSpending, PoolBooks
+from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.model.names import PodUid, Tier
@@ -100,8 +100,8 @@ class LedgerController(Controller):
             turns = _turns(self._books.limits(name))
             tell |= turns != self._turns.get(name)
             if pool.ledger.price is not None:
-                spent, still = pool.ledger.spent, not pool.ledger.present.pods
-                tell |= has_to_be_kept(spent, now, self._used(name), still=still)
+                spent, idle = pool.ledger.spent, not pool.ledger.present.pods
+                tell |= must_persist(spent, now, self._used(name), idle=idle)
             self._turns[name] = turns
         self._publish()
         self._export(now)

@@ -1,1 +1,1 @@
-"""Writes the status of Spillway's resources."""
+"""The status of Spillway's resources, collected from the parts that the features contribute."""

@@ -16,7 +16,7 @@ from typing import Final
 from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
-from spillway.controllers.status.counts import SLICE
+from spillway.controllers.status.workload_counts import SLICE
 from spillway.domain.model.names import OwnerUid, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim

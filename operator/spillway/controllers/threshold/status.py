@@ -1,25 +1,25 @@
-"""What an ElasticPolicy's status says of its thresholds: the list, the saving, the advice, and what is amiss.
+"""The part of an ElasticPolicy's status about thresholds: the list, the saving, the advice and the conditions.
 
-Contract: the 64 largest workloads are listed, as they stand now; sums are those of the plan in force. What is not known
-(prices, history) is left out, not made up: of a workload that learns, the number too.
+Contract: pure, except for the contributor that reads the values. The 64 largest workloads are listed as they are now;
+sums are those of the plan in force. What is not known (prices, history) is absent: for a workload without enough
+history, this includes its threshold.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from spillway.api.elasticpolicy import ElasticPolicy, Saving, WorkloadThreshold
+from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
-from spillway.controllers.status.conditions import Unusual
-from spillway.controllers.threshold.controller import Report, ThresholdNow
+from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.controllers.status.wording import first_names
+from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.controllers.threshold.controller import Report, ThresholdController, ThresholdNow
 from spillway.domain.model.owners import JOBS, PER_NODE, WITH_REPLICASETS, WorkloadKey
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 
 LISTED: Final = 64
-NAMED: Final = 5
-"""Workloads that a message names; the others it counts."""
 LEARNING: Final = "Learning"
 STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
@@ -28,30 +28,37 @@ NOT_PLANNED: Final = "NotPlanned"
 _NO_SERVICES: Final = JOBS | PER_NODE
 
 
-@dataclass(frozen=True, slots=True)
-class ThresholdStatus:
-    """The part of the status that is about thresholds."""
+class ThresholdContributor:
+    """The contributor of thresholds."""
 
-    thresholds: tuple[WorkloadThreshold, ...] = ()
-    saving: Saving | None = None
-    owned_nodes_advised: int | None = None
-    unusual: tuple[Unusual, ...] = ()
+    def __init__(self, counts: WorkloadCounts, thresholds: ThresholdController) -> None:
+        self._counts = counts
+        self._thresholds = thresholds
+
+    def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
+        """The part of one policy."""
+        name, report = model.metadata.name, self._thresholds.report
+        return threshold_part(name, report, not_planned(model, self._counts.policy(name).workloads, report))
 
 
-def threshold_status(policy: str, report: Report, *more: Unusual) -> ThresholdStatus:
-    """Of one policy, with `more` that is amiss."""
-    standing = [one for one in report.of_policy(policy) if one.choice.reason is not ThresholdReason.NO_THRESHOLD]
+def threshold_part(policy: str, report: Report, *more: ObservedCondition) -> StatusPart:
+    """The part of one policy, with `more` conditions.
+
+    `saving` stays absent without a plan: what owning nodes for the peak would cost is not known before demand has been
+    recorded, and a figure from prices alone would mislead.
+    """
+    current = [one for one in report.of_policy(policy) if one.choice.reason is not ThresholdReason.NO_THRESHOLD]
     plan = report.plan
     planned = next((one for one in plan.policies if one.name == policy), None) if plan is not None else None
-    return ThresholdStatus(
-        thresholds=_listed(standing),
-        saving=_saving(planned),
-        owned_nodes_advised=planned.owned_nodes_advised if planned is not None else None,
-        unusual=(*_unusual(standing, report), *more),
-    )
+    fields = {
+        "thresholds": _listed(current),
+        "saving": _saving(planned),
+        "owned_nodes_advised": planned.owned_nodes_advised if planned is not None else None,
+    }
+    return StatusPart(fields, (*_conditions(current, report), *more))
 
 
-def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report) -> Unusual:
+def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report) -> ObservedCondition:
     """Which of these governed workloads mode Auto can do nothing for.
 
     Of what has no ReplicaSets we know the kind and not the class: it is named where a class of mode Auto may mean it.
@@ -66,21 +73,23 @@ def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report)
 
     found = sorted(filter(void, workloads))
     if not found:
-        return Unusual(NOT_PLANNED, holds=False, reason="KindsArePlanned", message="Mode Auto plans every kind in use.")
+        return ObservedCondition(
+            NOT_PLANNED, holds=False, reason="KindsArePlanned", message="Mode Auto plans every kind in use."
+        )
     message = (
         f"{_named(found)} no ReplicaSets, so mode Auto never has a number there: in a class of mode Auto all "
         "replicas stay on physical nodes. Give such kinds a class of mode Manual."
     )
-    return Unusual(NOT_PLANNED, holds=True, reason="NoReplicaSets", message=message)
+    return ObservedCondition(NOT_PLANNED, holds=True, reason="NoReplicaSets", message=message)
 
 
-def _listed(standing: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
+def _listed(current: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
     def amounts(one: ThresholdNow) -> tuple[str | None, str | None]:
         if one.planned is None or one.choice.replicas is None:
             return None, None
         return _money(one.planned.saving_per_hour), _money(one.planned.saving_per_hour_against_virtual)
 
-    largest = sorted(standing, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
+    largest = sorted(current, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
     return tuple(
         WorkloadThreshold(
             workload=one.observed.workload,
@@ -110,57 +119,55 @@ def _money(amount: float | None) -> str | None:
     return None if amount is None else f"{amount:.2f}"
 
 
-def _unusual(standing: Sequence[ThresholdNow], report: Report) -> Iterable[Unusual]:
-    learning = sorted(
-        one.observed.workload for one in standing if one.choice.reason is ThresholdReason.LEARNING_HISTORY
-    )
+def _conditions(current: Sequence[ThresholdNow], report: Report) -> Iterable[ObservedCondition]:
+    learning = sorted(one.observed.workload for one in current if one.choice.reason is ThresholdReason.LEARNING_HISTORY)
     if learning and report.trouble == "NoPrometheus":
         message = f"{report.message} Everything stays on physical nodes."
-        yield Unusual(LEARNING, holds=True, reason=report.trouble, message=message)
+        yield ObservedCondition(LEARNING, holds=True, reason=report.trouble, message=message)
     elif learning:
         days = PAST_ENOUGH_SECONDS / 86_400
         message = (
             f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
             "is enough."
         )
-        refused = _refused(one for one in standing if not _is_auto(one))
+        refused = _refused(one for one in current if not _is_auto(one))
         reason = "QueryRefused" if refused else "LearningHistory"
-        yield Unusual(LEARNING, holds=True, reason=reason, message=message + refused)
+        yield ObservedCondition(LEARNING, holds=True, reason=reason, message=message + refused)
     else:
         message = "Every threshold of mode Auto stands on enough history."
-        yield Unusual(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
-    yield _stale(standing, report)
+        yield ObservedCondition(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
+    yield _stale(current, report)
     yield _over_target(report.plan)
-    bad = sorted(one.observed.workload for one in standing if one.choice.problem)
+    bad = sorted(one.observed.workload for one in current if one.choice.problem)
     if bad:
         message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is no number and is not used."
-        yield Unusual(INVALID, holds=True, reason="BadAnnotation", message=message)
+        yield ObservedCondition(INVALID, holds=True, reason="BadAnnotation", message=message)
     else:
         message = "Every annotation spillway.dev/threshold is a number."
-        yield Unusual(INVALID, holds=False, reason="AnnotationsAreGood", message=message)
+        yield ObservedCondition(INVALID, holds=False, reason="AnnotationsAreGood", message=message)
 
 
-def _over_target(plan: Plan | None) -> Unusual:
+def _over_target(plan: Plan | None) -> ObservedCondition:
     if plan is None or plan.excess_cores <= 0:
         message = "What must stay on owned nodes fits into them at their target."
-        return Unusual(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
+        return ObservedCondition(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
     message = (
         f"What must stay on owned nodes (min, numbers given by hand, workloads that learn or have no threshold) is "
         f"{plan.excess_cores:.4g} cores more than the {plan.allowed_cores:.4g} that the target allows. It holds all "
         "the same, and nothing is planned beside it at those hours."
     )
-    return Unusual(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
+    return ObservedCondition(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
 
 
-def _refused(standing: Iterable[ThresholdNow]) -> str:
+def _refused(current: Iterable[ThresholdNow]) -> str:
     """What Prometheus said of a workload's own query; empty where it refused none."""
-    refused = [one.planned for one in standing if one.planned is not None and one.planned.problem]
+    refused = [one.planned for one in current if one.planned is not None and one.planned.problem]
     return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
 
 
-def _stale(standing: Sequence[ThresholdNow], report: Report) -> Unusual:
+def _stale(current: Sequence[ThresholdNow], report: Report) -> ObservedCondition:
     if report.trouble in {"", "NoPrometheus"}:
-        kept = [one for one in standing if _is_auto(one) and one.planned is not None and one.planned.kept]
+        kept = [one for one in current if _is_auto(one) and one.planned is not None and one.planned.kept]
         if kept:
             days = PAST_ENOUGH_SECONDS / 86_400
             message = (
@@ -169,17 +176,20 @@ def _stale(standing: Sequence[ThresholdNow], report: Report) -> Unusual:
             )
             refused = _refused(kept)
             reason = "QueryRefused" if refused else "HistoryLost"
-            return Unusual(STALE_PLAN, holds=True, reason=reason, message=message + refused)
-        return Unusual(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is the newest that is wanted.")
+            return ObservedCondition(STALE_PLAN, holds=True, reason=reason, message=message + refused)
+        return ObservedCondition(
+            STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is the newest that is wanted."
+        )
     since = (
         f"the plan of {rfc3339(datetime.fromtimestamp(report.plan.made, UTC))} stays in force"
         if report.plan is not None
         else "there is none yet, so everything stays on physical nodes"
     )
-    return Unusual(STALE_PLAN, holds=True, reason=report.trouble, message=f"No new plan: {report.message}; {since}.")
+    return ObservedCondition(
+        STALE_PLAN, holds=True, reason=report.trouble, message=f"No new plan: {report.message}; {since}."
+    )
 
 
 def _named(names: Sequence[str], *, verb: bool = True) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     has = " have" if len(names) > 1 else " has"
-    return f"{', '.join(names[:NAMED])}{more}{has if verb else ''}"
+    return f"{first_names(names)}{has if verb else ''}"

@@ -10,7 +10,7 @@ import pytest
 from spillway.api.virtualnodebudget import VirtualNodeBudgetStatus
 from spillway.controllers.base import World
 from spillway.controllers.budget.controller import LedgerController
-from spillway.controllers.budget.costs import PERSIST_SECONDS
+from spillway.controllers.budget.pool_costs import PERSIST_SECONDS
 from spillway.domain.budget.price import shown
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
-from spillway.controllers.status.budget import PoolCount, budget_status
-from spillway.controllers.status.conditions import Findings
+from spillway.controllers.status.node_summary import PoolCount
 from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.pools.health import PROBE_PODS
@@ -16,6 +15,7 @@ from spillway.kube.pod_events import PodEvent
 from spillway.state.catalog import Kind
 from tests.support.fake_clock import FakeClock
 from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, nodes, policy, sent
+from tests.support.statuses import budget_status
 
 CLOSED = {"unschedulable": True}
 
@@ -34,9 +34,6 @@ def status_of(rig: Rig, pool: str = "a") -> VirtualNodeBudgetStatus:
         entry.model,
         current=VirtualNodeBudgetStatus.model_validate(entry.status),
         count=PoolCount(nodes=2, ready=2),
-        workloads={},
-        drain=None,
-        findings=Findings(),
         now=datetime.fromtimestamp(rig.clock.now(), UTC),
         memory=rig.pools.views[pool].memory,
     )

@@ -6,25 +6,24 @@ from typing import Any
 
 import pytest
 
+from spillway.api.conditions import find
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
-from spillway.controllers.status.balance import balance_status
-from spillway.controllers.status.budget import PoolCount, budget_status
-from spillway.controllers.status.conditions import Findings
-from spillway.controllers.status.counts import PolicyCount
-from spillway.controllers.status.policy import lost_workloads, policy_status
+from spillway.controllers.policies.status import ResourceState, lost_workloads
+from spillway.controllers.status.node_summary import PoolCount
+from spillway.controllers.status.workload_counts import PolicyCount
 from spillway.domain.model.names import Tier
 from spillway.domain.model.usage import Usage
 from spillway.domain.policies.governance import Problem
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.catalog import Kind
 from tests.builders import make_node
+from tests.support.statuses import FINE, balance_status, budget_status, policy_status
 from tests.support.world import policy_resource, resource
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-FINE = Findings()
 
 
 def policy_of(**changes: Any) -> ElasticPolicy:
@@ -32,7 +31,7 @@ def policy_of(**changes: Any) -> ElasticPolicy:
 
 
 def status_of(
-    findings: Findings = FINE,
+    state: ResourceState = FINE,
     *,
     count: PolicyCount | None = None,
     current: ElasticPolicyStatus | None = None,
@@ -45,7 +44,7 @@ def status_of(
         current=current or ElasticPolicyStatus(),
         count=count or PolicyCount(),
         nodes={Tier.ELASTIC: 2},
-        findings=findings,
+        state=state,
         now=now,
         scale_downs=scale_downs,
     )
@@ -77,24 +76,24 @@ def test_scale_downs_add_up_over_leaders() -> None:
 
 
 @pytest.mark.parametrize(
-    ("findings", "mode", "ready"),
+    ("state", "mode", "ready"),
     [
         pytest.param(FINE, "Enforce", ("True", "Enforcing"), id="enforces"),
         pytest.param(FINE, "Recommend", ("True", "Recommending"), id="recommends"),
         pytest.param(
-            Findings(problems=(Problem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)),
+            ResourceState(problems=(Problem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)),
             "Enforce",
             ("False", "BudgetNotFound"),
             id="a problem",
         ),
-        pytest.param(Findings(rejected="spec.mode: bad"), "Enforce", ("False", "Invalid"), id="does not parse"),
+        pytest.param(ResourceState(rejected="spec.mode: bad"), "Enforce", ("False", "Invalid"), id="does not parse"),
         pytest.param(
-            Findings(not_implemented=("spec.headroom",)), "Enforce", ("True", "Enforcing"), id="unbuilt field"
+            ResourceState(not_implemented=("spec.headroom",)), "Enforce", ("True", "Enforcing"), id="unbuilt field"
         ),
     ],
 )
-def test_ready(findings: Findings, mode: str, ready: tuple[str, str]) -> None:
-    assert said(status_of(findings, mode=mode), "Ready") == ready
+def test_ready(state: ResourceState, mode: str, ready: tuple[str, str]) -> None:
+    assert said(status_of(state, mode=mode), "Ready") == ready
 
 
 def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
@@ -102,7 +101,7 @@ def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
         foreign=Counter({f"Deployment/shop/{name}": 3 for name in "abcdefg"}),
         foreign_pods=Counter({f"shop/{name}-{index}": 1 for name in "abcdefg" for index in range(3)}),
     )
-    first = status_of(Findings(stale="pods", not_implemented=("spec.headroom",)), count=foreign, now=NOW)
+    first = status_of(ResourceState(stale="pods", not_implemented=("spec.headroom",)), count=foreign, now=NOW)
     assert said(first, "ForeignWriter") == ("True", "DeletionCostNotOurs")
     assert said(first, "Degraded") == ("True", "StaleData")
     assert said(first, "NotImplemented") == ("True", "FieldsWithoutBehaviour")
@@ -117,9 +116,20 @@ def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
     assert said(after, "NotImplemented") == ("False", "AllFieldsImplemented")
 
 
+def test_fields_that_do_nothing_are_named() -> None:
+    status = status_of(ResourceState(not_implemented=("spec.headroom", "spec.limits")))
+    told = find(status.conditions, "NotImplemented")
+    assert told is not None
+    assert told.status == "True"
+    assert "spec.headroom, spec.limits" in told.message
+    over = find(status_of(current=status).conditions, "NotImplemented")
+    assert over is not None
+    assert over.status == "False"
+
+
 def test_a_problem_with_a_condition_of_its_own_is_resolved_once_it_is_gone() -> None:
     problem = Problem("ElasticPolicy", "online", "TierConflict", "ElasticAndVirtual", "Node n1.")
-    first = status_of(Findings(problems=(problem,)))
+    first = status_of(ResourceState(problems=(problem,)))
     assert said(first, "TierConflict") == ("True", "ElasticAndVirtual")
     assert said(status_of(current=first, now=LATER), "TierConflict") == ("False", "Resolved")
 
@@ -146,12 +156,12 @@ def budget_of(**spec: Any) -> VirtualNodeBudget:
     ("cordon", "count", "remaining", "ready"),
     [
         pytest.param("None", PoolCount(nodes=2), 0, ("True", "Open"), id="open"),
-        pytest.param("None", PoolCount(nodes=2, closed=1), 0, ("True", "Open"), id="somebody else's cordon"),
-        pytest.param("None", PoolCount(nodes=2, closed=1, cordoned=1), 0, ("False", "Opening"), id="opening"),
-        pytest.param("Hold", PoolCount(nodes=2, closed=1, cordoned=1), 0, ("False", "Closing"), id="closing"),
-        pytest.param("Hold", PoolCount(nodes=2, closed=2, cordoned=1), 0, ("True", "Held"), id="held"),
-        pytest.param("HoldAndDrain", PoolCount(nodes=1, closed=1), 3, ("True", "Draining"), id="draining"),
-        pytest.param("HoldAndDrain", PoolCount(nodes=1, closed=1), 0, ("True", "Drained"), id="drained"),
+        pytest.param("None", PoolCount(nodes=2, unschedulable=1), 0, ("True", "Open"), id="somebody else's cordon"),
+        pytest.param("None", PoolCount(nodes=2, unschedulable=1, cordoned=1), 0, ("False", "Opening"), id="opening"),
+        pytest.param("Hold", PoolCount(nodes=2, unschedulable=1, cordoned=1), 0, ("False", "Closing"), id="closing"),
+        pytest.param("Hold", PoolCount(nodes=2, unschedulable=2, cordoned=1), 0, ("True", "Held"), id="held"),
+        pytest.param("HoldAndDrain", PoolCount(nodes=1, unschedulable=1), 3, ("True", "Draining"), id="draining"),
+        pytest.param("HoldAndDrain", PoolCount(nodes=1, unschedulable=1), 0, ("True", "Drained"), id="drained"),
         pytest.param("Hold", PoolCount(), 0, ("True", "Held"), id="no nodes"),
     ],
 )
@@ -160,9 +170,7 @@ def test_a_pool(cordon: str, count: PoolCount, remaining: int, ready: tuple[str,
         budget_of(cordon=cordon),
         current=VirtualNodeBudgetStatus(),
         count=count,
-        workloads={},
         drain=DrainProgress(remaining=remaining) if cordon == "HoldAndDrain" else None,
-        findings=FINE,
         now=NOW,
     )
     assert said(status, "Ready") == ready
@@ -178,10 +186,9 @@ def test_what_a_pool_holds() -> None:
     status = budget_status(
         budget_of(),
         current=VirtualNodeBudgetStatus(),
-        count=PoolCount.of(nodes, Usage(3, 1500, 3 << 30)),
+        count=PoolCount.of(nodes),
+        used=Usage(3, 1500, 3 << 30),
         workloads=workloads,
-        drain=None,
-        findings=FINE,
         now=NOW,
     ).wire()
     assert (status["nodes"], status["nodesReady"], status["cordoned"]) == (3, 2, 1)
@@ -198,7 +205,6 @@ def test_a_balance() -> None:
         current=ZonalBalanceStatus(),
         nodes=nodes,
         workloads={"even": Counter({"a": 2, "b": 1, "c": 1}), "uneven": Counter({"a": 3})},
-        findings=FINE,
         now=NOW,
     ).wire()
     assert (status["workloads"], status["unevenWorkloads"], status["maxSkew"]) == (2, 1, 3)

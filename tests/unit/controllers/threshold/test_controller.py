@@ -1,15 +1,17 @@
 """When thresholds are planned, what is published, and what a failure leaves standing."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from spillway.api.elasticpolicy import Saving, WorkloadThreshold
 from spillway.controllers.base import World
+from spillway.controllers.status.part import ObservedCondition
 from spillway.controllers.threshold.controller import ThresholdController, fingerprint_of
 from spillway.controllers.threshold.process import PlanFailedError
-from spillway.controllers.threshold.status import ThresholdStatus, not_planned, threshold_status
+from spillway.controllers.threshold.status import not_planned, threshold_part
 from spillway.domain.model.names import THRESHOLD, NodeName
 from spillway.domain.threshold.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
 from spillway.state.catalog import Kind
@@ -139,12 +141,22 @@ def controller_of(
     return ThresholdController(world, store or Store(), events or Events(), planner, period_seconds=HOUR)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class ThresholdStatus:
+    thresholds: tuple[WorkloadThreshold, ...]
+    saving: Saving | None
+    owned_nodes_advised: int | None
+    conditions: tuple[ObservedCondition, ...]
+
+
 def status_of(controller: ThresholdController) -> ThresholdStatus:
-    return threshold_status("online", controller.report)
+    part = threshold_part("online", controller.report)
+    fields: dict[str, Any] = dict(part.fields)
+    return ThresholdStatus(**fields, conditions=part.conditions)
 
 
 def told(controller: ThresholdController) -> dict[str, str]:
-    return {one.kind: one.reason for one in status_of(controller).unusual if one.holds}
+    return {one.type: one.reason for one in status_of(controller).conditions if one.holds}
 
 
 async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planner) -> None:
@@ -300,7 +312,7 @@ async def test_a_lost_prometheus_leaves_the_last_plan_and_says_so(clock: FakeClo
     assert pauses == [30, 60, 120, 240, 480, 900, 900]
     assert world.board.thresholds == {WEB: 2}
     assert told(controller) == {"StalePlan": "PrometheusUnreachable"}
-    [stale] = [one for one in status_of(controller).unusual if one.kind == "StalePlan"]
+    [stale] = [one for one in status_of(controller).conditions if one.type == "StalePlan"]
     assert "1970-01-01T00:16:40Z stays in force" in stale.message
 
     planner.trouble = ""
@@ -363,7 +375,7 @@ async def test_a_query_that_is_refused_is_told_with_what_prometheus_said(clock: 
     await controller.reconcile("look")
 
     assert told(controller) == {"Learning": "QueryRefused"}
-    [message] = [one.message for one in status_of(controller).unusual if one.holds]
+    [message] = [one.message for one in status_of(controller).conditions if one.holds]
     assert f"The query of {WEB} is refused: bad_data: unclosed left brace" in message
 
 
@@ -377,7 +389,7 @@ async def test_a_threshold_that_outlived_its_history_is_told(
     await controller.reconcile("look")
 
     assert told(controller) == {"StalePlan": reason}
-    [message] = [one.message for one in status_of(controller).unusual if one.holds]
+    [message] = [one.message for one in status_of(controller).conditions if one.holds]
     assert message.startswith(f"{WEB} has less than 2 days of history now")
     assert problem in message
     assert [one.replicas for one in status_of(controller).thresholds] == [2]
@@ -390,7 +402,7 @@ async def test_minima_above_the_target_are_told(clock: FakeClock, planner: Plann
     await controller.reconcile("look")
 
     assert told(controller) == {"OverTarget": "MinimaExceedTarget"}
-    [message] = [one.message for one in status_of(controller).unusual if one.holds]
+    [message] = [one.message for one in status_of(controller).conditions if one.holds]
     assert "is 5.5 cores more than the 4.55 that the target allows" in message
     assert b'spillway_threshold_owned_cores{what="excess"} 5.5\n' in exposition()
 
@@ -460,4 +472,4 @@ async def test_auto_for_a_kind_without_replicasets_is_told_as_void(
     assert found.holds == named
     assert ("StatefulSet/shop/db" in found.message) == named
     assert WEB not in found.message
-    assert found in threshold_status("online", controller.report, found).unusual
+    assert found in threshold_part("online", controller.report, found).conditions

@@ -8,12 +8,14 @@ import pytest
 
 from spillway.api.conditions import Condition, ConditionStatus, find
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
-from spillway.controllers.budget.costs import PERSIST_SECONDS, PoolCosts, another_limit
-from spillway.controllers.status.budget import PoolCount, budget_status
-from spillway.controllers.status.conditions import Findings
+from spillway.controllers.budget.pool_costs import PERSIST_SECONDS, PoolCosts
+from spillway.controllers.budget.status import another_limit
+from spillway.controllers.status.node_summary import PoolCount
+from spillway.controllers.status.part import ObservedCondition
 from spillway.domain.budget.alerts import AT, NEAR, LimitUse
 from spillway.domain.model.usage import Usage
 from spillway.state.catalog import Kind
+from tests.support.statuses import budget_status
 from tests.support.world import resource
 
 NOW = datetime(2026, 11, 10, 8, tzinfo=UTC)
@@ -46,10 +48,9 @@ def status_of(
     written = budget_status(
         of or budget(),
         current=current or VirtualNodeBudgetStatus(),
-        count=PoolCount(nodes=1, ready=1, used=Usage(pods, 1000 * pods, 0)),
+        count=PoolCount(nodes=1, ready=1),
+        used=Usage(pods, 1000 * pods, 0),
         workloads={WEB: Usage(1, 1000, 0), "Deployment/shop/idle": Usage(1, 0, 0)},
-        drain=None,
-        findings=Findings(),
         now=now,
         costs=costs,
         limits=limits,
@@ -151,6 +152,9 @@ def test_another_limit_that_comes_near_is_told_too(before: str, after: str, *, t
     def condition(reason: str, kind: str = NEAR) -> Condition:
         return Condition(type=kind, status=ConditionStatus.TRUE, reason=reason, last_transition_time=NOW)
 
-    assert another_limit(condition(after), condition(before)) is told
-    assert not another_limit(condition(after), None)
-    assert not another_limit(condition(after, "Ready"), condition(before, "Ready"))
+    def observed(kind: str = NEAR) -> ObservedCondition:
+        return ObservedCondition(kind, holds=True, reason=after, message="")
+
+    assert another_limit(observed(), condition(before)) is told
+    assert not another_limit(observed(), None)
+    assert not another_limit(observed("Ready"), condition(before, "Ready"))

@@ -1,8 +1,8 @@
-"""Counts for the status of our resources, kept by owner: a change of some pods costs their owners' pods, not all pods.
+"""Counts of pods by policy, workload, tier, zone and pool for the statuses, kept by owner.
 
-Contract: changes only mark owners; `refresh` counts the marked ones again. A policy's pods are those of the
-ReplicaSets that it claims, and, of other owners (a Job, say, whose template we do not watch), those that carry the
-policy's mark.
+Contract: a change only marks the owners that it concerns, and `refresh` counts these again, so it costs as much as the
+owners' pods and not as all pods. The pods of a policy are those of the ReplicaSets that it claims and, of other owners
+(a Job, for example, whose template is not watched), those that carry the mark of the policy.
 """
 
 import asyncio
@@ -59,8 +59,8 @@ class PolicyCount:
     """Owners that the policy selects and an older one governs, by (workload, that policy)."""
 
 
-class Tally:
-    """The counts of all owners."""
+class WorkloadCounts:
+    """The counts of all owners; empty before the first `refresh`."""
 
     def __init__(self, world: World) -> None:
         self._world = world

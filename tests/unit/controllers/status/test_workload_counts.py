@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.status.counts import Tally
+from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
@@ -29,16 +29,16 @@ def world() -> World:
 
 
 @pytest.fixture
-async def tally(world: World) -> Tally:
-    found = Tally(world)
+async def counts(world: World) -> WorkloadCounts:
+    found = WorkloadCounts(world)
     list(found.subscribe())
     await found.refresh()
     return found
 
 
-async def tiers(tally: Tally) -> tuple[int, int, int]:
-    await tally.refresh()
-    count = tally.policy("online").tiers
+async def tiers(counts: WorkloadCounts) -> tuple[int, int, int]:
+    await counts.refresh()
+    count = counts.policy("online").tiers
     return count[Tier.FIXED], count[Tier.ELASTIC], count[Tier.VIRTUAL]
 
 
@@ -48,84 +48,84 @@ def pod(world: World, name: str) -> PodRecord:
     return found
 
 
-async def test_replicas_by_tier(tally: Tally) -> None:
-    assert await tiers(tally) == (1, 1, 1)
-    assert list(tally.policy("online").workloads) == ["Deployment/shop/web"]
-    assert tally.workloads_on("eci")["Deployment/shop/web"].pods == 1
+async def test_replicas_by_tier(counts: WorkloadCounts) -> None:
+    assert await tiers(counts) == (1, 1, 1)
+    assert list(counts.policy("online").workloads) == ["Deployment/shop/web"]
+    assert counts.workloads_on("eci")["Deployment/shop/web"].pods == 1
 
 
-async def test_pods_come_move_and_go(world: World, tally: Tally) -> None:
+async def test_pods_come_move_and_go(world: World, counts: WorkloadCounts) -> None:
     world.state.apply(make_pod("web-new", node=NodeName("n1")))
-    assert await tiers(tally) == (2, 1, 1)
+    assert await tiers(counts) == (2, 1, 1)
     world.state.apply(msgspec.structs.replace(pod(world, "web-e1"), phase=Phase.FAILED))
-    assert await tiers(tally) == (2, 0, 1)
+    assert await tiers(counts) == (2, 0, 1)
     world.state.remove(pod(world, "web-v1"))
-    assert await tiers(tally) == (2, 0, 0)
-    assert tally.workloads_on("eci") == {}
+    assert await tiers(counts) == (2, 0, 0)
+    assert counts.workloads_on("eci") == {}
 
 
-async def test_a_node_changes_tier(world: World, tally: Tally) -> None:
+async def test_a_node_changes_tier(world: World, counts: WorkloadCounts) -> None:
     world.state.apply(make_node("e1"))
-    assert await tiers(tally) == (2, 0, 1)
+    assert await tiers(counts) == (2, 0, 1)
 
 
-async def test_a_deployment_with_two_replicasets_is_one_workload(world: World, tally: Tally) -> None:
+async def test_a_deployment_with_two_replicasets_is_one_workload(world: World, counts: WorkloadCounts) -> None:
     world.state.apply(make_replicaset("web-2", owner_uid=OwnerUid("deploy-web"), owner_name="web"))
-    await tally.refresh()
-    assert len(tally.policy("online").workloads) == 1
+    await counts.refresh()
+    assert len(counts.policy("online").workloads) == 1
     for name in ("web", "web-2"):
         replicaset = world.state.replicaset("shop", name)
         assert replicaset is not None
         world.state.remove(replicaset)
-    await tally.refresh()
-    assert tally.policy("online").workloads == {}
+    await counts.refresh()
+    assert counts.policy("online").workloads == {}
 
 
-async def test_a_policy_that_is_gone_counts_nothing(world: World, tally: Tally) -> None:
+async def test_a_policy_that_is_gone_counts_nothing(world: World, counts: WorkloadCounts) -> None:
     world.catalog.delete("ElasticPolicy", "online")
-    assert await tiers(tally) == (0, 0, 0)
+    assert await tiers(counts) == (0, 0, 0)
 
 
-async def test_pods_of_other_owners_count_by_their_mark(world: World, tally: Tally) -> None:
+async def test_pods_of_other_owners_count_by_their_mark(world: World, counts: WorkloadCounts) -> None:
     job = {"owner_uid": OwnerUid("job-1"), "owner_kind": "Job", "owner_name": "nightly"}
     world.state.apply(make_pod("nightly-1", node=NodeName("v1"), policy="online", tier="virtual", pool="eci", **job))
-    assert await tiers(tally) == (1, 1, 2)
-    assert "Job/shop/nightly" in tally.policy("online").workloads
+    assert await tiers(counts) == (1, 1, 2)
+    assert "Job/shop/nightly" in counts.policy("online").workloads
 
 
-async def test_foreign_costs_count_only_where_we_would_write(world: World, tally: Tally) -> None:
+async def test_foreign_costs_count_only_where_we_would_write(world: World, counts: WorkloadCounts) -> None:
     world.state.apply(msgspec.structs.replace(pod(world, "web-n1"), deletion_cost=100))
-    await tally.refresh()
-    assert tally.policy("online").foreign == {"Deployment/shop/web": 1}
-    assert tally.policy("online").foreign_pods == {"shop/web-n1": 1}
+    await counts.refresh()
+    assert counts.policy("online").foreign == {"Deployment/shop/web": 1}
+    assert counts.policy("online").foreign_pods == {"shop/web-n1": 1}
     world.catalog.upsert(
         "ElasticPolicy", policy_resource(mode="Recommend", version=51, elastic=ELASTIC, virtual={"budgets": ["eci"]})
     )
-    await tally.refresh()
-    assert tally.policy("online").foreign == {}
-    assert tally.policy("online").foreign_pods == {}
+    await counts.refresh()
+    assert counts.policy("online").foreign == {}
+    assert counts.policy("online").foreign_pods == {}
 
 
-async def test_the_pods_that_are_named_are_bounded(world: World, tally: Tally) -> None:
+async def test_the_pods_that_are_named_are_bounded(world: World, counts: WorkloadCounts) -> None:
     for index in range(20):
         world.state.apply(make_pod(f"web-{index:02}", node=NodeName("n1"), deletion_cost=100))
-    await tally.refresh()
-    assert tally.policy("online").foreign == {"Deployment/shop/web": 20}
-    assert list(tally.policy("online").foreign_pods) == [f"shop/web-{index:02}" for index in range(5)]
+    await counts.refresh()
+    assert counts.policy("online").foreign == {"Deployment/shop/web": 20}
+    assert list(counts.policy("online").foreign_pods) == [f"shop/web-{index:02}" for index in range(5)]
 
 
-async def test_the_younger_policy_hears_of_what_it_lost(world: World, tally: Tally) -> None:
+async def test_the_younger_policy_hears_of_what_it_lost(world: World, counts: WorkloadCounts) -> None:
     world.catalog.upsert("ElasticPolicy", policy_resource("younger", version=2) | {})
-    await tally.refresh()
-    assert list(tally.policy("younger").lost) == [("Deployment/shop/web", "online")]
-    assert tally.policy("younger").workloads == {}
+    await counts.refresh()
+    assert list(counts.policy("younger").lost) == [("Deployment/shop/web", "online")]
+    assert counts.policy("younger").workloads == {}
 
 
-async def test_zones_by_workload(world: World, tally: Tally) -> None:
+async def test_zones_by_workload(world: World, counts: WorkloadCounts) -> None:
     for index, zone in enumerate("aab"):
         name = f"z{index}"
         world.state.apply(make_node(name, labels={"topology.kubernetes.io/zone": zone}))
         world.state.apply(make_pod(f"web-{name}", node=NodeName(name)))
-    await tally.refresh()
-    zones = tally.zones_by_workload(world.state.replicasets.values())
+    await counts.refresh()
+    zones = counts.zones_by_workload(world.state.replicasets.values())
     assert zones["Deployment/shop/web"] == {"": 3, "a": 2, "b": 1}

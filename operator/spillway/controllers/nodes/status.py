@@ -1,0 +1,54 @@
+"""The part of a VirtualNodeBudget's status about its cordon: how many nodes are cordoned, and the progress of a drain.
+
+Contract: pure, except for the contributor that reads the values. `Ready` is observed while the pool is held, or while
+its nodes have still to be uncordoned; an open pool is the matter of others.
+"""
+
+from datetime import datetime
+
+from spillway.api.conditions import READY
+from spillway.api.scalars import rfc3339
+from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, VirtualNodeBudgetStatus
+from spillway.controllers.nodes.drain import DrainController
+from spillway.controllers.status.node_summary import NodeSummary, PoolCount
+from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.domain.nodes.cordon import Hold
+
+
+class CordonContributor:
+    """The contributor of cordons and drains."""
+
+    def __init__(self, nodes: NodeSummary, drains: DrainController) -> None:
+        self._nodes = nodes
+        self._drains = drains
+
+    def part(self, model: VirtualNodeBudget, _current: VirtualNodeBudgetStatus, now: datetime) -> StatusPart:
+        """The part of one budget."""
+        name = model.metadata.name
+        return cordon_part(model, self._nodes.pool(name), self._drains.progress.get(name), now)
+
+
+def cordon_part(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime) -> StatusPart:
+    """The part of a budget whose pool has these nodes; `drain` is None while it is not drained."""
+    ready = _ready(budget, count, drain, now)
+    return StatusPart({"cordoned": count.cordoned, "drain": drain}, () if ready is None else (ready,))
+
+
+def _ready(
+    budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime
+) -> ObservedCondition | None:
+    hold = Hold.of(budget)
+    if not hold.active(now.timestamp()):
+        if not count.cordoned:
+            return None
+        message = f"{count.cordoned} of {count.nodes} nodes have still to be opened."
+        return ObservedCondition(READY, holds=False, reason="Opening", message=message)
+    until = f" until {rfc3339(budget.spec.cordon_until)}" if budget.spec.cordon_until else ""
+    if count.unschedulable < count.nodes:
+        message = f"{count.unschedulable} of {count.nodes} nodes are closed."
+        return ObservedCondition(READY, holds=False, reason="Closing", message=message)
+    if drain is not None and drain.remaining:
+        message = f"Every node is closed{until}; pods are being evicted as their disruption budgets allow."
+        return ObservedCondition(READY, holds=True, reason="Draining", message=message)
+    reason = "Drained" if hold.drains(now.timestamp()) else "Held"
+    return ObservedCondition(READY, holds=True, reason=reason, message=f"Every node is closed{until}.")

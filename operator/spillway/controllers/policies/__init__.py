@@ -1,0 +1,1 @@
+"""The status of ElasticPolicies: which workloads they govern, and what is wrong with them."""

@@ -1,0 +1,145 @@
+"""The parts of a status that follow from governance: problems of every resource, and the workloads of a policy.
+
+Contract: pure, except for the contributors that read the values. Problems decide what `Ready` says before anything
+else does, so the contributor of resources is the first of each kind.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from spillway.api import ElasticPolicy, Resource
+from spillway.api.common import Status
+from spillway.api.conditions import DEGRADED, NOT_IMPLEMENTED, READY
+from spillway.api.elasticpolicy import ElasticPolicyStatus, GovernedWorkloads, PolicyMode, TierCounts
+from spillway.controllers.base import World
+from spillway.controllers.status.node_summary import NodeSummary
+from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.controllers.status.wording import first_names
+from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
+from spillway.domain.model.names import Tier
+from spillway.domain.policies.governance import Problem
+from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
+from spillway.state.catalog import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceState:
+    """What is known about a resource of any kind."""
+
+    problems: tuple[Problem, ...] = ()
+    not_implemented: tuple[str, ...] = ()
+    """Fields that are set and have no behaviour in this version."""
+    rejected: str = ""
+    """Why the newest version of the resource was refused; empty if it was not."""
+    stale: str = ""
+    """Which data is too old to act on; empty while all data is fresh."""
+
+
+class ResourceContributor:
+    """The contributor of problems, unimplemented fields and stale data, for every kind."""
+
+    def __init__(self, world: World, counts: WorkloadCounts, nodes: NodeSummary) -> None:
+        self._world = world
+        self._counts = counts
+        self._nodes = nodes
+
+    def part(self, model: Resource, _current: Status, _now: datetime) -> StatusPart:
+        """The part of one resource."""
+        governance = self._world.governance
+        kind, name = Kind(model.kind), model.metadata.name
+        entry = self._world.catalog.entries(kind).get(name)
+        problems = [*governance.problems, *self._nodes.problems]
+        if kind is Kind.ELASTIC_POLICY:
+            problems += lost_workloads(name, self._counts.policy(name).lost)
+        return resource_part(
+            ResourceState(
+                problems=tuple(one for one in problems if one.kind == kind and one.name == name),
+                not_implemented=not_implemented(model, planned=plans_thresholds(governance.policies.values())),
+                rejected=entry.error if entry is not None else "",
+                stale="" if self._world.fresh else "the API server has not been heard for too long",
+            )
+        )
+
+
+class PolicyContributor:
+    """The contributor of governed workloads and nodes."""
+
+    def __init__(self, counts: WorkloadCounts, nodes: NodeSummary) -> None:
+        self._counts = counts
+        self._nodes = nodes
+
+    def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
+        """The part of one policy."""
+        name = model.metadata.name
+        return policy_part(model, self._counts.policy(name), self._nodes.tiers(name))
+
+
+def resource_part(state: ResourceState) -> StatusPart:
+    """The part of a resource of any kind."""
+    return StatusPart(conditions=tuple(_resource_conditions(state)))
+
+
+def policy_part(policy: ElasticPolicy, count: PolicyCount, nodes: Mapping[Tier, int]) -> StatusPart:
+    """The part of a policy that governs these workloads, with these nodes in its tiers."""
+    workloads = GovernedWorkloads(
+        governed=len(count.workloads),
+        on_fixed=count.tiers[Tier.FIXED],
+        on_elastic=count.tiers[Tier.ELASTIC],
+        on_virtual=count.tiers[Tier.VIRTUAL],
+    )
+    tiers = TierCounts(
+        fixed=nodes.get(Tier.FIXED, 0), elastic=nodes.get(Tier.ELASTIC, 0), virtual=nodes.get(Tier.VIRTUAL, 0)
+    )
+    return StatusPart({"workloads": workloads, "nodes": tiers}, (_ready(policy),))
+
+
+def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Problem, ...]:
+    """The problem of a policy that selects workloads of an older one, given as (workload, older policy)."""
+    pairs = sorted(lost)
+    if not pairs:
+        return ()
+    winners = ", ".join(sorted({winner for _, winner in pairs}))
+    message = (
+        f"{first_names([workload for workload, _ in pairs])} selected here as well, governed by the older {winners}; "
+        "select disjoint workloads."
+    )
+    return (Problem("ElasticPolicy", policy, READY, "Conflict", message),)
+
+
+def _ready(policy: ElasticPolicy) -> ObservedCondition:
+    if policy.spec.mode is PolicyMode.ENFORCE:
+        message = "Taints, deletion costs and cordons are kept."
+        return ObservedCondition(READY, holds=True, reason="Enforcing", message=message)
+    message = "Plans and reports; nothing is written on pods, nodes or ReplicaSets until mode is Enforce."
+    return ObservedCondition(READY, holds=True, reason="Recommending", message=message)
+
+
+def _resource_conditions(state: ResourceState) -> Iterable[ObservedCondition]:
+    if state.rejected:
+        message = f"The newest form was not understood and the one before it stays in force: {state.rejected}"
+        yield ObservedCondition(READY, holds=False, reason="Invalid", message=message)
+    elif state.problems:
+        message = " ".join(problem.message for problem in state.problems)
+        yield ObservedCondition(READY, holds=False, reason=state.problems[0].reason, message=message)
+    yield _not_implemented(state.not_implemented)
+    yield _degraded(state.stale)
+    for kind in dict.fromkeys(problem.type for problem in state.problems if problem.type != READY):
+        of_kind = [problem for problem in state.problems if problem.type == kind]
+        message = " ".join(problem.message for problem in of_kind)
+        yield ObservedCondition(kind, holds=True, reason=of_kind[0].reason, message=message)
+
+
+def _not_implemented(fields: tuple[str, ...]) -> ObservedCondition:
+    if not fields:
+        message = "Every field that is set has its behaviour."
+        return ObservedCondition(NOT_IMPLEMENTED, holds=False, reason="AllFieldsImplemented", message=message)
+    message = f"These fields are accepted and do nothing in this version: {', '.join(fields)}."
+    return ObservedCondition(NOT_IMPLEMENTED, holds=True, reason="FieldsWithoutBehaviour", message=message)
+
+
+def _degraded(stale: str) -> ObservedCondition:
+    if stale:
+        message = f"Nothing is changed until the data is fresh again: {stale}."
+        return ObservedCondition(DEGRADED, holds=True, reason="StaleData", message=message)
+    return ObservedCondition(DEGRADED, holds=False, reason="DataIsFresh", message="Decisions stand on fresh data.")

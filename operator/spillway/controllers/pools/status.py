@@ -1,0 +1,96 @@
+"""The part of a VirtualNodeBudget's status about its pool: its nodes, its health and its stock.
+
+Contract: pure, except for the contributor that reads the values. `Healthy` and `InStock` are observed where the budget
+configures `failover` or `stockOut`; `Healthy` also once the pool has failed. `Ready` is observed while an open pool
+takes no pods, or only a few.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from spillway.api.conditions import HEALTHY, IN_STOCK, READY
+from spillway.api.scalars import rfc3339
+from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
+from spillway.controllers.pools.controller import PoolsController
+from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
+from spillway.controllers.status.node_summary import NodeSummary, PoolCount
+from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.domain.pools.health import PROBE_PODS, Health, HealthReason, State
+
+_FAILED_FOR: Final = {
+    HealthReason.NODES_NOT_READY: "None of its nodes was ready for too long",
+    HealthReason.PODS_NOT_STARTING: "Pods that were bound to it did not start for too long",
+    None: "It failed",
+}
+
+
+class PoolContributor:
+    """The contributor of nodes, health and stock."""
+
+    def __init__(self, nodes: NodeSummary, pools: PoolsController) -> None:
+        self._nodes = nodes
+        self._pools = pools
+
+    def part(self, model: VirtualNodeBudget, current: VirtualNodeBudgetStatus, _now: datetime) -> StatusPart:
+        """The part of one budget; health and stock stay as they are until its pool has been looked at."""
+        view = self._pools.views.get(model.metadata.name)
+        memory = PoolMemory.of(current.wire()) if view is None else view.memory
+        return pool_part(model, self._nodes.pool(model.metadata.name), memory)
+
+
+def pool_part(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> StatusPart:
+    """The part of a budget whose pool has these nodes and this health and stock."""
+    fields = {"nodes": count.nodes, "nodes_ready": count.ready, **memory.status()}
+    return StatusPart(fields, tuple(_conditions(budget, memory)))
+
+
+def _conditions(budget: VirtualNodeBudget, memory: PoolMemory) -> Iterator[ObservedCondition]:
+    if (not_ready := _not_ready(budget, memory)) is not None:
+        yield not_ready
+    if budget.spec.failover is not None or memory.health != NEVER_FAILED:
+        yield _healthy(memory.health)
+    if budget.spec.stock_out is not None:
+        yield _in_stock(budget, memory)
+
+
+def _not_ready(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition | None:
+    health = _healthy(memory.health)
+    if memory.health.state is State.FAILED:
+        return ObservedCondition(READY, holds=False, reason="Unhealthy", message=health.message)
+    if budget.spec.stock_out is not None:
+        stock = _in_stock(budget, memory)
+        if memory.position.out_of_stock(budget.spec.stock_out.ladder):
+            return ObservedCondition(READY, holds=False, reason="OutOfStock", message=stock.message)
+    if memory.health.state is State.RETRYING:
+        return ObservedCondition(READY, holds=True, reason="Retrying", message=health.message)
+    return None
+
+
+def _healthy(health: Health) -> ObservedCondition:
+    why = _FAILED_FOR[health.reason]
+    if health.state is State.FAILED:
+        message = f"{why}; it is tried again after {_time(health.retry_at)}, once a node is ready."
+        return ObservedCondition(HEALTHY, holds=False, reason=health.reason or "Failed", message=message)
+    if health.state is State.RETRYING:
+        message = f"{why}; it is being tried again, with {PROBE_PODS} pods at a time until one has started."
+        return ObservedCondition(HEALTHY, holds=True, reason="Retrying", message=message)
+    return ObservedCondition(HEALTHY, holds=True, reason="Healthy", message="Its pods start.")
+
+
+def _in_stock(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition:
+    position, stock_out = memory.position, budget.spec.stock_out
+    if stock_out is None or not position.step:
+        message = "Pods get the size that they request."
+        return ObservedCondition(IN_STOCK, holds=True, reason="InStock", message=message)
+    until = _time(position.since + stock_out.forget_after.seconds)
+    if position.out_of_stock(stock_out.ladder):
+        message = f"There was no stock of any size; it is tried again after {until}."
+        return ObservedCondition(IN_STOCK, holds=False, reason="OutOfStock", message=message)
+    size = stock_out.ladder[position.step - 1]
+    message = f"There was no stock of smaller sizes: cpu {size.cpu}, memory {size.memory} is asked for until {until}."
+    return ObservedCondition(IN_STOCK, holds=True, reason="BiggerSize", message=message)
+
+
+def _time(seconds: float) -> str:
+    return rfc3339(datetime.fromtimestamp(int(seconds), UTC))

@@ -1,0 +1,88 @@
+"""The nodes by pool and by tier, and the problems that they show, for the statuses.
+
+Contract: a change only marks the summary as outdated; `refresh` makes it again from the whole state.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from spillway.controllers.base import Unsubscribe, World
+from spillway.domain.model.names import Tier
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.policies.governance import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCount:
+    """The nodes of one pool."""
+
+    nodes: int = 0
+    ready: int = 0
+    unschedulable: int = 0
+    """Nodes that take no new pods, whoever cordoned them."""
+    cordoned: int = 0
+    """Of these, the nodes that carry Spillway's mark."""
+
+    @classmethod
+    def of(cls, nodes: Iterable[NodeRecord]) -> "PoolCount":
+        """The counts of these nodes."""
+        listed = list(nodes)
+        return cls(
+            nodes=len(listed),
+            ready=sum(node.ready for node in listed),
+            unschedulable=sum(node.unschedulable for node in listed),
+            cordoned=sum(node.unschedulable and bool(node.cordoned_by) for node in listed),
+        )
+
+
+class NodeSummary:
+    """The summary of all nodes; empty before the first `refresh`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._outdated = True
+        self._pools: dict[str, list[NodeRecord]] = {}
+        """Nodes by pool; the empty name for nodes in no pool."""
+        self._tiers: dict[str, Counter[Tier]] = {}
+        self.problems: tuple[Problem, ...] = ()
+        """What the nodes show to be wrong between resources."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        """Follow the changes of nodes and resources."""
+        yield self._world.state.subscribe(NodeRecord, self._node_changed)
+        yield self._world.catalog.subscribe(self._mark_outdated)
+
+    def tiers(self, policy: str) -> Mapping[Tier, int]:
+        """The number of nodes in each tier of a policy."""
+        return self._tiers.get(policy, Counter())
+
+    def pool(self, name: str) -> PoolCount:
+        """The nodes of a pool."""
+        return PoolCount.of(self._pools.get(name, []))
+
+    def used(self, pool: str) -> Usage:
+        """What the pods on a pool request now."""
+        aggregates = self._world.state.aggregates
+        return sum((aggregates.on_node(node.name) for node in self._pools.get(pool, [])), NOTHING)
+
+    def refresh(self) -> None:
+        """Make the summary again if something has changed."""
+        if not self._outdated:
+            return
+        governance, nodes = self._world.governance, self._world.state.nodes
+        self._pools = {}
+        self.problems = governance.node_problems(nodes.values())
+        self._tiers = {policy: Counter() for policy in governance.policies}
+        for node in nodes.values():
+            self._pools.setdefault(governance.budget_of(node) or "", []).append(node)
+            for policy, tiers in self._tiers.items():
+                tiers[self._world.places.place(policy, node).tier] += 1
+        self._outdated = False
+
+    def _node_changed(self, _: NodeRecord | None, __: NodeRecord | None) -> None:
+        self._outdated = True
+
+    def _mark_outdated(self) -> None:
+        self._outdated = True
