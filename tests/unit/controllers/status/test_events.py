@@ -1,0 +1,41 @@
+"""Which changes of conditions cause an Event."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from spillway.api.conditions import Condition
+from spillway.controllers.status.events import condition_events
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def conditions(kind: str, holds: bool | None) -> list[Condition]:  # noqa: FBT001
+    if holds is None:
+        return []
+    return [Condition.make(kind, holds=holds, reason="Why", message="", now=NOW)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "event"),
+    [
+        pytest.param("Ready", None, True, None, id="ready from the start"),
+        pytest.param("Ready", None, False, "Warning", id="not ready from the start"),
+        pytest.param("Ready", True, False, "Warning", id="not ready any more"),
+        pytest.param("Ready", False, True, "Normal", id="ready again"),
+        pytest.param("AtLimit", None, True, "Warning", id="a limit is reached"),
+        pytest.param("AtLimit", True, False, "Normal", id="a limit has room again"),
+        pytest.param("AtLimit", True, True, None, id="still at the limit"),
+        pytest.param("InStock", True, False, "Warning", id="out of stock"),
+    ],
+)
+def test_a_condition_that_turns_causes_an_event(
+    kind: str, *, before: bool | None, after: bool, event: str | None
+) -> None:
+    found = [one.type for one in condition_events(conditions(kind, before), conditions(kind, after))]
+    assert found == ([] if event is None else [event])
+
+
+def test_a_condition_that_is_announced_causes_one_although_it_did_not_turn() -> None:
+    still = conditions("AtLimit", holds=True)
+    assert [one.type for one in condition_events(still, still, {"AtLimit"})] == ["Warning"]
