@@ -14,7 +14,8 @@ from demo.scenario import REQUEST_MILLIS, Day
 from localcluster.nodes import USAGE_CPU
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import PodRecord
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 
 CEILING = 1.6
 """Of the request: what a replica uses at most, as a CPU limit would have it."""

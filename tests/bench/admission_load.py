@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import aiohttp
 import msgspec
 
 from spillway.domain.model.names import COST_WRITTEN
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import RequestError
 from tests.bench import informer_objects
 from tests.bench.informer_objects import Shape
 
@@ -166,7 +166,7 @@ class Load:
         started = time.perf_counter()
         try:
             await self._client.request(method, path, body=body, content_type=content_type, timeout=_PATIENCE_SECONDS)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except RequestError as error:
             timings.failures.append(f"{method} {path.rsplit('/', 1)[-1]}: {error!r}"[:200])
             return False
         into.append((time.perf_counter() - started) * 1000)

@@ -11,7 +11,8 @@ from kubernetes.aio.client import Configuration
 
 from spillway.kube import auth
 from spillway.kube.auth import Credentials
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError, UnreachableError
 from tests.support.fake_api import FakeApi, page, slow, status
 
 PATH = "/api/v1/namespaces"
@@ -57,8 +58,9 @@ async def test_every_refusal_is_one_error(
 
 async def test_a_slow_answer_is_a_timeout(client: KubeClient, api: FakeApi) -> None:
     api.list_answers.append(slow(30))
-    with pytest.raises(TimeoutError):
+    with pytest.raises(UnreachableError) as caught:
         await client.request("GET", PATH, timeout=0.1)
+    assert caught.value.timed_out
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from localcluster import ClusterApi
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, NodeName, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.kube import decode
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 from spillway.kube.writer import Eviction, Fenced, Writer
 from tests.builders import make_pod
 

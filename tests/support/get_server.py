@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from spillway.kube.client import ApiError
+from spillway.kube.errors import ApiError
 
 
 class GetServer:

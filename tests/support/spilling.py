@@ -12,7 +12,8 @@ from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, 
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import StayReason
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind

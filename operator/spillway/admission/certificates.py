@@ -18,19 +18,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 import structlog
 
 from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, begin, next_step
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.additions import Addition, json_patch
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError, RequestError
 
 log: Final = structlog.get_logger(__name__)
 
 CONFIGURATION_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
-_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 _JSON_PATCH: Final = "application/json-patch+json"
 _CONFLICTS: Final = (409, 422)
 """422 is how a JSON patch whose `test` fails is answered."""
@@ -67,7 +67,8 @@ class Certificates:
     ) -> None:
         self._client = client
         self._tls = tls
-        self._path = f"/api/v1/namespaces/{namespace}/secrets"
+        self._collection = paths.SECRETS.within(namespace)
+        self._path = paths.SECRETS.named(secret, namespace=namespace)
         self._namespace = namespace
         self._secret = secret
         self._configuration = configuration
@@ -89,7 +90,7 @@ class Certificates:
         while True:
             try:
                 await self.turn()
-            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            except RequestError as error:
                 log.warning("certificates not checked; trying again", secret=self._key, error=str(error) or repr(error))
             await asyncio.sleep(self._poll_seconds)
 
@@ -127,7 +128,7 @@ class Certificates:
 
     async def _read_or_begin(self) -> Material:
         try:
-            found = await self._client.get_json(f"{self._path}/{self._secret}")
+            found = await self._client.get_json(self._path)
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -138,11 +139,11 @@ class Certificates:
         body = self._body(fresh)
         try:
             if found is None:
-                await self._client.request("POST", self._path, body=body)
+                await self._client.request("POST", self._collection, body=body)
             else:
                 # It is there and empty or unusable: the chart may have made it so that we need no right to create.
                 body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-                await self._client.request("PUT", f"{self._path}/{self._secret}", body=body)
+                await self._client.request("PUT", self._path, body=body)
         except ApiError as error:
             if error.status not in _CONFLICTS:
                 raise
@@ -151,14 +152,14 @@ class Certificates:
         return fresh
 
     async def _replace(self, material: Material) -> bool:
-        found = await self._client.get_json(f"{self._path}/{self._secret}")
+        found = await self._client.get_json(self._path)
         body = self._body(material)
         body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
         for kept in ("labels", "annotations", "ownerReferences"):
             if kept in found["metadata"]:
                 body["metadata"][kept] = found["metadata"][kept]
         try:
-            await self._client.request("PUT", f"{self._path}/{self._secret}", body=body)
+            await self._client.request("PUT", self._path, body=body)
         except ApiError as error:
             if error.status not in _CONFLICTS:
                 raise
@@ -178,7 +179,7 @@ class Certificates:
         """Make every configuration trust the bundle; True once that has been so for the overlap."""
         in_place = True
         for plural in CONFIGURATION_KINDS:
-            path = f"{_ADMISSION}/{plural}/{self._configuration}"
+            path = paths.webhook_configurations(plural).named(self._configuration)
             in_place &= await self._publish_in(path, bundle, missing_only=missing_only)
         now = self._now()
         if missing_only or not in_place:

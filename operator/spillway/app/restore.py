@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 
 from spillway.controllers.spill.surge import Target, target_of
@@ -18,8 +17,10 @@ from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
 from spillway.domain.spill.bring_back import Surge
-from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
+from spillway.kube import paths
+from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
+from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.writer import Writer
 
 PAGE: Final = 500
@@ -89,7 +90,7 @@ class Restore:
 
     async def _nodes(self) -> int:
         work: list[Awaitable[None]] = []
-        async for raw in self._items("/api/v1/nodes"):
+        async for raw in self._items(paths.NODES.everywhere):
             keys = msgspec.json.decode(raw, type=_Object).metadata.annotations or {}
             plan = restore_node(NODES.one(raw), tuple(keys))
             if plan is not None:
@@ -118,7 +119,7 @@ class Restore:
     async def _pods(self) -> int:
         found = 0
         work: list[Awaitable[None]] = []
-        async for raw in self._items("/api/v1/pods"):
+        async for raw in self._items(paths.PODS.everywhere):
             removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
             if removed:
                 found += 1
@@ -139,7 +140,7 @@ class Restore:
 
     async def _replicasets(self) -> int:
         work: list[Awaitable[None]] = []
-        async for raw in self._items("/apis/apps/v1/replicasets"):
+        async for raw in self._items(paths.REPLICASETS.everywhere):
             removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
             if removed:
                 work.append(self._replicaset(raw, removed))
@@ -154,7 +155,7 @@ class Restore:
         if not self._dry_run:
             if surge is not None and target is not None and not await self._answered(what, self._shrink(target, surge)):
                 return
-            path = f"/apis/apps/v1/namespaces/{replicaset.namespace}/replicasets/{replicaset.name}"
+            path = paths.REPLICASETS.named(replicaset.name, namespace=replicaset.namespace)
             if not await self._done(what, self._writer.annotate("replicasets", path, replicaset.uid, removed)):
                 return
         self.result.surges += surge is not None
@@ -170,7 +171,7 @@ class Restore:
         """Whether the API server answered, which includes the answer that there is nothing to do."""
         try:
             await write
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except RequestError as error:
             self.result.failed.append(f"{what}: {error or 'not answered'}")
             return False
         return True
@@ -181,7 +182,7 @@ class Restore:
             if await write:
                 return True
             why = "gone, or changed in the meantime"
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except RequestError as error:
             why = str(error) or "not answered"
         self.result.failed.append(f"{what}: {why}")
         return False
@@ -223,7 +224,7 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
         TimeoutError: the pods are not gone in time.
 
     """
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+    path = paths.DEPLOYMENTS.named(name, namespace=namespace, field="--stop-deployment")
     try:
         await client.request("PATCH", f"{path}/scale", body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
     except ApiError as error:
@@ -244,8 +245,8 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
 
 async def forget(client: KubeClient, namespace: str, lease: str, *, say: Say) -> None:
     """Delete what the operator keeps in its own namespace: its Lease, and the last plan of the thresholds."""
-    plans = [f"/api/v1/namespaces/{namespace}/configmaps/{name_of(index)}" for index in range(CHUNKS)]
-    for path in (f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}", *plans):
+    plans = [paths.CONFIG_MAPS.named(name_of(index), namespace=namespace) for index in range(CHUNKS)]
+    for path in (paths.LEASES.named(lease, namespace=namespace, field="--forget"), *plans):
         try:
             await client.request("DELETE", path)
         except ApiError as error:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import aiohttp
 import msgspec
 import numpy as np
 
@@ -21,7 +20,8 @@ from spillway.controllers.threshold.observe import elastic_now, observe, request
 from spillway.controllers.threshold.planner import pasts_of
 from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.domain.threshold.solve import Past, past_of, solve
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import RequestError
 from spillway.sources.csv import CsvError, csv_histories
 from spillway.sources.prometheus import Prometheus, PrometheusError
 from spillway.telemetry.threshold import WORKLOAD_REPLICAS
@@ -69,7 +69,7 @@ async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, 
     try:
         async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
             world = await read_world(client, own_namespace=namespace)
-    except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (RequestError, OSError) as error:
         return f"the cluster cannot be read: {error or 'timed out'}"
     known = world.governance.policies
     if policy not in known:

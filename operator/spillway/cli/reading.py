@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from spillway.controllers.base import World
-from spillway.domain.model.names import GROUP, VERSION
 from spillway.domain.policies.governance import Governance
+from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.decode import NAMESPACES, NODES, PODS, REPLICASETS, Decoder
 from spillway.state.board import Board
@@ -25,19 +25,17 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
     """The present state of the cluster.
 
     Raises:
-        ApiError: the API server refuses a list.
-        aiohttp.ClientError: it cannot be reached.
-        TimeoutError: it does not answer in time.
+        RequestError: the API server refuses a list, or cannot be reached.
     """
     state = ClusterState()
-    await _read(client, state, "/api/v1/namespaces", NAMESPACES)
-    await _read(client, state, "/api/v1/nodes", NODES)
-    await _read(client, state, "/apis/apps/v1/replicasets", REPLICASETS)
-    await _read(client, state, "/api/v1/pods", PODS)
+    await _read(client, state, paths.NAMESPACES.everywhere, NAMESPACES)
+    await _read(client, state, paths.NODES.everywhere, NODES)
+    await _read(client, state, paths.REPLICASETS.everywhere, REPLICASETS)
+    await _read(client, state, paths.PODS.everywhere, PODS)
     state.mark_synced()
     catalog = Catalog(partial(Governance.compile, own_namespace=own_namespace))
     for kind in Kind:
-        page = await client.get_json(f"/apis/{GROUP}/{VERSION}/{kind.plural}")
+        page = await client.get_json(paths.of_spillway(kind.plural).everywhere)
         catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
     places = Surroundings(state, lambda: catalog.governance, time.monotonic)
     return World(state, catalog, places, time.time, Board(time.time))

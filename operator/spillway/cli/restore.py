@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import aiohttp
 import typer
 
 from spillway.app.settings import SettingsError
@@ -63,7 +62,8 @@ async def _restore(
     rate: float,
 ) -> int:
     from spillway.app.restore import Restore, forget, stop_deployment  # noqa: PLC0415  # `--help` need not wait for aiohttp
-    from spillway.kube.client import ApiError, KubeClient  # noqa: PLC0415
+    from spillway.kube.client import KubeClient  # noqa: PLC0415
+    from spillway.kube.errors import RequestError  # noqa: PLC0415
 
     def say(line: str) -> None:
         if not quiet:
@@ -76,7 +76,7 @@ async def _restore(
             result = await Restore(client, say=say, dry_run=dry_run, rate=rate).run()
             if lease is not None and result.clean:
                 await forget(client, *lease, say=say)
-    except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (RequestError, OSError) as error:
         typer.echo(f"error: {error or 'timed out'}", err=True)
         return 1
     verb = "would be restored" if dry_run else "restored"

@@ -7,21 +7,18 @@ a watch cannot report: an object that was deleted while the watch was interrupte
 import asyncio
 from typing import Any, Final
 
-import aiohttp
-import msgspec
 import structlog
 
 from spillway.domain.model.names import GROUP, VERSION
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import RequestError
 from spillway.state.catalog import Catalog, Kind
 
 log: Final = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 1.0
-
-_NOT_LISTED: Final = (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError)
-"""A request that was refused, interrupted, not answered, or answered by something that is not an API server."""
 
 
 class Resync:
@@ -38,7 +35,7 @@ class Resync:
         while True:
             try:
                 await self._list_all()
-            except _NOT_LISTED as error:
+            except RequestError as error:
                 if (trouble := _why(error)) != said:
                     log.warning("resources are not listed yet, retrying", error=trouble)
                     said = trouble
@@ -52,17 +49,17 @@ class Resync:
             await asyncio.sleep(self._interval_seconds)
             try:
                 await self._list_all()
-            except _NOT_LISTED as error:
+            except RequestError as error:
                 log.warning("resources are not listed, retrying at the next interval", error=_why(error))
 
     async def _list_all(self) -> None:
         for kind in Kind:
             # Without paging: there are few objects, and one version must hold for all of them.
-            page: dict[str, Any] = await self._client.get_json(f"/apis/{GROUP}/{VERSION}/{kind.plural}")
+            page: dict[str, Any] = await self._client.get_json(paths.of_spillway(kind.plural).everywhere)
             self._catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, ApiError) and error.not_found:
+def _why(error: RequestError) -> str:
+    if error.not_found:
         return f"the kinds of {GROUP}/{VERSION} are not installed (apply crds/ or install the chart)"
-    return str(error) or repr(error)
+    return str(error)

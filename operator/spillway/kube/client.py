@@ -1,16 +1,16 @@
-"""The API server over HTTP: bytes in, bytes out, one error type.
+"""The client of the API server: bytes in, bytes out, one family of errors.
 
-Contract: every answer of 400 and above raises `ApiError`; a broken connection raises `aiohttp.ClientError` and a slow
-answer `TimeoutError`, so that callers tell "refused" from "not heard". Nothing is retried here but one 401 after the
-credentials were loaded again. Large answers arrive gzipped and are unpacked in a thread: zlib lets go of the
-interpreter's lock.
+Contract: every answer of 400 and above raises `ApiError`; a broken connection, a slow answer and an answer that is none
+raise `UnreachableError`. Both are `RequestError`s. Nothing is retried here except one 401 after the credentials were
+loaded again. Large answers arrive gzipped and are unpacked in a thread, because zlib releases the interpreter's lock.
 """
 
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ import msgspec
 
 from spillway import __version__
 from spillway.kube.auth import Credentials
+from spillway.kube.errors import ApiError, UnreachableError
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -45,49 +46,6 @@ class _Status(msgspec.Struct):
     message: str = ""
     code: int = 0
     details: dict[str, Any] | None = None
-
-
-class ApiError(Exception):
-    """The API server refused. `status` is HTTP's, `reason` is Kubernetes' CamelCase word (or HTTP's phrase)."""
-
-    def __init__(
-        self,
-        status: int,
-        reason: str,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.retry_after = retry_after
-        """Seconds, where the server asked for a pause."""
-        self.details: Mapping[str, Any] = details or {}
-
-    @property
-    def conflict(self) -> bool:
-        return self.status == HTTPStatus.CONFLICT
-
-    @property
-    def not_found(self) -> bool:
-        return self.status == HTTPStatus.NOT_FOUND
-
-    @property
-    def gone(self) -> bool:
-        """The resource version or continue token is too old: list again."""
-        return self.status == HTTPStatus.GONE
-
-    @property
-    def invalid(self) -> bool:
-        """The object would be invalid, or a JSON patch's `test` failed."""
-        return self.status == HTTPStatus.UNPROCESSABLE_ENTITY
-
-    @property
-    def retryable(self) -> bool:
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class KubeClient:
@@ -131,24 +89,26 @@ class KubeClient:
 
         Raises:
             ApiError: the server answered 400 or above.
-            aiohttp.ClientError: the connection failed.
-            TimeoutError: there was no whole answer within `timeout` seconds.
+            UnreachableError: the connection failed, or there was no whole answer within `timeout` seconds.
 
         """
-        response = await self._open(
-            method,
-            path,
-            params=params,
-            body=body,
-            content_type=content_type,
-            timeout=aiohttp.ClientTimeout(total=timeout),
-        )
-        async with response:
-            return await _unpacked(response)
+        with _transport_errors():
+            response = await self._open(
+                method,
+                path,
+                params=params,
+                body=body,
+                content_type=content_type,
+                timeout=aiohttp.ClientTimeout(total=timeout),
+            )
+            async with response:
+                return await _unpacked(response)
 
     async def get_json(self, path: str, **params: Param) -> Any:  # noqa: ANN401 - JSON is anything
         """The answer to a GET as plain Python values."""
-        return msgspec.json.decode(await self.request("GET", path, params=params))
+        raw = await self.request("GET", path, params=params)
+        with _transport_errors():
+            return msgspec.json.decode(raw)
 
     async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
         """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""
@@ -168,13 +128,22 @@ class KubeClient:
         """Chunks of a long answer as they arrive (a watch). Yields `b""` once it is open, before any data.
 
         Raises:
-            TimeoutError: nothing came for `silence_seconds`.
+            ApiError: the server answered 400 or above.
+            UnreachableError: the connection failed; `timed_out` where nothing came for `silence_seconds`.
 
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=silence_seconds)
-        async with await self._open("GET", path, params=params, timeout=timeout, encoding="identity") as response:
+        with _transport_errors():
+            response = await self._open("GET", path, params=params, timeout=timeout, encoding="identity")
+        async with response:
             yield b""
-            async for chunk in response.content.iter_any():
+            chunks = response.content.iter_any()
+            while True:
+                # Only around the reading: what the consumer raises is its own.
+                with _transport_errors():
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
                 yield chunk
 
     async def _open(
@@ -213,6 +182,15 @@ class KubeClient:
                     continue
                 raise _refusal(response, await _unpacked(response))
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _transport_errors() -> Iterator[None]:
+    """Turn what aiohttp, the socket, zlib or the JSON decoder raises into `UnreachableError`."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, zlib.error, msgspec.DecodeError) as error:  # a TimeoutError is an OSError
+        raise UnreachableError.caused_by(error) from error
 
 
 def _param(value: Param) -> str:

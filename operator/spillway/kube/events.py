@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import aiohttp
 import structlog
 
-from spillway.kube.client import MERGE_PATCH, ApiError, KubeClient
+from spillway.kube import paths
+from spillway.kube.client import MERGE_PATCH, KubeClient
+from spillway.kube.errors import InvalidNameError, RequestError
+from spillway.kube.invalid_names import warn_once
 from spillway.kube.ratelimit import Sleep, TokenBucket
 from spillway.telemetry.kube import EVENTS
 
@@ -44,8 +46,8 @@ _Key = tuple[str, str, str, str]
 class _Series:
     """One thing said about one object."""
 
-    name: str
-    namespace: str
+    path: str
+    """Of the Event."""
     count: int
     last: float
     """When it was said last."""
@@ -114,7 +116,7 @@ class EventRecorder:
                 await self._client.request(
                     post.method, post.path, body=post.body, content_type=content_type, timeout=5.0
                 )
-            except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            except RequestError as error:
                 EVENTS.labels("error").inc()
                 log.info("event_not_written", path=post.path, error=repr(error))
             else:
@@ -123,8 +125,15 @@ class EventRecorder:
     def _begin(self, key: _Key, involved: Reference, now: float) -> None:
         _, event_type, reason, note = key
         namespace = str(involved.get("namespace") or "default")
-        name = f"{involved.get('name', 'unknown')[:200]}.{uuid.uuid4().hex[:16]}"
-        self._series[key] = _Series(name, namespace, 1, now, now)
+        name = f"{involved.get('name', 'unknown')[:200].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
+        try:
+            # An owner's name is what a user wrote in a reference, and an Event bears it.
+            path = paths.EVENTS.named(name, namespace=namespace, field="involvedObject.name")
+        except InvalidNameError as error:
+            EVENTS.labels("dropped").inc()
+            warn_once(error)
+            return
+        self._series[key] = _Series(path, 1, now, now)
         self._series.move_to_end(key)
         while len(self._series) > _REMEMBERED:
             self._series.popitem(last=False)
@@ -141,13 +150,12 @@ class EventRecorder:
             "note": note,
             "type": event_type,
         }
-        self._post(_Post("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body, "created"))
+        self._post(_Post("POST", paths.EVENTS.within(namespace), body, "created"))
 
     def _repeat(self, series: _Series, now: float) -> None:
         series.written = now
         body = {"series": {"count": series.count, "lastObservedTime": _micro_time(now)}}
-        path = f"/apis/events.k8s.io/v1/namespaces/{series.namespace}/events/{series.name}"
-        self._post(_Post("PATCH", path, body, "repeated"))
+        self._post(_Post("PATCH", series.path, body, "repeated"))
 
     def _post(self, post: _Post) -> None:
         try:

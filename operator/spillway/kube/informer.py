@@ -9,17 +9,17 @@ from functools import partial
 from typing import Any
 
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.kube import decode
+from spillway.kube import decode, paths
 from spillway.kube.client import KubeClient
 from spillway.kube.watch import ResourceWatch, WatchSettings
 from spillway.state.cluster import ClusterState, Record
 from spillway.telemetry.kube import INFORMER_SILENCE
 
 PATHS: dict[type[Record], str] = {
-    NamespaceRecord: "/api/v1/namespaces",
-    NodeRecord: "/api/v1/nodes",
-    ReplicaSetRecord: "/apis/apps/v1/replicasets",
-    PodRecord: "/api/v1/pods",
+    NamespaceRecord: paths.NAMESPACES.everywhere,
+    NodeRecord: paths.NODES.everywhere,
+    ReplicaSetRecord: paths.REPLICASETS.everywhere,
+    PodRecord: paths.PODS.everywhere,
 }
 _DECODERS: dict[type[Record], decode.Decoder[Any, Any]] = {
     NamespaceRecord: decode.NAMESPACES,

@@ -15,19 +15,20 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-import aiohttp
 import msgspec
 import structlog
 
 from spillway.domain.model.names import PodUid
-from spillway.kube.client import ApiError, KubeClient, Param
+from spillway.kube import paths
+from spillway.kube.client import KubeClient, Param
+from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.watch import Backoff
 from spillway.telemetry.kube import INFORMER_EVENTS, INFORMER_RECONNECTS
 
 log = structlog.get_logger(__name__)
 
-PATH: Final = "/api/v1/events"
+PATH: Final = paths.CORE_EVENTS.everywhere
 RESOURCE: Final = "events"
 YOUNG_SECONDS: Final = 300.0
 """How old an Event may be that is heard in a list."""
@@ -168,7 +169,7 @@ class PodEvents:
                 if error.status == HTTPStatus.FORBIDDEN:
                     log.warning("events about pods may not be read; stock-outs show in pods' status only")
                     await self._sleep(FORBIDDEN_SECONDS)
-            except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+            except (RequestError, msgspec.DecodeError) as error:
                 reason, version = "error", ""
                 log.info("watch_failed", resource=RESOURCE, error=repr(error))
             INFORMER_RECONNECTS.labels(RESOURCE, reason).inc()

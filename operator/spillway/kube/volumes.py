@@ -5,6 +5,8 @@ from enum import Enum, auto
 from typing import Any
 
 from spillway.domain.fit.suitability import is_local
+from spillway.kube import paths
+from spillway.kube.paths import Wanted
 
 Json = Mapping[str, Any]
 
@@ -22,15 +24,15 @@ class ClaimVolume(Enum):
     """Other nodes reach it too."""
 
 
-async def volume_of_claim(namespace: str, claim: str, get: Callable[[str], Awaitable[Json | None]]) -> ClaimVolume:
-    """Ask for a claim and its volume; `get` answers a GET of a path, with None where it has no answer."""
-    found = await get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}")
+async def volume_of_claim(namespace: str, claim: str, get: Callable[[Wanted], Awaitable[Json | None]]) -> ClaimVolume:
+    """Ask for a claim and its volume; `get` reads an object, with None where it has no answer."""
+    found = await get(Wanted(paths.CLAIMS, claim, namespace, field="persistentVolumeClaim.claimName"))
     if found is None:
         return ClaimVolume.UNKNOWN
     name = (found.get("spec") or {}).get("volumeName")
     if not name:
         return ClaimVolume.UNBOUND
-    volume = await get(f"/api/v1/persistentvolumes/{name}")
+    volume = await get(Wanted(paths.VOLUMES, name, field="spec.volumeName"))
     if volume is None:
         return ClaimVolume.UNKNOWN
     return ClaimVolume.LOCAL if is_local(volume) else ClaimVolume.SHARED

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic
 
-import aiohttp
 import msgspec
 import structlog
 
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
 from spillway.kube.decode import Decoder, WatchError
+from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.wire import ObjectT, Page
 from spillway.state.cluster import ClusterState, R, record_key
@@ -146,7 +146,7 @@ class ResourceWatch(Generic[ObjectT, R]):
                 # A token that has expired in the middle of the pages: from the start, which is what happens anyway.
                 INFORMER_LISTS.labels(self.resource, "expired" if error.gone else "error").inc()
                 log.warning("list_failed", resource=self.resource, error=str(error))
-            except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+            except (RequestError, msgspec.DecodeError) as error:
                 INFORMER_LISTS.labels(self.resource, "error").inc()
                 log.warning("list_failed", resource=self.resource, error=repr(error))
             else:
@@ -200,11 +200,9 @@ class ResourceWatch(Generic[ObjectT, R]):
         while True:
             try:
                 raw = await self._client.request("GET", self._path, params=params, timeout=settings.page_seconds)
-            except ApiError as error:
+            except RequestError as error:
                 if not error.retryable:
                     raise
-                log.info("page_retried", resource=self.resource, error=str(error))
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.info("page_retried", resource=self.resource, error=repr(error))
             else:
                 self._backoff.reset()
@@ -237,10 +235,12 @@ class ResourceWatch(Generic[ObjectT, R]):
             return "gone" if error.code == HTTPStatus.GONE else self._failed(error)
         except ApiError as error:
             return "gone" if error.gone else self._failed(error)
-        except TimeoutError:
+        except UnreachableError as error:
+            if not error.timed_out:
+                return self._failed(error)
             log.warning("watch_stalled", resource=self.resource, silence_seconds=silence)
             return "stalled"
-        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
+        except msgspec.DecodeError as error:
             return self._failed(error)
         finally:
             self._gauge()

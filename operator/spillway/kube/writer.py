@@ -15,7 +15,6 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -31,8 +30,9 @@ from spillway.domain.model.names import (
     VERSION,
 )
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
-from spillway.kube import patches
-from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, ApiError, Body, KubeClient
+from spillway.kube import patches, paths
+from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Body, KubeClient
+from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.ratelimit import Sleep, TokenBucket
 from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 
@@ -129,7 +129,7 @@ class Writer:
         changed = {key: value for key, value in annotations.items() if not _pod_has(pod, key, value)}
         if not changed:
             return _unchanged("patch", "pods")
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        path = _pod_path(pod)
         return await self._patch("pods", path, patches.annotate(pod.uid, changed), MERGE_PATCH)
 
     async def patch_node(
@@ -144,7 +144,7 @@ class Writer:
         operations = patches.node_patch(node, annotations=annotations, taints=taints, unschedulable=unschedulable)
         if not operations:
             return _unchanged("patch", "nodes")
-        path = f"/api/v1/nodes/{node.name}"
+        path = paths.NODES.named(node.name)
         if await self._patch("nodes", path, operations, JSON_PATCH):
             return True
         if not annotations:
@@ -163,7 +163,7 @@ class Writer:
             "metadata": {"name": pod.name, "namespace": pod.namespace},
             "deleteOptions": {"preconditions": {"uid": pod.uid}},
         }
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction"
+        path = f"{_pod_path(pod)}/eviction"
         try:
             await self._send("POST", "evictions", path, body, JSON)
         except ApiError as error:
@@ -179,7 +179,7 @@ class Writer:
 
         What is deleted is the pod as it was read: one that is bound or starts meanwhile is another version and stays.
         """
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        path = _pod_path(pod)
         try:
             present = msgspec.json.decode(await self._client.request("GET", path, timeout=self._timeout), type=_Present)
         except ApiError as error:
@@ -195,7 +195,7 @@ class Writer:
         operations = patches.add_to(pod.uid, resource_version, additions)
         if not operations:
             return _unchanged("patch", "pods")
-        return await self._patch("pods", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", operations, JSON_PATCH)
+        return await self._patch("pods", _pod_path(pod), operations, JSON_PATCH)
 
     async def annotate(self, resource: str, path: str, uid: str, annotations: patches.Annotations) -> bool:
         """Set (or with None remove) annotations of any object. False when it is gone or replaced."""
@@ -215,7 +215,7 @@ class Writer:
             "metadata": {"name": name},
             "status": dict(status),
         }
-        path = f"/apis/{GROUP}/{VERSION}/{plural}/{name}/status"
+        path = f"{paths.of_spillway(plural).named(name)}/status"
         return await self._patch(plural, path, body, APPLY_PATCH, verb="apply")
 
     async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,22 +272,21 @@ class Writer:
                 answer = await self._client.request(
                     method, path, params=params, body=body, content_type=content_type, timeout=self._timeout
                 )
-            except ApiError as error:
+            except RequestError as error:
                 if not error.retryable or _blocked_by_budget(error) or not left:
                     WRITES.labels(verb, resource, _result(error)).inc()
                     raise
                 pause = error.retry_after
-            except (aiohttp.ClientError, TimeoutError):
-                if not left:
-                    WRITES.labels(verb, resource, "error").inc()
-                    raise
-                pause = None
             else:
                 WRITES.labels(verb, resource, "ok").inc()
                 return answer
             WRITE_RETRIES.labels(verb, resource).inc()
             await self._sleep(_pause(pause, self._tries - left))
         raise AssertionError("unreachable")
+
+
+def _pod_path(pod: PodRecord) -> str:
+    return paths.PODS.named(pod.name, namespace=pod.namespace)
 
 
 def _unchanged(verb: str, resource: str) -> bool:
@@ -321,16 +320,18 @@ def _is_namesake(error: ApiError) -> bool:
     return any(cause.get("field") == "metadata.uid" for cause in error.details.get("causes") or ())
 
 
-def _blocked_by_budget(error: ApiError) -> bool:
+def _blocked_by_budget(error: RequestError) -> bool:
+    if not isinstance(error, ApiError):
+        return False
     causes = error.details.get("causes") or ()
     return error.status == HTTPStatus.TOO_MANY_REQUESTS and any(
         cause.get("reason") == "DisruptionBudget" for cause in causes
     )
 
 
-def _result(error: ApiError) -> str:
+def _result(error: RequestError) -> str:
     if error.not_found:
         return "gone"
-    if error.conflict or error.invalid:
+    if isinstance(error, ApiError) and (error.conflict or error.invalid):
         return "conflict"
     return "blocked" if _blocked_by_budget(error) else "error"

@@ -1,7 +1,8 @@
 """The lookup of a request's objects, which the informer may not have yet.
 
 Contract: first the informer; then a short wait for its watch; then one GET, or the watch if that is quicker. The number
-of concurrent GETs is bounded, and none outlasts the deadline: what is not found in time is None.
+of concurrent GETs is bounded, and none outlasts the deadline: what is not found in time is None,
+and so is what has a name that no object can have.
 
 A ReplicaSet without which a new pod cannot be decided is waited for longer. Where the watch may be behind on one,
 `replicaset_now` asks the API server itself, once for all who wait.
@@ -11,15 +12,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
-import aiohttp
 import msgspec
 import structlog
 
 from spillway.admission.deadline import Deadline
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
+from spillway.kube.errors import InvalidNameError, RequestError
+from spillway.kube.invalid_names import warn_once
+from spillway.kube.paths import Wanted
 from spillway.state.cluster import ClusterState
 
 log: Final = structlog.get_logger(__name__)
@@ -107,38 +111,37 @@ class Lookup:
 
         async def ask() -> PodRecord | None:
             await asyncio.sleep(deadline.within(WATCH_PATIENCE_SECONDS))
-            return await self._get(f"/api/v1/namespaces/{namespace}/pods/{name}", PODS.one, deadline.remaining)
+            return await self._get(Wanted(paths.PODS, name, namespace), PODS.one, deadline.remaining)
 
         found = await self._pods.first(f"{namespace}/{name}", ask, deadline.remaining)
         return found if found is not None and uid in ("", found.uid) else None
 
     async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
         known = self._state.nodes.get(name)
-        return known if known is not None else await self.get(f"/api/v1/nodes/{name}", NODES.one, deadline)
+        return known if known is not None else await self.get(Wanted(paths.NODES, name), NODES.one, deadline)
 
     async def replicaset(self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline) -> ReplicaSetRecord | None:
         known = self._state.replicasets.get(uid)
         if known is not None:
             # A reference says of itself that it is within its object's namespace: one that is not names nothing.
             return known if known.namespace == namespace else None
-        path = f"/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"
+        wanted = Wanted(paths.REPLICASETS, name, namespace, field="ownerReferences[].name")
         found = await self._replicasets.first(
-            uid, lambda: self._get(path, REPLICASETS.one, OWNER_SECONDS), deadline.within(OWNER_SECONDS)
+            uid, lambda: self._get(wanted, REPLICASETS.one, OWNER_SECONDS), deadline.within(OWNER_SECONDS)
         )
         return found if found is not None and found.uid == uid else None
 
     async def replicaset_now(self, known: ReplicaSetRecord, deadline: Deadline) -> ReplicaSetRecord | None:
         """As it was at most `GET_SECONDS` ago, whatever the watch has shown; None where it is not to be had."""
-        path = f"/apis/apps/v1/namespaces/{known.namespace}/replicasets/{known.name}"
+        wanted = Wanted(paths.REPLICASETS, known.name, known.namespace)
         found = await self._present.first(
-            known.uid, lambda: self._get(path, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
+            known.uid, lambda: self._get(wanted, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
         )
         return found if found is not None and found.uid == known.uid else None
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
         """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-        found = await self.get(path, _labels.decode, deadline)
+        found = await self.get(Wanted(paths.PODS, pod.name, pod.namespace), _labels.decode, deadline)
         return None if found is None else found.metadata.labels or {}
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
@@ -149,14 +152,18 @@ class Lookup:
         if new is not None:
             self._replicasets.show(new.uid, new)
 
-    async def get(self, path: str, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
+    async def get(self, wanted: Wanted, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
         """Any object, decoded; None where it is not to be had in time."""
-        return await self._get(path, decode, deadline.within(GET_SECONDS))
+        return await self._get(wanted, decode, deadline.within(GET_SECONDS))
 
-    async def _get(self, path: str, decode: Callable[[bytes], R], seconds: float) -> R | None:
+    async def _get(self, wanted: Wanted, decode: Callable[[bytes], R], seconds: float) -> R | None:
         try:
+            path = wanted.path
             async with asyncio.timeout(seconds), self._slots:
                 return decode(await self._client.request("GET", path))
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-            log.debug("lookup failed", path=path, error=repr(error))
+        except InvalidNameError as error:
+            warn_once(error)
+            return None
+        except (RequestError, TimeoutError, msgspec.DecodeError) as error:
+            log.debug("lookup failed", resource=wanted.resource.plural, key=wanted.key, error=repr(error))
             return None

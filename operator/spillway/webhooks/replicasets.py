@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -28,8 +27,8 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.rollout import is_scale_in
-from spillway.kube.client import ApiError
 from spillway.kube.decode import desired_replicas
+from spillway.kube.errors import RequestError
 from spillway.kube.writer import Fenced, Writer
 from spillway.state.claims import claim_of
 from spillway.state.node_places import Surroundings
@@ -230,7 +229,7 @@ class ReplicaSetWebhook:
             marks |= {POOL: candidate.pool or None} if candidate.pool or pod.pool else {}
         try:
             written = await self._writer.annotate_pod(pod, marks)
-        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
+        except (RequestError, Fenced) as error:
             metrics.SCALE_DOWN_WRITES.labels("failed").inc()
             log.warning("deletion cost not written", object=pod.key, error=str(error))
             return False

@@ -17,6 +17,8 @@ from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as, workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
+from spillway.kube import paths
+from spillway.kube.paths import Wanted
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
@@ -151,8 +153,8 @@ class Workloads:
         return known if known is not None else await self._ask_for_job(namespace, job, deadline)
 
     async def _ask_for_job(self, namespace: str, job: OwnerReference, deadline: Deadline) -> _KnownJob | None:
-        path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{job.name}"
-        found = await self._lookup.get(path, _job.decode, deadline)
+        wanted = Wanted(paths.JOBS, job.name, namespace, field="ownerReferences[].name")
+        found = await self._lookup.get(wanted, _job.decode, deadline)
         if found is None or found.metadata.uid != job.uid:
             return None
         parallelism = 1 if found.spec.parallelism is None else found.spec.parallelism
@@ -163,7 +165,7 @@ class Workloads:
         known = self._local.get((namespace, name))
         if known is not None:
             return known
-        found = await volume_of_claim(namespace, name, lambda path: self._lookup.get(path, _json.decode, deadline))
+        found = await volume_of_claim(namespace, name, lambda wanted: self._lookup.get(wanted, _json.decode, deadline))
         if found is ClaimVolume.UNKNOWN:
             return None
         return found is not ClaimVolume.UNBOUND and _remember(

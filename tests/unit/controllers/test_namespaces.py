@@ -12,7 +12,8 @@ from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import Contributors
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.records import NamespaceRecord, PodRecord
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind

@@ -32,7 +32,7 @@ class BrokenClient(KubeClient):
         self.error = error
         self.asked = 0
 
-    async def get_json(self, path: str, **_: Any) -> Any:  # noqa: ARG002
+    async def _open(self, *_: Any, **__: Any) -> Any:
         self.asked += 1
         raise self.error
 

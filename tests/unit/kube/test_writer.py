@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import aiohttp
 import pytest
 
 from spillway.domain.model.names import POD_DELETION_COST, TIER
-from spillway.kube.client import ApiError
+from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.writer import Eviction, Fenced, Writer
 from tests.builders import make_node, make_pod
 
@@ -48,7 +47,7 @@ def writer_on(server: Server, fence: Sequence[bool] = (), **settings: Any) -> tu
     return writer, pauses
 
 
-@pytest.mark.parametrize("fault", [BROKEN, aiohttp.ServerDisconnectedError(), TimeoutError()])
+@pytest.mark.parametrize("fault", [BROKEN, UnreachableError("cut off"), UnreachableError("late", timed_out=True)])
 async def test_what_may_pass_is_tried_again_with_growing_pauses(fault: Exception) -> None:
     server = Server(fault, fault, fault)
     writer, pauses = writer_on(server)

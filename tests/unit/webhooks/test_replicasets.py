@@ -21,7 +21,7 @@ from spillway.domain.model.names import (
     OwnerUid,
 )
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.kube.client import ApiError
+from spillway.kube.errors import ApiError
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
 from spillway.webhooks.cache_wait import CacheWait

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
-import aiohttp
-
 from spillway.api.virtualnodebudget import DrainProgress
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
@@ -20,7 +18,7 @@ from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.nodes.cordon import plan_drain
-from spillway.kube.client import ApiError
+from spillway.kube.errors import RequestError
 from spillway.kube.writer import Eviction, Writer
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
@@ -142,7 +140,7 @@ class DrainController(Controller):
         """Whether the pod is on its way, or gone already."""
         try:
             return await self._writer.evict(pod) is not Eviction.BLOCKED
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except RequestError as error:
             # Two budgets over one pod (500), a webhook that protects it, a namespace that ends: matters of this pod.
             self.log.warning("eviction failed; asking again later", key=budget, pod=pod.key, error=str(error))
             return False

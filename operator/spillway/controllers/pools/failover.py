@@ -9,8 +9,6 @@ is asked again. Where the successors go is admission's matter: by then the pool 
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-import aiohttp
-
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import times_of
@@ -19,7 +17,8 @@ from spillway.controllers.spill.placement_class import governed
 from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
-from spillway.kube.client import ApiError
+from spillway.kube import paths
+from spillway.kube.errors import RequestError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.telemetry import pools as metrics
@@ -97,10 +96,10 @@ class FailoverController(Controller):
                 self._recommended.add(pod.uid)
                 metrics.RECOMMENDED.labels(who.policy, REASON).inc()
             return
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        path = paths.PODS.named(pod.name, namespace=pod.namespace)
         try:
             deleted = await self._writer.delete("pods", path, uid=pod.uid)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except RequestError as error:
             self.log.warning("pod not deleted; trying again later", key=pool, pod=pod.key, error=str(error))
             return
         if deleted:

@@ -10,8 +10,6 @@ its `backoffLimit` forgives. Recommend counts what would be done.
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-import aiohttp
-
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
@@ -22,8 +20,10 @@ from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.spill.job_retries import Retries
-from spillway.kube.client import ApiError
+from spillway.kube import paths
+from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.events import EventRecorder
+from spillway.kube.invalid_names import warn_once
 from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
 from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.telemetry import pools as metrics
@@ -138,7 +138,7 @@ class StuckController(Controller):
         replaced = False
         try:
             replaced = await self._writer.replace_unstarted(pod)
-        except (ApiError, aiohttp.ClientError, TimeoutError, Fenced) as error:
+        except (RequestError, Fenced) as error:
             self.log.warning("pod not made anew; trying again later", key=pod.key, error=str(error))
         finally:
             if not replaced:
@@ -149,7 +149,11 @@ class StuckController(Controller):
     async def _forgiven(self, pod: PodRecord) -> bool:
         """Whether the pod's Job forgives one more; it is taken here."""
         try:
-            job = await self._reader.get_json(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
-        except (ApiError, aiohttp.ClientError, TimeoutError):
+            path = paths.JOBS.named(pod.owner_name, namespace=pod.namespace, field="ownerReferences[].name")
+            job = await self._reader.get_json(path)
+        except InvalidNameError as error:
+            warn_once(error)
+            return False
+        except RequestError:
             return False
         return self._retries.take(pod.owner_uid, job)

@@ -14,7 +14,10 @@ from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import DEFAULT
-from spillway.kube.client import ApiError
+from spillway.kube import paths
+from spillway.kube.errors import InvalidNameError, RequestError
+from spillway.kube.invalid_names import warn_once
+from spillway.kube.paths import Wanted
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.claims import claim_of_pods
 
@@ -22,7 +25,7 @@ Json = Mapping[str, Any]
 
 
 class SpillReading:
-    """Asks."""
+    """The reads of the spill controller."""
 
     def __init__(self, world: World, reader: Reader) -> None:
         self._world = world
@@ -30,11 +33,11 @@ class SpillReading:
 
     async def pod(self, pod: PodRecord) -> Json | None:
         """The pod of that name."""
-        return await self._read(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+        return await self._read(Wanted(paths.PODS, pod.name, pod.namespace))
 
     async def job(self, pod: PodRecord) -> Json | None:
         """The Job that owns it."""
-        return await self._read(f"/apis/batch/v1/namespaces/{pod.namespace}/jobs/{pod.owner_name}")
+        return await self._read(Wanted(paths.JOBS, pod.owner_name, pod.namespace, field="ownerReferences[].name"))
 
     async def may_spill(self, pod: PodRecord, raw: Json) -> bool:
         """Whether its class lets it: of a pod without a ReplicaSet only the pod itself tells the class."""
@@ -58,11 +61,13 @@ class SpillReading:
             name for name in claims_of(pod) if await volume_of_claim(namespace, name, self._read) is ClaimVolume.LOCAL
         ]
 
-    async def _read(self, path: str) -> Json | None:
+    async def _read(self, wanted: Wanted) -> Json | None:
         """None where there is no such object."""
         try:
-            found: Json = await self._reader.get_json(path)
-        except ApiError as error:
+            found: Json = await self._reader.get_json(wanted.path)
+        except RequestError as error:
+            if isinstance(error, InvalidNameError):
+                warn_once(error)
             if error.not_found:
                 return None
             raise

@@ -6,18 +6,23 @@ somebody else has changed since is left alone.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from spillway.controllers.base import World
 from spillway.domain.model.names import SURGE, OwnerUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.spill.bring_back import Surge
-from spillway.domain.spill.surge import SURGING_KINDS
-from spillway.kube.client import ApiError
+from spillway.kube import paths
+from spillway.kube.errors import ApiError, InvalidNameError
+from spillway.kube.invalid_names import warn_once
 from spillway.kube.writer import Writer
 
 Json = Mapping[str, Any]
+
+
+_SURGING: Final[Mapping[str, paths.Resource]] = {"Deployment": paths.DEPLOYMENTS, "ReplicaSet": paths.REPLICASETS}
+"""The resource of each kind that can surge (`SURGING_KINDS`)."""
 
 
 class Reader(Protocol):
@@ -38,13 +43,17 @@ class Target(NamedTuple):
 
 
 def target_of(replicaset: ReplicaSetRecord) -> Target | None:
-    """The Deployment, or the ReplicaSet of its own; None where something else owns it."""
+    """The Deployment, or the ReplicaSet of its own; None where something else owns it, or no object that can exist."""
     owner = workload_of(replicaset)
-    resource = SURGING_KINDS.get(owner.kind)
+    resource = _SURGING.get(owner.kind)
     if resource is None:
         return None
-    path = f"/apis/apps/v1/namespaces/{owner.namespace}/{resource}/{owner.name}"
-    return Target(owner.kind, owner.name, owner.uid, resource, path)
+    try:
+        path = resource.named(owner.name, namespace=owner.namespace, field="ownerReferences[].name")
+    except InvalidNameError as error:
+        warn_once(error)
+        return None
+    return Target(owner.kind, owner.name, owner.uid, resource.plural, path)
 
 
 class Surging:
@@ -67,7 +76,7 @@ class Surging:
 
     async def autoscalers(self, namespace: str) -> list[Json]:
         """The HorizontalPodAutoscalers of a namespace."""
-        found = await self._reader.get_json(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")
+        found = await self._reader.get_json(paths.AUTOSCALERS.within(namespace))
         return found.get("items") or []
 
     async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
@@ -94,5 +103,5 @@ class Surging:
         return await self._mark(replicaset, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
-        path = f"/apis/apps/v1/namespaces/{replicaset.namespace}/replicasets/{replicaset.name}"
+        path = paths.REPLICASETS.named(replicaset.name, namespace=replicaset.namespace)
         return await self._writer.annotate("replicasets", path, replicaset.uid, {SURGE: mark})

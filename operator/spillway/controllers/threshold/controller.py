@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Protocol
 
-import aiohttp
 import msgspec
 
 from spillway.api.elasticpolicy import ElasticPolicy
@@ -26,7 +25,7 @@ from spillway.domain.model.records import NamespaceRecord, ReplicaSetRecord
 from spillway.domain.threshold.effective import Choice
 from spillway.domain.threshold.recent_peak import Seen, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
-from spillway.kube.client import ApiError
+from spillway.kube.errors import RequestError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Fenced
 from spillway.state.signal import Signal
@@ -130,7 +129,7 @@ class ThresholdController(Controller):
     async def _load(self) -> None:
         try:
             plan = await self._store.load()
-        except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except RequestError as error:
             # Without the kept plan everything would go physical until there is a new one: that is worth a wait.
             self.log.warning("the kept plan cannot be read yet", error=repr(error))
             raise
@@ -201,7 +200,7 @@ class ThresholdController(Controller):
     async def _keep(self, plan: Plan) -> None:
         try:
             await self._store.save(plan)
-        except (ApiError, aiohttp.ClientError, TimeoutError, OSError, PlanTooLargeError, Fenced) as error:
+        except (RequestError, PlanTooLargeError, Fenced) as error:
             # It counts all the same; only a restart would begin without it.
             self.log.warning("the plan is not kept", error=repr(error))
 

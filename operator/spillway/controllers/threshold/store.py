@@ -15,7 +15,9 @@ import msgspec
 import structlog
 
 from spillway.domain.threshold.request import Plan
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 from spillway.kube.writer import Writer
 
 log: Final = structlog.get_logger(__name__)
@@ -39,15 +41,14 @@ class PlanStore:
     def __init__(self, client: KubeClient, writer: Writer, namespace: str) -> None:
         self._client = client
         self._writer = writer
-        self._path = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._paths = [paths.CONFIG_MAPS.named(name_of(index), namespace=namespace) for index in range(CHUNKS)]
         self._written = 0
 
     async def load(self) -> Plan | None:
         """The last plan; None where there is none that can be read.
 
         Raises:
-            ApiError: the API server refused.
-            aiohttp.ClientError: it was not reached.
+            RequestError: the API server refused, or was not reached.
         """
         first = await self._get(0)
         if first is None:
@@ -65,14 +66,14 @@ class PlanStore:
         """
         bodies = packed(plan)
         for index, body in enumerate(bodies):
-            await self._writer.apply(f"{self._path}/{name_of(index)}", body)
+            await self._writer.apply(self._paths[index], body)
         for index in range(len(bodies), self._written):
-            await self._writer.delete("configmaps", f"{self._path}/{name_of(index)}")
+            await self._writer.delete("configmaps", self._paths[index])
         self._written = len(bodies)
 
     async def _get(self, index: int) -> Mapping[str, Any] | None:
         try:
-            found: Mapping[str, Any] = await self._client.get_json(f"{self._path}/{name_of(index)}")
+            found: Mapping[str, Any] = await self._client.get_json(self._paths[index])
         except ApiError as error:
             if error.not_found:
                 return None

@@ -9,7 +9,7 @@ from spillway.controllers.base import World
 from spillway.controllers.nodes.drain import AGAIN_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import PodRecord
-from spillway.kube.client import ApiError
+from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.writer import Eviction, Writer
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod
@@ -66,7 +66,7 @@ async def test_pods_whose_budget_protects_them_hold_up_no_others() -> None:
             ApiError(500, "InternalError", "This pod has more than one PodDisruptionBudget"), id="two budgets"
         ),
         pytest.param(ApiError(403, "Forbidden", "admission webhook denied the request"), id="a webhook protects it"),
-        pytest.param(TimeoutError(), id="no answer"),
+        pytest.param(UnreachableError("no answer in time"), id="no answer"),
     ],
 )
 async def test_a_pod_that_cannot_be_asked_holds_up_no_others(error: Exception) -> None:

@@ -10,7 +10,8 @@ from spillway.controllers.spill.bring_back import ALL, STEP_SECONDS, BringBackCo
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Left, Surge
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind

@@ -1,0 +1,85 @@
+"""The errors of a request to the API server: one base class, and one class for each way in which a request fails.
+
+Contract: whoever sends requests catches `RequestError`, whatever the transport raises below it. `not_found` says that
+there is no such object, whether the API server answered so or no object can have the name.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+
+class RequestError(Exception):
+    """A request to the API server had no success."""
+
+    not_found: bool = False
+    """There is no such object."""
+    retryable: bool = False
+    """The same request may succeed later."""
+    retry_after: float | None = None
+    """Seconds, where the server asked for a pause."""
+
+
+class UnreachableError(RequestError):
+    """The API server was not heard: the connection failed, the answer took too long, or it is not an answer at all."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+        """Whether nothing was heard in time."""
+
+    @classmethod
+    def caused_by(cls, error: BaseException) -> "UnreachableError":
+        """The error that stands for one of the transport."""
+        timed_out = isinstance(error, TimeoutError)
+        return cls(str(error) or ("no answer in time" if timed_out else repr(error)), timed_out=timed_out)
+
+
+class InvalidNameError(RequestError):
+    """No object can have this name, so nothing was sent."""
+
+    not_found = True
+
+    def __init__(self, field: str, value: str, rule: str) -> None:
+        shown = value if len(value) <= 300 else f"{value[:300]}…"
+        super().__init__(f"{field}: {shown!r} is not a DNS-1123 {rule}")
+        self.field = field
+        self.value = value
+
+
+class ApiError(RequestError):
+    """The API server refused. `status` is HTTP's, `reason` is Kubernetes' CamelCase word (or HTTP's phrase)."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.details: Mapping[str, Any] = details or {}
+        self.not_found = status == HTTPStatus.NOT_FOUND
+        self.retryable = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def conflict(self) -> bool:
+        return self.status == HTTPStatus.CONFLICT
+
+    @property
+    def gone(self) -> bool:
+        """The resource version or continue token is too old: list again."""
+        return self.status == HTTPStatus.GONE
+
+    @property
+    def invalid(self) -> bool:
+        """The object would be invalid, or a JSON patch's `test` failed."""
+        return self.status == HTTPStatus.UNPROCESSABLE_ENTITY

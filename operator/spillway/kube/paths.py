@@ -1,0 +1,111 @@
+"""The paths of the API server: which resources Spillway reads and writes, and the request path of each object.
+
+Contract: pure. Every segment of a path is a valid Kubernetes name and percent-quoted. A name that no object can have
+(`../../victim`, `web?watch=true`) is refused with `InvalidNameError`, which names the field that it came from, so that
+a reference which a user wrote can never lead a request to another object. No other module writes a path.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from spillway.domain.model.names import GROUP, VERSION
+from spillway.kube.errors import InvalidNameError
+
+_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_LABEL_BYTES: Final = 63
+_SUBDOMAIN_BYTES: Final = 253
+_label: Final = re.compile(_LABEL)
+_subdomain: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of the API, as its paths need it."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def everywhere(self) -> str:
+        """The collection of the whole cluster."""
+        return f"{self._root}/{self.plural}"
+
+    def within(self, namespace: str, *, field: str = "metadata.namespace") -> str:
+        """The collection of one namespace."""
+        if not self.namespaced:
+            raise ValueError(f"{self.plural} have no namespace")
+        return f"{self._root}/namespaces/{_checked_namespace(namespace, field)}/{self.plural}"
+
+    def named(self, name: str, *, namespace: str = "", field: str = "metadata.name") -> str:
+        """One object; `field` is where its name was read."""
+        collection = self.within(namespace) if self.namespaced else self.everywhere
+        return f"{collection}/{_checked_name(name, field)}"
+
+    @property
+    def _root(self) -> str:
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+class Wanted(NamedTuple):
+    """An object that is to be read; `field` is where its name was found."""
+
+    resource: Resource
+    name: str
+    namespace: str = ""
+    field: str = "metadata.name"
+
+    @property
+    def path(self) -> str:
+        """Its path.
+
+        Raises:
+            InvalidNameError: no object can have the name.
+        """
+        return self.resource.named(self.name, namespace=self.namespace, field=self.field)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def _checked_name(name: str, field: str) -> str:
+    if len(name) > _SUBDOMAIN_BYTES or not _subdomain.fullmatch(name):
+        raise InvalidNameError(field, name, "subdomain")
+    return quote(name, safe="")
+
+
+def _checked_namespace(namespace: str, field: str) -> str:
+    if len(namespace) > _LABEL_BYTES or not _label.fullmatch(namespace):
+        raise InvalidNameError(field, namespace, "label")
+    return quote(namespace, safe="")
+
+
+NAMESPACES: Final = Resource("", "v1", "namespaces", namespaced=False)
+NODES: Final = Resource("", "v1", "nodes", namespaced=False)
+PODS: Final = Resource("", "v1", "pods", namespaced=True)
+CORE_EVENTS: Final = Resource("", "v1", "events", namespaced=True)
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", namespaced=True)
+SECRETS: Final = Resource("", "v1", "secrets", namespaced=True)
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", namespaced=True)
+VOLUMES: Final = Resource("", "v1", "persistentvolumes", namespaced=False)
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", namespaced=True)
+REPLICASETS: Final = Resource("apps", "v1", "replicasets", namespaced=True)
+JOBS: Final = Resource("batch", "v1", "jobs", namespaced=True)
+AUTOSCALERS: Final = Resource("autoscaling", "v2", "horizontalpodautoscalers", namespaced=True)
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
+EVENTS: Final = Resource("events.k8s.io", "v1", "events", namespaced=True)
+
+
+def webhook_configurations(plural: str) -> Resource:
+    """`mutatingwebhookconfigurations` or `validatingwebhookconfigurations`."""
+    return Resource("admissionregistration.k8s.io", "v1", plural, namespaced=False)
+
+
+def of_spillway(plural: str) -> Resource:
+    """One of Spillway's own kinds."""
+    return Resource(GROUP, VERSION, plural, namespaced=False)
