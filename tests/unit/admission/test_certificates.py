@@ -10,7 +10,7 @@ import pytest
 from spillway.admission.authority import Lifetimes, Material, begin
 from spillway.admission.certificates import Certificates, service_names
 from spillway.admission.tls import ServingTls
-from spillway.kube.client import ApiError
+from spillway.kube.errors import ApiError
 
 NAMES = service_names("spillway-webhook", "spillway-system")
 SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
