@@ -237,6 +237,11 @@ class ElasticPolicySpec(Model):
     headroom: Headroom | None = None
     """Spare capacity kept on elastic nodes."""
 
+    @property
+    def enforced(self) -> bool:
+        """Whether the policy acts."""
+        return self.mode is PolicyMode.ENFORCE
+
 
 class TierCounts(Model):
     """The numbers of nodes by tier."""

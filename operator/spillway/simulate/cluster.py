@@ -35,7 +35,7 @@ class Pod:
     bound: int = 0
     ready_from: int = 0
     """Step from which it is ready, once bound."""
-    cost: int | None = None
+    deletion_cost: int | None = None
     pending_since: int = 0
 
     @property
@@ -170,7 +170,7 @@ class SimCluster:
             ready=ready,
             ready_since=seconds(pod.ready_from) if ready else 0.0,
             created=seconds(pod.created),
-            deletion_cost=pod.cost or 0,
-            stamped=pod.cost is not None,
+            deletion_cost=pod.deletion_cost or 0,
+            stamped=pod.deletion_cost is not None,
             same_node_owner_pods=int(self.of_workload[pod.workload, pod.node]),
         )

@@ -135,7 +135,7 @@ class _Replay:
         writes = self._contender.before_scale_down(candidates, planned)
         if writes:
             for uid, cost in writes.items():
-                replicaset.pods[uid].cost = cost
+                replicaset.pods[uid].deletion_cost = cost
             candidates = self._candidates(replicaset)
         gone = [c.uid for c in kubernetes_victims(candidates, count, now=now)]
         if mirror:
@@ -215,9 +215,9 @@ class _Replay:
         cluster = self._cluster
         zone = cluster.zone[node]
         siblings = self._replicaset_of(pod).pods.values()
-        in_zone = [other.cost for other in siblings if other.assigned and cluster.zone[other.node] == zone]
+        in_zone = [other.deletion_cost for other in siblings if other.assigned and cluster.zone[other.node] == zone]
         order = self._nodes_order().get(cluster.names[node], 0)
-        pod.cost, writes = self._contender.born(self._place(node), order, in_zone)
+        pod.deletion_cost, writes = self._contender.born(self._place(node), order, in_zone)
         cluster.bind(pod, node, self._step)
         self._starting[pod.ready_from].append(pod)
         self._changed[pod.workload] = pod.ready_from
@@ -257,7 +257,7 @@ class _Replay:
                 continue
             writes = self._contender.at_rest(self._candidates(replicaset))
             for uid, cost in writes.items():
-                replicaset.pods[uid].cost = cost
+                replicaset.pods[uid].deletion_cost = cost
             self._measures.writes_at_rest += len(writes)
             self._measures.idle_writes += len(writes) * int(quiet[index] > _IDLE_STEPS)
 

@@ -13,6 +13,7 @@ from typing import Final
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.usage import add_count
 from spillway.state.cluster import ClusterState
 
 COUNTS_SECONDS: Final = 60.0
@@ -66,13 +67,6 @@ class NodeCounts:
 
     def _add(self, pod: PodRecord, by: int) -> None:
         if pod.node and pod.active:
-            _count(self._pods, pod.node, by)
+            add_count(self._pods, pod.node, by)
             if not pod.policy and pod.owner_kind not in _LEAVE_WITH_THEIR_NODE:
-                _count(self._staying, pod.node, by)
-
-
-def _count(counts: Counter[NodeName], node: NodeName, by: int) -> None:
-    """Add; a node that is gone is not kept."""
-    counts[node] += by
-    if not counts[node]:
-        del counts[node]
+                add_count(self._staying, pod.node, by)

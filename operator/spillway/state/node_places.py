@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from spillway.api.elasticpolicy import PolicyMode
 from spillway.domain.model.names import ZONE_LABEL, NodeName, Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import NodeRecord
@@ -61,7 +60,7 @@ class Surroundings:
             self._places.clear()
             self._orders.clear()
             policies = compiled.policies.values()
-            self._has_enforcing_policy = any(policy.spec.mode is PolicyMode.ENFORCE for policy in policies)
+            self._has_enforcing_policy = any(policy.spec.enforced for policy in policies)
         return compiled
 
     @property

@@ -14,18 +14,16 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
 from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
-
-K = TypeVar("K")
 
 
 class PoolUse(NamedTuple):
@@ -185,7 +183,7 @@ class LiveUsage:
         if pod.owner_uid:
             idle = (new is not None and not new.active) - (old is not None and not old.active)
             if idle:
-                _add(self._inactive, pod.owner_uid, idle)
+                add_count(self._inactive, pod.owner_uid, idle)
         if new is not None and new.pending is not None and new.pending.reservation:
             self.reservations.settle(new.pending.reservation)
         self._replace(pod.uid, None if new is None else self._entry(new))
@@ -197,8 +195,8 @@ class LiveUsage:
         pools = self._pools_for(pod)
         if not pools:
             return None
-        cost = billed(pod.requests, pod.size)
-        use = PoolUse(pod.requests, cost, NOTHING if pod.started else cost)
+        as_billed = billed(pod.requests, pod.size)
+        use = PoolUse(pod.requests, as_billed, NOTHING if pod.started else as_billed)
         return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
 
     def _pools_for(self, pod: PodRecord) -> tuple[str, ...]:
@@ -208,7 +206,7 @@ class LiveUsage:
             return (pool,) if pool else ()
         if pod.pending is None or pod.terminating:
             return ()
-        return tuple(filter(None, pod.pending.pools.split(",")))
+        return pod.pending.named_pools
 
     def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
         old = self._entries.get(uid)
@@ -223,10 +221,10 @@ class LiveUsage:
 
     def _count(self, entry: _Entry, sign: int) -> None:
         if entry.active and entry.owner:
-            _add(self._virtual, entry.owner, sign)
+            add_count(self._virtual, entry.owner, sign)
         for pool in entry.pools:
             if entry.unstarted:
-                _add(self._unstarted, pool, sign)
+                add_count(self._unstarted, pool, sign)
             sums = self._pools.get(pool, PoolUse())
             total = PoolUse(*(a + b * sign for a, b in zip(sums, entry.use, strict=True)))
             if total.used.pods:
@@ -274,12 +272,3 @@ class LiveUsage:
             if before != after:
                 self._move(name, node, before, after)
                 self._recount(name)
-
-
-def _add(counts: dict[K, int], key: K, by: int) -> None:
-    """Add; what has come to nothing is not kept."""
-    total = counts.get(key, 0) + by
-    if total:
-        counts[key] = total
-    else:
-        counts.pop(key, None)

@@ -108,8 +108,8 @@ class PoolBooks:
         model = None if governance is None else governance.budgets.get(name)
         if model is None:
             return ()
-        cost = pool.ledger.present + pool.waiting
-        return limit_uses(model.spec.limits, model.spec.price, pool.used, cost, pool.ledger.spent)
+        as_billed = pool.ledger.present + pool.waiting
+        return limit_uses(model.spec.limits, model.spec.price, pool.used, as_billed, pool.ledger.spent)
 
     def map_node(self, node: NodeRecord, now: int, *, seen_late: bool) -> None:
         """A node has come or changed its labels: it is in the pool that they say.

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
@@ -90,7 +89,7 @@ class SweepController(Controller):
 
     def _read_policies(self) -> None:
         policies = self.world.governance.policies
-        self._enforced = frozenset(name for name, policy in policies.items() if policy.spec.mode is PolicyMode.ENFORCE)
+        self._enforced = frozenset(name for name, policy in policies.items() if policy.spec.enforced)
         self._unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
 
     def _resources_changed(self) -> None:

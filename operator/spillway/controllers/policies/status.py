@@ -11,7 +11,7 @@ from datetime import datetime
 from spillway.api import ElasticPolicy, Resource
 from spillway.api.common import Status
 from spillway.api.conditions import DEGRADED, NOT_IMPLEMENTED, READY
-from spillway.api.elasticpolicy import ElasticPolicyStatus, GovernedWorkloads, PolicyMode, TierCounts
+from spillway.api.elasticpolicy import ElasticPolicyStatus, GovernedWorkloads, TierCounts
 from spillway.controllers.base import World
 from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import ObservedCondition, StatusPart
@@ -108,7 +108,7 @@ def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Proble
 
 
 def _ready(policy: ElasticPolicy) -> ObservedCondition:
-    if policy.spec.mode is PolicyMode.ENFORCE:
+    if policy.spec.enforced:
         message = "Taints, deletion costs and cordons are kept."
         return ObservedCondition(READY, holds=True, reason="Enforcing", message=message)
     message = "Plans and reports; nothing is written on pods, nodes or ReplicaSets until mode is Enforce."

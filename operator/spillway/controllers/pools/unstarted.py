@@ -41,7 +41,7 @@ class UnstartedPod:
         """The pools to which it may still go: its node's, or those that its mark names while it is on none."""
         if self.pool or self.pod.node:
             return (self.pool,) if self.pool else ()
-        return tuple(filter(None, self.pending.pools.split(",")))
+        return self.pending.named_pools
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,8 +212,8 @@ class SpillController(Controller):
 
     def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
         """Answers why a pool has no room for it."""
-        used, cost = pod.requests, billed(pod.requests, pod.size)
-        return lambda pool: self._openings.lack(pool, used, cost)
+        as_billed = billed(pod.requests, pod.size)
+        return lambda pool: self._openings.lack(pool, pod.requests, as_billed)
 
     def _coming(self, pod: PodRecord, raw: Json) -> StayReason | None:
         """Whether a young node will take it; each node's room is counted once."""
@@ -361,7 +361,7 @@ class SpillController(Controller):
 
 def _waits(pod: PodRecord) -> bool:
     """Whether the scheduler has found no node for it."""
-    return not pod.node and not pod.terminating and pod.pending is not None and pod.pending.unschedulable_since > 0
+    return pod.unschedulable_since > 0
 
 
 def _is_as_seen(pod: PodRecord, raw: Json) -> bool:

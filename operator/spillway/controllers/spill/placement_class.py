@@ -7,7 +7,7 @@ most patient of the policy's classes asks.
 
 from dataclasses import dataclass
 
-from spillway.api.elasticpolicy import Placement, PolicyMode, WorkloadClass
+from spillway.api.elasticpolicy import Placement, WorkloadClass
 from spillway.controllers.base import World
 from spillway.domain.model.records import PodRecord
 
@@ -35,7 +35,7 @@ def governed(world: World, pod: PodRecord) -> Governed | None:
     classes = [one for one in (() if policy is None else policy.spec.workloads) if one.places_pods]
     if policy is None or not classes:
         return None
-    return Governed(pod.policy, policy.spec.mode is PolicyMode.ENFORCE, max(map(_spill_after, classes)))
+    return Governed(pod.policy, policy.spec.enforced, max(map(_spill_after, classes)))
 
 
 def _spill_after(workload_class: WorkloadClass) -> float:

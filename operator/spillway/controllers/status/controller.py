@@ -14,6 +14,7 @@ from typing import ClassVar, Final, TypeVar
 from spillway.api.common import Status
 from spillway.api.conditions import Condition
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
+from spillway.api.schema import API_VERSION
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -160,7 +161,7 @@ class StatusController(Controller):
     def _emit(
         self, entry: Entry, before: Iterable[Condition], after: Iterable[Condition], announce: Collection[str]
     ) -> None:
-        about = object_reference("spillway.dev/v1alpha1", str(entry.kind), entry.name, entry.uid)
+        about = object_reference(API_VERSION, str(entry.kind), entry.name, entry.uid)
         for event in condition_events(before, after, announce):
             self._events.record(about, event.type, event.reason, event.message)
 

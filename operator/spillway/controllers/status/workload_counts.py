@@ -16,7 +16,7 @@ from spillway.domain.model.names import ZONE_LABEL, OwnerUid, Tier
 from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.state.claims import losers_of
 
@@ -155,15 +155,15 @@ class WorkloadCounts:
         if count is None:
             return
         total = self._policies.setdefault(count.policy, PolicyCount())
-        _change(total.workloads, count.workload, sign)
-        _change(total.foreign, count.workload, sign * count.foreign)
+        add_count(total.workloads, count.workload, sign)
+        add_count(total.foreign, count.workload, sign * count.foreign)
         for name in count.foreign_pods:
-            _change(total.foreign_pods, name, sign)
+            add_count(total.foreign_pods, name, sign)
         for tier, pods in count.tiers.items():
             total.tiers[tier] += sign * pods
         for loser in count.losers:
             lost = self._policies.setdefault(loser, PolicyCount()).lost
-            _change(lost, (count.workload, count.policy), sign)
+            add_count(lost, (count.workload, count.policy), sign)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old
@@ -187,10 +187,3 @@ class WorkloadCounts:
 
     def _resources_changed(self) -> None:
         self._all_stale = True
-
-
-def _change(counter: Counter[K], key: K, by: int) -> None:
-    """Add; what has come to nothing is not kept."""
-    counter[key] += by
-    if not counter[key]:
-        del counter[key]

@@ -73,6 +73,11 @@ ROLLOUT_DESIRED: Final = "rollout.argoproj.io/desired-replicas"
 """The same of Argo Rollouts."""
 
 
+def pools_in(mark: str) -> tuple[str, ...]:
+    """The VirtualNodeBudgets that a mark `POOLS` names, in order of preference."""
+    return tuple(filter(None, mark.split(",")))
+
+
 class Tier(StrEnum):
     """What a node costs to keep. Every node is in exactly one tier of a policy."""
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, pools_in
 from spillway.domain.model.usage import Usage
 
 
@@ -45,6 +45,11 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reason: str = ""
     """Why it does not start: a container's waiting reason, else the pod's own, else the scheduler's."""
     message: str = ""
+
+    @property
+    def named_pools(self) -> tuple[str, ...]:
+        """The virtual pools that may take it, in order of preference."""
+        return pools_in(self.pools)
 
     @property
     def virtual(self) -> bool:
@@ -114,6 +119,13 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     def finished(self) -> bool:
         """Whether its containers have ended for good."""
         return self.phase in FINISHED
+
+    @property
+    def unschedulable_since(self) -> float:
+        """Since when the scheduler finds no node for it; 0.0 where it has one, or is being deleted."""
+        if self.node or self.terminating or self.pending is None:
+            return 0.0
+        return self.pending.unschedulable_since
 
     @property
     def requests(self) -> Usage:

@@ -1,8 +1,10 @@
 """A number of pods, and what they request or what a provider bills of them together."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
+
+K = TypeVar("K")
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -24,3 +26,12 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 NOTHING: Final = Usage()
+
+
+def add_count(counts: dict[K, int], key: K, by: int) -> None:
+    """Add to one of several counts; a count that has come to nothing is not kept."""
+    total = counts.get(key, 0) + by
+    if total:
+        counts[key] = total
+    else:
+        counts.pop(key, None)

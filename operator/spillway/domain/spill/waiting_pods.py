@@ -21,7 +21,7 @@ from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.additions import Addition, Json, annotation_additions
-from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
+from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid, pools_in
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_metadata, patchable
@@ -83,10 +83,10 @@ def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0,
     `spilled_at` is when it got its mark, and `closed` says that none of the pools it names takes pods any more.
     """
     pending = pod.pending
-    if pending is None or pod.node or pod.terminating or not pending.unschedulable_since:
+    if pending is None or not pod.unschedulable_since:
         return None
     found = placement or DEFAULT
-    at = pending.unschedulable_since + found.spill_after.seconds
+    at = pod.unschedulable_since + found.spill_after.seconds
     if pending.virtual:
         return Due(Move.RECALL, at)
     if found.virtual == "Never":
@@ -98,16 +98,12 @@ def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0,
 
 def pools_named(pod: PodRecord) -> tuple[str, ...]:
     """The pools of virtual nodes that may take a waiting pod, by its mark."""
-    return _names("" if pod.pending is None else pod.pending.pools)
+    return () if pod.pending is None else pod.pending.named_pools
 
 
 def marked_pools(pod: Json) -> tuple[str, ...]:
     """The same of a pod as the API server gives it."""
-    return _names(((pod.get("metadata") or {}).get("annotations") or {}).get(POOLS) or "")
-
-
-def _names(mark: str) -> tuple[str, ...]:
-    return tuple(filter(None, mark.split(",")))
+    return pools_in(((pod.get("metadata") or {}).get("annotations") or {}).get(POOLS) or "")
 
 
 def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -> StayReason | None:

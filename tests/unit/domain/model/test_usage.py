@@ -1,4 +1,4 @@
-from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.model.usage import NOTHING, Usage, add_count
 
 ONE = Usage(1, 500, 1 << 30)
 
@@ -12,3 +12,10 @@ def test_amounts_are_taken_field_by_field() -> None:
 def test_minus_one_times_is_what_takes_it_away() -> None:
     assert Usage(4, 700, 5) + ONE * -1 == Usage(4, 700, 5) - ONE
     assert sum([ONE, ONE], NOTHING) == ONE * 2
+
+
+def test_a_count_that_has_come_to_nothing_is_not_kept() -> None:
+    counts = {"a": 1}
+    add_count(counts, "a", -1)
+    add_count(counts, "b", 2)
+    assert counts == {"b": 2}
