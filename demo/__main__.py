@@ -1,4 +1,4 @@
-"""`python -m demo`: live through a compressed day and show at its end what each contender made of it."""
+"""`python -m demo`: run a compressed day and show the results of each contender at its end."""
 
 import asyncio
 import json
@@ -37,20 +37,20 @@ _SVG: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {h
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g></svg>
 """
-"""Rich's own frame without the font that it would have a reader fetch."""
+"""Rich's own frame without the font that a reader would have to download."""
 
 
 def main(
     *,
-    contenders: Annotated[str, typer.Option(help="Who takes part, separated by commas.")] = "plain,spillway",
-    seconds: Annotated[float, typer.Option(help="How long the day takes.", min=60.0)] = DEFAULT_SECONDS,
-    workloads: Annotated[int, typer.Option(help="Workloads of each contender.", min=1)] = 20,
+    contenders: Annotated[str, typer.Option(help="The contenders, separated by commas.")] = "plain,spillway",
+    seconds: Annotated[float, typer.Option(help="The length of the day in seconds.", min=60.0)] = DEFAULT_SECONDS,
+    workloads: Annotated[int, typer.Option(help="Number of workloads of each contender.", min=1)] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,
-    output: Annotated[Path, typer.Option(help="Where the page and the figures go.")] = Path("build/demo"),
+    output: Annotated[Path, typer.Option(help="Folder for the report and the figures.")] = Path("build/demo"),
     placement: Annotated[
-        bool, typer.Option("--placement", help="Let Spillway decide which of its pods go to virtual nodes.")
+        bool, typer.Option("--placement", help="Let Spillway decide which of its pods run on virtual nodes.")
     ] = False,
-    picture: Annotated[Path | None, typer.Option(help="Also keep the last view as an SVG picture.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also write the last view to this SVG file.")] = None,
 ) -> None:
     console = Console()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -62,7 +62,7 @@ def main(
     try:
         asyncio.run(_run(console, day, taking_part, output, picture, placement=placement))
     except KeyboardInterrupt:
-        console.print("interrupted; the cluster is down", highlight=False)
+        console.print("interrupted, the cluster was stopped", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None
     except (ClusterError, TimeoutError) as error:
         console.print(str(error), style="red", highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""Reads the API server's audit log as it grows: who wrote what, what was evicted, and by whom each pod was deleted.
+"""A reader of the API server's audit log: who wrote what, what was evicted, and by whom each pod was deleted.
 
 Contract: counts requests that the server accepted; a refused one counts as `refused` only. Reads are not in the log.
 The server renames the log when it has grown large and begins another: nothing is lost as long as `read` is called in
@@ -72,7 +72,7 @@ class AuditLog:
             self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None

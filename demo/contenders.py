@@ -1,4 +1,4 @@
-"""Who takes part in the day, and by which labels their nodes and pods are kept apart in one cluster."""
+"""The contenders of the day, and the labels that separate their nodes and pods in one cluster."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,10 +8,10 @@ from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import NodeRecord
 
 CONTENDER_LABEL: Final = "demo.spillway.dev/contender"
-"""On namespaces, nodes and pods: whose they are."""
+"""On namespaces, nodes and pods: the contender to which they belong."""
 
 TIER_LABEL: Final = "demo.spillway.dev/tier"
-"""On nodes: the tier. The observer goes by it, for every contender alike."""
+"""On nodes: the tier. The observer uses it for all contenders."""
 
 APP_LABEL: Final = "app"
 DAY: Final = "day"
@@ -22,7 +22,7 @@ class Contender(StrEnum):
     """One way of scaling down; each has a namespace, nodes and a Karpenter pool of its own."""
 
     PLAIN = "plain"
-    """Kubernetes as it comes."""
+    """Kubernetes without Spillway."""
     FLAT = "flat"
     """Deletion cost -1 on elastic and virtual pods, and a soft taint on elastic nodes."""
     SPILLWAY = "spillway"
@@ -41,19 +41,19 @@ class Contender(StrEnum):
 
 
 def contender_of(namespace: str) -> Contender | None:
-    """Return whose namespace it is; None for one that takes no part."""
+    """Return the contender of a namespace; None if it belongs to none."""
     scene, _, name = namespace.partition("-")
     return Contender(name) if scene in (DAY, STORM) and name in set(Contender) else None
 
 
 def owner_of(node: NodeRecord) -> Contender | None:
-    """Return whose node it is; None for one that takes no part."""
+    """Return the contender of a node; None if it belongs to none."""
     name = node.labels.get(CONTENDER_LABEL, "")
     return Contender(name) if name in set(Contender) else None
 
 
 def place_of(node: NodeRecord) -> NodePlace:
-    """Return the node's place by the demo's own labels, so that every contender is judged alike."""
+    """Return the node's place by the demo's own labels, so that all contenders are compared in the same way."""
     tier = node.labels.get(TIER_LABEL, "")
     return NodePlace(
         tier=Tier(tier) if tier in set(Tier) else Tier.FIXED,

@@ -1,4 +1,4 @@
-"""One run: start a cluster, lay the scene, live the day, measure. The demo and the scale-down bench are its two users.
+"""One run: start a cluster, create the scene, play the day, measure. The demo and the scale-down bench use it.
 
 Contract: `open_scene` gives a scene whose cluster, operator and watches end with the block, also when it is cancelled
 (Ctrl-C). `live_day` plays the load in real time and calls `tick` about once a second.
@@ -32,9 +32,9 @@ DRIVE_EVERY_SECONDS: Final = 5.0
 TICK_SECONDS: Final = 1.0
 OPERATOR_USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 OPERATOR_REPLICAS: Final = 2
-"""As the chart has it."""
+"""The same as in the chart."""
 REST_SECONDS: Final = 45.0
-"""Longer than the slowest thing that follows a change: an HPA's window, Karpenter's second look."""
+"""Longer than the slowest reaction to a change: the window of an HPA, the second check of Karpenter."""
 _PATIENCE_SECONDS: Final = 120.0
 
 OPTIONS: Final = Options(
@@ -52,7 +52,7 @@ Tick = Callable[[float, list[ScaleDown]], None]
 
 @dataclass(slots=True)
 class Scene:
-    """A cluster with everything in it, before, during and after the day."""
+    """The cluster of a run with everything in it, before, during and after the day."""
 
     cluster: ClusterApi
     client: KubeClient
@@ -76,17 +76,17 @@ class Scene:
         return time.monotonic() - self.began
 
     def begin(self) -> None:
-        """Let the day begin now."""
+        """Start the day now."""
         self.began, self.epoch = time.monotonic(), time.time()
 
     async def read_plans(self) -> None:
-        """Take in what every replica of the operator has planned."""
+        """Read the plans of every replica of the operator."""
         if self.operator is not None:
             for index in self.operator.running:
                 await asyncio.to_thread(self.plans.fetch, self.operator.url(index, "/debug/plans"))
 
     def held_to_plans(self, downs: Iterable[ScaleDown]) -> list[ScaleDown]:
-        """Return the same, Spillway's judged by the plans that its operator made and has told of so far."""
+        """Return the same scale-downs, Spillway's compared with the plans that its operator has reported so far."""
         return [
             self.plans.verdict(down, self.epoch).down if down.contender is Contender.SPILLWAY else down
             for down in downs
@@ -197,7 +197,7 @@ async def live_day(scene: Scene, tick: Tick) -> None:
 
 
 async def _observe(scene: Scene, tick: Tick) -> None:
-    # A scale-down is over some time after it was planned: its plans are in before it is judged.
+    # A scale-down ends some time after it was planned, so its plans are known before it is evaluated.
     await scene.read_plans()
     elapsed = scene.elapsed()
     tick(elapsed, scene.observer.tick(elapsed, scene.day))
@@ -235,12 +235,12 @@ async def _until(check: Callable[[], Awaitable[bool]], what: str) -> None:
             if await check():
                 return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s in vain for {what}")
+            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s without success for {what}")
         await asyncio.sleep(0.3)
 
 
 async def _uninterrupted(start: Callable[[], T], stop: Callable[[T], object]) -> T:
-    """Run in a thread what starts processes; if the wait for it is cancelled, `stop` what it started."""
+    """Run a function that starts processes in a thread; if the wait for it is cancelled, `stop` what it started."""
     starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
         return await asyncio.shield(starting)

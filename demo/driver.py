@@ -1,8 +1,8 @@
-"""Plays the load: tells kwok how much CPU every ready replica uses, from which metrics-server and the HPA learn it.
+"""The load driver: it tells kwok how much CPU every ready replica uses, which metrics-server and the HPA then read.
 
 Contract: a workload's load is shared evenly by its ready replicas; one that is overloaded uses at most `CEILING` of its
 request. Only the usage annotation is written, and only when the value moved by more than `TOLERANCE` since it was
-written last: a write to a pod wakes everything that watches pods, and that should be the day's doing, not ours.
+written last: a write to a pod wakes everything that watches pods, and the driver should not add to that.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class LoadDriver:
         self.writes = 0
 
     async def play(self, hour: float) -> None:
-        """Write the usage of that hour where it differs from what stands."""
+        """Write the usage of that hour where it differs from the present one."""
         wanted: list[tuple[PodRecord, int]] = []
         for contender in self._contenders:
             replicas = self._observer.ready_replicas(contender)

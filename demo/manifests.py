@@ -1,4 +1,4 @@
-"""What is laid into the cluster for a contender: namespace, nodes, workloads with their HPAs, policies. Pure functions.
+"""The objects of a contender in the cluster: namespace, nodes, workloads with their HPAs, policies. Pure functions.
 
 Contract: contenders get the same objects but for names and labels. What makes *flat* flat is one admission policy
 (`flat_policies`) and a soft taint in its Karpenter pool; what makes *spillway* Spillway are its custom resources.
@@ -27,7 +27,7 @@ CONSOLIDATE_AFTER_SECONDS: Final = 5
 
 SCALE_DOWN_WINDOW_SECONDS: Final = 15
 SPILL_AFTER_SECONDS: Final = 30
-"""Longer than Karpenter takes to bring a node."""
+"""Longer than Karpenter takes to add a node."""
 POLICY: Final = "demo"
 SOFT_TAINTS: Final[dict[Contender, dict[str, str]]] = {
     Contender.FLAT: {"key": "demo.spillway.dev/elastic", "value": "flat", "effect": "PreferNoSchedule"},
@@ -36,7 +36,7 @@ SOFT_TAINTS: Final[dict[Contender, dict[str, str]]] = {
 """Of elastic nodes. Spillway taints nodes by itself; the Karpenter pool names the taint too, because Karpenter takes a
 soft taint that no pool declares for a hard one and adds a node where a pod would have fitted on one that stands."""
 
-# Virtual nodes are everybody's last resort: scored behind elastic nodes that carry one soft taint.
+# Virtual nodes are the last resort of all contenders: scored behind elastic nodes, which carry one soft taint.
 _LAST_RESORT: Final = [{"key": f"demo.spillway.dev/last-resort-{n}", "effect": "PreferNoSchedule"} for n in (1, 2)]
 
 

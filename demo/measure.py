@@ -1,4 +1,4 @@
-"""The figures of a run: pure functions from what was observed to what is reported."""
+"""The figures of a run: pure functions of what was observed."""
 
 import math
 from collections import Counter

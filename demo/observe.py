@@ -1,4 +1,4 @@
-"""Watches the cluster while the day goes by and keeps the time series. Writes nothing.
+"""The observer: it watches the cluster during the day and keeps the time series. It writes nothing.
 
 Contract: uses the operator's informers with a connection of its own (so it sees what any client sees), feeds every
 change to the `ScaleDownTracker`, and takes a `Sample` of each contender at every `tick`. Times are the caller's clock,
@@ -41,7 +41,7 @@ class Observer:
         ]
 
     def close(self) -> None:
-        """Hear of no further change."""
+        """Stop receiving changes."""
         for unsubscribe in self._stop:
             unsubscribe()
 
@@ -83,7 +83,7 @@ class Observer:
         return found
 
     def follow(self, now: float) -> list[ScaleDown]:
-        """Keep up without taking a sample: close the scale-downs that are over and read the audit log."""
+        """Close the scale-downs that are over and read the audit log, without taking a sample."""
         self.now = now
         if self.audit is not None:
             self.audit.read()

@@ -1,7 +1,7 @@
 """The operator's own record of what it planned (`/debug/plans` of every replica), matched with what was deleted.
 
-Contract: a finished scale-down belongs to the plans that were made for its ReplicaSet while it lasted; where there is
-one, what the operator promised is what counts, and the planner asked again by the observer is only a second opinion.
+Contract: a finished scale-down belongs to the plans that were made for its ReplicaSet while it lasted; if there is one,
+the operator's plan counts, and the plan that the observer computes is only a second opinion.
 """
 
 import urllib.request
@@ -33,9 +33,9 @@ class Verdict:
             return "no plan was recorded: the webhook was not asked or did not answer in time"
         let_go = sorted({plan.let_go for plan in self.plans if plan.let_go})
         if let_go:
-            return f"the webhook let go before all costs stood: {', '.join(let_go)}"
+            return f"the webhook answered before all costs were written: {', '.join(let_go)}"
         if any(plan.outcome == "foreign-cost" for plan in self.plans):
-            return "somebody else writes deletion costs on this workload"
+            return "another client writes deletion costs on this workload"
         if self.down.missed_unready:
             return "a planned pod was kept and an unready one went: readiness changed between plan and deletion"
         settled = max(plan.settle_seconds for plan in self.plans)
@@ -43,7 +43,7 @@ class Verdict:
         return (
             f"the controller chose by older costs: {wrote} were written and {settled:.2f} s were left for its cache"
             if wrote
-            else f"the stored costs were taken for right, but the pod's cost was {victim.cost}"
+            else f"the stored costs were assumed to be correct, but the pod's cost was {victim.cost}"
         )
 
 
@@ -56,7 +56,7 @@ class Plans:
         self._decoder = msgspec.json.Decoder(list[PlanEntry])
 
     def fetch(self, url: str) -> None:
-        """Take in what a replica answers. A replica that does not answer is no error: it is asked again."""
+        """Read the plans of a replica. A replica that does not answer is not an error: it is asked again later."""
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
                 self.take(answer.read())
@@ -76,7 +76,7 @@ class Plans:
         return "" if victim is None else victim.why
 
     def verdict(self, down: ScaleDown, epoch: float) -> Verdict:
-        """Judge a scale-down by the operator's plans; `epoch` is the Unix time of the observer's second 0."""
+        """Compare a scale-down with the operator's plans; `epoch` is the Unix time of the observer's second 0."""
         began, ended = epoch + down.began - BEFORE_SECONDS, epoch + down.ended + AFTER_SECONDS
         plans = tuple(plan for plan in self._by_set[down.uid].values() if began <= plan.at <= ended)
         if not plans:

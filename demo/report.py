@@ -53,7 +53,7 @@ _SKEW: Final = (
     "Zone skew",
     (
         "The worst workload at rest: pods in its fullest zone minus pods in its emptiest. Scheduling keeps it at 1; "
-        "what exceeds that was made by scaling down."
+        "a higher skew was caused by scaling down."
     ),
 )
 _VICTIMS: Final = (

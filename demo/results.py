@@ -1,4 +1,4 @@
-"""Puts a run's figures together: one JSON-able mapping a contender; summary, page and bench read nothing else."""
+"""The results of a run: one JSON-compatible mapping per contender, read by summary, page and bench."""
 
 import os
 import platform
@@ -30,8 +30,8 @@ def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
 def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[str, Any]:
     """Return how exact a contender's scale-downs were.
 
-    Spillway is held to the plans that the operator made; `second_opinion` is the planner asked again by the observer,
-    as the other contenders are judged.
+    Spillway is compared with the plans that the operator made; `second_opinion` is the plan that the observer computes,
+    as for the other contenders.
     """
     if contender is not Contender.SPILLWAY:
         return exactness(downs)
@@ -123,7 +123,7 @@ def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
 
 
 def surroundings(scene: Scene) -> dict[str, Any]:
-    """Return what the figures were measured on."""
+    """Return the environment in which the figures were measured."""
     version = scene.cluster.rest.get("/version")
     return {
         "seed": scene.day.seed,

@@ -1,9 +1,10 @@
-"""Tells from the stream of pod and ReplicaSet changes what each scale-down deleted, and judges it. No I/O, no clock.
+"""The scale-downs in a stream of pod and ReplicaSet changes: what each deleted, compared with a plan. No I/O, no clock.
 
 Contract: a scale-down begins when a ReplicaSet asks for fewer replicas and ends when that many are left and it was
 quiet for a moment; a further decrease in between belongs to it. Its victims are the pods of the ReplicaSet that stopped
 being active in that time. The two watches are not ordered against each other: a victim that was seen before its
-ReplicaSet's change still counts. Every contender is judged by the same planner, on the pods and nodes as were seen.
+ReplicaSet's change still counts. All contenders are compared with the same planner, on the pods and nodes as they were
+seen.
 """
 
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Lays the scene into a cluster: each contender's nodes, namespace, workloads and policies; takes out what it laid."""
+"""The stage: creates and removes each contender's nodes, namespace, workloads and policies in a cluster."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

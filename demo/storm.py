@@ -1,4 +1,4 @@
-"""A storm: thirty ReplicaSets are scaled down at once, half of them by Deployments, half by HPAs. On made-up nodes.
+"""A storm: thirty ReplicaSets are scaled down at once, half of them by Deployments, half by HPAs. On simulated nodes.
 
 Contract: contenders go one after another, each in a namespace and on nodes of its own, with nothing else running. Every
 round scales all of them from 40 to 25 at once and back; a round begins when every pod is ready.
@@ -83,7 +83,7 @@ def _lay(scene: Scene, contender: Contender) -> list[str]:
 
 
 def _autoscaler(namespace: str, index: int) -> Object:
-    """Return an HPA that has no choice: its bounds are the number of replicas, so moving them moves the replicas."""
+    """Return an HPA whose bounds are equal to the number of replicas, so moving them moves the replicas."""
     made = manifests.autoscaler_object(namespace, _name(index), minimum=FULL, maximum=FULL)
     made["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] = 0
     return made
@@ -132,7 +132,7 @@ async def _until(scene: Scene, check: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not check():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s in vain for {what}")
+            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s without success for {what}")
         scene.observer.follow(scene.elapsed())
         await scene.read_plans()
         await asyncio.sleep(0.5)

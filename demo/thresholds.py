@@ -1,9 +1,9 @@
-"""How many replicas of each of the day's workloads are worth elastic nodes. Pure.
+"""The thresholds of the day's workloads: how many replicas are worth elastic nodes. Pure.
 
-Contract: the demo's day has no past from which the operator could plan, so the thresholds are worked out from the day
-itself and given by hand, as the annotation that a user would write. A replica is kept on physical nodes if it is needed
-for more than `KEPT_FROM_SHARE` of the day: an elastic node costs that share of what virtual pods of its size cost, and
-stands while its last pod does.
+Contract: the demo's day has no history from which the operator could plan, so the thresholds are computed from the day
+itself and set by the annotation that a user would write. A replica is kept on physical nodes if it is needed for more
+than `KEPT_FROM_SHARE` of the day: an elastic node costs that share of what virtual pods of its size cost, and stands
+while its last pod does.
 """
 
 from typing import Final

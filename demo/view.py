@@ -1,4 +1,4 @@
-"""The day on a terminal: a live picture where there is a terminal, one line every few seconds where there is none."""
+"""The view of the day: a live picture on a terminal, or one line every few seconds without a terminal."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -62,11 +62,11 @@ class View:
             self._live.stop()
 
     def say(self, what: str) -> None:
-        """Tell a step of the preparation."""
+        """Show a step of the preparation."""
         self._console.print(f"[bold]·[/] {what}", highlight=False)
 
     def tick(self, scene: Scene, elapsed: float, closed: Sequence[ScaleDown]) -> None:
-        """Show the moment."""
+        """Show the present moment."""
         for down in scene.held_to_plans(closed):
             for victim in down.victims:
                 self._last.append((down.began, down, victim))

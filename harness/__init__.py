@@ -1,9 +1,9 @@
-"""Spillway in a cluster as its users have it: installed from the chart, with the rights of the chart's ServiceAccount.
+"""The harness: Spillway installed from its chart in a cluster, with the permissions of the chart's ServiceAccount.
 
-Contract: nothing here reaches into the operator. What is installed are the chart's rendered objects; what runs are
-`spillway` processes that see the API server through a ServiceAccount's kubeconfig, and the API server calls them
-through the chart's webhook configurations. Only the Deployment is replaced: its pods would be pretended by kwok, so the
-harness runs them as local processes.
+Contract: nothing here uses the operator's internals. The chart's rendered objects are installed; `spillway` processes
+use the API server through a ServiceAccount's kubeconfig, and the API server calls them through the chart's webhook
+configurations. Only the Deployment is replaced: kwok would simulate its pods, so the harness runs them as local
+processes.
 """
 
 from harness.chart import Chart

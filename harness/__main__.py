@@ -1,4 +1,4 @@
-"""`python -m harness`: a cluster with nodes of all three tiers and the operator in it, to play with until Ctrl-C."""
+"""`python -m harness`: a playground with nodes of all three tiers and the operator, until Ctrl-C."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from localcluster import Cluster, ClusterError
 
 
 def main() -> int:
-    """Bring it up, say how to reach it, take it down."""
+    """Start the playground, print how to use it, and stop it."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -25,7 +25,7 @@ def main() -> int:
                 "In another terminal, in this folder:\n\n"
                 f"  export KUBECONFIG={cluster.kubeconfig}\n"
                 "  export PATH=$PWD/.cache/localcluster/bin:$PWD/.venv/bin:$PATH\n\n"
-                "Ctrl-C here ends all of it.\n"
+                "Ctrl-C here stops all of it.\n"
             )
             sys.stdout.flush()
             stop.wait()

@@ -1,8 +1,8 @@
-"""Installs the chart into a cluster and runs the operator there as local processes.
+"""An installation of the chart in a cluster, with the operator as local processes.
 
-Contract: the processes have the chart's rights and no more. They share one webhook port (`SO_REUSEPORT`), to which the
-chart's Service, of type ExternalName, leads the API server. They die with their owner, also when it is killed; their
-logs are files in `Installation.folder`.
+Contract: the processes have exactly the chart's permissions. They share one webhook port (`SO_REUSEPORT`), to which the
+chart's Service, of type ExternalName, leads the API server. They end with their owner, even if it is killed; their logs
+are files in `Installation.folder`.
 """
 
 import json
@@ -35,7 +35,7 @@ NAMESPACE: Final = "spillway-system"
 NAME: Final = "spillway"
 
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
-"""Pods would be pretended by kwok; the processes take their place."""
+"""kwok would simulate the pods; the processes take their place."""
 _POLL_SECONDS: Final = 0.05
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
@@ -141,7 +141,7 @@ class Installation:
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Start one process, also one that was killed. `flags` are added to the installation's."""
+        """Start one process, or restart one that was killed. `flags` are added to the installation's."""
         self._metrics_ports.setdefault(index, free_ports(1)[0])
         argv = [
             *_command(),
@@ -181,7 +181,7 @@ class Installation:
             self._await(lambda: self.pid(index) is None, f"the end of {_name(index)}", _STOP_SECONDS)
 
     def restart(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kill it and start it anew, as the kubelet would."""
+        """Kill the process and start it again, as the kubelet would."""
         if self.pid(index) is not None:
             self.kill(index, number)
         self.start_one(index)
@@ -285,7 +285,7 @@ class Installation:
         deadline = time.monotonic() + timeout_seconds
         while not check():
             if time.monotonic() > deadline:
-                raise ClusterError(f"waited {timeout_seconds:g} s in vain for {what}\n{self.log_tails()}")
+                raise ClusterError(f"waited {timeout_seconds:g} s without success for {what}\n{self.log_tails()}")
             time.sleep(_POLL_SECONDS)
 
     def kubeconfig_through(self, port: int) -> Path:

@@ -28,7 +28,7 @@ class Flow(Enum):
 
     PASS = "pass"  # noqa: S105  no password
     STALL = "stall"
-    """Connections open and stay open, and nothing passes: a peer that vanished without a word."""
+    """Connections open and stay open, and nothing passes: a peer that disappeared silently."""
     REFUSE = "refuse"
     """What is open is closed, and what is opened is closed at once."""
 

@@ -1,7 +1,7 @@
 """How a cluster's API server reaches what listens on this machine.
 
-Contract: one place that knows. Whoever is to be called by the API server asks here first, and skips (`FeatureMissing`)
-where nobody has said how.
+Contract: the only module that knows this. A test with a server for the API server asks here first, and skips
+(`FeatureMissing`) if the address is not configured.
 """
 
 import os

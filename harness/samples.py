@@ -1,4 +1,4 @@
-"""What an operator process exports on `/metrics`, read back."""
+"""The samples that an operator process exports on `/metrics`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A small stage on which scale-downs can be foreseen: three tiers of nodes in three zones, filled one after the other.
+"""A small scene with predictable scale-downs: three tiers of nodes in three zones, filled one after the other.
 
 Contract: a scene has nodes, a namespace and policies of its own and takes them away at its end, so scenes do not see
 each other. Each fixed and each elastic node has room for exactly two of its pods; what does not fit there goes to the
@@ -26,7 +26,7 @@ CORDONED_BY: Final = "spillway.dev/cordoned-by"
 TIERS: Final = ("fixed", "elastic", "virtual")
 PODS_PER_NODE: Final = 2
 _POD_CPU: Final = "500m"
-# Outweighs what speaks for a large empty node, and not the soft taint of an elastic one.
+# Outweighs the score of a large empty node, but not the soft taint of an elastic one.
 _RATHER_NOT_VIRTUAL: Final = {
     "preferredDuringSchedulingIgnoredDuringExecution": [
         {
@@ -39,7 +39,7 @@ _RATHER_NOT_VIRTUAL: Final = {
 
 @dataclass(frozen=True)
 class PodView:
-    """What a scenario looks at in a pod."""
+    """The part of a pod that a scenario reads."""
 
     uid: str
     name: str
@@ -54,7 +54,7 @@ class PodView:
 
     @property
     def marks(self) -> set[str]:
-        """Keys of ours on it, the deletion cost included."""
+        """Spillway's keys on the pod, including the deletion cost."""
         return {key for key in self.annotations if key.startswith(PREFIX) or key == COST}
 
 
@@ -100,7 +100,7 @@ class Scene:
     # Spillway's resources
 
     def create(self, plural: str, body: Object) -> None:
-        """Create one of our resources; it goes with the scene."""
+        """Create one of Spillway's resources; it is deleted with the scene."""
         self.cluster.rest.create(f"{GROUP_PATH}/{plural}", body)
         self._custom.append((plural, body["metadata"]["name"]))
 
@@ -139,14 +139,14 @@ class Scene:
         )
 
     def patch(self, plural: str, name: str, spec: Mapping[str, Any]) -> None:
-        """Merge-patch the spec of one of our resources."""
+        """Merge-patch the spec of one of Spillway's resources."""
         self.cluster.rest.merge(f"{GROUP_PATH}/{plural}/{name}", {"spec": dict(spec)})
 
     def delete(self, plural: str, name: str) -> None:
         self.cluster.rest.delete(f"{GROUP_PATH}/{plural}/{name}")
 
     def condition(self, plural: str, name: str, kind: str = "Ready") -> Object | None:
-        """A condition of one of our resources; None while it is not there."""
+        """A condition of one of Spillway's resources; None while it is absent."""
         body = self.cluster.rest.get(f"{GROUP_PATH}/{plural}/{name}")
         conditions: list[Object] = (body.get("status") or {}).get("conditions") or []
         return next((condition for condition in conditions if condition["type"] == kind), None)
@@ -244,7 +244,7 @@ class Scene:
         return [item for item in nodes if tier is None or item["metadata"]["labels"]["pool"] == self.pool(tier)]
 
     def tainted(self) -> set[str]:
-        """The scene's nodes that carry our taint."""
+        """The scene's nodes that carry Spillway's taint."""
         return {
             item["metadata"]["name"]
             for item in self.node_objects()
@@ -263,7 +263,7 @@ class Scene:
         }
 
     def close_nodes(self, names: Iterable[str]) -> None:
-        """As `kubectl cordon` does: by somebody else than us."""
+        """Cordon nodes as `kubectl cordon` does, that is, not by Spillway."""
         for name in names:
             self.cluster.rest.merge(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
 
@@ -272,7 +272,7 @@ class Scene:
             self.cluster.rest.merge(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": None}})
 
     def marked_objects(self) -> list[str]:
-        """Pods and nodes of the scene on which anything of ours is left."""
+        """Pods and nodes of the scene that still carry anything of Spillway's."""
         marked = []
         for item in [*self.node_objects(), *self.cluster.pods(self.namespace)]:
             annotations = item["metadata"].get("annotations") or {}
@@ -297,7 +297,7 @@ def zone_skew(pods: Iterable[PodView]) -> int:
 
 
 def tier_violations(before: Iterable[PodView], after: Iterable[PodView]) -> list[str]:
-    """Pods that went although a pod of a dearer tier stayed: virtual goes before elastic, elastic before fixed."""
+    """Pods that were deleted although a pod of a more expensive tier stayed."""
     stayed = {pod.uid for pod in after}
     highest_kept = max((TIERS.index(pod.tier) for pod in after), default=0)
     return [

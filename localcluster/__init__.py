@@ -1,8 +1,8 @@
 """A real Kubernetes control plane on one machine, without containers.
 
-Contract: ``Cluster`` starts the components as local processes on free loopback ports and takes them down whole, also
-when its owner is killed. Nodes are pretended by kwok; everything else (API server, admission, RBAC, controllers,
-scheduler, HPA, metrics-server, Karpenter, Prometheus) is the real thing. Nothing in here knows Spillway.
+Contract: ``Cluster`` starts the components as local processes on free loopback ports and stops all of them, even if its
+owner is killed. kwok simulates the nodes; everything else (API server, admission, RBAC, controllers, scheduler, HPA,
+metrics-server, Karpenter, Prometheus) is the real thing. Nothing in this package knows Spillway.
 """
 
 from collections.abc import Callable

@@ -17,12 +17,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-Name = Annotated[str, typer.Option("--name", help="Which cluster; several may stand side by side.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the cluster; several may run side by side.")]
 
 
 @app.command("build")
 def build_command(
-    components: Annotated[list[str] | None, typer.Argument(help="All if none is named.")] = None,
+    components: Annotated[list[str] | None, typer.Argument(help="Components to build. Default: all.")] = None,
 ) -> None:
     """Build the components that are not built yet, or whose pinned versions changed."""
     wanted = components or list(binaries.TOOLS)
@@ -35,14 +35,20 @@ def build_command(
 def up(
     name: Name = "default",
     *,
-    metrics_server: Annotated[bool, typer.Option("--metrics-server", help="What an HPA on CPU reads.")] = False,
-    karpenter: Annotated[bool, typer.Option("--karpenter", help="A node autoscaler with pretended machines.")] = False,
+    metrics_server: Annotated[
+        bool, typer.Option("--metrics-server", help="With metrics-server, which an HPA on CPU reads.")
+    ] = False,
+    karpenter: Annotated[
+        bool, typer.Option("--karpenter", help="With Karpenter, a node autoscaler with simulated machines.")
+    ] = False,
     prometheus: Annotated[bool, typer.Option("--prometheus")] = False,
     hpa_sync_seconds: float = Options.hpa_sync_seconds,
     hpa_downscale_stabilization_seconds: float = Options.hpa_downscale_stabilization_seconds,
     nodes: Annotated[int, typer.Option(help="Machines of the pool `fixed`, over three zones.")] = 3,
     virtual_nodes: Annotated[int, typer.Option(help="Virtual nodes of the pool `virtual`.")] = 0,
-    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and take it down on Ctrl-C.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay in the foreground, and stop the cluster on Ctrl-C.")
+    ] = False,
 ) -> None:
     """Start a cluster and leave it running until ``down``."""
     options = Options(
@@ -66,20 +72,20 @@ def up(
 
 @app.command()
 def down(name: Name = "default") -> None:
-    """Take a cluster down and remove everything of it."""
+    """Stop a cluster and remove everything of it."""
     if not detached.down(name):
-        raise ClusterError(f"there is no cluster {name}")
+        raise ClusterError(f"cluster {name} not found")
 
 
 @app.command()
 def status() -> None:
-    """Say which clusters are there and what runs of each."""
+    """List the clusters and the running components of each."""
     for name in detached.names():
         held = detached.read(name)
         if held is None:
             continue
         sizes = sorted(held.processes().items())
-        state = f"{sum(size for _, size in sizes):.0f} MiB" if sizes else "gone; `down` clears it away"
+        state = f"{sum(size for _, size in sizes):.0f} MiB" if sizes else "gone; `down` removes it"
         typer.echo(f"{name}  {held.server}  {state}")
         for component, size in sizes:
             typer.echo(f"  {component:<24}{size:>6.0f} MiB")
@@ -90,7 +96,7 @@ def kubeconfig(name: Name = "default") -> None:
     """Print the path of a cluster's kubeconfig."""
     held = detached.read(name)
     if held is None:
-        raise ClusterError(f"there is no cluster {name}")
+        raise ClusterError(f"cluster {name} not found")
     typer.echo(held.kubeconfig)
 
 
@@ -112,7 +118,7 @@ def _wait_for_interrupt() -> None:
     try:
         signal.pause()
     except KeyboardInterrupt:
-        typer.echo("taking it down")
+        typer.echo("stopping it")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What tests, benches and the demo do with a cluster, be it of local processes, kind, or any kubeconfig."""
+"""The API that tests, benches and the demo use on a cluster of local processes, of kind, or of any kubeconfig."""
 
 import json
 import subprocess
@@ -152,7 +152,7 @@ class ClusterApi:
         )
 
     def fail_nodes(self, names: Iterable[str]) -> None:
-        """Let nodes die as one: they are not ready any more, and stay so until ``heal_nodes``.
+        """Let nodes fail together: they become not ready, and stay so until ``heal_nodes``.
 
         Written is what the node lifecycle controller writes once it has not heard of a kubelet for long enough: the
         nodes are Unknown, their pods unready (here without its patience, `--node-monitor-grace-period`).
@@ -163,7 +163,7 @@ class ClusterApi:
         dead = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "lastTransitionTime": since}
         pods = [pod for pod in self.rest.items("/api/v1/pods") if pod["spec"].get("nodeName") in set(doomed)]
         with ThreadPoolExecutor(8) as pool:
-            # kwok lets go of them first: it brings back to life what is not ready.
+            # kwok must stop managing them first, because it makes nodes ready again.
             list(pool.map(lambda name: self._mark_failed(name, "true"), doomed))
             list(pool.map(lambda name: self._set_condition(f"/api/v1/nodes/{name}", dead), doomed))
             list(pool.map(lambda path: self._set_condition(path, dead | _UNREADY), map(_path, pods)))
@@ -295,7 +295,7 @@ class ClusterApi:
         return found
 
     def set_usage(self, namespace: str, pods: Iterable[str], *, cpu: str) -> None:
-        """Pretend that each of these pods uses this much CPU (of all its containers)."""
+        """Simulate that each of these pods uses this much CPU (of all its containers)."""
         for pod in pods:
             self.rest.merge(
                 f"/api/v1/namespaces/{namespace}/pods/{pod}", {"metadata": {"annotations": {nodes.USAGE_CPU: cpu}}}
@@ -313,7 +313,9 @@ class ClusterApi:
             except (RestError, OSError) as error:
                 trouble = error
             if time.monotonic() > deadline:
-                raise ClusterError(f"waited {timeout_seconds:g} s in vain for {what}{_because(trouble)}") from trouble
+                raise ClusterError(
+                    f"waited {timeout_seconds:g} s without success for {what}{_because(trouble)}"
+                ) from trouble
             time.sleep(_POLL_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Which programs a cluster is made of, where each comes from, and where its binary is.
+"""The programs of a cluster, their Go modules, and the place of each binary.
 
 A binary comes, in this order, from ``SPILLWAY_BIN_<NAME>`` (a path), from ``SPILLWAY_BIN_DIR`` (a folder; what is
 missing or too old there is built), or from the cache, where
@@ -146,7 +146,7 @@ def given(name: str) -> Path | None:
     if one := os.environ.get(variable):
         if not _fits(Path(one), name):
             minimum = ".".join(map(str, tool(name).minimum or ()))
-            raise ClusterError(f"{variable}={one}: not there, or older than {minimum}")
+            raise ClusterError(f"{variable}={one}: not found, or older than {minimum}")
         return Path(one)
     if folder := os.environ.get("SPILLWAY_BIN_DIR"):
         path = Path(folder) / name

@@ -1,4 +1,4 @@
-"""Builds the components from their pinned Go modules, once."""
+"""The build of the components from their pinned Go modules."""
 
 import fcntl
 import shutil

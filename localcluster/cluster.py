@@ -25,7 +25,7 @@ _LOG_TAIL_LINES = 15
 
 
 class Cluster(ClusterApi):
-    """A control plane owned by this process: it dies with it.
+    """A control plane owned by this process: it ends with it.
 
     Use it as a context manager, or call ``stop``. Everything it writes is in one folder, ``root``, removed by ``stop``
     unless the logs are to be kept.
@@ -119,7 +119,7 @@ class Cluster(ClusterApi):
         while not all(self._answers(rest, path) for path in paths):
             self._check_alive()
             if time.monotonic() > deadline:
-                raise ClusterError(f"in vain waited for {', '.join(paths)}\n{self.log_tails()}")
+                raise ClusterError(f"waited without success for {', '.join(paths)}\n{self.log_tails()}")
             time.sleep(_POLL_SECONDS)
         rest.close()
 

@@ -1,8 +1,8 @@
-"""What can go wrong, said so that the reader knows what to do next."""
+"""The errors of a local cluster, with messages that say what to do."""
 
 
 class ClusterError(RuntimeError):
-    """The local cluster cannot do what was asked; the message says why and, where it helps, quotes a log."""
+    """The local cluster cannot do what was requested; the message says why and may quote a log."""
 
 
 class FeatureMissing(ClusterError):  # noqa: N818  named after what it means to a test: skip, not fail

@@ -1,4 +1,4 @@
-"""A cluster that somebody else runs, reached by its kubeconfig, or made by kind.
+"""An existing cluster, reached by its kubeconfig, or a cluster made by kind.
 
 Its own nodes stay as they are; pretended nodes are added by a kwok process on this machine, which minds only nodes
 that are marked as pretended.
@@ -27,7 +27,7 @@ _KIND_TIMEOUT_SECONDS = 600.0
 
 
 class ExternalCluster(ClusterApi):
-    """Any cluster, with pretended nodes and the features that can be seen in it.
+    """Any cluster, with simulated nodes and the features that it shows.
 
     Usage that drives an HPA, restarts, and webhooks on this host's loopback are not to be had there: tests that need
     them skip.

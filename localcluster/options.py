@@ -1,4 +1,4 @@
-"""What a cluster is made of: one frozen value, so that a cluster can say how it was started."""
+"""The options of a cluster: one frozen value, so that a cluster knows how it was started."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""Free loopback ports that stay ours.
+"""Free loopback ports that stay reserved.
 
-They are taken below the range from which the kernel gives ports to outgoing connections: a component that restarts on
-its old port would otherwise find it used by somebody's connection now and then.
+They are taken below the range from which the kernel gives ports to outgoing connections: otherwise a component that
+restarts on its old port would sometimes find it used by another connection.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""A small synchronous client for the API server, for setting scenes and looking at them.
+"""A small synchronous client for the API server, for tests and the demo.
 
 The operator has its own; this one shares nothing with it.
 """

@@ -1,4 +1,4 @@
-"""Holds the processes of one cluster and outlives its owner by an instant only.
+"""The supervisor: it holds the processes of one cluster and ends right after its owner.
 
 Contract: started by the owner as a plain script (standard library only) with pipes for stdin and stdout. Each line on
 stdin is one JSON command, each is answered by one JSON line. When stdin ends, or the parent is another process than at

@@ -163,5 +163,5 @@ def test_etcd_can_be_seeded_through_its_gateway(cluster: ClusterApi) -> None:
 
 
 def test_waiting_in_vain_says_for_what(cluster: ClusterApi) -> None:
-    with pytest.raises(ClusterError, match=r"waited 0\.1 s in vain for rain"):
+    with pytest.raises(ClusterError, match=r"waited 0\.1 s without success for rain"):
         cluster.wait_until(lambda: False, "rain", timeout_seconds=0.1)

@@ -121,4 +121,4 @@ def test_up_status_kubeconfig_down(tmp_path: Path) -> None:
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert alive == []
     assert not detached.folder_of(name).exists()
-    assert "there is no cluster" in _command("down", "--name", name).stderr
+    assert "not found" in _command("down", "--name", name).stderr
