@@ -30,7 +30,7 @@ class Verdict:
     def explain(self, victim: Victim) -> str:
         """Say why a ready pod went that was not in the plan."""
         if not self.plans:
-            return "no plan was recorded: the webhook was not asked or did not answer in time"
+            return "no plan was recorded: the webhook was not called or did not answer in time"
         let_go = sorted({plan.let_go for plan in self.plans if plan.let_go})
         if let_go:
             return f"the webhook answered before all costs were written: {', '.join(let_go)}"

@@ -78,7 +78,7 @@ def test_interrupted_in_the_middle_of_the_day_it_leaves_nothing_running(run: Run
 
     said = run.end()
     assert run.process.returncode == 130, said
-    assert "interrupted; the cluster is down" in said
+    assert "interrupted, the cluster was stopped" in said
     assert "Traceback" not in said
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
