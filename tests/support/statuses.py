@@ -18,7 +18,7 @@ from spillway.controllers.scale_down.status import scale_down_part
 from spillway.controllers.status.merge import merged_status
 from spillway.controllers.status.node_summary import PoolCount
 from spillway.controllers.status.workload_counts import PolicyCount
-from spillway.controllers.threshold.controller import Report
+from spillway.controllers.threshold.controller import ThresholdReport
 from spillway.controllers.threshold.status import threshold_part
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.model.names import Tier
@@ -44,7 +44,7 @@ def policy_status(
         resource_part(state),
         policy_part(policy, count, nodes),
         scale_down_part(count, current.scale_down, scale_downs, now),
-        threshold_part(policy.metadata.name, Report()),
+        threshold_part(policy.metadata.name, ThresholdReport()),
     )
     return merged_status(current, parts, generation=policy.metadata.generation, now=now)
 

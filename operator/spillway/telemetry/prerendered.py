@@ -8,6 +8,8 @@ request is answered; this takes 2 ms once). The number of series is bounded by t
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from spillway.domain.model.owners import WorkloadKey
+
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 WORKLOAD_LABELS: Final = ("namespace", "kind", "workload")
@@ -42,8 +44,8 @@ PRERENDERED: Final[list[PrerenderedGauge]] = []
 
 def workload_labels(workload: str) -> tuple[str, str, str]:
     """The label values of a workload, given as Kind/namespace/name."""
-    kind, namespace, name = workload.split("/", 2)
-    return namespace, kind, name
+    key = WorkloadKey.parse(workload)
+    return key.namespace, key.kind, key.name
 
 
 def exposition(gauges: Iterable[PrerenderedGauge] = PRERENDERED) -> bytes:

@@ -16,7 +16,7 @@ from spillway.api.virtualnodebudget import Failover, VirtualNodeBudget
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.pools.nodes import PoolNodes
-from spillway.controllers.pools.stock_out import StockNews
+from spillway.controllers.pools.stock_out import StockOutDetector
 from spillway.controllers.pools.unstarted import GivenUp, UnstartedPod, UnstartedPods
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
@@ -66,7 +66,7 @@ class PoolsController(Controller):
         super().__init__(world)
         self._nodes = nodes
         self._unstarted = unstarted
-        self.stock_news = StockNews(world, unstarted, client, self._stock_out)
+        self.stock_outs = StockOutDetector(world, unstarted, client, self._stock_out)
         self.views: dict[str, PoolView] = {}
         """By pool; the status shows them."""
         self.changed: Signal[()] = Signal("PoolView")
@@ -78,7 +78,7 @@ class PoolsController(Controller):
         yield self._unstarted.changed.subscribe(self._pod_waits)
         yield self._unstarted.started.subscribe(self._pod_started)
         yield from self._nodes.subscribe()
-        yield from self.stock_news.subscribe()
+        yield from self.stock_outs.subscribe()
         # Admission asks the board from the first moment on: what is remembered stands there before anything else.
         for pool in self.world.governance.budgets:
             self._judge(pool)

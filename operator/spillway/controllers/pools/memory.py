@@ -1,6 +1,7 @@
-"""What is remembered of a pool over restarts and changes of leader, to and from the status of its budget.
+"""The health and size of a pool that outlive a restart or a change of leader, to and from the status of its budget.
 
-Contract: times are Unix seconds here and whole seconds there. A status that cannot be read is no memory.
+Contract: pure. Times are Unix seconds here and whole seconds in the status. A status that cannot be parsed counts as
+the status of a pool that never failed.
 """
 
 from collections.abc import Mapping
@@ -19,14 +20,14 @@ NEVER_FAILED: Final = Health()
 
 @dataclass(frozen=True, slots=True)
 class PoolMemory:
-    """One pool's."""
+    """What one pool remembers."""
 
     health: Health = NEVER_FAILED
     position: Position = BOTTOM
 
     @classmethod
     def of(cls, status: Mapping[str, Any]) -> Self:
-        """As the status holds it."""
+        """The memory that a status contains."""
         try:
             found = VirtualNodeBudgetStatus.model_validate(status)
         except ValidationError:
@@ -36,7 +37,7 @@ class PoolMemory:
         return cls(_health(found.health), position)
 
     def status(self) -> dict[str, Any]:
-        """The fields of the status that hold it."""
+        """The fields of the status that contain it."""
         health = self.health
         return {
             "health": None

@@ -66,7 +66,7 @@ class StuckController(Controller):
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self._unstarted.changed.subscribe(self._look_at)
-        yield self._pools.stock_news.found.subscribe(self._look_at)
+        yield self._pools.stock_outs.found.subscribe(self._look_at)
         yield self._pools.changed.subscribe(self.add_all)
         # What was only recommended is done once its policy is enforced.
         yield self.world.catalog.subscribe(self.add_all)

@@ -1,8 +1,8 @@
-"""Who says that there is no stock: the status of pods that wait on a pool, and Events about pods on it.
+"""The detection of stock-outs, from the status of pods that have not started on a pool and from Events about them.
 
-Contract: each pod that waits is told of once. `told` is called first, so that the verdict stands before anybody makes
-the pod anew; then `found` is emitted. Events are read only while some budget has `stockOut`, and one that comes
-before its pod is seen to be bound is kept for a while: each resource has a watch of its own.
+Contract: a stock-out is reported once for each pod. `record` is called first, so that the pool's verdict is published
+before the pod is replaced; then `found` is emitted. Events are read only while some budget has `stockOut`. An Event
+that arrives before the binding of its pod is kept for a while, because each resource has its own watch.
 """
 
 import asyncio
@@ -20,39 +20,44 @@ from spillway.state.signal import Signal
 from spillway.telemetry import pools as metrics
 
 REMEMBERED_EVENTS: Final = 1024
+"""Events that are kept at most until the binding of their pod is seen."""
 NO_SIGNS: Final = Signs()
 
 
-class StockNews:
-    """Listens. Without a client nothing is heard of Events."""
+class StockOutDetector:
+    """The detector of stock-outs for all pools; without a client it reads no Events."""
 
     def __init__(
-        self, world: World, unstarted: UnstartedPods, client: KubeClient | None, told: Callable[[str, PodRecord], None]
+        self,
+        world: World,
+        unstarted: UnstartedPods,
+        client: KubeClient | None,
+        record: Callable[[str, PodRecord], None],
     ) -> None:
         self._world = world
         self._unstarted = unstarted
-        self._told = told
-        self._events = None if client is None else PodEvents(client, self.heard)
+        self._record = record
+        self._events = None if client is None else PodEvents(client, self.handle_event)
         self._signs: Mapping[str, Signs] = {}
         self._early: dict[PodUid, PodEvent] = {}
         self.found: Signal[UnstartedPod] = Signal("StockOut", key=lambda one: one.pod.key)
-        """Emitted with a pod whose provider has no stock, after `told`."""
+        """Emitted with a pod whose provider has no stock, after `record`."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
-        """Listen from now on."""
+        """Follow the pods, and the Events about them."""
         yield self._world.catalog.subscribe(self._read_signs)
         yield self._unstarted.changed.subscribe(self._waits)
         self._read_signs()
         if self._events is not None:
             task = asyncio.get_running_loop().create_task(self._events.run(), name="pod-events")
 
-            def stop_hearing() -> None:
+            def stop_reading() -> None:
                 task.cancel()
 
-            yield stop_hearing
+            yield stop_reading
 
-    def heard(self, event: PodEvent) -> None:
-        """An Event about a pod: is it a stock-out?"""
+    def handle_event(self, event: PodEvent) -> None:
+        """Report a stock-out if an Event about a pod is a sign of one."""
         pod = self._world.state.pods.get(event.uid)
         if pod is None or not pod.node:
             self._early[event.uid] = event
@@ -68,7 +73,7 @@ class StockNews:
             return
         early = self._early.pop(waiting.pod.uid, None)
         if early is not None:
-            self.heard(early)
+            self.handle_event(early)
         pending = waiting.pending
         if self._signs.get(waiting.pool, NO_SIGNS).match(pending.reason, pending.message):
             self._tell(waiting.pool, waiting.pod)
@@ -78,7 +83,7 @@ class StockNews:
         if waiting is not None and waiting.out_of_stock:
             return
         metrics.STOCK_OUTS.labels(pool).inc()
-        self._told(pool, pod)
+        self._record(pool, pod)
         if waiting is not None:
             self._unstarted.mark_out_of_stock(waiting)
             self.found.emit(waiting)

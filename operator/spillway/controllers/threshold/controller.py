@@ -65,8 +65,8 @@ class ThresholdNow:
 
 
 @dataclass(slots=True)
-class Report:
-    """What status tells."""
+class ThresholdReport:
+    """The plan in force, and the threshold of each workload as it is now."""
 
     plan: Plan | None = None
     trouble: str = ""
@@ -107,7 +107,7 @@ class ThresholdController(Controller):
         self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
         self._seen_fingerprint = ""
         self._told: dict[str, str] = {}
-        self.report = Report()
+        self.report = ThresholdReport()
         self.report_changed: Signal[()] = Signal("ThresholdReport")
         """Emitted when the report has changed."""
 
@@ -243,28 +243,28 @@ class ThresholdController(Controller):
     async def _look(self) -> float | None:
         observed = await observe(self.world)
         planned = {one.workload: one for one in self.report.plan.workloads} if self.report.plan is not None else {}
-        standing: dict[str, ThresholdNow] = {}
+        current: dict[str, ThresholdNow] = {}
         for one in observed.values():
             workload_class = self.world.governance.class_of(one.claim)
             if workload_class is not None:
                 choice = choice_of(workload_class, one, self.world.board.thresholds)
-                standing[one.workload] = ThresholdNow(one, choice, planned.get(one.workload))
+                current[one.workload] = ThresholdNow(one, choice, planned.get(one.workload))
         seen = {name: self._requests.get(name) or request_now(self.world, one) for name, one in observed.items()}
         self._requests = {name: asked for name, asked in seen.items() if asked is not None}
-        changed = standing != self.report.workloads
-        self.report.workloads = standing
+        changed = current != self.report.workloads
+        self.report.workloads = current
         metrics.set_workloads(
-            {key: one.observed.replicas for key, one in standing.items()},
-            {key: one.choice for key, one in standing.items()},
+            {key: one.observed.replicas for key, one in current.items()},
+            {key: one.choice for key, one in current.items()},
         )
-        self._tell_problems(standing)
+        self._tell_problems(current)
         if changed:
             self.report_changed.emit()
         return None
 
-    def _tell_problems(self, standing: Mapping[str, ThresholdNow]) -> None:
+    def _tell_problems(self, current: Mapping[str, ThresholdNow]) -> None:
         told: dict[str, str] = {}
-        for workload, one in standing.items():
+        for workload, one in current.items():
             if one.choice.problem:
                 told[workload] = one.choice.problem
                 if self._told.get(workload) != one.choice.problem:

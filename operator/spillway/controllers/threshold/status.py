@@ -14,7 +14,7 @@ from spillway.api.scalars import rfc3339
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import WorkloadCounts
-from spillway.controllers.threshold.controller import Report, ThresholdController, ThresholdNow
+from spillway.controllers.threshold.controller import ThresholdController, ThresholdNow, ThresholdReport
 from spillway.domain.model.owners import JOBS, PER_NODE, WITH_REPLICASETS, WorkloadKey
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
@@ -41,7 +41,7 @@ class ThresholdContributor:
         return threshold_part(name, report, not_planned(model, self._counts.policy(name).workloads, report))
 
 
-def threshold_part(policy: str, report: Report, *more: ObservedCondition) -> StatusPart:
+def threshold_part(policy: str, report: ThresholdReport, *more: ObservedCondition) -> StatusPart:
     """The part of one policy, with `more` conditions.
 
     `saving` stays absent without a plan: what owning nodes for the peak would cost is not known before demand has been
@@ -58,7 +58,7 @@ def threshold_part(policy: str, report: Report, *more: ObservedCondition) -> Sta
     return StatusPart(fields, (*_conditions(current, report), *more))
 
 
-def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Report) -> ObservedCondition:
+def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: ThresholdReport) -> ObservedCondition:
     """Which of these governed workloads mode Auto can do nothing for.
 
     Of what has no ReplicaSets we know the kind and not the class: it is named where a class of mode Auto may mean it.
@@ -119,7 +119,7 @@ def _money(amount: float | None) -> str | None:
     return None if amount is None else f"{amount:.2f}"
 
 
-def _conditions(current: Sequence[ThresholdNow], report: Report) -> Iterable[ObservedCondition]:
+def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Iterable[ObservedCondition]:
     learning = sorted(one.observed.workload for one in current if one.choice.reason is ThresholdReason.LEARNING_HISTORY)
     if learning and report.trouble == "NoPrometheus":
         message = f"{report.message} Everything stays on physical nodes."
@@ -165,7 +165,7 @@ def _refused(current: Iterable[ThresholdNow]) -> str:
     return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
 
 
-def _stale(current: Sequence[ThresholdNow], report: Report) -> ObservedCondition:
+def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> ObservedCondition:
     if report.trouble in {"", "NoPrometheus"}:
         kept = [one for one in current if _is_auto(one) and one.planned is not None and one.planned.kept]
         if kept:
