@@ -5,40 +5,23 @@ from typing import Any
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.policies.status import ResourceContributor
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
-from spillway.controllers.status.controller import StatusController
-from spillway.controllers.status.node_summary import NodeSummary
-from spillway.controllers.status.part import Contributors
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.records import NamespaceRecord, PodRecord
-from spillway.kube.client import KubeClient
-from spillway.kube.errors import ApiError
-from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
-from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
-from tests.support.world import make_world, policy_resource, resource
+from tests.support.world import make_world, policy_resource
 
 
 class Writes(Writer):
-    """Keeps what would be written; refuses the names it is told to."""
+    """Keeps the names of the pods that would be written."""
 
-    def __init__(self, *refused: str) -> None:
+    def __init__(self) -> None:
         self.names: list[str] = []
-        self.statuses: list[Any] = []
-        self._refused = refused
 
     async def annotate_pod(self, pod: PodRecord, _: Any) -> bool:
         self.names.append(pod.name)
-        return True
-
-    async def patch_status(self, plural: str, name: str, status: Any, **_: Any) -> bool:  # noqa: ARG002
-        if name in self._refused:
-            raise ApiError(422, "Invalid", "conditions: too long")
-        self.names.append(name)
-        self.statuses.append(status)
         return True
 
 
@@ -102,47 +85,3 @@ async def test_nothing_is_kept_of_replicasets_that_are_gone() -> None:
         world.state.remove(replicaset)
     kept = (controller._stirred, controller._recommended, controller.queue._due)
     assert [len(one) for one in kept] == [0, 0, 0]
-
-
-def statuses(world: World, writer: Writes) -> StatusController:
-    counts, nodes = WorkloadCounts(world), NodeSummary(world)
-    resources = ResourceContributor(world, counts, nodes)
-    return StatusController(
-        world,
-        writer,
-        EventRecorder(KubeClient.__new__(KubeClient)),
-        Contributors(policies=(resources,), budgets=(resources,), balances=(resources,)),
-        counts=counts,
-        nodes=nodes,
-        period_seconds=1.0,
-    )
-
-
-async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:
-    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even")]
-    world = make_world([make_node()], resources, clock)
-    writer = Writes("online")
-    controller = statuses(world, writer)
-    with pytest.raises(ExceptionGroup):
-        await controller.reconcile("*")
-    assert writer.names == ["even"]
-
-
-@pytest.mark.parametrize("conditions", [[], [{"type": "Ready", "status": "True"}]], ids=["none", "not ours"])
-async def test_a_resource_that_was_never_understood_says_so_and_keeps_the_rest_of_its_status(
-    clock: FakeClock, conditions: list[dict[str, str]]
-) -> None:
-    raw = policy_resource()
-    raw["spec"]["mode"] = "Someday"
-    raw["status"] = {"observedGeneration": 1, "workloads": {"governed": 7}, "conditions": conditions}
-    raw["metadata"]["generation"] = 4
-    world = make_world([make_node()], [raw], clock)
-    controller = statuses(world, writer := Writes())
-    await controller.reconcile("*")
-    (status,) = writer.statuses
-    (ready,) = status["conditions"]
-    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
-    assert "spec.mode" in ready["message"]
-    assert (status["workloads"], status["observedGeneration"]) == ({"governed": 7}, 4)
-    await controller.reconcile("*")
-    assert len(writer.statuses) == 1, "at rest nothing is written"

@@ -1,0 +1,131 @@
+"""One pass over the statuses: what is written, and what follows a write."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from spillway.api import Resource
+from spillway.api.common import Status
+from spillway.controllers.base import World
+from spillway.controllers.policies.status import ResourceContributor
+from spillway.controllers.status.controller import StatusController
+from spillway.controllers.status.node_summary import NodeSummary
+from spillway.controllers.status.part import Contributor, Contributors, ObservedCondition, StatusPart
+from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
+from spillway.kube.events import EventRecorder
+from spillway.kube.writer import Writer
+from spillway.state.catalog import Kind
+from tests.builders import make_node
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, policy_resource, resource
+
+
+class Writes(Writer):
+    """Keeps the statuses that would be written; refuses those of the names it is told to."""
+
+    def __init__(self, *refused: str) -> None:
+        self.names: list[str] = []
+        self.statuses: list[Any] = []
+        self._refused = refused
+
+    async def patch_status(self, plural: str, name: str, status: Any, **_: Any) -> bool:  # noqa: ARG002
+        if name in self._refused:
+            raise ApiError(422, "Invalid", "conditions: too long")
+        self.names.append(name)
+        self.statuses.append(status)
+        return True
+
+
+class Events(EventRecorder):
+    """Keeps the reasons of the Events."""
+
+    def __init__(self) -> None:
+        super().__init__(KubeClient.__new__(KubeClient))
+        self.reasons: list[str] = []
+
+    def record(self, _about: Any, _type: str, reason: str, _message: str) -> None:
+        self.reasons.append(reason)
+
+
+class Broken:
+    """A contributor that finds every resource broken, and counts the writes of its part."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def part(self, _model: Resource, _current: Status, _now: datetime) -> StatusPart:
+        ready = ObservedCondition("Ready", holds=False, reason="Broken", message="")
+        return StatusPart(conditions=(ready,), on_written=self._count)
+
+    def _count(self) -> None:
+        self.written += 1
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def statuses(
+    world: World, writer: Writes, *more: Contributor[Resource, Status], events: Events | None = None
+) -> StatusController:
+    counts, nodes = WorkloadCounts(world), NodeSummary(world)
+    all_kinds = (ResourceContributor(world, counts, nodes), *more)
+    return StatusController(
+        world,
+        writer,
+        events or Events(),
+        Contributors(policies=all_kinds, budgets=all_kinds, balances=all_kinds),
+        counts=counts,
+        nodes=nodes,
+        period_seconds=1.0,
+    )
+
+
+async def test_a_write_is_followed_by_its_events_and_acknowledged_to_the_contributor(clock: FakeClock) -> None:
+    world, events, broken = make_world([make_node()], [policy_resource()], clock), Events(), Broken()
+    controller = statuses(world, Writes(), broken, events=events)
+    await controller.reconcile("*")
+    assert (events.reasons, broken.written) == (["Broken"], 1)
+    await controller.reconcile("*")
+    assert (events.reasons, broken.written) == (["Broken"], 1), "at rest nothing is written"
+
+
+async def test_nothing_follows_a_write_that_is_refused(clock: FakeClock) -> None:
+    world, events, broken = make_world([make_node()], [policy_resource()], clock), Events(), Broken()
+    with pytest.raises(ExceptionGroup):
+        await statuses(world, Writes("online"), broken, events=events).reconcile("*")
+    assert (events.reasons, broken.written) == ([], 0)
+
+
+async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:
+    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even")]
+    world = make_world([make_node()], resources, clock)
+    writer = Writes("online")
+    controller = statuses(world, writer)
+    with pytest.raises(ExceptionGroup):
+        await controller.reconcile("*")
+    assert writer.names == ["even"]
+
+
+@pytest.mark.parametrize("conditions", [[], [{"type": "Ready", "status": "True"}]], ids=["none", "not ours"])
+async def test_a_resource_that_was_never_understood_says_so_and_keeps_the_rest_of_its_status(
+    clock: FakeClock, conditions: list[dict[str, str]]
+) -> None:
+    raw = policy_resource()
+    raw["spec"]["mode"] = "Someday"
+    raw["status"] = {"observedGeneration": 1, "workloads": {"governed": 7}, "conditions": conditions}
+    raw["metadata"]["generation"] = 4
+    world = make_world([make_node()], [raw], clock)
+    controller = statuses(world, writer := Writes())
+    await controller.reconcile("*")
+    (status,) = writer.statuses
+    (ready,) = status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
+    assert "spec.mode" in ready["message"]
+    assert (status["workloads"], status["observedGeneration"]) == ({"governed": 7}, 4)
+    await controller.reconcile("*")
+    assert len(writer.statuses) == 1, "at rest nothing is written"
