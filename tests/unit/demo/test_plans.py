@@ -117,7 +117,9 @@ def test_the_same_plan_read_twice_counts_once_and_tells_why() -> None:
     ("entries", "missed_unready", "words"),
     [
         pytest.param((), 0, "no plan was recorded", id="no plan"),
-        pytest.param((plan("a", let_go="deadline"),), 0, "answered before all costs were written: deadline", id="let go"),
+        pytest.param(
+            (plan("a", let_go="deadline"),), 0, "answered before all costs were written: deadline", id="let go"
+        ),
         pytest.param((plan("a", outcome="foreign-cost"),), 0, "another client writes", id="foreign writer"),
         pytest.param((plan("a"),), 1, "readiness changed", id="became ready"),
         pytest.param((plan("a"),), 0, "1 were written and 0.05 s were left", id="stale cache"),
