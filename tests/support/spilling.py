@@ -61,7 +61,7 @@ class Cluster(Writer):
             *pods,
         ]
         self.world = make_world(records, resources or policy(), self.clock)
-        self.usage = LiveUsage(self.world.state, lambda: self.world.governance, Reservations(self.clock.now))
+        self.usage = LiveUsage(self.world.state, self.world.membership, Reservations(self.clock.now))
         self.raw: dict[str, Any] = {}
         self.objects: dict[str, Any] = {}
         self.read: list[str] = []

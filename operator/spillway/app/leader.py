@@ -48,6 +48,7 @@ from spillway.state.catalog import Catalog
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
 from spillway.state.open_pools import Openings
+from spillway.state.pool_membership import PoolMembership
 
 STATUS_WRITES_PER_SECOND = 10.0
 SURGE_WRITES_PER_SECOND = 5.0
@@ -66,6 +67,7 @@ class Leader:
         surroundings: Surroundings,
         *,
         board: Board,
+        membership: PoolMembership,
         openings: Openings,
         may_write: Callable[[], bool],
         now: Callable[[], float] = time.time,
@@ -74,7 +76,9 @@ class Leader:
         self._client = client
         self._may_write = may_write
         self._openings = openings
-        self._world = World(state=state, catalog=catalog, places=surroundings, now=now, board=board)
+        self._world = World(
+            state=state, catalog=catalog, places=surroundings, now=now, board=board, membership=membership
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run every controller until asked to stop."""

@@ -35,6 +35,7 @@ from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.cluster import ClusterState
 from spillway.state.open_pools import Openings
+from spillway.state.pool_membership import PoolMembership
 from spillway.telemetry import placement as metrics
 from spillway.telemetry.registry import exposition
 from spillway.webhooks import pods
@@ -60,6 +61,7 @@ class Operator:
         self._leadership: Leadership | None = None
         self.board = Board(time.time, leading=self._may_write)
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
+        self.membership = PoolMembership(self.state, lambda: self.catalog.governance)
         self.stopping = asyncio.Event()
         self.health: HealthServer | None = None
         self.admission_server: AdmissionServer | None = None
@@ -102,9 +104,11 @@ class Operator:
                 lambda: self.catalog.governance,
                 client,
                 board=self.board,
+                membership=self.membership,
                 forward_pods=forward_pods,
                 forward_plans=forward_plans,
             )
+            stack.callback(self.membership.close)
             stack.callback(admission.close)
             self.health = HealthServer(
                 settings.metrics_host,
@@ -246,6 +250,7 @@ class Operator:
             self.catalog,
             admission.surroundings,
             board=self.board,
+            membership=self.membership,
             openings=Openings(admission.usage, self.board, lambda: self.catalog.governance),
             may_write=leadership.may_write,
         )

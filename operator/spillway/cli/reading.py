@@ -16,6 +16,7 @@ from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
+from spillway.state.pool_membership import PoolMembership
 
 _PAGE: Final = 2000
 _PAGE_SECONDS: Final = 60.0
@@ -38,7 +39,8 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
         page = await client.get_json(paths.of_spillway(kind.plural).everywhere)
         catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
     places = Surroundings(state, lambda: catalog.governance, time.monotonic)
-    return World(state, catalog, places, time.time, Board(time.time))
+    membership = PoolMembership(state, lambda: catalog.governance)
+    return World(state, catalog, places, time.time, Board(time.time), membership)
 
 
 async def _read(client: KubeClient, state: ClusterState, path: str, decoder: Decoder[Any, Any]) -> None:

@@ -23,6 +23,7 @@ from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.claims import claim_of
 from spillway.state.cluster import ClusterState
+from spillway.state.pool_membership import PoolMembership
 from spillway.state.signal import Unsubscribe
 
 __all__ = ["Controller", "Places", "Unsubscribe", "World"]
@@ -50,6 +51,7 @@ class World:
     places: Places
     now: Callable[[], float]
     board: Board
+    membership: PoolMembership
 
     @property
     def governance(self) -> Governance:

@@ -39,15 +39,15 @@ class Openings:
         """One VirtualNodeBudget that exists; the same object while nothing about it has changed."""
         budget = self._governance().budgets[name]
         verdict = self._board.verdict(name)
-        nodes, version = self.usage.nodes_of(name)
+        membership = self.usage.membership
         closed = "" if verdict.takes else _CLOSED.get(verdict.reason, f"takes no pods ({verdict.reason})")
         if Hold.of(budget).active(self._board.now()):
             closed = _CLOSED["Held"]
-        key = (budget.spec, version, closed, verdict.step)
+        key = (budget.spec, membership.version(name), closed, verdict.step)
         known = self._pools.get(name)
         if known is not None and known[0][0] is budget.spec and known[0][1:] == key[1:]:
             return known[1]
-        pool = Pool(name, budget.spec, nodes, closed, verdict.step)
+        pool = Pool(name, budget.spec, tuple(membership.nodes(name)), closed, verdict.step)
         self._pools[name] = (key, pool)
         return pool
 

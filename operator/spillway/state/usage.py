@@ -7,7 +7,7 @@ Contract: kept by delta from the state's changes; asking costs the same whatever
 * on a pool from its creation until it is finished or gone, also while it terminates: on the pool of its node, and
   while it has none on every pool that may take it. So no sum is ever too low.
 
-A node is of the oldest VirtualNodeBudget that selects it, whichever policy asks.
+Which pool a node is in, `PoolMembership` knows.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from spillway.domain.budget.price import billed
-from spillway.domain.model.names import NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.names import OwnerUid, PodUid
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage, add_count
-from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
+from spillway.state.pool_membership import NodeChange, PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
 
@@ -53,30 +53,26 @@ class LiveUsage:
     def __init__(
         self,
         state: ClusterState,
-        governance: Callable[[], Governance],
+        membership: PoolMembership,
         reservations: Reservations,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._state = state
-        self._governance = governance
+        self.membership = membership
         self.reservations = reservations
-        self._compiled: Governance | None = None
         self._inactive: dict[OwnerUid, int] = {}
         self._entries: dict[PodUid, _Entry] = {}
         self._virtual: dict[OwnerUid, int] = {}
         self._pools: dict[str, PoolUse] = {}
         self._unstarted: dict[str, int] = {}
-        self._pool_of: dict[NodeName, str] = {}
-        self._nodes_of: dict[str, dict[NodeName, NodeRecord]] = {}
-        self._versions: dict[str, int] = {}
         self._waiting: dict[OwnerUid, list[asyncio.Event]] = {}
         for pod in state.pods.values():
             self._pod_changed(None, pod)
         self._unsubscribe = (
             state.subscribe(PodRecord, self._pod_changed),
-            state.subscribe(NodeRecord, self._node_changed),
+            membership.changed.subscribe(self._node_changed),
             state.subscribe(ReplicaSetRecord, self._replicaset_changed),
         )
 
@@ -89,13 +85,13 @@ class LiveUsage:
 
     def total(self, owner: OwnerUid) -> int:
         """Its active pods, seen or promised."""
-        self._refresh()
+        self.membership.refresh()
         self.reservations.expire()
         return self._active(owner) + self.reservations.count_of(owner)
 
     def physical(self, owner: OwnerUid) -> int:
         """Of these, the ones on physical nodes or on their way there."""
-        self._refresh()
+        self.membership.refresh()
         self.reservations.expire()
         return self._active(owner) - self._virtual.get(owner, 0) + self.reservations.physical_of(owner)
 
@@ -157,7 +153,7 @@ class LiveUsage:
 
     def on(self, pool: str) -> PoolUse:
         """What is on a pool, or promised there."""
-        self._refresh()
+        self.membership.refresh()
         self.reservations.expire()
         seen = self._pools.get(pool, PoolUse())
         promised = self.reservations.billed_of(pool)
@@ -166,13 +162,8 @@ class LiveUsage:
 
     def unstarted(self, pool: str) -> int:
         """How many active pods are sent to the pool, or bound there, and have not started; promised places apart."""
-        self._refresh()
+        self.membership.refresh()
         return self._unstarted.get(pool, 0)
-
-    def nodes_of(self, pool: str) -> tuple[tuple[NodeRecord, ...], int]:
-        """The pool's nodes, and a number that is another whenever one of them changes."""
-        self._refresh()
-        return tuple(self._nodes_of.get(pool, {}).values()), self._versions.get(pool, 0)
 
     # Following
 
@@ -201,8 +192,7 @@ class LiveUsage:
 
     def _pools_for(self, pod: PodRecord) -> tuple[str, ...]:
         if pod.node:
-            # The node may be gone, or not be seen yet: then the pod's own mark says where it is.
-            pool = self._pool_of.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
+            pool = self.membership.pool_of_pod(pod)
             return (pool,) if pool else ()
         if pod.pending is None or pod.terminating:
             return ()
@@ -236,39 +226,7 @@ class LiveUsage:
         if new is not None:
             self._tell(new.uid)
 
-    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        node = new or old
-        if self._compiled is None or node is None:
-            return
-        before = self._pool_of.get(node.name, "")
-        after = (self._compiled.budget_of(new) or "") if new is not None else ""
-        self._move(node.name, new, before, after)
-        if before != after or old is None or new is None:
-            self._recount(node.name)
-
-    def _move(self, name: NodeName, node: NodeRecord | None, before: str, after: str) -> None:
-        for pool in {before, after} - {""}:
-            self._versions[pool] = self._versions.get(pool, 0) + 1
-        if before:
-            self._nodes_of[before].pop(name, None)
-        if after and node is not None:
-            self._pool_of[name] = after
-            self._nodes_of.setdefault(after, {})[name] = node
-        else:
-            self._pool_of.pop(name, None)
-
-    def _recount(self, name: NodeName) -> None:
-        for pod in tuple(self._state.pods_on(name)):
-            self._replace(pod.uid, self._entry(pod))
-
-    def _refresh(self) -> None:
-        """The budgets may have changed: nodes join and leave pools."""
-        compiled = self._governance()
-        if compiled is self._compiled:
-            return
-        self._compiled = compiled
-        for name, node in self._state.nodes.items():
-            before, after = self._pool_of.get(name, ""), compiled.budget_of(node) or ""
-            if before != after:
-                self._move(name, node, before, after)
-                self._recount(name)
+    def _node_changed(self, change: NodeChange) -> None:
+        if change.before != change.after or change.old is None or change.new is None:
+            for pod in tuple(self._state.pods_on(change.name)):
+                self._replace(pod.uid, self._entry(pod))

@@ -20,6 +20,7 @@ from spillway.kube.writer import Writer
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
+from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks import pods
@@ -81,6 +82,7 @@ def build_admission(
     surroundings: Surroundings | None = None,
     plans: PlanLog | None = None,
     board: Board | None = None,
+    membership: PoolMembership | None = None,
     forward_pods: Forwarder | None = None,
     forward_plans: Forwarder | None = None,
     clock: Clock = time.monotonic,
@@ -105,7 +107,8 @@ def build_admission(
         surroundings, lookup, writer, cache_wait, plans=plans, follow=followed.follow, clock=clock, now=now
     )
     reservations = Reservations(clock, heard=lambda: clock() - state.watched_age(PodRecord))
-    usage = LiveUsage(state, governance, reservations, clock=clock)
+    pools = membership or PoolMembership(state, governance)
+    usage = LiveUsage(state, pools, reservations, clock=clock)
     placer = Placer(usage, board, governance)
     creation = PodWebhook(surroundings, workloads, placer, board, events=events, forward=forward_pods)
     webhooks = (
@@ -125,6 +128,8 @@ def build_admission(
         stop_announcing()
         followed.close()
         usage.close()
+        if pools is not membership:
+            pools.close()
         cache_wait.close()
         lookup.close()
         surroundings.close()

@@ -38,7 +38,13 @@ def scene() -> tuple[World, FakeClock]:
 async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
     world, clock = scene()
     admission = build_admission(
-        world.state, lambda: world.governance, CLIENT, board=world.board, clock=clock.now, now=clock.now
+        world.state,
+        lambda: world.governance,
+        CLIENT,
+        board=world.board,
+        membership=world.membership,
+        clock=clock.now,
+        now=clock.now,
     )
     leader = Leader(
         Settings.of(),
@@ -47,6 +53,7 @@ async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
         world.catalog,
         admission.surroundings,
         board=world.board,
+        membership=world.membership,
         openings=Openings(admission.usage, world.board, lambda: world.governance),
         may_write=lambda: True,
         now=clock.now,
@@ -65,7 +72,13 @@ def test_admission_leaves_no_listener_behind() -> None:
     world, clock = scene()
     before = listeners()
     admission = build_admission(
-        world.state, lambda: world.governance, CLIENT, board=world.board, clock=clock.now, now=clock.now
+        world.state,
+        lambda: world.governance,
+        CLIENT,
+        board=world.board,
+        membership=world.membership,
+        clock=clock.now,
+        now=clock.now,
     )
     admission.close()
     after = listeners()

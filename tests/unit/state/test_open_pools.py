@@ -29,7 +29,7 @@ class Scene:
         resources = [budget("a", failover=FAILOVER), policy(placement={"virtual": "Always"})]
         self.rig = Rig.of([*nodes("a", "owned")], resources)
         world = self.rig.world
-        self.usage = LiveUsage(world.state, lambda: world.governance, Reservations(self.rig.clock.now))
+        self.usage = LiveUsage(world.state, world.membership, Reservations(self.rig.clock.now))
         self.placer = Placer(self.usage, world.board, lambda: world.governance)
 
     async def begin(self) -> None:

@@ -12,6 +12,7 @@ from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
+from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage, PoolUse
 from tests.builders import make_node, make_pod
@@ -24,7 +25,7 @@ ONE = Usage(1, 500, 1 << 30)
 
 def _usage(state: ClusterState, governance: Governance | None = None) -> LiveUsage:
     compiled = governance or governance_of(virtual=VIRTUAL)
-    return LiveUsage(state, lambda: compiled, Reservations(lambda: 0.0))
+    return LiveUsage(state, PoolMembership(state, lambda: compiled), Reservations(lambda: 0.0))
 
 
 @pytest.fixture
@@ -104,11 +105,11 @@ def test_nodes_join_and_leave_pools_with_their_pods(state: ClusterState) -> None
     usage = _usage(state)
     state.apply(make_pod("a"))
     assert usage.physical(OWNER) == 1
-    nodes, version = usage.nodes_of("pool-v")
+    nodes, version = usage.membership.nodes("pool-v"), usage.membership.version("pool-v")
     assert [node.name for node in nodes] == ["v1"]
     state.apply(make_node("n1", labels=VIRTUAL))
     assert (usage.physical(OWNER), usage.on("pool-v").used) == (0, ONE)
-    nodes, later = usage.nodes_of("pool-v")
+    nodes, later = usage.membership.nodes("pool-v"), usage.membership.version("pool-v")
     assert {node.name for node in nodes} == {"v1", "n1"}
     assert later != version
     state.apply(make_node("n1"))
@@ -125,7 +126,7 @@ def test_a_pod_whose_node_is_gone_is_where_its_mark_says(state: ClusterState) ->
 
 def test_another_budget_is_seen_at_the_next_question(state: ClusterState) -> None:
     compiled = [governance_of()]
-    usage = LiveUsage(state, lambda: compiled[0], Reservations(lambda: 0.0))
+    usage = LiveUsage(state, PoolMembership(state, lambda: compiled[0]), Reservations(lambda: 0.0))
     state.apply(make_pod("b", node="v1"))
     assert usage.physical(OWNER) == 1
     compiled[0] = governance_of(virtual=VIRTUAL)

@@ -21,6 +21,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
+from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks.placer import Placer
@@ -41,7 +42,8 @@ class Scene:
         self.governance = governance
         self.seconds = 1000.0
         self.board = Board(lambda: self.seconds)
-        self.usage = LiveUsage(self.state, lambda: self.governance, Reservations(lambda: self.seconds))
+        membership = PoolMembership(self.state, lambda: self.governance)
+        self.usage = LiveUsage(self.state, membership, Reservations(lambda: self.seconds))
         self.placer = Placer(self.usage, self.board, lambda: self.governance)
 
     def new_pod(self, pod: Mapping[str, Any] | None = None, **changes: Any) -> NewPod:

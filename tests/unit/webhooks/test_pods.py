@@ -18,6 +18,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import Surroundings
+from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.telemetry.registry import REGISTRY
@@ -63,7 +64,7 @@ class Scene:
         clock = lambda: 0.0  # noqa: E731 - time does not pass
         self.board = board = Board(clock, lambda: self.leads)
         lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
-        self.usage = LiveUsage(self.state, lambda: governance, Reservations(clock))
+        self.usage = LiveUsage(self.state, PoolMembership(self.state, lambda: governance), Reservations(clock))
         self.webhook = PodWebhook(
             Surroundings(self.state, lambda: governance, clock),
             Workloads(self.state, lookup, lambda: governance),

@@ -20,10 +20,11 @@ from spillway.controllers.budget.ledgers import KeptSpending, PoolBooks
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
-from spillway.domain.model.names import PodUid, Tier
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.names import NodeName, PodUid, Tier
+from spillway.domain.model.records import PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.state.catalog import Kind
+from spillway.state.pool_membership import NodeChange
 from spillway.state.signal import Signal
 from spillway.telemetry.budget import BudgetSample, set_budgets
 
@@ -43,9 +44,11 @@ class LedgerController(Controller):
         super().__init__(world)
         self._period_seconds = period_seconds
         self._consumption = ConsumptionBook(world.state)
-        self._books = PoolBooks(world.state, self._consumption)
+        self._books = PoolBooks(world.state, world.membership, self._consumption)
         self._governance: Governance | None = None
         """Whose budgets the books are about; None until they are opened."""
+        self._moved: set[NodeName] = set()
+        """Nodes that changed their pool since the budgets changed, while the books are still about the old ones."""
         self._not_taken_up: set[PodUid] = set()
         """While a leader begins: pods whose consumption is not metered yet."""
         self._turns: dict[str, object] = {}
@@ -56,7 +59,7 @@ class LedgerController(Controller):
     def subscribe(self) -> Iterable[Unsubscribe]:
         state = self.world.state
         yield state.subscribe(PodRecord, self._pod_changed)
-        yield state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.membership.changed.subscribe(self._node_changed)
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
@@ -87,13 +90,14 @@ class LedgerController(Controller):
 
     async def reconcile(self, key: str) -> float | None:  # noqa: ARG002  # there is one
         now = self._now()
+        self.world.membership.refresh()
         if self._governance is not self.world.governance:
             begins = self._governance is None
             self._governance = self.world.governance
-            self._books.open(self._governance, self._kept(), now)
+            self._books.open(self._governance, self._kept(), now, moved=self._moved)
+            self._moved.clear()
             if begins:
                 await self._take_up()
-        self._books.forget_nodes()
         tell = False
         for name, pool in self._books.pools.items():
             tell |= pool.ledger.advance(now)
@@ -129,9 +133,15 @@ class LedgerController(Controller):
 
     # Following the state
 
-    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        if self._governance is not None and new is not None and (old is None or old.labels != new.labels):
-            self._books.map_node(new, self._now(), seen_late=old is None)
+    def _node_changed(self, change: NodeChange) -> None:
+        # Pods of a node that is gone go on to count on its pool until they are gone too.
+        if self._governance is None or change.new is None or change.before == change.after:
+            return
+        if self._governance is not self.world.governance:
+            # Its pool's books may not be open yet.
+            self._moved.add(change.name)
+        if change.old is not change.new:
+            self._books.follow_node(change.name, self._now(), seen_late=change.old is None)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old

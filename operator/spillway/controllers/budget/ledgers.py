@@ -7,7 +7,7 @@ a total and the time for which it was true, from which on the pods that run are 
 books of, or in another currency, is charged from when they are opened.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -18,10 +18,11 @@ from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.month import time_zone
 from spillway.domain.budget.price import billed, per_hour
 from spillway.domain.model.names import NodeName, PodUid, Tier
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
+from spillway.state.pool_membership import PoolMembership
 
 
 class KeptSpending(NamedTuple):
@@ -67,17 +68,26 @@ class PoolBook:
 class PoolBooks:
     """All pools' books."""
 
-    def __init__(self, state: ClusterState, book: ConsumptionBook) -> None:
+    def __init__(self, state: ClusterState, membership: PoolMembership, book: ConsumptionBook) -> None:
         self._state = state
+        self._membership = membership
         self._book = book
         self._governance: Governance | None = None
         self.pools: dict[str, PoolBook] = {}
-        self._nodes: dict[NodeName, str] = {}
-        """The pool of each node that is in one; of a node that is gone for as long as there are pods of it."""
         self._held: dict[PodUid, _Held] = {}
 
-    def open(self, governance: Governance, kept: Mapping[str, KeptSpending], now: int) -> None:
-        """Budgets have changed: which pools there are, at what price, and which pods are on them."""
+    def open(
+        self,
+        governance: Governance,
+        kept: Mapping[str, KeptSpending],
+        now: int,
+        *,
+        moved: Collection[NodeName] = (),
+    ) -> None:
+        """Budgets have changed: which pools there are, at what price, and which pods are on them.
+
+        `moved` are the nodes that are in another pool since.
+        """
         self._governance = governance
         for pool in self.pools.values():
             pool.ledger.advance(now)
@@ -96,8 +106,9 @@ class PoolBooks:
                 before = KeptSpending(now, Decimal(0), "")
             ledger = PoolLedger[Account](at=min(before.at, now), zone=zone, price=price, spent=before.spent)
             self.pools[name] = PoolBook(ledger)
-        for node in self._state.nodes.values():
-            self._map_node(node, now)
+        joined = [node.name for name in opened for node in self._membership.nodes(name)]
+        for node in dict.fromkeys((*moved, *joined)):
+            self._follow_pods(node, now, seen=False)
         for name in opened:
             self._end_unseen(name, now)
             self.pools[name].ledger.advance(now)
@@ -111,32 +122,18 @@ class PoolBooks:
         as_billed = pool.ledger.present + pool.waiting
         return limit_uses(model.spec.limits, model.spec.price, pool.used, as_billed, pool.ledger.spent)
 
-    def map_node(self, node: NodeRecord, now: int, *, seen_late: bool) -> None:
-        """A node has come or changed its labels: it is in the pool that they say.
+    def follow_node(self, name: NodeName, now: int, *, seen_late: bool) -> None:
+        """A node has come or changed its labels, and is in another pool.
 
-        Its pods are charged from now on; where only we are late, from their start.
+        Its pods are charged from now on; where only our watch is late, from their start.
         """
         for pool in self.pools.values():
             pool.ledger.advance(now)
-        self._map_node(node, now, seen_late=seen_late)
+        self._follow_pods(name, now, seen=seen_late)
 
-    def _map_node(self, node: NodeRecord, now: int, *, seen_late: bool = False) -> None:
-        pool = (self._governance.budget_of(node) if self._governance else None) or ""
-        if pool not in self.pools:
-            pool = ""
-        if pool == self._nodes.get(node.name, ""):
-            return
-        if pool:
-            self._nodes[node.name] = pool
-        else:
-            del self._nodes[node.name]
-        for pod in tuple(self._state.pods_on(node.name)):
-            self.follow(pod, now, seen=seen_late)
-
-    def forget_nodes(self) -> None:
-        """Nodes that are gone, once their pods are too."""
-        for name in [name for name in self._nodes if name not in self._state.nodes and not self._state.pods_on(name)]:
-            del self._nodes[name]
+    def _follow_pods(self, name: NodeName, now: int, *, seen: bool) -> None:
+        for pod in tuple(self._state.pods_on(name)):
+            self.follow(pod, now, seen=seen)
 
     def follow(
         self, pod: PodRecord, now: int, *, gone: bool = False, seen: bool = True, finished: bool = False
@@ -178,10 +175,7 @@ class PoolBooks:
         )
 
     def _pool_of(self, pod: PodRecord) -> str:
-        if not pod.node:
-            return ""
-        # Until its node is seen, and when that is gone, the pod's own mark says where it is.
-        pool = self._nodes.get(pod.node) or ("" if pod.node in self._state.nodes else pod.pool)
+        pool = self._membership.pool_of_pod(pod)
         return pool if pool in self.pools else ""
 
     def _charge(self, pod: PodRecord, now: int) -> None:
@@ -241,7 +235,7 @@ class PoolBooks:
     def _end_unseen(self, name: str, now: int) -> None:
         """Charge pods that ended while nobody looked and are still there to say when."""
         ledger = self.pools[name].ledger
-        nodes = [node for node, pool in self._nodes.items() if pool == name]
+        nodes = [node.name for node in self._membership.nodes(name)]
         ended = [
             pod
             for node in nodes

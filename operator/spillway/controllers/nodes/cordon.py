@@ -51,7 +51,8 @@ class CordonController(Controller):
         # A budget that is there and cannot be read may still hold its pool: what it closed stays closed.
         if node is None or node.cordoned_by in self.world.catalog.unreadable(Kind.VIRTUAL_NODE_BUDGET):
             return None
-        plan = plan_cordon(node, self.world.governance.budget_of(node), self._current_holds(), self.world.now())
+        pool = self.world.membership.pool_of_node(node.name) or None
+        plan = plan_cordon(node, pool, self._current_holds(), self.world.now())
         if plan is None:
             return None
         written = await self._writer.patch_node(

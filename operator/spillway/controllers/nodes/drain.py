@@ -16,7 +16,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import PER_NODE
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import plan_drain
 from spillway.kube.errors import RequestError
 from spillway.kube.writer import Eviction, Writer
@@ -123,16 +123,12 @@ class DrainController(Controller):
             return DrainProgress.model_validate(entry.status["drain"])
         return DrainProgress(started=datetime.fromtimestamp(int(self.world.now()), tz=UTC))
 
-    def _nodes(self, budget: str) -> Iterator[NodeRecord]:
-        budget_of = self.world.governance.budget_of
-        return (node for node in self.world.state.nodes.values() if budget_of(node) == budget)
-
     def _still_open(self, budget: str) -> bool:
-        return any(not node.unschedulable for node in self._nodes(budget))
+        return any(not node.unschedulable for node in self.world.membership.nodes(budget))
 
     def _pods(self, budget: str, *, closed: bool = False) -> Iterator[PodRecord]:
         """Pods of the pool; `closed`: on its closed nodes, since one that is still open would only be filled again."""
-        for node in self._nodes(budget):
+        for node in self.world.membership.nodes(budget):
             if node.unschedulable or not closed:
                 yield from self.world.state.pods_on(node.name)
 

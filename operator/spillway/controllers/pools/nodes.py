@@ -1,8 +1,8 @@
-"""The nodes of each pool, and since when each that is not ready has not been.
+"""The nodes of each pool that are not being deleted, and since when each that is not ready has not been.
 
-Contract: follows the state and the resources; whoever asked is told which pool changed. A node is seen to fall; of one
-that was found down, its own condition tells since when, so that a new leader does not begin to count anew. A pool is a
-VirtualNodeBudget, and a node is in the oldest that selects it.
+Contract: which pool a node is in, `PoolMembership` knows; `changed` is emitted with the name of a pool whose nodes
+count differently. The time at which a node stopped being ready is when this process saw it; for a node that was already
+not ready, it is what its condition says, so that a new leader does not start from zero.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -10,34 +10,35 @@ from collections.abc import Collection, Iterable, Iterator
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
+from spillway.state.pool_membership import NodeChange
 from spillway.state.signal import Signal
 
 
 class PoolNodes:
-    """Nodes by pool. `subscribe` first."""
+    """Nodes by pool, and since when they are not ready. `subscribe` first."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._pools: dict[str, dict[NodeName, NodeRecord]] = {}
-        self._pool_of: dict[NodeName, str] = {}
+        self._pools: set[str] = set()
+        """Those of which was told, to tell of one that is gone as well."""
         self.unready_since: dict[NodeName, float] = {}
         """Unix seconds, of every node of a pool that is not ready."""
         self.changed: Signal[str] = Signal("PoolNodes", key=str)
         """Emitted with the name of a pool whose nodes have changed."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
-        """Follow from now on; everybody is told of every pool."""
-        yield self._world.state.subscribe(NodeRecord, self._changed)
+        """Follow from now on; `changed` is emitted for every pool."""
+        yield self._world.membership.changed.subscribe(self._node_changed)
         yield self._world.catalog.subscribe(self._read_all)
         self._read_all()
 
     def nodes(self, pool: str) -> Collection[NodeRecord]:
-        """The pool's nodes that are not on their way out."""
-        return self._pools.get(pool, {}).values()
+        """The pool's nodes that are not being deleted."""
+        return [node for node in self._world.membership.nodes(pool) if not node.deleting]
 
     def everywhere(self) -> Iterator[tuple[str | None, NodeRecord]]:
-        """Every node of the cluster with its pool."""
-        return ((self._pool_of.get(node.name), node) for node in self._world.state.nodes.values())
+        """Every node of the cluster with its pool; one that is being deleted is in none."""
+        return ((None if node.deleting else pool or None, node) for pool, node in self._world.membership.every_node())
 
     def down_since(self, pool: str) -> float | None:
         """Since when no node of the pool is ready; None where one is, or where there is no node."""
@@ -47,42 +48,34 @@ class PoolNodes:
         return max(self.unready_since.get(node.name, self._world.now()) for node in nodes)
 
     def _read_all(self) -> None:
+        in_pools = {node.name: node for pool, node in self.everywhere() if pool is not None}
+        for node in in_pools.values():
+            self._note(node)
+        self.unready_since = {name: since for name, since in self.unready_since.items() if name in in_pools}
         pools = {*self._pools, *self._world.governance.budgets}
-        self._pools.clear()
-        self._pool_of.clear()
-        for node in self._world.state.nodes.values():
-            self._put(node)
-        self.unready_since = {name: since for name, since in self.unready_since.items() if name in self._pool_of}
+        self._pools = set(self._world.governance.budgets)
         for pool in pools:
-            self._tell(pool)
+            self.changed.emit(pool)
 
-    def _changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        before = self._pool_of.pop(old.name, None) if old is not None else None
-        if old is not None and before is not None:
-            self._pools[before].pop(old.name, None)
-        after = self._put(new, fell=old is not None and old.ready) if new is not None else None
-        if old is not None and after is None:
-            self.unready_since.pop(old.name, None)
-        told = old is None or new is None or _counts_differently(old, new)
-        for pool in {before, after}:
-            if pool is not None and (told or before != after):
-                self._tell(pool)
+    def _node_changed(self, change: NodeChange) -> None:
+        old, new = change.old, change.new
+        before = "" if old is None or old.deleting else change.before
+        after = "" if new is None or new.deleting else change.after
+        if new is not None and after:
+            self._note(new, fell=old is not None and old.ready)
+        else:
+            self.unready_since.pop(change.name, None)
+        differs = before != after or old is None or new is None or _counts_differently(old, new)
+        for pool in {before, after} - {""}:
+            if differs:
+                self.changed.emit(pool)
 
-    def _put(self, node: NodeRecord, *, fell: bool = False) -> str | None:
-        pool = None if node.deleting else self._world.governance.budget_of(node)
-        if pool is None:
-            return None
-        self._pools.setdefault(pool, {})[node.name] = node
-        self._pool_of[node.name] = pool
+    def _note(self, node: NodeRecord, *, fell: bool = False) -> None:
         if node.ready:
             self.unready_since.pop(node.name, None)
         elif node.name not in self.unready_since:
             now = self._world.now()
             self.unready_since[node.name] = now if fell else min(node.unready_since or now, now)
-        return pool
-
-    def _tell(self, pool: str) -> None:
-        self.changed.emit(pool)
 
 
 def _counts_differently(old: NodeRecord, new: NodeRecord) -> bool:

@@ -64,7 +64,7 @@ class StockOutDetector:
             while len(self._early) > REMEMBERED_EVENTS:
                 self._early.pop(next(iter(self._early)))
             return
-        pool = self._unstarted.pool_of(pod)
+        pool = self._world.membership.pool_of_pod(pod)
         if self._signs.get(pool, NO_SIGNS).match(event.reason, event.message):
             self._tell(pool, pod)
 

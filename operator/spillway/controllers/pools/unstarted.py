@@ -124,11 +124,6 @@ class UnstartedPods:
         known = self._given_up.get(one.pool, GivenUp(0, one.bound_at, now))
         self._given_up[one.pool] = GivenUp(known.pods + 1, min(known.since, one.bound_at), now)
 
-    def pool_of(self, pod: PodRecord) -> str:
-        """The pool of a pod's node; empty where it is on none of a pool."""
-        node = self._world.state.nodes.get(pod.node)
-        return pod.pool if node is None else self._world.governance.budget_of(node) or ""
-
     def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and new.pending is not None and new.active:
             self._wait(new)
@@ -144,7 +139,7 @@ class UnstartedPods:
 
     def _wait(self, pod: PodRecord) -> None:
         known = self._pods.get(pod.uid)
-        pool = self.pool_of(pod) if pod.node else ""
+        pool = self._world.membership.pool_of_pod(pod)
         if known is None:
             pending = pod.pending or Pending()
             if not pool and not pending.virtual and not pending.pools:

@@ -236,7 +236,7 @@ class SpillController(Controller):
         return StayReason.NODE_STARTING
 
     def _is_physical(self, node: NodeRecord) -> bool:
-        return self.world.governance.budget_of(node) is None
+        return not self.world.membership.pool_of_node(node.name)
 
     # Replacing
 

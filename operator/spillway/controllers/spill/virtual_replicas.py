@@ -96,9 +96,8 @@ async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
     """Those with a pod on a virtual node."""
     state, governance = world.state, world.governance
     owners: dict[OwnerUid, None] = {}
-    for index, node in enumerate(list(state.nodes.values()), start=1):
-        if governance.budget_of(node) is not None:
-            owners.update((pod.owner_uid, None) for pod in state.pods_on(node.name) if pod.active)
+    for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
+        owners.update((pod.owner_uid, None) for pod in state.pods_on(node.name) if pod.active)
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
     for index, uid in enumerate(owners, start=1):
@@ -120,10 +119,9 @@ def brings_back(workload_class: WorkloadClass | None) -> bool:
 
 async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
     """What is free on nodes that are virtual to nobody; `waiting` are the pods without a node."""
-    governance = world.governance
     free: dict[NodeName, Free] = {}
-    for index, node in enumerate(list(world.state.nodes.values()), start=1):
-        if takes_pods(node) and governance.budget_of(node) is None:
+    for index, (pool, node) in enumerate(list(world.membership.every_node()), start=1):
+        if takes_pods(node) and not pool:
             free[node.name] = free_on(world, node)
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
@@ -139,13 +137,12 @@ def free_on(world: World, node: NodeRecord) -> Free:
 async def without_surge(world: World) -> Counter[str]:
     """Replicas on virtual nodes by policy whose owner is no ReplicaSet and no Job: a StatefulSet's, say."""
     found: Counter[str] = Counter()
-    for index, node in enumerate(list(world.state.nodes.values()), start=1):
-        if world.governance.budget_of(node) is not None:
-            found.update(
-                pod.policy
-                for pod in world.state.pods_on(node.name)
-                if pod.active and pod.policy and pod.owner_kind not in _NOT_REPLICAS
-            )
+    for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
+        found.update(
+            pod.policy
+            for pod in world.state.pods_on(node.name)
+            if pod.active and pod.policy and pod.owner_kind not in _NOT_REPLICAS
+        )
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
     return found

@@ -1,6 +1,7 @@
 """The nodes by pool and by tier, and the problems that they show, for the statuses.
 
-Contract: a change only marks the summary as outdated; `refresh` makes it again from the whole state.
+Contract: a pool's nodes are those of the present. A change marks tiers and problems as outdated; `refresh` makes them
+again from the whole state.
 """
 
 from collections import Counter
@@ -38,13 +39,11 @@ class PoolCount:
 
 
 class NodeSummary:
-    """The summary of all nodes; empty before the first `refresh`."""
+    """The summary of all nodes; without tiers and problems before the first `refresh`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._outdated = True
-        self._pools: dict[str, list[NodeRecord]] = {}
-        """Nodes by pool; the empty name for nodes in no pool."""
         self._tiers: dict[str, Counter[Tier]] = {}
         self.problems: tuple[Problem, ...] = ()
         """What the nodes show to be wrong between resources."""
@@ -60,23 +59,21 @@ class NodeSummary:
 
     def pool(self, name: str) -> PoolCount:
         """The nodes of a pool."""
-        return PoolCount.of(self._pools.get(name, []))
+        return PoolCount.of(self._world.membership.nodes(name))
 
     def used(self, pool: str) -> Usage:
         """What the pods on a pool request now."""
         aggregates = self._world.state.aggregates
-        return sum((aggregates.on_node(node.name) for node in self._pools.get(pool, [])), NOTHING)
+        return sum((aggregates.on_node(node.name) for node in self._world.membership.nodes(pool)), NOTHING)
 
     def refresh(self) -> None:
         """Make the summary again if something has changed."""
         if not self._outdated:
             return
         governance, nodes = self._world.governance, self._world.state.nodes
-        self._pools = {}
         self.problems = governance.node_problems(nodes.values())
         self._tiers = {policy: Counter() for policy in governance.policies}
         for node in nodes.values():
-            self._pools.setdefault(governance.budget_of(node) or "", []).append(node)
             for policy, tiers in self._tiers.items():
                 tiers[self._world.places.place(policy, node).tier] += 1
         self._outdated = False

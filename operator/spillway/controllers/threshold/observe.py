@@ -148,7 +148,7 @@ def _free(allocatable: int, others: int) -> int:
 
 def owned_by_all(world: World, node: NodeRecord) -> bool:
     """Whether the node is fixed for every policy and open to ordinary pods."""
-    if node.deleting or node.unschedulable or world.governance.budget_of(node) is not None:
+    if node.deleting or node.unschedulable or world.membership.pool_of_node(node.name):
         return False
     if any(taint.effect in _KEEPS_PODS_AWAY and not taint.key.startswith(_OF_THE_MOMENT) for taint in node.taints):
         return False
