@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from spillway.api import quantity
+from spillway.domain.fit.requests import is_extended
 from spillway.domain.model.names import (
     CORDONED_BY,
     DESIRED,
@@ -38,7 +39,6 @@ from spillway.domain.model.records import (
     ReplicaSetRecord,
 )
 from spillway.kube.wire import (
-    Allocatable,
     Amounts,
     Change,
     Condition,
@@ -181,7 +181,7 @@ def pod_record(pod: Pod) -> PodRecord:
 
 def node_record(node: Node) -> NodeRecord:
     meta, spec, status = node.metadata, node.spec or NodeSpec(), node.status or NodeStatus()
-    allocatable = status.allocatable or Allocatable()
+    allocatable = status.allocatable or {}
     return NodeRecord(
         uid=meta.uid,
         name=NodeName(intern(meta.name)),
@@ -192,10 +192,15 @@ def node_record(node: Node) -> NodeRecord:
         deleting=meta.deletion_timestamp is not None,
         taints=tuple(spec.taints or ()),
         cordoned_by=(meta.annotations or {}).get(CORDONED_BY, ""),
-        cpu_millis=_amount(quantity.cpu_millis, allocatable.cpu),
-        memory_bytes=_amount(quantity.memory_bytes, allocatable.memory),
-        pods_allocatable=_amount(quantity.memory_bytes, allocatable.pods),
+        cpu_millis=_amount(quantity.cpu_millis, allocatable.get("cpu")),
+        memory_bytes=_amount(quantity.memory_bytes, allocatable.get("memory")),
+        pods_allocatable=_amount(quantity.memory_bytes, allocatable.get("pods")),
         unready_since=_unready_since(status.conditions),
+        extended={
+            intern(name): _amount(quantity.memory_bytes, text)
+            for name, text in allocatable.items()
+            if is_extended(name)
+        },
     )
 
 

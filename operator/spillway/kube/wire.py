@@ -142,14 +142,8 @@ class NodeSpec(msgspec.Struct, gc=False):
     taints: list[Taint] | None = None
 
 
-class Allocatable(msgspec.Struct, gc=False):
-    cpu: str | None = None
-    memory: str | None = None
-    pods: str | None = None
-
-
 class NodeStatus(msgspec.Struct, gc=False):
-    allocatable: Allocatable | None = None
+    allocatable: dict[str, str] | None = None
     conditions: list[Condition] | None = None
 
 

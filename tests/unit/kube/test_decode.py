@@ -164,7 +164,13 @@ def test_a_node() -> None:
                 ],
             },
             "status": {
-                "allocatable": {"cpu": "7910m", "memory": "30Gi", "pods": "110"},
+                "allocatable": {
+                    "cpu": "7910m",
+                    "memory": "30Gi",
+                    "pods": "110",
+                    "ephemeral-storage": "90Gi",
+                    "nvidia.com/gpu": "2",
+                },
                 "conditions": [{"type": "Ready", "status": "True"}],
             },
         }
@@ -174,6 +180,7 @@ def test_a_node() -> None:
     assert (node.ready, node.unschedulable, node.deleting, node.cordoned_by) == (True, True, False, "night")
     assert node.taints == (Taint("k", "NoExecute", "v"), Taint("spillway.dev/elastic", "PreferNoSchedule"))
     assert (node.cpu_millis, node.memory_bytes, node.pods_allocatable) == (7910, 30 << 30, 110)
+    assert node.extended == {"nvidia.com/gpu": 2}
 
 
 def test_a_replicaset_has_its_templates_labels() -> None:

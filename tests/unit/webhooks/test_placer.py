@@ -289,6 +289,19 @@ def test_a_pod_that_comes_by_again_is_measured_and_not_placed_twice() -> None:
     assert not scene.placer.reinvoked(scene.new_pod(forged))
 
 
+def test_a_pod_that_asks_for_a_device_goes_to_the_first_pool_that_has_it_and_stays_physical_where_none_has() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    pod = incoming()
+    pod["spec"]["containers"][0]["resources"]["limits"] = {"nvidia.com/gpu": "1"}
+    placed = scene.place(pod)
+    assert _said(placed) == ("physical", PlacementReason.NO_POOL)
+    assert "a: has no node that offers 1 of nvidia.com/gpu" in placed.because
+    node = scene.state.nodes[make_node("v-b").name]
+    scene.state.apply(msgspec.structs.replace(node, extended={"nvidia.com/gpu": 8}))
+    assert scene.place(pod).pools == ("b",)
+    assert scene.place().pools == ("a", "b")
+
+
 def test_marks_that_a_template_was_copied_with_decide_nothing() -> None:
     scene = Scene(placing(manual(1)))
     pod = incoming()

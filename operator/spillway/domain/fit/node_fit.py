@@ -10,13 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
+from spillway.domain.fit.extended_resources import extended_resources
 from spillway.domain.fit.node_affinity import node_affinity
+from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.rules import Rule, Spec
 from spillway.domain.fit.taint_toleration import Toleration, taint_toleration
 from spillway.domain.fit.topology_spread import topology_spread
 from spillway.domain.model.records import NodeRecord
 
-RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, taint_toleration)
+RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, extended_resources, taint_toleration)
 """Every rule that decides which nodes can take a pod; `constraints` holds all that they read of it."""
 
 
@@ -56,5 +58,5 @@ def takes_pods(node: NodeRecord) -> bool:
 def constraints(spec: Spec) -> bytes:
     """All that the rules read of a pod, as one key: pods with equal keys may run on the same nodes."""
     affinity: Any = (spec.get("affinity") or {}).get("nodeAffinity")
-    parts = (spec.get("nodeSelector"), affinity, spec.get("topologySpreadConstraints"), spec.get("tolerations"))
-    return msgspec.json.encode(parts)
+    spread, tolerations = spec.get("topologySpreadConstraints"), spec.get("tolerations")
+    return msgspec.json.encode((spec.get("nodeSelector"), affinity, spread, tolerations, extended_requests(spec)))

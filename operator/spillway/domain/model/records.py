@@ -165,6 +165,8 @@ class NodeRecord(msgspec.Struct, frozen=True):
     pods_allocatable: int
     unready_since: float = 0.0
     """While it is not ready: since when, as its condition says."""
+    extended: dict[str, int] = {}
+    """Allocatable extended resources and huge pages, by name; empty for most nodes."""
 
 
 class ReplicaSetRecord(msgspec.Struct, frozen=True):

@@ -10,8 +10,8 @@ requests more than the ladder has stays as it is. Idempotent.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from spillway.api.quantity import cpu_millis, memory_bytes
 from spillway.api.virtualnodebudget import StockOut
+from spillway.domain.fit.requests import amount_of, container_request, requested
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import SIZE
 from spillway.domain.pools.sizes import Size, sizes_from
@@ -20,7 +20,6 @@ Pod = Mapping[str, Any]
 """A pod's JSON as plain values."""
 
 _MIB: Final = 1 << 20
-_PARSERS: Final = {"cpu": cpu_millis, "memory": memory_bytes}
 
 
 class Resized(NamedTuple):
@@ -57,22 +56,7 @@ def resize(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
 def requests_of(pod_json: Pod) -> Size:
     """What the pod requests, as the scheduler sums it: all that runs together, or the initialisation if it is more."""
     spec = pod_json.get("spec") or {}
-    return Size(_total(spec, "cpu"), _total(spec, "memory"))
-
-
-def _total(spec: Pod, resource: str) -> int:
-    overhead = _amount(spec.get("overhead"), resource)
-    whole = (spec.get("resources") or {}).get("requests") or {}
-    if resource in whole:
-        return _amount(whole, resource) + overhead
-    running = sum(_requested(one, resource) for one in spec.get("containers") or ())
-    sidecars = peak = 0
-    for one in spec.get("initContainers") or ():
-        own = _requested(one, resource)
-        if one.get("restartPolicy") == "Always":
-            sidecars, own = sidecars + own, 0
-        peak = max(peak, sidecars + own)
-    return max(running + sidecars, peak) + overhead
+    return Size(requested(spec, "cpu"), requested(spec, "memory"))
 
 
 def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[Addition]:
@@ -88,11 +72,11 @@ def _grow(pod_json: Pod, asked: Size, wanted: Size) -> Iterator[Addition]:
     ):
         if target <= total:
             continue
-        overhead = _amount(spec.get("overhead"), resource)
+        overhead = amount_of(spec.get("overhead"), resource)
         if resource in whole:
             of_pod[resource] = target - overhead
             continue
-        held = [_requested(one, resource) for one in containers]
+        held = [container_request(one, resource) for one in containers]
         for index, grown in enumerate(_shares(held, target - overhead - _sidecars(spec, resource))):
             if grown > held[index]:
                 of_container.setdefault(index, {})[resource] = grown
@@ -117,7 +101,9 @@ def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
     """The resources with these requests, and with limits that are not below them."""
     grown = {resource: _text(resource, amount) for resource, amount in amounts.items()}
     limits = dict(resources.get("limits") or {})
-    too_low = {resource for resource in limits if resource in amounts and _amount(limits, resource) < amounts[resource]}
+    too_low = {
+        resource for resource in limits if resource in amounts and amount_of(limits, resource) < amounts[resource]
+    }
     raised = {**resources, "requests": {**(resources.get("requests") or {}), **grown}}
     if too_low:
         raised["limits"] = limits | {resource: grown[resource] for resource in too_low}
@@ -126,23 +112,7 @@ def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
 
 def _sidecars(spec: Pod, resource: str) -> int:
     ones = spec.get("initContainers") or ()
-    return sum(_requested(one, resource) for one in ones if one.get("restartPolicy") == "Always")
-
-
-def _requested(container: Pod, resource: str) -> int:
-    """Where only a limit is given, that is the request."""
-    resources = container.get("resources") or {}
-    requests = resources.get("requests") or {}
-    return _amount(requests if resource in requests else resources.get("limits"), resource)
-
-
-def _amount(amounts: Mapping[str, Any] | None, resource: str) -> int:
-    """0 where it is absent, or no quantity: the API server refuses such a pod, and so need not we."""
-    text = (amounts or {}).get(resource)
-    try:
-        return 0 if text is None else _PARSERS[resource](str(text))
-    except ValueError:
-        return 0
+    return sum(container_request(one, resource) for one in ones if one.get("restartPolicy") == "Always")
 
 
 def _text(resource: str, amount: int) -> str:

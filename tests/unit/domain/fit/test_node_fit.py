@@ -60,7 +60,14 @@ def test_the_key_of_a_pod_holds_all_that_the_rules_read() -> None:
         test = rule(Asked(nodeSelector={"a": "b"}))
         if test is not None:
             test(make_node())
-    values: dict[str, Any] = {"affinity": {"nodeAffinity": {"x": 1}}}
+    devices = {"requests": {"example.com/gpu": "1"}}
+    values: dict[str, Any] = {
+        "affinity": {"nodeAffinity": {"x": 1}},
+        "containers": [{"resources": devices}],
+        "initContainers": [{"resources": devices}],
+        "resources": devices,
+        "overhead": devices["requests"],
+    }
     for field in fields:
         assert constraints({field: values.get(field, ["x"])}) != constraints({}), field
 

@@ -1,0 +1,70 @@
+"""What a pod requests, as the scheduler sums it: all that runs together, or the initialisation where that is more.
+
+Contract: pure, on the pod's spec as JSON (`PodRequests` of k8s.io/component-helpers/resource). CPU is in millicores,
+memory in bytes, every other resource in its own unit. An amount that is no quantity counts as 0, because the API server
+refuses such a pod.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from spillway.api.quantity import cpu_millis, memory_bytes
+
+Spec = Mapping[str, Any]
+
+_HUGE_PAGES: Final = "hugepages-"
+
+
+def requested(spec: Spec, resource: str) -> int:
+    """How much of a resource the pod requests."""
+    overhead = amount_of(spec.get("overhead"), resource)
+    whole = (spec.get("resources") or {}).get("requests") or {}
+    if resource in whole:
+        return amount_of(whole, resource) + overhead
+    running = sum(container_request(one, resource) for one in spec.get("containers") or ())
+    sidecars = peak = 0
+    for one in spec.get("initContainers") or ():
+        own = container_request(one, resource)
+        if one.get("restartPolicy") == "Always":
+            sidecars, own = sidecars + own, 0
+        peak = max(peak, sidecars + own)
+    return max(running + sidecars, peak) + overhead
+
+
+def extended_requests(spec: Spec) -> dict[str, int]:
+    """What the pod requests of extended resources and huge pages, in a fixed order; empty for most pods."""
+    named = {name for amounts in _amounts(spec) for name in amounts if is_extended(name)}
+    wanted = {name: requested(spec, name) for name in sorted(named)} if named else {}
+    return {name: count for name, count in wanted.items() if count > 0}
+
+
+def is_extended(resource: str) -> bool:
+    """Whether nodes offer a resource only where something provides it: a device plugin, or pages set aside."""
+    return "/" in resource or resource.startswith(_HUGE_PAGES)
+
+
+def container_request(container: Mapping[str, Any], resource: str) -> int:
+    """How much a container requests; where only a limit is given, that is the request."""
+    resources = container.get("resources") or {}
+    requests = resources.get("requests") or {}
+    return amount_of(requests if resource in requests else resources.get("limits"), resource)
+
+
+def amount_of(amounts: Mapping[str, Any] | None, resource: str) -> int:
+    """The amount of a resource in a list of them; 0 where it is absent."""
+    text = (amounts or {}).get(resource)
+    parse: Callable[[str], int] = cpu_millis if resource == "cpu" else memory_bytes
+    try:
+        return 0 if text is None else parse(str(text))
+    except ValueError:
+        return 0
+
+
+def _amounts(spec: Spec) -> Iterator[Mapping[str, Any]]:
+    """Every list of requests and limits in the pod."""
+    holders = (spec, *(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    for holder in holders:
+        resources = holder.get("resources") or {}
+        yield resources.get("requests") or {}
+        yield resources.get("limits") or {}
+    yield spec.get("overhead") or {}
