@@ -1,8 +1,8 @@
-"""Counts what each workload consumes, by tier and pool, for the metrics.
+"""The consumption of each workload by tier and pool, for the metrics.
 
-Contract: leader only, from the moment at which it began to lead; a gap shows as one in the counters. The workloads that
-use most have series of their own and the others share `other`, so the number of series is bounded whatever the
-cluster does; a series whose workload has lost its name is removed.
+Contract: measured by the leader only, from the moment at which it began to lead, so a gap without a leader is a gap in
+the counters. The workloads that use most have their own series and the others share `other`, so the number of series is
+bounded; the series of a workload that is no longer among the largest are removed.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ Account = str
 
 
 class Key(NamedTuple):
-    """What is told apart."""
+    """What consumption is counted by."""
 
     account: Account
     tier: str
@@ -31,13 +31,13 @@ class Key(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """What was spent on a pool."""
+    """An amount that was spent on a pool."""
 
     amount: Decimal
     currency: str
 
 
-class ConsumptionBook:
+class WorkloadConsumption:
     """The meter of all tiers, the names of its accounts, and the counters."""
 
     def __init__(self, state: ClusterState, *, size: int = NAMED) -> None:

@@ -1,10 +1,10 @@
-"""Keeps the books of every pool: what it has cost this month, what it costs now, and who consumed what.
+"""The accounting of every pool: its cost this month, its cost now, and the consumption of each workload.
 
-Contract: follows the pods by the state's events, so a pod that lives between two ticks is charged too; a tick, each
-`period_seconds`, brings the totals up to the moment, shows them as metrics and puts them on the board for admission.
-Nothing is written here: the status controller writes `status.used`, and is asked to where a total has to be kept
-(`PERSIST_SECONDS`), a month has ended, or a limit comes near. What was written last is where the next leader goes on:
-the time since then is charged from the pods' start times.
+Contract: follows the events of pods, so a pod that lives between two ticks is charged as well. A tick, every
+`period_seconds`, brings the totals up to date, exports them as metrics and publishes them on the board for admission.
+Nothing is written here: the status controller writes `status.used`, and `status_due` is emitted when a total has to be
+stored (`PERSIST_SECONDS`), a month has ended, or a limit comes near. The next leader goes on from the status that was
+written last: the time since then is charged from the start times of the pods.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from typing import ClassVar, Final
 
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.budget.consumption import Account, Charge, ConsumptionBook, Key
-from spillway.controllers.budget.ledgers import KeptSpending, PoolBooks
+from spillway.controllers.budget.accounting import PoolAccounting, StoredSpending
+from spillway.controllers.budget.consumption import Account, Charge, Key, WorkloadConsumption
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
 from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
@@ -30,9 +30,9 @@ from spillway.telemetry.budget import BudgetSample, set_budgets
 
 ALL: Final = "*"
 SLICE: Final = 2000
-"""Pods taken up before other tasks get their turn, when a leader begins."""
+"""Pods that are handled before other tasks get their turn, when a leader begins."""
 _TURNING_SHARES: Final = (Decimal("0.75"), Decimal("0.8"), Decimal("0.95"))
-"""Of a limit: where a condition may turn."""
+"""The shares of a limit at which a condition may turn."""
 
 
 class LedgerController(Controller):
@@ -43,16 +43,16 @@ class LedgerController(Controller):
     def __init__(self, world: World, *, period_seconds: float) -> None:
         super().__init__(world)
         self._period_seconds = period_seconds
-        self._consumption = ConsumptionBook(world.state)
-        self._books = PoolBooks(world.state, world.membership, self._consumption)
+        self._consumption = WorkloadConsumption(world.state)
+        self._accounting = PoolAccounting(world.state, world.membership, self._consumption)
         self._governance: Governance | None = None
-        """Whose budgets the books are about; None until they are opened."""
+        """The budgets that the accounting is about; None until it is opened."""
         self._moved: set[NodeName] = set()
-        """Nodes that changed their pool since the budgets changed, while the books are still about the old ones."""
+        """Nodes that changed their pool since the budgets changed, while the accounting is still about the old ones."""
         self._not_taken_up: set[PodUid] = set()
-        """While a leader begins: pods whose consumption is not metered yet."""
+        """Pods whose consumption is not metered yet, while a leader begins."""
         self._turns: dict[str, object] = {}
-        """By pool: between which turning points the use of each limit lies."""
+        """The turning points between which the use of each limit lies, by pool."""
         self.status_due: Signal[()] = Signal("BudgetStatus")
         """Emitted when a status has something new to store or to show."""
 
@@ -66,8 +66,8 @@ class LedgerController(Controller):
         return [ALL]
 
     def costs(self, budget: str) -> PoolCosts | None:
-        """What a pool costs at this moment; None while its books are not open, or where it has no price."""
-        pool = self._books.pools.get(budget)
+        """What a pool costs at this moment; None while its accounting is not open, or without a price."""
+        pool = self._accounting.pools.get(budget)
         if pool is None or pool.ledger.price is None:
             return None
         pool.ledger.advance(self._now())
@@ -85,8 +85,8 @@ class LedgerController(Controller):
         )
 
     def limits(self, budget: str) -> tuple[LimitUse, ...] | None:
-        """How far each limit of a pool is used at this moment; None while its books are not open."""
-        return self._books.limits(budget) if budget in self._books.pools else None
+        """How far each limit of a pool is used at this moment; None while its accounting is not open."""
+        return self._accounting.limits(budget) if budget in self._accounting.pools else None
 
     async def reconcile(self, key: str) -> float | None:  # noqa: ARG002  # there is one
         now = self._now()
@@ -94,14 +94,14 @@ class LedgerController(Controller):
         if self._governance is not self.world.governance:
             begins = self._governance is None
             self._governance = self.world.governance
-            self._books.open(self._governance, self._kept(), now, moved=self._moved)
+            self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
             self._moved.clear()
             if begins:
                 await self._take_up()
         tell = False
-        for name, pool in self._books.pools.items():
+        for name, pool in self._accounting.pools.items():
             tell |= pool.ledger.advance(now)
-            turns = _turns(self._books.limits(name))
+            turns = _turns(self._accounting.limits(name))
             tell |= turns != self._turns.get(name)
             if pool.ledger.price is not None:
                 spent, idle = pool.ledger.spent, not pool.ledger.present.pods
@@ -122,13 +122,13 @@ class LedgerController(Controller):
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
         return None if entry is None else VirtualNodeBudgetStatus.model_validate(entry.status).used
 
-    def _kept(self) -> Mapping[str, KeptSpending]:
-        found: dict[str, KeptSpending] = {}
+    def _kept(self) -> Mapping[str, StoredSpending]:
+        found: dict[str, StoredSpending] = {}
         for budget in self.world.governance.budgets:
             used = self._used(budget)
             if used is not None and used.at is not None and used.cost_this_month is not None:
                 at = int(used.at.timestamp())
-                found[budget] = KeptSpending(at, used.cost_this_month.amount, used.currency or "")
+                found[budget] = StoredSpending(at, used.cost_this_month.amount, used.currency or "")
         return found
 
     # Following the state
@@ -138,10 +138,10 @@ class LedgerController(Controller):
         if self._governance is None or change.new is None or change.before == change.after:
             return
         if self._governance is not self.world.governance:
-            # Its pool's books may not be open yet.
+            # The accounting of its pool may not be open yet.
             self._moved.add(change.name)
         if change.old is not change.new:
-            self._books.follow_node(change.name, self._now(), seen_late=change.old is None)
+            self._accounting.follow_node(change.name, self._now(), seen_late=change.old is None)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old
@@ -151,7 +151,7 @@ class LedgerController(Controller):
             return
         now = self._now()
         finished = new is not None and new.finished and (old is None or not old.finished)
-        if self._books.follow(pod, now, gone=new is None, finished=finished):
+        if self._accounting.follow(pod, now, gone=new is None, finished=finished):
             self._publish()
         self._meter_physical(pod.uid, old, new, now)
 
@@ -187,15 +187,15 @@ class LedgerController(Controller):
     # Telling
 
     def _publish(self) -> None:
-        pools = self._books.pools.items()
+        pools = self._accounting.pools.items()
         owed = {name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None}
         self.world.board.spent = MappingProxyType(owed)
 
     def _export(self, now: int) -> None:
         charges: dict[tuple[Account, str], Charge] = {}
         samples: list[BudgetSample] = []
-        for name, pool in self._books.pools.items():
-            price, used, limits = pool.ledger.price, pool.used, self._books.limits(name)
+        for name, pool in self._accounting.pools.items():
+            price, used, limits = pool.ledger.price, pool.used, self._accounting.limits(name)
             if price is None:
                 samples.append(BudgetSample(name, used, limits))
                 continue

@@ -1,10 +1,10 @@
-"""The books of every pool: which pods are on it, since when they are charged, and what that adds up to.
+"""The ledgers and totals of all pools: which pods are on each, and since when they are charged.
 
-Contract: fed by the ledger controller, in whole Unix seconds; nothing here waits. A pod counts where its node is: in
-the oldest VirtualNodeBudget that selects it. A pod that was seen from its start is charged from its start; one that
-comes into a pool by a change of labels or of budgets is charged from then. Books begin with what the status has kept:
-a total and the time for which it was true, from which on the pods that run are charged. A budget that nobody kept
-books of, or in another currency, is charged from when they are opened.
+Contract: called by the ledger controller, with times in whole Unix seconds; nothing here waits. A pod counts in the
+pool of its node, which is the oldest VirtualNodeBudget that selects the node. A pod that was seen from its start is
+charged from its start; a pod that enters a pool by a change of labels or budgets is charged from that change. A ledger
+begins with the total that the status has stored and the time of that total, from which running pods are charged. A
+budget without a stored total, or with one in another currency, is charged from the opening of its ledger.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from spillway.controllers.budget.consumption import Account, ConsumptionBook, Key
+from spillway.controllers.budget.consumption import Account, Key, WorkloadConsumption
 from spillway.domain.budget.alerts import LimitUse, limit_uses
 from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.month import time_zone
@@ -25,8 +25,8 @@ from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import PoolMembership
 
 
-class KeptSpending(NamedTuple):
-    """What a pool's status has kept."""
+class StoredSpending(NamedTuple):
+    """The total that the status of a pool has stored, and its time."""
 
     at: int
     spent: Decimal
@@ -49,8 +49,8 @@ class _Held(NamedTuple):
 
 
 @dataclass(slots=True)
-class PoolBook:
-    """One pool's books."""
+class PoolTotals:
+    """The ledger and the totals of one pool."""
 
     ledger: PoolLedger[Account]
     used: Usage = NOTHING
@@ -65,21 +65,21 @@ class PoolBook:
         return Decimal(0) if price is None else per_hour(price, present.cpu_millis, present.memory_bytes)
 
 
-class PoolBooks:
-    """All pools' books."""
+class PoolAccounting:
+    """The accounting of all pools."""
 
-    def __init__(self, state: ClusterState, membership: PoolMembership, book: ConsumptionBook) -> None:
+    def __init__(self, state: ClusterState, membership: PoolMembership, book: WorkloadConsumption) -> None:
         self._state = state
         self._membership = membership
         self._book = book
         self._governance: Governance | None = None
-        self.pools: dict[str, PoolBook] = {}
+        self.pools: dict[str, PoolTotals] = {}
         self._held: dict[PodUid, _Held] = {}
 
     def open(
         self,
         governance: Governance,
-        kept: Mapping[str, KeptSpending],
+        kept: Mapping[str, StoredSpending],
         now: int,
         *,
         moved: Collection[NodeName] = (),
@@ -103,9 +103,9 @@ class PoolBooks:
                 continue
             before = kept.get(name)
             if before is None or price is None or before.currency != price.currency:
-                before = KeptSpending(now, Decimal(0), "")
+                before = StoredSpending(now, Decimal(0), "")
             ledger = PoolLedger[Account](at=min(before.at, now), zone=zone, price=price, spent=before.spent)
-            self.pools[name] = PoolBook(ledger)
+            self.pools[name] = PoolTotals(ledger)
         joined = [node.name for name in opened for node in self._membership.nodes(name)]
         for node in dict.fromkeys((*moved, *joined)):
             self._follow_pods(node, now, seen=False)
@@ -138,7 +138,7 @@ class PoolBooks:
     def follow(
         self, pod: PodRecord, now: int, *, gone: bool = False, seen: bool = True, finished: bool = False
     ) -> bool:
-        """Bring the books to how this pod stands; False where nothing of it counts differently.
+        """Account for the present state of a pod; False if nothing of it counts differently.
 
         `seen` says that we saw it from its start, `finished` that this very change is its end.
         """
