@@ -16,12 +16,11 @@ from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.spill.job_retries import Retries
-from spillway.kube.client import KubeClient
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_writer import FakeWriter, Respond, Write, answering
 from tests.support.world import make_world, resource
 
 POOLS = ("a", "b")
@@ -33,32 +32,14 @@ STOCK_OUT = {
 }
 
 
-class Deletes(Writer):
-    """Keeps what was deleted, and with which redirect on the board; answers as told."""
+def deleting(answer: Callable[[str], bool]) -> Respond:
+    """Answer by the pod's name, after others had their turn."""
 
-    def __init__(self, answer: Callable[[str], bool] = lambda _: True) -> None:
-        self.names: list[str] = []
-        self.slow = False
-        """Others get their turn before a deletion is answered."""
-        self._answer = answer
+    async def respond(write: Write) -> bool:
+        await asyncio.sleep(0)
+        return answer(write.name)
 
-    async def delete(
-        self,
-        resource: str,  # noqa: ARG002
-        path: str,
-        *,
-        uid: str | None = None,  # noqa: ARG002
-        resource_version: str | None = None,  # noqa: ARG002
-    ) -> bool:
-        name = path.rsplit("/", 1)[-1]
-        self.names.append(name)
-        return self._answer(name)
-
-    async def replace_unstarted(self, pod: PodRecord) -> bool:
-        self.names.append(pod.name)
-        if self.slow:
-            await asyncio.sleep(0)
-        return self._answer(pod.name)
+    return respond
 
 
 class Jobs:
@@ -118,7 +99,7 @@ class Rig:
 
     clock: FakeClock
     world: World
-    writer: Deletes
+    writer: FakeWriter
     nodes: PoolNodes
     unstarted: UnstartedPods
     pools: PoolsController
@@ -137,8 +118,8 @@ class Rig:
     ) -> "Rig":
         clock = clock or FakeClock(1000.0)
         world = make_world([make_replicaset(), *records], resources, clock)
-        writer = Deletes(answer)
-        events = EventRecorder(KubeClient.__new__(KubeClient))
+        writer = FakeWriter(answering(answer))
+        events = FakeRecorder()
         seen, unstarted = PoolNodes(world), UnstartedPods(world)
         pools = PoolsController(world, seen, unstarted)
         rig = cls(

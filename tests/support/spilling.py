@@ -12,16 +12,15 @@ from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, 
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import StayReason
-from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind
 from spillway.state.open_pools import Openings
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_writer import FakeWriter
 from tests.support.world import make_world, resource
 
 OWNER = OwnerUid("rs-web")
@@ -35,21 +34,11 @@ def waiting(name: str = "web-1", *, since: float = NOW - 60, **changes: Any) -> 
     return make_pod(name, node=NodeName(""), phase=Phase.PENDING, ready=False, pending=pending, **changes)
 
 
-class Told(EventRecorder):
-    """Keeps what was said, about whom."""
-
-    def __init__(self) -> None:
-        super().__init__(KubeClient.__new__(KubeClient))
-        self.said: list[tuple[str, str, str]] = []
-
-    def record(self, involved: Mapping[str, Any], event_type: str, reason: str, message: str) -> None:
-        self.said.append((f"{involved['kind']}/{involved['name']}", f"{event_type} {reason}", message))
-
-
-class Cluster(Writer):
+class Cluster(FakeWriter):
     """The API server's side: pods as it would give them, and what the controller does to them."""
 
     def __init__(self, *pods: PodRecord, resources: list[dict[str, Any]] | None = None, **replicaset: Any) -> None:
+        super().__init__()
         self.clock = FakeClock(NOW)
         records: list[NodeRecord | PodRecord | ReplicaSetRecord] = [
             make_node("n1", cpu_millis=1000),
@@ -69,7 +58,7 @@ class Cluster(Writer):
         self.deleted: list[str] = []
         self.answer = True
         self.retries = Retries()
-        self.events = Told()
+        self.events = FakeRecorder()
         self.controller = SpillController(
             self.world,
             self,

@@ -25,7 +25,7 @@ from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, be
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.additions import Addition, json_patch
 from spillway.kube import paths
-from spillway.kube.client import KubeClient
+from spillway.kube.client import JsonTransport
 from spillway.kube.errors import ApiError, RequestError
 
 log: Final = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class Certificates:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: JsonTransport,
         tls: ServingTls,
         *,
         namespace: str,

@@ -42,6 +42,7 @@ from spillway.controllers.threshold.store import PlanStore
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
+from spillway.kube.protocols import Recorder
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
@@ -94,7 +95,7 @@ class Leader:
             for task in (*late, recorder):
                 task.cancel()
 
-    def _controllers(self, events: EventRecorder) -> Sequence[Controller]:
+    def _controllers(self, events: Recorder) -> Sequence[Controller]:
         settings, world = self._settings, self._world
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
         nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
@@ -153,7 +154,7 @@ class Leader:
 
     def _statuses(
         self,
-        events: EventRecorder,
+        events: Recorder,
         drains: DrainController,
         pools: PoolsController,
         ledger: LedgerController,

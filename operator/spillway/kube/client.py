@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 import msgspec
@@ -46,6 +46,29 @@ class _Status(msgspec.Struct):
     message: str = ""
     code: int = 0
     details: dict[str, Any] | None = None
+
+
+class Transport(Protocol):
+    """Sends requests to an API server; a `KubeClient` does."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        body: Body = None,
+        content_type: str = JSON,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
+    ) -> bytes:
+        """The body of the answer."""
+
+
+class JsonTransport(Transport, Protocol):
+    """The same, with answers as plain Python values."""
+
+    async def get_json(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """The answer to a GET."""
 
 
 class KubeClient:

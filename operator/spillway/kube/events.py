@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from spillway.kube import paths
-from spillway.kube.client import MERGE_PATCH, KubeClient
+from spillway.kube.client import MERGE_PATCH, Transport
 from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.ratelimit import Sleep, TokenBucket
@@ -68,7 +68,7 @@ class EventRecorder:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: Transport,
         *,
         may_write: Callable[[], bool] | None = None,
         instance: str = "spillway",

@@ -31,7 +31,7 @@ from spillway.domain.model.names import (
 )
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.kube import patches, paths
-from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Body, KubeClient
+from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Body, Transport
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.ratelimit import Sleep, TokenBucket
 from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
@@ -106,7 +106,7 @@ class Writer:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: Transport,
         *,
         rate: float,
         burst: int,

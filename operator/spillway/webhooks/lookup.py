@@ -19,11 +19,11 @@ from spillway.admission.deadline import Deadline
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube import paths
-from spillway.kube.client import KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
 from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import Wanted
+from spillway.kube.protocols import ByteReader
 from spillway.state.cluster import ClusterState
 
 log: Final = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class _Awaited(Generic[R]):
 class Lookup:
     """Looks up pods, nodes and ReplicaSets for handlers."""
 
-    def __init__(self, state: ClusterState, client: KubeClient) -> None:
+    def __init__(self, state: ClusterState, client: ByteReader) -> None:
         self._state = state
         self._client = client
         self._slots = asyncio.Semaphore(CONCURRENT_GETS)

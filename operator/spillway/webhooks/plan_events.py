@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 from spillway.domain.model.owners import object_reference
-from spillway.kube.events import EventRecorder, Reference
+from spillway.kube.events import Reference
+from spillway.kube.protocols import Recorder
 from spillway.webhooks.plan_log import PlanEntry
 
 PLANNED: Final = "ScaleDownPlanned"
 LET_GO: Final = "ScaleDownLetGo"
 
 
-def announcer(events: EventRecorder) -> Callable[[PlanEntry], None]:
+def announcer(events: Recorder) -> Callable[[PlanEntry], None]:
     """A listener of the plan log that records Events."""
 
     def announce(entry: PlanEntry) -> None:

@@ -29,7 +29,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
-from spillway.kube.events import EventRecorder
+from spillway.kube.protocols import Recorder
 from spillway.state.board import Board
 from spillway.state.claims import claim_of_pods
 from spillway.state.node_places import Surroundings
@@ -93,7 +93,7 @@ class PodWebhook:
         placer: Placer,
         board: Board,
         *,
-        events: EventRecorder,
+        events: Recorder,
         forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
     ) -> None:
         self._surroundings = surroundings

@@ -29,7 +29,8 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.rollout import is_scale_in
 from spillway.kube.decode import desired_replicas
 from spillway.kube.errors import RequestError
-from spillway.kube.writer import Fenced, Writer
+from spillway.kube.protocols import ObjectWriter
+from spillway.kube.writer import Fenced
 from spillway.state.claims import claim_of
 from spillway.state.node_places import Surroundings
 from spillway.telemetry import scale_down as metrics
@@ -97,7 +98,7 @@ class ReplicaSetWebhook:
         self,
         surroundings: Surroundings,
         lookup: Lookup,
-        writer: Writer,
+        writer: ObjectWriter,
         cache_wait: CacheWait,
         *,
         plans: PlanLog,

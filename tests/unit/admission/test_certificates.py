@@ -28,7 +28,7 @@ class SecretServer:
             raise ApiError(404, "NotFound", path)
         return self.secret
 
-    async def request(self, method: str, path: str, *, body: Any) -> bytes:
+    async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> bytes:
         assert (method, path) == ("PUT", SECRET)
         self.secret = body
         return msgspec.json.encode(body)
@@ -41,7 +41,7 @@ async def test_the_leader_replaces_a_certificate_that_is_not_its_keys(*, leads: 
     data["tls.key"] = begin(NAMES, Lifetimes(), now).serving_key
     server, tls = SecretServer(data), ServingTls()
     certificates = Certificates(
-        server,  # type: ignore[arg-type]
+        server,
         tls,
         namespace="spillway-system",
         is_leader=lambda: leads,

@@ -9,13 +9,13 @@ from spillway.app.leader import Leader
 from spillway.app.settings import Settings
 from spillway.controllers.base import World
 from spillway.kube.client import KubeClient
-from spillway.kube.events import EventRecorder
 from spillway.state.catalog import Kind
 from spillway.state.open_pools import Openings
 from spillway.state.signal import Signal
 from spillway.webhooks.assembly import build_admission
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import Record, make_world, policy_resource, resource
 
 CLIENT = cast("KubeClient", SimpleNamespace())
@@ -58,7 +58,7 @@ async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
         may_write=lambda: True,
         now=clock.now,
     )
-    controllers = leader._controllers(EventRecorder(CLIENT))
+    controllers = leader._controllers(FakeRecorder())
     before = listeners()
     subscriptions = [unsubscribe for controller in controllers for unsubscribe in controller.subscribe()]
     assert sum(listeners().values()) > sum(before.values()) + len(controllers)

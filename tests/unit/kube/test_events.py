@@ -20,7 +20,7 @@ class Requests:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, Mapping[str, Any]]] = []
 
-    async def request(self, method: str, path: str, *, body: Mapping[str, Any], **_: object) -> bytes:
+    async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> bytes:
         self.sent.append((method, path, body))
         return b"{}"
 
@@ -37,7 +37,7 @@ def requests() -> Requests:
 
 @pytest.fixture
 async def recorder(clock: FakeClock, requests: Requests) -> AsyncIterator[EventRecorder]:
-    recorder = EventRecorder(requests, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
+    recorder = EventRecorder(requests, clock=clock, sleep=clock.sleep)
     running = asyncio.create_task(recorder.run())
     yield recorder
     running.cancel()
@@ -94,7 +94,7 @@ async def test_a_long_message_is_cut(recorder: EventRecorder, requests: Requests
 
 
 async def test_behind_the_fence_nothing_is_sent(clock: FakeClock, requests: Requests) -> None:
-    recorder = EventRecorder(requests, may_write=lambda: False, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
+    recorder = EventRecorder(requests, may_write=lambda: False, clock=clock, sleep=clock.sleep)
     running = asyncio.create_task(recorder.run())
     recorder.record(POLICY, "Normal", "Any", "thing")
     await settle()

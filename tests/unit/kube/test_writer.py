@@ -22,7 +22,7 @@ class Server:
         self.answers = list(answers)
         self.sent: list[tuple[str, str, Any, dict[str, Any]]] = []
 
-    async def request(self, method: str, path: str, *, body: Any, params: dict[str, Any], **_: object) -> bytes:
+    async def request(self, method: str, path: str, *, body: Any = None, params: Any = None, **_: Any) -> bytes:
         self.sent.append((method, path, body, params))
         if self.answers:
             raise self.answers.pop(0)
@@ -37,7 +37,7 @@ def writer_on(server: Server, fence: Sequence[bool] = (), **settings: Any) -> tu
         pauses.append(seconds)
 
     writer = Writer(
-        server,  # type: ignore[arg-type]
+        server,
         rate=1e9,
         burst=1000,
         may_write=lambda: next(open_, True),

@@ -38,7 +38,7 @@ class Scene:
         governance = governance or governance_of(mode=mode, elastic=ELASTIC, virtual=VIRTUAL)
         clock = lambda: 0.0  # noqa: E731 - time does not pass
         surroundings = Surroundings(self.state, lambda: governance, clock)
-        lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
+        lookup = Lookup(self.state, self.server)
         workloads = Workloads(self.state, lookup, lambda: governance)
         self.webhook = BindingWebhook(surroundings, lookup, workloads, InitialCosts(clock))
 

@@ -8,6 +8,7 @@ from spillway.domain.scale_down.ranking import Victim
 from spillway.domain.scale_down.reasons import VictimReason
 from spillway.webhooks.plan_events import announcer
 from spillway.webhooks.plan_log import VICTIMS_KEPT, PlanEntry, PlanLog, planned_victims
+from tests.support.fake_recorder import FakeRecorder
 
 
 def _candidates(count: int) -> dict[PodUid, Candidate]:
@@ -45,16 +46,6 @@ def _entry(**changes: Any) -> PlanEntry:
     return msgspec.structs.replace(entry, **changes)
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str, str, str]] = []
-
-    def record(self, involved: dict[str, str], event_type: str, reason: str, message: str) -> None:
-        self.said.append(
-            (f"{involved['apiVersion']} {involved['kind']}/{involved['name']}", event_type, reason, message)
-        )
-
-
 def test_a_plan_says_how_many_of_which_tier_and_why() -> None:
     assert _entry().summary == "10 to 7 replicas: 3 pods go (3 virtual), chosen as 3 Virtual"
     assert [victim.written for victim in _entry().victims] == [True, False, False]
@@ -78,17 +69,17 @@ def test_of_a_huge_plan_the_first_victims_are_kept() -> None:
 
 
 def test_an_event_goes_to_what_users_scaled() -> None:
-    recorder = Recorder()
-    announce = announcer(recorder)  # type: ignore[arg-type]
+    recorder = FakeRecorder()
+    announce = announcer(recorder)
     announce(_entry())
     announce(_entry(owner_kind="Rollout", owner_api_version="argoproj.io/v1alpha1"))
     announce(_entry(owner_kind="", owner_name="", owner_uid="", owner_api_version=""))
     announce(_entry(let_go="not-seen"))
     announce(_entry(outcome="recommend"))
-    assert [said[:3] for said in recorder.said] == [
-        ("apps/v1 Deployment/web", "Normal", "ScaleDownPlanned"),
-        ("argoproj.io/v1alpha1 Rollout/web", "Normal", "ScaleDownPlanned"),
-        ("apps/v1 ReplicaSet/web-1", "Normal", "ScaleDownPlanned"),
-        ("apps/v1 Deployment/web", "Warning", "ScaleDownLetGo"),
+    assert [(version, *said[:2]) for version, said in zip(recorder.api_versions, recorder.said, strict=True)] == [
+        ("apps/v1", "Deployment/web", "Normal ScaleDownPlanned"),
+        ("argoproj.io/v1alpha1", "Rollout/web", "Normal ScaleDownPlanned"),
+        ("apps/v1", "ReplicaSet/web-1", "Normal ScaleDownPlanned"),
+        ("apps/v1", "Deployment/web", "Warning ScaleDownLetGo"),
     ]
-    assert "not-seen" in recorder.said[3][3]
+    assert "not-seen" in recorder.said[3].message

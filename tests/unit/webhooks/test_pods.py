@@ -28,6 +28,7 @@ from spillway.webhooks.placer import Placer
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.workloads import Workloads
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.support.fake_recorder import FakeRecorder
 from tests.support.get_server import GetServer
 from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.policies import governance_of
@@ -39,21 +40,11 @@ NEW_REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web-2"
 JOB = "/apis/batch/v1/namespaces/shop/jobs/nightly-1"
 
 
-class Recorder:
-    """Keeps Events."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, str, str]] = []
-
-    def record(self, involved: Mapping[str, Any], event_type: str, reason: str, note: str) -> None:
-        self.events.append((f"{involved['kind']}/{involved['name']}", f"{event_type} {reason}", note))
-
-
 class Scene:
     def __init__(self, governance: Governance, *, leads: bool = True) -> None:
         self.state = ClusterState()
         self.server = GetServer()
-        self.recorder = Recorder()
+        self.recorder = FakeRecorder()
         self.forwarded: list[str] = []
         self.state.apply(make_namespace("shop"))
         self.state.apply(make_node("f1"))
@@ -63,14 +54,14 @@ class Scene:
         self.leads = leads
         clock = lambda: 0.0  # noqa: E731 - time does not pass
         self.board = board = Board(clock, lambda: self.leads)
-        lookup = Lookup(self.state, self.server)  # type: ignore[arg-type]
+        lookup = Lookup(self.state, self.server)
         self.usage = LiveUsage(self.state, PoolMembership(self.state, lambda: governance), Reservations(clock))
         self.webhook = PodWebhook(
             Surroundings(self.state, lambda: governance, clock),
             Workloads(self.state, lookup, lambda: governance),
             Placer(self.usage, board, lambda: governance),
             board,
-            events=self.recorder,  # type: ignore[arg-type]
+            events=self.recorder,
             forward=self._forward,
         )
 
@@ -183,7 +174,7 @@ async def test_recommend_changes_nothing() -> None:
     scene = Scene(placing(manual(0), mode="Recommend"))
     assert await scene.ask() == Answer("recommend")
     assert scene.usage.total(make_pod().owner_uid) == 0
-    assert not scene.recorder.events
+    assert not scene.recorder.said
 
 
 async def test_a_dry_run_is_answered_and_promised_nothing() -> None:
@@ -241,7 +232,7 @@ async def test_a_claim_for_a_local_volume_keeps_a_pod_physical(volume: dict[str,
     assert (await scene.ask(_with_claim())).outcome == outcome
     await scene.ask(_with_claim())
     assert scene.server.asked == [f"GET {CLAIM}", f"GET {VOLUME}"], "remembered"
-    assert [event[:2] for event in scene.recorder.events] == (
+    assert [event[:2] for event in scene.recorder.said] == (
         [("Deployment/web", "Normal KeptPhysical")] * 2 if outcome == "physical" else []
     )
 
@@ -405,7 +396,7 @@ async def test_what_speaks_against_virtual_nodes_is_an_event_on_the_workload() -
     scene = Scene(placing(manual(0), {"a": {"cordon": "Hold"}}))
     await scene.ask(incoming(hostNetwork=True))
     await scene.ask()
-    assert scene.recorder.events == [
+    assert scene.recorder.said == [
         (
             "Deployment/web",
             "Normal KeptPhysical",
@@ -419,7 +410,7 @@ async def test_never_tells_of_a_toleration_that_stays() -> None:
     scene = Scene(placing({"placement": {"virtual": "Never"}}))
     scene.state.apply(make_node("v1", labels=labels_of("a")))
     await scene.ask(incoming(tolerations=[{"operator": "Exists"}]))
-    assert [event[1] for event in scene.recorder.events] == ["Warning ToleratesVirtual"]
+    assert [event[1] for event in scene.recorder.said] == ["Warning ToleratesVirtual"]
 
 
 async def test_marks_are_where_the_binding_and_the_controllers_look_for_them() -> None:

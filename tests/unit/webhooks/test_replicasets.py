@@ -30,6 +30,8 @@ from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.support.fake_writer import FakeWriter
+from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
 
 ELASTIC = {"pool": "elastic"}
@@ -47,10 +49,11 @@ class Clock:
         self.now += seconds
 
 
-class Server:
+class Server(FakeWriter):
     """Takes the writer's patches; the watch shows them at once, unless it is `silent`."""
 
     def __init__(self, state: ClusterState) -> None:
+        super().__init__()
         self.state = state
         self.written: dict[str, Annotations] = {}
         self.silent = False
@@ -83,8 +86,8 @@ class Scene:
         surroundings = Surroundings(self.state, lambda: governance, self.clock)
         self.webhook = ReplicaSetWebhook(
             surroundings,
-            Lookup(self.state, None),  # type: ignore[arg-type]
-            self.server,  # type: ignore[arg-type]
+            Lookup(self.state, GetServer()),
+            self.server,
             CacheWait(self.state, self.clock, sleep=self.clock.sleep),
             plans=self.plans,
             follow=self.followed.append,

@@ -13,7 +13,8 @@ from spillway.domain.model.names import CORDONED_BY, NodeName
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.nodes.cordon import Hold, next_opening, plan_cordon
 from spillway.domain.policies.governance import Governance
-from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.kube.protocols import ObjectWriter
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 
 LONGEST_SLEEP_SECONDS: Final = 3600.0
@@ -30,7 +31,7 @@ class CordonController(Controller):
     name: ClassVar = "cordon"
     workers: ClassVar = 32
 
-    def __init__(self, world: World, writer: Writer) -> None:
+    def __init__(self, world: World, writer: ObjectWriter) -> None:
         super().__init__(world)
         self._writer = writer
         self._alarm: asyncio.TimerHandle | None = None

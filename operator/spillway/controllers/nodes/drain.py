@@ -19,7 +19,8 @@ from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import plan_drain
 from spillway.kube.errors import RequestError
-from spillway.kube.writer import Eviction, Writer
+from spillway.kube.protocols import ObjectWriter
+from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
 
@@ -64,7 +65,7 @@ class DrainController(Controller):
     name: ClassVar = "drain"
     workers: ClassVar = 4
 
-    def __init__(self, world: World, writer: Writer) -> None:
+    def __init__(self, world: World, writer: ObjectWriter) -> None:
         super().__init__(world)
         self._writer = writer
         self.progress: dict[str, DrainProgress] = {}

@@ -14,7 +14,8 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import carries_marks, unmark
-from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.kube.protocols import ObjectWriter
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 
 SLICE: Final = 2_000
@@ -30,7 +31,7 @@ class SweepController(Controller):
     name: ClassVar = "sweep"
     workers: ClassVar = 8
 
-    def __init__(self, world: World, writer: Writer) -> None:
+    def __init__(self, world: World, writer: ObjectWriter) -> None:
         super().__init__(world)
         self._writer = writer
         self._enforced: frozenset[str] = frozenset()

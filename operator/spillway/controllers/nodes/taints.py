@@ -11,7 +11,8 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.nodes.taints import is_ours, plan_taint
-from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.kube.protocols import ObjectWriter
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 
 
@@ -21,7 +22,7 @@ class TaintController(Controller):
     name: ClassVar = "taints"
     workers: ClassVar = 16
 
-    def __init__(self, world: World, writer: Writer) -> None:
+    def __init__(self, world: World, writer: ObjectWriter) -> None:
         super().__init__(world)
         self._writer = writer
 

@@ -19,8 +19,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
 from spillway.kube import paths
 from spillway.kube.errors import RequestError
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
+from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.telemetry import pools as metrics
 
 AGAIN_SECONDS: Final = 2.0
@@ -35,7 +34,7 @@ class FailoverController(Controller):
     name: ClassVar = "failover"
     workers: ClassVar = 2
 
-    def __init__(self, world: World, writer: Writer, events: EventRecorder, nodes: PoolNodes) -> None:
+    def __init__(self, world: World, writer: ObjectWriter, events: Recorder, nodes: PoolNodes) -> None:
         super().__init__(world)
         self._writer = writer
         self._events = events

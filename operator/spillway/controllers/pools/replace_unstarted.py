@@ -14,7 +14,6 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
-from spillway.controllers.spill.surge import Reader
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
@@ -22,9 +21,9 @@ from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube import paths
 from spillway.kube.errors import InvalidNameError, RequestError
-from spillway.kube.events import EventRecorder
 from spillway.kube.invalid_names import warn_once
-from spillway.kube.writer import REFUSED_SECONDS, Fenced, Writer
+from spillway.kube.protocols import ObjectWriter, Reader, Recorder
+from spillway.kube.writer import REFUSED_SECONDS, Fenced
 from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.telemetry import pools as metrics
 
@@ -48,8 +47,8 @@ class StuckController(Controller):
     def __init__(
         self,
         world: World,
-        writer: Writer,
-        events: EventRecorder,
+        writer: ObjectWriter,
+        events: Recorder,
         reader: Reader,
         *,
         pools: PoolsController,

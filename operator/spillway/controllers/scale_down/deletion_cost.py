@@ -20,7 +20,7 @@ from spillway.domain.scale_down.candidates import candidates_of, related_pods
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.rollout import replaced_until
-from spillway.kube.writer import Writer
+from spillway.kube.protocols import ObjectWriter
 from spillway.telemetry import scale_down as metrics
 
 PATIENCE: Final = 5
@@ -33,7 +33,7 @@ class DeletionCostController(Controller):
     name: ClassVar = "deletion-cost"
     workers: ClassVar = 2
 
-    def __init__(self, world: World, writer: Writer, *, settle_seconds: float) -> None:
+    def __init__(self, world: World, writer: ObjectWriter, *, settle_seconds: float) -> None:
         super().__init__(world)
         self._writer = writer
         self._settle_seconds = settle_seconds

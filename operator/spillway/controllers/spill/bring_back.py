@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.spill.surge import Reader, Surging, target_of
+from spillway.controllers.spill.surge import Surging, target_of
 from spillway.controllers.spill.virtual_replicas import (
     SpilledWorkload,
     brings_back,
@@ -33,8 +33,7 @@ from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.domain.spill.bring_back import BringBackMemory, Left, Step, Surge, SurgeOutcome, next_step
 from spillway.domain.spill.surge import cannot_surge
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
+from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.telemetry import spill as metrics
 
 ALL: Final = "*"
@@ -84,9 +83,9 @@ class BringBackController(Controller):
     def __init__(
         self,
         world: World,
-        writer: Writer,
+        writer: ObjectWriter,
         reader: Reader,
-        events: EventRecorder,
+        events: Recorder,
         *,
         hold_seconds: float,
         at_once: int,

@@ -19,7 +19,6 @@ from spillway.api.scalars import Duration
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
-from spillway.controllers.spill.surge import Reader
 from spillway.controllers.spill.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
 from spillway.domain.fit.node_fit import NodeFit
@@ -45,8 +44,8 @@ from spillway.domain.spill.waiting_pods import (
     spill_additions,
     way,
 )
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.kube.protocols import ObjectWriter, Reader, Recorder
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.state.open_pools import Openings
 from spillway.telemetry import pools as pool_metrics
@@ -77,9 +76,9 @@ class SpillController(Controller):
     def __init__(
         self,
         world: World,
-        writer: Writer,
+        writer: ObjectWriter,
         reader: Reader,
-        events: EventRecorder,
+        events: Recorder,
         openings: Openings,
         *,
         retries: Retries,

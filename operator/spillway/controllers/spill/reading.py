@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from spillway.controllers.base import World
-from spillway.controllers.spill.surge import Reader
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
@@ -18,6 +17,7 @@ from spillway.kube import paths
 from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import Wanted
+from spillway.kube.protocols import Reader
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.claims import claim_of_pods
 

@@ -6,7 +6,7 @@ somebody else has changed since is left alone.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from spillway.controllers.base import World
 from spillway.domain.model.names import SURGE, OwnerUid
@@ -16,20 +16,13 @@ from spillway.domain.spill.bring_back import Surge
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.invalid_names import warn_once
-from spillway.kube.writer import Writer
+from spillway.kube.protocols import ObjectWriter, Reader
 
 Json = Mapping[str, Any]
 
 
 _SURGING: Final[Mapping[str, paths.Resource]] = {"Deployment": paths.DEPLOYMENTS, "ReplicaSet": paths.REPLICASETS}
 """The resource of each kind that can surge (`SURGING_KINDS`)."""
-
-
-class Reader(Protocol):
-    """Reads single objects and short lists; a `KubeClient` does."""
-
-    async def get_json(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
-        """The answer to a GET."""
 
 
 class Target(NamedTuple):
@@ -59,7 +52,7 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
 class Surging:
     """Begins and ends surges."""
 
-    def __init__(self, world: World, writer: Writer, reader: Reader) -> None:
+    def __init__(self, world: World, writer: ObjectWriter, reader: Reader) -> None:
         self._board = world.board
         self._writer = writer
         self._reader = reader

@@ -25,8 +25,7 @@ from spillway.controllers.status.part import Contributor, Contributors, StatusPa
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
+from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.state.catalog import Entry, Kind, Model
 from spillway.state.signal import Signal
 from spillway.telemetry.policies import PolicySample, set_conditions, set_policies
@@ -48,8 +47,8 @@ class StatusController(Controller):
     def __init__(
         self,
         world: World,
-        writer: Writer,
-        events: EventRecorder,
+        writer: ObjectWriter,
+        events: Recorder,
         contributors: Contributors,
         *,
         counts: WorkloadCounts,

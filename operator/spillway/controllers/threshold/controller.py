@@ -26,7 +26,7 @@ from spillway.domain.threshold.effective import Choice
 from spillway.domain.threshold.recent_peak import Seen, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.errors import RequestError
-from spillway.kube.events import EventRecorder
+from spillway.kube.protocols import Recorder
 from spillway.kube.writer import Fenced
 from spillway.state.signal import Signal
 from spillway.telemetry import threshold as metrics
@@ -89,7 +89,7 @@ class ThresholdController(Controller):
         self,
         world: World,
         store: Store,
-        events: EventRecorder,
+        events: Recorder,
         make_plan: MakePlan | None,
         *,
         period_seconds: float,

@@ -16,9 +16,8 @@ import structlog
 
 from spillway.domain.threshold.request import Plan
 from spillway.kube import paths
-from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
-from spillway.kube.writer import Writer
+from spillway.kube.protocols import ObjectWriter, Reader
 
 log: Final = structlog.get_logger(__name__)
 
@@ -38,7 +37,7 @@ class PlanTooLargeError(Exception):
 class PlanStore:
     """The plan of one installation."""
 
-    def __init__(self, client: KubeClient, writer: Writer, namespace: str) -> None:
+    def __init__(self, client: Reader, writer: ObjectWriter, namespace: str) -> None:
         self._client = client
         self._writer = writer
         self._paths = [paths.CONFIG_MAPS.named(name_of(index), namespace=namespace) for index in range(CHUNKS)]

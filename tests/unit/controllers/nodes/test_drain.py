@@ -10,10 +10,11 @@ from spillway.controllers.nodes.drain import AGAIN_SECONDS, NEXT_PASS_SECONDS, P
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import PodRecord
 from spillway.kube.errors import ApiError, UnreachableError
-from spillway.kube.writer import Eviction, Writer
+from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_writer import FakeWriter
 from tests.support.world import make_world, resource
 
 LABELS = {"pool": "virtual"}
@@ -22,25 +23,13 @@ SELECTOR = {"matchLabels": LABELS}
 Answer = Callable[[PodRecord], Eviction]
 
 
-class Asked(Writer):
-    """Keeps the names of the pods that were asked to leave, and answers as told."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.pods: list[str] = []
-        self._answer = answer
-
-    async def evict(self, pod: PodRecord) -> Eviction:
-        self.pods.append(pod.name)
-        return self._answer(pod)
-
-
-def draining(pods: int, answer: Answer, *, open_nodes: bool = False) -> tuple[DrainController, Asked, World]:
+def draining(pods: int, answer: Answer, *, open_nodes: bool = False) -> tuple[DrainController, FakeWriter, World]:
     """A pool of one node that drains. Pods are numbered; the last is the newest and is asked first."""
     node = make_node("v1", labels=LABELS, unschedulable=not open_nodes, cordoned_by="" if open_nodes else "eci")
     records = [make_pod(f"web-{n:03}", node=NodeName("v1"), created=float(n)) for n in range(pods)]
     budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon="HoldAndDrain")
     world = make_world([node, *records], [budget], FakeClock())
-    writer = Asked(answer)
+    writer = FakeWriter(evict=answer)
     return DrainController(world, writer), writer, world
 
 
@@ -51,12 +40,12 @@ async def test_pods_whose_budget_protects_them_hold_up_no_others() -> None:
     )
     assert await controller.reconcile("eci") == NEXT_PASS_SECONDS
     assert await controller.reconcile("eci") == AGAIN_SECONDS
-    assert len(asked.pods) == len(set(asked.pods)) == PASS_PODS + protected
+    assert len(asked.names) == len(set(asked.names)) == PASS_PODS + protected
     assert controller.progress["eci"].evicted == protected
     assert controller.progress["eci"].blocked == PASS_PODS
 
     await controller.reconcile("eci")
-    assert asked.pods[PASS_PODS + protected :] == asked.pods[:PASS_PODS], "once all were asked it begins anew"
+    assert asked.names[PASS_PODS + protected :] == asked.names[:PASS_PODS], "once all were asked it begins anew"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +66,7 @@ async def test_a_pod_that_cannot_be_asked_holds_up_no_others(error: Exception) -
 
     controller, asked, _ = draining(3, answer)
     assert await controller.reconcile("eci") == AGAIN_SECONDS
-    assert asked.pods == ["web-002", "web-001", "web-000"]
+    assert asked.names == ["web-002", "web-001", "web-000"]
     assert controller.progress["eci"].blocked == 1
 
 
@@ -111,7 +100,7 @@ async def test_nobody_more_is_asked_once_the_hold_is_lifted() -> None:
 
     controller, asked, world = draining(3, lift)
     await controller.reconcile("eci")
-    assert asked.pods == ["web-002"]
+    assert asked.names == ["web-002"]
     assert await controller.reconcile("eci") is None
     assert controller.progress == {}
 
@@ -119,13 +108,13 @@ async def test_nobody_more_is_asked_once_the_hold_is_lifted() -> None:
 async def test_a_pool_that_is_not_closed_yet_is_not_drained_either() -> None:
     controller, asked, world = draining(3, lambda _: Eviction.EVICTED, open_nodes=True)
     assert await controller.reconcile("eci") == NEXT_PASS_SECONDS
-    assert asked.pods == [], "an open node would only be filled again"
+    assert asked.names == [], "an open node would only be filled again"
     assert controller.progress["eci"].remaining == 3, "else the status would call it drained"
 
     node = world.state.nodes[NodeName("v1")]
     world.state.apply(msgspec.structs.replace(node, unschedulable=True, cordoned_by="eci"))
     await controller.reconcile("eci")
-    assert len(asked.pods) == 3
+    assert len(asked.names) == 3
 
 
 async def test_progress_shows_before_the_first_answer() -> None:

@@ -8,9 +8,9 @@ from spillway.controllers.base import GATE_SECONDS, World
 from spillway.controllers.nodes.drain import stays_until_evicted
 from spillway.controllers.nodes.sweep import SweepController
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
-from spillway.kube.writer import Writer
 from tests.builders import make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_writer import FakeWriter
 from tests.support.world import make_world, policy_resource
 
 MARKED: dict[str, Any] = {"policy": "online", "tier": "fixed", "deletion_cost": -1, "cost_written": -1}
@@ -18,21 +18,13 @@ MARKED: dict[str, Any] = {"policy": "online", "tier": "fixed", "deletion_cost": 
 WAITING: dict[str, Any] = {"node": "", "pending": Pending(placement="virtual", pools="eci-a")}
 
 
-class CountingWriter(Writer):
-    """Keeps the names of the pods that would be written."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-
-    async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:  # noqa: ARG002
-        self.sent.append(pod.name)
-        return True
-
-
-def sweeper(*resources: dict[str, Any], pod: PodRecord, known: bool = True) -> tuple[SweepController, World]:
+def sweeper(
+    *resources: dict[str, Any], pod: PodRecord, known: bool = True
+) -> tuple[SweepController, World, FakeWriter]:
     owners = [make_replicaset()] if known else []
     world = make_world([*owners, pod], resources, FakeClock())
-    return SweepController(world, CountingWriter()), world
+    writer = FakeWriter()
+    return SweepController(world, writer), world, writer
 
 
 @pytest.mark.parametrize(
@@ -54,17 +46,16 @@ def sweeper(*resources: dict[str, Any], pod: PodRecord, known: bool = True) -> t
 )
 async def test_swept(resources: list[dict[str, Any]], marks: dict[str, Any], *, swept: bool) -> None:
     pod = make_pod(**marks)
-    controller, _ = sweeper(*resources, pod=pod)
+    controller, _, writer = sweeper(*resources, pod=pod)
     await controller.reconcile("*")
     assert (len(controller.queue) == 1) is swept
     await controller.reconcile(pod.uid)
-    assert isinstance(controller._writer, CountingWriter)
-    assert (controller._writer.sent == [pod.name]) is swept
+    assert (writer.names == [pod.name]) is swept
 
 
 async def test_a_mark_that_turns_up_late_is_seen() -> None:
     pod = make_pod()
-    controller, world = sweeper(pod=pod)
+    controller, world, _ = sweeper(pod=pod)
     list(controller.subscribe())
     world.state.apply(make_pod(**MARKED))
     assert len(controller.queue) == 1
@@ -74,15 +65,15 @@ async def test_nothing_is_done_on_stale_data() -> None:
     pod = make_pod(**MARKED)
     clock = FakeClock()
     world = make_world([make_replicaset(), pod], [], clock)
-    writer = CountingWriter()
+    writer = FakeWriter()
     controller = SweepController(world, writer)
     await clock.advance(100)
     world.state.touch(NodeRecord)
     assert await controller._gated(pod.uid) == GATE_SECONDS
-    assert writer.sent == []
+    assert writer.names == []
     world.state.mark_synced()
     assert await controller._gated(pod.uid) is None
-    assert writer.sent == [pod.name]
+    assert writer.names == [pod.name]
 
 
 @pytest.mark.parametrize(

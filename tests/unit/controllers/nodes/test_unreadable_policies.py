@@ -10,34 +10,19 @@ from spillway.controllers.nodes.cordon import CordonController
 from spillway.controllers.nodes.sweep import SweepController
 from spillway.controllers.nodes.taints import TaintController
 from spillway.domain.model.names import ELASTIC_TAINT, NodeName
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, Taint
-from spillway.kube.writer import REFUSED_SECONDS, Writer
+from spillway.domain.model.records import NamespaceRecord, PodRecord, Taint
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_writer import FakeWriter, answering
 from tests.support.world import Record, make_world, policy_resource, resource
 
 MARKS: dict[str, Any] = {"policy": "online", "tier": "fixed", "deletion_cost": -1, "cost_written": -1}
 
 
-class Told(Writer):
-    """Keeps the names of what would be written, and answers as told."""
-
-    def __init__(self, *, answer: bool = True) -> None:
-        self.names: list[str] = []
-        self._answer = answer
-
-    async def annotate_pod(self, pod: PodRecord, _: Any) -> bool:
-        self.names.append(pod.name)
-        return self._answer
-
-    async def patch_node(self, node: NodeRecord, **_: Any) -> bool:
-        self.names.append(node.name)
-        return self._answer
-
-
 async def swept(world: World, pod: PodRecord) -> bool:
-    writer = Told()
+    writer = FakeWriter()
     await SweepController(world, writer).reconcile(pod.uid)
     return bool(writer.names)
 
@@ -69,7 +54,7 @@ async def test_a_namespace_that_is_not_selected_any_more_gives_its_pods_back() -
         {"name": "default", "match": {"namespaces": {"matchLabels": {"team": "a"}}}},
     ]
     world = make_world([make_namespace("shop", team="a"), make_replicaset(), pod], [policy], FakeClock())
-    controller = SweepController(world, writer := Told())
+    controller = SweepController(world, writer := FakeWriter())
     list(controller.subscribe())
     world.state.apply(NamespaceRecord(uid="ns-shop", name="shop", labels={}))
     assert len(controller.queue) == 1
@@ -88,7 +73,7 @@ async def test_a_policy_that_cannot_be_read_is_not_gone() -> None:
     world = make_world(records, [unreadable(Kind.ELASTIC_POLICY, "online")], FakeClock())
     assert world.catalog.unreadable(Kind.ELASTIC_POLICY) == {"online"}
     assert not await swept(world, pod)
-    await TaintController(world, writer := Told()).reconcile("e1")
+    await TaintController(world, writer := FakeWriter()).reconcile("e1")
     assert writer.names == []
 
     gone = make_world(records, [], FakeClock())
@@ -100,7 +85,7 @@ async def test_a_policy_that_cannot_be_read_is_not_gone() -> None:
 async def test_what_a_budget_closed_that_cannot_be_read_stays_closed() -> None:
     node = make_node("v1", unschedulable=True, cordoned_by="eci")
     world = make_world([node], [unreadable(Kind.VIRTUAL_NODE_BUDGET, "eci")], FakeClock())
-    await CordonController(world, writer := Told()).reconcile("v1")
+    await CordonController(world, writer := FakeWriter()).reconcile("v1")
     assert writer.names == []
 
     await CordonController(make_world([node], [], FakeClock()), writer).reconcile("v1")
@@ -112,7 +97,7 @@ async def test_a_refused_write_is_tried_again_without_a_change_to_hear_of() -> N
     tainted = make_node("e1", taints=(Taint(ELASTIC_TAINT, "PreferNoSchedule", "online"),))
     closed = msgspec.structs.replace(tainted, name=NodeName("v1"), unschedulable=True, cordoned_by="eci")
     world = make_world([pod, tainted, closed], [], FakeClock())
-    refusing = Told(answer=False)
+    refusing = FakeWriter(answering(lambda _: False))
     assert await SweepController(world, refusing).reconcile(pod.uid) == REFUSED_SECONDS
     assert await TaintController(world, refusing).reconcile("e1") == REFUSED_SECONDS
     assert await CordonController(world, refusing).reconcile("v1") == REFUSED_SECONDS

@@ -11,7 +11,7 @@ from spillway.domain.model.records import Pending, PodRecord
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.board import AVOID_SECONDS, Redirect
 from spillway.state.catalog import Kind
-from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, nodes, policy, sent
+from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, deleting, nodes, policy, sent
 
 OWNER = OwnerUid("rs-web")
 
@@ -170,7 +170,7 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
     job: dict[str, Any] = {"owner_kind": "Job", "owner_uid": OwnerUid("job"), "owner_name": "job"}
     pods = [sent(f"job-{n}", node="a-1", **job) for n in range(6)]
     found = rig(*pods)
-    found.writer.slow = True
+    found.writer.respond = deleting(lambda _: True)
     await found.advance(60.0)
     await asyncio.gather(*(found.stuck.reconcile(pod.uid) for pod in pods))
     assert len(found.writer.names) == 3

@@ -1,5 +1,6 @@
 """What the upkeep of deletion costs plans, and when it leaves a workload alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,27 +9,26 @@ import pytest
 from spillway.controllers.base import World
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.marking import depth_for
-from spillway.kube.writer import Writer
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_writer import FakeWriter, Respond, Write
 from tests.support.world import ELASTIC, make_world, policy_resource
 
 Changes = dict[str, dict[str, str | None]]
 
 
-class RecordingWriter(Writer):
-    """Keeps what would be sent, and applies it to the state as the watch would."""
+def following(world: World, then: Callable[[], object] = lambda: None) -> Respond:
+    """Apply to the state what is written, as the watch would, and then let something else happen."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.sent: list[str] = []
-
-    async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
-        self.sent.append(pod.name)
-        self.world.state.apply(with_marks(pod, annotations))
+    async def respond(write: Write) -> bool:
+        assert write.pod is not None
+        world.state.apply(with_marks(write.pod, write.body))
+        then()
         return True
+
+    return respond
 
 
 def with_marks(pod: PodRecord, annotations: Any) -> PodRecord:
@@ -60,8 +60,8 @@ def world_of(*records: Any, mode: str = "Enforce", replicas: int = 3, clock: Fak
     return make_world([*NODES, make_replicaset(replicas=replicas), *records], resources, clock or FakeClock())
 
 
-def controller_of(world: World) -> tuple[DeletionCostController, RecordingWriter]:
-    writer = RecordingWriter(world)
+def controller_of(world: World) -> tuple[DeletionCostController, FakeWriter]:
+    writer = FakeWriter(following(world))
     return DeletionCostController(world, writer, settle_seconds=20.0), writer
 
 
@@ -90,7 +90,7 @@ async def test_at_rest_there_is_nothing_to_write() -> None:
     world = world_of(*bare("n1", "n2", "e1"))
     controller, writer = controller_of(world)
     await controller.reconcile("rs-web")
-    assert len(writer.sent) == 3
+    assert len(writer.names) == 3
     assert planned(world) == {}
 
 
@@ -136,11 +136,11 @@ async def test_an_old_replicaset_is_left_alone_until_the_rollout_stands_still() 
     world.state.apply(of_successor(created=1490.0, ready_since=1500.0))
     world.state.mark_synced()
     assert await controller.reconcile("rs-web") == pytest.approx(600)
-    assert writer.sent == []
+    assert writer.names == []
     await clock.advance(600)
     world.state.mark_synced()
     assert await controller.reconcile("rs-web") is None
-    assert sorted(writer.sent) == ["web-0", "web-1", "web-2"]
+    assert sorted(writer.names) == ["web-0", "web-1", "web-2"]
 
 
 async def test_an_aborted_canary_gives_the_stable_replicaset_back_at_once() -> None:
@@ -151,7 +151,7 @@ async def test_an_aborted_canary_gives_the_stable_replicaset_back_at_once() -> N
     assert (await controller.reconcile("rs-web") or 0) > 20
     world.state.apply(successor(replicas=0))
     assert await controller.reconcile("rs-web") == pytest.approx(20), "it has been stirred and settles"
-    assert writer.sent == []
+    assert writer.names == []
 
 
 async def test_somebodys_cost_that_is_taken_off_is_written_again() -> None:
@@ -162,14 +162,14 @@ async def test_somebodys_cost_that_is_taken_off_is_written_again() -> None:
     world = world_of(*pods, replicas=2)
     controller, writer = controller_of(world)
     await controller.reconcile("rs-web")
-    writer.sent.clear()
+    writer.writes.clear()
     own = world.state.pods[pods[0].uid]
     world.state.apply(msgspec.structs.replace(own, deletion_cost=1000))
     await controller.reconcile("rs-web")
-    assert writer.sent == []
+    assert writer.names == []
     world.state.apply(msgspec.structs.replace(own, deletion_cost=None))
     await controller.reconcile("rs-web")
-    assert writer.sent == ["web-0"]
+    assert writer.names == ["web-0"]
     again = world.state.pods[own.uid]
     assert again.deletion_cost == again.cost_written is not None
 
@@ -178,38 +178,29 @@ async def test_recommend_writes_nothing() -> None:
     world = world_of(*bare("n1", "n2", "e1"), mode="Recommend")
     controller, writer = controller_of(world)
     await controller.reconcile("rs-web")
-    assert writer.sent == []
+    assert writer.names == []
 
 
 async def test_writing_ends_when_somebody_scales_meanwhile() -> None:
     world = world_of(*bare("n1", "n2", "e1"))
 
-    class Scaled(RecordingWriter):
-        async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
-            done = await super().annotate_pod(pod, annotations)
-            self.world.state.apply(make_replicaset(replicas=1))
-            return done
-
-    writer = Scaled(world)
+    writer = FakeWriter(following(world, lambda: world.state.apply(make_replicaset(replicas=1))))
     controller = DeletionCostController(world, writer, settle_seconds=20.0)
     await controller.reconcile("rs-web")
-    assert len(writer.sent) == 1
+    assert len(writer.names) == 1
 
 
 async def test_writing_ends_when_admission_writes_meanwhile() -> None:
     world = world_of(*bare("n1", "n2", "e1"))
 
-    class Overtaken(RecordingWriter):
-        async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
-            done = await super().annotate_pod(pod, annotations)
-            other = self.world.state.pods[PodUid("uid-web-0")]
-            self.world.state.apply(with_marks(other, {POD_DELETION_COST: "-9", COST_WRITTEN: "-9"}))
-            return done
+    def overtake() -> None:
+        other = world.state.pods[PodUid("uid-web-0")]
+        world.state.apply(with_marks(other, {POD_DELETION_COST: "-9", COST_WRITTEN: "-9"}))
 
-    writer = Overtaken(world)
+    writer = FakeWriter(following(world, overtake))
     controller = DeletionCostController(world, writer, settle_seconds=20.0)
     await controller.reconcile("rs-web")
-    assert writer.sent == ["web-2"]
+    assert writer.names == ["web-2"]
 
 
 async def test_a_workload_on_the_move_waits_until_it_is_still_but_not_for_ever() -> None:
@@ -223,7 +214,7 @@ async def test_a_workload_on_the_move_waits_until_it_is_still_but_not_for_ever()
         await clock.advance(10)
         world.state.mark_synced()
         waits.append(await controller.reconcile("rs-web"))
-        if writer.sent or waits[-1] is None:
+        if writer.names or waits[-1] is None:
             break
     assert waits[0] == pytest.approx(10)
     assert waits[-1] is None
@@ -233,3 +224,42 @@ async def test_a_workload_on_the_move_waits_until_it_is_still_but_not_for_ever()
 @pytest.mark.parametrize(("replicas", "depth"), [(1, 2), (4, 2), (9, 3), (40, 10), (10_000, 64)])
 def test_depth(replicas: int, depth: int) -> None:
     assert depth_for(replicas) == depth
+
+
+def team_policy(mode: str = "Enforce") -> dict[str, Any]:
+    raw = policy_resource(mode=mode)
+    raw["spec"]["workloads"] = [{"name": "default", "match": {"namespaces": {"matchLabels": {"team": "a"}}}}]
+    return raw
+
+
+def shop(**labels: str) -> NamespaceRecord:
+    return NamespaceRecord(uid="ns-shop", name="shop", labels=labels)
+
+
+async def test_pods_get_their_cost_once_their_namespace_is_selected() -> None:
+    clock = FakeClock()
+    world = make_world([make_node(), make_replicaset(replicas=1), make_pod()], [team_policy()], clock)
+    controller = DeletionCostController(world, writer := FakeWriter(), settle_seconds=20.0)
+    list(controller.subscribe())
+    await controller.reconcile("rs-web")
+    assert writer.names == []
+    world.state.apply(shop(team="a"))
+    wait = await controller.reconcile("rs-web")
+    assert wait == 20.0, "not before it was still for a while"
+    await clock.advance(wait)
+    await controller.reconcile("rs-web")
+    assert writer.names == ["web-1"]
+
+
+async def test_nothing_is_kept_of_replicasets_that_are_gone() -> None:
+    """Every rollout makes one: a leader that lives for months sees very many."""
+    world = make_world([make_node()], [policy_resource(mode="Recommend")], FakeClock())
+    controller = DeletionCostController(world, FakeWriter(), settle_seconds=0.0)
+    list(controller.subscribe())
+    for number in range(100):
+        replicaset = make_replicaset(f"web-{number}")
+        world.state.apply(replicaset)
+        await controller.reconcile(replicaset.uid)
+        world.state.remove(replicaset)
+    kept = (controller._stirred, controller._recommended, controller.queue._due)
+    assert [len(one) for one in kept] == [0, 0, 0]

@@ -10,14 +10,13 @@ from spillway.controllers.spill.bring_back import ALL, STEP_SECONDS, BringBackCo
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Left, Surge
-from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind
 from spillway.telemetry.spill import BRING_BACKS
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_writer import FakeWriter
 from tests.support.world import make_world, resource
 
 HOLD = 600.0
@@ -26,12 +25,13 @@ VIRTUAL = {"pool": "virtual"}
 Records = list[NodeRecord | PodRecord | ReplicaSetRecord]
 
 
-class Cluster(Writer):
+class Cluster(FakeWriter):
     """The API server's side: one Deployment of `web`, written by the controller and read back; the state follows."""
 
     def __init__(
         self, clock: FakeClock, *resources: Mapping[str, Any], pods: list[PodRecord], **replicaset: Any
     ) -> None:
+        super().__init__()
         self.clock = clock
         records: Records = [
             make_node("n1", cpu_millis=1000),
@@ -50,7 +50,7 @@ class Cluster(Writer):
             self.world,
             self,
             self,
-            EventRecorder(KubeClient.__new__(KubeClient)),
+            FakeRecorder(),
             hold_seconds=HOLD,
             at_once=5,
             ready_seconds=300.0,

@@ -1,7 +1,6 @@
 """One pass over the statuses: what is written, and what follows a write."""
 
 from datetime import datetime
-from typing import Any
 
 import pytest
 
@@ -13,41 +12,24 @@ from spillway.controllers.status.controller import StatusController
 from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import Contributor, Contributors, ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
-from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
-from spillway.kube.events import EventRecorder
-from spillway.kube.writer import Writer
 from spillway.state.catalog import Kind
 from tests.builders import make_node
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_writer import FakeWriter, Respond, Write
 from tests.support.world import make_world, policy_resource, resource
 
 
-class Writes(Writer):
-    """Keeps the statuses that would be written; refuses those of the names it is told to."""
+def refusing(*refused: str) -> Respond:
+    """Statuses of these names are refused."""
 
-    def __init__(self, *refused: str) -> None:
-        self.names: list[str] = []
-        self.statuses: list[Any] = []
-        self._refused = refused
-
-    async def patch_status(self, plural: str, name: str, status: Any, **_: Any) -> bool:  # noqa: ARG002
-        if name in self._refused:
+    async def respond(write: Write) -> bool:
+        if write.name in refused:
             raise ApiError(422, "Invalid", "conditions: too long")
-        self.names.append(name)
-        self.statuses.append(status)
         return True
 
-
-class Events(EventRecorder):
-    """Keeps the reasons of the Events."""
-
-    def __init__(self) -> None:
-        super().__init__(KubeClient.__new__(KubeClient))
-        self.reasons: list[str] = []
-
-    def record(self, _about: Any, _type: str, reason: str, _message: str) -> None:
-        self.reasons.append(reason)
+    return respond
 
 
 class Broken:
@@ -70,14 +52,14 @@ def clock() -> FakeClock:
 
 
 def statuses(
-    world: World, writer: Writes, *more: Contributor[Resource, Status], events: Events | None = None
+    world: World, writer: FakeWriter, *more: Contributor[Resource, Status], events: FakeRecorder | None = None
 ) -> StatusController:
     counts, nodes = WorkloadCounts(world), NodeSummary(world)
     all_kinds = (ResourceContributor(world, counts, nodes), *more)
     return StatusController(
         world,
         writer,
-        events or Events(),
+        events or FakeRecorder(),
         Contributors(policies=all_kinds, budgets=all_kinds, balances=all_kinds),
         counts=counts,
         nodes=nodes,
@@ -86,29 +68,31 @@ def statuses(
 
 
 async def test_a_write_is_followed_by_its_events_and_acknowledged_to_the_contributor(clock: FakeClock) -> None:
-    world, events, broken = make_world([make_node()], [policy_resource()], clock), Events(), Broken()
-    controller = statuses(world, Writes(), broken, events=events)
+    world, events, broken = make_world([make_node()], [policy_resource()], clock), FakeRecorder(), Broken()
+    controller = statuses(world, FakeWriter(), broken, events=events)
     await controller.reconcile("*")
-    assert (events.reasons, broken.written) == (["Broken"], 1)
+    assert ([said.what for said in events.said], broken.written) == (["Warning Broken"], 1)
     await controller.reconcile("*")
-    assert (events.reasons, broken.written) == (["Broken"], 1), "at rest nothing is written"
+    assert ([said.what for said in events.said], broken.written) == (["Warning Broken"], 1), (
+        "at rest nothing is written"
+    )
 
 
 async def test_nothing_follows_a_write_that_is_refused(clock: FakeClock) -> None:
-    world, events, broken = make_world([make_node()], [policy_resource()], clock), Events(), Broken()
+    world, events, broken = make_world([make_node()], [policy_resource()], clock), FakeRecorder(), Broken()
     with pytest.raises(ExceptionGroup):
-        await statuses(world, Writes("online"), broken, events=events).reconcile("*")
-    assert (events.reasons, broken.written) == ([], 0)
+        await statuses(world, FakeWriter(refusing("online")), broken, events=events).reconcile("*")
+    assert (events.said, broken.written) == ([], 0)
 
 
 async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> None:
     resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even")]
     world = make_world([make_node()], resources, clock)
-    writer = Writes("online")
+    writer = FakeWriter(refusing("online"))
     controller = statuses(world, writer)
     with pytest.raises(ExceptionGroup):
         await controller.reconcile("*")
-    assert writer.names == ["even"]
+    assert [write.name for write in writer.done] == ["even"]
 
 
 @pytest.mark.parametrize("conditions", [[], [{"type": "Ready", "status": "True"}]], ids=["none", "not ours"])
@@ -120,12 +104,13 @@ async def test_a_resource_that_was_never_understood_says_so_and_keeps_the_rest_o
     raw["status"] = {"observedGeneration": 1, "workloads": {"governed": 7}, "conditions": conditions}
     raw["metadata"]["generation"] = 4
     world = make_world([make_node()], [raw], clock)
-    controller = statuses(world, writer := Writes())
+    controller = statuses(world, writer := FakeWriter())
     await controller.reconcile("*")
-    (status,) = writer.statuses
+    (write,) = writer.writes
+    status = write.body
     (ready,) = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
     assert "spec.mode" in ready["message"]
     assert (status["workloads"], status["observedGeneration"]) == ({"governed": 7}, 4)
     await controller.reconcile("*")
-    assert len(writer.statuses) == 1, "at rest nothing is written"
+    assert len(writer.writes) == 1, "at rest nothing is written"

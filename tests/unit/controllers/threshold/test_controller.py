@@ -19,6 +19,7 @@ from spillway.telemetry import threshold as metrics
 from spillway.telemetry.registry import exposition
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import ELASTIC, Record, make_world, resource
 
 HOUR = 3600.0
@@ -93,14 +94,6 @@ class Store:
         self.saved.append(plan)
 
 
-class Events:
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str, str]] = []
-
-    def record(self, involved: Mapping[str, Any], event_type: str, reason: str, message: str) -> None:  # noqa: ARG002
-        self.said.append((f"{involved['kind']}/{involved['name']}", reason, message))
-
-
 def policy(*, threshold: Mapping[str, Any] | None = None, version: int = 1, **more: Any) -> dict[str, Any]:
     workload_class = {"name": "default", "threshold": threshold if threshold is not None else {"mode": "Auto"}}
     tiers = more.pop("tiers", {"elastic": ELASTIC})
@@ -136,9 +129,9 @@ def world_of(clock: FakeClock, resource: Mapping[str, Any], *, annotation: str =
 
 
 def controller_of(
-    world: World, planner: Planner | None, store: Store | None = None, events: Events | None = None
+    world: World, planner: Planner | None, store: Store | None = None, events: FakeRecorder | None = None
 ) -> ThresholdController:
-    return ThresholdController(world, store or Store(), events or Events(), planner, period_seconds=HOUR)  # type: ignore[arg-type]
+    return ThresholdController(world, store or Store(), events or FakeRecorder(), planner, period_seconds=HOUR)
 
 
 @dataclass(frozen=True)
@@ -160,7 +153,7 @@ def told(controller: ThresholdController) -> dict[str, str]:
 
 
 async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planner) -> None:
-    world, store, events = world_of(clock, policy()), Store(), Events()
+    world, store, events = world_of(clock, policy()), Store(), FakeRecorder()
     controller = controller_of(world, planner, store, events)
 
     assert await controller.reconcile("plan") == HOUR
@@ -168,7 +161,7 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
 
     assert world.board.thresholds == {WEB: 2}
     assert store.saved[0].thresholds() == {WEB: 2}
-    assert [(about, reason) for about, reason, _ in events.said] == [("ElasticPolicy/online", "ThresholdsPlanned")]
+    assert [said[:2] for said in events.said] == [("ElasticPolicy/online", "Normal ThresholdsPlanned")]
     status = status_of(controller)
     assert status.thresholds == (
         WorkloadThreshold(
@@ -408,13 +401,13 @@ async def test_minima_above_the_target_are_told(clock: FakeClock, planner: Plann
 
 
 async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:
-    events = Events()
+    events = FakeRecorder()
     controller = controller_of(world_of(clock, policy(), annotation="many"), planner, events=events)
     await controller.reconcile("plan")
     await controller.reconcile("look")
     await controller.reconcile("look")
 
-    bad = [(about, message) for about, reason, message in events.said if reason == "InvalidThreshold"]
+    bad = [(about, message) for about, what, message in events.said if what == "Warning InvalidThreshold"]
     assert [about for about, _ in bad] == ["Deployment/web"]
     assert THRESHOLD in bad[0][1]
     assert told(controller) == {"InvalidThreshold": "BadAnnotation"}

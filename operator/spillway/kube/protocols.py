@@ -1,0 +1,78 @@
+"""What controllers and webhooks need of the API server, as protocols: reading, writing, and recording Events.
+
+Contract: each has one implementation for a cluster (`KubeClient`, `Writer`, `EventRecorder`) and one fake that all unit
+tests share. What each method promises stands with the implementation.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from spillway.domain.model.additions import Addition
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
+from spillway.kube.events import Reference
+from spillway.kube.patches import Annotations
+from spillway.kube.writer import Eviction
+
+
+class Reader(Protocol):
+    """Reads single objects and short lists."""
+
+    async def get_json(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """The answer to a GET as plain Python values."""
+
+
+class ByteReader(Protocol):
+    """Reads single objects that are decoded by their own decoder."""
+
+    async def request(self, method: str, path: str) -> bytes:
+        """The body of the answer."""
+
+
+class Recorder(Protocol):
+    """Records Events."""
+
+    def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
+        """Say `message` about an object."""
+
+
+class ObjectWriter(Protocol):
+    """Changes objects; where the answer is False, the object is gone or has changed since it was seen."""
+
+    async def annotate_pod(self, pod: PodRecord, annotations: Annotations) -> bool:
+        """Set or remove annotations of a pod."""
+
+    async def patch_node(
+        self,
+        node: NodeRecord,
+        *,
+        annotations: Annotations | None = None,
+        taints: tuple[Iterable[Taint], Iterable[Taint]] | None = None,
+        unschedulable: bool | None = None,
+    ) -> bool:
+        """Annotations, taints as (seen, wanted) and cordon of a node, in one write."""
+
+    async def evict(self, pod: PodRecord) -> Eviction:
+        """Evict a pod through the Eviction API."""
+
+    async def replace_unstarted(self, pod: PodRecord) -> bool:
+        """Delete a pod of which nothing has started."""
+
+    async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Iterable[Addition]) -> bool:
+        """Make additions to a pod exactly as it was read."""
+
+    async def annotate(self, resource: str, path: str, uid: str, annotations: Annotations) -> bool:
+        """Set or remove annotations of any object."""
+
+    async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
+        """Change the number of replicas of a workload from the number seen."""
+
+    async def patch_status(self, plural: str, name: str, status: Mapping[str, Any]) -> bool:
+        """Apply the whole status of one of Spillway's resources."""
+
+    async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Apply a whole object; returns it as stored."""
+
+    async def delete(
+        self, resource: str, path: str, *, uid: str | None = None, resource_version: str | None = None
+    ) -> bool:
+        """Delete an object, only that one and only that version."""
