@@ -83,7 +83,9 @@ class Scene:
         """Read the plans of every replica of the operator."""
         if self.operator is not None:
             for index in self.operator.running:
-                await asyncio.to_thread(self.plans.fetch, self.operator.url(index, "/debug/plans"))
+                await asyncio.to_thread(
+                    self.plans.fetch, self.operator.url(index, "/debug/plans"), self.operator.reader_token
+                )
 
     def held_to_plans(self, downs: Iterable[ScaleDown]) -> list[ScaleDown]:
         """Return the same scale-downs, Spillway's compared with the plans that its operator has reported so far."""

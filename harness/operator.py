@@ -33,6 +33,8 @@ from localcluster.rest import Object, RestError
 
 NAMESPACE: Final = "spillway-system"
 NAME: Final = "spillway"
+READER: Final = "spillway-reader"
+"""The chart's ClusterRole for readers, and a ServiceAccount that has it here."""
 
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """kwok would simulate the pods; the processes take their place."""
@@ -62,6 +64,8 @@ class Installation:
         self._keep_folder = folder is not None
         self._flags = tuple(flags)
         self._env = {**(env or {}), "PYTHONPATH": str(PROJECT / "operator"), "PYTHONUNBUFFERED": "1"}
+        self.reader_token = ""
+        """Of a ServiceAccount that may read `/debug/plans` and `/metrics`; there once the chart is applied."""
         self._processes = Processes(self.folder)
         self._metrics_ports: dict[int, int] = {}
         self._pods: dict[int, str] = {}
@@ -93,6 +97,8 @@ class Installation:
             self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
         self._apply(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS))
         self.cluster.service_account_kubeconfig(NAMESPACE, NAME, self.kubeconfig)
+        self._apply(_reader())
+        self.reader_token = self.cluster.service_account_token(NAMESPACE, READER)
 
     def _apply(self, objects: list[Object]) -> None:
         if objects:
@@ -124,7 +130,8 @@ class Installation:
         """Stop, restore and delete, as `helm uninstall` does: the CRDs stay."""
         self.stop()
         self.restore(f"--forget={NAMESPACE}/{NAME}")
-        self.cluster.delete(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS), "--wait=false")
+        objects = self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS)
+        self.cluster.delete([*objects, *_reader()], "--wait=false")
 
     # The processes
 
@@ -274,8 +281,10 @@ class Installation:
         return f"http://127.0.0.1:{self._metrics_ports[index]}{path}"
 
     def _get(self, index: int, path: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {self.reader_token}"} if path not in ("/healthz", "/readyz") else {}
+        request = urllib.request.Request(self.url(index, path), headers=headers)  # noqa: S310  # loopback
         try:
-            with urllib.request.urlopen(self.url(index, path), timeout=5) as answer:  # noqa: S310  # loopback
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # loopback
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -319,6 +328,22 @@ def install(
         installation.close(keep_logs=True)
         raise
     return installation
+
+
+def _reader() -> list[Object]:
+    """A ServiceAccount with the chart's role for readers."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER}
+    subject = {"kind": "ServiceAccount", "name": READER, "namespace": NAMESPACE}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": READER, "namespace": NAMESPACE}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"harness-{READER}"},
+            "roleRef": role,
+            "subjects": [subject],
+        },
+    ]
 
 
 def _name(index: int) -> str:

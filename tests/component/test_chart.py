@@ -39,7 +39,7 @@ def _rules(chart: Chart) -> Iterator[tuple[str, Mapping[str, list[str]]]]:
     for item in chart.objects:
         if item["kind"] in ("Role", "ClusterRole"):
             for rule in item["rules"]:
-                yield f"{item['kind']}/{item['metadata']['name']}", rule
+                yield f"{item['kind']}/{item['metadata']['name']}", {"apiGroups": [], "resources": [], **rule}
 
 
 def _pod_specs(chart: Chart) -> list[Object]:
@@ -93,7 +93,23 @@ def test_no_right_has_a_wildcard(chart: Chart) -> None:
     for role, rule in _rules(chart):
         for part in ("apiGroups", "resources", "verbs"):
             assert not any("*" in entry for entry in rule[part]), (role, rule)
-        assert "nonResourceURLs" not in rule, role
+        assert "nonResourceURLs" not in rule or role == "ClusterRole/spillway-reader", role
+
+
+def test_readers_may_get_two_paths_and_are_those_that_are_listed(chart: Chart) -> None:
+    assert chart.one("ClusterRole", "spillway-reader")["rules"] == [
+        {"nonResourceURLs": ["/debug/plans", "/metrics"], "verbs": ["get"]}
+    ]
+    bound = {item["roleRef"]["name"] for item in chart.kinds("ClusterRoleBinding")}
+    assert bound == {"spillway"}, "nobody reads them by default, the operator neither"
+    prometheus = {"kind": "ServiceAccount", "name": "prometheus-k8s", "namespace": "monitoring"}
+    values = {"metrics": {"authorization": True, "readers": [prometheus], "serviceMonitor": {"enabled": True}}}
+    guarded = Chart.render(values)
+    assert guarded.one("ClusterRoleBinding", "spillway-reader")["subjects"] == [prometheus]
+    [endpoint] = guarded.one("ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["bearerTokenFile"].endswith("/token")
+    [container] = guarded.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--authorize-metrics" in container["args"]
 
 
 @pytest.mark.parametrize("role", ["ClusterRole", "Role"])
@@ -142,6 +158,8 @@ def _names(cell: str) -> list[str]:
         ("statefulsets", set()),
         ("clusterroles", set()),
         ("pods/exec", set()),
+        ("tokenreviews", {"create"}),
+        ("subjectaccessreviews", {"create"}),
     ],
 )
 def test_the_operators_rights_in_the_whole_cluster(chart: Chart, resource: str, verbs: set[str]) -> None:

@@ -2,6 +2,7 @@
 {{- define "spillway.name" -}}spillway{{- end -}}
 {{- define "spillway.webhookService" -}}spillway-webhook{{- end -}}
 {{- define "spillway.webhookSecret" -}}spillway-webhook-tls{{- end -}}
+{{- define "spillway.readerName" -}}spillway-reader{{- end -}}
 {{- define "spillway.restoreName" -}}spillway-restore{{- end -}}
 
 {{- define "spillway.selectorLabels" -}}

@@ -1,17 +1,23 @@
 """The HTTP server of `/metrics`, `/healthz` and `/readyz`, and of further pages that other parts register.
 
 Contract: `/healthz` answers while the event loop runs; `/readyz` answers 200 only while every named check holds,
-otherwise 503 with the names of the failed checks. Neither sends a request to the API server.
+otherwise 503 with the names of the failed checks. Neither sends a request to the API server. Paths in `guarded` are
+shown only to callers with a bearer token that `authorize` allows for the path; the two probes are never guarded.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from aiohttp import web
 
+from spillway.kube.access import Verdict
 from spillway.telemetry.registry import CONTENT_TYPE
 
 Check = Callable[[], bool]
+Authorize = Callable[[str, str], Awaitable[Verdict]]
+"""Given a bearer token, empty where there is none, and a path."""
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 
 
 class HealthServer:
@@ -25,7 +31,13 @@ class HealthServer:
         checks: Mapping[str, Check],
         exposition: Callable[[], bytes],
         pages: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
+        guarded: Collection[str] = (),
+        authorize: Authorize | None = None,
     ) -> None:
+        if guarded and authorize is None:
+            raise ValueError("guarded paths need somebody who authorizes")
+        self._guarded = frozenset(guarded) - OPEN_PATHS
+        self._authorize = authorize
         self._host = host
         self._port = port
         self._checks = checks
@@ -40,7 +52,7 @@ class HealthServer:
 
     async def start(self) -> None:
         """Start to listen."""
-        application = web.Application()
+        application = web.Application(middlewares=[self._guard])
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
@@ -56,6 +68,18 @@ class HealthServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self._authorize is not None and request.path in self._guarded:
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            verdict = await self._authorize(token.strip() if scheme.lower() == "bearer" else "", request.path)
+            if verdict is not Verdict.ALLOWED:
+                headers = {"WWW-Authenticate": "Bearer"} if verdict is Verdict.UNAUTHENTICATED else {}
+                return web.Response(status=verdict.value, text=verdict.name.lower(), headers=headers)
+        return await handler(request)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._exposition(), headers={"Content-Type": CONTENT_TYPE})

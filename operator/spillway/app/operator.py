@@ -28,6 +28,7 @@ from spillway.app.stalls import StallWatch
 from spillway.domain.policies.governance import Governance
 from spillway.handlers.resync import Resync
 from spillway.handlers.watcher import PolicyWatcher
+from spillway.kube.access import DelegatedAccess
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.kube.lease import Leadership
@@ -46,6 +47,8 @@ log: Final = structlog.get_logger(__name__)
 
 GRACE_BEFORE_CLOSING_SECONDS: Final = 0.5
 """Endpoints are updated some time after a replica stops being ready; until then it continues to answer."""
+
+PLANS_PATH: Final = "/debug/plans"
 
 
 class EndedError(Exception):
@@ -115,7 +118,12 @@ class Operator:
                 settings.metrics_port,
                 checks=self._checks(),
                 exposition=exposition,
-                pages={"/debug/plans": admission.plans.as_json},
+                pages={PLANS_PATH: admission.plans.as_json},
+                guarded=[
+                    *([PLANS_PATH] if settings.authorize_debug else []),
+                    *(["/metrics"] if settings.authorize_metrics else []),
+                ],
+                authorize=DelegatedAccess(client).get,
             )
             await self.health.start()
             stack.push_async_callback(self.health.stop)

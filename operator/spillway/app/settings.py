@@ -53,6 +53,8 @@ class Settings(BaseModel):
     advertise_host: str = Field(default_factory=default_host, min_length=1)
     metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
     metrics_port: int = Field(default=8080, ge=0, le=65535)
+    authorize_debug: bool = True
+    authorize_metrics: bool = False
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     node_writes_per_second: float = Field(default=200.0, gt=0)

@@ -40,6 +40,14 @@ def run(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz and /readyz; 0 picks a free one.")
     ] = None,
+    authorize_debug: Annotated[
+        bool,
+        typer.Option(
+            help="Show /debug/plans only to callers whose bearer token may get that path (TokenReview and "
+            "SubjectAccessReview)."
+        ),
+    ] = True,
+    authorize_metrics: Annotated[bool, typer.Option(help="The same for /metrics.")] = False,
     webhooks: Annotated[bool, typer.Option(help="Serve admission requests.", rich_help_panel=WEBHOOKS)] = True,
     webhook_host: Annotated[
         str | None, typer.Option(help="Listen address of the admission server.", rich_help_panel=WEBHOOKS)

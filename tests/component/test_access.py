@@ -1,0 +1,107 @@
+"""Who may read `/debug/plans`, as the real API server says."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from localcluster import ClusterApi
+from spillway.app.health import HealthServer
+from spillway.kube.access import KEPT_SECONDS, DelegatedAccess, Verdict
+from spillway.kube.client import KubeClient
+from tests.support.fake_clock import FakeClock
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+@pytest.fixture
+async def client(cluster: ClusterApi) -> AsyncIterator[KubeClient]:
+    client = await KubeClient.connect(str(cluster.kubeconfig))
+    yield client
+    await client.close()
+
+
+def _token(cluster: ClusterApi, namespace: str, name: str) -> str:
+    cluster.rest.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": name}})
+    return cluster.service_account_token(namespace, name)
+
+
+def _allow(cluster: ClusterApi, namespace: str, name: str) -> None:
+    role = f"{namespace}-{name}"
+    rules = [{"nonResourceURLs": ["/debug/plans"], "verbs": ["get"]}]
+    cluster.rest.create(f"{RBAC}/clusterroles", {"metadata": {"name": role}, "rules": rules})
+    binding: dict[str, Any] = {
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    }
+    cluster.rest.create(f"{RBAC}/clusterrolebindings", binding)
+
+
+def _forget(cluster: ClusterApi, namespace: str, name: str) -> None:
+    for plural in ("clusterroles", "clusterrolebindings"):
+        cluster.rest.delete(f"{RBAC}/{plural}/{namespace}-{name}")
+
+
+async def test_only_a_token_with_the_right_reads_the_plans(
+    cluster: ClusterApi, namespace: str, client: KubeClient
+) -> None:
+    plain, reader = (_token(cluster, namespace, name) for name in ("plain", "reader"))
+    _allow(cluster, namespace, "reader")
+    server = HealthServer(
+        "127.0.0.1",
+        0,
+        checks={},
+        exposition=lambda: b"",
+        pages={"/debug/plans": lambda: b"[]"},
+        guarded=["/debug/plans"],
+        authorize=DelegatedAccess(client).get,
+    )
+    await server.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+
+            async def status(path: str, authorization: str | None = None) -> int:
+                headers = {} if authorization is None else {"Authorization": authorization}
+                async with session.get(f"http://127.0.0.1:{server.port}{path}", headers=headers) as answer:
+                    return answer.status
+
+            assert await status("/debug/plans") == 401
+            assert await status("/debug/plans", "Basic YTpi") == 401
+            assert await status("/debug/plans", "Bearer invented") == 401
+            assert await status("/debug/plans", f"Bearer {plain}") == 403
+            assert await status("/debug/plans", f"Bearer {reader}") == 200
+            for path in ("/healthz", "/readyz", "/metrics"):
+                assert await status(path) == 200, path
+    finally:
+        await server.stop()
+        _forget(cluster, namespace, "reader")
+
+
+async def test_an_answer_is_kept_for_a_short_time_only(cluster: ClusterApi, namespace: str, client: KubeClient) -> None:
+    clock = FakeClock()
+    access = DelegatedAccess(client, clock=clock.now)
+    token = _token(cluster, namespace, "brief")
+    _allow(cluster, namespace, "brief")
+    assert await access.get(token, "/debug/plans") is Verdict.ALLOWED
+    _forget(cluster, namespace, "brief")
+    assert await access.get(token, "/debug/plans") is Verdict.ALLOWED
+    await clock.advance(KEPT_SECONDS)
+    assert await access.get(token, "/debug/plans") is Verdict.FORBIDDEN
+    assert await access.get(token, "/metrics") is Verdict.FORBIDDEN, "another path is another question"
+
+
+async def test_where_the_api_server_does_not_answer_nothing_is_shown(
+    cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch, client: KubeClient
+) -> None:
+    async def refuse(*_: object, **__: object) -> bytes:
+        raise aiohttp.ClientConnectionError("away")
+
+    monkeypatch.setattr(client, "request", refuse)
+    assert await DelegatedAccess(client).get("token", "/debug/plans") is Verdict.UNKNOWN
+
+
+def test_a_guard_needs_somebody_to_ask() -> None:
+    with pytest.raises(ValueError, match="authorizes"):
+        HealthServer("127.0.0.1", 0, checks={}, exposition=lambda: b"", guarded=["/metrics"])
