@@ -55,14 +55,9 @@ class Plans:
         self._reasons: dict[PodUid, PlannedVictim] = {}
         self._decoder = msgspec.json.Decoder(list[PlanEntry])
 
-<<<<<<< HEAD
-    def fetch(self, url: str) -> None:
-        """Read the plans of a replica. A replica that does not answer is not an error: it is asked again later."""
-=======
     def fetch(self, url: str, token: str = "") -> None:
-        """Take in what a replica answers. A replica that does not answer is no error: it is asked again."""
+        """Read the plans of a replica. A replica that does not answer is not an error: it is asked again later."""
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - loopback
->>>>>>> 4ad7fd3 (Only a bearer token that may get /debug/plans reads it; /metrics the same where asked for)
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
                 self.take(answer.read())

@@ -10,6 +10,7 @@ from localcluster import ClusterApi
 from spillway.app.health import HealthServer
 from spillway.kube.access import KEPT_SECONDS, DelegatedAccess, Verdict
 from spillway.kube.client import KubeClient
+from spillway.kube.errors import UnreachableError
 from tests.support.fake_clock import FakeClock
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -96,7 +97,7 @@ async def test_where_the_api_server_does_not_answer_nothing_is_shown(
     cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch, client: KubeClient
 ) -> None:
     async def refuse(*_: object, **__: object) -> bytes:
-        raise aiohttp.ClientConnectionError("away")
+        raise UnreachableError("away")
 
     monkeypatch.setattr(client, "request", refuse)
     assert await DelegatedAccess(client).get("token", "/debug/plans") is Verdict.UNKNOWN

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 import structlog
 
-from spillway.kube.client import ApiError, KubeClient
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import RequestError
 
 log: Final = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class DelegatedAccess:
         try:
             async with asyncio.timeout(REVIEW_SECONDS), self._slots:
                 verdict = await self._ask(token, path)
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+        except (RequestError, TimeoutError, msgspec.DecodeError) as error:
             log.warning("a caller cannot be authorized", path=path, error=str(error) or repr(error))
             return Verdict.UNKNOWN
         self._kept[key] = (self._clock() + KEPT_SECONDS, verdict)

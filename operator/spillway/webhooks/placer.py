@@ -69,7 +69,8 @@ class Placer:
         if held is None or held.owner != new.owner:
             return False
         if held.pools:
-            used, billed = measured(new.pod, str((new.present_annotations or {}).get(names.SIZE, "")))
+            size = str((new.present_annotations or {}).get(names.SIZE, ""))
+            used, billed = measured(new.pod, size, self._governance().ladder(*held.pools))
             self.usage.reservations.remeasure(new.reservation, used=used, billed=billed)
         return True
 

@@ -16,6 +16,7 @@ from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage, PoolUse
 from tests.builders import make_node, make_pod
+from tests.support.placement import placing
 from tests.support.policies import governance_of
 
 VIRTUAL = {"type": "vk"}
@@ -96,7 +97,11 @@ def test_a_terminating_pod_is_no_replica_any_more_and_still_takes_its_room(state
 
 
 def test_a_bigger_size_is_billed_and_not_used(state: ClusterState) -> None:
-    usage = _usage(state)
+    ladder = {"detect": [{"reason": "NoStock"}], "ladder": [{"cpu": "4", "memory": "8Gi"}]}
+    pool = {"nodeSelector": {"matchLabels": VIRTUAL}, "stockOut": ladder}
+    usage = _usage(state, placing({"placement": {"virtual": "Always"}}, {"pool-v": pool}))
+    state.apply(make_pod("b", node="v1", size="999999999m-1"))
+    assert usage.on("pool-v") == PoolUse(ONE, ONE, ONE), "nobody's size but one of the ladder"
     state.apply(make_pod("b", node="v1", size="4000m-8589934592"))
     assert usage.on("pool-v") == PoolUse(ONE, Usage(1, 4000, 8 << 30), Usage(1, 4000, 8 << 30))
 

@@ -169,10 +169,14 @@ class PoolAccounting:
             pool,
             self._book.account_of(pod),
             pod.requests,
-            billed(pod.requests, pod.size),
+            self._billed(pod, pool),
             int(pod.started),
             pod.tier not in (Tier.FIXED, Tier.ELASTIC),
         )
+
+    def _billed(self, pod: PodRecord, pool: str) -> Usage:
+        ladder = self._governance.ladder(pool) if pod.size and self._governance is not None else ()
+        return billed(pod.requests, pod.size, ladder)
 
     def _pool_of(self, pod: PodRecord) -> str:
         pool = self._membership.pool_of_pod(pod)
@@ -182,7 +186,7 @@ class PoolAccounting:
         """It started and ended between two looks of ours."""
         pool = self._pool_of(pod)
         if pool and pod.started:
-            charged = billed(pod.requests, pod.size)
+            charged = self._billed(pod, pool)
             started = int(pod.started)
             self.pools[pool].ledger.charge(
                 self._book.account_of(pod),
@@ -243,7 +247,7 @@ class PoolAccounting:
             if pod.finished and pod.started and ledger.at < pod.ended <= now
         ]
         for pod in ended:
-            charged = billed(pod.requests, pod.size)
+            charged = self._billed(pod, name)
             account = self._book.account_of(pod)
             ledger.resume(pod.uid, account, started=int(pod.started), billed=charged)
         for pod in sorted(ended, key=lambda pod: pod.ended):

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from spillway.api.scalars import Duration
-from spillway.api.virtualnodebudget import Failover, VirtualNodeBudget
+from spillway.api.virtualnodebudget import Failover, StockOut, VirtualNodeBudget
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.stock_out import StockOutDetector
 from spillway.controllers.pools.unstarted import GivenUp, UnstartedPod, UnstartedPods
+from spillway.domain.budget.price import size_asked
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.pools.dead_nodes import mostly_dead
@@ -95,7 +96,7 @@ class PoolsController(Controller):
         budget, view = self.world.governance.budgets.get(pool), self.views.get(pool)
         if budget is None or view is None or budget.spec.stock_out is None:
             return False
-        return another_size(view.memory.position, budget.spec.stock_out.ladder, _asked(pod))
+        return another_size(view.memory.position, budget.spec.stock_out.ladder, _asked(pod, budget.spec.stock_out))
 
     # Judging
 
@@ -215,7 +216,7 @@ class PoolsController(Controller):
         position = stocked_out(
             memory.position,
             budget.spec.stock_out.ladder,
-            _asked(pod),
+            _asked(pod, budget.spec.stock_out),
             created=pod.created,
             listed=budget.spec.stock_out.annotation is not None,
             now=self.world.now(),
@@ -239,8 +240,8 @@ class PoolsController(Controller):
             self.queue.add_after(pool, POD_CHANGES_SECONDS)
 
 
-def _asked(pod: PodRecord) -> Size:
-    return Size.parse(pod.size) or Size(pod.cpu_millis, pod.memory_bytes)
+def _asked(pod: PodRecord, stock_out: StockOut) -> Size:
+    return size_asked(pod.requests, pod.size, stock_out.ladder)
 
 
 def _seconds(duration: Duration) -> float:

@@ -11,7 +11,7 @@ read or written for pods that are not due, nor for a policy in Recommend, which 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from spillway.api.elasticpolicy import Placement
@@ -27,6 +27,7 @@ from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
@@ -172,7 +173,7 @@ class SpillController(Controller):
         reservations, used = self._openings.usage.reservations, pod.requests
         # On those that its mark names it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
-        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=billed(pod.requests, pod.size))
+        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=self._billed(pod, pools))
         pool = self._openings.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
         written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], additions)
@@ -211,8 +212,10 @@ class SpillController(Controller):
 
     def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
         """Answers why a pool has no room for it."""
-        as_billed = billed(pod.requests, pod.size)
-        return lambda pool: self._openings.lack(pool, pod.requests, as_billed)
+        return lambda pool: self._openings.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
+
+    def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
+        return billed(pod.requests, pod.size, self.world.governance.ladder(*pools))
 
     def _coming(self, pod: PodRecord, raw: Json) -> StayReason | None:
         """Whether a young node will take it; each node's room is counted once."""

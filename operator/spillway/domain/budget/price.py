@@ -1,37 +1,40 @@
 """The price of a pod on a virtual pool: of its requested CPU and memory, or of the size requested from the provider.
 
 Contract: exact. Amounts are integers (millicores, bytes), money is Decimal, and nothing here is rounded but what
-`shown` returns. A price is for an hour of a core and of a GiB, as the providers quote it.
+`shown` returns. A price is for an hour of a core and of a GiB, as the providers quote it. Anybody can write the mark
+that names a size, so it is believed only where Spillway could have written it: the size is on the pool's ladder, and it
+holds the pod's requests.
 """
 
-import re
+from collections.abc import Collection
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 from typing import Final
 
-from spillway.api.virtualnodebudget import PoolPrice
+from spillway.api.virtualnodebudget import PodSpecSize, PoolPrice
 from spillway.domain.model.usage import Usage
+from spillway.domain.pools.sizes import Size
 
 EXACT: Final = Context(prec=200, traps=[Inexact])
 """Dividing by 2^30 adds 30 digits; what would not fit raises instead of being rounded."""
 
 _GIB: Final = Decimal(1 << 30)
-_SIZE: Final = re.compile(r"([0-9]{1,9})m-([0-9]{1,18})", re.ASCII)
 _SHOWN: Final = Decimal("0.000001")
 _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Millicores and bytes of a size mark such as `4000m-8589934592`; zero if the mark is not valid."""
-    found = _SIZE.fullmatch(text)
-    return (int(found[1]), int(found[2])) if found is not None else (0, 0)
+def size_asked(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> Size:
+    """Return the size that was asked of the provider for a pod with this mark, on a pool with this ladder."""
+    own = Size(requests.cpu_millis, requests.memory_bytes)
+    size = Size.parse(mark) if mark else None
+    return size if size is not None and size.holds(own) and any(size == Size.of(step) for step in ladder) else own
 
 
-def billed(requests: Usage, size: str) -> Usage:
-    """Return what the provider bills of one pod: its requests, or the size asked of it, whichever is more."""
-    if not size:
+def billed(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> Usage:
+    """Return what the provider bills of one pod: its requests, or the size asked of it."""
+    if not mark:
         return requests
-    cpu, memory = parse_size(size)
-    return Usage(requests.pods, max(requests.cpu_millis, cpu), max(requests.memory_bytes, memory))
+    size = size_asked(requests, mark, ladder)
+    return Usage(requests.pods, size.cpu_millis, size.memory_bytes)
 
 
 def per_hour(price: PoolPrice, cpu_millis: int, memory_bytes: int) -> Decimal:

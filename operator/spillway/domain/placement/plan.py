@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.api.podoverlay import PodOverlay
+from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.budget.price import billed
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.fit.taint_toleration import Toleration
@@ -133,11 +134,11 @@ def decided(new: NewPod, facts: Facts) -> Decision:
     return decide(new.workload_class.placement, facts.threshold, facts.physical, redirect=facts.redirect)
 
 
-def measured(pod: Json, size: str) -> tuple[Usage, Usage]:
-    """What a pod requests, and what the provider would bill of it at this size."""
+def measured(pod: Json, size: str, ladder: Collection[PodSpecSize]) -> tuple[Usage, Usage]:
+    """What a pod requests, and what the provider would bill of it at this size of the ladder."""
     asked = requests_of(pod)
     used = Usage(1, asked.cpu_millis, asked.memory_bytes)
-    return used, billed(used, size)
+    return used, billed(used, size, ladder)
 
 
 class _Built(NamedTuple):
@@ -172,11 +173,13 @@ def _build(new: NewPod, facts: Facts, pool: Pool) -> _Built:
     add_overlay(draft, pool.overlay, pool=pool.name)
     add_landing_variables(draft, facts.landing)
     size = ""
+    ladder: Sequence[PodSpecSize] = ()
     if pool.step and pool.spec.stock_out is not None:
+        ladder = pool.spec.stock_out.ladder
         resized = resize(draft.pod, pool.spec.stock_out, pool.step)
         draft.add_all(resized.additions)
         size = resized.size_mark
-    return _Built(draft, *measured(draft.pod, size), size)
+    return _Built(draft, *measured(draft.pod, size, ladder), size)
 
 
 def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Built, reservation: str) -> PodPlacement:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 from spillway.api import ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
 from spillway.api.elasticpolicy import PolicyMode, WorkloadClass
+from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier, Zone
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NamespaceRecord, NodeRecord
@@ -165,6 +166,12 @@ class Governance:
         """The VirtualNodeBudgets that the policy lists and that exist, in its order of preference."""
         compiled = self._policies.get(policy)
         return () if compiled is None else tuple(name for name, _ in compiled.pools)
+
+    def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
+        """The sizes that may be asked of these pools' providers."""
+        budgets = (self.budgets[name] for name in pools if name in self.budgets)
+        found = (budget.spec.stock_out.ladder for budget in budgets if budget.spec.stock_out is not None)
+        return tuple(size for ladder in found for size in ladder)
 
     def balance_of(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> str | None:
         """The oldest ZonalBalance that selects the workload, governed or not."""

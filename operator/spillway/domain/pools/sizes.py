@@ -5,13 +5,15 @@ Contract: a step is the number in a pool's verdict and status. Step 0 is the pod
 and bytes; a size is never smaller than what the pod requests, in neither of the two.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from spillway.api.virtualnodebudget import PodSpecSize
 
 GIB = 1 << 30
+_MARK: Final = re.compile(r"([0-9]{1,9})m-([0-9]{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,8 @@ class Size:
     @classmethod
     def parse(cls, mark: str) -> Self | None:
         """The size in the mark on a pod; None if the mark is not valid."""
-        cpu, dash, memory = mark.partition("m-")
-        # `isdecimal` alone takes other scripts' digits.
-        if not dash or not (cpu + memory).isascii() or not (cpu.isdecimal() and memory.isdecimal()):
-            return None
-        return cls(int(cpu), int(memory))
+        found = _MARK.fullmatch(mark)
+        return None if found is None else cls(int(found[1]), int(found[2]))
 
     @property
     def mark(self) -> str:

@@ -32,6 +32,9 @@ def budget(name: str = "eci", version: int = 1, status: dict[str, Any] | None = 
     return resource(Kind.VIRTUAL_NODE_BUDGET, name, version=version, **given) | {"status": status or {}}
 
 
+LADDER = {"detect": [{"reason": "NoStock"}], "ladder": [{"cpu": cpu, "memory": "1Gi"} for cpu in ("2", "4")]}
+
+
 def kept(amount: str, ago: int, currency: str = "CNY") -> dict[str, Any]:
     at = datetime.fromtimestamp(START - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"used": {"pods": 0, "costThisMonth": amount, "costPerHour": "0", "currency": currency, "at": at}}
@@ -169,15 +172,17 @@ async def test_books_that_nobody_kept_begin_now() -> None:
 
 async def test_a_bigger_size_is_billed_and_requests_are_used() -> None:
     stage = await Stage(
-        virtual_pod("a", size="4000m-0"), resources=[budget(limits={"costPerHour": "20", "cpu": "5"})]
+        virtual_pod("a", size=f"4000m-{GIB}"),
+        resources=[budget(limits={"costPerHour": "20", "cpu": "5"}, stockOut=LADDER)],
     ).begin()
     assert stage.rate() == Decimal("14.4")
     assert {use.name: use.share for use in stage.ledger.limits("eci") or ()} == {
         "cpu": Decimal("0.2"),
         "costPerHour": Decimal("0.72"),
     }
-    stage.change("a", size="")
-    assert stage.rate() == Decimal("3.6")
+    for size in ("", "999999999m-1", f"8000m-{GIB}"):
+        stage.change("a", size=size)
+        assert stage.rate() == Decimal("3.6"), "only a size of the ladder was asked of the provider"
 
 
 async def test_what_has_a_place_and_has_not_started_counts_against_limits_and_costs_nothing() -> None:
@@ -316,8 +321,9 @@ def fresh_counters() -> None:
 
 async def test_consumption_by_workload_tier_and_pool() -> None:
     fixed = make_pod("f", policy="online", tier="fixed", started=START - 50, cpu_millis=500)
-    ours = virtual_pod("v", policy="online", tier="virtual", pool="eci", size="2000m-0")
-    stage = await Stage(fixed, ours, make_pod("nobodys", started=START)).begin()
+    ours = virtual_pod("v", policy="online", tier="virtual", pool="eci", size=f"2000m-{GIB}")
+    nobodys = make_pod("nobodys", started=START)
+    stage = await Stage(fixed, ours, nobodys, resources=[budget(stockOut=LADDER)]).begin()
     await stage.tick(10)
     stage.apply(make_pod("f2", policy="online", tier="fixed", started=START + 10, cpu_millis=500))
     await stage.tick(10)
