@@ -8,6 +8,7 @@ node that is gone keeps its pool while pods of it are known, since those go on t
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
+from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
@@ -73,6 +74,10 @@ class PoolMembership:
         gone = self._gone.get(pod.node)
         # The node may be gone, or not be seen yet: then the pod's own mark says where it is.
         return (self._pool_by_budgets(gone) if gone is not None else "") or pod.pool
+
+    def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
+        """The sizes that may have been requested from the providers of these pools."""
+        return self._governance().ladder(*pools)
 
     def nodes(self, pool: str) -> Collection[NodeRecord]:
         """The nodes of a pool: a live view."""

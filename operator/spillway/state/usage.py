@@ -186,7 +186,7 @@ class LiveUsage:
         pools = self._pools_for(pod)
         if not pools:
             return None
-        ladder = self._governance().ladder(*pools) if pod.size else ()
+        ladder = self.membership.ladder(*pools) if pod.size else ()
         as_billed = billed(pod.requests, pod.size, ladder)
         use = PoolUse(pod.requests, as_billed, NOTHING if pod.started else as_billed)
         return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
