@@ -44,11 +44,18 @@ class Tool:
         tags = ("-tags", self.tags) if self.tags else ()
         return ("-trimpath", *tags, "-ldflags", self.ldflags, self.package)
 
+    def sources(self) -> list[Path]:
+        """The files of a program of our own, whose package is a path in the module's folder."""
+        own = self.package.startswith("./")
+        return sorted(path for path in (self.folder / self.package).iterdir() if path.is_file()) if own else []
+
     def stamp(self) -> str:
-        """Changes when a rebuild is needed: with the pinned modules or the flags."""
+        """Changes when a rebuild is needed: with the pinned modules, the flags, or sources of our own."""
         digest = hashlib.sha256()
         for name in ("go.mod", "go.sum"):
             digest.update((self.folder / name).read_bytes())
+        for source in self.sources():
+            digest.update(source.read_bytes())
         digest.update(repr((self.build_args(), self.data)).encode())
         return digest.hexdigest()
 
@@ -74,6 +81,7 @@ TOOLS: Mapping[str, Tool] = {
     "kube-controller-manager": _kubernetes("kube-controller-manager", "--version"),
     "kube-scheduler": _kubernetes("kube-scheduler", "--version"),
     "kubectl": _kubernetes("kubectl", "version", "--client"),
+    "deletion-order": Tool("kubernetes", "./deletionorder"),
     "metrics-server": Tool(
         "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", version_args=("--version",), minimum=(0, 7)
     ),
