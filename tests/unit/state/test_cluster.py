@@ -110,8 +110,10 @@ def test_a_replicaset_remembers_that_it_grew_and_that_its_owner_was_scaled_in() 
     now = 200.0
     assert seen(replicas=4, desired=6) == (100.0, 200.0)
     now = 300.0
-    assert seen(replicas=3, desired=6, revision=2) == (100.0, 200.0)
-    assert not state.apply(make_replicaset(replicas=3, desired=6, revision=2)), "the same again is no change"
+    assert seen(replicas=3, desired=6) == (100.0, 200.0)
+    assert not state.apply(make_replicaset(replicas=3, desired=6)), "the same again is no change"
+    assert seen(replicas=3, desired=6, revision=2) == (300.0, 200.0)
+    assert seen(replicas=0, desired=6, revision=2) == (0.0, 200.0)
     state.apply(make_replicaset("later"))
     assert state.replicasets[OwnerUid("rs-later")].grew == 300.0
 

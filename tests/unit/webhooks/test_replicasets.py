@@ -208,7 +208,7 @@ async def test_a_foreign_cost_makes_us_step_back(scene: Scene, noted: int | None
         ({"grew": 990.0}, {"desired": (4, 3)}, False),
         ({"grew": 990.0}, {"desired": (4, 5)}, True),
         ({"grew": 990.0}, {"sub_resource": "scale"}, False),
-        ({"grew": 990.0, "replicas": 0}, {"desired": (4, 4)}, False),
+        ({"grew": 0.0, "replicas": 0}, {"desired": (4, 4)}, False),
         ({"grew": 100.0}, {"desired": (4, 4)}, False),
     ],
     ids=[

@@ -195,7 +195,8 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     desired_fell: float = 0.0
     """When our watch last saw `desired` fall: the owner was scaled in. 0.0 where it never did."""
     grew: float = 0.0
-    """When our watch last saw `replicas` rise, or the ReplicaSet appear; 0.0 where it never did."""
+    """When our watch last saw it appear, get a higher revision or want more replicas; 0.0 where it never did, and
+    since it was given up (its replicas fell to 0)."""
 
     @property
     def workload_kind(self) -> str:
@@ -209,10 +210,13 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     def following(self, before: "ReplicaSetRecord | None", now: float) -> "ReplicaSetRecord":
         """The same, as seen at `now` after `before` (None: it has appeared), with what our watch remembers."""
         grew, fell = (now, 0.0) if before is None else (before.grew, before.desired_fell)
-        if before is not None and self.replicas > before.replicas:
-            grew = now
-        if before is not None and fewer(self.desired, before.desired):
-            fell = now
+        if before is not None:
+            if self.replicas > before.replicas or self.revision > before.revision:
+                grew = now
+            elif self.replicas == 0 < before.replicas:
+                grew = 0.0
+            if fewer(self.desired, before.desired):
+                fell = now
         if (grew, fell) == (self.grew, self.desired_fell):
             return self
         return msgspec.structs.replace(self, grew=grew, desired_fell=fell)

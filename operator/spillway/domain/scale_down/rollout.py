@@ -5,7 +5,8 @@ dead canary at the highest revision with 0 replicas, and a paused canary, a blue
 Deployment that is stuck on a bad image stay for days, while the autoscaler takes replicas from the older ReplicaSet,
 which serves. So an older ReplicaSet is being replaced only while all of these hold:
 
-- a newer one of the same owner wants replicas;
+- a newer one of the same owner wants replicas, or has just begun: without a surge the first step takes from the older
+  one while the newer one still has 0;
 - the newer one has grown since the owner was last scaled in: the step of a rollout takes from the older what the newer
   has got, a scale-in takes from both (Argo Rollouts in two updates: what it wants in all, and then the replicas);
 - the newer one makes progress: it has grown, or a pod of it was created or has become ready, in `PROGRESS_SECONDS`.
@@ -22,11 +23,13 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord, fewer
 
 PROGRESS_SECONDS: Final = 600.0
 """The default of a Deployment's `progressDeadlineSeconds`: a rollout that stands still for longer has failed."""
+BEGINNING_SECONDS: Final = 10.0
+"""How long a newer ReplicaSet that wants nothing yet counts as one that begins."""
 
 
 def is_outgoing(replicaset: ReplicaSetRecord, siblings: Iterable[ReplicaSetRecord]) -> bool:
     """Return whether a newer ReplicaSet of the same owner is wanted beside this one, moving or not."""
-    return any(True for _ in _wanted_successors(replicaset, siblings))
+    return any(newer.replicas > 0 for newer in _successors(replicaset, siblings))
 
 
 def replaced_until(
@@ -42,7 +45,9 @@ def replaced_until(
     return max(
         (
             _last_progress(newer, pods_of(newer.uid)) + PROGRESS_SECONDS
-            for newer in _wanted_successors(replicaset, siblings)
+            if newer.replicas > 0
+            else newer.grew + BEGINNING_SECONDS
+            for newer in _successors(replicaset, siblings)
             if not replicaset.desired_fell or newer.grew > replicaset.desired_fell
         ),
         default=0.0,
@@ -57,14 +62,12 @@ def is_scale_in(replicaset: ReplicaSetRecord, *, before: int | None, after: int 
     return fewer(after, before) or fewer(after, replicaset.desired)
 
 
-def _wanted_successors(
-    replicaset: ReplicaSetRecord, siblings: Iterable[ReplicaSetRecord]
-) -> Iterator[ReplicaSetRecord]:
+def _successors(replicaset: ReplicaSetRecord, siblings: Iterable[ReplicaSetRecord]) -> Iterator[ReplicaSetRecord]:
     if not replicaset.owner_uid or not replicaset.revision:
         return
     for sibling in siblings:
         same_owner = sibling.owner_uid == replicaset.owner_uid and sibling.namespace == replicaset.namespace
-        if same_owner and sibling.revision > replicaset.revision and sibling.replicas > 0:
+        if same_owner and sibling.revision > replicaset.revision:
             yield sibling
 
 

@@ -37,7 +37,7 @@ def being_replaced(
         (OLD, [OLD, NEW], True),
         (NEW, [OLD, NEW], False),
         (OLD, [OLD], False),
-        (OLD, [change(NEW, replicas=0)], False),
+        (OLD, [change(NEW, replicas=0, grew=0.0)], False),
         (OLD, [change(NEW, owner_uid=OwnerUid("other"))], False),
         (OLD, [change(NEW, namespace="elsewhere")], False),
         (change(OLD, revision=3), [NEW], False),
@@ -71,7 +71,9 @@ def test_a_newer_sibling_that_is_wanted_makes_it_outgoing(
         pytest.param(OLD, QUIET, [change(SETTLED, ready_since=NOW - 5)], True, id="slow start: a new pod became ready"),
         pytest.param(OLD, QUIET, [NEVER_READY], False, id="Deployment: stuck on a bad image for days"),
         pytest.param(OLD, QUIET, [SETTLED], False, id="canary or paused Deployment: stands still for days"),
-        pytest.param(OLD, change(NEW, replicas=0), [FRESH], False, id="Argo: aborted, canary at 0"),
+        pytest.param(OLD, change(QUIET, replicas=0), [FRESH], False, id="Argo: aborted, canary at 0"),
+        pytest.param(OLD, change(NEW, replicas=0, grew=NOW - 1), [], True, id="no surge: the new one has just begun"),
+        pytest.param(OLD, change(NEW, replicas=0), [], False, id="Argo: a first step that waits with 0"),
         pytest.param(OLD, QUIET, [], False, id="quota: no new pod since long ago"),
         pytest.param(change(OLD, desired_fell=NOW - 5), NEW, [FRESH], False, id="Argo: scaled in, replicas follow"),
         pytest.param(change(OLD, desired_fell=NOW - 60), NEW, [], True, id="scaled in, then the rollout went on"),
@@ -175,6 +177,18 @@ def test_argo_scales_a_paused_canary_in_by_two_updates_of_the_stable_one() -> No
     assert seen.mirrored, "promoted: the next step"
 
 
+def test_without_a_surge_the_older_one_shrinks_before_the_newer_one_grows() -> None:
+    seen = Watched(NOW, old=12, new=0, desired=12)
+    assert not seen.mirrored
+    seen.show(new_revision=3)
+    assert seen.mirrored, "a rollback gives an old ReplicaSet, at 0, the highest revision"
+    seen.show(old_replicas=9)
+    seen.show(new_replicas=3)
+    assert seen.mirrored
+    seen.show(new_replicas=0)
+    assert not seen.mirrored, "it was given up"
+
+
 Step = Callable[[Watched, int], None]
 
 
@@ -198,8 +212,9 @@ def _scale_out(seen: Watched, amount: int) -> None:
 
 
 def _abort(seen: Watched, _: int) -> None:
-    seen.show(new_replicas=0)
-    assert not seen.mirrored
+    if seen.new.replicas:
+        seen.show(new_replicas=0)
+        assert not seen.mirrored
 
 
 def _pause(seen: Watched, amount: int) -> None:
