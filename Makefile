@@ -53,6 +53,14 @@ playground: build ## Start a cluster with all tiers and the operator, until Ctrl
 test: lint build ## Lint, then the unit, component and e2e tests
 	@$(RUN) -m pytest $(TESTS) $(SPREAD) $(PYTEST)
 
+.PHONY: test-argo
+test-argo: $(STAMP) ## Scale-ins beside the real Argo Rollouts controller (its first build takes minutes)
+	@$(RUN) -m localcluster build argo-rollouts >/dev/null
+	@$(RUN) -m pytest tests/argo $(PYTEST)
+
+.PHONY: test-all
+test-all: test test-argo ## All of the tests, those with optional components included
+
 .PHONY: unit
 unit: $(STAMP) ## Run the unit tests alone (no control plane)
 	@$(RUN) -m pytest tests/unit $(PYTEST)

@@ -153,8 +153,8 @@ class Scene:
 
     # Workloads
 
-    def deploy(self, name: str, replicas: int, **spec: Any) -> None:  # noqa: ANN401
-        """A Deployment that spreads hard over the zones and tolerates virtual nodes."""
+    def template(self, name: str) -> Object:
+        """The template of pods that spread hard over the zones and tolerate virtual nodes."""
         labels = {"app": name}
         spread = {
             "topologyKey": "topology.kubernetes.io/zone",
@@ -169,6 +169,20 @@ class Scene:
             "image": "registry.invalid/main:1",
             "resources": {"requests": {"cpu": _POD_CPU, "memory": "16Mi"}},
         }
+        return {
+            "metadata": {"labels": labels},
+            "spec": {
+                "nodeSelector": {"scene": self.id},
+                "tolerations": [{"key": PROVIDER_TAINT, "operator": "Exists"}],
+                "affinity": {"nodeAffinity": _RATHER_NOT_VIRTUAL},
+                "topologySpreadConstraints": [spread],
+                "terminationGracePeriodSeconds": 1,
+                "containers": [container],
+            },
+        }
+
+    def deploy(self, name: str, replicas: int, **spec: Any) -> None:  # noqa: ANN401
+        """A Deployment of pods of the template."""
         self.cluster.rest.create(
             f"/apis/apps/v1/namespaces/{self.namespace}/deployments",
             {
@@ -177,18 +191,8 @@ class Scene:
                 "metadata": {"name": name},
                 "spec": {
                     "replicas": replicas,
-                    "selector": {"matchLabels": labels},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {
-                            "nodeSelector": {"scene": self.id},
-                            "tolerations": [{"key": PROVIDER_TAINT, "operator": "Exists"}],
-                            "affinity": {"nodeAffinity": _RATHER_NOT_VIRTUAL},
-                            "topologySpreadConstraints": [spread],
-                            "terminationGracePeriodSeconds": 1,
-                            "containers": [container],
-                        },
-                    },
+                    "selector": {"matchLabels": {"app": name}},
+                    "template": self.template(name),
                     **spec,
                 },
             },

@@ -34,6 +34,8 @@ class Tool:
     """The oldest version of a binary from elsewhere that will do; None where it does not tell its version."""
     data: tuple[tuple[str, str], ...] = ()
     """(Go module, glob in it) of files that belong to the program, kept in ``share_dir``."""
+    on_demand: bool = False
+    """Built only where somebody asks for it by name: it takes minutes, and few tests need it."""
 
     @property
     def folder(self) -> Path:
@@ -93,6 +95,12 @@ TOOLS: Mapping[str, Tool] = {
             ("sigs.k8s.io/karpenter", "kwok/apis/crds/*.yaml"),
         ),
     ),
+    "argo-rollouts": Tool(
+        "argo-rollouts",
+        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+        data=(("github.com/argoproj/argo-rollouts", "manifests/crds/*-crd.yaml"),),
+        on_demand=True,
+    ),
     "helm": Tool("helm", "helm.sh/helm/v4/cmd/helm", version_args=("version", "--short"), minimum=(3, 14)),
     "prometheus": Tool(
         "prometheus",
@@ -102,6 +110,8 @@ TOOLS: Mapping[str, Tool] = {
         minimum=(2, 45),
     ),
 }
+USUAL = tuple(name for name, one in TOOLS.items() if not one.on_demand)
+"""What is built where nothing is named."""
 CORE = ("etcd", "kwok", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 
 

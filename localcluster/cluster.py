@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcluster import binaries, core, karpenter, metrics_server, prometheus
+from localcluster import argo_rollouts, binaries, core, karpenter, metrics_server, prometheus
 from localcluster.api import ClusterApi
 from localcluster.binaries import find
 from localcluster.build import ensure_built
@@ -106,6 +106,11 @@ class Cluster(ClusterApi):
             self._wait_served([karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
             rest.create(karpenter.NODE_CLASSES, karpenter.node_class())
             self._processes.start(karpenter.process(layout, options, find))
+        if options.argo_rollouts:
+            definitions = argo_rollouts.custom_resource_definitions()
+            rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
+            self._wait_served([argo_rollouts.ROLLOUTS], deadline)
+            self._processes.start(argo_rollouts.process(layout, find))
         if options.prometheus:
             self._processes.start(prometheus.process(layout, options, find))
         if options.metrics_server:

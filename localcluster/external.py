@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from localcluster import binaries, build, core, karpenter, metrics_server
+from localcluster import argo_rollouts, binaries, build, core, karpenter, metrics_server
 from localcluster.api import ClusterApi
 from localcluster.errors import ClusterError
 from localcluster.ports import free_ports
@@ -78,6 +78,9 @@ def visible_features(get: Callable[[str], Any]) -> set[str]:
     with suppress(RestError):
         get(karpenter.NODE_CLASSES)
         found.add("karpenter")
+    with suppress(RestError):
+        get(argo_rollouts.ROLLOUTS)
+        found.add("argo-rollouts")
     with suppress(RestError):
         conditions = get(metrics_server.API_SERVICE).get("status", {}).get("conditions") or []
         if any(one["type"] == "Available" and one["status"] == "True" for one in conditions):

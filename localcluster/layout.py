@@ -32,6 +32,8 @@ class Ports:
     metrics_server: int
     karpenter_metrics: int
     karpenter_health: int
+    argo_rollouts_metrics: int
+    argo_rollouts_health: int
     prometheus: int
 
     @classmethod

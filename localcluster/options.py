@@ -13,6 +13,8 @@ class Options:
     """metrics.k8s.io, fed by kwok's usage annotations: what an HPA on CPU needs."""
     karpenter: bool = False
     """Karpenter with its kwok provider; pools are added with ``add_karpenter_pool``."""
+    argo_rollouts: bool = False
+    """The controller of Argo Rollouts and its kinds."""
     prometheus: bool = False
     """Prometheus with service discovery in this cluster."""
 
@@ -52,6 +54,7 @@ class Options:
             "metrics-server": self.metrics_server,
             "usage": self.metrics_server,
             "karpenter": self.karpenter,
+            "argo-rollouts": self.argo_rollouts,
             "prometheus": self.prometheus,
         }
         return frozenset(always | {name for name, wanted in optional.items() if wanted})
@@ -62,6 +65,7 @@ class Options:
         wanted = {
             "metrics-server": self.metrics_server,
             "karpenter-kwok": self.karpenter,
+            "argo-rollouts": self.argo_rollouts,
             "prometheus": self.prometheus,
         }
         return tuple(name for name, on in wanted.items() if on)

@@ -43,7 +43,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build before the first test, outside of every test's time limit; nothing happens if all is built."""
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
     if wanted and not session.config.option.collectonly:
-        build.ensure_built(binaries.TOOLS)
+        build.ensure_built(binaries.USUAL)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
