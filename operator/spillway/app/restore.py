@@ -7,8 +7,9 @@ a pass finds nothing. Idempotent. Its own taints, cordons and annotations are re
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,7 @@ from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
 from spillway.kube.errors import ApiError, RequestError
+from spillway.kube.pages import pages
 from spillway.kube.writer import Writer
 
 PAGE: Final = 500
@@ -40,13 +42,16 @@ class _Object(msgspec.Struct):
     metadata: _Meta
 
 
-class _PageMeta(msgspec.Struct, rename={"token": "continue"}):
-    token: str = ""
+class _PageMeta(msgspec.Struct, rename={"next": "continue"}):
+    next: str = ""
 
 
 class _Page(msgspec.Struct):
     metadata: _PageMeta
     items: list[msgspec.Raw] | None = None
+
+
+_pages: Final = msgspec.json.Decoder(_Page)
 
 
 @dataclass(slots=True)
@@ -200,20 +205,20 @@ class Restore:
 
     async def _items(self, path: str) -> AsyncIterator[bytes]:
         """Every item of a list; an expired list starts again, because an item that is seen twice does no harm."""
-        token = ""
+
+        async def request(token: str) -> bytes:
+            return await self._client.request("GET", path, params={"limit": PAGE, "continue": token or None})
+
         while True:
-            params: dict[str, Any] = {"limit": PAGE} | ({"continue": token} if token else {})
             try:
-                page = msgspec.json.decode(await self._client.request("GET", path, params=params), type=_Page)
+                async with aclosing(pages(request, _pages.decode)) as found:
+                    async for page in found:
+                        for item in page.items or ():
+                            yield bytes(item)
             except ApiError as error:
                 if not error.gone:
                     raise
-                token = ""
-                continue
-            for item in page.items or ():
-                yield bytes(item)
-            token = page.metadata.token
-            if not token:
+            else:
                 return
 
 

@@ -4,6 +4,7 @@ Contract: needs the permission to list pods, nodes, namespaces, ReplicaSets and 
 """
 
 import time
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.decode import NAMESPACES, NODES, PODS, REPLICASETS, Decoder
+from spillway.kube.pages import pages
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState
@@ -44,12 +46,11 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
 
 
 async def _read(client: KubeClient, state: ClusterState, path: str, decoder: Decoder[Any, Any]) -> None:
-    token = ""
-    while True:
+    async def request(token: str) -> bytes:
         params = {"limit": _PAGE, "continue": token or None}
-        page = decoder.page(await client.request("GET", path, params=params, timeout=_PAGE_SECONDS))
-        for item in page.items or ():
-            state.apply(decoder.record(item))
-        token = page.metadata.next
-        if not token:
-            return
+        return await client.request("GET", path, params=params, timeout=_PAGE_SECONDS)
+
+    async with aclosing(pages(request, decoder.page)) as found:
+        async for page in found:
+            for item in page.items or ():
+                state.apply(decoder.record(item))

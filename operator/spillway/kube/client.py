@@ -10,9 +10,9 @@ import socket
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from http import HTTPStatus
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 import msgspec
@@ -20,6 +20,7 @@ import msgspec
 from spillway import __version__
 from spillway.kube.auth import Credentials
 from spillway.kube.errors import ApiError, UnreachableError
+from spillway.kube.pages import pages
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -37,6 +38,20 @@ _USER_AGENT = f"spillway/{__version__}"
 Body = bytes | Mapping[str, Any] | list[Any] | None
 Param = str | int | float | bool | None
 """A query parameter; None leaves it out."""
+
+
+class _ListMetadata(msgspec.Struct, rename={"next": "continue"}):
+    next: str = ""
+
+
+class _Objects(msgspec.Struct):
+    """A page of whole JSON objects."""
+
+    metadata: _ListMetadata
+    items: list[dict[str, Any]] | None = None
+
+
+_objects: Final = msgspec.json.Decoder(_Objects)
 
 
 class _Status(msgspec.Struct):
@@ -135,15 +150,14 @@ class KubeClient:
 
     async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
         """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""
-        token = ""
-        while True:
-            query = {**params, "limit": limit} | ({"continue": token} if token else {})
-            page = await self.get_json(path, **query)
-            for item in page.get("items") or ():
-                yield item
-            token = page["metadata"].get("continue") or ""
-            if not token:
-                return
+
+        async def request(token: str) -> bytes:
+            return await self.request("GET", path, params={**params, "limit": limit, "continue": token or None})
+
+        async with aclosing(pages(request, _objects.decode)) as found:
+            async for page in found:
+                for item in page.items or ():
+                    yield item
 
     async def stream(
         self, path: str, params: Mapping[str, Param], *, silence_seconds: float | None = None

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -22,8 +23,9 @@ from spillway.domain.model.names import PodUid
 from spillway.kube import paths
 from spillway.kube.client import KubeClient, Param
 from spillway.kube.errors import ApiError, RequestError
+from spillway.kube.pages import pages
 from spillway.kube.ratelimit import Sleep
-from spillway.kube.watch import Backoff
+from spillway.kube.retry import Backoff
 from spillway.telemetry.kube import INFORMER_EVENTS, INFORMER_RECONNECTS
 
 log = structlog.get_logger(__name__)
@@ -180,16 +182,18 @@ class PodEvents:
 
     async def _list(self, selector: str) -> str:
         """Hear the young ones; the version to watch from."""
-        token = ""
-        while True:
-            params: dict[str, Param] = {"fieldSelector": selector, "limit": PAGE_SIZE, "continue": token or None}
-            page = _pages.decode(await self._client.request("GET", PATH, params=params))
-            for event in page.items or ():
-                if self._now() - _told(event) < YOUNG_SECONDS:
-                    self._hear(event)
-            token = page.metadata.next
-            if not token:
-                return page.metadata.resource_version
+        version = ""
+        async with aclosing(pages(partial(self._page, selector), _pages.decode)) as found:
+            async for page in found:
+                version = page.metadata.resource_version
+                for event in page.items or ():
+                    if self._now() - _told(event) < YOUNG_SECONDS:
+                        self._hear(event)
+        return version
+
+    async def _page(self, selector: str, token: str) -> bytes:
+        params: dict[str, Param] = {"fieldSelector": selector, "limit": PAGE_SIZE, "continue": token or None}
+        return await self._client.request("GET", PATH, params=params)
 
     async def _watch(self, selector: str, version: str) -> str:
         """Follow one watch to its end; the version to go on from."""

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from spillway.kube.retry import pause_seconds
 from spillway.telemetry.kube import QUEUE_DEPTH, QUEUE_HANDLED, QUEUE_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -157,7 +158,7 @@ class WorkQueue(Generic[K]):
             later = await handler(key)
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            pause = min(self._longest, self._first * 2 ** min(failures - 1, 20)) * (0.5 + self._jitter() / 2)
+            pause = pause_seconds(failures, first=self._first, longest=self._longest, jitter=self._jitter())
             log.warning(
                 "reconcile_failed",
                 queue=self.name,

@@ -21,8 +21,10 @@ import structlog
 from spillway.kube.client import KubeClient
 from spillway.kube.decode import Decoder, WatchError
 from spillway.kube.errors import ApiError, RequestError, UnreachableError
+from spillway.kube.pages import pages
 from spillway.kube.ratelimit import Sleep
-from spillway.kube.wire import ObjectT, Page
+from spillway.kube.retry import Backoff
+from spillway.kube.wire import ObjectT
 from spillway.state.cluster import ClusterState, R, record_key
 from spillway.telemetry.kube import (
     INFORMER_EVENTS,
@@ -58,25 +60,6 @@ class WatchSettings:
     def __post_init__(self) -> None:
         if self.silence_seconds <= self.watch_seconds * 1.2:
             raise ValueError("silence_seconds must be longer than watch_seconds and a fifth")
-
-
-class Backoff:
-    """Doubling pauses with jitter; `reset` after a success."""
-
-    def __init__(self, first: float, longest: float, *, sleep: Sleep, jitter: Callable[[], float]) -> None:
-        self._first = first
-        self._longest = longest
-        self._sleep = sleep
-        self._jitter = jitter
-        self._failures = 0
-
-    def reset(self) -> None:
-        self._failures = 0
-
-    async def pause(self) -> None:
-        ceiling = min(self._longest, self._first * 2 ** min(self._failures, 16))
-        self._failures += 1
-        await self._sleep(ceiling * (0.5 + self._jitter() / 2))
 
 
 class _Counters(dict[str, CounterMetric]):
@@ -162,8 +145,8 @@ class ResourceWatch(Generic[ObjectT, R]):
         left = dict.fromkeys(self._state.records(self._record_type))
         """Keys held before, less those seen in the list."""
         version = ""
-        async with aclosing(self._pages()) as pages:
-            async for page in pages:
+        async with aclosing(pages(self._page, self._decoder.page)) as found:
+            async for page in found:
                 version, items = page.metadata.resource_version, page.items or []
                 for start in range(0, len(items), _BREATH):
                     for item in items[start : start + _BREATH]:
@@ -179,19 +162,6 @@ class ResourceWatch(Generic[ObjectT, R]):
         self._gauge()
         log.info("listed", resource=self.resource, objects=len(self._state.records(self._record_type)))
         return version
-
-    async def _pages(self) -> AsyncGenerator[Page[ObjectT], None]:
-        """Pages in order; the next one is under way while one is worked on."""
-        following: asyncio.Task[bytes] | None = asyncio.create_task(self._page(""))
-        try:
-            while following is not None:
-                page = self._decoder.page(await following)
-                token = page.metadata.next
-                following = asyncio.create_task(self._page(token)) if token else None
-                yield page
-        finally:
-            if following is not None:
-                following.cancel()
 
     async def _page(self, token: str) -> bytes:
         """One page, asked for again when the server fails: while its cache fills it may answer with an error."""

@@ -34,6 +34,7 @@ from spillway.kube import patches, paths
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Body, Transport
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.ratelimit import Sleep, TokenBucket
+from spillway.kube.retry import Backoff
 from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ DEFAULT_TIMEOUT_SECONDS: Final = 4.0
 REFUSED_SECONDS: Final = 5.0
 """When to look again after the answer False: what moved in between may be nothing that we would hear of."""
 _TRIES: Final = 4
-_BACKOFF_SECONDS: Final = 0.25
+_BACKOFF_SECONDS: Final = 0.34
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _KINDS: Final = {
     "elasticpolicies": "ElasticPolicy",
@@ -264,6 +265,7 @@ class Writer:
             params["fieldManager"] = FIELD_MANAGER
         if content_type == APPLY_PATCH:
             params["force"] = True
+        backoff = Backoff(_BACKOFF_SECONDS, _LONGEST_PAUSE_SECONDS, sleep=self._sleep, jitter=random.random)
         for left in range(self._tries - 1, -1, -1):
             if not self._may_write():
                 WRITES.labels(verb, resource, "fenced").inc()
@@ -281,7 +283,7 @@ class Writer:
                 WRITES.labels(verb, resource, "ok").inc()
                 return answer
             WRITE_RETRIES.labels(verb, resource).inc()
-            await self._sleep(_pause(pause, self._tries - left))
+            await backoff.pause(at_least=pause or 0.0)
         raise AssertionError("unreachable")
 
 
@@ -308,11 +310,6 @@ def _pod_has(pod: PodRecord, key: str, value: str | None) -> bool:
     held = known[key]
     # A cost of None may also be a malformed value that is there: removing it is never "unchanged".
     return held is not None and str(held) == value
-
-
-def _pause(asked: float | None, tried: int) -> float:
-    backoff = _BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries
-    return float(min(_LONGEST_PAUSE_SECONDS, max(asked or 0.0, backoff)))
 
 
 def _is_namesake(error: ApiError) -> bool:
