@@ -51,12 +51,9 @@ def annotation_additions(present: Mapping[str, str] | None, wanted: Mapping[str,
 
     `present` are those of the object, None where it has no `metadata.annotations` at all.
     """
-    changed = {key: value for key, value in wanted.items() if (present or {}).get(key) != value}
-    if not changed:
-        return ()
     if present is None:
-        return (Addition(_ANNOTATIONS, changed),)
-    return tuple(Addition((*_ANNOTATIONS, key), value) for key, value in changed.items())
+        return (Addition(_ANNOTATIONS, dict(wanted)),) if wanted else ()
+    return tuple(Addition((*_ANNOTATIONS, key), value) for key, value in wanted.items() if present.get(key) != value)
 
 
 def _added(node: Any, path: Path, value: Any) -> Any:  # noqa: ANN401

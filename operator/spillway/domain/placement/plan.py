@@ -188,8 +188,8 @@ def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Bui
     draft.add_all(toleration_additions(draft.pod, (one for pool in pools for one in pool.tolerations)))
     draft.add_all(affinity_additions(draft.pod, [pool.spec.node_selector for pool in pools]))
     marks = {names.PLACEMENT: decision.nodes.value, names.POOLS: ",".join(admitted)}
-    _mark(draft, new, marks | ({names.SIZE: size} if size else {}), reservation)
-    return PodPlacement(decision, draft.additions, admitted, used, cost, conflicts=draft.conflicts)
+    additions = _marked(draft, new, marks | ({names.SIZE: size} if size else {}), reservation)
+    return PodPlacement(decision, additions, admitted, used, cost, conflicts=draft.conflicts)
 
 
 def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *, because: str = "") -> PodPlacement:
@@ -199,17 +199,21 @@ def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *
     if names.POOLS in (new.present_annotations or {}):
         # Only of a template copied from a pod: on a physical pod it would mean that it has spilled.
         marks[names.POOLS] = ""
-    _mark(draft, new, marks, reservation)
+    additions = _marked(draft, new, marks, reservation)
     return PodPlacement(
-        decision, draft.additions, because=because, conflicts=draft.conflicts, problem=facts.threshold.problem
+        decision, additions, because=because, conflicts=draft.conflicts, problem=facts.threshold.problem
     )
 
 
-def _mark(draft: Draft, new: NewPod, marks: dict[str, str], reservation: str) -> None:
-    """Marks are ours whatever stands there: a template that was copied from a pod must not decide for its pods."""
+def _marked(draft: Draft, new: NewPod, marks: dict[str, str], reservation: str) -> tuple[Addition, ...]:
+    """The draft's additions and the marks, the last thing added to a pod.
+
+    Marks are ours whatever stands there: a template that was copied from a pod must not decide for its pods.
+    """
     if reservation:
-        marks |= {names.RESERVATION: reservation}
-    draft.add_all(annotation_additions(draft.at("metadata", "annotations"), marks | {names.POLICY: new.claim.policy}))
+        marks[names.RESERVATION] = reservation
+    marks[names.POLICY] = new.claim.policy
+    return (*draft.additions, *annotation_additions(draft.at("metadata", "annotations"), marks))
 
 
 def _tolerated(new: NewPod, facts: Facts) -> str:
