@@ -143,7 +143,7 @@ async def open_scene(
             await asyncio.to_thread(cluster.apply, manifests.spillway_resources(placement=placement))
             await asyncio.to_thread(_wait_policy, cluster)
         client = await stack.enter_async_context(await KubeClient.connect(str(cluster.kubeconfig)))
-        state = ClusterState()
+        state = ClusterState(clock=time.monotonic, now=time.time)
         observer = Observer(state, contenders, audit)
         watching = asyncio.create_task(Informers(client, state).run())
         stack.push_async_callback(_cancelled, watching)

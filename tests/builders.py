@@ -1,11 +1,14 @@
 """Records for tables of tests: every field has a quiet default, so that a row names only what it is about."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.state.cluster import ClusterState
 
 
 def make_pod(name: str = "web-1", **changes: Any) -> PodRecord:
@@ -73,3 +76,8 @@ def make_replicaset(name: str = "web", **changes: Any) -> ReplicaSetRecord:
 def make_namespace(name: str = "shop", **labels: str) -> NamespaceRecord:
     """A namespace with these labels."""
     return NamespaceRecord(uid=f"ns-{name}", name=name, labels=labels)
+
+
+def make_state(*, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> ClusterState:
+    """An empty state, by the clocks of this machine unless a test brings its own."""
+    return ClusterState(clock=clock, now=now)

@@ -93,7 +93,7 @@ def main(
 
 
 async def _measure(cluster: Cluster, *, nodes: int, rounds: int, joining: int) -> dict[str, Any]:
-    state = ClusterState()
+    state = ClusterState(clock=time.monotonic, now=time.time)
     seconds: dict[str, list[list[float]]] = {"closing": [], "opening": [], "taint_of_a_new_node": []}
     async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
         watching = asyncio.create_task(Informers(client, state).run())

@@ -80,7 +80,7 @@ def _ms(ordered: list[float], share: float) -> float | None:
 
 async def main(kubeconfig: str) -> None:
     started, cpu = time.monotonic(), cpu_seconds()
-    state = ClusterState()
+    state = ClusterState(clock=time.monotonic, now=time.time)
     client = await KubeClient.connect(kubeconfig)
     running = asyncio.create_task(Informers(client, state).run())
     await state.wait_synced()

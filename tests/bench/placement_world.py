@@ -143,7 +143,7 @@ async def open_world(
             cluster.kubectl, "wait", "--for=condition=Ready", f"elp/{stage.POLICY}", "--timeout=45s"
         )
         client = await stack.enter_async_context(await KubeClient.connect(str(cluster.kubeconfig)))
-        state = ClusterState()
+        state = ClusterState(clock=time.monotonic, now=time.time)
         clock = Clock(seconds_per_hour)
         observer = Observer(state, Tenants(pools), clock)
         watching = asyncio.create_task(Informers(client, state).run())

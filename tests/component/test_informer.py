@@ -13,6 +13,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.kube.watch import WatchSettings
 from spillway.state.cluster import ClusterState
+from tests.builders import make_state
 
 WAIT_SECONDS = 60.0
 
@@ -26,7 +27,7 @@ async def client(cluster: ClusterApi) -> AsyncIterator[KubeClient]:
 @pytest.fixture
 async def state(client: KubeClient) -> AsyncIterator[ClusterState]:
     """Fed by informers with small pages, so that paging happens, and short watches, so that resuming happens."""
-    state = ClusterState()
+    state = make_state()
     settings = WatchSettings(page_size=3, watch_seconds=4, silence_seconds=10)
     running = asyncio.create_task(Informers(client, state, settings=settings).run())
     await state.wait_synced(WAIT_SECONDS)

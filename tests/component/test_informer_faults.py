@@ -13,6 +13,7 @@ from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
 from spillway.kube.watch import ResourceWatch, WatchSettings
 from spillway.state.cluster import ClusterState
+from tests.builders import make_state
 from tests.support.fake_api import FakeApi, page, slow, status
 
 WAIT_SECONDS = 60.0
@@ -34,7 +35,7 @@ async def client(api: FakeApi) -> AsyncIterator[KubeClient]:
 
 @pytest.fixture
 def state() -> ClusterState:
-    return ClusterState()
+    return make_state()
 
 
 @pytest.fixture

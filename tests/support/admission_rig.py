@@ -22,8 +22,8 @@ from spillway.admission.tls import ServingTls
 from spillway.domain.policies.governance import Governance
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
-from spillway.state.cluster import ClusterState
 from spillway.webhooks.assembly import Admission, build_admission
+from tests.builders import make_state
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class AdmissionRig:
         self._host = webhook_host(cluster)
         self.governance = governance
         self.name = f"rig-{uuid.uuid4().hex[:8]}"
-        self.state = ClusterState()
+        self.state = make_state()
         self.tls: list[ServingTls] = []
         self.port = 0
         self._lifetimes = lifetimes or Lifetimes()

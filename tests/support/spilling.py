@@ -14,7 +14,7 @@ from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
-from spillway.state.open_pools import Openings
+from spillway.state.open_pools import OpenPools
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from tests.builders import make_node, make_pod, make_replicaset
@@ -64,7 +64,7 @@ class Cluster(FakeWriter):
             self,
             self,
             self.events,
-            Openings(self.usage, self.world.board, lambda: self.world.governance),
+            OpenPools(self.usage, self.world.board, lambda: self.world.governance),
             retries=self.retries,
         )
 

@@ -8,7 +8,7 @@ from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from tests.builders import make_namespace
 from tests.support.fake_clock import FakeClock
@@ -49,6 +49,6 @@ def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]]
     catalog = Catalog()
     for kind in Kind:
         catalog.replace(kind, [one for one in resources if one["kind"] == kind], 50)
-    surroundings = Surroundings(state, lambda: catalog.governance, clock.now, now=clock.now)
+    places = NodePlaces(state, lambda: catalog.governance, clock.now, now=clock.now)
     membership = PoolMembership(state, lambda: catalog.governance)
-    return World(state, catalog, surroundings, clock.now, Board(clock.now), membership)
+    return World(state, catalog, places, clock.now, Board(clock.now), membership)

@@ -47,8 +47,8 @@ from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
-from spillway.state.open_pools import Openings
+from spillway.state.node_places import NodePlaces
+from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
 
 STATUS_WRITES_PER_SECOND = 10.0
@@ -65,21 +65,19 @@ class Leader:
         client: KubeClient,
         state: ClusterState,
         catalog: Catalog,
-        surroundings: Surroundings,
+        places: NodePlaces,
         *,
         board: Board,
         membership: PoolMembership,
-        openings: Openings,
+        open_pools: OpenPools,
         may_write: Callable[[], bool],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._client = client
         self._may_write = may_write
-        self._openings = openings
-        self._world = World(
-            state=state, catalog=catalog, places=surroundings, now=now, board=board, membership=membership
-        )
+        self._open_pools = open_pools
+        self._world = World(state=state, catalog=catalog, places=places, now=now, board=board, membership=membership)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run every controller until asked to stop."""
@@ -113,7 +111,7 @@ class Leader:
             self._writer("spill", settings.spills_per_second),
             self._client,
             events,
-            self._openings,
+            self._open_pools,
             retries=retries,
         )
         return (

@@ -35,7 +35,7 @@ from spillway.kube.lease import Leadership
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.cluster import ClusterState
-from spillway.state.open_pools import Openings
+from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
 from spillway.telemetry import placement as metrics
 from spillway.telemetry.registry import exposition
@@ -60,7 +60,7 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.state = ClusterState()
+        self.state = ClusterState(clock=time.monotonic, now=time.time)
         self._leadership: Leadership | None = None
         self.board = Board(time.time, leading=self._may_write)
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
@@ -256,10 +256,10 @@ class Operator:
             client,
             self.state,
             self.catalog,
-            admission.surroundings,
+            admission.places,
             board=self.board,
             membership=self.membership,
-            openings=Openings(admission.usage, self.board, lambda: self.catalog.governance),
+            open_pools=OpenPools(admission.usage, self.board, lambda: self.catalog.governance),
             may_write=leadership.may_write,
         )
 

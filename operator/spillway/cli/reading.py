@@ -17,7 +17,7 @@ from spillway.kube.pages import pages
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 
 _PAGE: Final = 2000
@@ -30,7 +30,7 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
     Raises:
         RequestError: the API server refuses a list, or cannot be reached.
     """
-    state = ClusterState()
+    state = ClusterState(clock=time.monotonic, now=time.time)
     await _read(client, state, paths.NAMESPACES.everywhere, NAMESPACES)
     await _read(client, state, paths.NODES.everywhere, NODES)
     await _read(client, state, paths.REPLICASETS.everywhere, REPLICASETS)
@@ -40,7 +40,7 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
     for kind in Kind:
         page = await client.get_json(paths.of_spillway(kind.plural).everywhere)
         catalog.replace(kind, page.get("items") or (), page["metadata"]["resourceVersion"])
-    places = Surroundings(state, lambda: catalog.governance, time.monotonic)
+    places = NodePlaces(state, lambda: catalog.governance, time.monotonic, now=time.time)
     membership = PoolMembership(state, lambda: catalog.governance)
     return World(state, catalog, places, time.time, Board(time.time), membership)
 

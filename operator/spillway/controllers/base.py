@@ -7,39 +7,29 @@ on data that is not whole and fresh: a key that meets a closed gate is looked at
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 import structlog
 
-from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.owners import Owner, owner_of
-from spillway.domain.model.places import Claim, NodePlace
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube.queue import WorkQueue
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.claims import claim_of
 from spillway.state.cluster import ClusterState
+from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.signal import Unsubscribe
 
-__all__ = ["Controller", "Places", "Unsubscribe", "World"]
+__all__ = ["Controller", "Unsubscribe", "World"]
 
 GATE_SECONDS: Final = 1.0
 """How soon a key is tried again that found the data stale."""
-
-
-class Places(Protocol):
-    """Where nodes stand; the admission side and the controllers share one, so that their answers cannot differ."""
-
-    def place(self, policy: str, node: NodeRecord, *, zone_key: str = ZONE_LABEL) -> NodePlace:
-        """Where the node stands for the policy."""
-
-    def order(self, policy: str) -> Mapping[NodeName, int]:
-        """The emptying order of the policy's elastic nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +38,8 @@ class World:
 
     state: ClusterState
     catalog: Catalog
-    places: Places
+    places: NodePlaces
+    """Shared with admission, so that their answers cannot differ."""
     now: Callable[[], float]
     board: Board
     membership: PoolMembership

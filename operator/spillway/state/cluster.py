@@ -8,7 +8,6 @@ names a ReplicaSet of another namespace as its owner is held as a pod without on
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -35,9 +34,9 @@ STALE_AFTER_SECONDS: Final = 60.0
 
 
 class ClusterState:
-    """Pods, Nodes, ReplicaSets and Namespaces."""
+    """Pods, Nodes, ReplicaSets and Namespaces. `clock` gives seconds that never go back, `now` Unix seconds."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float], now: Callable[[], float]) -> None:
         self._clock = clock
         self._now = now
         self._pods: dict[PodUid, PodRecord] = {}
@@ -101,6 +100,10 @@ class ClusterState:
 
     def replicasets_of(self, owner: OwnerUid) -> Collection[ReplicaSetRecord]:
         return self._replicasets_by_owner.get(owner, {}).values()
+
+    def siblings_of(self, replicaset: ReplicaSetRecord) -> Collection[ReplicaSetRecord]:
+        """The ReplicaSets of the same Deployment, this one included; none where it has no owner."""
+        return self.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
 
     def records(self, record_type: type[R]) -> Mapping[Any, R]:
         """All records of one type by their key (uid; a node's and a namespace's name)."""

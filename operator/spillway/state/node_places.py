@@ -1,13 +1,12 @@
-"""What handlers ask of the cluster's state many times a second, remembered until the state or a policy changes.
+"""Where nodes stand for each policy, and the order in which elastic nodes empty, remembered until something changes.
 
-Contract: answers are those of `Governance` and `emptying_order` for the present state; remembering is never seen but in
-time. A node's place is kept until that node's record is replaced or the policies change. The emptying order looks at
-all nodes, so it is made anew at most once in `order_seconds` after a node changed (one that joined since is simply not
-in it yet), and at every full minute because pods came and went: at the same time in every replica, so that whichever is
-asked empties the same nodes.
+Contract: answers are those of `Governance` and `emptying_order` for the present state; only the time that they take
+shows that they are remembered. A node's place is kept until that node's record is replaced or the policies change. The
+emptying order looks at all nodes, so it is computed at most once in `order_seconds` after a node changed (a node that
+joined since is not in it yet), and at every full minute because pods came and went: at the same time in every replica,
+so that whichever is asked empties the same nodes.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -23,7 +22,7 @@ UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
 """Where a pod is taken to be whose node is not known: it is kept longest, so nothing is lost by mistake."""
 
 
-class Surroundings:
+class NodePlaces:
     """Places of nodes and the emptying order, by policy."""
 
     def __init__(
@@ -32,7 +31,7 @@ class Surroundings:
         governance: Callable[[], Governance],
         clock: Callable[[], float],
         *,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
         order_seconds: float = 1.0,
     ) -> None:
         self.state = state

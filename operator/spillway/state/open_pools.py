@@ -26,8 +26,8 @@ _CLOSED: Final = {
 _NOTHING_SPENT: Final = Decimal(0)
 
 
-class Openings:
-    """By the board's verdicts, the budgets' specs and what there is of each pool."""
+class OpenPools:
+    """The pools of all VirtualNodeBudgets, by the board's verdicts, the budgets' specs and the live counts."""
 
     def __init__(self, usage: LiveUsage, board: Board, governance: Callable[[], Governance]) -> None:
         self.usage = usage

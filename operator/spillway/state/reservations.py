@@ -78,7 +78,7 @@ class Reservations:
         heard: Callable[[], float] | None = None,
         seconds: float = RESERVATION_SECONDS,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self._heard = heard or clock
         self._seconds = seconds
         self._owed = -math.inf
@@ -106,7 +106,7 @@ class Reservations:
         """
         self.expire()
         token = token or new_token()
-        reservation = Reservation(owner, pools, used, billed or used, self._clock() + self._seconds)
+        reservation = Reservation(owner, pools, used, billed or used, self.clock() + self._seconds)
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
@@ -143,7 +143,7 @@ class Reservations:
 
     def expire(self) -> None:
         """Let go what nobody came for."""
-        now = self._clock()
+        now = self.clock()
         heard = self._heard()
         # All stand equally long, so they expire in the order in which they were made.
         while self._held:

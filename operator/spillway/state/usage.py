@@ -1,4 +1,4 @@
-"""What there is of each owner and on each pool at this moment, promised places included.
+"""Live counts per owner and pool, reservations included.
 
 Contract: kept by delta from the state's changes; asking costs the same whatever the cluster's size. A pod counts
 
@@ -11,7 +11,6 @@ Which pool a node is in, `PoolMembership` knows.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -48,17 +47,14 @@ class _Entry(NamedTuple):
 
 
 class LiveUsage:
-    """Counts by owner and by pool."""
+    """The pods of each owner, and what is on each pool."""
 
     def __init__(
         self,
         state: ClusterState,
         membership: PoolMembership,
         reservations: Reservations,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock = clock
         self._state = state
         self.membership = membership
         self.reservations = reservations
@@ -103,7 +99,7 @@ class LiveUsage:
         """
         if self._has_room(owner, wanted()):
             return True
-        begun = self._clock()
+        begun = self.reservations.clock()
         with self._listening(owner) as changed:
             try:
                 async with asyncio.timeout(seconds):
@@ -113,7 +109,7 @@ class LiveUsage:
             except TimeoutError:
                 return False
             finally:
-                metrics.BEHIND_SECONDS.observe(self._clock() - begun)
+                metrics.BEHIND_SECONDS.observe(self.reservations.clock() - begun)
         return True
 
     def believe(self, owner: OwnerUid, wanted: int | None) -> None:

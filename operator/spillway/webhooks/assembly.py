@@ -19,7 +19,7 @@ from spillway.kube.events import EventRecorder
 from spillway.kube.writer import Writer
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -62,7 +62,7 @@ class Admission:
     peers: tuple[Webhook, ...]
     """What other replicas ask."""
     plans: PlanLog
-    surroundings: Surroundings
+    places: NodePlaces
     events: EventRecorder
     """Says what was planned; its `run` has to run."""
     usage: LiveUsage
@@ -79,7 +79,7 @@ def build_admission(
     client: KubeClient,
     *,
     writer: Writer | None = None,
-    surroundings: Surroundings | None = None,
+    places: NodePlaces | None = None,
     plans: PlanLog | None = None,
     board: Board | None = None,
     membership: PoolMembership | None = None,
@@ -88,34 +88,34 @@ def build_admission(
     clock: Clock = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> Admission:
-    """All webhooks over one state. `surroundings` may be shared with the controllers, so that answers cannot differ.
+    """All webhooks over one state. `places` may be shared with the controllers, so that answers cannot differ.
 
     Without a board nobody leads, and pods are created as their users wrote them.
     """
     writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
-    surroundings = surroundings or Surroundings(state, governance, clock, now=now)
+    places = places or NodePlaces(state, governance, clock, now=now)
     plans = plans or PlanLog()
     events = EventRecorder(client, instance="spillway-admission")
     stop_announcing = plans.subscribe(announcer(events))
     lookup = Lookup(state, client)
     cache_wait = CacheWait(state, clock)
     workloads = Workloads(state, lookup, governance)
-    binding = BindingWebhook(surroundings, lookup, workloads, InitialCosts(clock))
+    binding = BindingWebhook(places, lookup, workloads, InitialCosts(clock))
     board = board or Board(now)
     followed = Outcomes(state, board, policies=lambda: governance().policies, forward=forward_plans, clock=clock)
     replicaset = ReplicaSetWebhook(
-        surroundings, lookup, writer, cache_wait, plans=plans, follow=followed.follow, clock=clock, now=now
+        places, lookup, writer, cache_wait, plans=plans, follow=followed.follow, clock=clock, now=now
     )
     reservations = Reservations(clock, heard=lambda: clock() - state.watched_age(PodRecord))
     pools = membership or PoolMembership(state, governance)
-    usage = LiveUsage(state, pools, reservations, clock=clock)
+    usage = LiveUsage(state, pools, reservations)
     placer = Placer(usage, board, governance)
-    creation = PodWebhook(surroundings, workloads, placer, board, events=events, forward=forward_pods)
+    creation = PodWebhook(places, workloads, placer, board, events=events, forward=forward_pods)
     webhooks = (
         Webhook("pods", "/mutate/pods", creation, POD_SECONDS),
         Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),
         Webhook("replicasets", "/mutate/replicasets", replicaset, REPLICASET_SECONDS),
-        Webhook("nodes", "/mutate/nodes", NodeWebhook(surroundings, now), NODE_SECONDS),
+        Webhook("nodes", "/mutate/nodes", NodeWebhook(places, now), NODE_SECONDS),
         Webhook("thresholds", "/validate/thresholds", ThresholdAnnotationWebhook(), VALIDATION_SECONDS),
         *(Webhook(plural, f"/validate/{plural}", ValidationWebhook(plural), VALIDATION_SECONDS) for plural in PLACES),
     )
@@ -132,6 +132,6 @@ def build_admission(
             pools.close()
         cache_wait.close()
         lookup.close()
-        surroundings.close()
+        places.close()
 
-    return Admission(webhooks, peers, plans, surroundings, events, usage, followed, close)
+    return Admission(webhooks, peers, plans, places, events, usage, followed, close)

@@ -24,7 +24,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
 from spillway.domain.policies.governance import Governance
 from spillway.state.claims import claim_of, claim_of_pods
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
@@ -57,10 +57,8 @@ _decoder: Final = msgspec.json.Decoder(Binding)
 class BindingWebhook:
     """Stamps pods as they are bound."""
 
-    def __init__(
-        self, surroundings: Surroundings, lookup: Lookup, workloads: Workloads, initial_costs: InitialCosts
-    ) -> None:
-        self._surroundings = surroundings
+    def __init__(self, places: NodePlaces, lookup: Lookup, workloads: Workloads, initial_costs: InitialCosts) -> None:
+        self._places = places
         self._lookup = lookup
         self._workloads = workloads
         self._initial_costs = initial_costs
@@ -68,9 +66,9 @@ class BindingWebhook:
         """Annotations that variables of a claim's pods refer to, for the present policies."""
 
     async def __call__(self, request: Request, deadline: Deadline) -> Answer:
-        if not self._surroundings.has_enforcing_policy:
+        if not self._places.has_enforcing_policy:
             return Answer("no-policy")
-        if not self._surroundings.state.synced:
+        if not self._places.state.synced:
             raise LetGoError("not-synced")
         binding = _decoder.decode(request.object)
         if binding.target.kind not in ("", "Node"):
@@ -93,7 +91,7 @@ class BindingWebhook:
         return Answer(outcome, annotation_additions(binding.metadata.annotations, marks))
 
     async def _claim(self, pod: PodRecord, deadline: Deadline) -> Claim | None:
-        state, governance = self._surroundings.state, self._surroundings.governance
+        state, governance = self._places.state, self._places.governance
         if pod.owner_kind != "ReplicaSet":
             labels = await self._lookup.pod_labels(pod, deadline)
             if labels is None:
@@ -109,7 +107,7 @@ class BindingWebhook:
         return claim_of(state, governance, replicaset)
 
     def _marks(self, pod: PodRecord, node: NodeRecord, claim: Claim) -> tuple[dict[str, str], str]:
-        place = self._surroundings.place(claim.policy, node, zone_key=claim.zone_key)
+        place = self._places.place(claim.policy, node, zone_key=claim.zone_key)
         marks = {names.TIER: place.tier.value, names.POLICY: claim.policy}
         if place.pool:
             marks[names.POOL] = place.pool
@@ -123,7 +121,7 @@ class BindingWebhook:
 
     def _landing(self, place: NodePlace, node: NodeRecord, claim: Claim) -> dict[str, str]:
         """For pods of a class that says where they may go: their containers' variables refer to these marks."""
-        governance = self._surroundings.governance
+        governance = self._places.governance
         if self._asked[0] is not governance:
             self._asked = (governance, {})
         asked = self._asked[1].get(claim)
@@ -139,9 +137,9 @@ class BindingWebhook:
         return self._initial_costs.cost(
             pod,
             place,
-            self._surroundings.order(claim.policy).get(node.name, 0),
-            self._surroundings.state.pods_of(pod.owner_uid),
-            lambda name: self._surroundings.place_of(claim.policy, name, zone_key=claim.zone_key).zone,
+            self._places.order(claim.policy).get(node.name, 0),
+            self._places.state.pods_of(pod.owner_uid),
+            lambda name: self._places.place_of(claim.policy, name, zone_key=claim.zone_key).zone,
         )
 
 

@@ -17,7 +17,7 @@ from spillway.domain.model.records import NodeRecord, Taint
 from spillway.domain.nodes.cordon import Hold, plan_cordon
 from spillway.domain.nodes.taints import plan_taint
 from spillway.kube.decode import NODES
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -41,8 +41,8 @@ _decoder: Final = msgspec.json.Decoder(_RawNode)
 class NodeWebhook:
     """Gives new nodes what their policy and their budget ask for."""
 
-    def __init__(self, surroundings: Surroundings, now: Callable[[], float]) -> None:
-        self._surroundings = surroundings
+    def __init__(self, places: NodePlaces, now: Callable[[], float]) -> None:
+        self._places = places
         self._now = now
 
     async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
@@ -67,11 +67,11 @@ class NodeWebhook:
         return Answer(outcome, (*spec, *annotation_additions(raw.metadata.annotations, marks)))
 
     def _taint(self, node: NodeRecord) -> Taint | None:
-        plan = plan_taint(node, self._surroundings.governance.elastic_owner(node))
+        plan = plan_taint(node, self._places.governance.elastic_owner(node))
         return plan.wanted[-1] if plan is not None and plan.added else None
 
     def _closed_by(self, node: NodeRecord) -> str | None:
-        governance = self._surroundings.governance
+        governance = self._places.governance
         budget = governance.budget_of(node)
         if budget is None:
             return None

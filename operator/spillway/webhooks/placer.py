@@ -19,7 +19,7 @@ from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided,
 from spillway.domain.placement.pools import Pool, mismatch
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
-from spillway.state.open_pools import Openings
+from spillway.state.open_pools import OpenPools
 from spillway.state.reservations import new_token
 from spillway.state.usage import LiveUsage
 
@@ -34,7 +34,7 @@ class Placer:
         self.usage = usage
         self._board = board
         self._governance = governance
-        self._openings = Openings(usage, board, governance)
+        self._open_pools = OpenPools(usage, board, governance)
         self._landing: tuple[Governance | None, dict[str, Sequence[tuple[str, PodOverlay]]]] = (None, {})
         """The overlays of each policy's pools, for the present policies."""
         self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str]] = {}
@@ -82,14 +82,14 @@ class Placer:
             landing=self._overlays(policy),
             pools=partial(self._pools, policy),
             mismatch=self._mismatch,
-            lack=self._openings.lack,
+            lack=self._open_pools.lack,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
             avoid=redirect.avoid | self._board.avoided(new.owner),
             local_claims=local_claims,
         )
 
     def _pools(self, policy: str) -> Sequence[Pool]:
-        return [self._openings.pool(name) for name in self._governance().pools_of(policy)]
+        return [self._open_pools.pool(name) for name in self._governance().pools_of(policy)]
 
     def _overlays(self, policy: str) -> Sequence[tuple[str, PodOverlay]]:
         governance = self._governance()

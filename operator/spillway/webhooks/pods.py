@@ -32,7 +32,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.kube.protocols import Recorder
 from spillway.state.board import Board
 from spillway.state.claims import claim_of_pods
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.telemetry import placement as metrics
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.workloads import Workload, Workloads
@@ -88,7 +88,7 @@ class PodWebhook:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        places: NodePlaces,
         workloads: Workloads,
         placer: Placer,
         board: Board,
@@ -96,7 +96,7 @@ class PodWebhook:
         events: Recorder,
         forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
     ) -> None:
-        self._surroundings = surroundings
+        self._places = places
         self._workloads = workloads
         self._placer = placer
         self._board = board
@@ -123,7 +123,7 @@ class PodWebhook:
         return subject if isinstance(subject, Answer) else await self._decide(request, subject, deadline)
 
     def _places_any(self) -> bool:
-        governance = self._surroundings.governance
+        governance = self._places.governance
         if self._placing is None or self._placing[0] is not governance:
             classes = (one for policy in governance.policies.values() for one in policy.spec.workloads)
             self._placing = (governance, any(one.places_pods for one in classes))
@@ -132,7 +132,7 @@ class PodWebhook:
     async def _subject(self, request: Request, deadline: Deadline) -> _Subject | Answer:
         if not self._places_any():
             return Answer("no-policy")
-        if not self._surroundings.state.synced:
+        if not self._places.state.synced:
             raise LetGoError("not-synced")
         metadata = _pods.decode(request.object).metadata
         owner = controller_of(metadata.owner_references)
@@ -141,8 +141,8 @@ class PodWebhook:
         workload = await self._workloads.of(request.namespace, owner, metadata.labels or {}, deadline)
         if workload is None:
             raise LetGoError("unknown-owner")
-        governance = self._surroundings.governance
-        state = self._surroundings.state
+        governance = self._places.governance
+        state = self._places.state
         claim = claim_of_pods(state, governance, request.namespace, workload.kind, workload.labels)
         if claim is None:
             return Answer("ungoverned")
@@ -152,7 +152,7 @@ class PodWebhook:
         return _Subject(owner, workload, claim, workload_class)
 
     async def _decide(self, request: Request, subject: _Subject, deadline: Deadline) -> Answer:
-        state, placer = self._surroundings.state, self._placer
+        state, placer = self._places.state, self._placer
         if state.stale():
             raise LetGoError("stale")
         workload = subject.workload
@@ -213,7 +213,7 @@ class PodWebhook:
             return await self._catch_up(subject, deadline)
         if not self._placer.may_be_virtual(new):
             return None
-        pods = self._surroundings.state.pods_of(subject.owner)
+        pods = self._places.state.pods_of(subject.owner)
         seen = sum(pod.active for pod in pods if pod.namespace == namespace)
         if subject.controller.kind == "Job":
             return await self._workloads.parallelism(namespace, subject.controller, deadline, above=seen)

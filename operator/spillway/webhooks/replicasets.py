@@ -32,7 +32,7 @@ from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.writer import Fenced
 from spillway.state.claims import claim_of
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.telemetry import scale_down as metrics
 from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.lookup import Lookup
@@ -96,7 +96,7 @@ class ReplicaSetWebhook:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        places: NodePlaces,
         lookup: Lookup,
         writer: ObjectWriter,
         cache_wait: CacheWait,
@@ -106,7 +106,7 @@ class ReplicaSetWebhook:
         clock: Clock,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._surroundings = surroundings
+        self._places = places
         self._lookup = lookup
         self._writer = writer
         self._cache_wait = cache_wait
@@ -119,7 +119,7 @@ class ReplicaSetWebhook:
         self._unseen: dict[PodUid, tuple[int, float]] = {}
 
     async def __call__(self, request: Request, deadline: Deadline) -> Answer:
-        if not self._surroundings.has_policy:
+        if not self._places.has_policy:
             return Answer("no-policy")
         old, new = _decoder.decode(request.old_object), _decoder.decode(request.object)
         default = 0 if request.sub_resource else 1
@@ -131,14 +131,14 @@ class ReplicaSetWebhook:
             return Answer("all-go")
         if request.dry_run:
             return Answer("dry-run")
-        if self._surroundings.state.stale():
+        if self._places.state.stale():
             raise LetGoError("stale")
         replicaset = await self._lookup.replicaset(
             request.namespace, request.name, OwnerUid(new.metadata.uid or old.metadata.uid), deadline
         )
         if replicaset is None:
             raise LetGoError("unknown-replicaset")
-        claim = claim_of(self._surroundings.state, self._surroundings.governance, replicaset)
+        claim = claim_of(self._places.state, self._places.governance, replicaset)
         if claim is None:
             return Answer("ungoverned")
         lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
@@ -152,7 +152,7 @@ class ReplicaSetWebhook:
     async def _scale_down(self, question: _Question, deadline: Deadline) -> Answer:
         claim = question.claim
         plan = plan_request(
-            self._surroundings,
+            self._places,
             claim,
             question.replicaset,
             old_replicas=question.old_replicas,
@@ -178,7 +178,7 @@ class ReplicaSetWebhook:
         """Write the costs, see them, settle; says why it let go where it had to."""
         expected = {uid: _shows(cost) for uid, cost in plan.writes.items()}
         # Watching begins before writing: somebody may change a pod again before the last write is answered.
-        seen = asyncio.ensure_future(self._surroundings.state.wait_for(expected, deadline.remaining))
+        seen = asyncio.ensure_future(self._places.state.wait_for(expected, deadline.remaining))
         try:
             until = deadline.remaining - SETTLE_RESERVE_SECONDS
             try:
@@ -219,7 +219,7 @@ class ReplicaSetWebhook:
 
     async def _write(self, candidate: Candidate, cost: int, policy: str) -> bool:
         """False where the write failed; a pod that is gone needs none."""
-        pod = self._surroundings.state.pods.get(candidate.uid)
+        pod = self._places.state.pods.get(candidate.uid)
         if pod is None:
             return True
         value = str(cost)
@@ -242,7 +242,7 @@ class ReplicaSetWebhook:
     def _still_unseen(self) -> dict[PodUid, int]:
         """Costs of ours that the state does not show yet."""
         now = self._clock()
-        pods = self._surroundings.state.pods
+        pods = self._places.state.pods
         for uid, (cost, expires) in list(self._unseen.items()):
             pod = pods.get(uid)
             if expires <= now or pod is None or pod.deletion_cost == cost:

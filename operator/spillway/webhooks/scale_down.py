@@ -15,13 +15,14 @@ import msgspec
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.candidates import Candidate, candidates_of, related_pods
+from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.costs import cost_writes
 from spillway.domain.scale_down.foreign_writer import foreign_cost
 from spillway.domain.scale_down.kubernetes_order import kubernetes_victims
 from spillway.domain.scale_down.ranking import Victim, plan_scale_down
 from spillway.domain.scale_down.rollout import replaced_until
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
+from spillway.state.scale_down_candidates import scale_down_candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class ScaleDown:
 
 
 def plan_request(
-    surroundings: Surroundings,
+    places: NodePlaces,
     claim: Claim,
     replicaset: ReplicaSetRecord,
     *,
@@ -53,17 +54,10 @@ def plan_request(
     `scale_in` says that the request scales its owner in, and so is no step of a rollout. `unseen` are costs that we
     wrote and our watch has not shown yet.
     """
-    state = surroundings.state
+    state = places.state
     pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.pods_of(replicaset.uid) if pod.active]
-    siblings = state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
-    candidates = candidates_of(
-        pods,
-        state.nodes,
-        lambda node: surroundings.place(claim.policy, node, zone_key=claim.zone_key),
-        surroundings.order(claim.policy),
-        related=related_pods(replicaset, siblings, state.pods_of),
-    )
-    mirror = not scale_in and replaced_until(replicaset, siblings, state.pods_of) > now
+    candidates = scale_down_candidates(places, replicaset, claim, pods)
+    mirror = not scale_in and replaced_until(replicaset, state.siblings_of(replicaset), state.pods_of) > now
     by_uid = {candidate.uid: candidate for candidate in candidates}
     doomed = {c.uid for c in kubernetes_victims(candidates, len(candidates) - old_replicas, now=now)}
     standing = [candidate for candidate in candidates if candidate.uid not in doomed]

@@ -10,7 +10,7 @@ from spillway.app.settings import Settings
 from spillway.controllers.base import World
 from spillway.kube.client import KubeClient
 from spillway.state.catalog import Kind
-from spillway.state.open_pools import Openings
+from spillway.state.open_pools import OpenPools
 from spillway.state.signal import Signal
 from spillway.webhooks.assembly import build_admission
 from tests.builders import make_node, make_pod, make_replicaset
@@ -51,10 +51,10 @@ async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
         CLIENT,
         world.state,
         world.catalog,
-        admission.surroundings,
+        admission.places,
         board=world.board,
         membership=world.membership,
-        openings=Openings(admission.usage, world.board, lambda: world.governance),
+        open_pools=OpenPools(admission.usage, world.board, lambda: world.governance),
         may_write=lambda: True,
         now=clock.now,
     )

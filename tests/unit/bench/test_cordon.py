@@ -4,9 +4,8 @@ import msgspec
 
 from spillway.domain.model.names import ELASTIC_TAINT, NodeName
 from spillway.domain.model.records import Taint
-from spillway.state.cluster import ClusterState
 from tests.bench.bench_cordon import Arrivals, summary
-from tests.builders import make_node
+from tests.builders import make_node, make_state
 
 
 def test_the_last_node_of_each_round_and_every_node_are_told_apart() -> None:
@@ -17,7 +16,7 @@ def test_the_last_node_of_each_round_and_every_node_are_told_apart() -> None:
 
 
 def test_only_what_turned_since_the_round_began_counts() -> None:
-    state = ClusterState()
+    state = make_state()
     arrivals = Arrivals(state)
     first, second = (make_node(name) for name in ("v1", "v2"))
     for node in (first, second):

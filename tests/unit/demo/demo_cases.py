@@ -13,8 +13,7 @@ from demo.scenario import plan_day
 from localcluster import ClusterApi
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.kube.client import KubeClient
-from spillway.state.cluster import ClusterState
-from tests.builders import make_node
+from tests.builders import make_node, make_state
 
 CONTENDERS = (Contender.PLAIN, Contender.SPILLWAY)
 SECONDS = 240.0
@@ -35,7 +34,7 @@ def made_up_scene() -> Scene:
     day = plan_day(seed=3, workloads=4, seconds=SECONDS)
     audit = AuditLog(Path("/nowhere"))
     audit.evictions |= {Contender.PLAIN: 33, Contender.SPILLWAY: 0}
-    observer = Observer(ClusterState(), CONTENDERS, audit)
+    observer = Observer(make_state(), CONTENDERS, audit)
     for contender in CONTENDERS:
         for at, pods, nodes, skew in zip(AT, PODS[contender], NODES[contender], SKEWS[contender], strict=True):
             observer.samples[contender].append(_sample(contender, at, pods, nodes, skew))

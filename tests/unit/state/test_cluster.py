@@ -8,8 +8,7 @@ import pytest
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.model.usage import Usage
-from spillway.state.cluster import ClusterState
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
 
 
 class Clock:
@@ -20,7 +19,7 @@ class Clock:
 
 
 def test_a_pod_is_found_by_uid_name_owner_and_node() -> None:
-    state = ClusterState()
+    state = make_state()
     pod = make_pod("web-1", node="n1")
     assert state.apply(pod)
     assert state.pods[pod.uid] is pod
@@ -31,7 +30,7 @@ def test_a_pod_is_found_by_uid_name_owner_and_node() -> None:
 
 
 def test_indexes_follow_a_pod_that_gets_a_node_and_goes() -> None:
-    state = ClusterState()
+    state = make_state()
     state.apply(make_pod(node=""))
     assert not state.pods_on("")  # type: ignore[arg-type]
     pod = make_pod(node="n2")
@@ -46,7 +45,7 @@ def test_indexes_follow_a_pod_that_gets_a_node_and_goes() -> None:
 
 
 def test_a_successor_of_the_same_name_outlives_the_removal_of_its_predecessor() -> None:
-    state = ClusterState()
+    state = make_state()
     old, new = make_pod("db-0", uid=PodUid("a")), make_pod("db-0", uid=PodUid("b"))
     state.apply(old)
     state.apply(new)
@@ -55,7 +54,7 @@ def test_a_successor_of_the_same_name_outlives_the_removal_of_its_predecessor() 
 
 
 def test_listeners_hear_old_and_new_of_their_type_until_they_leave() -> None:
-    state, heard = ClusterState(), []
+    state, heard = make_state(), []
     leave = state.subscribe(PodRecord, lambda old, new: heard.append((old, new)))
     first, second = make_pod(), make_pod(ready=False)
     state.apply(make_node())
@@ -69,7 +68,7 @@ def test_listeners_hear_old_and_new_of_their_type_until_they_leave() -> None:
 
 
 def test_a_listener_that_raises_stops_neither_the_state_nor_the_others() -> None:
-    state, heard = ClusterState(), []
+    state, heard = make_state(), []
 
     def broken(old: NodeRecord | None, new: NodeRecord | None) -> None:
         raise RuntimeError("no")
@@ -83,7 +82,7 @@ def test_a_listener_that_raises_stops_neither_the_state_nor_the_others() -> None
 
 
 def test_sums_follow_every_change() -> None:
-    state = ClusterState()
+    state = make_state()
     a = make_pod("a", policy="day", tier="virtual", pool="vk", cpu_millis=250, memory_bytes=10)
     b = make_pod("b", policy="day", tier="fixed", cpu_millis=100, memory_bytes=5)
     state.apply(a)
@@ -97,7 +96,7 @@ def test_sums_follow_every_change() -> None:
 
 def test_a_replicaset_remembers_that_it_grew_and_that_its_owner_was_scaled_in() -> None:
     now = 100.0
-    state = ClusterState(now=lambda: now)
+    state = make_state(now=lambda: now)
 
     def seen(**changes: Any) -> tuple[float, float]:
         state.apply(make_replicaset(**changes))
@@ -119,7 +118,7 @@ def test_a_replicaset_remembers_that_it_grew_and_that_its_owner_was_scaled_in() 
 
 
 def test_replicasets_by_name_and_deployment() -> None:
-    state = ClusterState()
+    state = make_state()
     one = make_replicaset("web-1", owner_uid=OwnerUid("d"))
     state.apply(one)
     assert state.replicaset(one.namespace, "web-1") is one
@@ -130,7 +129,7 @@ def test_replicasets_by_name_and_deployment() -> None:
 
 
 async def test_synced_is_all_four_resources() -> None:
-    state = ClusterState()
+    state = make_state()
     state.mark_synced(PodRecord)
     assert not state.synced
     with pytest.raises(TimeoutError):
@@ -142,7 +141,7 @@ async def test_synced_is_all_four_resources() -> None:
 
 def test_silence_makes_it_stale() -> None:
     clock = Clock()
-    state = ClusterState(clock=clock)
+    state = make_state(clock=clock)
     assert state.last_event_age(PodRecord) == float("inf")
     assert state.stale()
     state.mark_synced()
@@ -158,7 +157,7 @@ def test_silence_makes_it_stale() -> None:
 
 def test_a_list_is_no_sign_of_the_watch() -> None:
     clock = Clock()
-    state = ClusterState(clock=clock)
+    state = make_state(clock=clock)
     state.mark_synced()
     state.touch(PodRecord, listed=True)
     assert state.last_event_age(PodRecord) == 0
@@ -170,7 +169,7 @@ def test_a_list_is_no_sign_of_the_watch() -> None:
 
 
 async def test_waiting_ends_when_each_pod_was_seen_as_expected() -> None:
-    state = ClusterState()
+    state = make_state()
     a, b = make_pod("a"), make_pod("b")
     state.apply(a)
     state.apply(b)
@@ -191,7 +190,7 @@ async def test_waiting_ends_when_each_pod_was_seen_as_expected() -> None:
 
 
 async def test_a_predicate_that_raises_does_not_reach_the_informer() -> None:
-    state = ClusterState()
+    state = make_state()
     state.apply(make_namespace("shop"))
 
     def broken(pod: PodRecord | None) -> bool:
@@ -208,7 +207,7 @@ async def test_a_predicate_that_raises_does_not_reach_the_informer() -> None:
 def test_a_pod_that_was_gated_is_unschedulable_since_the_scheduler_was_seen_to_look_for_a_node() -> None:
     """The condition's own time is that of the creation."""
     clock = Clock()
-    state = ClusterState(now=clock)
+    state = make_state(now=clock)
 
     def waits(**pending: Any) -> float:
         state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending(**pending)))
@@ -226,14 +225,14 @@ def test_a_pod_that_was_gated_is_unschedulable_since_the_scheduler_was_seen_to_l
 
 
 def test_a_pod_that_waits_without_a_gate_is_unschedulable_since_its_condition_says_so() -> None:
-    state = ClusterState(now=lambda: 500.0)
+    state = make_state(now=lambda: 500.0)
     state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending()))
     state.apply(make_pod(node="", phase=Phase.PENDING, pending=Pending(unschedulable_since=100.0)))
     assert state.pods[make_pod().uid].pending == Pending(unschedulable_since=100.0)
 
 
 def test_a_pod_that_changes_brings_no_second_copy_of_its_name() -> None:
-    state = ClusterState()
+    state = make_state()
     app, number = "web", 1
     first, second = (make_pod(f"{app}-{number}", uid=PodUid(f"u-{number}"), ready=ready) for ready in (True, False))
     assert first.name is not second.name
@@ -248,7 +247,7 @@ def test_a_pod_that_changes_brings_no_second_copy_of_its_name() -> None:
 @pytest.mark.parametrize("first", ["the ReplicaSet", "the pod"])
 def test_a_pod_that_names_a_replicaset_of_another_namespace_is_none_of_its_pods(first: str) -> None:
     """Anybody may write any uid into `ownerReferences`; no controller looks at one in another namespace."""
-    state = ClusterState()
+    state = make_state()
     told: list[tuple[str, str]] = []
     state.subscribe(PodRecord, lambda _, new: told.append((new.namespace, new.owner_uid) if new else ("", "")))
     owner, own, strange = make_replicaset(), make_pod(), make_pod("x", namespace="den", uid=PodUid("uid-x"))

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
-from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import NodeChange, PoolMembership
-from tests.builders import make_node, make_pod
+from tests.builders import make_node, make_pod, make_state
 from tests.support.policies import governance_of
 
 V1 = NodeName("v1")
@@ -22,7 +21,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.governance = governance_of(virtual=VIRTUAL)
-        self.state = ClusterState()
+        self.state = make_state()
         self.state.apply(make_node("n1"))
         self.state.apply(make_node("v1", labels=VIRTUAL))
         self.membership = PoolMembership(self.state, lambda: self.governance)

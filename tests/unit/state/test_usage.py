@@ -15,7 +15,7 @@ from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage, PoolUse
-from tests.builders import make_node, make_pod
+from tests.builders import make_node, make_pod, make_state
 from tests.support.placement import placing
 from tests.support.policies import governance_of
 
@@ -31,7 +31,7 @@ def _usage(state: ClusterState, governance: Governance | None = None) -> LiveUsa
 
 @pytest.fixture
 def state() -> ClusterState:
-    state = ClusterState()
+    state = make_state()
     state.apply(make_node("n1"))
     state.apply(make_node("v1", labels=VIRTUAL))
     return state
@@ -175,7 +175,7 @@ _CHANGES = st.lists(
 
 @given(changes=_CHANGES)
 def test_the_sums_are_those_of_a_count_from_the_beginning(changes: list[tuple[str, str, Phase, bool, str]]) -> None:
-    state = ClusterState()
+    state = make_state()
     state.apply(make_node("n1"))
     state.apply(make_node("v1", labels=VIRTUAL))
     usage = _usage(state)

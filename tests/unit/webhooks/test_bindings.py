@@ -12,13 +12,12 @@ from spillway.admission.server import LetGoError
 from spillway.api import ElasticPolicy, VirtualNodeBudget
 from spillway.domain.model.names import COST_WRITTEN, LANDING, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL, PodUid
 from spillway.domain.policies.governance import Governance
-from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
 from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
 
@@ -28,7 +27,7 @@ ELASTIC = {"pool": "elastic"}
 
 class Scene:
     def __init__(self, *, mode: str = "Enforce", governance: Governance | None = None) -> None:
-        self.state = ClusterState()
+        self.state = make_state()
         self.server = GetServer()
         for name, labels in (("f1", {"pool": "fixed"}), ("e1", ELASTIC), ("v1", VIRTUAL)):
             self.state.apply(make_node(name, labels={**labels, ZONE_LABEL: "a"}))
@@ -37,10 +36,10 @@ class Scene:
         self.state.mark_synced()
         governance = governance or governance_of(mode=mode, elastic=ELASTIC, virtual=VIRTUAL)
         clock = lambda: 0.0  # noqa: E731 - time does not pass
-        surroundings = Surroundings(self.state, lambda: governance, clock)
+        places = NodePlaces(self.state, lambda: governance, clock, now=clock)
         lookup = Lookup(self.state, self.server)
         workloads = Workloads(self.state, lookup, lambda: governance)
-        self.webhook = BindingWebhook(surroundings, lookup, workloads, InitialCosts(clock))
+        self.webhook = BindingWebhook(places, lookup, workloads, InitialCosts(clock))
 
     async def ask(self, pod: str = "web-1", node: str = "f1", **metadata: Any) -> Answer:
         binding = {"metadata": {"name": pod, **metadata}, "target": {"kind": "Node", "name": node}}

@@ -20,12 +20,11 @@ from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
-from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks.placer import Placer
-from tests.builders import make_namespace, make_node, make_pod
+from tests.builders import make_namespace, make_node, make_pod, make_state
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
 
 OWNER = OwnerUid("rs-web")
@@ -35,7 +34,7 @@ class Scene:
     """A placer over a state of one node a pool and one fixed node."""
 
     def __init__(self, governance: Governance) -> None:
-        self.state = ClusterState()
+        self.state = make_state()
         self.state.apply(make_node("f1"))
         for pool in governance.budgets:
             self.state.apply(make_node(f"v-{pool}", labels=labels_of(pool), taints=(taint_of(pool),)))

@@ -16,8 +16,7 @@ from spillway.domain.model.additions import pointer
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board
-from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -27,7 +26,7 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.workloads import Workloads
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.get_server import GetServer
 from tests.support.placement import incoming, labels_of, manual, placing
@@ -42,7 +41,7 @@ JOB = "/apis/batch/v1/namespaces/shop/jobs/nightly-1"
 
 class Scene:
     def __init__(self, governance: Governance, *, leads: bool = True) -> None:
-        self.state = ClusterState()
+        self.state = make_state()
         self.server = GetServer()
         self.recorder = FakeRecorder()
         self.forwarded: list[str] = []
@@ -57,7 +56,7 @@ class Scene:
         lookup = Lookup(self.state, self.server)
         self.usage = LiveUsage(self.state, PoolMembership(self.state, lambda: governance), Reservations(clock))
         self.webhook = PodWebhook(
-            Surroundings(self.state, lambda: governance, clock),
+            NodePlaces(self.state, lambda: governance, clock, now=clock),
             Workloads(self.state, lookup, lambda: governance),
             Placer(self.usage, board, lambda: governance),
             board,

@@ -23,13 +23,13 @@ from spillway.domain.model.names import (
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.kube.errors import ApiError
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import Surroundings
+from spillway.state.node_places import NodePlaces
 from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
 from tests.support.fake_writer import FakeWriter
 from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
@@ -72,7 +72,7 @@ class Server(FakeWriter):
 
 class Scene:
     def __init__(self, *, mode: str = "Enforce") -> None:
-        self.state = ClusterState(now=lambda: 1000.0)
+        self.state = make_state(now=lambda: 1000.0)
         self.clock = Clock()
         self.server = Server(self.state)
         self.plans = PlanLog()
@@ -83,9 +83,9 @@ class Scene:
         self.state.apply(make_replicaset(replicas=4))
         self.state.mark_synced()
         governance = governance_of(mode=mode, elastic=ELASTIC)
-        surroundings = Surroundings(self.state, lambda: governance, self.clock)
+        places = NodePlaces(self.state, lambda: governance, self.clock, now=self.clock)
         self.webhook = ReplicaSetWebhook(
-            surroundings,
+            places,
             Lookup(self.state, GetServer()),
             self.server,
             CacheWait(self.state, self.clock, sleep=self.clock.sleep),
@@ -241,7 +241,7 @@ async def test_unknown_workloads_are_let_be(scene: Scene) -> None:
 
 async def test_old_data_is_no_ground_for_a_plan() -> None:
     scene = Scene()
-    scene.webhook._surroundings.state._unsynced.add(PodRecord)
+    scene.webhook._places.state._unsynced.add(PodRecord)
     with pytest.raises(LetGoError, match="stale"):
         await scene.ask(4, 2)
 

@@ -12,10 +12,9 @@ from spillway.admission.server import LetGoError
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.board import Board
-from spillway.state.cluster import ClusterState
 from spillway.telemetry import scale_down as metrics
 from spillway.webhooks.scale_down_outcomes import FollowedPlan, Outcomes
-from tests.builders import make_pod
+from tests.builders import make_pod, make_state
 
 PLAN = FollowedPlan(OwnerUid("rs-web"), "online", 1000.0, (PodUid("uid-a"), PodUid("uid-b")))
 
@@ -24,7 +23,7 @@ class Replica:
     """One replica's state, board and outcomes; `leader` is where its plans go."""
 
     def __init__(self, leader: "Replica | None" = None) -> None:
-        self.state = ClusterState()
+        self.state = make_state()
         self.board = Board(lambda: 1000.0, leading=lambda: leader is None)
         self.leader = leader
         self.reachable = True

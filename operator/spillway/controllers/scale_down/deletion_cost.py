@@ -9,18 +9,18 @@ replacing is not touched until the rollout stands still, nor is one whose costs 
 bucket bounds the rest. At rest nothing is written.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.candidates import candidates_of, related_pods
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.rollout import replaced_until
 from spillway.kube.protocols import ObjectWriter
+from spillway.state.scale_down_candidates import scale_down_candidates
 from spillway.telemetry import scale_down as metrics
 
 PATIENCE: Final = 5
@@ -80,7 +80,7 @@ class DeletionCostController(Controller):
 
     def plan(self, replicaset: ReplicaSetRecord, claim: Claim) -> Mapping[PodUid, Mapping[str, str | None]]:
         """The annotations to write, by pod; empty where all is well or is not ours to decide."""
-        state, places = self.world.state, self.world.places
+        state = self.world.state
         pods = {pod.uid: pod for pod in state.pods_of(replicaset.uid) if pod.active}
         # More than asked for: a scale-down is under way, and its victims stand.
         if not pods or len(pods) > replicaset.replicas or foreign_pods(pods.values()):
@@ -90,13 +90,7 @@ class DeletionCostController(Controller):
             marks = self._marks(pod, claim)
             if marks:
                 changes[pod.uid] = marks
-        candidates = candidates_of(
-            pods.values(),
-            state.nodes,
-            lambda node: places.place(claim.policy, node, zone_key=claim.zone_key),
-            places.order(claim.policy),
-            related=related_pods(replicaset, self._siblings(replicaset), state.pods_of),
-        )
+        candidates = scale_down_candidates(self.world.places, replicaset, claim, pods.values())
         for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
             changes.setdefault(uid, {}).update({POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)})
         # The next victim first: wherever the writing is broken off, what stands is right for the first ones.
@@ -135,12 +129,9 @@ class DeletionCostController(Controller):
             return {}
         return {POLICY: claim.policy, TIER: str(place.tier), POOL: place.pool or None}
 
-    def _siblings(self, replicaset: ReplicaSetRecord) -> Collection[ReplicaSetRecord]:
-        return self.world.state.replicasets_of(replicaset.owner_uid) if replicaset.owner_uid else ()
-
     def _replaced_for(self, replicaset: ReplicaSetRecord) -> float:
         """Seconds for which a rollout counts as replacing it; 0 or less where none does."""
-        until = replaced_until(replicaset, self._siblings(replicaset), self.world.state.pods_of)
+        until = replaced_until(replicaset, self.world.state.siblings_of(replicaset), self.world.state.pods_of)
         return until - self.world.now()
 
     def _recommend(self, key: str, claim: Claim, writes: int) -> None:
@@ -179,7 +170,7 @@ class DeletionCostController(Controller):
             self._stir(new.uid)
         # A newer one that is not wanted any more gives the older ones back: an aborted canary does.
         if old is not None and old.replicas and (new is None or not new.replicas):
-            for sibling in self._siblings(old):
+            for sibling in self.world.state.siblings_of(old):
                 self._stir(sibling.uid)
 
     def _forget(self, key: str) -> None:

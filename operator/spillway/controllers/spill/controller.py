@@ -48,7 +48,7 @@ from spillway.domain.spill.waiting_pods import (
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.board import avoid_seconds, redirect_seconds
-from spillway.state.open_pools import Openings
+from spillway.state.open_pools import OpenPools
 from spillway.telemetry import pools as pool_metrics
 from spillway.telemetry import spill as metrics
 
@@ -80,7 +80,7 @@ class SpillController(Controller):
         writer: ObjectWriter,
         reader: Reader,
         events: Recorder,
-        openings: Openings,
+        open_pools: OpenPools,
         *,
         retries: Retries,
     ) -> None:
@@ -88,7 +88,7 @@ class SpillController(Controller):
         self._writer = writer
         self._reading = SpillReading(world, reader)
         self._events = events
-        self._openings = openings
+        self._open_pools = open_pools
         self._retries = retries
         self._turns = Turns()
         self._kept: dict[PodUid, tuple[StayReason, float, float]] = {}
@@ -170,11 +170,11 @@ class SpillController(Controller):
         return await self._patch(pod, who, raw, chosen)
 
     async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
-        reservations, used = self._openings.usage.reservations, pod.requests
+        reservations, used = self._open_pools.usage.reservations, pod.requests
         # On those that its mark names it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
         token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=self._billed(pod, pools))
-        pool = self._openings.pool(chosen.pools[0])
+        pool = self._open_pools.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
         written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], additions)
         if not written:
@@ -191,10 +191,10 @@ class SpillController(Controller):
         return None
 
     def _way(self, pod: PodRecord, who: Governed, raw: Json) -> Way | None:
-        governance, openings = self.world.governance, self._openings
+        governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
-        others = [openings.pool(name) for name in governance.budgets if name not in listed]
-        pools, avoided = [openings.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
+        others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
+        pools, avoided = [open_pools.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
         has_room = self._room_for(pod)
         # What its owner's pods avoid is still better than nothing.
         return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
@@ -207,12 +207,12 @@ class SpillController(Controller):
         def suits(pool: Pool) -> str:
             return mismatch(raw, pool, tolerations=pool.tolerations)
 
-        pools = [self._openings.pool(name) for name in self.world.governance.pools_of(who.policy)]
+        pools = [self._open_pools.pool(name) for name in self.world.governance.pools_of(who.policy)]
         return f"no pool takes it ({admit(pools, suits, self._room_for(pod)).because})"
 
     def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
         """Answers why a pool has no room for it."""
-        return lambda pool: self._openings.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
+        return lambda pool: self._open_pools.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
 
     def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
         return billed(pod.requests, pod.size, self.world.governance.ladder(*pools))
@@ -252,7 +252,7 @@ class SpillController(Controller):
     def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
         """Whether a pool is open that was not tried. Whether it suits the pod is admission's matter."""
         has_room, names = self._room_for(pod), self.world.governance.pools_of(who.policy)
-        pools = (self._openings.pool(name) for name in names if name not in tried)
+        pools = (self._open_pools.pool(name) for name in names if name not in tried)
         return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
 
     async def _replace(
