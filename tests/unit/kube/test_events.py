@@ -100,3 +100,29 @@ async def test_behind_the_fence_nothing_is_sent(clock: FakeClock, requests: Requ
     await settle()
     running.cancel()
     assert requests.sent == []
+
+
+@pytest.mark.parametrize(
+    "involved",
+    [
+        {**POD, "name": "../../../../../../api/v1/namespaces/victim"},
+        {**POD, "name": "p?watch=true"},
+        {**POD, "namespace": "../victim"},
+    ],
+    ids=["another object", "a query", "another namespace"],
+)
+async def test_an_event_about_a_name_that_no_object_can_have_is_never_sent(
+    recorder: EventRecorder, requests: Requests, clock: FakeClock, involved: Mapping[str, Any]
+) -> None:
+    for _ in range(3):
+        recorder.record(involved, "Normal", "Marked", "goes next")
+        await clock.advance(70)
+    await settle()
+    assert requests.sent == []
+
+
+async def test_a_long_name_is_cut_to_one_that_an_event_can_have(recorder: EventRecorder, requests: Requests) -> None:
+    recorder.record({**POD, "name": "a" * 199 + "-" + "b" * 20}, "Normal", "Marked", "goes next")
+    await settle()
+    [(_, _, body)] = requests.sent
+    assert body["metadata"]["name"].startswith("a" * 199 + ".")

@@ -165,6 +165,14 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives() -> None:
     assert len(found.writer.names) == 3, "the last of four retries is its own"
 
 
+async def test_a_job_whose_name_is_a_path_forgives_nothing() -> None:
+    pod = sent("job-1", node="a-1", owner_kind="Job", owner_uid=OwnerUid("job"), owner_name="../../jobs/victim")
+    found = rig(pod)
+    await found.advance(60.0)
+    await found.stuck.reconcile(pod.uid)
+    assert found.writer.names == []
+
+
 async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
     """Several workers ask before the first of them has deleted."""
     job: dict[str, Any] = {"owner_kind": "Job", "owner_uid": OwnerUid("job"), "owner_name": "job"}
