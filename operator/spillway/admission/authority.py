@@ -1,10 +1,10 @@
-"""A small certificate authority of our own, and when to renew what. Pure but for the keys: the clock is passed in.
+"""The certificate authority of the installation, and when each certificate is renewed. Pure except for keys.
 
-Rotation never breaks a call, because nothing is used before it is trusted everywhere:
+Rotation never breaks a call, because nothing is used before it is trusted everywhere. The time is passed in.
 
-1. a new authority is *added* to the bundle while the serving certificate stays as it is;
-2. once the bundle with it has stood in the webhook configurations for a while, the serving certificate is signed anew;
-3. an old authority leaves the bundle when it expires.
+1. a new authority is *added* to the bundle while the serving certificate stays as it is; 2. once the bundle with it has
+been in the webhook configurations for some time, a new serving certificate is signed; 3. an old authority leaves the
+bundle when it expires.
 """
 
 import ipaddress
@@ -28,7 +28,7 @@ _USAGES: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AU
 """Replicas show each other the serving certificate, whichever of them calls."""
 
 BACKDATED: Final = timedelta(minutes=5)
-"""Clocks of the API server's host and ours need not agree."""
+"""The clocks of the API server's host and the operator's need not agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Lifetimes:
     authority: timedelta = timedelta(days=3650)
     serving: timedelta = timedelta(days=90)
     overlap: timedelta = timedelta(seconds=30)
-    """How long a new authority stands in the bundle before a certificate signed by it is served."""
+    """How long a new authority is in the bundle before a certificate signed by it is served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the Secret holds. `authorities` are PEM certificates, the one that signs now first."""
+    """The content of the Secret. `authorities` are PEM certificates, the one that signs now first."""
 
     authorities: tuple[bytes, ...]
     authority_key: bytes
@@ -52,7 +52,7 @@ class Material:
 
     @property
     def bundle(self) -> bytes:
-        """All authorities to trust: what `caBundle` has to hold."""
+        """All authorities to trust: the content of `caBundle`."""
         return b"".join(self.authorities)
 
     def as_secret(self) -> dict[str, bytes]:
@@ -86,7 +86,7 @@ class Material:
 
 
 def begin(names: Sequence[str], lifetimes: Lifetimes, now: datetime) -> Material:
-    """A first authority and a serving certificate signed by it."""
+    """The first authority and a serving certificate signed by it."""
     authority, authority_key = _new_authority(lifetimes.authority, now)
     certificate, key = _new_serving(authority, authority_key, names, lifetimes.serving, now)
     return Material((_pem(authority),), _key_pem(authority_key), certificate, key)
@@ -95,9 +95,9 @@ def begin(names: Sequence[str], lifetimes: Lifetimes, now: datetime) -> Material
 def next_step(
     material: Material, names: Sequence[str], lifetimes: Lifetimes, now: datetime, *, published: bool
 ) -> Material | None:
-    """The next state of the material; None while all is well.
+    """The next state of the material; None if nothing has to change.
 
-    `published` says that the present bundle has stood in every webhook configuration for `lifetimes.overlap`: only then
+    `published` says that the present bundle has been in every webhook configuration for `lifetimes.overlap`: only then
     may a certificate of the newest authority be served.
     """
     authorities = [x509.load_pem_x509_certificate(pem) for pem in material.authorities]
@@ -119,7 +119,7 @@ def next_step(
         or _names_of(serving) != set(names)
         or not _for_clients(serving)
     )
-    # One that nobody can serve, or trust, breaks every call already: there is nothing left to protect by waiting.
+    # A certificate that cannot be served or trusted breaks every call already, so waiting protects nothing.
     if useless or (stale and published):
         key = _load_key(material.authority_key)
         certificate, serving_key = _new_serving(authorities[0], key, names, lifetimes.serving, now)
@@ -134,7 +134,7 @@ def _is_due(certificate: x509.Certificate, now: datetime) -> bool:
 
 def _new_authority(lifetime: timedelta, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    # The serial in the name keeps two authorities of a bundle apart.
+    # The serial in the name distinguishes two authorities of a bundle.
     serial = x509.random_serial_number()
     name = _name(f"spillway webhook CA {serial:x}"[:64])
     usage = x509.KeyUsage(

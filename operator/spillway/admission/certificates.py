@@ -1,14 +1,13 @@
-"""Keeps the Secret with our certificates, the `caBundle`s that trust it, and the certificate that this replica serves.
+"""The certificates of the installation: the Secret, the `caBundle`s that trust it, and the serving certificate.
 
 Contract:
 
-* any replica may *begin* (the Secret is made once, and a `caBundle` that is empty is filled, whoever comes first); only
-  the leader *rotates*;
-* the order of `issuing` is kept: a new authority is in every `caBundle` before anything signed by it is served;
-* every replica follows the Secret and serves the pair in it;
-* of a webhook configuration we touch `caBundle` and nothing else, and only where it differs.
+* any replica may *start* (the first one fills the Secret and an empty `caBundle`); only the leader *rotates*; * the
+order of `authority` is kept: a new authority is in every `caBundle` before anything signed by it is served; * every
+replica follows the Secret and serves the pair in it; * of a webhook configuration only `caBundle` is changed, and only
+if it differs.
 
-A lost write (409) is no error: the next turn reads anew.
+A conflict (409) is not an error: the next turn reads again.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ log: Final = structlog.get_logger(__name__)
 CONFIGURATION_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 _JSON_PATCH: Final = "application/json-patch+json"
 _CONFLICTS: Final = (409, 422)
-"""422 is how a JSON patch whose `test` fails is answered."""
+"""The API server answers 422 to a JSON patch whose `test` fails."""
 
 
 def service_names(service: str, namespace: str) -> tuple[str, ...]:
@@ -80,7 +79,7 @@ class Certificates:
         self._published: tuple[bytes, datetime] | None = None
 
     async def ensure(self) -> None:
-        """Begin if nobody has, serve what the Secret holds, and make the configurations trust it."""
+        """Create the material if there is none, serve the certificate, and make the configurations trust it."""
         material = await self._read_or_begin()
         self._serve(material)
         await self._publish(material.bundle)
@@ -91,19 +90,19 @@ class Certificates:
             try:
                 await self.turn()
             except RequestError as error:
-                log.warning("certificates not checked; trying again", secret=self._key, error=str(error) or repr(error))
+                log.warning("certificates not checked, retrying", secret=self._key, error=str(error) or repr(error))
             await asyncio.sleep(self._poll_seconds)
 
     async def turn(self) -> None:
-        """One look: load what is new; as leader publish the bundle and take the next step of a rotation."""
+        """One turn: load a new certificate; as the leader publish the bundle and take the next step of a rotation."""
         material = await self._read_or_begin()
         try:
             self._serve(material)
         except ssl.SSLError as error:
-            # The leader replaces a certificate that is not its key's; until then the one before is served.
+            # The leader replaces a certificate that does not match its key; until then the previous one is served.
             log.warning("serving certificate cannot be loaded", secret=self._key, error=str(error))
         if not self._is_leader():
-            # Nobody is called before somebody is trusted, and a leader may be seconds away.
+            # No replica is called before one is trusted, and a leader may take seconds to appear.
             await self._publish(material.bundle, missing_only=True)
             return
         published = await self._publish(material.bundle)
@@ -112,7 +111,7 @@ class Certificates:
             return
         if await self._replace(step):
             log.info("certificates rotated", secret=self._key, authorities=len(step.authorities))
-            # Trust first: the bundle goes out before any replica can load what it vouches for.
+            # Trust first: the bundle is published before any replica can load a certificate that it signs.
             await self._publish(step.bundle)
             self._serve(step)
 
@@ -141,14 +140,15 @@ class Certificates:
             if found is None:
                 await self._client.request("POST", self._collection, body=body)
             else:
-                # It is there and empty or unusable: the chart may have made it so that we need no right to create.
+                # It exists and is empty or unusable: the chart may have created it, so that the operator needs no
+                # permission to create it.
                 body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
                 await self._client.request("PUT", self._path, body=body)
         except ApiError as error:
             if error.status not in _CONFLICTS:
                 raise
             return await self._read_or_begin()
-        log.info("certificates begun", secret=self._key)
+        log.info("certificates created", secret=self._key)
         return fresh
 
     async def _replace(self, material: Material) -> bool:
@@ -176,7 +176,7 @@ class Certificates:
         }
 
     async def _publish(self, bundle: bytes, *, missing_only: bool = False) -> bool:
-        """Make every configuration trust the bundle; True once that has been so for the overlap."""
+        """Make every configuration trust the bundle; True once that has lasted for the overlap."""
         in_place = True
         for plural in CONFIGURATION_KINDS:
             path = paths.webhook_configurations(plural).named(self._configuration)

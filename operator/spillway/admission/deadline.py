@@ -1,8 +1,8 @@
-"""How long a handler may still hold a request.
+"""The deadline of an admission request: how long a handler may still hold it.
 
-Contract: whoever waits asks the deadline first. It is the shorter of our own bound for that webhook and of what the API
-server said it would wait (it sends `?timeout=2s`), less a margin in which the answer travels; so we let go on our own
-account, with a counted reason, before the API server gives up on us.
+Contract: a handler checks the deadline before it waits. The deadline is the shorter of the webhook's own bound and of
+the time that the API server waits (it sends `?timeout=2s`), less a margin for the way of the answer; so the handler
+answers by itself, with a counted reason, before the API server times out.
 """
 
 import re
@@ -42,7 +42,7 @@ class Deadline:
 
 
 def hold_seconds(bound: float, asked: str) -> float:
-    """How long to hold at most: `bound`, or less where the API server waits less.
+    """The longest time to hold a request: `bound`, or less if the API server waits less.
 
     `asked` is the value of the `timeout` parameter that the API server sends, in Go's notation ("2s"); what cannot be
     read, or is absent, leaves the bound as it is.

@@ -1,7 +1,7 @@
-"""The connection on which one replica asks another: many questions at once, whatever waits in one message.
+"""The channel between replicas: one connection for many concurrent requests, which are sent in batches.
 
 Contract: a WebSocket (RFC 6455) with binary messages, each a JSON array of `Question`s one way and of `Reply`s the
-other. Replies come in the order in which they are found.
+other. Replies come in the order in which they are ready.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ from spillway.domain.model.additions import Addition
 log: Final = structlog.get_logger(__name__)
 
 _FULL_BYTES: Final = 1024 * 1024
-"""No question joins a message that is as big as this; one alone is at most as big as an object in etcd, and JSON."""
+"""The size from which on no question is added to a message; a single one is at most as large as an object in etcd as
+JSON."""
 _HEARTBEAT_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 1.0
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
-    """What is asked: a number for the reply, how many seconds are left for it, and the request."""
+    """A question: a number for the reply, the seconds that are left, and the request."""
 
     number: int
     seconds: float
@@ -35,7 +36,7 @@ class Question(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """What the question of this number is answered."""
+    """The answer to the question of this number."""
 
     number: int
     additions: tuple[Addition, ...] = ()
@@ -46,7 +47,7 @@ replies: Final = msgspec.json.Decoder(tuple[Reply, ...])
 
 
 class Outbox:
-    """Sends what is put into it. While one message is on its way, what comes waits for the next."""
+    """The outbox, which sends its items in batches: while one is being sent, further items wait for the next."""
 
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         self._send = send
@@ -54,7 +55,7 @@ class Outbox:
         self._some = asyncio.Event()
 
     def put(self, item: Question | Reply) -> None:
-        """Have it sent; never waits."""
+        """Queue an item to send; never waits."""
         self._waiting.append(msgspec.json.encode(item))
         self._some.set()
 
@@ -69,7 +70,7 @@ class Outbox:
             await self.flush()
 
     async def flush(self) -> None:
-        """Send what waits."""
+        """Send the waiting items."""
         while self._waiting:
             await self._send(b"[" + b",".join(self._next()) + b"]")
 
@@ -87,7 +88,7 @@ class Outbox:
 
 
 class Answering:
-    """The leader's end of all channels on one path. `answer` is given a request and its seconds, and never raises."""
+    """The leader's end of all channels on one path. `answer` gets a request and its seconds, and never raises."""
 
     def __init__(self, answer: Callable[[Request, float], Awaitable[Answer]]) -> None:
         self._answer = answer
@@ -95,7 +96,7 @@ class Answering:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, http_request: web.Request) -> web.StreamResponse:
-        """Answer the questions of one replica until it goes."""
+        """Answer the questions of one replica until it disconnects."""
         socket = web.WebSocketResponse(
             compress=False, heartbeat=_HEARTBEAT_SECONDS, timeout=_CLOSE_SECONDS, max_msg_size=MAX_BODY_BYTES
         )
@@ -111,14 +112,14 @@ class Answering:
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
         except msgspec.DecodeError as error:
-            log.warning("a replica asks what is not understood", error=str(error))
+            log.warning("a question of another replica cannot be decoded", error=str(error))
             await socket.close(code=aiohttp.WSCloseCode.INVALID_TEXT)
         finally:
             del self._channels[socket]
             sending.cancel()
             await asyncio.wait({sending})
             if not sending.cancelled() and (gone := sending.exception()) is not None:
-                log.debug("a replica went before it was answered", error=repr(gone))
+                log.debug("a replica disconnected before it was answered", error=repr(gone))
         return socket
 
     async def _reply(self, question: Question, outbox: Outbox) -> None:
@@ -126,7 +127,7 @@ class Answering:
         outbox.put(Reply(question.number, answer.additions))
 
     async def close(self, _: web.Application) -> None:
-        """Answer what was asked, then close every channel."""
+        """Answer the received questions, then close every channel."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
         for socket, outbox in tuple(self._channels.items()):

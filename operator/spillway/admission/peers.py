@@ -1,10 +1,10 @@
-"""How a replica asks the leader: to have a pod decided, or to tell of a plan. In doubt it lets go.
+"""Forwarding of requests to the leader: to decide a pod, or to report a plan. In doubt a request is allowed.
 
-Contract: one hop. The leader is asked on a path of its own whose handler never passes anything on, so no question goes
-round in circles. All questions of a path share one connection; whoever answers there proves by its certificate that it
-is a replica of this installation. No answer, in whatever way, is told with its reason: the pod is then created as its
-user wrote it. A leader that is silent while several questions in a row run out of time is not asked again for a while:
-pods are not to wait for one that is gone.
+Contract: one hop. Requests are forwarded to a path of their own whose handler never forwards, so there are no cycles.
+All requests of a path share one connection; the server proves by its certificate that it is a replica of this
+installation. Each kind of missing answer has its own reason: the pod is then created as its user wrote it. A leader
+that is silent while several requests in a row time out is not called for a while, so that pods do not wait for a leader
+that is gone.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ log: Final = structlog.get_logger(__name__)
 
 FORWARD_SECONDS: Final = 1.4
 TIMEOUTS: Final = 3
-"""In a row and without a word, until the leader is not asked for a while."""
+"""The number of timeouts in a row, without any answer, after which the leader is not called for a while."""
 QUIET_SECONDS: Final = 2.0
 _HEARTBEAT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
@@ -39,7 +39,7 @@ class _Line:
         self.address = address
         self.broken = False
         self.heard = 0
-        """Replies in time."""
+        """The number of replies in time."""
         self._socket = socket
         self._outbox = Outbox(socket.send_bytes)
         self._numbers = itertools.count(1)
@@ -47,11 +47,11 @@ class _Line:
         self.work = asyncio.create_task(self._run(), name=f"line to {address}")
 
     def leads_to(self, address: str) -> bool:
-        """Whether questions for this leader can go this way."""
+        """Whether this connection is open and leads to this leader."""
         return not self.broken and self.address == address
 
     async def ask(self, request: Request, seconds: float) -> Reply:
-        """The reply, however long it takes. `seconds` is what the leader may take.
+        """Send a question and wait for its reply. `seconds` is the time that the leader may take.
 
         Raises:
             OSError: the connection broke.
@@ -66,7 +66,7 @@ class _Line:
             self._pending.pop(number, None)
 
     def hang_up(self) -> None:
-        """Begin to close it; who waits for a reply is told that there is none."""
+        """Start to close the connection; waiting callers get an error."""
         self._break()
         self.work.cancel()
 
@@ -101,10 +101,10 @@ class _Line:
 
 
 class Forwarder:
-    """Asks the leader on one path.
+    """The forwarder of requests to the leader, for one path.
 
-    `leader` gives its `host:port`, empty while none is known; `tls` says whom to trust; `count` hears what came of each
-    question: answered, no-leader, quiet, timeout, error.
+    `leader` gives its `host:port`, empty while none is known; `tls` gives the trusted certificates; `count` is called
+    with the result of each request: answered, no-leader, quiet, timeout, error.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Forwarder:
             self._session = None
 
     async def __call__(self, request: Request, deadline: Deadline) -> Answer:
-        """What the leader answers.
+        """The leader's answer.
 
         Raises:
-            LetGoError: there is no leader, or no answer of its in time.
+            LetGoError: there is no leader, or it did not answer in time.
         """
         address, tls = self._leader(), self._tls()
         if not address or tls is None:
@@ -168,7 +168,7 @@ class Forwarder:
         return self._line.heard if self._line is not None else 0
 
     def _note_timeout(self, heard: int) -> None:
-        """One that answers others in time is not gone."""
+        """Count a timeout; a leader that answers other requests in time is not gone."""
         self._silent = self._silent + 1 if self._heard() == heard else 0
         if self._silent >= TIMEOUTS:
             self._quiet_until = self._clock() + QUIET_SECONDS

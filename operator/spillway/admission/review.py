@@ -1,4 +1,4 @@
-"""`admission.k8s.io/v1` AdmissionReview: the part that we read, and the answers that we give.
+"""AdmissionReview of `admission.k8s.io/v1`: the part that the handlers read, and their answers.
 
 Contract: decoding is typed and partial (a field that no handler reads is skipped, not built), the two objects stay raw
 bytes until a handler asks for them, and an answer that changes nothing carries no patch at all. Nothing here does I/O.
@@ -17,7 +17,7 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 
 
 class UnreadableReviewError(ValueError):
-    """The body is no AdmissionReview: there is not even a uid to answer to."""
+    """The body is not an AdmissionReview, so there is no uid to answer."""
 
 
 class Resource(msgspec.Struct, frozen=True):
@@ -27,11 +27,11 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 _ABSENT: Final = msgspec.Raw()
-"""Empty bytes are no JSON: what is this very default is left out of an encoded request."""
+"""Empty bytes are not JSON: a field with this default is left out of an encoded request."""
 
 
 class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The question of one AdmissionReview. `object` and `old_object` are JSON bytes; empty where absent."""
+    """The request of one AdmissionReview. `object` and `old_object` are JSON bytes; empty if absent."""
 
     uid: str
     operation: str = ""
@@ -53,14 +53,14 @@ class _Review(msgspec.Struct, frozen=True):
 
 
 class Denial(NamedTuple):
-    """Why a request is refused: only our own kinds and an annotation of our own ever are."""
+    """Why a request is refused: only Spillway's own kinds and its own annotation ever are."""
 
     message: str
     field: str
 
 
 class Answer(NamedTuple):
-    """What a handler decided. `outcome` is the word under which it is counted: few and fixed, never a name."""
+    """The decision of a handler. `outcome` is the label under which it is counted: one of few fixed words."""
 
     outcome: str
     additions: tuple[Addition, ...] = ()
@@ -77,13 +77,13 @@ def decode_request(body: bytes) -> Request:
     """The request in an AdmissionReview's bytes.
 
     Raises:
-        UnreadableReviewError: the bytes are no AdmissionReview with a request.
+        UnreadableReviewError: the bytes are not an AdmissionReview with a request.
     """
     try:
         request = _decoder.decode(body).request
     except msgspec.DecodeError as error:
         raise UnreadableReviewError(str(error)) from error
-    # The API server does not leave out what there is not: it sends null, as oldObject of a CREATE.
+    # The API server sends null for an absent object, as for the oldObject of a CREATE.
     absent = {name: _ABSENT for name in ("object", "old_object") if getattr(request, name) == _NULL}
     return msgspec.structs.replace(request, **absent) if absent else request
 
@@ -115,6 +115,6 @@ def _refusal(denials: Sequence[Denial]) -> dict[str, Any]:
 
 
 def denied(denials: Iterable[Denial]) -> Answer:
-    """Refused, or allowed where nothing is wrong."""
+    """The answer that refuses, or that allows if there are no denials."""
     found = tuple(denials)
     return Answer("refused", denials=found) if found else Answer("valid")

@@ -1,11 +1,11 @@
-"""The admission server: takes AdmissionReviews over TLS and always answers in time.
+"""The admission server: it accepts AdmissionReviews over TLS and always answers in time.
 
 Contract, whatever a handler does:
 
-* an exception inside it answers "allowed" and counts in `spillway_admission_errors_total`;
-* its time is bounded; at the bound it is cancelled, the request is let go ("allowed") and the reason is counted;
-* a body that is no AdmissionReview is answered with 400, which the API server treats by the webhook's failure policy;
-* where names of clients are given, a caller whose certificate has none of them is answered with 403.
+* an exception inside it answers "allowed" and counts in `spillway_admission_errors_total`; * its time is bounded; at
+the bound it is cancelled, the request is allowed and the reason is counted; * a body that is not an AdmissionReview is
+answered with 400, which the API server treats by the webhook's failure policy; * if names of clients are given, a
+caller whose certificate has none of them is answered with 403.
 
 The socket is bound with `SO_REUSEPORT`, so that two replicas on one host can share a port and an upgrade overlaps.
 """
@@ -41,7 +41,7 @@ KEEPALIVE_SECONDS: Final = 120.0
 lost."""
 
 BACKSTOP_SECONDS: Final = 0.1
-"""A handler that keeps its deadline ends by itself and says why; only one that does not is cut off."""
+"""A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
 
 Handler = Callable[[Request, Deadline], Awaitable[Answer]]
 
@@ -56,7 +56,7 @@ class LetGoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One path of the server. `bound_seconds` holds even where the API server would wait longer."""
+    """One path of the server. `bound_seconds` holds even if the API server would wait longer."""
 
     name: str
     path: str
@@ -65,7 +65,7 @@ class Webhook:
 
 
 async def decide(webhook: Webhook, request: Request, deadline: Deadline) -> Answer:
-    """What the webhook answers; never raises but for the cancellation of the whole server."""
+    """The answer of the webhook; it never raises, except for the cancellation of the whole server."""
     try:
         async with asyncio.timeout(deadline.remaining + BACKSTOP_SECONDS):
             return await webhook.handle(request, deadline)
@@ -77,7 +77,7 @@ async def decide(webhook: Webhook, request: Request, deadline: Deadline) -> Answ
         return Answer("let-go")
     except Exception:
         metrics.ERRORS.labels(webhook.name).inc()
-        log.exception("admission handler failed; the request is allowed", webhook=webhook.name, object=request.key)
+        log.exception("admission handler failed, the request is allowed", webhook=webhook.name, key=request.key)
         return Answer("error")
 
 
@@ -110,11 +110,11 @@ class AdmissionServer:
 
     @property
     def port(self) -> int:
-        """The port in use; differs from the one asked for where that was 0."""
+        """The port in use, which the system chose if port 0 was requested."""
         return self._port
 
     async def start(self) -> None:
-        """Begin to listen; returns once connections are accepted."""
+        """Start to listen; returns once connections are accepted."""
         application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._only_known_clients])
         for webhook in self._webhooks:
             application.router.add_post(webhook.path, self._responder(webhook))
@@ -171,7 +171,7 @@ async def _answer(webhook: Webhook, request: Request, deadline: Deadline) -> Ans
 
 
 def _names_of_client(request: web.Request) -> set[str]:
-    """Common names and DNS names of the certificate that the client showed."""
+    """The common names and DNS names of the client's certificate."""
     certificate = request.get_extra_info("peercert") or {}
     names = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
     return names | {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}

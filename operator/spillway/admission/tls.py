@@ -1,8 +1,8 @@
-"""The serving certificate in use, and whom it trusts: replaced while connections stand, from a Secret or from files.
+"""The serving certificate in use and its trust, from a Secret or from files, replaced while connections stay open.
 
 Contract: the server contexts live as long as the process. Loading a new pair changes what the next handshake shows and
-touches no connection that is open. A pair that does not fit together is refused and the old one stays. Replicas show
-each other the serving certificate in both directions; whoever shows none that is trusted gets no connection.
+affects no open connection. A pair that does not match is refused and the old one stays. Replicas show each other the
+serving certificate in both directions; a client without a trusted one gets no connection.
 """
 
 import asyncio
@@ -25,23 +25,24 @@ log: Final = structlog.get_logger(__name__)
 class ServingTls:
     """TLS contexts whose certificate can be replaced at any time.
 
-    `client_authorities` are PEM certificates: where given, the API server has to show a certificate of theirs.
+    `client_authorities` are PEM certificates: if given, the API server must show a certificate signed by them.
     """
 
     def __init__(self, *, client_authorities: str = "") -> None:
         self.context = _server_context()
-        """For the API server."""
+        """The context for the API server."""
         if client_authorities:
             self.context.load_verify_locations(cadata=client_authorities)
             self.context.verify_mode = ssl.CERT_REQUIRED
         self.peer_context = _server_context()
-        """For other replicas. Trust is added and never taken away before the process ends."""
+        """The context for other replicas. Trust is added and never removed before the process ends."""
         self.peer_context.verify_mode = ssl.CERT_REQUIRED
         self.peer_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         self._loaded: tuple[bytes, bytes] | None = None
         self._trusted = b""
         self.peers: ssl.SSLContext | None = None
-        """For calls to other replicas: trusts what they serve, and nothing else. None until there is a certificate."""
+        """The context for calls to other replicas: it trusts their serving certificate only. None until there is a
+        certificate."""
         self.ready = asyncio.Event()
 
     @property
@@ -50,12 +51,12 @@ class ServingTls:
         return x509.load_pem_x509_certificate(self._loaded[0]) if self._loaded else None
 
     def load(self, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes = b"") -> bool:
-        """Serve with this pair from now on; False where it is in use already.
+        """Serve with this pair from now on; False if it is already in use.
 
-        Other replicas are trusted by these authorities; where none are given, by serving the same certificate.
+        Other replicas are trusted by these authorities; without them, if they serve the same certificate.
 
         Raises:
-            ssl.SSLError: certificate and key do not belong together, or are no PEM; the old pair stays in use.
+            ssl.SSLError: certificate and key do not match, or are not PEM; the old pair stays in use.
         """
         trusted = authorities_pem or certificate_pem
         if self._loaded == (certificate_pem, key_pem) and self._trusted == trusted:
@@ -94,7 +95,7 @@ def _calling_context(trusted_pem: bytes) -> ssl.SSLContext:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """A path under which OpenSSL can read the bytes: in memory where the system can, else a private temporary file."""
+    """A path from which OpenSSL can read the bytes: in memory if possible, else a private temporary file."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("spillway-tls")
         try:
@@ -110,10 +111,10 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 
 class CertificateFiles:
-    """A pair of files that somebody else keeps fresh, such as cert-manager through a mounted Secret.
+    """A pair of files that another component renews, such as cert-manager through a mounted Secret.
 
-    `authority` is the file with the certificate's authorities, by which replicas trust each other while one of them has
-    the new certificate already. Where it is absent they trust the certificate itself.
+    `authority` is the file with the certificate's authorities, by which replicas trust each other while one of them
+    already has the new certificate. Without it they trust the certificate itself.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class CertificateFiles:
         self._stamp: tuple[int, ...] = ()
 
     def refresh(self) -> bool:
-        """Load the files if they changed since the last look; True if a new pair is in use.
+        """Load the files if they have changed; True if a new pair is in use.
 
         Raises:
             OSError: a file is missing.
@@ -146,7 +147,7 @@ class CertificateFiles:
         return changed
 
     async def run(self) -> None:
-        """Keep the pair in use fresh until cancelled."""
+        """Keep the pair in use up to date until cancelled."""
         while True:
             try:
                 if self.refresh():

@@ -351,7 +351,7 @@ class ElasticPolicy(Model):
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
-    """spillway.dev/v1alpha1"""
+    """The API version, spillway.dev/v1alpha1."""
     kind: Literal["ElasticPolicy"] = "ElasticPolicy"
     """ElasticPolicy"""
     metadata: ObjectMeta

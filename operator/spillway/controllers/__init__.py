@@ -1,1 +1,1 @@
-"""What the leader does: a controller plans in `domain`, gates on fresh data, and has a bounded writer."""
+"""The controllers of the leader: each plans in `domain`, requires fresh data, and has a rate-limited writer."""

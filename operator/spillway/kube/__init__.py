@@ -1,1 +1,1 @@
-"""The cluster: reading it (informers, state), writing to it (one bounded writer), and being the one who may."""
+"""The I/O with the API server: the client, informers, the work queue, the writer, Events and leader election."""

@@ -1,8 +1,9 @@
-"""Where the API server is and who we are: a kubeconfig or the pod's service account, and tokens that stay fresh.
+"""Credentials for the API server: from a kubeconfig or the pod's service account, with tokens that are renewed.
 
-Contract: loading is `kubernetes.aio.config`'s; here is only when to do it again. A service-account token is re-read by
-the library's own hook, a token file of a kubeconfig every minute, an exec plugin's when it expires, and everything once
-more after a 401 (at most every ten seconds, so that a revoked account does not hammer a plugin).
+Contract: `kubernetes.aio.config` loads them; this module decides when to load them again. A service-account token is
+read again by the library's own hook, a token file of a kubeconfig every minute, the token of an exec plugin when it
+expires, and everything once more after a 401 (at most every ten seconds, so that a revoked account does not call a
+plugin too often).
 """
 
 import asyncio
@@ -30,7 +31,7 @@ _RELOAD_AFTER_REFUSAL_SECONDS = 10.0
 
 
 class CredentialsError(OSError):
-    """There is no way to the API server: no kubeconfig, or one that cannot be used. One line."""
+    """There are no usable credentials for the API server; the message is one line."""
 
 
 class Credentials:
@@ -48,10 +49,10 @@ class Credentials:
 
     @classmethod
     async def load(cls, kubeconfig: str | None = None) -> Self:
-        """From `kubeconfig`, else from `$KUBECONFIG`, else in-cluster, else from `~/.kube/config`.
+        """Load from `kubeconfig`, else from `$KUBECONFIG`, else in-cluster, else from `~/.kube/config`.
 
         Raises:
-            CredentialsError: there is none of them, or it cannot be used.
+            CredentialsError: none of them exists, or it cannot be used.
 
         """
         path = kubeconfig or os.environ.get("KUBECONFIG")
@@ -78,7 +79,7 @@ class Credentials:
 
     @property
     def configuration(self) -> Configuration:
-        """The library's own, for what is done through `kubernetes.aio` (the Lease)."""
+        """The configuration for `kubernetes.aio` (the Lease)."""
         return self._configuration
 
     @property
@@ -112,7 +113,7 @@ class Credentials:
         return {"Authorization": token} if token else {}
 
     async def refused(self) -> bool:
-        """The server answered 401: load everything again; True when trying once more makes sense."""
+        """Load everything again after a 401; whether a retry makes sense."""
         if self._kubeconfig is None or self._clock() - self._loaded < _RELOAD_AFTER_REFUSAL_SECONDS:
             return False
         await self._reload()

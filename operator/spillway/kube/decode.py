@@ -1,7 +1,7 @@
-"""Raw JSON of the API server into flat records, by typed structs that name only the fields we read.
+"""The decoding of the API server's JSON into flat records, by typed structs with only the needed fields.
 
-Contract: strings that repeat are interned. What is absent, null or malformed in an annotation becomes the record's "not
-there"; it never raises, because one odd object must not stop a watch. Requests are summed as the scheduler sums them:
+Contract: strings that repeat are interned. An absent, null or malformed annotation is absent in the record; decoding
+never raises for it, because one malformed object must not stop a watch. Requests are summed as the scheduler sums them:
 containers and sidecars that run together, or the largest moment of the initialisation, whichever is more, and overhead.
 """
 
@@ -66,11 +66,12 @@ R = TypeVar("R")
 # Kubernetes takes no "+", and no leading zero but after a minus (`validFirstDigit` in k8s.io/kubernetes/pkg/apis/core).
 _COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
 _COUNT: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-"""Anybody may write such an annotation. `int` refuses a number without end, and one odd object must stop nothing."""
+"""Any client may write such an annotation. `int` refuses a number that is too long, and one malformed object must not
+stop a watch."""
 _REMEMBERED: Final = 8192
-"""Of distinct costs, times and amounts: more would cost more memory than sharing them saves."""
+"""The number of shared costs, times and amounts: more would cost more memory than sharing saves."""
 _MESSAGE_CHARACTERS: Final = 512
-"""Of a pod's trouble; a provider's whole stack trace decides nothing."""
+"""The maximum characters of a pod's waiting reason and message; the rest of a stack trace is not needed."""
 _INT32: Final = range(-(2**31), 2**31)
 _BEING_MADE: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _OWN_CONDITIONS: Final = frozenset({
@@ -93,7 +94,7 @@ class WatchError(Exception):
 
 
 class Decoder(Generic[ObjectT, R]):
-    """One kind's way from bytes to records."""
+    """The decoder of one kind, from bytes to records."""
 
     def __init__(self, kind: type[ObjectT], record: Callable[[ObjectT], R]) -> None:
         self.record = record
@@ -109,7 +110,7 @@ class Decoder(Generic[ObjectT, R]):
         """One page of a list; its items still have to go through `record`.
 
         Raises:
-            msgspec.DecodeError: this is no list of this kind.
+            msgspec.DecodeError: this is not a list of this kind.
 
         """
         page: Page[ObjectT] = self._page.decode(raw)
@@ -119,8 +120,7 @@ class Decoder(Generic[ObjectT, R]):
         """One line of a watch.
 
         Raises:
-            WatchError: the line is an ERROR event.
-            msgspec.DecodeError: it is no watch event at all.
+            WatchError: the line is an ERROR event. msgspec.DecodeError: it is not a watch event.
 
         """
         try:
@@ -134,7 +134,7 @@ class Decoder(Generic[ObjectT, R]):
 
 
 def _raise_if_error(line: bytes) -> None:
-    """A Status stands where the object should: its `status` is a word and it has no kind's fields."""
+    """Raise if the line has a Status instead of an object: its `status` is a word and it has no fields of the kind."""
     try:
         error = msgspec.json.decode(line, type=ErrorEvent)
     except msgspec.ValidationError:
@@ -249,14 +249,14 @@ def deletion_cost(text: str) -> int | None:
 
 
 def desired_replicas(annotations: Mapping[str, str], owner_kind: str) -> int | None:
-    """The replicas that a ReplicaSet's owner wants in all, as it notes them there; None where it does not."""
+    """The replicas that a ReplicaSet's owner wants in all, by its annotation; None if it has none."""
     noted = annotations.get(ROLLOUT_DESIRED if owner_kind == "Rollout" else DESIRED, "")
     return int(noted) if _COUNT.fullmatch(noted) else None
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def unix_seconds(stamp: str | None) -> float:
-    """Of an RFC 3339 time; 0.0 where there is none."""
+    """The Unix seconds of an RFC 3339 time; 0.0 without one."""
     if not stamp:
         return 0.0
     try:
@@ -301,7 +301,7 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
         (one.state.waiting for one in status.container_statuses or () if one.state and one.state.waiting), None
     )
     of_provider = next((one for one in status.conditions or () if one.status == "False" and _of_provider(one)), None)
-    # That its containers are being made tells nothing: a provider's refusal does, wherever it stands.
+    # "ContainerCreating" has no meaning here: a provider's refusal has, wherever it is.
     spoken: list[Waiting | PodStatus | Condition | None] = [waiting, status, of_provider, refused]
     if waiting is not None and waiting.reason in _BEING_MADE:
         spoken.append(spoken.pop(0))
@@ -320,7 +320,7 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
 
 
 def _of_provider(condition: Condition) -> bool:
-    """Whether a condition is none of Kubernetes' own, which say that a pod is not ready because it is not ready."""
+    """Whether a condition is from a provider; Kubernetes' own only repeat that the pod is not ready."""
     return condition.type not in _OWN_CONDITIONS
 
 
@@ -357,7 +357,7 @@ def _requests(spec: PodSpec) -> tuple[int, int]:
     if spec.init_containers:
         cpu, memory = _with_initialisation(cpu, memory, spec.init_containers)
     if spec.resources is not None and spec.resources.requests is not None:
-        # Requests of the pod as a whole stand in for the containers' sum, amount by amount.
+        # Requests of the pod as a whole replace the containers' sum, resource by resource.
         whole = spec.resources.requests
         cpu = _amount(quantity.cpu_millis, whole.cpu) if whole.cpu else cpu
         memory = _amount(quantity.memory_bytes, whole.memory) if whole.memory else memory

@@ -1,7 +1,7 @@
 """The errors of a request to the API server: one base class, and one class for each way in which a request fails.
 
-Contract: whoever sends requests catches `RequestError`, whatever the transport raises below it. `not_found` says that
-there is no such object, whether the API server answered so or no object can have the name.
+Contract: a caller catches `RequestError`, whatever the transport raises below it. `not_found` says that there is no
+such object, whether the API server answered so or no object can have the name.
 """
 
 from collections.abc import Mapping
@@ -10,35 +10,35 @@ from typing import Any
 
 
 class RequestError(Exception):
-    """A request to the API server had no success."""
+    """A request to the API server failed."""
 
     not_found: bool = False
-    """There is no such object."""
+    """Whether the object does not exist."""
     retryable: bool = False
-    """The same request may succeed later."""
+    """Whether the same request may succeed later."""
     retry_after: float | None = None
-    """Seconds, where the server asked for a pause."""
+    """The pause in seconds that the server asked for."""
 
 
 class UnreachableError(RequestError):
-    """The API server was not heard: the connection failed, the answer took too long, or it is not an answer at all."""
+    """The API server was not reached: the connection failed, the answer took too long, or it was not a valid answer."""
 
     retryable = True
 
     def __init__(self, message: str, *, timed_out: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
-        """Whether nothing was heard in time."""
+        """Whether the request timed out."""
 
     @classmethod
     def caused_by(cls, error: BaseException) -> "UnreachableError":
-        """The error that stands for one of the transport."""
+        """The error for an error of the transport."""
         timed_out = isinstance(error, TimeoutError)
         return cls(str(error) or ("no answer in time" if timed_out else repr(error)), timed_out=timed_out)
 
 
 class InvalidNameError(RequestError):
-    """No object can have this name, so nothing was sent."""
+    """No object can have this name, so no request was sent."""
 
     not_found = True
 
@@ -50,7 +50,7 @@ class InvalidNameError(RequestError):
 
 
 class ApiError(RequestError):
-    """The API server refused. `status` is HTTP's, `reason` is Kubernetes' CamelCase word (or HTTP's phrase)."""
+    """The API server refused a request. `status` is HTTP's, `reason` Kubernetes' CamelCase word (or HTTP's phrase)."""
 
     def __init__(
         self,
@@ -76,10 +76,10 @@ class ApiError(RequestError):
 
     @property
     def gone(self) -> bool:
-        """The resource version or continue token is too old: list again."""
+        """Whether the resource version or continue token is too old, so a new list is needed."""
         return self.status == HTTPStatus.GONE
 
     @property
     def invalid(self) -> bool:
-        """The object would be invalid, or a JSON patch's `test` failed."""
+        """Whether the object would be invalid, or a JSON patch's `test` failed."""
         return self.status == HTTPStatus.UNPROCESSABLE_ENTITY

@@ -1,10 +1,10 @@
-"""Kubernetes Events about what we do, few enough to be read.
+"""The recorder of Kubernetes Events, with a limit on their number.
 
-Contract: `record` returns at once and never raises; `run` writes. The same thing said again about the same object is
-counted on the first Event (a series), at most once a minute, and is a new Event only after it was silent for ten
-minutes. An object that has much to say is cut short (25 Events at once, one every five minutes after that), and so is
-the whole process by a rate. Events are news, not records: under pressure, behind the fence or on an error they are
-dropped and counted. Events about cluster-scoped objects live in the namespace `default`, as Kubernetes has it.
+Contract: `record` returns at once and never raises; `run` writes. A repeated Event about the same object is counted on
+the first one (a series), at most once a minute, and becomes a new Event only after ten minutes without it. Events are
+limited per object (25 at once, one every five minutes after that) and by a rate for the whole process. Events are not
+reliable records: under load, behind the fence or on an error they are dropped and counted. Events about cluster-scoped
+objects live in the namespace `default`, as Kubernetes has it.
 """
 
 import asyncio
@@ -44,15 +44,15 @@ _Key = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class _Series:
-    """One thing said about one object."""
+    """One series: a repeated Event about one object."""
 
     path: str
-    """Of the Event."""
+    """The name of the Event."""
     count: int
     last: float
-    """When it was said last."""
+    """When it was last recorded."""
     written: float
-    """When it was written last; below `last` there is something to write."""
+    """When it was last written; if this is before `last`, it has to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class _Post:
 
 
 class EventRecorder:
-    """Writes Events in the name of this process."""
+    """The recorder that writes Events in the name of this process."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class EventRecorder:
         self._posts: asyncio.Queue[_Post] = asyncio.Queue(_WAITING)
 
     def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
-        """Say `message` about an object; `event_type` is Normal or Warning, `reason` a CamelCase word."""
+        """Record `message` about an object; `event_type` is Normal or Warning, `reason` a CamelCase word."""
         note = message if len(message) <= _LONGEST_NOTE else f"{message[: _LONGEST_NOTE - 1]}…"
         key = (_identity(involved), event_type, reason, note)
         now = self._clock()
@@ -104,7 +104,7 @@ class EventRecorder:
         self._begin(key, involved, now)
 
     async def run(self) -> None:
-        """Write what is recorded, until cancelled."""
+        """Write the recorded Events until cancelled."""
         while True:
             post = await self._posts.get()
             await self._bucket.take()
@@ -118,7 +118,7 @@ class EventRecorder:
                 )
             except RequestError as error:
                 EVENTS.labels("error").inc()
-                log.info("event_not_written", path=post.path, error=repr(error))
+                log.info("event not written", path=post.path, error=repr(error))
             else:
                 EVENTS.labels(post.result).inc()
 

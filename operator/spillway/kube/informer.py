@@ -1,7 +1,8 @@
-"""The informers: which resources are watched, and that all of them run together.
+"""The informers of all watched resources.
 
 Contract: Pods, Nodes, ReplicaSets and Namespaces of the whole cluster, each by its own list and watch into one
-`ClusterState`. Admission and controllers wait for `state.synced`; a controller that disrupts asks `state.stale()` too.
+`ClusterState`. Admission and controllers wait for `state.synced`; a controller that disrupts also checks
+`state.stale()`.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ _DECODERS: dict[type[Record], decode.Decoder[Any, Any]] = {
 
 
 class Informers:
-    """Keep `state` equal to the cluster."""
+    """The informers that keep `state` equal to the cluster."""
 
     def __init__(self, client: KubeClient, state: ClusterState, *, settings: WatchSettings | None = None) -> None:
         self._watches = [
@@ -44,7 +45,7 @@ class Informers:
             INFORMER_SILENCE.labels(resource).set_function(partial(state.last_event_age, record_type))
 
     async def run(self) -> None:
-        """Until cancelled. Raises only what is a defect of ours: every failure of the server's is waited out."""
+        """Run until cancelled. Failures of the server are retried; only a defect of the operator raises."""
         async with asyncio.TaskGroup() as tasks:
             for watch in self._watches:
                 tasks.create_task(watch.run(), name=f"informer-{watch.resource}")

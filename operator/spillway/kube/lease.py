@@ -1,13 +1,13 @@
-"""Being the one that writes: a Lease, held through `kubernetes.aio.leaderelection`, and the fence derived from it.
+"""Leader election by a Lease, through `kubernetes.aio.leaderelection`, and the write fence derived from it.
 
 Contract: `may_write()` is True only while no other replica can have taken the Lease. Another may take it only
-`lease_seconds` after it last saw the Lease change, and it cannot have seen our renewal before we sent it: so the fence
-closes `margin_seconds` before the time at which we *began* the last successful renewal plus `lease_seconds`, whatever
-the library believes by then. The margin is for writes under way: a write's own timeout is not longer. All of this is
-measured by monotonic clocks; the library's wall clock alone lets nobody in.
+`lease_seconds` after it last saw the Lease change, and it cannot have seen a renewal before it was sent. So the fence
+closes `margin_seconds` before the time at which this replica *started* the last successful renewal plus
+`lease_seconds`, whatever the library assumes by then. The margin is for writes in flight: the timeout of a write is not
+longer. All of this is measured by monotonic clocks; the library's wall clock alone never opens the fence.
 
-`run` returns when leadership is lost or the work ends; the process then exits (a new one starts as a follower with a
-clean memory). On a graceful end the Lease is given back, so that the next leader need not wait for it to expire.
+`run` returns when leadership is lost or the work ends; the process then exits (a new one starts as a follower with
+empty memory). On a graceful stop the Lease is released, so that the next leader need not wait for it to expire.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ Clock = Callable[[], float]
 
 
 class _Lock(LeaseLock):
-    """The library's lock, with an end to every request, and with the times of our renewals.
+    """The library's lock with a timeout for every request, and with the times of the renewals.
 
-    The library lets everything but an `ApiException` through, which would end a follower at the API server's first
-    restart; here a broken connection is a renewal that failed.
+    The library handles only an `ApiException`, so a follower would end at the API server's first restart; here a broken
+    connection is a failed renewal.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class _Lock(LeaseLock):
         self._request_seconds = request_seconds
         self._clock = clock
         self.renewed: float | None = None
-        """Monotonic time at which the last successful renewal was begun."""
+        """The monotonic time at which the last successful renewal was started."""
         self.released = False
         self._seen: tuple[str, float] = ("", clock())
-        """The version of the Lease that we saw last, and when we saw it first."""
+        """The last seen version of the Lease, and when it was first seen."""
 
     async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         try:
@@ -83,7 +83,7 @@ class _Lock(LeaseLock):
                 self._seen = (version, self._clock())
             holder = lease.spec.holder_identity if lease.spec is not None else None
             if holder and holder != self.identity:
-                # Taken before its time: somebody deleted the Lease, or wrote another name into it.
+                # Taken too early: another client deleted the Lease, or wrote another name into it.
                 self.renewed = None
         return found
 
@@ -105,20 +105,20 @@ class _Lock(LeaseLock):
         try:
             await self.api_instance.create_namespaced_lease(namespace, lease)
         except kube.ApiException as error:
-            log.info("lease_not_created", error=str(error.reason))
+            log.info("lease not created", error=str(error.reason))
             return False
         return True
 
     @property
     def holder_address(self) -> str:
-        """Where the replica is reached that held the Lease when we saw it last; empty where that may have ended."""
+        """The address of the last seen holder of the Lease; empty if the Lease may have ended."""
         lease = self.lease_reference
         if lease is None or lease.metadata is None or not self._held_by_another():
             return ""
         return str((lease.metadata.annotations or {}).get(ADDRESS, ""))
 
     def _held_by_another(self) -> bool:
-        """Somebody else's Lease that has not stood still for its whole duration (nor been given back)."""
+        """Whether another replica holds the Lease: it has changed within its duration, and is not released."""
         spec = self.lease_reference.spec if self.lease_reference is not None else None
         if spec is None or not spec.holder_identity or spec.holder_identity == self.identity:
             return False
@@ -131,14 +131,14 @@ class _Lock(LeaseLock):
             async with asyncio.timeout(self._request_seconds):
                 done = await write
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("lease_not_renewed", error=repr(error))
+            log.warning("lease not renewed", error=repr(error))
             return False
         if done and not self.released:
             self.renewed = begun
         return done
 
     async def release(self) -> None:
-        """Give the Lease back, if it is still as we wrote it last (its resourceVersion goes along)."""
+        """Release the Lease, if it is unchanged since the last renewal (its resourceVersion is sent along)."""
         self.released = True
         ok, record = await self.get(self.name, self.namespace)
         if not ok or record is None or record.holder_identity != self.identity:
@@ -157,7 +157,7 @@ async def _nothing() -> None:
 
 
 class Leadership:
-    """One contender for one Lease."""
+    """The leader election of one replica for one Lease."""
 
     def __init__(
         self,
@@ -197,17 +197,17 @@ class Leadership:
         return max(0.0, lock.renewed + self._lease_seconds - self._margin_seconds - self._clock())
 
     def leader_address(self) -> str:
-        """Where the leader is reached, as `host:port`, while that is another replica; else empty."""
+        """The leader's address as `host:port` while another replica leads, else empty."""
         return self._lock.holder_address if self._lock is not None else ""
 
     def may_write(self) -> bool:
-        """No other replica can hold the Lease now, nor for `margin_seconds` more."""
+        """Whether no other replica can hold the Lease now, nor for `margin_seconds` more."""
         return self.fence_seconds > 0
 
     async def run(self, started: Callable[[], Awaitable[None]]) -> None:
         """Wait for the Lease, then run `started()` until it ends or the Lease is lost (it is cancelled then).
 
-        What `started` raises is raised here. Cancelling gives the Lease back. Not to be called twice.
+        Errors of `started` are raised here. Cancelling releases the Lease. Call it only once.
         """
         async with kube.ApiClient(self._credentials.configuration) as api:
             lock = self._lock = _Lock(
@@ -225,7 +225,7 @@ class Leadership:
             try:
                 await asyncio.wait({election, work}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                # Closed before the Lease is given back: there is no moment at which two may write.
+                # Closed before the Lease is released, so that two replicas never may write at the same time.
                 await self._end(election)
                 LEADER.set(0)
                 await self._release(lock)
@@ -244,7 +244,7 @@ class Leadership:
                 await started()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - handed to whoever awaits `run`
+            except Exception as error:  # noqa: BLE001 - passed to the caller of `run`
                 if not work.done():
                     work.set_exception(error)
             else:
@@ -263,7 +263,7 @@ class Leadership:
         )
         try:
             await election.run()
-            log.warning("lease_lost", lease=f"{self._namespace}/{self._name}", identity=self.identity)
+            log.warning("lease lost", lease=f"{self._namespace}/{self._name}", identity=self.identity)
         finally:
             self._fenced = True
             if running is not None:

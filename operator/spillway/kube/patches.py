@@ -1,8 +1,8 @@
-"""Patches as values: what is sent so that a change holds only against the object that was decided on.
+"""Patches as values: each applies only to the object, and the state of it, for which it was decided.
 
-Contract: pure. A merge patch names the object's uid, so that a namesake born meanwhile is refused (422). A JSON patch
-tests what was seen before it changes it, element by element, so that what others do to the same node meanwhile is
-either left alone or makes the patch fail (422), never overwritten.
+Contract: pure. A merge patch names the object's uid, so that it is refused (422) for a new object of the same name. A
+JSON patch tests what was seen before it changes it, element by element, so that a concurrent change of the same node
+either stays or makes the patch fail (422), and is never overwritten.
 """
 
 from collections.abc import Iterable, Mapping

@@ -2,7 +2,7 @@
 
 Contract: pure. Every segment of a path is a valid Kubernetes name and percent-quoted. A name that no object can have
 (`../../victim`, `web?watch=true`) is refused with `InvalidNameError`, which names the field that it came from, so that
-a reference which a user wrote can never lead a request to another object. No other module writes a path.
+a reference in a user's object can never direct a request to another object. No other module writes a path.
 """
 
 import re

@@ -1,7 +1,7 @@
 """A token bucket: bursts up to a size, a steady rate beyond, first come first served.
 
-Contract: `take` books its turn at once and then waits for it, so that waiters keep their order and the rate holds
-however many they are. A waiter that is cancelled gives its turn back.
+Contract: `take` reserves its turn at once and then waits for it, so that waiters keep their order and the rate holds
+for any number of them. A cancelled waiter returns its turn.
 """
 
 import asyncio

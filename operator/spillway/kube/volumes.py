@@ -12,12 +12,12 @@ Json = Mapping[str, Any]
 
 
 class ClaimVolume(Enum):
-    """What is known of a claim's volume."""
+    """The kind of a claim's volume."""
 
     UNKNOWN = auto()
     """The claim, or its volume, could not be read."""
     UNBOUND = auto()
-    """There is none yet: the scheduler binds the claim to a volume that the pod's node can reach."""
+    """There is none yet: the scheduler will bind the claim to a volume that the pod's node can reach."""
     LOCAL = auto()
     """It is part of one node."""
     SHARED = auto()
@@ -25,7 +25,7 @@ class ClaimVolume(Enum):
 
 
 async def volume_of_claim(namespace: str, claim: str, get: Callable[[Wanted], Awaitable[Json | None]]) -> ClaimVolume:
-    """Ask for a claim and its volume; `get` reads an object, with None where it has no answer."""
+    """Read a claim and its volume; `get` reads an object and returns None without an answer."""
     found = await get(Wanted(paths.CLAIMS, claim, namespace, field="persistentVolumeClaim.claimName"))
     if found is None:
         return ClaimVolume.UNKNOWN

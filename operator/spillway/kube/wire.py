@@ -1,7 +1,7 @@
-"""The shapes of the API server's JSON, with the fields that we read and no other.
+"""The types of the API server's JSON, with only the fields that the operator reads.
 
 Contract: the parser skips everything that is not named here, so managedFields, volumes and probes never become Python
-objects. Every field has a default and takes null: what an object does not say is no error.
+objects. Every field has a default and accepts null, so an absent field is not an error.
 """
 
 from typing import Generic, TypeVar

@@ -1,1 +1,1 @@
-"""The cluster in memory, without I/O."""
+"""The model of the cluster in memory, without I/O."""

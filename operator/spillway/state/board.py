@@ -1,8 +1,8 @@
-"""The board by which the leader's controllers and webhooks tell each other: thresholds, verdicts, redirects, counts.
+"""The board through which the leader's controllers and webhooks share thresholds, verdicts, redirects and counts.
 
-Contract: one board a process, used from the event loop's thread alone. What stands on it is the leader's: a replica
-that does not lead has an empty board and decides nothing. What a controller says is replaced whole by the one that
-owns it, so a reader never sees half a plan.
+Contract: one board a process, used from the event loop's thread alone. It belongs to the leader: a replica that does
+not lead has an empty board and decides nothing. Each value has one owner, which replaces it as a whole, so a reader
+never sees half a plan.
 """
 
 import asyncio
@@ -19,17 +19,18 @@ from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.signal import Signal
 
 REDIRECT_SECONDS: Final = 60.0
-"""An owner whose pod was deleted makes another at once, or after a short back-off."""
+"""Seconds within which an owner creates a replacement, at once or after a short back-off."""
 JOB_REDIRECT_SECONDS: Final = 660.0
-"""A Job makes another after its back-off for failed pods: 10 s, doubled with each failure, at most ten minutes."""
+"""Seconds within which a Job creates a replacement: its back-off is 10 s, doubled with each failure, at most ten
+minutes."""
 AVOID_SECONDS: Final = 600.0
-"""For how long at least an owner's pods avoid a pool that did not take one of them."""
+"""Minimum seconds for which an owner's pods avoid a pool that did not start one of them."""
 _REMEMBERED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Where the successor of a pod that was replaced has to go."""
+    """The destination of the successor of a pod that was replaced."""
 
     expires: float
     physical: bool = False
@@ -37,22 +38,22 @@ class Redirect:
     virtual: bool = False
     """On virtual nodes, whatever the threshold says."""
     avoid: frozenset[str] = frozenset()
-    """Pools that did not take the one before, or others of its owner."""
+    """Pools that did not start the previous pod, or others of its owner."""
 
 
 def redirect_seconds(owner_kind: str) -> float:
-    """How long the successor of a pod of such an owner may take to come."""
+    """The seconds until the successor of a pod of such an owner is created."""
     return JOB_REDIRECT_SECONDS if owner_kind == "Job" else REDIRECT_SECONDS
 
 
 def avoid_seconds(spill_after: float) -> float:
-    """For how long pods that each wait so long avoid pools: the next has to fail before the first is forgotten."""
+    """The seconds for which pods that each wait `spill_after` avoid pools, so that the next can fail as well."""
     return max(AVOID_SECONDS, 2 * spill_after)
 
 
 @dataclass(slots=True)
 class Board:
-    """What the leader knows. `now` is Unix seconds."""
+    """The board of the leader. `now` gives Unix seconds."""
 
     now: Callable[[], float]
     leading: Callable[[], bool] = lambda: False
@@ -60,44 +61,45 @@ class Board:
     thresholds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the plan that was kept, if there was one, stands here: before that nothing is known of any workload."""
+    """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
-    """By VirtualNodeBudget."""
+    """The verdicts by VirtualNodeBudget."""
     verdicts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("PoolVerdict"))
     """Emitted when the verdict on a pool has changed, or was withdrawn."""
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
     absent for one without a price."""
     scale_downs: dict[str, ScaleDowns] = field(default_factory=dict)
-    """By policy: what became of scale-downs and is not in its status yet. The webhooks add, the status takes away."""
+    """By policy: outcomes of scale-downs that are not in its status yet. The webhooks add to it, the status removes
+    from it."""
     scale_downs_counted: Signal[()] = field(default_factory=lambda: Signal[()]("ScaleDowns"))
     """Emitted when there is more to add to a policy's status."""
     _avoided: OrderedDict[OwnerUid, tuple[float, frozenset[str]]] = field(default_factory=OrderedDict)
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
     def verdict(self, pool: str) -> PoolVerdict:
-        """Of one pool; one of which nothing is known takes pods."""
+        """The verdict on one pool; a pool without a verdict takes pods."""
         return self.verdicts.get(pool, OPEN)
 
     def set_verdict(self, pool: str, verdict: PoolVerdict) -> None:
-        """Whether this pool takes pods from now on."""
+        """Set whether this pool takes pods from now on."""
         if self.verdicts.get(pool) != verdict:
             self.verdicts = MappingProxyType({**self.verdicts, pool: verdict})
             self.verdicts_changed.emit()
 
     def withdraw_verdict(self, pool: str) -> None:
-        """The VirtualNodeBudget is gone."""
+        """Remove the verdict on a pool whose VirtualNodeBudget is gone."""
         if pool in self.verdicts:
             self.verdicts = MappingProxyType({name: one for name, one in self.verdicts.items() if name != pool})
             self.verdicts_changed.emit()
 
     def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
-        """Have it added to the policy's status."""
+        """Add outcomes that the policy's status will show."""
         self.scale_downs[policy] = self.scale_downs.get(policy, ScaleDowns()).plus(more)
         self.scale_downs_counted.emit()
 
     def scale_downs_written(self, policy: str, written: ScaleDowns) -> None:
-        """So much of it stands in the policy's status now."""
+        """Subtract outcomes that the policy's status now shows."""
         left = self.scale_downs.pop(policy, ScaleDowns()).minus(written)
         if left.victims:
             self.scale_downs[policy] = left
@@ -111,11 +113,11 @@ class Board:
         avoid: frozenset[str] = frozenset(),
         seconds: float = REDIRECT_SECONDS,
     ) -> None:
-        """Send the next pod of this owner there. Call it before the pod is deleted."""
+        """Send the next pod of this owner to this destination. Call it before the pod is deleted."""
         self._redirects[owner].append(Redirect(self.now() + seconds, physical=physical, virtual=virtual, avoid=avoid))
 
     def take_redirect(self, owner: OwnerUid) -> Redirect | None:
-        """The oldest redirect that stands for this owner; it is used up. None where there is none."""
+        """Take the oldest redirect of this owner; None if there is none."""
         waiting = self._redirects.get(owner)
         if waiting is None:
             return None
@@ -129,9 +131,9 @@ class Board:
         return found
 
     def avoid(self, owner: OwnerUid, pools: Collection[str], seconds: float) -> None:
-        """These pools did not take a pod of this owner: its next pods avoid them for so long.
+        """Let the next pods of this owner avoid these pools for `seconds`, because they did not start one of its pods.
 
-        And for as long those that they avoid already, so that pool after pool is tried, and no pool at the end.
+        Pools that they avoid already are avoided for as long, so that pool after pool is tried, and none at the end.
         """
         if not pools:
             return
@@ -147,11 +149,11 @@ class Board:
         return pools if until > self.now() else frozenset()
 
     def redirected(self, owner: OwnerUid) -> bool:
-        """Whether a redirect may stand for this owner; nothing is used up."""
+        """Whether there may be a redirect for this owner; it is not taken."""
         return owner in self._redirects
 
     def withdraw_redirect(self, owner: OwnerUid) -> None:
-        """Take the newest redirect back: the pod was not deleted after all."""
+        """Remove the newest redirect, because the pod was not deleted."""
         waiting = self._redirects.get(owner)
         if waiting:
             waiting.pop()

@@ -1,10 +1,9 @@
-"""Our own resources as this process knows them, and the governance that they add up to.
+"""The catalog of Spillway's own resources, and the governance compiled from them.
 
 Contract: fed by events (kopf) and by lists (`replace`), from the event loop's thread alone. Both may arrive late or
-twice: an object's resourceVersion decides, so that an old list brings nothing back that an event took away. The
-governance is compiled when it is asked for, once after any number of changes; a change of status alone changes
-nothing. An object that does not parse keeps its last good form and is reported in `rejected`, and the others are not
-disturbed.
+twice: an object's resourceVersion decides, so that an old list does not restore an object that an event removed. The
+governance is compiled on demand, once after any number of changes; a change of status alone has no effect. An object
+that does not parse keeps its last good form and is reported in `rejected`, without an effect on the others.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Kind(StrEnum):
-    """The kinds of our group."""
+    """The kinds of Spillway's API group."""
 
     ELASTIC_POLICY = "ElasticPolicy"
     VIRTUAL_NODE_BUDGET = "VirtualNodeBudget"
@@ -55,7 +54,7 @@ Raw = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Entry:
-    """One resource: how it was last seen, and the last form of it that parsed."""
+    """One resource: its newest form, and its last form that could be parsed."""
 
     kind: Kind
     name: str
@@ -65,19 +64,19 @@ class Entry:
     status: Raw
     model: Model | None
     error: str = ""
-    """Why the newest form was refused; empty where it was not."""
+    """Why the newest form was refused; empty if it was accepted."""
 
 
 @dataclass(slots=True)
 class _Shelf:
     entries: dict[str, Entry] = field(default_factory=dict)
     buried: dict[str, int] = field(default_factory=dict)
-    """Names that were deleted, with the version at which: a list older than that brings nothing back."""
+    """Deleted names with the version of the deletion: an older list does not restore them."""
     listed: bool = False
 
 
 class Catalog:
-    """The parsed resources of our three kinds and their compiled governance."""
+    """The parsed resources of the three kinds and their compiled governance."""
 
     def __init__(self, compile_governance: Callable[..., Governance] = Governance.compile) -> None:
         self._compile = compile_governance
@@ -87,12 +86,12 @@ class Catalog:
 
     @property
     def loaded(self) -> bool:
-        """Whether each kind was listed once: before that, what is absent may merely not have been read."""
+        """Whether each kind was listed once: before that, an absent resource may not have been read yet."""
         return all(shelf.listed for shelf in self._shelves.values())
 
     @property
     def governance(self) -> Governance:
-        """What all resources together ask for."""
+        """The governance of all resources together."""
         if self._governance is None:
             self._governance = self._compile(
                 self._models(Kind.ELASTIC_POLICY),
@@ -106,11 +105,11 @@ class Catalog:
         return self._shelves[kind].entries
 
     def unreadable(self, kind: Kind) -> frozenset[str]:
-        """Names of resources that are there and never were understood: what they ask for is unknown, not nothing."""
+        """Names of existing resources that could never be parsed: their content is unknown, not empty."""
         return frozenset(name for name, entry in self._shelves[kind].entries.items() if entry.model is None)
 
     def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
-        """Calls back after every change of what the resources ask for (not of their status)."""
+        """Call `callback` after every change of the resources' specs (not of their status)."""
         return self._specs_changed.subscribe(callback)
 
     def status_written(self, entry: Entry, status: Raw) -> None:
@@ -118,12 +117,12 @@ class Catalog:
         entry.status = status
 
     def upsert(self, kind: str, raw: Raw) -> None:
-        """Takes one object as an event brought it."""
+        """Add or replace one object from an event."""
         if self._put(Kind(kind), raw):
             self._changed()
 
     def delete(self, kind: str, name: str, resource_version: str | int = 0) -> None:
-        """Forgets one object; `resource_version` is that of its deletion where it is known."""
+        """Remove one object; `resource_version` is that of its deletion if it is known."""
         shelf = self._shelves[Kind(kind)]
         entry = shelf.entries.get(name)
         version = _version(resource_version)
@@ -135,7 +134,7 @@ class Catalog:
         self._changed()
 
     def replace(self, kind: str, raws: Iterable[Raw], resource_version: str | int) -> None:
-        """Takes a whole list, read at `resource_version`: what it lacks and is not newer has been deleted."""
+        """Replace all objects by a list read at `resource_version`: an absent object that is not newer was deleted."""
         shelf = self._shelves[Kind(kind)]
         version = _version(resource_version)
         changed = not shelf.listed
@@ -187,7 +186,7 @@ class Catalog:
             entry.error = "; ".join(
                 f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)[:5]
             )
-            log.warning("resource refused, its last good form stays", key=f"{kind}/{name}", error=entry.error)
+            log.warning("resource refused, its last good form stays in force", key=f"{kind}/{name}", error=entry.error)
         return True
 
     def _models(self, kind: Kind) -> tuple[Any, ...]:
@@ -199,7 +198,7 @@ class Catalog:
 
 
 def _version(raw: str | int) -> int:
-    """A resourceVersion as a number (they are comparable for our kinds); 0 where it is none."""
+    """A resourceVersion as a number (comparable for these kinds); 0 if it is not one."""
     try:
         return int(raw)
     except ValueError:

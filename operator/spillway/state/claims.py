@@ -1,4 +1,4 @@
-"""Who governs pods, by the policies and by the namespaces that the state knows; controllers and webhooks share it."""
+"""The claims on pods, by the policies and the namespaces in the state; controllers and webhooks share them."""
 
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import ReplicaSetRecord

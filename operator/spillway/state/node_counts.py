@@ -1,8 +1,8 @@
-"""How many pods each node holds, by numbers that every replica has alike.
+"""The number of pods on each node, equal in all replicas of the operator.
 
-Contract: counted by delta, and handed out as they stood when a minute of the wall clock began: replicas that see the
-same changes hand out the same numbers, whenever each of them started or was asked. Before the first minute of a process
-is over, they are those of its first question.
+Contract: counted by delta, and published as of the start of each minute of the wall clock: replicas that see the same
+changes publish the same numbers, whenever they started. Until the first minute of a process ends, the numbers are those
+of its first query.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from spillway.state.cluster import ClusterState
 COUNTS_SECONDS: Final = 60.0
 
 _LEAVE_WITH_THEIR_NODE: Final = PER_NODE | {"Job"}
-"""Owners whose pods never keep a node from becoming empty for long."""
+"""Owners whose pods do not keep a node from becoming empty for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Counts:
     pods: Counter[NodeName]
     """Active ones."""
     staying: Counter[NodeName]
-    """Of these, the ones that no scale-down that we steer takes from their node, and that do not end by themselves."""
+    """The pods of these that no planned scale-down removes from their node, and that do not end by themselves."""
 
 
 class NodeCounts:
-    """Follows the pods."""
+    """The counts, which follow the pods."""
 
     def __init__(self, state: ClusterState, now: Callable[[], float]) -> None:
         self._now = now
@@ -50,7 +50,7 @@ class NodeCounts:
         self._unsubscribe()
 
     def present(self) -> Counts:
-        """Those of this minute; the same object until the next one."""
+        """The counts of this minute; the same object until the next one."""
         minute = self._now() // COUNTS_SECONDS
         if self._taken is None or self._taken.minute != minute:
             self._taken = Counts(minute, self._pods.copy(), self._staying.copy())
@@ -58,7 +58,7 @@ class NodeCounts:
 
     def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if self._taken is not None:
-            # What has changed until now happened in the last minute; this one begins with it.
+            # All changes until now happened in the last minute, so this minute starts with them.
             self.present()
         if old is not None:
             self._add(old, -1)

@@ -1,4 +1,4 @@
-"""Sums over pods that are asked for often, kept by delta: nobody walks 150,000 pods for a number.
+"""The usage of each node, kept by delta, so that no query walks 150,000 pods.
 
 Contract: a pod counts from being seen until it is finished (Succeeded, Failed) or gone, as the scheduler counts it; a
 terminating pod still takes its room. Reading a sum costs the same whatever the cluster's size.
@@ -19,7 +19,7 @@ class Aggregates:
         return self._nodes.get(node, NOTHING)
 
     def replace(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        """One pod changed, came (`old` is None) or went (`new` is None)."""
+        """Replace a pod; `old` is None if it was created, `new` is None if it was deleted."""
         if old is not None and new is not None and _counted_alike(old, new):
             return
         if old is not None and not old.finished:

@@ -1,8 +1,8 @@
-"""A signal: something that happens in one place and that others ask to hear of.
+"""A signal: an event of one object to which others subscribe.
 
 Contract: listeners are called in the order in which they subscribed, from the event loop's thread alone. An exception
-in one is logged and counted and stops no other. Whoever subscribes gets the function that ends the subscription; it
-may be called more than once. A listener that leaves while the signal is emitted is still called that time.
+in one is logged and counted and stops no other. Subscribing returns the function that ends the subscription; it may be
+called more than once. A listener that leaves while the signal is emitted is still called that time.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Unsubscribe = Callable[[], None]
 
 
 class Signal(Generic[*Args]):
-    """Calls its listeners with the arguments of `emit`.
+    """A signal that calls its listeners with the arguments of `emit`.
 
     `name` labels errors in the metric; `key` names the object that the arguments are about, for the log.
     """
@@ -32,13 +32,13 @@ class Signal(Generic[*Args]):
         self._listeners: dict[object, Callable[[*Args], None]] = {}
 
     def __bool__(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there is a listener."""
         return bool(self._listeners)
 
     def subscribe(self, listener: Callable[[*Args], None]) -> Unsubscribe:
         """Call `listener` at every emission from now on; it must be quick and must not block."""
         token = object()
-        # A new mapping at every change: an emission in progress goes through the one with which it began.
+        # A new mapping at every change, because an emission in progress iterates over the old one.
         self._listeners = {**self._listeners, token: listener}
 
         def unsubscribe() -> None:

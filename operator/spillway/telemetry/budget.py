@@ -25,17 +25,17 @@ LIMIT: Final = gauge(
 )
 SHARE: Final = gauge(
     "spillway_budget_limit_share",
-    "How much of each limit is used, 1 for all of it.",
+    "The used share of each limit; 1 is all of it.",
     ("budget", "limit"),
 )
 COST_PER_HOUR: Final = gauge(
     "spillway_budget_cost_per_hour",
-    "What the pods that run on a pool cost in an hour at the present rate.",
+    "The cost per hour of the running pods on a pool, at the current rate.",
     ("budget", "currency"),
 )
 COST_THIS_MONTH: Final = gauge(
     "spillway_budget_cost_this_month",
-    "What a pool has cost since the month began in its time zone.",
+    "The cost of a pool since the start of the month in its time zone.",
     ("budget", "currency"),
 )
 CONSUMED_CPU_SECONDS: Final = counter(

@@ -9,7 +9,7 @@ from spillway.telemetry.registry import counter, gauge, histogram
 
 DECISIONS: Final = counter(
     "spillway_placement_decisions",
-    "Pods decided at their creation, by where they were sent and why",
+    "Pods decided at their creation, by decision and reason",
     ("policy", "decision", "reason"),
 )
 RECOMMENDED: Final = counter(
@@ -19,19 +19,19 @@ RECOMMENDED: Final = counter(
 )
 RESERVATIONS: Final = gauge(
     "spillway_placement_reservations",
-    "Pods that were decided and that the informer does not show yet",
+    "Reservations of pods that the informer does not show yet",
 )
 RESERVATIONS_EXPIRED: Final = counter(
     "spillway_placement_reservations_expired",
-    "Pods that were decided and never came to be: somebody refused them after us",
+    "Reservations of pods that were never created, because another admission step refused them",
 )
 FORWARDS: Final = counter(
     "spillway_placement_forwards",
-    "Pods that a replica passed on to the leader, by result (answered, no-leader, refused, timeout, error)",
+    "Pods that a replica forwarded to the leader, by result (answered, no-leader, refused, timeout, error)",
     ("result",),
 )
 BEHIND_SECONDS: Final = histogram(
     "spillway_placement_behind_seconds",
-    "Time that a decision waited because the owner's controller knew more than our watch had shown",
+    "Time that a decision waited because the owner's controller knew more than the watch had shown",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5),
 )

@@ -14,10 +14,10 @@ FAILURES: Final = counter(
 )
 LADDER_STEP: Final = gauge(
     "spillway_pool_ladder_step",
-    "The size of the pool's ladder that is asked for; 0 is what a pod requests.",
+    "The size of the pool's ladder that is requested; 0 is the pod's own request.",
     ("pool",),
 )
-STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider said that it has no stock.", ("pool",))
+STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider reported a stock-out.", ("pool",))
 REPLACED: Final = counter(
     "spillway_failover_pods",
     "Pods that were replaced: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted, or "

@@ -11,7 +11,7 @@ PLANNED_VICTIMS: Final = counter(
 )
 VICTIMS: Final = counter(
     "spillway_scale_down_victims",
-    "Pods that went in planned scale-downs, by whether the plan had named them",
+    "Pods that were deleted in planned scale-downs, by whether the plan had named them",
     ("policy", "as_planned"),
 )
 SCALE_DOWN_WRITES: Final = counter(
@@ -21,12 +21,12 @@ SCALE_DOWN_WRITES: Final = counter(
 )
 SETTLE_SECONDS: Final = histogram(
     "spillway_scale_down_settle_seconds",
-    "Time waited after own costs were seen on the watch, for the controller's cache to follow",
+    "Time waited for the controller's cache, after the watch had shown the costs",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0),
 )
 WATCH_LAG_SECONDS: Final = histogram(
     "spillway_scale_down_watch_lag_seconds",
-    "Time from the answer to a cost write until own watch showed it",
+    "Time from the answer to a cost write until the watch showed it",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
 )
 UPKEEP_WRITES: Final = counter(

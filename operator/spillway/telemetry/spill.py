@@ -1,4 +1,4 @@
-"""Metrics of the spill, and of bringing replicas back to physical nodes."""
+"""Metrics of spill and bring-back."""
 
 from typing import Final
 
@@ -39,4 +39,6 @@ BRING_BACK_LEFT: Final = gauge(
     "Replicas that belong on physical nodes and are left on virtual ones, by reason.",
     ("policy", "reason"),
 )
-BRING_BACK_SURGES: Final = gauge("spillway_bring_back_surges", "Workloads that run one replica more to bring one back.")
+BRING_BACK_SURGES: Final = gauge(
+    "spillway_bring_back_surges", "Workloads that run an additional replica to bring one back."
+)

@@ -42,7 +42,7 @@ LEARNING: Final = gauge(
     ("policy",),
 )
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
-    "spillway_workload_replicas", "Replicas that a governed workload asks for.", WORKLOAD_LABELS
+    "spillway_workload_replicas", "Replicas that a governed workload requests.", WORKLOAD_LABELS
 )
 THRESHOLD: Final = PrerenderedGauge(
     "spillway_workload_threshold",
@@ -50,7 +50,7 @@ THRESHOLD: Final = PrerenderedGauge(
     (*WORKLOAD_LABELS, "reason"),
 )
 CONFIDENCE: Final = PrerenderedGauge(
-    "spillway_workload_threshold_confidence", "Percent: how sure the plan is of its demand.", WORKLOAD_LABELS
+    "spillway_workload_threshold_confidence", "The confidence of the plan in its demand, in percent.", WORKLOAD_LABELS
 )
 WORKLOAD_SAVING: Final = PrerenderedGauge(
     "spillway_workload_saving_per_hour",

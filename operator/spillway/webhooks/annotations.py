@@ -1,8 +1,9 @@
 """Validation of the annotation `spillway.dev/threshold` on a Deployment, or on a ReplicaSet without an owner.
 
-Contract: only a new value is refused; one that is stored already (written while Spillway was away) never prevents
-another change. A ReplicaSet with a controlling owner is always allowed: its annotations are copies, which the owner's
-controller could not correct, so a refusal would only keep it from creating pods. A removed annotation is allowed too.
+Contract: only a new value is refused; one that is stored already (written while Spillway was not available) never
+prevents another change. A ReplicaSet with a controlling owner is always allowed: its annotations are copies, which the
+owner's controller could not correct, so a refusal would only keep it from creating pods. A removed annotation is
+allowed too.
 """
 
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ _decoder: Final = msgspec.json.Decoder(_Object)
 
 
 class ThresholdAnnotationWebhook:
-    """Refuses a threshold that is no number of replicas."""
+    """The webhook that refuses a threshold that is not a number of replicas."""
 
     async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
         new = _decoder.decode(request.object).metadata

@@ -45,7 +45,7 @@ class CacheWait:
         self._unsubscribe()
 
     def seconds(self, lag_seconds: float) -> float:
-        """How long to wait at the present load, having seen our own writes `lag_seconds` after they were answered."""
+        """The wait at the present load, when the watch showed the writes `lag_seconds` after their answers."""
         self._forget(self._clock())
         wanted = SHORTEST_SECONDS + SECONDS_PER_COST * self._changes + LAG_FACTOR * lag_seconds
         return min(wanted, LONGEST_SECONDS)

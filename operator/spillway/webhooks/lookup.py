@@ -1,11 +1,11 @@
 """The lookup of a request's objects, which the informer may not have yet.
 
 Contract: first the informer; then a short wait for its watch; then one GET, or the watch if that is quicker. The number
-of concurrent GETs is bounded, and none outlasts the deadline: what is not found in time is None,
-and so is what has a name that no object can have.
+of concurrent GETs is bounded, and none outlasts the deadline: an object that is not found in time is None, and so is
+one with a name that no object can have.
 
-A ReplicaSet without which a new pod cannot be decided is waited for longer. Where the watch may be behind on one,
-`replicaset_now` asks the API server itself, once for all who wait.
+A ReplicaSet without which a new pod cannot be decided is waited for longer. If the watch may be behind,
+`replicaset_now` reads from the API server, once for all waiting callers.
 """
 
 import asyncio
@@ -29,11 +29,12 @@ from spillway.state.cluster import ClusterState
 log: Final = structlog.get_logger(__name__)
 
 WATCH_PATIENCE_SECONDS: Final = 0.05
-"""Longer than a healthy watch lags, shorter than anybody notices at a binding."""
+"""Longer than the normal lag of a watch, and short enough not to delay a binding noticeably."""
 
 GET_SECONDS: Final = 0.25
 OWNER_SECONDS: Final = 0.7
-"""For a ReplicaSet: a pod let go undecided is wrong for its whole life, one that waited is late by this once."""
+"""The wait for a ReplicaSet: an undecided pod may be in the wrong tier for its whole life, a short delay happens
+once."""
 CONCURRENT_GETS: Final = 16
 
 R = TypeVar("R")
@@ -51,19 +52,19 @@ _labels: Final = msgspec.json.Decoder(_Labelled)
 
 
 class _Awaited(Generic[R]):
-    """Objects that the watch is about to show. Whoever waits for the same one shares one question."""
+    """Objects that the watch is about to show. Callers that wait for the same one share one request."""
 
     def __init__(self) -> None:
         self._futures: dict[str, asyncio.Future[R | None]] = {}
 
     def show(self, key: str, found: R | None) -> None:
-        """Tell who waits for it."""
+        """Pass a shown object to the callers that wait for it."""
         future = self._futures.pop(key, None)
         if future is not None and not future.done():
             future.set_result(found)
 
     async def first(self, key: str, ask: Callable[[], Awaitable[R | None]], seconds: float) -> R | None:
-        """What the watch shows or `ask` answers, whichever is quicker; None after so many seconds."""
+        """The result of the watch or of `ask`, whichever comes first; None after `seconds`."""
         future = self._futures.get(key)
         if future is None:
             future = self._futures[key] = asyncio.get_running_loop().create_future()
@@ -85,7 +86,7 @@ class _Awaited(Generic[R]):
 
 
 class Lookup:
-    """Looks up pods, nodes and ReplicaSets for handlers."""
+    """The lookup of pods, nodes and ReplicaSets for handlers."""
 
     def __init__(self, state: ClusterState, client: ByteReader) -> None:
         self._state = state
@@ -104,7 +105,7 @@ class Lookup:
             unsubscribe()
 
     async def pod(self, namespace: str, name: str, uid: str, deadline: Deadline) -> PodRecord | None:
-        """The pod of this name; of this uid where one is given (a name can be used again)."""
+        """The pod of this name; of this uid if one is given (a name can be used again)."""
         known = self._state.pod(namespace, name)
         if known is not None and uid in ("", known.uid):
             return known
@@ -132,7 +133,7 @@ class Lookup:
         return found if found is not None and found.uid == uid else None
 
     async def replicaset_now(self, known: ReplicaSetRecord, deadline: Deadline) -> ReplicaSetRecord | None:
-        """As it was at most `GET_SECONDS` ago, whatever the watch has shown; None where it is not to be had."""
+        """The ReplicaSet as it was at most `GET_SECONDS` ago, independent of the watch; None if it cannot be read."""
         wanted = Wanted(paths.REPLICASETS, known.name, known.namespace)
         found = await self._present.first(
             known.uid, lambda: self._get(wanted, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
@@ -140,7 +141,7 @@ class Lookup:
         return found if found is not None and found.uid == known.uid else None
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
-        """The labels of a pod of no ReplicaSet: records hold none, since nothing else asks for them."""
+        """The labels of a pod without a ReplicaSet: records have none, since nothing else needs them."""
         found = await self.get(Wanted(paths.PODS, pod.name, pod.namespace), _labels.decode, deadline)
         return None if found is None else found.metadata.labels or {}
 
@@ -153,7 +154,7 @@ class Lookup:
             self._replicasets.show(new.uid, new)
 
     async def get(self, wanted: Wanted, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
-        """Any object, decoded; None where it is not to be had in time."""
+        """Any object, decoded; None if it cannot be read in time."""
         return await self._get(wanted, decode, deadline.within(GET_SECONDS))
 
     async def _get(self, wanted: Wanted, decode: Callable[[bytes], R], seconds: float) -> R | None:

@@ -28,7 +28,7 @@ def announcer(events: Recorder) -> Callable[[PlanEntry], None]:
 
 
 def _involved(entry: PlanEntry) -> Reference:
-    """The Deployment or Rollout, where there is one: it is what users describe."""
+    """The Deployment or Rollout, if there is one, because users describe that."""
     if not entry.owner_uid:
         return object_reference(
             "apps/v1", "ReplicaSet", entry.replicaset, entry.replicaset_uid, namespace=entry.namespace

@@ -19,7 +19,7 @@ VICTIMS_KEPT: Final = 500
 
 
 class PlannedVictim(msgspec.Struct, frozen=True, gc=False):
-    """One pod that goes."""
+    """One pod to delete."""
 
     uid: PodUid
     name: str
@@ -29,7 +29,7 @@ class PlannedVictim(msgspec.Struct, frozen=True, gc=False):
     reason: VictimReason
     why: str
     written: bool
-    """Whether its cost had to be written for that."""
+    """Whether its cost had to be written."""
 
 
 class PlanEntry(msgspec.Struct, frozen=True):
@@ -54,11 +54,11 @@ class PlanEntry(msgspec.Struct, frozen=True):
     settle_seconds: float
     owner_api_version: str = ""
     let_go: str = ""
-    """Why the request was let go before the costs stood; empty where it was not."""
+    """Why the request was allowed before the costs were in effect; empty if they were."""
 
     @property
     def summary(self) -> str:
-        """One sentence for an Event: how many go, of which tier, and by which rule."""
+        """One sentence for an Event: how many pods go, of which tier, and by which rule."""
         tiers = Counter(victim.tier.value for victim in self.victims)
         reasons = Counter(victim.reason.value for victim in self.victims)
         text = (
@@ -68,16 +68,16 @@ class PlanEntry(msgspec.Struct, frozen=True):
         if self.mirror:
             text += "; old ReplicaSet of a rollout"
         if self.outcome == "foreign-cost":
-            text += "; somebody else writes deletion costs here, so theirs decide"
+            text += "; another client writes deletion costs here, so those decide"
         if self.let_go:
-            text += f"; let go before all costs stood ({self.let_go}): the initial costs decide"
+            text += f"; allowed before all costs were written ({self.let_go}): the initial costs decide"
         return text
 
 
 def planned_victims(
     victims: Iterable[Victim], candidates: Mapping[PodUid, Candidate], writes: Mapping[PodUid, int]
 ) -> tuple[PlannedVictim, ...]:
-    """The plan's victims with what an operator wants to know of each."""
+    """The plan's victims with the details for a reader."""
     described = []
     for victim in victims:
         candidate = candidates[victim.uid]
@@ -99,7 +99,7 @@ def planned_victims(
 
 
 class PlanLog:
-    """Remembers plans, newest last, and tells listeners of each."""
+    """The log of plans, newest last, with listeners for new ones."""
 
     def __init__(self, size: int = 200) -> None:
         self._entries: deque[PlanEntry] = deque(maxlen=size)
@@ -118,7 +118,7 @@ class PlanLog:
         return self._added.subscribe(listener)
 
     def as_json(self) -> bytes:
-        """What `/debug/plans` answers: a list of plans, oldest first."""
+        """The answer of `/debug/plans`: a list of plans, oldest first."""
         return msgspec.json.encode(self.entries)
 
 

@@ -1,8 +1,8 @@
 """The outcomes of planned scale-downs, counted for the status by the leader, whichever replica planned them.
 
 Contract: only the leader counts, because pods of one ReplicaSet may be planned by several replicas in a row; the others
-tell it of their plans after they have answered, in one message for all that wait. A plan that the leader did not hear
-of is not counted: nothing is held up, and nothing sent twice, for a figure.
+report their plans to it after they have answered, in one message for all waiting plans. A plan that does not reach the
+leader is not counted: no request waits, and nothing is sent twice, for this figure.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from spillway.telemetry import scale_down as metrics
 log: Final = structlog.get_logger(__name__)
 
 FORWARDED: Final = "/forwarded/plans"
-"""Where the leader is told."""
+"""The path on which plans are reported to the leader."""
 TELL_SECONDS: Final = 2.0
 
 
 class FollowedPlan(msgspec.Struct, frozen=True, array_like=True):
-    """What the leader has to know of a plan. `at` is in Unix seconds."""
+    """The part of a plan that the leader needs. `at` is in Unix seconds."""
 
     owner: OwnerUid
     policy: str
@@ -43,7 +43,7 @@ _plans: Final = msgspec.json.Decoder(tuple[FollowedPlan, ...])
 
 
 class Outcomes:
-    """Follows plans. `policies` are the names that exist; `forward` tells the leader, where another replica is it."""
+    """The follower of plans. `policies` are the existing names; `forward` reports to another leader."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Outcomes:
         self.close = state.subscribe(PodRecord, self._pod_changed)
 
     def follow(self, plan: FollowedPlan) -> None:
-        """A scale-down was planned here; never waits."""
+        """Follow a scale-down that this replica planned; never waits."""
         if self._board.leading():
             self._follow((plan,))
         elif self._forward is not None:
@@ -73,7 +73,7 @@ class Outcomes:
             self._some.set()
 
     async def told(self, request: Request, _: Deadline) -> Answer:
-        """Another replica's plans."""
+        """Follow the plans of another replica."""
         if not self._board.leading():
             raise LetGoError("not-leader")
         # A plan of a policy or an owner that is not known here is not followed: names become labels of metrics.
@@ -83,7 +83,7 @@ class Outcomes:
         return Answer("followed")
 
     async def run(self) -> None:
-        """Tell the leader of what was planned here, until cancelled."""
+        """Report this replica's plans to the leader until cancelled."""
         while True:
             await self._some.wait()
             self._some.clear()
@@ -97,7 +97,9 @@ class Outcomes:
         try:
             await self._forward(request, Deadline(self._clock, TELL_SECONDS))
         except LetGoError as error:
-            log.info("the leader was not told of scale-downs; they are not counted", plans=len(plans), why=error.reason)
+            log.info(
+                "scale-downs were not reported to the leader and are not counted", plans=len(plans), why=error.reason
+            )
 
     def _follow(self, plans: Collection[FollowedPlan]) -> None:
         for plan in plans:

@@ -1,7 +1,8 @@
 """Validation that the CRDs' CEL rules cannot express: time zones, cron expressions, regular expressions.
 
-Contract: a refusal names the field by its path and gives an example of what is allowed. A bad value that the stored
-object already has is let pass: what was accepted while Spillway was away must not prevent closing a pool now.
+Contract: a refusal names the field by its path and gives an example of what is allowed. An invalid value that the
+stored object already has is allowed: a value that was accepted while Spillway was not available must not prevent
+closing a pool now.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,18 +25,18 @@ class _Finding(NamedTuple):
 
 
 Rule = Callable[[str], str | None]
-"""What is wrong with a value, and what would be right; None where nothing is."""
+"""A check: what is wrong with a value, and what would be right; None if it is valid."""
 
 _Place = tuple[tuple[str, ...], Rule]
 
 
 def time_zone_problem(name: str) -> str | None:
     if name in _time_zones() or not _time_zones():
-        # An image without time zone data knows none: that is no fault of the user's.
+        # An image without time zone data knows none, which is not the user's mistake.
         return None
     near = sorted(zone for zone in _time_zones() if name.lower().replace(" ", "_") in zone.lower())[:3]
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f'"{name}" is no IANA time zone{hint}, for example Asia/Shanghai or UTC'
+    return f'"{name}" is not an IANA time zone{hint}, for example Asia/Shanghai or UTC'
 
 
 def cron_problem(text: str) -> str | None:
@@ -50,7 +51,7 @@ def regex_problem(text: str) -> str | None:
     try:
         compile_expression(text)
     except ExpressionError as error:
-        return f'"{text}" is no regular expression in RE2 syntax ({error}), for example NoStock|OutOfStock'
+        return f'"{text}" is not a regular expression in RE2 syntax ({error}), for example NoStock|OutOfStock'
     return None
 
 
@@ -68,11 +69,11 @@ PLACES: Final[Mapping[str, tuple[_Place, ...]]] = {
     ),
     "zonalbalances": (),
 }
-"""Where to look in each kind; `*` is every entry of a list."""
+"""The paths to check in each kind; `*` is every entry of a list."""
 
 
 class ValidationWebhook:
-    """Checks one of our kinds."""
+    """The webhook that validates one of Spillway's kinds."""
 
     def __init__(self, plural: str) -> None:
         self._places = PLACES[plural]

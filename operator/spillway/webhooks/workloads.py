@@ -1,9 +1,9 @@
 """The workload of a pod that is being created: the one that policies select, and the number of pods that it wants.
 
 Contract: a ReplicaSet that a Deployment or a Rollout owns counts as its owner, a Job that a CronJob owns as the
-CronJob. ReplicaSets come from the informer. Jobs are asked for, once each, and only while some class names Jobs or
-CronJobs (no other class can tell the two apart), or while one of their pods is promised a place on virtual nodes.
-Claims of volumes are asked for as well, and remembered. What was found in one namespace is believed in no other.
+CronJob. ReplicaSets come from the informer. Jobs are read, once each, and only while some class names Jobs or CronJobs
+(no other class distinguishes the two), or while one of their pods has a reservation on virtual nodes. Volume claims are
+read and cached too. A result of one namespace is never used for another.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +44,7 @@ class _Job(msgspec.Struct, frozen=True):
 
 class _KnownJob(NamedTuple):
     top: OwnerReference
-    """What it counts as."""
+    """The owner that it counts as."""
     parallelism: int
 
 
@@ -54,11 +54,11 @@ _json: Final = msgspec.json.Decoder(dict[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What users call the workload of a pod."""
+    """The workload of a pod, as users know it."""
 
     owner: Owner
     labels: Mapping[str, str]
-    """What policies select on: the pod template's."""
+    """The labels of the pod template, on which policies select."""
     annotation: str = ""
     """Its `spillway.dev/threshold`."""
     replicaset: ReplicaSetRecord | None = None
@@ -74,7 +74,7 @@ class Workload:
 
 
 class Workloads:
-    """Looks up workloads for the pods webhook."""
+    """The lookup of workloads for the pods webhook."""
 
     def __init__(self, state: ClusterState, lookup: Lookup, governance: Callable[[], Governance]) -> None:
         self._state = state
@@ -87,7 +87,7 @@ class Workloads:
     async def of(
         self, namespace: str, owner: OwnerReference, labels: Mapping[str, str], deadline: Deadline
     ) -> Workload | None:
-        """The workload of a pod with this controlling owner and these labels; None where it cannot be had in time."""
+        """The workload of a pod with this controlling owner and these labels; None if it cannot be found in time."""
         if owner.kind == "ReplicaSet":
             found = await self._lookup.replicaset(namespace, owner.name, OwnerUid(owner.uid), deadline)
             return None if found is None else _of_replicaset(found)
@@ -100,19 +100,19 @@ class Workloads:
         return Workload(found_owner, labels)
 
     async def kind_of(self, namespace: str, owner: OwnerReference, deadline: Deadline) -> str | None:
-        """What counts as the kind of a pod with this owner, which is no ReplicaSet; None where it cannot be had."""
+        """The kind that a pod with this owner, not a ReplicaSet, counts as; None if it cannot be found."""
         if owner.kind != "Job" or not self._asks_for_jobs():
             return owner.kind
         job = await self._known_job(namespace, owner, deadline)
         return None if job is None else job.top.kind
 
     def wanted(self, workload: Workload) -> int | None:
-        """How many pods its ReplicaSet wants now; None where it has none."""
+        """How many pods its ReplicaSet wants now; None if it has none."""
         seen = workload.replicaset
         return None if seen is None else self._state.replicasets.get(seen.uid, seen).replicas
 
     async def wanted_now(self, workload: Workload, deadline: Deadline) -> int | None:
-        """The same as the API server has it; None where that is not to be had in time."""
+        """The same number from the API server; None if it cannot be read in time."""
         seen = workload.replicaset
         found = None if seen is None else await self._lookup.replicaset_now(seen, deadline)
         return None if found is None else found.replicas
@@ -120,9 +120,9 @@ class Workloads:
     async def parallelism(
         self, namespace: str, job: OwnerReference, deadline: Deadline, *, above: int = 0
     ) -> int | None:
-        """How many pods a Job wants at once; None where there is no such Job, or the answer does not come in time.
+        """How many pods a Job runs at once; None if there is no such Job, or without an answer in time.
 
-        What is remembered is asked for again where it is not `above` that number: a Job's parallelism may be raised.
+        A cached number is read again if it is not `above` that number, because a Job's parallelism may be raised.
         """
         known = self._jobs.get((namespace, job.uid))
         if known is None or known.parallelism <= above:
@@ -130,7 +130,7 @@ class Workloads:
         return None if known is None else known.parallelism
 
     async def local_claims(self, namespace: str, claims: Iterable[str], deadline: Deadline) -> frozenset[str] | None:
-        """Of these claims the ones whose volume is part of a node; None where that is not to be had in time."""
+        """The claims of these whose volume is part of a node; None if that cannot be read in time."""
         local = set()
         for name in claims:
             answer = await self._is_local(namespace, name, deadline)

@@ -1,1 +1,1 @@
-"""Costs and consumption of each pool."""
+"""Budgets: costs and consumption of each pool, and the part of the status."""

@@ -19,7 +19,7 @@ from spillway.telemetry import budget as metrics
 from spillway.telemetry.registry import CounterMetric
 
 Account = str
-"""Who is charged: the uid of the pods' owner, or for pods without one a word for all of their namespace."""
+"""The account: the uid of the pods' owner, or one account per namespace for pods without an owner."""
 
 
 class Key(NamedTuple):
@@ -49,7 +49,7 @@ class WorkloadConsumption:
         self._series: dict[str, set[tuple[CounterMetric, tuple[str, ...]]]] = {}
 
     def account_of(self, pod: PodRecord) -> Account:
-        """Who is charged for this pod."""
+        """The account of this pod."""
         account = pod.owner_uid or f"Pod/{pod.namespace}"
         if account not in self._workloads:
             kind, name = (pod.owner_kind, pod.owner_name) if pod.owner_uid else ("Pod", "*")
@@ -57,17 +57,17 @@ class WorkloadConsumption:
         return account
 
     def workload(self, account: Account) -> str:
-        """What a user calls it: kind/namespace/name."""
+        """The workload of an account: kind/namespace/name."""
         replicaset = self._state.replicasets.get(OwnerUid(account))
         if replicaset is not None:
             self._workloads[account] = workload_of(replicaset).key
         return self._workloads.get(account, f"//{account}")
 
     def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
-        """Add what was consumed and charged since the last time to the counters."""
+        """Add the consumption and the charges since the last call to the counters."""
         present = self.meter.present()
         consumed = self.meter.collect(now)
-        # A Job that came and went since the last time has consumed although nothing of it is there.
+        # A Job that started and ended since the last call has consumed, although none of its pods is left.
         gone = {key.account for key in consumed} | {account for account, _ in charges}
         self._name(present, gone)
         for key, (cpu, memory) in self._by_label(consumed).items():
@@ -76,7 +76,7 @@ class WorkloadConsumption:
         for (account, pool), charge in charges.items():
             label = Key(self._label(account), "", pool)
             self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
-        # A ReplicaSet's name is looked up while it is there and kept for as long as something is told of it.
+        # A ReplicaSet's name is looked up while it exists and kept as long as it has a series.
         told = {key.account for key in present} | gone
         for account in self._workloads.keys() - told:
             del self._workloads[account]

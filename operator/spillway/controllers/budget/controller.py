@@ -36,7 +36,7 @@ _TURNING_SHARES: Final = (Decimal("0.75"), Decimal("0.8"), Decimal("0.95"))
 
 
 class LedgerController(Controller):
-    """One key for all pools."""
+    """The ledger controller, with one key for all pools."""
 
     name: ClassVar = "ledger"
 
@@ -116,7 +116,7 @@ class LedgerController(Controller):
     def _now(self) -> int:
         return int(self.world.now())
 
-    # What the status has kept
+    # The totals in the status
 
     def _used(self, budget: str) -> BudgetUse | None:
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
@@ -158,7 +158,7 @@ class LedgerController(Controller):
     # Consumption on physical nodes
 
     async def _take_up(self) -> None:
-        """Meter the governed pods on physical nodes that run already, in slices."""
+        """Meter the governed pods that already run on physical nodes, in slices."""
         pods = self.world.state.pods
         self._not_taken_up = set(pods)
         while self._not_taken_up:
@@ -177,7 +177,7 @@ class LedgerController(Controller):
             self._consumption.meter.add(key, new.cpu_millis, new.memory_bytes, now=now)
 
     def _physical(self, pod: PodRecord) -> Key | None:
-        """Whose consumption on which tier a pod is. The record alone says it, so what was added can be taken off."""
+        """The account and tier of a pod's consumption, from the record alone, so that it can be removed again."""
         if not pod.node or not pod.started or pod.finished:
             return None
         if not pod.policy or pod.tier not in (Tier.FIXED, Tier.ELASTIC):

@@ -1,10 +1,9 @@
 """The part of a VirtualNodeBudget's status about use and costs: what is used, by which workloads, and the limits.
 
 Contract: pure, except for the contributor that reads the values. A total grows with every second and is true for the
-moment that stands beside it (`used.at`), so it need not be written often: any other change writes it as well, and
-without one it is written again only after `PERSIST_SECONDS`. Nothing is lost by that. The operator that reads it goes
-on from `at` with the start times of the pods, and a pod that ends changes the counts, and is therefore written within
-a status period.
+time next to it (`used.at`), so it need not be written often: any other change writes it as well, and without one it is
+written again only after `PERSIST_SECONDS`. Nothing is lost by that. The operator that reads it continues from `at` with
+the start times of the pods, and a pod that ends changes the counts, and is therefore written within a status period.
 """
 
 from collections.abc import Iterable, Mapping

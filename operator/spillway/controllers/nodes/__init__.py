@@ -1,1 +1,1 @@
-"""Taints, cordons, and drains of nodes, and the sweep of orphaned marks."""
+"""Nodes: taints, cordons and drains, and the sweep of orphaned marks."""

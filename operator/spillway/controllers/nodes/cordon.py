@@ -1,7 +1,7 @@
-"""Closes the nodes of a held pool, and opens again what we closed.
+"""The controller of cordons: it closes the nodes of a held pool, and opens the nodes that Spillway closed.
 
-One node is one write. All the nodes of a pool are asked for at once, through a writer of their own: a slow repair
-elsewhere does not hold up an emergency.
+Each node needs one write. All nodes of a pool are written at once, through a separate writer, so that other slow
+repairs do not delay an emergency.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ LONGEST_SLEEP_SECONDS: Final = 3600.0
 
 
 def holds_of(governance: Governance) -> Mapping[str, Hold]:
-    """What every budget asks of its nodes, by the budget's name."""
+    """The hold that every budget requests, by the budget's name."""
     return {name: Hold.of(budget) for name, budget in governance.budgets.items()}
 
 
 class CordonController(Controller):
-    """One key a node."""
+    """The controller of cordons, with one key per node."""
 
     name: ClassVar = "cordon"
     workers: ClassVar = 32
@@ -49,7 +49,7 @@ class CordonController(Controller):
 
     async def reconcile(self, key: str) -> float | None:
         node = self.world.state.nodes.get(NodeName(key))
-        # A budget that is there and cannot be read may still hold its pool: what it closed stays closed.
+        # An existing budget that cannot be read may still hold its pool: the nodes that it closed stay closed.
         if node is None or node.cordoned_by in self.world.catalog.unreadable(Kind.VIRTUAL_NODE_BUDGET):
             return None
         pool = self.world.membership.pool_of_node(node.name) or None
@@ -82,7 +82,7 @@ class CordonController(Controller):
         self.add_all()
 
     def _set_alarm(self) -> None:
-        """Wake up when the first hold ends by itself."""
+        """Schedule a reconcile for the end of the first hold."""
         self._silence_alarm()
         now = self.world.now()
         opening = next_opening(self._current_holds().values(), now)

@@ -1,9 +1,9 @@
-"""Asks the pods of a drained pool to leave, through the Eviction API: PodDisruptionBudgets decide, not we.
+"""The controller of drains: it evicts the pods of a drained pool, as PodDisruptionBudgets allow.
 
-Contract: pods are asked one after another, as fast as the writer's bucket allows, so that a refusal is heard before the
-next is asked. Nobody is asked twice before everybody was asked once, so pods that their budgets protect, or that cannot
-be asked, hold up no others; they are asked again for as long as the pool drains. Progress is what is left in the whole
-pool, so it needs no memory and survives a restart.
+Contract: pods are evicted one after another, as fast as the writer's bucket allows, so that a refusal is known before
+the next request. No pod is tried twice before all were tried once, so pods that their budgets protect, or that cannot
+be evicted, do not delay others; they are tried again for as long as the pool drains. Progress is the number of pods
+left in the whole pool, so it needs no memory and survives a restart.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,21 +25,21 @@ from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
 
 PASS_PODS: Final = 50
-"""Pods asked in one pass; then the plan is made anew."""
+"""Pods tried in one pass, after which the plan is made again."""
 NEXT_PASS_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 3.0
-"""When every pod that is left was asked, or protected by its budget."""
+"""Seconds until the next pass, once every remaining pod was tried or is protected by its budget."""
 
 
 @dataclass(slots=True)
 class _Turn:
-    """Who was asked since everybody was asked last, and who has said no."""
+    """The pods tried in the current round, and the pods whose eviction was refused."""
 
     asked: set[PodUid] = field(default_factory=set)
     refused: set[PodUid] = field(default_factory=set)
 
     def waiting(self, leaving: Iterable[PodRecord]) -> list[PodRecord]:
-        """Those whose turn it is; when all were asked, it begins anew."""
+        """The pods that are not tried yet in this round; a new round starts when all were tried."""
         leaving = list(leaving)
         left = {pod.uid for pod in leaving}
         self.asked &= left
@@ -49,18 +49,18 @@ class _Turn:
         return [pod for pod in leaving if pod.uid not in self.asked]
 
     def heard(self, pod: PodRecord, *, leaves: bool) -> bool:
-        """Note the answer of one pod; returns it."""
+        """Record the answer for one pod, and return it."""
         self.asked.add(pod.uid)
         (self.refused.discard if leaves else self.refused.add)(pod.uid)
         return leaves
 
     def blocked(self, leaving: Iterable[PodRecord]) -> int:
-        """How many of these have said no when they were asked last."""
+        """How many of these pods were refused the last time."""
         return sum(pod.uid in self.refused for pod in leaving)
 
 
 class DrainController(Controller):
-    """One key a VirtualNodeBudget."""
+    """The controller of drains, with one key per VirtualNodeBudget."""
 
     name: ClassVar = "drain"
     workers: ClassVar = 4
@@ -69,7 +69,7 @@ class DrainController(Controller):
         super().__init__(world)
         self._writer = writer
         self.progress: dict[str, DrainProgress] = {}
-        """By budget, for those that drain now: the status shows it."""
+        """The progress by budget, for those that drain now; the status shows it."""
         self._turns: dict[str, _Turn] = {}
         self.progress_changed: Signal[()] = Signal("DrainProgress")
 
@@ -92,7 +92,7 @@ class DrainController(Controller):
         self._tell(key, before, leaving, evicted=0)
         evicted = 0
         for pod in waiting[:PASS_PODS]:
-            # A pass lasts some seconds: not one pod more once the hold is lifted, or the data too old.
+            # A pass lasts some seconds: stop once the hold is lifted or the data is too old.
             if not (self._drains(key) and self.world.fresh):
                 break
             evicted += turn.heard(pod, leaves=await self._ask(key, pod))
@@ -107,7 +107,7 @@ class DrainController(Controller):
         progress = before.model_copy(
             update={
                 "evicted": before.evicted + evicted,
-                # Those asked count until they are gone: a pod may take its whole grace period.
+                # Evicted pods count until they are gone: a pod may take its whole grace period.
                 "remaining": sum(stays_until_evicted(pod) for pod in self._pods(budget)),
                 "blocked": self._turns[budget].blocked(leaving),
             }
@@ -118,7 +118,7 @@ class DrainController(Controller):
             self.progress_changed.emit()
 
     def _remembered(self, budget: str) -> DrainProgress:
-        """Where the drain stood when another leader had it, as the status tells; else a new beginning."""
+        """The progress of an earlier leader from the status, else a new start."""
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
         if entry is not None and entry.status.get("drain"):
             return DrainProgress.model_validate(entry.status["drain"])
@@ -128,21 +128,21 @@ class DrainController(Controller):
         return any(not node.unschedulable for node in self.world.membership.nodes(budget))
 
     def _pods(self, budget: str, *, closed: bool = False) -> Iterator[PodRecord]:
-        """Pods of the pool; `closed`: on its closed nodes, since one that is still open would only be filled again."""
+        """The pods of the pool; with `closed`, those on its closed nodes, since an open node would be refilled."""
         for node in self.world.membership.nodes(budget):
             if node.unschedulable or not closed:
                 yield from self.world.state.pods_on(node.name)
 
     async def _ask(self, budget: str, pod: PodRecord) -> bool:
-        """Whether the pod is on its way, or gone already."""
+        """Evict one pod; whether it is terminating or gone."""
         try:
             return await self._writer.evict(pod) is not Eviction.BLOCKED
         except RequestError as error:
             # Two budgets over one pod (500), a webhook that protects it, a namespace that ends: matters of this pod.
-            self.log.warning("eviction failed; asking again later", key=budget, pod=pod.key, error=str(error))
+            self.log.warning("eviction failed, retrying later", key=budget, pod=pod.key, error=str(error))
             return False
 
 
 def stays_until_evicted(pod: PodRecord) -> bool:
-    """Whether a drain has to wait for this pod, also while it terminates."""
+    """Whether a drain has to wait for this pod, including while it terminates."""
     return pod.owner_kind not in PER_NODE and not pod.finished

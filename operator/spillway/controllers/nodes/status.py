@@ -1,7 +1,7 @@
 """The part of a VirtualNodeBudget's status about its cordon: how many nodes are cordoned, and the progress of a drain.
 
 Contract: pure, except for the contributor that reads the values. `Ready` is observed while the pool is held, or while
-its nodes have still to be uncordoned; an open pool is the matter of others.
+its nodes have still to be uncordoned; an open pool is described by other features.
 """
 
 from datetime import datetime

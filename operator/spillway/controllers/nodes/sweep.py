@@ -1,9 +1,9 @@
-"""Takes our marks off pods whose policy is gone, only recommends, or no longer governs them.
+"""The sweep: it removes Spillway's marks from pods whose policy is gone, only recommends, or no longer governs them.
 
-It looks at every pod at the start (the policy may have been deleted while we were away) and after each change of the
-resources, at the pods of a namespace whose labels change, and at each pod that turns up with marks it should not have.
-A policy that is there and cannot be read (by a version that does not know its newest values) is not gone. Nodes need no
-sweep: their taint and cordon follow from what stands now, and with no policy nothing is wanted.
+It checks every pod at the start (the policy may have been deleted while no operator ran) and after each change of the
+resources, the pods of a namespace whose labels change, and each pod that appears with marks that it should not have. An
+existing policy that cannot be read (by a version that does not know its newest values) is not gone. Nodes need no
+sweep: their taint and cordon follow from the present resources, and without a policy none is wanted.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 
 SLICE: Final = 2_000
-"""Pods looked at before other tasks get their turn."""
+"""Pods processed before other tasks get their turn."""
 
 ALL: Final = "*"
-"""The key of a look at every pod; any other key is a pod's uid."""
+"""The key of a check of every pod; any other key is a pod's uid."""
 
 
 class SweepController(Controller):
-    """One key a pod that should be looked at, and one for all of them."""
+    """The sweep, with one key per pod to check, and one key for all pods."""
 
     name: ClassVar = "sweep"
     workers: ClassVar = 8
@@ -56,7 +56,7 @@ class SweepController(Controller):
             return None
         if not await self._writer.annotate_pod(pod, unmark(pod)):
             return REFUSED_SECONDS
-        self.log.info("marks taken off", key=pod.key, policy=pod.policy)
+        self.log.info("marks removed", key=pod.key, policy=pod.policy)
         return None
 
     async def _look_at_all(self) -> None:
@@ -75,7 +75,7 @@ class SweepController(Controller):
         if pod.terminating or not carries_marks(pod) or pod.policy in self._unreadable:
             return False
         if not pod.node and pod.pending is not None and pod.pending.virtual:
-            # It can go to the pools alone and counts on them by its marks, until it is on a node.
+            # It can only go to the pools and counts on them by its marks, until it is on a node.
             return False
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         if replicaset is None:

@@ -1,7 +1,7 @@
-"""Keeps our soft taint on elastic nodes, and off all others.
+"""The controller of the soft taint: it keeps the taint on elastic nodes, and off all others.
 
-The webhook taints a node in the write that creates it; this repairs what it missed, follows changes of labels and
-policies, and takes the taint off when its policy goes, recommends, or no longer selects the node.
+The webhook taints a node in the write that creates it. This controller repairs missed nodes, follows changes of labels
+and policies, and removes the taint when its policy is deleted, is in mode Recommend, or no longer selects the node.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from spillway.state.catalog import Kind
 
 
 class TaintController(Controller):
-    """One key a node."""
+    """The controller of the soft taint, with one key per node."""
 
     name: ClassVar = "taints"
     workers: ClassVar = 16
@@ -41,11 +41,11 @@ class TaintController(Controller):
         if plan is None or self._of_unreadable(node):
             return None
         written = await self._writer.patch_node(node, taints=(node.taints, plan.wanted))
-        self.log.info("elastic taint put on" if plan.added else "elastic taint taken off", key=key, written=written)
+        self.log.info("elastic taint added" if plan.added else "elastic taint removed", key=key, written=written)
         return None if written else REFUSED_SECONDS
 
     def _of_unreadable(self, node: NodeRecord) -> bool:
-        """Whether the node's taint names a policy that is there and cannot be read: it may still ask for it."""
+        """Whether the node's taint names an existing policy that cannot be read and may still require it."""
         unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
         return any(is_ours(taint) and taint.value in unreadable for taint in node.taints)
 

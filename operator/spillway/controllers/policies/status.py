@@ -109,7 +109,7 @@ def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Proble
 
 def _ready(policy: ElasticPolicy) -> ObservedCondition:
     if policy.spec.enforced:
-        message = "Taints, deletion costs and cordons are kept."
+        message = "The policy is enforced."
         return ObservedCondition(READY, holds=True, reason="Enforcing", message=message)
     message = "Plans and reports; nothing is written on pods, nodes or ReplicaSets until mode is Enforce."
     return ObservedCondition(READY, holds=True, reason="Recommending", message=message)

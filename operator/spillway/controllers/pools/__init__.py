@@ -1,1 +1,1 @@
-"""Health, stock, and failover of the pools of virtual nodes."""
+"""Pools of virtual nodes: health, stock and failover, and the part of the status."""

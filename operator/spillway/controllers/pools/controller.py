@@ -1,10 +1,9 @@
-"""Whether each pool of virtual nodes takes pods: judged at every change and on time, told on the board.
+"""The pool controller: it decides whether each pool takes pods, and publishes the verdict on the board.
 
-Contract: one key a VirtualNodeBudget. A verdict follows from what the person's hold says, from the nodes, from the pods
-that start or do not, and from what is remembered of the pool's failures and of its ladder. That memory stands in the
-budget's status, and a new leader reads it there before it decides anything: a pool that has failed is not forgotten. On
-data that is not fresh nothing is judged and the last verdict stands. A stock-out is judged the moment it is heard, so
-that the verdict stands before the pod is made anew.
+Contract: one key per VirtualNodeBudget. A verdict follows from the user's hold, the nodes, the pods that start or do
+not start, and the memory of the pool's failures and of its ladder. That memory is in the budget's status, and a new
+leader reads it before it decides anything, so a failed pool is not forgotten. On data that is not fresh the last
+verdict stays. A stock-out is processed at once, so that the verdict exists before the pod is replaced.
 """
 
 from collections.abc import Iterable
@@ -34,11 +33,11 @@ from spillway.telemetry import pools as metrics
 
 DEFAULT_FAILOVER: Final = Failover()
 SHORTEST_SECONDS: Final = 1.0
-"""Of a budget's times: without any pause a pool could be judged without end."""
+"""The minimum of a budget's times: without a pause a pool could be reconciled without end."""
 POD_CHANGES_SECONDS: Final = 0.5
-"""How soon pods that wait, or have started, are looked at: they come in masses."""
+"""Seconds until pods that wait or have started are processed, because there may be many at once."""
 DOUBTFUL_SECONDS: Final = 5.0
-"""How soon a pool is looked at again that is down while most of everything else looks down as well."""
+"""Seconds until a pool is checked again that is down while most other nodes look dead as well."""
 SLACK_SECONDS: Final = 0.01
 
 
@@ -50,14 +49,14 @@ def times_of(budget: VirtualNodeBudget) -> Times:
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """One pool as it was judged last."""
+    """The last verdict on one pool, and its memory."""
 
     verdict: PoolVerdict
     memory: PoolMemory
 
 
 class PoolsController(Controller):
-    """Judges. Without a client no Events are read."""
+    """The pool controller. Without a client no Events are read."""
 
     name: ClassVar = "pools"
 
@@ -69,9 +68,9 @@ class PoolsController(Controller):
         self._unstarted = unstarted
         self.stock_outs = StockOutDetector(world, unstarted, client, self._stock_out)
         self.views: dict[str, PoolView] = {}
-        """By pool; the status shows them."""
+        """The views by pool, which the status shows."""
         self.changed: Signal[()] = Signal("PoolView")
-        """Emitted after a verdict, or what is remembered of a pool, has changed."""
+        """Emitted after a verdict or the memory of a pool has changed."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
@@ -80,7 +79,7 @@ class PoolsController(Controller):
         yield self._unstarted.started.subscribe(self._pod_started)
         yield from self._nodes.subscribe()
         yield from self.stock_outs.subscribe()
-        # Admission asks the board from the first moment on: what is remembered stands there before anything else.
+        # Admission reads the board from the first moment on, so the remembered verdicts are published first.
         for pool in self.world.governance.budgets:
             self._judge(pool)
         yield from self._unstarted.subscribe()
@@ -98,7 +97,7 @@ class PoolsController(Controller):
             return False
         return another_size(view.memory.position, budget.spec.stock_out.ladder, _asked(pod, budget.spec.stock_out))
 
-    # Judging
+    # Verdicts
 
     def _judge(self, pool: str) -> float | None:
         budget = self.world.governance.budgets.get(pool)
@@ -115,13 +114,14 @@ class PoolsController(Controller):
             and mostly_dead(pool, self._nodes.everywhere())
         )
         if doubtful:
-            # Whoever hears nobody must not blame each pool for it, and hold all of them when the network is back.
+            # If contact with all nodes is lost, no pool fails for it: all of them would be held when the network is
+            # back.
             seen = replace(seen, down_since=None)
         health = judge(memory.health, seen, times, now)
         if health.state is State.FAILED and memory.health.state is not State.FAILED:
             metrics.FAILURES.labels(pool, str(health.reason)).inc()
         if health.state is State.RETRYING and memory.health.state is not State.RETRYING:
-            # What was given up before tells of the failure before the try.
+            # Pods that were replaced before the try belong to the failure before it.
             self._unstarted.forget_given_up(pool)
         stock_out = budget.spec.stock_out
         forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
@@ -155,7 +155,7 @@ class PoolsController(Controller):
         )
 
     def _given_up(self, pool: str, waits_since: float, times: Times) -> GivenUp | None:
-        """Pods made anew, often long before the pool counts as failed; void once none came for so long."""
+        """Pods that were replaced, often long before the pool counts as failed; they expire after that time."""
         known = self._unstarted.given_up(pool)
         if known is not None and waits_since - known.last >= times.unhealthy_after:
             self._unstarted.forget_given_up(pool)
@@ -181,7 +181,7 @@ class PoolsController(Controller):
         self.views[pool] = view
         self.world.board.set_verdict(pool, view.verdict)
         if before is None or before.verdict != view.verdict:
-            self.log.info("pool judged", key=pool, **_told(view))
+            self.log.info("verdict on a pool", key=pool, **_told(view))
         self._show()
         self.changed.emit()
 
@@ -206,7 +206,7 @@ class PoolsController(Controller):
             metrics.TAKES.labels(pool, view.verdict.reason).set(view.verdict.takes)
             metrics.LADDER_STEP.labels(pool).set(view.verdict.step)
 
-    # Hearing
+    # Changes
 
     def _stock_out(self, pool: str, pod: PodRecord) -> None:
         budget = self.world.governance.budgets.get(pool)
@@ -234,7 +234,7 @@ class PoolsController(Controller):
     def _look_soon(self, pool: str) -> None:
         view = self.views.get(pool)
         if view is not None and view.memory.health.state is State.RETRYING:
-            # Few pods may go there: every one counts.
+            # Few pods may be sent there, so each one matters.
             self.queue.add(pool)
         else:
             self.queue.add_after(pool, POD_CHANGES_SECONDS)

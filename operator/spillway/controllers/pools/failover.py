@@ -1,9 +1,10 @@
-"""Deletes the pods that are lost with the nodes of a pool, so that their owners make them anew elsewhere.
+"""Failover: deletion of the pods that are lost with the nodes of a pool, so that their owners replace them elsewhere.
 
-Contract: one key a pool. Only for a budget that sets `failover`, only pods that a policy in Enforce places, only those
-that are not ready on nodes that have not been ready for `unhealthyAfter`, as fast as the writer's bucket allows, and
-never on data that is not fresh, nor while most of the other nodes look dead as well. Before each deletion all of that
-is asked again. Where the successors go is admission's matter: by then the pool takes no pods, or its dead nodes do not.
+Contract: one key per pool. Only for a budget that sets `failover`; only pods that a policy in Enforce places, and only
+those that are not ready on nodes that have not been ready for `unhealthyAfter`; as fast as the writer's bucket allows;
+and never on data that is not fresh, nor while most of the other nodes look dead as well. All of that is checked again
+before each deletion. Admission decides where the successors go: by then the pool, or at least its dead nodes, take no
+pods.
 """
 
 from collections.abc import Iterable
@@ -23,13 +24,13 @@ from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.telemetry import pools as metrics
 
 AGAIN_SECONDS: Final = 2.0
-"""While nodes are dead: pods on them may be said to be not ready only later."""
+"""Seconds between passes while nodes are dead, because their pods may become not ready later."""
 SUSPENDED_SECONDS: Final = 5.0
 REASON: Final = "NodeDown"
 
 
 class FailoverController(Controller):
-    """Acts."""
+    """The failover controller, with one key per pool."""
 
     name: ClassVar = "failover"
     workers: ClassVar = 2
@@ -78,7 +79,7 @@ class FailoverController(Controller):
         return max(0.0, min(dues) - now) if dues else None
 
     def _still(self, pool: str, name: NodeName) -> bool:
-        """A pass lasts some seconds: not one pod more once the node is back, or the data too old to say so."""
+        """A pass lasts some seconds: stop once the node is back, or the data is too old."""
         node = self.world.state.nodes.get(name)
         return (
             node is not None and not node.ready and self.world.fresh and not mostly_dead(pool, self._nodes.everywhere())
@@ -99,18 +100,18 @@ class FailoverController(Controller):
         try:
             deleted = await self._writer.delete("pods", path, uid=pod.uid)
         except RequestError as error:
-            self.log.warning("pod not deleted; trying again later", key=pool, pod=pod.key, error=str(error))
+            self.log.warning("pod not deleted, retrying later", key=pool, pod=pod.key, error=str(error))
             return
         if deleted:
             metrics.REPLACED.labels(pool, REASON).inc()
             self.log.info("pod lost with its node", key=pool, pod=pod.key, node=node.name)
             after = (budget.spec.failover and budget.spec.failover.unhealthy_after) or ""
-            message = f"Pods on nodes of {pool} that have not been ready for {after} are made anew elsewhere."
+            message = f"Pods on nodes of {pool} that have not been ready for {after} are replaced elsewhere."
             owner = self.world.owner_of(pod)
             self._events.record(owner.reference, "Warning", "PodsReplaced", message)
 
     def _suspend(self, pool: str, *, suspended: bool) -> None:
         if suspended and pool not in self._suspended:
-            self.log.warning("most other nodes look dead as well: no pod is deleted", key=pool)
+            self.log.warning("most other nodes look dead as well, no pod is deleted", key=pool)
         (self._suspended.add if suspended else self._suspended.discard)(pool)
         metrics.SUSPENDED.set(bool(self._suspended))

@@ -22,7 +22,7 @@ class PoolNodes:
         self._pools: set[str] = set()
         """Those of which was told, to tell of one that is gone as well."""
         self.unready_since: dict[NodeName, float] = {}
-        """Unix seconds, of every node of a pool that is not ready."""
+        """Unix seconds since when a node of a pool has not been ready."""
         self.changed: Signal[str] = Signal("PoolNodes", key=str)
         """Emitted with the name of a pool whose nodes have changed."""
 
@@ -41,7 +41,7 @@ class PoolNodes:
         return ((None if node.deleting else pool or None, node) for pool, node in self._world.membership.every_node())
 
     def down_since(self, pool: str) -> float | None:
-        """Since when no node of the pool is ready; None where one is, or where there is no node."""
+        """Since when no node of the pool is ready; None if one is, or if there is no node."""
         nodes = self.nodes(pool)
         if not nodes or any(node.ready for node in nodes):
             return None

@@ -1,10 +1,10 @@
-"""Makes pods anew that were sent to a pool and do not start there, and says where the next one has to go.
+"""Replacement of pods that never started on their pool, and redirection of their successors.
 
-Contract: one key a pod that waits. A pod is deleted only as it was read and only if nothing of it has run; its
-successor is redirected first, away from the pools that did not take it, which its owner's pods then avoid for a while:
-the next pool is tried, and the next, and physical nodes at the end. After a stock-out its successor goes to the same
-pool if that asks for another size now. A Job counts a deleted pod as failed: no more of a Job's pods are made anew than
-its `backoffLimit` forgives. Recommend counts what would be done.
+Contract: one key per waiting pod. A pod is deleted only in the version that was read and only if none of its containers
+has run. Its successor is redirected first, away from the pools that did not start the pod, which its owner's pods then
+avoid for a while: the next pool is tried, then the one after it, and physical nodes at the end. After a stock-out its
+successor goes to the same pool if that pool now requests another size. A Job counts a deleted pod as failed, so the
+number of replaced pods of a Job is limited by its `backoffLimit`. In Recommend the replacements are counted.
 """
 
 from collections.abc import Iterable
@@ -28,18 +28,18 @@ from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.telemetry import pools as metrics
 
 JOB_SECONDS: Final = 30.0
-"""When it is asked again whether a Job forgives one more."""
+"""Seconds until a Job without retries is checked again."""
 SLACK_SECONDS: Final = 0.01
 
 _SENTENCES: Final = {
-    Cause.STOCK_OUT: "{pool} has no stock for them",
-    Cause.POOLS_CLOSED: "{pool} takes no pods any more",
+    Cause.STOCK_OUT: "{pool} is out of stock for them",
+    Cause.POOLS_CLOSED: "{pool} no longer takes pods",
     Cause.NOT_STARTED: "they did not start on {pool} in time",
 }
 
 
 class StuckController(Controller):
-    """Acts."""
+    """The controller that replaces pods that never started."""
 
     name: ClassVar = "stuck"
     workers: ClassVar = 8
@@ -67,7 +67,7 @@ class StuckController(Controller):
         yield self._unstarted.changed.subscribe(self._look_at)
         yield self._pools.stock_outs.found.subscribe(self._look_at)
         yield self._pools.changed.subscribe(self.add_all)
-        # What was only recommended is done once its policy is enforced.
+        # A replacement that was only recommended is done once its policy is enforced.
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
@@ -79,7 +79,7 @@ class StuckController(Controller):
             return None
         who = governed(self.world, one.pod)
         if who is None or not one.pools or not (one.pending.placement if one.pool else one.pending.virtual):
-            # Not placed by us; or a physical pod that was let onto virtual nodes as well, and is still on none.
+            # Not placed by Spillway, or a physical pod that may spill and has no node yet.
             return None
         closed, now = self._closed(one), self.world.now()
         cause = cause_of(
@@ -93,14 +93,15 @@ class StuckController(Controller):
         if cause is not None:
             return await self._replace(one, who, cause)
         due = next_look(one.pod, bound_at=one.bound_at, closed=closed, spill_after=who.spill_after, now=now)
-        # What stays although it is due (its own fault, say) is looked at again when it changes.
+        # A pod that stays although it is due (for example because of its own configuration) is checked again when it
+        # changes.
         return due + SLACK_SECONDS if due else None
 
     def _look_at(self, waiting: UnstartedPod) -> None:
         self.queue.add(waiting.pod.uid)
 
     def _closed(self, one: UnstartedPod) -> bool:
-        """Whether the pod waits for nothing: its pool has failed, or none of those that may take it takes pods."""
+        """Whether the pod waits in vain: its pool has failed, or none of its pools takes pods."""
         verdicts = [self.world.board.verdict(pool) for pool in one.pools]
         if one.pool:
             return verdicts[0].reason == "Unhealthy"
@@ -125,20 +126,20 @@ class StuckController(Controller):
         if cause is Cause.NOT_STARTED:
             self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()
-        self.log.info("pod made anew", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
-        message = f"Pods that never started are made anew: {_SENTENCES[cause].format(pool=', '.join(pools))}."
+        self.log.info("unstarted pod replaced", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
+        message = f"Pods that never started are replaced: {_SENTENCES[cause].format(pool=', '.join(pools))}."
         self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsReplaced", message)
         return None
 
     async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:
-        """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, where it is refused."""
+        """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, if it is refused."""
         board = self.world.board
         board.redirect(pod.owner_uid, virtual=True, avoid=avoid, seconds=redirect_seconds(pod.owner_kind))
         replaced = False
         try:
             replaced = await self._writer.replace_unstarted(pod)
         except (RequestError, Fenced) as error:
-            self.log.warning("pod not made anew; trying again later", key=pod.key, error=str(error))
+            self.log.warning("unstarted pod not replaced, retrying later", key=pod.key, error=str(error))
         finally:
             if not replaced:
                 board.withdraw_redirect(pod.owner_uid)
@@ -146,7 +147,7 @@ class StuckController(Controller):
         return replaced
 
     async def _forgiven(self, pod: PodRecord) -> bool:
-        """Whether the pod's Job forgives one more; it is taken here."""
+        """Whether the pod's Job has a retry left; it is taken here."""
         try:
             path = paths.JOBS.named(pod.owner_name, namespace=pod.namespace, field="ownerReferences[].name")
             job = await self._reader.get_json(path)

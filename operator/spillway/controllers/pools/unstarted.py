@@ -1,4 +1,4 @@
-"""Pods that are sent or bound to a pool of virtual nodes and have not started: which, since when, and why not.
+"""Unstarted pods: the pods that are sent or bound to a pool and have not started, since when, and why not.
 
 Contract: kept from the events of pods; `changed` and `started` tell of each change. A pod is followed while it is
 pending and may go to virtual nodes (admission sent it there, or it has spilled), or is bound to a node of a pool. The
@@ -26,7 +26,7 @@ class UnstartedPod:
     bound_at: float = 0.0
     """When it was seen on that node (Unix seconds)."""
     out_of_stock: bool = False
-    """Its provider has said that there is no stock."""
+    """Whether its provider reported a stock-out."""
     given_up: bool = False
     """It is being replaced because it does not start there; `GivenUp` counts it."""
     recommended: bool = False
@@ -85,12 +85,12 @@ class UnstartedPods:
         self._given_up.pop(pool, None)
 
     def forget_pool(self, pool: str) -> None:
-        """The VirtualNodeBudget is gone."""
+        """Forget a pool whose VirtualNodeBudget is gone."""
         self._last_start.pop(pool, None)
         self._given_up.pop(pool, None)
 
     def mark_out_of_stock(self, one: UnstartedPod) -> None:
-        """The provider has said that it has no stock for this pod."""
+        """Record that the provider reported a stock-out for this pod."""
         one.out_of_stock = True
 
     def mark_recommended(self, one: UnstartedPod) -> bool:
@@ -110,15 +110,15 @@ class UnstartedPods:
         return (one for one in self._pods.values() if one.pool == pool)
 
     def coming(self, pool: str) -> int:
-        """How many are sent there, or bound, and have not started."""
+        """The number of pods that are sent there, or bound, and have not started."""
         return sum(pool in one.pools for one in self._pods.values())
 
     def give_up(self, one: UnstartedPod) -> None:
-        """This one is being replaced, because it does not start where it is bound."""
+        """Record that this pod is being replaced, because it does not start where it is bound."""
         one.given_up = True
         node = self._world.state.nodes.get(one.pod.node)
         if node is None or not node.ready:
-            # On a node that is down nothing starts: that is the node's matter.
+            # On a node that is down no pod starts; this does not count against the pool.
             return
         now = self._world.now()
         known = self._given_up.get(one.pool, GivenUp(0, one.bound_at, now))
@@ -148,7 +148,7 @@ class UnstartedPods:
         before = known.pools
         known.pod = pod
         if pool and not known.pool:
-            # A pod that is seen to be bound was pending and unbound before: also where this is the first that we see.
+            # A pod that is seen to be bound was pending and unbound before, even if this is its first event.
             known.pool, known.bound_at = pool, self._world.now()
         self.changed.emit(known)
         self._tell_of_start(one for one in before if one not in known.pools)

@@ -1,1 +1,1 @@
-"""Keeps stored deletion costs close to the scale-down order."""
+"""Scale-downs: the upkeep of stored deletion costs, and the part of the status."""

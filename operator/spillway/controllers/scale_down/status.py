@@ -1,4 +1,4 @@
-"""The part of an ElasticPolicy's status about scale-downs: how many pods left as planned, and who else writes costs.
+"""The part of an ElasticPolicy's status about scale-downs: how many pods went as planned, and foreign writers of costs.
 
 Contract: pure, except for the contributor that reads the values.
 """
@@ -55,11 +55,11 @@ def _added(counted: ScaleDownCounts | None, new: ScaleDowns, now: datetime) -> S
 
 def _foreign(count: PolicyCount) -> ObservedCondition:
     if not count.foreign:
-        message = "Nobody else writes deletion costs on the governed pods."
+        message = "No other client writes deletion costs on the governed pods."
         return ObservedCondition(FOREIGN_WRITER, holds=False, reason="NoForeignWriter", message=message)
     pods = first_names(sorted(count.foreign_pods), count.foreign.total())
     message = (
-        f"Somebody else writes deletion costs in {first_names(sorted(count.foreign))}; these workloads are left alone. "
+        f"Another client writes deletion costs in {first_names(sorted(count.foreign))}: these workloads are skipped. "
         f"The pods are {pods}. Scale-down is exact again as soon as their annotation {POD_DELETION_COST} is removed. "
         "If it comes back, look for a pod template that sets it, for Karpenter's feature gate and for OpenKruise's "
         "WorkloadSpread, or exclude the workloads."

@@ -1,1 +1,1 @@
-"""Spills waiting pods, and brings virtual replicas back."""
+"""Spill and bring-back: waiting pods change sides, and virtual replicas are brought back."""

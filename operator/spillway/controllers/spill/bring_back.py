@@ -1,11 +1,11 @@
-"""Brings virtual replicas back to physical nodes once there is room again, one at a time, by a surge.
+"""The bring-back controller: it brings virtual replicas back to physical nodes, one at a time, by a surge.
 
-Every few seconds it looks at the workloads with pods on virtual nodes, and remembers of each since when one of them
-could have come back. When that has been so for `hold_seconds`, the workload surges: one replica more, sent to physical
-nodes; once all are ready, one replica less, and the order of scale-downs takes a virtual one.
+Every few seconds it checks the workloads with pods on virtual nodes, and remembers since when one of the pods could be
+brought back. After `hold_seconds` the workload surges: one additional replica on physical nodes; once all are ready,
+one replica less, and the order of scale-downs deletes a virtual one.
 
-Contract: at most one surge a workload and `at_once` in all. A surge that another leader left is found by its mark and
-ended. A policy in Recommend plans and counts. At rest nothing is read or written.
+Contract: at most one surge per workload and `at_once` in all. A surge that another leader left is found by its mark and
+ended. A policy in Recommend plans and counts. For stable workloads nothing is read or written.
 """
 
 from collections import Counter, deque
@@ -37,37 +37,37 @@ from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.telemetry import spill as metrics
 
 ALL: Final = "*"
-"""The key of a look at all workloads; any other key is the uid of a ReplicaSet that surges, or is about to."""
+"""The key of a check of all workloads; any other key is the uid of a ReplicaSet that surges, or is about to."""
 LOOK_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 1.0
-"""How soon a surge is looked at again if none of its pods changes before."""
+"""Seconds until a surge is checked again if none of its pods changes before."""
 AGAIN_SECONDS: Final = 30.0
-"""How soon a workload is asked again that cannot surge."""
+"""Seconds until a workload that cannot surge is checked again."""
 MARKS_KEPT: Final = 8
-"""Of a workload, those taken off last; a watch does not stay behind for as many surges."""
+"""The number of removed marks to remember per workload; a watch is never behind by as many surges."""
 JUDGED_SECONDS: Final = 60.0
-"""How long after a success it is looked whether a virtual replica has gone."""
+"""Seconds after a success until it is checked whether a virtual replica has gone."""
 
 
 _SAID: Final = {
     Left.PAUSED: "it is paused",
-    Left.AUTOSCALER_AT_MAXIMUM: "its HorizontalPodAutoscaler allows no replica more for a while",
-    Left.FOREIGN_WRITER: "somebody else writes its deletion costs, so it is not known which replica would go",
-    Left.CANNOT_SURGE: "its kind cannot run one replica more for a while",
+    Left.AUTOSCALER_AT_MAXIMUM: "its HorizontalPodAutoscaler allows no additional replica",
+    Left.FOREIGN_WRITER: "another client writes its deletion costs, so it is not known which replica would be deleted",
+    Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
 }
-"""What only the user can change, for an Event; the rest passes by itself."""
+"""Reasons that only the user can change, for an Event; the others pass without action."""
 
 
 _TOLD: Final = {
     SurgeOutcome.NO_ROOM: "no physical node took it",
     SurgeOutcome.NOT_READY: "not every replica was ready in time",
-    SurgeOutcome.NO_GAIN: "the one that came in its place is on a virtual node too",
-    SurgeOutcome.OVERTAKEN: "somebody else scaled the workload meanwhile",
+    SurgeOutcome.NO_GAIN: "the additional replica is on a virtual node too",
+    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
 }
 
 
 class _Hoped(NamedTuple):
-    """What a success should have led to."""
+    """The expected result of a success."""
 
     virtual: int
     replicas: int
@@ -75,7 +75,7 @@ class _Hoped(NamedTuple):
 
 
 class BringBackController(Controller):
-    """See the module."""
+    """The bring-back controller, with one key for all workloads and one per surging ReplicaSet."""
 
     name: ClassVar = "bring-back"
     workers: ClassVar = 4
@@ -100,10 +100,10 @@ class BringBackController(Controller):
         self._ready_seconds = ready_seconds
         self._memories: dict[OwnerUid, BringBackMemory] = {}
         self._begins: set[OwnerUid] = set()
-        """Those that may surge as soon as they are looked at."""
+        """The ReplicaSets that may surge at their next reconcile."""
         self._surges: dict[OwnerUid, Surge] = {}
         self._unmarked: dict[OwnerUid, deque[str]] = {}
-        """Marks that we took off and that our watch may still show."""
+        """Removed marks that the watch may still show."""
         self._hoped: dict[OwnerUid, _Hoped] = {}
         self._left: dict[OwnerUid, Left] = {}
         self._again: dict[OwnerUid, float] = {}
@@ -146,7 +146,7 @@ class BringBackController(Controller):
         without_node = [pods[uid] for uid in self._without_node if uid in pods]
         asked = any(one.standing.missing for one in found.values())
         self._room = await physical_room(self.world, without_node) if asked else NodeRoom({})
-        # From here on nothing is waited for: a surge that began meanwhile is not looked at.
+        # From here on there is no await: a surge that started in the meantime is not considered.
         resting = [one for one in found.values() if one.uid not in self._surges]
         waiting = [one for one in resting if one.standing.missing]
         for one in resting:
@@ -169,11 +169,11 @@ class BringBackController(Controller):
         if one.uid not in self._hoped:
             room = bool(one.standing.missing) and self._room.holds(*one.request)
             memory = memory.observed(one.standing, room=room, now=now)
-        # Else our own step down may not show yet, and would look like a rise of demand.
+        # Otherwise the controller's own scale-down may not show yet, and would look like a rise of demand.
         self._memories[one.uid] = memory
 
     def _disappointed(self, one: SpilledWorkload, now: float) -> bool:
-        """Whether a surge is over that went well and left as many virtual replicas as before."""
+        """Whether a successful surge left as many virtual replicas as before."""
         hoped = self._hoped.get(one.uid)
         if hoped is None:
             return False
@@ -186,7 +186,7 @@ class BringBackController(Controller):
         return one.standing.virtual > hoped.virtual
 
     def _consider(self, one: SpilledWorkload, now: float) -> Left | None:
-        """Let it surge, or say why not."""
+        """Start a surge, or say why not."""
         memory = self._memories[one.uid]
         if memory.since is None and not self._room.holds(*one.request):
             return Left.NO_ROOM
@@ -205,7 +205,7 @@ class BringBackController(Controller):
         return reason
 
     def _refusal(self, one: SpilledWorkload) -> Left | None:
-        """What our own state shows to be against a surge."""
+        """The reason in the state against a surge."""
         if target_of(one.replicaset) is None:
             return Left.CANNOT_SURGE
         if self._outgoing(one.replicaset):
@@ -220,7 +220,7 @@ class BringBackController(Controller):
         return bool(owner) and is_outgoing(replicaset, self.world.state.replicasets_of(owner))
 
     def _plan(self, one: SpilledWorkload) -> None:
-        """What a policy in Recommend would do is counted once."""
+        """Count once what a policy in Recommend would do."""
         missing = one.standing.missing
         metrics.BRING_BACKS_RECOMMENDED.labels(one.claim.policy).inc(max(0, missing - self._planned.get(one.uid, 0)))
         self._planned[one.uid] = missing
@@ -253,7 +253,7 @@ class BringBackController(Controller):
     def _hindrance(
         self, one: SpilledWorkload, present: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]]
     ) -> Left | None:
-        """What the workload's own object shows to be against a surge; else its room is taken."""
+        """The reason in the workload's own object against a surge; otherwise its room is reserved."""
         reason = cannot_surge(present, autoscalers)
         if reason is not None:
             return reason
@@ -301,7 +301,7 @@ class BringBackController(Controller):
         uid, now = replicaset.uid, self.world.now()
         surge = self._surges.pop(uid, None)
         self._begins.discard(uid)
-        # What our watch shows may be the mark of the surge before this one.
+        # The watch may still show the mark of the previous surge.
         marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
         self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
         self._memories[uid] = self._memories.get(uid, BringBackMemory()).ended(outcome, now, self._hold_seconds)
@@ -320,7 +320,7 @@ class BringBackController(Controller):
             self._events.record(reference, "Normal", "BringBackFailed", message)
 
     def _say(self, replicaset: ReplicaSetRecord, reason: Left) -> None:
-        """Once, and only what does not pass by itself."""
+        """Emit an Event once, and only for a reason that does not pass without action."""
         known = self._left.get(replicaset.uid)
         self._left[replicaset.uid] = reason
         if reason is known or reason not in _SAID:
@@ -328,7 +328,7 @@ class BringBackController(Controller):
         message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
         self._events.record(workload_of(replicaset).reference, "Normal", "BringBackLeft", message)
 
-    # Hearing and forgetting
+    # Changes, and forgetting
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old
@@ -349,7 +349,7 @@ class BringBackController(Controller):
             self.queue.add(new.uid)
 
     def _prune(self, present: Iterable[OwnerUid], now: float) -> None:
-        """Keep of a workload without virtual replicas only that it may not be tried before some time."""
+        """Keep, for a workload without virtual replicas, only the time before which it may not be tried."""
         for uid in self._memories.keys() - set(present) - self._surges.keys():
             if self._memories[uid].not_before <= now:
                 self._lay_down(uid)
@@ -359,7 +359,7 @@ class BringBackController(Controller):
         self._lay_down(uid)
 
     def _lay_down(self, uid: OwnerUid) -> None:
-        """Forget all but the marks that were taken off: while the ReplicaSet is there our watch may still show them."""
+        """Forget everything except removed marks, which the watch may show while the ReplicaSet exists."""
         self._begins.discard(uid)
         for kept in (self._memories, self._surges, self._hoped, self._left, self._again, self._planned):
             kept.pop(uid, None)

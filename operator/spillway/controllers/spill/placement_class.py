@@ -1,8 +1,8 @@
-"""Who governs a pod's placement: whether anything may be done for it, and how long it is waited for.
+"""The class that governs a pod's placement: whether it may be changed, and how long it waits.
 
-Contract: placement acts only for classes that set `threshold` or `placement`; a pod of any other is nobody's here. Of a
-pod whose template we do not watch (a Job's, say) only the policy is known, by our mark: it is waited for as long as the
-most patient of the policy's classes asks.
+Contract: placement applies only to classes that set `threshold` or `placement`; pods of other classes are ignored here.
+For a pod whose template is not watched (for example a Job's) only the policy is known, by its mark: it waits for the
+longest time among the policy's classes.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from spillway.domain.model.records import PodRecord
 
 @dataclass(frozen=True, slots=True)
 class Governed:
-    """The policy that places a pod."""
+    """The policy that governs a pod's placement."""
 
     policy: str
     enforced: bool
     spill_after: float
-    """Seconds."""
+    """The `spillAfter` of its class in seconds."""
 
 
 def governed(world: World, pod: PodRecord) -> Governed | None:
-    """Who places this pod; None where nobody does."""
+    """The policy that places this pod; None if no policy does."""
     replicaset = world.state.replicasets.get(pod.owner_uid)
     if replicaset is not None:
         claim = world.claim_of(replicaset)

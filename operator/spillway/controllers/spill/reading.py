@@ -1,6 +1,6 @@
-"""What the spill asks the API server about a pod that waits: the pod as it is now, its Job, its volumes.
+"""The reads of the spill controller: a waiting pod, its Job and its volumes, from the API server.
 
-Contract: reads when asked, and remembers nothing. What is not there is None; other failures are raised.
+Contract: each call reads, and nothing is cached. An object that does not exist is None; other failures are raised.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class SpillReading:
         return await self._read(Wanted(paths.JOBS, pod.owner_name, pod.namespace, field="ownerReferences[].name"))
 
     async def may_spill(self, pod: PodRecord, raw: Json) -> bool:
-        """Whether its class lets it: of a pod without a ReplicaSet only the pod itself tells the class."""
+        """Whether its class lets it spill: without a ReplicaSet only the pod itself gives the class."""
         if pod.owner_uid in self._world.state.replicasets:
             return True
         kind = pod.owner_kind
@@ -56,13 +56,13 @@ class SpillReading:
         return (found.placement or DEFAULT).virtual != "Never"
 
     async def local_claims(self, namespace: str, pod: Json) -> Sequence[str]:
-        """Of the pod's volume claims, those whose volume is part of one node."""
+        """The pod's volume claims whose volume is part of one node."""
         return [
             name for name in claims_of(pod) if await volume_of_claim(namespace, name, self._read) is ClaimVolume.LOCAL
         ]
 
     async def _read(self, wanted: Wanted) -> Json | None:
-        """None where there is no such object."""
+        """Read one object; None if there is none."""
         try:
             found: Json = await self._reader.get_json(wanted.path)
         except RequestError as error:

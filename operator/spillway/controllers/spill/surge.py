@@ -1,8 +1,8 @@
-"""What a surge reads and writes: one replica more of a workload, and that one taken back.
+"""The reads and writes of a surge: one additional replica of a workload, and its removal.
 
-Contract: the mark comes first, then the scale, so that whatever is cut off in between shows on the ReplicaSet and is
-ended by whoever leads next (`domain.bring_back.next_step`). Each scale names the number that it changes: one that
-somebody else has changed since is left alone.
+Contract: the mark is written first, then the scale, so that an interrupted surge shows on the ReplicaSet and the next
+leader ends it (`domain.spill.bring_back.next_step`). Each scale names the number that it changes: a number that another
+client has changed since stays.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _SURGING: Final[Mapping[str, paths.Resource]] = {"Deployment": paths.DEPLOYMENTS
 
 
 class Target(NamedTuple):
-    """What is scaled."""
+    """The object that is scaled."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 def target_of(replicaset: ReplicaSetRecord) -> Target | None:
-    """The Deployment, or the ReplicaSet of its own; None where something else owns it, or no object that can exist."""
+    """The Deployment, or a ReplicaSet without an owner; None if another kind owns it, or the owner cannot exist."""
     owner = workload_of(replicaset)
     resource = _SURGING.get(owner.kind)
     if resource is None:
@@ -50,7 +50,7 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
 
 
 class Surging:
-    """Begins and ends surges."""
+    """The start and the end of surges."""
 
     def __init__(self, world: World, writer: ObjectWriter, reader: Reader) -> None:
         self._board = world.board
@@ -58,7 +58,7 @@ class Surging:
         self._reader = reader
 
     async def workload(self, target: Target) -> Json | None:
-        """The workload as it stands now; None where it is gone."""
+        """The present object of the workload; None if it is gone."""
         try:
             found: Json = await self._reader.get_json(target.path)
         except ApiError as error:
@@ -73,7 +73,7 @@ class Surging:
         return found.get("items") or []
 
     async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
-        """One replica more, for physical nodes; False where somebody was faster, and then nothing is left of it."""
+        """Add one replica, for physical nodes; False if another client was faster, and then the mark is removed."""
         if not await self._mark(replicaset, surge.mark):
             return False
         self._board.redirect(replicaset.uid, physical=True)
@@ -86,13 +86,13 @@ class Surging:
         return False
 
     async def shrink(self, target: Target, surge: Surge) -> bool:
-        """Take the replica back; False where somebody else has scaled meanwhile, and what they asked for stands."""
+        """Remove the replica; False if another client has scaled in the meantime, and its number stays."""
         return await self._writer.scale(
             target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas
         )
 
     async def forget(self, replicaset: ReplicaSetRecord) -> bool:
-        """Take the mark off."""
+        """Remove the mark."""
         return await self._mark(replicaset, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:

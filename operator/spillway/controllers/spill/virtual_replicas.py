@@ -1,7 +1,7 @@
-"""Which workloads have replicas on virtual nodes that are ours to bring back, and what room there is for them.
+"""Virtual replicas: the workloads with replicas to bring back, and the physical room for them.
 
-Contract: reads our own state and nothing else. A pod counts where it is or, while it has no node, where admission sent
-it; a node is virtual if the policy that governs the workload says so.
+Contract: it reads only the state. A pod counts on its node or, while it has none, where admission sent it; a node is
+virtual if it is so for the policy that governs the workload.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from spillway.domain.threshold.effective import effective
 
 SLICE_NODES: Final = 500
 SLICE_OWNERS: Final = 20
-"""So many are looked at before other tasks get their turn: admission waits in the same loop."""
+"""Workloads processed before other tasks get their turn, because admission runs in the same loop."""
 _NOT_REPLICAS: Final = PER_NODE | {"ReplicaSet", "Job", ""}
 
 
@@ -35,9 +35,9 @@ class SpilledWorkload:
     replicaset: ReplicaSetRecord
     claim: Claim
     physical: tuple[PodRecord, ...]
-    """Active, on fixed and elastic nodes or on their way there."""
+    """Active pods on fixed and elastic nodes, or decided physical."""
     virtual: tuple[PodRecord, ...]
-    """Active, on virtual nodes or on their way there."""
+    """Active pods on virtual nodes, or decided virtual."""
     threshold: int | None
 
     @property
@@ -50,7 +50,7 @@ class SpilledWorkload:
 
     @property
     def standing(self) -> ReplicaSplit:
-        """One that is still being placed is not yet one to bring back."""
+        """The split of its replicas; a pod without a node is not yet one to bring back."""
         bound = sum(bool(pod.node) for pod in self.virtual)
         return ReplicaSplit(self.replicaset.replicas, self.threshold, len(self.physical), bound)
 
@@ -60,12 +60,12 @@ class SpilledWorkload:
 
     @property
     def request(self) -> Request:
-        """Of one of its virtual pods: all come from one template."""
+        """The requests of one of its virtual pods, since all come from one template."""
         pod = self.virtual[0]
         return pod.cpu_millis, pod.memory_bytes
 
     def progress(self, asked: int, now: float, *, wanted: bool) -> Progress:
-        """For the next step of a surge; `asked` is what the API server says."""
+        """The progress for the next step of a surge; `asked` is read from the API server."""
         waiting = (pod.pending for pod in self.pods if pod.pending is not None and not pod.node)
         refused = [now - one.unschedulable_since for one in waiting if one.unschedulable_since]
         return Progress(
@@ -93,7 +93,7 @@ def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> Spille
 
 
 async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
-    """Those with a pod on a virtual node."""
+    """The workloads with a pod on a virtual node."""
     state, governance = world.state, world.governance
     owners: dict[OwnerUid, None] = {}
     for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
@@ -110,7 +110,7 @@ async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
 
 
 def brings_back(workload_class: WorkloadClass | None) -> bool:
-    """Whether a class's virtual replicas are ours to bring back: placed by overflow, and not told otherwise."""
+    """Whether the virtual replicas of a class are brought back: placed by overflow, and not disabled."""
     if workload_class is None or not workload_class.places_pods:
         return False
     placement = workload_class.placement or DEFAULT
@@ -118,7 +118,7 @@ def brings_back(workload_class: WorkloadClass | None) -> bool:
 
 
 async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
-    """What is free on nodes that are virtual to nobody; `waiting` are the pods without a node."""
+    """The free room on nodes that are virtual for no policy; `waiting` are the pods without a node."""
     free: dict[NodeName, Free] = {}
     for index, (pool, node) in enumerate(list(world.membership.every_node()), start=1):
         if takes_pods(node) and not pool:
@@ -129,13 +129,13 @@ async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
 
 
 def free_on(world: World, node: NodeRecord) -> Free:
-    """What the node has left."""
+    """The free room of a node."""
     used = world.state.aggregates.on_node(node.name)
     return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
 
 
 async def without_surge(world: World) -> Counter[str]:
-    """Replicas on virtual nodes by policy whose owner is no ReplicaSet and no Job: a StatefulSet's, say."""
+    """Replicas on virtual nodes by policy whose owner is neither a ReplicaSet nor a Job (a StatefulSet's)."""
     found: Counter[str] = Counter()
     for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
         found.update(

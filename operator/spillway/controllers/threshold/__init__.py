@@ -1,1 +1,1 @@
-"""Plans thresholds from demand history and prices."""
+"""Thresholds: the joint plan from demand history and prices, and the part of the status."""

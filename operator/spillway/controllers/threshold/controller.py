@@ -1,10 +1,10 @@
-"""Plans the thresholds: at most hourly, from the past and what the policies ask for, and publishes them on the board.
+"""The controller of thresholds: it plans them at most hourly, from the history and the policies.
 
-Contract: one joint plan for all policies, because they share the owned nodes. It is made in another process, at the
-start (unless the kept one is young and of the same policies), every `period_seconds`, and soon after a change of the
-policies that matters. A plan that fails changes nothing: the last good one stays, the trouble is told in a condition
-and tried again, later and later. Without any class of mode Auto nothing is asked of Prometheus. What is published comes
-from the kept plan before anything else, so a new leader decides as the old one did; the board says when it is read.
+Contract: one joint plan for all policies, because they share the owned nodes. The plan is made in another process, at
+the start (unless the kept one is recent and of the same policies), every `period_seconds`, and soon after a relevant
+change of the policies. A failed plan changes nothing: the last good one stays, a condition reports the problem, and it
+is tried again with growing delays. Without any class of mode Auto no request is sent to Prometheus. The kept plan is
+published first, so a new leader decides as the old one did; the board says when it has been read.
 """
 
 import hashlib
@@ -34,19 +34,19 @@ from spillway.telemetry import threshold as metrics
 PLAN: Final = "plan"
 LOOK: Final = "look"
 LOOK_SECONDS: Final = 5.0
-"""How soon a change of the workloads shows in what is told of them."""
+"""Seconds until a change of the workloads shows in the report."""
 CHANGED_SECONDS: Final = 3.0
-"""How soon a change of the policies is planned for: several often come together."""
+"""Seconds from a change of the policies to the next plan: several changes often come together."""
 RETRY_SECONDS: Final = 30.0
 LONGEST_RETRY_SECONDS: Final = 900.0
 UNREADABLE: Final = "The annotation is not used"
 
 MakePlan = Callable[[PlanRequest], Awaitable[Plan]]
-"""Makes a plan, or raises `PlanFailedError`."""
+"""A function that makes a plan, or raises `PlanFailedError`."""
 
 
 class Store(Protocol):
-    """Where the last good plan is kept."""
+    """The store of the last good plan."""
 
     async def load(self) -> Plan | None:
         """The kept plan; None where there is none."""
@@ -57,7 +57,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ThresholdNow:
-    """One workload's threshold as it holds now."""
+    """The present threshold of one workload."""
 
     observed: Observed
     choice: Choice
@@ -70,7 +70,7 @@ class ThresholdReport:
 
     plan: Plan | None = None
     trouble: str = ""
-    """Why there is no newer plan, in one word; empty where the last one is the newest wanted."""
+    """Why there is no newer plan, in one word; empty if the last one is up to date."""
     message: str = ""
     workloads: Mapping[str, ThresholdNow] = field(default_factory=dict)
 
@@ -79,11 +79,11 @@ class ThresholdReport:
 
 
 class ThresholdController(Controller):
-    """Two keys: the plan, and the look at the workloads that needs no past."""
+    """The controller of thresholds, with two keys: the plan, and the observation of the workloads."""
 
     name: ClassVar = "thresholds"
     workers: ClassVar = 2
-    """A plan takes its time; the look does not wait for it."""
+    """A plan takes long; the observation does not wait for it."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class ThresholdController(Controller):
         self._loaded = False
         self._failures = 0
         self._requests: dict[str, tuple[float, float]] = {}
-        """Seen once of each workload: one may sleep whenever a plan is made."""
+        """The requests once seen of each workload, which may have no pods whenever a plan is made."""
         self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
         self._seen_fingerprint = ""
         self._told: dict[str, str] = {}
@@ -130,14 +130,14 @@ class ThresholdController(Controller):
         try:
             plan = await self._store.load()
         except RequestError as error:
-            # Without the kept plan everything would go physical until there is a new one: that is worth a wait.
+            # Without the kept plan every pod would be physical until there is a new one, so it is worth waiting for.
             self.log.warning("the kept plan cannot be read yet", error=repr(error))
             raise
         if self._loaded:
             return
         self._loaded = True
         if plan is not None:
-            self.log.info("begins with the kept plan", workloads=len(plan.workloads), made=plan.made)
+            self.log.info("starting with the kept plan", workloads=len(plan.workloads), made=plan.made)
             self._elastic_seen = dict(plan.elastic_seen)
             self._publish(plan)
         self.world.board.thresholds_read.set()
@@ -153,7 +153,7 @@ class ThresholdController(Controller):
             self._settled("", "")
             return self._period_seconds - age
         if self._make_plan is None:
-            self._settled("NoPrometheus", "The operator is not told where Prometheus is (--prometheus-url).")
+            self._settled("NoPrometheus", "No Prometheus is configured (--prometheus-url).")
             return None
         now = self.world.now()
         self._elastic_seen = {
@@ -183,7 +183,7 @@ class ThresholdController(Controller):
         return self._period_seconds
 
     def _age(self, fingerprint: str) -> float | None:
-        """Seconds since the plan was made that stands; None where there is none, or the policies have changed."""
+        """The age of the plan in force in seconds; None without a plan, or if the policies have changed."""
         plan = self.report.plan
         if plan is None or plan.fingerprint != fingerprint:
             return None
@@ -201,7 +201,7 @@ class ThresholdController(Controller):
         try:
             await self._store.save(plan)
         except (RequestError, PlanTooLargeError, Fenced) as error:
-            # It counts all the same; only a restart would begin without it.
+            # The plan is in force anyway; only a restart would start without it.
             self.log.warning("the plan is not kept", error=repr(error))
 
     def _publish(self, plan: Plan) -> None:
@@ -211,7 +211,7 @@ class ThresholdController(Controller):
         self.report_changed.emit()
 
     def _withdraw(self) -> None:
-        """No class asks for a plan: what was planned does not count any more."""
+        """Withdraw the plan, because no class needs one."""
         if self.report.plan is not None or self.report.trouble:
             self.report.plan, self.report.trouble, self.report.message = None, "", ""
             self.world.board.thresholds = MappingProxyType({})
@@ -233,12 +233,12 @@ class ThresholdController(Controller):
             entry = self.world.governance.policies.get(policy)
             if entry is not None:
                 message = (
-                    f"Planned anew: {count} thresholds differ; at most {plan.peak_cores:.4g} of "
+                    f"New plan: {count} thresholds differ; at most {plan.peak_cores:.4g} of "
                     f"{plan.allowed_cores:.4g} cores are used on owned nodes."
                 )
                 self._events.record(_reference(entry), "Normal", "ThresholdsPlanned", message)
 
-    # The look
+    # The observation
 
     async def _look(self) -> float | None:
         observed = await observe(self.world)
@@ -273,7 +273,7 @@ class ThresholdController(Controller):
                     self._events.record(owner.reference, "Warning", "InvalidThreshold", message)
         self._told = told
 
-    # What calls for another look
+    # Changes that require a reconcile
 
     def _resources_changed(self) -> None:
         self.queue.add_after(LOOK, LOOK_SECONDS)
@@ -299,7 +299,7 @@ class ThresholdController(Controller):
 
 
 def fingerprint_of(world: World) -> str:
-    """What the policies ask of a plan, as text; empty where no class is of mode Auto."""
+    """The parts of the policies that a plan depends on, as text; empty if no class is of mode Auto."""
     policies = world.governance.policies.values()
     classes = [one for policy in policies for one in policy.spec.workloads]
     if not any(one.plans_threshold for one in classes):

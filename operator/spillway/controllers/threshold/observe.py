@@ -1,9 +1,8 @@
-"""What the cluster's state says of the governed workloads and of the owned nodes: the ground of a plan.
+"""The observation of governed workloads and owned nodes in the cluster's state, from which a plan is made.
 
 Contract: walks ReplicaSets in slices between which other tasks get their turn. A node is owned when it is fixed for
 every policy (elastic for none, selected by no VirtualNodeBudget), open, and free of taints that keep ordinary pods
-away. What pods request there that are no replicas of a governed workload (DaemonSets, Jobs, other namespaces) is not
-ours to give out.
+away. The requests of other pods there (DaemonSets, Jobs, other namespaces) are not available to the plan.
 """
 
 import asyncio
@@ -45,7 +44,7 @@ class Observed:
     workload: str
     claim: Claim
     replicas: int
-    """Asked for, over all of its ReplicaSets."""
+    """The requested replicas of all of its ReplicaSets."""
     annotation: str
     newest: ReplicaSetRecord
     owners: tuple[OwnerUid, ...]
@@ -78,7 +77,7 @@ async def observe(world: World) -> Mapping[str, Observed]:
 
 
 def choice_of(workload_class: WorkloadClass, observed: Observed, thresholds: Mapping[str, int]) -> Choice:
-    """The threshold that holds for the workload now."""
+    """The present threshold of the workload."""
     return effective(workload_class.threshold, observed.annotation, thresholds.get(observed.workload))
 
 
@@ -91,10 +90,10 @@ async def request_of(
     before: Plan | None = None,
     requests: Mapping[str, tuple[float, float]] = _NOTHING_SEEN,
 ) -> PlanRequest:
-    """Everything that a plan needs but the past.
+    """Everything that a plan needs except the history.
 
     `elastic_cores` is the most seen within a day, by policy; `before` is the plan in force, which the next one holds on
-    to. What a workload requested that has no pods now is known from that plan, else from `requests`: cores and GiB.
+    to. The requests of a workload without pods come from that plan, else from `requests`: cores and GiB.
     """
     governance = world.governance
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
@@ -120,7 +119,7 @@ async def request_of(
     free_bytes = _free(memory_bytes, sum(usage.memory_bytes for usage in requested) - our_bytes)
     return PlanRequest(
         now=world.now(),
-        # Cores without memory beside them are of no use.
+        # Cores without memory are of no use.
         capacity_cores=free_millis / 1000 if free_bytes or not memory_bytes else 0.0,
         node_cores=cpu_millis / 1000 / len(owned) if owned else 0.0,
         capacity_gib=free_bytes / _GIB,
@@ -142,7 +141,7 @@ async def request_of(
 
 
 def _free(allocatable: int, others: int) -> int:
-    """What the nodes have, less what others request there."""
+    """The allocatable resources of the nodes, less the requests of others."""
     return max(0, allocatable - max(0, others))
 
 
@@ -229,7 +228,8 @@ def _need(
         minimum=(threshold.min or 0) if threshold is not None else 0,
         maximum=threshold.max if threshold is not None else None,
         priority=threshold.priority if threshold is not None else 0,
-        # With less than is needed for a plan, as an older version accepted it, a workload would learn for ever.
+        # With a history shorter than a plan needs, as an older version accepted it, a workload would never get a
+        # threshold.
         history_seconds=max(float(threshold.history.seconds), PAST_ENOUGH_SECONDS)
         if threshold is not None
         else 14 * 86_400.0,

@@ -1,7 +1,7 @@
-"""Makes one plan: reads each workload's past batch by batch, folds it into a cycle at once, and solves.
+"""The planner: it reads the histories of the workloads in batches, folds each into a cycle, and solves.
 
-Contract: holds one batch of history and one day a workload, whatever the length of the past. Runs where it may take its
-time: in the planning process or in the command line, never in the operator's own loop.
+Contract: it holds one batch of history and one day per workload, whatever the length of the history. It runs in the
+planning process or in the command line, never in the operator's event loop.
 """
 
 import time
@@ -19,7 +19,7 @@ async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:
     """The plan for this request.
 
     Raises:
-        PrometheusError: the past cannot be had.
+        PrometheusError: the history cannot be read.
     """
     begun = time.perf_counter()
     pasts = await pasts_of(request, prometheus)
@@ -27,10 +27,10 @@ async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:
 
 
 async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Past]:
-    """What is left of each workload's history, by workload.
+    """The folded history of each workload.
 
     Raises:
-        PrometheusError: it cannot be had.
+        PrometheusError: the history cannot be read.
     """
     wanted = [
         Wanted(one.workload, one.history_seconds, one.query, one.per_replica)

@@ -1,8 +1,9 @@
-"""Makes a plan in a process of its own: decoding millions of samples and allocating would hold up admission answers.
+"""The planning process: decoding millions of samples and allocating would delay admission.
 
 Contract: the request goes in as JSON, the plan comes out as JSON, and the process ends, with its memory. It runs at a
-lower priority than the one that answers admission requests. A thread would not do: it shares the interpreter's lock,
-and decoding one batch of history holds it for some 100 ms. What Prometheus refuses comes back as the same error.
+lower priority than the process that answers admission requests. A thread is not enough: it shares the interpreter's
+lock, and decoding one batch of history holds the lock for some 100 ms. An error of Prometheus is returned as the same
+error.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from spillway.domain.threshold.request import Plan, PlanRequest
 from spillway.sources.prometheus import Prometheus, PrometheusError
 
 SECONDS: Final = 600.0
-"""A plan that takes longer is given up."""
+"""A plan that takes longer is abandoned."""
 NICENESS: Final = 10
 _MODULE: Final = "spillway.controllers.threshold.process"
 
@@ -61,7 +62,7 @@ async def plan_beside(
         *(sys.executable, "-m", _MODULE),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        # The same code as ours, wherever ours was imported from.
+        # The same code as in this process, wherever it was imported from.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     try:

@@ -59,9 +59,10 @@ def threshold_part(policy: str, report: ThresholdReport, *more: ObservedConditio
 
 
 def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: ThresholdReport) -> ObservedCondition:
-    """Which of these governed workloads mode Auto can do nothing for.
+    """The governed workloads that mode Auto cannot plan.
 
-    Of what has no ReplicaSets we know the kind and not the class: it is named where a class of mode Auto may mean it.
+    Of a workload without ReplicaSets only the kind is known, and not the class: it is named if a class of mode Auto may
+    select it.
     """
     auto = [one.match for one in policy.spec.workloads if one.plans_threshold]
 
@@ -134,13 +135,13 @@ def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Ite
         reason = "QueryRefused" if refused else "LearningHistory"
         yield ObservedCondition(LEARNING, holds=True, reason=reason, message=message + refused)
     else:
-        message = "Every threshold of mode Auto stands on enough history."
+        message = "Every threshold of mode Auto is based on enough history."
         yield ObservedCondition(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
     yield _stale(current, report)
     yield _over_target(report.plan)
     bad = sorted(one.observed.workload for one in current if one.choice.problem)
     if bad:
-        message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is no number and is not used."
+        message = f"The annotation spillway.dev/threshold of {_named(bad, verb=False)} is not a number and is not used."
         yield ObservedCondition(INVALID, holds=True, reason="BadAnnotation", message=message)
     else:
         message = "Every annotation spillway.dev/threshold is a number."
@@ -160,7 +161,7 @@ def _over_target(plan: Plan | None) -> ObservedCondition:
 
 
 def _refused(current: Iterable[ThresholdNow]) -> str:
-    """What Prometheus said of a workload's own query; empty where it refused none."""
+    """The error of Prometheus for a workload's own query; empty if it refused none."""
     refused = [one.planned for one in current if one.planned is not None and one.planned.problem]
     return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
 
@@ -177,9 +178,7 @@ def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> Observed
             refused = _refused(kept)
             reason = "QueryRefused" if refused else "HistoryLost"
             return ObservedCondition(STALE_PLAN, holds=True, reason=reason, message=message + refused)
-        return ObservedCondition(
-            STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is the newest that is wanted."
-        )
+        return ObservedCondition(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is up to date.")
     since = (
         f"the plan of {rfc3339(datetime.fromtimestamp(report.plan.made, UTC))} stays in force"
         if report.plan is not None

@@ -1,8 +1,8 @@
-"""Keeps the last good plan in ConfigMaps of our own namespace, so that a restart or a new leader begins with it.
+"""The store of the last good plan, in ConfigMaps of the operator's namespace, so that a new leader starts with it.
 
 Contract: a plan is packed (JSON, gzip) and cut into ConfigMaps `spillway-thresholds-0` and so on, each below a MiB; all
-of them carry the plan's time, and a set that is not whole and of one plan is as if there were none. 2,000 workloads fit
-into one.
+of them carry the plan's time, and a set that is not complete or not of one plan is ignored. 2,000 workloads fit into
+one.
 """
 
 import base64
@@ -22,7 +22,7 @@ from spillway.kube.protocols import ObjectWriter, Reader
 log: Final = structlog.get_logger(__name__)
 
 CHUNKS: Final = 8
-"""The chart gives the right to just so many; see its Role."""
+"""The chart's Role grants access to this many."""
 CHUNK_BYTES: Final = 700_000
 """Of packed data: base64 makes 933 kB of it, and an object may have 1 MiB."""
 _MADE: Final = "made"
@@ -31,11 +31,11 @@ _DATA: Final = "plan.json.gz"
 
 
 class PlanTooLargeError(Exception):
-    """The plan does not fit into the ConfigMaps that we may write."""
+    """The plan does not fit into the ConfigMaps that the operator may write."""
 
 
 class PlanStore:
-    """The plan of one installation."""
+    """The store of one installation's plan."""
 
     def __init__(self, client: Reader, writer: ObjectWriter, namespace: str) -> None:
         self._client = client
@@ -103,19 +103,19 @@ def packed(plan: Plan, *, chunk_bytes: int = CHUNK_BYTES) -> list[dict[str, Any]
 
 
 def unpacked(parts: list[Mapping[str, Any]]) -> Plan | None:
-    """The plan in these ConfigMaps; None where they are not whole, not of one plan, or of another version's form."""
+    """The plan in these ConfigMaps; None if they are incomplete, not of one plan, or of another version's form."""
     try:
         wanted = parts[0]["data"]
         if len(parts) != int(wanted[_PARTS]) or any(part["data"] != wanted for part in parts):
-            log.warning("the kept plan of the thresholds is not whole: it is left aside")
+            log.warning("the kept plan of the thresholds is not complete and is ignored")
             return None
         data = b"".join(base64.b64decode(part["binaryData"][_DATA]) for part in parts)
         return msgspec.json.decode(gzip.decompress(data), type=Plan)
     except (KeyError, IndexError, ValueError, TypeError, OSError, EOFError, zlib.error, msgspec.DecodeError) as error:
-        log.warning("the kept plan of the thresholds cannot be read: it is left aside", error=repr(error))
+        log.warning("the kept plan of the thresholds cannot be read and is ignored", error=repr(error))
         return None
 
 
 def name_of(index: int) -> str:
-    """Of the ConfigMap with this part of a plan."""
+    """The name of the ConfigMap with this part of a plan."""
     return f"spillway-thresholds-{index}"

@@ -15,7 +15,7 @@ from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 
 PER_NODE: Final = frozenset({"DaemonSet", "Node"})
-"""Owners whose pods belong to their node: a DaemonSet runs one on each, a static pod is its kubelet's."""
+"""Owners whose pods belong to their node: a DaemonSet runs one on each, a static pod belongs to its kubelet."""
 
 JOBS: Final = frozenset({"Job", "CronJob"})
 """Owners whose pods end by themselves."""
@@ -107,7 +107,7 @@ def workload_of(replicaset: ReplicaSetRecord) -> Owner:
 
 
 def owner_of(pod: PodRecord, replicaset: ReplicaSetRecord | None) -> Owner:
-    """What a user knows the pod by: the workload of its ReplicaSet, another owner, or the bare pod itself."""
+    """The owner by which a user knows the pod: the workload of its ReplicaSet, another owner, or the pod itself."""
     if replicaset is not None:
         return workload_of(replicaset)
     if not pod.owner_uid:
@@ -132,7 +132,7 @@ def counted_as(job: OwnerReference, job_owners: Iterable[OwnerReference] | None)
 
 
 def counted_as_by_name(workload: str) -> str:
-    """The same by the workload's key alone, for Jobs that nobody looked up: a CronJob's bear its name and a time."""
+    """The same by the workload's key alone, for Jobs that were not read: a CronJob's have its name and a time."""
     kind, namespace, name = WorkloadKey.parse(workload)
     found = _JOB_OF_CRON_JOB.fullmatch(name) if kind == "Job" else None
     return workload_key("CronJob", namespace, found[1]) if found else workload

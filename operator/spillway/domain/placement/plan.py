@@ -1,9 +1,9 @@
 """The placement of one new pod: the nodes it is decided for, the pools that may take it, and what is added to it.
 
-Contract: pure; `plan` reads a creation from top to bottom. The caller states the facts of this moment and promises the
-place before anybody else asks. What is changed in a pod is added: what its user wrote stays, but for the terms of a
-required node affinity, each of which is narrowed to the pools. The pod is built once, for the first pool that takes it;
-a later pool is admitted only if it wants the same changes.
+Contract: pure; `plan` reads a creation from top to bottom. The caller passes the facts of this moment and reserves the
+place before another pod is placed. All changes of a pod are additions: what its user wrote stays, except the terms of a
+required node affinity, each of which is restricted to the pools. The pod is built once, for the first pool that takes
+it; a later pool is admitted only if it wants the same changes.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -68,7 +68,7 @@ class NewPod:
 
 
 class Facts(NamedTuple):
-    """The counts, the pools and the promises of this moment, as far as one pod's placement depends on them."""
+    """The counts, pools and reservations of this moment on which one pod's placement depends."""
 
     physical: int
     """Pods of its owner on physical nodes, those included that are decided and not seen yet."""

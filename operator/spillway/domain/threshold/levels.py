@@ -85,7 +85,7 @@ class Levels:
         return cores
 
     def _above(self, weights: Series, steps: Counts) -> Series:
-        """The weights summed over the steps that need each run; 0 for the empty ones, which nobody needs."""
+        """The weights summed over the steps that need each run; 0 for the empty ones."""
         chosen = self._index if steps.size == self.steps else self._index[:, steps]
         at_run = np.bincount(
             chosen.ravel(), weights=np.broadcast_to(weights, chosen.shape).ravel(), minlength=self._size
