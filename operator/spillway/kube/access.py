@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
 
@@ -28,8 +29,8 @@ REVIEW_SECONDS: Final = 3.0
 REMEMBERED: Final = 1024
 LONGEST_TOKEN: Final = 16 * 1024
 
-_TOKENS: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
-_ACCESS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_TOKENS: Final = paths.TOKEN_REVIEWS.everywhere
+_ACCESS: Final = paths.ACCESS_REVIEWS.everywhere
 
 
 class Verdict(Enum):

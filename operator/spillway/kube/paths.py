@@ -99,6 +99,8 @@ JOBS: Final = Resource("batch", "v1", "jobs", namespaced=True)
 AUTOSCALERS: Final = Resource("autoscaling", "v2", "horizontalpodautoscalers", namespaced=True)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", namespaced=True)
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
 
 
 def webhook_configurations(plural: str) -> Resource:
