@@ -12,6 +12,7 @@ from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
+from spillway.state.claims import claim_of
 from spillway.state.cluster import ClusterState
 from spillway.state.signal import Signal
 
@@ -72,8 +73,33 @@ class PoolMembership:
         if pod.node in self._state.nodes:
             return ""
         gone = self._gone.get(pod.node)
-        # The node may be gone, or not be seen yet: then the pod's own mark says where it is.
-        return (self._pool_by_budgets(gone) if gone is not None else "") or pod.pool
+        if gone is not None:
+            return self._pool_by_budgets(gone)
+        # The node is not seen yet, or went before this process began. Then the pod's own mark says where it is; anybody
+        # can write that, on a pod for a node that never was, so it is believed once a kubelet has taken the pod.
+        return pod.pool if pod.started else ""
+
+    def named_pools(self, pod: PodRecord) -> tuple[str, ...]:
+        """The pools to which a pod without a node may go, as its mark names them, in order.
+
+        Anybody can write the mark, so it counts for nothing where Spillway cannot have written it: on a pod without an
+        owner, in a namespace where no policy with that pool governs anything, or of a ReplicaSet that none governs.
+        While the namespace or the ReplicaSet is not seen yet, the mark is believed.
+        """
+        named = () if pod.pending is None else pod.pending.named_pools
+        namespace = self._state.namespaces.get(pod.namespace)
+        if not named or namespace is None:
+            return named if pod.owner_uid else ()
+        governance = self._governance()
+        owner = self._state.replicasets.get(pod.owner_uid)
+        if not pod.owner_uid:
+            allowed: Collection[str] = ()
+        elif owner is None:
+            allowed = governance.pools_for(namespace, pod.owner_kind)
+        else:
+            claim = claim_of(self._state, governance, owner)
+            allowed = () if claim is None else governance.pools_of(claim.policy)
+        return tuple(pool for pool in named if pool in allowed)
 
     def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
         """The sizes that may have been requested from the providers of these pools."""

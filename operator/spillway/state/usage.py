@@ -11,13 +11,13 @@ Which pool a node is in, `PoolMembership` knows.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import OwnerUid, PodUid
-from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import NodeChange, PoolMembership
@@ -70,6 +70,7 @@ class LiveUsage:
             state.subscribe(PodRecord, self._pod_changed),
             membership.changed.subscribe(self._node_changed),
             state.subscribe(ReplicaSetRecord, self._replicaset_changed),
+            state.subscribe(NamespaceRecord, self._namespace_changed),
         )
 
     def close(self) -> None:
@@ -193,7 +194,7 @@ class LiveUsage:
             return (pool,) if pool else ()
         if pod.pending is None or pod.terminating:
             return ()
-        return pod.pending.named_pools
+        return self.membership.named_pools(pod)
 
     def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
         old = self._entries.get(uid)
@@ -219,9 +220,22 @@ class LiveUsage:
             else:
                 self._pools.pop(pool, None)
 
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:  # noqa: ARG002
-        if new is not None:
-            self._tell(new.uid)
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        if new is None:
+            return
+        if old is None:
+            self._recount(self._state.pods_of(new.uid))
+        self._tell(new.uid)
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None and (old is None or old.labels != new.labels):
+            self._recount(self._state.pods_in(new.name))
+
+    def _recount(self, pods: Collection[PodRecord]) -> None:
+        """It is known now whether the marks of these pods are to be believed."""
+        for pod in tuple(pods):
+            if pod.pending is not None and not pod.node:
+                self._replace(pod.uid, self._entry(pod))
 
     def _node_changed(self, change: NodeChange) -> None:
         if change.before != change.after or change.old is None or change.new is None:

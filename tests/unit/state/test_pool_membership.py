@@ -2,12 +2,16 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from spillway.domain.model.names import NodeName
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.state.pool_membership import NodeChange, PoolMembership
-from tests.builders import make_node, make_pod, make_state
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
+from tests.support.placement import placing
 from tests.support.policies import governance_of
 
 V1 = NodeName("v1")
@@ -44,7 +48,8 @@ def test_a_pod_is_in_the_pool_of_its_node_and_before_that_is_seen_in_that_of_its
     pool_of = scene.membership.pool_of_pod
     assert pool_of(make_pod("a", node="v1")) == "pool-v"
     assert pool_of(make_pod("a", node="n1", pool="pool-v")) == "", "the node is known and in no pool"
-    assert pool_of(make_pod("a", node="n9", pool="pool-v")) == "pool-v"
+    assert pool_of(make_pod("a", node="n9", pool="pool-v", started=5.0)) == "pool-v"
+    assert pool_of(make_pod("a", node="n9", pool="pool-v")) == "", "no kubelet took it: anybody wrote that"
     assert pool_of(make_pod("a", node="", pool="pool-v")) == ""
 
 
@@ -143,4 +148,47 @@ def _fresh_pool(governance: Governance, node: NodeRecord | None, last: dict[str,
     if node is not None:
         return governance.budget_of(node) or ""
     gone = last.get(pod.node)
-    return (governance.budget_of(gone) if gone is not None else None) or pod.pool
+    if gone is not None:
+        return governance.budget_of(gone) or ""
+    return pod.pool if pod.started else ""
+
+
+PENDING = Pending(placement="virtual", pools="a,b")
+
+
+def _names(pod: PodRecord, *known: NamespaceRecord | ReplicaSetRecord) -> tuple[str, ...]:
+    """The pools that are believed of a waiting pod; the policy has the pool `a` and governs the workloads of `shop`."""
+    match = {"namespaces": {"matchLabels": {"team": "shop"}}, "labels": {"matchLabels": {"app": "web"}}}
+    governance = placing({"match": match, "placement": {"virtual": "Always"}})
+    state = make_state()
+    for record in known:
+        state.apply(record)
+    return PoolMembership(state, lambda: governance).named_pools(pod)
+
+
+SHOP = make_namespace("shop", team="shop")
+DEN = make_namespace("den", team="den")
+
+
+def test_pools_are_believed_only_where_spillway_can_have_named_them() -> None:
+    waiting = make_pod("a", node="", phase=Phase.PENDING, pending=PENDING)
+    job = replace(waiting, owner_kind="Job", owner_uid=OwnerUid("job-1"))
+    assert _names(waiting, SHOP, make_replicaset(labels={"app": "web"})) == ("a",), "b is no pool of the policy"
+    assert _names(waiting, SHOP, make_replicaset(labels={"app": "other"})) == (), "no class has it"
+    assert _names(replace(waiting, namespace="den"), DEN) == (), "nothing there is governed"
+    assert _names(replace(job, namespace="den"), DEN) == ()
+    assert _names(job, SHOP) == ("a",)
+    assert _names(replace(waiting, owner_uid=OwnerUid("")), SHOP) == (), "a bare pod is never placed"
+    assert _names(replace(waiting, owner_uid=OwnerUid(""))) == ()
+    assert _names(waiting) == ("a", "b"), "while nothing is known of it"
+
+
+def test_a_mark_is_looked_at_again_when_its_namespace_and_its_replicaset_are_seen() -> None:
+    match = {"namespaces": {"matchLabels": {"team": "shop"}}}
+    governance = placing({"match": match, "placement": {"virtual": "Always"}})
+    state = make_state()
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance), Reservations(lambda: 0.0))
+    state.apply(make_pod("a", namespace="den", node="", phase=Phase.PENDING, pending=PENDING, cpu_millis=10_000_000))
+    state.apply(make_replicaset(namespace="den"))
+    state.apply(DEN)
+    assert usage.on("a").used.pods == 0

@@ -27,6 +27,8 @@ class UnstartedPod:
     """When it was seen on that node (Unix seconds)."""
     out_of_stock: bool = False
     """Whether its provider reported a stock-out."""
+    named: tuple[str, ...] = ()
+    """The pools that its mark names, where the mark is believed."""
     given_up: bool = False
     """It is being replaced because it does not start there; `GivenUp` counts it."""
     recommended: bool = False
@@ -41,7 +43,7 @@ class UnstartedPod:
         """The pools to which it may still go: its node's, or those that its mark names while it is on none."""
         if self.pool or self.pod.node:
             return (self.pool,) if self.pool else ()
-        return self.pending.named_pools
+        return self.named
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class UnstartedPods:
                 return
             known = self._pods[pod.uid] = UnstartedPod(pod)
         before = known.pools
-        known.pod = pod
+        known.pod, known.named = pod, self._world.membership.named_pools(pod)
         if pool and not known.pool:
             # A pod that is seen to be bound was pending and unbound before, even if this is its first event.
             known.pool, known.bound_at = pool, self._world.now()

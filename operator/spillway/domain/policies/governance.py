@@ -167,6 +167,25 @@ class Governance:
         compiled = self._policies.get(policy)
         return () if compiled is None else tuple(name for name, _ in compiled.pools)
 
+    def pools_for(self, namespace: NamespaceRecord | None, kind: str) -> frozenset[str]:
+        """The pools of all policies with a class for owners of this kind in the namespace, whatever their labels.
+
+        A ReplicaSet may be of any kind of workload, a Job may be of a CronJob.
+        """
+        if namespace is None or self._excluded(namespace.name):
+            return frozenset()
+        kinds = {kind, "CronJob"} if kind == "Job" else {kind}
+        any_kind = kind == "ReplicaSet"
+        policies = [
+            policy
+            for policy in self._policies.values()
+            if any(
+                match.namespaces.matches(namespace.labels) and (any_kind or not match.kinds or kinds & match.kinds)
+                for _, match in policy.classes
+            )
+        ]
+        return frozenset(name for policy in policies for name, _ in policy.pools)
+
     def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
         """The sizes that may be asked of these pools' providers."""
         budgets = (self.budgets[name] for name in pools if name in self.budgets)
