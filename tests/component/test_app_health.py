@@ -3,6 +3,7 @@
 import aiohttp
 
 from spillway.app.health import HealthServer
+from spillway.telemetry.kube import LEADER
 from spillway.telemetry.registry import exposition
 
 
@@ -29,7 +30,7 @@ async def test_paths() -> None:
         assert (await answer(f"{base}/readyz"))[:2] == (200, "ok")
         status, text, kind = await answer(f"{base}/metrics")
         assert (status, kind) == (200, "text/plain")
-        assert "spillway_leader" in text
+        assert [family.name for family in LEADER.describe() if family.name in text] == ["spillway_leader"]
         assert await answer(f"{base}/debug/plans") == (200, "[]", "application/json")
     finally:
         await server.stop()
