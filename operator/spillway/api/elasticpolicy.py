@@ -353,7 +353,7 @@ class ElasticPolicy(Model):
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
     """The API version, spillway.dev/v1alpha1."""
     kind: Literal["ElasticPolicy"] = "ElasticPolicy"
-    """ElasticPolicy"""
+    """The kind, ElasticPolicy."""
     metadata: ObjectMeta
     """Standard object metadata."""
     spec: ElasticPolicySpec

@@ -129,7 +129,7 @@ class OverlayLogs(Model):
 
 
 class CoreDump(Model):
-    """Where the core dump of a crashed process is stored, because nobody can log in to a virtual node."""
+    """Where the core dump of a crashed process is stored, because users cannot log in to a virtual node."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(

@@ -289,9 +289,9 @@ class VirtualNodeBudget(Model):
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
-    """spillway.dev/v1alpha1"""
+    """The API version, spillway.dev/v1alpha1."""
     kind: Literal["VirtualNodeBudget"] = "VirtualNodeBudget"
-    """VirtualNodeBudget"""
+    """The kind, VirtualNodeBudget."""
     metadata: ObjectMeta
     """Standard object metadata."""
     spec: VirtualNodeBudgetSpec

@@ -217,9 +217,9 @@ class ZonalBalance(Model):
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION
-    """spillway.dev/v1alpha1"""
+    """The API version, spillway.dev/v1alpha1."""
     kind: Literal["ZonalBalance"] = "ZonalBalance"
-    """ZonalBalance"""
+    """The kind, ZonalBalance."""
     metadata: ObjectMeta
     """Standard object metadata."""
     spec: ZonalBalanceSpec = Field(default_factory=ZonalBalanceSpec)

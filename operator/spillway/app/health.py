@@ -35,7 +35,7 @@ class HealthServer:
         authorize: Authorize | None = None,
     ) -> None:
         if guarded and authorize is None:
-            raise ValueError("guarded paths need somebody who authorizes")
+            raise ValueError("guarded paths need an authorizer")
         self._guarded = frozenset(guarded) - OPEN_PATHS
         self._authorize = authorize
         self._host = host

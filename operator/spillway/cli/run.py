@@ -71,7 +71,7 @@ def run(
         Path | None,
         typer.Option(
             help="PEM certificates of the authority of the API server's client certificate. With it the admission "
-            "server answers nobody else. Read at start. Default: callers are not authenticated.",
+            "server answers no other caller. Read at start. Default: callers are not authenticated.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,

@@ -43,7 +43,7 @@ class Verdict(Enum):
 
 
 class DelegatedAccess:
-    """Asks the API server about callers of this process. `clock` gives seconds that never go back."""
+    """The authorization of callers of this process by the API server. `clock` gives monotonic seconds."""
 
     def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client

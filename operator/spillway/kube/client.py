@@ -55,7 +55,7 @@ _objects: Final = msgspec.json.Decoder(_Objects)
 
 
 class _Status(msgspec.Struct):
-    """What the API server says when it refuses."""
+    """The Status with which the API server refuses a request."""
 
     reason: str = ""
     message: str = ""
@@ -100,7 +100,7 @@ class KubeClient:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, *, connections: int = 0) -> Self:
-        """With `kubeconfig`, else as `Credentials.load` finds its way. Does not talk to the server yet."""
+        """A client with `kubeconfig`, else with the credentials of `Credentials.load`. It sends no request yet."""
         return cls(await Credentials.load(kubeconfig), connections=connections)
 
     async def __aenter__(self) -> Self:
@@ -176,7 +176,7 @@ class KubeClient:
             yield b""
             chunks = response.content.iter_any()
             while True:
-                # Only around the reading: what the consumer raises is its own.
+                # Only around the reading, because errors of the consumer are not errors of the transport.
                 with _transport_errors():
                     chunk = await anext(chunks, None)
                 if chunk is None:
@@ -246,7 +246,7 @@ async def _unpacked(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
-    """A load balancer or a dying server answers with anything: text, HTML, half a JSON document."""
+    """The error of a refusal; a load balancer or a terminating server may answer with anything but a Status."""
     try:
         status = msgspec.json.decode(body, type=_Status)
     except msgspec.DecodeError:
@@ -262,7 +262,7 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
 
 
 def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A dead peer is noticed by TCP within ~25 s, long before a stalled watch would be by its silence."""
+    """A socket with keepalive: TCP notices a dead peer within about 25 s, long before the silence of a watch would."""
     family, kind, protocol, *_ = address
     sock = socket.socket(family=family, type=kind, proto=protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

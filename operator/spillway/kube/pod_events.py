@@ -1,9 +1,9 @@
-"""Hears what is said about pods in Events, for as long as somebody wants to know.
+"""The watch of Events about pods, which runs only while it is needed.
 
 Contract: one watch, as narrow as a field selector can make it, and none at all while nothing is wanted. An Event is
-news for whoever hears it and never the only way to know: what was said while the watch was broken is heard at its new
-beginning if it is young, and lost otherwise. Every failure is waited out, also a right that is missing; `run` ends only
-when it is cancelled. The listener must be quick; an exception of its own is logged and stops nothing.
+never the only source of information: one that was recorded while the watch was broken is delivered when the watch
+starts again if it is young, and lost otherwise. Every failure is retried, including a missing permission; `run` ends
+only when it is cancelled. The listener must be quick; an exception of its own is logged and stops nothing.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 PATH: Final = paths.CORE_EVENTS.everywhere
 RESOURCE: Final = "events"
 YOUNG_SECONDS: Final = 300.0
-"""How old an Event may be that is heard in a list."""
+"""The maximum age of an Event that is delivered from a list."""
 WATCH_SECONDS: Final = 300
 SILENCE_SECONDS: Final = 360.0
 FORBIDDEN_SECONDS: Final = 60.0
@@ -42,7 +42,7 @@ _LONGEST_BACKOFF_SECONDS: Final = 30.0
 
 
 class PodEvent(msgspec.Struct, frozen=True):
-    """What somebody said about one pod."""
+    """An Event about one pod."""
 
     uid: PodUid
     namespace: str
@@ -79,7 +79,7 @@ class _Event(msgspec.Struct, rename="camel"):
     event_time: str | None = None
     series: _Series | None = None
     code: int = 0
-    """Of the Status that stands in an Event's place when the watch ends badly."""
+    """The code of the Status that replaces an Event when the watch ends with an error."""
 
 
 class _Change(msgspec.Struct):
@@ -102,7 +102,7 @@ _changes: Final = msgspec.json.Decoder(_Change)
 
 
 class _EndedError(Exception):
-    """The server ended the watch with an error; `gone` says that it has to be listed anew."""
+    """The server ended the watch with an error; `gone` says that a new list is needed."""
 
     def __init__(self, code: int) -> None:
         super().__init__(str(code))
@@ -112,7 +112,7 @@ class _EndedError(Exception):
 def field_selector(reasons: Collection[str] | None) -> str:
     """The narrowest selector for Events about pods with one of these reasons; None stands for any reason.
 
-    A selector knows no "or": several reasons are looked for among the warnings.
+    A selector has no "or": several reasons are searched among the warnings.
     """
     if reasons is not None and len(reasons) == 1:
         return f"involvedObject.kind=Pod,reason={next(iter(reasons))}"
@@ -120,7 +120,7 @@ def field_selector(reasons: Collection[str] | None) -> str:
 
 
 class PodEvents:
-    """Calls `listener` for each Event that is wanted."""
+    """The watch that calls `listener` for each wanted Event."""
 
     def __init__(
         self,
@@ -140,13 +140,13 @@ class PodEvents:
         self._changed = asyncio.Event()
 
     def want(self, selector: str) -> None:
-        """Hear what this field selector selects from now on; the empty one is nothing."""
+        """Follow the Events of this field selector from now on; the empty one stops the watch."""
         if selector != self._wanted:
             self._wanted = selector
             self._changed.set()
 
     async def run(self) -> None:
-        """Follow what is wanted, until cancelled."""
+        """Follow the wanted Events until cancelled."""
         while True:
             self._changed.clear()
             following = asyncio.create_task(self._follow(self._wanted), name="pod-events") if self._wanted else None
@@ -173,7 +173,7 @@ class PodEvents:
                     await self._sleep(FORBIDDEN_SECONDS)
             except (RequestError, msgspec.DecodeError) as error:
                 reason, version = "error", ""
-                log.info("watch_failed", resource=RESOURCE, error=repr(error))
+                log.info("watch of pod events failed", resource=RESOURCE, error=repr(error))
             INFORMER_RECONNECTS.labels(RESOURCE, reason).inc()
             if reason == "ended":
                 self._backoff.reset()
@@ -181,7 +181,7 @@ class PodEvents:
                 await self._backoff.pause()
 
     async def _list(self, selector: str) -> str:
-        """Hear the young ones; the version to watch from."""
+        """Deliver the young Events of a list; returns the version to watch from."""
         version = ""
         async with aclosing(pages(partial(self._page, selector), _pages.decode)) as found:
             async for page in found:
@@ -196,7 +196,7 @@ class PodEvents:
         return await self._client.request("GET", PATH, params=params)
 
     async def _watch(self, selector: str, version: str) -> str:
-        """Follow one watch to its end; the version to go on from."""
+        """Follow one watch to its end; returns the version to continue from."""
         params: dict[str, Param] = {
             "watch": True,
             "allowWatchBookmarks": True,
@@ -230,7 +230,7 @@ class PodEvents:
 
 
 def _told(event: _Event) -> float:
-    """When it was said last (Unix seconds); 0.0 where that is nowhere to be read."""
+    """When it was last recorded (Unix seconds); 0.0 if it does not say."""
     series = event.series.last_observed_time if event.series is not None else None
     for stamp in (series, event.last_timestamp, event.event_time, event.metadata.creation_timestamp):
         if stamp:

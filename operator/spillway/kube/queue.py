@@ -1,9 +1,9 @@
-"""Keys to be reconciled: each at most once in the queue and once at work, failures later and later.
+"""The work queue of keys to reconcile: each is at most once in the queue and once at work, with back-off.
 
-Contract: `add` while a key waits is nothing new; `add` while it is being handled queues it once more afterwards, so
-that no change is missed and no key is handled twice at the same time. A handler that raises gets its key back after a
-back-off of the key's own, which the next success forgets; one that returns a number of seconds sees the key again then.
-Closing lets what is at work finish and drops what waits.
+Contract: `add` while a key waits has no effect; `add` while it is being handled queues it once more afterwards, so that
+no change is missed and no key is handled twice at the same time. If a handler raises, its key returns after a back-off
+of the key's own, which the next success resets; if it returns a number of seconds, the key returns after that time.
+Closing lets running handlers finish and drops waiting keys.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
 
 Handler = Callable[[K], Awaitable[float | None]]
-"""Reconciles one key; a returned number asks for the key again after so many seconds."""
+"""A function that reconciles one key; a returned number requests the key again after that many seconds."""
 
 
 class Clock(Protocol):
-    """Time as the queue needs it; a test brings its own."""
+    """The clock of the queue; a test passes its own."""
 
     def now(self) -> float:
         """Monotonic seconds."""
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
-        """Until `now` is later by `seconds`."""
+        """Wait until `now` is later by `seconds`."""
 
 
 class SystemClock:
-    """The process's own time."""
+    """The clock of the process."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -80,16 +80,16 @@ class WorkQueue(Generic[K]):
         self._closed = False
 
     def __len__(self) -> int:
-        """Keys that wait now (not those delayed)."""
+        """The number of waiting keys, without delayed ones."""
         return len(self._ready)
 
     @property
     def idle(self) -> bool:
-        """Nothing waits, nothing is at work; delayed keys may still come."""
+        """Whether no key waits or is at work; delayed keys may still come."""
         return not self._ready and not self._at_work
 
     def add(self, key: K) -> None:
-        """Have `key` handled as soon as a worker is free."""
+        """Queue `key` for the next free worker."""
         if self._closed:
             return
         self._due.pop(key, None)
@@ -101,7 +101,7 @@ class WorkQueue(Generic[K]):
         self._wake_workers.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Have `key` handled in `seconds`, unless it is sooner anyway."""
+        """Queue `key` in `seconds`, unless it is due sooner."""
         due = self._clock.now() + seconds
         if self._closed or key in self._ready or due >= self._due.get(key, float("inf")):
             return
@@ -110,12 +110,12 @@ class WorkQueue(Generic[K]):
         self._wake_timer.set()
 
     def forget(self, key: K) -> None:
-        """The key's object is gone: no delayed look, no memory of failures."""
+        """Forget a key whose object is gone: its delay and its failures."""
         self._due.pop(key, None)
         self._failures.pop(key, None)
 
     def close(self) -> None:
-        """Take no more keys, drop what waits, let the workers finish what they hold."""
+        """Accept no more keys, drop waiting ones, and let the workers finish."""
         self._closed = True
         self._ready.clear()
         self._again.clear()
@@ -160,7 +160,7 @@ class WorkQueue(Generic[K]):
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             pause = pause_seconds(failures, first=self._first, longest=self._longest, jitter=self._jitter())
             log.warning(
-                "reconcile_failed",
+                "reconcile failed",
                 queue=self.name,
                 key=str(key),
                 failures=failures,

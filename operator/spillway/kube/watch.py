@@ -1,9 +1,9 @@
-"""One resource, read from the API server for ever: list whole, watch from there, list again when the watch is lost.
+"""The list and watch of one resource: it lists completely, watches from there, and lists again when the watch is lost.
 
 Contract: events of one object are handed on in the server's order. A watch that ends is resumed from the last version
-seen (events or bookmarks); 410 lists again, and what the new list lacks is removed. A watch on which nothing came for
-longer than the server was asked to keep it open is dead and is opened anew. Failures back off exponentially with jitter
-and are never final: only cancelling ends `run`.
+seen (events or bookmarks); 410 lists again, and what the new list lacks is removed. A watch that was silent for longer
+than the server was asked to keep it open is broken and is opened again. Failures back off exponentially with jitter and
+are never final: `run` ends only when it is cancelled.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ from spillway.telemetry.registry import CounterMetric
 log = structlog.get_logger(__name__)
 
 _BREATH = 500
-"""Records applied between two chances for the event loop to answer somebody else."""
+"""Records applied before other tasks of the event loop get their turn."""
 _TOO_SHORT_SECONDS = 1.0
-"""A server that ends a watch sooner is in trouble, however politely it does so."""
+"""A watch that ends sooner is a sign of a problem of the server, even without an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class WatchSettings:
     watch_seconds: float = 30.0
     """The server ends a watch after this time (± a fifth) with a bookmark: an idle watch is renewed cheaply."""
     silence_seconds: float = 45.0
-    """Longer than `watch_seconds` and its fifth: a watch this silent is stalled."""
+    """A watch that is silent for so long is stalled; longer than `watch_seconds` and its fifth."""
     backoff_seconds: float = 0.2
     longest_backoff_seconds: float = 30.0
 
@@ -75,7 +75,7 @@ class _Counters(dict[str, CounterMetric]):
 
 
 class ResourceWatch(Generic[ObjectT, R]):
-    """Keeps one record type of a `ClusterState` equal to the API server's objects."""
+    """The list and watch that keeps one record type of a `ClusterState` equal to the API server's objects."""
 
     def __init__(
         self,
@@ -126,12 +126,12 @@ class ResourceWatch(Generic[ObjectT, R]):
             try:
                 version = await self._list()
             except ApiError as error:
-                # A token that has expired in the middle of the pages: from the start, which is what happens anyway.
+                # The continue token expired between pages: the list starts again, as after any failure.
                 INFORMER_LISTS.labels(self.resource, "expired" if error.gone else "error").inc()
-                log.warning("list_failed", resource=self.resource, error=str(error))
+                log.warning("list failed", resource=self.resource, error=str(error))
             except (RequestError, msgspec.DecodeError) as error:
                 INFORMER_LISTS.labels(self.resource, "error").inc()
-                log.warning("list_failed", resource=self.resource, error=repr(error))
+                log.warning("list failed", resource=self.resource, error=repr(error))
             else:
                 INFORMER_LISTS.labels(self.resource, "ok").inc()
                 INFORMER_SYNCED.labels(self.resource).set(1)
@@ -141,9 +141,9 @@ class ResourceWatch(Generic[ObjectT, R]):
             await self._backoff.pause()
 
     async def _list(self) -> str:
-        """Apply every page and remove what none of them holds; the version to watch from."""
+        """Apply every page and remove records that no page has; returns the version to watch from."""
         left = dict.fromkeys(self._state.records(self._record_type))
-        """Keys held before, less those seen in the list."""
+        """The earlier keys without those in the list."""
         version = ""
         async with aclosing(pages(self._page, self._decoder.page)) as found:
             async for page in found:
@@ -152,7 +152,7 @@ class ResourceWatch(Generic[ObjectT, R]):
                     for item in items[start : start + _BREATH]:
                         left.pop(self._apply(item), None)
                     await asyncio.sleep(0)
-                items.clear()  # before the next page is there: two at a time are 30 MiB
+                items.clear()  # before the next page arrives: two at a time are 30 MiB
                 self._state.touch(self._record_type, listed=True)
         for key in left:
             record = self._state.records(self._record_type).get(key)
@@ -164,7 +164,7 @@ class ResourceWatch(Generic[ObjectT, R]):
         return version
 
     async def _page(self, token: str) -> bytes:
-        """One page, asked for again when the server fails: while its cache fills it may answer with an error."""
+        """One page, with retries when the server fails: while its cache fills it may answer with an error."""
         settings = self._settings
         params: dict[str, str | int | float | bool | None] = {"limit": settings.page_size, "continue": token or None}
         while True:
@@ -173,7 +173,7 @@ class ResourceWatch(Generic[ObjectT, R]):
             except RequestError as error:
                 if not error.retryable:
                     raise
-                log.info("page_retried", resource=self.resource, error=repr(error))
+                log.info("page of a list failed, retrying", resource=self.resource, error=repr(error))
             else:
                 self._backoff.reset()
                 return raw
@@ -182,7 +182,7 @@ class ResourceWatch(Generic[ObjectT, R]):
     # Watching
 
     async def _watch_once(self) -> str:
-        """Follow one watch to its end; why it ended: ended, gone, stalled or error."""
+        """Follow one watch to its end; returns why it ended: ended, gone, stalled or error."""
         seconds = self._settings.watch_seconds * (0.8 + 0.4 * self._jitter())
         params: dict[str, str | int | float | bool | None] = {
             "watch": True,
@@ -208,7 +208,7 @@ class ResourceWatch(Generic[ObjectT, R]):
         except UnreachableError as error:
             if not error.timed_out:
                 return self._failed(error)
-            log.warning("watch_stalled", resource=self.resource, silence_seconds=silence)
+            log.warning("watch stalled", resource=self.resource, silence_seconds=silence)
             return "stalled"
         except msgspec.DecodeError as error:
             return self._failed(error)
@@ -217,7 +217,7 @@ class ResourceWatch(Generic[ObjectT, R]):
         return "ended"
 
     def _failed(self, error: Exception) -> str:
-        log.info("watch_failed", resource=self.resource, error=repr(error))
+        log.info("watch failed", resource=self.resource, error=repr(error))
         return "error"
 
     def _hear(self, line: bytes) -> None:

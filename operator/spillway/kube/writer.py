@@ -1,9 +1,10 @@
-"""The one way by which this process changes the cluster: bounded, fenced, and only where something differs.
+"""The writer: all changes of the cluster, with a rate limit, the fence, and only if something differs.
 
-Contract: every write waits for its turn in one token bucket, asks the fence right before each try, carries our field
-manager and a condition on what was seen (uid, or JSON patch tests). An object that is gone or has changed since is no
-error but the answer False: the caller's next look decides again. 429, 5xx and broken connections are tried again a few
-times with back-off, honouring a bounded Retry-After; then they raise. What would change nothing is not sent.
+Contract: every write waits for its turn in one token bucket, checks the fence right before each try, and carries
+Spillway's field manager and a condition on what was seen (uid, or JSON patch tests). For an object that is gone or has
+changed since, the result is False and not an error: the caller's next reconcile decides again. 429, 5xx and broken
+connections are retried a few times with back-off, honouring a bounded Retry-After; then they raise. A write that would
+change nothing is not sent.
 
 Admission uses the same class with a bucket of its own and without a fence: every replica answers.
 """
@@ -40,9 +41,10 @@ from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 log = structlog.get_logger(__name__)
 
 DEFAULT_TIMEOUT_SECONDS: Final = 4.0
-"""Of one try. The lease's margin covers it: a write that was sent in time is answered or given up in time."""
+"""The timeout of one try. The margin of the Lease covers it: a write that was sent in time is answered or abandoned in
+time."""
 REFUSED_SECONDS: Final = 5.0
-"""When to look again after the answer False: what moved in between may be nothing that we would hear of."""
+"""Seconds until the next reconcile after the result False, because no watch may report what changed."""
 _TRIES: Final = 4
 _BACKOFF_SECONDS: Final = 0.34
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -54,17 +56,17 @@ _KINDS: Final = {
 
 
 class Fenced(Exception):  # noqa: N818 - a state of affairs, not a fault
-    """The Lease could have passed to another replica: this one must not write any more."""
+    """The Lease could have passed to another replica, so this one must no longer write."""
 
 
 class Eviction(StrEnum):
-    """What became of an eviction."""
+    """The result of an eviction."""
 
     EVICTED = "evicted"
     BLOCKED = "blocked"
     """A PodDisruptionBudget allows none now."""
     GONE = "gone"
-    """There is no such pod any more."""
+    """The pod no longer exists."""
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -88,7 +90,7 @@ class _Status(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Present(msgspec.Struct, frozen=True):
-    """A pod as far as it tells whether it has started."""
+    """The part of a pod that says whether it has started."""
 
     metadata: _Metadata
     status: _Status = _Status()
@@ -126,7 +128,7 @@ class Writer:
         self.bucket = TokenBucket(rate, burst, sleep=sleep)
 
     async def annotate_pod(self, pod: PodRecord, annotations: patches.Annotations) -> bool:
-        """Set (or with None remove) annotations; True when the pod now has them, False when it is gone or replaced."""
+        """Set (or with None remove) annotations; True if the pod now has them, False if it is gone or replaced."""
         changed = {key: value for key, value in annotations.items() if not _pod_has(pod, key, value)}
         if not changed:
             return _unchanged("patch", "pods")
@@ -141,7 +143,7 @@ class Writer:
         taints: tuple[Iterable[Taint], Iterable[Taint]] | None = None,
         unschedulable: bool | None = None,
     ) -> bool:
-        """In one write: annotations, taints as (seen, wanted), cordon. False when the node is no longer as seen."""
+        """Change annotations, taints as (seen, wanted) and cordon in one write. False if the node has changed."""
         operations = patches.node_patch(node, annotations=annotations, taints=taints, unschedulable=unschedulable)
         if not operations:
             return _unchanged("patch", "nodes")
@@ -150,14 +152,15 @@ class Writer:
             return True
         if not annotations:
             return False
-        # The one refusal that is nobody's doing: a node without any annotation. The tests refuse the rest once more.
+        # The only refusal without a concurrent change: a node without any annotation. The tests of the patch refuse
+        # others again.
         bare = patches.node_patch(
             node, annotations=annotations, taints=taints, unschedulable=unschedulable, annotated=False
         )
         return await self._patch("nodes", path, bare, JSON_PATCH)
 
     async def evict(self, pod: PodRecord) -> Eviction:
-        """Through the Eviction API, so that PodDisruptionBudgets hold; never retried against a budget."""
+        """Evict a pod through the Eviction API, so that PodDisruptionBudgets hold; never retried against a budget."""
         body = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
@@ -176,9 +179,10 @@ class Writer:
         return Eviction.EVICTED
 
     async def replace_unstarted(self, pod: PodRecord) -> bool:
-        """Delete a pod that no kubelet has started, so that its owner makes another. False when it has, or is gone.
+        """Delete a pod that no kubelet has started, so that its owner replaces it. False if it has started or is gone.
 
-        What is deleted is the pod as it was read: one that is bound or starts meanwhile is another version and stays.
+        Only the version that was read is deleted: a pod that is bound or starts in the meantime has another version and
+        stays.
         """
         path = _pod_path(pod)
         try:
@@ -192,24 +196,24 @@ class Writer:
         return await self.delete("pods", path, uid=pod.uid, resource_version=present.metadata.resource_version)
 
     async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Iterable[Addition]) -> bool:
-        """Make additions (tolerations, metadata) to a pod exactly as it was read. False when it has changed since."""
+        """Make additions (tolerations, metadata) to a pod in the version that was read, else return False."""
         operations = patches.add_to(pod.uid, resource_version, additions)
         if not operations:
             return _unchanged("patch", "pods")
         return await self._patch("pods", _pod_path(pod), operations, JSON_PATCH)
 
     async def annotate(self, resource: str, path: str, uid: str, annotations: patches.Annotations) -> bool:
-        """Set (or with None remove) annotations of any object. False when it is gone or replaced."""
+        """Set (or with None remove) annotations of any object. False if it is gone or replaced."""
         return await self._patch(resource, path, patches.annotate(uid, annotations), MERGE_PATCH)
 
     async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
-        """Through the `scale` subresource of the workload at `path`; False when it asks for another number by now."""
+        """Scale the workload at `path` through its `scale` subresource; False if its number is no longer `seen`."""
         return await self._patch(
             f"{resource}/scale", f"{path}/scale", patches.scale(uid, seen=seen, wanted=wanted), JSON_PATCH
         )
 
     async def patch_status(self, plural: str, name: str, status: Mapping[str, Any]) -> bool:
-        """Server-side apply of one of our resources' whole status; a field left out goes. False when it is gone."""
+        """Apply the whole status of one of Spillway's resources; an absent field is removed. False if it is gone."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": _KINDS[plural],
@@ -220,7 +224,7 @@ class Writer:
         return await self._patch(plural, path, body, APPLY_PATCH, verb="apply")
 
     async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Server-side apply of a whole object of ours at `path`, forced: we own what we name. Returns it as stored."""
+        """Apply a whole object of Spillway's at `path`, forced, because Spillway owns it. Returns the stored object."""
         resource = path.rsplit("/", 2)[-2]
         raw = await self._send("PATCH", resource, path, body, APPLY_PATCH, verb="apply")
         stored: dict[str, Any] = msgspec.json.decode(raw)
@@ -229,7 +233,7 @@ class Writer:
     async def delete(
         self, resource: str, path: str, *, uid: str | None = None, resource_version: str | None = None
     ) -> bool:
-        """Delete the object at `path` (only that one, only that version). False when it is gone or another."""
+        """Delete the object at `path`, only with this uid and version. False if it is gone or another."""
         given = {"uid": uid, "resourceVersion": resource_version}
         preconditions = {name: value for name, value in given.items() if value}
         body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
@@ -250,7 +254,7 @@ class Writer:
             if error.not_found or error.conflict:
                 return False
             if error.invalid and (content_type == JSON_PATCH or _is_namesake(error)):
-                log.debug("patch_refused", path=path, message=error.message)
+                log.debug("patch refused", path=path, message=error.message)
                 return False
             raise
         return True
@@ -297,7 +301,7 @@ def _unchanged(verb: str, resource: str) -> bool:
 
 
 def _pod_has(pod: PodRecord, key: str, value: str | None) -> bool:
-    """The record knows the annotations that are ours; of others it knows nothing."""
+    """Whether the record has this annotation; a record holds only Spillway's annotations."""
     known: dict[str, str | int | None] = {
         POD_DELETION_COST: pod.deletion_cost,
         COST_WRITTEN: pod.cost_written,
@@ -308,7 +312,7 @@ def _pod_has(pod: PodRecord, key: str, value: str | None) -> bool:
     if key not in known:
         return False
     held = known[key]
-    # A cost of None may also be a malformed value that is there: removing it is never "unchanged".
+    # A cost of None may also be a malformed value: removing it is never "unchanged".
     return held is not None and str(held) == value
 
 

@@ -72,7 +72,7 @@ class SimCluster:
         self.zone[self.physical :] = np.arange(len(pools) * zones) % zones
         self.dearness = [0] * self.physical + [index // zones for index in range(len(pools) * zones)]
         self.names = [NodeName(f"{tier}-{index}") for index, tier in enumerate(self.tier)]
-        self.born = [0] * size
+        self.created = [0] * size
         self.alive = np.array([tier is not Tier.ELASTIC for tier in self.tier])
         self.soft_taint = np.array([tier is Tier.ELASTIC for tier in self.tier])
         self.cpu_free = np.full(size, scenario.node_cpu)
@@ -122,7 +122,7 @@ class SimCluster:
         """Let a new elastic node join in a free slot."""
         self._named += 1
         self.names[slot] = NodeName(f"elastic-{self._named:05}")
-        self.born[slot] = step
+        self.created[slot] = step
         self.alive[slot] = True
         self.elastic_changes += 1
 
@@ -138,7 +138,7 @@ class SimCluster:
                 uid=self.names[slot],
                 name=self.names[slot],
                 labels={},
-                created=seconds(self.born[slot]),
+                created=seconds(self.created[slot]),
                 ready=True,
                 unschedulable=False,
                 deleting=False,

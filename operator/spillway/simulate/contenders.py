@@ -28,7 +28,7 @@ class Contender(Protocol):
     def looks_after(self) -> bool:
         """Whether `at_rest` needs to be called."""
 
-    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+    def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         """Return the cost of a pod that is bound now, and the number of writes for it.
 
         `in_zone` are the costs of the other pods of its ReplicaSet in the zone.
@@ -48,7 +48,7 @@ class Plain:
     soft_taint: bool = False
     looks_after: bool = False
 
-    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+    def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         del place, node_order, in_zone
         return None, 0
 
@@ -67,7 +67,7 @@ class Flat(Plain):
 
     soft_taint: bool = True
 
-    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+    def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         del node_order, in_zone
         return (None, 0) if place.tier is Tier.FIXED else (-1, 1)
 
@@ -81,7 +81,7 @@ class Spillway:
     depth: Callable[[int], int] = depth_for
     """The number of replicas that are marked as next victims when a ReplicaSet becomes stable."""
 
-    def born(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
+    def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         return initial_cost(place, index_in_zone=free_index(in_zone, place), node_order=node_order), 0
 
     def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:

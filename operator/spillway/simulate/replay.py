@@ -217,7 +217,7 @@ class _Replay:
         siblings = self._replicaset_of(pod).pods.values()
         in_zone = [other.deletion_cost for other in siblings if other.assigned and cluster.zone[other.node] == zone]
         order = self._nodes_order().get(cluster.names[node], 0)
-        pod.deletion_cost, writes = self._contender.born(self._place(node), order, in_zone)
+        pod.deletion_cost, writes = self._contender.initial_cost(self._place(node), order, in_zone)
         cluster.bind(pod, node, self._step)
         self._starting[pod.ready_from].append(pod)
         self._changed[pod.workload] = pod.ready_from

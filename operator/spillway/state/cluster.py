@@ -1,10 +1,10 @@
-"""The cluster as this process knows it: records by key, their indexes, and who wants to hear of changes.
+"""The state of the cluster in this process: records by key, their indexes, and subscriptions to changes.
 
 Contract: changed by the informers alone (`apply`, `remove`), from the event loop's thread; readers see one consistent
 state between two awaits. Mappings and collections handed out are live views: copy what is kept over an await. Listeners
 are called after the state and its indexes hold the new record, in the order of the API server's events for each object;
-an exception in one is counted and logged and stops nobody else. A record equal to the one held is no change. A pod that
-names a ReplicaSet of another namespace as its owner is held as a pod without one.
+an exception in one is counted and logged and does not stop the others. A record equal to the present one is no change.
+A pod that names a ReplicaSet of another namespace as its owner is kept as a pod without an owner.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ PodPredicate = Callable[[PodRecord | None], bool]
 
 RECORD_TYPES: Final[tuple[type[Record], ...]] = (PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
 STALE_AFTER_SECONDS: Final = 60.0
-"""Longer than a watch may be silent before it is taken for dead: older data is no ground for a disruption."""
+"""Longer than a watch may be silent before it counts as broken: nothing is disrupted on older data."""
 
 
 class ClusterState:
-    """Pods, Nodes, ReplicaSets and Namespaces. `clock` gives seconds that never go back, `now` Unix seconds."""
+    """Pods, nodes, ReplicaSets and namespaces. `clock` gives monotonic seconds, `now` Unix seconds."""
 
     def __init__(self, *, clock: Callable[[], float], now: Callable[[], float]) -> None:
         self._clock = clock
@@ -113,11 +113,11 @@ class ClusterState:
 
     @property
     def synced(self) -> bool:
-        """Every resource was listed whole at least once."""
+        """Whether every resource was listed completely at least once."""
         return not self._unsynced
 
     async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - part of the contract
-        """Until `synced`.
+        """Wait until `synced`.
 
         Raises:
             TimeoutError: not within `timeout` seconds.
@@ -127,7 +127,7 @@ class ClusterState:
             await self._all_synced.wait()
 
     def mark_synced(self, *record_types: type[Record]) -> None:
-        """The first whole list is in; without arguments for every type."""
+        """Record that the first complete list was read; without arguments for every type."""
         for record_type in record_types or RECORD_TYPES:
             self.touch(record_type, listed=True)
             self._unsynced.discard(record_type)
@@ -135,24 +135,24 @@ class ClusterState:
             self._all_synced.set()
 
     def touch(self, record_type: type[Record], *, listed: bool = False) -> None:
-        """The API server was heard on this resource: what is held was true a moment ago.
+        """Record that the API server sent something for this resource, so its records are up to date.
 
-        What was `listed` may have changed while the list was on its way: the watch tells.
+        A `listed` record may have changed in the meantime; the watch will show it.
         """
         self._contact[record_type] = self._clock()
         if not listed:
             self._watched[record_type] = self._contact[record_type]
 
     def last_event_age(self, record_type: type[Record]) -> float:
-        """Seconds since the API server was last heard on this resource; infinite before the first time."""
+        """Seconds since the API server last sent something for this resource; infinite before the first time."""
         return self._age(self._contact.get(record_type))
 
     def watched_age(self, record_type: type[Record]) -> float:
-        """Seconds since the resource's watch was last heard: what had happened by then is held."""
+        """Seconds since the resource's watch last sent something: everything up to then is known."""
         return self._age(self._watched.get(record_type))
 
     def stale(self, max_age: float = STALE_AFTER_SECONDS) -> bool:
-        """Not synced, or some resource was not heard of for longer than `max_age` seconds: do not disrupt."""
+        """Whether some resource is not synced or older than `max_age` seconds, so nothing may be disrupted."""
         return not self.synced or any(self.last_event_age(kind) > max_age for kind in RECORD_TYPES)
 
     def _age(self, at: float | None) -> float:
@@ -165,9 +165,9 @@ class ClusterState:
         return self._changed[record_type].subscribe(listener)
 
     async def wait_for(self, expected: Mapping[PodUid, PodPredicate], timeout: float) -> bool:  # noqa: ASYNC109
-        """Until each pod has satisfied its predicate once, as our own watch sees it (None: the pod is gone).
+        """Wait until each pod has satisfied its predicate once, as the watch shows it (None: the pod is gone).
 
-        Returns False when that took longer than `timeout` seconds. Nothing is polled.
+        Returns False after `timeout` seconds. It does not poll.
         """
         missing = {uid for uid, holds in expected.items() if not holds(self._pods.get(uid))}
         if not missing:
@@ -205,7 +205,7 @@ class ClusterState:
     # Changing: the informers' side
 
     def apply(self, record: Record) -> bool:
-        """Add or replace; False where the record held is equal."""
+        """Add or replace a record; False if the present one is equal."""
         if type(record) is PodRecord:
             return self._apply_pod(record)
         if type(record) is ReplicaSetRecord:
@@ -219,7 +219,7 @@ class ClusterState:
         return True
 
     def remove(self, record: Record) -> bool:
-        """Forget the record that stands under this one's key; False where there is none."""
+        """Remove the record with this one's key; False if there is none."""
         table = self._tables[type(record)]
         old = table.pop(record_key(record), None)
         if old is None:
@@ -241,7 +241,7 @@ class ClusterState:
         if old == pod:
             return False
         if old is not None:
-            # The indexes keep the strings that they were first given: with two of each, 150,000 pods are 25 MiB more.
+            # The indexes keep the first string of each value: a second copy of each would be 25 MiB at 150,000 pods.
             force_setattr(pod, "uid", old.uid)
             force_setattr(pod, "name", old.name)
         self._pods[pod.uid] = pod
@@ -259,7 +259,7 @@ class ClusterState:
         return True
 
     def _forget_pod(self, old: PodRecord) -> None:
-        # A successor of the same name may already stand there: after a cut watch, additions come before removals.
+        # A successor of the same name may already be there: after an interrupted watch, additions come before removals.
         namesake = self.pod(old.namespace, old.name)
         if namesake is not None and namesake.uid == old.uid:
             _discard(self._pods_by_name, old.namespace, old.name)
@@ -300,7 +300,7 @@ class ClusterState:
 
 
 def _take_owner_off(pod: PodRecord) -> None:
-    """Make it a bare pod: its reference names an owner in another namespace, and no controller looks at it."""
+    """Make it a bare pod: its reference names an owner in another namespace, which no controller follows."""
     force_setattr(pod, "owner_uid", OwnerUid(""))
     force_setattr(pod, "owner_kind", "")
     force_setattr(pod, "owner_name", "")
@@ -317,7 +317,7 @@ def _key_of_change(old: Record | None, new: Record | None) -> str:
 
 
 def _discard(index: dict[K, dict[Any, V]], key: K, member: object) -> None:
-    """Take `member` out of one group; an empty group goes, so that the index does not outgrow what it holds."""
+    """Remove `member` from a group; an empty group is removed too, so that the index does not grow."""
     group = index.get(key)
     if group is not None:
         group.pop(member, None)

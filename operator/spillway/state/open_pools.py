@@ -1,7 +1,7 @@
-"""The pools of virtual nodes as admission sees them at this moment: open or not, and what their limits leave.
+"""The open pools of virtual nodes: whether a pool takes pods at this moment, and the room under its limits.
 
-Contract: waits for nothing, so whoever asks for room and promises it in the same step promises nothing twice. One
-answer for the pods webhook and for the controllers.
+Contract: nothing here awaits, so a caller that asks for room and reserves it in the same step never reserves it twice.
+The pods webhook and the controllers use the same answer.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class OpenPools:
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
 
     def pool(self, name: str) -> Pool:
-        """One VirtualNodeBudget that exists; the same object while nothing about it has changed."""
+        """The pool of an existing VirtualNodeBudget; the same object until something about it changes."""
         budget = self._governance().budgets[name]
         verdict = self._board.verdict(name)
         membership = self.usage.membership
@@ -52,8 +52,8 @@ class OpenPools:
         return pool
 
     def lack(self, pool: Pool, used: Usage, billed: Usage) -> str:
-        """What stands in the way of one more pod that requests and costs so much; empty for nothing."""
-        # The verdict follows what the informer shows: of a burst that is nothing yet.
+        """Why the pool has no room for one more pod with this use and bill; empty if it has."""
+        # The verdict follows the informer, which does not show a burst yet.
         if self._board.verdict(pool.name).reason == "Retrying" and self._coming(pool.name) >= PROBE_PODS:
             return f"is being tried with {PROBE_PODS} pods at a time"
         limits = pool.spec.limits
@@ -68,6 +68,6 @@ class OpenPools:
         return f"is at its limit ({broken})" if broken else ""
 
     def _coming(self, pool: str) -> int:
-        """Pods promised to a pool, or sent or bound there, that have not started."""
+        """Pods that are reserved for, sent or bound to a pool and have not started."""
         self.usage.reservations.expire()
         return self.usage.unstarted(pool) + self.usage.reservations.by_pool()[pool]

@@ -1,16 +1,16 @@
-"""Places promised to pods that the informer does not show yet.
+"""Reservations: places for pods that the informer does not show yet.
 
 Contract: a reservation is made in the same step that decides a pod, under a token that the pod carries as a mark. It
-stands until the informer shows the pod (from then on the pod itself is counted) or until its time is up: the pod was
-refused by somebody after us and never came to be. Only a watch that was heard since can tell: a silent one may owe us
-the pod. So a count with reservations in it is never too low, and too high for at most `seconds` and a silence.
+lasts until the informer shows the pod (from then on the pod itself is counted) or until it expires: a later admission
+step refused the pod, so it was never created. It expires only after the watch was active since, because a silent watch
+may still show the pod. So a count with reservations is never too low, and too high for at most `seconds` and a silence.
 
-An owner's controller creates no pod while it knows as many as it wants. Where it does, reservations that we still hold
-for it were for pods that never came: `disown` takes them out of the owner's count. Against the limits of the pools they
-count until their time is up, because there being wrong costs money, but never more of them than `hold_to` allows: the
-pods that the owner wants and that the informer does not show. And when a promise's time is up and no pod came, further
-promises of that owner count against no pool until one of its pods is seen: a request that is repeated, whoever sends
-it, keeps no pool closed.
+An owner's controller creates no pod while it knows as many as it wants. If it does, the remaining reservations of that
+owner were for pods that were never created: `disown` removes them from the owner's count. They count against the limits
+of the pools until they expire, because an error there costs money, but never more of them than `hold_to` allows: the
+pods that the owner wants and that the informer does not show. When a reservation expires without a pod, further
+reservations of that owner count against no pool until one of its pods is seen, so that a repeated request, from any
+client, keeps no pool closed.
 """
 
 import math
@@ -25,26 +25,26 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.telemetry import placement as metrics
 
 RESERVATION_SECONDS: Final = 10.0
-"""Longer than the informer lags when it is well."""
+"""Longer than the normal lag of the informer."""
 CATCH_UP_SECONDS: Final = 1.0
-"""What a watch needs to tell what it owes after a silence."""
+"""The seconds that a watch needs to catch up after a silence."""
 REMEMBERED_OWNERS: Final = 4096
-"""Of whose promises one was for a pod that never came."""
+"""The number of owners to remember whose reservation expired without a pod."""
 
 
 @dataclass(slots=True)
 class Reservation:
-    """One pod's place."""
+    """The reserved place of one pod."""
 
     owner: OwnerUid
     pools: tuple[str, ...]
-    """Every pool that may take it; empty for a pod decided physical."""
+    """The pools that may take it; empty for a pod decided physical."""
     used: Usage
-    """What it requests."""
+    """The requests of the pod."""
     billed: Usage
-    """What the provider would bill of it."""
+    """What the provider would bill for it."""
     due: float
-    """When its time is up."""
+    """The time at which it expires."""
     owned: bool = True
     """Whether it counts among its owner's pods."""
     held: bool = True
@@ -57,18 +57,18 @@ class _Owner:
     """Oldest first."""
     physical: int = 0
     held: dict[str, None] = field(default_factory=dict)
-    """Promises that count on pools, oldest first."""
+    """Reservations that count on pools, oldest first."""
 
     @property
     def empty(self) -> bool:
-        """Whether nothing stands for this owner."""
+        """Whether this owner has no reservation."""
         return not self.tokens and not self.held
 
 
 class Reservations:
-    """All that stand. `clock` gives seconds that never go back.
+    """All reservations. `clock` gives monotonic seconds.
 
-    `heard` gives the time, of the same clock, up to which the informer knows of pods; by default it is never behind.
+    `heard` gives the time, of the same clock, up to which the informer knows the pods; by default it is never behind.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class Reservations:
         self._heard = heard or clock
         self._seconds = seconds
         self._owed = -math.inf
-        """When the watch was last found to be silent about a pod whose time is up."""
+        """When the watch was last silent about an expired reservation."""
         self._held: dict[str, Reservation] = {}
         self._owners: dict[OwnerUid, _Owner] = {}
         self._unproven: OrderedDict[OwnerUid, None] = OrderedDict()
-        """Owners whose last promise was for a pod that never came."""
+        """Owners whose last reservation expired without a pod."""
         self._used: dict[str, Usage] = {}
         self._billed: dict[str, Usage] = {}
 
@@ -100,7 +100,7 @@ class Reservations:
         token: str = "",
         hold: bool = True,
     ) -> str:
-        """Promise a pod its place: on physical nodes where no pool is given.
+        """Reserve a place for a pod: on physical nodes if no pool is given.
 
         Returns the token for its mark: the given one, or a new one. With `hold` False it counts for the owner alone.
         """
@@ -119,11 +119,11 @@ class Reservations:
         return token
 
     def get(self, token: str) -> Reservation | None:
-        """The reservation that stands under this token."""
+        """The reservation with this token."""
         return self._held.get(token)
 
     def remeasure(self, token: str, *, used: Usage, billed: Usage) -> None:
-        """The pod has been changed since by another webhook: what it asks for now."""
+        """Set the use of a pod that another webhook has changed since."""
         reservation = self._held.get(token)
         if reservation is not None:
             counts = reservation.held
@@ -134,7 +134,7 @@ class Reservations:
                 self._count(reservation, 1)
 
     def settle(self, token: str) -> None:
-        """The informer shows the pod; it is counted there."""
+        """End a reservation, because the informer shows the pod and counts it."""
         reservation = self._held.pop(token, None)
         if reservation is not None:
             self._unproven.pop(reservation.owner, None)
@@ -142,10 +142,10 @@ class Reservations:
             metrics.RESERVATIONS.set(len(self._held))
 
     def expire(self) -> None:
-        """Let go what nobody came for."""
+        """End the reservations that have expired."""
         now = self.clock()
         heard = self._heard()
-        # All stand equally long, so they expire in the order in which they were made.
+        # All last equally long, so they expire in the order in which they were made.
         while self._held:
             token, reservation = next(iter(self._held.items()))
             if reservation.due > now:
@@ -161,13 +161,13 @@ class Reservations:
             metrics.RESERVATIONS.set(len(self._held))
 
     def disown(self, owner: OwnerUid, count: int) -> None:
-        """Do not count the oldest `count` of this owner's reservations among its pods any more."""
+        """No longer count the oldest `count` of this owner's reservations among its pods."""
         owned = self._owners.get(owner)
         for token in list(owned.tokens)[: max(count, 0)] if owned is not None else ():
             self._disown(token, self._held[token])
 
     def hold_to(self, owner: OwnerUid, count: int) -> None:
-        """Let only the newest `count` of this owner's promises count on pools."""
+        """Let only the newest `count` of this owner's reservations count on pools."""
         owned = self._owners.get(owner)
         if owned is None:
             return
@@ -177,25 +177,25 @@ class Reservations:
             del self._owners[owner]
 
     def count_of(self, owner: OwnerUid) -> int:
-        """Of this owner's pods, those promised a place and not seen."""
+        """The reservations that count among this owner's pods."""
         owned = self._owners.get(owner)
         return 0 if owned is None else len(owned.tokens)
 
     def physical_of(self, owner: OwnerUid) -> int:
-        """Of these, the ones on physical nodes."""
+        """The part of these on physical nodes."""
         owned = self._owners.get(owner)
         return 0 if owned is None else owned.physical
 
     def used_of(self, pool: str) -> Usage:
-        """What is promised of a pool, in requests."""
+        """The reserved requests on a pool."""
         return self._used.get(pool, NOTHING)
 
     def billed_of(self, pool: str) -> Usage:
-        """The same as the provider would bill it."""
+        """The reserved amounts on a pool, as the provider would bill them."""
         return self._billed.get(pool, NOTHING)
 
     def by_pool(self) -> Counter[str]:
-        """Pods promised a place, by pool."""
+        """The number of reservations by pool."""
         return Counter({pool: usage.pods for pool, usage in self._used.items()})
 
     def _doubt(self, owner: OwnerUid) -> None:
@@ -239,5 +239,5 @@ class Reservations:
 
 
 def new_token() -> str:
-    """The name of a reservation that has yet to be made; as a mark on a pod it is no secret and cannot be guessed."""
+    """A token for a new reservation; as a mark on a pod it is not secret, and it cannot be guessed."""
     return uuid.uuid4().hex[:16]

@@ -1,13 +1,14 @@
-"""Live counts per owner and pool, reservations included.
+"""Live counts per owner and per pool, reservations included.
 
-Contract: kept by delta from the state's changes; asking costs the same whatever the cluster's size. A pod counts
+Contract: kept by delta from the changes of the state; a query costs the same whatever the size of the cluster. A pod
+counts
 
 * among its owner's pods while it is active, as the ReplicaSet controller counts it: on virtual nodes if its node is in
   a pool or, while it has none, if its marks name pools (admission sent it there, or it has spilled); else physical;
 * on a pool from its creation until it is finished or gone, also while it terminates: on the pool of its node, and
   while it has none on every pool that may take it. So no sum is ever too low.
 
-Which pool a node is in, `PoolMembership` knows.
+`PoolMembership` knows the pool of a node.
 """
 
 import asyncio
@@ -26,14 +27,14 @@ from spillway.telemetry import placement as metrics
 
 
 class PoolUse(NamedTuple):
-    """What is on a pool, or promised there."""
+    """The use of a pool: its pods and its reservations."""
 
     used: Usage = NOTHING
-    """In requests."""
+    """The requests of the pods."""
     billed: Usage = NOTHING
-    """In sizes that the provider bills."""
+    """The use in the sizes that the provider bills."""
     waiting: Usage = NOTHING
-    """Of these, what has not started yet."""
+    """The part of these that has not started yet."""
 
 
 class _Entry(NamedTuple):
@@ -47,7 +48,7 @@ class _Entry(NamedTuple):
 
 
 class LiveUsage:
-    """The pods of each owner, and what is on each pool."""
+    """The pods of each owner, and the use of each pool."""
 
     def __init__(
         self,
@@ -81,22 +82,22 @@ class LiveUsage:
     # By owner
 
     def total(self, owner: OwnerUid) -> int:
-        """Its active pods, seen or promised."""
+        """The owner's active pods, seen or reserved."""
         self.membership.refresh()
         self.reservations.expire()
         return self._active(owner) + self.reservations.count_of(owner)
 
     def physical(self, owner: OwnerUid) -> int:
-        """Of these, the ones on physical nodes or on their way there."""
+        """The pods of these that are on physical nodes or decided physical."""
         self.membership.refresh()
         self.reservations.expire()
         return self._active(owner) - self._virtual.get(owner, 0) + self.reservations.physical_of(owner)
 
     async def caught_up(self, owner: OwnerUid, wanted: Callable[[], int | None], seconds: float) -> bool:
-        """Until fewer of the owner's pods are counted than it wants, for at most so many seconds.
+        """Wait until fewer of the owner's pods are counted than it wants, for at most `seconds`.
 
-        Its controller creates a pod only then. While we count more, our watch is behind: pods have gone, or the
-        owner has grown, and we have not seen it. `wanted` is asked again after each change; None is no bound.
+        Its controller creates a pod only then. While more are counted, the watch is behind: pods are gone, or the owner
+        has grown, and the watch has not shown it yet. `wanted` is read again after each change; None is no limit.
         """
         if self._has_room(owner, wanted()):
             return True
@@ -114,9 +115,9 @@ class LiveUsage:
         return True
 
     def believe(self, owner: OwnerUid, wanted: int | None) -> None:
-        """The owner's controller creates a pod, so it has fewer than it wants: what we promised beyond is void.
+        """Release reservations beyond `wanted`: a controller that creates a pod has fewer than it wants.
 
-        `wanted` as the API server has it, not as a watch has shown it; None is not known.
+        `wanted` is read from the API server, not from a watch; None if it is not known.
         """
         if wanted is not None:
             self.reservations.disown(owner, self.total(owner) - wanted + 1)
@@ -158,7 +159,7 @@ class LiveUsage:
         return PoolUse(used, seen.billed + promised, seen.waiting + promised)
 
     def unstarted(self, pool: str) -> int:
-        """How many active pods are sent to the pool, or bound there, and have not started; promised places apart."""
+        """How many active pods are sent to the pool or bound there and have not started, without reservations."""
         self.membership.refresh()
         return self._unstarted.get(pool, 0)
 

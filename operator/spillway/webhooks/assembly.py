@@ -42,7 +42,7 @@ from spillway.webhooks.workloads import Workloads
 
 POD_SECONDS: Final = 1.5
 FORWARDED_SECONDS: Final = 1.3
-"""Shorter than a replica waits for the leader, so that the leader says itself why it let go."""
+"""Shorter than a replica waits for the leader, so that the leader's own reason reaches it."""
 BINDING_SECONDS: Final = 0.5
 REPLICASET_SECONDS: Final = 1.4
 NODE_SECONDS: Final = 0.5
@@ -50,25 +50,25 @@ VALIDATION_SECONDS: Final = 1.0
 
 WRITE_RATE: Final = 1000.0
 WRITE_BURST: Final = 1000
-"""Of scale-downs being held: the bound is their number at a time, not their rate."""
+"""The limit for held scale-downs: their concurrency is limited, not their rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Everything that answers, and what others want of it."""
+    """Everything that answers requests, and the parts that other parts use."""
 
     webhooks: tuple[Webhook, ...]
-    """What the API server asks."""
+    """The webhooks that the API server calls."""
     peers: tuple[Webhook, ...]
-    """What other replicas ask."""
+    """The paths that other replicas call."""
     plans: PlanLog
     places: NodePlaces
     events: EventRecorder
-    """Says what was planned; its `run` has to run."""
+    """The recorder of plans; its `run` has to run."""
     usage: LiveUsage
-    """What there is of each owner and on each pool, with what admission has promised; shared with the controllers."""
+    """The live counts by owner and by pool, reservations included; shared with the controllers."""
     outcomes: Outcomes
-    """What became of planned scale-downs; its `run` has to run where other replicas lead."""
+    """The outcomes of planned scale-downs; its `run` has to run where other replicas lead."""
     close: Callable[[], None]
     """Stop following the state."""
 
@@ -90,7 +90,7 @@ def build_admission(
 ) -> Admission:
     """All webhooks over one state. `places` may be shared with the controllers, so that answers cannot differ.
 
-    Without a board nobody leads, and pods are created as their users wrote them.
+    Without a board no replica leads, and pods are created as their users wrote them.
     """
     writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
     places = places or NodePlaces(state, governance, clock, now=now)

@@ -1,10 +1,10 @@
 """The webhook on CREATE `pods/binding`: a pod gets its deletion cost and its marks in the write that binds it.
 
 Contract: only pods of workloads that an enforcing policy claims are marked. The API server merges a Binding's
-annotations into the pod, so this is no write of its own and races with nothing. A deletion cost that the user set
-stays, and the pod then gets the other marks alone; so do pods whose controller ignores the cost (Job, StatefulSet). For
-a class that places pods, the annotations that the pod's landing variables refer to are added. Nothing is ever denied.
-A request that cannot be answered in time is allowed unchanged: the reconciler adds the marks later, except for those
+annotations into the pod, so no separate write is needed, and there is no race. A deletion cost that the user set stays,
+and the pod then gets the other marks alone; so do pods whose controller ignores the cost (Job, StatefulSet). For a
+class that places pods, the annotations that the pod's landing variables refer to are added. Nothing is ever denied. A
+request that cannot be answered in time is allowed unchanged: the reconciler adds the marks later, except for those
 variables, which a container reads when it starts.
 """
 
@@ -30,7 +30,7 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
 
 NEVER_SCALED: Final = PER_NODE | {""}
-"""Bare, per-node and static pods: no policy is about them."""
+"""The owners of bare, per-node and static pods, to which no policy applies."""
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ _decoder: Final = msgspec.json.Decoder(Binding)
 
 
 class BindingWebhook:
-    """Stamps pods as they are bound."""
+    """The webhook that sets the marks of pods when they are bound."""
 
     def __init__(self, places: NodePlaces, lookup: Lookup, workloads: Workloads, initial_costs: InitialCosts) -> None:
         self._places = places
@@ -120,7 +120,7 @@ class BindingWebhook:
         return marks | {names.POD_DELETION_COST: cost, names.COST_WRITTEN: cost}, "stamped"
 
     def _landing(self, place: NodePlace, node: NodeRecord, claim: Claim) -> dict[str, str]:
-        """For pods of a class that says where they may go: their containers' variables refer to these marks."""
+        """The landing marks of a pod of a class that places pods: its containers' variables refer to them."""
         governance = self._places.governance
         if self._asked[0] is not governance:
             self._asked = (governance, {})
@@ -144,7 +144,7 @@ class BindingWebhook:
 
 
 def _asked(governance: Governance, claim: Claim) -> frozenset[str]:
-    """The annotations that pods of the claim's class can refer to: what the overlays of its policy's pools ask for."""
+    """The annotations to which pods of the claim's class can refer, by the overlays of its policy's pools."""
     workloads = governance.class_of(claim)
     if workloads is None or not workloads.places_pods:
         return frozenset()

@@ -1,7 +1,7 @@
 """The webhook on CREATE `nodes`: a node gets its taint and its cordon in the write that creates it.
 
-Contract: the plans are those of the controllers that repair (`domain.nodes`), so both agree. A node that is created
-unschedulable by somebody else gets no mark. The answer depends on the policies alone and not on the cluster's state.
+Contract: the plans are those of the controllers that repair (`domain.nodes`), so both agree. A node that another client
+creates unschedulable gets no mark. The answer depends on the policies alone and not on the cluster's state.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class _Spec(msgspec.Struct, frozen=True):
 
 
 class _RawNode(msgspec.Struct, frozen=True):
-    """What a patch has to know of the object as it was sent."""
+    """The part of the sent object that a patch needs."""
 
     metadata: _Metadata
     spec: _Spec | None = None
@@ -39,7 +39,7 @@ _decoder: Final = msgspec.json.Decoder(_RawNode)
 
 
 class NodeWebhook:
-    """Gives new nodes what their policy and their budget ask for."""
+    """The webhook that gives new nodes their taint and their cordon."""
 
     def __init__(self, places: NodePlaces, now: Callable[[], float]) -> None:
         self._places = places

@@ -1,8 +1,8 @@
-"""The placing of pods as they are created: gathers the counts, has them planned and promises the place.
+"""The placer: it places a new pod from the present counts, by the pure plan, and reserves its place.
 
-Contract: one per process, asked by the leader alone. `place` waits for nothing: between what it counts and what it
-promises nobody else is asked, so a burst of any size lands exactly as the thresholds and the limits say. With `act`
-False (a dry run, a policy in Recommend) it answers the same and promises nothing.
+Contract: one per process, used by the leader alone. `place` has no await: between its counting and its reservation no
+other pod is placed, so thresholds and limits hold exactly in a burst of any size. With `act` False (a dry run, a policy
+in Recommend) the result is the same, without a reservation.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -28,7 +28,7 @@ _NO_REDIRECT: Final = Redirect(0.0)
 
 
 class Placer:
-    """Places pods by the board, the policies and the live counts."""
+    """The placer of pods, by the board, the policies and the live counts."""
 
     def __init__(self, usage: LiveUsage, board: Board, governance: Callable[[], Governance]) -> None:
         self.usage = usage
@@ -40,7 +40,7 @@ class Placer:
         self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str]] = {}
 
     def may_be_virtual(self, new: NewPod) -> bool:
-        """Whether the pod would be decided virtual as things stand: what costs a look-up is asked only then."""
+        """Whether the pod would be decided virtual now; only then are facts that need a look-up read."""
         if (new.workload_class.placement or DEFAULT).virtual == "Never":
             return False
         return self._board.redirected(new.owner) or decided(new, self._facts(new)).virtual
@@ -48,7 +48,7 @@ class Placer:
     def place(
         self, new: NewPod, local_claims: Collection[str] = (), *, act: bool = True, hold: bool = True
     ) -> PodPlacement:
-        """Decide, and promise the place; with `hold` False the promise counts for the owner, and on no pool."""
+        """Decide, and reserve the place; with `hold` False the reservation counts for the owner, and on no pool."""
         redirect = self._board.take_redirect(new.owner) if act else None
         facts = self._facts(new, redirect or _NO_REDIRECT, local_claims)
         if not act:
@@ -61,9 +61,9 @@ class Placer:
         return placed
 
     def reinvoked(self, new: NewPod) -> bool:
-        """Whether this pod has been placed and comes by once more because another webhook changed it.
+        """Whether this pod has been placed before and the webhook is called again because another one changed it.
 
-        Then what it asks for by now is what is promised.
+        Its present requests then replace the reserved ones.
         """
         held = self.usage.reservations.get(new.reservation) if new.reservation else None
         if held is None or held.owner != new.owner:
@@ -106,7 +106,7 @@ class Placer:
         """`mismatch` with the pool's tolerations or none, remembered: pods of one workload ask the same of nodes."""
         key = (id(pool), bool(tolerations), constraints(pod.get("spec") or {}))
         known = self._mismatches.get(key)
-        # The pool is kept with its answer, so no other can have its identity.
+        # The pool is kept with its answer, so that no other object can have its identity.
         if known is not None:
             return known[1]
         if len(self._mismatches) >= _REMEMBERED:

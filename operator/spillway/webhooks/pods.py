@@ -2,9 +2,9 @@
 
 Contract: only pods of a class that sets `threshold` or `placement` are placed; the answer for all others costs next to
 nothing. The leader decides, because the counts have to be in one place. A replica that does not lead forwards the
-request; where it gets no answer, and where a pod's workload cannot be known in time, the pod is created as its user
-wrote it. A new leader answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS`
-without them. Nothing is ever denied. A policy in Recommend counts what would have been done and changes nothing.
+request; if it gets no answer, or if a pod's workload cannot be found in time, the pod is created as its user wrote it.
+A new leader answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS` without them.
+Nothing is ever denied. A policy in Recommend counts what would have been done and changes nothing.
 
 Reinvoked because another webhook has changed the pod, it changes nothing more and reserves what the pod requests by
 then. A dry run reserves nothing.
@@ -38,12 +38,12 @@ from spillway.webhooks.placer import Placer
 from spillway.webhooks.workloads import Workload, Workloads
 
 FORWARDED: Final = "/forwarded/pods"
-"""Where the leader is asked."""
+"""The path to which requests are forwarded."""
 
 """Owners whose pods belong to a node."""
 
 PATIENCE_SECONDS: Final = 0.25
-"""How long to wait where an owner's controller knows more than the informer has shown."""
+"""How long to wait if an owner's controller knows more than the informer has shown."""
 
 KEPT_PLAN_SECONDS: Final = 0.8
 """How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
@@ -61,7 +61,7 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Pod(msgspec.Struct, frozen=True):
-    """What has to be read of every pod."""
+    """The part that is read of every pod."""
 
     metadata: _Metadata
 
@@ -71,7 +71,7 @@ _pods: Final = msgspec.json.Decoder(_Pod)
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """A pod that is to be placed."""
+    """A pod to be placed."""
 
     controller: OwnerReference
     workload: Workload
@@ -84,7 +84,7 @@ class _Subject:
 
 
 class PodWebhook:
-    """Places pods at their creation."""
+    """The webhook that places pods at their creation."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class PodWebhook:
         return await self._forward(request, deadline)
 
     async def forwarded(self, request: Request, deadline: Deadline) -> Answer:
-        """Answer another replica: as the leader, or not at all."""
+        """Answer a request that another replica forwarded, only as the leader."""
         if not self._board.leading():
             raise LetGoError("not-leader")
         subject = await self._subject(request, deadline)
@@ -176,7 +176,7 @@ class PodWebhook:
         bound = await self._bound(request.namespace, subject, new, deadline) if act else None
         if not self._board.leading():
             raise LetGoError("not-leader")
-        # From here on nothing is waited for: what is counted is promised before anybody else counts.
+        # From here on there is no await: the place is reserved before another request counts.
         placed = placer.place(new, local_claims, act=act, hold=bound is not None)
         if bound is not None:
             placer.usage.bound(subject.owner, bound)
@@ -205,9 +205,9 @@ class PodWebhook:
         return local
 
     async def _bound(self, namespace: str, subject: _Subject, new: NewPod, deadline: Deadline) -> int | None:
-        """How many pods of this owner, seen and promised, may count on pools.
+        """How many pods of this owner, seen and reserved, may count on pools.
 
-        None where nothing shows that there is such an owner in the namespace: whoever asks may have invented it.
+        None if nothing shows that such an owner exists in the namespace: the caller may have invented it.
         """
         if subject.workload.replicaset is not None:
             return await self._catch_up(subject, deadline)
@@ -217,7 +217,7 @@ class PodWebhook:
         seen = sum(pod.active for pod in pods if pod.namespace == namespace)
         if subject.controller.kind == "Job":
             return await self._workloads.parallelism(namespace, subject.controller, deadline, above=seen)
-        # Of other kinds no number is known: the pods that are there vouch for as many more.
+        # For other kinds no number is known: existing pods allow as many more.
         return 2 * seen or None
 
     async def _catch_up(self, subject: _Subject, deadline: Deadline) -> int:
@@ -225,7 +225,7 @@ class PodWebhook:
         usage, workload = self._placer.usage, subject.workload
         seconds = deadline.within(PATIENCE_SECONDS)
         if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
-            # Perhaps it is the ReplicaSet that we are behind on: a promise is void by its present number alone.
+            # The watch may be behind on the ReplicaSet: only its present number voids a reservation.
             wanted = await self._workloads.wanted_now(workload, deadline)
             usage.believe(subject.owner, wanted)
             if wanted is not None:

@@ -1,12 +1,12 @@
-"""The webhook on UPDATE `replicasets`: deletion costs are right before the controller sees the smaller number.
+"""The webhook on UPDATE `replicasets`: deletion costs are correct before the controller sees the smaller number.
 
-Whoever scales (HPA, KEDA, `kubectl scale`, a Deployment), the update of the ReplicaSet, or of its `scale`, passes
-here. We plan the victims, write the costs that are not right yet, wait until our own watch has seen them and the
-controller's cache may be expected to have them, and allow the update unchanged.
+Every scale-down (by HPA, KEDA, `kubectl scale` or a Deployment) updates the ReplicaSet or its `scale`, and so reaches
+this webhook. It plans the victims, writes the costs that differ, waits until its own watch has shown them and the
+controller's cache can be expected to have them, and allows the update unchanged.
 
 Contract: never denies, never changes the request. A dry run, a policy in Recommend, a foreign writer: plans at most,
-and writes nothing. At the deadline the request is let go with a counted reason; what was written by then is the first
-part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another.
+and writes nothing. At the deadline the request is allowed with a counted reason; the costs written by then are the
+first part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ from spillway.webhooks.scale_down_outcomes import FollowedPlan
 log: Final = structlog.get_logger(__name__)
 
 CONCURRENT_WRITES: Final = 16
-"""Of this process; more only makes the API server slower for everybody."""
+"""The limit for this process; more would only slow down the API server for all clients."""
 CONCURRENT_WRITES_OF_ONE: Final = 8
-"""Of one request, so that one large scale-down leaves room for the others."""
+"""The limit for one request, so that one large scale-down leaves room for the others."""
 SETTLE_RESERVE_SECONDS: Final = 0.1
-"""Writing stops so long before the deadline."""
+"""Writing stops this long before the deadline."""
 UNSEEN_SECONDS: Final = 10.0
-"""How long a cost is remembered that our watch has not shown."""
+"""How long a written cost is remembered that the watch has not shown."""
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -72,7 +72,7 @@ class _Scalable(msgspec.Struct, frozen=True):
 
 
 class _Question(NamedTuple):
-    """A scale-down that is ours to plan."""
+    """A scale-down to plan."""
 
     replicaset: ReplicaSetRecord
     claim: Claim
@@ -92,7 +92,7 @@ _decoder: Final = msgspec.json.Decoder(_Scalable)
 
 
 class ReplicaSetWebhook:
-    """Plans each scale-down and makes Kubernetes agree."""
+    """The webhook that plans each scale-down and makes Kubernetes choose the planned victims."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class ReplicaSetWebhook:
             return Answer("ungoverned")
         lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
         async with lock:
-            # No controller of a rollout goes through `scale`.
+            # No controller uses `scale` for a rollout.
             scale_in = bool(request.sub_resource) or is_scale_in(
                 replicaset, before=_desired(old, replicaset), after=_desired(new, replicaset)
             )
@@ -175,9 +175,9 @@ class ReplicaSetWebhook:
         return Answer(outcome)
 
     async def _make_agree(self, question: _Question, plan: ScaleDown, deadline: Deadline) -> _Written:
-        """Write the costs, see them, settle; says why it let go where it had to."""
+        """Write the costs, observe them and wait; the result says why it had to answer early."""
         expected = {uid: _shows(cost) for uid, cost in plan.writes.items()}
-        # Watching begins before writing: somebody may change a pod again before the last write is answered.
+        # Watching starts before writing: another client may change a pod again before the last write is answered.
         seen = asyncio.ensure_future(self._places.state.wait_for(expected, deadline.remaining))
         try:
             until = deadline.remaining - SETTLE_RESERVE_SECONDS
@@ -218,21 +218,21 @@ class ReplicaSetWebhook:
         return failed
 
     async def _write(self, candidate: Candidate, cost: int, policy: str) -> bool:
-        """False where the write failed; a pod that is gone needs none."""
+        """Write one cost; False if the write failed. A pod that is gone needs none."""
         pod = self._places.state.pods.get(candidate.uid)
         if pod is None:
             return True
         value = str(cost)
         marks: dict[str, str | None] = {POD_DELETION_COST: value, COST_WRITTEN: value}
         if pod.policy != policy:
-            # It was bound while we were away. A cost without its policy would be swept off as an orphan.
+            # It was bound without the webhook. A cost without its policy would be removed as an orphan.
             marks |= {POLICY: policy, TIER: candidate.tier.value}
             marks |= {POOL: candidate.pool or None} if candidate.pool or pod.pool else {}
         try:
             written = await self._writer.annotate_pod(pod, marks)
         except (RequestError, Fenced) as error:
             metrics.SCALE_DOWN_WRITES.labels("failed").inc()
-            log.warning("deletion cost not written", object=pod.key, error=str(error))
+            log.warning("deletion cost not written", key=pod.key, error=str(error))
             return False
         metrics.SCALE_DOWN_WRITES.labels("ok" if written else "gone").inc()
         if written:
@@ -240,7 +240,7 @@ class ReplicaSetWebhook:
         return True
 
     def _still_unseen(self) -> dict[PodUid, int]:
-        """Costs of ours that the state does not show yet."""
+        """Written costs that the state does not show yet."""
         now = self._clock()
         pods = self._places.state.pods
         for uid, (cost, expires) in list(self._unseen.items()):
@@ -281,7 +281,7 @@ class ReplicaSetWebhook:
         self._follow(FollowedPlan(replicaset.uid, claim.policy, entry.at, uids))
         log.info(
             "scale-down planned",
-            object=replicaset.key,
+            key=replicaset.key,
             policy=claim.policy,
             outcome=outcome,
             plan=entry.summary,

@@ -237,7 +237,7 @@ class PoolAccounting:
             change(key, held.used.cpu_millis, held.used.memory_bytes, now=now)
 
     def _end_unseen(self, name: str, now: int) -> None:
-        """Charge pods that ended while nobody looked and are still there to say when."""
+        """Charge pods that ended without a leader and whose objects still exist."""
         ledger = self.pools[name].ledger
         nodes = [node.name for node in self._membership.nodes(name)]
         ended = [

@@ -1,13 +1,13 @@
-"""Moves waiting pods to the other side: physical ones that find no room spill, virtual ones that no pool took go back.
+"""The spill controller: waiting physical pods without room spill, and waiting virtual pods that no pool took go back.
 
-A pod that spills gets the pool's tolerations (and its overlay's metadata) by one patch; where its overlay needs more
-than that, or only an affinity would keep it from another pool, it is replaced and its successor is sent there. One that
-finds no node there either spills once more, to the next pool. A virtual pod is always replaced: an affinity cannot be
-loosened. Its successor tries the pools that are left, and physical nodes when there is none.
+A pod that spills gets the pool's tolerations (and its overlay's metadata) by one patch; if its overlay needs more than
+that, or only an affinity would keep it from another pool, it is replaced and its successor is sent to the pool. A pod
+that finds no node there either spills once more, to the next pool. A virtual pod is always replaced, because an
+affinity cannot be relaxed. Its successor tries the remaining pools, and physical nodes if there is none.
 
-Contract: one key a waiting pod, looked at when it is due and then less and less often. The pool's room is promised in
-the step that finds it, so nothing lands beyond a limit. A pod is changed, or deleted, only as it was read. Nothing is
-read or written for pods that are not due, nor for a policy in Recommend, which counts.
+Contract: one key per waiting pod, reconciled when it is due and then less and less often. The pool's room is reserved
+in the step that finds it, so no limit is exceeded. A pod is changed or deleted only in the version that was read.
+Nothing is read or written for pods that are not due, nor for a policy in Recommend, for which the pods are counted.
 """
 
 import math
@@ -58,18 +58,18 @@ SOON_SECONDS: Final = 0.05
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 UNSCHEDULABLE: Final = "Unschedulable"
-"""Why a pod was made anew for another pool."""
+"""Why a pod was replaced for another pool."""
 KEPT_PHYSICAL: Final = "KeptPhysical"
 STARTING_SECONDS: Final = 1.0
-"""How long what young nodes have room for is believed."""
+"""Seconds for which the room of young nodes is cached."""
 
 _FOR_GOOD: Final = frozenset({StayReason.EXPENDABLE, StayReason.UNSUITABLE})
 _PROMISED: Final = OwnerUid("spilled")
-"""In whose name a spilled pod's place is promised: its own owner counts the pod already."""
+"""The owner of a spilled pod's reservation: its own owner already counts the pod."""
 
 
 class SpillController(Controller):
-    """One key a waiting pod: its uid."""
+    """The spill controller, with one key per waiting pod, its uid."""
 
     name: ClassVar = "spill"
     workers: ClassVar = 4
@@ -156,7 +156,7 @@ class SpillController(Controller):
         if not await self._reading.may_spill(pod, raw):
             return None
         local = await self._reading.local_claims(pod.namespace, raw)
-        # From here on nothing is waited for until the place is promised.
+        # From here on there is no await until the place is reserved.
         late = self.world.now() - found.at
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
         if kept is not None:
@@ -171,14 +171,14 @@ class SpillController(Controller):
 
     async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
         reservations, used = self._open_pools.usage.reservations, pod.requests
-        # On those that its mark names it counts already.
+        # On the pools in its mark it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
         token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=self._billed(pod, pools))
         pool = self._open_pools.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
         written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], additions)
         if not written:
-            # Where it raised, it may have been written: the promise stands until its time is up.
+            # After an error the patch may have been written: the reservation stays until it expires.
             reservations.settle(token)
             return REFUSED_SECONDS
         metrics.SPILLS.labels(who.policy, pool.name, "patched").inc()
@@ -196,11 +196,11 @@ class SpillController(Controller):
         others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
         pools, avoided = [open_pools.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
         has_room = self._room_for(pod)
-        # What its owner's pods avoid is still better than nothing.
+        # A pool that its owner's pods avoid is still better than none.
         return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
 
     def _refusals(self, pod: PodRecord, who: Governed, raw: Json) -> str:
-        """Why no pool takes it; nothing of one that may go to some pools already."""
+        """Why no pool takes it; empty for a pod that may already go to some pools."""
         if pools_named(pod):
             return ""
 
@@ -211,7 +211,7 @@ class SpillController(Controller):
         return f"no pool takes it ({admit(pools, suits, self._room_for(pod)).because})"
 
     def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
-        """Answers why a pool has no room for it."""
+        """A function that says why a pool has no room for it."""
         return lambda pool: self._open_pools.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
 
     def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
@@ -243,14 +243,14 @@ class SpillController(Controller):
     # Replacing
 
     async def _recall(self, pod: PodRecord, who: Governed) -> float | None:
-        """To another pool where one is left that did not fail to take the owner's pods, else to physical nodes."""
+        """Replace it for another pool if one is left that did not fail to start it, else for physical nodes."""
         tried = frozenset(pools_named(pod))
         if self._is_left(pod, who, tried | self.world.board.avoided(pod.owner_uid)):
             return await self._replace(pod, who, None, tried=tried)
         return await self._replace(pod, who, Move.RECALL, tried=tried)
 
     def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
-        """Whether a pool is open that was not tried. Whether it suits the pod is admission's matter."""
+        """Whether an open pool was not tried. Admission decides whether it suits the pod."""
         has_room, names = self._room_for(pod), self.world.governance.pools_of(who.policy)
         pools = (self._open_pools.pool(name) for name in names if name not in tried)
         return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
@@ -258,7 +258,7 @@ class SpillController(Controller):
     async def _replace(
         self, pod: PodRecord, who: Governed, move: Move | None, *, pool: str = "", tried: frozenset[str] = frozenset()
     ) -> float | None:
-        """Delete it as it was read; its owner makes another, which changes sides.
+        """Delete the pod in the version that was read; its owner creates a successor, which changes sides.
 
         Without a move it stays on virtual nodes. It and those after it avoid the pools that were `tried`.
         """
@@ -301,13 +301,13 @@ class SpillController(Controller):
             pools = pools_named(pod)
             pool_metrics.REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
             reason = "PodsReplaced"
-            message = f"Pods that never started are made anew: no node of {', '.join(pools)} took them."
+            message = f"Pods that never started are replaced: no node of {', '.join(pools)} took them."
         side = "virtual" if move is None else move.value
         self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=side, pool=pool)
         self._events.record(self.world.owner_of(pod).reference, "Normal", reason, message)
 
     async def _forgiven(self, pod: PodRecord) -> bool:
-        """A Job counts a deleted pod as failed, and its retry is taken here; others lose nothing by it."""
+        """Whether the pod may be deleted; a Job counts it as failed, so one of the Job's retries is taken here."""
         if pod.owner_kind != "Job":
             return True
         job = await self._reading.job(pod)
@@ -316,7 +316,7 @@ class SpillController(Controller):
     # Keeping
 
     def _keep(self, pod: PodRecord, who: Governed, reason: StayReason, because: str = "") -> float | None:
-        """Leave it for now, and look less and less often. Its owner is told `because` of what, where that is given."""
+        """Keep the pod for now, and check less and less often. An Event on its owner says `because`, if given."""
         was = self._kept.get(pod.uid)
         if was is None or was[0] is not reason:
             metrics.KEPT.labels(who.policy, reason.value).inc()
@@ -367,6 +367,6 @@ def _waits(pod: PodRecord) -> bool:
 
 
 def _is_as_seen(pod: PodRecord, raw: Json) -> bool:
-    """Whether it still waits, and has not spilled since: the watch may be behind."""
+    """Whether it still waits and has not spilled since, because the watch may be behind."""
     same = raw["metadata"]["uid"] == pod.uid and marked_pools(raw) == pools_named(pod)
     return same and not (raw.get("spec") or {}).get("nodeName")

@@ -37,7 +37,7 @@ class OwnerCount(NamedTuple):
     zones: Mapping[str, int]
     pools: Mapping[str, Usage]
     foreign: int
-    """Pods whose deletion cost somebody else wrote; only counted where the policy would write itself."""
+    """Pods whose deletion cost another client wrote; only counted if the policy would write costs."""
     foreign_pods: tuple[str, ...] = ()
     """Namespace/name of the first of them."""
     losers: tuple[str, ...] = ()

@@ -1,9 +1,8 @@
-"""The cluster as the planners see it: small frozen records, made by the informer and never changed.
+"""The records of pods, nodes, ReplicaSets and namespaces: small and frozen, made by the informer and never changed.
 
-Contract: a record holds what a decision needs and nothing else (150,000 pods have to fit in 200 MiB). Times are Unix
-seconds; `0.0` says "never". Amounts are integers in the unit that the field's name gives. Strings that repeat (node,
-namespace, owner, phase) are interned by the decoder. Whether something is "not there" is said by the empty string or by
-None, as typed.
+Contract: a record holds only what a decision needs (150,000 pods have to fit in 200 MiB). Times are Unix seconds; `0.0`
+means "never". Amounts are integers in the unit that the field's name gives. Strings that repeat (node, namespace,
+owner, phase) are interned by the decoder. An absent value is the empty string or None, by its type.
 """
 
 from enum import StrEnum
@@ -30,16 +29,16 @@ FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What is known of a pod that has not started yet, and no longer afterwards."""
+    """The facts about a pod that has not started yet; dropped afterwards."""
 
     placement: str = ""
-    """Our mark: `physical` or `virtual` as admission decided; empty where it did not."""
+    """Spillway's mark: `physical` or `virtual` as admission decided; empty if it did not."""
     pools: str = ""
-    """Our mark: the virtual pools that may take it, in order, with commas between."""
+    """Spillway's mark: the virtual pools that may take it, in order, with commas between."""
     reservation: str = ""
-    """Our mark: the token under which admission remembers it."""
+    """Spillway's mark: the token of its reservation."""
     unschedulable_since: float = 0.0
-    """Since when the scheduler finds no node for it; 0.0 while it does not say so."""
+    """Since when the scheduler finds no node for it; 0.0 if it does not say so."""
     gated: bool = False
     """The scheduler does not look for a node yet: a scheduling gate holds the pod."""
     reason: str = ""
@@ -59,8 +58,8 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def following(self, before: "Pending", now: float) -> "Pending":
         """The same, as seen at `now` after `before`.
 
-        A gated pod's condition is false from its creation, and keeps that time when the scheduler begins to look and
-        finds no node: then we know better since when it is unschedulable.
+        A gated pod's condition is false from its creation, and keeps that time when the scheduler starts to look and
+        finds no node: then the time of the observation is more accurate.
         """
         since = now if before.gated else before.unschedulable_since
         if not self.unschedulable_since or self.unschedulable_since >= since:
@@ -72,14 +71,14 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """One pod.
 
     `deletion_cost` is the value of Kubernetes' deletion-cost annotation: None where it is absent or no canonical int32
-    (Kubernetes then counts 0). `cost_written` is what we wrote last, None where we never did.
+    (Kubernetes then counts 0). `cost_written` is the cost that Spillway wrote last, None if it never did.
     """
 
     uid: PodUid
     namespace: str
     name: str
     node: NodeName
-    """Empty while unassigned."""
+    """The node; empty while unassigned."""
     owner_uid: OwnerUid
     """Of the controlling owner; empty for a bare pod."""
     owner_kind: str
@@ -93,17 +92,17 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     deletion_cost: int | None
     cost_written: int | None
     policy: str
-    """Our mark: the policy that stamped this pod; empty where none did."""
+    """Spillway's mark: the policy of this pod; empty without one."""
     tier: str
-    """Our mark: the tier stamped on this pod; empty where none was."""
+    """Spillway's mark: the tier of this pod; empty without one."""
     pool: str
     cpu_millis: int
     """Sum of the containers' requests."""
     memory_bytes: int
     started: float = 0.0
-    """`status.startTime`: when its kubelet took it."""
+    """`status.startTime`: when its kubelet started it."""
     size: str = ""
-    """Our mark: the size asked of the provider where it is bigger than the requests; see `names.SIZE`."""
+    """Spillway's mark: the size requested from the provider if larger than the requests; see `names.SIZE`."""
     pending: Pending | None = None
     """Only while its phase is Pending."""
     ended: float = 0.0
@@ -158,9 +157,9 @@ class NodeRecord(msgspec.Struct, frozen=True):
     deleting: bool
     taints: tuple[Taint, ...]
     cordoned_by: str
-    """Our mark: the VirtualNodeBudget for which we cordoned it; empty where we did not."""
+    """Spillway's mark: the VirtualNodeBudget for which the node is cordoned; empty if it is not."""
     cpu_millis: int
-    """Allocatable."""
+    """Allocatable amounts of the node."""
     memory_bytes: int
     pods_allocatable: int
     unready_since: float = 0.0
@@ -187,16 +186,16 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     threshold: str = ""
     """The annotation `names.THRESHOLD` as it stands, which a Deployment hands down; empty where there is none."""
     owner_api_version: str = ""
-    """Of the owner, `apps/v1` or `argoproj.io/v1alpha1`; empty for a bare ReplicaSet."""
+    """The API version of the owner, `apps/v1` or `argoproj.io/v1alpha1`; empty for a bare ReplicaSet."""
     surge: str = ""
-    """Our mark `names.SURGE`: it runs one replica more for a while; empty where it does not."""
+    """Spillway's mark `names.SURGE`: it runs an additional replica for a while; empty if it does not."""
     desired: int | None = None
     """The replicas that its owner wanted in all when it last scaled this one; None where it does not say."""
     desired_fell: float = 0.0
-    """When our watch last saw `desired` fall: the owner was scaled in. 0.0 where it never did."""
+    """When the watch last showed `desired` fall: the owner was scaled in. 0.0 for never."""
     grew: float = 0.0
-    """When our watch last saw it appear, get a higher revision or want more replicas; 0.0 where it never did, and
-    since it was given up (its replicas fell to 0)."""
+    """When the watch last showed it appear, get a higher revision or want more replicas; 0.0 for never, and since it
+    was given up (its replicas fell to 0)."""
 
     @property
     def workload_kind(self) -> str:
@@ -208,7 +207,7 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
         return f"{self.namespace}/{self.name}"
 
     def following(self, before: "ReplicaSetRecord | None", now: float) -> "ReplicaSetRecord":
-        """The same, as seen at `now` after `before` (None: it has appeared), with what our watch remembers."""
+        """The same, as seen at `now` after `before` (None: it has appeared), with the remembered times."""
         grew, fell = (now, 0.0) if before is None else (before.grew, before.desired_fell)
         if before is not None:
             if self.replicas > before.replicas or self.revision > before.revision:

@@ -37,8 +37,8 @@ def pool_verdict(
     """Judge one pool. `coming` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
     takes, reason = True, "Open"
-    # Nodes that are not ready close no pool before it counts as failed: for a short silence none of its pods is made
-    # anew. New pods pass it over meanwhile, because a pod is only sent where a node is ready.
+    # Nodes that are not ready close no pool before it counts as failed: a short interruption replaces none of its pods.
+    # New pods skip it in the meantime, because a pod is only sent to a pool with a ready node.
     if held or (nodes and all(node.unschedulable for node in nodes)):
         takes, reason = False, "Held"
     elif not nodes:

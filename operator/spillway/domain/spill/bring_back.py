@@ -70,7 +70,7 @@ class ReplicaSplit:
     threshold: int | None
     """Replicas to keep on physical nodes; None for all of them."""
     physical: int
-    """Active on fixed and elastic nodes, or on their way there."""
+    """Active pods on fixed and elastic nodes, or decided physical."""
     virtual: int
     """Active on virtual nodes."""
 

@@ -121,7 +121,7 @@ def keeps(pod: Json, *, late_seconds: float, local_claims: Sequence[str] = ()) -
 
 
 def is_starting(node: NodeRecord, now: float) -> bool:
-    """Whether a node is young enough to be on its way; `Room` over such nodes says for how many pods."""
+    """Whether a node is young enough to be starting; the room of such nodes says for how many pods."""
     return now - node.created < NODE_START_SECONDS and not node.deleting and (not node.ready or not node.unschedulable)
 
 
