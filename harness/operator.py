@@ -158,6 +158,8 @@ class Installation:
             f"--webhook-port={self.webhook_port}",
             f"--metrics-port={self._metrics_ports[index]}",
             "--peer-port=0",
+            # No Endpoints move here: the processes share one port, and whoever is left answers.
+            "--drain-seconds=0.5",
             f"--lease-name={NAME}",
             *self._flags,
             *flags,

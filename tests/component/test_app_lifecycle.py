@@ -1,9 +1,12 @@
 """Operator processes as a cluster runs them: ready, leading, failing over, stopping, and leaving no trace."""
 
 import base64
+import contextlib
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -90,6 +93,29 @@ def test_a_leader_that_is_asked_to_stop_hands_over_at_once(cluster: ClusterApi, 
     assert after != before
     installed.kill(after, signal.SIGTERM)
     assert not lease(cluster).get("holderIdentity")
+
+
+def _answers(installed: Installation) -> bool:
+    """Whether a new connection to the webhooks' port is accepted, as one from a proxy that has not heard yet."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", installed.webhook_port), timeout=1):
+        return True
+    return False
+
+
+def test_a_stopping_replica_answers_until_endpoints_have_moved(installed: Installation) -> None:
+    """It is not ready from the first moment on, and the last of them, so nobody else can answer on the port."""
+    installed.kill(1, signal.SIGKILL)
+    installed.kill(0, signal.SIGKILL)
+    installed.start_one(0, flags=("--drain-seconds=5",))
+    installed.wait_ready(0)
+    installed.kill(0, signal.SIGTERM, wait=False)
+    began = time.monotonic()
+    eventually(lambda: not installed.ready(0), "not ready any more")
+    while installed.pid(0) is not None and _answers(installed):
+        time.sleep(0.1)
+    assert time.monotonic() - began >= 5
+    eventually(lambda: installed.pid(0) is None, "the end")
+    assert installed.return_code(0) == 0
 
 
 def test_a_leader_that_loses_the_lease_ends_with_an_error(cluster: ClusterApi, installed: Installation) -> None:

@@ -200,6 +200,14 @@ def test_with_cert_manager_we_read_no_secret_and_patch_no_configuration() -> Non
 # Pods
 
 
+def test_a_stopping_pod_has_the_time_to_drain(chart: Chart) -> None:
+    spec = chart.one("Deployment")["spec"]["template"]["spec"]
+    [drain] = [arg for arg in spec["containers"][0]["args"] if arg.startswith("--drain-seconds=")]
+    assert 5 <= int(drain.partition("=")[2]) <= spec["terminationGracePeriodSeconds"] - 10
+    with pytest.raises(ChartError, match="drainSeconds"):
+        Chart.render({"drainSeconds": 25})
+
+
 def test_pods_meet_the_restricted_standard_on_a_read_only_root(chart: Chart) -> None:
     specs = _pod_specs(chart)
 

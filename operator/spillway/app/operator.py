@@ -4,7 +4,8 @@ Contract: every replica runs the informers, kopf, and the admission server; the 
 as well. A replica takes part in leader election only once it knows the cluster, so that a new leader can act at once.
 `run` returns 0 when it is asked to stop, and 1 when a part that must run has ended or the Lease is lost: a new process
 then starts with empty memory. It stops in this order: readiness fails, writes in flight finish, the Lease is released,
-admission requests in progress are answered, the connections close. All of this takes at most `stop_seconds`.
+admission requests in progress are answered, the connections close. The admission server answers for `drain_seconds`
+at least after the request to stop, because endpoints and proxies learn late that a replica is not ready any more.
 """
 
 import asyncio
@@ -44,9 +45,6 @@ from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.assembly import Admission, build_admission
 
 log: Final = structlog.get_logger(__name__)
-
-GRACE_BEFORE_CLOSING_SECONDS: Final = 0.5
-"""Endpoints are updated some time after a replica stops being ready; until then it continues to answer."""
 
 PLANS_PATH: Final = "/debug/plans"
 
@@ -154,16 +152,26 @@ class Operator:
         ended.cancel()
         # The leader sees the request to stop, finishes its writes and returns; a replica that waits for the Lease is
         # cancelled.
+        begun = time.monotonic()
         _, late = await asyncio.wait({lead}, timeout=self.settings.stop_seconds)
         if late:
             log.warning("writes in flight did not finish in time")
         if self.admission_server is not None:
-            await asyncio.sleep(GRACE_BEFORE_CLOSING_SECONDS)
+            await self._serve_until(begun + self.settings.drain_seconds)
             await self.admission_server.stop()
         if self.peer_server is not None:
             await self.peer_server.stop()
         log.info("stopped")
         return 0
+
+    async def _serve_until(self, end: float) -> None:
+        """Answer until the endpoints have moved; a request about a pod goes to the next leader meanwhile."""
+        leadership = self._leadership
+        following = None if leadership is None else asyncio.create_task(leadership.follow(), name="successor")
+        await asyncio.sleep(max(0.0, end - time.monotonic()))
+        if following is not None:
+            following.cancel()
+            await asyncio.wait({following})
 
     def _checks(self) -> dict[str, Check]:
         checks: dict[str, Check] = {

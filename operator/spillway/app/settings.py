@@ -71,6 +71,7 @@ class Settings(BaseModel):
     prometheus_token_file: Path | None = None
     threshold_seconds: float = Field(default=3600.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
+    drain_seconds: float = Field(default=8.0, ge=0, le=600)
 
     @property
     def margin_seconds(self) -> float:

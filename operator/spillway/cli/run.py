@@ -166,6 +166,14 @@ def run(
     status_seconds: Annotated[
         float | None, typer.Option(help="Minimum seconds between two writes of one status.", rich_help_panel=LIMITS)
     ] = None,
+    drain_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds for which a stopping replica still answers admission requests, until Endpoints have moved. "
+            "Default: 8.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
     stop_seconds: Annotated[
         float | None,
         typer.Option(

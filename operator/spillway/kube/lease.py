@@ -40,6 +40,10 @@ ADDRESS: Final = "spillway.dev/address"
 Clock = Callable[[], float]
 
 
+FOLLOW_SECONDS: Final = 0.5
+"""How often a replica that has released the Lease looks for its successor."""
+
+
 class _Lock(LeaseLock):
     """The library's lock with a timeout for every request, and with the times of the renewals.
 
@@ -231,6 +235,17 @@ class Leadership:
                 await self._release(lock)
             if work.done() and not work.cancelled():
                 work.result()
+
+    async def follow(self) -> None:
+        """Keep `leader_address` up to date after `run` has ended, until cancelled."""
+        lock = self._lock
+        if lock is None:
+            return
+        async with kube.ApiClient(self._credentials.configuration) as api:
+            lock.api_instance = kube.CoordinationV1Api(api)
+            while True:
+                await lock.get(self._name, self._namespace)
+                await asyncio.sleep(FOLLOW_SECONDS)
 
     async def _contend(self, lock: _Lock, started: Callable[[], Awaitable[None]], work: "asyncio.Future[None]") -> None:
         running: asyncio.Task[None] | None = None
