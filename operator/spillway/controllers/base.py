@@ -1,8 +1,8 @@
-"""What every controller stands on: the world it looks at, the gate before it acts, and its queue.
+"""The base of every controller: the world that it reads, the gate before it acts, and its queue.
 
-Contract: level-triggered. An event only says which key to look at again; what is to be done follows from what stands
-now, and at the start every key is looked at once, so a restart or a change of leader loses nothing. Nothing is done
-on data that is not whole and fresh: a key that meets a closed gate is looked at again a little later.
+Contract: level-triggered. An event only names a key to reconcile; the action follows from the present state, and at the
+start every key is reconciled once, so a restart or a change of leader loses nothing. Nothing is done on data that is
+not complete and fresh: such a key is tried again a little later.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from spillway.state.signal import Unsubscribe
 __all__ = ["Controller", "Unsubscribe", "World"]
 
 GATE_SECONDS: Final = 1.0
-"""How soon a key is tried again that found the data stale."""
+"""Seconds after which a key that found stale data is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,20 @@ class World:
 
     @property
     def fresh(self) -> bool:
-        """Whether the data is whole and young enough to act on."""
+        """Whether the data is complete and fresh enough to act on."""
         return self.catalog.loaded and not self.state.stale()
 
     def claim_of(self, replicaset: ReplicaSetRecord) -> Claim | None:
-        """Who governs this ReplicaSet's pods."""
+        """The claim on this ReplicaSet's pods."""
         return claim_of(self.state, self.governance, replicaset)
 
     def owner_of(self, pod: PodRecord) -> Owner:
-        """What a user knows this pod by: its Deployment where it has one."""
+        """The workload of this pod: its Deployment if it has one."""
         return owner_of(pod, self.state.replicasets.get(pod.owner_uid))
 
 
 class Controller(ABC):
-    """One concern. Keys are strings; a key is never handled by two workers at once."""
+    """The controller of one concern. Keys are strings; a key is never handled by two workers at once."""
 
     name: ClassVar[str]
     workers: ClassVar[int] = 1
@@ -74,7 +74,7 @@ class Controller(ABC):
         self.log = structlog.get_logger(f"spillway.controllers.{self.name}")
 
     async def run(self) -> None:
-        """Look at every key once, then at what changes, until cancelled."""
+        """Reconcile every key once, then the changed ones, until cancelled."""
         subscriptions = list(self.subscribe())
         try:
             for key in self.all_keys():
@@ -85,23 +85,23 @@ class Controller(ABC):
                 unsubscribe()
 
     def add_all(self) -> None:
-        """Look at every key again: what the resources ask for has changed."""
+        """Reconcile every key again, because the resources have changed."""
         for key in self.all_keys():
             self.queue.add(key)
 
     @abstractmethod
     def subscribe(self) -> Iterable[Unsubscribe]:
-        """Ask to hear of what may call for another look."""
+        """Subscribe to the changes that may require a reconcile."""
 
     @abstractmethod
     def all_keys(self) -> Iterable[str]:
-        """Every key that there is, also of things that may need nothing."""
+        """All keys, including those that may need nothing."""
 
     @abstractmethod
     async def reconcile(self, key: str) -> float | None:
-        """Make one key right. A number asks for another look in so many seconds; an exception is tried again."""
+        """Reconcile one key. A returned number is the seconds until the next time; an exception is retried."""
 
     async def _gated(self, key: str) -> float | None:
-        # Most keys need nothing and would never wait: without this a long queue would hold up admission.
+        # Most keys need nothing and would never await: without this a long queue would delay admission.
         await asyncio.sleep(0)
         return await self.reconcile(key) if self.world.fresh else GATE_SECONDS

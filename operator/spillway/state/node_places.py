@@ -19,7 +19,7 @@ from spillway.state.cluster import ClusterState
 from spillway.state.node_counts import Counts, NodeCounts
 
 UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
-"""Where a pod is taken to be whose node is not known: it is kept longest, so nothing is lost by mistake."""
+"""The place of a pod whose node is not known: it is kept longest, so that it is not deleted by mistake."""
 
 
 class NodePlaces:
@@ -52,7 +52,7 @@ class NodePlaces:
 
     @property
     def governance(self) -> Governance:
-        """The present policies; what was remembered under others is forgotten."""
+        """The present policies; cached answers under earlier policies are dropped."""
         compiled = self._governance()
         if compiled is not self._compiled:
             self._compiled = compiled
@@ -68,11 +68,11 @@ class NodePlaces:
 
     @property
     def has_enforcing_policy(self) -> bool:
-        """Whether any policy may write at all."""
+        """Whether any policy is enforced."""
         return bool(self.governance.policies) and self._has_enforcing_policy
 
     def place(self, policy: str, node: NodeRecord, *, zone_key: str = ZONE_LABEL) -> NodePlace:
-        """Where the node stands for the policy."""
+        """The place of the node for the policy."""
         governance = self.governance
         known = self._places.get((policy, node.name, zone_key))
         if known is not None and known[0] is node:
@@ -82,7 +82,7 @@ class NodePlaces:
         return place
 
     def place_of(self, policy: str, name: NodeName, *, zone_key: str = ZONE_LABEL) -> NodePlace:
-        """Where the node of this name stands; `UNKNOWN` where there is none."""
+        """The place of the node of this name; `UNKNOWN` if there is none."""
         node = self.state.nodes.get(name)
         return UNKNOWN if node is None else self.place(policy, node, zone_key=zone_key)
 

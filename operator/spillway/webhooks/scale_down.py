@@ -1,10 +1,9 @@
 """The plan of one scale-down: the victims, and the deletion costs to write so that Kubernetes chooses the same pods.
 
-Contract: pure but for reading the state. The number of victims is counted from the pods that stand, not from the two
-replica counts of the request, as the ReplicaSet controller counts; pods that an earlier scale-down has already doomed
-(more stand than `old_replicas` asks for) are left doomed and count as gone, so that 40→35→30 in quick succession
-deletes what one step 40→30 would. That needs no memory of the earlier plan, and so holds when another replica of ours
-made it.
+Contract: pure, except for reading the state. The number of victims is counted from the existing pods, not from the two
+replica counts of the request, as the ReplicaSet controller counts. Victims of an earlier scale-down that still exist
+(there are more pods than `old_replicas`) stay victims and count as gone, so that 40→35→30 in quick succession deletes
+the same pods as one step 40→30. That needs no memory of the earlier plan, so it also holds if another replica made it.
 """
 
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from spillway.state.scale_down_candidates import scale_down_candidates
 
 @dataclass(frozen=True, slots=True)
 class ScaleDown:
-    """What one request means for the pods of one ReplicaSet."""
+    """The plan of one request for the pods of one ReplicaSet."""
 
     candidates: Mapping[PodUid, Candidate]
     victims: tuple[Victim, ...]
@@ -35,7 +34,8 @@ class ScaleDown:
     mirror: bool
     """A step of a rollout: a newer ReplicaSet is replacing this one."""
     foreign: bool
-    """Somebody else writes deletion costs on these pods: nothing may be written, and the victims are theirs."""
+    """Another client writes deletion costs on these pods: nothing may be written, and that client decides the
+    victims."""
 
 
 def plan_request(
@@ -51,8 +51,8 @@ def plan_request(
 ) -> ScaleDown:
     """Plan the scale-down of a ReplicaSet.
 
-    `scale_in` says that the request scales its owner in, and so is no step of a rollout. `unseen` are costs that we
-    wrote and our watch has not shown yet.
+    `scale_in` says that the request scales its owner in, and so is not a step of a rollout. `unseen` are written costs
+    that the watch has not shown yet.
     """
     state = places.state
     pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.pods_of(replicaset.uid) if pod.active]
@@ -67,7 +67,7 @@ def plan_request(
     if any(foreign_cost(pod) for pod in pods):
         return ScaleDown(by_uid, plan.victims, {}, mirror, foreign=True)
     writes = cost_writes(candidates, doomed.union(plan.uids)) if plan.victims else {}
-    # The first victims first: what a deadline cuts off then is the end of the plan.
+    # The first victims first, so that a deadline cuts off the end of the plan.
     rank = {uid: index for index, uid in enumerate(plan.uids)}
     ordered = dict(sorted(writes.items(), key=lambda write: rank.get(write[0], -1)))
     return ScaleDown(by_uid, plan.victims, ordered, mirror, foreign=False)

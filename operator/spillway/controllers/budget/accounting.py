@@ -125,7 +125,7 @@ class PoolAccounting:
     def follow_node(self, name: NodeName, now: int, *, seen_late: bool) -> None:
         """A node has come or changed its labels, and is in another pool.
 
-        Its pods are charged from now on; where only our watch is late, from their start.
+        Its pods are charged from now on; if only the watch is late, from their start.
         """
         for pool in self.pools.values():
             pool.ledger.advance(now)
@@ -140,7 +140,7 @@ class PoolAccounting:
     ) -> bool:
         """Account for the present state of a pod; False if nothing of it counts differently.
 
-        `seen` says that we saw it from its start, `finished` that this very change is its end.
+        `seen` says that the watch showed it from its start, `finished` that this change is its end.
         """
         held = self._held.get(pod.uid)
         if finished and (held is None or not held.started):
@@ -183,7 +183,7 @@ class PoolAccounting:
         return pool if pool in self.pools else ""
 
     def _charge(self, pod: PodRecord, now: int) -> None:
-        """It started and ended between two looks of ours."""
+        """Charge a pod that started and ended between two observations."""
         pool = self._pool_of(pod)
         if pool and pod.started:
             charged = self._billed(pod, pool)

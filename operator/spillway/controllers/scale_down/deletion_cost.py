@@ -1,12 +1,12 @@
-"""Keeps the stored order of each governed ReplicaSet nearly right, ahead of any scale-down.
+"""The upkeep of deletion costs: it keeps the stored order of each governed ReplicaSet nearly right before a scale-down.
 
-Pods get their cost when they are bound, and the ReplicaSet webhook writes what a scale-down still needs. This is for
-the rest, coarsely: pods bound while we were away, pods whose node changed tier, and the next victims, so that the
-webhook usually finds nothing to write.
+Pods get their cost when they are bound, and the ReplicaSet webhook writes what a scale-down still needs. This
+controller handles the rest: pods that were bound without the webhook, pods whose node changed its tier, and the next
+victims, so that the webhook usually needs no write.
 
-Contract: a workload is left alone until it has been still for `settle_seconds`. A ReplicaSet that a rollout is
-replacing is not touched until the rollout stands still, nor is one whose costs somebody else writes. The writer's
-bucket bounds the rest. At rest nothing is written.
+Contract: a workload is not changed until it has been stable for `settle_seconds`. A ReplicaSet that a rollout is
+replacing is not changed until the rollout stops, nor is one whose costs another client writes. The writer's token
+bucket limits the rate. For stable workloads nothing is written.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,11 +24,11 @@ from spillway.state.scale_down_candidates import scale_down_candidates
 from spillway.telemetry import scale_down as metrics
 
 PATIENCE: Final = 5
-"""A workload that is never still is looked at after this many settling times all the same."""
+"""A workload that is never stable is processed after this many settling times."""
 
 
 class DeletionCostController(Controller):
-    """One key a ReplicaSet: its uid."""
+    """The controller of deletion costs, with one key per ReplicaSet, its uid."""
 
     name: ClassVar = "deletion-cost"
     workers: ClassVar = 2
@@ -38,7 +38,7 @@ class DeletionCostController(Controller):
         self._writer = writer
         self._settle_seconds = settle_seconds
         self._stirred: dict[str, tuple[float, float]] = {}
-        """When a ReplicaSet's pods last changed, and since when it waits for being still."""
+        """When a ReplicaSet's pods last changed, and since when it has been waiting to be stable."""
         self._recommended: dict[str, int] = {}
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -71,7 +71,7 @@ class DeletionCostController(Controller):
         if changes:
             written = await self._write(replicaset, changes)
             self.log.info(
-                "order kept" if written == len(changes) else "order not kept: the workload is on the move",
+                "order kept" if written == len(changes) else "order not kept, the workload is changing",
                 key=replicaset.key,
                 policy=claim.policy,
                 writes=written,
@@ -79,10 +79,10 @@ class DeletionCostController(Controller):
         return None
 
     def plan(self, replicaset: ReplicaSetRecord, claim: Claim) -> Mapping[PodUid, Mapping[str, str | None]]:
-        """The annotations to write, by pod; empty where all is well or is not ours to decide."""
+        """The annotations to write, by pod; empty if nothing differs or another client decides."""
         state = self.world.state
         pods = {pod.uid: pod for pod in state.pods_of(replicaset.uid) if pod.active}
-        # More than asked for: a scale-down is under way, and its victims stand.
+        # More pods than desired: a scale-down is in progress, and its victims still exist.
         if not pods or len(pods) > replicaset.replicas or foreign_pods(pods.values()):
             return {}
         changes: dict[PodUid, dict[str, str | None]] = {}
@@ -93,11 +93,11 @@ class DeletionCostController(Controller):
         candidates = scale_down_candidates(self.world.places, replicaset, claim, pods.values())
         for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
             changes.setdefault(uid, {}).update({POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)})
-        # The next victim first: wherever the writing is broken off, what stands is right for the first ones.
+        # The next victim first: if writing stops early, the first ones are right.
         return dict(sorted(changes.items(), key=lambda change: int(change[1].get(POD_DELETION_COST) or 0)))
 
     async def _write(self, replicaset: ReplicaSetRecord, changes: Mapping[PodUid, Mapping[str, str | None]]) -> int:
-        """Write until done, or until somebody else has moved something: then the next look plans anew."""
+        """Write until done, or until the pods change: then the next reconcile plans again."""
         state = self.world.state
         costs = {pod.uid: pod.deletion_cost for pod in state.pods_of(replicaset.uid)}
         written = 0
@@ -112,7 +112,7 @@ class DeletionCostController(Controller):
             pod = state.pods.get(uid)
             if pod is None or not pod.active:
                 continue
-            # Whether our own watch has shown it already or not, this change is ours.
+            # Whether the watch has already shown it or not, this change is the controller's own.
             costs.pop(uid, None)
             if await self._writer.annotate_pod(pod, annotations):
                 metrics.UPKEEP_WRITES.labels("repair" if TIER in annotations else "order").inc()
@@ -120,7 +120,7 @@ class DeletionCostController(Controller):
         return written
 
     def _marks(self, pod: PodRecord, claim: Claim) -> dict[str, str | None]:
-        """The marks that a bound pod lacks, or carries wrongly since its node or its policy changed."""
+        """The marks that a bound pod lacks, or that are wrong since its node or its policy changed."""
         node = self.world.state.nodes.get(pod.node)
         if node is None:
             return {}
@@ -140,7 +140,7 @@ class DeletionCostController(Controller):
             metrics.UPKEEP_PLANNED.labels(claim.policy).inc(writes)
 
     def _still_in(self, key: str) -> float:
-        """Seconds until the ReplicaSet counts as still; 0 or less once it does."""
+        """Seconds until the ReplicaSet counts as stable; 0 or less once it does."""
         stirred = self._stirred.get(key)
         if stirred is None:
             return 0.0
@@ -168,7 +168,7 @@ class DeletionCostController(Controller):
                 self._forget(old.uid)
         elif old is None or (old.revision, old.labels) != (new.revision, new.labels):
             self._stir(new.uid)
-        # A newer one that is not wanted any more gives the older ones back: an aborted canary does.
+        # A newer one that is no longer wanted releases the older ones, as after an aborted canary.
         if old is not None and old.replicas and (new is None or not new.replicas):
             for sibling in self.world.state.siblings_of(old):
                 self._stir(sibling.uid)
@@ -179,7 +179,7 @@ class DeletionCostController(Controller):
         self.queue.forget(key)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        """Policies select on a namespace's labels; and it may be seen later than the ReplicaSets in it."""
+        """Policies select on a namespace's labels, and the namespace may be seen later than its ReplicaSets."""
         if new is not None and (old is None or old.labels != new.labels):
             for replicaset in self.world.state.replicasets.values():
                 if replicaset.namespace == new.name:
@@ -193,7 +193,7 @@ class DeletionCostController(Controller):
 
 
 def _same_standing(old: PodRecord, new: PodRecord) -> bool:
-    """Whether a change leaves the pod where it was in the order; our own writes come back as such."""
+    """Whether a change leaves the pod's place in the order; the controller's own writes are such changes."""
     if (old.node, old.ready, old.active) != (new.node, new.ready, new.active):
         return False
     if bool(old.tier) and not new.tier:

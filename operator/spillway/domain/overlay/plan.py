@@ -75,7 +75,7 @@ def patchable(overlay: PodOverlay) -> bool:
 
 
 def _sidecars(draft: Draft, overlay: PodOverlay, pool: str) -> frozenset[str]:
-    """Add the sidecars; the names of those that are ours on the pod."""
+    """Add the sidecars; the names of those that Spillway added to the pod."""
     ours = set()
     for sidecar in overlay.sidecars:
         if _native(draft, sidecar, pool):

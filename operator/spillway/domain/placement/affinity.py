@@ -67,6 +67,6 @@ def weights(count: int) -> tuple[int, ...]:
 
 def _joined(term: Json, requirements: Iterable[Json]) -> dict[str, Any]:
     present = list(term.get("matchExpressions") or ())
-    # On reinvocation the terms have our requirements already.
+    # When the webhook is called again, the terms have the requirements already.
     missing = [one for one in requirements if one not in present]
     return {**term, "matchExpressions": [*present, *missing]}

@@ -208,7 +208,7 @@ def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *
 def _marked(draft: Draft, new: NewPod, marks: dict[str, str], reservation: str) -> tuple[Addition, ...]:
     """The draft's additions and the marks, the last thing added to a pod.
 
-    Marks are ours whatever stands there: a template that was copied from a pod must not decide for its pods.
+    Marks replace what is there: a template that was copied from a pod must not decide for its pods.
     """
     if reservation:
         marks[names.RESERVATION] = reservation

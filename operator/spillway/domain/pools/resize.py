@@ -44,7 +44,7 @@ def resize(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
     if stock_out.annotation is None:
         additions = tuple(_grow(pod_json, asked, sizes[0]))
     elif stock_out.annotation.key in (present or {}):
-        # The user's own, or ours from the first time.
+        # The user's own, or Spillway's from an earlier call.
         return Resized((), marked)
     else:
         listed = stock_out.annotation.separator.join(size.written(stock_out.annotation.format) for size in sizes)

@@ -57,7 +57,7 @@ def replaced_until(
 def is_scale_in(replicaset: ReplicaSetRecord, *, before: int | None, after: int | None) -> bool:
     """Return whether an update of this ReplicaSet lowers what its owner wants in all, from `before` to `after`.
 
-    What our watch has shown counts as well: it may not have shown yet that the owner has noted less.
+    What the watch has shown counts as well: it may not have shown yet that the owner has noted less.
     """
     return fewer(after, before) or fewer(after, replicaset.desired)
 

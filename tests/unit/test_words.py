@@ -1,0 +1,159 @@
+"""Guards for words and names: docstrings, phrases that readers do not understand, log calls, where a unit test lies."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+SOURCE: Final = PROJECT / "operator" / "spillway"
+UNIT: Final = PROJECT / "tests" / "unit"
+MODULES: Final = sorted(SOURCE.rglob("*.py"))
+TEXTS: Final = sorted(
+    path
+    for pattern in (
+        "README.md",
+        "operator/**/*.py",
+        "docs/**/*.md",
+        "charts/**/*.yaml",
+        "charts/**/*.tpl",
+        "charts/**/*.txt",
+        "crds/*.yaml",
+        "examples/**/*.yaml",
+    )
+    for path in PROJECT.glob(pattern)
+)
+
+BANNED: Final = (
+    r"\banew\b",
+    r"on (?:their|its) way\b",
+    r"\bBy the board's\b",
+    r"\bBeing the one\b",
+    r"\bWhat we tell\b",
+    r"\bhears nobody\b",
+    r"\bexactly also\b",
+    r"\bnobody\b",
+    r"\bsomebody\b",
+    r"\bdearest\b",
+    r"\bdearer\b",
+    r"\bin vain for\b",
+    r"\bborn\b",
+)
+"""Idioms and riddles of earlier texts. Write what happens, in the terms of Kubernetes."""
+FIRST_PERSON: Final = r"\b(?:[Ww]e|[Oo]urs?|us)\b"
+"""The documents for users name Spillway or the operator."""
+JUDGES: Final = re.compile(r'"""(?:Acts|Judges|Asks|Tells|Says)\b')
+
+LOG_METHODS: Final = frozenset({"debug", "info", "warning", "error", "exception"})
+NOT_KEYS: Final = frozenset({"object", "name", "pod_key", "node_key"})
+"""Names under which the object of a log line has stood; it is `key` everywhere."""
+
+ELSEWHERE: Final = {
+    "api/test_models.py": "the models of all kinds",
+    "controllers/status/test_statuses.py": "the statuses of all features together",
+    "kube/test_broken_connections.py": "everything that follows the API server",
+    "simulate/test_models.py": "the models of the simulator together",
+    "test_documented_names.py": "the page about the architecture",
+    "test_project_files.py": "files outside the code",
+    "test_words.py": "all modules and documents",
+}
+"""Unit tests of no single module, with what they are about."""
+ROOTS: Final = {
+    "bench": PROJECT / "tests" / "bench",
+    "demo": PROJECT / "demo",
+    "harness": PROJECT / "harness",
+    "localcluster": PROJECT / "localcluster",
+}
+"""Where the modules are that a folder of unit tests mirrors; the others mirror the operator's."""
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every text that stands as a statement: docstrings of modules, classes, functions and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(_tree(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_no_docstring_is_one_word(path: Path) -> None:
+    texts = [(line, text) for line, text in _docstrings(_tree(path)) if "\n" not in text.strip()]
+    assert [f"{_id(path)}:{line}: {text}" for line, text in texts if len(text.split()) < 2] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_no_docstring_and_no_comment_says_we(path: Path) -> None:
+    source = path.read_text()
+    texts = [text for _, text in _docstrings(ast.parse(source))] + re.findall(r"^\s*# .*$", source, re.MULTILINE)
+    assert [text for text in texts if re.search(FIRST_PERSON, text)] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=_id)
+def test_no_phrase_that_readers_do_not_understand(path: Path) -> None:
+    text = path.read_text()
+    phrases = (*BANNED, FIRST_PERSON) if path.suffix == ".md" and "designs" not in path.parts else BANNED
+    found = [
+        f"{_id(path)}:{number}: {line.strip()}"
+        for number, line in enumerate(text.splitlines(), 1)
+        if any(re.search(phrase, line) for phrase in phrases) or JUDGES.search(line)
+    ]
+    assert found == []
+
+
+def _log_calls(tree: ast.AST) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
+            owner = node.func.value
+            if "log" in (getattr(owner, "id", ""), getattr(owner, "attr", "")):
+                yield node
+
+
+def _events(call: ast.Call) -> Iterator[str]:
+    """The constant texts that may be the event of a log line."""
+    for node in ast.walk(call.args[0]) if call.args else ():
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_log_events_are_sentences_and_name_their_object_by_key(path: Path) -> None:
+    for call in _log_calls(_tree(path)):
+        where = f"{_id(path)}:{call.lineno}"
+        names = {keyword.arg for keyword in call.keywords}
+        assert not names & NOT_KEYS, f"{where}: the object of a log line stands in `key`"
+        for event in _events(call):
+            assert "_" not in event, f"{where}: {event}"
+            assert event[:1] == event[:1].lower() or event.startswith(("API ", "caBundle")), f"{where}: {event}"
+
+
+def _mirrors(path: Path) -> bool:
+    """Whether the file is `<package>/test_<module>[_topic].py` of a module, or `<package>/test_<package>.py`."""
+    parts = path.parent.relative_to(UNIT).parts
+    package = ROOTS[parts[0]].joinpath(*parts[1:]) if parts and parts[0] in ROOTS else SOURCE.joinpath(*parts)
+    words = path.stem.removeprefix("test_").split("_")
+    modules = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
+    return modules[-1] == package.name or any((package / f"{module}.py").exists() for module in modules)
+
+
+@pytest.mark.parametrize("path", sorted(UNIT.rglob("test_*.py")), ids=_id)
+def test_a_unit_test_mirrors_a_module(path: Path) -> None:
+    assert _mirrors(path) or path.relative_to(UNIT).as_posix() in ELSEWHERE
+
+
+def test_every_exception_is_needed() -> None:
+    assert [name for name in ELSEWHERE if not (UNIT / name).exists() or _mirrors(UNIT / name)] == []
