@@ -103,6 +103,6 @@ async def test_where_the_api_server_does_not_answer_nothing_is_shown(
     assert await DelegatedAccess(client).get("token", "/debug/plans") is Verdict.UNKNOWN
 
 
-def test_a_guard_needs_somebody_to_ask() -> None:
-    with pytest.raises(ValueError, match="authorizes"):
+def test_guarded_paths_need_an_authorizer() -> None:
+    with pytest.raises(ValueError, match="need an authorizer"):
         HealthServer("127.0.0.1", 0, checks={}, exposition=lambda: b"", guarded=["/metrics"])
