@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import psutil
 import pytest
@@ -23,12 +24,20 @@ pytestmark = [
 BEGINS_SECONDS = 240.0
 """Some 20 s where the machine has nothing else to do."""
 
+START: Final = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, "-m", "demo", *sys.argv[1:]])
+"""
+"""A shell starts what runs in its background with SIGINT ignored, and the tests may run there."""
+
 
 class Run:
     """A demo in a process of its own; what it says is kept."""
 
     def __init__(self, output: Path) -> None:
-        command = [sys.executable, "-m", "demo", "--seconds", "60", "--workloads", "2", "--output", str(output)]
+        options = ["--seconds", "60", "--workloads", "2", "--output", str(output)]
+        command = [sys.executable, "-c", START, *options]
         self.process = subprocess.Popen(
             command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
