@@ -7,10 +7,9 @@ may still show the pod. So a count with reservations is never too low, and too h
 
 An owner's controller creates no pod while it knows as many as it wants. If it does, the remaining reservations of that
 owner were for pods that were never created: `disown` removes them from the owner's count. They count against the limits
-of the pools until they expire, because an error there costs money, but never more of them than `hold_to` allows: the
-pods that the owner wants and that the informer does not show. When a reservation expires without a pod, further
-reservations of that owner count against no pool until one of its pods is seen, so that a repeated request, from any
-client, keeps no pool closed.
+of the pools until they expire, because an error there costs money, but never more of them than `hold_to` allows: as
+many as the owner wants pods. When a reservation expires without a pod, further reservations of that owner count against
+no pool until one of its pods is seen, so that a repeated request, from any client, keeps no pool closed.
 """
 
 import math

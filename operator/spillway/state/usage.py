@@ -123,8 +123,12 @@ class LiveUsage:
             self.reservations.disown(owner, self.total(owner) - wanted + 1)
 
     def bound(self, owner: OwnerUid, wanted: int) -> None:
-        """Hold pools for no more of the owner's pods than it wants beyond those that are seen."""
-        self.reservations.hold_to(owner, wanted - self._active(owner))
+        """Hold pools for no more of the owner's pods than it wants.
+
+        The pods that are seen are not taken off: after a scale-down some of them are gone and the watch has not shown
+        it yet, while their successors are created. A limit has to count all of these.
+        """
+        self.reservations.hold_to(owner, wanted)
 
     def _has_room(self, owner: OwnerUid, wanted: int | None) -> bool:
         return wanted is None or self.total(owner) < wanted

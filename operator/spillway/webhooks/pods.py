@@ -205,7 +205,7 @@ class PodWebhook:
         return local
 
     async def _bound(self, namespace: str, subject: _Subject, new: NewPod, deadline: Deadline) -> int | None:
-        """How many pods of this owner, seen and reserved, may count on pools.
+        """How many reservations of this owner may count on pools.
 
         None if nothing shows that such an owner exists in the namespace: the caller may have invented it.
         """
@@ -218,10 +218,13 @@ class PodWebhook:
         if subject.controller.kind == "Job":
             return await self._workloads.parallelism(namespace, subject.controller, deadline, above=seen)
         # For other kinds no number is known: existing pods allow as many more.
-        return 2 * seen or None
+        return seen or None
 
     async def _catch_up(self, subject: _Subject, deadline: Deadline) -> int:
-        """Wait until the watches are not behind the owner's controller, and return how many pods it wants."""
+        """Wait until the watches are not behind the owner's controller, and return how many pods it wants.
+
+        If the number cannot be read in time, it is at least the number of pods that are counted already.
+        """
         usage, workload = self._placer.usage, subject.workload
         seconds = deadline.within(PATIENCE_SECONDS)
         if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
@@ -230,7 +233,7 @@ class PodWebhook:
             usage.believe(subject.owner, wanted)
             if wanted is not None:
                 return wanted
-        return self._workloads.wanted(workload) or 0
+        return max(self._workloads.wanted(workload) or 0, usage.total(subject.owner))
 
     def _tell(self, subject: _Subject, placed: PodPlacement) -> None:
         reference = subject.workload.owner.reference

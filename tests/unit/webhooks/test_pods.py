@@ -311,7 +311,7 @@ async def test_an_invented_owner_holds_no_place(pod: dict[str, Any], namespace: 
     assert scene.usage.on("a").used.pods == 1, "the honest one's"
 
 
-async def test_an_owner_holds_no_more_places_than_it_has_pods_to_come() -> None:
+async def test_an_owner_holds_no_more_places_than_it_wants_pods() -> None:
     """Whoever asks, and however often: its controller would create no more."""
     scene = Scene(placing({"placement": {"virtual": "Always"}}))
     scene.state.apply(make_replicaset(replicas=5))
@@ -323,12 +323,21 @@ async def test_an_owner_holds_no_more_places_than_it_has_pods_to_come() -> None:
     }
     for _ in range(8):
         await scene.ask()
-        assert scene.usage.on("a").used.pods <= 2
-    assert scene.usage.on("a").used.pods == 2
-    for index in range(3, 5):
-        scene.state.apply(make_pod(f"web-{index}"))
-    await scene.ask()
-    assert scene.usage.on("a").used.pods == 0
+        assert scene.usage.on("a").used.pods <= 5
+    assert scene.usage.on("a").used.pods == 5
+
+
+async def test_pods_that_went_unseen_release_no_place_of_their_successors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a scale-down and a scale-up the watch still shows pods that are gone: a limit counts all new ones."""
+    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
+    scene = Scene(placing({"placement": {"virtual": "Always"}}, {"a": {"limits": {"pods": 3}}}))
+    scene.state.apply(make_replicaset(replicas=10))
+    for index in range(10):
+        scene.state.apply(make_pod(f"gone-{index}"))
+    scene.server.objects[REPLICASET] = _grown(10)
+    answers = [(await scene.ask()).outcome for _ in range(6)]
+    assert answers == ["virtual"] * 3 + ["physical"] * 3
+    assert scene.usage.on("a").used.pods == 3
 
 
 async def test_pods_of_an_owner_of_another_kind_vouch_for_as_many_more() -> None:
