@@ -40,8 +40,6 @@ from spillway.webhooks.workloads import Workload, Workloads
 FORWARDED: Final = "/forwarded/pods"
 """The path to which requests are forwarded."""
 
-"""Owners whose pods belong to a node."""
-
 PATIENCE_SECONDS: Final = 0.25
 """How long to wait if an owner's controller knows more than the informer has shown."""
 

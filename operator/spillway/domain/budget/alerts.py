@@ -22,7 +22,6 @@ AT: Final = "AtLimit"
 
 NEAR_SHARE: Final = Decimal("0.80")
 _NEAR_UNTIL: Final = Decimal("0.75")
-_FULL_SHARE: Final = Decimal(1)
 _FULL_UNTIL: Final = Decimal("0.95")
 
 
