@@ -1,0 +1,198 @@
+"""The chart's ValidatingAdmissionPolicies: what a holder of Spillway's token can and cannot change."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from harness.chart import Chart
+from harness.operator import NAMESPACE, Installation
+from localcluster import ClusterApi
+from localcluster.errors import ClusterError
+from localcluster.rest import Object
+from tests.support.installed import deployment
+
+POLICIES = "ValidatingAdmissionPolicy"
+BINDINGS = "ValidatingAdmissionPolicyBinding"
+_PROBE_SECONDS = 30.0
+
+
+class Attempt(Protocol):
+    """Runs kubectl with the operator's own token; the result is empty, or what the API server refused with."""
+
+    def __call__(self, *args: str, stdin: str | None = None) -> str: ...
+
+
+@pytest.fixture(scope="module")
+def policies() -> list[Object]:
+    return Chart.render(namespace=NAMESPACE).kinds(POLICIES, BINDINGS)
+
+
+@pytest.fixture
+def attempt(cluster: ClusterApi, tmp_path: Path) -> Iterator[Attempt]:
+    with Installation(cluster, folder=tmp_path) as installation:
+        installation.apply()
+
+        def run(*args: str, stdin: str | None = None) -> str:
+            try:
+                cluster.kubectl(f"--kubeconfig={installation.kubeconfig}", *args, stdin=stdin)
+            except ClusterError as error:
+                return str(error)
+            return ""
+
+        [node] = cluster.add_nodes("fixed", 1)
+        forbidden = _patch("node", node, {"metadata": {"labels": {"probe": "x"}}}, "--dry-run=server")
+        # The API server compiles a new policy a moment after it was created.
+        cluster.wait_until(lambda: "ValidatingAdmissionPolicy" in run(*forbidden), "the policies", timeout_seconds=60)
+        yield run
+        installation.uninstall()
+        cluster.delete_nodes([node])
+
+
+def test_the_api_server_finds_no_fault_in_the_expressions(cluster: ClusterApi, policies: list[Object]) -> None:
+    """The controller of policies type-checks each expression against the kinds that it selects."""
+    cluster.apply(policies)
+    try:
+        names = [item["metadata"]["name"] for item in policies if item["kind"] == POLICIES]
+        for name in names:
+            path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{name}"
+
+            def checked(path: str = path) -> Object:
+                status: Object = cluster.rest.get(path).get("status", {})
+                return status if status.get("observedGeneration") else {}
+
+            status = cluster.wait_until(checked, f"the type check of {name}", timeout_seconds=_PROBE_SECONDS)
+            assert status.get("typeChecking", {}).get("expressionWarnings", []) == [], name
+    finally:
+        cluster.delete(policies, "--wait=false")
+
+
+def test_a_pod_keeps_everything_but_spillways_marks(cluster: ClusterApi, namespace: str, attempt: Attempt) -> None:
+    bare: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": namespace, "labels": {"app": "web"}, "annotations": {"theirs": "1"}},
+        "spec": {"nodeName": _node(cluster), "containers": [{"name": "web", "image": "web"}]},
+    }
+    waiting: Object = {**bare, "metadata": {**bare["metadata"], "name": "waiting"}, "spec": {
+        "nodeSelector": {"no": "node"}, "containers": [{"name": "web", "image": "web"}],
+    }}  # fmt: skip
+    cluster.apply([bare, waiting])
+    at = f"--namespace={namespace}"
+
+    def refused(change: Mapping[str, Any], pod: str = "web", *, form: str = "merge") -> str:
+        return attempt(*_patch("pod", pod, change, at, form=form))
+
+    cost = "controller.kubernetes.io/pod-deletion-cost"
+    assert not refused({"metadata": {"annotations": {cost: "-5", "spillway.dev/policy": "day"}}})
+    assert not refused({"metadata": {"annotations": {cost: None, "spillway.dev/policy": None}}})
+    assert not refused({"metadata": {"labels": {"overlay": "x"}}}, "waiting")
+    assert not refused({"spec": {"tolerations": [{"key": "virtual", "operator": "Exists"}]}}, "waiting")
+
+    assert "no annotation of a pod but its own" in refused({"metadata": {"annotations": {"theirs": "2"}}})
+    assert "no annotation of a pod but its own" in refused({"metadata": {"annotations": {"theirs": None}}})
+    assert "removes no label" in refused({"metadata": {"labels": {"app": "victim"}}})
+    assert "removes no label" in refused({"metadata": {"labels": {"app": None}}})
+    assert "has no node yet" in refused({"metadata": {"labels": {"selected-by": "victim"}}})
+    assert "no owner reference and no finalizer" in refused({"metadata": {"finalizers": ["spillway.dev/stuck"]}})
+    assert "nothing of a pod's spec" in refused({"spec": {"activeDeadlineSeconds": 1}})
+    image = {"spec": {"containers": [{"name": "web", "image": "miner"}]}}
+    assert "nothing of a pod's spec" in refused(image, form="strategic")
+    assert "nothing of a pod's spec" in refused(image, "waiting", form="strategic")
+
+
+def test_pods_are_deleted_only_while_pending_or_marked(cluster: ClusterApi, namespace: str, attempt: Attempt) -> None:
+    cluster.apply(deployment(namespace, "web", 2))
+    cluster.wait_pods_ready(namespace, 2)
+    running, marked = (pod["metadata"]["name"] for pod in cluster.pods(namespace))
+    cluster.rest.merge(
+        f"/api/v1/namespaces/{namespace}/pods/{marked}", {"metadata": {"annotations": {"spillway.dev/pool": "p"}}}
+    )
+    at = (f"--namespace={namespace}", "--wait=false")
+
+    assert "pending or carry an annotation" in attempt("delete", "pod", running, *at)
+    assert not attempt("delete", "pod", marked, *at)
+
+
+def test_a_node_keeps_everything_but_spillways_taint_and_cordon(cluster: ClusterApi, attempt: Attempt) -> None:
+    [node] = cluster.add_nodes("fixed", 1)
+    try:
+        foreign = {"key": "theirs", "value": "x", "effect": "PreferNoSchedule"}
+        cluster.rest.merge(f"/api/v1/nodes/{node}", {"spec": {"taints": [foreign]}})
+
+        def refused(change: Mapping[str, Any]) -> str:
+            return attempt(*_patch("node", node, change))
+
+        ours = {"key": "spillway.dev/elastic", "value": "day", "effect": "PreferNoSchedule"}
+        assert not refused({"spec": {"taints": [foreign, ours]}})
+        assert not refused(
+            {"spec": {"unschedulable": True}, "metadata": {"annotations": {"spillway.dev/cordoned-by": "b"}}}
+        )
+        assert not refused({"spec": {"unschedulable": None}})
+
+        assert "no taint of a node but its own" in refused({"spec": {"taints": [ours]}})
+        assert "no taint of a node but its own" in refused(
+            {"spec": {"taints": [foreign, {"key": "evict", "effect": "NoExecute"}]}}
+        )
+        assert "no annotation of a node" in refused({"metadata": {"annotations": {"theirs": "1"}}})
+        assert "no label" in refused({"metadata": {"labels": {"topology.kubernetes.io/zone": "elsewhere"}}})
+        assert "no label" in refused({"metadata": {"finalizers": ["theirs/stuck"]}})
+    finally:
+        cluster.delete_nodes([node])
+
+
+def test_workloads_keep_their_template_and_scale_by_one(cluster: ClusterApi, namespace: str, attempt: Attempt) -> None:
+    cluster.apply(deployment(namespace, "web", 3))
+    cluster.wait_pods_ready(namespace, 3)
+    [replicaset] = cluster.rest.items(f"/apis/apps/v1/namespaces/{namespace}/replicasets")
+    name, at = replicaset["metadata"]["name"], f"--namespace={namespace}"
+
+    def refused(change: Mapping[str, Any]) -> str:
+        return attempt(*_patch("replicaset", name, change, at))
+
+    def scaled(replicas: int) -> str:
+        change = {"spec": {"replicas": replicas}}
+        return attempt(*_patch("deployment", "web", change, at, "--subresource=scale"))
+
+    assert not refused({"metadata": {"annotations": {"spillway.dev/bring-back": "x"}}})
+    assert "no annotation of a ReplicaSet" in refused({"metadata": {"annotations": {"theirs": "1"}}})
+    assert "nothing of a ReplicaSet" in refused({"spec": {"replicas": 0}})
+    assert "nothing of a ReplicaSet" in refused({"metadata": {"labels": {"app": "victim"}}})
+    image = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "miner"}]}}}}
+    assert "nothing of a ReplicaSet" in refused(image)
+    assert "one replica at a time" in scaled(0)
+    assert "one replica at a time" in scaled(5)
+    assert not scaled(4)
+    assert not scaled(3)
+
+
+def test_spillway_creates_no_objects_but_its_own(cluster: ClusterApi, attempt: Attempt) -> None:
+    at = f"--namespace={NAMESPACE}"
+
+    assert "ConfigMaps of its own plan" in attempt("create", "configmap", "theirs", at)
+    assert not attempt("create", "configmap", "spillway-thresholds-7", at)
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "other", "namespace": NAMESPACE},
+    }
+    assert "its own Lease" in attempt("create", at, "-f", "-", stdin=json.dumps(lease))
+
+
+def test_other_users_are_not_concerned(cluster: ClusterApi, namespace: str, attempt: Attempt) -> None:
+    cluster.kubectl("create", "configmap", "theirs", f"--namespace={namespace}")
+    node = _node(cluster)
+    cluster.kubectl(*_patch("node", node, {"metadata": {"labels": {"theirs": "1"}}}))
+
+    assert cluster.rest.get(f"/api/v1/nodes/{node}")["metadata"]["labels"]["theirs"] == "1"
+
+
+def _node(cluster: ClusterApi) -> str:
+    name: str = cluster.rest.items("/api/v1/nodes")[0]["metadata"]["name"]
+    return name
+
+
+def _patch(kind: str, name: str, change: Mapping[str, Any], *flags: str, form: str = "merge") -> list[str]:
+    return ["patch", kind, name, f"--type={form}", f"--patch={json.dumps(change)}", *flags]
