@@ -84,6 +84,7 @@ TOOLS: Mapping[str, Tool] = {
     "kube-scheduler": _kubernetes("kube-scheduler", "--version"),
     "kubectl": _kubernetes("kubectl", "version", "--client"),
     "deletion-order": Tool("kubernetes", "./deletionorder"),
+    "pod-requests": Tool("kubernetes", "./podrequests"),
     "metrics-server": Tool(
         "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", version_args=("--version",), minimum=(0, 7)
     ),

@@ -1,8 +1,7 @@
 """The decoding of the API server's JSON into flat records, by typed structs with only the needed fields.
 
 Contract: strings that repeat are interned. An absent, null or malformed annotation is absent in the record; decoding
-never raises for it, because one malformed object must not stop a watch. Requests are summed as the scheduler sums them:
-containers and sidecars that run together, or the largest moment of the initialisation, whichever is more, and overhead.
+never raises for it, because one malformed object must not stop a watch.
 """
 
 import re
@@ -38,14 +37,12 @@ from spillway.domain.model.records import (
     PodRecord,
     ReplicaSetRecord,
 )
+from spillway.kube.requests import amount, pod_requests
 from spillway.kube.wire import (
-    Amounts,
     Change,
     Condition,
-    Container,
     ContainerStatus,
     ErrorEvent,
-    InitContainerStatus,
     Namespace,
     Node,
     NodeSpec,
@@ -148,7 +145,7 @@ def pod_record(pod: Pod) -> PodRecord:
     owner = controller_of(meta.owner_references) or _NO_OWNER
     marks = meta.annotations or _NO_MARKS
     ready, ready_since = _readiness(status.conditions)
-    cpu, memory = _requests(spec)
+    cpu, memory = pod_requests(spec, status)
     phase = _PHASES.get(status.phase, Phase.UNKNOWN)
     return PodRecord(
         PodUid(meta.uid),
@@ -169,8 +166,8 @@ def pod_record(pod: Pod) -> PodRecord:
         intern(marks.policy),
         intern(marks.tier),
         intern(marks.pool),
-        cpu,
-        memory,
+        _shared(cpu),
+        _shared(memory),
         unix_seconds(status.start_time),
         intern(marks.size),
         _pending(marks, status) if phase is Phase.PENDING else None,
@@ -192,14 +189,12 @@ def node_record(node: Node) -> NodeRecord:
         deleting=meta.deletion_timestamp is not None,
         taints=tuple(spec.taints or ()),
         cordoned_by=(meta.annotations or {}).get(CORDONED_BY, ""),
-        cpu_millis=_amount(quantity.cpu_millis, allocatable.get("cpu")),
-        memory_bytes=_amount(quantity.memory_bytes, allocatable.get("memory")),
-        pods_allocatable=_amount(quantity.memory_bytes, allocatable.get("pods")),
+        cpu_millis=amount(quantity.cpu_millis, allocatable.get("cpu")),
+        memory_bytes=amount(quantity.memory_bytes, allocatable.get("memory")),
+        pods_allocatable=amount(quantity.memory_bytes, allocatable.get("pods")),
         unready_since=_unready_since(status.conditions),
         extended={
-            intern(name): _amount(quantity.memory_bytes, text)
-            for name, text in allocatable.items()
-            if is_extended(name)
+            intern(name): amount(quantity.memory_bytes, text) for name, text in allocatable.items() if is_extended(name)
         },
     )
 
@@ -280,7 +275,7 @@ def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:
     return False, 0.0
 
 
-def _restarts(statuses: Iterable[ContainerStatus | InitContainerStatus] | None) -> int:
+def _restarts(statuses: Iterable[ContainerStatus] | None) -> int:
     return max((one.restart_count for one in statuses or ()), default=0)
 
 
@@ -332,49 +327,3 @@ def _ended(status: PodStatus) -> float:
 
 def _interned(labels: dict[str, str] | None) -> dict[str, str]:
     return {intern(key): intern(value) for key, value in labels.items()} if labels else {}
-
-
-def _amount(parse: Callable[[str], int], text: str | None) -> int:
-    try:
-        return parse(text) if text else 0
-    except ValueError:
-        return 0
-
-
-def _asked(amounts: Amounts | None) -> tuple[int, int]:
-    if amounts is None:
-        return 0, 0
-    return _amount(quantity.cpu_millis, amounts.cpu), _amount(quantity.memory_bytes, amounts.memory)
-
-
-def _requests(spec: PodSpec) -> tuple[int, int]:
-    """`PodRequests` of k8s.io/component-helpers/resource: (millicores, bytes)."""
-    cpu = memory = 0
-    for container in spec.containers or ():
-        if container.resources is not None:
-            more = _asked(container.resources.requests)
-            cpu, memory = cpu + more[0], memory + more[1]
-    if spec.init_containers:
-        cpu, memory = _with_initialisation(cpu, memory, spec.init_containers)
-    if spec.resources is not None and spec.resources.requests is not None:
-        # Requests of the pod as a whole replace the containers' sum, resource by resource.
-        whole = spec.resources.requests
-        cpu = _amount(quantity.cpu_millis, whole.cpu) if whole.cpu else cpu
-        memory = _amount(quantity.memory_bytes, whole.memory) if whole.memory else memory
-    if spec.overhead is not None:
-        more = _asked(spec.overhead)
-        cpu, memory = cpu + more[0], memory + more[1]
-    return _shared(cpu), _shared(memory)
-
-
-def _with_initialisation(cpu: int, memory: int, containers: Iterable[Container]) -> tuple[int, int]:
-    """Init containers run one after another beside the sidecars started before them; sidecars stay."""
-    sidecar_cpu = sidecar_memory = peak_cpu = peak_memory = 0
-    for container in containers:
-        own = _asked(container.resources.requests if container.resources else None)
-        if container.restart_policy == "Always":
-            sidecar_cpu, sidecar_memory = sidecar_cpu + own[0], sidecar_memory + own[1]
-            own = (0, 0)
-        peak_cpu = max(peak_cpu, sidecar_cpu + own[0])
-        peak_memory = max(peak_memory, sidecar_memory + own[1])
-    return max(cpu + sidecar_cpu, peak_cpu), max(memory + sidecar_memory, peak_memory)

@@ -61,18 +61,15 @@ class Resources(msgspec.Struct, gc=False):
 
 
 class Container(msgspec.Struct, gc=False, rename="camel"):
+    name: str = ""
     resources: Resources | None = None
     restart_policy: str | None = None
-
-
-class InitContainer(Container, gc=False, rename="camel"):
-    name: str = ""
 
 
 class PodSpec(msgspec.Struct, gc=False, rename="camel"):
     node_name: str = ""
     containers: list[Container] | None = None
-    init_containers: list[InitContainer] | None = None
+    init_containers: list[Container] | None = None
     resources: Resources | None = None
     overhead: Amounts | None = None
 
@@ -100,13 +97,11 @@ class ContainerState(msgspec.Struct, gc=False):
 
 
 class ContainerStatus(msgspec.Struct, gc=False, rename="camel"):
-    restart_count: int = 0
-    state: ContainerState | None = None
-
-
-class InitContainerStatus(msgspec.Struct, gc=False, rename="camel"):
     name: str = ""
     restart_count: int = 0
+    state: ContainerState | None = None
+    allocated_resources: Amounts | None = None
+    resources: Resources | None = None
 
 
 class PodStatus(msgspec.Struct, gc=False, rename="camel"):
@@ -116,7 +111,9 @@ class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     message: str | None = None
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
-    init_container_statuses: list[InitContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    allocated_resources: Amounts | None = None
+    resources: Resources | None = None
 
 
 class Pod(msgspec.Struct, gc=False):

@@ -1,0 +1,134 @@
+"""The sum of what a pod requests, from its typed JSON, as the scheduler counts it.
+
+Contract: `PodRequests` of k8s.io/component-helpers/resource with `UseStatusResources`: containers and sidecars that run
+together, or the largest moment of the initialisation, whichever is more, and overhead. A pod that is being resized in
+place counts as the largest of what it requests, what its kubelet has allocated to it and what its containers run with;
+while its kubelet cannot do the resize on this node (`Infeasible`), the new request does not count. Sums are millicores
+and bytes. Claims of dynamic resource allocation are not counted.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from spillway.api import quantity
+from spillway.kube.wire import Amounts, Container, ContainerStatus, PodSpec, PodStatus
+
+Sum = tuple[int, int]
+"""Millicores and bytes."""
+
+
+def pod_requests(spec: PodSpec, status: PodStatus) -> Sum:
+    """What the pod requests."""
+    infeasible = _infeasible(status)
+    total = _total(spec, _requested)
+    held = _held(spec, status, infeasible=infeasible)
+    if held is not None:
+        total = held if infeasible else _largest(total, held)
+    if spec.resources is not None and spec.resources.requests is not None:
+        total = _of_pod(spec.resources.requests, status, total, infeasible=infeasible)
+    return total if spec.overhead is None else _added(total, _parsed(spec.overhead))
+
+
+def amount(parse: Callable[[str], int], text: str | None) -> int:
+    """A quantity that may be absent; one that is not valid counts 0, because the API server refuses it."""
+    try:
+        return parse(text) if text else 0
+    except ValueError:
+        return 0
+
+
+def _infeasible(status: PodStatus) -> bool:
+    for condition in status.conditions or ():
+        if condition.type == "PodResizePending":
+            return condition.reason == "Infeasible"
+    return False
+
+
+def _held(spec: PodSpec, status: PodStatus, *, infeasible: bool) -> Sum | None:
+    """What the pod holds on its node, allocated or in use; None where that is what its spec says."""
+    in_use = status.resources.requests if status.resources is not None else None
+    if status.allocated_resources is not None and in_use is not None:
+        return _largest(_parsed(status.allocated_resources), _parsed(in_use))
+    statuses = {one.name: one for one in status.container_statuses or ()}
+    if status.init_container_statuses:
+        statuses.update({one.name: one for one in status.init_container_statuses})
+    if not infeasible and not _differ(spec.containers, statuses) and not _differ(spec.init_containers, statuses):
+        return None
+
+    def allocated(container: Container) -> Amounts | None:
+        one = statuses.get(container.name)
+        if one is not None and one.allocated_resources is not None:
+            return one.allocated_resources
+        return None if infeasible else _requested(container)
+
+    def used(container: Container) -> Amounts | None:
+        one = statuses.get(container.name)
+        if one is not None and one.resources is not None and one.resources.requests is not None:
+            return one.resources.requests
+        return allocated(container)
+
+    return _largest(_total(spec, allocated), _total(spec, used))
+
+
+def _differ(containers: Iterable[Container] | None, statuses: Mapping[str, ContainerStatus]) -> bool:
+    """Whether a kubelet reports other amounts than a container requests. Since 1.33 it reports them of all."""
+    for container in containers or ():
+        status = statuses.get(container.name)
+        if status is None:
+            continue
+        requested = _requested(container)
+        in_use = status.resources.requests if status.resources is not None else None
+        allocated = status.allocated_resources
+        if (allocated is not None and allocated != requested) or (in_use is not None and in_use != requested):
+            return True
+    return False
+
+
+def _of_pod(whole: Amounts, status: PodStatus, total: Sum, *, infeasible: bool) -> Sum:
+    """Requests of the pod as a whole replace the containers' sum, resource by resource."""
+    amounts = [] if infeasible and status.resources is not None else [whole]
+    if status.resources is not None:
+        amounts += [one for one in (status.resources.requests, status.allocated_resources) if one is not None]
+    cpu = max((amount(quantity.cpu_millis, one.cpu) for one in amounts if one.cpu), default=total[0])
+    memory = max((amount(quantity.memory_bytes, one.memory) for one in amounts if one.memory), default=total[1])
+    return cpu, memory
+
+
+def _total(spec: PodSpec, amounts: Callable[[Container], Amounts | None]) -> Sum:
+    cpu = memory = 0
+    for container in spec.containers or ():
+        own = amounts(container)
+        if own is not None:
+            more = _parsed(own)
+            cpu, memory = cpu + more[0], memory + more[1]
+    return _with_initialisation((cpu, memory), spec.init_containers, amounts) if spec.init_containers else (cpu, memory)
+
+
+def _with_initialisation(
+    running: Sum, containers: Iterable[Container], amounts: Callable[[Container], Amounts | None]
+) -> Sum:
+    """Init containers run one after another beside the sidecars started before them; sidecars stay."""
+    sidecars = peak = (0, 0)
+    for container in containers:
+        own = _parsed(amounts(container))
+        if container.restart_policy == "Always":
+            sidecars, own = _added(sidecars, own), (0, 0)
+        peak = _largest(peak, _added(sidecars, own))
+    return _largest(_added(running, sidecars), peak)
+
+
+def _requested(container: Container) -> Amounts | None:
+    return None if container.resources is None else container.resources.requests
+
+
+def _parsed(amounts: Amounts | None) -> Sum:
+    if amounts is None:
+        return 0, 0
+    return amount(quantity.cpu_millis, amounts.cpu), amount(quantity.memory_bytes, amounts.memory)
+
+
+def _added(first: Sum, second: Sum) -> Sum:
+    return first[0] + second[0], first[1] + second[1]
+
+
+def _largest(first: Sum, second: Sum) -> Sum:
+    return max(first[0], second[0]), max(first[1], second[1])

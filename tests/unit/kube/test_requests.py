@@ -1,0 +1,84 @@
+"""What a pod requests: written, allocated to it, or in use."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.kube.requests import pod_requests
+from spillway.kube.wire import PodSpec, PodStatus
+
+Object = dict[str, Any]
+
+GIB = 1 << 30
+
+
+def requests(spec: Object, status: Object | None = None) -> tuple[int, int]:
+    return pod_requests(msgspec.convert(spec, PodSpec), msgspec.convert(status or {}, PodStatus))
+
+
+def container(cpu: str, name: str = "app", *, sidecar: bool = False) -> Object:
+    stays = {"restartPolicy": "Always"} if sidecar else {}
+    return {"name": name, "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}} | stays
+
+
+def reported(allocated: str, in_use: str | None = None, name: str = "app") -> Object:
+    """What a kubelet reports of a container since Kubernetes 1.33."""
+    return {
+        "name": name,
+        "allocatedResources": {"cpu": allocated, "memory": "1Gi"},
+        "resources": {"requests": {"cpu": in_use or allocated, "memory": "1Gi"}},
+    }
+
+
+def pending(reason: str) -> Object:
+    return {"type": "PodResizePending", "status": "True", "reason": reason}
+
+
+def test_what_a_kubelet_reports_changes_nothing_where_nothing_is_resized() -> None:
+    assert requests({"containers": [container("250m")]}, {"containerStatuses": [reported("250m")]}) == (250, GIB)
+
+
+@pytest.mark.parametrize(
+    ("written", "allocated", "in_use", "cpu_millis"),
+    [
+        pytest.param("250m", "1500m", "1500m", 1500, id="smaller, and the kubelet has not looked at it"),
+        pytest.param("250m", "250m", "1500m", 1500, id="smaller, and not done yet"),
+        pytest.param("2", "1", "1", 2000, id="bigger, and not allocated yet"),
+        pytest.param("2", "2", "1", 2000, id="bigger, and not done yet"),
+    ],
+)
+def test_a_pod_that_is_being_resized_counts_as_the_largest(
+    written: str, allocated: str, in_use: str, cpu_millis: int
+) -> None:
+    status = {"containerStatuses": [reported(allocated, in_use)]}
+    assert requests({"containers": [container(written)]}, status) == (cpu_millis, GIB)
+
+
+@pytest.mark.parametrize(("reason", "cpu_millis"), [("Infeasible", 1000), ("Deferred", 4000)])
+def test_a_resize_that_the_node_can_never_do_does_not_count(reason: str, cpu_millis: int) -> None:
+    status = {"conditions": [pending(reason)], "containerStatuses": [reported("1")]}
+    assert requests({"containers": [container("4")]}, status)[0] == cpu_millis
+
+
+def test_sidecars_are_resized_as_well() -> None:
+    spec = {"containers": [container("1")], "initContainers": [container("100m", "proxy", sidecar=True)]}
+    status = {"initContainerStatuses": [reported("500m", name="proxy")]}
+    assert requests(spec, status) == (1500, 2 * GIB)
+
+
+def test_statuses_are_told_apart_by_name() -> None:
+    spec = {"containers": [container("1", "b"), container("2", "a")]}
+    assert requests(spec, {"containerStatuses": [reported("2", name="a"), reported("1", name="b")]})[0] == 3000
+
+
+def test_requests_of_the_pod_as_a_whole_are_resized_as_well() -> None:
+    spec = {"containers": [container("1")], "resources": {"requests": {"cpu": "2"}}}
+    whole = {"cpu": "3", "memory": "1Gi"}
+    assert requests(spec, {"allocatedResources": whole, "resources": {"requests": whole}}) == (3000, GIB)
+    # Without these a cluster before 1.36 says nothing of the pod as a whole.
+    assert requests(spec, {"containerStatuses": [reported("1")]}) == (2000, GIB)
+
+
+def test_an_amount_that_is_no_quantity_counts_nothing() -> None:
+    assert requests({"containers": [container("much")]}, {"containerStatuses": [reported("more")]}) == (0, GIB)
