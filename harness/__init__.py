@@ -8,7 +8,7 @@ processes.
 
 from harness.chart import Chart
 from harness.operator import Installation, install
-from harness.proxy import Proxy
+from harness.proxy import Proxy, ServiceProxy
 from harness.samples import Samples
 
-__all__ = ["Chart", "Installation", "Proxy", "Samples", "install"]
+__all__ = ["Chart", "Installation", "Proxy", "Samples", "ServiceProxy", "install"]

@@ -8,7 +8,8 @@ return.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _CHUNK: Final = 64 * 1024
 _START_SECONDS: Final = 10.0
+_OBSERVE_SECONDS: Final = 0.1
 
 
 class Flow(Enum):
@@ -34,9 +36,9 @@ class Flow(Enum):
 
 
 class Proxy:
-    """Forwards a loopback port of its own to `host`:`port`."""
+    """Forwards a loopback port, one of its own or `listen`, to `host`:`port`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, listen: int = 0) -> None:
         self._target = (host, port)
         self._loop = asyncio.new_event_loop()
         self._flow = Flow.PASS
@@ -46,7 +48,7 @@ class Proxy:
         self.port = 0
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
-        self._server: asyncio.Server = self._call(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self._server: asyncio.Server = self._call(asyncio.start_server(self._accept, "127.0.0.1", listen))
         self.port = self._server.sockets[0].getsockname()[1]
 
     @classmethod
@@ -122,11 +124,15 @@ class Proxy:
         del self._connections[task]
         writer.transport.abort()
 
+    def _backend(self) -> tuple[str, int]:
+        """The target of a new connection."""
+        return self._target
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alive: asyncio.Event) -> None:
         if self._flow is Flow.REFUSE:
             return
         await self._passing.wait()
-        target_reader, target_writer = await asyncio.open_connection(*self._target)
+        target_reader, target_writer = await asyncio.open_connection(*self._backend())
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump(reader, target_writer, alive))
@@ -144,3 +150,40 @@ class Proxy:
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+class ServiceProxy(Proxy):
+    """A Service as kube-proxy implements it: ready backends in turn, and each change is known only after `delay`.
+
+    `ready` names the ports that are ready now. An open connection stays with its backend; a new one to a
+    backend that no longer listens fails.
+    """
+
+    def __init__(self, listen: int, ready: Callable[[], frozenset[int]], *, delay_seconds: float) -> None:
+        self._ready = ready
+        self._delay = delay_seconds
+        self._history: list[tuple[float, frozenset[int]]] = [(float("-inf"), ready())]
+        self._turn = 0
+        self._ended = threading.Event()
+        self._observer = threading.Thread(target=self._observe, name="endpoints", daemon=True)
+        super().__init__("127.0.0.1", 0, listen=listen)
+        self._observer.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        super().close()
+        self._observer.join()
+
+    def _observe(self) -> None:
+        while not self._ended.wait(_OBSERVE_SECONDS):
+            found = self._ready()
+            if found != self._history[-1][1]:
+                self._history.append((time.monotonic(), found))
+
+    def _backend(self) -> tuple[str, int]:
+        known_until = time.monotonic() - self._delay
+        ports = sorted(next(found for since, found in reversed(self._history) if since <= known_until))
+        self._turn += 1
+        if not ports:
+            raise ConnectionRefusedError
+        return "127.0.0.1", ports[self._turn % len(ports)]

@@ -135,6 +135,24 @@ async def test_two_servers_share_a_port() -> None:
         await second.stop()
 
 
+async def test_a_draining_server_answers_and_ends_each_connection() -> None:
+    """A kept connection would stay with this replica until it stops, and the last request on it could be lost."""
+    server = AdmissionServer([Webhook("test", "/test", _refuse, 1.0)], tls=None, port=0, host="127.0.0.1")
+    await server.start()
+    url = f"http://127.0.0.1:{server.port}/test"
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.post(url, json=REVIEW) as kept:
+                assert kept.headers.get("Connection", "keep-alive") == "keep-alive"
+            server.drain()
+            async with session.post(url, json=REVIEW) as last:
+                assert (await last.json())["response"]["allowed"] is False
+                assert last.headers["Connection"] == "close"
+        assert (await _ask(url))["allowed"] is False
+    finally:
+        await server.stop()
+
+
 @pytest.mark.parametrize(
     ("names", "shows", "expected"),
     [

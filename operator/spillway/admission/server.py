@@ -107,6 +107,7 @@ class AdmissionServer:
         self._port = port
         self._clock = clock
         self._runner: web.AppRunner | None = None
+        self._draining = False
 
     @property
     def port(self) -> int:
@@ -129,6 +130,10 @@ class AdmissionServer:
         await web.SockSite(runner, listener, ssl_context=self._tls).start()
         self._runner = runner
         log.info("admission server listens", port=self._port, webhooks=[webhook.path for webhook in self._webhooks])
+
+    def drain(self) -> None:
+        """Close each connection after its next answer, so that the next one can reach another replica."""
+        self._draining = True
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress end, close."""
@@ -155,7 +160,10 @@ class AdmissionServer:
                 metrics.OUTCOMES.labels(webhook.name, "unreadable").inc()
                 return web.Response(status=400, text=f"not an AdmissionReview: {error}")
             answer = await _answer(webhook, request, deadline)
-            return web.Response(body=encode_answer(request.uid, answer), content_type="application/json")
+            response = web.Response(body=encode_answer(request.uid, answer), content_type="application/json")
+            if self._draining:
+                response.force_close()
+            return response
 
         return respond
 

@@ -153,6 +153,8 @@ class Operator:
         # The leader sees the request to stop, finishes its writes and returns; a replica that waits for the Lease is
         # cancelled.
         begun = time.monotonic()
+        if self.admission_server is not None:
+            self.admission_server.drain()
         _, late = await asyncio.wait({lead}, timeout=self.settings.stop_seconds)
         if late:
             log.warning("writes in flight did not finish in time")

@@ -3,11 +3,12 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from harness.proxy import Flow, Proxy
+from harness.proxy import Flow, Proxy, ServiceProxy
 
 
 @pytest.fixture
@@ -118,3 +119,27 @@ def test_closing_twice_is_no_error(echo_port: int) -> None:
     proxy = Proxy("127.0.0.1", echo_port)
     proxy.close()
     proxy.close()
+
+
+def test_a_service_learns_late_that_a_backend_is_not_ready(echo_port: int) -> None:
+    ready = frozenset({echo_port})
+    begun = time.monotonic()
+    with ServiceProxy(0, lambda: ready, delay_seconds=1.0) as service:
+        ready = frozenset()
+        with _connect(service) as connection:
+            reached = _ask(connection, b"hello") == b"hello"
+            assert reached or time.monotonic() - begun > 1.0
+            while time.monotonic() - begun < 30.0:
+                with _connect(service) as late:
+                    if _is_closed_at_once(late):
+                        break
+            else:
+                pytest.fail("the backend was never left out")
+            assert _ask(connection, b"still") == b"still", "an open connection stays with its backend"
+
+
+def _is_closed_at_once(connection: socket.socket) -> bool:
+    try:
+        return _ask(connection, b"hello") != b"hello"
+    except (ConnectionResetError, BrokenPipeError):
+        return True
