@@ -30,6 +30,8 @@ class Stage:
         self.id = f"p-{uuid.uuid4().hex[:6]}"
         self.namespace = cluster.create_namespace(self.id)
         self.pools = {name: f"{name}-{self.id}" for name in ("a", "b")}
+        self.selects = {"kubernetes.io/metadata.name": self.namespace}
+        """The labels of namespaces by which the policy selects this one."""
         self.owned = owned
         self.nodes = [
             name
@@ -61,7 +63,7 @@ class Stage:
             self._create(
                 "virtualnodebudgets", "VirtualNodeBudget", self.pools[name], {"nodeSelector": selector, **spec}
             )
-        here = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
+        here = {"namespaces": {"matchLabels": self.selects}}
         named = [
             {"name": f"class-{index}", **one, "match": {**here, **one.get("match", {})}}
             for index, one in enumerate((*classes, {"threshold": {"mode": "Manual", "replicas": 1}}))

@@ -27,6 +27,7 @@ from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.replace_unstarted import StuckController
 from spillway.controllers.pools.status import PoolContributor
 from spillway.controllers.pools.unstarted import UnstartedPods
+from spillway.controllers.pools.withdrawn import WithdrawnController
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.controllers.scale_down.status import ScaleDownContributor
 from spillway.controllers.spill.bring_back import BringBackController
@@ -127,6 +128,14 @@ class Leader:
                 events,
                 self._client,
                 pools=pools,
+                unstarted=unstarted,
+                retries=retries,
+            ),
+            WithdrawnController(
+                world,
+                self._writer("withdrawn", settings.failover_pods_per_second),
+                events,
+                self._client,
                 unstarted=unstarted,
                 retries=retries,
             ),

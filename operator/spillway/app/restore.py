@@ -2,7 +2,8 @@
 
 Contract: needs no running operator, none of Spillway's resources and no webhook. It reads whole lists and repeats until
 a pass finds nothing. Idempotent. Its own taints, cordons and annotations are recognised by their keys (see
-`domain.model.names`); those of others stay, and so does a deletion cost that another writer set later.
+`domain.model.names`); those of others stay, and so does a deletion cost that another writer set later. A pod that waits
+for pools of virtual nodes could start nowhere else: it has never started and is deleted, so that its owner replaces it.
 """
 
 import asyncio
@@ -13,11 +14,15 @@ from typing import Final
 
 import msgspec
 
+from spillway.controllers.pools.job_retry import has_retry
 from spillway.controllers.spill.surge import Target, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
+from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
+from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
 from spillway.domain.spill.bring_back import Surge
+from spillway.domain.spill.job_retries import Retries
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS, REPLICASETS
@@ -63,6 +68,7 @@ class Restored:
     nodes: int = 0
     pods: int = 0
     costs: int = 0
+    replaced: int = 0
     surges: int = 0
     failed: list[str] = field(default_factory=list)
     clean: bool = False
@@ -77,6 +83,7 @@ class Restore:
         self._say = say
         self._dry_run = dry_run
         self._writer = Writer(client, rate=rate, burst=CONCURRENT_WRITES, name="restore")
+        self._tokens, self._retries = Tokens(), Retries()
         self.result = Restored()
 
     async def run(self) -> Restored:
@@ -137,11 +144,25 @@ class Restore:
 
     async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
         pod = PODS.one(raw)
+        if waits_for_pools(pod) and self._tokens.new(pod) and await self._may_replace(pod):
+            await self._replace(pod)
+            return
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.annotate_pod(pod, removed)):
             return
         self.result.pods += 1
         self.result.costs += POD_DELETION_COST in removed
         self._say(f"pod/{pod.key}: {', '.join(removed)} off")
+
+    async def _may_replace(self, pod: PodRecord) -> bool:
+        """Whether the owner creates a successor; a Job counts the pod as failed, and may have no retry left."""
+        return pod.owner_kind != "Job" or await has_retry(self._client, self._retries, pod)
+
+    async def _replace(self, pod: PodRecord) -> None:
+        if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.replace_unstarted(pod)):
+            return
+        self._tokens.note(pod)
+        self.result.replaced += 1
+        self._say(f"pod/{pod.key}: replaced, it waited for virtual nodes and has never started")
 
     async def _replicasets(self) -> int:
         work: list[Awaitable[None]] = []

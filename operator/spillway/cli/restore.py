@@ -36,8 +36,9 @@ def restore(
 ) -> None:
     """Remove every taint, cordon and annotation of Spillway from the cluster, once.
 
-    What others wrote stays. The command is safe to run again. A running operator writes everything back as long as
-    policies exist.
+    Pods that wait for virtual nodes and never started are deleted, so that their owners replace them by pods without
+    Spillway's affinity. What others wrote stays. The command is safe to run again. A running operator writes everything
+    back as long as policies exist.
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
     sys.exit(asyncio.run(_restore(kubeconfig, target, lease, dry_run=dry_run, quiet=quiet, rate=rate)))
@@ -84,6 +85,9 @@ async def _restore(
         f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
         f"({result.costs} deletion costs) {verb}"
     )
+    if result.replaced:
+        done = "would be replaced" if dry_run else "replaced"
+        typer.echo(f"{result.replaced} pods that waited for virtual nodes and never started {done}")
     if result.surges:
         typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
     if not dry_run and not result.clean:

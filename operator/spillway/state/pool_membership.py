@@ -51,6 +51,8 @@ class PoolMembership:
         self._gone_limit = _GONE_AT_LEAST
         self.changed: Signal[NodeChange] = Signal("PoolMembership", key=lambda change: change.name)
         """Emitted after every change of a node and of its pool, once the index has been asked for the first time."""
+        self.policies_changed: Signal[()] = Signal("PoolMembership")
+        """Emitted at the first question after the policies or budgets have changed, once the index follows them."""
         self._unsubscribe = state.subscribe(NodeRecord, self._node_changed)
 
     def close(self) -> None:
@@ -136,6 +138,7 @@ class PoolMembership:
             if before != after:
                 self._move(node.name, node, before, after)
                 self.changed.emit(NodeChange(node, node, before, after))
+        self.policies_changed.emit()
 
     def _pool_by_budgets(self, node: NodeRecord) -> str:
         return ("" if self._compiled is None else self._compiled.budget_of(node)) or ""

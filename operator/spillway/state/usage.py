@@ -64,12 +64,15 @@ class LiveUsage:
         self._virtual: dict[OwnerUid, int] = {}
         self._pools: dict[str, PoolUse] = {}
         self._unstarted: dict[str, int] = {}
+        self._marked: set[PodUid] = set()
+        """Pods without a node whose marks name pools, believed or not."""
         self._waiting: dict[OwnerUid, list[asyncio.Event]] = {}
         for pod in state.pods.values():
             self._pod_changed(None, pod)
         self._unsubscribe = (
             state.subscribe(PodRecord, self._pod_changed),
             membership.changed.subscribe(self._node_changed),
+            membership.policies_changed.subscribe(self._policies_changed),
             state.subscribe(ReplicaSetRecord, self._replicaset_changed),
             state.subscribe(NamespaceRecord, self._namespace_changed),
         )
@@ -179,6 +182,10 @@ class LiveUsage:
                 add_count(self._inactive, pod.owner_uid, idle)
         if new is not None and new.pending is not None and new.pending.reservation:
             self.reservations.settle(new.pending.reservation)
+        if new is not None and not new.node and new.pending is not None and new.pending.pools:
+            self._marked.add(new.uid)
+        else:
+            self._marked.discard(pod.uid)
         self._replace(pod.uid, None if new is None else self._entry(new))
         self._tell(pod.owner_uid)
 
@@ -228,13 +235,16 @@ class LiveUsage:
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
         if new is None:
             return
-        if old is None:
+        if old is None or old.labels != new.labels:
             self._recount(self._state.pods_of(new.uid))
         self._tell(new.uid)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None and (old is None or old.labels != new.labels):
             self._recount(self._state.pods_in(new.name))
+
+    def _policies_changed(self) -> None:
+        self._recount([self._state.pods[uid] for uid in self._marked])
 
     def _recount(self, pods: Collection[PodRecord]) -> None:
         """It is known now whether the marks of these pods are to be believed."""

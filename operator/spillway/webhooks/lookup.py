@@ -52,23 +52,27 @@ _labels: Final = msgspec.json.Decoder(_Labelled)
 
 
 class _Awaited(Generic[R]):
-    """Objects that the watch is about to show. Callers that wait for the same one share one request."""
+    """Objects that the watch is about to show. Callers that wait for the same one share one request.
+
+    A key holds everything that the request depends on: whoever asks for a name or a namespace in which there is no such
+    object must not spoil the answer of another.
+    """
 
     def __init__(self) -> None:
-        self._futures: dict[str, asyncio.Future[R | None]] = {}
+        self._futures: dict[tuple[str, ...], asyncio.Future[R | None]] = {}
 
-    def show(self, key: str, found: R | None) -> None:
+    def show(self, key: tuple[str, ...], found: R | None) -> None:
         """Pass a shown object to the callers that wait for it."""
         future = self._futures.pop(key, None)
         if future is not None and not future.done():
             future.set_result(found)
 
-    async def first(self, key: str, ask: Callable[[], Awaitable[R | None]], seconds: float) -> R | None:
+    async def first(self, key: tuple[str, ...], ask: Callable[[], Awaitable[R | None]], seconds: float) -> R | None:
         """The result of the watch or of `ask`, whichever comes first; None after `seconds`."""
         future = self._futures.get(key)
         if future is None:
             future = self._futures[key] = asyncio.get_running_loop().create_future()
-            asking = asyncio.create_task(self._ask(key, future, ask), name=f"lookup of {key}")
+            asking = asyncio.create_task(self._ask(key, future, ask), name=f"lookup of {'/'.join(key)}")
             future.add_done_callback(lambda _: asking.cancel())
         try:
             async with asyncio.timeout(seconds):
@@ -76,7 +80,9 @@ class _Awaited(Generic[R]):
         except TimeoutError:
             return None
 
-    async def _ask(self, key: str, future: "asyncio.Future[R | None]", ask: Callable[[], Awaitable[R | None]]) -> None:
+    async def _ask(
+        self, key: tuple[str, ...], future: "asyncio.Future[R | None]", ask: Callable[[], Awaitable[R | None]]
+    ) -> None:
         found = None
         try:
             found = await ask()
@@ -114,7 +120,7 @@ class Lookup:
             await asyncio.sleep(deadline.within(WATCH_PATIENCE_SECONDS))
             return await self._get(Wanted(paths.PODS, name, namespace), PODS.one, deadline.remaining)
 
-        found = await self._pods.first(f"{namespace}/{name}", ask, deadline.remaining)
+        found = await self._pods.first((namespace, name), ask, deadline.remaining)
         return found if found is not None and uid in ("", found.uid) else None
 
     async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
@@ -128,7 +134,9 @@ class Lookup:
             return known if known.namespace == namespace else None
         wanted = Wanted(paths.REPLICASETS, name, namespace, field="ownerReferences[].name")
         found = await self._replicasets.first(
-            uid, lambda: self._get(wanted, REPLICASETS.one, OWNER_SECONDS), deadline.within(OWNER_SECONDS)
+            (namespace, name, uid),
+            lambda: self._get(wanted, REPLICASETS.one, OWNER_SECONDS),
+            deadline.within(OWNER_SECONDS),
         )
         return found if found is not None and found.uid == uid else None
 
@@ -136,7 +144,7 @@ class Lookup:
         """The ReplicaSet as it was at most `GET_SECONDS` ago, independent of the watch; None if it cannot be read."""
         wanted = Wanted(paths.REPLICASETS, known.name, known.namespace)
         found = await self._present.first(
-            known.uid, lambda: self._get(wanted, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
+            _key(known), lambda: self._get(wanted, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
         )
         return found if found is not None and found.uid == known.uid else None
 
@@ -147,11 +155,11 @@ class Lookup:
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if old is None and new is not None:
-            self._pods.show(new.key, new)
+            self._pods.show((new.namespace, new.name), new)
 
     def _replicaset_changed(self, _: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
         if new is not None:
-            self._replicasets.show(new.uid, new)
+            self._replicasets.show(_key(new), new)
 
     async def get(self, wanted: Wanted, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
         """Any object, decoded; None if it cannot be read in time."""
@@ -168,3 +176,7 @@ class Lookup:
         except (RequestError, TimeoutError, msgspec.DecodeError) as error:
             log.debug("lookup failed", resource=wanted.resource.plural, key=wanted.key, error=repr(error))
             return None
+
+
+def _key(replicaset: ReplicaSetRecord) -> tuple[str, ...]:
+    return replicaset.namespace, replicaset.name, replicaset.uid

@@ -15,7 +15,7 @@ from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage, PoolUse
-from tests.builders import make_node, make_pod, make_state
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
 from tests.support.placement import placing
 from tests.support.policies import governance_of
 
@@ -136,6 +136,20 @@ def test_another_budget_is_seen_at_the_next_question(state: ClusterState) -> Non
     assert usage.physical(OWNER) == 1
     compiled[0] = governance_of(virtual=VIRTUAL)
     assert (usage.physical(OWNER), usage.on("pool-v").used) == (0, ONE)
+
+
+def test_a_waiting_pod_leaves_the_pools_that_its_policy_no_longer_gives_it(state: ClusterState) -> None:
+    compiled = [governance_of(virtual=VIRTUAL)]
+    usage = LiveUsage(state, PoolMembership(state, lambda: compiled[0]), Reservations(lambda: 0.0))
+    state.apply(make_namespace("shop"))
+    state.apply(make_replicaset())
+    state.apply(_waiting("d"))
+    assert usage.on("pool-v").used == ONE
+    compiled[0] = Governance.compile([], [], [])
+    assert usage.on("pool-v") == PoolUse(), "no policy: the mark is not believed any more"
+    assert usage.physical(OWNER) == 1
+    compiled[0] = governance_of(virtual=VIRTUAL)
+    assert usage.on("pool-v").used == ONE
 
 
 async def test_a_decision_waits_until_our_watch_has_caught_up(state: ClusterState) -> None:

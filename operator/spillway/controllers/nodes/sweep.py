@@ -14,6 +14,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import carries_marks, unmark
+from spillway.domain.pools.withdrawn import waits_for_pools
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
@@ -74,8 +75,8 @@ class SweepController(Controller):
     def _orphaned(self, pod: PodRecord) -> bool:
         if pod.terminating or not carries_marks(pod) or pod.policy in self._unreadable:
             return False
-        if not pod.node and pod.pending is not None and pod.pending.virtual:
-            # It can only go to the pools and counts on them by its marks, until it is on a node.
+        if not pod.node and pod.pending is not None and (pod.pending.virtual or waits_for_pools(pod)):
+            # It may go to the pools and is known by its marks, until it is on a node or is replaced.
             return False
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         if replicaset is None:

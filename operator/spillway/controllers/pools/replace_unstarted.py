@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
+from spillway.controllers.pools.job_retry import has_retry
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.domain.model.names import PodUid
@@ -19,9 +20,7 @@ from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.spill.job_retries import Retries
-from spillway.kube import paths
-from spillway.kube.errors import InvalidNameError, RequestError
-from spillway.kube.invalid_names import warn_once
+from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS, Fenced
 from spillway.state.board import avoid_seconds, redirect_seconds
@@ -115,7 +114,7 @@ class StuckController(Controller):
             if self._unstarted.mark_recommended(one):
                 metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
             return None
-        if pod.owner_kind == "Job" and not await self._forgiven(pod):
+        if pod.owner_kind == "Job" and not await has_retry(self._reader, self._retries, pod):
             return JOB_SECONDS
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         failed = pools_to_avoid(cause, pools, another_size=another)
@@ -145,15 +144,3 @@ class StuckController(Controller):
                 board.withdraw_redirect(pod.owner_uid)
                 self._retries.give_back(pod.owner_uid)
         return replaced
-
-    async def _forgiven(self, pod: PodRecord) -> bool:
-        """Whether the pod's Job has a retry left; it is taken here."""
-        try:
-            path = paths.JOBS.named(pod.owner_name, namespace=pod.namespace, field="ownerReferences[].name")
-            job = await self._reader.get_json(path)
-        except InvalidNameError as error:
-            warn_once(error)
-            return False
-        except RequestError:
-            return False
-        return self._retries.take(pod.owner_uid, job)

@@ -103,6 +103,7 @@ class UnstartedPods:
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow the pods from now on; `changed` is emitted for each that has not started."""
         yield self._world.state.subscribe(PodRecord, self._changed)
+        yield self._world.catalog.subscribe(self._policies_changed)
         for pod in list(self._world.state.pods.values()):
             if pod.pending is not None:
                 self._changed(None, pod)
@@ -138,6 +139,12 @@ class UnstartedPods:
             self._last_start[one.pool] = self._world.now()
             self._given_up.pop(one.pool, None)
         self._tell_of_start(one.pools)
+
+    def _policies_changed(self) -> None:
+        """Other pools may be believed of the marks now."""
+        for one in list(self._pods.values()):
+            if not one.pod.node and one.named != self._world.membership.named_pools(one.pod):
+                self._wait(one.pod)
 
     def _wait(self, pod: PodRecord) -> None:
         known = self._pods.get(pod.uid)
