@@ -317,3 +317,35 @@ def test_a_provider_that_takes_a_list_gets_one_and_an_event_is_heard(stage: Stag
     stage.scale("web", 6)
     provider.wait_where(a=4, b=2)
     wait_condition(stage, "InStock", "OutOfStock")
+
+
+def test_a_job_whose_pod_fails_for_want_of_stock_ends_on_owned_nodes(stage: Stage, cluster: ClusterApi) -> None:
+    """The provider does as virtual-kubelet does with a pod that is never restarted; the Job has a single retry."""
+    stock_out = {"detect": [{"reason": "ProviderFailed", "messageRegex": "NoStock"}], "ladder": LADDER}
+    stage.govern({"placement": {"virtual": "Always"}}, a={"stockOut": stock_out})
+    template = stage.template("report", restartPolicy="Never")
+    template["metadata"]["annotations"] = {UNSTARTED: "true"}
+    jobs = f"/apis/batch/v1/namespaces/{stage.namespace}/jobs"
+    cluster.rest.create(jobs, {"metadata": {"name": "report"}, "spec": {"backoffLimit": 1, "template": template}})
+    places: dict[str, str] = {}
+
+    def ended() -> dict[str, str]:
+        for pod in stage.pods("report"):
+            meta, node = pod["metadata"], pod["spec"].get("nodeName")
+            path = f"/api/v1/namespaces/{stage.namespace}/pods/{meta['name']}"
+            if not node or meta["name"] in places:
+                continue
+            places[meta["name"]] = stage.place(node)
+            if places[meta["name"]] == "a":
+                said = {"phase": "Failed", "reason": "ProviderFailed", "message": "create instance: NoStock"}
+                cluster.rest.merge(f"{path}/status", {"status": said})
+            else:
+                cluster.rest.merge(path, {"metadata": {"annotations": {UNSTARTED: None}}})
+        found = cluster.rest.get(f"{jobs}/report").get("status", {}).get("conditions") or []
+        return {one["type"]: one["status"] for one in found}
+
+    cluster.wait_until(lambda: {"Complete", "Failed"} & ended().keys(), "the Job's end", timeout_seconds=60)
+    assert ended().get("Complete") == "True"
+    assert list(places.values()) == ["a", "physical"]
+    assert status_of(stage)["ladderStep"] == 1, "seen by the first failure"
+    assert [about for about, _ in stage.events("PodsFailed")] == ["Job/report"]

@@ -14,7 +14,7 @@ from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.replace_unstarted import StuckController
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.domain.model.records import Failure, NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.spill.job_retries import Retries
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
@@ -86,6 +86,12 @@ def sent(name: str, *, node: str = "", pools: str = "a,b", reason: str = "", **c
         "created": 1000.0,
     }
     return make_pod(name, **(given | changes))
+
+
+def failed(pod: PodRecord, node: str, *told: tuple[str, str]) -> PodRecord:
+    """The same pod as its provider sets it to Failed on that node, without a start."""
+    failure = Failure(told or (("NoStock", "no stock"),))
+    return msgspec.structs.replace(pod, node=NodeName(node), phase=Phase.FAILED, pending=None, failure=failure)
 
 
 def lost(name: str, node: str, **changes: Any) -> PodRecord:

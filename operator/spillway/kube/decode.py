@@ -30,6 +30,7 @@ from spillway.domain.model.names import (
 from spillway.domain.model.owners import OwnerReference, controller_of
 from spillway.domain.model.records import (
     FINISHED,
+    Failure,
     NamespaceRecord,
     NodeRecord,
     Pending,
@@ -41,6 +42,7 @@ from spillway.kube.requests import amount, pod_requests
 from spillway.kube.wire import (
     Change,
     Condition,
+    ContainerState,
     ContainerStatus,
     ErrorEvent,
     Namespace,
@@ -55,6 +57,7 @@ from spillway.kube.wire import (
     PodStatus,
     ReplicaSet,
     ReplicaSetSpec,
+    Terminated,
     Waiting,
 )
 
@@ -67,8 +70,10 @@ _COUNT: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 stop a watch."""
 _REMEMBERED: Final = 8192
 """The number of shared costs, times and amounts: more would cost more memory than sharing saves."""
-_MESSAGE_CHARACTERS: Final = 512
-"""The maximum characters of a pod's waiting reason and message; the rest of a stack trace is not needed."""
+_MESSAGE_CHARACTERS: Final = 2048
+"""The maximum characters of a message about a pod: as many as are searched for a sign of a stock-out."""
+_FAILURES_TOLD: Final = 4
+"""The maximum number of reasons that are kept of a failed pod."""
 _INT32: Final = range(-(2**31), 2**31)
 _BEING_MADE: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _OWN_CONDITIONS: Final = frozenset({
@@ -173,6 +178,7 @@ def pod_record(pod: Pod) -> PodRecord:
         _pending(marks, status) if phase is Phase.PENDING else None,
         _ended(status) if phase in FINISHED else 0.0,
         _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
+        _failure(status) if phase is Phase.FAILED else None,
     )
 
 
@@ -292,9 +298,9 @@ def _unready_since(conditions: Iterable[Condition] | None) -> float:
 def _pending(marks: PodMarks, status: PodStatus) -> Pending:
     scheduled = next((one for one in status.conditions or () if one.type == "PodScheduled"), None)
     refused = scheduled if scheduled is not None and scheduled.status == "False" else None
-    waiting = next(
-        (one.state.waiting for one in status.container_statuses or () if one.state and one.state.waiting), None
-    )
+    all_waiting = [one.state.waiting for one in _statuses(status) if one.state and one.state.waiting]
+    refusing = [one for one in all_waiting if one.reason not in _BEING_MADE]
+    waiting = next(iter(refusing or all_waiting), None)
     of_provider = next((one for one in status.conditions or () if one.status == "False" and _of_provider(one)), None)
     # "ContainerCreating" has no meaning here: a provider's refusal has, wherever it is.
     spoken: list[Waiting | PodStatus | Condition | None] = [waiting, status, of_provider, refused]
@@ -317,6 +323,30 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
 def _of_provider(condition: Condition) -> bool:
     """Whether a condition is from a provider; Kubernetes' own only repeat that the pod is not ready."""
     return condition.type not in _OWN_CONDITIONS
+
+
+def _failure(status: PodStatus) -> Failure | None:
+    statuses = _statuses(status)
+    if any(map(_has_run, statuses)):
+        return None
+    told: list[PodStatus | Condition | Waiting | Terminated] = [status]
+    told += [one for one in status.conditions or () if one.status == "False" and _of_provider(one)]
+    states = [one.state for one in statuses if one.state is not None]
+    told += [one for state in states for one in (state.terminated, state.waiting) if one is not None]
+    pairs = {(intern(one.reason or ""), (one.message or "")[:_MESSAGE_CHARACTERS]): None for one in told}
+    pairs.pop(("", ""), None)
+    return Failure(tuple(pairs)[:_FAILURES_TOLD]) if pairs else None
+
+
+def _has_run(status: ContainerStatus) -> bool:
+    state = status.state or ContainerState()
+    ended = state.terminated is not None and unix_seconds(state.terminated.started_at) > 0
+    return ended or state.running is not None or status.restart_count > 0
+
+
+def _statuses(status: PodStatus) -> list[ContainerStatus]:
+    """Of the containers, and then of the init containers."""
+    return [*(status.container_statuses or ()), *(status.init_container_statuses or ())]
 
 
 def _ended(status: PodStatus) -> float:

@@ -87,12 +87,20 @@ class Waiting(msgspec.Struct, gc=False):
     message: str | None = None
 
 
+class Running(msgspec.Struct, gc=False):
+    pass
+
+
 class Terminated(msgspec.Struct, gc=False, rename="camel"):
+    started_at: str | None = None
     finished_at: str | None = None
+    reason: str | None = None
+    message: str | None = None
 
 
 class ContainerState(msgspec.Struct, gc=False):
     waiting: Waiting | None = None
+    running: Running | None = None
     terminated: Terminated | None = None
 
 

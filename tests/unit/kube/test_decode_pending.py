@@ -44,6 +44,26 @@ NO_STOCK = condition("ContainerInstanceCreated", "ContainerInstanceCreateFailed"
             ("ContainerInstanceCreateFailed", "NoStock"),
             id="a condition of the provider's own",
         ),
+        pytest.param(
+            {
+                "containerStatuses": [
+                    {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}},
+                    {"name": "log", "state": {"waiting": {"reason": "CreateFailed", "message": "NoStock"}}},
+                ]
+            },
+            ("CreateFailed", "NoStock"),
+            id="another container",
+        ),
+        pytest.param(
+            {
+                "initContainerStatuses": [
+                    {"name": "setup", "state": {"waiting": {"reason": "CreateFailed", "message": "NoStock"}}}
+                ],
+                **waits("PodInitializing"),
+            },
+            ("CreateFailed", "NoStock"),
+            id="an init container",
+        ),
         pytest.param({"conditions": [READY]}, ("", ""), id="Kubernetes' own conditions say nothing"),
         pytest.param(
             {"conditions": [condition("ContainerInstanceCreated", "Created", status="True")]}, ("", ""), id="it holds"

@@ -1,8 +1,7 @@
-"""The retry of a Job that one of its pods costs when it is replaced.
+"""Asking a Job for its retries: whether one more of its pods may be deleted, and whether it has one try left."""
 
-Contract: the Job is read; without an answer there is no retry. A retry that was taken has to be given back if the pod
-is not deleted.
-"""
+from collections.abc import Mapping
+from typing import Any
 
 from spillway.domain.model.records import PodRecord
 from spillway.domain.spill.job_retries import Retries
@@ -13,13 +12,27 @@ from spillway.kube.protocols import Reader
 
 
 async def has_retry(reader: Reader, retries: Retries, pod: PodRecord) -> bool:
-    """Whether the pod's Job has a retry left; it is taken here."""
+    """Whether the pod's Job has a retry left; it is taken here, and has to be given back if the pod is not deleted.
+
+    A Job that cannot be read has none.
+    """
+    job = await _job(reader, pod)
+    return job is not None and retries.take(pod.owner_uid, job)
+
+
+async def is_last_try(reader: Reader, retries: Retries, pod: PodRecord, *, failed: int) -> bool:
+    """Whether the next failure may end the pod's Job, which has `failed` failed pods; also if it is not read."""
+    job = await _job(reader, pod)
+    return job is None or retries.last(pod.owner_uid, job, failed=failed)
+
+
+async def _job(reader: Reader, pod: PodRecord) -> Mapping[str, Any] | None:
     try:
         path = paths.JOBS.named(pod.owner_name, namespace=pod.namespace, field="ownerReferences[].name")
-        job = await reader.get_json(path)
+        job: Mapping[str, Any] = await reader.get_json(path)
     except InvalidNameError as error:
         warn_once(error)
-        return False
+        return None
     except RequestError:
-        return False
-    return retries.take(pod.owner_uid, job)
+        return None
+    return job

@@ -5,6 +5,9 @@ has run. Its successor is redirected first, away from the pools that did not sta
 avoid for a while: the next pool is tried, then the one after it, and physical nodes at the end. After a stock-out its
 successor goes to the same pool if that pool now requests another size. A Job counts a deleted pod as failed, so the
 number of replaced pods of a Job is limited by its `backoffLimit`. In Recommend the replacements are counted.
+
+A pod that its provider sets to Failed, because it has no stock, is not deleted: its owner creates the next one. Where
+that costs a retry, as with Jobs, the next ones avoid the pool whatever sizes it has, and the last try avoids all pools.
 """
 
 from collections.abc import Iterable
@@ -12,12 +15,12 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
-from spillway.controllers.pools.job_retry import has_retry
+from spillway.controllers.pools.job_retry import has_retry, is_last_try
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import PER_NODE
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import Phase, PodRecord
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.errors import RequestError
@@ -61,10 +64,13 @@ class StuckController(Controller):
         self._pools = pools
         self._unstarted = unstarted
         self._retries = retries
+        self._failed: dict[PodUid, UnstartedPod] = {}
+        """Pods of Jobs that failed for want of stock, until their Job was read."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self._unstarted.changed.subscribe(self._look_at)
         yield self._pools.stock_outs.found.subscribe(self._look_at)
+        yield self._pools.stock_outs.failed.subscribe(self._avoid_next)
         yield self._pools.changed.subscribe(self.add_all)
         # A replacement that was only recommended is done once its policy is enforced.
         yield self.world.catalog.subscribe(self.add_all)
@@ -73,6 +79,10 @@ class StuckController(Controller):
         return list(self._unstarted.pods)
 
     async def reconcile(self, key: str) -> float | None:
+        failed = self._failed.get(PodUid(key))
+        if failed is not None:
+            await self._spare_last_retry(failed)
+            return None
         one = self._unstarted.pods.get(PodUid(key))
         if one is None:
             return None
@@ -99,6 +109,39 @@ class StuckController(Controller):
     def _look_at(self, waiting: UnstartedPod) -> None:
         self.queue.add(waiting.pod.uid)
 
+    def _avoid_next(self, one: UnstartedPod) -> None:
+        """Let the next pods of a failed pod's owner avoid the pool, in the step in which its failure is seen."""
+        pod, who = one.pod, governed(self.world, one.pod)
+        if who is None or not pod.owner_uid or pod.owner_kind in PER_NODE:
+            return
+        if not who.enforced:
+            metrics.RECOMMENDED.labels(who.policy, Cause.STOCK_OUT.value).inc()
+            return
+        another = pod.owner_kind != "Job" and self._pools.has_another_size(one.pool, pod)
+        pools = pools_to_avoid(Cause.STOCK_OUT, (one.pool,), another_size=another)
+        self._avoid(pod, pools, who)
+        self.log.info("pod failed for want of stock", key=pod.key, pool=one.pool, avoid=sorted(pools))
+        following = "ask for a bigger size" if another else "go elsewhere"
+        message = f"Pods failed on {one.pool}, because it is out of stock for them; the next ones {following}."
+        self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsFailed", message)
+        if pod.owner_kind == "Job":
+            self._failed[pod.uid] = one
+            self._look_at(one)
+
+    async def _spare_last_retry(self, one: UnstartedPod) -> None:
+        """Keep a Job's last try off all pools: where it cannot be read, the next one might be the last."""
+        pod = one.pod
+        failed = sum(pod.phase is Phase.FAILED for pod in self.world.state.pods_of(pod.owner_uid))
+        last = await is_last_try(self._reader, self._retries, pod, failed=failed)
+        who = governed(self.world, pod)
+        self._failed.pop(pod.uid, None)
+        if who is not None and last:
+            self._avoid(pod, frozenset(self.world.governance.pools_of(who.policy)), who)
+
+    def _avoid(self, pod: PodRecord, pools: frozenset[str], who: Governed) -> None:
+        seconds = max(avoid_seconds(who.spill_after), redirect_seconds(pod.owner_kind))
+        self.world.board.avoid(pod.owner_uid, pools, seconds)
+
     def _closed(self, one: UnstartedPod) -> bool:
         """Whether the pod waits in vain: its pool has failed, or none of its pools takes pods."""
         verdicts = [self.world.board.verdict(pool) for pool in one.pools]
@@ -121,7 +164,7 @@ class StuckController(Controller):
         avoid = failed | self.world.board.avoided(pod.owner_uid)
         if not await self._delete(pod, avoid):
             return REFUSED_SECONDS
-        self.world.board.avoid(pod.owner_uid, failed, avoid_seconds(who.spill_after))
+        self._avoid(pod, failed, who)
         if cause is Cause.NOT_STARTED:
             self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()

@@ -1,7 +1,8 @@
-"""The detection of stock-outs, from the status of pods that have not started on a pool and from Events about them.
+"""The detection of stock-outs, from the status of pods that did not start on a pool and from Events about them.
 
 Contract: a stock-out is reported once for each pod. `record` is called first, so that the pool's verdict is published
-before the pod is replaced; then `found` is emitted. Events are read only while some budget has `stockOut`. An Event
+before the pod is replaced; then `found` is emitted, or `failed` for a pod that the provider did not leave Pending: its
+owner creates the next one by itself. Events are read only while some budget has `stockOut`. An Event
 that arrives before the binding of its pod is kept for a while, because each resource has its own watch.
 """
 
@@ -19,6 +20,7 @@ from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
 from spillway.state.signal import Signal
 from spillway.telemetry import pools as metrics
 
+_REMEMBERED_FAILURES: Final = 1024
 REMEMBERED_EVENTS: Final = 1024
 """Events that are kept at most until the binding of their pod is seen."""
 NO_SIGNS: Final = Signs()
@@ -42,11 +44,16 @@ class StockOutDetector:
         self._early: dict[PodUid, PodEvent] = {}
         self.found: Signal[UnstartedPod] = Signal("StockOut", key=lambda one: one.pod.key)
         """Emitted with a pod whose provider has no stock, after `record`."""
+        self.failed: Signal[UnstartedPod] = Signal("StockOutFailure", key=lambda one: one.pod.key)
+        """The same with a pod that has failed for it."""
+        self._failures: dict[PodUid, None] = {}
+        """Failed pods for which a stock-out was reported."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow the pods, and the Events about them."""
         yield self._world.catalog.subscribe(self._read_signs)
         yield self._unstarted.changed.subscribe(self._waits)
+        yield self._unstarted.failed.subscribe(self._fails)
         self._read_signs()
         if self._events is not None:
             task = asyncio.get_running_loop().create_task(self._events.run(), name="pod-events")
@@ -65,7 +72,11 @@ class StockOutDetector:
                 self._early.pop(next(iter(self._early)))
             return
         pool = self._world.membership.pool_of_pod(pod)
-        if self._signs.get(pool, NO_SIGNS).match(event.reason, event.message):
+        if not self._signs.get(pool, NO_SIGNS).match(event.reason, event.message):
+            return
+        if pod.failure is not None:
+            self._tell_of_failure(UnstartedPod(pod, pool))
+        else:
             self._tell(pool, pod)
 
     def _waits(self, waiting: UnstartedPod) -> None:
@@ -77,6 +88,26 @@ class StockOutDetector:
         pending = waiting.pending
         if self._signs.get(waiting.pool, NO_SIGNS).match(pending.reason, pending.message):
             self._tell(waiting.pool, waiting.pod)
+
+    def _fails(self, one: UnstartedPod) -> None:
+        early = self._early.pop(one.pod.uid, None)
+        if early is not None:
+            self.handle_event(early)
+        signs = self._signs.get(one.pool, NO_SIGNS)
+        told = () if one.pod.failure is None else one.pod.failure.told
+        if one.out_of_stock or any(signs.match(reason, message) for reason, message in told):
+            self._tell_of_failure(one)
+
+    def _tell_of_failure(self, one: UnstartedPod) -> None:
+        if one.pod.uid in self._failures:
+            return
+        self._failures[one.pod.uid] = None
+        if len(self._failures) > _REMEMBERED_FAILURES:
+            del self._failures[next(iter(self._failures))]
+        if not one.out_of_stock:
+            metrics.STOCK_OUTS.labels(one.pool).inc()
+            self._record(one.pool, one.pod)
+        self.failed.emit(one)
 
     def _tell(self, pool: str, pod: PodRecord) -> None:
         waiting = self._unstarted.pods.get(pod.uid)

@@ -9,11 +9,15 @@ changes what it holds; others call its methods.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
 from spillway.state.signal import Signal
+
+NEW_FAILURE_SECONDS: Final = 60.0
+"""The maximum age of a pod that counts as just failed when it is seen for the first time."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,8 @@ class UnstartedPods:
         """Emitted with a pod that has not started and has changed."""
         self.started: Signal[str] = Signal("UnstartedPods", key=str)
         """Emitted with a pool on which a pod has started, or which one fewer pod will reach."""
+        self.failed: Signal[UnstartedPod] = Signal("FailedPod", key=lambda one: one.pod.key)
+        """Emitted once with a pod that failed on a pool before it started."""
 
     @property
     def pods(self) -> Mapping[PodUid, UnstartedPod]:
@@ -133,6 +139,8 @@ class UnstartedPods:
             return
         pod = new or old
         one = self._pods.pop(pod.uid, None) if pod is not None else None
+        if new is not None and new.failure is not None and (old is None or not old.finished):
+            self._tell_of_failure(old, new, one)
         if one is None:
             return
         if new is not None and new.phase is Phase.RUNNING and one.pool:
@@ -145,6 +153,15 @@ class UnstartedPods:
         for one in list(self._pods.values()):
             if not one.pod.node and one.named != self._world.membership.named_pools(one.pod):
                 self._wait(one.pod)
+
+    def _tell_of_failure(self, old: PodRecord | None, pod: PodRecord, known: UnstartedPod | None) -> None:
+        # Failed pods stay for days, and a new leader sees all of them for the first time.
+        if old is None and self._world.now() - pod.created > NEW_FAILURE_SECONDS:
+            return
+        pool = self._world.membership.pool_of_pod(pod)
+        if pool:
+            out_of_stock = known is not None and known.out_of_stock
+            self.failed.emit(UnstartedPod(pod, pool, out_of_stock=out_of_stock))
 
     def _wait(self, pod: PodRecord) -> None:
         known = self._pods.get(pod.uid)

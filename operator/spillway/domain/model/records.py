@@ -67,6 +67,13 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return msgspec.structs.replace(self, unschedulable_since=since)
 
 
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """The facts about a pod that failed before any of its containers ran."""
+
+    told: tuple[tuple[str, str], ...]
+    """Reasons and messages: the pod's own, a provider's conditions, its containers'."""
+
+
 class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """One pod.
 
@@ -109,6 +116,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """When the last of its containers ended; only once it is finished."""
     sidecar_restarts: int = 0
     """Of its native sidecars (restartable init containers), the highest count; `restarts` are those of containers."""
+    failure: Failure | None = None
+    """Only where its phase is Failed, none of its containers has run, and something says why."""
 
     @property
     def key(self) -> str:

@@ -3,9 +3,11 @@
 Contract: a sign matches where everything that it names holds: the reason is exactly that, the expression is found in
 the message. One sign is enough. Expressions are RE2's: a search takes time in proportion to the message, whatever the
 expression. One that cannot be compiled matches nothing (the validating webhook refuses it; it may have been stored
-while no webhook was served), and the other signs still hold.
+while no webhook was served), and the other signs still hold. That a kubelet refuses a pod, because the pod does not fit
+on its node, is no stock-out, unless a sign names that reason.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, Self
@@ -16,6 +18,9 @@ from spillway.api.virtualnodebudget import StockOut
 
 LONGEST_MESSAGE: Final = 2048
 """The number of characters of a message that are searched: the relevant part is at the beginning."""
+_REJECTED: Final = "Pod was rejected: "
+"""How a kubelet begins the status of a pod that it does not admit (`rejectPod` in k8s.io/kubernetes/pkg/kubelet)."""
+_OUT_OF_RESOURCE: Final = re.compile(r"OutOf[a-z]")
 MEMORY_BYTES: Final = 256 * 1024
 """Bounds a compiled expression, and with it the time that one character can take: counted repetitions multiply."""
 
@@ -50,8 +55,10 @@ class Signs:
     def match(self, reason: str, message: str) -> bool:
         """Whether this reason and message mean a stock-out."""
         text = message[:LONGEST_MESSAGE]
+        by_message = not refused_by_kubelet(reason, message)
         return any(
-            (wanted is None or wanted == reason) and (pattern is None or pattern.search(text) is not None)
+            (wanted == reason or (wanted is None and by_message))
+            and (pattern is None or pattern.search(text) is not None)
             for wanted, pattern in self.signs
         )
 
@@ -60,6 +67,14 @@ class Signs:
         """The reasons that can be a sign; None if any can."""
         reasons = {wanted for wanted, _ in self.signs}
         return None if None in reasons else frozenset(reason for reason in reasons if reason is not None)
+
+
+def refused_by_kubelet(reason: str, message: str) -> bool:
+    """Whether these are of a kubelet that does not admit a pod: `OutOfcpu`, `NodeAffinity` and others.
+
+    The names of resources are lower-case, so a provider's own `OutOfStock` is none of them.
+    """
+    return message.startswith(_REJECTED) or _OUT_OF_RESOURCE.match(reason) is not None
 
 
 def compile_expression(expression: str) -> Pattern:

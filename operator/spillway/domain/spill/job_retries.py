@@ -23,15 +23,21 @@ class Retries:
 
     _failed: dict[OwnerUid, int] = field(default_factory=dict)
 
+    def last(self, uid: OwnerUid, job: Json, *, failed: int) -> bool:
+        """Whether the Job fails with the next of its pods that fails; `failed` counts its failed pods that are seen."""
+        spec, status = job.get("spec") or {}, job.get("status") or {}
+        if spec.get("backoffLimitPerIndex") is not None:
+            return True
+        return max(failed, status.get("failed") or 0, self._failed.get(uid, 0)) >= _limit(spec)
+
     def take(self, uid: OwnerUid, job: Json) -> bool:
         """Whether one more pod of this Job may be deleted; then it counts as failed from now on."""
         spec, status = job.get("spec") or {}, job.get("status") or {}
         if spec.get("backoffLimitPerIndex") is not None:
             return False
-        limit = spec.get("backoffLimit")
         # The Job's own count is late: it is a status, and it was read before other retries were taken.
         failed = max(status.get("failed") or 0, self._failed.get(uid, 0))
-        if failed + 1 >= (DEFAULT_BACKOFF_LIMIT if limit is None else limit):
+        if failed + 1 >= _limit(spec):
             return False
         self._failed.pop(uid, None)
         self._failed[uid] = failed + 1
@@ -43,3 +49,8 @@ class Retries:
         """Return a retry, because the pod was not deleted."""
         if uid in self._failed:
             self._failed[uid] -= 1
+
+
+def _limit(spec: Json) -> int:
+    limit: int | None = spec.get("backoffLimit")
+    return DEFAULT_BACKOFF_LIMIT if limit is None else limit

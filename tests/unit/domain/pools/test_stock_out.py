@@ -24,6 +24,10 @@ BOTH = {"reason": "ProviderCreateFailed", "messageRegex": "NoStock|OutOfStock"}
         pytest.param([{"messageRegex": "(?i)nostock"}], "Anything", "said NOSTOCK", True, id="a message alone"),
         pytest.param([{"messageRegex": "("}, {"reason": "A"}], "A", "", True, id="a bad expression stops no other"),
         pytest.param([{"messageRegex": "("}], "A", "(", False, id="a bad expression matches nothing"),
+        pytest.param([{"messageRegex": "cpu"}], "OutOfcpu", "not enough cpu", False, id="a kubelet's refusal is none"),
+        pytest.param([{"messageRegex": "cpu"}], "NodeAffinity", "Pod was rejected: cpu", False, id="nor is another"),
+        pytest.param([{"reason": "OutOfcpu"}], "OutOfcpu", "Pod was rejected: cpu", True, id="unless it is named"),
+        pytest.param([{"messageRegex": "cpu"}], "OutOfStock", "no cpu", True, id="a provider's own reason"),
         pytest.param([{"messageRegex": "late"}], "A", "x" * 4000 + "late", False, id="only the beginning is read"),
     ],
 )

@@ -34,6 +34,30 @@ def test_so_many_may_be_deleted_at_once(seen: dict[str, Any], wanted: int) -> No
     assert retries.take(OwnerUid("another"), job())
 
 
+@pytest.mark.parametrize(
+    ("seen", "failed", "expected"),
+    [
+        pytest.param(job(), 1, False, id="six by default"),
+        pytest.param(job(), 6, True, id="six have failed"),
+        pytest.param(job(1, backoffLimit=1), 0, True, id="as the Job says"),
+        pytest.param(job(0, backoffLimit=1), 1, True, id="the Job's status is late"),
+        pytest.param(job(0, backoffLimit=2), 1, False, id="one more may fail"),
+        pytest.param(job(backoffLimit=100, backoffLimitPerIndex=1), 1, True, id="by index"),
+    ],
+)
+def test_the_last_try_of_a_job(seen: dict[str, Any], failed: int, *, expected: bool) -> None:
+    assert Retries().last(JOB, seen, failed=failed) is expected
+
+
+def test_pods_that_were_deleted_count_before_the_job_says_so() -> None:
+    retries = Retries()
+    assert retries.take(JOB, job(backoffLimit=3))
+    assert not retries.last(JOB, job(backoffLimit=3), failed=0)
+    assert retries.take(JOB, job(backoffLimit=3))
+    assert not retries.last(JOB, job(backoffLimit=3), failed=0)
+    assert retries.last(JOB, job(backoffLimit=3), failed=3)
+
+
 def test_what_was_not_deleted_is_given_back() -> None:
     retries = Retries()
     retries.give_back(JOB)
