@@ -113,7 +113,7 @@ class Installation:
         self.cluster.service_account_kubeconfig(NAMESPACE, account, kubeconfig)
         try:
             done = subprocess.run(
-                [*_command(), "restore", "--kubeconfig", str(kubeconfig), *flags],
+                [*_command(), "restore", "--yes", "--kubeconfig", str(kubeconfig), *flags],
                 env={**os.environ, **self._env},
                 capture_output=True,
                 text=True,

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -9,9 +10,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness import Installation, install
 from harness.reach import webhook_host
@@ -222,7 +225,7 @@ def test_restore_stops_the_operator_first(cluster: ClusterApi, namespace: str) -
     cluster.add_nodes("stopped", 1)
     cluster.apply(deployment(namespace, "spillway", 2, nodeSelector={"pool": "stopped"}))
     cluster.wait_pods_ready(namespace, 2)
-    argv = [sys.executable, "-m", "spillway", "restore", "--kubeconfig", str(cluster.kubeconfig)]
+    argv = [sys.executable, "-m", "spillway", "restore", "--yes", "--kubeconfig", str(cluster.kubeconfig)]
     for _ in range(2):
         done = subprocess.run(
             [*argv, f"--stop-deployment={namespace}/spillway"], capture_output=True, text=True, timeout=60, check=True
@@ -233,6 +236,37 @@ def test_restore_stops_the_operator_first(cluster: ClusterApi, namespace: str) -
         [*argv, f"--stop-deployment={namespace}/other"], capture_output=True, text=True, timeout=60, check=True
     )
     assert "nothing to stop" in gone.stdout
+
+
+@pytest.mark.parametrize(("typed", "code"), [("n", 1), ("y", 0)])
+def test_restore_shows_the_cluster_and_asks(cluster: ClusterApi, tmp_path: Path, typed: str, code: int) -> None:
+    [node] = cluster.add_nodes("asked", 1)
+    taint = {"key": ELASTIC_TAINT, "value": "day", "effect": "PreferNoSchedule"}
+    cluster.rest.merge(f"/api/v1/nodes/{node}", {"spec": {"taints": [taint]}})
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    [entry] = config["contexts"]
+    config["contexts"] = [{**entry, "name": "staging"}, {"name": "nowhere", "context": {"cluster": "none", "user": ""}}]
+    config["current-context"] = "nowhere"
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    argv = [sys.executable, "-m", "spillway", "restore", "--kubeconfig", str(kubeconfig), "--context=staging"]
+
+    unasked = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    assert unasked.returncode == 1
+    assert "confirm with --yes" in unasked.stderr
+    assert ELASTIC_TAINT in str(cluster.rest.get(f"/api/v1/nodes/{node}")["spec"])
+
+    terminal, seen = os.openpty()
+    try:
+        os.write(terminal, f"{typed}\n".encode())
+        asked = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, stdin=seen)
+    finally:
+        os.close(terminal)
+        os.close(seen)
+    assert asked.returncode == code, asked.stderr
+    assert "(context staging)" in asked.stderr
+    assert (ELASTIC_TAINT in str(cluster.rest.get(f"/api/v1/nodes/{node}")["spec"])) == (typed == "n")
+    cluster.delete_nodes([node])
 
 
 def test_users_resources_are_only_read(cluster: ClusterApi, installed: Installation) -> None:

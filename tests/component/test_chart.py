@@ -333,6 +333,7 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
     [container] = chart.one("Job")["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [
         "restore",
+        "--yes",
         "--stop-deployment=spillway-system/spillway",
         "--forget=spillway-system/spillway",
     ]

@@ -255,7 +255,7 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
         await client.request("PATCH", f"{path}/scale", body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
     except ApiError as error:
         if error.not_found:
-            say(f"deployment/{namespace}/{name}not found, nothing to stop")
+            say(f"deployment/{namespace}/{name}: not found, nothing to stop")
             return
         raise
     async with asyncio.timeout(STOP_TIMEOUT_SECONDS):

@@ -12,14 +12,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from spillway.app.errors import SettingsError
+
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-class SettingsError(ValueError):
-    """A flag or an environment variable has a value that cannot be used."""
 
 
 def default_identity() -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from spillway.app.settings import SettingsError
+from spillway.app.errors import SettingsError
 
 plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
 

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from spillway.app.settings import SettingsError
+from spillway.app.errors import SettingsError
 
 
 def restore(
     kubeconfig: Annotated[
         Path | None,
         typer.Option(help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Context of the kubeconfig. Default: its current context.")
     ] = None,
     stop_deployment: Annotated[
         str | None,
@@ -30,18 +33,20 @@ def restore(
         ),
     ] = None,
     *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether this is the right cluster.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
     rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 100.0,
 ) -> None:
     """Remove every taint, cordon and annotation of Spillway from the cluster, once.
 
-    Pods that wait for virtual nodes and never started are deleted, so that their owners replace them by pods without
-    Spillway's affinity. What others wrote stays. The command is safe to run again. A running operator writes everything
-    back as long as policies exist.
+    The command shows the cluster and asks first. Pods that wait for virtual nodes and never started are deleted, so
+    that their owners replace them by pods without Spillway's affinity. What others wrote stays. The command is safe to
+    run again. A running operator writes everything back as long as policies exist.
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
-    sys.exit(asyncio.run(_restore(kubeconfig, target, lease, dry_run=dry_run, quiet=quiet, rate=rate)))
+    file = str(kubeconfig) if kubeconfig else None
+    sys.exit(asyncio.run(_restore(file, context, target, lease, yes=yes, dry_run=dry_run, quiet=quiet, rate=rate)))
 
 
 def _target(option: str, text: str | None) -> tuple[str, str] | None:
@@ -53,11 +58,27 @@ def _target(option: str, text: str | None) -> tuple[str, str] | None:
     return namespace, name
 
 
+def _is_wanted(cluster: str, *, stops: bool) -> bool:
+    """Whether the user confirms that this is the cluster. Without a terminal the answer is no."""
+    typer.echo(f"This removes every taint, cordon and annotation of Spillway from {cluster}.", err=True)
+    if stops:
+        typer.echo("It stops the operator first.", err=True)
+    if not sys.stdin.isatty():
+        typer.echo("error: nothing was changed: confirm with --yes, or try --dry-run first", err=True)
+        return False
+    if typer.confirm("Go on?", err=True):
+        return True
+    typer.echo("Nothing was changed.", err=True)
+    return False
+
+
 async def _restore(
-    kubeconfig: Path | None,
+    kubeconfig: str | None,
+    context: str | None,
     target: tuple[str, str] | None,
     lease: tuple[str, str] | None,
     *,
+    yes: bool,
     dry_run: bool,
     quiet: bool,
     rate: float,
@@ -71,7 +92,9 @@ async def _restore(
             typer.echo(line)
 
     try:
-        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
+        async with await KubeClient.connect(kubeconfig, context) as client:
+            if not (dry_run or yes or _is_wanted(client.credentials.target, stops=target is not None)):
+                return 1
             if target is not None and not dry_run:
                 await stop_deployment(client, *target, say=say)
             result = await Restore(client, say=say, dry_run=dry_run, rate=rate).run()

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from spillway.app.settings import Settings
-
 OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
 LIMITS = "Limits"
@@ -184,7 +182,7 @@ def run(
     """Run one replica of the operator."""
     given = dict(locals())
     given["webhook_client_names"] = given.pop("webhook_client_name")
-    settings = Settings.of(**given)
-    from spillway.app import serve  # noqa: PLC0415  # kopf and aiohttp take a second: `--help` need not wait
+    from spillway.app.serve import serve  # noqa: PLC0415  # kopf and aiohttp take a second: `--help` need not wait
+    from spillway.app.settings import Settings  # noqa: PLC0415
 
-    sys.exit(serve(settings))
+    sys.exit(serve(Settings.of(**given)))

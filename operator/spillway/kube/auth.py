@@ -38,18 +38,28 @@ class Credentials:
     """The connection's address, TLS context and authorization header."""
 
     def __init__(
-        self, configuration: Configuration, kubeconfig: str | None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        configuration: Configuration,
+        kubeconfig: str | None,
+        context: str | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configuration = configuration
         self._kubeconfig = kubeconfig
+        self._context = context
+        self.context = ""
+        """The context of the kubeconfig that is in use; empty with the pod's service account."""
         self._clock = clock
         self._loaded = clock()
         self._loading = asyncio.Lock()
         self._refresher: asyncio.Task[None] | None = None
 
     @classmethod
-    async def load(cls, kubeconfig: str | None = None) -> Self:
+    async def load(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
         """Load from `kubeconfig`, else from `$KUBECONFIG`, else in-cluster, else from `~/.kube/config`.
+
+        `context` is one of the kubeconfig's, instead of its current one; with it the pod's service account is not used.
 
         Raises:
             CredentialsError: none of them exists, or it cannot be used.
@@ -57,23 +67,24 @@ class Credentials:
         """
         path = kubeconfig or os.environ.get("KUBECONFIG")
         configuration = Configuration()
-        if path is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if path is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             try:
                 kube_config.load_incluster_config(client_configuration=configuration)
             except kube_config.ConfigException as error:
                 raise CredentialsError(f"the pod's service account cannot be used: {error}") from error
             return cls(configuration, None)
         path = path or _DEFAULT_KUBECONFIG
-        self = cls(configuration, path)
+        self = cls(configuration, path, context)
         if not _any_file(path):
             raise CredentialsError(f"kubeconfig {path} not found")
         try:
             loader = await kube_config.load_kube_config(
-                config_file=path, client_configuration=configuration, persist_config=False
+                config_file=path, context=context, client_configuration=configuration, persist_config=False
             )
         except (kube_config.ConfigException, *_NO_KUBECONFIG) as error:
             said = " ".join(str(error).split())
             raise CredentialsError(f"the kubeconfig {path} cannot be used: {said}") from error
+        self.context = str(loader.current_context["name"])
         self._refresher = asyncio.create_task(self._keep_fresh(loader), name="kube-credentials")
         return self
 
@@ -85,6 +96,11 @@ class Credentials:
     @property
     def server(self) -> str:
         return str(self._configuration.host).rstrip("/")
+
+    @property
+    def target(self) -> str:
+        """The cluster in words, for a question to the user: the context and the server's address."""
+        return f"{self.server} (context {self.context})" if self.context else self.server
 
     @property
     def proxy(self) -> str | None:
@@ -138,7 +154,10 @@ class Credentials:
             self._loaded = self._clock()
             fresh = Configuration()
             await kube_config.load_kube_config(
-                config_file=self._kubeconfig, client_configuration=fresh, persist_config=False
+                config_file=self._kubeconfig,
+                context=self._context,
+                client_configuration=fresh,
+                persist_config=False,
             )
             self._configuration.api_key.update(fresh.api_key)
 

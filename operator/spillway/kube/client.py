@@ -99,9 +99,9 @@ class KubeClient:
         )
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None, *, connections: int = 0) -> Self:
-        """A client with `kubeconfig`, else with the credentials of `Credentials.load`. It sends no request yet."""
-        return cls(await Credentials.load(kubeconfig), connections=connections)
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None, *, connections: int = 0) -> Self:
+        """A client with the credentials of `Credentials.load`. It sends no request yet."""
+        return cls(await Credentials.load(kubeconfig, context), connections=connections)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from spillway import __version__
-from spillway.app.settings import Settings, SettingsError, default_identity
-from spillway.cli.commands import app
+from spillway.app.errors import SettingsError
+from spillway.app.settings import Settings, default_identity
 
 
 @pytest.mark.parametrize(
@@ -41,15 +39,6 @@ def test_two_processes_of_one_pod_have_two_identities(monkeypatch: pytest.Monkey
     first, second = default_identity(), default_identity()
     assert first.startswith("spillway-0_")
     assert first != second
-
-
-def test_commands() -> None:
-    runner = CliRunner()
-    assert runner.invoke(app, ["version"]).output.strip() == __version__
-    assert "kind: CustomResourceDefinition" in runner.invoke(app, ["crds"]).output
-    wrong = runner.invoke(app, ["restore", "--stop-deployment", "spillway"])
-    assert isinstance(wrong.exception, SettingsError)
-    assert "spillway-system/spillway" in str(wrong.exception)
 
 
 def test_other_replicas_are_told_the_pods_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from spillway.app.settings import SettingsError
-from spillway.cli.commands import app
+from spillway.app.errors import SettingsError
+from spillway.cli.commands import application
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SIZED = ("--nodes=4", "--node-cores=10", "--target-utilization=100", "--cpu=1")
@@ -35,7 +35,7 @@ def past(tmp_path: Path) -> Path:
 
 
 def plan(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["plan", "thresholds", *arguments])
+    return CliRunner().invoke(application(), ["plan", "thresholds", *arguments])
 
 
 def planned(*arguments: str) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
 )
 def test_flags_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        CliRunner().invoke(app, ["plan", "thresholds", *arguments], catch_exceptions=False)
+        CliRunner().invoke(application(), ["plan", "thresholds", *arguments], catch_exceptions=False)
 
 
 def test_a_variable_for_prometheus_does_not_stand_in_the_way_of_a_file(

@@ -1,0 +1,56 @@
+"""The commands that need no cluster: version, completion, CustomResourceDefinitions, and flags that are refused."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from spillway import __version__
+from spillway.app.errors import SettingsError
+from spillway.cli.commands import application
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_that_names_the_command(shell: str) -> None:
+    script = CliRunner().invoke(application(), ["completion", shell]).output
+    assert "spillway" in script
+    assert "_SPILLWAY_COMPLETE" in script
+
+
+def test_completion_offers_commands_and_flags() -> None:
+    def offered(words: str) -> list[str]:
+        env = {**os.environ, "_SPILLWAY_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        env["COMP_CWORD"] = str(words.count(" "))
+        argv = [sys.executable, "-m", "spillway"]
+        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+
+    assert offered("spillway re") == ["restore"]
+    assert {"--context", "--yes"} <= set(offered("spillway restore --"))
+
+
+def test_the_version_needs_no_heavy_module() -> None:
+    heavy = ("aiohttp", "kopf", "kubernetes", "numpy", "structlog", "spillway.api", "spillway.kube")
+    code = f"""
+import sys
+from spillway.cli.commands import main
+sys.argv = ["spillway", "version"]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+print([name for name in {heavy!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split("\n")[:2] == [__version__, "[]"]
+
+
+def test_commands() -> None:
+    runner = CliRunner()
+    assert runner.invoke(application(), ["--version"]).output.strip() == __version__
+    assert runner.invoke(application(), ["version"]).output.strip() == __version__
+    assert "kind: CustomResourceDefinition" in runner.invoke(application(), ["crds"]).output
+    wrong = runner.invoke(application(), ["restore", "--stop-deployment", "spillway"])
+    assert isinstance(wrong.exception, SettingsError)
+    assert "spillway-system/spillway" in str(wrong.exception)
