@@ -1,37 +1,17 @@
 """The fields of a resource that are accepted and have no effect in this version.
 
 Contract: a field is named only where the user has set it, by its path as a manifest writes it, and a list's entry by
-its name. When a field's behaviour is implemented, its line here is removed, and nothing else changes. Some fields have
-an effect only together with others: they are named if those are missing.
+its name. When a field's behaviour is implemented, its line in `NOT_BUILT` is removed, and nothing else changes. Some
+fields have an effect only together with others: they are named if those are missing.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from pydantic import BaseModel
 
 from spillway.api import ElasticPolicy, Resource, ZonalBalance
 from spillway.api.elasticpolicy import Placement, ScalingTarget
-
-NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
-    "ElasticPolicy": (
-        "workloads[].scaling.schedules",
-        "workloads[].scaling.forecast.mode",
-        "workloads[].scaling.forecast.window",
-        "workloads[].scaling.forecast.history",
-        "headroom",
-    ),
-    "VirtualNodeBudget": (),
-    "ZonalBalance": (
-        "load",
-        "target",
-        "zonePreference",
-        "hotNodes",
-        "classes",
-        "rebalance",
-    ),
-}
-"""Paths under `spec`, by kind; `[]` is every entry of a list."""
+from spillway.api.not_built import NOT_BUILT
 
 
 def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:

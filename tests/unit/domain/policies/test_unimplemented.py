@@ -8,7 +8,8 @@ import yaml
 
 from spillway.api import KINDS, ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
 from spillway.api.crd import definition
-from spillway.domain.policies.unimplemented import NOT_BUILT, not_implemented, plans_thresholds
+from spillway.api.not_built import NOT_BUILT
+from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "timeZone": "UTC", "replicas": 40}
