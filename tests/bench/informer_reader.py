@@ -92,7 +92,7 @@ async def main(kubeconfig: str) -> None:
         pods=len(state.pods),
         nodes=len(state.nodes),
         replicasets=len(state.replicasets),
-        pods_on_nodes=sum(state.aggregates.on_node(name).pods for name in state.nodes),
+        pods_on_nodes=sum(state.node_usage.on_node(name).pods for name in state.nodes),
         pods_by_tier=Counter(pod.tier for pod in state.pods.values()),
     )
     changes = Changes(state)

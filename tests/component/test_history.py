@@ -11,14 +11,14 @@ from aiohttp import web
 
 from localcluster.ports import free_ports
 from spillway.domain.threshold.history import History
-from spillway.sources.history import Wanted, filled_in, histories
+from spillway.sources.history import HistoryRequest, filled_in, histories
 from spillway.sources.prometheus import (
     BusyError,
     DeniedError,
     NotPrometheusError,
     Prometheus,
+    PrometheusUnreachableError,
     RefusedError,
-    UnreachableError,
 )
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
 
@@ -75,7 +75,7 @@ def run(work: Callable[[Prometheus], Coroutine[Any, Any, T]], url: str, **option
     return asyncio.run(inside())
 
 
-def fetch(url: str, *wanted: Wanted) -> dict[str, History]:
+def fetch(url: str, *wanted: HistoryRequest) -> dict[str, History]:
     async def inside(prometheus: Prometheus) -> dict[str, History]:
         return {one.workload: one async for batch in histories(prometheus, wanted, now=NOW) for one in batch}
 
@@ -85,8 +85,8 @@ def fetch(url: str, *wanted: Wanted) -> dict[str, History]:
 def test_the_number_of_replicas_of_several_workloads_in_one_go(server: TestPrometheus) -> None:
     found = fetch(
         server.url,
-        *(Wanted(f"Deployment/shop/{name}", 14 * DAY) for name in ("cart", "pay.v2", "new", "unknown")),
-        Wanted("Deployment/other/cart", 14 * DAY),
+        *(HistoryRequest(f"Deployment/shop/{name}", 14 * DAY) for name in ("cart", "pay.v2", "new", "unknown")),
+        HistoryRequest("Deployment/other/cart", 14 * DAY),
     )
 
     cart = found["Deployment/shop/cart"]
@@ -101,7 +101,7 @@ def test_the_number_of_replicas_of_several_workloads_in_one_go(server: TestProme
 
 
 def test_a_spike_of_a_minute_is_not_lost(server: TestPrometheus) -> None:
-    pay = fetch(server.url, Wanted("Deployment/shop/pay.v2", 14 * DAY))["Deployment/shop/pay.v2"]
+    pay = fetch(server.url, HistoryRequest("Deployment/shop/pay.v2", 14 * DAY))["Deployment/shop/pay.v2"]
 
     spikes = pay.times[pay.replicas == 30]
     assert len(spikes) == pytest.approx(14 * 24, abs=2)
@@ -109,7 +109,7 @@ def test_a_spike_of_a_minute_is_not_lost(server: TestPrometheus) -> None:
 
 
 def test_kube_state_metrics_stands_in_for_a_gauge_that_is_too_young(server: TestPrometheus) -> None:
-    new = fetch(server.url, Wanted("Deployment/shop/new", 14 * DAY))["Deployment/shop/new"]
+    new = fetch(server.url, HistoryRequest("Deployment/shop/new", 14 * DAY))["Deployment/shop/new"]
 
     assert set(new.replicas) == {5.0}
     assert new.seconds > 13 * DAY
@@ -120,9 +120,9 @@ def test_the_demand_of_a_class_over_what_one_replica_carries(server: TestPrometh
     assert query == 'sum(requests{namespace="shop", app="front"})  # demand'
     front = fetch(
         server.url,
-        Wanted("Deployment/shop/front", 14 * DAY, query, 250.0),
-        Wanted("Deployment/shop/broken", 14 * DAY, "sum(requests{", 1.0),
-        Wanted("Deployment/shop/nothing", 14 * DAY, "sum(absent_metric)", 1.0),
+        HistoryRequest("Deployment/shop/front", 14 * DAY, query, 250.0),
+        HistoryRequest("Deployment/shop/broken", 14 * DAY, "sum(requests{", 1.0),
+        HistoryRequest("Deployment/shop/nothing", 14 * DAY, "sum(absent_metric)", 1.0),
     )
 
     assert set(front["Deployment/shop/front"].replicas) == {4.0, 16.0}
@@ -150,7 +150,7 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
     with pytest.raises(RefusedError, match="gives a scalar"):
         run(lambda prometheus: ask(prometheus, "1"), server.url)
     nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
-    with pytest.raises(UnreachableError, match="cannot be reached"):
+    with pytest.raises(PrometheusUnreachableError, match="cannot be reached"):
         run(ask, nobody)
     with pytest.raises(DeniedError, match="token file"):
         run(ask, server.url, token_file=tmp_path / "absent")
@@ -178,7 +178,7 @@ async def test_a_token_and_a_time_limit(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret\n")
     async with _answering(0, "") as (url, _), Prometheus(url, token_file=token, timeout_seconds=0.2) as prometheus:
-        with pytest.raises(UnreachableError, match=r"within 0\.2 s"):
+        with pytest.raises(PrometheusUnreachableError, match=r"within 0\.2 s"):
             await prometheus.instant("up", NOW)
 
 

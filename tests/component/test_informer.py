@@ -81,13 +81,13 @@ async def test_a_deployment_from_first_pod_to_last(cluster: ClusterApi, namespac
     assert replicaset.labels["app"] == "web"
     assert len(state.pods_of(replicaset.uid)) == 7
     assert {pod.phase for pod in state.pods_on(NodeName(node))} == {Phase.RUNNING}
-    assert (used := state.aggregates.on_node(NodeName(node))).pods == 7
+    assert (used := state.node_usage.on_node(NodeName(node))).pods == 7
     assert used.cpu_millis == 700
     assert {pod.name for pod in ready} == {pod.name for pod in state.pods_in(namespace)}
 
     await asyncio.to_thread(cluster.kubectl, "scale", "deployment/web", "-n", namespace, "--replicas=2")
     await until(lambda: len(state.pods_in(namespace)) == 2, "two pods")
-    assert (used := state.aggregates.on_node(NodeName(node))).pods == 2
+    assert (used := state.node_usage.on_node(NodeName(node))).pods == 2
     assert used.cpu_millis == 200
     await asyncio.sleep(6)  # longer than a watch lasts: it has been resumed
     await asyncio.to_thread(cluster.kubectl, "delete", "deployment/web", "-n", namespace)

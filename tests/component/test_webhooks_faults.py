@@ -13,7 +13,7 @@ from localcluster import ClusterApi
 from localcluster.rest import Object
 from spillway.admission.authority import Lifetimes
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import Webhook
 from spillway.domain.model.names import CORDONED_BY, ELASTIC_TAINT
 from spillway.telemetry import admission as metrics
@@ -88,7 +88,7 @@ def test_in_recommend_nodes_are_born_as_they_come(cluster: ClusterApi) -> None:
 
 
 def _broken(webhook: Webhook) -> Webhook:
-    async def fail(request: Request, deadline: Deadline) -> Answer:
+    async def fail(request: AdmissionRequest, deadline: Deadline) -> Answer:
         raise RuntimeError("a defect")
 
     return replace(webhook, handle=fail)

@@ -16,7 +16,7 @@ from spillway.admission.authority import Lifetimes, Material, _load_key, _new_se
 from spillway.admission.certificates import service_names
 from spillway.admission.deadline import Deadline
 from spillway.admission.peers import QUIET_SECONDS, TIMEOUTS, Forwarder
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import AdmissionServer, Handler, LetGoError, Webhook
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.additions import Addition
@@ -77,9 +77,9 @@ async def _forwarder(
         await forwarder.close()
 
 
-def _request(uid: str = "u1", pod: object = POD) -> Request:
+def _request(uid: str = "u1", pod: object = POD) -> AdmissionRequest:
     raw = msgspec.Raw(msgspec.json.encode(pod))
-    return Request(uid=uid, operation="CREATE", namespace="shop", dry_run=True, object=raw)
+    return AdmissionRequest(uid=uid, operation="CREATE", namespace="shop", dry_run=True, object=raw)
 
 
 def _deadline(seconds: float = 5.0) -> Deadline:
@@ -88,9 +88,9 @@ def _deadline(seconds: float = 5.0) -> Deadline:
 
 @pytest.mark.parametrize("authorities", [True, False], ids=["own authority", "somebody else's certificate"])
 async def test_the_leaders_patch_comes_back_as_it_is(authorities: bool) -> None:  # noqa: FBT001
-    seen: list[Request] = []
+    seen: list[AdmissionRequest] = []
 
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         seen.append(request)
         return Answer("virtual", (Addition(("metadata", "annotations"), {"a": "b"}),))
 
@@ -104,7 +104,7 @@ async def test_the_leaders_patch_comes_back_as_it_is(authorities: bool) -> None:
 
 
 async def test_a_leader_that_lets_go_lets_the_pod_be_as_it_is() -> None:
-    async def let_go(request: Request, deadline: Deadline) -> Answer:
+    async def let_go(request: AdmissionRequest, deadline: Deadline) -> Answer:
         raise LetGoError("not-leader")
 
     tls = _tls(_material())
@@ -115,7 +115,7 @@ async def test_a_leader_that_lets_go_lets_the_pod_be_as_it_is() -> None:
 async def test_many_questions_share_one_connection_and_each_gets_its_own_answer() -> None:
     """Slow answers do not hold up quick ones, and a big pod does not keep small ones from their place."""
 
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         await asyncio.sleep(0.02 if request.uid.endswith("7") else 0)
         return Answer("virtual", (Addition(("metadata", "name"), request.uid),))
 
@@ -129,7 +129,7 @@ async def test_many_questions_share_one_connection_and_each_gets_its_own_answer(
 
 async def test_a_leader_at_another_address_is_asked_from_then_on() -> None:
     def named(name: str) -> Handler:
-        async def decide(request: Request, deadline: Deadline) -> Answer:
+        async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
             return Answer("virtual", (Addition(("metadata", "name"), name),))
 
         return decide
@@ -143,7 +143,7 @@ async def test_a_leader_at_another_address_is_asked_from_then_on() -> None:
 async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:
     begun = asyncio.Event()
 
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         begun.set()
         await asyncio.sleep(0.1)
         return Answer("virtual", (Addition(("metadata", "name"), "late"),))
@@ -161,7 +161,7 @@ async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:
 
 
 async def test_a_leader_that_comes_back_is_asked_again() -> None:
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         return Answer("virtual")
 
     tls, addresses = _tls(_material()), [""]
@@ -172,7 +172,7 @@ async def test_a_leader_that_comes_back_is_asked_again() -> None:
 
 
 async def test_a_leader_that_is_slow_for_some_is_not_left_alone() -> None:
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         if request.uid == "slow":
             await asyncio.sleep(60)
         return Answer("virtual")
@@ -197,7 +197,7 @@ async def test_nobody_is_asked_while_no_leader_is_known() -> None:
 
 
 async def test_a_stranger_is_not_believed() -> None:
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         raise AssertionError("a stranger was told of the pod")
 
     async with _leader(decide, _tls(_material())) as address, _forwarder(lambda: address, _tls(_material())) as forward:
@@ -205,7 +205,7 @@ async def test_a_stranger_is_not_believed() -> None:
             await forward(_request(), _deadline())
 
 
-async def _refuse(request: Request, deadline: Deadline) -> Answer:
+async def _refuse(request: AdmissionRequest, deadline: Deadline) -> Answer:
     raise AssertionError("a stranger was answered")
 
 
@@ -241,7 +241,7 @@ async def test_a_certificate_of_the_same_authority_for_another_name_is_refused()
 
 
 async def test_a_replica_with_the_renewed_certificate_is_trusted_by_one_with_the_old() -> None:
-    async def decide(request: Request, deadline: Deadline) -> Answer:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
         return Answer("virtual")
 
     material = _material()
@@ -263,7 +263,7 @@ async def test_a_leader_that_is_gone_costs_no_time() -> None:
 
 
 async def test_a_leader_that_hangs_is_left_alone_for_a_while() -> None:
-    async def hang(request: Request, deadline: Deadline) -> Answer:
+    async def hang(request: AdmissionRequest, deadline: Deadline) -> Answer:
         await asyncio.sleep(60)
         raise AssertionError("unreachable")
 

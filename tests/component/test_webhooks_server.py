@@ -12,7 +12,7 @@ import pytest
 
 from spillway.admission.authority import Lifetimes, Material, begin
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Denial, Request
+from spillway.admission.review import AdmissionRequest, Answer, Denial
 from spillway.admission.server import AdmissionServer, Handler, LetGoError, Webhook
 from spillway.admission.tls import ServingTls
 from spillway.telemetry import admission as metrics
@@ -41,20 +41,20 @@ async def _ask(url: str, **arguments: Any) -> dict[str, Any]:
         return response
 
 
-async def _raise(request: Request, deadline: Deadline) -> Answer:
+async def _raise(request: AdmissionRequest, deadline: Deadline) -> Answer:
     raise RuntimeError("a defect")
 
 
-async def _hang(request: Request, deadline: Deadline) -> Answer:
+async def _hang(request: AdmissionRequest, deadline: Deadline) -> Answer:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
 
 
-async def _let_go(request: Request, deadline: Deadline) -> Answer:
+async def _let_go(request: AdmissionRequest, deadline: Deadline) -> Answer:
     raise LetGoError("no-idea")
 
 
-async def _refuse(request: Request, deadline: Deadline) -> Answer:
+async def _refuse(request: AdmissionRequest, deadline: Deadline) -> Answer:
     return Answer("refused", denials=(Denial("is wrong, for example right", "spec.a"),))
 
 
@@ -108,7 +108,7 @@ async def test_two_servers_share_a_port() -> None:
     asked: list[str] = []
 
     def named(name: str) -> Handler:
-        async def handle(request: Request, deadline: Deadline) -> Answer:
+        async def handle(request: AdmissionRequest, deadline: Deadline) -> Answer:
             asked.append(name)
             return Answer("unchanged")
 
@@ -166,7 +166,7 @@ async def test_a_draining_server_answers_and_ends_each_connection() -> None:
 async def test_with_a_clients_authority_nobody_else_is_answered(
     names: tuple[str, ...], shows: str | None, expected: int | None
 ) -> None:
-    async def allow(request: Request, deadline: Deadline) -> Answer:
+    async def allow(request: AdmissionRequest, deadline: Deadline) -> Answer:
         return Answer("unchanged")
 
     serving, clients = _material(), _material()
@@ -194,7 +194,7 @@ async def test_with_a_clients_authority_nobody_else_is_answered(
 
 
 async def test_a_new_certificate_is_shown_while_old_connections_stand() -> None:
-    async def allow(request: Request, deadline: Deadline) -> Answer:
+    async def allow(request: AdmissionRequest, deadline: Deadline) -> Answer:
         return Answer("unchanged")
 
     tls = ServingTls()

@@ -11,7 +11,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
-from spillway.controllers.pools.replace_unstarted import StuckController
+from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedController
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Failure, NodeRecord, Pending, Phase, PodRecord
@@ -110,7 +110,7 @@ class Rig:
     unstarted: UnstartedPods
     pools: PoolsController
     failover: FailoverController
-    stuck: StuckController
+    replacer: ReplaceUnstartedController
     _subscriptions: list[Unsubscribe] = field(default_factory=list)
 
     @classmethod
@@ -136,10 +136,12 @@ class Rig:
             unstarted,
             pools,
             FailoverController(world, writer, events, seen),
-            StuckController(world, writer, events, Jobs(), pools=pools, unstarted=unstarted, retries=Retries()),
+            ReplaceUnstartedController(
+                world, writer, events, Jobs(), pools=pools, unstarted=unstarted, retries=Retries()
+            ),
         )
         # As the leader starts them.
-        rig._subscriptions = [*pools.subscribe(), *rig.failover.subscribe(), *rig.stuck.subscribe()]
+        rig._subscriptions = [*pools.subscribe(), *rig.failover.subscribe(), *rig.replacer.subscribe()]
         return rig
 
     def apply(self, *records: Any) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from spillway.admission.review import MAX_BODY_BYTES, Answer, Request
+from spillway.admission.review import MAX_BODY_BYTES, AdmissionRequest, Answer
 from spillway.domain.model.additions import Addition
 
 log: Final = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ class Question(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     seconds: float
-    request: Request
+    request: AdmissionRequest
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
@@ -90,7 +90,7 @@ class Outbox:
 class Answering:
     """The leader's end of all channels on one path. `answer` gets a request and its seconds, and never raises."""
 
-    def __init__(self, answer: Callable[[Request, float], Awaitable[Answer]]) -> None:
+    def __init__(self, answer: Callable[[AdmissionRequest, float], Awaitable[Answer]]) -> None:
         self._answer = answer
         self._channels: dict[web.WebSocketResponse, Outbox] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -18,7 +18,7 @@ import structlog
 
 from spillway.admission.deadline import Clock, Deadline
 from spillway.admission.peer_channel import Outbox, Question, Reply, replies
-from spillway.admission.review import MAX_BODY_BYTES, Answer, Request
+from spillway.admission.review import MAX_BODY_BYTES, AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 
 log: Final = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class _Line:
     def __init__(self, address: str, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.address = address
         self.broken = False
-        self.heard = 0
+        self.replies = 0
         """The number of replies in time."""
         self._socket = socket
         self._outbox = Outbox(socket.send_bytes)
@@ -50,7 +50,7 @@ class _Line:
         """Whether this connection is open and leads to this leader."""
         return not self.broken and self.address == address
 
-    async def ask(self, request: Request, seconds: float) -> Reply:
+    async def ask(self, request: AdmissionRequest, seconds: float) -> Reply:
         """Send a question and wait for its reply. `seconds` is the time that the leader may take.
 
         Raises:
@@ -97,7 +97,7 @@ class _Line:
                 waiting = self._pending.get(reply.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
-                    self.heard += 1
+                    self.replies += 1
 
 
 class Forwarder:
@@ -139,7 +139,7 @@ class Forwarder:
             await self._session.close()
             self._session = None
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         """The leader's answer.
 
         Raises:
@@ -150,13 +150,13 @@ class Forwarder:
             raise self._lost("no-leader")
         if self._clock() < self._quiet_until:
             raise self._lost("quiet")
-        heard = self._heard()
+        replies_before = self._replies()
         try:
             async with asyncio.timeout(deadline.within(FORWARD_SECONDS) - _SPARE_SECONDS):
                 line = await self._line_to(address, tls)
                 reply = await line.ask(request, deadline.within(FORWARD_SECONDS) - 2 * _SPARE_SECONDS)
         except TimeoutError as error:
-            self._note_timeout(heard)
+            self._note_timeout(replies_before)
             raise self._lost("timeout") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._lost("error") from error
@@ -164,12 +164,12 @@ class Forwarder:
         self._count("answered")
         return Answer("forwarded", reply.additions)
 
-    def _heard(self) -> int:
-        return self._line.heard if self._line is not None else 0
+    def _replies(self) -> int:
+        return self._line.replies if self._line is not None else 0
 
-    def _note_timeout(self, heard: int) -> None:
+    def _note_timeout(self, replies_before: int) -> None:
         """Count a timeout; a leader that answers other requests in time is not gone."""
-        self._silent = self._silent + 1 if self._heard() == heard else 0
+        self._silent = self._silent + 1 if self._replies() == replies_before else 0
         if self._silent >= TIMEOUTS:
             self._quiet_until = self._clock() + QUIET_SECONDS
             self._silent = 0

@@ -20,7 +20,7 @@ class UnreadableReviewError(ValueError):
     """The body is not an AdmissionReview, so there is no uid to answer."""
 
 
-class Resource(msgspec.Struct, frozen=True):
+class GroupVersionResource(msgspec.Struct, frozen=True):
     group: str = ""
     version: str = ""
     resource: str = ""
@@ -30,7 +30,7 @@ _ABSENT: Final = msgspec.Raw()
 """Empty bytes are not JSON: a field with this default is left out of an encoded request."""
 
 
-class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class AdmissionRequest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The request of one AdmissionReview. `object` and `old_object` are JSON bytes; empty if absent."""
 
     uid: str
@@ -38,7 +38,7 @@ class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     namespace: str = ""
     name: str = ""
     dry_run: bool | None = None
-    resource: Resource = Resource()
+    resource: GroupVersionResource = GroupVersionResource()
     sub_resource: str = ""
     object: msgspec.Raw = _ABSENT
     old_object: msgspec.Raw = _ABSENT
@@ -49,7 +49,7 @@ class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class _Review(msgspec.Struct, frozen=True):
-    request: Request
+    request: AdmissionRequest
 
 
 class Denial(NamedTuple):
@@ -73,7 +73,7 @@ _decoder: Final = msgspec.json.Decoder(_Review)
 _encoder: Final = msgspec.json.Encoder()
 
 
-def decode_request(body: bytes) -> Request:
+def decode_request(body: bytes) -> AdmissionRequest:
     """The request in an AdmissionReview's bytes.
 
     Raises:

@@ -26,8 +26,8 @@ from spillway.admission.deadline import Clock, Deadline, hold_seconds
 from spillway.admission.peer_channel import Answering
 from spillway.admission.review import (
     MAX_BODY_BYTES,
+    AdmissionRequest,
     Answer,
-    Request,
     UnreadableReviewError,
     decode_request,
     encode_answer,
@@ -43,7 +43,7 @@ lost."""
 BACKSTOP_SECONDS: Final = 0.1
 """A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
 
-Handler = Callable[[Request, Deadline], Awaitable[Answer]]
+Handler = Callable[[AdmissionRequest, Deadline], Awaitable[Answer]]
 
 
 class LetGoError(Exception):
@@ -64,7 +64,7 @@ class Webhook:
     bound_seconds: float
 
 
-async def decide(webhook: Webhook, request: Request, deadline: Deadline) -> Answer:
+async def decide(webhook: Webhook, request: AdmissionRequest, deadline: Deadline) -> Answer:
     """The answer of the webhook; it never raises, except for the cancellation of the whole server."""
     try:
         async with asyncio.timeout(deadline.remaining + BACKSTOP_SECONDS):
@@ -167,11 +167,11 @@ class AdmissionServer:
 
         return respond
 
-    async def _answer_peer(self, webhook: Webhook, request: Request, seconds: float) -> Answer:
+    async def _answer_peer(self, webhook: Webhook, request: AdmissionRequest, seconds: float) -> Answer:
         return await _answer(webhook, request, Deadline(self._clock, min(seconds, webhook.bound_seconds)))
 
 
-async def _answer(webhook: Webhook, request: Request, deadline: Deadline) -> Answer:
+async def _answer(webhook: Webhook, request: AdmissionRequest, deadline: Deadline) -> Answer:
     answer = await decide(webhook, request, deadline)
     metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
     metrics.HOLD_SECONDS.labels(webhook.name).observe(deadline.elapsed)

@@ -13,7 +13,7 @@ from functools import partial
 from spillway.app.settings import Settings
 from spillway.controllers.balance.status import BalanceContributor
 from spillway.controllers.base import Controller, World
-from spillway.controllers.budget.controller import LedgerController
+from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.nodes.cordon import CordonController
 from spillway.controllers.nodes.drain import DrainController
@@ -24,7 +24,7 @@ from spillway.controllers.policies.status import PolicyContributor, ResourceCont
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
-from spillway.controllers.pools.replace_unstarted import StuckController
+from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedController
 from spillway.controllers.pools.status import PoolContributor
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.controllers.pools.withdrawn import WithdrawnController
@@ -99,7 +99,7 @@ class Leader:
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
         nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
         pools = PoolsController(world, nodes, unstarted, self._client)
-        ledger = LedgerController(world, period_seconds=settings.status_seconds)
+        ledger = BudgetController(world, period_seconds=settings.status_seconds)
         thresholds = ThresholdController(
             world,
             PlanStore(self._client, self._writer("thresholds", PLAN_WRITES_PER_SECOND), settings.namespace),
@@ -122,9 +122,9 @@ class Leader:
             pools,
             ledger,
             FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
-            StuckController(
+            ReplaceUnstartedController(
                 world,
-                self._writer("stuck", settings.failover_pods_per_second),
+                self._writer("replace-unstarted", settings.failover_pods_per_second),
                 events,
                 self._client,
                 pools=pools,
@@ -164,7 +164,7 @@ class Leader:
         events: Recorder,
         drains: DrainController,
         pools: PoolsController,
-        ledger: LedgerController,
+        ledger: BudgetController,
         thresholds: ThresholdController,
     ) -> StatusController:
         world, counts, nodes = self._world, WorkloadCounts(self._world), NodeSummary(self._world)

@@ -41,7 +41,6 @@ from spillway.domain.model.records import (
 from spillway.kube.requests import amount, pod_requests
 from spillway.kube.wire import (
     Change,
-    Condition,
     ContainerState,
     ContainerStatus,
     ErrorEvent,
@@ -49,6 +48,7 @@ from spillway.kube.wire import (
     Node,
     NodeSpec,
     NodeStatus,
+    ObjectCondition,
     ObjectT,
     Page,
     Pod,
@@ -72,7 +72,7 @@ _REMEMBERED: Final = 8192
 """The number of shared costs, times and amounts: more would cost more memory than sharing saves."""
 _MESSAGE_CHARACTERS: Final = 2048
 """The maximum characters of a message about a pod: as many as are searched for a sign of a stock-out."""
-_FAILURES_TOLD: Final = 4
+_MOST_STATEMENTS: Final = 4
 """The maximum number of reasons that are kept of a failed pod."""
 _INT32: Final = range(-(2**31), 2**31)
 _BEING_MADE: Final = frozenset({"ContainerCreating", "PodInitializing"})
@@ -272,7 +272,7 @@ def _shared(number: int) -> int:
     return number
 
 
-def _readiness(conditions: Iterable[Condition] | None) -> tuple[bool, float]:
+def _readiness(conditions: Iterable[ObjectCondition] | None) -> tuple[bool, float]:
     for condition in conditions or ():
         if condition.type == "Ready":
             if condition.status == "True":
@@ -290,7 +290,7 @@ def _sidecar_restarts(spec: PodSpec, status: PodStatus) -> int:
     return _restarts(one for one in status.init_container_statuses or () if one.name in sidecars)
 
 
-def _unready_since(conditions: Iterable[Condition] | None) -> float:
+def _unready_since(conditions: Iterable[ObjectCondition] | None) -> float:
     ready = next((one for one in conditions or () if one.type == "Ready"), None)
     return 0.0 if ready is None or ready.status == "True" else unix_seconds(ready.last_transition_time)
 
@@ -303,7 +303,7 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
     waiting = next(iter(refusing or all_waiting), None)
     of_provider = next((one for one in status.conditions or () if one.status == "False" and _of_provider(one)), None)
     # "ContainerCreating" has no meaning here: a provider's refusal has, wherever it is.
-    spoken: list[Waiting | PodStatus | Condition | None] = [waiting, status, of_provider, refused]
+    spoken: list[Waiting | PodStatus | ObjectCondition | None] = [waiting, status, of_provider, refused]
     if waiting is not None and waiting.reason in _BEING_MADE:
         spoken.append(spoken.pop(0))
     said = next((one for one in spoken if one is not None and (one.reason or one.message)), None)
@@ -320,7 +320,7 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
     )
 
 
-def _of_provider(condition: Condition) -> bool:
+def _of_provider(condition: ObjectCondition) -> bool:
     """Whether a condition is from a provider; Kubernetes' own only repeat that the pod is not ready."""
     return condition.type not in _OWN_CONDITIONS
 
@@ -329,13 +329,13 @@ def _failure(status: PodStatus) -> Failure | None:
     statuses = _statuses(status)
     if any(map(_has_run, statuses)):
         return None
-    told: list[PodStatus | Condition | Waiting | Terminated] = [status]
-    told += [one for one in status.conditions or () if one.status == "False" and _of_provider(one)]
+    statements: list[PodStatus | ObjectCondition | Waiting | Terminated] = [status]
+    statements += [one for one in status.conditions or () if one.status == "False" and _of_provider(one)]
     states = [one.state for one in statuses if one.state is not None]
-    told += [one for state in states for one in (state.terminated, state.waiting) if one is not None]
-    pairs = {(intern(one.reason or ""), (one.message or "")[:_MESSAGE_CHARACTERS]): None for one in told}
+    statements += [one for state in states for one in (state.terminated, state.waiting) if one is not None]
+    pairs = {(intern(one.reason or ""), (one.message or "")[:_MESSAGE_CHARACTERS]): None for one in statements}
     pairs.pop(("", ""), None)
-    return Failure(tuple(pairs)[:_FAILURES_TOLD]) if pairs else None
+    return Failure(tuple(pairs)[:_MOST_STATEMENTS]) if pairs else None
 
 
 def _has_run(status: ContainerStatus) -> bool:

@@ -21,7 +21,7 @@ _subdomain: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class ApiResource:
     """One resource of the API, as its paths need it."""
 
     group: str
@@ -51,10 +51,10 @@ class Resource:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
 
-class Wanted(NamedTuple):
+class ObjectKey(NamedTuple):
     """An object that is to be read; `field` is where its name was found."""
 
-    resource: Resource
+    resource: ApiResource
     name: str
     namespace: str = ""
     field: str = "metadata.name"
@@ -85,29 +85,29 @@ def _checked_namespace(namespace: str, field: str) -> str:
     return quote(namespace, safe="")
 
 
-NAMESPACES: Final = Resource("", "v1", "namespaces", namespaced=False)
-NODES: Final = Resource("", "v1", "nodes", namespaced=False)
-PODS: Final = Resource("", "v1", "pods", namespaced=True)
-CORE_EVENTS: Final = Resource("", "v1", "events", namespaced=True)
-CONFIG_MAPS: Final = Resource("", "v1", "configmaps", namespaced=True)
-SECRETS: Final = Resource("", "v1", "secrets", namespaced=True)
-CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", namespaced=True)
-VOLUMES: Final = Resource("", "v1", "persistentvolumes", namespaced=False)
-DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", namespaced=True)
-REPLICASETS: Final = Resource("apps", "v1", "replicasets", namespaced=True)
-JOBS: Final = Resource("batch", "v1", "jobs", namespaced=True)
-AUTOSCALERS: Final = Resource("autoscaling", "v2", "horizontalpodautoscalers", namespaced=True)
-LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
-EVENTS: Final = Resource("events.k8s.io", "v1", "events", namespaced=True)
-TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
-ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
+NAMESPACES: Final = ApiResource("", "v1", "namespaces", namespaced=False)
+NODES: Final = ApiResource("", "v1", "nodes", namespaced=False)
+PODS: Final = ApiResource("", "v1", "pods", namespaced=True)
+CORE_EVENTS: Final = ApiResource("", "v1", "events", namespaced=True)
+CONFIG_MAPS: Final = ApiResource("", "v1", "configmaps", namespaced=True)
+SECRETS: Final = ApiResource("", "v1", "secrets", namespaced=True)
+CLAIMS: Final = ApiResource("", "v1", "persistentvolumeclaims", namespaced=True)
+VOLUMES: Final = ApiResource("", "v1", "persistentvolumes", namespaced=False)
+DEPLOYMENTS: Final = ApiResource("apps", "v1", "deployments", namespaced=True)
+REPLICASETS: Final = ApiResource("apps", "v1", "replicasets", namespaced=True)
+JOBS: Final = ApiResource("batch", "v1", "jobs", namespaced=True)
+AUTOSCALERS: Final = ApiResource("autoscaling", "v2", "horizontalpodautoscalers", namespaced=True)
+LEASES: Final = ApiResource("coordination.k8s.io", "v1", "leases", namespaced=True)
+EVENTS: Final = ApiResource("events.k8s.io", "v1", "events", namespaced=True)
+TOKEN_REVIEWS: Final = ApiResource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
+ACCESS_REVIEWS: Final = ApiResource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
 
 
-def webhook_configurations(plural: str) -> Resource:
+def webhook_configurations(plural: str) -> ApiResource:
     """`mutatingwebhookconfigurations` or `validatingwebhookconfigurations`."""
-    return Resource("admissionregistration.k8s.io", "v1", plural, namespaced=False)
+    return ApiResource("admissionregistration.k8s.io", "v1", plural, namespaced=False)
 
 
-def of_spillway(plural: str) -> Resource:
+def of_spillway(plural: str) -> ApiResource:
     """One of Spillway's own kinds."""
-    return Resource(GROUP, VERSION, plural, namespaced=False)
+    return ApiResource(GROUP, VERSION, plural, namespaced=False)

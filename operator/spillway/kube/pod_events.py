@@ -187,7 +187,7 @@ class PodEvents:
             async for page in found:
                 version = page.metadata.resource_version
                 for event in page.items or ():
-                    if self._now() - _told(event) < YOUNG_SECONDS:
+                    if self._now() - _event_time(event) < YOUNG_SECONDS:
                         self._hear(event)
         return version
 
@@ -220,16 +220,16 @@ class PodEvents:
         regarding = event.involved_object
         if regarding is None or regarding.kind != "Pod" or not regarding.uid:
             return
-        told = PodEvent(
+        pod_event = PodEvent(
             PodUid(regarding.uid), regarding.namespace, regarding.name, event.reason or "", event.message or ""
         )
         try:
-            self._listener(told)
+            self._listener(pod_event)
         except Exception:
-            log.exception("listener failed", record="PodEvent", key=f"{told.namespace}/{told.name}")
+            log.exception("listener failed", record="PodEvent", key=f"{pod_event.namespace}/{pod_event.name}")
 
 
-def _told(event: _Event) -> float:
+def _event_time(event: _Event) -> float:
     """When it was last recorded (Unix seconds); 0.0 if it does not say."""
     series = event.series.last_observed_time if event.series is not None else None
     for stamp in (series, event.last_timestamp, event.event_time, event.metadata.creation_timestamp):

@@ -6,7 +6,7 @@ from typing import Any
 
 from spillway.domain.fit.suitability import is_local
 from spillway.kube import paths
-from spillway.kube.paths import Wanted
+from spillway.kube.paths import ObjectKey
 
 Json = Mapping[str, Any]
 
@@ -24,15 +24,17 @@ class ClaimVolume(Enum):
     """Other nodes reach it too."""
 
 
-async def volume_of_claim(namespace: str, claim: str, get: Callable[[Wanted], Awaitable[Json | None]]) -> ClaimVolume:
+async def volume_of_claim(
+    namespace: str, claim: str, get: Callable[[ObjectKey], Awaitable[Json | None]]
+) -> ClaimVolume:
     """Read a claim and its volume; `get` reads an object and returns None without an answer."""
-    found = await get(Wanted(paths.CLAIMS, claim, namespace, field="persistentVolumeClaim.claimName"))
+    found = await get(ObjectKey(paths.CLAIMS, claim, namespace, field="persistentVolumeClaim.claimName"))
     if found is None:
         return ClaimVolume.UNKNOWN
     name = (found.get("spec") or {}).get("volumeName")
     if not name:
         return ClaimVolume.UNBOUND
-    volume = await get(Wanted(paths.VOLUMES, name, field="spec.volumeName"))
+    volume = await get(ObjectKey(paths.VOLUMES, name, field="spec.volumeName"))
     if volume is None:
         return ClaimVolume.UNKNOWN
     return ClaimVolume.LOCAL if is_local(volume) else ClaimVolume.SHARED

@@ -74,7 +74,7 @@ class PodSpec(msgspec.Struct, gc=False, rename="camel"):
     overhead: Amounts | None = None
 
 
-class Condition(msgspec.Struct, gc=False, rename="camel"):
+class ObjectCondition(msgspec.Struct, gc=False, rename="camel"):
     type: str = ""
     status: str = ""
     last_transition_time: str | None = None
@@ -117,7 +117,7 @@ class PodStatus(msgspec.Struct, gc=False, rename="camel"):
     start_time: str | None = None
     reason: str | None = None
     message: str | None = None
-    conditions: list[Condition] | None = None
+    conditions: list[ObjectCondition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
     allocated_resources: Amounts | None = None
@@ -149,7 +149,7 @@ class NodeSpec(msgspec.Struct, gc=False):
 
 class NodeStatus(msgspec.Struct, gc=False):
     allocatable: dict[str, str] | None = None
-    conditions: list[Condition] | None = None
+    conditions: list[ObjectCondition] | None = None
 
 
 class Node(msgspec.Struct, gc=False):

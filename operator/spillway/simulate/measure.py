@@ -24,7 +24,7 @@ class Measures:
     virtual_pod_steps: int = 0
     pending_steps: int = 0
     steps: int = 0
-    births: int = 0
+    created: int = 0
     writes_born: int = 0
     writes_scale_down: int = 0
     writes_rollout: int = 0
@@ -81,7 +81,7 @@ class Measures:
             "scale_downs": len(self.skews),
             "scale_downs_without_write": self.scale_downs_without_write,
             "rollout_victims": self.rollout_victims,
-            "births": self.births,
+            "created": self.created,
             "writes_born": self.writes_born,
             "writes_scale_down": self.writes_scale_down,
             "writes_rollout": self.writes_rollout,

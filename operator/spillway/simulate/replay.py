@@ -221,7 +221,7 @@ class _Replay:
         cluster.bind(pod, node, self._step)
         self._starting[pod.ready_from].append(pod)
         self._changed[pod.workload] = pod.ready_from
-        self._measures.births += 1
+        self._measures.created += 1
         self._measures.writes_born += writes
 
     def _take_nodes_away(self) -> None:

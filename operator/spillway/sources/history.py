@@ -36,7 +36,7 @@ _EMPTY: Final = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HistoryRequest:
     """A request for the history of one workload."""
 
     workload: str
@@ -56,7 +56,7 @@ def filled_in(query: str, workload: str) -> str:
 
 
 async def histories(
-    prometheus: Prometheus, wanted: Iterable[Wanted], *, now: float, step_seconds: float = STEP_SECONDS
+    prometheus: Prometheus, wanted: Iterable[HistoryRequest], *, now: float, step_seconds: float = STEP_SECONDS
 ) -> AsyncIterator[Sequence[History]]:
     """The histories up to `now`, in batches; each requested workload occurs once, without points if it has no history.
 
@@ -90,7 +90,7 @@ class _Span:
         return f"max by ({', '.join(labels)}) (max_over_time({selector}[{self.step_seconds:g}s]))"
 
 
-async def _by_count(prometheus: Prometheus, batch: Sequence[Wanted], span: _Span) -> list[History]:
+async def _by_count(prometheus: Prometheus, batch: Sequence[HistoryRequest], span: _Span) -> list[History]:
     keys = {workload_labels(one.workload): one.workload for one in batch}
     ours = span.highest(
         f"{WORKLOAD_REPLICAS.name}{{workload=~{_any_of(name for _, _, name in keys)}}}",
@@ -119,7 +119,7 @@ async def _by_count(prometheus: Prometheus, batch: Sequence[Wanted], span: _Span
     return [_history(one, [found[one.workload]] if one.workload in found else []) for one in batch]
 
 
-async def _by_query(prometheus: Prometheus, batch: Sequence[Wanted], span: _Span) -> list[History]:
+async def _by_query(prometheus: Prometheus, batch: Sequence[HistoryRequest], span: _Span) -> list[History]:
     try:
         answer = await span.ask(prometheus, "\nor ".join(_marked(one, span) for one in batch))
     except RefusedError as error:
@@ -133,13 +133,13 @@ async def _by_query(prometheus: Prometheus, batch: Sequence[Wanted], span: _Span
     return [_history(one, found.get(one.workload, [])) for one in batch]
 
 
-def _marked(wanted: Wanted, span: _Span) -> str:
+def _marked(wanted: HistoryRequest, span: _Span) -> str:
     # Each query is on a line of its own, because it may end with a comment.
     highest = f"max_over_time(sum(\n{wanted.query}\n)[{span.step_seconds:g}s:{QUERY_RESOLUTION_SECONDS}s])"
     return f'label_replace({highest}, "{_MARK}", "{wanted.workload}", "", "")'
 
 
-def _history(wanted: Wanted, found: Sequence[Series]) -> History:
+def _history(wanted: HistoryRequest, found: Sequence[Series]) -> History:
     if not found:
         return History(wanted.workload, _EMPTY, _EMPTY)
     times, values = found[0].times, found[0].values / wanted.per_replica

@@ -42,7 +42,7 @@ class PrometheusError(Exception):
     """Whether a retry of the same request may succeed."""
 
 
-class UnreachableError(PrometheusError):
+class PrometheusUnreachableError(PrometheusError):
     """The server does not answer, or not in time."""
 
     reason = "PrometheusUnreachable"
@@ -202,9 +202,11 @@ class Prometheus:
                 body = await _bounded(response)
                 status = response.status
         except TimeoutError as error:
-            raise UnreachableError(f"{self.address} did not answer within {self._timeout.total:g} s") from error
+            raise PrometheusUnreachableError(
+                f"{self.address} did not answer within {self._timeout.total:g} s"
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise UnreachableError(f"{self.address} cannot be reached: {error}") from error
+            raise PrometheusUnreachableError(f"{self.address} cannot be reached: {error}") from error
         if status != HTTPStatus.OK:
             raise self._failure(status, body)
         return body

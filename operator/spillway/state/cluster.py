@@ -16,7 +16,7 @@ from msgspec.structs import force_setattr, replace
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.state.node_usage import Aggregates
+from spillway.state.node_usage import NodeUsage
 from spillway.state.signal import Signal, Unsubscribe
 
 Record = PodRecord | NodeRecord | ReplicaSetRecord | NamespaceRecord
@@ -54,7 +54,7 @@ class ClusterState:
             ReplicaSetRecord: self._replicasets,
             NamespaceRecord: self._namespaces,
         }
-        self.aggregates = Aggregates()
+        self.node_usage = NodeUsage()
         self._changed: dict[type[Any], Signal[Any, Any]] = {
             kind: Signal(kind.__name__, key=_key_of_change) for kind in RECORD_TYPES
         }
@@ -254,7 +254,7 @@ class ClusterState:
             self._pods_by_owner.setdefault(pod.owner_uid, {})[pod.uid] = pod
         if pod.node:
             self._pods_by_node.setdefault(pod.node, {})[pod.uid] = pod
-        self.aggregates.replace(old, pod)
+        self.node_usage.replace(old, pod)
         self._notify(PodRecord, old, pod)
         return True
 
@@ -265,7 +265,7 @@ class ClusterState:
             _discard(self._pods_by_name, old.namespace, old.name)
         _discard(self._pods_by_owner, old.owner_uid, old.uid)
         _discard(self._pods_by_node, old.node, old.uid)
-        self.aggregates.replace(old, None)
+        self.node_usage.replace(old, None)
 
     def _apply_replicaset(self, new: ReplicaSetRecord) -> bool:
         old = self._replicasets.get(new.uid)

@@ -9,7 +9,7 @@ from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 
 
-class Aggregates:
+class NodeUsage:
     """Usage per node."""
 
     def __init__(self) -> None:

@@ -67,18 +67,19 @@ class _Owner:
 class Reservations:
     """All reservations. `clock` gives monotonic seconds.
 
-    `heard` gives the time, of the same clock, up to which the informer knows the pods; by default it is never behind.
+    `known_until` gives the time, of the same clock, up to which the informer knows the pods; by default it is never
+    behind.
     """
 
     def __init__(
         self,
         clock: Callable[[], float],
         *,
-        heard: Callable[[], float] | None = None,
+        known_until: Callable[[], float] | None = None,
         seconds: float = RESERVATION_SECONDS,
     ) -> None:
         self.clock = clock
-        self._heard = heard or clock
+        self._known_until = known_until or clock
         self._seconds = seconds
         self._owed = -math.inf
         """When the watch was last silent about an expired reservation."""
@@ -143,13 +144,13 @@ class Reservations:
     def expire(self) -> None:
         """End the reservations that have expired."""
         now = self.clock()
-        heard = self._heard()
+        known_until = self._known_until()
         # All last equally long, so they expire in the order in which they were made.
         while self._held:
             token, reservation = next(iter(self._held.items()))
             if reservation.due > now:
                 break
-            if reservation.due > heard:
+            if reservation.due > known_until:
                 self._owed = now
             if now - self._owed < CATCH_UP_SECONDS:
                 break

@@ -150,7 +150,7 @@ class LiveUsage:
             if not self._waiting[owner]:
                 del self._waiting[owner]
 
-    def _tell(self, owner: OwnerUid) -> None:
+    def _notify(self, owner: OwnerUid) -> None:
         for changed in self._waiting.get(owner, ()):
             changed.set()
 
@@ -187,7 +187,7 @@ class LiveUsage:
         else:
             self._marked.discard(pod.uid)
         self._replace(pod.uid, None if new is None else self._entry(new))
-        self._tell(pod.owner_uid)
+        self._notify(pod.owner_uid)
 
     def _entry(self, pod: PodRecord) -> _Entry | None:
         if pod.finished:
@@ -237,7 +237,7 @@ class LiveUsage:
             return
         if old is None or old.labels != new.labels:
             self._recount(self._state.pods_of(new.uid))
-        self._tell(new.uid)
+        self._notify(new.uid)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None and (old is None or old.labels != new.labels):

@@ -25,7 +25,6 @@ from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks import pods
 from spillway.webhooks import scale_down_outcomes as outcomes
-from spillway.webhooks.annotations import ThresholdAnnotationWebhook
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.initial_costs import InitialCosts
@@ -37,6 +36,7 @@ from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import Outcomes
+from spillway.webhooks.threshold_annotation import ThresholdAnnotationWebhook
 from spillway.webhooks.validation import PLACES, ValidationWebhook
 from spillway.webhooks.workloads import Workloads
 
@@ -106,7 +106,7 @@ def build_admission(
     replicaset = ReplicaSetWebhook(
         places, lookup, writer, cache_wait, plans=plans, follow=followed.follow, clock=clock, now=now
     )
-    reservations = Reservations(clock, heard=lambda: clock() - state.watched_age(PodRecord))
+    reservations = Reservations(clock, known_until=lambda: clock() - state.watched_age(PodRecord))
     pools = membership or PoolMembership(state, governance)
     usage = LiveUsage(state, pools, reservations)
     placer = Placer(usage, board, governance)
@@ -121,7 +121,7 @@ def build_admission(
     )
     peers = (
         Webhook("forwarded-pods", pods.FORWARDED, creation.forwarded, FORWARDED_SECONDS),
-        Webhook("forwarded-plans", outcomes.FORWARDED, followed.told, FORWARDED_SECONDS),
+        Webhook("forwarded-plans", outcomes.FORWARDED, followed.reported, FORWARDED_SECONDS),
     )
 
     def close() -> None:

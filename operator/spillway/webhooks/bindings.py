@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
 from spillway.domain.model.additions import annotation_additions
@@ -65,7 +65,7 @@ class BindingWebhook:
         self._asked: tuple[Governance | None, dict[Claim, frozenset[str]]] = (None, {})
         """Annotations that variables of a claim's pods refer to, for the present policies."""
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         if not self._places.has_enforcing_policy:
             return Answer("no-policy")
         if not self._places.state.synced:

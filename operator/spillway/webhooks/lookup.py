@@ -22,7 +22,7 @@ from spillway.kube import paths
 from spillway.kube.decode import NODES, PODS, REPLICASETS
 from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
-from spillway.kube.paths import Wanted
+from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import ByteReader
 from spillway.state.cluster import ClusterState
 
@@ -118,21 +118,21 @@ class Lookup:
 
         async def ask() -> PodRecord | None:
             await asyncio.sleep(deadline.within(WATCH_PATIENCE_SECONDS))
-            return await self._get(Wanted(paths.PODS, name, namespace), PODS.one, deadline.remaining)
+            return await self._get(ObjectKey(paths.PODS, name, namespace), PODS.one, deadline.remaining)
 
         found = await self._pods.first((namespace, name), ask, deadline.remaining)
         return found if found is not None and uid in ("", found.uid) else None
 
     async def node(self, name: NodeName, deadline: Deadline) -> NodeRecord | None:
         known = self._state.nodes.get(name)
-        return known if known is not None else await self.get(Wanted(paths.NODES, name), NODES.one, deadline)
+        return known if known is not None else await self.get(ObjectKey(paths.NODES, name), NODES.one, deadline)
 
     async def replicaset(self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline) -> ReplicaSetRecord | None:
         known = self._state.replicasets.get(uid)
         if known is not None:
             # A reference says of itself that it is within its object's namespace: one that is not names nothing.
             return known if known.namespace == namespace else None
-        wanted = Wanted(paths.REPLICASETS, name, namespace, field="ownerReferences[].name")
+        wanted = ObjectKey(paths.REPLICASETS, name, namespace, field="ownerReferences[].name")
         found = await self._replicasets.first(
             (namespace, name, uid),
             lambda: self._get(wanted, REPLICASETS.one, OWNER_SECONDS),
@@ -142,7 +142,7 @@ class Lookup:
 
     async def replicaset_now(self, known: ReplicaSetRecord, deadline: Deadline) -> ReplicaSetRecord | None:
         """The ReplicaSet as it was at most `GET_SECONDS` ago, independent of the watch; None if it cannot be read."""
-        wanted = Wanted(paths.REPLICASETS, known.name, known.namespace)
+        wanted = ObjectKey(paths.REPLICASETS, known.name, known.namespace)
         found = await self._present.first(
             _key(known), lambda: self._get(wanted, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
         )
@@ -150,7 +150,7 @@ class Lookup:
 
     async def pod_labels(self, pod: PodRecord, deadline: Deadline) -> dict[str, str] | None:
         """The labels of a pod without a ReplicaSet: records have none, since nothing else needs them."""
-        found = await self.get(Wanted(paths.PODS, pod.name, pod.namespace), _labels.decode, deadline)
+        found = await self.get(ObjectKey(paths.PODS, pod.name, pod.namespace), _labels.decode, deadline)
         return None if found is None else found.metadata.labels or {}
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
@@ -161,11 +161,11 @@ class Lookup:
         if new is not None:
             self._replicasets.show(_key(new), new)
 
-    async def get(self, wanted: Wanted, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
+    async def get(self, wanted: ObjectKey, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
         """Any object, decoded; None if it cannot be read in time."""
         return await self._get(wanted, decode, deadline.within(GET_SECONDS))
 
-    async def _get(self, wanted: Wanted, decode: Callable[[bytes], R], seconds: float) -> R | None:
+    async def _get(self, wanted: ObjectKey, decode: Callable[[bytes], R], seconds: float) -> R | None:
         try:
             path = wanted.path
             async with asyncio.timeout(seconds), self._slots:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import CORDONED_BY
 from spillway.domain.model.records import NodeRecord, Taint
@@ -45,7 +45,7 @@ class NodeWebhook:
         self._places = places
         self._now = now
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
         node = NODES.one(request.object)
         raw = _decoder.decode(request.object)
         if node.deleting:

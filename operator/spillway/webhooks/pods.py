@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.suitability import claims_of
@@ -92,7 +92,7 @@ class PodWebhook:
         board: Board,
         *,
         events: Recorder,
-        forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
+        forward: Callable[[AdmissionRequest, Deadline], Awaitable[Answer]] | None = None,
     ) -> None:
         self._places = places
         self._workloads = workloads
@@ -102,7 +102,7 @@ class PodWebhook:
         self._forward = forward
         self._placing: tuple[Governance, bool] | None = None
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         """Answer the API server."""
         subject = await self._subject(request, deadline)
         if isinstance(subject, Answer):
@@ -113,7 +113,7 @@ class PodWebhook:
             raise LetGoError("not-leader")
         return await self._forward(request, deadline)
 
-    async def forwarded(self, request: Request, deadline: Deadline) -> Answer:
+    async def forwarded(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         """Answer a request that another replica forwarded, only as the leader."""
         if not self._board.leading():
             raise LetGoError("not-leader")
@@ -127,7 +127,7 @@ class PodWebhook:
             self._placing = (governance, any(one.places_pods for one in classes))
         return self._placing[1]
 
-    async def _subject(self, request: Request, deadline: Deadline) -> _Subject | Answer:
+    async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | Answer:
         if not self._places_any():
             return Answer("no-policy")
         if not self._places.state.synced:
@@ -149,7 +149,7 @@ class PodWebhook:
             return Answer("not-placed")
         return _Subject(owner, workload, claim, workload_class)
 
-    async def _decide(self, request: Request, subject: _Subject, deadline: Deadline) -> Answer:
+    async def _decide(self, request: AdmissionRequest, subject: _Subject, deadline: Deadline) -> Answer:
         state, placer = self._places.state, self._placer
         if state.stale():
             raise LetGoError("stale")
@@ -184,7 +184,7 @@ class PodWebhook:
         if not subject.claim.enforced:
             return Answer("recommend")
         if act:
-            self._tell(subject, placed)
+            self._report(subject, placed)
         return Answer(placed.decision.nodes.value, placed.additions)
 
     async def _read_thresholds(self, deadline: Deadline) -> None:
@@ -233,7 +233,7 @@ class PodWebhook:
                 return wanted
         return max(self._workloads.wanted(workload) or 0, usage.total(subject.owner))
 
-    def _tell(self, subject: _Subject, placed: PodPlacement) -> None:
+    def _report(self, subject: _Subject, placed: PodPlacement) -> None:
         reference = subject.workload.owner.reference
         if placed.because:
             unsuitable = placed.decision.reason is PlacementReason.UNSUITABLE

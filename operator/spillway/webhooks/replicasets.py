@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from spillway.admission.deadline import Clock, Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
@@ -118,7 +118,7 @@ class ReplicaSetWebhook:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unseen: dict[PodUid, tuple[int, float]] = {}
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         if not self._places.has_policy:
             return Answer("no-policy")
         old, new = _decoder.decode(request.old_object), _decoder.decode(request.object)

@@ -60,9 +60,9 @@ def plan_request(
     mirror = not scale_in and replaced_until(replicaset, state.siblings_of(replicaset), state.pods_of) > now
     by_uid = {candidate.uid: candidate for candidate in candidates}
     doomed = {c.uid for c in kubernetes_victims(candidates, len(candidates) - old_replicas, now=now)}
-    standing = [candidate for candidate in candidates if candidate.uid not in doomed]
+    remaining = [candidate for candidate in candidates if candidate.uid not in doomed]
     plan = plan_scale_down(
-        standing, max(0, len(standing) - new_replicas), max_skew=claim.max_skew, mirror=mirror, now=now
+        remaining, max(0, len(remaining) - new_replicas), max_skew=claim.max_skew, mirror=mirror, now=now
     )
     if any(foreign_cost(pod) for pod in pods):
         return ScaleDown(by_uid, plan.victims, {}, mirror, foreign=True)

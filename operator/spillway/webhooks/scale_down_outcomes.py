@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from spillway.admission.deadline import Clock, Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord
@@ -27,7 +27,7 @@ log: Final = structlog.get_logger(__name__)
 
 FORWARDED: Final = "/forwarded/plans"
 """The path on which plans are reported to the leader."""
-TELL_SECONDS: Final = 2.0
+REPORT_SECONDS: Final = 2.0
 
 
 class FollowedPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -51,7 +51,7 @@ class Outcomes:
         board: Board,
         *,
         policies: Callable[[], Collection[str]],
-        forward: Callable[[Request, Deadline], Awaitable[Answer]] | None = None,
+        forward: Callable[[AdmissionRequest, Deadline], Awaitable[Answer]] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._state = state
@@ -60,7 +60,7 @@ class Outcomes:
         self._forward = forward
         self._clock = clock
         self._following = Following()
-        self._untold: list[FollowedPlan] = []
+        self._unreported: list[FollowedPlan] = []
         self._some = asyncio.Event()
         self.close = state.subscribe(PodRecord, self._pod_changed)
 
@@ -69,10 +69,10 @@ class Outcomes:
         if self._board.leading():
             self._follow((plan,))
         elif self._forward is not None:
-            self._untold.append(plan)
+            self._unreported.append(plan)
             self._some.set()
 
-    async def told(self, request: Request, _: Deadline) -> Answer:
+    async def reported(self, request: AdmissionRequest, _: Deadline) -> Answer:
         """Follow the plans of another replica."""
         if not self._board.leading():
             raise LetGoError("not-leader")
@@ -87,15 +87,15 @@ class Outcomes:
         while True:
             await self._some.wait()
             self._some.clear()
-            plans, self._untold = self._untold, []
-            await self._tell(plans)
+            plans, self._unreported = self._unreported, []
+            await self._report(plans)
 
-    async def _tell(self, plans: list[FollowedPlan]) -> None:
+    async def _report(self, plans: list[FollowedPlan]) -> None:
         if self._forward is None:
             return
-        request = Request(uid="plans", object=msgspec.Raw(msgspec.json.encode(plans)))
+        request = AdmissionRequest(uid="plans", object=msgspec.Raw(msgspec.json.encode(plans)))
         try:
-            await self._forward(request, Deadline(self._clock, TELL_SECONDS))
+            await self._forward(request, Deadline(self._clock, REPORT_SECONDS))
         except LetGoError as error:
             log.info(
                 "scale-downs were not reported to the leader and are not counted", plans=len(plans), why=error.reason

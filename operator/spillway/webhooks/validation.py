@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Denial, Request, denied
+from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
 from spillway.domain.nodes.cron import CronError, parse_cron
 from spillway.domain.pools.stock_out import ExpressionError, compile_expression
 
@@ -78,7 +78,7 @@ class ValidationWebhook:
     def __init__(self, plural: str) -> None:
         self._places = PLACES[plural]
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
         new = msgspec.json.decode(request.object)
         old = msgspec.json.decode(request.old_object) if request.old_object else None
         stored = {(found.value, found.message) for found in self._findings(old)}

@@ -18,7 +18,7 @@ from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
-from spillway.kube.paths import Wanted
+from spillway.kube.paths import ObjectKey
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
@@ -153,7 +153,7 @@ class Workloads:
         return known if known is not None else await self._ask_for_job(namespace, job, deadline)
 
     async def _ask_for_job(self, namespace: str, job: OwnerReference, deadline: Deadline) -> _KnownJob | None:
-        wanted = Wanted(paths.JOBS, job.name, namespace, field="ownerReferences[].name")
+        wanted = ObjectKey(paths.JOBS, job.name, namespace, field="ownerReferences[].name")
         found = await self._lookup.get(wanted, _job.decode, deadline)
         if found is None or found.metadata.uid != job.uid:
             return None

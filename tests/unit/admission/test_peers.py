@@ -3,10 +3,10 @@
 import msgspec
 
 from spillway.admission.peer_channel import Outbox, Question, questions
-from spillway.admission.review import Request, decode_request
+from spillway.admission.review import AdmissionRequest, decode_request
 
 POD = msgspec.Raw(b'{"metadata":{"generateName":"web-"}}')
-REQUEST = Request(uid="u", operation="CREATE", namespace="shop", name="", dry_run=True, object=POD)
+REQUEST = AdmissionRequest(uid="u", operation="CREATE", namespace="shop", name="", dry_run=True, object=POD)
 
 
 def test_a_question_is_passed_on_with_all_that_is_read_of_it() -> None:

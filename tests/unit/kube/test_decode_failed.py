@@ -14,7 +14,7 @@ def failure(**status: Any) -> tuple[tuple[str, str], ...] | None:
     raw = {"metadata": {"name": "job-1", "namespace": "shop", "uid": "u1"}, "status": {"phase": "Failed", **status}}
     found = decode.PODS.one(msgspec.json.encode(raw))
     assert found.pending is None
-    return None if found.failure is None else found.failure.told
+    return None if found.failure is None else found.failure.statements
 
 
 def container(**state: Any) -> dict[str, Any]:

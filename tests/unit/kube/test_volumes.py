@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from spillway.kube.paths import Wanted
+from spillway.kube.paths import ObjectKey
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 
 CLAIM = "/api/v1/namespaces/shop/persistentvolumeclaims/data"
@@ -24,7 +24,7 @@ BOUND: dict[str, Any] = {"spec": {"volumeName": "pv-1"}}
     ],
 )
 async def test_what_a_claim_says_of_its_volume(objects: Mapping[str, Any], expected: ClaimVolume) -> None:
-    async def get(wanted: Wanted) -> Any:
+    async def get(wanted: ObjectKey) -> Any:
         return objects.get(wanted.path)
 
     assert await volume_of_claim("shop", "data", get) is expected

@@ -87,11 +87,11 @@ def test_sums_follow_every_change() -> None:
     b = make_pod("b", policy="day", tier="fixed", cpu_millis=100, memory_bytes=5)
     state.apply(a)
     state.apply(b)
-    assert state.aggregates.on_node(a.node) == Usage(2, 350, 15)
+    assert state.node_usage.on_node(a.node) == Usage(2, 350, 15)
     state.apply(make_pod("b", policy="day", tier="fixed", phase=Phase.SUCCEEDED))
-    assert state.aggregates.on_node(a.node) == Usage(1, 250, 10)
+    assert state.node_usage.on_node(a.node) == Usage(1, 250, 10)
     state.remove(a)
-    assert state.aggregates.on_node(a.node) == Usage()
+    assert state.node_usage.on_node(a.node) == Usage()
 
 
 def test_a_replicaset_remembers_that_it_grew_and_that_its_owner_was_scaled_in() -> None:

@@ -62,7 +62,7 @@ def test_what_nobody_comes_for_is_let_go(reservations: Reservations, clock: _Clo
 
 def test_while_the_watch_is_silent_no_promise_is_let_go(clock: _Clock) -> None:
     heard = clock.seconds
-    reservations = Reservations(clock, heard=lambda: heard, seconds=10.0)
+    reservations = Reservations(clock, known_until=lambda: heard, seconds=10.0)
     reservations.reserve(OWNER, pools=("a",), used=POD)
     for _ in range(45):
         clock.seconds += 1

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.api import ElasticPolicy, VirtualNodeBudget
 from spillway.domain.model.names import COST_WRITTEN, LANDING, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL, PodUid
@@ -43,7 +43,9 @@ class Scene:
 
     async def ask(self, pod: str = "web-1", node: str = "f1", **metadata: Any) -> Answer:
         binding = {"metadata": {"name": pod, **metadata}, "target": {"kind": "Node", "name": node}}
-        request = Request(uid="u", namespace="shop", name=pod, object=msgspec.Raw(msgspec.json.encode(binding)))
+        request = AdmissionRequest(
+            uid="u", namespace="shop", name=pod, object=msgspec.Raw(msgspec.json.encode(binding))
+        )
         return await self.webhook(request, Deadline(lambda: 0.0, 1.0))
 
 

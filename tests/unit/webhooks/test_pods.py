@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
 from spillway.domain.model.additions import pointer
@@ -64,13 +64,13 @@ class Scene:
             forward=self._forward,
         )
 
-    async def _forward(self, request: Request, _: Deadline) -> Answer:
+    async def _forward(self, request: AdmissionRequest, _: Deadline) -> Answer:
         self.forwarded.append(request.uid)
         return Answer("forwarded")
 
-    def request(self, pod: Mapping[str, Any] | None = None, *, dry_run: bool = False) -> Request:
+    def request(self, pod: Mapping[str, Any] | None = None, *, dry_run: bool = False) -> AdmissionRequest:
         raw = msgspec.Raw(msgspec.json.encode(pod or incoming()))
-        return Request(uid="u", operation="CREATE", namespace="shop", dry_run=dry_run, object=raw)
+        return AdmissionRequest(uid="u", operation="CREATE", namespace="shop", dry_run=dry_run, object=raw)
 
     async def ask(self, pod: Mapping[str, Any] | None = None, *, dry_run: bool = False) -> Answer:
         return await self.webhook(self.request(pod, dry_run=dry_run), Deadline(lambda: 0.0, 1.0))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Request
+from spillway.admission.review import AdmissionRequest
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import (
     COST_WRITTEN,
@@ -113,7 +113,7 @@ class Scene:
         before, after = desired or (None, None)
         bodies = {"object": body(new, after), "old_object": body(old, before)}
         arguments = {"namespace": "shop", "name": "web"} | bodies | request
-        answer = await self.webhook(Request(uid="u", **arguments), Deadline(self.clock, seconds))
+        answer = await self.webhook(AdmissionRequest(uid="u", **arguments), Deadline(self.clock, seconds))
         assert not answer.additions
         assert not answer.denials
         return answer.outcome

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.scale_down.outcome import ScaleDowns
@@ -33,10 +33,10 @@ class Replica:
         for name in ("a", "b", "c"):
             self.state.apply(make_pod(name, uid=f"uid-{name}", owner_uid="rs-web"))
 
-    async def _forward(self, request: Request, deadline: Deadline) -> Answer:
+    async def _forward(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         if self.leader is None or not self.reachable:
             raise LetGoError("forward-error")
-        return await self.leader.outcomes.told(request, deadline)
+        return await self.leader.outcomes.reported(request, deadline)
 
     def delete(self, name: str) -> None:
         pod = self.state.pods[PodUid(f"uid-{name}")]
@@ -62,8 +62,8 @@ async def _run(replica: Replica) -> None:
 async def test_plans_of_invented_policies_or_owners_are_not_followed(leader: Replica) -> None:
     invented = [FollowedPlan(PLAN.owner, f"invented-{n}", 1000.0, PLAN.victims) for n in range(1000)]
     invented += [FollowedPlan(OwnerUid(f"rs-{n}"), "online", 1000.0, PLAN.victims) for n in range(1000)]
-    request = Request(uid="plans", object=msgspec.Raw(msgspec.json.encode(invented)))
-    assert await leader.outcomes.told(request, Deadline(lambda: 0.0, 1.0)) == Answer("followed")
+    request = AdmissionRequest(uid="plans", object=msgspec.Raw(msgspec.json.encode(invented)))
+    assert await leader.outcomes.reported(request, Deadline(lambda: 0.0, 1.0)) == Answer("followed")
     leader.delete("a")
     assert leader.board.scale_downs == {}
     labels = {sample.labels["policy"] for family in metrics.VICTIMS.collect() for sample in family.samples}
@@ -107,7 +107,7 @@ async def test_a_leader_that_cannot_be_told_holds_nobody_up(leader: Replica) -> 
 async def test_a_replica_that_does_not_lead_takes_no_plans(leader: Replica) -> None:
     other = Replica(leader)
     with pytest.raises(LetGoError, match="not-leader"):
-        await other.outcomes.told(Request(uid="u"), Deadline(lambda: 0.0, 1.0))
+        await other.outcomes.reported(AdmissionRequest(uid="u"), Deadline(lambda: 0.0, 1.0))
 
 
 def test_what_is_written_is_taken_off_the_board(leader: Replica) -> None:

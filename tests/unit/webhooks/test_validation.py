@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Request
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.webhooks.validation import ValidationWebhook, regex_problem, time_zone_problem
 
 
 async def _ask(plural: str, new: dict[str, Any], old: dict[str, Any] | None = None) -> Answer:
-    request = Request(
+    request = AdmissionRequest(
         uid="u",
         object=msgspec.Raw(msgspec.json.encode(new)),
         old_object=msgspec.Raw(msgspec.json.encode(old)) if old is not None else msgspec.Raw(),

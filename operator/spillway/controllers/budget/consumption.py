@@ -77,8 +77,8 @@ class WorkloadConsumption:
             label = Key(self._label(account), "", pool)
             self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
         # A ReplicaSet's name is looked up while it exists and kept as long as it has a series.
-        told = {key.account for key in present} | gone
-        for account in self._workloads.keys() - told:
+        exported = {key.account for key in present} | gone
+        for account in self._workloads.keys() - exported:
             del self._workloads[account]
 
     def _name(self, present: Mapping[Key, int], gone: Iterable[Account]) -> None:

@@ -35,10 +35,10 @@ _TURNING_SHARES: Final = (Decimal("0.75"), Decimal("0.8"), Decimal("0.95"))
 """The shares of a limit at which a condition may turn."""
 
 
-class LedgerController(Controller):
-    """The ledger controller, with one key for all pools."""
+class BudgetController(Controller):
+    """The controller of budgets, with one key for all pools."""
 
-    name: ClassVar = "ledger"
+    name: ClassVar = "budget"
 
     def __init__(self, world: World, *, period_seconds: float) -> None:
         super().__init__(world)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from spillway.api.conditions import READY, Condition, ConditionStatus, find
 from spillway.api.scalars import Cpu, Memory, Money
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudget, VirtualNodeBudgetStatus, WorkloadUse
-from spillway.controllers.budget.controller import LedgerController
+from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
 from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import ObservedCondition, StatusPart
@@ -33,7 +33,7 @@ MIB: Final = 1 << 20
 class BudgetContributor:
     """The contributor of use, costs and limits."""
 
-    def __init__(self, counts: WorkloadCounts, nodes: NodeSummary, ledger: LedgerController) -> None:
+    def __init__(self, counts: WorkloadCounts, nodes: NodeSummary, ledger: BudgetController) -> None:
         self._counts = counts
         self._nodes = nodes
         self._ledger = ledger

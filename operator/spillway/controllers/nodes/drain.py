@@ -48,7 +48,7 @@ class _Turn:
             self.asked.clear()
         return [pod for pod in leaving if pod.uid not in self.asked]
 
-    def heard(self, pod: PodRecord, *, leaves: bool) -> bool:
+    def answered(self, pod: PodRecord, *, leaves: bool) -> bool:
         """Record the answer for one pod, and return it."""
         self.asked.add(pod.uid)
         (self.refused.discard if leaves else self.refused.add)(pod.uid)
@@ -89,21 +89,21 @@ class DrainController(Controller):
         turn = self._turns.setdefault(key, _Turn())
         leaving = plan_drain(self._pods(key, closed=True))
         waiting = turn.waiting(leaving)
-        self._tell(key, before, leaving, evicted=0)
+        self._publish(key, before, leaving, evicted=0)
         evicted = 0
         for pod in waiting[:PASS_PODS]:
             # A pass lasts some seconds: stop once the hold is lifted or the data is too old.
             if not (self._drains(key) and self.world.fresh):
                 break
-            evicted += turn.heard(pod, leaves=await self._ask(key, pod))
-        self._tell(key, before, leaving, evicted=evicted)
+            evicted += turn.answered(pod, leaves=await self._ask(key, pod))
+        self._publish(key, before, leaving, evicted=evicted)
         return NEXT_PASS_SECONDS if len(waiting) > PASS_PODS or self._still_open(key) else AGAIN_SECONDS
 
     def _drains(self, budget: str) -> bool:
         hold = holds_of(self.world.governance).get(budget)
         return hold is not None and hold.drains(self.world.now())
 
-    def _tell(self, budget: str, before: DrainProgress, leaving: Iterable[PodRecord], *, evicted: int) -> None:
+    def _publish(self, budget: str, before: DrainProgress, leaving: Iterable[PodRecord], *, evicted: int) -> None:
         progress = before.model_copy(
             update={
                 "evicted": before.evicted + evicted,

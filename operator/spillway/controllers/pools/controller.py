@@ -181,7 +181,7 @@ class PoolsController(Controller):
         self.views[pool] = view
         self.world.board.set_verdict(pool, view.verdict)
         if before is None or before.verdict != view.verdict:
-            self.log.info("verdict on a pool", key=pool, **_told(view))
+            self.log.info("verdict on a pool", key=pool, **_log_fields(view))
         self._show()
         self.changed.emit()
 
@@ -248,7 +248,7 @@ def _seconds(duration: Duration) -> float:
     return max(SHORTEST_SECONDS, float(duration.seconds))
 
 
-def _told(view: PoolView) -> dict[str, object]:
+def _log_fields(view: PoolView) -> dict[str, object]:
     health = view.memory.health
     return {
         "takes": view.verdict.takes,

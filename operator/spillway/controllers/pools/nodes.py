@@ -20,7 +20,7 @@ class PoolNodes:
     def __init__(self, world: World) -> None:
         self._world = world
         self._pools: set[str] = set()
-        """Those of which was told, to tell of one that is gone as well."""
+        """The pools of the last signals, so that one that is gone is signalled as well."""
         self.unready_since: dict[NodeName, float] = {}
         """Unix seconds since when a node of a pool has not been ready."""
         self.changed: Signal[str] = Signal("PoolNodes", key=str)

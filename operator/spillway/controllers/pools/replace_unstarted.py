@@ -40,10 +40,10 @@ _SENTENCES: Final = {
 }
 
 
-class StuckController(Controller):
+class ReplaceUnstartedController(Controller):
     """The controller that replaces pods that never started."""
 
-    name: ClassVar = "stuck"
+    name: ClassVar = "replace-unstarted"
     workers: ClassVar = 8
 
     def __init__(

@@ -14,7 +14,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import PodRecord
-from spillway.domain.pools.stock_out import Signs
+from spillway.domain.pools.stock_out import StockOutMatcher
 from spillway.kube.client import KubeClient
 from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
 from spillway.state.signal import Signal
@@ -23,7 +23,7 @@ from spillway.telemetry import pools as metrics
 _REMEMBERED_FAILURES: Final = 1024
 REMEMBERED_EVENTS: Final = 1024
 """Events that are kept at most until the binding of their pod is seen."""
-NO_SIGNS: Final = Signs()
+NO_MATCHER: Final = StockOutMatcher()
 
 
 class StockOutDetector:
@@ -40,7 +40,7 @@ class StockOutDetector:
         self._unstarted = unstarted
         self._record = record
         self._events = None if client is None else PodEvents(client, self.handle_event)
-        self._signs: Mapping[str, Signs] = {}
+        self._matchers: Mapping[str, StockOutMatcher] = {}
         self._early: dict[PodUid, PodEvent] = {}
         self.found: Signal[UnstartedPod] = Signal("StockOut", key=lambda one: one.pod.key)
         """Emitted with a pod whose provider has no stock, after `record`."""
@@ -51,10 +51,10 @@ class StockOutDetector:
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow the pods, and the Events about them."""
-        yield self._world.catalog.subscribe(self._read_signs)
+        yield self._world.catalog.subscribe(self._read_budgets)
         yield self._unstarted.changed.subscribe(self._waits)
         yield self._unstarted.failed.subscribe(self._fails)
-        self._read_signs()
+        self._read_budgets()
         if self._events is not None:
             task = asyncio.get_running_loop().create_task(self._events.run(), name="pod-events")
 
@@ -72,12 +72,12 @@ class StockOutDetector:
                 self._early.pop(next(iter(self._early)))
             return
         pool = self._world.membership.pool_of_pod(pod)
-        if not self._signs.get(pool, NO_SIGNS).match(event.reason, event.message):
+        if not self._matchers.get(pool, NO_MATCHER).match(event.reason, event.message):
             return
         if pod.failure is not None:
-            self._tell_of_failure(UnstartedPod(pod, pool))
+            self._report_failure(UnstartedPod(pod, pool))
         else:
-            self._tell(pool, pod)
+            self._report(pool, pod)
 
     def _waits(self, waiting: UnstartedPod) -> None:
         if not waiting.pool:
@@ -86,19 +86,19 @@ class StockOutDetector:
         if early is not None:
             self.handle_event(early)
         pending = waiting.pending
-        if self._signs.get(waiting.pool, NO_SIGNS).match(pending.reason, pending.message):
-            self._tell(waiting.pool, waiting.pod)
+        if self._matchers.get(waiting.pool, NO_MATCHER).match(pending.reason, pending.message):
+            self._report(waiting.pool, waiting.pod)
 
     def _fails(self, one: UnstartedPod) -> None:
         early = self._early.pop(one.pod.uid, None)
         if early is not None:
             self.handle_event(early)
-        signs = self._signs.get(one.pool, NO_SIGNS)
-        told = () if one.pod.failure is None else one.pod.failure.told
-        if one.out_of_stock or any(signs.match(reason, message) for reason, message in told):
-            self._tell_of_failure(one)
+        matcher = self._matchers.get(one.pool, NO_MATCHER)
+        statements = () if one.pod.failure is None else one.pod.failure.statements
+        if one.out_of_stock or any(matcher.match(reason, message) for reason, message in statements):
+            self._report_failure(one)
 
-    def _tell_of_failure(self, one: UnstartedPod) -> None:
+    def _report_failure(self, one: UnstartedPod) -> None:
         if one.pod.uid in self._failures:
             return
         self._failures[one.pod.uid] = None
@@ -109,7 +109,7 @@ class StockOutDetector:
             self._record(one.pool, one.pod)
         self.failed.emit(one)
 
-    def _tell(self, pool: str, pod: PodRecord) -> None:
+    def _report(self, pool: str, pod: PodRecord) -> None:
         waiting = self._unstarted.pods.get(pod.uid)
         if waiting is not None and waiting.out_of_stock:
             return
@@ -119,10 +119,12 @@ class StockOutDetector:
             self._unstarted.mark_out_of_stock(waiting)
             self.found.emit(waiting)
 
-    def _read_signs(self) -> None:
+    def _read_budgets(self) -> None:
         budgets = self._world.governance.budgets
-        self._signs = {name: Signs.of(one.spec.stock_out) for name, one in budgets.items() if one.spec.stock_out}
+        self._matchers = {
+            name: StockOutMatcher.of(one.spec.stock_out) for name, one in budgets.items() if one.spec.stock_out
+        }
         if self._events is not None:
-            reasons = [signs.reasons for signs in self._signs.values()]
+            reasons = [matcher.reasons for matcher in self._matchers.values()]
             known = frozenset().union(*(some for some in reasons if some is not None))
             self._events.want(field_selector(None if None in reasons else known) if reasons else "")

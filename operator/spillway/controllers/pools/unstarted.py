@@ -140,13 +140,13 @@ class UnstartedPods:
         pod = new or old
         one = self._pods.pop(pod.uid, None) if pod is not None else None
         if new is not None and new.failure is not None and (old is None or not old.finished):
-            self._tell_of_failure(old, new, one)
+            self._report_failure(old, new, one)
         if one is None:
             return
         if new is not None and new.phase is Phase.RUNNING and one.pool:
             self._last_start[one.pool] = self._world.now()
             self._given_up.pop(one.pool, None)
-        self._tell_of_start(one.pools)
+        self._report_start(one.pools)
 
     def _policies_changed(self) -> None:
         """Other pools may be believed of the marks now."""
@@ -154,7 +154,7 @@ class UnstartedPods:
             if not one.pod.node and one.named != self._world.membership.named_pools(one.pod):
                 self._wait(one.pod)
 
-    def _tell_of_failure(self, old: PodRecord | None, pod: PodRecord, known: UnstartedPod | None) -> None:
+    def _report_failure(self, old: PodRecord | None, pod: PodRecord, known: UnstartedPod | None) -> None:
         # Failed pods stay for days, and a new leader sees all of them for the first time.
         if old is None and self._world.now() - pod.created > NEW_FAILURE_SECONDS:
             return
@@ -177,8 +177,8 @@ class UnstartedPods:
             # A pod that is seen to be bound was pending and unbound before, even if this is its first event.
             known.pool, known.bound_at = pool, self._world.now()
         self.changed.emit(known)
-        self._tell_of_start(one for one in before if one not in known.pools)
+        self._report_start(one for one in before if one not in known.pools)
 
-    def _tell_of_start(self, pools: Iterable[str]) -> None:
+    def _report_start(self, pools: Iterable[str]) -> None:
         for pool in pools:
             self.started.emit(pool)

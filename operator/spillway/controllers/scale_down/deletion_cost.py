@@ -158,7 +158,7 @@ class DeletionCostController(Controller):
         pod = new or old
         if pod is None or pod.owner_uid not in self.world.state.replicasets:
             return
-        if old is not None and new is not None and _same_standing(old, new):
+        if old is not None and new is not None and _same_place_in_order(old, new):
             return
         self._stir(pod.owner_uid)
 
@@ -192,7 +192,7 @@ class DeletionCostController(Controller):
                     self._stir(pod.owner_uid)
 
 
-def _same_standing(old: PodRecord, new: PodRecord) -> bool:
+def _same_place_in_order(old: PodRecord, new: PodRecord) -> bool:
     """Whether a change leaves the pod's place in the order; the controller's own writes are such changes."""
     if (old.node, old.ready, old.active) != (new.node, new.ready, new.active):
         return False

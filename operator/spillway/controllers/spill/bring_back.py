@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.spill.surge import Surging, target_of
+from spillway.controllers.spill.surge import SurgeScaler, target_of
 from spillway.controllers.spill.virtual_replicas import (
     SpilledWorkload,
     brings_back,
@@ -92,7 +92,7 @@ class BringBackController(Controller):
         ready_seconds: float,
     ) -> None:
         super().__init__(world)
-        self._surging = Surging(world, writer, reader)
+        self._scaler = SurgeScaler(world, writer, reader)
         self._events = events
         self._hold_seconds = hold_seconds
         self._look_seconds = min(LOOK_SECONDS, max(hold_seconds / 4, 0.2))
@@ -144,17 +144,17 @@ class BringBackController(Controller):
         left = Counter({(policy, Left.CANNOT_SURGE): replicas for policy, replicas in others.items()})
         pods = self.world.state.pods
         without_node = [pods[uid] for uid in self._without_node if uid in pods]
-        asked = any(one.standing.missing for one in found.values())
+        asked = any(one.split.missing for one in found.values())
         self._room = await physical_room(self.world, without_node) if asked else NodeRoom({})
         # From here on there is no await: a surge that started in the meantime is not considered.
         resting = [one for one in found.values() if one.uid not in self._surges]
-        waiting = [one for one in resting if one.standing.missing]
+        waiting = [one for one in resting if one.split.missing]
         for one in resting:
             self._observe(one, now)
         for one in sorted(waiting, key=lambda one: self._memories[one.uid].since or now):
             reason = self._consider(one, now)
             if reason is not None:
-                left[one.claim.policy, reason] += one.standing.missing
+                left[one.claim.policy, reason] += one.split.missing
                 self._say(one.replicaset, reason)
         metrics.BRING_BACK_LEFT.clear()
         for (policy, why), replicas in left.items():
@@ -167,8 +167,8 @@ class BringBackController(Controller):
             memory = memory.ended(SurgeOutcome.NO_GAIN, now, self._hold_seconds)
             metrics.BRING_BACKS.labels(one.claim.policy, SurgeOutcome.NO_GAIN.value).inc()
         if one.uid not in self._hoped:
-            room = bool(one.standing.missing) and self._room.holds(*one.request)
-            memory = memory.observed(one.standing, room=room, now=now)
+            room = bool(one.split.missing) and self._room.holds(*one.request)
+            memory = memory.observed(one.split, room=room, now=now)
         # Otherwise the controller's own scale-down may not show yet, and would look like a rise of demand.
         self._memories[one.uid] = memory
 
@@ -183,7 +183,7 @@ class BringBackController(Controller):
         if one.replicaset.replicas > hoped.replicas or len(one.pods) > one.replicaset.replicas:
             return False
         del self._hoped[one.uid]
-        return one.standing.virtual > hoped.virtual
+        return one.split.virtual > hoped.virtual
 
     def _consider(self, one: SpilledWorkload, now: float) -> Left | None:
         """Start a surge, or say why not."""
@@ -221,7 +221,7 @@ class BringBackController(Controller):
 
     def _plan(self, one: SpilledWorkload) -> None:
         """Count once what a policy in Recommend would do."""
-        missing = one.standing.missing
+        missing = one.split.missing
         metrics.BRING_BACKS_RECOMMENDED.labels(one.claim.policy).inc(max(0, missing - self._planned.get(one.uid, 0)))
         self._planned[one.uid] = missing
 
@@ -231,10 +231,10 @@ class BringBackController(Controller):
         uid, target, claim = replicaset.uid, target_of(replicaset), self.world.claim_of(replicaset)
         if target is None or claim is None or not claim.enforced:
             return None
-        present = await self._surging.workload(target)
+        present = await self._scaler.workload(target)
         if present is None:
             return None
-        autoscalers = await self._surging.autoscalers(replicaset.namespace)
+        autoscalers = await self._scaler.autoscalers(replicaset.namespace)
         one = workload(self.world, replicaset, claim)
         reason = self._hindrance(one, present, autoscalers)
         if reason is not None:
@@ -244,7 +244,7 @@ class BringBackController(Controller):
         surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
         self._surges[uid] = surge
         metrics.BRING_BACK_SURGES.set(len(self._surges))
-        if not await self._surging.begin(replicaset, target, surge):
+        if not await self._scaler.begin(replicaset, target, surge):
             self._end(replicaset, claim.policy, SurgeOutcome.OVERTAKEN)
             return None
         self.log.info("surge begun", key=replicaset.key, policy=claim.policy, replicas=surge.replicas)
@@ -259,7 +259,7 @@ class BringBackController(Controller):
             return reason
         if present["spec"].get("replicas", 1) != one.replicaset.replicas:
             return Left.ROLLOUT
-        if not one.standing.missing:
+        if not one.split.missing:
             return Left.SETTLING
         nodes = self.world.state.nodes
         fit = NodeFit(present["spec"]["template"].get("spec") or {})
@@ -273,9 +273,9 @@ class BringBackController(Controller):
         uid, now, target = replicaset.uid, self.world.now(), target_of(replicaset)
         surge = self._surges.get(uid) or Surge.parse(replicaset.surge)
         claim = self.world.claim_of(replicaset) or _NOBODY
-        present = None if target is None else await self._surging.workload(target)
+        present = None if target is None else await self._scaler.workload(target)
         if surge is None or target is None or present is None:
-            await self._surging.forget(replicaset)
+            await self._scaler.forget(replicaset)
             self._end(replicaset, claim.policy, SurgeOutcome.FORGOTTEN)
             return None
         self._surges[uid] = surge
@@ -283,9 +283,9 @@ class BringBackController(Controller):
         asked = present["spec"].get("replicas", 1)
         progress = workload(self.world, replicaset, claim).progress(asked, now, wanted=self._wanted(replicaset, claim))
         step, outcome = next_step(surge, progress, now, self._ready_seconds)
-        if outcome is None or (step is Step.SHRINK and not await self._surging.shrink(target, surge)):
+        if outcome is None or (step is Step.SHRINK and not await self._scaler.shrink(target, surge)):
             return STEP_SECONDS
-        await self._surging.forget(replicaset)
+        await self._scaler.forget(replicaset)
         if outcome is SurgeOutcome.BROUGHT_BACK:
             virtual = progress.active - progress.physical - 1
             self._hoped[uid] = _Hoped(virtual, surge.replicas, now + JUDGED_SECONDS)

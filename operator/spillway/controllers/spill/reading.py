@@ -16,7 +16,7 @@ from spillway.domain.placement.decide import DEFAULT
 from spillway.kube import paths
 from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
-from spillway.kube.paths import Wanted
+from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import Reader
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.claims import claim_of_pods
@@ -33,11 +33,11 @@ class SpillReading:
 
     async def pod(self, pod: PodRecord) -> Json | None:
         """The pod of that name."""
-        return await self._read(Wanted(paths.PODS, pod.name, pod.namespace))
+        return await self._read(ObjectKey(paths.PODS, pod.name, pod.namespace))
 
     async def job(self, pod: PodRecord) -> Json | None:
         """The Job that owns it."""
-        return await self._read(Wanted(paths.JOBS, pod.owner_name, pod.namespace, field="ownerReferences[].name"))
+        return await self._read(ObjectKey(paths.JOBS, pod.owner_name, pod.namespace, field="ownerReferences[].name"))
 
     async def may_spill(self, pod: PodRecord, raw: Json) -> bool:
         """Whether its class lets it spill: without a ReplicaSet only the pod itself gives the class."""
@@ -61,7 +61,7 @@ class SpillReading:
             name for name in claims_of(pod) if await volume_of_claim(namespace, name, self._read) is ClaimVolume.LOCAL
         ]
 
-    async def _read(self, wanted: Wanted) -> Json | None:
+    async def _read(self, wanted: ObjectKey) -> Json | None:
         """Read one object; None if there is none."""
         try:
             found: Json = await self._reader.get_json(wanted.path)

@@ -21,7 +21,7 @@ from spillway.kube.protocols import ObjectWriter, Reader
 Json = Mapping[str, Any]
 
 
-_SURGING: Final[Mapping[str, paths.Resource]] = {"Deployment": paths.DEPLOYMENTS, "ReplicaSet": paths.REPLICASETS}
+_SURGING: Final[Mapping[str, paths.ApiResource]] = {"Deployment": paths.DEPLOYMENTS, "ReplicaSet": paths.REPLICASETS}
 """The resource of each kind that can surge (`SURGING_KINDS`)."""
 
 
@@ -49,7 +49,7 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
     return Target(owner.kind, owner.name, owner.uid, resource.plural, path)
 
 
-class Surging:
+class SurgeScaler:
     """The start and the end of surges."""
 
     def __init__(self, world: World, writer: ObjectWriter, reader: Reader) -> None:

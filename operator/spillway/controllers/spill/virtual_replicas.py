@@ -13,7 +13,7 @@ from typing import Final
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
 from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.fit.room import Free, NodeRoom, Request, waiting_requests
+from spillway.domain.fit.room import Free, NodeRoom, PodRequests, waiting_requests
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
 from spillway.domain.model.owners import PER_NODE, workload_of
 from spillway.domain.model.places import Claim
@@ -49,7 +49,7 @@ class SpilledWorkload:
         return (*self.physical, *self.virtual)
 
     @property
-    def standing(self) -> ReplicaSplit:
+    def split(self) -> ReplicaSplit:
         """The split of its replicas; a pod without a node is not yet one to bring back."""
         bound = sum(bool(pod.node) for pod in self.virtual)
         return ReplicaSplit(self.replicaset.replicas, self.threshold, len(self.physical), bound)
@@ -59,7 +59,7 @@ class SpilledWorkload:
         return sum(pod.ready for pod in self.physical)
 
     @property
-    def request(self) -> Request:
+    def request(self) -> PodRequests:
         """The requests of one of its virtual pods, since all come from one template."""
         pod = self.virtual[0]
         return pod.cpu_millis, pod.memory_bytes
@@ -130,7 +130,7 @@ async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
 
 def free_on(world: World, node: NodeRecord) -> Free:
     """The free room of a node."""
-    used = world.state.aggregates.on_node(node.name)
+    used = world.state.node_usage.on_node(node.name)
     return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
 
 

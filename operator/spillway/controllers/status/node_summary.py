@@ -63,8 +63,8 @@ class NodeSummary:
 
     def used(self, pool: str) -> Usage:
         """What the pods on a pool request now."""
-        aggregates = self._world.state.aggregates
-        return sum((aggregates.on_node(node.name) for node in self._world.membership.nodes(pool)), NOTHING)
+        node_usage = self._world.state.node_usage
+        return sum((node_usage.on_node(node.name) for node in self._world.membership.nodes(pool)), NOTHING)
 
     def refresh(self) -> None:
         """Make the summary again if something has changed."""

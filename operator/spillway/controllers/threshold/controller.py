@@ -106,7 +106,7 @@ class ThresholdController(Controller):
         """The requests once seen of each workload, which may have no pods whenever a plan is made."""
         self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
         self._seen_fingerprint = ""
-        self._told: dict[str, str] = {}
+        self._reported_problems: dict[str, str] = {}
         self.report = ThresholdReport()
         self.report_changed: Signal[()] = Signal("ThresholdReport")
         """Emitted when the report has changed."""
@@ -257,21 +257,21 @@ class ThresholdController(Controller):
             {key: one.observed.replicas for key, one in current.items()},
             {key: one.choice for key, one in current.items()},
         )
-        self._tell_problems(current)
+        self._report_problems(current)
         if changed:
             self.report_changed.emit()
         return None
 
-    def _tell_problems(self, current: Mapping[str, ThresholdNow]) -> None:
-        told: dict[str, str] = {}
+    def _report_problems(self, current: Mapping[str, ThresholdNow]) -> None:
+        problems: dict[str, str] = {}
         for workload, one in current.items():
             if one.choice.problem:
-                told[workload] = one.choice.problem
-                if self._told.get(workload) != one.choice.problem:
+                problems[workload] = one.choice.problem
+                if self._reported_problems.get(workload) != one.choice.problem:
                     message = f"{UNREADABLE}: {one.choice.problem}."
                     owner = workload_of(one.observed.newest)
                     self._events.record(owner.reference, "Warning", "InvalidThreshold", message)
-        self._told = told
+        self._reported_problems = problems
 
     # Changes that require a reconcile
 

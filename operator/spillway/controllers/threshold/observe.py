@@ -113,7 +113,7 @@ async def request_of(
         our_bytes += sum(pod.memory_bytes for pod in on_owned)
         request = _request(pods) or known.get(one.workload, (0.0, 0.0))
         workloads.append(_need(policy, workload_class, one, request, world.board.thresholds))
-    requested = [world.state.aggregates.on_node(name) for name in names]
+    requested = [world.state.node_usage.on_node(name) for name in names]
     cpu_millis, memory_bytes = sum(node.cpu_millis for node in owned), sum(node.memory_bytes for node in owned)
     free_millis = _free(cpu_millis, sum(usage.cpu_millis for usage in requested) - our_millis)
     free_bytes = _free(memory_bytes, sum(usage.memory_bytes for usage in requested) - our_bytes)

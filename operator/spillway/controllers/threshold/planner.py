@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.request import Plan, PlanRequest, Stance
 from spillway.domain.threshold.solve import Past, past_of, solve
-from spillway.sources.history import Wanted, histories
+from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import Prometheus
 
 
@@ -33,7 +33,7 @@ async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Pa
         PrometheusError: the history cannot be read.
     """
     wanted = [
-        Wanted(one.workload, one.history_seconds, one.query, one.per_replica)
+        HistoryRequest(one.workload, one.history_seconds, one.query, one.per_replica)
         for one in request.workloads
         if one.stance is not Stance.VIRTUAL
     ]

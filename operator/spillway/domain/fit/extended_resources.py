@@ -5,7 +5,7 @@ left to the scheduler. Virtual nodes that run such pods offer the resource in th
 """
 
 from spillway.domain.fit.requests import extended_requests
-from spillway.domain.fit.rules import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest, Spec
 from spillway.domain.model.records import NodeRecord
 
 

@@ -7,7 +7,7 @@ node's name (`matchFields`). A term without any requirement matches no node.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spillway.domain.fit.rules import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest, Spec
 from spillway.domain.model.records import NodeRecord
 
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"

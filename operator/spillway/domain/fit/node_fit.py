@@ -13,7 +13,7 @@ import msgspec
 from spillway.domain.fit.extended_resources import extended_resources
 from spillway.domain.fit.node_affinity import node_affinity
 from spillway.domain.fit.requests import extended_requests
-from spillway.domain.fit.rules import Rule, Spec
+from spillway.domain.fit.rule import Rule, Spec
 from spillway.domain.fit.taint_toleration import Toleration, taint_toleration
 from spillway.domain.fit.topology_spread import topology_spread
 from spillway.domain.model.records import NodeRecord

@@ -12,7 +12,7 @@ from typing import Self
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord
 
-Request = tuple[int, int]
+PodRequests = tuple[int, int]
 """Requested (millicores, bytes)."""
 
 
@@ -38,7 +38,7 @@ class Free:
         return Free(self.cpu_millis - cpu_millis, self.memory_bytes - memory_bytes, self.pods - 1)
 
 
-def waiting_requests(pods: Iterable[PodRecord]) -> tuple[Request, ...]:
+def waiting_requests(pods: Iterable[PodRecord]) -> tuple[PodRequests, ...]:
     """What the pods ask for that wait for a physical node, as far as is known."""
     return tuple(
         (pod.cpu_millis, pod.memory_bytes)
@@ -53,7 +53,7 @@ def waiting_requests(pods: Iterable[PodRecord]) -> tuple[Request, ...]:
 class NodeRoom:
     """What is free on each node, and who waits for it."""
 
-    def __init__(self, free: Mapping[NodeName, Free], waiting: Iterable[Request] = ()) -> None:
+    def __init__(self, free: Mapping[NodeName, Free], waiting: Iterable[PodRequests] = ()) -> None:
         self._free = {name: one for name, one in free.items() if one.pods > 0 and one.cpu_millis >= 0}
         self._widest_first = sorted(((one.cpu_millis, name) for name, one in self._free.items()), reverse=True)
         self._cpu = sum(one.cpu_millis for one in self._free.values())

@@ -7,7 +7,7 @@ or while it is leaving, do not: the node is then not ready or not open, which is
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spillway.domain.fit.rules import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest, Spec
 from spillway.domain.model.records import NodeRecord, Taint
 
 Toleration = Mapping[str, Any]

@@ -4,7 +4,7 @@ Contract: a node without the label by which a pod must spread (`whenUnsatisfiabl
 the spread would become too uneven is left to the scheduler.
 """
 
-from spillway.domain.fit.rules import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest, Spec
 from spillway.domain.model.records import NodeRecord
 
 

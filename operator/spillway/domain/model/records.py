@@ -70,7 +70,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Failure(msgspec.Struct, frozen=True, gc=False):
     """The facts about a pod that failed before any of its containers ran."""
 
-    told: tuple[tuple[str, str], ...]
+    statements: tuple[tuple[str, str], ...]
     """Reasons and messages: the pod's own, a provider's conditions, its containers'."""
 
 

@@ -37,10 +37,10 @@ class Pattern(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """The signs of one pool, compiled."""
+class StockOutMatcher:
+    """The entries of `stockOut.detect` of one pool, compiled."""
 
-    signs: tuple[tuple[str | None, Pattern | None], ...] = ()
+    entries: tuple[tuple[str | None, Pattern | None], ...] = ()
 
     @classmethod
     def of(cls, stock_out: StockOut | None) -> Self:
@@ -57,15 +57,15 @@ class Signs:
         text = message[:LONGEST_MESSAGE]
         by_message = not refused_by_kubelet(reason, message)
         return any(
-            (wanted == reason or (wanted is None and by_message))
+            (required == reason or (required is None and by_message))
             and (pattern is None or pattern.search(text) is not None)
-            for wanted, pattern in self.signs
+            for required, pattern in self.entries
         )
 
     @property
     def reasons(self) -> frozenset[str] | None:
         """The reasons that can be a sign; None if any can."""
-        reasons = {wanted for wanted, _ in self.signs}
+        reasons = {required for required, _ in self.entries}
         return None if None in reasons else frozenset(reason for reason in reasons if reason is not None)
 
 

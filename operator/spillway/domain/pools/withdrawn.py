@@ -3,8 +3,8 @@
 Contract: pure. The policy or a VirtualNodeBudget was deleted, the policy no longer lists the pool or no longer selects
 the workload, or it only recommends. Such a pod has a required affinity for the pool's nodes, which cannot be loosened,
 and no policy spills or recalls it, so it would wait for ever. It has never started, so it is replaced without a loss of
-work. Only pods that Spillway has sent are replaced. Each of these carries a token of its own; a template that was copied from a pod gives all
-its pods the same one, and no token is replaced twice.
+work. Only pods that Spillway has sent are replaced. Each of these carries a token of its own; a template that was
+copied from a pod gives all its pods the same one, and no token is replaced twice.
 """
 
 from collections import OrderedDict

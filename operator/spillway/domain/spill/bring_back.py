@@ -93,12 +93,12 @@ class BringBackMemory:
     """In a row."""
     not_before: float = 0.0
 
-    def observed(self, standing: ReplicaSplit, *, room: bool, now: float) -> Self:
+    def observed(self, split: ReplicaSplit, *, room: bool, now: float) -> Self:
         """The memory after one more observation. The wait restarts if more replicas are requested."""
-        could = standing.missing > 0 and room
-        rose = standing.replicas > self.replicas
+        could = split.missing > 0 and room
+        rose = split.replicas > self.replicas
         since = (now if self.since is None or rose else self.since) if could else None
-        return replace(self, replicas=standing.replicas, since=since)
+        return replace(self, replicas=split.replicas, since=since)
 
     def due(self, now: float, hold_seconds: float) -> bool:
         """Whether a surge may start."""

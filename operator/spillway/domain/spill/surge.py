@@ -21,11 +21,11 @@ def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str,
         return Left.CANNOT_SURGE
     metadata, spec, status = workload["metadata"], workload.get("spec") or {}, workload.get("status") or {}
     replicas = spec.get("replicas", 1)
-    standing = {"replicas", "updatedReplicas"} if kind == "Deployment" else {"replicas"}
+    counted = {"replicas", "updatedReplicas"} if kind == "Deployment" else {"replicas"}
     unseen = status.get("observedGeneration", 0) < metadata.get("generation", 0)
     reasons = {
         Left.PAUSED: bool(spec.get("paused")),
-        Left.ROLLOUT: unseen or any(status.get(field, 0) != replicas for field in standing),
+        Left.ROLLOUT: unseen or any(status.get(field, 0) != replicas for field in counted),
         Left.NOT_READY: status.get("readyReplicas", 0) != replicas,
         Left.AUTOSCALER_AT_MAXIMUM: any(_at_maximum(one, kind, metadata["name"], replicas) for one in autoscalers),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from spillway.api.virtualnodebudget import VirtualNodeBudgetStatus
 from spillway.controllers.base import World
-from spillway.controllers.budget.controller import LedgerController
+from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.pool_costs import PERSIST_SECONDS
 from spillway.domain.budget.price import shown
 from spillway.domain.model.names import NodeName
@@ -60,7 +60,7 @@ class Stage:
         self.world: World = make_world(
             [*nodes, make_replicaset(), *records], [policy, *(resources or [budget()])], self.clock
         )
-        self.ledger = LedgerController(self.world, period_seconds=10)
+        self.ledger = BudgetController(self.world, period_seconds=10)
         self.told = 0
         self.ledger.status_due.subscribe(self._told)
 

@@ -126,7 +126,7 @@ def impatient(*pods: Any) -> Rig:
 async def give_up(found: Rig, *pods: PodRecord) -> None:
     """They are made anew, and are gone."""
     for pod in pods:
-        await found.stuck.reconcile(pod.uid)
+        await found.replacer.reconcile(pod.uid)
         found.world.state.remove(pod)
 
 
@@ -148,7 +148,7 @@ async def test_a_pod_that_is_made_anew_counts_once() -> None:
     found = impatient(*(pods := bound("w1", "w2")))
     await found.advance(60.0)
     for pod in pods:
-        await found.stuck.reconcile(pod.uid)
+        await found.replacer.reconcile(pod.uid)
     assert await found.judge() == (True, "Open"), "the informer shows them still"
 
 

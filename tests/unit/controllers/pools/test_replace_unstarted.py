@@ -30,17 +30,17 @@ def redirect(rig: Rig) -> Redirect | None:
 async def idle(rig: Rig) -> None:
     """Return once every look that was asked for has been taken."""
     async with asyncio.timeout(10.0):
-        while not rig.stuck.queue.idle:  # noqa: ASYNC110  # the queue has no event of it
+        while not rig.replacer.queue.idle:  # noqa: ASYNC110  # the queue has no event of it
             await asyncio.sleep(0.01)
 
 
 async def test_one_that_is_bound_and_does_not_start_goes_to_the_next_pool_after_spill_after() -> None:
     pod = sent("web-1", node="a-1", pools="a")
     found = rig(pod)
-    assert await found.stuck.reconcile(pod.uid) == pytest.approx(60.0, abs=0.1)
+    assert await found.replacer.reconcile(pod.uid) == pytest.approx(60.0, abs=0.1)
     assert found.writer.names == []
     await found.advance(60.0)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["web-1"]
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
 
@@ -49,19 +49,19 @@ async def test_an_owners_pods_avoid_one_pool_after_the_other_for_a_while() -> No
     first, second = sent("web-1", node="a-1", pools="a"), sent("web-2", pools="b")
     found = rig(first)
     await found.advance(60.0)
-    await found.stuck.reconcile(first.uid)
+    await found.replacer.reconcile(first.uid)
     assert redirect(found) is not None
     assert found.world.board.avoided(OWNER) == {"a"}, "also by those that are no successors"
     found.world.state.remove(first)
     found.apply(second, msgspec.structs.replace(second, node=NodeName("b-1")))
     await found.advance(60.0)
-    await found.stuck.reconcile(second.uid)
+    await found.replacer.reconcile(second.uid)
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a", "b"})), "physical nodes at the end"
 
     third = sent("web-3", node="b-1", pools="b")
     found.apply(third)
     await found.advance(AVOID_SECONDS)
-    await found.stuck.reconcile(third.uid)
+    await found.replacer.reconcile(third.uid)
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"b"}))
 
 
@@ -70,10 +70,10 @@ async def test_one_whose_pools_are_all_closed_does_not_wait() -> None:
     found = rig(pod)
     found.fall("a-1")
     await found.advance(60.0)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == [], "the pool may still take it"
     await found.judge()
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["web-1"]
     assert redirect(found) == Redirect(0.0, virtual=True)
 
@@ -84,7 +84,7 @@ async def test_one_that_another_pool_may_take_waits() -> None:
     found.fall("a-1")
     await found.advance(60.0)
     await found.judge()
-    assert await found.stuck.reconcile(pod.uid) is None
+    assert await found.replacer.reconcile(pod.uid) is None
     assert found.writer.names == []
 
 
@@ -96,14 +96,14 @@ async def test_a_person_s_hold_leaves_what_is_bound_and_moves_what_waits() -> No
     await found.judge()
     await found.advance(2.0)
     for pod in (bound, waiting):
-        await found.stuck.reconcile(pod.uid)
+        await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["web-2"]
 
 
 async def test_a_stock_out_is_answered_at_once_by_the_next_size_on_the_same_pool() -> None:
     pod = sent("web-1", node="a-1", pools="a", reason="NoStock", cpu_millis=500, memory_bytes=1 << 30)
     found = rig(pod, stockOut=STOCK_OUT)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["web-1"]
     assert found.world.board.verdict("a").step == 1
     assert redirect(found) == Redirect(0.0, virtual=True)
@@ -112,7 +112,7 @@ async def test_a_stock_out_is_answered_at_once_by_the_next_size_on_the_same_pool
 async def test_a_stock_out_without_a_bigger_size_goes_to_the_next_pool() -> None:
     pod = sent("web-1", node="a-1", pools="a", reason="NoStock", cpu_millis=32_000, memory_bytes=1 << 30)
     found = rig(pod, stockOut=STOCK_OUT)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.world.board.verdict("a").step == 0
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
 
@@ -132,7 +132,7 @@ async def test_left_alone(pod: PodRecord) -> None:
     found = rig(pod)
     await found.advance(600.0)
     await found.judge()
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == []
 
 
@@ -140,7 +140,7 @@ async def test_recommend_deletes_nothing() -> None:
     pod = sent("web-1", node="a-1")
     found = rig(pod, mode="Recommend")
     await found.advance(60.0)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == []
     assert redirect(found) is None
 
@@ -149,7 +149,7 @@ async def test_one_that_started_after_all_leaves_no_redirect() -> None:
     pod = sent("web-1", node="a-1")
     found = rig(pod, answer=lambda _: False)
     await found.advance(60.0)
-    assert await found.stuck.reconcile(pod.uid) == REFUSED_SECONDS
+    assert await found.replacer.reconcile(pod.uid) == REFUSED_SECONDS
     assert redirect(found) is None
     assert found.world.board.avoided(OWNER) == frozenset()
 
@@ -161,7 +161,7 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives() -> None:
     found = rig(*pods)
     await found.advance(60.0)
     for pod in pods:
-        await found.stuck.reconcile(pod.uid)
+        await found.replacer.reconcile(pod.uid)
     assert len(found.writer.names) == 3, "the last of four retries is its own"
 
 
@@ -169,7 +169,7 @@ async def test_a_job_whose_name_is_a_path_forgives_nothing() -> None:
     pod = sent("job-1", node="a-1", owner_kind="Job", owner_uid=OwnerUid("job"), owner_name="../../jobs/victim")
     found = rig(pod)
     await found.advance(60.0)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == []
 
 
@@ -180,7 +180,7 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
     found = rig(*pods)
     found.writer.respond = deleting(lambda _: True)
     await found.advance(60.0)
-    await asyncio.gather(*(found.stuck.reconcile(pod.uid) for pod in pods))
+    await asyncio.gather(*(found.replacer.reconcile(pod.uid) for pod in pods))
     assert len(found.writer.names) == 3
 
 
@@ -188,7 +188,7 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
 async def test_a_jobs_redirect_waits_for_the_longest_back_off_of_a_job(*, kind: str, follows: bool) -> None:
     found = rig(pod := sent("job-1", node="a-1", owner_kind=kind))
     await found.advance(60.0)
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["job-1"]
     await found.advance(601.0)
     assert (redirect(found) is not None) is follows
@@ -199,17 +199,17 @@ async def test_a_refused_deletion_is_none_that_a_job_has_to_forgive() -> None:
     refused = rig(pod, answer=lambda _: False)
     await refused.advance(60.0)
     for _ in range(5):
-        await refused.stuck.reconcile(pod.uid)
+        await refused.replacer.reconcile(pod.uid)
     assert len(refused.writer.names) == 5, "asked each time"
 
 
 async def test_what_waits_is_looked_at_again_when_the_policy_is_enforced() -> None:
     pod = sent("web-1", node="a-1")
     found = rig(pod, mode="Recommend")
-    subscriptions = list(found.stuck.subscribe())
+    subscriptions = list(found.replacer.subscribe())
     await found.advance(60.0)
-    worker = asyncio.create_task(found.stuck.queue.run(found.stuck.reconcile))
-    found.stuck.queue.add(pod.uid)
+    worker = asyncio.create_task(found.replacer.queue.run(found.replacer.reconcile))
+    found.replacer.queue.add(pod.uid)
     await idle(found)
     assert found.writer.names == []
     found.world.catalog.upsert(Kind.ELASTIC_POLICY, policy() | {"metadata": {"name": "online", "resourceVersion": "9"}})
@@ -217,5 +217,5 @@ async def test_what_waits_is_looked_at_again_when_the_policy_is_enforced() -> No
     assert found.writer.names == ["web-1"]
     for unsubscribe in subscriptions:
         unsubscribe()
-    found.stuck.queue.close()
+    found.replacer.queue.close()
     await worker

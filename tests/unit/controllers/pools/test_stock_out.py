@@ -58,7 +58,7 @@ async def test_a_jobs_last_try_avoids_all_pools() -> None:
         assert found.world.board.avoided(JOB) <= {"a"}
         pod = sent(f"job-{number}", node="a-1", pools="a", **SMALL, **OF_JOB)
         found.apply(pod, failed(pod, "a-1"))
-        await found.stuck.reconcile(pod.uid)
+        await found.replacer.reconcile(pod.uid)
     assert found.world.board.avoided(JOB) == {"a", "b"}, "it forgives four"
 
 
@@ -66,7 +66,7 @@ async def test_a_job_that_cannot_be_read_is_spared() -> None:
     found = rig()
     pod = sent("job-1", node="a-1", pools="a", **(OF_JOB | {"owner_name": "../jobs/victim"}))
     found.apply(pod, failed(pod, "a-1"))
-    await found.stuck.reconcile(pod.uid)
+    await found.replacer.reconcile(pod.uid)
     assert found.world.board.avoided(JOB) == {"a", "b"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.nodes import PoolNodes
-from spillway.controllers.pools.replace_unstarted import StuckController
+from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedController
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord
@@ -73,13 +73,13 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
     found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 4}, "status": {}}
     unstarted = UnstartedPods(found.world)
     pools = PoolsController(found.world, PoolNodes(found.world), unstarted)
-    stuck = StuckController(
+    replacer = ReplaceUnstartedController(
         found.world, found, found.events, found, pools=pools, unstarted=unstarted, retries=found.retries
     )
     list(pools.subscribe())
     await found.clock.advance(60)
     await asyncio.gather(
-        *(stuck.reconcile(pod.uid) for pod in bound), *(found.controller.reconcile(pod.uid) for pod in unscheduled)
+        *(replacer.reconcile(pod.uid) for pod in bound), *(found.controller.reconcile(pod.uid) for pod in unscheduled)
     )
     assert len(found.deleted) == 3
 

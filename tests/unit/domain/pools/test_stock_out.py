@@ -3,11 +3,11 @@ import time
 import pytest
 
 from spillway.api.virtualnodebudget import StockOut
-from spillway.domain.pools.stock_out import ExpressionError, Signs, compile_expression
+from spillway.domain.pools.stock_out import ExpressionError, StockOutMatcher, compile_expression
 
 
-def signs(*detect: dict[str, str]) -> Signs:
-    return Signs.of(StockOut.model_validate({"detect": detect, "ladder": [{"cpu": "2", "memory": "4Gi"}]}))
+def signs(*detect: dict[str, str]) -> StockOutMatcher:
+    return StockOutMatcher.of(StockOut.model_validate({"detect": detect, "ladder": [{"cpu": "2", "memory": "4Gi"}]}))
 
 
 BOTH = {"reason": "ProviderCreateFailed", "messageRegex": "NoStock|OutOfStock"}
@@ -64,7 +64,7 @@ def test_what_is_too_big_or_not_linear_is_refused(expression: str) -> None:
 
 
 def test_without_stock_out_nothing_is_a_sign() -> None:
-    assert not Signs.of(None).match("NoStock", "NoStock")
+    assert not StockOutMatcher.of(None).match("NoStock", "NoStock")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import Answer, Denial, Request, denied
+from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
 from spillway.domain.model.names import THRESHOLD
 from spillway.domain.threshold.effective import AnnotationError, parse_annotation
 
@@ -40,7 +40,7 @@ _decoder: Final = msgspec.json.Decoder(_Object)
 class ThresholdAnnotationWebhook:
     """The webhook that refuses a threshold that is not a number of replicas."""
 
-    async def __call__(self, request: Request, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
+    async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
         new = _decoder.decode(request.object).metadata
         old = _decoder.decode(request.old_object).metadata.threshold if request.old_object else None
         if new.threshold is None or new.threshold == old or any(one.controller for one in new.owner_references or ()):

@@ -8,7 +8,7 @@ import pytest
 
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import Answer, decode_request
-from spillway.webhooks.annotations import ThresholdAnnotationWebhook
+from spillway.webhooks.threshold_annotation import ThresholdAnnotationWebhook
 
 OWNED = {"ownerReferences": [{"kind": "Deployment", "name": "cart", "uid": "u", "controller": True}]}
 
