@@ -11,7 +11,7 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
-from spillway.kube.watch import WatchSettings
+from spillway.kube.reflector import WatchSettings
 from spillway.state.cluster import ClusterState
 from tests.builders import make_state
 

@@ -11,7 +11,8 @@ from spillway.domain.model.records import NamespaceRecord
 from spillway.kube import decode
 from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
-from spillway.kube.watch import ResourceWatch, WatchSettings
+from spillway.kube.informer import reflector
+from spillway.kube.reflector import WatchSettings
 from spillway.state.cluster import ClusterState
 from tests.builders import make_state
 from tests.support.fake_api import FakeApi, page, slow, status
@@ -45,12 +46,12 @@ async def start(client: KubeClient, state: ClusterState) -> AsyncIterator[Callab
 
     def begin(**settings: float) -> None:
         wanted = {"page_size": 2, "watch_seconds": 2, "silence_seconds": 3, "backoff_seconds": 0.02} | settings
-        watch = ResourceWatch(
+        watch = reflector(
             client,
             state,
-            path="/api/v1/namespaces",
-            record_type=NamespaceRecord,
-            decoder=decode.NAMESPACES,
+            NamespaceRecord,
+            "/api/v1/namespaces",
+            decode.NAMESPACES,
             settings=WatchSettings(**wanted),  # type: ignore[arg-type]
         )
         running.append(asyncio.create_task(watch.run()))

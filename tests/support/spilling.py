@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from spillway.controllers.spill.controller import SpillController
-from spillway.domain.model.additions import applied
 from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.spill.job_retries import Retries
@@ -21,6 +20,7 @@ from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter
+from tests.support.json_patch import applied
 from tests.support.world import make_world, resource
 
 OWNER = OwnerUid("rs-web")

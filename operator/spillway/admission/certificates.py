@@ -24,13 +24,12 @@ from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, be
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.additions import Addition, json_patch
 from spillway.kube import paths
-from spillway.kube.client import JsonTransport
+from spillway.kube.client import JSON_PATCH, JsonTransport
 from spillway.kube.errors import ApiError, RequestError
 
 log: Final = structlog.get_logger(__name__)
 
 CONFIGURATION_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
-_JSON_PATCH: Final = "application/json-patch+json"
 _CONFLICTS: Final = (409, 422)
 """The API server answers 422 to a JSON patch whose `test` fails."""
 
@@ -205,7 +204,7 @@ class Certificates:
         patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
         patch += json_patch(Addition(("webhooks", str(index), "clientConfig", "caBundle"), wanted) for index in stale)
         try:
-            await self._client.request("PATCH", path, body=msgspec.json.encode(patch), content_type=_JSON_PATCH)
+            await self._client.request("PATCH", path, body=msgspec.json.encode(patch), content_type=JSON_PATCH)
         except ApiError as error:
             if error.status not in _CONFLICTS:
                 raise

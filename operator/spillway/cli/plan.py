@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.domain.model.units import GIB
 
 plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
 
@@ -163,10 +164,10 @@ def thresholds(
         alone = Alone(
             nodes=nodes,
             node_cores=node_cores,
-            node_gib=_flag("--node-memory", memory_bytes, node_memory) / 2**30,
+            node_gib=_flag("--node-memory", memory_bytes, node_memory) / GIB,
             target=target_utilization / 100,
             request_cores=_flag("--cpu", cpu_millis, cpu) / 1000,
-            request_gib=_flag("--memory", memory_bytes, memory) / 2**30,
+            request_gib=_flag("--memory", memory_bytes, memory) / GIB,
             load=(utilization or target_utilization) / 100,
             node_hour=node_hour,
             virtual_core_hour=virtual_cpu_hour,

@@ -19,7 +19,7 @@ import structlog
 
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import RequestError
+from spillway.kube.errors import RequestError, transport_errors
 
 log: Final = structlog.get_logger(__name__)
 
@@ -60,10 +60,11 @@ class DelegatedAccess:
         if kept is not None and kept[0] > self._clock():
             return kept[1]
         try:
-            async with asyncio.timeout(REVIEW_SECONDS), self._slots:
-                verdict = await self._ask(token, path)
-        except (RequestError, TimeoutError, msgspec.DecodeError) as error:
-            log.warning("a caller cannot be authorized", path=path, error=str(error) or repr(error))
+            with transport_errors():
+                async with asyncio.timeout(REVIEW_SECONDS), self._slots:
+                    verdict = await self._ask(token, path)
+        except RequestError as error:
+            log.warning("a caller cannot be authorized", key=path, error=str(error))
             return Verdict.UNKNOWN
         self._kept[key] = (self._clock() + KEPT_SECONDS, verdict)
         self._kept.move_to_end(key)

@@ -8,9 +8,9 @@ loaded again. Large answers arrive gzipped and are unpacked in a thread, because
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self
 
@@ -19,7 +19,7 @@ import msgspec
 
 from spillway import __version__
 from spillway.kube.auth import Credentials
-from spillway.kube.errors import ApiError, UnreachableError
+from spillway.kube.errors import ApiError, transport_errors
 from spillway.kube.pages import pages
 
 JSON = "application/json"
@@ -130,7 +130,7 @@ class KubeClient:
             UnreachableError: the connection failed, or there was no whole answer within `timeout` seconds.
 
         """
-        with _transport_errors():
+        with transport_errors():
             response = await self._open(
                 method,
                 path,
@@ -145,7 +145,7 @@ class KubeClient:
     async def get_json(self, path: str, **params: Param) -> Any:  # noqa: ANN401 - JSON is anything
         """The answer to a GET as plain Python values."""
         raw = await self.request("GET", path, params=params)
-        with _transport_errors():
+        with transport_errors():
             return msgspec.json.decode(raw)
 
     async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
@@ -170,14 +170,14 @@ class KubeClient:
 
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=silence_seconds)
-        with _transport_errors():
+        with transport_errors():
             response = await self._open("GET", path, params=params, timeout=timeout, encoding="identity")
         async with response:
             yield b""
             chunks = response.content.iter_any()
             while True:
                 # Only around the reading, because errors of the consumer are not errors of the transport.
-                with _transport_errors():
+                with transport_errors():
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     return
@@ -219,15 +219,6 @@ class KubeClient:
                     continue
                 raise _refusal(response, await _unpacked(response))
         raise AssertionError("unreachable")
-
-
-@contextmanager
-def _transport_errors() -> Iterator[None]:
-    """Turn what aiohttp, the socket, zlib or the JSON decoder raises into `UnreachableError`."""
-    try:
-        yield
-    except (aiohttp.ClientError, OSError, zlib.error, msgspec.DecodeError) as error:  # a TimeoutError is an OSError
-        raise UnreachableError.caused_by(error) from error
 
 
 def _param(value: Param) -> str:

@@ -38,6 +38,7 @@ from spillway.domain.model.records import (
     PodRecord,
     ReplicaSetRecord,
 )
+from spillway.kube.errors import WatchError
 from spillway.kube.requests import amount, pod_requests
 from spillway.kube.wire import (
     Change,
@@ -61,7 +62,7 @@ from spillway.kube.wire import (
     Waiting,
 )
 
-R = TypeVar("R")
+RecordT = TypeVar("RecordT")
 
 # Kubernetes takes no "+", and no leading zero but after a minus (`validFirstDigit` in k8s.io/kubernetes/pkg/apis/core).
 _COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
@@ -87,24 +88,16 @@ _NO_OWNER: Final = OwnerReference()
 _NO_MARKS: Final = PodMarks()
 
 
-class WatchError(Exception):
-    """The server ended a watch with an ERROR event; `code` is an HTTP status (410: list again)."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-
-
-class Decoder(Generic[ObjectT, R]):
+class Decoder(Generic[ObjectT, RecordT]):
     """The decoder of one kind, from bytes to records."""
 
-    def __init__(self, kind: type[ObjectT], record: Callable[[ObjectT], R]) -> None:
+    def __init__(self, kind: type[ObjectT], record: Callable[[ObjectT], RecordT]) -> None:
         self.record = record
         self._page = msgspec.json.Decoder(Page[kind])  # type: ignore[valid-type]
         self._change = msgspec.json.Decoder(Change[kind])  # type: ignore[valid-type]
         self._object = msgspec.json.Decoder(kind)
 
-    def one(self, raw: bytes) -> R:
+    def one(self, raw: bytes) -> RecordT:
         """A single object, as a GET or an admission request holds it."""
         return self.record(self._object.decode(raw))
 

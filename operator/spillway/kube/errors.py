@@ -1,12 +1,17 @@
 """The errors of a request to the API server: one base class, and one class for each way in which a request fails.
 
-Contract: a caller catches `RequestError`, whatever the transport raises below it. `not_found` says that there is no
-such object, whether the API server answered so or no object can have the name.
+Contract: a caller catches `RequestError`, whatever the transport or the decoder raises below it. `not_found` says that
+there is no such object, whether the API server answered so or no object can have the name.
 """
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
+
+import aiohttp
+import msgspec
 
 
 class RequestError(Exception):
@@ -14,6 +19,8 @@ class RequestError(Exception):
 
     not_found: bool = False
     """Whether the object does not exist."""
+    gone: bool = False
+    """Whether the resource version or continue token is too old, so a new list is needed."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     retry_after: float | None = None
@@ -68,6 +75,7 @@ class ApiError(RequestError):
         self.retry_after = retry_after
         self.details: Mapping[str, Any] = details or {}
         self.not_found = status == HTTPStatus.NOT_FOUND
+        self.gone = status == HTTPStatus.GONE
         self.retryable = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
@@ -75,11 +83,24 @@ class ApiError(RequestError):
         return self.status == HTTPStatus.CONFLICT
 
     @property
-    def gone(self) -> bool:
-        """Whether the resource version or continue token is too old, so a new list is needed."""
-        return self.status == HTTPStatus.GONE
-
-    @property
     def invalid(self) -> bool:
         """Whether the object would be invalid, or a JSON patch's `test` failed."""
         return self.status == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class WatchError(RequestError):
+    """The server ended a watch with an ERROR event; `code` is an HTTP status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.gone = code == HTTPStatus.GONE
+
+
+@contextmanager
+def transport_errors() -> Iterator[None]:
+    """Raise `UnreachableError` for what aiohttp, the socket, a timeout, zlib or the JSON decoder raises."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, zlib.error, msgspec.DecodeError) as error:  # a TimeoutError is an OSError
+        raise UnreachableError.caused_by(error) from error

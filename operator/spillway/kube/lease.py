@@ -16,7 +16,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import aiohttp
 import structlog
 from kubernetes.aio import client as kube
 from kubernetes.aio.leaderelection.electionconfig import Config
@@ -24,6 +23,7 @@ from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from spillway.kube.auth import Credentials
+from spillway.kube.errors import RequestError, transport_errors
 from spillway.telemetry.kube import LEADER
 
 log = structlog.get_logger(__name__)
@@ -76,9 +76,10 @@ class _Lock(LeaseLock):
 
     async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         try:
-            async with asyncio.timeout(self._request_seconds):
-                found: tuple[bool, Any] = await super().get(name, namespace)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            with transport_errors():
+                async with asyncio.timeout(self._request_seconds):
+                    found: tuple[bool, Any] = await super().get(name, namespace)
+        except RequestError as error:
             return False, kube.ApiException(status=0, reason=repr(error))
         lease = self.lease_reference if found[0] else None
         if lease is not None and lease.metadata is not None:
@@ -132,10 +133,11 @@ class _Lock(LeaseLock):
     async def _renewing(self, write: Awaitable[bool]) -> bool:
         begun = self._clock()
         try:
-            async with asyncio.timeout(self._request_seconds):
-                done = await write
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("lease not renewed", error=repr(error))
+            with transport_errors():
+                async with asyncio.timeout(self._request_seconds):
+                    done = await write
+        except RequestError as error:
+            log.warning("lease not renewed", key=f"{self.namespace}/{self.name}", error=repr(error))
             return False
         if done and not self.released:
             self.renewed = begun
@@ -151,7 +153,7 @@ class _Lock(LeaseLock):
         if lease is None or lease.spec is None:
             return
         lease.spec.holder_identity = None
-        with contextlib.suppress(kube.ApiException, aiohttp.ClientError, TimeoutError, OSError):
+        with contextlib.suppress(kube.ApiException, RequestError), transport_errors():
             async with asyncio.timeout(self._request_seconds):
                 await self.api_instance.replace_namespaced_lease(name=self.name, namespace=self.namespace, body=lease)
 

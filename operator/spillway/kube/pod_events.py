@@ -9,11 +9,8 @@ only when it is cancelled. The listener must be quick; an exception of its own i
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import aclosing
+from collections.abc import Callable, Collection
 from datetime import datetime
-from functools import partial
-from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -21,24 +18,20 @@ import structlog
 
 from spillway.domain.model.names import PodUid
 from spillway.kube import paths
-from spillway.kube.client import KubeClient, Param
-from spillway.kube.errors import ApiError, RequestError
-from spillway.kube.pages import pages
+from spillway.kube.client import KubeClient
+from spillway.kube.decode import Decoder
 from spillway.kube.ratelimit import Sleep
-from spillway.kube.retry import Backoff
-from spillway.telemetry.kube import INFORMER_EVENTS, INFORMER_RECONNECTS
+from spillway.kube.reflector import Reflector, WatchSettings
 
 log = structlog.get_logger(__name__)
 
 PATH: Final = paths.CORE_EVENTS.everywhere
-RESOURCE: Final = "events"
 YOUNG_SECONDS: Final = 300.0
 """The maximum age of an Event that is delivered from a list."""
-WATCH_SECONDS: Final = 300
-SILENCE_SECONDS: Final = 360.0
-FORBIDDEN_SECONDS: Final = 60.0
-PAGE_SIZE: Final = 500
-_LONGEST_BACKOFF_SECONDS: Final = 30.0
+SETTINGS: Final = WatchSettings(
+    page_size=500, watch_seconds=250.0, silence_seconds=310.0, backoff_seconds=0.5, longest_backoff_seconds=60.0
+)
+"""Events come rarely, so a watch is renewed rarely; a missing permission is asked for once a minute."""
 
 
 class PodEvent(msgspec.Struct, frozen=True):
@@ -78,35 +71,9 @@ class _Event(msgspec.Struct, rename="camel"):
     last_timestamp: str | None = None
     event_time: str | None = None
     series: _Series | None = None
-    code: int = 0
-    """The code of the Status that replaces an Event when the watch ends with an error."""
 
 
-class _Change(msgspec.Struct):
-    type: str
-    object: _Event
-
-
-class _PageMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "next": "continue"}):
-    resource_version: str = ""
-    next: str = ""
-
-
-class _Page(msgspec.Struct):
-    metadata: _PageMeta
-    items: list[_Event] | None = None
-
-
-_pages: Final = msgspec.json.Decoder(_Page)
-_changes: Final = msgspec.json.Decoder(_Change)
-
-
-class _EndedError(Exception):
-    """The server ended the watch with an error; `gone` says that a new list is needed."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(str(code))
-        self.gone = code == HTTPStatus.GONE
+_events: Final = Decoder(_Event, lambda event: event)
 
 
 def field_selector(reasons: Collection[str] | None) -> str:
@@ -117,6 +84,38 @@ def field_selector(reasons: Collection[str] | None) -> str:
     if reasons is not None and len(reasons) == 1:
         return f"involvedObject.kind=Pod,reason={next(iter(reasons))}"
     return "involvedObject.kind=Pod,type=Warning"
+
+
+class _PodEventSink:
+    """The sink that passes Events about pods to a listener, from a list those alone that are young."""
+
+    def __init__(self, listener: Listener, now: Callable[[], float]) -> None:
+        self._listener = listener
+        self._now = now
+
+    def alive(self) -> None:
+        """Nothing depends on how fresh Events are."""
+
+    list_begins = page_ends = list_ends = watch_ends = alive
+
+    def listed(self, record: _Event) -> None:
+        if self._now() - _event_time(record) < YOUNG_SECONDS:
+            self.changed(record)
+
+    def changed(self, record: _Event) -> None:
+        regarding = record.involved_object
+        if regarding is None or regarding.kind != "Pod" or not regarding.uid:
+            return
+        event = PodEvent(
+            PodUid(regarding.uid), regarding.namespace, regarding.name, record.reason or "", record.message or ""
+        )
+        try:
+            self._listener(event)
+        except Exception:
+            log.exception("listener failed", record="PodEvent", key=f"{event.namespace}/{event.name}")
+
+    def deleted(self, record: _Event) -> None:
+        """An Event that has expired says nothing about its pod."""
 
 
 class PodEvents:
@@ -135,7 +134,7 @@ class PodEvents:
         self._listener = listener
         self._sleep = sleep
         self._now = now
-        self._backoff = Backoff(0.5, _LONGEST_BACKOFF_SECONDS, sleep=sleep, jitter=jitter)
+        self._jitter = jitter
         self._wanted = ""
         self._changed = asyncio.Event()
 
@@ -158,75 +157,17 @@ class PodEvents:
                     await asyncio.wait({following})
 
     async def _follow(self, selector: str) -> None:
-        version = ""
-        while True:
-            try:
-                version = version or await self._list(selector)
-                version = await self._watch(selector, version)
-                reason = "ended"
-            except _EndedError as error:
-                reason, version = ("gone", "") if error.gone else ("error", version)
-            except ApiError as error:
-                reason, version = ("gone" if error.gone else "error"), ""
-                if error.status == HTTPStatus.FORBIDDEN:
-                    log.warning("events about pods may not be read; stock-outs show in pods' status only")
-                    await self._sleep(FORBIDDEN_SECONDS)
-            except (RequestError, msgspec.DecodeError) as error:
-                reason, version = "error", ""
-                log.info("watch of pod events failed", resource=RESOURCE, error=repr(error))
-            INFORMER_RECONNECTS.labels(RESOURCE, reason).inc()
-            if reason == "ended":
-                self._backoff.reset()
-            else:
-                await self._backoff.pause()
-
-    async def _list(self, selector: str) -> str:
-        """Deliver the young Events of a list; returns the version to watch from."""
-        version = ""
-        async with aclosing(pages(partial(self._page, selector), _pages.decode)) as found:
-            async for page in found:
-                version = page.metadata.resource_version
-                for event in page.items or ():
-                    if self._now() - _event_time(event) < YOUNG_SECONDS:
-                        self._hear(event)
-        return version
-
-    async def _page(self, selector: str, token: str) -> bytes:
-        params: dict[str, Param] = {"fieldSelector": selector, "limit": PAGE_SIZE, "continue": token or None}
-        return await self._client.request("GET", PATH, params=params)
-
-    async def _watch(self, selector: str, version: str) -> str:
-        """Follow one watch to its end; returns the version to continue from."""
-        params: dict[str, Param] = {
-            "watch": True,
-            "allowWatchBookmarks": True,
-            "fieldSelector": selector,
-            "resourceVersion": version,
-            "timeoutSeconds": WATCH_SECONDS,
-        }
-        chunks = self._client.stream(PATH, params, silence_seconds=SILENCE_SECONDS)
-        async with aclosing(chunks):
-            async for line in _lines(chunks):
-                change = _changes.decode(line)
-                INFORMER_EVENTS.labels(RESOURCE, change.type).inc()
-                if change.type == "ERROR":
-                    raise _EndedError(change.object.code)
-                if change.type in {"ADDED", "MODIFIED"}:
-                    self._hear(change.object)
-                version = change.object.metadata.resource_version or version
-        return version
-
-    def _hear(self, event: _Event) -> None:
-        regarding = event.involved_object
-        if regarding is None or regarding.kind != "Pod" or not regarding.uid:
-            return
-        pod_event = PodEvent(
-            PodUid(regarding.uid), regarding.namespace, regarding.name, event.reason or "", event.message or ""
+        reflector = Reflector(
+            self._client,
+            _PodEventSink(self._listener, self._now),
+            path=PATH,
+            decoder=_events,
+            selector=selector,
+            settings=SETTINGS,
+            sleep=self._sleep,
+            jitter=self._jitter,
         )
-        try:
-            self._listener(pod_event)
-        except Exception:
-            log.exception("listener failed", record="PodEvent", key=f"{pod_event.namespace}/{pod_event.name}")
+        await reflector.run()
 
 
 def _event_time(event: _Event) -> float:
@@ -239,12 +180,3 @@ def _event_time(event: _Event) -> float:
             except ValueError:
                 continue
     return 0.0
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line

@@ -1,20 +1,18 @@
-"""Pauses between tries: one formula, and a counter of failures that sleeps by it.
+"""Pauses between tries: the back-off with jitter, and a counter of failures that sleeps by it.
 
 Contract: the n-th pause doubles the one before, up to a longest, and is spread by jitter between its half and its
 whole, so that clients that failed together do not come back together.
 """
 
 from collections.abc import Callable
-from typing import Final
 
+from spillway.domain.model.backoff import backoff_seconds
 from spillway.kube.ratelimit import Sleep
-
-_MOST_DOUBLINGS: Final = 20
 
 
 def pause_seconds(failures: int, *, first: float, longest: float, jitter: float) -> float:
     """The pause after this many failures (at least 1); `jitter` is between 0 and 1."""
-    return float(min(longest, first * 2 ** min(failures - 1, _MOST_DOUBLINGS)) * (0.5 + jitter / 2))
+    return backoff_seconds(failures, first=first, longest=longest) * (0.5 + jitter / 2)
 
 
 class Backoff:

@@ -1,14 +1,12 @@
 """Whether the volume of a PersistentVolumeClaim is part of one node."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
-from typing import Any
 
 from spillway.domain.fit.suitability import is_local
+from spillway.domain.model.documents import Json
 from spillway.kube import paths
 from spillway.kube.paths import ObjectKey
-
-Json = Mapping[str, Any]
 
 
 class ClaimVolume(Enum):

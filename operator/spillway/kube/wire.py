@@ -4,7 +4,7 @@ Contract: the parser skips everything that is not named here, so managedFields, 
 objects. Every field has a default and accepts null, so an absent field is not an error.
 """
 
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -22,7 +22,24 @@ from spillway.domain.model.names import (
 from spillway.domain.model.owners import OwnerReference
 from spillway.domain.model.records import Taint
 
-ObjectT = TypeVar("ObjectT", bound="Pod | Node | ReplicaSet | Namespace")
+
+class Versioned(Protocol):
+    """The metadata that a watch needs of an object."""
+
+    @property
+    def resource_version(self) -> str:
+        """Where a watch goes on from."""
+
+
+class Watched(Protocol):
+    """An object that can be watched."""
+
+    @property
+    def metadata(self) -> Versioned:
+        """The metadata of the object."""
+
+
+ObjectT = TypeVar("ObjectT", bound=Watched)
 
 
 class PodMarks(msgspec.Struct, gc=False, rename={

@@ -19,16 +19,15 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from spillway.api.schema import GROUP, VERSION
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.names import (
     COST_WRITTEN,
     FIELD_MANAGER,
-    GROUP,
     POD_DELETION_COST,
     POLICY,
     POOL,
     TIER,
-    VERSION,
 )
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.kube import patches, paths

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.model.records import NodeRecord, Phase
+from spillway.domain.model.units import GIB
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS, ZONES, Scenario
 
@@ -145,7 +146,7 @@ class SimCluster:
                 taints=(),
                 cordoned_by="",
                 cpu_millis=int(self.scenario.node_cpu * 1000),
-                memory_bytes=int(self.scenario.node_memory * 2**30),
+                memory_bytes=int(self.scenario.node_memory * GIB),
                 pods_allocatable=MAX_PODS,
             )
             for slot in self.elastic_slots

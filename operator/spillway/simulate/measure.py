@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spillway.domain.model.names import PodUid, Tier, Zone
+from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS
 
@@ -64,7 +65,7 @@ class Measures:
         """Return the figures by the names of the report."""
         deleted = max(self.victims + self.rollout_victims, 1)
         writes = self.writes_born + self.writes_scale_down + self.writes_rollout + self.writes_at_rest
-        hours = STEP_SECONDS / 3600
+        hours = STEP_SECONDS / HOUR_SECONDS
         skews = np.array(self.skews or [0])
         return {
             "victims": self.victims,

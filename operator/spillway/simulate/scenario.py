@@ -10,9 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spillway.domain.model.units import HOUR_SECONDS
+
 STEP_SECONDS: Final = 15
 """The sync period of the HPA in seconds; it is the length of one step."""
-STEPS_A_DAY: Final = 24 * 3600 // STEP_SECONDS
+STEPS_A_DAY: Final = 24 * HOUR_SECONDS // STEP_SECONDS
 ZONES: Final = ("z-a", "z-b", "z-c")
 
 Floats = NDArray[np.float64]
@@ -102,13 +104,13 @@ def _workload(index: int, days: int, typical_peak: float, random: np.random.Gene
         max_replicas=round(peak * 1.25),
         hard_zone_spread=bool(random.random() < 0.5),
         startup_steps=int(random.integers(2, 7)),
-        rollouts=tuple(int(hour * 3600 / STEP_SECONDS) for hour in hours),
+        rollouts=tuple(int(hour * HOUR_SECONDS / STEP_SECONDS) for hour in hours),
     )
 
 
 def _load(peak: float, days: int, random: np.random.Generator) -> Floats:
     """Return a day of two peaks, repeated with differences from day to day, under noise that lasts some minutes."""
-    hours = np.arange(days * STEPS_A_DAY) * STEP_SECONDS / 3600
+    hours = np.arange(days * STEPS_A_DAY) * STEP_SECONDS / HOUR_SECONDS
     kind = random.random()
     noon, evening = random.normal(11.0, 1.2), random.normal(20.0, 1.2)
     noon_height = random.uniform(0.4, 0.9)

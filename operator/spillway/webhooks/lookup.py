@@ -20,7 +20,7 @@ from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube import paths
 from spillway.kube.decode import NODES, PODS, REPLICASETS
-from spillway.kube.errors import InvalidNameError, RequestError
+from spillway.kube.errors import InvalidNameError, RequestError, transport_errors
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import ByteReader
@@ -168,12 +168,13 @@ class Lookup:
     async def _get(self, wanted: ObjectKey, decode: Callable[[bytes], R], seconds: float) -> R | None:
         try:
             path = wanted.path
-            async with asyncio.timeout(seconds), self._slots:
-                return decode(await self._client.request("GET", path))
+            with transport_errors():
+                async with asyncio.timeout(seconds), self._slots:
+                    return decode(await self._client.request("GET", path))
         except InvalidNameError as error:
             warn_once(error)
             return None
-        except (RequestError, TimeoutError, msgspec.DecodeError) as error:
+        except RequestError as error:
             log.debug("lookup failed", resource=wanted.resource.plural, key=wanted.key, error=repr(error))
             return None
 

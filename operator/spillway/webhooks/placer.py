@@ -13,7 +13,7 @@ from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.node_fit import constraints
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.model import names
-from spillway.domain.model.additions import Json
+from spillway.domain.model.documents import Json
 from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
 from spillway.domain.placement.pools import Pool, mismatch

@@ -26,7 +26,7 @@ from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
-from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.placement.decide import KEPT_PHYSICAL, PlacementReason
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
 from spillway.kube.protocols import Recorder
@@ -47,7 +47,6 @@ KEPT_PLAN_SECONDS: Final = 0.8
 """How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
 whole life."""
 
-KEPT_PHYSICAL: Final = "KeptPhysical"
 OVERLAY_CONFLICT: Final = "OverlayConflict"
 TOLERATES_VIRTUAL: Final = "ToleratesVirtual"
 INVALID_THRESHOLD: Final = "InvalidThreshold"

@@ -7,6 +7,7 @@ import pytest
 
 from spillway.domain.model.records import Phase, Taint
 from spillway.kube import decode
+from spillway.kube.errors import WatchError
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
 
@@ -261,7 +262,7 @@ def test_an_error_event_is_an_exception_with_its_code() -> None:
         b'"message":"too old resource version","reason":"Expired","code":410}}'
     )
     for decoder in (decode.PODS, decode.NODES, decode.REPLICASETS, decode.NAMESPACES):
-        with pytest.raises(decode.WatchError) as caught:
+        with pytest.raises(WatchError) as caught:
             decoder.change(line)
         assert caught.value.code == 410
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from spillway.domain.fit.node_affinity import allows
 from spillway.domain.model import names
-from spillway.domain.model.additions import added, applied
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
@@ -25,6 +24,7 @@ from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks.placer import Placer
 from tests.builders import make_namespace, make_node, make_pod, make_state
+from tests.support.json_patch import added, applied
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
 
 OWNER = OwnerUid("rs-web")

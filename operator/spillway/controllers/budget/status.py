@@ -22,12 +22,11 @@ from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.alerts import AT, NEAR, LimitUse, alerts, limits_of
 from spillway.domain.budget.price import shown
+from spillway.domain.model.units import GIB, MIB
 from spillway.domain.model.usage import Usage
 
 TOP: Final = 20
 """The number of workloads that are listed."""
-GIB: Final = 1 << 30
-MIB: Final = 1 << 20
 
 
 class BudgetContributor:

@@ -11,8 +11,8 @@ Nothing is read or written for pods that are not due, nor for a policy in Recomm
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import ClassVar, Final
 
 from spillway.api.elasticpolicy import Placement
 from spillway.api.scalars import Duration
@@ -24,11 +24,13 @@ from spillway.domain.budget.price import billed
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
+from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
-from spillway.domain.placement.decide import DEFAULT
+from spillway.domain.placement.decide import DEFAULT, KEPT_PHYSICAL
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
@@ -52,14 +54,11 @@ from spillway.state.open_pools import OpenPools
 from spillway.telemetry import pools as pool_metrics
 from spillway.telemetry import spill as metrics
 
-Json = Mapping[str, Any]
-
 SOON_SECONDS: Final = 0.05
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 UNSCHEDULABLE: Final = "Unschedulable"
 """Why a pod was replaced for another pool."""
-KEPT_PHYSICAL: Final = "KeptPhysical"
 STARTING_SECONDS: Final = 1.0
 """Seconds for which the room of young nodes is cached."""
 
@@ -91,7 +90,7 @@ class SpillController(Controller):
         self._open_pools = open_pools
         self._retries = retries
         self._turns = Turns()
-        self._kept: dict[PodUid, tuple[StayReason, float, float]] = {}
+        self._kept: dict[PodUid, tuple[StayReason, float, int]] = {}
         """Why a pod was kept, until when, and the pause after that."""
         self._spilled: dict[PodUid, tuple[tuple[str, ...], float]] = {}
         """The pools that a waiting pod's mark names, and since when that is seen."""
@@ -326,10 +325,11 @@ class SpillController(Controller):
                 message = f"kept on physical nodes, which have no room for it, because {because}"
                 self._events.record(self.world.owner_of(pod).reference, event_type, KEPT_PHYSICAL, message)
         if reason in _FOR_GOOD:
-            self._kept[pod.uid] = (reason, math.inf, 0.0)
+            self._kept[pod.uid] = (reason, math.inf, 0)
             return None
-        pause = FIRST_RETRY_SECONDS if was is None else min(LONGEST_RETRY_SECONDS, 2 * was[2])
-        self._kept[pod.uid] = (reason, self.world.now() + pause, pause)
+        checks = 1 if was is None else was[2] + 1
+        pause = backoff_seconds(checks, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
+        self._kept[pod.uid] = (reason, self.world.now() + pause, checks)
         return pause + SOON_SECONDS
 
     def _plan(self, pod: PodRecord, who: Governed, move: Move) -> None:

@@ -3,13 +3,13 @@
 Contract: each call reads, and nothing is cached. An object that does not exist is None; other failures are raised.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from spillway.controllers.base import World
 from spillway.domain.fit.suitability import claims_of
+from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import DEFAULT
@@ -20,8 +20,6 @@ from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import Reader
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.claims import claim_of_pods
-
-Json = Mapping[str, Any]
 
 
 class SpillReading:

@@ -6,9 +6,10 @@ client has changed since stays.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from spillway.controllers.base import World
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import SURGE, OwnerUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord
@@ -17,9 +18,6 @@ from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.protocols import ObjectWriter, Reader
-
-Json = Mapping[str, Any]
-
 
 _SURGING: Final[Mapping[str, paths.ApiResource]] = {"Deployment": paths.DEPLOYMENTS, "ReplicaSet": paths.REPLICASETS}
 """The resource of each kind that can surge (`SURGING_KINDS`)."""

@@ -20,6 +20,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.threshold.observe import Observed, choice_of, elastic_now, observe, request_now, request_of
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
+from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import object_reference, workload_of
 from spillway.domain.model.records import NamespaceRecord, ReplicaSetRecord
 from spillway.domain.threshold.effective import Choice
@@ -192,7 +193,8 @@ class ThresholdController(Controller):
     def _failed(self, error: PlanFailedError) -> float:
         self._failures += 1
         metrics.PLANS.labels("failed").inc()
-        pause: float = min(RETRY_SECONDS * 2 ** (self._failures - 1), LONGEST_RETRY_SECONDS, self._period_seconds)
+        longest = min(LONGEST_RETRY_SECONDS, self._period_seconds)
+        pause = backoff_seconds(self._failures, first=RETRY_SECONDS, longest=longest)
         self.log.warning("no plan, the last good one stays", reason=error.reason, error=str(error), retry=pause)
         self._settled(error.reason, str(error))
         return pause

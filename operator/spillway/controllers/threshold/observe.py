@@ -20,6 +20,7 @@ from spillway.domain.model.names import OwnerUid, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.units import GIB
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
 from spillway.domain.threshold.request import (
     PAST_ENOUGH_SECONDS,
@@ -34,7 +35,6 @@ from spillway.sources.history import filled_in
 _KEEPS_PODS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
 _OF_THE_MOMENT: Final = "node.kubernetes.io/"
 _NOTHING_SEEN: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
-_GIB: Final = float(1 << 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ async def request_of(
         # Cores without memory are of no use.
         capacity_cores=free_millis / 1000 if free_bytes or not memory_bytes else 0.0,
         node_cores=cpu_millis / 1000 / len(owned) if owned else 0.0,
-        capacity_gib=free_bytes / _GIB,
-        node_gib=memory_bytes / _GIB / len(owned) if owned else 0.0,
+        capacity_gib=free_bytes / GIB,
+        node_gib=memory_bytes / GIB / len(owned) if owned else 0.0,
         policies=tuple(
             policy_need(
                 policy,
@@ -264,4 +264,4 @@ def _request(pods: list[PodRecord]) -> tuple[float, float] | None:
     if not counted:
         return None
     cpu_millis, memory_bytes = max(counted, key=lambda asked: (counted[asked], asked))
-    return cpu_millis / 1000, memory_bytes / _GIB
+    return cpu_millis / 1000, memory_bytes / GIB

@@ -21,9 +21,9 @@ from typing import Final, Generic, TypeVar
 from spillway.api.virtualnodebudget import PoolPrice
 from spillway.domain.budget.month import month_of
 from spillway.domain.budget.price import EXACT, per_hour
+from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.model.usage import NOTHING, Usage
 
-HOUR_SECONDS: Final = 3600
 _PLACES: Final = Decimal("0.000000001")
 _UP: Final = Context(prec=100, rounding=ROUND_CEILING)
 _ZERO: Final = Decimal(0)

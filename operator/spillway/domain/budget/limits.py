@@ -21,9 +21,9 @@ from typing import Final
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
 from spillway.domain.budget.price import EXACT, per_hour
+from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.model.usage import Usage
 
-HOUR_SECONDS: Final = 3600
 _ZERO: Final = Decimal(0)
 
 

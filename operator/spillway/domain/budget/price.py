@@ -11,13 +11,14 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 from typing import Final
 
 from spillway.api.virtualnodebudget import PodSpecSize, PoolPrice
+from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import Usage
 from spillway.domain.pools.sizes import Size
 
 EXACT: Final = Context(prec=200, traps=[Inexact])
 """Dividing by 2^30 adds 30 digits; what would not fit raises instead of being rounded."""
 
-_GIB: Final = Decimal(1 << 30)
+_GIB: Final = Decimal(GIB)
 _SHOWN: Final = Decimal("0.000001")
 _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 

@@ -5,11 +5,12 @@ left to the scheduler. Virtual nodes that run such pods offer the resource in th
 """
 
 from spillway.domain.fit.requests import extended_requests
-from spillway.domain.fit.rule import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 
 
-def extended_resources(spec: Spec) -> NodeTest | None:
+def extended_resources(spec: Json) -> NodeTest | None:
     """Refuses nodes that do not offer an extended resource that the pod requests."""
     wanted = extended_requests(spec)
     if not wanted:

@@ -7,13 +7,14 @@ node's name (`matchFields`). A term without any requirement matches no node.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spillway.domain.fit.rule import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def node_affinity(spec: Spec) -> NodeTest | None:
+def node_affinity(spec: Json) -> NodeTest | None:
     """Refuses nodes that the pod's own node selector or required affinity excludes."""
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     if not spec.get("nodeSelector") and affinity.get(REQUIRED) is None:
@@ -21,7 +22,7 @@ def node_affinity(spec: Spec) -> NodeTest | None:
     return lambda node: "" if allows(spec, node) else "that the pod's node selector or affinity allows"
 
 
-def allows(spec: Spec, node: NodeRecord) -> bool:
+def allows(spec: Json, node: NodeRecord) -> bool:
     """Whether the pod's own node selector and required affinity let it run on the node."""
     if any(node.labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
         return False

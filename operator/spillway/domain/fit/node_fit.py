@@ -13,9 +13,10 @@ import msgspec
 from spillway.domain.fit.extended_resources import extended_resources
 from spillway.domain.fit.node_affinity import node_affinity
 from spillway.domain.fit.requests import extended_requests
-from spillway.domain.fit.rule import Rule, Spec
+from spillway.domain.fit.rule import Rule
 from spillway.domain.fit.taint_toleration import Toleration, taint_toleration
 from spillway.domain.fit.topology_spread import topology_spread
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 
 RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, extended_resources, taint_toleration)
@@ -25,7 +26,7 @@ RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, extended_resou
 class NodeFit:
     """One pod's answer for each node, had it the `extra` tolerations beside its own."""
 
-    def __init__(self, spec: Spec, extra: Sequence[Toleration] = ()) -> None:
+    def __init__(self, spec: Json, extra: Sequence[Toleration] = ()) -> None:
         pod = {**spec, "tolerations": [*(spec.get("tolerations") or ()), *extra]} if extra else spec
         self._tests = tuple(test for rule in RULES if (test := rule(pod)) is not None)
 
@@ -55,7 +56,7 @@ def takes_pods(node: NodeRecord) -> bool:
     return node.ready and not node.unschedulable and not node.deleting
 
 
-def constraints(spec: Spec) -> bytes:
+def constraints(spec: Json) -> bytes:
     """All that the rules read of a pod, as one key: pods with equal keys may run on the same nodes."""
     affinity: Any = (spec.get("affinity") or {}).get("nodeAffinity")
     spread, tolerations = spec.get("topologySpreadConstraints"), spec.get("tolerations")

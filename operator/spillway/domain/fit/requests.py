@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from spillway.api.quantity import cpu_millis, memory_bytes
-
-Spec = Mapping[str, Any]
+from spillway.domain.model.documents import Json
 
 _HUGE_PAGES: Final = "hugepages-"
 
 
-def requested(spec: Spec, resource: str) -> int:
+def requested(spec: Json, resource: str) -> int:
     """How much of a resource the pod requests."""
     overhead = amount_of(spec.get("overhead"), resource)
     whole = (spec.get("resources") or {}).get("requests") or {}
@@ -31,7 +30,7 @@ def requested(spec: Spec, resource: str) -> int:
     return max(running + sidecars, peak) + overhead
 
 
-def extended_requests(spec: Spec) -> dict[str, int]:
+def extended_requests(spec: Json) -> dict[str, int]:
     """What the pod requests of extended resources and huge pages, in a fixed order; empty for most pods."""
     named = {name for amounts in _amounts(spec) for name in amounts if is_extended(name)}
     wanted = {name: requested(spec, name) for name in sorted(named)} if named else {}
@@ -60,7 +59,7 @@ def amount_of(amounts: Mapping[str, Any] | None, resource: str) -> int:
         return 0
 
 
-def _amounts(spec: Spec) -> Iterator[Mapping[str, Any]]:
+def _amounts(spec: Json) -> Iterator[Mapping[str, Any]]:
     """Every list of requests and limits in the pod."""
     holders = (spec, *(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
     for holder in holders:

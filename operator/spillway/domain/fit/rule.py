@@ -5,11 +5,10 @@ of the kind. The test returns a clause that completes "has no node …" for a no
 for one that is not. Rules are pure and stand in a file each; `node_fit.RULES` lists them.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 
-Spec = Mapping[str, Any]
 NodeTest = Callable[[NodeRecord], str]
-Rule = Callable[[Spec], NodeTest | None]
+Rule = Callable[[Json], NodeTest | None]

@@ -5,10 +5,10 @@ Contract: pods are plain JSON as in an AdmissionReview. The answer is the first 
 looks them up (`claims_of` lists the claims) and passes the local ones.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterator
+from typing import Final
 
-Json = Mapping[str, Any]
+from spillway.domain.model.documents import Json
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 

@@ -7,7 +7,8 @@ or while it is leaving, do not: the node is then not ready or not open, which is
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spillway.domain.fit.rule import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord, Taint
 
 Toleration = Mapping[str, Any]
@@ -19,7 +20,7 @@ _LEAVING: Final = frozenset({"ToBeDeletedByClusterAutoscaler", "DeletionCandidat
 _HARD: Final = frozenset({"NoSchedule", "NoExecute"})
 
 
-def taint_toleration(spec: Spec) -> NodeTest:
+def taint_toleration(spec: Json) -> NodeTest:
     """Refuses nodes with a taint that the pod does not tolerate."""
     held: Sequence[Toleration] = spec.get("tolerations") or ()
 

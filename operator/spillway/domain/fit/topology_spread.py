@@ -4,11 +4,12 @@ Contract: a node without the label by which a pod must spread (`whenUnsatisfiabl
 the spread would become too uneven is left to the scheduler.
 """
 
-from spillway.domain.fit.rule import NodeTest, Spec
+from spillway.domain.fit.rule import NodeTest
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 
 
-def topology_spread(spec: Spec) -> NodeTest | None:
+def topology_spread(spec: Json) -> NodeTest | None:
     """Refuses nodes that lack a label by which the pod must spread."""
     keys = hard_spread_keys(spec)
     if not keys:
@@ -21,7 +22,7 @@ def topology_spread(spec: Spec) -> NodeTest | None:
     return test
 
 
-def hard_spread_keys(spec: Spec) -> tuple[str, ...]:
+def hard_spread_keys(spec: Json) -> tuple[str, ...]:
     """The node labels by which the pod must spread."""
     constraints = spec.get("topologySpreadConstraints") or ()
     hard = (one for one in constraints if (one.get("whenUnsatisfiable") or "DoNotSchedule") == "DoNotSchedule")

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-Json = Mapping[str, Any]
 Path = tuple[str, ...]
 
 _ANNOTATIONS: Path = ("metadata", "annotations")
@@ -33,19 +32,6 @@ def pointer(*segments: str) -> str:
     return "".join("/" + segment.replace("~", "~0").replace("/", "~1") for segment in segments)
 
 
-def applied(document: Json, additions: Iterable[Addition]) -> Json:
-    """The document with the additions; what is not on their paths is shared with the given one."""
-    for addition in additions:
-        document = added(document, addition.path, addition.value)
-    return document
-
-
-def added(document: Json, path: Path, value: Any) -> Json:  # noqa: ANN401 - any JSON
-    """The document after one RFC 6902 `add`."""
-    result: Json = _added(document, path, value)
-    return result
-
-
 def annotation_additions(present: Mapping[str, str] | None, wanted: Mapping[str, str]) -> tuple[Addition, ...]:
     """Give an object the wanted annotations, whatever stands there now; all others stay.
 
@@ -54,15 +40,3 @@ def annotation_additions(present: Mapping[str, str] | None, wanted: Mapping[str,
     if present is None:
         return (Addition(_ANNOTATIONS, dict(wanted)),) if wanted else ()
     return tuple(Addition((*_ANNOTATIONS, key), value) for key, value in wanted.items() if present.get(key) != value)
-
-
-def _added(node: Any, path: Path, value: Any) -> Any:  # noqa: ANN401
-    head, *rest = path
-    if isinstance(node, Mapping):
-        return {**node, head: _added(node[head], tuple(rest), value) if rest else value}
-    entries = list(node)
-    if rest:
-        entries[int(head)] = _added(entries[int(head)], tuple(rest), value)
-    else:
-        entries.insert(len(entries) if head == "-" else int(head), value)
-    return entries

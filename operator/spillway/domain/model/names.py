@@ -14,8 +14,6 @@ Zone = NewType("Zone", str)
 PodUid = NewType("PodUid", str)
 OwnerUid = NewType("OwnerUid", str)
 
-GROUP: Final = "spillway.dev"
-VERSION: Final = "v1alpha1"
 FIELD_MANAGER: Final = "spillway"
 
 POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from spillway.api.schema import GROUP
 from spillway.domain.model.names import (
     CORDONED_BY,
     COST_WRITTEN,
-    GROUP,
     PLACEMENT,
     POD_DELETION_COST,
     POLICY,

@@ -9,7 +9,8 @@ nothing. Something else in its place stays, and `False` tells the caller to repo
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from spillway.domain.model.additions import Addition, Json, Path
+from spillway.domain.model.additions import Addition, Path
+from spillway.domain.model.documents import Json
 
 _KEYS: Final = ("mountPath", "name", "containerPort")
 """By which entries of a pod's lists are known, as in Kubernetes' strategic merge."""

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from spillway.api.common import LabelSelector
 from spillway.domain.fit.node_affinity import REQUIRED, required_terms
-from spillway.domain.model.additions import Addition, Json
+from spillway.domain.model.additions import Addition
+from spillway.domain.model.documents import Json
 
 HEAVIEST: Final = 100
 """Kubernetes allows weights from 1 to 100."""

@@ -14,6 +14,8 @@ from spillway.domain.threshold.effective import Choice, ThresholdReason
 
 DEFAULT: Final = Placement()
 """The placement of a class that gives a threshold alone."""
+KEPT_PHYSICAL: Final = "KeptPhysical"
+"""The reason of the Event on the owner of a pod that virtual nodes do not take."""
 
 
 class NodeKind(StrEnum):

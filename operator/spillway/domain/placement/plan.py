@@ -17,7 +17,8 @@ from spillway.domain.budget.price import billed
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.model import names
-from spillway.domain.model.additions import Addition, Json, annotation_additions
+from spillway.domain.model.additions import Addition, annotation_additions
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.usage import Usage

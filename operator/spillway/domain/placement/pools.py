@@ -15,7 +15,7 @@ from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
 from spillway.domain.fit.node_fit import NodeFit, takes_pods
 from spillway.domain.fit.taint_toleration import UNTOLERATED, Toleration
-from spillway.domain.model.additions import Json
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.placement.tolerations import needed
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from spillway.api.podoverlay import OverlayToleration, PodOverlay
 from spillway.domain.fit.taint_toleration import Toleration, hard_taints
-from spillway.domain.model.additions import Addition, Json
+from spillway.domain.model.additions import Addition
+from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple
 
+from spillway.api.conditions import READY
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Selector
 from spillway.domain.policies.matching import Match
 
-READY: Final = "Ready"
 BUDGET_NOT_FOUND: Final = "BudgetNotFound"
 CONFLICT: Final = "Conflict"
 TIER_CONFLICT: Final = "TierConflict"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from spillway.domain.model.backoff import backoff_seconds
+
 PROBE_PODS: Final = 5
 """The number of pods that may be sent to a pool that is being tried again, until one has started."""
 STUCK_PODS: Final = 3
@@ -72,7 +74,8 @@ class Times:
 
     def held(self, failures: int) -> float:
         """How long a pool is held after this number of failures in a row."""
-        return self.retry_after * 2.0 ** min(max(failures - 1, 0), MOST_DOUBLINGS)
+        longest = self.retry_after * 2.0**MOST_DOUBLINGS
+        return backoff_seconds(failures, first=self.retry_after, longest=longest)
 
 
 def judge(health: Health, seen: Seen, times: Times, now: float) -> Health:

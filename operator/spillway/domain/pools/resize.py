@@ -14,12 +14,11 @@ from spillway.api.virtualnodebudget import StockOut
 from spillway.domain.fit.requests import amount_of, container_request, requested
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import SIZE
+from spillway.domain.model.units import MIB
 from spillway.domain.pools.sizes import Size, sizes_from
 
 Pod = Mapping[str, Any]
 """A pod's JSON as plain values."""
-
-_MIB: Final = 1 << 20
 
 
 class Resized(NamedTuple):
@@ -118,4 +117,4 @@ def _sidecars(spec: Pod, resource: str) -> int:
 def _text(resource: str, amount: int) -> str:
     if resource == "cpu":
         return str(amount // 1000) if amount % 1000 == 0 else f"{amount}m"
-    return f"{amount // _MIB}Mi" if amount % _MIB == 0 else str(amount)
+    return f"{amount // MIB}Mi" if amount % MIB == 0 else str(amount)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from spillway.api.virtualnodebudget import PodSpecSize
+from spillway.domain.model.units import GIB
 
-GIB = 1 << 30
 _MARK: Final = re.compile(r"([0-9]{1,9})m-([0-9]{1,18})", re.ASCII)
 
 

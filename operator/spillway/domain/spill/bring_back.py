@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Self
 
+from spillway.domain.model.backoff import backoff_seconds
+
 LONGEST_BACKOFF_SECONDS: Final = 6 * 3600.0
 FORGOTTEN_SECONDS: Final = 24 * 3600.0
 """The age in seconds from which on a mark is not trusted: `kubectl rollout undo` may have copied it from an old
@@ -108,7 +110,7 @@ class BringBackMemory:
         """The memory after a surge. After a success the next replica follows at once; each failure doubles the wait."""
         if outcome is SurgeOutcome.BROUGHT_BACK:
             return replace(self, failures=0, not_before=now)
-        pause = min(LONGEST_BACKOFF_SECONDS, hold_seconds * 2 ** min(self.failures, 20))
+        pause = backoff_seconds(self.failures + 1, first=hold_seconds, longest=LONGEST_BACKOFF_SECONDS)
         return replace(self, since=None, failures=self.failures + 1, not_before=now + pause)
 
 

@@ -5,13 +5,11 @@ given back if the pod is not deleted. So the last retry of a Job is never used, 
 controllers that delete pods share one account.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
-
-Json = Mapping[str, Any]
 
 DEFAULT_BACKOFF_LIMIT: Final = 6
 _REMEMBERED: Final = 4096

@@ -20,7 +20,9 @@ from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.suitability import unsuitable
-from spillway.domain.model.additions import Addition, Json, annotation_additions
+from spillway.domain.model.additions import Addition, annotation_additions
+from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid, pools_in
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
@@ -205,7 +207,7 @@ class Turns:
         if last is None or last[0] is move:
             return 0.0
         _, at, turns = last
-        return max(0.0, at + min(LONGEST_TURN_SECONDS, spill_after * 2.0 ** min(turns, 20)) - now)
+        return max(0.0, at + backoff_seconds(turns + 1, first=spill_after, longest=LONGEST_TURN_SECONDS) - now)
 
     def note(self, owner: OwnerUid, move: Move, now: float) -> None:
         """Record that a pod of this owner was replaced in this direction."""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.model.additions import Addition, added, annotation_additions, applied, json_patch
+from spillway.domain.model.additions import Addition, annotation_additions, json_patch
+from tests.support.json_patch import added, applied
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.model.additions import applied, json_patch
+from spillway.domain.model.additions import json_patch
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_landing_variables, add_metadata, add_overlay, patchable
+from tests.support.json_patch import applied
 from tests.unit.domain.overlay.overlay_cases import FULL, LOGS, Json, container, env_of, overlay, overlays, pod, pods
 
 POOL = "pool-v"

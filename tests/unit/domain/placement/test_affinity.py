@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from spillway.api.common import LabelSelector
 from spillway.domain.fit.node_affinity import allows
-from spillway.domain.model.additions import applied
 from spillway.domain.model.selectors import selects
 from spillway.domain.placement.affinity import affinity_additions, pool_requirements, weights
 from tests.builders import make_node
+from tests.support.json_patch import applied
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import StockOut
-from spillway.domain.model.additions import applied
 from spillway.domain.model.names import SIZE
 from spillway.domain.pools.resize import requests_of, resize
 from spillway.domain.pools.sizes import Size
 from spillway.kube import decode
+from tests.support.json_patch import applied
 
 GIB = 1 << 30
 KEY = "k8s.aliyun.com/eci-use-specs"

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
-from spillway.domain.model.additions import applied
 from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, Taint
 from spillway.domain.placement.pools import Pool
@@ -31,6 +30,7 @@ from spillway.domain.spill.waiting_pods import (
     way,
 )
 from tests.builders import make_node, make_pod
+from tests.support.json_patch import applied
 
 PLACEMENT = Placement.model_validate({"spillAfter": "60s"})
 NEVER = Placement.model_validate({"virtual": "Never"})

@@ -1,9 +1,9 @@
-"""The list and watch of one resource: it lists completely, watches from there, and lists again when the watch is lost.
+"""The reflector of one resource: it lists completely, watches from there, and lists again when the watch is lost.
 
-Contract: events of one object are handed on in the server's order. A watch that ends is resumed from the last version
-seen (events or bookmarks); 410 lists again, and what the new list lacks is removed. A watch that was silent for longer
-than the server was asked to keep it open is broken and is opened again. Failures back off exponentially with jitter and
-are never final: `run` ends only when it is cancelled.
+Contract: the records go to a sink, those of one object in the server's order. A watch that ends is resumed from the
+last version seen (events or bookmarks); 410 lists again. A watch that was silent for longer than the server was asked
+to keep it open is broken and is opened again. Failures back off exponentially with jitter and are never final: `run`
+ends only when it is cancelled.
 """
 
 import asyncio
@@ -12,26 +12,21 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Generic
+from typing import Generic, Protocol, TypeVar
 
-import msgspec
 import structlog
 
-from spillway.kube.client import KubeClient
-from spillway.kube.decode import Decoder, WatchError
-from spillway.kube.errors import ApiError, RequestError, UnreachableError
+from spillway.kube.client import KubeClient, Param
+from spillway.kube.decode import Decoder, RecordT
+from spillway.kube.errors import RequestError, UnreachableError, transport_errors
 from spillway.kube.pages import pages
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.retry import Backoff
 from spillway.kube.wire import ObjectT
-from spillway.state.cluster import ClusterState, R, record_key
 from spillway.telemetry.kube import (
     INFORMER_EVENTS,
     INFORMER_LISTS,
-    INFORMER_OBJECTS,
     INFORMER_RECONNECTS,
-    INFORMER_SYNCED,
 )
 from spillway.telemetry.registry import CounterMetric
 
@@ -74,28 +69,59 @@ class _Counters(dict[str, CounterMetric]):
         return counter
 
 
-class ResourceWatch(Generic[ObjectT, R]):
-    """The list and watch that keeps one record type of a `ClusterState` equal to the API server's objects."""
+RecordT_contra = TypeVar("RecordT_contra", contravariant=True)
+
+
+class Sink(Protocol[RecordT_contra]):
+    """The receiver of the records of one resource."""
+
+    def alive(self) -> None:
+        """Note that the watch has received something."""
+
+    def list_begins(self) -> None:
+        """Begin a complete list."""
+
+    def listed(self, record: RecordT_contra) -> None:
+        """Take a record of the list."""
+
+    def page_ends(self) -> None:
+        """End a page of the list."""
+
+    def list_ends(self) -> None:
+        """End the list: objects that it did not have are gone."""
+
+    def changed(self, record: RecordT_contra) -> None:
+        """Take a record that was created or has changed."""
+
+    def deleted(self, record: RecordT_contra) -> None:
+        """Take the last record of an object that is gone."""
+
+    def watch_ends(self) -> None:
+        """Note that a watch has ended; the next one goes on from there."""
+
+
+class Reflector(Generic[ObjectT, RecordT]):
+    """The list and watch that passes the objects at `path` to a sink; `selector` restricts them by fields."""
 
     def __init__(
         self,
         client: KubeClient,
-        state: ClusterState,
+        sink: Sink[RecordT],
         *,
         path: str,
-        record_type: type[R],
-        decoder: Decoder[ObjectT, R],
+        decoder: Decoder[ObjectT, RecordT],
+        selector: str = "",
         settings: WatchSettings | None = None,
         sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.resource = path.rsplit("/", 1)[-1]
+        self.resource = resource_of(path)
         self._client = client
-        self._state = state
+        self._sink: Sink[RecordT] = sink
         self._path = path
-        self._record_type: type[Any] = record_type
-        self._decoder: Decoder[ObjectT, R] = decoder
+        self._selected: dict[str, Param] = {"fieldSelector": selector} if selector else {}
+        self._decoder: Decoder[ObjectT, RecordT] = decoder
         self._settings = settings or WatchSettings()
         self._clock = clock
         self._jitter = jitter
@@ -124,56 +150,46 @@ class ResourceWatch(Generic[ObjectT, R]):
     async def _list_until_done(self) -> None:
         while True:
             try:
-                version = await self._list()
-            except ApiError as error:
-                # The continue token expired between pages: the list starts again, as after any failure.
+                with transport_errors():
+                    version = await self._list()
+            except RequestError as error:
+                # A continue token that expires between pages starts the list again, as any failure does.
                 INFORMER_LISTS.labels(self.resource, "expired" if error.gone else "error").inc()
-                log.warning("list failed", resource=self.resource, error=str(error))
-            except (RequestError, msgspec.DecodeError) as error:
-                INFORMER_LISTS.labels(self.resource, "error").inc()
-                log.warning("list failed", resource=self.resource, error=repr(error))
+                log.warning("list failed", key=self.resource, error=str(error))
             else:
                 INFORMER_LISTS.labels(self.resource, "ok").inc()
-                INFORMER_SYNCED.labels(self.resource).set(1)
                 self._version = version
                 self._backoff.reset()
                 return
             await self._backoff.pause()
 
     async def _list(self) -> str:
-        """Apply every page and remove records that no page has; returns the version to watch from."""
-        left = dict.fromkeys(self._state.records(self._record_type))
-        """The earlier keys without those in the list."""
+        """Pass on every page; returns the version to watch from."""
         version = ""
+        self._sink.list_begins()
         async with aclosing(pages(self._page, self._decoder.page)) as found:
             async for page in found:
                 version, items = page.metadata.resource_version, page.items or []
                 for start in range(0, len(items), _BREATH):
                     for item in items[start : start + _BREATH]:
-                        left.pop(self._apply(item), None)
+                        self._sink.listed(self._decoder.record(item))
                     await asyncio.sleep(0)
                 items.clear()  # before the next page arrives: two at a time are 30 MiB
-                self._state.touch(self._record_type, listed=True)
-        for key in left:
-            record = self._state.records(self._record_type).get(key)
-            if record is not None:
-                self._state.remove(record)
-        self._state.mark_synced(self._record_type)
-        self._gauge()
-        log.info("listed", resource=self.resource, objects=len(self._state.records(self._record_type)))
+                self._sink.page_ends()
+        self._sink.list_ends()
         return version
 
     async def _page(self, token: str) -> bytes:
         """One page, with retries when the server fails: while its cache fills it may answer with an error."""
         settings = self._settings
-        params: dict[str, str | int | float | bool | None] = {"limit": settings.page_size, "continue": token or None}
+        params: dict[str, Param] = {**self._selected, "limit": settings.page_size, "continue": token or None}
         while True:
             try:
                 raw = await self._client.request("GET", self._path, params=params, timeout=settings.page_seconds)
             except RequestError as error:
                 if not error.retryable:
                     raise
-                log.info("page of a list failed, retrying", resource=self.resource, error=repr(error))
+                log.info("page of a list failed, retrying", key=self.resource, error=repr(error))
             else:
                 self._backoff.reset()
                 return raw
@@ -184,7 +200,8 @@ class ResourceWatch(Generic[ObjectT, R]):
     async def _watch_once(self) -> str:
         """Follow one watch to its end; returns why it ended: ended, gone, stalled or error."""
         seconds = self._settings.watch_seconds * (0.8 + 0.4 * self._jitter())
-        params: dict[str, str | int | float | bool | None] = {
+        params: dict[str, Param] = {
+            **self._selected,
             "watch": True,
             "allowWatchBookmarks": True,
             "resourceVersion": self._version,
@@ -192,50 +209,44 @@ class ResourceWatch(Generic[ObjectT, R]):
         }
         silence = self._settings.silence_seconds
         try:
-            async with (
-                aclosing(self._client.stream(self._path, params, silence_seconds=silence)) as chunks,
-                aclosing(_lines(chunks)) as lines,
-            ):
-                async for line in lines:
-                    self._state.touch(self._record_type)
-                    if line:
-                        self._hear(line)
-                        self._backoff.reset()
-        except WatchError as error:
-            return "gone" if error.code == HTTPStatus.GONE else self._failed(error)
-        except ApiError as error:
-            return "gone" if error.gone else self._failed(error)
+            with transport_errors():
+                async with (
+                    aclosing(self._client.stream(self._path, params, silence_seconds=silence)) as chunks,
+                    aclosing(_lines(chunks)) as lines,
+                ):
+                    async for line in lines:
+                        self._sink.alive()
+                        if line:
+                            self._pass_on(line)
+                            self._backoff.reset()
         except UnreachableError as error:
             if not error.timed_out:
                 return self._failed(error)
-            log.warning("watch stalled", resource=self.resource, silence_seconds=silence)
+            log.warning("watch stalled", key=self.resource, silence_seconds=silence)
             return "stalled"
-        except msgspec.DecodeError as error:
-            return self._failed(error)
+        except RequestError as error:
+            return "gone" if error.gone else self._failed(error)
         finally:
-            self._gauge()
+            self._sink.watch_ends()
         return "ended"
 
     def _failed(self, error: Exception) -> str:
-        log.info("watch failed", resource=self.resource, error=repr(error))
+        log.info("watch failed", key=self.resource, error=repr(error))
         return "error"
 
-    def _hear(self, line: bytes) -> None:
+    def _pass_on(self, line: bytes) -> None:
         change = self._decoder.change(line)
         self._events[change.type].inc()
         if change.type == "DELETED":
-            self._state.remove(self._decoder.record(change.object))
+            self._sink.deleted(self._decoder.record(change.object))
         elif change.type != "BOOKMARK":
-            self._apply(change.object)
+            self._sink.changed(self._decoder.record(change.object))
         self._version = change.object.metadata.resource_version
 
-    def _apply(self, item: ObjectT) -> str:
-        record = self._decoder.record(item)
-        self._state.apply(record)
-        return record_key(record)
 
-    def _gauge(self) -> None:
-        INFORMER_OBJECTS.labels(self.resource).set(len(self._state.records(self._record_type)))
+def resource_of(path: str) -> str:
+    """The plural name of the resource whose collection is at the path."""
+    return path.rsplit("/", 1)[-1]
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
