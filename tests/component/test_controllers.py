@@ -110,7 +110,7 @@ def test_a_held_pool_closes_and_opens(cluster: ClusterApi, leading: Installation
         assert CORDONED_BY not in annotations(node(cluster, theirs))
         assert annotations(node(cluster, names[1]))[CORDONED_BY] == "hold"
         eventually(
-            lambda: condition(cluster, "virtualnodebudgets", "hold", "Ready").get("reason") == "Held",
+            lambda: condition(cluster, "virtualnodebudgets", "hold", "Accepting").get("reason") == "Held",
             "a status of Held",
         )
         assert status(cluster, "virtualnodebudgets", "hold")["cordoned"] == 5
@@ -121,7 +121,7 @@ def test_a_held_pool_closes_and_opens(cluster: ClusterApi, leading: Installation
         merge_spec(cluster, "virtualnodebudgets", "hold", cordon="None")
         eventually(lambda: closed(cluster, "hold") == {theirs}, "open again but for what somebody else closed")
         eventually(
-            lambda: condition(cluster, "virtualnodebudgets", "hold", "Ready").get("reason") == "Open",
+            lambda: condition(cluster, "virtualnodebudgets", "hold", "Accepting").get("reason") == "Open",
             "a status of Open",
         )
         assert CORDONED_BY not in annotations(node(cluster, names[1]))
@@ -179,7 +179,7 @@ def test_a_drain_asks_and_disruption_budgets_decide(cluster: ClusterApi, leading
         cluster.rest.delete(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/kept")
         eventually(lambda: running(cluster, namespace, "kept") == 0, "the rest to go once nothing protects it")
         eventually(
-            lambda: condition(cluster, "virtualnodebudgets", "drained", "Ready").get("reason") == "Drained", "Drained"
+            lambda: condition(cluster, "virtualnodebudgets", "drained", "Accepting").get("reason") == "Drained", "Drained"
         )
 
 

@@ -123,14 +123,14 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
     used = _wait_counted(stage, 10)
     assert Decimal(used["costThisMonth"]) == _owed(stage, used), "also of the time in which nobody led"
     cluster.wait_until(lambda: _condition(stage, "AtLimit") == ("True", "PodsAtLimit"), "100 %")
-    assert _condition(stage, "Ready") == ("True", "Full")
+    assert _condition(stage, "Accepting") == ("False", "LimitReached")
     [top] = _budget(stage)["status"]["perWorkloadTop"]
     assert (top["workload"], top["pods"], top["costPerHour"]) == (f"Deployment/{stage.namespace}/web", 10, "18000")
 
     stage.scale("web", 2)
     cluster.wait_until(lambda: _condition(stage, "NearLimit") == ("False", "WithinLimits"), "room again")
     assert _condition(stage, "AtLimit") == ("False", "WithinLimits")
-    assert _condition(stage, "Ready") == ("True", "Open")
+    assert _condition(stage, "Accepting") == ("True", "Open")
 
     def told() -> bool:
         return _events(stage)["WithinLimits"] >= 1

@@ -1,7 +1,9 @@
 """Conditions in the form of `metav1.Condition`, merged so that the transition time is when the status last changed.
 
-Contract: `Ready` is the summary that kstatus, `kubectl wait` and Argo CD read; every other type is True while an
-exceptional state lasts, and absent or False otherwise. Pure: the caller passes the time.
+Contract: `Ready` says that the spec is valid and in force; kstatus, `kubectl wait`, Flux and Argo CD read it, and
+`Reconciling` and `Stalled` as well. What happens in the cluster has conditions of its own. A type in `NORMALLY_TRUE` is
+True while all is well; every other type is True while an exceptional state lasts, and absent or False otherwise. Pure:
+the caller passes the time.
 """
 
 from collections.abc import Iterable
@@ -15,13 +17,19 @@ from spillway.api.scalars import Timestamp
 from spillway.api.schema import Model
 
 READY: Final = "Ready"
+RECONCILING: Final = "Reconciling"
+"""The object waits for something that comes by itself, such as a budget that is not applied yet."""
+STALLED: Final = "Stalled"
+"""The object's spec has to be changed before anything more happens."""
+ACCEPTING: Final = "Accepting"
+"""A pool takes new pods."""
 DEGRADED: Final = "Degraded"
 NOT_IMPLEMENTED: Final = "NotImplemented"
 FOREIGN_WRITER: Final = "ForeignWriter"
 HEALTHY: Final = "Healthy"
 IN_STOCK: Final = "InStock"
 
-NORMALLY_TRUE: Final = frozenset({READY, HEALTHY, IN_STOCK})
+NORMALLY_TRUE: Final = frozenset({READY, ACCEPTING, HEALTHY, IN_STOCK})
 """Conditions that are True while all is well; every other condition is True in an unusual situation."""
 
 _MESSAGE_MAX: Final = 32_768

@@ -274,8 +274,9 @@ class VirtualNodeBudget(Model):
     short_name: ClassVar[str] = "vnb"
     columns: ClassVar[tuple[tuple[str, str, str, int, str], ...]] = (
         ("Cordon", "string", ".spec.cordon", 0, "None, Hold or HoldAndDrain"),
-        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Is it working"),
-        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is, or is not"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Whether the spec is in force"),
+        ("Accepting", "string", '.status.conditions[?(@.type=="Accepting")].status', 0, "Whether the pool takes pods"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Accepting")].reason', 0, "Why it does, or does not"),
         ("Nodes", "integer", ".status.nodes", 0, "Nodes of the pool"),
         ("Cordoned", "integer", ".status.cordoned", 0, "Nodes that this budget closed"),
         ("Pods", "integer", ".status.used.pods", 0, "Pods on the pool"),

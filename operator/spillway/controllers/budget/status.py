@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from spillway.api.conditions import READY, Condition, ConditionStatus, find
+from spillway.api.conditions import ACCEPTING, READY, Condition, ConditionStatus, find
 from spillway.api.scalars import Cpu, Memory, Money
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudget, VirtualNodeBudgetStatus, WorkloadUse
 from spillway.controllers.budget.controller import BudgetController
@@ -62,8 +62,12 @@ def budget_part(
     """The part of a budget; what `current` says of money or limits stays while `costs` or `limits` is not known."""
     conditions = tuple(_limit_conditions(budget, limits, current.conditions))
     full = next((one for one in conditions if one.type == AT and one.holds), None)
-    reason, message = ("Open", "The pool takes pods.") if full is None else ("Full", full.message)
-    ready = ObservedCondition(READY, holds=True, reason=reason, message=message)
+    ready = ObservedCondition(READY, holds=True, reason="InForce", message="The budget is valid and in force.")
+    accepting = (
+        ObservedCondition(ACCEPTING, holds=True, reason="Open", message="The pool takes pods.")
+        if full is None
+        else ObservedCondition(ACCEPTING, holds=False, reason="LimitReached", message=full.message)
+    )
     use = BudgetUse(
         pods=used.pods,
         cpu=_cpu(used.cpu_millis),
@@ -72,7 +76,7 @@ def budget_part(
     )
     return StatusPart(
         {"used": use, "per_workload_top": _top(workloads, costs)},
-        (ready, *conditions),
+        (ready, accepting, *conditions),
         if_nothing_else_changed=_with_old_total(use, current.used),
     )
 

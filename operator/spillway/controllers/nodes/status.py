@@ -1,18 +1,23 @@
 """The part of a VirtualNodeBudget's status about its cordon: how many nodes are cordoned, and the progress of a drain.
 
-Contract: pure, except for the contributor that reads the values. `Ready` is observed while the pool is held, or while
-its nodes have still to be uncordoned; an open pool is described by other features.
+Contract: pure, except for the contributor that reads the values. `Accepting` is observed while the pool is held, or
+while its nodes have still to be uncordoned; an open pool is described by other features.
 """
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from spillway.api.conditions import READY
+from spillway.api.conditions import ACCEPTING, RECONCILING
 from spillway.api.scalars import rfc3339
 from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.domain.nodes.cordon import Hold
+
+_BRIEF: Final = frozenset({"Opening", "Closing"})
+"""The states that end within seconds; a drain may take hours."""
 
 
 class CordonContributor:
@@ -30,11 +35,14 @@ class CordonContributor:
 
 def cordon_part(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime) -> StatusPart:
     """The part of a budget whose pool has these nodes; `drain` is None while it is not drained."""
-    ready = _ready(budget, count, drain, now)
-    return StatusPart({"cordoned": count.cordoned, "drain": drain}, () if ready is None else (ready,))
+    accepting = _accepting(budget, count, drain, now)
+    conditions = () if accepting is None else (accepting,)
+    if accepting is not None and accepting.reason in _BRIEF:
+        conditions += (replace(accepting, type=RECONCILING, holds=True),)
+    return StatusPart({"cordoned": count.cordoned, "drain": drain}, conditions)
 
 
-def _ready(
+def _accepting(
     budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime
 ) -> ObservedCondition | None:
     hold = Hold.of(budget)
@@ -42,13 +50,13 @@ def _ready(
         if not count.cordoned:
             return None
         message = f"{count.cordoned} of {count.nodes} nodes have still to be opened."
-        return ObservedCondition(READY, holds=False, reason="Opening", message=message)
+        return ObservedCondition(ACCEPTING, holds=False, reason="Opening", message=message)
     until = f" until {rfc3339(budget.spec.cordon_until)}" if budget.spec.cordon_until else ""
     if count.unschedulable < count.nodes:
         message = f"{count.unschedulable} of {count.nodes} nodes are closed."
-        return ObservedCondition(READY, holds=False, reason="Closing", message=message)
+        return ObservedCondition(ACCEPTING, holds=False, reason="Closing", message=message)
     if drain is not None and drain.remaining:
         message = f"Every node is closed{until}; pods are being evicted as their disruption budgets allow."
-        return ObservedCondition(READY, holds=True, reason="Draining", message=message)
+        return ObservedCondition(ACCEPTING, holds=False, reason="Draining", message=message)
     reason = "Drained" if hold.drains(now.timestamp()) else "Held"
-    return ObservedCondition(READY, holds=True, reason=reason, message=f"Every node is closed{until}.")
+    return ObservedCondition(ACCEPTING, holds=False, reason=reason, message=f"Every node is closed{until}.")

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from spillway.api import ElasticPolicy, Resource
 from spillway.api.common import Status
-from spillway.api.conditions import DEGRADED, NOT_IMPLEMENTED, READY
+from spillway.api.conditions import DEGRADED, NOT_IMPLEMENTED, READY, RECONCILING, STALLED
 from spillway.api.elasticpolicy import ElasticPolicyStatus, GovernedWorkloads, TierCounts
 from spillway.controllers.base import World
 from spillway.controllers.status.node_summary import NodeSummary
@@ -18,6 +18,7 @@ from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
 from spillway.domain.model.names import Tier
+from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND
 from spillway.domain.policies.governance import Problem
 from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
 from spillway.state.catalog import Kind
@@ -91,7 +92,7 @@ def policy_part(policy: ElasticPolicy, count: PolicyCount, nodes: Mapping[Tier, 
     tiers = TierCounts(
         fixed=nodes.get(Tier.FIXED, 0), elastic=nodes.get(Tier.ELASTIC, 0), virtual=nodes.get(Tier.VIRTUAL, 0)
     )
-    return StatusPart({"workloads": workloads, "nodes": tiers}, (_ready(policy),))
+    return StatusPart({"workloads": workloads, "nodes": tiers}, (_ready(policy, governed=workloads.governed),))
 
 
 def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Problem, ...]:
@@ -107,7 +108,10 @@ def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Proble
     return (Problem("ElasticPolicy", policy, READY, "Conflict", message),)
 
 
-def _ready(policy: ElasticPolicy) -> ObservedCondition:
+def _ready(policy: ElasticPolicy, *, governed: int) -> ObservedCondition:
+    if not governed:
+        message = "The policy is in force and selects no workload that has pods; check its namespaces and workloads."
+        return ObservedCondition(READY, holds=True, reason="NoWorkloads", message=message)
     if policy.spec.enforced:
         message = "The policy is enforced."
         return ObservedCondition(READY, holds=True, reason="Enforcing", message=message)
@@ -119,9 +123,13 @@ def _resource_conditions(state: ResourceState) -> Iterable[ObservedCondition]:
     if state.rejected:
         message = f"The newest form was not understood and the one before it stays in force: {state.rejected}"
         yield ObservedCondition(READY, holds=False, reason="Invalid", message=message)
+        yield ObservedCondition(STALLED, holds=True, reason="Invalid", message=message)
     elif state.problems:
-        message = " ".join(problem.message for problem in state.problems)
-        yield ObservedCondition(READY, holds=False, reason=state.problems[0].reason, message=message)
+        first, message = state.problems[0].reason, " ".join(problem.message for problem in state.problems)
+        yield ObservedCondition(READY, holds=False, reason=first, message=message)
+        # A missing budget may only not be applied yet; every other problem needs another spec.
+        waits = all(problem.reason == BUDGET_NOT_FOUND for problem in state.problems)
+        yield ObservedCondition(RECONCILING if waits else STALLED, holds=True, reason=first, message=message)
     yield _not_implemented(state.not_implemented)
     yield _degraded(state.stale)
     for kind in dict.fromkeys(problem.type for problem in state.problems if problem.type != READY):

@@ -1,15 +1,15 @@
 """The part of a VirtualNodeBudget's status about its pool: its nodes, its health and its stock.
 
 Contract: pure, except for the contributor that reads the values. `Healthy` and `InStock` are observed where the budget
-configures `failover` or `stockOut`; `Healthy` also once the pool has failed. `Ready` is observed while an open pool
-takes no pods, or only a few.
+configures `failover` or `stockOut`; `Healthy` also once the pool has failed. `Accepting` is observed while the pool
+takes no pods for its nodes, its health or its stock, or only a few.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from spillway.api.conditions import HEALTHY, IN_STOCK, READY
+from spillway.api.conditions import ACCEPTING, HEALTHY, IN_STOCK
 from spillway.api.scalars import rfc3339
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.controllers.pools.controller import PoolsController
@@ -42,28 +42,44 @@ class PoolContributor:
 def pool_part(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> StatusPart:
     """The part of a budget whose pool has these nodes and this health and stock."""
     fields = {"nodes": count.nodes, "nodes_ready": count.ready, **memory.status()}
-    return StatusPart(fields, tuple(_conditions(budget, memory)))
+    return StatusPart(fields, tuple(_conditions(budget, count, memory)))
 
 
-def _conditions(budget: VirtualNodeBudget, memory: PoolMemory) -> Iterator[ObservedCondition]:
-    if (not_ready := _not_ready(budget, memory)) is not None:
-        yield not_ready
+def _conditions(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> Iterator[ObservedCondition]:
+    if (accepting := _accepting(budget, count, memory)) is not None:
+        yield accepting
     if budget.spec.failover is not None or memory.health != NEVER_FAILED:
         yield _healthy(memory.health)
     if budget.spec.stock_out is not None:
         yield _in_stock(budget, memory)
 
 
-def _not_ready(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition | None:
+def _accepting(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> ObservedCondition | None:
+    """What keeps pods from the pool, in the order of `pool_verdict`; None if nothing of this does."""
+    if not count.nodes:
+        message = "No node has the labels of nodeSelector."
+        return ObservedCondition(ACCEPTING, holds=False, reason="NoNodes", message=message)
+    if count.unschedulable == count.nodes:
+        message = f"All {count.nodes} nodes are unschedulable, and another client than Spillway made them so."
+        return ObservedCondition(ACCEPTING, holds=False, reason="Held", message=message)
+    if (failing := _failing(budget, memory)) is not None:
+        return failing
+    if not count.ready:
+        message = f"None of its {count.nodes} nodes is ready."
+        return ObservedCondition(ACCEPTING, holds=False, reason="NoNodes", message=message)
+    return None
+
+
+def _failing(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition | None:
     health = _healthy(memory.health)
     if memory.health.state is State.FAILED:
-        return ObservedCondition(READY, holds=False, reason="Unhealthy", message=health.message)
+        return ObservedCondition(ACCEPTING, holds=False, reason="Unhealthy", message=health.message)
     if budget.spec.stock_out is not None:
         stock = _in_stock(budget, memory)
         if memory.position.out_of_stock(budget.spec.stock_out.ladder):
-            return ObservedCondition(READY, holds=False, reason="OutOfStock", message=stock.message)
+            return ObservedCondition(ACCEPTING, holds=False, reason="OutOfStock", message=stock.message)
     if memory.health.state is State.RETRYING:
-        return ObservedCondition(READY, holds=True, reason="Retrying", message=health.message)
+        return ObservedCondition(ACCEPTING, holds=True, reason="Retrying", message=health.message)
     return None
 
 

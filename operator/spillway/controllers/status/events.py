@@ -1,13 +1,20 @@
 """The Events that follow from a change of conditions.
 
 Contract: pure. One Event for each condition that has turned: for the worse as a Warning, back as Normal. A condition
-that is as usual when it first appears causes none.
+that is as usual when it first appears causes none, and neither does one that repeats what another condition says.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from spillway.api.conditions import NORMALLY_TRUE, Condition, ConditionStatus
+from spillway.api.conditions import ACCEPTING, NORMALLY_TRUE, RECONCILING, STALLED, Condition, ConditionStatus
+
+_REPEATING: Final = frozenset({RECONCILING, STALLED})
+"""They follow from `Ready`."""
+_HAS_ITS_OWN: Final = frozenset({"Unhealthy", "Retrying", "OutOfStock", "LimitReached"})
+"""Reasons of `Accepting` that follow from `Healthy`, `InStock` and `AtLimit`."""
+_WANTED: Final = frozenset({"Held", "Draining", "Drained", "Closing", "Opening"})
+"""Reasons of `Accepting` that the user asked for."""
 
 
 class ConditionEvent(NamedTuple):
@@ -27,6 +34,9 @@ def condition_events(
         status = old.get(condition.type)
         if condition.status == status and condition.type not in announce:
             continue
+        if condition.type in _REPEATING or (condition.type == ACCEPTING and condition.reason in _HAS_ITS_OWN):
+            continue
         usual = (condition.status is ConditionStatus.TRUE) == (condition.type in NORMALLY_TRUE)
         if status is not None or not usual:
-            yield ConditionEvent("Normal" if usual else "Warning", condition.reason, condition.message)
+            normal = usual or (condition.type == ACCEPTING and condition.reason in _WANTED)
+            yield ConditionEvent("Normal" if normal else "Warning", condition.reason, condition.message)

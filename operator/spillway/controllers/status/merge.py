@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from spillway.api.common import Status
-from spillway.api.conditions import NORMALLY_TRUE, READY, Condition, find, merge
+from spillway.api.conditions import NORMALLY_TRUE, READY, STALLED, Condition, find, merge
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 
 S = TypeVar("S", bound=Status)
@@ -63,6 +63,9 @@ def conditions_in(status: Mapping[str, Any]) -> tuple[Condition, ...]:
 def unreadable(status: Mapping[str, Any], error: str, *, generation: int, now: datetime) -> Status:
     """The status of a resource of which no version could ever be parsed."""
     message = f"The resource was not understood and nothing that it asks for is done: {error}"
-    invalid = Condition.make(READY, holds=False, reason="Invalid", message=message, now=now)
-    merged = merge(conditions_in(status), [invalid], generation=generation)
+    invalid = [
+        Condition.make(kind, holds=holds, reason="Invalid", message=message, now=now)
+        for kind, holds in ((READY, False), (STALLED, True))
+    ]
+    merged = merge(conditions_in(status), invalid, generation=generation)
     return Status(observed_generation=generation, conditions=merged)

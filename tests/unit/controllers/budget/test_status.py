@@ -73,7 +73,7 @@ def test_a_status_tells_what_is_spent_and_by_whom() -> None:
         WEB: "0.394",
         "Deployment/shop/idle": None,
     }
-    assert [one["type"] for one in wire["conditions"]] == ["Ready"], "no limit was ever near"
+    assert [one["type"] for one in wire["conditions"]] == ["Ready", "Accepting"], "no limit was ever near"
 
 
 def test_money_stays_while_the_books_are_not_open_and_goes_with_the_price() -> None:
@@ -133,8 +133,9 @@ def test_near_and_reached_come_and_go() -> None:
     assert (told(near, NEAR), told(near, AT)) == (("True", "CpuNearLimit"), None)
     assert (told(full, NEAR), told(full, AT)) == (("True", "CpuNearLimit"), ("True", "CpuAtLimit"))
     assert (told(over, NEAR), told(over, AT)) == (("False", "WithinLimits"), ("False", "WithinLimits"))
-    assert told(full, "Ready") == ("True", "Full")
-    assert told(over, "Ready") == ("True", "Open")
+    assert told(full, "Accepting") == ("False", "LimitReached")
+    assert told(over, "Accepting") == ("True", "Open")
+    assert told(full, "Ready") == told(over, "Ready") == ("True", "InForce")
     unknown = status_of(full, limits=None)
     assert unknown.conditions == full.conditions, "a new leader repeats nothing before it has counted"
 

@@ -62,7 +62,7 @@ async def test_a_pool_falls_when_all_its_nodes_are_down_for_long_and_comes_back_
     await found.advance(1.0)
     assert await found.judge() == (False, "Unhealthy")
     assert condition(status_of(found), "Healthy") == ("False", "NodesNotReady")
-    assert condition(status_of(found), "Ready") == ("False", "Unhealthy")
+    assert condition(status_of(found), "Accepting") == ("False", "Unhealthy")
 
     found.rise("a-1", "a-2")
     await found.advance(299.0)
@@ -292,7 +292,7 @@ async def test_a_sign_on_a_pod_moves_the_ladder_and_time_moves_it_back() -> None
     found.apply(sent("web-3", node="a-1", reason="NoStock", created=1002.0, size=f"4000m-{8 << 30}"))
     verdict = found.world.board.verdict("a")
     assert (verdict.takes, verdict.reason) == (False, "OutOfStock")
-    assert condition(status_of(found), "Ready") == ("False", "OutOfStock")
+    assert condition(status_of(found), "Accepting") == ("False", "OutOfStock")
     await found.advance(1799.0)
     assert await found.judge() == (False, "OutOfStock")
     await found.advance(1.0)

@@ -108,8 +108,9 @@ async def test_a_resource_that_was_never_understood_says_so_and_keeps_the_rest_o
     await controller.reconcile("*")
     (write,) = writer.writes
     status = write.body
-    (ready,) = status["conditions"]
+    ready, stalled = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
+    assert (stalled["type"], stalled["status"], stalled["reason"]) == ("Stalled", "True", "Invalid")
     assert "spec.mode" in ready["message"]
     assert (status["workloads"], status["observedGeneration"]) == ({"governed": 7}, 4)
     await controller.reconcile("*")

@@ -19,6 +19,9 @@ def conditions(kind: str, holds: bool | None) -> list[Condition]:  # noqa: FBT00
 @pytest.mark.parametrize(
     ("kind", "before", "after", "event"),
     [
+        pytest.param("Accepting", True, False, "Warning", id="a pool that lost its nodes"),
+        pytest.param("Stalled", False, True, None, id="repeats Ready"),
+        pytest.param("Reconciling", False, True, None, id="repeats Ready, too"),
         pytest.param("Ready", None, True, None, id="ready from the start"),
         pytest.param("Ready", None, False, "Warning", id="not ready from the start"),
         pytest.param("Ready", True, False, "Warning", id="not ready any more"),

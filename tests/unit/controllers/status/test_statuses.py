@@ -93,7 +93,41 @@ def test_scale_downs_add_up_over_leaders() -> None:
     ],
 )
 def test_ready(state: ResourceState, mode: str, ready: tuple[str, str]) -> None:
-    assert said(status_of(state, mode=mode), "Ready") == ready
+    some = PolicyCount(Counter({"Deployment/shop/web": 2}), Counter({Tier.FIXED: 2}))
+    assert said(status_of(state, mode=mode, count=some), "Ready") == ready
+
+
+def test_a_policy_that_selects_nothing_says_so_and_is_ready() -> None:
+    assert said(status_of(), "Ready") == ("True", "NoWorkloads")
+
+
+@pytest.mark.parametrize(
+    ("state", "waits", "stalls"),
+    [
+        pytest.param(FINE, None, None, id="fine"),
+        pytest.param(
+            ResourceState(problems=(Problem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)),
+            ("True", "BudgetNotFound"),
+            None,
+            id="a budget that may still be applied",
+        ),
+        pytest.param(
+            ResourceState(problems=(Problem("ElasticPolicy", "online", "Ready", "Conflict", "Twice."),)),
+            None,
+            ("True", "Conflict"),
+            id="a conflict",
+        ),
+        pytest.param(ResourceState(rejected="spec.mode: bad"), None, ("True", "Invalid"), id="does not parse"),
+    ],
+)
+def test_what_comes_by_itself_reconciles_and_what_needs_another_spec_stalls(
+    state: ResourceState, waits: tuple[str, str] | None, stalls: tuple[str, str] | None
+) -> None:
+    first = status_of(state)
+    assert (said(first, "Reconciling"), said(first, "Stalled")) == (waits, stalls)
+    after = status_of(current=first, now=LATER)
+    for kind, before in (("Reconciling", waits), ("Stalled", stalls)):
+        assert said(after, kind) == (("False", "Resolved") if before else None)
 
 
 def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
@@ -153,19 +187,24 @@ def budget_of(**spec: Any) -> VirtualNodeBudget:
 
 
 @pytest.mark.parametrize(
-    ("cordon", "count", "remaining", "ready"),
+    ("cordon", "count", "remaining", "accepting"),
     [
-        pytest.param("None", PoolCount(nodes=2), 0, ("True", "Open"), id="open"),
-        pytest.param("None", PoolCount(nodes=2, unschedulable=1), 0, ("True", "Open"), id="somebody else's cordon"),
+        pytest.param("None", PoolCount(nodes=2, ready=2), 0, ("True", "Open"), id="open"),
+        pytest.param(
+            "None", PoolCount(nodes=2, ready=2, unschedulable=1), 0, ("True", "Open"), id="cordoned by others"
+        ),
         pytest.param("None", PoolCount(nodes=2, unschedulable=1, cordoned=1), 0, ("False", "Opening"), id="opening"),
         pytest.param("Hold", PoolCount(nodes=2, unschedulable=1, cordoned=1), 0, ("False", "Closing"), id="closing"),
-        pytest.param("Hold", PoolCount(nodes=2, unschedulable=2, cordoned=1), 0, ("True", "Held"), id="held"),
-        pytest.param("HoldAndDrain", PoolCount(nodes=1, unschedulable=1), 3, ("True", "Draining"), id="draining"),
-        pytest.param("HoldAndDrain", PoolCount(nodes=1, unschedulable=1), 0, ("True", "Drained"), id="drained"),
-        pytest.param("Hold", PoolCount(), 0, ("True", "Held"), id="no nodes"),
+        pytest.param("Hold", PoolCount(nodes=2, unschedulable=2, cordoned=1), 0, ("False", "Held"), id="held"),
+        pytest.param("HoldAndDrain", PoolCount(nodes=1, unschedulable=1), 3, ("False", "Draining"), id="draining"),
+        pytest.param("HoldAndDrain", PoolCount(nodes=1, unschedulable=1), 0, ("False", "Drained"), id="drained"),
+        pytest.param("Hold", PoolCount(), 0, ("False", "Held"), id="held without nodes"),
+        pytest.param("None", PoolCount(), 0, ("False", "NoNodes"), id="no nodes"),
+        pytest.param("None", PoolCount(nodes=2), 0, ("False", "NoNodes"), id="none is ready"),
+        pytest.param("None", PoolCount(nodes=2, ready=2, unschedulable=2), 0, ("False", "Held"), id="all cordoned"),
     ],
 )
-def test_a_pool(cordon: str, count: PoolCount, remaining: int, ready: tuple[str, str]) -> None:
+def test_a_pool(cordon: str, count: PoolCount, remaining: int, accepting: tuple[str, str]) -> None:
     status = budget_status(
         budget_of(cordon=cordon),
         current=VirtualNodeBudgetStatus(),
@@ -173,7 +212,10 @@ def test_a_pool(cordon: str, count: PoolCount, remaining: int, ready: tuple[str,
         drain=DrainProgress(remaining=remaining) if cordon == "HoldAndDrain" else None,
         now=NOW,
     )
-    assert said(status, "Ready") == ready
+    assert said(status, "Accepting") == accepting
+    assert said(status, "Ready") == ("True", "InForce"), "what the cluster does is not what the spec asks for"
+    brief = accepting[1] in {"Opening", "Closing"}
+    assert (find(status.conditions, "Reconciling") is not None) == brief
 
 
 def test_what_a_pool_holds() -> None:
