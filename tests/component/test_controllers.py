@@ -179,7 +179,8 @@ def test_a_drain_asks_and_disruption_budgets_decide(cluster: ClusterApi, leading
         cluster.rest.delete(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/kept")
         eventually(lambda: running(cluster, namespace, "kept") == 0, "the rest to go once nothing protects it")
         eventually(
-            lambda: condition(cluster, "virtualnodebudgets", "drained", "Accepting").get("reason") == "Drained", "Drained"
+            lambda: condition(cluster, "virtualnodebudgets", "drained", "Accepting").get("reason") == "Drained",
+            "Drained",
         )
 
 

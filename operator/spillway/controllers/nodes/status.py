@@ -36,7 +36,7 @@ class CordonContributor:
 def cordon_part(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime) -> StatusPart:
     """The part of a budget whose pool has these nodes; `drain` is None while it is not drained."""
     accepting = _accepting(budget, count, drain, now)
-    conditions = () if accepting is None else (accepting,)
+    conditions: tuple[ObservedCondition, ...] = () if accepting is None else (accepting,)
     if accepting is not None and accepting.reason in _BRIEF:
         conditions += (replace(accepting, type=RECONCILING, holds=True),)
     return StatusPart({"cordoned": count.cordoned, "drain": drain}, conditions)
