@@ -17,6 +17,9 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Failure, NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.spill.job_retries import Retries
 from spillway.state.catalog import Kind
+from spillway.state.open_pools import OpenPools
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
@@ -128,6 +131,8 @@ class Rig:
         events = FakeRecorder()
         seen, unstarted = PoolNodes(world), UnstartedPods(world)
         pools = PoolsController(world, seen, unstarted)
+        usage = LiveUsage(world.state, world.membership, Reservations(clock.now))
+        open_pools = OpenPools(usage, world.board, lambda: world.governance)
         rig = cls(
             clock,
             world,
@@ -137,7 +142,14 @@ class Rig:
             pools,
             FailoverController(world, writer, events, seen),
             ReplaceUnstartedController(
-                world, writer, events, Jobs(), pools=pools, unstarted=unstarted, retries=Retries()
+                world,
+                writer,
+                events,
+                Jobs(),
+                pools=pools,
+                open_pools=open_pools,
+                unstarted=unstarted,
+                retries=Retries(),
             ),
         )
         # As the leader starts them.

@@ -59,12 +59,13 @@ class Cluster(FakeWriter):
         self.answer = True
         self.retries = Retries()
         self.events = FakeRecorder()
+        self.open_pools = OpenPools(self.usage, self.world.board, lambda: self.world.governance)
         self.controller = SpillController(
             self.world,
             self,
             self,
             self.events,
-            OpenPools(self.usage, self.world.board, lambda: self.world.governance),
+            self.open_pools,
             retries=self.retries,
         )
 

@@ -128,6 +128,7 @@ class Leader:
                 events,
                 self._client,
                 pools=pools,
+                open_pools=self._open_pools,
                 unstarted=unstarted,
                 retries=retries,
             ),

@@ -73,6 +73,26 @@ class ObjectKey(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+class CollectionKey(NamedTuple):
+    """All objects of a namespace that are to be read."""
+
+    resource: ApiResource
+    namespace: str
+
+    @property
+    def path(self) -> str:
+        """The path of their list.
+
+        Raises:
+            InvalidNameError: no namespace can have the name.
+        """
+        return self.resource.within(self.namespace)
+
+    @property
+    def key(self) -> str:
+        return self.namespace
+
+
 def _checked_name(name: str, field: str) -> str:
     if len(name) > _SUBDOMAIN_BYTES or not _subdomain.fullmatch(name):
         raise InvalidNameError(field, name, "subdomain")
@@ -91,6 +111,7 @@ PODS: Final = ApiResource("", "v1", "pods", namespaced=True)
 CORE_EVENTS: Final = ApiResource("", "v1", "events", namespaced=True)
 CONFIG_MAPS: Final = ApiResource("", "v1", "configmaps", namespaced=True)
 SECRETS: Final = ApiResource("", "v1", "secrets", namespaced=True)
+LIMIT_RANGES: Final = ApiResource("", "v1", "limitranges", namespaced=True)
 CLAIMS: Final = ApiResource("", "v1", "persistentvolumeclaims", namespaced=True)
 VOLUMES: Final = ApiResource("", "v1", "persistentvolumes", namespaced=False)
 DEPLOYMENTS: Final = ApiResource("apps", "v1", "deployments", namespaced=True)

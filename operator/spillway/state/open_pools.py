@@ -4,11 +4,16 @@ Contract: nothing here awaits, so a caller that asks for room and reserves it in
 The pods webhook and the controllers use the same answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Final
 
-from spillway.domain.budget.limits import fits, room
+from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
+from spillway.domain.budget.excess import Unstarted, beyond, passed
+from spillway.domain.budget.limits import LimitRoom, fits, room
+from spillway.domain.budget.price import billed as billed_for
+from spillway.domain.model.names import PodUid
+from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool
@@ -59,13 +64,32 @@ class OpenPools:
         limits = pool.spec.limits
         if limits is None:
             return ""
-        spent = self._board.spent.get(pool.name)
-        if spent is None and limits.cost_per_month is not None and pool.spec.price is not None:
+        if pool.name not in self._board.spent and limits.cost_per_month is not None and pool.spec.price is not None:
             return "has a limit for the month whose cost is not known yet"
-        use = self.usage.on(pool.name)
-        left = room(limits, pool.spec.price, use.used, spent or _NOTHING_SPENT, billed=use.billed, waiting=use.waiting)
-        broken = fits(left, used.cpu_millis, used.memory_bytes, billed=billed)
+        broken = fits(self._room(pool.name, pool.spec), used.cpu_millis, used.memory_bytes, billed=billed)
         return f"is at its limit ({broken})" if broken else ""
+
+    def beyond(self, name: str, unstarted: Callable[[], Iterable[PodRecord]]) -> tuple[PodUid, ...]:
+        """Those of the pods which have not started that have to leave this pool, because a limit is passed there.
+
+        They are asked for only where one is.
+        """
+        budget = self._governance().budgets.get(name)
+        if budget is None or budget.spec.limits is None:
+            return ()
+        left = self._room(name, budget.spec)
+        if not passed(left):
+            return ()
+        ladder = self.usage.membership.ladder(name)
+        pods = [
+            Unstarted(pod.uid, pod.created, pod.requests, billed_for(pod.requests, pod.size, ladder))
+            for pod in unstarted()
+        ]
+        return beyond(left, pods)
+
+    def _room(self, name: str, spec: VirtualNodeBudgetSpec) -> LimitRoom:
+        use, spent = self.usage.on(name), self._board.spent.get(name, _NOTHING_SPENT)
+        return room(spec.limits, spec.price, use.used, spent, billed=use.billed, waiting=use.waiting)
 
     def _coming(self, pool: str) -> int:
         """Pods that are reserved for, sent or bound to a pool and have not started."""

@@ -21,6 +21,7 @@ from typing import Final
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import NOTHING, Usage
+from spillway.state.growth import grown_by, larger
 from spillway.telemetry import placement as metrics
 
 RESERVATION_SECONDS: Final = 10.0
@@ -42,6 +43,8 @@ class Reservation:
     """The requests of the pod."""
     billed: Usage
     """What the provider would bill for it."""
+    measured: Usage
+    """What it requested when it was decided, without the growth that was expected."""
     due: float
     """The time at which it expires."""
     owned: bool = True
@@ -57,6 +60,8 @@ class _Owner:
     physical: int = 0
     held: dict[str, None] = field(default_factory=dict)
     """Reservations that count on pools, oldest first."""
+    grown: Usage = NOTHING
+    """By how much pods that are not seen yet have grown since they were decided."""
 
     @property
     def empty(self) -> bool:
@@ -97,16 +102,20 @@ class Reservations:
         pools: tuple[str, ...] = (),
         used: Usage,
         billed: Usage | None = None,
+        measured: Usage | None = None,
         token: str = "",
         hold: bool = True,
     ) -> str:
         """Reserve a place for a pod: on physical nodes if no pool is given.
 
-        Returns the token for its mark: the given one, or a new one. With `hold` False it counts for the owner alone.
+        `measured` is the part of `used` that is no expected growth. Returns the token for its mark: the given one, or a
+        new one. With `hold` False it counts for the owner alone.
         """
         self.expire()
         token = token or new_token()
-        reservation = Reservation(owner, pools, used, billed or used, self.clock() + self._seconds)
+        reservation = Reservation(
+            owner, pools, used, billed or used, used if measured is None else measured, self.clock() + self._seconds
+        )
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
@@ -126,6 +135,9 @@ class Reservations:
         """Set the use of a pod that another webhook has changed since."""
         reservation = self._held.get(token)
         if reservation is not None:
+            owned = self._owners.get(reservation.owner)
+            if owned is not None:
+                owned.grown = larger(owned.grown, grown_by(reservation.measured, used))
             counts = reservation.held
             if counts:
                 self._count(reservation, -1)
@@ -133,13 +145,19 @@ class Reservations:
             if counts:
                 self._count(reservation, 1)
 
-    def settle(self, token: str) -> None:
-        """End a reservation, because the informer shows the pod and counts it."""
+    def grown_of(self, owner: OwnerUid) -> Usage:
+        """By how much the largest pod of this owner that is reserved has grown since it was decided."""
+        owned = self._owners.get(owner)
+        return NOTHING if owned is None else owned.grown
+
+    def settle(self, token: str) -> Reservation | None:
+        """End a reservation, because the informer shows the pod and counts it; the one that ended."""
         reservation = self._held.pop(token, None)
         if reservation is not None:
             self._unproven.pop(reservation.owner, None)
             self._release(token, reservation)
             metrics.RESERVATIONS.set(len(self._held))
+        return reservation
 
     def expire(self) -> None:
         """End the reservations that have expired."""

@@ -21,6 +21,7 @@ from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.state.cluster import ClusterState
+from spillway.state.growth import Growth, larger
 from spillway.state.pool_membership import NodeChange, PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
@@ -59,6 +60,7 @@ class LiveUsage:
         self._state = state
         self.membership = membership
         self.reservations = reservations
+        self._growth = Growth()
         self._inactive: dict[OwnerUid, int] = {}
         self._entries: dict[PodUid, _Entry] = {}
         self._virtual: dict[OwnerUid, int] = {}
@@ -154,6 +156,10 @@ class LiveUsage:
         for changed in self._waiting.get(owner, ()):
             changed.set()
 
+    def growth(self, namespace: str, owner: OwnerUid) -> Usage:
+        """By how much the owner's next pod is expected to be bigger when it appears than it is measured."""
+        return larger(self._growth.expected(namespace, owner), self.reservations.grown_of(owner))
+
     # By pool
 
     def on(self, pool: str) -> PoolUse:
@@ -181,13 +187,18 @@ class LiveUsage:
             if idle:
                 add_count(self._inactive, pod.owner_uid, idle)
         if new is not None and new.pending is not None and new.pending.reservation:
-            self.reservations.settle(new.pending.reservation)
+            self._settle(new, new.pending.reservation)
         if new is not None and not new.node and new.pending is not None and new.pending.pools:
             self._marked.add(new.uid)
         else:
             self._marked.discard(pod.uid)
         self._replace(pod.uid, None if new is None else self._entry(new))
         self._notify(pod.owner_uid)
+
+    def _settle(self, pod: PodRecord, token: str) -> None:
+        settled = self.reservations.settle(token)
+        if settled is not None and settled.pools and settled.owner == pod.owner_uid:
+            self._growth.learn(pod.namespace, pod.owner_uid, measured=settled.measured, seen=pod.requests)
 
     def _entry(self, pod: PodRecord) -> _Entry | None:
         if pod.finished:

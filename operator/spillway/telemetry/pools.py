@@ -21,7 +21,7 @@ STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider rep
 REPLACED: Final = counter(
     "spillway_failover_pods",
     "Pods that were replaced: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted, "
-    "no node took them: Unschedulable, or no policy gives them their pools any more: PoolsWithdrawn).",
+    "OverLimit, no node took them: Unschedulable, or no policy gives them their pools any more: PoolsWithdrawn).",
     ("pool", "reason"),
 )
 RECOMMENDED: Final = counter(

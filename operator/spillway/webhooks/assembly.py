@@ -28,6 +28,7 @@ from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.initial_costs import InitialCosts
+from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
 from spillway.webhooks.placer import Placer
@@ -110,7 +111,10 @@ def build_admission(
     pools = membership or PoolMembership(state, governance)
     usage = LiveUsage(state, pools, reservations)
     placer = Placer(usage, board, governance)
-    creation = PodWebhook(places, workloads, placer, board, events=events, forward=forward_pods)
+    limit_ranges = LimitRanges(lookup, clock)
+    creation = PodWebhook(
+        places, workloads, placer, board, limit_ranges=limit_ranges, events=events, forward=forward_pods
+    )
     webhooks = (
         Webhook("pods", "/mutate/pods", creation, POD_SECONDS),
         Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),

@@ -22,7 +22,7 @@ from spillway.kube import paths
 from spillway.kube.decode import NODES, PODS, REPLICASETS
 from spillway.kube.errors import InvalidNameError, RequestError, transport_errors
 from spillway.kube.invalid_names import warn_once
-from spillway.kube.paths import ObjectKey
+from spillway.kube.paths import CollectionKey, ObjectKey
 from spillway.kube.protocols import ByteReader
 from spillway.state.cluster import ClusterState
 
@@ -161,11 +161,13 @@ class Lookup:
         if new is not None:
             self._replicasets.show(_key(new), new)
 
-    async def get(self, wanted: ObjectKey, decode: Callable[[bytes], R], deadline: Deadline) -> R | None:
-        """Any object, decoded; None if it cannot be read in time."""
+    async def get(
+        self, wanted: ObjectKey | CollectionKey, decode: Callable[[bytes], R], deadline: Deadline
+    ) -> R | None:
+        """Any object, or all of a namespace, decoded; None if it cannot be read in time."""
         return await self._get(wanted, decode, deadline.within(GET_SECONDS))
 
-    async def _get(self, wanted: ObjectKey, decode: Callable[[bytes], R], seconds: float) -> R | None:
+    async def _get(self, wanted: ObjectKey | CollectionKey, decode: Callable[[bytes], R], seconds: float) -> R | None:
         try:
             path = wanted.path
             with transport_errors():

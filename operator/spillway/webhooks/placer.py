@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from spillway.api.podoverlay import PodOverlay
+from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.node_fit import constraints
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.model import names
@@ -45,18 +46,34 @@ class Placer:
             return False
         return self._board.redirected(new.owner) or decided(new, self._facts(new)).virtual
 
+    def adds_containers(self, policy: str) -> bool:
+        """Whether some pool of the policy adds containers to its pods; only then are default requests needed."""
+        return any(overlay.sidecars or overlay.logs is not None for _, overlay in self._overlays(policy))
+
     def place(
-        self, new: NewPod, local_claims: Collection[str] = (), *, act: bool = True, hold: bool = True
+        self,
+        new: NewPod,
+        local_claims: Collection[str] = (),
+        *,
+        defaults: Defaults = NO_DEFAULTS,
+        act: bool = True,
+        hold: bool = True,
     ) -> PodPlacement:
         """Decide, and reserve the place; with `hold` False the reservation counts for the owner, and on no pool."""
         redirect = self._board.take_redirect(new.owner) if act else None
-        facts = self._facts(new, redirect or _NO_REDIRECT, local_claims)
+        facts = self._facts(new, redirect or _NO_REDIRECT, local_claims, defaults)
         if not act:
             return plan(new, facts)
         token = new_token()
         placed = plan(new, facts, reservation=token)
         self.usage.reservations.reserve(
-            new.owner, token=token, pools=placed.pools, used=placed.used, billed=placed.billed, hold=hold
+            new.owner,
+            token=token,
+            pools=placed.pools,
+            used=placed.used,
+            billed=placed.billed,
+            measured=placed.used - facts.growth,
+            hold=hold,
         )
         return placed
 
@@ -74,7 +91,13 @@ class Placer:
             self.usage.reservations.remeasure(new.reservation, used=used, billed=billed)
         return True
 
-    def _facts(self, new: NewPod, redirect: Redirect = _NO_REDIRECT, local_claims: Collection[str] = ()) -> Facts:
+    def _facts(
+        self,
+        new: NewPod,
+        redirect: Redirect = _NO_REDIRECT,
+        local_claims: Collection[str] = (),
+        defaults: Defaults = NO_DEFAULTS,
+    ) -> Facts:
         policy = new.claim.policy
         return Facts(
             physical=self.usage.physical(new.owner),
@@ -85,6 +108,8 @@ class Placer:
             lack=self._open_pools.lack,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
             avoid=redirect.avoid | self._board.avoided(new.owner),
+            defaults=defaults,
+            growth=self.usage.growth(new.namespace, new.owner),
             local_claims=local_claims,
         )
 

@@ -22,6 +22,7 @@ from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
+from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
@@ -34,6 +35,7 @@ from spillway.state.board import Board
 from spillway.state.claims import claim_of_pods
 from spillway.state.node_places import NodePlaces
 from spillway.telemetry import placement as metrics
+from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.workloads import Workload, Workloads
 
@@ -90,6 +92,7 @@ class PodWebhook:
         placer: Placer,
         board: Board,
         *,
+        limit_ranges: LimitRanges,
         events: Recorder,
         forward: Callable[[AdmissionRequest, Deadline], Awaitable[Answer]] | None = None,
     ) -> None:
@@ -97,6 +100,7 @@ class PodWebhook:
         self._workloads = workloads
         self._placer = placer
         self._board = board
+        self._limit_ranges = limit_ranges
         self._events = events
         self._forward = forward
         self._placing: tuple[Governance, bool] | None = None
@@ -170,11 +174,12 @@ class PodWebhook:
         if act and _is_auto(new):
             await self._read_thresholds(deadline)
         local_claims = await self._local_claims(request.namespace, new, deadline)
+        defaults = await self._defaults(request.namespace, new, deadline)
         bound = await self._bound(request.namespace, subject, new, deadline) if act else None
         if not self._board.leading():
             raise LetGoError("not-leader")
         # From here on there is no await: the place is reserved before another request counts.
-        placed = placer.place(new, local_claims, act=act, hold=bound is not None)
+        placed = placer.place(new, local_claims, defaults=defaults, act=act, hold=bound is not None)
         if bound is not None:
             placer.usage.bound(subject.owner, bound)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
@@ -200,6 +205,12 @@ class PodWebhook:
         if local is None:
             raise LetGoError("unknown-claim")
         return local
+
+    async def _defaults(self, namespace: str, new: NewPod, deadline: Deadline) -> Defaults:
+        """What the API server will add to the containers that a pool adds to the pod."""
+        if not self._placer.adds_containers(new.claim.policy) or not self._placer.may_be_virtual(new):
+            return NO_DEFAULTS
+        return await self._limit_ranges.defaults(namespace, deadline)
 
     async def _bound(self, namespace: str, subject: _Subject, new: NewPod, deadline: Deadline) -> int | None:
         """How many reservations of this owner may count on pools.

@@ -28,6 +28,22 @@ def reservations(clock: _Clock) -> Reservations:
     return Reservations(clock, seconds=10.0)
 
 
+def test_what_pods_that_are_not_seen_yet_have_grown_is_forgotten_with_them(reservations: Reservations) -> None:
+    first = reservations.reserve(OWNER, pools=("a",), used=POD)
+    second = reservations.reserve(OWNER, pools=("a",), used=POD + Usage(0, 100, 0), measured=POD)
+    assert reservations.grown_of(OWNER) == Usage()
+    reservations.remeasure(first, used=POD + Usage(0, 200, 0), billed=POD)
+    reservations.remeasure(second, used=POD + Usage(0, 150, 0), billed=POD)
+    assert reservations.grown_of(OWNER) == Usage(0, 200, 0)
+    assert reservations.grown_of(OTHER) == Usage()
+    settled = reservations.settle(first)
+    assert settled is not None
+    assert settled.measured == POD
+    assert reservations.settle(first) is None
+    reservations.settle(second)
+    assert reservations.grown_of(OWNER) == Usage()
+
+
 def test_a_promise_counts_on_every_pool_that_may_take_the_pod(reservations: Reservations) -> None:
     token = reservations.reserve(OWNER, pools=("a", "b"), used=POD, billed=BIGGER)
     reservations.reserve(OWNER, pools=("b",), used=POD)

@@ -288,6 +288,73 @@ def test_a_pod_that_comes_by_again_is_measured_and_not_placed_twice() -> None:
     assert not scene.placer.reinvoked(scene.new_pod(forged))
 
 
+SIDECAR = {"podOverlay": {"sidecars": [{"name": "agent", "image": "agent:1"}]}, "limits": {"cpu": "1"}}
+
+
+def test_what_a_limit_range_will_give_to_a_sidecar_counts() -> None:
+    scene = Scene(placing(manual(0), {"a": SIDECAR}))
+    assert scene.placer.adds_containers("online")
+    new = scene.new_pod(incoming(cpu="100m"))
+    placed = [scene.placer.place(new, defaults={"cpu": "200m"}) for _ in range(4)]
+    assert [one.decision.virtual for one in placed] == [True, True, True, False]
+    assert "is at its limit (cpu)" in placed[3].because
+    added_container = _result(placed[0], new.pod)["spec"]["initContainers"][0]
+    assert "resources" not in added_container, "the API server fills it in"
+
+
+def test_a_bigger_size_holds_what_a_limit_range_gives_to_a_sidecar() -> None:
+    ladder = {"detect": [{"reason": "NoStock"}], "ladder": [{"cpu": "2", "memory": "4Gi"}]}
+    scene = Scene(placing(manual(0), {"a": SIDECAR | {"stockOut": ladder, "limits": {"cpu": "8"}}}))
+    scene.board.set_verdict("a", PoolVerdict(step=1))
+    placed = scene.placer.place(scene.new_pod(), defaults={"cpu": "200m"})
+    main = _result(placed)["spec"]["containers"][0]
+    assert main["resources"]["requests"]["cpu"] == "1800m"
+    assert placed.used.cpu_millis == 2000
+
+
+def test_default_requests_do_not_matter_where_no_pool_adds_a_container() -> None:
+    assert not Scene(placing(manual(0), {"a": {"podOverlay": {"labels": {"x": "y"}}}})).placer.adds_containers("online")
+
+
+def _inject(pod: Mapping[str, Any], cpu: str = "200m") -> Mapping[str, Any]:
+    """The pod as a webhook that runs later leaves it."""
+    return added(pod, ("spec", "containers", "-"), {"name": "proxy", "resources": {"requests": {"cpu": cpu}}})
+
+
+def test_what_another_webhook_adds_to_one_pod_is_expected_of_the_next_at_once() -> None:
+    scene = Scene(placing(manual(0), {"a": {"limits": {"cpu": "1"}}}))
+    pod = incoming(cpu="100m")
+    decisions = []
+    for _ in range(8):
+        placed = scene.place(pod)
+        decisions.append(placed.decision.virtual)
+        if placed.decision.virtual:
+            scene.placer.reinvoked(scene.new_pod(_inject(_result(placed, pod))))
+    assert decisions == [True] * 3 + [False] * 5
+    assert scene.usage.on("a").used.cpu_millis == 900
+
+
+def test_what_a_pod_shows_when_it_appears_is_expected_of_the_next() -> None:
+    scene = Scene(placing(manual(0), {"a": {"limits": {"cpu": "1"}}}))
+    pod = incoming(cpu="100m")
+    for number in range(3):
+        token = _result(scene.place(pod), pod)["metadata"]["annotations"][names.RESERVATION]
+        seen = Pending(placement="virtual", pools="a", reservation=token)
+        grown = make_pod(f"web-{number}", node="", phase=Phase.PENDING, pending=seen, cpu_millis=300)
+        scene.state.apply(msgspec.structs.replace(grown, owner_uid=OWNER))
+    assert not scene.place(pod).decision.virtual
+    assert scene.place(pod).because
+
+
+def test_a_caller_that_asks_again_with_more_teaches_nothing_that_lasts() -> None:
+    scene = Scene(placing(manual(0), {"a": {"limits": {"cpu": "4"}}}))
+    pod = _result(scene.place())
+    scene.placer.reinvoked(scene.new_pod(_inject(pod, "2000")))
+    assert not scene.place().decision.virtual
+    scene.seconds += 30.0
+    assert scene.place().decision.virtual
+
+
 def test_a_pod_that_asks_for_a_device_goes_to_the_first_pool_that_has_it_and_stays_physical_where_none_has() -> None:
     scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
     pod = incoming()

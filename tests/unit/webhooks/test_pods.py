@@ -22,6 +22,7 @@ from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.telemetry.registry import REGISTRY
 from spillway.webhooks import pods
+from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.pods import PodWebhook
@@ -60,6 +61,7 @@ class Scene:
             Workloads(self.state, lookup, lambda: governance),
             Placer(self.usage, board, lambda: governance),
             board,
+            limit_ranges=LimitRanges(lookup, clock),
             events=self.recorder,
             forward=self._forward,
         )
@@ -92,6 +94,24 @@ async def test_the_leader_decides() -> None:
     assert second.outcome == "virtual"
     assert "/spec/affinity" in _paths(second)
     assert not scene.forwarded
+
+
+LIMIT_RANGES = "/api/v1/namespaces/shop/limitranges"
+SIDECARS = {"a": {"podOverlay": {"sidecars": [{"name": "agent", "image": "agent"}]}}}
+
+
+async def test_default_requests_are_read_only_for_a_pod_that_may_get_a_container() -> None:
+    for governance, asked in (
+        (placing(manual(0)), []),
+        (placing(manual(1), SIDECARS), []),
+        (placing(manual(0), SIDECARS), [f"GET {LIMIT_RANGES}"]),
+    ):
+        scene = Scene(governance)
+        limits = [{"type": "Container", "defaultRequest": {"cpu": "200m"}}]
+        scene.server.objects[LIMIT_RANGES] = {"items": [{"spec": {"limits": limits}}]}
+        await scene.ask()
+        assert scene.server.asked == asked
+        assert scene.usage.on("a").used.cpu_millis == (700 if asked else scene.usage.on("a").used.pods * 500)
 
 
 AUTO = {"threshold": {"mode": "Auto"}}

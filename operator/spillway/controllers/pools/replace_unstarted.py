@@ -11,6 +11,7 @@ that costs a retry, as with Jobs, the next ones avoid the pool whatever sizes it
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -27,6 +28,7 @@ from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS, Fenced
 from spillway.state.board import avoid_seconds, redirect_seconds
+from spillway.state.open_pools import OpenPools
 from spillway.telemetry import pools as metrics
 
 JOB_SECONDS: Final = 30.0
@@ -37,6 +39,7 @@ _SENTENCES: Final = {
     Cause.STOCK_OUT: "{pool} is out of stock for them",
     Cause.POOLS_CLOSED: "{pool} no longer takes pods",
     Cause.NOT_STARTED: "they did not start on {pool} in time",
+    Cause.OVER_LIMIT: "a limit of {pool} is passed",
 }
 
 
@@ -54,6 +57,7 @@ class ReplaceUnstartedController(Controller):
         reader: Reader,
         *,
         pools: PoolsController,
+        open_pools: OpenPools,
         unstarted: UnstartedPods,
         retries: Retries,
     ) -> None:
@@ -62,6 +66,7 @@ class ReplaceUnstartedController(Controller):
         self._reader = reader
         self._events = events
         self._pools = pools
+        self._open_pools = open_pools
         self._unstarted = unstarted
         self._retries = retries
         self._failed: dict[PodUid, UnstartedPod] = {}
@@ -72,7 +77,8 @@ class ReplaceUnstartedController(Controller):
         yield self._pools.stock_outs.found.subscribe(self._look_at)
         yield self._pools.stock_outs.failed.subscribe(self._avoid_next)
         yield self._pools.changed.subscribe(self.add_all)
-        # A replacement that was only recommended is done once its policy is enforced.
+        yield self.world.state.subscribe(PodRecord, self._requests_changed)
+        # A replacement that was only recommended is done once its policy is enforced; a limit may be lower now.
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
@@ -87,8 +93,7 @@ class ReplaceUnstartedController(Controller):
         if one is None:
             return None
         who = governed(self.world, one.pod)
-        if who is None or not one.pools or not (one.pending.placement if one.pool else one.pending.virtual):
-            # Not placed by Spillway, or a physical pod that may spill and has no node yet.
+        if who is None or not _is_placed(one):
             return None
         closed, now = self._closed(one), self.world.now()
         cause = cause_of(
@@ -100,7 +105,9 @@ class ReplaceUnstartedController(Controller):
             now=now,
         )
         if cause is not None:
-            return await self._replace(one, who, cause)
+            return await self._replace(one, who, cause, one.pools)
+        if passed := self._leaves(one):
+            return await self._replace(one, who, Cause.OVER_LIMIT, passed)
         due = next_look(one.pod, bound_at=one.bound_at, closed=closed, spill_after=who.spill_after, now=now)
         # A pod that stays although it is due (for example because of its own configuration) is checked again when it
         # changes.
@@ -112,7 +119,7 @@ class ReplaceUnstartedController(Controller):
     def _avoid_next(self, one: UnstartedPod) -> None:
         """Let the next pods of a failed pod's owner avoid the pool, in the step in which its failure is seen."""
         pod, who = one.pod, governed(self.world, one.pod)
-        if who is None or not pod.owner_uid or pod.owner_kind in PER_NODE:
+        if who is None or not _is_replaceable(pod):
             return
         if not who.enforced:
             metrics.RECOMMENDED.labels(who.policy, Cause.STOCK_OUT.value).inc()
@@ -149,9 +156,34 @@ class ReplaceUnstartedController(Controller):
             return verdicts[0].reason == "Unhealthy"
         return all(verdict.closed for verdict in verdicts)
 
-    async def _replace(self, one: UnstartedPod, who: Governed, cause: Cause) -> float | None:
-        pod, pools = one.pod, one.pools
-        if not pod.owner_uid or pod.owner_kind in PER_NODE:
+    def _leaves(self, one: UnstartedPod) -> tuple[str, ...]:
+        """The pools that the pod has to leave because a limit is passed; others that have to are queued."""
+        passed = []
+        for pool in one.pools:
+            going = self._open_pools.beyond(pool, partial(self._may_leave, pool))
+            if one.pod.uid in going:
+                passed.append(pool)
+            else:
+                for uid in going:
+                    self.queue.add(uid)
+        return tuple(passed)
+
+    def _may_leave(self, pool: str) -> Iterable[PodRecord]:
+        for one in self._unstarted.pods.values():
+            if pool in one.pools and _is_placed(one) and not one.pod.started and _is_replaceable(one.pod):
+                who = governed(self.world, one.pod)
+                if who is not None and who.enforced:
+                    yield one.pod
+
+    def _requests_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        # A pod that grows while it runs leaves less for those that have not started.
+        if old is not None and new is not None and old.requests != new.requests:
+            self.add_all()
+
+    async def _replace(self, one: UnstartedPod, who: Governed, cause: Cause, pools: tuple[str, ...]) -> float | None:
+        """Replace a pod because of these pools."""
+        pod = one.pod
+        if not _is_replaceable(pod):
             return None
         if not who.enforced:
             if self._unstarted.mark_recommended(one):
@@ -164,7 +196,9 @@ class ReplaceUnstartedController(Controller):
         avoid = failed | self.world.board.avoided(pod.owner_uid)
         if not await self._delete(pod, avoid):
             return REFUSED_SECONDS
-        self._avoid(pod, failed, who)
+        if cause is not Cause.OVER_LIMIT:
+            # The pool takes others of the owner once there is room again.
+            self._avoid(pod, failed, who)
         if cause is Cause.NOT_STARTED:
             self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()
@@ -187,3 +221,13 @@ class ReplaceUnstartedController(Controller):
                 board.withdraw_redirect(pod.owner_uid)
                 self._retries.give_back(pod.owner_uid)
         return replaced
+
+
+def _is_placed(one: UnstartedPod) -> bool:
+    """Whether Spillway placed it; not so a physical pod that may spill and has no node yet."""
+    return bool(one.pools) and bool(one.pending.placement if one.pool else one.pending.virtual)
+
+
+def _is_replaceable(pod: PodRecord) -> bool:
+    """Whether its owner creates another pod in its place, and not for the same node."""
+    return bool(pod.owner_uid) and pod.owner_kind not in PER_NODE

@@ -14,6 +14,7 @@ from spillway.api.elasticpolicy import WorkloadClass
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.budget.price import billed
+from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults, with_defaults
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.model import names
@@ -21,7 +22,7 @@ from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.places import Claim
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_landing_variables, add_overlay
 from spillway.domain.placement.affinity import affinity_additions
@@ -57,6 +58,10 @@ class NewPod:
         return found
 
     @property
+    def namespace(self) -> str:
+        return self.workload.split("/", 2)[1]
+
+    @property
     def reservation(self) -> str:
         """The token of the reservation that an earlier round of admission made for it."""
         return str((self.present_annotations or {}).get(names.RESERVATION, ""))
@@ -87,6 +92,10 @@ class Facts(NamedTuple):
     """What was said when the pod before it was replaced."""
     avoid: Collection[str] = frozenset()
     """Pools that have failed to take a pod of its owner a short time ago."""
+    defaults: Defaults = NO_DEFAULTS
+    """The requests that its namespace gives to containers that set none."""
+    growth: Usage = NOTHING
+    """By how much it is expected to be bigger once it is created."""
     local_claims: Collection[str] = frozenset()
     """Those of its PersistentVolumeClaims whose volume is part of one node."""
 
@@ -100,7 +109,7 @@ class PodPlacement:
     pools: tuple[str, ...] = ()
     """The pools that may take it, in order of preference; empty for a pod decided physical."""
     used: Usage = _ONE
-    """What it counts for against the limits of these pools."""
+    """What it counts for against the limits of these pools, with its expected growth."""
     billed: Usage = _ONE
     because: str = ""
     """Why it stays on physical nodes although it was to go to virtual ones: a clause for its owner's Event."""
@@ -135,10 +144,10 @@ def decided(new: NewPod, facts: Facts) -> Decision:
     return decide(new.workload_class.placement, facts.threshold, facts.physical, redirect=facts.redirect)
 
 
-def measured(pod: Json, size: str, ladder: Collection[PodSpecSize]) -> tuple[Usage, Usage]:
-    """What a pod requests, and what the provider would bill of it at this size of the ladder."""
+def measured(pod: Json, size: str, ladder: Collection[PodSpecSize], growth: Usage = NOTHING) -> tuple[Usage, Usage]:
+    """What a pod requests with its growth, and what the provider would bill of it at this size of the ladder."""
     asked = requests_of(pod)
-    used = Usage(1, asked.cpu_millis, asked.memory_bytes)
+    used = Usage(1, asked.cpu_millis, asked.memory_bytes) + growth
     return used, billed(used, size, ladder)
 
 
@@ -177,10 +186,11 @@ def _build(new: NewPod, facts: Facts, pool: Pool) -> _Built:
     ladder: Sequence[PodSpecSize] = ()
     if pool.step and pool.spec.stock_out is not None:
         ladder = pool.spec.stock_out.ladder
-        resized = resize(draft.pod, pool.spec.stock_out, pool.step)
+        resized = resize(with_defaults(draft.pod, facts.defaults), pool.spec.stock_out, pool.step)
         draft.add_all(resized.additions)
         size = resized.size_mark
-    return _Built(draft, *measured(draft.pod, size, ladder), size)
+    shaped = with_defaults(draft.pod, facts.defaults)
+    return _Built(draft, *measured(shaped, size, ladder, facts.growth), size)
 
 
 def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Built, reservation: str) -> PodPlacement:

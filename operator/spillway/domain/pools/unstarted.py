@@ -1,7 +1,8 @@
 """Pods that never started on their pool: why such a pod is replaced instead of being waited for.
 
 Contract: only pods that have not started are replaced, so no work is lost. A stock-out or a failed pool is a cause at
-once; a pod that is bound and does not start is replaced after `spillAfter`. (`domain.spill` decides about a pod that no
+once, and so is a limit that is passed (`domain.budget.excess` chooses the pods); a pod that is bound and does not start
+is replaced after `spillAfter`. (`domain.spill` decides about a pod that no
 node of its pools takes.) A pod that fails for a reason of its own (its image, its configuration) would fail elsewhere
 too and is not replaced. Times are Unix seconds.
 """
@@ -30,6 +31,8 @@ class Cause(StrEnum):
     """None of the pools to which it may go takes pods any more."""
     NOT_STARTED = "NotStarted"
     """It is on a node of the pool and does not start."""
+    OVER_LIMIT = "OverLimit"
+    """A limit of the pool is passed, and it is among the newest that have not started."""
 
 
 def cause_of(

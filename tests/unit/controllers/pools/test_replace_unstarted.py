@@ -117,6 +117,69 @@ async def test_a_stock_out_without_a_bigger_size_goes_to_the_next_pool() -> None
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
 
 
+def waiting(number: int, **changes: Any) -> PodRecord:
+    """One that was created a second after the one before, and is on pool `a`."""
+    given: dict[str, Any] = {"node": "a-1", "pools": "a", "cpu_millis": 400, "created": 1000.0 + number}
+    return sent(f"web-{number}", **(given | changes))
+
+
+async def test_a_pod_that_passes_a_limit_is_replaced_elsewhere_if_it_never_started() -> None:
+    pods = [waiting(number) for number in range(1, 4)]
+    found = rig(*pods, limits={"cpu": "1"})
+    for pod in pods:
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == ["web-3"]
+    assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
+    assert found.world.board.avoided(OWNER) == frozenset(), "others come again once there is room"
+
+
+async def test_also_one_that_is_sent_there_and_has_no_node() -> None:
+    pods = [waiting(1), waiting(2), waiting(3, node="", pools="a,b")]
+    found = rig(*pods, limits={"cpu": "1"})
+    await found.replacer.reconcile(pods[2].uid)
+    assert found.writer.names == ["web-3"]
+    assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
+
+
+async def test_a_pod_that_grew_makes_way_by_the_newest() -> None:
+    pods = [waiting(1), waiting(2), waiting(3, cpu_millis=100)]
+    found = rig(*pods, limits={"cpu": "1"})
+    await found.replacer.reconcile(pods[0].uid)
+    assert found.writer.names == []
+    found.start(pods[0])
+    found.apply(msgspec.structs.replace(found.world.state.pods[pods[0].uid], cpu_millis=700))
+    found.replacer.queue.add(pods[1].uid)
+    for pod in pods:
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == ["web-2", "web-3"]
+
+
+async def test_a_limit_that_was_lowered_moves_what_has_not_started() -> None:
+    pods = [waiting(1), waiting(2)]
+    found = rig(*pods, limits={"cpu": "1"})
+    found.start(pods[0])
+    found.world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, budget("a", version=60, limits={"pods": 1}))
+    for pod in pods:
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == ["web-2"]
+
+
+async def test_one_that_its_provider_has_taken_stays_whatever_the_limit() -> None:
+    pods = [waiting(1), waiting(2, started=1002.0), waiting(3, policy="gone", owner_uid=OwnerUid("x"))]
+    found = rig(*pods, limits={"pods": 1})
+    for pod in pods:
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == ["web-1"]
+
+
+async def test_recommend_leaves_those_that_pass_a_limit() -> None:
+    pods = [waiting(1), waiting(2)]
+    found = rig(*pods, mode="Recommend", limits={"pods": 1})
+    for pod in pods:
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == []
+
+
 @pytest.mark.parametrize(
     "pod",
     [

@@ -74,7 +74,14 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
     unstarted = UnstartedPods(found.world)
     pools = PoolsController(found.world, PoolNodes(found.world), unstarted)
     replacer = ReplaceUnstartedController(
-        found.world, found, found.events, found, pools=pools, unstarted=unstarted, retries=found.retries
+        found.world,
+        found,
+        found.events,
+        found,
+        pools=pools,
+        open_pools=found.open_pools,
+        unstarted=unstarted,
+        retries=found.retries,
     )
     list(pools.subscribe())
     await found.clock.advance(60)

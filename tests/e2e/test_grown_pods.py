@@ -1,0 +1,148 @@
+"""Limits beside what makes pods bigger after they were placed: LimitRanges, another webhook, a resize in place.
+
+What is on a pool is read from the pods on its nodes, as the scheduler counts them.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness import Installation
+from localcluster import ClusterApi
+from localcluster.nodes import UNSTARTED
+from localcluster.rest import Object
+from spillway.api.quantity import cpu_millis
+from tests.e2e.conftest import LEASE_PATH
+from tests.support.injector import Injector
+from tests.support.stage import GROUP_PATH, Stage
+
+OWNED = "owned-by-grown"
+ALWAYS = {"placement": {"virtual": "Always"}}
+
+
+@pytest.fixture(scope="module")
+def owned(cluster: ClusterApi) -> Iterator[None]:
+    names = cluster.add_nodes(OWNED, 1, cpu="100", pods=200, labels={"stage": OWNED})
+    yield
+    cluster.delete_nodes(names)
+
+
+@pytest.fixture(scope="module")
+def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas for all scenarios of this module, one of which leads."""
+    cluster.rest.delete(LEASE_PATH)
+    for index in range(2):
+        installation.start_one(index)
+    installation.wait_ready(0, 1)
+    installation.wait_leader()
+    yield installation
+    for index in installation.running:
+        installation.kill(index)
+    cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
+    made = Stage(cluster, OWNED)
+    yield made
+    made.close()
+
+
+def requested(pod: Object) -> int:
+    """Millicores of all its containers, sidecars too."""
+    containers = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or [])]
+    amounts = [one.get("resources", {}).get("requests", {}).get("cpu", "0") for one in containers]
+    return sum(map(cpu_millis, amounts))
+
+
+def on_pool(stage: Stage, *names: str) -> int:
+    """Millicores that pods of these workloads request on pool `a`."""
+    pods = [pod for name in names for pod in stage.pods(name)]
+    return sum(requested(pod) for pod in pods if stage.place(pod["spec"].get("nodeName", "")) == "a")
+
+
+def waiting(stage: Stage, name: str, replicas: int, cpu: str) -> None:
+    """A Deployment whose pods are bound and do not start."""
+    template = stage.template(name, cpu)
+    template["metadata"]["annotations"] = {UNSTARTED: "true"}
+    stage.cluster.rest.create(
+        f"/apis/apps/v1/namespaces/{stage.namespace}/deployments",
+        {
+            "metadata": {"name": name},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
+        },
+    )
+
+
+def test_a_limit_counts_what_a_limit_range_gives_to_the_pools_sidecar(stage: Stage, cluster: ClusterApi) -> None:
+    limits = [{"type": "Container", "defaultRequest": {"cpu": "200m"}}]
+    path = f"/api/v1/namespaces/{stage.namespace}/limitranges"
+    cluster.rest.create(path, {"metadata": {"name": "defaults"}, "spec": {"limits": limits}})
+    overlay = {"sidecars": [{"name": "agent", "image": "agent:1"}]}
+    stage.govern(ALWAYS, a={"limits": {"cpu": "1"}, "podOverlay": overlay}, b={"cordon": "Hold"})
+    names = [f"web-{number}" for number in range(6)]
+    for name in names:
+        # The first pod of each workload counts as well: nothing has to be learned.
+        stage.deploy(name, 1, cpu="100m")
+    placed = [pod for name in names for pod in stage.wait_bound(name, 1)]
+    assert on_pool(stage, *names) == 900
+    assert sorted(map(requested, placed)) == [100] * 3 + [300] * 3
+
+
+def test_what_another_webhook_adds_to_the_first_pod_counts_for_the_next(stage: Stage, cluster: ClusterApi) -> None:
+    stage.govern(ALWAYS, a={"limits": {"cpu": "1"}}, b={"cordon": "Hold"})
+    with Injector(cluster, stage.namespace, "200m"):
+        stage.deploy("web", 8, cpu="100m")
+        pods = stage.wait_bound("web", 8)
+    assert [requested(pod) for pod in pods] == [300] * 8
+    assert on_pool(stage, "web") == 900
+
+
+def test_a_pod_that_passes_a_limit_because_it_grew_is_replaced_elsewhere(stage: Stage, cluster: ClusterApi) -> None:
+    stage.govern(ALWAYS, a={"limits": {"cpu": "1"}})
+    waiting(stage, "web", 4, "200m")
+    stage.wait_bound("web", 4)
+    assert on_pool(stage, "web") == 800
+    with Injector(cluster, stage.namespace, "400m"):
+        waiting(stage, "cart", 1, "200m")
+
+        def moved() -> bool:
+            return [stage.place(pod["spec"].get("nodeName", "")) for pod in stage.pods("cart")] == ["b"]
+
+        cluster.wait_until(moved, "the pod that grew on pool b", timeout_seconds=60)
+    assert on_pool(stage, "web", "cart") == 800
+    assert ("Deployment/cart", f"Pods that never started are replaced: a limit of {stage.pools['a']} is passed.") in (
+        stage.events("PodsReplaced")
+    )
+
+
+def test_a_limit_counts_what_a_pod_holds_until_its_resize_is_done(stage: Stage, cluster: ClusterApi) -> None:
+    stage.govern(ALWAYS, a={"limits": {"cpu": "4"}}, b={"cordon": "Hold"})
+    stage.deploy("cache", 2, cpu="1500m")
+    pods = stage.wait_bound("cache", 2)
+    held = {"cpu": "1500m", "memory": "16Mi"}
+    for pod in pods:
+        path = f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}"
+        status = {"name": "main", "image": "i", "imageID": "x", "ready": True, "restartCount": 0, "started": True}
+        status |= {"allocatedResources": held, "resources": {"requests": held}}
+        cluster.rest.merge(f"{path}/status", {"status": {"containerStatuses": [status]}})
+        smaller = {**pod["spec"]["containers"][0], "resources": {"requests": held | {"cpu": "250m"}}}
+        cluster.rest.merge(f"{path}/resize", {"spec": {"containers": [smaller]}})
+    # The quota counts as the budget does, and says when what was written is seen.
+    quota = {"metadata": {"name": "all"}, "spec": {"hard": {"requests.cpu": "100"}}}
+    cluster.rest.create(f"/api/v1/namespaces/{stage.namespace}/resourcequotas", quota)
+
+    def counted() -> bool:
+        used = cluster.rest.get(f"/api/v1/namespaces/{stage.namespace}/resourcequotas/all").get("status", {})
+        return bool(used.get("used", {}).get("requests.cpu") == "3")
+
+    cluster.wait_until(counted, "3 cores in the quota", timeout_seconds=30)
+    stage.deploy("worker", 3, cpu="1")
+    workers = stage.wait_bound("worker", 3)
+    assert stage.tiers(workers) == {"virtual": 1, "physical": 2}
+
+    def shown() -> bool:
+        used = cluster.rest.get(f"{GROUP_PATH}/virtualnodebudgets/{stage.pools['a']}").get("status", {}).get("used", {})
+        return bool(used.get("cpu") == "4")
+
+    cluster.wait_until(shown, "4 cores in the status", timeout_seconds=30)
