@@ -129,9 +129,9 @@ class Rig:
         world = make_world([make_replicaset(), *records], resources, clock)
         writer = FakeWriter(answering(answer))
         events = FakeRecorder()
-        seen, unstarted = PoolNodes(world), UnstartedPods(world)
-        pools = PoolsController(world, seen, unstarted)
         usage = LiveUsage(world.state, world.membership, Reservations(clock.now))
+        seen, unstarted = PoolNodes(world), UnstartedPods(world)
+        pools = PoolsController(world, seen, unstarted, usage)
         open_pools = OpenPools(usage, world.board, lambda: world.governance)
         rig = cls(
             clock,

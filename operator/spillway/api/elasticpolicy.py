@@ -216,6 +216,11 @@ class WorkloadClass(Model):
         return self.threshold is not None or self.placement is not None
 
     @property
+    def effective_placement(self) -> Placement:
+        """Its placement; the default one for a class that gives a threshold alone."""
+        return self.placement or Placement()
+
+    @property
     def plans_threshold(self) -> bool:
         """Whether its threshold comes from a plan (mode Auto)."""
         return self.threshold is not None and self.threshold.mode == "Auto"

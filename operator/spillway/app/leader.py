@@ -98,7 +98,7 @@ class Leader:
         settings, world = self._settings, self._world
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
         nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
-        pools = PoolsController(world, nodes, unstarted, self._client)
+        pools = PoolsController(world, nodes, unstarted, self._open_pools.usage, self._client)
         ledger = BudgetController(world, period_seconds=settings.status_seconds)
         thresholds = ThresholdController(
             world,

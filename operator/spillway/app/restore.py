@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from spillway.controllers.pools.job_retry import has_retry
-from spillway.controllers.spill.surge import Target, target_of
+from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
 from spillway.domain.model.records import PodRecord
@@ -179,19 +179,17 @@ class Restore:
         surge, target = Surge.parse(replicaset.surge), target_of(replicaset)
         what = f"replicaset/{replicaset.key}"
         if not self._dry_run:
-            if surge is not None and target is not None and not await self._answered(what, self._shrink(target, surge)):
+            if (
+                surge is not None
+                and target is not None
+                and not await self._answered(what, shrink(self._writer, target, surge))
+            ):
                 return
             path = paths.REPLICASETS.named(replicaset.name, namespace=replicaset.namespace)
             if not await self._done(what, self._writer.annotate("replicasets", path, replicaset.uid, removed)):
                 return
         self.result.surges += surge is not None
         self._say(f"{what}: {', '.join(removed)} off")
-
-    async def _shrink(self, target: Target, surge: Surge) -> bool:
-        """False where another client has scaled the workload since: its number of replicas stands."""
-        return await self._writer.scale(
-            target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas
-        )
 
     async def _answered(self, what: str, write: Awaitable[bool]) -> bool:
         """Whether the API server answered, which includes the answer that there is nothing to do."""

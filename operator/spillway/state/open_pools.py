@@ -19,6 +19,7 @@ from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.health import PROBE_PODS
+from spillway.domain.pools.verdict import takes_probe
 from spillway.state.board import Board
 from spillway.state.usage import LiveUsage
 
@@ -59,7 +60,7 @@ class OpenPools:
     def lack(self, pool: Pool, used: Usage, billed: Usage) -> str:
         """Why the pool has no room for one more pod with this use and bill; empty if it has."""
         # The verdict follows the informer, which does not show a burst yet.
-        if self._board.verdict(pool.name).reason == "Retrying" and self._coming(pool.name) >= PROBE_PODS:
+        if self._board.verdict(pool.name).retrying and not takes_probe(self._coming(pool.name)):
             return f"is being tried with {PROBE_PODS} pods at a time"
         limits = pool.spec.limits
         if limits is None:

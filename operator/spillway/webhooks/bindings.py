@@ -145,8 +145,7 @@ class BindingWebhook:
 
 def _asked(governance: Governance, claim: Claim) -> frozenset[str]:
     """The annotations to which pods of the claim's class can refer, by the overlays of its policy's pools."""
-    workloads = governance.class_of(claim)
-    if workloads is None or not workloads.places_pods:
+    if governance.placing_class(claim) is None:
         return frozenset()
     overlays = (governance.budgets[pool].spec.pod_overlay for pool in governance.pools_of(claim.policy))
     return frozenset(

@@ -15,7 +15,6 @@ from spillway.domain.fit.node_fit import constraints
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.model import names
 from spillway.domain.model.documents import Json
-from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
 from spillway.domain.placement.pools import Pool, mismatch
 from spillway.domain.policies.governance import Governance
@@ -42,7 +41,7 @@ class Placer:
 
     def may_be_virtual(self, new: NewPod) -> bool:
         """Whether the pod would be decided virtual now; only then are facts that need a look-up read."""
-        if (new.workload_class.placement or DEFAULT).virtual == "Never":
+        if new.workload_class.effective_placement.virtual == "Never":
             return False
         return self._board.redirected(new.owner) or decided(new, self._facts(new)).virtual
 

@@ -6,8 +6,6 @@ Contract: recorded after the answer, never while the request is held. A policy i
 from collections.abc import Callable
 from typing import Final
 
-from spillway.domain.model.owners import object_reference
-from spillway.kube.events import Reference
 from spillway.kube.protocols import Recorder
 from spillway.webhooks.plan_log import PlanEntry
 
@@ -22,17 +20,6 @@ def announcer(events: Recorder) -> Callable[[PlanEntry], None]:
         if entry.outcome == "recommend":
             return
         event_type, reason = ("Warning", LET_GO) if entry.let_go else ("Normal", PLANNED)
-        events.record(_involved(entry), event_type, reason, entry.summary)
+        events.record(dict(entry.about), event_type, reason, entry.summary)
 
     return announce
-
-
-def _involved(entry: PlanEntry) -> Reference:
-    """The Deployment or Rollout, if there is one, because users describe that."""
-    if not entry.owner_uid:
-        return object_reference(
-            "apps/v1", "ReplicaSet", entry.replicaset, entry.replicaset_uid, namespace=entry.namespace
-        )
-    return object_reference(
-        entry.owner_api_version, entry.owner_kind, entry.owner_name, entry.owner_uid, namespace=entry.namespace
-    )

@@ -42,6 +42,8 @@ class PlanEntry(msgspec.Struct, frozen=True):
     owner_kind: str
     owner_name: str
     owner_uid: str
+    about: Mapping[str, str]
+    """The reference to the workload, which Events about the scale-down name."""
     policy: str
     outcome: str
     old_replicas: int
@@ -52,7 +54,6 @@ class PlanEntry(msgspec.Struct, frozen=True):
     writes: int
     hold_seconds: float
     settle_seconds: float
-    owner_api_version: str = ""
     let_go: str = ""
     """Why the request was allowed before the costs were in effect; empty if they were."""
 

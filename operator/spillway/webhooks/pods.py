@@ -147,8 +147,8 @@ class PodWebhook:
         claim = claim_of_pods(state, governance, request.namespace, workload.kind, workload.labels)
         if claim is None:
             return Answer("ungoverned")
-        workload_class = governance.class_of(claim)
-        if workload_class is None or not workload_class.places_pods:
+        workload_class = governance.placing_class(claim)
+        if workload_class is None:
             return Answer("not-placed")
         return _Subject(owner, workload, claim, workload_class)
 

@@ -263,7 +263,7 @@ class ReplicaSetWebhook:
             owner_kind=replicaset.owner_kind,
             owner_name=replicaset.owner_name,
             owner_uid=replicaset.owner_uid,
-            owner_api_version=workload_of(replicaset).api_version,
+            about=workload_of(replicaset).reference,
             policy=claim.policy,
             outcome=outcome,
             old_replicas=old_replicas,

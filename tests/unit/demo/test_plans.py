@@ -23,6 +23,7 @@ def plan(*victims: str, at: float = EPOCH + 10, **changes: object) -> PlanEntry:
         owner_kind="Deployment",
         owner_uid="d",
         owner_name="svc",
+        about={"apiVersion": "apps/v1", "kind": "Deployment", "name": "svc", "uid": "d"},
         policy="demo",
         outcome="written",
         old_replicas=4,

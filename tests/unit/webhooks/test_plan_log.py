@@ -3,6 +3,7 @@ from typing import Any
 import msgspec
 
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.owners import object_reference
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
 from spillway.domain.scale_down.reasons import VictimReason
@@ -31,7 +32,7 @@ def _entry(**changes: Any) -> PlanEntry:
         owner_kind="Deployment",
         owner_name="web",
         owner_uid="d",
-        owner_api_version="apps/v1",
+        about=object_reference("apps/v1", "Deployment", "web", "d", namespace="shop"),
         policy="online",
         outcome="written",
         old_replicas=10,
@@ -72,14 +73,12 @@ def test_an_event_goes_to_what_users_scaled() -> None:
     recorder = FakeRecorder()
     announce = announcer(recorder)
     announce(_entry())
-    announce(_entry(owner_kind="Rollout", owner_api_version="argoproj.io/v1alpha1"))
-    announce(_entry(owner_kind="", owner_name="", owner_uid="", owner_api_version=""))
+    announce(_entry(about=object_reference("argoproj.io/v1alpha1", "Rollout", "web", "r", namespace="shop")))
     announce(_entry(let_go="not-seen"))
     announce(_entry(outcome="recommend"))
     assert [(version, *said[:2]) for version, said in zip(recorder.api_versions, recorder.said, strict=True)] == [
         ("apps/v1", "Deployment/web", "Normal ScaleDownPlanned"),
         ("argoproj.io/v1alpha1", "Rollout/web", "Normal ScaleDownPlanned"),
-        ("apps/v1", "ReplicaSet/web-1", "Normal ScaleDownPlanned"),
         ("apps/v1", "Deployment/web", "Warning ScaleDownLetGo"),
     ]
-    assert "not-seen" in recorder.said[3].message
+    assert "not-seen" in recorder.said[2].message

@@ -305,3 +305,23 @@ async def test_one_replicasets_requests_go_one_after_another(scene: Scene) -> No
     await asyncio.gather(scene.ask(4, 3), scene.ask(4, 3), scene.ask(4, 3))
     assert most == 1
     assert len(scene.plans.entries) == 3
+
+
+@pytest.mark.parametrize(
+    ("owner", "about"),
+    [
+        ({}, ("apps/v1", "Deployment", "web")),
+        (
+            {"owner_kind": "Rollout", "owner_api_version": "argoproj.io/v1alpha1"},
+            ("argoproj.io/v1alpha1", "Rollout", "web"),
+        ),
+        ({"owner_kind": "", "owner_name": "", "owner_uid": ""}, ("apps/v1", "ReplicaSet", "web")),
+    ],
+)
+async def test_a_plan_is_about_the_workload_that_users_know(
+    scene: Scene, owner: dict[str, Any], about: tuple[str, str, str]
+) -> None:
+    scene.state.apply(make_replicaset(replicas=4, **owner))
+    await scene.ask(4, 3)
+    (plan,) = scene.plans.entries
+    assert (plan.about["apiVersion"], plan.about["kind"], plan.about["name"]) == about

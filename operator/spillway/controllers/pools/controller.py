@@ -29,6 +29,7 @@ from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
 from spillway.kube.client import KubeClient
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
+from spillway.state.usage import LiveUsage
 from spillway.telemetry import pools as metrics
 
 DEFAULT_FAILOVER: Final = Failover()
@@ -61,9 +62,15 @@ class PoolsController(Controller):
     name: ClassVar = "pools"
 
     def __init__(
-        self, world: World, nodes: PoolNodes, unstarted: UnstartedPods, client: KubeClient | None = None
+        self,
+        world: World,
+        nodes: PoolNodes,
+        unstarted: UnstartedPods,
+        usage: LiveUsage,
+        client: KubeClient | None = None,
     ) -> None:
         super().__init__(world)
+        self._usage = usage
         self._nodes = nodes
         self._unstarted = unstarted
         self.stock_outs = StockOutDetector(world, unstarted, client, self._stock_out)
@@ -172,7 +179,7 @@ class PoolsController(Controller):
             held=Hold.of(budget).active(self.world.now()),
             step=memory.position.step,
             out_of_stock=memory.position.out_of_stock(ladder),
-            coming=self._unstarted.coming(pool) if retrying else 0,
+            coming=self._usage.unstarted(pool) if retrying else 0,
         )
         view = PoolView(verdict, memory)
         before = self.views.get(pool)

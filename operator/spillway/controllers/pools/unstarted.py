@@ -118,10 +118,6 @@ class UnstartedPods:
         """Those bound to the pool's nodes."""
         return (one for one in self._pods.values() if one.pool == pool)
 
-    def coming(self, pool: str) -> int:
-        """The number of pods that are sent there, or bound, and have not started."""
-        return sum(pool in one.pools for one in self._pods.values())
-
     def give_up(self, one: UnstartedPod) -> None:
         """Record that this pod is being replaced, because it does not start where it is bound."""
         one.given_up = True

@@ -294,7 +294,7 @@ class BringBackController(Controller):
         return None
 
     def _wanted(self, replicaset: ReplicaSetRecord, claim: Claim) -> bool:
-        asked = brings_back(self.world.governance.class_of(claim))
+        asked = brings_back(self.world.governance.placing_class(claim))
         return asked and claim.enforced and not self._outgoing(replicaset)
 
     def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: SurgeOutcome) -> None:

@@ -14,8 +14,6 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ClassVar, Final
 
-from spillway.api.elasticpolicy import Placement
-from spillway.api.scalars import Duration
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
@@ -30,7 +28,7 @@ from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
-from spillway.domain.placement.decide import DEFAULT, KEPT_PHYSICAL
+from spillway.domain.placement.decide import KEPT_PHYSICAL
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
@@ -127,7 +125,7 @@ class SpillController(Controller):
         return None
 
     def _due(self, pod: PodRecord, who: Governed) -> Due | None:
-        placement, named = self._placement(pod, who), pools_named(pod)
+        placement, named = who.placement, pools_named(pod)
         if not named:
             return due(pod, placement)
         if self._spilled.get(pod.uid, ((), 0.0))[0] != named:
@@ -336,14 +334,6 @@ class SpillController(Controller):
         if pod.uid not in self._planned:
             self._planned.add(pod.uid)
             metrics.RECOMMENDED.labels(who.policy, move.value).inc()
-
-    def _placement(self, pod: PodRecord, who: Governed) -> Placement:
-        replicaset = self.world.state.replicasets.get(pod.owner_uid)
-        claim = None if replicaset is None else self.world.claim_of(replicaset)
-        found = None if claim is None else self.world.governance.class_of(claim)
-        if found is not None:
-            return found.placement or DEFAULT
-        return DEFAULT.model_copy(update={"spill_after": Duration(f"{int(who.spill_after)}s")})
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and _waits(new):

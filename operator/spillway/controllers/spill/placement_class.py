@@ -7,7 +7,7 @@ longest time among the policy's classes.
 
 from dataclasses import dataclass
 
-from spillway.api.elasticpolicy import Placement, WorkloadClass
+from spillway.api.elasticpolicy import Placement
 from spillway.controllers.base import World
 from spillway.domain.model.records import PodRecord
 
@@ -18,8 +18,13 @@ class Governed:
 
     policy: str
     enforced: bool
-    spill_after: float
-    """The `spillAfter` of its class in seconds."""
+    placement: Placement
+    """That of its class; of a pod whose class is not known only `spillAfter` is."""
+
+    @property
+    def spill_after(self) -> float:
+        """The `spillAfter` of its class in seconds."""
+        return float(self.placement.spill_after.seconds)
 
 
 def governed(world: World, pod: PodRecord) -> Governed | None:
@@ -27,16 +32,13 @@ def governed(world: World, pod: PodRecord) -> Governed | None:
     replicaset = world.state.replicasets.get(pod.owner_uid)
     if replicaset is not None:
         claim = world.claim_of(replicaset)
-        found = world.governance.class_of(claim) if claim is not None else None
-        if claim is None or found is None or not found.places_pods:
+        found = world.governance.placing_class(claim)
+        if claim is None or found is None:
             return None
-        return Governed(claim.policy, claim.enforced, _spill_after(found))
+        return Governed(claim.policy, claim.enforced, found.effective_placement)
     policy = world.governance.policies.get(pod.policy)
     classes = [one for one in (() if policy is None else policy.spec.workloads) if one.places_pods]
     if policy is None or not classes:
         return None
-    return Governed(pod.policy, policy.spec.enforced, max(map(_spill_after, classes)))
-
-
-def _spill_after(workload_class: WorkloadClass) -> float:
-    return float((workload_class.placement or Placement()).spill_after.seconds)
+    longest = max((one.effective_placement.spill_after for one in classes), key=lambda one: one.seconds)
+    return Governed(pod.policy, policy.spec.enforced, Placement(spill_after=longest))

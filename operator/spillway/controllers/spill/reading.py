@@ -12,7 +12,6 @@ from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
-from spillway.domain.placement.decide import DEFAULT
 from spillway.kube import paths
 from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
@@ -48,10 +47,8 @@ class SpillReading:
             kind = counted_as(OwnerReference(kind=kind), msgspec.convert(owners, list[OwnerReference])).kind
         labels, governance = raw["metadata"].get("labels") or {}, self._world.governance
         claim = claim_of_pods(self._world.state, governance, pod.namespace, kind, labels)
-        found = None if claim is None else governance.class_of(claim)
-        if found is None or not found.places_pods:
-            return False
-        return (found.placement or DEFAULT).virtual != "Never"
+        found = governance.placing_class(claim)
+        return found is not None and found.effective_placement.virtual != "Never"
 
     async def local_claims(self, namespace: str, pod: Json) -> Sequence[str]:
         """The pod's volume claims whose volume is part of one node."""

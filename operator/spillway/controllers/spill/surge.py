@@ -5,8 +5,7 @@ leader ends it (`domain.spill.bring_back.next_step`). Each scale names the numbe
 client has changed since stays.
 """
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from spillway.controllers.base import World
 from spillway.domain.model.documents import Json
@@ -14,13 +13,11 @@ from spillway.domain.model.names import SURGE, OwnerUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.spill.bring_back import Surge
+from spillway.domain.spill.surge import SURGING_KINDS
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.protocols import ObjectWriter, Reader
-
-_SURGING: Final[Mapping[str, paths.ApiResource]] = {"Deployment": paths.DEPLOYMENTS, "ReplicaSet": paths.REPLICASETS}
-"""The resource of each kind that can surge (`SURGING_KINDS`)."""
 
 
 class Target(NamedTuple):
@@ -36,15 +33,20 @@ class Target(NamedTuple):
 def target_of(replicaset: ReplicaSetRecord) -> Target | None:
     """The Deployment, or a ReplicaSet without an owner; None if another kind owns it, or the owner cannot exist."""
     owner = workload_of(replicaset)
-    resource = _SURGING.get(owner.kind)
-    if resource is None:
+    if owner.kind not in SURGING_KINDS:
         return None
+    resource = paths.DEPLOYMENTS if owner.kind == "Deployment" else paths.REPLICASETS
     try:
         path = resource.named(owner.name, namespace=owner.namespace, field="ownerReferences[].name")
     except InvalidNameError as error:
         warn_once(error)
         return None
     return Target(owner.kind, owner.name, owner.uid, resource.plural, path)
+
+
+async def shrink(writer: ObjectWriter, target: Target, surge: Surge) -> bool:
+    """Remove the replica of a surge; False if another client has scaled in the meantime, and its number stays."""
+    return await writer.scale(target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas)
 
 
 class SurgeScaler:
@@ -85,9 +87,7 @@ class SurgeScaler:
 
     async def shrink(self, target: Target, surge: Surge) -> bool:
         """Remove the replica; False if another client has scaled in the meantime, and its number stays."""
-        return await self._writer.scale(
-            target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas
-        )
+        return await shrink(self._writer, target, surge)
 
     async def forget(self, replicaset: ReplicaSetRecord) -> bool:
         """Remove the mark."""

@@ -18,7 +18,6 @@ from spillway.domain.model.names import NodeName, OwnerUid, Tier
 from spillway.domain.model.owners import PER_NODE, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
 from spillway.domain.threshold.effective import effective
 
@@ -103,18 +102,16 @@ async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
     for index, uid in enumerate(owners, start=1):
         replicaset = state.replicasets.get(uid)
         claim = None if replicaset is None else world.claim_of(replicaset)
-        if replicaset is not None and claim is not None and brings_back(governance.class_of(claim)):
+        if replicaset is not None and claim is not None and brings_back(governance.placing_class(claim)):
             yield workload(world, replicaset, claim)
         if not index % SLICE_OWNERS:
             await asyncio.sleep(0)
 
 
 def brings_back(workload_class: WorkloadClass | None) -> bool:
-    """Whether the virtual replicas of a class are brought back: placed by overflow, and not disabled."""
-    if workload_class is None or not workload_class.places_pods:
-        return False
-    placement = workload_class.placement or DEFAULT
-    return placement.virtual == "Overflow" and placement.bring_back
+    """Whether the virtual replicas of a placing class are brought back: placed by overflow, and not disabled."""
+    placement = None if workload_class is None else workload_class.effective_placement
+    return placement is not None and placement.virtual == "Overflow" and placement.bring_back
 
 
 async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:

@@ -24,7 +24,7 @@ from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import Contributor, Contributors, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.owners import object_reference
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord
+from spillway.domain.model.records import NamespaceRecord, NodeRecord
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.state.catalog import Entry, Kind, Model
 from spillway.state.signal import Signal
@@ -76,7 +76,7 @@ class StatusController(Controller):
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield from self._counts.subscribe()
         yield from self._nodes.subscribe()
-        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self._counts.changed.subscribe(self._write_in_period)
         yield self.world.state.subscribe(NodeRecord, self._node_changed)
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.catalog.subscribe(self._write_soon)
@@ -164,10 +164,6 @@ class StatusController(Controller):
         for event in condition_events(before, after, announce):
             self._events.record(about, event.type, event.reason, event.message)
 
-    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        if old is None or new is None or _counts_differently(old, new):
-            self._write_in_period()
-
     def _node_changed(self, _: NodeRecord | None, __: NodeRecord | None) -> None:
         self._write_in_period()
 
@@ -195,13 +191,3 @@ def _collected(
 ) -> tuple[Sequence[StatusPart], S]:
     parts = [contributor.part(model, current, now) for contributor in contributors]
     return parts, merged_status(current, parts, generation=model.metadata.generation, now=now)
-
-
-def _counts_differently(old: PodRecord, new: PodRecord) -> bool:
-    return (old.node, old.active, old.policy, old.deletion_cost, old.cost_written) != (
-        new.node,
-        new.active,
-        new.policy,
-        new.deletion_cost,
-        new.cost_written,
-    )

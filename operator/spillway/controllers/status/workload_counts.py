@@ -19,6 +19,7 @@ from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.state.claims import losers_of
+from spillway.state.signal import Signal
 
 NAMED_PODS: Final = 5
 """Pods with a foreign cost that are named for each owner; the others are counted."""
@@ -68,6 +69,8 @@ class WorkloadCounts:
         self._stale: set[OwnerUid] = set()
         self._all_stale = True
         self._policies: dict[str, PolicyCount] = {}
+        self.changed: Signal[()] = Signal("WorkloadCounts")
+        """Emitted when a pod has appeared, has gone, or has changed in something that a status counts."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow the state. The first `refresh` counts everything."""
@@ -166,9 +169,10 @@ class WorkloadCounts:
             add_count(lost, (count.workload, count.policy), sign)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        pod = new or old
-        if pod is not None and pod.owner_uid:
-            self._stale.add(pod.owner_uid)
+        if old is not None and new is not None and _counted(old) == _counted(new):
+            return
+        self._stale.update(pod.owner_uid for pod in (old, new) if pod is not None and pod.owner_uid)
+        self.changed.emit()
 
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
         replicaset = new or old
@@ -187,3 +191,8 @@ class WorkloadCounts:
 
     def _resources_changed(self) -> None:
         self._all_stale = True
+
+
+def _counted(pod: PodRecord) -> tuple[object, ...]:
+    """Everything about a pod that a status counts."""
+    return pod.owner_uid, pod.node, pod.active, pod.policy, pod.deletion_cost, pod.cost_written, pod.requests

@@ -239,7 +239,7 @@ def _need(
 
 
 def _stance(workload_class: WorkloadClass, choice: Choice) -> tuple[Stance, int]:
-    virtual = workload_class.placement.virtual if workload_class.placement is not None else ""
+    virtual = workload_class.effective_placement.virtual
     if virtual == "Always":
         return Stance.VIRTUAL, 0
     if virtual == "Never" or choice.reason is ThresholdReason.NO_THRESHOLD:

@@ -12,8 +12,6 @@ from typing import Final, Literal, NamedTuple
 from spillway.api.elasticpolicy import Placement
 from spillway.domain.threshold.effective import Choice, ThresholdReason
 
-DEFAULT: Final = Placement()
-"""The placement of a class that gives a threshold alone."""
 KEPT_PHYSICAL: Final = "KeptPhysical"
 """The reason of the Event on the owner of a pod that virtual nodes do not take."""
 
@@ -67,7 +65,7 @@ _WITHOUT_NUMBER: Final = {
 
 
 def decide(
-    placement: Placement | None,
+    placement: Placement,
     threshold: Choice,
     physical: int,
     *,
@@ -77,7 +75,7 @@ def decide(
 
     Never outweighs everything else: also a redirect made before the class was changed.
     """
-    mode = (placement or DEFAULT).virtual
+    mode = placement.virtual
     if mode == "Never":
         return Decision(NodeKind.PHYSICAL, PlacementReason.NEVER)
     if redirect:

@@ -141,7 +141,7 @@ def plan(new: NewPod, facts: Facts, *, reservation: str = "") -> PodPlacement:
 
 def decided(new: NewPod, facts: Facts) -> Decision:
     """The decision from the counts alone, before it is known whether a pool takes the pod."""
-    return decide(new.workload_class.placement, facts.threshold, facts.physical, redirect=facts.redirect)
+    return decide(new.workload_class.effective_placement, facts.threshold, facts.physical, redirect=facts.redirect)
 
 
 def measured(pod: Json, size: str, ladder: Collection[PodSpecSize], growth: Usage = NOTHING) -> tuple[Usage, Usage]:

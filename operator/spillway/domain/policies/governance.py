@@ -162,6 +162,11 @@ class Governance:
         classes = () if policy is None else policy.spec.workloads
         return next((one for one in classes if one.name == claim.workload_class), None)
 
+    def placing_class(self, claim: Claim | None) -> WorkloadClass | None:
+        """The class that places the pods of a claim; None without a claim, or where the class places none."""
+        found = None if claim is None else self.class_of(claim)
+        return found if found is not None and found.places_pods else None
+
     def pools_of(self, policy: str) -> tuple[str, ...]:
         """The VirtualNodeBudgets that the policy lists and that exist, in its order of preference."""
         compiled = self._policies.get(policy)

@@ -37,7 +37,9 @@ def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
                 if one.scaling is None:
                     continue
                 here = f"spec.workloads[{one.name}].scaling"
-                if one.scaling.target is not None and not (planned and _counts(one.scaling.target, one.placement)):
+                if one.scaling.target is not None and not (
+                    planned and _counts(one.scaling.target, one.effective_placement)
+                ):
                     yield f"{here}.target"
                 if one.scaling.forecast is not None and not planned:
                     yield f"{here}.forecast.startup"
@@ -47,9 +49,9 @@ def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
                 yield "spec.nodeSelector"
 
 
-def _counts(target: ScalingTarget, placement: Placement | None) -> bool:
+def _counts(target: ScalingTarget, placement: Placement) -> bool:
     """Whether a plan of thresholds looks at the target: by CPU or a query, of what may run on physical nodes."""
-    return target.metric != "memory" and (placement is None or placement.virtual != "Always")
+    return target.metric != "memory" and placement.virtual != "Always"
 
 
 def _set_paths(model: BaseModel, path: list[str], walked: str) -> Iterator[str]:

@@ -25,10 +25,20 @@ class PoolVerdict:
     @property
     def closed(self) -> bool:
         """Whether pods that were sent to the pool wait in vain; a pool that is being tried again waits for them."""
-        return not self.takes and self.reason != "Retrying"
+        return not self.takes and not self.retrying
+
+    @property
+    def retrying(self) -> bool:
+        """Whether the pool is being tried again, with a few pods at a time."""
+        return self.reason == "Retrying"
 
 
 OPEN: Final = PoolVerdict()
+
+
+def takes_probe(coming: int) -> bool:
+    """Whether a pool that is being tried again takes one more pod; `coming` are those that have not started there."""
+    return coming < PROBE_PODS
 
 
 def pool_verdict(
@@ -48,5 +58,5 @@ def pool_verdict(
     elif out_of_stock:
         takes, reason = False, "OutOfStock"
     elif health.state is State.RETRYING:
-        takes, reason = coming < PROBE_PODS, "Retrying"
+        takes, reason = takes_probe(coming), "Retrying"
     return PoolVerdict(takes, reason, step)

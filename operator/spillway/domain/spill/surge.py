@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from spillway.domain.spill.bring_back import Left
 
-SURGING_KINDS: Final[Mapping[str, str]] = {"Deployment": "deployments", "ReplicaSet": "replicasets"}
-"""Kinds of the group apps/v1 that Spillway scales, with their plural."""
+SURGING_KINDS: Final = frozenset({"Deployment", "ReplicaSet"})
+"""Kinds of the group apps/v1 that Spillway scales."""
 
 
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:

@@ -27,7 +27,6 @@ from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid, pools_in
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_metadata, patchable
-from spillway.domain.placement.decide import DEFAULT
 from spillway.domain.placement.pools import Pool, mismatch, together
 from spillway.domain.placement.tolerations import toleration_additions
 
@@ -78,7 +77,7 @@ class Due:
     at: float
 
 
-def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0, closed: bool = False) -> Due | None:
+def due(pod: PodRecord, placement: Placement, *, spilled_at: float = 0.0, closed: bool = False) -> Due | None:
     """When a pod changes sides if nothing happens before; None if it does not.
 
     A pod that has spilled may run on both sides already, and spills once more, to pools that it cannot use yet:
@@ -87,14 +86,13 @@ def due(pod: PodRecord, placement: Placement | None, *, spilled_at: float = 0.0,
     pending = pod.pending
     if pending is None or not pod.unschedulable_since:
         return None
-    found = placement or DEFAULT
-    at = pod.unschedulable_since + found.spill_after.seconds
+    at = pod.unschedulable_since + placement.spill_after.seconds
     if pending.virtual:
         return Due(Move.RECALL, at)
-    if found.virtual == "Never":
+    if placement.virtual == "Never":
         return None
     if pending.pools and not closed:
-        at = max(at, spilled_at + found.spill_after.seconds)
+        at = max(at, spilled_at + placement.spill_after.seconds)
     return Due(Move.SPILL, at)
 
 

@@ -14,6 +14,8 @@ from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.writer import REFUSED_SECONDS
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
 from tests.support.spilling import Cluster, waiting
 
 
@@ -72,7 +74,8 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
     found = Cluster(*unscheduled, *bound)
     found.objects[JOB] = {"metadata": {}, "spec": {"backoffLimit": 4}, "status": {}}
     unstarted = UnstartedPods(found.world)
-    pools = PoolsController(found.world, PoolNodes(found.world), unstarted)
+    usage = LiveUsage(found.world.state, found.world.membership, Reservations(found.clock.now))
+    pools = PoolsController(found.world, PoolNodes(found.world), unstarted, usage)
     replacer = ReplaceUnstartedController(
         found.world,
         found,

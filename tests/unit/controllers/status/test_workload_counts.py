@@ -155,3 +155,24 @@ async def test_the_counts_follow_a_namespace() -> None:
     world.state.apply(shop(team="a"))
     await counts.refresh()
     assert len(counts.policy("online").workloads) == 1, "a namespace that is seen later than its ReplicaSet"
+
+
+async def test_what_a_status_counts_of_a_pod_is_announced_and_counted_again(
+    world: World, counts: WorkloadCounts
+) -> None:
+    heard: list[int] = []
+    counts.changed.subscribe(lambda: heard.append(1))
+    on_pool = pod(world, "web-v1")
+    world.state.apply(msgspec.structs.replace(on_pool, restarts=3))
+    assert not heard, "no status shows restarts"
+    world.state.apply(msgspec.structs.replace(on_pool, restarts=3, cpu_millis=on_pool.cpu_millis + 500))
+    assert len(heard) == 1
+    await counts.refresh()
+    assert counts.workloads_on("eci")["Deployment/shop/web"].cpu_millis == on_pool.cpu_millis + 500
+
+
+async def test_a_pod_that_another_owner_adopts_is_taken_from_the_first(world: World, counts: WorkloadCounts) -> None:
+    world.state.apply(make_replicaset("other", uid="rs-other", owner_uid="d-other", owner_name="other"))
+    world.state.apply(msgspec.structs.replace(pod(world, "web-v1"), owner_uid=OwnerUid("rs-other")))
+    await counts.refresh()
+    assert {name: usage.pods for name, usage in counts.workloads_on("eci").items()} == {"Deployment/shop/other": 1}

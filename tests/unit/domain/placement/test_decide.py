@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.api.elasticpolicy import Placement
+from spillway.api.elasticpolicy import Placement, WorkloadClass
 from spillway.domain.placement.decide import NodeKind, PlacementReason, decide
 from spillway.domain.threshold.effective import Choice, ThresholdReason
 
@@ -23,7 +23,7 @@ def _manual(replicas: int) -> Choice:
         (OVERFLOW, _manual(3), 0, "", ("physical", PlacementReason.BELOW_THRESHOLD)),
         (OVERFLOW, _manual(3), 2, "", ("physical", PlacementReason.BELOW_THRESHOLD)),
         (OVERFLOW, _manual(3), 3, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
-        (None, _manual(3), 3, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
+        (WorkloadClass(name="x").effective_placement, _manual(3), 3, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
         (OVERFLOW, _manual(0), 0, "", ("virtual", PlacementReason.BEYOND_THRESHOLD)),
         (OVERFLOW, LEARNING, 500, "", ("physical", PlacementReason.LEARNING_HISTORY)),
         (OVERFLOW, NONE, 500, "", ("physical", PlacementReason.NO_THRESHOLD)),
@@ -37,7 +37,7 @@ def _manual(replicas: int) -> Choice:
     ],
 )
 def test_the_tier_follows_from_class_threshold_and_count(
-    placement: Placement | None, threshold: Choice, physical: int, redirect: str, expected: tuple[str, PlacementReason]
+    placement: Placement, threshold: Choice, physical: int, redirect: str, expected: tuple[str, PlacementReason]
 ) -> None:
     wish = decide(placement, threshold, physical, redirect=redirect)  # type: ignore[arg-type]
     assert (wish.nodes.value, wish.reason) == expected

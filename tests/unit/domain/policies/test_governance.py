@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
-from spillway.api.elasticpolicy import PolicyMode
+from spillway.api.elasticpolicy import Placement, PolicyMode
 from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.policies.governance import ElasticOwner, Governance
@@ -425,3 +425,16 @@ def test_made_up_labels_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     for number in range(100):
         assert compiled.claim(SHOP, "Deployment", {"a": str(number)}) is None or number == 1
     assert len(compiled._claims) <= 8
+
+
+@pytest.mark.parametrize(
+    ("parts", "places"),
+    [({}, False), ({"placement": {}}, True), ({"threshold": {"mode": "Manual", "replicas": 3}}, True)],
+)
+def test_a_class_places_pods_if_it_has_a_threshold_or_a_placement(parts: dict[str, Any], *, places: bool) -> None:
+    governance = Governance.compile([policy("online", {"name": "web", **parts})], [], [])
+    claim = governance.claim(make_namespace("shop"), "Deployment", {})
+    found = governance.placing_class(claim)
+    assert (found is not None) == places
+    assert found is None or found.effective_placement == Placement()
+    assert governance.placing_class(None) is None

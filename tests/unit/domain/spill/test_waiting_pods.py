@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.api.elasticpolicy import Placement
+from spillway.api.elasticpolicy import Placement, WorkloadClass
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
 from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
@@ -46,7 +46,12 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
     [
         pytest.param(waiting(placement="physical"), PLACEMENT, Due(Move.SPILL, 1060.0), id="physical"),
         pytest.param(waiting(), PLACEMENT, Due(Move.SPILL, 1060.0), id="made while we were away"),
-        pytest.param(waiting(placement="physical"), None, Due(Move.SPILL, 1060.0), id="a class with a threshold only"),
+        pytest.param(
+            waiting(placement="physical"),
+            WorkloadClass(name="x").effective_placement,
+            Due(Move.SPILL, 1060.0),
+            id="a class with a threshold only",
+        ),
         pytest.param(waiting(placement="physical"), ALWAYS, Due(Move.SPILL, 1060.0), id="Always, no pool was open"),
         pytest.param(waiting(placement="physical"), NEVER, None, id="Never"),
         pytest.param(
@@ -66,7 +71,7 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
         ),
     ],
 )
-def test_who_is_due_and_when(pod: PodRecord, placement: Placement | None, wanted: Due | None) -> None:
+def test_who_is_due_and_when(pod: PodRecord, placement: Placement, wanted: Due | None) -> None:
     assert due(pod, placement) == wanted
 
 
