@@ -16,23 +16,21 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
-from spillway.controllers.pools.job_retry import has_retry, is_last_try
+from spillway.controllers.pools.job_retry import is_last_try
+from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.domain.model.names import PodUid
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import Phase, PodRecord
+from spillway.domain.placement.decide import NodeKind
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.spill.job_retries import Retries
-from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
-from spillway.kube.writer import REFUSED_SECONDS, Fenced
-from spillway.state.board import avoid_seconds, redirect_seconds
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.open_pools import OpenPools
 from spillway.telemetry import pools as metrics
 
-JOB_SECONDS: Final = 30.0
-"""Seconds until a Job without retries is checked again."""
 SLACK_SECONDS: Final = 0.01
 
 _SENTENCES: Final = {
@@ -62,13 +60,13 @@ class ReplaceUnstartedController(Controller):
         retries: Retries,
     ) -> None:
         super().__init__(world)
-        self._writer = writer
         self._reader = reader
         self._events = events
         self._pools = pools
         self._open_pools = open_pools
         self._unstarted = unstarted
         self._retries = retries
+        self._replacement = Replacement(world, writer, reader, retries)
         self._failed: dict[PodUid, UnstartedPod] = {}
         """Pods of Jobs that failed for want of stock, until their Job was read."""
 
@@ -119,14 +117,14 @@ class ReplaceUnstartedController(Controller):
     def _avoid_next(self, one: UnstartedPod) -> None:
         """Let the next pods of a failed pod's owner avoid the pool, in the step in which its failure is seen."""
         pod, who = one.pod, governed(self.world, one.pod)
-        if who is None or not _is_replaceable(pod):
+        if who is None or not has_successor(pod):
             return
         if not who.enforced:
             metrics.RECOMMENDED.labels(who.policy, Cause.STOCK_OUT.value).inc()
             return
         another = pod.owner_kind != "Job" and self._pools.has_another_size(one.pool, pod)
         pools = pools_to_avoid(Cause.STOCK_OUT, (one.pool,), another_size=another)
-        self._avoid(pod, pools, who)
+        self._replacement.avoid(pod, pools, who.spill_after)
         self.log.info("pod failed for want of stock", key=pod.key, pool=one.pool, avoid=sorted(pools))
         following = "ask for a bigger size" if another else "go elsewhere"
         message = f"Pods failed on {one.pool}, because it is out of stock for them; the next ones {following}."
@@ -143,11 +141,8 @@ class ReplaceUnstartedController(Controller):
         who = governed(self.world, pod)
         self._failed.pop(pod.uid, None)
         if who is not None and last:
-            self._avoid(pod, frozenset(self.world.governance.pools_of(who.policy)), who)
-
-    def _avoid(self, pod: PodRecord, pools: frozenset[str], who: Governed) -> None:
-        seconds = max(avoid_seconds(who.spill_after), redirect_seconds(pod.owner_kind))
-        self.world.board.avoid(pod.owner_uid, pools, seconds)
+            pools = frozenset(self.world.governance.pools_of(who.policy))
+            self._replacement.avoid(pod, pools, who.spill_after)
 
     def _closed(self, one: UnstartedPod) -> bool:
         """Whether the pod waits in vain: its pool has failed, or none of its pools takes pods."""
@@ -170,7 +165,7 @@ class ReplaceUnstartedController(Controller):
 
     def _may_leave(self, pool: str) -> Iterable[PodRecord]:
         for one in self._unstarted.pods.values():
-            if pool in one.pools and _is_placed(one) and not one.pod.started and _is_replaceable(one.pod):
+            if pool in one.pools and _is_placed(one) and not one.pod.started and has_successor(one.pod):
                 who = governed(self.world, one.pod)
                 if who is not None and who.enforced:
                     yield one.pod
@@ -183,51 +178,29 @@ class ReplaceUnstartedController(Controller):
     async def _replace(self, one: UnstartedPod, who: Governed, cause: Cause, pools: tuple[str, ...]) -> float | None:
         """Replace a pod because of these pools."""
         pod = one.pod
-        if not _is_replaceable(pod):
+        if not has_successor(pod):
             return None
         if not who.enforced:
             if self._unstarted.mark_recommended(one):
                 metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
             return None
-        if pod.owner_kind == "Job" and not await has_retry(self._reader, self._retries, pod):
-            return JOB_SECONDS
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         failed = pools_to_avoid(cause, pools, another_size=another)
-        avoid = failed | self.world.board.avoided(pod.owner_uid)
-        if not await self._delete(pod, avoid):
-            return REFUSED_SECONDS
+        result = await self._replacement.replace(pod, nodes=NodeKind.VIRTUAL, avoid=failed)
+        if result is not ReplacementResult.REPLACED:
+            return JOB_SECONDS if result is ReplacementResult.NO_RETRY else REFUSED_SECONDS
         if cause is not Cause.OVER_LIMIT:
             # The pool takes others of the owner once there is room again.
-            self._avoid(pod, failed, who)
+            self._replacement.avoid(pod, failed, who.spill_after)
         if cause is Cause.NOT_STARTED:
             self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()
-        self.log.info("unstarted pod replaced", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(avoid))
+        self.log.info("unstarted pod replaced", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(failed))
         message = f"Pods that never started are replaced: {_SENTENCES[cause].format(pool=', '.join(pools))}."
         self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsReplaced", message)
         return None
-
-    async def _delete(self, pod: PodRecord, avoid: frozenset[str]) -> bool:
-        """Delete a pod whose successor is to avoid these pools; False, and nothing is changed, if it is refused."""
-        board = self.world.board
-        board.redirect(pod.owner_uid, virtual=True, avoid=avoid, seconds=redirect_seconds(pod.owner_kind))
-        replaced = False
-        try:
-            replaced = await self._writer.replace_unstarted(pod)
-        except (RequestError, Fenced) as error:
-            self.log.warning("unstarted pod not replaced, retrying later", key=pod.key, error=str(error))
-        finally:
-            if not replaced:
-                board.withdraw_redirect(pod.owner_uid)
-                self._retries.give_back(pod.owner_uid)
-        return replaced
 
 
 def _is_placed(one: UnstartedPod) -> bool:
     """Whether Spillway placed it; not so a physical pod that may spill and has no node yet."""
     return bool(one.pools) and bool(one.pending.placement if one.pool else one.pending.virtual)
-
-
-def _is_replaceable(pod: PodRecord) -> bool:
-    """Whether its owner creates another pod in its place, and not for the same node."""
-    return bool(pod.owner_uid) and pod.owner_kind not in PER_NODE

@@ -9,21 +9,18 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.pools.job_retry import has_retry
+from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import governed
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, withdrawn
 from spillway.domain.spill.job_retries import Retries
-from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
-from spillway.kube.writer import REFUSED_SECONDS, Fenced
+from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 from spillway.telemetry import pools as metrics
 
-JOB_SECONDS = 30.0
-"""Seconds until a Job without retries is checked again."""
 WITHDRAWN = "PoolsWithdrawn"
 MESSAGE = "Pods that never started are replaced: no policy gives them the virtual nodes for which they waited."
 
@@ -45,11 +42,9 @@ class WithdrawnController(Controller):
         retries: Retries,
     ) -> None:
         super().__init__(world)
-        self._writer = writer
         self._events = events
-        self._reader = reader
         self._unstarted = unstarted
-        self._retries = retries
+        self._replacement = Replacement(world, writer, reader, retries)
         self._since: dict[PodUid, float] = {}
         """Since when a pod's pools are seen to be withdrawn."""
         self._tokens = Tokens()
@@ -88,18 +83,9 @@ class WithdrawnController(Controller):
         ).isdisjoint(named)
 
     async def _replace(self, pod: PodRecord) -> float | None:
-        if pod.owner_kind == "Job" and not await has_retry(self._reader, self._retries, pod):
-            return JOB_SECONDS
-        replaced = False
-        try:
-            replaced = await self._writer.replace_unstarted(pod)
-        except (RequestError, Fenced) as error:
-            self.log.warning("waiting pod not replaced, retrying later", key=pod.key, error=str(error))
-        finally:
-            if not replaced:
-                self._retries.give_back(pod.owner_uid)
-        if not replaced:
-            return REFUSED_SECONDS
+        result = await self._replacement.replace(pod)
+        if result is not ReplacementResult.REPLACED:
+            return JOB_SECONDS if result is ReplacementResult.NO_RETRY else REFUSED_SECONDS
         self._tokens.note(pod)
         # The pools in the mark may be anything by now: they are no label.
         metrics.REPLACED.labels("", WITHDRAWN).inc()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.pools.replacement import Replacement, ReplacementResult
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
 from spillway.controllers.spill.virtual_replicas import free_on
@@ -25,10 +26,10 @@ from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
-from spillway.domain.model.owners import object_reference
+from spillway.domain.model.owners import has_successor, object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
-from spillway.domain.placement.decide import KEPT_PHYSICAL
+from spillway.domain.placement.decide import KEPT_PHYSICAL, NodeKind
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
@@ -47,7 +48,6 @@ from spillway.domain.spill.waiting_pods import (
 )
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
-from spillway.state.board import avoid_seconds, redirect_seconds
 from spillway.state.open_pools import OpenPools
 from spillway.telemetry import pools as pool_metrics
 from spillway.telemetry import spill as metrics
@@ -86,7 +86,7 @@ class SpillController(Controller):
         self._reading = SpillReading(world, reader)
         self._events = events
         self._open_pools = open_pools
-        self._retries = retries
+        self._replacement = Replacement(world, writer, reader, retries)
         self._turns = Turns()
         self._kept: dict[PodUid, tuple[StayReason, float, int]] = {}
         """Why a pod was kept, until when, and the pause after that."""
@@ -259,27 +259,18 @@ class SpillController(Controller):
 
         Without a move it stays on virtual nodes. It and those after it avoid the pools that were `tried`.
         """
-        owner, now, board = pod.owner_uid, self.world.now(), self.world.board
-        if not owner:
+        owner, now = pod.owner_uid, self.world.now()
+        if not has_successor(pod):
             return self._keep(pod, who, StayReason.CANNOT_REPLACE)
         if move is not None and self._turns.wait(owner, move, now, who.spill_after) > 0:
             return self._keep(pod, who, StayReason.TURNED)
-        if not await self._forgiven(pod):
+        nodes = NodeKind.PHYSICAL if move is Move.RECALL else NodeKind.VIRTUAL
+        result = await self._replacement.replace(pod, nodes=nodes, avoid=tried)
+        if result is ReplacementResult.NO_RETRY:
             return self._keep(pod, who, StayReason.CANNOT_REPLACE)
-        physical = move is Move.RECALL
-        avoid = tried | board.avoided(owner)
-        seconds = redirect_seconds(pod.owner_kind)
-        board.redirect(owner, physical=physical, virtual=not physical, avoid=avoid, seconds=seconds)
-        replaced = False
-        try:
-            replaced = await self._writer.replace_unstarted(pod)
-        finally:
-            if not replaced:
-                board.withdraw_redirect(owner)
-                self._retries.give_back(owner)
-        if not replaced:
+        if result is ReplacementResult.REFUSED:
             return REFUSED_SECONDS
-        board.avoid(owner, tried, avoid_seconds(who.spill_after))
+        self._replacement.avoid(pod, tried, who.spill_after)
         if move is not None:
             self._turns.note(owner, move, now)
         self._report(pod, who, move, pool)
@@ -302,13 +293,6 @@ class SpillController(Controller):
         side = "virtual" if move is None else move.value
         self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=side, pool=pool)
         self._events.record(self.world.owner_of(pod).reference, "Normal", reason, message)
-
-    async def _forgiven(self, pod: PodRecord) -> bool:
-        """Whether the pod may be deleted; a Job counts it as failed, so one of the Job's retries is taken here."""
-        if pod.owner_kind != "Job":
-            return True
-        job = await self._reading.job(pod)
-        return job is not None and self._retries.take(pod.owner_uid, job)
 
     # Keeping
 

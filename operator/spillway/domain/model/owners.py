@@ -116,6 +116,11 @@ def owner_of(pod: PodRecord, replicaset: ReplicaSetRecord | None) -> Owner:
     return Owner(version, pod.owner_kind, pod.namespace, pod.owner_name, pod.owner_uid)
 
 
+def has_successor(pod: PodRecord) -> bool:
+    """Whether the pod's owner creates another one in its place once it is deleted, and not for the same node."""
+    return bool(pod.owner_uid) and pod.owner_kind not in PER_NODE
+
+
 def controller_of(references: Iterable[OwnerReference] | None) -> OwnerReference | None:
     """The owner that controls the object; None where none does."""
     # A loop and no generator: the informer asks it for every change of a pod.

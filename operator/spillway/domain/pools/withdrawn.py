@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import PodRecord
 
 SETTLED_SECONDS: Final = 5.0
@@ -27,8 +27,7 @@ def waits_for_pools(pod: PodRecord) -> bool:
         and pod.active
         and not pod.node
         and bool(pod.pending.reservation and pod.pending.named_pools)
-        and bool(pod.owner_uid)
-        and pod.owner_kind not in PER_NODE
+        and has_successor(pod)
     )
 
 

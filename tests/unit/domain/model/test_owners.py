@@ -6,6 +6,7 @@ from spillway.domain.model.owners import (
     WorkloadKey,
     counted_as,
     counted_as_by_name,
+    has_successor,
     object_reference,
     owner_of,
     workload_key,
@@ -71,3 +72,20 @@ def test_a_job_counts_as_its_cron_job_by_name(workload: str, counted: str) -> No
 
 def test_a_key_is_read_as_it_was_made() -> None:
     assert WorkloadKey.parse(workload_key("Deployment", "shop", "cart")) == ("Deployment", "shop", "cart")
+
+
+@pytest.mark.parametrize(
+    ("kind", "uid", "successor"),
+    [
+        ("ReplicaSet", "rs", True),
+        ("Job", "job", True),
+        ("StatefulSet", "set", True),
+        ("DaemonSet", "ds", False),
+        ("Node", "node", False),
+        ("", "", False),
+    ],
+)
+def test_a_deleted_pod_has_a_successor_if_its_owner_is_not_bound_to_the_node(
+    kind: str, uid: str, *, successor: bool
+) -> None:
+    assert has_successor(make_pod(owner_kind=kind, owner_uid=OwnerUid(uid))) is successor
