@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from kubernetes.aio.client import Configuration
@@ -45,14 +46,19 @@ async def start(client: KubeClient, state: ClusterState) -> AsyncIterator[Callab
     running: list[asyncio.Task[None]] = []
 
     def begin(**settings: float) -> None:
-        wanted = {"page_size": 2, "watch_seconds": 2, "silence_seconds": 3, "backoff_seconds": 0.02} | settings
+        wanted: dict[str, Any] = {
+            "page_size": 2,
+            "watch_seconds": 2,
+            "silence_seconds": 3,
+            "backoff_seconds": 0.02,
+        } | settings
         watch = reflector(
             client,
             state,
             NamespaceRecord,
             "/api/v1/namespaces",
             decode.NAMESPACES,
-            settings=WatchSettings(**wanted),  # type: ignore[arg-type]
+            settings=WatchSettings(**wanted),
         )
         running.append(asyncio.create_task(watch.run()))
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -123,10 +124,10 @@ class TestPrometheus:
 
 
 @contextmanager
-def prometheus_running(**options: object) -> Iterator[TestPrometheus]:
+def prometheus_running(**options: Any) -> Iterator[TestPrometheus]:
     """A server for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="prometheus-") as folder:
-        server = TestPrometheus(Path(folder), **options)  # type: ignore[arg-type]
+        server = TestPrometheus(Path(folder), **options)
         try:
             server.start()
             yield server

@@ -61,6 +61,14 @@ ELSEWHERE: Final = {
     "test_words.py": "all modules and documents",
 }
 """Unit tests of no single module, with what they are about."""
+TOPICS: Final = {
+    "controllers/spill/test_controller.py": ("jobs", "recall"),
+    "domain/scale_down/test_costs.py": ("properties",),
+    "domain/scale_down/test_ranking.py": ("properties",),
+    "domain/threshold/test_allocation.py": ("properties", "traces"),
+    "kube/test_decode.py": ("failed", "pending"),
+}
+"""The subjects of the further files of a module whose tests do not fit in one, by its first file."""
 ROOTS: Final = {
     "bench": PROJECT / "tests" / "bench",
     "demo": PROJECT / "demo",
@@ -142,12 +150,13 @@ def test_log_events_are_sentences_and_name_their_object_by_key(path: Path) -> No
 
 
 def _mirrors(path: Path) -> bool:
-    """Whether the file is `<package>/test_<module>[_topic].py` of a module, or `<package>/test_<package>.py`."""
+    """Whether the file is `<package>/test_<module>.py` of a module, `<package>/test_<package>.py`, or in TOPICS."""
     parts = path.parent.relative_to(UNIT).parts
     package = ROOTS[parts[0]].joinpath(*parts[1:]) if parts and parts[0] in ROOTS else SOURCE.joinpath(*parts)
-    words = path.stem.removeprefix("test_").split("_")
-    modules = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
-    return modules[-1] == package.name or any((package / f"{module}.py").exists() for module in modules)
+    name = path.stem.removeprefix("test_")
+    module, _, topic = name.rpartition("_")
+    split = topic in TOPICS.get(path.relative_to(UNIT).with_name(f"test_{module}.py").as_posix(), ())
+    return name == package.name or (package / f"{module if split else name}.py").exists()
 
 
 @pytest.mark.parametrize("path", sorted(UNIT.rglob("test_*.py")), ids=_id)
@@ -157,3 +166,5 @@ def test_a_unit_test_mirrors_a_module(path: Path) -> None:
 
 def test_every_exception_is_needed() -> None:
     assert [name for name in ELSEWHERE if not (UNIT / name).exists() or _mirrors(UNIT / name)] == []
+    further = [name.replace(".py", f"_{topic}.py") for name, topics in TOPICS.items() for topic in topics]
+    assert [name for name in further if not (UNIT / name).exists()] == []

@@ -1,7 +1,7 @@
 """A made-up run for the demo's pictures: two contenders, a few moments, two scale-downs. Every figure is told apart."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from demo.audit import AuditLog
 from demo.contenders import CONTENDER_LABEL, TIER_LABEL, Contender
@@ -70,7 +70,7 @@ def _elastic_nodes(observer: Observer) -> None:
 
 
 def victim(name: str, tier: Tier = Tier.FIXED, *, planned: bool = True, **more: object) -> Victim:
-    made = {
+    made: dict[str, Any] = {
         "uid": PodUid(name),
         "name": name,
         "node": NodeName("n"),
@@ -82,7 +82,7 @@ def victim(name: str, tier: Tier = Tier.FIXED, *, planned: bool = True, **more: 
         "virtual_survived": False,
         "reason": "Fixed" if planned else "",
     }
-    return Victim(**(made | more))  # type: ignore[arg-type]
+    return Victim(**(made | more))
 
 
 def down(contender: Contender, *victims: Victim) -> ScaleDown:

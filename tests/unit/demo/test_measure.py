@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 
 
 def victim(name: str = "v", **changes: object) -> Victim:
-    made = {
+    made: dict[str, Any] = {
         "uid": PodUid(name),
         "name": name,
         "node": NodeName("n"),
@@ -24,7 +25,7 @@ def victim(name: str = "v", **changes: object) -> Victim:
         "virtual_survived": False,
         "reason": "Fixed",
     }
-    return Victim(**(made | changes))  # type: ignore[arg-type]
+    return Victim(**(made | changes))
 
 
 def down(*victims: Victim, skew: int = 1, possible: int = 1) -> ScaleDown:

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import pytest
 
@@ -6,7 +7,7 @@ from demo.scenario import CORES_PER_REPLICA, HOURS, Day, Peak, Workload, desired
 
 
 def workload(**changes: object) -> Workload:
-    made = {
+    made: dict[str, Any] = {
         "name": "w",
         "base_cores": 1.0,
         "peaks": (),
@@ -15,7 +16,7 @@ def workload(**changes: object) -> Workload:
         "min_replicas": 2,
         "max_replicas": 10,
     }
-    return Workload(**(made | changes))  # type: ignore[arg-type]
+    return Workload(**(made | changes))
 
 
 def test_the_same_seed_gives_the_same_day_and_another_seed_another() -> None:

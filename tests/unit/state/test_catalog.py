@@ -4,23 +4,15 @@ from typing import Any
 
 import pytest
 
+from spillway.domain.policies.governance import Governance
 from spillway.state.catalog import Catalog, Kind
 
 POLICY = Kind.ELASTIC_POLICY
 
 
-class Compiled:
-    """Stands for a governance: remembers of what it was made."""
-
-    def __init__(self, policies: Any, budgets: Any, balances: Any) -> None:
-        self.policies = {policy.metadata.name: policy for policy in policies}
-        self.budgets = {budget.metadata.name: budget for budget in budgets}
-        self.balances = {balance.metadata.name: balance for balance in balances}
-
-
 @pytest.fixture
 def catalog() -> Catalog:
-    return Catalog(Compiled)  # type: ignore[arg-type]
+    return Catalog()
 
 
 def raw(name: str = "online", *, version: int = 10, generation: int = 1, **spec: Any) -> dict[str, Any]:
@@ -123,9 +115,9 @@ def test_what_does_not_parse_keeps_its_last_good_form(catalog: Catalog) -> None:
 def test_the_governance_is_compiled_once_for_many_changes() -> None:
     compiled: list[int] = []
 
-    def compile_governance(*kinds: Any) -> Any:
+    def compile_governance(*kinds: Any) -> Governance:
         compiled.append(len(kinds[0]))
-        return Compiled(*kinds)
+        return Governance.compile(*kinds)
 
     catalog = Catalog(compile_governance)
     for number in range(20):

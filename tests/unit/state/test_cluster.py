@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.model.names import OwnerUid, PodUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.model.usage import Usage
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
@@ -32,7 +32,7 @@ def test_a_pod_is_found_by_uid_name_owner_and_node() -> None:
 def test_indexes_follow_a_pod_that_gets_a_node_and_goes() -> None:
     state = make_state()
     state.apply(make_pod(node=""))
-    assert not state.pods_on("")  # type: ignore[arg-type]
+    assert not state.pods_on(NodeName(""))
     pod = make_pod(node="n2")
     state.apply(pod)
     assert list(state.pods_on(pod.node)) == [pod]

@@ -9,8 +9,7 @@ import pytest
 from spillway.api.conditions import find
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, VirtualNodeBudgetStatus
-from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
-from spillway.controllers.policies.status import ResourceState, lost_workloads
+from spillway.controllers.policies.status import ResourceState
 from spillway.controllers.status.node_summary import PoolCount
 from spillway.controllers.status.workload_counts import PolicyCount
 from spillway.domain.model.names import Tier
@@ -19,7 +18,7 @@ from spillway.domain.policies.governance import Problem
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.catalog import Kind
 from tests.builders import make_node
-from tests.support.statuses import FINE, balance_status, budget_status, policy_status
+from tests.support.statuses import FINE, budget_status, policy_status
 from tests.support.world import policy_resource, resource
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -173,14 +172,6 @@ def test_the_same_again_changes_nothing() -> None:
     assert status_of(current=ElasticPolicyStatus.model_validate(first.wire()), now=LATER).wire() == first.wire()
 
 
-def test_lost_workloads_name_the_winner() -> None:
-    (problem,) = lost_workloads("younger", [("Deployment/shop/web", "online")])
-    assert (problem.type, problem.reason) == ("Ready", "Conflict")
-    assert "Deployment/shop/web" in problem.message
-    assert "online" in problem.message
-    assert lost_workloads("younger", []) == ()
-
-
 def budget_of(**spec: Any) -> VirtualNodeBudget:
     selector: dict[str, Any] = {"nodeSelector": {"matchLabels": {"pool": "v"}}}
     return VirtualNodeBudget.model_validate(resource(Kind.VIRTUAL_NODE_BUDGET, "eci", **selector, **spec))
@@ -237,17 +228,3 @@ def test_what_a_pool_holds() -> None:
     assert status["used"] == {"pods": 3, "cpu": "1500m", "memory": "3Gi"}
     assert len(status["perWorkloadTop"]) == 20
     assert "Deployment/shop/w29" in [entry["workload"] for entry in status["perWorkloadTop"]]
-
-
-def test_a_balance() -> None:
-    zone = "topology.kubernetes.io/zone"
-    nodes = [make_node(f"n{i}", labels={zone: name}) for i, name in enumerate("abc")]
-    status = balance_status(
-        ZonalBalance.model_validate(resource(Kind.ZONAL_BALANCE, "zb", maxSkew=1)),
-        current=ZonalBalanceStatus(),
-        nodes=nodes,
-        workloads={"even": Counter({"a": 2, "b": 1, "c": 1}), "uneven": Counter({"a": 3})},
-        now=NOW,
-    ).wire()
-    assert (status["workloads"], status["unevenWorkloads"], status["maxSkew"]) == (2, 1, 3)
-    assert [(entry["name"], entry["pods"]) for entry in status["zones"]] == [("a", 5), ("b", 1), ("c", 1)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,8 +25,8 @@ def price(cpu_hour: str = "3.6", minimum_seconds: int = 60) -> PoolPrice:
     )
 
 
-def ledger(at: int = START, zone: str = "UTC", spent: Decimal = Decimal(0), **changes: object) -> PoolLedger[str]:
-    return PoolLedger(at=at, zone=time_zone(zone), price=price(**changes), spent=spent)  # type: ignore[arg-type]
+def ledger(at: int = START, zone: str = "UTC", spent: Decimal = Decimal(0), **changes: Any) -> PoolLedger[str]:
+    return PoolLedger(at=at, zone=time_zone(zone), price=price(**changes), spent=spent)
 
 
 @dataclass(frozen=True)

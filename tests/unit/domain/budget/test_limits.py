@@ -86,25 +86,6 @@ def test_pods_that_have_not_started_have_their_minimum_reserved() -> None:
     assert fits(room(budget, PRICE, promised, NONE), 1000, 4 * GIB) == ""
 
 
-@pytest.mark.parametrize(
-    "mark",
-    [
-        pytest.param("999999999m-1", id="somebody's own"),
-        pytest.param("4000m-8589934593", id="beside the ladder"),
-        pytest.param(f"500m-{9 * GIB}", id="on the ladder, and too small for the pod"),
-        pytest.param("by somebody else", id="no size"),
-        pytest.param("9" * 5000 + "m-1", id="a number that is no number"),
-    ],
-)
-def test_a_size_that_was_not_asked_of_the_provider_costs_nothing(mark: str) -> None:
-    """Anybody who may change a pod may write one."""
-    ladder = [
-        PodSpecSize.model_validate({"cpu": cpu, "memory": memory}) for cpu, memory in (("500m", "9Gi"), ("4", "8Gi"))
-    ]
-    asked = Usage(1, 1000, 2 * GIB)
-    assert billed(asked, mark, ladder) == asked
-
-
 def test_a_bigger_size_costs_more_and_takes_no_more_of_the_requests() -> None:
     asked = Usage(1, 1000, 2 * GIB)
     ladder = [

@@ -1,5 +1,7 @@
 """The tier of one more pod, by its class, its threshold and the replicas that stand."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,9 +39,13 @@ def _manual(replicas: int) -> Choice:
     ],
 )
 def test_the_tier_follows_from_class_threshold_and_count(
-    placement: Placement, threshold: Choice, physical: int, redirect: str, expected: tuple[str, PlacementReason]
+    placement: Placement,
+    threshold: Choice,
+    physical: int,
+    redirect: Literal["", "physical", "virtual"],
+    expected: tuple[str, PlacementReason],
 ) -> None:
-    wish = decide(placement, threshold, physical, redirect=redirect)  # type: ignore[arg-type]
+    wish = decide(placement, threshold, physical, redirect=redirect)
     assert (wish.nodes.value, wish.reason) == expected
 
 

@@ -1,6 +1,5 @@
 """Governance: who governs a workload, where a node stands, and that the answer is the same whatever the order."""
 
-from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
@@ -10,66 +9,13 @@ from hypothesis import strategies as st
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
 from spillway.api.elasticpolicy import Placement, PolicyMode
-from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier
+from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier, Zone
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.policies.governance import ElasticOwner, Governance
 from tests.builders import make_namespace, make_node
+from tests.unit.domain.policies.policy_cases import SHOP, START, balance, budget, governance, policy
 
 T = TypeVar("T")
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-SHOP = make_namespace("shop", team="shop", **{"kubernetes.io/metadata.name": "shop"})
-
-
-def metadata(name: str, age: int) -> dict[str, Any]:
-    return {"name": name, "creationTimestamp": (START + timedelta(days=age)).isoformat()}
-
-
-def policy(
-    name: str = "online",
-    *classes: dict[str, Any],
-    age: int = 0,
-    mode: str = "Enforce",
-    elastic: dict[str, Any] | None = None,
-    budgets: tuple[str, ...] = (),
-) -> ElasticPolicy:
-    tiers: dict[str, Any] = {}
-    if elastic is not None:
-        tiers["elastic"] = {"nodeSelector": {"matchLabels": elastic}}
-    if budgets:
-        tiers["virtual"] = {"budgets": budgets}
-    spec = {"mode": mode, "tiers": tiers, "workloads": classes or [{"name": "default"}]}
-    return ElasticPolicy.model_validate({"metadata": metadata(name, age), "spec": spec})
-
-
-def budget(
-    name: str = "eci-a",
-    labels: dict[str, str] | None = None,
-    *,
-    age: int = 0,
-    price: tuple[str, str] | None = None,
-    currency: str = "CNY",
-) -> VirtualNodeBudget:
-    spec: dict[str, Any] = {"nodeSelector": {"matchLabels": labels or {"pool": name}}}
-    if price is not None:
-        spec["price"] = {"currency": currency, "cpuHour": price[0], "memoryGiBHour": price[1]}
-    return VirtualNodeBudget.model_validate({"metadata": metadata(name, age), "spec": spec})
-
-
-def balance(name: str = "even", *, age: int = 0, **spec: Any) -> ZonalBalance:
-    return ZonalBalance.model_validate({"metadata": metadata(name, age), "spec": spec})
-
-
-def governance(*resources: ElasticPolicy | VirtualNodeBudget | ZonalBalance) -> Governance:
-    return Governance.compile(
-        [one for one in resources if isinstance(one, ElasticPolicy)],
-        [one for one in resources if isinstance(one, VirtualNodeBudget)],
-        [one for one in resources if isinstance(one, ZonalBalance)],
-    )
-
-
-def problems(*resources: ElasticPolicy | VirtualNodeBudget | ZonalBalance) -> list[tuple[str, str, str]]:
-    return [(one.kind, one.name, one.reason) for one in governance(*resources).problems]
 
 
 # Who governs a workload
@@ -181,9 +127,9 @@ def test_tiers() -> None:
     def place(**labels: str) -> NodePlace:
         return compiled.place("online", make_node(labels=labels | zone))
 
-    assert place(pool="own") == NodePlace(Tier.FIXED, zone="zone-a")  # type: ignore[arg-type]
+    assert place(pool="own") == NodePlace(Tier.FIXED, zone=Zone("zone-a"))
     assert place(pool="elastic").tier is Tier.ELASTIC
-    assert place(type="vk") == NodePlace(Tier.VIRTUAL, zone="zone-a", pool="eci-a")  # type: ignore[arg-type]
+    assert place(type="vk") == NodePlace(Tier.VIRTUAL, zone=Zone("zone-a"), pool="eci-a")
     assert place(type="vk", pool="elastic").tier is Tier.VIRTUAL, "of both, virtual wins"
 
 
@@ -258,73 +204,6 @@ def test_the_elastic_owner_is_the_oldest_that_enforces() -> None:
 def test_a_virtual_node_has_no_elastic_owner() -> None:
     compiled = governance(policy(elastic={"pool": "x"}, budgets=("eci-a",)), budget("eci-a", {"pool": "x"}))
     assert compiled.elastic_owner(make_node(labels={"pool": "x"})) is None
-
-
-# What is wrong
-
-
-def test_good_resources_have_no_problems() -> None:
-    assert problems(policy(elastic={"pool": "elastic"}, budgets=("eci-a",)), budget(), balance()) == []
-
-
-def test_a_missing_budget_is_named_and_the_rest_works() -> None:
-    compiled = governance(policy(elastic={"pool": "elastic"}, budgets=("eci-a", "no-such")), budget("eci-a"))
-    (problem,) = compiled.problems
-    assert (problem.kind, problem.name, problem.type, problem.reason) == (
-        "ElasticPolicy",
-        "online",
-        "Ready",
-        "BudgetNotFound",
-    )
-    assert "no-such" in problem.message
-    assert "eci-a" not in problem.message
-    assert compiled.place("online", make_node(labels={"pool": "eci-a"})).tier is Tier.VIRTUAL
-
-
-def test_the_younger_of_two_policies_is_told() -> None:
-    assert problems(policy("young", age=1), policy("old", age=0)) == [("ElasticPolicy", "young", "Conflict")]
-
-
-def test_policies_that_only_may_meet_are_not_told() -> None:
-    one = policy("one", {"name": "a", "match": {"labels": {"matchLabels": {"a": "1"}}}})
-    two = policy("two", {"name": "b", "match": {"labels": {"matchLabels": {"b": "1"}}}})
-    assert problems(one, two) == []
-    assert governance(one, two).claimants(SHOP, "Deployment", {"a": "1", "b": "1"}) == ("one", "two")
-
-
-def test_elastic_and_virtual_by_the_same_label() -> None:
-    resources = policy(elastic={"pool": "x"}), budget("eci-a", {"pool": "x", "type": "vk"})
-    assert problems(*resources) == [("ElasticPolicy", "online", "TierConflict")]
-
-
-def test_elastic_and_virtual_on_the_same_node() -> None:
-    compiled = governance(
-        policy(elastic={"pool": "x"}), budget("eci-a", {"type": "vk"}), budget("eci-b", {"zone": "z"}, age=1)
-    )
-    assert compiled.problems == ()
-    nodes = [
-        make_node("n1", labels={"pool": "x", "type": "vk"}),
-        make_node("n2", labels={"pool": "x", "type": "vk"}),
-        make_node("n3", labels={"zone": "z", "type": "vk"}),
-        make_node("n4", labels={"pool": "x"}),
-    ]
-    found = compiled.node_problems(nodes)
-    assert [(one.kind, one.name, one.reason) for one in found] == [
-        ("ElasticPolicy", "online", "TierConflict"),
-        ("VirtualNodeBudget", "eci-b", "Conflict"),
-    ]
-    assert "2 nodes, among them n1" in found[0].message
-    assert "the node n3" in found[1].message
-    assert compiled.node_problems(reversed(nodes)) == found
-
-
-def test_budgets_and_balances_that_cover_each_other() -> None:
-    assert problems(budget("old", {"type": "vk"}, age=0), budget("young", {"type": "vk"}, age=1)) == [
-        ("VirtualNodeBudget", "young", "Conflict")
-    ]
-    assert problems(balance("old", age=0), balance("young", age=1, maxSkew=2)) == [
-        ("ZonalBalance", "young", "Conflict")
-    ]
 
 
 # The same whatever the order, and however often asked

@@ -3,12 +3,9 @@ import pytest
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord
 from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
-from spillway.domain.pools.health import Health, State
-from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
 from tests.builders import make_node, make_pod
 
 UP, DOWN = make_node("up"), make_node("down", ready=False)
-CLOSED = make_node("closed", unschedulable=True)
 
 
 def test_only_nodes_that_are_down_for_long_are_dead() -> None:
@@ -61,29 +58,3 @@ def test_nothing_goes_while_most_of_everything_else_looks_dead(
     nodes: list[tuple[str | None, NodeRecord]], *, expected: bool
 ) -> None:
     assert mostly_dead("a", nodes) is expected
-
-
-FAILED, RETRYING = Health(State.FAILED, 1), Health(State.RETRYING, 1)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "health", "changes", "expected"),
-    [
-        ([UP], Health(), {}, PoolVerdict(takes=True, reason="Open", step=0)),
-        ([DOWN], Health(), {}, PoolVerdict(takes=True, reason="Open", step=0)),
-        ([], Health(), {}, PoolVerdict(takes=False, reason="NoNodes", step=0)),
-        ([CLOSED], Health(), {}, PoolVerdict(takes=False, reason="Held", step=0)),
-        ([CLOSED, UP], Health(), {"step": 2}, PoolVerdict(takes=True, reason="Open", step=2)),
-        ([UP], Health(), {"held": True}, PoolVerdict(takes=False, reason="Held", step=0)),
-        ([DOWN], FAILED, {"held": True}, PoolVerdict(takes=False, reason="Held", step=0)),
-        ([UP], FAILED, {}, PoolVerdict(takes=False, reason="Unhealthy", step=0)),
-        ([UP], Health(), {"out_of_stock": True, "step": 3}, PoolVerdict(takes=False, reason="OutOfStock", step=3)),
-        ([UP], RETRYING, {"coming": 4}, PoolVerdict(takes=True, reason="Retrying", step=0)),
-        ([UP], RETRYING, {"coming": 5}, PoolVerdict(takes=False, reason="Retrying", step=0)),
-    ],
-)
-def test_a_pool_takes_pods_when_nothing_speaks_against_it(
-    nodes: list[NodeRecord], health: Health, changes: dict[str, int], expected: PoolVerdict
-) -> None:
-    given = {"held": False, "step": 0, "out_of_stock": False, "coming": 0, **changes}
-    assert pool_verdict(nodes, health, **given) == expected  # type: ignore[arg-type]

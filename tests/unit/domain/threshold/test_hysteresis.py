@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,10 +38,10 @@ def test_a_small_change_is_not_followed_and_a_large_one_is(before: int | None, p
 
 def test_a_threshold_outside_its_bounds_is_not_kept_and_one_without_workload_goes() -> None:
     one = demand("a", [100.0] * 4, minimum=6, maximum=9)
-    common = {"demands": [one], "capacity_cores": 1000.0, "target_utilization": 1.0}
-    assert dict(settle({NAME: 5, "Deployment/shop/gone": 3}, {NAME: 6}, **common)) == {NAME: 6}  # type: ignore[arg-type]
-    assert dict(settle({NAME: 10}, {NAME: 9}, **common)) == {NAME: 9}  # type: ignore[arg-type]
-    assert dict(settle({NAME: 10}, {}, **common)) == {}  # type: ignore[arg-type]
+    common: dict[str, Any] = {"demands": [one], "capacity_cores": 1000.0, "target_utilization": 1.0}
+    assert dict(settle({NAME: 5, "Deployment/shop/gone": 3}, {NAME: 6}, **common)) == {NAME: 6}
+    assert dict(settle({NAME: 10}, {NAME: 9}, **common)) == {NAME: 9}
+    assert dict(settle({NAME: 10}, {}, **common)) == {}
 
 
 def test_what_was_kept_is_given_up_where_the_nodes_would_be_too_full_and_only_as_much_as_needed() -> None:

@@ -6,10 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.threshold.billing import Billing, billed_shares
 from spillway.domain.threshold.levels import Levels
 from spillway.domain.threshold.rounding import fill, fit
-from tests.unit.domain.threshold.threshold_cases import demand
 
 STEPS = 6
 
@@ -52,16 +50,3 @@ def test_a_million_replicas_are_no_more_runs_than_the_cycle_has_steps() -> None:
 
     assert levels.top.size <= STEPS + 1
     assert kept.tolist() == [400_000]
-
-
-@given(st.lists(st.integers(0, 9), min_size=STEPS, max_size=STEPS), st.sampled_from([0.0, 900.0]))
-def test_neighbouring_levels_are_billed_as_each_by_itself(replicas: list[int], minimum: float) -> None:
-    billing = Billing(300, minimum, 60)
-
-    together = billed_shares(demand("a", replicas), billing)
-
-    alone = [
-        float(billed_shares(demand("a", [float(count >= level) for count in replicas]), billing).sum())
-        for level in range(1, max(replicas) + 1)
-    ]
-    assert np.allclose(together, alone)

@@ -1,14 +1,13 @@
 """Billing, how much to own, and what is saved: the twin of billing.py, newsvendor.py and saving.py."""
 
-from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.domain.threshold.allocation import allocate
-from spillway.domain.threshold.billing import Billed, Billing, billed_shares
+from spillway.domain.threshold.billing import Billed, Billing
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.newsvendor import worth_by_itself, worth_owning
 from spillway.domain.threshold.saving import hourly_cost
@@ -60,47 +59,9 @@ def test_bounds_hold_for_what_is_worth_owning_as_well() -> None:
     assert worth_by_itself(demand("b", [0, 0]), owned_price=1.0, virtual_price=9.0, billing=HOURLY) == 0
 
 
-@pytest.mark.parametrize(
-    ("replicas", "billing", "expected"),
-    [
-        ([1, 1, 1, 1], Billing(60, minimum_seconds=600, startup_seconds=30), [240]),  # never starts
-        ([0, 1, 1, 0], Billing(60), [120]),
-        ([0, 1, 1, 0], Billing(60, startup_seconds=30), [150]),
-        ([0, 1, 0, 1], Billing(60, startup_seconds=30), [180]),
-        ([0, 1, 1, 0], Billing(60, minimum_seconds=300), [300]),
-        ([0, 1, 0, 1], Billing(60, minimum_seconds=300), [600]),
-        ([0, 1, 0, 1], Billing(60, minimum_seconds=300, startup_seconds=250), [620]),
-        ([1, 0, 0, 1], Billing(60, minimum_seconds=90), [120]),  # one run over the end of the cycle
-        ([1, 0, 1, 0, 0, 1], Billing(60, minimum_seconds=90), [210]),
-        ([2, 0, 1, 2], Billing(60, minimum_seconds=100), [180, 120]),
-        ([0, 0], Billing(60), []),
-    ],
-)
-def test_every_run_is_billed_with_its_start_and_the_minimum_at_least(
-    replicas: Sequence[float], billing: Billing, expected: Sequence[float]
-) -> None:
-    assert billed_shares(demand("a", replicas), billing) * 60 * len(replicas) == pytest.approx(expected)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=16), st.integers(0, 300), st.integers(0, 100))
-def test_billing_is_what_going_through_the_runs_one_by_one_gives(
-    replicas: list[int], minimum: int, startup: int
-) -> None:
-    def seconds(level: int) -> float:
-        needed = [count >= level for count in replicas]
-        if all(needed):
-            return 60.0 * len(needed)
-        at = needed.index(False)
-        runs = "".join("x" if one else " " for one in needed[at:] + needed[:at]).split()
-        return sum(max(60.0 * len(run) + startup, minimum) for run in runs)
-
-    shares = billed_shares(demand("a", replicas), Billing(60, minimum_seconds=minimum, startup_seconds=startup))
-    assert shares * 60 * len(replicas) == pytest.approx([seconds(level) for level in range(1, max(replicas) + 1)])
-
-
 def test_minimum_billing_and_start_up_make_short_peaks_worth_owning() -> None:
     spiky = demand("a", ([3, 1, 1, 1, 1, 1] * 24))  # ten minutes of each hour
-    prices = {"owned_price": 1.0, "virtual_price": 2.0}
+    prices: dict[str, Any] = {"owned_price": 1.0, "virtual_price": 2.0}
     assert worth_by_itself(spiky, **prices, billing=Billing(600)) == 1
     assert worth_by_itself(spiky, **prices, billing=Billing(600, minimum_seconds=3000)) == 3
     assert worth_by_itself(spiky, **prices, billing=Billing(600, startup_seconds=1500)) == 3
@@ -109,9 +70,9 @@ def test_minimum_billing_and_start_up_make_short_peaks_worth_owning() -> None:
 def test_workloads_that_peak_at_different_times_share_what_is_owned() -> None:
     """Each by itself is not worth owning beyond its valley; one of the two is always at its peak, and they share."""
     day, night = demand("day", [10.0] * 12 + [0.0] * 12), demand("night", [0.0] * 12 + [10.0] * 12)
-    prices = {"owned_price": 1.0, "virtual_price": 1.5, "billing": HOURLY}
-    assert [worth_by_itself(one, **prices) for one in (day, night)] == [0, 0]  # type: ignore[arg-type]
-    owning = worth_owning([day, night], target_utilization=1.0, **prices)  # type: ignore[arg-type]
+    prices: dict[str, Any] = {"owned_price": 1.0, "virtual_price": 1.5, "billing": HOURLY}
+    assert [worth_by_itself(one, **prices) for one in (day, night)] == [0, 0]
+    owning = worth_owning([day, night], target_utilization=1.0, **prices)
     assert owning.best.nodes == 10
     assert numbers(owning.plan) == [10, 10]
 
@@ -176,8 +137,8 @@ def test_what_is_owned_and_what_is_rented_is_all_that_is_needed(demands: list[De
 
 
 def test_all_virtual_owns_the_valley_and_a_workload_without_a_threshold_is_owned() -> None:
-    prices = {"owned_price": 1.0, "virtual_price": 3.0, "target_utilization": 0.5, "billing": HOURLY}
-    cost = hourly_cost([demand("a", [8, 6, 4, 4], 0.5)], {}, **prices)  # type: ignore[arg-type]
+    prices: dict[str, Any] = {"owned_price": 1.0, "virtual_price": 3.0, "target_utilization": 0.5, "billing": HOURLY}
+    cost = hourly_cost([demand("a", [8, 6, 4, 4], 0.5)], {}, **prices)
     assert cost.all_owned == pytest.approx(8.0)
     assert cost.planned == pytest.approx(8.0)
     assert cost.all_virtual == pytest.approx(4.0 + 3.0 * 0.5 * (4 + 2) / 4)
@@ -185,11 +146,11 @@ def test_all_virtual_owns_the_valley_and_a_workload_without_a_threshold_is_owned
 
 
 def test_owned_cores_are_paid_for_whether_in_use_or_not() -> None:
-    prices = {"owned_price": 1.0, "virtual_price": 3.0, "target_utilization": 1.0, "billing": HOURLY}
-    idle = hourly_cost([demand("a", np.zeros(4))], {}, owned_cores=10, **prices)  # type: ignore[arg-type]
+    prices: dict[str, Any] = {"owned_price": 1.0, "virtual_price": 3.0, "target_utilization": 1.0, "billing": HOURLY}
+    idle = hourly_cost([demand("a", [0.0] * 4)], {}, owned_cores=10, **prices)
     assert idle.planned == pytest.approx(10.0)
     assert idle.saved_against_owned == pytest.approx(-10.0)
-    assert hourly_cost([], {}, owned_cores=10, **prices).planned == pytest.approx(10.0)  # type: ignore[arg-type]
+    assert hourly_cost([], {}, owned_cores=10, **prices).planned == pytest.approx(10.0)
 
 
 @given(

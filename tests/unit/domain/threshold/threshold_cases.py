@@ -1,6 +1,7 @@
 """Made-up demands for the tests of the threshold."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,8 +12,8 @@ from spillway.domain.threshold.demand import Demand
 STEPS = 12
 
 
-def demand(name: str, replicas: Sequence[float], cpu_cores: float = 1.0, **bounds: int | None) -> Demand:
-    return Demand(f"Deployment/shop/{name}", np.array(replicas, dtype=np.float64), cpu_cores, **bounds)  # type: ignore[arg-type]
+def demand(name: str, replicas: Sequence[float], cpu_cores: float = 1.0, **bounds: Any) -> Demand:
+    return Demand(f"Deployment/shop/{name}", np.array(replicas, dtype=np.float64), cpu_cores, **bounds)
 
 
 @st.composite

@@ -1,0 +1,91 @@
+"""The part of a ZonalBalance's status about zones."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.controllers.balance.status import ZONES_MAX, BalanceContributor, balance_part
+from spillway.controllers.status.part import StatusPart
+from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.statuses import balance_status
+from tests.support.world import Record, make_world, policy_resource, resource
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def balance_of(**spec: Any) -> ZonalBalance:
+    return ZonalBalance.model_validate(resource(Kind.ZONAL_BALANCE, "zb", **spec))
+
+
+def zones_in(part: StatusPart) -> tuple[ZoneState, ...]:
+    zones = part.fields["zones"]
+    assert isinstance(zones, tuple)
+    return zones
+
+
+def test_a_balance() -> None:
+    zone = "topology.kubernetes.io/zone"
+    nodes = [make_node(f"n{i}", labels={zone: name}) for i, name in enumerate("abc")]
+    status = balance_status(
+        ZonalBalance.model_validate(resource(Kind.ZONAL_BALANCE, "zb", maxSkew=1)),
+        current=ZonalBalanceStatus(),
+        nodes=nodes,
+        workloads={"even": Counter({"a": 2, "b": 1, "c": 1}), "uneven": Counter({"a": 3})},
+        now=NOW,
+    ).wire()
+    assert (status["workloads"], status["unevenWorkloads"], status["maxSkew"]) == (2, 1, 3)
+    assert [(entry["name"], entry["pods"]) for entry in status["zones"]] == [("a", 5), ("b", 1), ("c", 1)]
+
+
+@pytest.mark.parametrize(
+    ("zones", "workloads", "skews"),
+    [
+        pytest.param("", {"web": Counter({"a": 3})}, (0, 0), id="no zones"),
+        pytest.param("ab", {}, (0, 0), id="no workloads"),
+        pytest.param("ab", {"web": Counter({"a": 3})}, (1, 3), id="an empty zone counts"),
+        pytest.param("ab", {"web": Counter({"a": 2, "b": 1, "": 9})}, (0, 1), id="pods in no zone do not"),
+    ],
+)
+def test_the_skew_is_over_the_zones_that_have_nodes(
+    zones: str, workloads: dict[str, Counter[str]], skews: tuple[int, int]
+) -> None:
+    nodes = [make_node(f"n{zone}", labels={ZONE_LABEL: zone}) for zone in zones]
+    fields = balance_part(balance_of(maxSkew=1), nodes, workloads).fields
+    assert (fields["uneven_workloads"], fields["max_skew"]) == skews
+
+
+def test_a_status_lists_a_bounded_number_of_zones() -> None:
+    nodes = [make_node(f"n{index}", labels={ZONE_LABEL: f"z{index:03}"}) for index in range(ZONES_MAX + 5)]
+    zones = zones_in(balance_part(balance_of(), nodes, {}))
+    assert [zone.name for zone in zones] == [f"z{index:03}" for index in range(ZONES_MAX)]
+
+
+async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_it_selects() -> None:
+    spec: dict[str, Any] = {
+        "maxSkew": 1,
+        "nodeSelector": {"matchLabels": {"pool": "p"}},
+        "match": {"labels": {"matchLabels": {"app": "web"}}},
+    }
+    records: list[Record] = [
+        make_node("a", labels={"pool": "p", ZONE_LABEL: "a"}),
+        make_node("b", labels={"pool": "p", ZONE_LABEL: "b"}),
+        make_node("c", labels={ZONE_LABEL: "c"}),
+        make_replicaset("web"),
+        make_replicaset("other"),
+        *(make_pod(f"web-{index}", node=NodeName("a")) for index in range(3)),
+        make_pod("other-1", owner_uid=make_replicaset("other").uid, node=NodeName("b")),
+    ]
+    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "zb", **spec)]
+    world = make_world(records, resources, FakeClock())
+    counts = WorkloadCounts(world)
+    await counts.refresh()
+    part = BalanceContributor(world, counts).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
+    assert (part.fields["workloads"], part.fields["max_skew"]) == (1, 3)
+    assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 3), ("b", 1, 0)]
