@@ -57,7 +57,7 @@ class AuditLog:
         """(namespace, pod) to the user that deleted it last, of the contenders' pods."""
 
     def read(self) -> int:
-        """Return the number of entries taken in."""
+        """The number of entries taken in."""
         count = 0
         while True:
             # Asked before reading: what is written to the old file after that is found on the next call.

@@ -36,24 +36,24 @@ class Contender(StrEnum):
         return f"{STORM}-{self.value}"
 
     def pool(self, tier: Tier) -> str:
-        """Return the name of this contender's node pool of that tier; node names contain it."""
+        """The name of this contender's node pool of that tier; node names contain it."""
         return f"{self.value}-{tier.value}"
 
 
 def contender_of(namespace: str) -> Contender | None:
-    """Return the contender of a namespace; None if it belongs to none."""
+    """The contender of a namespace; None if it belongs to none."""
     scene, _, name = namespace.partition("-")
     return Contender(name) if scene in (DAY, STORM) and name in set(Contender) else None
 
 
 def owner_of(node: NodeRecord) -> Contender | None:
-    """Return the contender of a node; None if it belongs to none."""
+    """The contender of a node; None if it belongs to none."""
     name = node.labels.get(CONTENDER_LABEL, "")
     return Contender(name) if name in set(Contender) else None
 
 
 def place_of(node: NodeRecord) -> NodePlace:
-    """Return the node's place by the demo's own labels, so that all contenders are compared in the same way."""
+    """The node's place by the demo's own labels, so that all contenders are compared in the same way."""
     tier = node.labels.get(TIER_LABEL, "")
     return NodePlace(
         tier=Tier(tier) if tier in set(Tier) else Tier.FIXED,
@@ -63,6 +63,6 @@ def place_of(node: NodeRecord) -> NodePlace:
 
 
 def tier_of(nodes: dict[NodeName, NodeRecord], name: NodeName) -> Tier | None:
-    """Return the tier of a node by its name; None while unassigned or unknown."""
+    """The tier of a node by its name; None while unassigned or unknown."""
     node = nodes.get(name)
     return None if node is None else place_of(node).tier

@@ -72,7 +72,7 @@ class Scene:
     plans: Plans = field(default_factory=Plans)
 
     def elapsed(self) -> float:
-        """Return the seconds since the day began."""
+        """The seconds since the day began."""
         return time.monotonic() - self.began
 
     def begin(self) -> None:
@@ -88,14 +88,14 @@ class Scene:
                 )
 
     def held_to_plans(self, downs: Iterable[ScaleDown]) -> list[ScaleDown]:
-        """Return the same scale-downs, Spillway's compared with the plans that its operator has reported so far."""
+        """The same scale-downs, Spillway's compared with the plans that its operator has reported so far."""
         return [
             self.plans.verdict(down, self.epoch).down if down.contender is Contender.SPILLWAY else down
             for down in downs
         ]
 
     def operator_writes(self) -> Writes:
-        """Return what the operator has written so far."""
+        """What the operator has written so far."""
         if self.audit is None or self.operator is None:
             return Writes()
         self.audit.read()

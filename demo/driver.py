@@ -66,7 +66,7 @@ class LoadDriver:
 
 
 def usage_millis(cores: float, replicas: int) -> int:
-    """Return what each of `replicas` uses of a load of `cores`, in thousandths of a core."""
+    """What each of `replicas` uses of a load of `cores`, in thousandths of a core."""
     if replicas == 0:
         return 0
     return round(min(cores * 1000 / replicas, CEILING * REQUEST_MILLIS))

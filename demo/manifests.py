@@ -41,22 +41,22 @@ _LAST_RESORT: Final = [{"key": f"demo.spillway.dev/last-resort-{n}", "effect": "
 
 
 def node_labels(contender: Contender, tier: Tier) -> dict[str, str]:
-    """Return the labels of this contender's nodes of that tier."""
+    """The labels of this contender's nodes of that tier."""
     return {CONTENDER_LABEL: contender.value, TIER_LABEL: tier.value}
 
 
 def elastic_taints(contender: Contender) -> list[dict[str, str]]:
-    """Return the soft taint of this contender's elastic nodes, if it has one."""
+    """The soft taint of this contender's elastic nodes, if it has one."""
     return [dict(SOFT_TAINTS[contender])] if contender in SOFT_TAINTS else []
 
 
 def virtual_soft_taints() -> list[dict[str, str]]:
-    """Return the taints that make the scheduler prefer any other node to a virtual one."""
+    """The taints that make the scheduler prefer any other node to a virtual one."""
     return [dict(taint) for taint in _LAST_RESORT]
 
 
 def namespace(contender: Contender, name: str) -> Object:
-    """Return a namespace that belongs to the contender."""
+    """A namespace that belongs to the contender."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -74,7 +74,7 @@ def deployment(
     node_selector: Mapping[str, str] | None = None,
     threshold: int | None = None,
 ) -> Object:
-    """Return a Deployment whose replicas stay on the contender's nodes and spread over zones when they are scheduled.
+    """A Deployment whose replicas stay on the contender's nodes and spread over zones when they are scheduled.
 
     `node_selector` narrows the nodes further. With a `threshold` the operator places the replicas: the manifest says
     how many are to be physical, and tolerates nothing itself.
@@ -115,14 +115,14 @@ def deployment(
 
 
 def autoscaler(namespace_name: str, workload: Workload) -> Object:
-    """Return the HPA of one of the day's workloads."""
+    """The HPA of one of the day's workloads."""
     return autoscaler_object(
         namespace_name, workload.name, minimum=workload.min_replicas, maximum=workload.max_replicas
     )
 
 
 def autoscaler_object(namespace_name: str, name: str, *, minimum: int, maximum: int) -> Object:
-    """Return an HPA on CPU: up at once, down after a short window, as much at once as it asks for."""
+    """An HPA on CPU: up at once, down after a short window, as much at once as it asks for."""
     at_once = [{"type": "Percent", "value": 100, "periodSeconds": 2}]
     return {
         "apiVersion": "autoscaling/v2",
@@ -150,7 +150,7 @@ def autoscaler_object(namespace_name: str, name: str, *, minimum: int, maximum: 
 
 
 def flat_policies() -> list[Object]:
-    """Return what gives *flat* its costs: the API server itself writes -1 in the Binding's write, and no process runs.
+    """What gives *flat* its costs: the API server itself writes -1 in the Binding's write, and no process runs.
 
     The name of a node tells its pool: those of Karpenter contain the NodePool's name.
     """
@@ -198,7 +198,7 @@ def flat_policies() -> list[Object]:
 
 
 def spillway_resources(*, placement: bool = False) -> list[Object]:
-    """Return Spillway's custom resources: they select this contender's nodes and namespaces and nothing else.
+    """Spillway's custom resources: they select this contender's nodes and namespaces and nothing else.
 
     With `placement` the operator decides who goes to virtual nodes; without it that is the scheduler's choice.
     """

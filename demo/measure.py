@@ -45,7 +45,7 @@ class Writes:
         return self.by_resource.total()
 
     def since(self, earlier: "Writes") -> "Writes":
-        """Return what came after a copy taken earlier."""
+        """What came after a copy taken earlier."""
         return Writes(self.by_resource - earlier.by_resource, self.refused - earlier.refused)
 
     def copy(self) -> "Writes":
@@ -63,7 +63,7 @@ class Lifetime:
 
 
 def percentile(values: Iterable[float], fraction: float) -> float:
-    """Return the smallest value that at least `fraction` of the values do not exceed; 0.0 of nothing."""
+    """The smallest value that at least `fraction` of the values do not exceed; 0.0 of nothing."""
     ordered = sorted(values)
     if not ordered:
         return 0.0
@@ -71,7 +71,7 @@ def percentile(values: Iterable[float], fraction: float) -> float:
 
 
 def node_hours(lifetimes: Iterable[Lifetime], *, until: float, seconds_per_hour: float) -> float:
-    """Return the hours of the day for which elastic nodes stood between second 0 and `until`, summed over nodes."""
+    """The hours of the day for which elastic nodes stood between second 0 and `until`, summed over nodes."""
     seconds = 0.0
     for life in lifetimes:
         end = until if life.gone is None else min(life.gone, until)
@@ -80,7 +80,7 @@ def node_hours(lifetimes: Iterable[Lifetime], *, until: float, seconds_per_hour:
 
 
 def exactness(downs: Sequence[ScaleDown]) -> dict[str, Any]:
-    """Return how many victims went, how many of them the planner wanted, and each that it did not."""
+    """How many victims went, how many of them the planner wanted, and each that it did not."""
     victims = [victim for down in downs for victim in down.victims]
     ready = [victim for victim in victims if victim.ready]
     return {

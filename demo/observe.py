@@ -65,15 +65,15 @@ class Observer:
             known[node.name] = Lifetime(node.name, place_of(node).zone, self.now)
 
     def lifetimes(self, contender: Contender) -> list[Lifetime]:
-        """Return the elastic nodes of a contender that were ever seen."""
+        """The elastic nodes of a contender that were ever seen."""
         return list(self._elastic[contender].values())
 
     def deaths(self) -> list[ScaleDown]:
-        """Return the finished scale-downs, the last one last."""
+        """The finished scale-downs, the last one last."""
         return self.tracker.finished
 
     def ready_replicas(self, contender: Contender) -> dict[str, list[PodRecord]]:
-        """Return the ready pods of a contender's day by workload."""
+        """The ready pods of a contender's day by workload."""
         found: dict[str, list[PodRecord]] = defaultdict(list)
         for pod in self.state.pods_in(contender.namespace):
             if pod.active and pod.ready:

@@ -72,7 +72,7 @@ class Plans:
                 self._reasons.update((victim.uid, victim) for victim in plan.victims)
 
     def why(self, uid: PodUid) -> str:
-        """Return the operator's sentence on a pod; empty where it planned nothing for it."""
+        """The operator's sentence on a pod; empty where it planned nothing for it."""
         victim = self._reasons.get(uid)
         return "" if victim is None else victim.why
 

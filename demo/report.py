@@ -66,7 +66,7 @@ _VICTIMS: Final = (
 
 
 def page(scene: Scene, figures: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> str:
-    """Return the page of a finished run."""
+    """The page of a finished run."""
     charts = ((_PODS, _pods(scene)), (_NODES, _nodes(scene)), (_SKEW, _skew(scene)), (_VICTIMS, _victims(scene)))
     body = "".join(
         f"<h2>{title}</h2><p>{text}</p>{_html(chart, first=index == 0)}"
@@ -97,7 +97,7 @@ def _table(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _hours(samples: list[Sample]) -> list[float]:
-    """Return hours that go on counting past midnight, so that a line does not jump back."""
+    """Hours that go on counting past midnight, so that a line does not jump back."""
     return [sample.hour + (HOURS if sample.hour < DAY_BEGINS_AT else 0) for sample in samples]
 
 

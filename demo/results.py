@@ -18,7 +18,7 @@ _OWN_STATUS = frozenset({"elasticpolicies/status", "virtualnodebudgets/status", 
 
 
 def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
-    """Return the day's figures of every contender."""
+    """The day's figures of every contender."""
     downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith(f"{DAY}-")]
     writes = scene.writes_after.since(scene.writes_before)
     return {
@@ -28,7 +28,7 @@ def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
 
 
 def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[str, Any]:
-    """Return how exact a contender's scale-downs were.
+    """How exact a contender's scale-downs were.
 
     Spillway is compared with the plans that the operator made; `second_opinion` is the plan that the observer computes,
     as for the other contenders.
@@ -60,7 +60,7 @@ def _milliseconds(seconds: list[float]) -> dict[str, float]:
 
 
 def extra_writes(writes: Writes, victims: int) -> dict[str, Any]:
-    """Return the operator's writes for each deleted pod, without Leases and Events; also those on others' alone."""
+    """The operator's writes for each deleted pod, without Leases and Events; also those on others' alone."""
     on_others = sum(count for resource, count in writes.by_resource.items() if resource not in _OWN_STATUS)
     return {
         "extra_api_writes_per_deleted_pod": round(writes.total / victims, 3) if victims else 0.0,
@@ -94,13 +94,13 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes:
 
 
 def pod_hours(samples: list[Sample], tier: Tier, seconds_per_hour: float) -> float:
-    """Return the pods of a tier, summed over the day's hours."""
+    """The pods of a tier, summed over the day's hours."""
     pairs = pairwise(samples)
     return sum(now.pods.get(tier, 0) * (later.at - now.at) for now, later in pairs) / seconds_per_hour
 
 
 def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
-    """Return each ready victim that was not in the plan, with what explains it."""
+    """Each ready victim that was not in the plan, with what explains it."""
     found = []
     for verdict in verdicts:
         down = verdict.down
@@ -123,7 +123,7 @@ def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
 
 
 def surroundings(scene: Scene) -> dict[str, Any]:
-    """Return the environment in which the figures were measured."""
+    """The environment in which the figures were measured."""
     version = scene.cluster.rest.get("/version")
     return {
         "seed": scene.day.seed,

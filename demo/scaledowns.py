@@ -109,7 +109,7 @@ class ScaleDownTracker:
         return self._sets
 
     def active(self, owner: OwnerUid) -> Mapping[PodUid, PodRecord]:
-        """Return the active pods of a ReplicaSet."""
+        """The active pods of a ReplicaSet."""
         return self._active.get(owner, {})
 
     def node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
@@ -255,7 +255,7 @@ def is_ready(pod: PodRecord) -> bool:
 
 
 def zone_skew(occupied: Iterable[Zone], zones: Iterable[Zone]) -> int:
-    """Return the largest minus the smallest number of pods over `zones`; 0 without zones."""
+    """The largest minus the smallest number of pods over `zones`; 0 without zones."""
     counts = Counter(occupied)
     numbers = [counts[zone] for zone in zones]
     return max(numbers) - min(numbers) if numbers else 0
@@ -264,7 +264,7 @@ def zone_skew(occupied: Iterable[Zone], zones: Iterable[Zone]) -> int:
 def _possible_skew(
     pods: Iterable[PodRecord], count: int, nodes: dict[NodeName, NodeRecord], zones: Iterable[Zone]
 ) -> int:
-    """Return the least skew that `count` deletions can leave when unready and virtual pods must go first.
+    """The least skew that `count` deletions can leave when unready and virtual pods must go first.
 
     Independent of the planner: what has to go goes, then the fullest zone loses a pod as long as one is to be lost.
     """

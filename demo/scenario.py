@@ -30,7 +30,7 @@ class Peak:
     cores: float
 
     def at(self, hour: float) -> float:
-        """Return the cores that this peak adds at that hour; the day is a circle."""
+        """The cores that this peak adds at that hour; the day is a circle."""
         distance = abs(hour - self.hour) % HOURS
         distance = min(distance, HOURS - distance)
         return self.cores * math.exp(-0.5 * (distance / self.width_hours) ** 2)
@@ -51,7 +51,7 @@ class Workload:
     max_replicas: int
 
     def load(self, hour: float) -> float:
-        """Return the load in cores at that hour of the day."""
+        """The load in cores at that hour of the day."""
         height, phase = self.ripple
         smooth = self.base_cores + sum(peak.at(hour) for peak in self.peaks)
         return smooth * (1 + height * math.sin(2 * math.pi * (hour + phase) / 1.5))
@@ -70,26 +70,26 @@ class Day:
         return self.seconds / HOURS
 
     def hour_at(self, elapsed_seconds: float) -> float:
-        """Return the hour of the day after that many seconds of the run."""
+        """The hour of the day after that many seconds of the run."""
         return (DAY_BEGINS_AT + elapsed_seconds / self.seconds_per_hour) % HOURS
 
     def total_load(self, hour: float) -> float:
-        """Return the load of all workloads, in cores."""
+        """The load of all workloads, in cores."""
         return sum(workload.load(hour) for workload in self.workloads)
 
     def ideal_replicas(self, hour: float) -> int:
-        """Return the replicas that all HPAs would ask for if they saw the load at once."""
+        """The replicas that all HPAs would ask for if they saw the load at once."""
         return sum(desired_replicas(workload, workload.load(hour)) for workload in self.workloads)
 
 
 def desired_replicas(workload: Workload, cores: float) -> int:
-    """Return what an HPA asks for at that load."""
+    """What an HPA asks for at that load."""
     wanted = math.ceil(cores / CORES_PER_REPLICA - 1e-9)
     return min(max(wanted, workload.min_replicas), workload.max_replicas)
 
 
 def plan_day(*, seed: int = 1, workloads: int = 20, seconds: float = 420.0) -> Day:
-    """Return the day of that seed: a small peak in the forenoon, a large one in the evening; phases and sizes differ.
+    """The day of that seed: a small peak in the forenoon, a large one in the evening; phases and sizes differ.
 
     Every third workload may overflow to virtual nodes.
     """

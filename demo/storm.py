@@ -30,7 +30,7 @@ Object = dict[str, Any]
 
 
 async def storm(scene: Scene, contender: Contender, rounds: int, say: Callable[[str], None]) -> list[ScaleDown]:
-    """Return every scale-down of the storm."""
+    """Every scale-down of the storm."""
     namespace = contender.storm_namespace
     seen = len(scene.observer.tracker.finished)
     nodes = await asyncio.to_thread(_lay, scene, contender)
@@ -83,7 +83,7 @@ def _lay(scene: Scene, contender: Contender) -> list[str]:
 
 
 def _autoscaler(namespace: str, index: int) -> Object:
-    """Return an HPA whose bounds are equal to the number of replicas, so moving them moves the replicas."""
+    """An HPA whose bounds are equal to the number of replicas, so moving them moves the replicas."""
     made = manifests.autoscaler_object(namespace, _name(index), minimum=FULL, maximum=FULL)
     made["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] = 0
     return made

@@ -79,7 +79,7 @@ class View:
             self._console.print(_line(scene, elapsed), highlight=False, soft_wrap=True)
 
     def picture(self, scene: Scene, elapsed: float) -> RenderableType:
-        """Return the whole picture of that moment."""
+        """The whole picture of that moment."""
         return Group(
             _clock(scene, elapsed), *(_contender(scene, one, elapsed) for one in self._contenders), self._deaths(scene)
         )
@@ -191,7 +191,7 @@ ROWS: Final = (
 
 
 def summary(figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return the day's end as a table, contenders side by side."""
+    """The day's end as a table, contenders side by side."""
     table = Table(title="the day, side by side", title_justify="left", title_style="bold", header_style="bold")
     table.add_column("")
     for name in figures:
@@ -202,7 +202,7 @@ def summary(figures: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def figure_text(value: float | None, unit: str) -> str:
-    """Return a figure with its unit; a dash where it could not be measured."""
+    """A figure with its unit; a dash where it could not be measured."""
     if value is None:
         return "-"
     if unit == "%":

@@ -1,7 +1,7 @@
 """Fixtures that give tests a real control plane, and skip a test where the cluster lacks what it needs.
 
 ``CLUSTER`` chooses it: unset for local processes, ``kind``, or ``external`` with ``KUBECONFIG``. A kubeconfig alone is
-not enough: tests write, and nobody's own cluster should be written to because a variable was set.
+not enough: tests write, and no one's own cluster should be written to because a variable was set.
 """
 
 import fcntl

@@ -96,7 +96,7 @@ def _cluster(stack: ExitStack, shape: Shape) -> ClusterApi:
     processes.start(core.etcd(layout, find))
     _say(f"writing {shape.pods} pods on {shape.nodes} nodes into etcd")
     asyncio.run(_seed(f"http://{LOOPBACK}:{layout.ports.etcd}", shape))
-    # Nobody makes ServiceAccounts here, and the audit log would only take time.
+    # No one makes ServiceAccounts here, and the audit log would only take time.
     options = Options(audit=False, api_server_args=("--disable-admission-plugins=ServiceAccount",))
     processes.start(core.api_server(layout, options, find))
     rest = Rest(layout.kubeconfig)
@@ -298,7 +298,7 @@ def switch(cluster: ClusterApi, name: str, *, on: bool) -> None:
     webhooks = cluster.rest.get(CONFIGURATION)["webhooks"]
     index = [webhook["name"] for webhook in webhooks].index(name)
     selector = webhooks[index].get("namespaceSelector") or {}
-    labels = {} if on else {"bench/nobody": "has-it"}
+    labels = {} if on else {"bench/none": "has-it"}
     patch = [
         {
             "op": "add",
@@ -337,7 +337,7 @@ def _wait(check: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not check():
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited in vain for: {what}")
+            raise SystemExit(f"waited without success for: {what}")
         time.sleep(0.2)
 
 

@@ -132,7 +132,7 @@ async def _until(check: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not check():
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited {PATIENCE_SECONDS:g} s in vain for {what}")
+            raise SystemExit(f"waited {PATIENCE_SECONDS:g} s without success for {what}")
         await asyncio.sleep(0.02)
 
 

@@ -56,7 +56,7 @@ def main() -> None:
         etcd = f"http://{LOOPBACK}:{layout.ports.etcd}"
         processes.start(core.etcd(layout, find))
         seeded = asyncio.run(_seed(etcd, shape))
-        # The audit log would only cost the API server time: nobody reads it here.
+        # The audit log would only cost the API server time: no one reads it here.
         api_server = core.api_server(layout, Options(audit=False), find)
         processes.start(replace(api_server, env={"GOMEMLIMIT": _API_SERVER_MEMORY}))
         _say("waiting until the API server has read it all")

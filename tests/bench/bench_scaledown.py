@@ -92,7 +92,7 @@ async def _storms(scene: Scene, contenders: list[Contender], rounds: int, view: 
 
 
 def goals(figures: dict[str, dict[str, Any]], storms: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return each goal beside what was measured."""
+    """Each goal beside what was measured."""
     ours, stormy = figures.get(Contender.SPILLWAY), storms.get(Contender.SPILLWAY)
     found = []
 

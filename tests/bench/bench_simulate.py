@@ -63,7 +63,7 @@ def main(
 
 
 def measure(scenarios: list[Scenario], rules: AutoscalerRules) -> dict[str, dict[str, Any]]:
-    """Return each contender's figures over all scenarios; sums, where not said otherwise by the name."""
+    """Each contender's figures over all scenarios; sums, where not said otherwise by the name."""
     figures: dict[str, dict[str, Any]] = {}
     for name, contender in CONTENDERS.items():
         total, by_seed = Measures(), []
@@ -81,7 +81,7 @@ def measure(scenarios: list[Scenario], rules: AutoscalerRules) -> dict[str, dict
 
 
 def ratios(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return Spillway's elastic node-hours and virtual pod-hours beside the others', in all and by seed."""
+    """Spillway's elastic node-hours and virtual pod-hours beside the others', in all and by seed."""
     ours = figures["spillway"]
     return {
         f"{key}_vs_{other}": {
@@ -102,7 +102,7 @@ def ratios(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def describe(scenario: Scenario) -> dict[str, int]:
-    """Return a scenario's size."""
+    """A scenario's size."""
     return {
         "seed": scenario.seed,
         "workloads": len(scenario.workloads),

@@ -111,7 +111,7 @@ async def until(check: Callable[[], bool], what: str, *, seconds: float = PATIEN
     began = time.monotonic()
     while not check():
         if time.monotonic() - began > seconds:
-            raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
+            raise TimeoutError(f"waited {seconds:g} s without success for {what}")
         await asyncio.sleep(_POLL_SECONDS / 5)
     return time.monotonic() - began
 

@@ -9,7 +9,7 @@ import psutil
 
 
 def ran_on(*libraries: str) -> dict[str, Any]:
-    """Return the machine, its load now, and the versions of these libraries and of those that all benches rest on."""
+    """The machine, its load now, and the versions of these libraries and of those that all benches rest on."""
     return {
         "cpus": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),

@@ -106,7 +106,7 @@ def _answers(installed: Installation) -> bool:
 
 
 def test_a_stopping_replica_answers_until_endpoints_have_moved(installed: Installation) -> None:
-    """It is not ready from the first moment on, and the last of them, so nobody else can answer on the port."""
+    """It is not ready from the first moment on, and the last of them, so no one else can answer on the port."""
     installed.kill(1, signal.SIGKILL)
     installed.kill(0, signal.SIGKILL)
     installed.start_one(0, flags=("--drain-seconds=5",))

@@ -101,7 +101,7 @@ def test_readers_may_get_two_paths_and_are_those_that_are_listed(chart: Chart) -
         {"nonResourceURLs": ["/debug/plans", "/metrics"], "verbs": ["get"]}
     ]
     bound = {item["roleRef"]["name"] for item in chart.kinds("ClusterRoleBinding")}
-    assert bound == {"spillway"}, "nobody reads them by default, the operator neither"
+    assert bound == {"spillway"}, "no one reads them by default, the operator neither"
     prometheus = {"kind": "ServiceAccount", "name": "prometheus-k8s", "namespace": "monitoring"}
     values = {"metrics": {"authorization": True, "readers": [prometheus], "serviceMonitor": {"enabled": True}}}
     guarded = Chart.render(values)

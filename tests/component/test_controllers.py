@@ -119,7 +119,7 @@ def test_a_held_pool_closes_and_opens(cluster: ClusterApi, leading: Installation
         eventually(lambda: late in closed(cluster, "hold"), "a new node closed on arrival")
 
         merge_spec(cluster, "virtualnodebudgets", "hold", cordon="None")
-        eventually(lambda: closed(cluster, "hold") == {theirs}, "open again but for what somebody else closed")
+        eventually(lambda: closed(cluster, "hold") == {theirs}, "open again but for what another client closed")
         eventually(
             lambda: condition(cluster, "virtualnodebudgets", "hold", "Accepting").get("reason") == "Open",
             "a status of Open",

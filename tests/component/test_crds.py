@@ -305,7 +305,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.podOverlay.env[0].name",
         "for example JAEGER_ENDPOINT",
     ),
-    "core dumps that nobody keeps": (
+    "core dumps that no one keeps": (
         budget(podOverlay={"coreDump": {"path": "/data/dump"}}),
         "spec.podOverlay.coreDump",
         "annotation: k8s.aliyun.com/eci-core-pattern",

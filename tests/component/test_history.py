@@ -149,9 +149,9 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
         run(ask, server.url)
     with pytest.raises(RefusedError, match="gives a scalar"):
         run(lambda prometheus: ask(prometheus, "1"), server.url)
-    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    unused = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(PrometheusUnreachableError, match="cannot be reached"):
-        run(ask, nobody)
+        run(ask, unused)
     with pytest.raises(DeniedError, match="token file"):
         run(ask, server.url, token_file=tmp_path / "absent")
 

@@ -44,7 +44,7 @@ async def client(cluster: ClusterApi) -> AsyncIterator[Recording]:
 
 
 class Victim:
-    """A Deployment of somebody else."""
+    """A Deployment of another client."""
 
     def __init__(self, cluster: ClusterApi) -> None:
         self._cluster = cluster

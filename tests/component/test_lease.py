@@ -138,7 +138,7 @@ def _leader(contenders: list[Contender]) -> Contender:
             if contender.process.poll() is None and contender.may_write:
                 return contender
         time.sleep(0.05)
-    raise AssertionError("nobody leads")
+    raise AssertionError("no one leads")
 
 
 @pytest.fixture

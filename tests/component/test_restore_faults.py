@@ -1,4 +1,4 @@
-"""`spillway restore` on a cluster in which somebody refuses one of the writes."""
+"""`spillway restore` on a cluster in which someone refuses one of the writes."""
 
 from localcluster import ClusterApi
 from localcluster.rest import RestError
@@ -13,7 +13,7 @@ GUARD = "guard-one-pod"
 
 
 def guard(namespace: str, pod: str) -> list[dict[str, object]]:
-    """A policy of the cluster's that lets nobody change this pod."""
+    """A policy of the cluster's that lets no one change this pod."""
     group = "admissionregistration.k8s.io/v1"
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"]}
     return [

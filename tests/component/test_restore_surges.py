@@ -1,4 +1,4 @@
-"""`spillway restore` while a workload runs one replica more: that one is taken back, and nobody else's."""
+"""`spillway restore` while a workload runs one replica more: that one is taken back, and no other."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Both hot webhooks on a real control plane: pods are born with their cost, and exactly the planned pods go."""
+"""Both hot webhooks on a real control plane: pods get their cost when bound, and exactly the planned pods go."""
 
 import time
 from collections import Counter, defaultdict

@@ -20,8 +20,8 @@ from spillway.telemetry import admission as metrics
 from tests.support.admission_rig import AdmissionRig
 from tests.support.policies import governance_of
 
-ELASTIC = {"pool": "born-elastic"}
-VIRTUAL = {"type": "virtual-kubelet", "provider": "born"}
+ELASTIC = {"pool": "faults-elastic"}
+VIRTUAL = {"type": "virtual-kubelet", "provider": "faults"}
 WAIT_SECONDS = 60.0
 
 
@@ -53,10 +53,10 @@ def test_an_elastic_node_is_born_with_its_taint(cluster: ClusterApi) -> None:
         AdmissionRig(cluster, governance_of(elastic=ELASTIC, virtual=VIRTUAL)) as rig,
         _created(
             cluster,
-            _node("born-1", rig, ELASTIC),
-            _node("born-2", rig, ELASTIC, taints=[mine]),
-            _node("born-3", rig, {"pool": "other"}),
-            _node("born-4", rig, VIRTUAL),
+            _node("faults-1", rig, ELASTIC),
+            _node("faults-2", rig, ELASTIC, taints=[mine]),
+            _node("faults-3", rig, {"pool": "other"}),
+            _node("faults-4", rig, VIRTUAL),
         ) as nodes,
     ):
         ours = (ELASTIC_TAINT, "PreferNoSchedule", "online")
@@ -75,7 +75,7 @@ def test_a_node_of_a_held_pool_is_born_closed(cluster: ClusterApi) -> None:
         ) as nodes,
     ):
         marks = [node["metadata"].get("annotations", {}).get(CORDONED_BY) for node in nodes]
-        assert marks == ["pool-v", None, None], "a node that somebody else closed is not ours to open"
+        assert marks == ["pool-v", None, None], "a node that another client closed is not ours to open"
         assert [node["spec"].get("unschedulable", False) for node in nodes] == [True, True, False]
 
 

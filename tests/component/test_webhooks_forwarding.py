@@ -86,7 +86,7 @@ def _deadline(seconds: float = 5.0) -> Deadline:
     return Deadline(asyncio.get_running_loop().time, seconds)
 
 
-@pytest.mark.parametrize("authorities", [True, False], ids=["own authority", "somebody else's certificate"])
+@pytest.mark.parametrize("authorities", [True, False], ids=["own authority", "another certificate"])
 async def test_the_leaders_patch_comes_back_as_it_is(authorities: bool) -> None:  # noqa: FBT001
     seen: list[AdmissionRequest] = []
 

@@ -119,7 +119,7 @@ async def test_a_namesake_and_a_pod_that_is_gone_are_not_written(
     assert not await writer.annotate_pod(
         make_pod("p", namespace=namespace, uid=PodUid("11111111-1111-1111-1111-111111111111")), {"a": "1"}
     )
-    assert not await writer.annotate_pod(make_pod("nobody", namespace=namespace), {"a": "1"})
+    assert not await writer.annotate_pod(make_pod("absent", namespace=namespace), {"a": "1"})
     raw = await client.get_json(f"/api/v1/namespaces/{namespace}/pods/p")
     assert "a" not in raw["metadata"]["annotations"]
 
@@ -199,8 +199,8 @@ async def test_a_node_that_changed_meanwhile_is_not_overwritten(
     await asyncio.to_thread(cluster.kubectl, "cordon", node_name)
     assert not await writer.patch_node(seen, annotations={MARK: "vnb"}, unschedulable=True)
     assert (await node_of(client, node_name)).cordoned_by == ""
-    gone = decode.NODES.one(b'{"metadata":{"name":"nobody","uid":"u"}}')
-    assert gone.name == NodeName("nobody")
+    gone = decode.NODES.one(b'{"metadata":{"name":"absent","uid":"u"}}')
+    assert gone.name == NodeName("absent")
     assert not await writer.patch_node(gone, unschedulable=True)
 
 
@@ -222,7 +222,7 @@ async def test_evictions_respect_a_budget_and_mean_one_pod(
     namesake = make_pod("p", namespace=namespace, uid=PodUid("11111111-1111-1111-1111-111111111111"))
     assert await writer.evict(namesake) is Eviction.GONE
     assert await writer.evict(seen) is Eviction.EVICTED
-    assert await writer.evict(make_pod("nobody", namespace=namespace)) is Eviction.GONE
+    assert await writer.evict(make_pod("absent", namespace=namespace)) is Eviction.GONE
 
 
 async def test_apply_owns_what_it_names_and_delete_means_one_object(

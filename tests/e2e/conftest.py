@@ -1,4 +1,4 @@
-"""The operator in the session's cluster: installed once from the chart, processes started anew for each scenario."""
+"""The operator in the session's cluster: installed once from the chart, processes restarted for each scenario."""
 
 from collections.abc import Callable, Generator, Iterator
 

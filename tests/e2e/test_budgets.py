@@ -121,7 +121,7 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
     stage.wait_bound("web", 10)
 
     used = _wait_counted(stage, 10)
-    assert Decimal(used["costThisMonth"]) == _owed(stage, used), "also of the time in which nobody led"
+    assert Decimal(used["costThisMonth"]) == _owed(stage, used), "also of the time in which no one led"
     cluster.wait_until(lambda: _condition(stage, "AtLimit") == ("True", "PodsAtLimit"), "100 %")
     assert _condition(stage, "Accepting") == ("False", "LimitReached")
     [top] = _budget(stage)["status"]["perWorkloadTop"]
@@ -147,7 +147,7 @@ def test_a_pod_that_ends_early_is_charged_the_minimum_and_a_month_that_is_spent_
     price = {**PRICE, "minimumSeconds": 3600}
     limited = {"price": price, "limits": {"costPerMonth": "1000"}, "timeZone": "Asia/Shanghai"}
     stage.govern(ALWAYS, a=limited, b={"cordon": "Hold"})
-    # What ends before a pool has its books is nobody's cost.
+    # What ends before a pool has its books is no one's cost.
     cluster.wait_until(lambda: _used(stage).get("at"), "the books to be open")
     stage.run_job("short", 2)
 

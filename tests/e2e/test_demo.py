@@ -1,4 +1,4 @@
-"""`python -m demo` as somebody runs it who then presses Ctrl-C."""
+"""`python -m demo` as someone runs it who then presses Ctrl-C."""
 
 import os
 import re

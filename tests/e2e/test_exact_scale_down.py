@@ -1,4 +1,4 @@
-"""The main job, on the real control plane: pods are born with their cost, and exactly the planned ones go."""
+"""The main job, on the real control plane: pods get their cost when they are bound, and exactly the planned ones go."""
 
 import json
 from collections.abc import Callable

@@ -35,7 +35,7 @@ def owned(cluster: ClusterApi) -> Iterator[None]:
 
 @pytest.fixture
 def operators(installation: Installation, cluster: ClusterApi) -> Installation:
-    """Two replicas, started once for the module and anew where a scenario has killed one."""
+    """Two replicas, started once for the module and again where a scenario has killed one."""
     if not installation.running:
         cluster.rest.delete(LEASE_PATH)
     for index in range(2):

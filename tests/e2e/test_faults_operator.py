@@ -75,15 +75,15 @@ def test_pods_bound_while_nobody_was_there_are_stamped_afterwards(start: Start, 
     for index in operator.running:
         operator.kill(index)
     before = scene.fill("web")
-    assert not any(pod.marks for pod in before), "nobody was there"
+    assert not any(pod.marks for pod in before), "no one was there"
 
     start(2, "--upkeep-seconds=1")
 
     pods = scene.wait_stamped("web")
-    dearest = {tier: max(pod.cost for pod in pods if pod.tier == tier) for tier in ("virtual", "elastic")}
+    highest = {tier: max(pod.cost for pod in pods if pod.tier == tier) for tier in ("virtual", "elastic")}
     cheapest = {tier: min(pod.cost for pod in pods if pod.tier == tier) for tier in ("elastic", "fixed")}
-    assert dearest["virtual"] < cheapest["elastic"]
-    assert dearest["elastic"] < cheapest["fixed"]
+    assert highest["virtual"] < cheapest["elastic"]
+    assert highest["elastic"] < cheapest["fixed"]
 
 
 def test_killed_in_the_middle_of_a_cordon(start: Start, make_scene: Callable[..., Scene], cluster: ClusterApi) -> None:
@@ -109,7 +109,7 @@ def test_killed_in_the_middle_of_a_cordon(start: Start, make_scene: Callable[...
     cluster.wait_until(lambda: joined in scene.closed(), "the new node closed")
 
     scene.patch("virtualnodebudgets", scene.budget, {"cordon": "None"})
-    cluster.wait_until(lambda: scene.closed() == {others}, "all open but the one closed by somebody else")
+    cluster.wait_until(lambda: scene.closed() == {others}, "all open but the one closed by another client")
     assert not scene.closed_by_us()
 
 

@@ -87,4 +87,4 @@ def test_a_certificate_that_nobody_can_use_is_replaced(
         [pod] = scene.wait_ready(name, 1)
         return bool(pod.marks)
 
-    cluster.wait_until(born_stamped, "a pod born with its cost", timeout_seconds=30)
+    cluster.wait_until(born_stamped, "a pod that got its cost when it was bound", timeout_seconds=30)

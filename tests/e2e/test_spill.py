@@ -129,7 +129,7 @@ def test_balloons_are_preempted_before_any_pod_goes_to_a_virtual_node(
 
     pods = stage.wait_bound("web", 6)
     assert stage.tiers(pods) == {"physical": 6}
-    # The balloons come again, wait for room longer than `spillAfter`, and nobody pays for virtual nodes for them.
+    # The balloons come again, wait for room longer than `spillAfter`, and no one pays for virtual nodes for them.
     kept = {"policy": stage.id, "reason": "Expendable"}
     cluster.wait_until(
         lambda: operators.total("spillway_spill_kept_total", **kept) == 6, "the balloons to be due", timeout_seconds=30

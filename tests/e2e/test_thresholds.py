@@ -96,7 +96,7 @@ class Shop:
         return self.stage.tiers(self.stage.wait_bound(workload, replicas))
 
     def plan(self, *flags: str) -> "subprocess.CompletedProcess[str]":
-        """`spillway plan thresholds`, as somebody runs it at a prompt."""
+        """`spillway plan thresholds`, as someone runs it at a prompt."""
         return subprocess.run(
             [sys.executable, "-m", "spillway", "plan", "thresholds", f"--prometheus-url={self.prometheus.url}", *flags],
             env={**os.environ, "PYTHONPATH": str(PROJECT / "operator")},
@@ -157,7 +157,7 @@ def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
 
 
 def _cordon(cluster: ClusterApi, nodes: list[str], *, closed: bool | None) -> None:
-    """Nodes that are not the stage's are to be nobody's room: all that is owned and open is planned with."""
+    """Nodes that are not the stage's are to be no one's room: all that is owned and open is planned with."""
     for name in nodes:
         if cluster.exists(f"/api/v1/nodes/{name}"):
             cluster.rest.merge(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": closed}})
@@ -165,7 +165,7 @@ def _cordon(cluster: ClusterApi, nodes: list[str], *, closed: bool | None) -> No
 
 @pytest.fixture(scope="module")
 def planned(shop: Shop) -> Shop:
-    """The same with three days of history, planned anew because the policy says more now."""
+    """The same with three days of history, planned again because the policy says more now."""
     shop.give_past(3, "cart", "capped")
     shop.stage.cluster.rest.merge(shop.policy_path, {"spec": {"tiers": {"fixed": FIXED}}})
     shop.wait_thresholds(cart=(CART, "Auto"))
@@ -260,9 +260,9 @@ def test_the_command_line_plans_the_same_from_the_cluster(planned: Shop) -> None
     assert planned.name("cart") in table
     assert "worth owning: 1 node\n" in table
 
-    unknown = planned.plan("--policy=nobody", planned.in_cluster[1])
+    unknown = planned.plan("--policy=absent", planned.in_cluster[1])
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("ElasticPolicy not found: nobody; there are: ")
+    assert unknown.stderr.startswith("ElasticPolicy not found: absent; there are: ")
 
 
 def test_the_command_line_plans_from_prometheus_alone(planned: Shop) -> None:

@@ -1,6 +1,6 @@
 """Waiting pods after their pools were withdrawn, on the real control plane: replaced by what the present policies say.
 
-Nobody schedules the pods of these scenarios, so they wait for as long as they are there.
+No one schedules the pods of these scenarios, so they wait for as long as they are there.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from localcluster.rest import Object
 from tests.support.stage import GROUP_PATH, Stage
 
 REPLICAS, THRESHOLD = 6, 2
-NOBODY = "nobody"
+NO_SCHEDULER = "no-scheduler"
 WAIT_SECONDS = 45.0
 
 
@@ -28,7 +28,7 @@ def stage(operator: Installation, cluster: ClusterApi) -> Iterator[Stage]:
 def _fill(stage: Stage) -> tuple[set[str], set[str]]:
     """Six waiting pods; the uids of those decided physical, and of those sent to the pools."""
     stage.govern({"threshold": {"mode": "Manual", "replicas": THRESHOLD}, "placement": {"virtual": "Overflow"}})
-    stage.deploy("web", REPLICAS, schedulerName=NOBODY)
+    stage.deploy("web", REPLICAS, schedulerName=NO_SCHEDULER)
     found: list[Object] = []
 
     def all_there() -> bool:

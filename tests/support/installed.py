@@ -137,7 +137,7 @@ def eventually(check: Callable[[], T], what: str, *, seconds: float = WAIT_SECON
         except (RestError, KeyError) as error:
             trouble = error
         time.sleep(0.05)
-    raise AssertionError(f"waited {seconds:g} s in vain for {what} {trouble}")
+    raise AssertionError(f"waited {seconds:g} s without success for {what} {trouble}")
 
 
 def stays(check: Callable[[], bool], what: str, *, seconds: float) -> None:

@@ -172,7 +172,7 @@ class Stage:
         return dict(Counter("physical" if place == "physical" else "virtual" for place in places))
 
     def undecided(self, pods: list[Object]) -> int:
-        """How many of these pods were created as their users wrote them, because nobody answered for them in time.
+        """How many of these pods were created as their users wrote them, because no one answered for them in time.
 
         On a machine that stands still for a second there are some, whatever the operator does. More than a fifth is no
         hiccup.
@@ -184,7 +184,7 @@ class Stage:
     def assert_split(self, pods: list[Object], *, physical: int) -> None:
         """So many are physical and all others virtual, to the pod; what is undecided may be one more or one less each.
 
-        An undecided pod is physical; if its answer was only late, its place may still be promised to nobody.
+        An undecided pod is physical; if its answer was only late, its place may still be promised to no one.
         """
         tiers = self.tiers(pods)
         assert abs(tiers.get("physical", 0) - physical) <= self.undecided(pods), tiers

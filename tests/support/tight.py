@@ -28,7 +28,7 @@ class TightStage(Stage):
         self.add_owned(nodes)
 
     def add_owned(self, count: int) -> list[str]:
-        """As an autoscaler, or somebody who buys machines, does."""
+        """As an autoscaler, or someone who buys machines, does."""
         added = self.cluster.add_nodes(self.owned, count, cpu="1", labels={"stage": self.owned})
         self.tight += added
         return added

@@ -29,7 +29,7 @@ def test_our_own_and_the_librarys_lines_have_one_form() -> None:
     stream = io.StringIO()
     logs.configure("json", "info", stream=stream)
     structlog.get_logger("spillway.test").info("node_tainted", key="n1")
-    logging.getLogger("somebody").warning("odd %s", "thing")
+    logging.getLogger("library").warning("odd %s", "thing")
     ours, theirs = lines(stream)
     assert (ours["event"], ours["key"], ours["level"], ours["logger"]) == (
         "node_tainted",

@@ -65,7 +65,7 @@ class Material:
 
     @classmethod
     def from_secret(cls, data: Mapping[str, bytes]) -> "Material | None":
-        """Return what a Secret's data says; None where it holds no authority that can sign (then a new one begins).
+        """What a Secret's data says; None where it holds no authority that can sign (then a new one begins).
 
         The serving certificate may lack its key: `next_step` replaces it.
         """

@@ -89,7 +89,7 @@ class Certificates:
             try:
                 await self.turn()
             except RequestError as error:
-                log.warning("certificates not checked, retrying", secret=self._key, error=str(error) or repr(error))
+                log.warning("certificates not checked, retrying", key=self._key, error=str(error) or repr(error))
             await asyncio.sleep(self._poll_seconds)
 
     async def turn(self) -> None:
@@ -99,7 +99,7 @@ class Certificates:
             self._serve(material)
         except ssl.SSLError as error:
             # The leader replaces a certificate that does not match its key; until then the previous one is served.
-            log.warning("serving certificate cannot be loaded", secret=self._key, error=str(error))
+            log.warning("serving certificate cannot be loaded", key=self._key, error=str(error))
         if not self._is_leader():
             # No replica is called before one is trusted, and a leader may take seconds to appear.
             await self._publish(material.bundle, missing_only=True)
@@ -109,7 +109,7 @@ class Certificates:
         if step is None:
             return
         if await self._replace(step):
-            log.info("certificates rotated", secret=self._key, authorities=len(step.authorities))
+            log.info("certificates rotated", key=self._key, authorities=len(step.authorities))
             # Trust first: the bundle is published before any replica can load a certificate that it signs.
             await self._publish(step.bundle)
             self._serve(step)
@@ -122,7 +122,7 @@ class Certificates:
         if self._tls.load(material.serving_certificate, material.serving_key, material.bundle):
             certificate = self._tls.certificate
             expires = certificate.not_valid_after_utc.isoformat() if certificate else ""
-            log.info("serving certificate loaded", secret=self._key, expires=expires)
+            log.info("serving certificate loaded", key=self._key, expires=expires)
 
     async def _read_or_begin(self) -> Material:
         try:
@@ -147,7 +147,7 @@ class Certificates:
             if error.status not in _CONFLICTS:
                 raise
             return await self._read_or_begin()
-        log.info("certificates created", secret=self._key)
+        log.info("certificates created", key=self._key)
         return fresh
 
     async def _replace(self, material: Material) -> bool:
@@ -209,7 +209,7 @@ class Certificates:
             if error.status not in _CONFLICTS:
                 raise
             return False
-        log.info("caBundle published", configuration=path.rsplit("/", 2)[-2:], webhooks=len(stale))
+        log.info("caBundle published", key="/".join(path.rsplit("/", 2)[-2:]), webhooks=len(stale))
         return True
 
 

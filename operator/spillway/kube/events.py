@@ -118,7 +118,7 @@ class EventRecorder:
                 )
             except RequestError as error:
                 EVENTS.labels("error").inc()
-                log.info("event not written", path=post.path, error=repr(error))
+                log.info("event not written", key=post.path, error=repr(error))
             else:
                 EVENTS.labels(post.result).inc()
 

@@ -256,7 +256,7 @@ class Leadership:
             nonlocal running
             running = asyncio.current_task()
             LEADER.set(1)
-            log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self.identity)
+            log.info("leading", key=f"{self._namespace}/{self._name}", identity=self.identity)
             try:
                 await started()
             except asyncio.CancelledError:
@@ -280,7 +280,7 @@ class Leadership:
         )
         try:
             await election.run()
-            log.warning("lease lost", lease=f"{self._namespace}/{self._name}", identity=self.identity)
+            log.warning("lease lost", key=f"{self._namespace}/{self._name}", identity=self.identity)
         finally:
             self._fenced = True
             if running is not None:

@@ -253,7 +253,7 @@ class Writer:
             if error.not_found or error.conflict:
                 return False
             if error.invalid and (content_type == JSON_PATCH or _is_namesake(error)):
-                log.debug("patch refused", path=path, message=error.message)
+                log.debug("patch refused", key=path, message=error.message)
                 return False
             raise
         return True

@@ -57,7 +57,7 @@ class NodeAutoscaler:
         return int(self._cluster.alive[list(self._cluster.elastic_slots)].sum()) + len(self._booting)
 
     def can_help(self, pod: Pod) -> bool:
-        """Return whether a node for this pod is ordered, or could be."""
+        """Whether a node for this pod is ordered, or could be."""
         cluster = self._cluster
         allowed = self._scheduler.zones_allowed(pod)
         return any(
@@ -137,7 +137,7 @@ class NodeAutoscaler:
         self._unneeded_since.pop(slot, None)
 
     def _could_drain(self, slot: int) -> bool:
-        """Return whether a node is little used and its pods would fit on the other physical nodes, first fit."""
+        """Whether a node is little used and its pods would fit on the other physical nodes, first fit."""
         cluster, scenario = self._cluster, self._cluster.scenario
         used = max(1 - cluster.cpu_free[slot] / scenario.node_cpu, 1 - cluster.memory_free[slot] / scenario.node_memory)
         if used >= self._rules.drain_below:

@@ -20,7 +20,7 @@ _PENDING: Final = Phase.PENDING
 
 
 def seconds(step: int) -> float:
-    """Return the Unix time of a step."""
+    """The Unix time of a step."""
     return EPOCH + step * STEP_SECONDS
 
 
@@ -133,7 +133,7 @@ class SimCluster:
         self.elastic_changes += 1
 
     def elastic_records(self) -> list[NodeRecord]:
-        """Return the elastic nodes as the planners see nodes."""
+        """The elastic nodes as the planners see nodes."""
         return [
             NodeRecord(
                 uid=self.names[slot],
@@ -157,7 +157,7 @@ class SimCluster:
         return Zone(ZONES[self.zone[node]])
 
     def candidate(self, pod: Pod, step: int, node_order: int) -> Candidate:
-        """Return a pod as the planners see it."""
+        """A pod as the planners see it."""
         if not pod.assigned:
             return Candidate(uid=pod.uid, phase=_PENDING, ready=False, created=seconds(pod.created))
         ready = pod.ready_from <= step

@@ -29,16 +29,16 @@ class Contender(Protocol):
         """Whether `at_rest` needs to be called."""
 
     def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
-        """Return the cost of a pod that is bound now, and the number of writes for it.
+        """The cost of a pod that is bound now, and the number of writes for it.
 
         `in_zone` are the costs of the other pods of its ReplicaSet in the zone.
         """
 
     def before_scale_down(self, candidates: Sequence[Candidate], victims: Sequence[PodUid]) -> Mapping[PodUid, int]:
-        """Return the costs that are written just before Kubernetes chooses the victims."""
+        """The costs that are written just before Kubernetes chooses the victims."""
 
     def at_rest(self, candidates: Sequence[Candidate]) -> Mapping[PodUid, int]:
-        """Return the costs that are written once a workload is stable."""
+        """The costs that are written once a workload is stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +94,5 @@ class Spillway:
 def shared_order(
     nodes: Sequence[NodeRecord], place: Callable[[NodeRecord], NodePlace], pods: Mapping[NodeName, int]
 ) -> dict[NodeName, int]:
-    """Return the order in which production empties these nodes."""
+    """The order in which production empties these nodes."""
     return emptying_order(nodes, {node.name: place(node) for node in nodes}, pods=pods)

@@ -28,13 +28,13 @@ class Hpa:
         self._recent = np.zeros((_WINDOW, len(scenario.workloads)), dtype=np.int64)
 
     def initial(self) -> Ints:
-        """Return the numbers of replicas at the start of the replay."""
+        """The numbers of replicas at the start of the replay."""
         wanted = np.clip(np.ceil(self._demand[:, 0]).astype(np.int64), self._least, self._most)
         self._recent[:] = wanted
         return wanted
 
     def desired(self, step: int, replicas: Ints, ready: Ints) -> Ints:
-        """Return the desired numbers of replicas at this step."""
+        """The desired numbers of replicas at this step."""
         demand = self._demand[:, max(step - _LAG, 0)]
         ratio = demand / np.maximum(ready, 1)
         wanted = np.where(np.abs(ratio - 1) <= _TOLERANCE, replicas, np.ceil(demand).astype(np.int64))

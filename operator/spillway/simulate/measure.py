@@ -62,7 +62,7 @@ class Measures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def summary(self) -> dict[str, float]:
-        """Return the figures by the names of the report."""
+        """The figures by the names of the report."""
         deleted = max(self.victims + self.rollout_victims, 1)
         writes = self.writes_born + self.writes_scale_down + self.writes_rollout + self.writes_at_rest
         hours = STEP_SECONDS / HOUR_SECONDS

@@ -159,7 +159,7 @@ class _Replay:
             self._pending.remove(pod)
 
     def _replicaset_of(self, pod: Pod) -> ReplicaSet:
-        """Return the ReplicaSet of a pod; if the pod is already gone, any ReplicaSet of its workload."""
+        """The ReplicaSet of a pod; if the pod is already gone, any ReplicaSet of its workload."""
         current, old = self._current[pod.workload], self._old[pod.workload]
         return old[0] if old and old[0].revision == pod.revision else current
 

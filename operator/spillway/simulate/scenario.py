@@ -109,7 +109,7 @@ def _workload(index: int, days: int, typical_peak: float, random: np.random.Gene
 
 
 def _load(peak: float, days: int, random: np.random.Generator) -> Floats:
-    """Return a day of two peaks, repeated with differences from day to day, under noise that lasts some minutes."""
+    """A day of two peaks, repeated with differences from day to day, under noise that lasts some minutes."""
     hours = np.arange(days * STEPS_A_DAY) * STEP_SECONDS / HOUR_SECONDS
     kind = random.random()
     noon, evening = random.normal(11.0, 1.2), random.normal(20.0, 1.2)
@@ -130,7 +130,7 @@ def _load(peak: float, days: int, random: np.random.Generator) -> Floats:
 
 
 def _noise(length: int, random: np.random.Generator) -> Floats:
-    """Return noise of 4 % whose memory is some five minutes, as from an AR(1) process."""
+    """Noise of 4 % whose memory is some five minutes, as from an AR(1) process."""
     memory = 0.95
     shocks = random.normal(0.0, 0.04 * np.sqrt(1 - memory**2), length)
     kernel = memory ** np.arange(200)

@@ -28,7 +28,7 @@ class Scheduler:
         self._taint_score = np.where(cluster.soft_taint[:physical], 0.0, 300.0) if soft_taint else np.zeros(physical)
 
     def physical_node(self, pod: Pod) -> int | None:
-        """Return the best physical node that fits."""
+        """The best physical node that fits."""
         cluster, physical = self._cluster, self._cluster.physical
         workload = cluster.scenario.workloads[pod.workload]
         cpu, memory = cluster.cpu_free[:physical], cluster.memory_free[:physical]
@@ -46,7 +46,7 @@ class Scheduler:
         return int(nodes[np.argmax(score + self._random.random(len(nodes)) * 1e-3)])
 
     def zones_allowed(self, pod: Pod) -> NDArray[np.bool_]:
-        """Return, by zone, whether a hard zone spread lets the pod in."""
+        """Whether, by zone, a hard zone spread lets the pod in."""
         cluster = self._cluster
         if not cluster.scenario.workloads[pod.workload].hard_zone_spread:
             return np.ones(len(ZONES), dtype=np.bool_)
@@ -54,7 +54,7 @@ class Scheduler:
         return np.asarray(counts <= counts.min(), dtype=np.bool_)
 
     def virtual_node(self, pod: Pod) -> int:
-        """Return the node of the cheapest virtual pool with room, in the allowed zone with fewest of its kind."""
+        """The node of the cheapest virtual pool with room, in the allowed zone with fewest of its kind."""
         cluster = self._cluster
         allowed = self.zones_allowed(pod)
         pools = cluster.scenario.virtual_pool_pods

@@ -124,7 +124,7 @@ async def _by_query(prometheus: Prometheus, batch: Sequence[HistoryRequest], spa
         answer = await span.ask(prometheus, "\nor ".join(_marked(one, span) for one in batch))
     except RefusedError as error:
         if len(batch) == 1:
-            log.warning("the query of a workload is refused", workload=batch[0].workload, error=str(error))
+            log.warning("the query of a workload is refused", key=batch[0].workload, error=str(error))
             return [History(batch[0].workload, _EMPTY, _EMPTY, str(error))]
         return [one for part in batch for one in await _by_query(prometheus, [part], span)]
     found: dict[str, list[Series]] = {}

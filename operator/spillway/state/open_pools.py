@@ -33,7 +33,7 @@ _NOTHING_SPENT: Final = Decimal(0)
 
 
 class OpenPools:
-    """The pools of all VirtualNodeBudgets, by the board's verdicts, the budgets' specs and the live counts."""
+    """The pools of all VirtualNodeBudgets, from the verdicts on the board, the budgets' specs and the live counts."""
 
     def __init__(self, usage: LiveUsage, board: Board, governance: Callable[[], Governance]) -> None:
         self.usage = usage

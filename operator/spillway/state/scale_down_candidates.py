@@ -15,7 +15,7 @@ from spillway.state.node_places import NodePlaces
 def scale_down_candidates(
     places: NodePlaces, replicaset: ReplicaSetRecord, claim: Claim, pods: Iterable[PodRecord]
 ) -> tuple[Candidate, ...]:
-    """Return the candidates among `pods`: those of the ReplicaSet, with costs that the state may not show yet."""
+    """The candidates among `pods`: those of the ReplicaSet, with costs that the state may not show yet."""
     state = places.state
     return candidates_of(
         pods,

@@ -56,14 +56,14 @@ def _sample(contender: Contender, at: float, pods: tuple[int, ...], nodes: int, 
 
 def _elastic_nodes(observer: Observer) -> None:
     """One of plain's stands for 3 and one for 20 hours; Spillway's for 4.5."""
-    for name, contender, born, gone in (
+    for name, contender, created, gone in (
         ("plain-1", Contender.PLAIN, 0.0, 30.0),
         ("plain-2", Contender.PLAIN, 40.0, 240.0),
         ("ours", Contender.SPILLWAY, 5.0, 50.0),
     ):
         labels = {CONTENDER_LABEL: contender.value, TIER_LABEL: Tier.ELASTIC.value}
         node = make_node(name, labels=labels)
-        observer.now = born
+        observer.now = created
         observer.state.apply(node)
         observer.now = gone
         observer.state.remove(node)

@@ -66,7 +66,7 @@ def test_percentile(values: list[float], fraction: float, expected: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("born", "gone", "hours"),
+    ("created", "gone", "hours"),
     [
         pytest.param(100.0, 120.0, 1.0, id="came and went"),
         pytest.param(-50.0, 20.0, 1.0, id="what stood before the day does not count"),
@@ -75,9 +75,9 @@ def test_percentile(values: list[float], fraction: float, expected: float) -> No
         pytest.param(90.0, 400.0, 0.5, id="went after the end"),
     ],
 )
-def test_node_hours_count_only_the_day(born: float, gone: float | None, hours: float) -> None:
-    life = Lifetime("n", "a", born, gone)
-    assert node_hours([life], until=100.0 if born < 100 else 120.0, seconds_per_hour=20.0) == hours
+def test_node_hours_count_only_the_day(created: float, gone: float | None, hours: float) -> None:
+    life = Lifetime("n", "a", created, gone)
+    assert node_hours([life], until=100.0 if created < 100 else 120.0, seconds_per_hour=20.0) == hours
 
 
 def test_exactness_judges_only_ready_victims() -> None:
@@ -135,7 +135,7 @@ def test_misses_tell_what_was_deleted_instead() -> None:
     ("cores", "replicas", "millis"),
     [
         pytest.param(2.0, 4, 500, id="shared evenly"),
-        pytest.param(2.0, 0, 0, id="nobody there"),
+        pytest.param(2.0, 0, 0, id="no one there"),
         pytest.param(9.0, 1, 1520, id="no more than the ceiling"),
     ],
 )

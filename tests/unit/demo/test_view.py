@@ -43,7 +43,7 @@ def test_the_picture_has_each_contenders_figures_in_its_own_frame() -> None:
     assert "pods fixed 23 elastic 2 virtual 0" in ours
     assert "elastic nodes 0 · 4.5 node-hours · zone skew 1" in ours
     assert "deleted 2, 100% the right ones · virtual-first broken 0 times · evictions 0" in ours
-    assert "unassigned" not in plain, "a tier with nobody in it"
+    assert "unassigned" not in plain, "a tier with no one in it"
 
 
 def test_the_clock_tells_the_hour_the_load_and_what_is_left() -> None:

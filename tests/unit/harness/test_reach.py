@@ -1,4 +1,4 @@
-"""How an API server is told to reach this machine, and who is skipped where nobody has said it."""
+"""How an API server is told to reach this machine, and who is skipped where no one has said it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -13,7 +13,7 @@ COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 def pod(**changes: Any) -> dict[str, Any]:
-    """A running pod as the API server writes it, with much that nobody reads."""
+    """A running pod as the API server writes it, with much that no one reads."""
     base: dict[str, Any] = {
         "metadata": {
             "name": "web-5d-x",

@@ -1,4 +1,4 @@
-"""What can be seen in a cluster that somebody else runs."""
+"""What can be seen in a cluster that another client runs."""
 
 from typing import Any
 

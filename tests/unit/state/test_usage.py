@@ -101,7 +101,7 @@ def test_a_bigger_size_is_billed_and_not_used(state: ClusterState) -> None:
     pool = {"nodeSelector": {"matchLabels": VIRTUAL}, "stockOut": ladder}
     usage = _usage(state, placing({"placement": {"virtual": "Always"}}, {"pool-v": pool}))
     state.apply(make_pod("b", node="v1", size="999999999m-1"))
-    assert usage.on("pool-v") == PoolUse(ONE, ONE, ONE), "nobody's size but one of the ladder"
+    assert usage.on("pool-v") == PoolUse(ONE, ONE, ONE), "no one's size but one of the ladder"
     state.apply(make_pod("b", node="v1", size="4000m-8589934592"))
     assert usage.on("pool-v") == PoolUse(ONE, Usage(1, 4000, 8 << 30), Usage(1, 4000, 8 << 30))
 

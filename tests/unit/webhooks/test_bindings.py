@@ -122,7 +122,7 @@ async def test_a_namesake_is_not_taken_for_the_pod(scene: Scene) -> None:
         await scene.ask("web-1", uid="another-uid")
 
 
-@pytest.mark.parametrize(("pod", "node", "reason"), [("nobody", "f1", "unknown-pod"), ("web-1", "n9", "unknown-node")])
+@pytest.mark.parametrize(("pod", "node", "reason"), [("absent", "f1", "unknown-pod"), ("web-1", "n9", "unknown-node")])
 async def test_what_cannot_be_known_is_let_go(scene: Scene, pod: str, node: str, reason: str) -> None:
     with pytest.raises(LetGoError, match=reason):
         await scene.ask(pod, node)

@@ -7,7 +7,7 @@ from tests.builders import make_pod, make_state
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only while someone sleeps."""
 
     now = 0.0
 

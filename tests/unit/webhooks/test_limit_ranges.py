@@ -1,4 +1,4 @@
-"""The lookup of a namespace's LimitRanges: how often it asks, and that it holds nobody up."""
+"""The lookup of a namespace's LimitRanges: how often it asks, and that it holds no one up."""
 
 import asyncio
 from typing import Any

@@ -284,7 +284,7 @@ def test_a_pod_that_comes_by_again_is_measured_and_not_placed_twice() -> None:
     assert scene.placer.reinvoked(scene.new_pod(grown))
     assert scene.usage.on("a").used == Usage(1, 1500, 1 << 30)
     assert not scene.placer.reinvoked(scene.new_pod())
-    forged = added(pod, ("metadata", "annotations", names.RESERVATION), "nobody")
+    forged = added(pod, ("metadata", "annotations", names.RESERVATION), "absent")
     assert not scene.placer.reinvoked(scene.new_pod(forged))
 
 

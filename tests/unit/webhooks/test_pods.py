@@ -408,7 +408,7 @@ async def test_promises_beyond_what_the_replicaset_wants_at_present_are_void(mon
     scene.state.apply(make_replicaset(replicas=2))
     scene.server.objects[REPLICASET] = _grown(2)
     assert [(await scene.ask()).outcome for _ in range(2)] == ["physical", "virtual"]
-    # Neither came to be, and the controller creates them anew.
+    # Neither came to be, and the controller creates them again.
     assert (await scene.ask()).outcome == "physical"
 
 

@@ -215,7 +215,7 @@ async def test_a_foreign_cost_makes_us_step_back(scene: Scene, noted: int | None
         "step of a rollout",
         "scale-in in a rollout",
         "step of a rollout while scaled out",
-        "somebody scales the ReplicaSet itself",
+        "someone scales the ReplicaSet itself",
         "aborted: the newer one is not wanted",
         "the rollout has stood still for long",
     ],
@@ -275,7 +275,7 @@ async def test_a_refused_write_is_let_go_and_counted(scene: Scene) -> None:
 
 
 async def test_a_cost_that_is_changed_again_at_once_still_counts_as_seen(scene: Scene) -> None:
-    """Somebody may write between our write and its answer: our watch saw ours, and that is what was waited for."""
+    """Someone may write between our write and its answer: our watch saw ours, and that is what was waited for."""
     scene.pod("e1-3", "e1", 50)
     real = scene.server.annotate_pod
 

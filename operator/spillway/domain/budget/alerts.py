@@ -69,7 +69,7 @@ class Alert:
 def limit_uses(
     limits: BudgetLimits | None, price: PoolPrice | None, used: Usage, billed: Usage, spent: Decimal
 ) -> tuple[LimitUse, ...]:
-    """Return the use of each limit that is set; a limit of cost only if there is a price."""
+    """The use of each limit that is set; a limit of cost only if there is a price."""
     if limits is None:
         return ()
     found: list[LimitUse] = []
@@ -94,7 +94,7 @@ def limit_uses(
 def alerts(
     uses: Iterable[LimitUse], *, near: Found | None, at: Found | None, written: BudgetLimits | None
 ) -> list[Alert]:
-    """Return the content of both conditions. `near` and `at` are the present ones, `written` the user's limits."""
+    """The content of both conditions. `near` and `at` are the present ones, `written` the user's limits."""
     listed = list(uses)
     was_near, was_at = limits_of(near, NEAR), limits_of(at, AT)
     is_near = [
@@ -108,7 +108,7 @@ def alerts(
 
 
 def limits_of(condition: Found | None, kind: str) -> frozenset[str]:
-    """Return the limits that a condition names in its reason; none without a condition."""
+    """The limits that a condition names in its reason; none without a condition."""
     words = condition.reason.split(",") if condition is not None else []
     return frozenset(name for name, word in _WORDS.items() if f"{word}{kind}" in words)
 

@@ -92,7 +92,7 @@ def _advance(one: _Sum, now: int) -> None:
 
 
 def named(before: Collection[str], present: Mapping[str, int], *, size: int = NAMED) -> frozenset[str]:
-    """Return the workloads that have a name of their own, at most `size`.
+    """The workloads that have a name of their own, at most `size`.
 
     `before` have one now; `present` says how much each uses. One that uses nothing keeps its name while no other
     workload needs it.

@@ -33,7 +33,7 @@ A = TypeVar("A", bound=Hashable)
 
 
 def owed_seconds(started: int, minimum_seconds: int, until: int) -> int:
-    """Return for how many seconds a pod is billed that started then and runs at `until`."""
+    """For how many seconds a pod is billed that started then and runs at `until`."""
     return 0 if until <= started else max(minimum_seconds, until - started)
 
 

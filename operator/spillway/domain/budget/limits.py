@@ -53,7 +53,7 @@ def room(
     billed: Usage | None = None,
     waiting: Usage | None = None,
 ) -> LimitRoom:
-    """Return the room that is left.
+    """The room that is left.
 
     `used` sums requests. `billed` sums what the provider bills of the same pods (`price.billed`); where it is not given
     nothing is billed beyond the requests. `waiting` sums, as billed, those of them that have not started yet, whose
@@ -84,7 +84,7 @@ def room(
 
 
 def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage | None = None) -> str:
-    """Return the limit that one more pod would exceed, as the manifest names it; empty if it fits.
+    """The limit that one more pod would exceed, as the manifest names it; empty if it fits.
 
     `billed` is what the provider would bill of it, where that is more than its requests.
     """

@@ -20,7 +20,7 @@ class Month(NamedTuple):
 
 @lru_cache(maxsize=256)
 def time_zone(name: str) -> tzinfo:
-    """Return the IANA time zone; UTC if the system does not know it (the webhook refuses an unknown name)."""
+    """The IANA time zone; UTC if the system does not know it (the webhook refuses an unknown name)."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -28,7 +28,7 @@ def time_zone(name: str) -> tzinfo:
 
 
 def month_of(moment: int, zone: tzinfo) -> Month:
-    """Return the month of a moment."""
+    """The month of a moment."""
     first = datetime.fromtimestamp(moment, zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
     following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
     return Month(int(first.timestamp()), int(following.timestamp()))

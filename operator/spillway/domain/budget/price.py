@@ -24,14 +24,14 @@ _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def size_asked(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> Size:
-    """Return the size that was asked of the provider for a pod with this mark, on a pool with this ladder."""
+    """The size that was asked of the provider for a pod with this mark, on a pool with this ladder."""
     own = Size(requests.cpu_millis, requests.memory_bytes)
     size = Size.parse(mark) if mark else None
     return size if size is not None and size.holds(own) and any(size == Size.of(step) for step in ladder) else own
 
 
 def billed(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> Usage:
-    """Return what the provider bills of one pod: its requests, or the size asked of it."""
+    """What the provider bills of one pod: its requests, or the size asked of it."""
     if not mark:
         return requests
     size = size_asked(requests, mark, ladder)
@@ -39,13 +39,13 @@ def billed(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> Usage
 
 
 def per_hour(price: PoolPrice, cpu_millis: int, memory_bytes: int) -> Decimal:
-    """Return the cost of these amounts per hour."""
+    """The cost of these amounts per hour."""
     with localcontext(EXACT):
         return price.cpu_hour.amount * cpu_millis / 1000 + price.memory_gib_hour.amount * memory_bytes / _GIB
 
 
 def shown(amount: Decimal) -> str:
-    """Return an amount as a status shows it: at most six decimals, without trailing zeros."""
+    """An amount as a status shows it: at most six decimals, without trailing zeros."""
     rounded = amount.quantize(_SHOWN, context=_ROUNDING)
     text = f"{rounded:f}"
     return text.rstrip("0").rstrip(".")

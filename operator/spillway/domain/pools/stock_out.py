@@ -33,7 +33,7 @@ class Pattern(Protocol):
     """A compiled expression."""
 
     def search(self, text: str) -> object | None:
-        """Return the first match in the text; None where there is none."""
+        """The first match in the text; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

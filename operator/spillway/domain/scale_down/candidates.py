@@ -66,7 +66,7 @@ def candidates_of(
     related: Mapping[NodeName, int],
     heat: Mapping[NodeName, float] | None = None,
 ) -> tuple[Candidate, ...]:
-    """Return one candidate for each active pod of one ReplicaSet.
+    """One candidate for each active pod of one ReplicaSet.
 
     `place` gives the place of a node for the policy that governs the workload; `order` is the emptying order. `related`
     is what `related_pods` counts. A pod on a node that is not known (any more) keeps the tier with which it was
@@ -120,6 +120,6 @@ def related_pods(
 
 
 def _remembered(pod: PodRecord) -> NodePlace:
-    """Return the place that the pod's own marks give, for a node that is not in the cluster's state."""
+    """The place that the pod's own marks give, for a node that is not in the cluster's state."""
     tier = Tier(pod.tier) if pod.tier in _TIERS else Tier.FIXED
     return NodePlace(tier=tier, zone=Zone(""), pool=pod.pool)

@@ -37,7 +37,7 @@ _LIFT_SAVES: Final = 20
 
 
 def initial_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> int:
-    """Return the initial cost of a pod on a node at this place.
+    """The initial cost of a pod on a node at this place.
 
     `index_in_zone` is the pod's index among the pods of its ReplicaSet in the same tier and zone, from 0 (see
     `free_index`); `node_order` is the node's place in the emptying order. A value that does not fit in the band is
@@ -50,12 +50,12 @@ def initial_cost(place: NodePlace, *, index_in_zone: int, node_order: int) -> in
 
 
 def natural_cost(candidate: Candidate, *, index_in_zone: int) -> int:
-    """Return the initial cost that this pod would get at its present place."""
+    """The initial cost that this pod would get at its present place."""
     return initial_cost(candidate.place, index_in_zone=index_in_zone, node_order=candidate.node_order)
 
 
 def free_index(costs: Iterable[int | None], place: NodePlace) -> int:
-    """Return the lowest index that none of these pods has in the place's tier.
+    """The lowest index that none of these pods has in the place's tier.
 
     `costs` are those of the ReplicaSet's pods in the place's zone, of whatever tier; None where a pod has none. The
     index of a lost pod is used again, so zones stay even in the stored order.
@@ -70,17 +70,17 @@ def free_index(costs: Iterable[int | None], place: NodePlace) -> int:
 
 
 def is_band_violation(cost: int | None, place: NodePlace) -> bool:
-    """Return whether a cost belongs to another tier (or virtual pool) than the pod's place; absent counts as 0."""
+    """Whether a cost belongs to another tier (or virtual pool) than the pod's place; absent counts as 0."""
     return _band_of(cost or 0) != _band(place)
 
 
 def is_above_band(cost: int, place: NodePlace) -> bool:
-    """Return whether a pod with this cost would be deleted after the last pods of its own tier."""
+    """Whether a pod with this cost would be deleted after the last pods of its own tier."""
     return _band_of(cost) < _band(place)
 
 
 def cost_writes(candidates: Iterable[Candidate], victims: Collection[PodUid]) -> dict[PodUid, int]:
-    """Return the fewest writes after which Kubernetes deletes exactly these victims of these candidates.
+    """The fewest writes after which Kubernetes deletes exactly these victims of these candidates.
 
     Only ready pods are written: among pods that are not ready Kubernetes' own order is the plan. Victims at or above
     the lowest survivor go just below it. Survivors are lifted instead where that saves many writes, or where there is
@@ -102,7 +102,7 @@ def cost_writes(candidates: Iterable[Candidate], victims: Collection[PodUid]) ->
 
 
 def _bar(going: list[int], staying: list[int]) -> int:
-    """Return the cost that every survivor has to reach and every victim has to stay below."""
+    """The cost that every survivor has to reach and every victim has to stay below."""
     lowest = min(max(min(staying), 1 - BOUND), BOUND)
 
     def writes(bar: int) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def _bar(going: list[int], staying: list[int]) -> int:
 
 
 def _fewest_writes(bars: Iterable[int], going: Iterable[int], staying: Iterable[int]) -> tuple[int, int]:
-    """Return the least number of writes and the lowest bar that needs no more."""
+    """The least number of writes and the lowest bar that needs no more."""
     remaining = sorted(going, reverse=True)
     below = sorted(staying, reverse=True)
     lifted = 0
@@ -143,17 +143,17 @@ def _step(place: NodePlace) -> int:
 
 
 def _zone_number(place: NodePlace) -> int:
-    """Return a number that distinguishes the zones of a region, whose names differ in the last characters."""
+    """A number that distinguishes the zones of a region, whose names differ in the last characters."""
     return int.from_bytes(place.zone.encode()[-2:], "big") % 97
 
 
 def _band(place: NodePlace) -> int:
-    """Return the number of a place's band: how many millions below zero it starts."""
+    """The number of a place's band: how many millions below zero it starts."""
     if place.tier is Tier.VIRTUAL:
         return min(2 + max(place.dearness, 0), _LAST_BAND)
     return 1 if place.tier is Tier.ELASTIC else 0
 
 
 def _band_of(cost: int) -> int:
-    """Return the number of the band of a cost; a positive cost is in no band."""
+    """The number of the band of a cost; a positive cost is in no band."""
     return -1 if cost > 0 else -cost // BAND

@@ -28,7 +28,7 @@ _NANOSECONDS: Final = 1_000_000_000
 
 
 def kubernetes_class(candidate: Candidate) -> tuple[bool, int, bool]:
-    """Return what rules 1 to 3 compare: a lower class dies before a higher one, whatever its cost."""
+    """What rules 1 to 3 compare: a lower class dies before a higher one, whatever its cost."""
     return (bool(candidate.node), _PHASE_ORDINAL.get(candidate.phase, 0), candidate.ready)
 
 
@@ -51,7 +51,7 @@ def kubernetes_order(candidates: Iterable[Candidate], *, now: float = 0.0) -> li
 
 
 def kubernetes_victims(candidates: Sequence[Candidate], count: int, *, now: float = 0.0) -> list[Candidate]:
-    """Return the `count` pods that Kubernetes deletes from these."""
+    """The `count` pods that Kubernetes deletes from these."""
     return kubernetes_order(candidates, now=now)[: max(count, 0)]
 
 

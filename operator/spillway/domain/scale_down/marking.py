@@ -29,12 +29,12 @@ _ROUNDS: Final = 8
 
 
 def depth_for(replicas: int) -> int:
-    """Return how many of the next victims are kept in order."""
+    """How many of the next victims are kept in order."""
     return min(max(-(-replicas // DEPTH_SHARE), DEPTH_MIN), DEPTH_MAX)
 
 
 def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
-    """Return the fewest writes after which the first `depth` victims stand in stored order, below every survivor.
+    """The fewest writes after which the first `depth` victims stand in stored order, below every survivor.
 
     Then a scale-down by any number up to `depth` deletes exactly the planned pods without a write. At least one pod is
     not a victim, because the order does not matter if all pods go. Pods that are already in the right sequence keep
@@ -55,7 +55,7 @@ def next_victims(candidates: Iterable[Candidate], depth: int, *, max_skew: int) 
 
 
 def upkeep(candidates: Iterable[Candidate], depth: int, *, max_skew: int) -> dict[PodUid, int]:
-    """Return the writes that bring a ReplicaSet's ready pods into order: repairs, then marks of the next victims.
+    """The writes that bring a ReplicaSet's ready pods into order: repairs, then marks of the next victims.
 
     A pod without a cost is repaired, and so is a pod whose cost belongs to another tier; but one of the next `depth`
     victims may have a cost below its tier (zones may require that a fixed pod goes before an elastic one).
@@ -110,7 +110,7 @@ def _apply(candidates: dict[PodUid, Candidate], writes: Mapping[PodUid, int]) ->
 
 
 def _in_sequence(costs: Sequence[int], top: int) -> list[int]:
-    """Return strictly increasing costs below `top` that keep as many of these as possible.
+    """Strictly increasing costs below `top` that keep as many of these as possible.
 
     With `slack[i] = cost[i] - i` "strictly increasing integers" becomes "non-decreasing", so that between two costs
     that are kept there is always room for those in between.
@@ -129,7 +129,7 @@ def _in_sequence(costs: Sequence[int], top: int) -> list[int]:
 
 
 def _longest_non_decreasing(values: Sequence[int | None]) -> frozenset[int]:
-    """Return the indices of a longest non-decreasing subsequence, passing over None."""
+    """The indices of a longest non-decreasing subsequence, passing over None."""
     tails: list[int] = []
     ends: list[int] = []
     previous: dict[int, int] = {}

@@ -24,7 +24,7 @@ def emptying_order(
     *,
     pods: Mapping[NodeName, int] | None = None,
 ) -> dict[NodeName, int]:
-    """Return the place of every elastic node in the emptying order, highest first to go.
+    """The place of every elastic node in the emptying order, highest first to go.
 
     `places` gives the place of a node; nodes that are not elastic have no place in this order. `blocked` tells which
     nodes hold pods that will not leave by a scale-down (DaemonSet pods do not count: autoscalers ignore them). `pods`

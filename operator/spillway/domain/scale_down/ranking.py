@@ -190,7 +190,7 @@ class _Greedy:
 
 
 def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew: int) -> tuple[set[Zone], bool]:
-    """Return the zones from which the next victim may come, and whether the skew leaves no other choice.
+    """The zones from which the next victim may come, and whether the skew leaves no other choice.
 
     Pods without a zone are free to go while the zones are even, and wait while they are not.
     """
@@ -214,7 +214,7 @@ def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew
 
 
 def _phases(ready: Sequence[Candidate], *, mirror: bool) -> list[list[dict[Zone, _Lane]]]:
-    """Return the phases in which pods go; within a phase tiers come in order, but zones may override it."""
+    """The phases in which pods go; within a phase tiers come in order, but zones may override it."""
     members: dict[tuple[Tier, int], dict[Zone, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for candidate in ready:
         dearness = candidate.dearness if candidate.tier is Tier.VIRTUAL else 0

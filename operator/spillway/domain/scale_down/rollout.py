@@ -28,7 +28,7 @@ BEGINNING_SECONDS: Final = 10.0
 
 
 def is_outgoing(replicaset: ReplicaSetRecord, siblings: Iterable[ReplicaSetRecord]) -> bool:
-    """Return whether a newer ReplicaSet of the same owner is wanted beside this one, moving or not."""
+    """Whether a newer ReplicaSet of the same owner is wanted beside this one, moving or not."""
     return any(newer.replicas > 0 for newer in _successors(replicaset, siblings))
 
 
@@ -37,7 +37,7 @@ def replaced_until(
     siblings: Iterable[ReplicaSetRecord],
     pods_of: Callable[[OwnerUid], Iterable[PodRecord]],
 ) -> float:
-    """Return until when a newer ReplicaSet counts as replacing this one if nothing more happens; 0.0 if none does.
+    """Until when a newer ReplicaSet counts as replacing this one if nothing more happens; 0.0 if none does.
 
     In Unix seconds. `siblings` are the ReplicaSets of the same owner; this one may be among them. A ReplicaSet without
     owner or without revision is never replaced.
@@ -55,7 +55,7 @@ def replaced_until(
 
 
 def is_scale_in(replicaset: ReplicaSetRecord, *, before: int | None, after: int | None) -> bool:
-    """Return whether an update of this ReplicaSet lowers what its owner wants in all, from `before` to `after`.
+    """Whether an update of this ReplicaSet lowers what its owner wants in all, from `before` to `after`.
 
     What the watch has shown counts as well: it may not have shown yet that the owner has noted less.
     """

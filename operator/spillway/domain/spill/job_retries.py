@@ -44,7 +44,7 @@ class Retries:
         return True
 
     def give_back(self, uid: OwnerUid) -> None:
-        """Return a retry, because the pod was not deleted."""
+        """Give a retry back, because the pod was not deleted."""
         if uid in self._failed:
             self._failed[uid] -= 1
 

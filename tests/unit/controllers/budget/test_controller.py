@@ -200,8 +200,8 @@ async def test_budgets_come_change_and_go() -> None:
     assert stage.ledger.costs("tke") is None
     catalog = stage.world.catalog
     await stage.tick(100)
-    dearer = PRICE | {"cpuHour": "7.2"}
-    catalog.replace(Kind.VIRTUAL_NODE_BUDGET, [budget(version=2, price=dearer), budget("tke", version=3)], 60)
+    raised = PRICE | {"cpuHour": "7.2"}
+    catalog.replace(Kind.VIRTUAL_NODE_BUDGET, [budget(version=2, price=raised), budget("tke", version=3)], 60)
     await stage.tick(0)
     await stage.tick(100)
     assert stage.spent() == Decimal("0.1") + Decimal("0.2")

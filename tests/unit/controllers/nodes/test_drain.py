@@ -45,7 +45,7 @@ async def test_pods_whose_budget_protects_them_hold_up_no_others() -> None:
     assert controller.progress["eci"].blocked == PASS_PODS
 
     await controller.reconcile("eci")
-    assert asked.names[PASS_PODS + protected :] == asked.names[:PASS_PODS], "once all were asked it begins anew"
+    assert asked.names[PASS_PODS + protected :] == asked.names[:PASS_PODS], "once all were asked it starts again"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_a_new_leader_goes_on_counting_where_the_status_says_the_last_one_
     world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, stored)
     await controller.reconcile("eci")
     found = controller.progress["eci"].wire()
-    assert (found["started"], found["evicted"]) == (begun, 7 + 4), "not begun anew"
+    assert (found["started"], found["evicted"]) == (begun, 7 + 4), "not begun again"
     assert (found["remaining"], found["blocked"]) == (5, 1), "what stands now, not what was stored"
 
 

@@ -46,7 +46,7 @@ def sweeper(
             id="an older policy governs it now, and only recommends",
         ),
         pytest.param([], {"deletion_cost": 4}, False, id="never marked"),
-        pytest.param([], {"policy": "online", **WAITING}, False, id="on its way to a pool, on which it counts"),
+        pytest.param([], {"policy": "online", **WAITING}, False, id="sent to a pool, on which it counts"),
         pytest.param([], {"policy": "online", **WAITING, "node": "v1"}, True, id="it has arrived"),
     ],
 )
@@ -86,7 +86,7 @@ async def test_nothing_is_done_on_stale_data() -> None:
     ("changes", "waits"),
     [
         pytest.param({}, True, id="running"),
-        pytest.param({"terminating": True}, True, id="on its way out"),
+        pytest.param({"terminating": True}, True, id="terminating"),
         pytest.param({"phase": Phase.SUCCEEDED}, False, id="finished"),
         pytest.param({"owner_kind": "DaemonSet"}, False, id="a daemon"),
     ],

@@ -113,7 +113,7 @@ async def test_a_pool_falls_when_no_pod_starts_on_it() -> None:
     assert condition(status_of(found), "Healthy") == ("False", "PodsNotStarting")
 
 
-# Pods that are made anew before the pool counts as failed
+# Pods that are replaced before the pool counts as failed
 
 
 def impatient(*pods: Any) -> Rig:
@@ -124,7 +124,7 @@ def impatient(*pods: Any) -> Rig:
 
 
 async def give_up(found: Rig, *pods: PodRecord) -> None:
-    """They are made anew, and are gone."""
+    """They are replaced, and are gone."""
     for pod in pods:
         await found.replacer.reconcile(pod.uid)
         found.world.state.remove(pod)
@@ -161,7 +161,7 @@ async def test_it_falls_again_for_the_first_pod_that_does_not_start_while_it_is_
     await found.advance(300.0)
     assert await found.judge() == (True, "Retrying")
     await found.advance(100.0)
-    assert await found.judge() == (True, "Retrying"), "nobody came"
+    assert await found.judge() == (True, "Retrying"), "no one came"
     found.apply(*(pods := bound("w4")))
     await found.advance(30.0)
     await give_up(found, *pods)
@@ -257,7 +257,7 @@ async def test_the_next_leader_does_not_forget() -> None:
 
     second = rig(clock=FakeClock(first.clock.now() + 5.0), status=status, failover=FAILOVER, stockOut=STOCK_OUT)
     assert second.world.board.verdict("a").reason == "Unhealthy"
-    # Nor does it begin the back-off anew.
+    # Nor does it begin the back-off again.
     await second.advance(294.0)
     assert await second.judge() == (False, "Unhealthy")
     await second.advance(2.0)

@@ -47,8 +47,8 @@ async def test_only_the_pods_of_the_nodes_that_died() -> None:
     "pods",
     [
         pytest.param([lost("web-1", "a-1", ready=True)], id="still ready"),
-        pytest.param([lost("web-1", "a-1", terminating=True)], id="on its way"),
-        pytest.param([lost("web-1", "a-1", owner_uid=OwnerUid("x"), policy="")], id="governed by nobody"),
+        pytest.param([lost("web-1", "a-1", terminating=True)], id="terminating"),
+        pytest.param([lost("web-1", "a-1", owner_uid=OwnerUid("x"), policy="")], id="governed by no policy"),
         pytest.param([lost("web-1", "a-1", owner_kind="StatefulSet")], id="a StatefulSet's"),
     ],
 )

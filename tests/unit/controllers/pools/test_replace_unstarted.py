@@ -1,4 +1,4 @@
-"""Pods that do not start: which are made anew, and where their successors have to go."""
+"""Pods that do not start: which are replaced, and where their successors have to go."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ def redirect(rig: Rig) -> Redirect | None:
 
 
 async def idle(rig: Rig) -> None:
-    """Return once every look that was asked for has been taken."""
+    """Wait until every look that was asked for has been taken."""
     async with asyncio.timeout(10.0):
         while not rig.replacer.queue.idle:  # noqa: ASYNC110  # the queue has no event of it
             await asyncio.sleep(0.01)
@@ -187,8 +187,8 @@ async def test_recommend_leaves_those_that_pass_a_limit() -> None:
         pytest.param(sent("web-1", node="a-1", started=1001.0), id="its kubelet has it"),
         pytest.param(sent("web-1", node="a-1", pending=Pending()), id="not placed by us"),
         pytest.param(sent("web-1", pending=Pending(placement="physical", pools="c")), id="it may still be physical"),
-        pytest.param(sent("web-1", node="a-1", owner_uid=OwnerUid("x"), policy="gone"), id="governed by nobody"),
-        pytest.param(sent("web-1", node="a-1", owner_uid=OwnerUid(""), owner_kind=""), id="nobody makes it anew"),
+        pytest.param(sent("web-1", node="a-1", owner_uid=OwnerUid("x"), policy="gone"), id="governed by no policy"),
+        pytest.param(sent("web-1", node="a-1", owner_uid=OwnerUid(""), owner_kind=""), id="no controller replaces it"),
     ],
 )
 async def test_left_alone(pod: PodRecord) -> None:

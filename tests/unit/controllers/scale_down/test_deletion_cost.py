@@ -108,7 +108,7 @@ def test_a_pod_whose_node_changed_tier_is_repaired() -> None:
         pytest.param(
             [*bare("n1", "n2"), make_pod("web-9", node=NodeName("e1"), deletion_cost=5)],
             3,
-            id="somebody else writes costs",
+            id="another client writes costs",
         ),
         pytest.param(bare("n1", "n2", "e1"), 2, id="a scale-down is under way"),
         pytest.param([], 3, id="no pods"),

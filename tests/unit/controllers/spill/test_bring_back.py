@@ -144,7 +144,7 @@ async def test_one_replica_more_then_ready_then_one_less() -> None:
     assert redirect is not None
     assert redirect.physical
 
-    assert await found.step(1) == STEP_SECONDS, "nobody has come yet"
+    assert await found.step(1) == STEP_SECONDS, "no one has come yet"
     new = make_pod("p2", ready=False, cpu_millis=250)
     found.world.state.apply(new)
     assert await found.step(1) == STEP_SECONDS, "not ready yet"
@@ -229,7 +229,7 @@ async def test_a_wrong_victim_ends_it() -> None:
     await found.step()
     found.world.state.apply(make_pod("p1", cpu_millis=250))
     await found.step(1)
-    # Somebody else's order: a physical one went, and as many are virtual as before.
+    # Another client's order: a physical one went, and as many are virtual as before.
     found.world.state.remove(found.world.state.pods["uid-p1"])  # type: ignore[index]
     await found.look(1)
     failures, not_before = found.outcome()

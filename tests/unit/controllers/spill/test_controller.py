@@ -203,7 +203,7 @@ async def test_a_held_pool_is_passed_over() -> None:
         pytest.param(policy(), waiting(pools="a,b"), id="spilled to every pool already"),
         pytest.param(policy(), waiting(since=0.0), id="not tried yet"),
         pytest.param(policy(), waiting(terminating=True), id="leaving"),
-        pytest.param([], waiting(), id="nobody governs it"),
+        pytest.param([], waiting(), id="no policy governs it"),
     ],
 )
 async def test_who_is_not_touched(resources: Any, pod: PodRecord) -> None:
@@ -219,7 +219,7 @@ async def test_every_waiting_pod_is_looked_at_again_when_the_policies_change() -
     unsubscribe = list(found.controller.subscribe())
     assert found.controller.all_keys() == ["uid-web-1"]
     assert await found.look() is None
-    assert found.controller.all_keys() == ["uid-web-1"], "nobody governs it yet"
+    assert found.controller.all_keys() == ["uid-web-1"], "no policy governs it yet"
     found.world.state.apply(make_pod("web-1"))
     assert found.controller.all_keys() == []
     found.world.state.apply(waiting("web-2"))

@@ -41,7 +41,7 @@ class Planner:
     async def __call__(self, request: PlanRequest) -> Plan:
         self.requests.append(request)
         if self.trouble:
-            raise PlanFailedError(self.trouble, "nobody answers")
+            raise PlanFailedError(self.trouble, "no one answers")
         auto = [one for one in request.workloads if one.stance is Stance.AUTO]
         return Plan(
             made=self._clock.now(),

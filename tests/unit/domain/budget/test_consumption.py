@@ -66,7 +66,7 @@ def test_a_name_stays_until_somebody_uses_twice_as_much() -> None:
     assert named({"a", "b"}, {"a": 10, "b": 4, "c": 8}, size=2) == {"a", "b"}
     assert named({"a", "b"}, {"a": 10, "b": 4, "c": 9}, size=2) == {"a", "c"}
     assert named({"a", "b"}, {"a": 10, "c": 1}, size=2) == {"a", "c"}
-    assert named({"a", "b"}, {"a": 10}, size=2) == {"a", "b"}, "nobody needs the name"
+    assert named({"a", "b"}, {"a": 10}, size=2) == {"a", "b"}, "no one needs the name"
     assert named({"a", "b"}, {"a": 1, "b": 2, "c": 50, "d": 40}, size=2) == {"c", "d"}
 
 

@@ -14,7 +14,7 @@ from spillway.domain.model.usage import Usage
 GIB = 1 << 30
 PRICE = PoolPrice.model_validate({"currency": "CNY", "cpuHour": "0.35", "memoryGiBHour": "0.044", "minimumSeconds": 60})
 NONE = Decimal(0)
-NOBODY = Usage()
+UNUSED = Usage()
 
 
 def limits(**values: object) -> BudgetLimits:
@@ -22,7 +22,7 @@ def limits(**values: object) -> BudgetLimits:
 
 
 def left_of(
-    values: dict[str, object], used: Usage = NOBODY, spent: str = "0", price: PoolPrice | None = PRICE
+    values: dict[str, object], used: Usage = UNUSED, spent: str = "0", price: PoolPrice | None = PRICE
 ) -> LimitRoom:
     return room(limits(**values), price, used, Decimal(spent))
 

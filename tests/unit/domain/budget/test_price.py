@@ -40,10 +40,10 @@ def test_two_pods_cost_what_each_costs_to_the_last_digit(cpu: int, memory: int, 
 @pytest.mark.parametrize(
     "mark",
     [
-        pytest.param("999999999m-1", id="somebody's own"),
+        pytest.param("999999999m-1", id="someone's own"),
         pytest.param("4000m-8589934593", id="beside the ladder"),
         pytest.param(f"500m-{9 * GIB}", id="on the ladder, and too small for the pod"),
-        pytest.param("by somebody else", id="no size"),
+        pytest.param("by another client", id="no size"),
         pytest.param("9" * 5000 + "m-1", id="a number that is no number"),
     ],
 )

@@ -19,7 +19,7 @@ LATER = Hold("eci-a", Cordon.HOLD_AND_DRAIN, until=NOW + 60)
     [
         pytest.param(False, "", HELD, (True, "eci-a"), id="a held pool's node is closed"),
         pytest.param(False, "", LATER, (True, "eci-a"), id="also while it drains"),
-        pytest.param(True, "", HELD, None, id="closed by somebody else: not marked"),
+        pytest.param(True, "", HELD, None, id="closed by another client: not marked"),
         pytest.param(True, "eci-a", HELD, None, id="already closed by us"),
         pytest.param(False, "eci-a", HELD, (True, "eci-a"), id="opened by hand while held: closed again"),
         pytest.param(True, "other", HELD, (None, "eci-a"), id="moved between held pools: the mark follows"),
@@ -27,7 +27,7 @@ LATER = Hold("eci-a", Cordon.HOLD_AND_DRAIN, until=NOW + 60)
         pytest.param(True, "eci-a", EXPIRED, (False, None), id="hold ended by itself"),
         pytest.param(True, "eci-a", None, (False, None), id="budget gone, or node left the pool"),
         pytest.param(False, "eci-a", OPEN, (None, None), id="opened by hand: only the mark goes"),
-        pytest.param(True, "", OPEN, None, id="closed by somebody else stays closed"),
+        pytest.param(True, "", OPEN, None, id="closed by another client stays closed"),
         pytest.param(False, "", None, None, id="in no pool"),
     ],
 )

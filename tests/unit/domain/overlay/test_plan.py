@@ -147,7 +147,7 @@ def test_what_the_user_set_stays_and_is_named(name: str) -> None:
     result, conflicts = both(body, overlay(**fields))
     assert [said for said in conflicts if said.startswith(sentence) and POOL in said], conflicts
     mounted = {addition.path for addition in overlaid(body, overlay(**fields)).additions}
-    assert not mounted - {("spec", "volumes", "-")}, "a volume that nobody mounts, at most"
+    assert not mounted - {("spec", "volumes", "-")}, "a volume that no one mounts, at most"
     assert result["spec"]["containers"] == body["spec"]["containers"]
 
 

@@ -79,7 +79,7 @@ CPU, MEMORY = ({"target": {"metric": metric, "utilization": 60}} for metric in (
 @pytest.mark.parametrize(
     ("workloads", "idle"),
     [
-        pytest.param([{"scaling": CPU}], ["[0].scaling.target"], id="nobody plans"),
+        pytest.param([{"scaling": CPU}], ["[0].scaling.target"], id="no one plans"),
         pytest.param([{"scaling": {"forecast": {}}}], ["[0].scaling.forecast.startup"], id="nor counts startups"),
         pytest.param([{"threshold": MANUAL, "scaling": CPU}], ["[0].scaling.target"], id="the number is given"),
         pytest.param([{"threshold": {}, "scaling": CPU}], [], id="planned from"),

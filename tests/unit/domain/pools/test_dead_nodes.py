@@ -19,9 +19,9 @@ def test_only_nodes_that_are_down_for_long_are_dead() -> None:
     [
         pytest.param(make_pod(ready=False), True, id="not ready"),
         pytest.param(make_pod(), False, id="still ready"),
-        pytest.param(make_pod(ready=False, terminating=True), False, id="on its way already"),
+        pytest.param(make_pod(ready=False, terminating=True), False, id="terminating already"),
         pytest.param(make_pod(ready=False, phase=Phase.SUCCEEDED), False, id="finished"),
-        pytest.param(make_pod(ready=False, owner_uid=OwnerUid(""), owner_kind=""), False, id="nobody makes it anew"),
+        pytest.param(make_pod(ready=False, owner_uid=OwnerUid(""), owner_kind=""), False, id="without a controller"),
         pytest.param(make_pod(ready=False, owner_kind="StatefulSet"), False, id="its name is taken"),
         pytest.param(make_pod(ready=False, owner_kind="DaemonSet"), False, id="belongs to its node"),
         pytest.param(make_pod(ready=False, owner_kind="Job"), False, id="counts against the Job"),

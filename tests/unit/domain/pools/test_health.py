@@ -26,7 +26,7 @@ RETRYING = Health(State.RETRYING, 1, 1300.0, 1300.0, HealthReason.NODES_NOT_READ
         pytest.param(FAILED, FINE, 1299.0, State.FAILED, 1, id="held although its nodes are back"),
         pytest.param(FAILED, FINE, 1300.0, State.RETRYING, 1, id="tried again"),
         pytest.param(FAILED, Seen(down_since=900.0), 9999.0, State.FAILED, 1, id="not tried while it is down"),
-        pytest.param(RETRYING, FINE, 5000.0, State.RETRYING, 1, id="nobody came yet"),
+        pytest.param(RETRYING, FINE, 5000.0, State.RETRYING, 1, id="no one came yet"),
         pytest.param(RETRYING, Seen(last_start=1310.0), 1311.0, State.HEALTHY, 1, id="a pod has started"),
         pytest.param(RETRYING, Seen(last_start=1299.0), 1311.0, State.RETRYING, 1, id="it had started before"),
         pytest.param(

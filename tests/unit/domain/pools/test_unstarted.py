@@ -12,7 +12,7 @@ POD = sent("web-1", created=1000.0)
     [
         pytest.param(POD, 0.0, False, False, 9999.0, None, id="the scheduler's matter"),
         pytest.param(POD, 0.0, False, True, 1000.5, None, id="just made"),
-        pytest.param(POD, 0.0, False, True, 1001.0, Cause.POOLS_CLOSED, id="nobody takes it"),
+        pytest.param(POD, 0.0, False, True, 1001.0, Cause.POOLS_CLOSED, id="no one takes it"),
         pytest.param(POD, 1000.0, False, False, 1059.0, None, id="it may yet start"),
         pytest.param(POD, 1000.0, False, False, 1060.0, Cause.NOT_STARTED, id="it does not start"),
         pytest.param(POD, 1000.0, False, True, 1000.0, Cause.POOLS_CLOSED, id="its pool has failed"),
@@ -20,7 +20,7 @@ POD = sent("web-1", created=1000.0)
         pytest.param(sent("w", reason="ImagePullBackOff"), 1000.0, False, True, 9999.0, None, id="its own fault"),
         pytest.param(sent("w", started=1001.0), 1000.0, True, False, 1001.0, Cause.STOCK_OUT, id="the provider knows"),
         pytest.param(sent("w", started=1001.0), 1000.0, False, False, 9999.0, None, id="its kubelet has it"),
-        pytest.param(sent("w", terminating=True), 1000.0, True, True, 9999.0, None, id="on its way"),
+        pytest.param(sent("w", terminating=True), 1000.0, True, True, 9999.0, None, id="terminating"),
         pytest.param(sent("w", pending=None, phase=Phase.RUNNING), 1.0, True, True, 9999.0, None, id="it runs"),
     ],
 )

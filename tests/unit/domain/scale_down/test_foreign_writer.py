@@ -7,7 +7,7 @@ from tests.builders import make_pod
 @pytest.mark.parametrize(
     ("cost", "written", "foreign"),
     [(5, 5, False), (None, None, False), (5, None, True), (5, 4, True), (0, None, True), (None, 5, False)],
-    ids=["ours", "none", "set without us", "changed after us", "a user's 0", "taken off: nobody's"],
+    ids=["ours", "none", "set without us", "changed after us", "a user's 0", "taken off: no one's"],
 )
 def test_a_cost_is_foreign_while_it_stands_and_is_not_ours(
     cost: int | None, written: int | None, *, foreign: bool

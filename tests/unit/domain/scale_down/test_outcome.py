@@ -44,7 +44,7 @@ def test_as_many_as_were_planned_and_no_more(scene: Scene) -> None:
     scene.plan("ab")
     scene.gone("ab")
     scene.gone("c")
-    assert scene.counted == ["planned", "planned"], "c was deleted by somebody for reasons of his own"
+    assert scene.counted == ["planned", "planned"], "c was deleted by someone for reasons of his own"
 
 
 def test_a_further_plan_joins_the_one_under_way(scene: Scene) -> None:

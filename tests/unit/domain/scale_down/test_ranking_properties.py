@@ -73,7 +73,7 @@ def test_zones_are_never_less_even_than_they_have_to_be(pods: list[Candidate], c
     reached = skew([p for p in pods if p.uid not in plan], zones)
 
     def tiers(uids: tuple[PodUid, ...]) -> list[tuple[bool, int]]:
-        """What the rules above that of zones demand: as many from each virtual pool, the dearest first."""
+        """What the rules above that of zones demand: as many from each virtual pool, the most expensive first."""
         known = by_uid(pods)
         chosen = [known[uid] for uid in uids]
         return sorted((p.tier is Tier.VIRTUAL, p.dearness if p.tier is Tier.VIRTUAL else 0) for p in chosen)

@@ -110,8 +110,8 @@ def progress(**changes: Any) -> Progress:
             id="no node has room",
         ),
         pytest.param(1001, progress(ready=10, wanted=False), (Step.SHRINK, SurgeOutcome.WITHDRAWN), id="not wanted"),
-        pytest.param(1001, progress(asked=10), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled down by somebody"),
-        pytest.param(1001, progress(asked=12), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled up by somebody"),
+        pytest.param(1001, progress(asked=10), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled down by someone"),
+        pytest.param(1001, progress(asked=12), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled up by someone"),
         pytest.param(1001, progress(asked=12, wanted=False), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="nor then"),
         pytest.param(
             1001 + FORGOTTEN_SECONDS, progress(), (Step.FORGET, SurgeOutcome.FORGOTTEN), id="a mark from long ago"
@@ -137,7 +137,7 @@ def test_a_mark_that_is_none_of_ours(mark: str) -> None:
 
 @dataclass
 class Workload:
-    """A ReplicaSet with its controller's order of deletion, somebody who scales it, and a policy; time passes."""
+    """A ReplicaSet with its controller's order of deletion, someone who scales it, and a policy; time passes."""
 
     asked: int
     pods: list[tuple[bool, bool]]
@@ -145,7 +145,7 @@ class Workload:
     now: float = 0.0
     wanted: bool = True
     theirs: int | None = None
-    """What somebody else asked for last."""
+    """What another client asked for last."""
     lowered: bool = False
 
     def scale(self, replicas: int) -> None:
@@ -205,7 +205,7 @@ def test_whatever_happens_a_surge_takes_back_its_own_replica_and_no_other(
                 assert load.ready >= min(before, replicas), "a ready replica that was asked for has gone"
             surge = None if step is Step.FORGET else surge
         assert load.lowered or load.ready >= replicas, "never fewer ready than before the surge"
-    # Somebody who asks for exactly what the surge made of it cannot be told from the surge; else their word stands.
+    # Someone who asks for exactly what the surge made of it cannot be told from the surge; else their word stands.
     if load.theirs is None:
         assert load.asked in {replicas, replicas + 1}
     elif load.theirs != replicas + 1:

@@ -67,7 +67,7 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
             make_pod(node="", phase=Phase.PENDING, terminating=True, pending=Pending(unschedulable_since=1000.0)),
             PLACEMENT,
             None,
-            id="on its way out",
+            id="terminating",
         ),
     ],
 )
