@@ -98,6 +98,15 @@ def test_what_another_webhook_adds_to_the_first_pod_counts_for_the_next(stage: S
     assert on_pool(stage, "web") == 900
 
 
+def test_also_what_it_adds_to_a_physical_pod(stage: Stage, cluster: ClusterApi) -> None:
+    """The first two virtual pods are created at the same moment, before the other webhook has changed either."""
+    stage.govern({"threshold": {"mode": "Manual", "replicas": 1}}, a={"limits": {"cpu": "500m"}}, b={"cordon": "Hold"})
+    with Injector(cluster, stage.namespace, "200m"):
+        stage.deploy("web", 6, cpu="100m")
+        stage.wait_bound("web", 6)
+    assert on_pool(stage, "web") == 300
+
+
 def test_a_pod_that_passes_a_limit_because_it_grew_is_replaced_elsewhere(stage: Stage, cluster: ClusterApi) -> None:
     stage.govern(ALWAYS, a={"limits": {"cpu": "1"}})
     waiting(stage, "web", 4, "200m")

@@ -43,8 +43,8 @@ class Reservation:
     """The requests of the pod."""
     billed: Usage
     """What the provider would bill for it."""
-    measured: Usage
-    """What it requested when it was decided, without the growth that was expected."""
+    measured: Usage | None
+    """What it requested when it was decided, without the growth that was expected; None where no limit needs it."""
     due: float
     """The time at which it expires."""
     owned: bool = True
@@ -113,9 +113,7 @@ class Reservations:
         """
         self.expire()
         token = token or new_token()
-        reservation = Reservation(
-            owner, pools, used, billed or used, used if measured is None else measured, self.clock() + self._seconds
-        )
+        reservation = Reservation(owner, pools, used, billed or used, measured, self.clock() + self._seconds)
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
@@ -136,7 +134,7 @@ class Reservations:
         reservation = self._held.get(token)
         if reservation is not None:
             owned = self._owners.get(reservation.owner)
-            if owned is not None:
+            if owned is not None and reservation.measured is not None:
                 owned.grown = larger(owned.grown, grown_by(reservation.measured, used))
             counts = reservation.held
             if counts:

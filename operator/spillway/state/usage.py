@@ -197,7 +197,7 @@ class LiveUsage:
 
     def _settle(self, pod: PodRecord, token: str) -> None:
         settled = self.reservations.settle(token)
-        if settled is not None and settled.pools and settled.owner == pod.owner_uid:
+        if settled is not None and settled.measured is not None and settled.owner == pod.owner_uid:
             self._growth.learn(pod.namespace, pod.owner_uid, measured=settled.measured, seen=pod.requests)
 
     def _entry(self, pod: PodRecord) -> _Entry | None:

@@ -15,6 +15,7 @@ from spillway.domain.fit.node_fit import constraints
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.model import names
 from spillway.domain.model.documents import Json
+from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
 from spillway.domain.placement.pools import Pool, mismatch
 from spillway.domain.policies.governance import Governance
@@ -71,7 +72,7 @@ class Placer:
             pools=placed.pools,
             used=placed.used,
             billed=placed.billed,
-            measured=placed.used - facts.growth,
+            measured=placed.used - facts.growth if placed.pools else self._measured(new),
             hold=hold,
         )
         return placed
@@ -84,11 +85,18 @@ class Placer:
         held = self.usage.reservations.get(new.reservation) if new.reservation else None
         if held is None or held.owner != new.owner:
             return False
-        if held.pools:
+        if held.measured is not None:
             size = str((new.present_annotations or {}).get(names.SIZE, ""))
             used, billed = measured(new.pod, size, self._governance().ladder(*held.pools))
             self.usage.reservations.remeasure(new.reservation, used=used, billed=billed)
         return True
+
+    def _measured(self, new: NewPod) -> Usage | None:
+        """What a physical pod requests: by what it grows, the owner's virtual pods are expected to grow as well."""
+        governance = self._governance()
+        pools = governance.pools_of(new.claim.policy)
+        limited = any(governance.budgets[name].spec.limits is not None for name in pools)
+        return measured(new.pod, "", ())[0] if limited else None
 
     def _facts(
         self,

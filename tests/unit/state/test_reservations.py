@@ -29,9 +29,12 @@ def reservations(clock: _Clock) -> Reservations:
 
 
 def test_what_pods_that_are_not_seen_yet_have_grown_is_forgotten_with_them(reservations: Reservations) -> None:
-    first = reservations.reserve(OWNER, pools=("a",), used=POD)
+    first = reservations.reserve(OWNER, pools=("a",), used=POD, measured=POD)
     second = reservations.reserve(OWNER, pools=("a",), used=POD + Usage(0, 100, 0), measured=POD)
     assert reservations.grown_of(OWNER) == Usage()
+    unmeasured = reservations.reserve(OWNER, pools=("a",), used=POD)
+    reservations.remeasure(unmeasured, used=BIGGER, billed=BIGGER)
+    reservations.settle(unmeasured)
     reservations.remeasure(first, used=POD + Usage(0, 200, 0), billed=POD)
     reservations.remeasure(second, used=POD + Usage(0, 150, 0), billed=POD)
     assert reservations.grown_of(OWNER) == Usage(0, 200, 0)

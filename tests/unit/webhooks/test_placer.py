@@ -334,6 +334,16 @@ def test_what_another_webhook_adds_to_one_pod_is_expected_of_the_next_at_once() 
     assert scene.usage.on("a").used.cpu_millis == 900
 
 
+def test_what_another_webhook_adds_to_a_physical_pod_is_expected_of_the_virtual_ones() -> None:
+    scene = Scene(placing(manual(1), {"a": {"limits": {"cpu": "500m"}}}))
+    pod = incoming(cpu="100m")
+    first = scene.place(pod)
+    assert scene.placer.reinvoked(scene.new_pod(_inject(_result(first, pod))))
+    # Created at the same moment: the webhook that runs later has seen neither.
+    decisions = [scene.place(pod).decision.virtual for _ in range(2)]
+    assert (first.decision.virtual, decisions) == (False, [True, False])
+
+
 def test_what_a_pod_shows_when_it_appears_is_expected_of_the_next() -> None:
     scene = Scene(placing(manual(0), {"a": {"limits": {"cpu": "1"}}}))
     pod = incoming(cpu="100m")
