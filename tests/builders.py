@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import (
+    NamespaceRecord,
+    NodeRecord,
+    Phase,
+    PodRecord,
+    ReplicaSetRecord,
+    ReplicationControllerRecord,
+    StatefulSetRecord,
+)
 from spillway.state.cluster import ClusterState
 
 
@@ -71,6 +79,30 @@ def make_replicaset(name: str = "web", **changes: Any) -> ReplicaSetRecord:
         labels={"app": name},
     )
     return msgspec.structs.replace(replicaset, **changes)
+
+
+def make_replication_controller(name: str = "legacy", **changes: Any) -> ReplicationControllerRecord:
+    """A ReplicationController that nothing owns, asked for three replicas."""
+    controller = ReplicationControllerRecord(
+        uid=OwnerUid(f"rc-{name}"),
+        namespace="shop",
+        name=name,
+        owner_uid=OwnerUid(""),
+        owner_kind="",
+        owner_name="",
+        replicas=3,
+        revision=0,
+        labels={"app": name},
+    )
+    return msgspec.structs.replace(controller, **changes)
+
+
+def make_statefulset(name: str = "db", **changes: Any) -> StatefulSetRecord:
+    """A StatefulSet asked for three replicas, whose first pod has the ordinal 0."""
+    statefulset = StatefulSetRecord(
+        uid=OwnerUid(f"sts-{name}"), namespace="shop", name=name, replicas=3, start=0, labels={"app": name}
+    )
+    return msgspec.structs.replace(statefulset, **changes)
 
 
 def make_namespace(name: str = "shop", **labels: str) -> NamespaceRecord:

@@ -155,7 +155,10 @@ def _names(cell: str) -> list[str]:
         ("deployments/scale", {"get", "patch"}),
         ("replicasets/scale", {"get", "patch"}),
         ("horizontalpodautoscalers", {"list"}),
-        ("statefulsets", set()),
+        ("replicationcontrollers", {"get", "list", "watch", "patch"}),
+        ("replicationcontrollers/scale", {"get", "patch"}),
+        ("statefulsets", {"get", "list", "watch"}),
+        ("daemonsets", set()),
         ("clusterroles", set()),
         ("pods/exec", set()),
         ("tokenreviews", {"create"}),
@@ -327,7 +330,8 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         assert item["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
         assert item["metadata"]["name"] == "spillway-restore"
     resources = {r for rule in chart.one("ClusterRole", "spillway-restore")["rules"] for r in rule["resources"]}
-    assert resources == {"pods", "nodes", "replicasets", "deployments/scale", "replicasets/scale"}
+    scales = {"deployments/scale", "replicasets/scale", "replicationcontrollers/scale"}
+    assert resources == {"pods", "nodes", "jobs", "replicasets", "replicationcontrollers"} | scales
     own = chart.one("Role", "spillway-restore")["rules"]
     assert {r for rule in own for r in rule["resources"] if "delete" in rule["verbs"]} == {"leases", "configmaps"}
     [container] = chart.one("Job")["spec"]["template"]["spec"]["containers"]

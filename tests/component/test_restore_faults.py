@@ -3,7 +3,7 @@
 from localcluster import ClusterApi
 from localcluster.rest import RestError
 from spillway.app.restore import Restore
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, TIER
 from spillway.kube.client import KubeClient
 from tests.support.installed import annotations, deployment
 
@@ -61,6 +61,25 @@ async def test_what_is_refused_is_named_and_the_rest_is_restored(cluster: Cluste
     assert "hands off" in refusal
     left = [pod["metadata"]["name"] for pod in cluster.pods(namespace) if COST_WRITTEN in annotations(pod)]
     assert left == [kept]
+
+
+async def test_a_pod_that_is_stuck_in_terminating_loses_its_marks(cluster: ClusterApi, namespace: str) -> None:
+    cluster.add_nodes("stuck", 1)
+    cluster.apply(deployment(namespace, "web", 1, nodeSelector={"pool": "stuck"}))
+    [pod] = cluster.wait_pods_ready(namespace, 1)
+    name = pod["metadata"]["name"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    cluster.rest.merge(path, {"metadata": {"finalizers": ["example.com/stuck"]}})
+    mark(cluster, namespace, name, COSTS | {POLICY: "online", TIER: "fixed"})
+    cluster.rest.delete(path)
+    cluster.wait_until(lambda: "deletionTimestamp" in cluster.rest.get(path)["metadata"], "the pod to terminate")
+    try:
+        async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
+            result = await Restore(client, say=lambda _: None).run()
+        assert result.clean
+        assert not annotations(cluster.rest.get(path)).keys() & {*COSTS, POLICY, TIER}
+    finally:
+        cluster.rest.merge(path, {"metadata": {"finalizers": None}})
 
 
 def mark(cluster: ClusterApi, namespace: str, pod: str, marks: dict[str, str]) -> None:

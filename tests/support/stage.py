@@ -87,7 +87,8 @@ class Stage:
         self.cluster.wait_until(marked, f"the policy {self.id} to be known", timeout_seconds=30)
 
     def _probe(self) -> Object:
-        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "probe", "uid": "probe", "controller": True}
+        # Of a kind that the operator does not look up: there is no such object.
+        owner = {"apiVersion": "example.com/v1", "kind": "Probe", "name": "probe", "uid": "probe", "controller": True}
         metadata = {"name": "probe", "labels": {"spillway.dev/class": "probe"}, "ownerReferences": [owner]}
         return {"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "registry.invalid/main:1"}]}}
 

@@ -4,16 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spillway.controllers.base import World
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
-from spillway.state.cluster import ClusterState
+from spillway.state.cluster import ClusterState, Record
 from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from tests.builders import make_namespace
 from tests.support.fake_clock import FakeClock
 
-Record = PodRecord | NodeRecord | ReplicaSetRecord | NamespaceRecord
+__all__ = ["ELASTIC", "Record", "make_world", "policy_resource", "resource"]
 
 
 def resource(kind: Kind, name: str, *, version: int = 1, **spec: Any) -> dict[str, Any]:

@@ -18,14 +18,14 @@ from spillway.controllers.pools.job_retry import has_retry
 from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
 from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
 from spillway.domain.spill.bring_back import Surge
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, KubeClient
-from spillway.kube.decode import NODES, PODS, REPLICASETS
+from spillway.kube.decode import NODES, PODS, REPLICASETS, REPLICATION_CONTROLLERS
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.pages import pages
 from spillway.kube.writer import Writer
@@ -166,18 +166,23 @@ class Restore:
 
     async def _replicasets(self) -> int:
         work: list[Awaitable[None]] = []
-        async for raw in self._items(paths.REPLICASETS.everywhere):
-            removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
-            if removed:
-                work.append(self._replicaset(raw, removed))
+        for resource, decoder in (
+            (paths.REPLICASETS, REPLICASETS),
+            (paths.REPLICATION_CONTROLLERS, REPLICATION_CONTROLLERS),
+        ):
+            async for raw in self._items(resource.everywhere):
+                removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
+                if removed:
+                    work.append(self._replicaset(resource, decoder.one(raw), removed))
         await self._together(work)
         return len(work)
 
-    async def _replicaset(self, raw: bytes, removed: dict[str, None]) -> None:
+    async def _replicaset(
+        self, resource: paths.ApiResource, replicaset: ReplicaSetRecord, removed: dict[str, None]
+    ) -> None:
         """The replica that Spillway added goes first: without its mark it could no longer be recognised."""
-        replicaset = REPLICASETS.one(raw)
         surge, target = Surge.parse(replicaset.surge), target_of(replicaset)
-        what = f"replicaset/{replicaset.key}"
+        what = f"{replicaset.kind.lower()}/{replicaset.key}"
         if not self._dry_run:
             if (
                 surge is not None
@@ -185,8 +190,8 @@ class Restore:
                 and not await self._answered(what, shrink(self._writer, target, surge))
             ):
                 return
-            path = paths.REPLICASETS.named(replicaset.name, namespace=replicaset.namespace)
-            if not await self._done(what, self._writer.annotate("replicasets", path, replicaset.uid, removed)):
+            path = resource.named(replicaset.name, namespace=replicaset.namespace)
+            if not await self._done(what, self._writer.annotate(resource.plural, path, replicaset.uid, removed)):
                 return
         self.result.surges += surge is not None
         self._say(f"{what}: {', '.join(removed)} off")

@@ -12,7 +12,15 @@ from spillway.controllers.base import World
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.decode import NAMESPACES, NODES, PODS, REPLICASETS, Decoder
+from spillway.kube.decode import (
+    NAMESPACES,
+    NODES,
+    PODS,
+    REPLICASETS,
+    REPLICATION_CONTROLLERS,
+    STATEFULSETS,
+    Decoder,
+)
 from spillway.kube.pages import pages
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
@@ -34,6 +42,8 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
     await _read(client, state, paths.NAMESPACES.everywhere, NAMESPACES)
     await _read(client, state, paths.NODES.everywhere, NODES)
     await _read(client, state, paths.REPLICASETS.everywhere, REPLICASETS)
+    await _read(client, state, paths.REPLICATION_CONTROLLERS.everywhere, REPLICATION_CONTROLLERS)
+    await _read(client, state, paths.STATEFULSETS.everywhere, STATEFULSETS)
     await _read(client, state, paths.PODS.everywhere, PODS)
     state.mark_synced()
     catalog = Catalog(partial(Governance.compile, own_namespace=own_namespace))

@@ -15,7 +15,7 @@ import structlog
 
 from spillway.domain.model.owners import Owner, owner_of
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube.queue import WorkQueue
 from spillway.state.board import Board
@@ -53,13 +53,13 @@ class World:
         """Whether the data is complete and fresh enough to act on."""
         return self.catalog.loaded and not self.state.stale()
 
-    def claim_of(self, replicaset: ReplicaSetRecord) -> Claim | None:
-        """The claim on this ReplicaSet's pods."""
-        return claim_of(self.state, self.governance, replicaset)
+    def claim_of(self, owner: OwnerRecord) -> Claim | None:
+        """The claim on this owner's pods."""
+        return claim_of(self.state, self.governance, owner)
 
     def owner_of(self, pod: PodRecord) -> Owner:
         """The workload of this pod: its Deployment if it has one."""
-        return owner_of(pod, self.state.replicasets.get(pod.owner_uid))
+        return owner_of(pod, self.state.owner(pod.owner_uid))
 
 
 class Controller(ABC):

@@ -37,6 +37,8 @@ from spillway.domain.model.records import (
     Phase,
     PodRecord,
     ReplicaSetRecord,
+    ReplicationControllerRecord,
+    StatefulSetRecord,
 )
 from spillway.kube.errors import WatchError
 from spillway.kube.requests import amount, pod_requests
@@ -58,11 +60,14 @@ from spillway.kube.wire import (
     PodStatus,
     ReplicaSet,
     ReplicaSetSpec,
+    StatefulSet,
+    StatefulSetSpec,
     Terminated,
     Waiting,
 )
 
 RecordT = TypeVar("RecordT")
+RS = TypeVar("RS", bound=ReplicaSetRecord)
 
 # Kubernetes takes no "+", and no leading zero but after a minus (`validFirstDigit` in k8s.io/kubernetes/pkg/apis/core).
 _COST: Final = re.compile(r"0|[1-9][0-9]{0,9}|-[0-9]{1,12}", re.ASCII)
@@ -199,13 +204,22 @@ def node_record(node: Node) -> NodeRecord:
 
 
 def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
+    return _like_replicaset(replicaset, ReplicaSetRecord)
+
+
+def replication_controller_record(controller: ReplicaSet) -> ReplicationControllerRecord:
+    """A ReplicationController has all the fields of a ReplicaSet that are read."""
+    return _like_replicaset(controller, ReplicationControllerRecord)
+
+
+def _like_replicaset(replicaset: ReplicaSet, record_type: type[RS]) -> RS:
     meta, spec = replicaset.metadata, replicaset.spec or ReplicaSetSpec()
     owner = controller_of(meta.owner_references) or _NO_OWNER
     template = spec.template.metadata if spec.template else None
     annotations = meta.annotations or {}
     # A Rollout's ReplicaSet may have the other number as well, copied from a Deployment's manifest.
     revision = (annotations.get(ROLLOUT_REVISION) if owner.kind == "Rollout" else "") or annotations.get(REVISION, "")
-    return ReplicaSetRecord(
+    return record_type(
         uid=OwnerUid(intern(meta.uid)),
         namespace=intern(meta.namespace),
         name=intern(meta.name),
@@ -222,6 +236,20 @@ def replicaset_record(replicaset: ReplicaSet) -> ReplicaSetRecord:
     )
 
 
+def statefulset_record(statefulset: StatefulSet) -> StatefulSetRecord:
+    meta, spec = statefulset.metadata, statefulset.spec or StatefulSetSpec()
+    template = spec.template.metadata if spec.template else None
+    return StatefulSetRecord(
+        uid=OwnerUid(intern(meta.uid)),
+        namespace=intern(meta.namespace),
+        name=intern(meta.name),
+        replicas=1 if spec.replicas is None else spec.replicas,
+        start=spec.ordinals.start if spec.ordinals is not None else 0,
+        labels=_interned(template.labels if template else None),
+        threshold=(meta.annotations or {}).get(THRESHOLD, ""),
+    )
+
+
 def namespace_record(namespace: Namespace) -> NamespaceRecord:
     meta = namespace.metadata
     return NamespaceRecord(uid=meta.uid, name=intern(meta.name), labels=_interned(meta.labels))
@@ -230,6 +258,10 @@ def namespace_record(namespace: Namespace) -> NamespaceRecord:
 PODS: Final[Decoder[Pod, PodRecord]] = Decoder(Pod, pod_record)
 NODES: Final[Decoder[Node, NodeRecord]] = Decoder(Node, node_record)
 REPLICASETS: Final[Decoder[ReplicaSet, ReplicaSetRecord]] = Decoder(ReplicaSet, replicaset_record)
+REPLICATION_CONTROLLERS: Final[Decoder[ReplicaSet, ReplicationControllerRecord]] = Decoder(
+    ReplicaSet, replication_controller_record
+)
+STATEFULSETS: Final[Decoder[StatefulSet, StatefulSetRecord]] = Decoder(StatefulSet, statefulset_record)
 NAMESPACES: Final[Decoder[Namespace, NamespaceRecord]] = Decoder(Namespace, namespace_record)
 
 

@@ -1,8 +1,8 @@
 """The informers of all watched resources.
 
-Contract: Pods, Nodes, ReplicaSets and Namespaces of the whole cluster, each by its own reflector into one
-`ClusterState`; what a new list lacks is removed there. Admission and controllers wait for `state.synced`; a controller
-that disrupts also checks `state.stale()`.
+Contract: Pods, Nodes, ReplicaSets, ReplicationControllers, StatefulSets and Namespaces of the whole cluster, each kind
+by its own reflector into one `ClusterState`; what a new list lacks is removed there. Admission and controllers wait for
+`state.synced`; a controller that disrupts also checks `state.stale()`.
 """
 
 import asyncio
@@ -12,7 +12,14 @@ from typing import Any, Generic
 
 import structlog
 
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import (
+    NamespaceRecord,
+    NodeRecord,
+    PodRecord,
+    ReplicaSetRecord,
+    ReplicationControllerRecord,
+    StatefulSetRecord,
+)
 from spillway.kube import decode, paths
 from spillway.kube.client import KubeClient
 from spillway.kube.reflector import Reflector, WatchSettings, resource_of
@@ -25,12 +32,16 @@ PATHS: dict[type[Record], str] = {
     NamespaceRecord: paths.NAMESPACES.everywhere,
     NodeRecord: paths.NODES.everywhere,
     ReplicaSetRecord: paths.REPLICASETS.everywhere,
+    ReplicationControllerRecord: paths.REPLICATION_CONTROLLERS.everywhere,
+    StatefulSetRecord: paths.STATEFULSETS.everywhere,
     PodRecord: paths.PODS.everywhere,
 }
 _DECODERS: dict[type[Record], decode.Decoder[Any, Any]] = {
     NamespaceRecord: decode.NAMESPACES,
     NodeRecord: decode.NODES,
     ReplicaSetRecord: decode.REPLICASETS,
+    ReplicationControllerRecord: decode.REPLICATION_CONTROLLERS,
+    StatefulSetRecord: decode.STATEFULSETS,
     PodRecord: decode.PODS,
 }
 

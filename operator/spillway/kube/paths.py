@@ -31,6 +31,11 @@ class ApiResource:
     namespaced: bool
 
     @property
+    def api_version(self) -> str:
+        """As `apiVersion` gives it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
     def everywhere(self) -> str:
         """The collection of the whole cluster."""
         return f"{self._root}/{self.plural}"
@@ -116,6 +121,10 @@ CLAIMS: Final = ApiResource("", "v1", "persistentvolumeclaims", namespaced=True)
 VOLUMES: Final = ApiResource("", "v1", "persistentvolumes", namespaced=False)
 DEPLOYMENTS: Final = ApiResource("apps", "v1", "deployments", namespaced=True)
 REPLICASETS: Final = ApiResource("apps", "v1", "replicasets", namespaced=True)
+REPLICATION_CONTROLLERS: Final = ApiResource("", "v1", "replicationcontrollers", namespaced=True)
+STATEFULSETS: Final = ApiResource("apps", "v1", "statefulsets", namespaced=True)
+LIKE_REPLICASETS: Final = {"ReplicaSet": REPLICASETS, "ReplicationController": REPLICATION_CONTROLLERS}
+"""The resource of each kind that is kept as `ReplicaSetRecord`."""
 JOBS: Final = ApiResource("batch", "v1", "jobs", namespaced=True)
 AUTOSCALERS: Final = ApiResource("autoscaling", "v2", "horizontalpodautoscalers", namespaced=True)
 LEASES: Final = ApiResource("coordination.k8s.io", "v1", "leases", namespaced=True)

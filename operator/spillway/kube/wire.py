@@ -193,6 +193,21 @@ class ReplicaSet(msgspec.Struct, gc=False):
     spec: ReplicaSetSpec | None = None
 
 
+class Ordinals(msgspec.Struct, gc=False):
+    start: int = 0
+
+
+class StatefulSetSpec(msgspec.Struct, gc=False):
+    replicas: int | None = None
+    ordinals: Ordinals | None = None
+    template: Template | None = None
+
+
+class StatefulSet(msgspec.Struct, gc=False):
+    metadata: Meta
+    spec: StatefulSetSpec | None = None
+
+
 class Namespace(msgspec.Struct, gc=False):
     metadata: Meta
 

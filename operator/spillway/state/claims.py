@@ -1,15 +1,15 @@
 """The claims on pods, by the policies and the namespaces in the state; controllers and webhooks share them."""
 
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import Labels
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
 
 
-def claim_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> Claim | None:
-    """The claim on a ReplicaSet's pods; None where no policy governs them."""
-    return claim_of_pods(state, governance, replicaset.namespace, replicaset.workload_kind, replicaset.labels)
+def claim_of(state: ClusterState, governance: Governance, owner: OwnerRecord) -> Claim | None:
+    """The claim on an owner's pods; None where no policy governs them."""
+    return claim_of_pods(state, governance, owner.namespace, owner.workload_kind, owner.labels)
 
 
 def claim_of_pods(

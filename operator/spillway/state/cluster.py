@@ -4,7 +4,8 @@ Contract: changed by the informers alone (`apply`, `remove`), from the event loo
 state between two awaits. Mappings and collections handed out are live views: copy what is kept over an await. Listeners
 are called after the state and its indexes hold the new record, in the order of the API server's events for each object;
 an exception in one is counted and logged and does not stop the others. A record equal to the present one is no change.
-A pod that names a ReplicaSet of another namespace as its owner is kept as a pod without an owner.
+A pod that names a ReplicaSet or a StatefulSet of another namespace as its owner is kept as a pod without an owner. A
+ReplicationController is one of the ReplicaSets: in the mappings, and for their listeners.
 """
 
 import asyncio
@@ -15,12 +16,22 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import force_setattr, replace
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import (
+    NamespaceRecord,
+    NodeRecord,
+    OwnerRecord,
+    PodRecord,
+    ReplicaSetRecord,
+    ReplicationControllerRecord,
+    StatefulSetRecord,
+)
 from spillway.state.node_usage import NodeUsage
 from spillway.state.signal import Signal, Unsubscribe
 
-Record = PodRecord | NodeRecord | ReplicaSetRecord | NamespaceRecord
-R = TypeVar("R", PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
+Record = PodRecord | NodeRecord | ReplicaSetRecord | ReplicationControllerRecord | StatefulSetRecord | NamespaceRecord
+R = TypeVar(
+    "R", PodRecord, NodeRecord, ReplicaSetRecord, ReplicationControllerRecord, StatefulSetRecord, NamespaceRecord
+)
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -28,13 +39,20 @@ Listener = Callable[[R | None, R | None], None]
 """Called with the old and the new record; None where there is none."""
 PodPredicate = Callable[[PodRecord | None], bool]
 
-RECORD_TYPES: Final[tuple[type[Record], ...]] = (PodRecord, NodeRecord, ReplicaSetRecord, NamespaceRecord)
+RECORD_TYPES: Final[tuple[type[Record], ...]] = (
+    PodRecord,
+    NodeRecord,
+    ReplicaSetRecord,
+    ReplicationControllerRecord,
+    StatefulSetRecord,
+    NamespaceRecord,
+)
 STALE_AFTER_SECONDS: Final = 60.0
 """Longer than a watch may be silent before it counts as broken: nothing is disrupted on older data."""
 
 
 class ClusterState:
-    """Pods, nodes, ReplicaSets and namespaces. `clock` gives monotonic seconds, `now` Unix seconds."""
+    """Pods, nodes, ReplicaSets, StatefulSets and namespaces. `clock` gives monotonic seconds, `now` Unix seconds."""
 
     def __init__(self, *, clock: Callable[[], float], now: Callable[[], float]) -> None:
         self._clock = clock
@@ -47,17 +65,22 @@ class ClusterState:
         self._replicasets: dict[OwnerUid, ReplicaSetRecord] = {}
         self._replicasets_by_name: dict[tuple[str, str], ReplicaSetRecord] = {}
         self._replicasets_by_owner: dict[OwnerUid, dict[OwnerUid, ReplicaSetRecord]] = {}
+        self._statefulsets: dict[OwnerUid, StatefulSetRecord] = {}
         self._namespaces: dict[str, NamespaceRecord] = {}
         self._tables: dict[type[Any], dict[Any, Any]] = {
             PodRecord: self._pods,
             NodeRecord: self._nodes,
-            ReplicaSetRecord: self._replicasets,
+            # The records of one list each: a new list of one resource must not remove the other's.
+            ReplicaSetRecord: {},
+            ReplicationControllerRecord: {},
+            StatefulSetRecord: self._statefulsets,
             NamespaceRecord: self._namespaces,
         }
         self.node_usage = NodeUsage()
         self._changed: dict[type[Any], Signal[Any, Any]] = {
             kind: Signal(kind.__name__, key=_key_of_change) for kind in RECORD_TYPES
         }
+        self._changed[ReplicationControllerRecord] = self._changed[ReplicaSetRecord]
         self._waiters: dict[PodUid, Signal[PodRecord | None, PodRecord | None]] = {}
         self._unsynced = set(RECORD_TYPES)
         self._all_synced = asyncio.Event()
@@ -76,7 +99,16 @@ class ClusterState:
 
     @property
     def replicasets(self) -> Mapping[OwnerUid, ReplicaSetRecord]:
+        """The ReplicaSets and ReplicationControllers."""
         return self._replicasets
+
+    @property
+    def statefulsets(self) -> Mapping[OwnerUid, StatefulSetRecord]:
+        return self._statefulsets
+
+    def owner(self, uid: OwnerUid) -> OwnerRecord | None:
+        """The owner of pods with this uid; None where the informer does not follow its kind, or has not seen it."""
+        return self._replicasets.get(uid) or self._statefulsets.get(uid)
 
     @property
     def namespaces(self) -> Mapping[str, NamespaceRecord]:
@@ -208,13 +240,15 @@ class ClusterState:
         """Add or replace a record; False if the present one is equal."""
         if type(record) is PodRecord:
             return self._apply_pod(record)
-        if type(record) is ReplicaSetRecord:
+        if isinstance(record, ReplicaSetRecord):
             return self._apply_replicaset(record)
         table, key = self._tables[type(record)], record_key(record)
         old = table.get(key)
         if old == record:
             return False
         table[key] = record
+        if isinstance(record, StatefulSetRecord) and old is None:
+            self._leave_to_owner(record)
         self._notify(type(record), old, record)
         return True
 
@@ -233,7 +267,7 @@ class ClusterState:
 
     def _apply_pod(self, pod: PodRecord) -> bool:
         old = self._pods.get(pod.uid)
-        owner = self._replicasets.get(pod.owner_uid)
+        owner = self.owner(pod.owner_uid)
         if owner is not None and owner.namespace != pod.namespace:
             _take_owner_off(pod)
         if old is not None and old.pending is not None and pod.pending is not None:
@@ -269,23 +303,29 @@ class ClusterState:
 
     def _apply_replicaset(self, new: ReplicaSetRecord) -> bool:
         old = self._replicasets.get(new.uid)
-        if old is not None or ReplicaSetRecord not in self._unsynced:
+        if old is not None or type(new) not in self._unsynced:
             new = new.following(old, self._now())
         if old == new:
             return False
-        self._replicasets[new.uid] = new
+        self._replicasets[new.uid] = self._tables[type(new)][new.uid] = new
         if old is not None and old.owner_uid != new.owner_uid:
             _discard(self._replicasets_by_owner, old.owner_uid, old.uid)
-        self._replicasets_by_name[new.namespace, new.name] = new
+        if type(new) is ReplicaSetRecord:
+            self._replicasets_by_name[new.namespace, new.name] = new
         if old is None:
-            for pod in [pod for pod in self.pods_of(new.uid) if pod.namespace != new.namespace]:
-                self._apply_pod(replace(pod))
+            self._leave_to_owner(new)
         if new.owner_uid:
             self._replicasets_by_owner.setdefault(new.owner_uid, {})[new.uid] = new
         self._notify(ReplicaSetRecord, old, new)
         return True
 
+    def _leave_to_owner(self, owner: OwnerRecord) -> None:
+        """Take the owner off the pods of other namespaces that name it."""
+        for pod in [pod for pod in self.pods_of(owner.uid) if pod.namespace != owner.namespace]:
+            self._apply_pod(replace(pod))
+
     def _forget_replicaset(self, old: ReplicaSetRecord) -> None:
+        self._replicasets.pop(old.uid, None)
         namesake = self.replicaset(old.namespace, old.name)
         if namesake is not None and namesake.uid == old.uid:
             del self._replicasets_by_name[old.namespace, old.name]

@@ -85,15 +85,15 @@ class PoolMembership:
         """The pools to which a pod without a node may go, as its mark names them, in order.
 
         Anybody can write the mark, so it counts for nothing where Spillway cannot have written it: on a pod without an
-        owner, in a namespace where no policy with that pool governs anything, or of a ReplicaSet that none governs.
-        While the namespace or the ReplicaSet is not seen yet, the mark is believed.
+        owner, in a namespace where no policy with that pool governs anything, or of a ReplicaSet or StatefulSet that
+        none governs. While the namespace or the owner is not seen yet, the mark is believed.
         """
         named = () if pod.pending is None else pod.pending.named_pools
         namespace = self._state.namespaces.get(pod.namespace)
         if not named or namespace is None:
             return named if pod.owner_uid else ()
         governance = self._governance()
-        owner = self._state.replicasets.get(pod.owner_uid)
+        owner = self._state.owner(pod.owner_uid)
         if not pod.owner_uid:
             allowed: Collection[str] = ()
         elif owner is None:

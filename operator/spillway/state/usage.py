@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import OwnerUid, PodUid
-from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.state.cluster import ClusterState
 from spillway.state.growth import Growth, larger
@@ -75,7 +75,8 @@ class LiveUsage:
             state.subscribe(PodRecord, self._pod_changed),
             membership.changed.subscribe(self._node_changed),
             membership.policies_changed.subscribe(self._policies_changed),
-            state.subscribe(ReplicaSetRecord, self._replicaset_changed),
+            state.subscribe(ReplicaSetRecord, self._owner_changed),
+            state.subscribe(StatefulSetRecord, self._owner_changed),
             state.subscribe(NamespaceRecord, self._namespace_changed),
         )
 
@@ -243,7 +244,7 @@ class LiveUsage:
             else:
                 self._pools.pop(pool, None)
 
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+    def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
         if new is None:
             return
         if old is None or old.labels != new.labels:

@@ -17,8 +17,8 @@ from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
 from spillway.domain.model.additions import annotation_additions
-from spillway.domain.model.names import NodeName, OwnerUid
-from spillway.domain.model.owners import HONOUR_DELETION_COST, PER_NODE, OwnerReference
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.owners import HONOUR_DELETION_COST, LIKE_REPLICASETS, PER_NODE, OwnerReference
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
@@ -92,7 +92,11 @@ class BindingWebhook:
 
     async def _claim(self, pod: PodRecord, deadline: Deadline) -> Claim | None:
         state, governance = self._places.state, self._places.governance
-        if pod.owner_kind != "ReplicaSet":
+        # OpenKruise has StatefulSets of its own, which the informer does not follow.
+        known = state.owner(pod.owner_uid)
+        if known is not None:
+            return claim_of(state, governance, known)
+        if pod.owner_kind not in LIKE_REPLICASETS:
             labels = await self._lookup.pod_labels(pod, deadline)
             if labels is None:
                 raise LetGoError("unknown-labels")
@@ -101,7 +105,9 @@ class BindingWebhook:
             if kind is None:
                 raise LetGoError("unknown-owner")
             return claim_of_pods(state, governance, pod.namespace, kind, labels)
-        replicaset = await self._lookup.replicaset(pod.namespace, pod.owner_name, OwnerUid(pod.owner_uid), deadline)
+        replicaset = await self._lookup.replicaset(
+            pod.namespace, pod.owner_name, pod.owner_uid, deadline, kind=pod.owner_kind
+        )
         if replicaset is None:
             raise LetGoError("unknown-owner")
         return claim_of(state, governance, replicaset)

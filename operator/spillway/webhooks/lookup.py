@@ -4,22 +4,22 @@ Contract: first the informer; then a short wait for its watch; then one GET, or 
 of concurrent GETs is bounded, and none outlasts the deadline: an object that is not found in time is None, and so is
 one with a name that no object can have.
 
-A ReplicaSet without which a new pod cannot be decided is waited for longer. If the watch may be behind,
-`replicaset_now` reads from the API server, once for all waiting callers.
+An owner without which a new pod cannot be decided is waited for longer. If the watch may be behind, `owner_now` reads
+from the API server, once for all waiting callers.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import structlog
 
 from spillway.admission.deadline import Deadline
 from spillway.domain.model.names import NodeName, OwnerUid
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.kube import paths
-from spillway.kube.decode import NODES, PODS, REPLICASETS
+from spillway.kube.decode import NODES, PODS, REPLICASETS, REPLICATION_CONTROLLERS, STATEFULSETS, Decoder
 from spillway.kube.errors import InvalidNameError, RequestError, transport_errors
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import CollectionKey, ObjectKey
@@ -33,9 +33,16 @@ WATCH_PATIENCE_SECONDS: Final = 0.05
 
 GET_SECONDS: Final = 0.25
 OWNER_SECONDS: Final = 0.7
-"""The wait for a ReplicaSet: an undecided pod may be in the wrong tier for its whole life, a short delay happens
+"""The wait for an owner: an undecided pod may be in the wrong tier for its whole life, a short delay happens
 once."""
 CONCURRENT_GETS: Final = 16
+
+FOLLOWED: Final[Mapping[str, tuple[paths.ApiResource, Decoder[Any, Any]]]] = {
+    "ReplicaSet": (paths.REPLICASETS, REPLICASETS),
+    "ReplicationController": (paths.REPLICATION_CONTROLLERS, REPLICATION_CONTROLLERS),
+    "StatefulSet": (paths.STATEFULSETS, STATEFULSETS),
+}
+"""The kinds of owners of pods that the informer follows."""
 
 R = TypeVar("R")
 
@@ -92,18 +99,19 @@ class _Awaited(Generic[R]):
 
 
 class Lookup:
-    """The lookup of pods, nodes and ReplicaSets for handlers."""
+    """The lookup of pods, nodes and owners of pods for handlers."""
 
     def __init__(self, state: ClusterState, client: ByteReader) -> None:
         self._state = state
         self._client = client
         self._slots = asyncio.Semaphore(CONCURRENT_GETS)
         self._pods = _Awaited[PodRecord]()
-        self._replicasets = _Awaited[ReplicaSetRecord]()
-        self._present = _Awaited[ReplicaSetRecord]()
+        self._owners = _Awaited[OwnerRecord]()
+        self._present = _Awaited[OwnerRecord]()
         self._unsubscribe = (
             state.subscribe(PodRecord, self._pod_changed),
-            state.subscribe(ReplicaSetRecord, self._replicaset_changed),
+            state.subscribe(ReplicaSetRecord, self._owner_changed),
+            state.subscribe(StatefulSetRecord, self._owner_changed),
         )
 
     def close(self) -> None:
@@ -127,24 +135,36 @@ class Lookup:
         known = self._state.nodes.get(name)
         return known if known is not None else await self.get(ObjectKey(paths.NODES, name), NODES.one, deadline)
 
-    async def replicaset(self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline) -> ReplicaSetRecord | None:
-        known = self._state.replicasets.get(uid)
+    async def replicaset(
+        self, namespace: str, name: str, uid: OwnerUid, deadline: Deadline, *, kind: str = "ReplicaSet"
+    ) -> ReplicaSetRecord | None:
+        """The ReplicaSet or, by its kind, the ReplicationController."""
+        found = await self.owner(namespace, kind, name, uid, deadline)
+        return found if isinstance(found, ReplicaSetRecord) else None
+
+    async def owner(
+        self, namespace: str, kind: str, name: str, uid: OwnerUid, deadline: Deadline
+    ) -> OwnerRecord | None:
+        """The owner of a pod, of one of the kinds `FOLLOWED`."""
+        known = self._state.owner(uid)
         if known is not None:
             # A reference says of itself that it is within its object's namespace: one that is not names nothing.
             return known if known.namespace == namespace else None
-        wanted = ObjectKey(paths.REPLICASETS, name, namespace, field="ownerReferences[].name")
-        found = await self._replicasets.first(
-            (namespace, name, uid),
-            lambda: self._get(wanted, REPLICASETS.one, OWNER_SECONDS),
+        resource, decoder = FOLLOWED[kind]
+        wanted = ObjectKey(resource, name, namespace, field="ownerReferences[].name")
+        found = await self._owners.first(
+            (kind, namespace, name, uid),
+            lambda: self._get(wanted, decoder.one, OWNER_SECONDS),
             deadline.within(OWNER_SECONDS),
         )
         return found if found is not None and found.uid == uid else None
 
-    async def replicaset_now(self, known: ReplicaSetRecord, deadline: Deadline) -> ReplicaSetRecord | None:
-        """The ReplicaSet as it was at most `GET_SECONDS` ago, independent of the watch; None if it cannot be read."""
-        wanted = ObjectKey(paths.REPLICASETS, known.name, known.namespace)
+    async def owner_now(self, known: OwnerRecord, deadline: Deadline) -> OwnerRecord | None:
+        """The owner as it was at most `GET_SECONDS` ago, independent of the watch; None if it cannot be read."""
+        resource, decoder = FOLLOWED[known.kind]
+        wanted = ObjectKey(resource, known.name, known.namespace)
         found = await self._present.first(
-            _key(known), lambda: self._get(wanted, REPLICASETS.one, GET_SECONDS), deadline.within(GET_SECONDS)
+            _key(known), lambda: self._get(wanted, decoder.one, GET_SECONDS), deadline.within(GET_SECONDS)
         )
         return found if found is not None and found.uid == known.uid else None
 
@@ -157,9 +177,9 @@ class Lookup:
         if old is None and new is not None:
             self._pods.show((new.namespace, new.name), new)
 
-    def _replicaset_changed(self, _: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+    def _owner_changed(self, _: OwnerRecord | None, new: OwnerRecord | None) -> None:
         if new is not None:
-            self._replicasets.show(_key(new), new)
+            self._owners.show(_key(new), new)
 
     async def get(
         self, wanted: ObjectKey | CollectionKey, decode: Callable[[bytes], R], deadline: Deadline
@@ -181,5 +201,5 @@ class Lookup:
             return None
 
 
-def _key(replicaset: ReplicaSetRecord) -> tuple[str, ...]:
-    return replicaset.namespace, replicaset.name, replicaset.uid
+def _key(owner: OwnerRecord) -> tuple[str, ...]:
+    return owner.kind, owner.namespace, owner.name, owner.uid

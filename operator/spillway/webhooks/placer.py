@@ -107,7 +107,7 @@ class Placer:
     ) -> Facts:
         policy = new.claim.policy
         return Facts(
-            physical=self.usage.physical(new.owner),
+            physical=self.usage.physical(new.owner) if new.position is None else new.position,
             threshold=new.threshold(self._board.thresholds.get(new.workload)),
             landing=self._overlays(policy),
             pools=partial(self._pools, policy),

@@ -166,7 +166,8 @@ class PodWebhook:
             subject.workload_class,
             annotation=workload.annotation,
             numbered=workload.numbered,
-            planned=workload.replicaset is not None,
+            planned=workload.has_replicasets,
+            position=workload.position(str((pod.get("metadata") or {}).get("name", ""))),
         )
         if placer.reinvoked(new):
             return Answer("reinvoked")
@@ -188,7 +189,7 @@ class PodWebhook:
         if not subject.claim.enforced:
             return Answer("recommend")
         if act:
-            self._report(subject, placed)
+            await self._report(request.namespace, subject, placed, deadline)
         return Answer(placed.decision.nodes.value, placed.additions)
 
     async def _read_thresholds(self, deadline: Deadline) -> None:
@@ -217,7 +218,7 @@ class PodWebhook:
 
         None if nothing shows that such an owner exists in the namespace: the caller may have invented it.
         """
-        if subject.workload.replicaset is not None:
+        if subject.workload.record is not None:
             return await self._catch_up(subject, deadline)
         if not self._placer.may_be_virtual(new):
             return None
@@ -243,7 +244,12 @@ class PodWebhook:
                 return wanted
         return max(self._workloads.wanted(workload) or 0, usage.total(subject.owner))
 
-    def _report(self, subject: _Subject, placed: PodPlacement) -> None:
+    async def _report(self, namespace: str, subject: _Subject, placed: PodPlacement, deadline: Deadline) -> None:
+        """Emit Events on the owner, if the API server has confirmed that there is one: anybody can name an owner."""
+        if not (placed.because or placed.tolerated or placed.conflicts or placed.problem):
+            return
+        if not await self._workloads.exists(namespace, subject.controller, subject.workload, deadline):
+            return
         reference = subject.workload.owner.reference
         if placed.because:
             unsuitable = placed.decision.reason is PlacementReason.UNSUITABLE

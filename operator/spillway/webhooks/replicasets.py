@@ -1,8 +1,9 @@
-"""The webhook on UPDATE `replicasets`: deletion costs are correct before the controller sees the smaller number.
+"""The webhook on UPDATE of ReplicaSets: deletion costs are correct before the controller sees the smaller number.
 
 Every scale-down (by HPA, KEDA, `kubectl scale` or a Deployment) updates the ReplicaSet or its `scale`, and so reaches
-this webhook. It plans the victims, writes the costs that differ, waits until its own watch has shown them and the
-controller's cache can be expected to have them, and allows the update unchanged.
+this webhook; a ReplicationController counts as a ReplicaSet. The webhook plans the victims, writes the costs that
+differ, waits until its own watch has shown them and the controller's cache can be expected to have them, and allows the
+update unchanged.
 
 Contract: never denies, never changes the request. A dry run, a policy in Recommend, a foreign writer: plans at most,
 and writes nothing. At the deadline the request is allowed with a counted reason; the costs written by then are the
@@ -27,6 +28,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.rollout import is_scale_in
+from spillway.kube import paths
 from spillway.kube.decode import desired_replicas
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter
@@ -89,6 +91,7 @@ class _Written(NamedTuple):
 
 
 _decoder: Final = msgspec.json.Decoder(_Scalable)
+_KINDS: Final = {resource.plural: kind for kind, resource in paths.LIKE_REPLICASETS.items()}
 
 
 class ReplicaSetWebhook:
@@ -133,9 +136,9 @@ class ReplicaSetWebhook:
             return Answer("dry-run")
         if self._places.state.stale():
             raise LetGoError("stale")
-        replicaset = await self._lookup.replicaset(
-            request.namespace, request.name, OwnerUid(new.metadata.uid or old.metadata.uid), deadline
-        )
+        uid = OwnerUid(new.metadata.uid or old.metadata.uid)
+        kind = _KINDS.get(request.resource.resource, "ReplicaSet")
+        replicaset = await self._lookup.replicaset(request.namespace, request.name, uid, deadline, kind=kind)
         if replicaset is None:
             raise LetGoError("unknown-replicaset")
         claim = claim_of(self._places.state, self._places.governance, replicaset)

@@ -17,6 +17,7 @@ from spillway.admission.deadline import Clock, Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import OwnerUid, PodUid
+from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.records import PodRecord
 from spillway.domain.scale_down.outcome import Following, Gone, ScaleDowns
 from spillway.state.board import Board
@@ -111,7 +112,7 @@ class Outcomes:
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if old is None or not old.active or (new is not None and new.active):
             return
-        if old.owner_kind == "ReplicaSet" and self._board.leading():
+        if old.owner_kind in LIKE_REPLICASETS and self._board.leading():
             gone = self._following.gone(OwnerUid(old.owner_uid), old.uid, now=self._board.now())
             if gone is not None:
                 self._count(gone)

@@ -1,9 +1,10 @@
-"""Validation of the annotation `spillway.dev/threshold` on a Deployment, or on a ReplicaSet without an owner.
+"""Validation of the annotation `spillway.dev/threshold` on a workload.
 
-Contract: only a new value is refused; one that is stored already (written while Spillway was not available) never
-prevents another change. A ReplicaSet with a controlling owner is always allowed: its annotations are copies, which the
-owner's controller could not correct, so a refusal would only keep it from creating pods. A removed annotation is
-allowed too.
+Contract: on a kind on which the annotation is not read (a DaemonSet, a Job, an owner of another API group) any value is
+refused, and the message names the kind. Else only a number is allowed. Only a new value is refused; one that is stored
+already (written while Spillway was not available) never prevents another change. An object with a controlling owner is
+always allowed: its annotations are copies, which the owner's controller could not correct, so a refusal would only keep
+it from creating pods. A removed annotation is allowed too.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
 from spillway.domain.model.names import THRESHOLD
-from spillway.domain.threshold.effective import AnnotationError, parse_annotation
+from spillway.domain.threshold.effective import AnnotationError, parse_annotation, unread_on
 
 
 class _Owner(msgspec.Struct, frozen=True):
@@ -32,20 +33,34 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Object(msgspec.Struct, frozen=True):
     metadata: _Metadata
+    kind: str = ""
 
 
 _decoder: Final = msgspec.json.Decoder(_Object)
+READ: Final = frozenset(
+    {
+        ("apps", "deployments"),
+        ("apps", "replicasets"),
+        ("apps", "statefulsets"),
+        ("", "replicationcontrollers"),
+        ("argoproj.io", "rollouts"),
+    }
+)
+"""The resources on which the annotation is read, by API group."""
 
 
 class ThresholdAnnotationWebhook:
-    """The webhook that refuses a threshold that is not a number of replicas."""
+    """The webhook that refuses a threshold that is not a number of replicas, or that has no effect."""
 
     async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
-        new = _decoder.decode(request.object).metadata
+        workload = _decoder.decode(request.object)
+        new = workload.metadata
         old = _decoder.decode(request.old_object).metadata.threshold if request.old_object else None
         if new.threshold is None or new.threshold == old or any(one.controller for one in new.owner_references or ()):
             return Answer("unchanged")
-        return denied(Denial(problem, f"metadata.annotations[{THRESHOLD}]") for problem in _problems(new.threshold))
+        read = (request.resource.group, request.resource.resource) in READ
+        problems = _problems(new.threshold) if read else [unread_on(workload.kind or request.resource.resource)]
+        return denied(Denial(problem, f"metadata.annotations[{THRESHOLD}]") for problem in problems)
 
 
 def _problems(text: str) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """The workload of a pod that is being created: the one that policies select, and the number of pods that it wants.
 
 Contract: a ReplicaSet that a Deployment or a Rollout owns counts as its owner, a Job that a CronJob owns as the
-CronJob. ReplicaSets come from the informer. Jobs are read, once each, and only while some class names Jobs or CronJobs
-(no other class distinguishes the two), or while one of their pods has a reservation on virtual nodes. Volume claims are
-read and cached too. A result of one namespace is never used for another.
+CronJob. ReplicaSets, ReplicationControllers and StatefulSets come from the informer. Jobs are read, once each, and only
+while some class names Jobs or CronJobs (no other class distinguishes the two), while one of their pods has a
+reservation on virtual nodes, or for an Event. Volume claims are read and cached too. A result of one namespace is never
+used for another.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,15 +14,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from spillway.admission.deadline import Deadline
-from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.names import THRESHOLD, OwnerUid
 from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as, workload_of
-from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.paths import ObjectKey
 from spillway.kube.volumes import ClaimVolume, volume_of_claim
 from spillway.state.cluster import ClusterState
-from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.lookup import FOLLOWED, Lookup
 
 _REMEMBERED: Final = 8192
 K = TypeVar("K")
@@ -30,6 +31,7 @@ V = TypeVar("V")
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     uid: str = ""
+    annotations: dict[str, str] | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
 
 
@@ -46,6 +48,8 @@ class _KnownJob(NamedTuple):
     top: OwnerReference
     """The owner that it counts as."""
     parallelism: int
+    threshold: str
+    """The annotation, which means nothing there."""
 
 
 _job: Final = msgspec.json.Decoder(_Job)
@@ -61,7 +65,17 @@ class Workload:
     """The labels of the pod template, on which policies select."""
     annotation: str = ""
     """Its `spillway.dev/threshold`."""
-    replicaset: ReplicaSetRecord | None = None
+    record: OwnerRecord | None = None
+    """The owner of the pod, of a kind that the informer follows."""
+
+    @property
+    def has_replicasets(self) -> bool:
+        """Whether it has ReplicaSets or ReplicationControllers, whose demand mode Auto plans."""
+        return isinstance(self.record, ReplicaSetRecord)
+
+    def position(self, pod_name: str) -> int | None:
+        """How many replicas come before this one; None where they have no order."""
+        return self.record.position(pod_name) if isinstance(self.record, StatefulSetRecord) else None
 
     @property
     def kind(self) -> str:
@@ -88,34 +102,44 @@ class Workloads:
         self, namespace: str, owner: OwnerReference, labels: Mapping[str, str], deadline: Deadline
     ) -> Workload | None:
         """The workload of a pod with this controlling owner and these labels; None if it cannot be found in time."""
-        if owner.kind == "ReplicaSet":
-            found = await self._lookup.replicaset(namespace, owner.name, OwnerUid(owner.uid), deadline)
-            return None if found is None else _of_replicaset(found)
+        if is_followed(owner):
+            found = await self._lookup.owner(namespace, owner.kind, owner.name, OwnerUid(owner.uid), deadline)
+            return None if found is None else Workload(workload_of(found), found.labels, found.threshold, found)
+        annotation = ""
         if owner.kind == "Job" and self._asks_for_jobs():
             job = await self._known_job(namespace, owner, deadline)
             if job is None:
                 return None
-            owner = job.top
+            owner, annotation = job.top, job.threshold
         found_owner = Owner(owner.api_version, owner.kind, namespace, owner.name, OwnerUid(owner.uid))
-        return Workload(found_owner, labels)
+        return Workload(found_owner, labels, annotation)
 
     async def kind_of(self, namespace: str, owner: OwnerReference, deadline: Deadline) -> str | None:
-        """The kind that a pod with this owner, not a ReplicaSet, counts as; None if it cannot be found."""
+        """The kind that a pod with this owner, not one that is followed, counts as; None if it cannot be found."""
         if owner.kind != "Job" or not self._asks_for_jobs():
             return owner.kind
         job = await self._known_job(namespace, owner, deadline)
         return None if job is None else job.top.kind
 
     def wanted(self, workload: Workload) -> int | None:
-        """How many pods its ReplicaSet wants now; None if it has none."""
-        seen = workload.replicaset
-        return None if seen is None else self._state.replicasets.get(seen.uid, seen).replicas
+        """How many pods the owner wants now; None if the informer does not follow its kind."""
+        seen = workload.record
+        return None if seen is None else (self._state.owner(seen.uid) or seen).replicas
 
     async def wanted_now(self, workload: Workload, deadline: Deadline) -> int | None:
         """The same number from the API server; None if it cannot be read in time."""
-        seen = workload.replicaset
-        found = None if seen is None else await self._lookup.replicaset_now(seen, deadline)
+        seen = workload.record
+        found = None if seen is None else await self._lookup.owner_now(seen, deadline)
         return None if found is None else found.replicas
+
+    async def exists(self, namespace: str, controller: OwnerReference, workload: Workload, deadline: Deadline) -> bool:
+        """Whether the API server confirms the owner of a pod; of kinds that are neither followed nor Jobs it does not.
+
+        A Job is read, at most once.
+        """
+        if workload.record is not None:
+            return True
+        return controller.kind == "Job" and await self._known_job(namespace, controller, deadline) is not None
 
     async def parallelism(
         self, namespace: str, job: OwnerReference, deadline: Deadline, *, above: int = 0
@@ -158,7 +182,8 @@ class Workloads:
         if found is None or found.metadata.uid != job.uid:
             return None
         parallelism = 1 if found.spec.parallelism is None else found.spec.parallelism
-        known = _KnownJob(counted_as(job, found.metadata.owner_references), parallelism)
+        threshold = (found.metadata.annotations or {}).get(THRESHOLD, "")
+        known = _KnownJob(counted_as(job, found.metadata.owner_references), parallelism, threshold)
         return _remember(self._jobs, (namespace, job.uid), known)
 
     async def _is_local(self, namespace: str, name: str, deadline: Deadline) -> bool | None:
@@ -173,8 +198,9 @@ class Workloads:
         )
 
 
-def _of_replicaset(found: ReplicaSetRecord) -> Workload:
-    return Workload(workload_of(found), found.labels, found.threshold, found)
+def is_followed(owner: OwnerReference) -> bool:
+    """Whether the informer follows owners of this kind; OpenKruise has StatefulSets of its own."""
+    return owner.kind in FOLLOWED and owner.api_version in {"", FOLLOWED[owner.kind][0].api_version}
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> V:

@@ -8,6 +8,7 @@ import pytest
 from spillway.domain.model.records import Phase, Taint
 from spillway.kube import decode
 from spillway.kube.errors import WatchError
+from tests.builders import make_statefulset
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
 
@@ -290,3 +291,20 @@ def test_a_finished_pod_says_when_the_last_of_its_containers_ended(phase: str, e
         {},
     ]
     assert record(status={"phase": phase, "containerStatuses": finished}).ended == ended
+
+
+def test_a_statefulset_and_a_replication_controller() -> None:
+    raw = {
+        "metadata": {
+            "uid": "u", "namespace": "shop", "name": "db", "annotations": {"spillway.dev/threshold": "2"},
+        },
+        "spec": {"replicas": 4, "ordinals": {"start": 5}, "template": {"metadata": {"labels": {"app": "db"}}}},
+    }  # fmt: skip
+    assert decode.STATEFULSETS.one(msgspec.json.encode(raw)) == make_statefulset(
+        uid="u", replicas=4, start=5, threshold="2", labels={"app": "db"}
+    )
+    assert decode.STATEFULSETS.one(msgspec.json.encode({"metadata": {"name": "db"}, "spec": {}})).replicas == 1
+    controller = decode.REPLICATION_CONTROLLERS.one(msgspec.json.encode(raw))
+    assert (controller.kind, controller.workload_kind, controller.replicas, controller.threshold) == (
+        "ReplicationController", "ReplicationController", 4, "2",
+    )  # fmt: skip

@@ -6,9 +6,25 @@ from typing import Any
 import pytest
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
+from spillway.domain.model.records import (
+    NodeRecord,
+    Pending,
+    Phase,
+    PodRecord,
+    ReplicaSetRecord,
+    ReplicationControllerRecord,
+    StatefulSetRecord,
+)
 from spillway.domain.model.usage import Usage
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
+from tests.builders import (
+    make_namespace,
+    make_node,
+    make_pod,
+    make_replicaset,
+    make_replication_controller,
+    make_state,
+    make_statefulset,
+)
 
 
 class Clock:
@@ -128,7 +144,34 @@ def test_replicasets_by_name_and_deployment() -> None:
     assert state.replicaset(one.namespace, "web-1") is None
 
 
-async def test_synced_is_all_four_resources() -> None:
+def test_a_replication_controller_is_one_of_the_replicasets_and_has_a_list_of_its_own() -> None:
+    state = make_state()
+    heard: list[str] = []
+    state.subscribe(ReplicaSetRecord, lambda _, new: heard.append("" if new is None else new.kind))
+    replicaset, controller = make_replicaset(), make_replication_controller()
+    state.apply(replicaset)
+    state.apply(controller)
+    assert set(state.replicasets) == {replicaset.uid, controller.uid}
+    assert set(state.records(ReplicaSetRecord)) == {replicaset.uid}, "a new list of ReplicaSets removes none of others"
+    assert set(state.records(ReplicationControllerRecord)) == {controller.uid}
+    assert state.owner(controller.uid) is controller
+    state.remove(controller)
+    assert set(state.replicasets) == {replicaset.uid}
+    assert heard == ["ReplicaSet", "ReplicationController", ""]
+
+
+@pytest.mark.parametrize("first", ["pod", "owner"])
+def test_a_pod_that_names_a_statefulset_of_another_namespace_has_no_owner(first: str) -> None:
+    state = make_state()
+    pod, owner = make_pod("x", owner_uid="sts-db", owner_kind="StatefulSet"), make_statefulset(namespace="victim")
+    records: list[PodRecord | StatefulSetRecord] = [pod, owner] if first == "pod" else [owner, pod]
+    for record in records:
+        state.apply(record)
+    assert not state.pods_of(OwnerUid("sts-db"))
+    assert state.pods[pod.uid].owner_kind == ""
+
+
+async def test_synced_is_all_resources() -> None:
     state = make_state()
     state.mark_synced(PodRecord)
     assert not state.synced

@@ -17,7 +17,15 @@ from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
+from tests.builders import (
+    make_namespace,
+    make_node,
+    make_pod,
+    make_replicaset,
+    make_replication_controller,
+    make_state,
+    make_statefulset,
+)
 from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
 
@@ -97,6 +105,28 @@ async def test_a_job_gets_its_marks_and_no_cost(scene: Scene) -> None:
     answer = await scene.ask()
     assert answer.outcome == "marked"
     assert set(_marks(answer)) == {TIER, POLICY}
+
+
+async def test_a_pod_of_a_replication_controller_gets_its_cost(scene: Scene) -> None:
+    scene.state.apply(make_replication_controller())
+    owner = {"owner_kind": "ReplicationController", "owner_name": "legacy", "owner_uid": "rc-legacy"}
+    scene.state.apply(make_pod("legacy-1", node="", **owner))
+    assert (await scene.ask("legacy-1", node="e1")).outcome == "stamped"
+
+
+async def test_a_statefulsets_pod_is_governed_by_its_template_and_gets_no_cost(scene: Scene) -> None:
+    scene.state.apply(make_statefulset())
+    scene.state.apply(make_pod("db-0", node="", owner_kind="StatefulSet", owner_name="db", owner_uid="sts-db"))
+    answer = await scene.ask("db-0")
+    assert answer.outcome == "marked"
+    assert set(_marks(answer)) == {TIER, POLICY}
+    assert not scene.server.asked, "the informer knows it"
+
+
+async def test_a_statefulset_of_another_group_is_known_by_its_pods_labels(scene: Scene) -> None:
+    scene.state.apply(make_pod("game-0", node="", owner_kind="StatefulSet", owner_name="game", owner_uid="kruise"))
+    scene.server.objects["/api/v1/namespaces/shop/pods/game-0"] = {"metadata": {"name": "game-0", "labels": {}}}
+    assert (await scene.ask("game-0")).outcome == "marked"
 
 
 async def test_a_pod_that_the_informer_has_not_seen_is_asked_for(scene: Scene) -> None:

@@ -27,7 +27,15 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.workloads import Workloads
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
+from tests.builders import (
+    make_namespace,
+    make_node,
+    make_pod,
+    make_replicaset,
+    make_replication_controller,
+    make_state,
+    make_statefulset,
+)
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.get_server import GetServer
 from tests.support.placement import incoming, labels_of, manual, placing
@@ -137,6 +145,7 @@ async def test_a_kept_plan_that_cannot_be_read_in_time_holds_up_nobody_for_longe
 
 async def test_a_statefulset_of_mode_auto_is_physical_at_once_because_nothing_is_planned_for_it() -> None:
     scene = Scene(placing(AUTO))
+    scene.state.apply(make_statefulset())
     before = _decided("NotPlanned")
     async with asyncio.timeout(0.5):
         answer = await scene.ask(incoming(kind="StatefulSet", owner="db", uid="sts-db"))
@@ -298,7 +307,7 @@ async def test_where_no_class_names_jobs_one_is_asked_for_only_to_hold_its_place
     scene = Scene(placing({"placement": {"virtual": "Never"}}))
     pod = incoming(kind="Job", owner="nightly-1", uid="job-1")
     assert (await scene.ask(pod)).outcome == "physical"
-    assert not scene.server.asked
+    assert scene.usage.on("a").used.pods == 0
     scene = Scene(placing({"placement": {"virtual": "Always"}}))
     scene.server.objects[JOB] = _job() | {"spec": {"parallelism": 3}}
     assert [(await scene.ask(pod)).outcome for _ in range(2)] == ["virtual"] * 2
@@ -362,11 +371,11 @@ async def test_pods_that_went_unseen_release_no_place_of_their_successors(monkey
 
 async def test_pods_of_an_owner_of_another_kind_vouch_for_as_many_more() -> None:
     scene = Scene(placing({"placement": {"virtual": "Always"}}))
-    pod = incoming(kind="StatefulSet", owner="db", uid="sts-db")
+    pod = incoming(kind="CloneSet", owner="db", uid="clones-db")
     assert (await scene.ask(pod)).outcome == "virtual"
     assert scene.usage.on("a").used.pods == 0
     for index in range(2):
-        scene.state.apply(make_pod(f"db-{index}", owner_kind="StatefulSet", owner_name="db", owner_uid="sts-db"))
+        scene.state.apply(make_pod(f"db-{index}", owner_kind="CloneSet", owner_name="db", owner_uid="clones-db"))
     for _ in range(5):
         await scene.ask(pod)
     assert scene.usage.on("a").used.pods == 2
@@ -439,6 +448,83 @@ async def test_never_tells_of_a_toleration_that_stays() -> None:
     scene.state.apply(make_node("v1", labels=labels_of("a")))
     await scene.ask(incoming(tolerations=[{"operator": "Exists"}]))
     assert [event[1] for event in scene.recorder.said] == ["Warning ToleratesVirtual"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "exists", "told"),
+    [
+        pytest.param({"kind": "Job", "owner": "nightly-1", "uid": "job-1"}, True, ["Job/nightly-1"], id="Job"),
+        pytest.param({"kind": "Job", "owner": "nightly-1", "uid": "job-1"}, False, [], id="an invented Job"),
+        pytest.param({"kind": "Ghost", "owner": "ghost", "uid": "ghost-1"}, True, [], id="a kind that is not read"),
+    ],
+)
+async def test_an_event_names_only_an_owner_that_the_api_server_confirms(
+    reference: dict[str, str], told: list[str], *, exists: bool
+) -> None:
+    scene = Scene(placing({"placement": {"virtual": "Always"}}))
+    if exists:
+        scene.server.objects[JOB] = _job()
+    await scene.ask(incoming(hostNetwork=True, **reference))
+    assert [event.about for event in scene.recorder.said] == told
+
+
+def _of_statefulset(ordinal: int) -> dict[str, Any]:
+    pod = incoming(kind="StatefulSet", owner="db", uid="sts-db")
+    pod["metadata"]["name"] = f"db-{ordinal}"
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("changes", "ordinals", "physical"),
+    [
+        pytest.param({"threshold": "2"}, range(5), {0, 1}, id="the annotation counts, and not the class's number"),
+        pytest.param({}, range(5), {0, 1, 2}, id="the class's number"),
+        pytest.param({"threshold": "2"}, (4, 3, 2, 1, 0), {0, 1}, id="the order of creation means nothing"),
+        pytest.param({"threshold": "2", "start": 7}, range(7, 12), {7, 8}, id="the first ordinal is not 0"),
+        pytest.param({"threshold": "0"}, range(3), set(), id="all of them"),
+    ],
+)
+async def test_the_highest_ordinals_of_a_statefulset_are_beyond_its_threshold(
+    changes: dict[str, Any], ordinals: range | tuple[int, ...], physical: set[int]
+) -> None:
+    scene = Scene(placing(manual(3)))
+    scene.state.apply(make_statefulset(replicas=len(ordinals), **changes))
+    answers = {ordinal: (await scene.ask(_of_statefulset(ordinal))).outcome for ordinal in ordinals}
+    assert {ordinal for ordinal, outcome in answers.items() if outcome == "physical"} == physical
+    # A partition rollout, or a pod that failed: a replacement is placed as the pod before it.
+    again = {ordinal: (await scene.ask(_of_statefulset(ordinal))).outcome for ordinal in reversed(ordinals)}
+    assert again == answers
+
+
+async def test_an_own_number_on_a_statefulset_counts_in_mode_auto_as_well() -> None:
+    scene = Scene(placing(AUTO))
+    scene.state.apply(make_statefulset(threshold="1"))
+    assert [(await scene.ask(_of_statefulset(ordinal))).outcome for ordinal in (0, 1)] == ["physical", "virtual"]
+
+
+async def test_a_statefulset_holds_places_for_as_many_pods_as_it_wants() -> None:
+    scene = Scene(placing({"placement": {"virtual": "Always"}}))
+    scene.state.apply(make_statefulset(replicas=3))
+    for ordinal in range(3):
+        await scene.ask(_of_statefulset(ordinal))
+    assert scene.usage.on("a").used.pods == 3
+
+
+async def test_an_annotation_on_a_job_is_told_to_have_no_effect() -> None:
+    scene = Scene(placing({"match": {"kinds": ["Job"]}, **manual(0)}))
+    scene.server.objects[JOB] = _job()
+    scene.server.objects[JOB]["metadata"]["annotations"] = {names.THRESHOLD: "3"}
+    assert (await scene.ask(incoming(kind="Job", owner="nightly-1", uid="job-1"))).outcome == "physical"
+    assert [event[:2] for event in scene.recorder.said] == [("Job/nightly-1", "Warning InvalidThreshold")]
+    assert "has no effect on a Job" in scene.recorder.said[0].message
+
+
+async def test_a_replication_controller_is_placed_as_a_replicaset() -> None:
+    scene = Scene(placing(manual(1)))
+    scene.state.apply(make_replication_controller(threshold="2"))
+    pod = incoming(kind="ReplicationController", owner="legacy", uid="rc-legacy")
+    pod["metadata"]["ownerReferences"][0]["apiVersion"] = "v1"
+    assert [(await scene.ask(pod)).outcome for _ in range(3)] == ["physical", "physical", "virtual"]
 
 
 async def test_marks_are_where_the_binding_and_the_controllers_look_for_them() -> None:

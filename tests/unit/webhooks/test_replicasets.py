@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import AdmissionRequest
+from spillway.admission.review import AdmissionRequest, GroupVersionResource
 from spillway.admission.server import LetGoError
 from spillway.domain.model.names import (
     COST_WRITTEN,
@@ -29,7 +29,7 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_replication_controller, make_state
 from tests.support.fake_writer import FakeWriter
 from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
@@ -100,19 +100,27 @@ class Scene:
         self.state.apply(make_pod(name, **{"node": NodeName(node), **marks, **changes}))
 
     async def ask(
-        self, old: int, new: int, *, seconds: float = 1.0, desired: tuple[int, int] | None = None, **request: Any
+        self,
+        old: int,
+        new: int,
+        *,
+        seconds: float = 1.0,
+        desired: tuple[int, int] | None = None,
+        uid: str = "rs-web",
+        name: str = "web",
+        **request: Any,
     ) -> str:
         """`desired` is what the Deployment notes on the ReplicaSet, before and after."""
 
         def body(replicas: int, noted: int | None) -> msgspec.Raw:
-            metadata: dict[str, Any] = {"uid": "rs-web", "name": "web", "namespace": "shop"}
+            metadata: dict[str, Any] = {"uid": uid, "name": name, "namespace": "shop"}
             if noted is not None:
                 metadata["annotations"] = {DESIRED: str(noted)}
             return msgspec.Raw(msgspec.json.encode({"metadata": metadata, "spec": {"replicas": replicas}}))
 
         before, after = desired or (None, None)
         bodies = {"object": body(new, after), "old_object": body(old, before)}
-        arguments = {"namespace": "shop", "name": "web"} | bodies | request
+        arguments = {"namespace": "shop", "name": name} | bodies | request
         answer = await self.webhook(AdmissionRequest(uid="u", **arguments), Deadline(self.clock, seconds))
         assert not answer.additions
         assert not answer.denials
@@ -136,6 +144,17 @@ async def test_where_the_stored_order_is_right_nothing_is_written(scene: Scene) 
     assert await scene.ask(4, 2) == "as-stored"
     assert scene.victims == [["e1-3", "e1-2"]]
     assert scene.server.written == {}
+
+
+async def test_a_replication_controller_is_scaled_down_as_a_replicaset(scene: Scene) -> None:
+    scene.state.apply(make_replication_controller(replicas=3))
+    owner = {"owner_kind": "ReplicationController", "owner_name": "legacy", "owner_uid": OwnerUid("rc-legacy")}
+    for index, node in enumerate(("f1", "f1", "e1")):
+        scene.pod(f"legacy-{index}", node, 0, **owner)
+    resource = GroupVersionResource("", "v1", "replicationcontrollers")
+    assert await scene.ask(3, 2, uid="rc-legacy", name="legacy", resource=resource, sub_resource="scale") == "written"
+    assert scene.victims == [["legacy-2"]]
+    assert scene.plans.entries[0].about["kind"] == "ReplicationController"
 
 
 async def test_what_differs_is_written_and_nothing_else(scene: Scene) -> None:

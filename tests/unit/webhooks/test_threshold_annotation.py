@@ -18,9 +18,13 @@ def workload(threshold: str | None, **metadata: Any) -> dict[str, Any]:
     return {"metadata": {"name": "cart", **annotations, **metadata}, "spec": {"replicas": 1}}
 
 
-async def answer(new: dict[str, Any], old: dict[str, Any] | None = None) -> Answer:
+async def answer(
+    new: dict[str, Any], old: dict[str, Any] | None = None, *, group: str = "apps", plural: str = "deployments"
+) -> Answer:
     # As the API server sends it: what there is not is null.
-    review = {"request": {"uid": "1", "operation": "UPDATE" if old else "CREATE", "object": new, "oldObject": old}}
+    resource = {"group": group, "version": "v1", "resource": plural}
+    request = {"uid": "1", "operation": "UPDATE" if old else "CREATE", "object": new, "oldObject": old}
+    review = {"request": {**request, "resource": resource}}
     return await ThresholdAnnotationWebhook()(
         decode_request(json.dumps(review).encode()), Deadline(time.monotonic, 1.0)
     )
@@ -50,3 +54,38 @@ async def test_the_old_value_does_not_stand_in_the_way_of_another_change() -> No
 async def test_a_replicaset_of_a_deployment_is_never_held_up() -> None:
     assert not (await answer(workload("many", **OWNED))).denials
     assert (await answer(workload("many", ownerReferences=[{"uid": "u", "kind": "ConfigMap"}]))).denials
+
+
+@pytest.mark.parametrize(
+    ("group", "plural"),
+    [
+        ("apps", "replicasets"),
+        ("apps", "statefulsets"),
+        ("", "replicationcontrollers"),
+        ("argoproj.io", "rollouts"),
+    ],
+)
+async def test_it_is_read_on_every_kind_with_replicas(group: str, plural: str) -> None:
+    assert not (await answer(workload("3"), group=group, plural=plural)).denials
+    assert (await answer(workload("many"), group=group, plural=plural)).denials
+
+
+@pytest.mark.parametrize(
+    ("group", "plural", "kind", "why"),
+    [
+        ("apps", "daemonsets", "DaemonSet", "its pods belong to their nodes"),
+        ("batch", "jobs", "Job", "not replicas of a service"),
+        ("batch", "cronjobs", "CronJob", "not replicas of a service"),
+        ("apps.kruise.io", "clonesets", "CloneSet", "it is read on Deployments"),
+        ("apps.kruise.io", "statefulsets", "StatefulSet", "it is read on Deployments"),
+    ],
+)
+async def test_where_it_has_no_effect_it_is_refused_by_the_kinds_name(
+    group: str, plural: str, kind: str, why: str
+) -> None:
+    [denial] = (await answer({"kind": kind, **workload("3")}, group=group, plural=plural)).denials
+    assert f"has no effect on a {kind}" in denial.message
+    assert why in denial.message
+    assert not (await answer({"kind": kind, **workload(None)}, group=group, plural=plural)).denials
+    stored = {"kind": kind, **workload("3")}
+    assert not (await answer(stored, stored, group=group, plural=plural)).denials

@@ -58,9 +58,9 @@ class WorkloadConsumption:
 
     def workload(self, account: Account) -> str:
         """The workload of an account: kind/namespace/name."""
-        replicaset = self._state.replicasets.get(OwnerUid(account))
-        if replicaset is not None:
-            self._workloads[account] = workload_of(replicaset).key
+        owner = self._state.owner(OwnerUid(account))
+        if owner is not None:
+            self._workloads[account] = workload_of(owner).key
         return self._workloads.get(account, f"//{account}")
 
     def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import PodUid
-from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.nodes.sweep import carries_marks, unmark
 from spillway.domain.pools.withdrawn import waits_for_pools
 from spillway.kube.protocols import ObjectWriter
@@ -21,6 +21,9 @@ from spillway.state.catalog import Kind
 
 SLICE: Final = 2_000
 """Pods processed before other tasks get their turn."""
+
+TERMINATING_SECONDS: Final = 60.0
+"""Seconds after which a pod that is being deleted counts as stuck: it loses its marks as well."""
 
 ALL: Final = "*"
 """The key of a check of every pod; any other key is a pod's uid."""
@@ -41,7 +44,8 @@ class SweepController(Controller):
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
-        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._owner_changed)
+        yield self.world.state.subscribe(StatefulSetRecord, self._owner_changed)
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.catalog.subscribe(self._resources_changed)
 
@@ -66,27 +70,27 @@ class SweepController(Controller):
         for start in range(0, len(pods), SLICE):
             for pod in pods[start : start + SLICE]:
                 if self._orphaned(pod):
-                    self.queue.add(pod.uid)
+                    self._queue(pod)
                     found += 1
             await asyncio.sleep(0)
         if found:
             self.log.info("orphaned marks found", pods=found)
 
     def _orphaned(self, pod: PodRecord) -> bool:
-        if pod.terminating or not carries_marks(pod) or pod.policy in self._unreadable:
+        if not carries_marks(pod) or pod.policy in self._unreadable:
             return False
         if not pod.node and pod.pending is not None and (pod.pending.virtual or waits_for_pools(pod)):
             # It may go to the pools and is known by its marks, until it is on a node or is replaced.
             return False
-        replicaset = self.world.state.replicasets.get(pod.owner_uid)
-        if replicaset is None:
+        owner = self.world.state.owner(pod.owner_uid)
+        if owner is None:
             return pod.policy not in self._enforced
         # Each resource has its own watch: a namespace may be seen later than the pods in it.
-        if replicaset.namespace not in self.world.state.namespaces:
+        if owner.namespace not in self.world.state.namespaces:
             return False
         # A pod that an enforced policy claims is never taken from it, whatever policy its marks name, if any: a scale-
         # down may just have given it its first cost, and the upkeep puts the marks right.
-        claim = self.world.claim_of(replicaset)
+        claim = self.world.claim_of(owner)
         return claim is None or not claim.enforced
 
     def _read_policies(self) -> None:
@@ -98,7 +102,7 @@ class SweepController(Controller):
         self._read_policies()
         self.queue.add(ALL)
 
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+    def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
         if old is not None and new is not None and old.labels != new.labels:
             for pod in self.world.state.pods_of(new.uid):
                 self._pod_changed(None, pod)
@@ -110,4 +114,11 @@ class SweepController(Controller):
 
     def _pod_changed(self, _: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and carries_marks(new) and self._orphaned(new):
-            self.queue.add(new.uid)
+            self._queue(new)
+
+    def _queue(self, pod: PodRecord) -> None:
+        if pod.terminating:
+            # Most are gone soon, and need no write.
+            self.queue.add_after(pod.uid, TERMINATING_SECONDS)
+        else:
+            self.queue.add(pod.uid)

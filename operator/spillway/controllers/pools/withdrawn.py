@@ -13,7 +13,7 @@ from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, Rep
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import governed
 from spillway.domain.model.names import PodUid
-from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, withdrawn
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
@@ -53,7 +53,8 @@ class WithdrawnController(Controller):
         yield self._unstarted.changed.subscribe(self._look_at)
         yield self.world.catalog.subscribe(self.add_all)
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
-        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._owner_changed)
+        yield self.world.state.subscribe(StatefulSetRecord, self._owner_changed)
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
 
     def all_keys(self) -> Iterable[str]:
@@ -101,7 +102,7 @@ class WithdrawnController(Controller):
         if new is not None and (old is None or old.labels != new.labels):
             self._look_at_all(self.world.state.pods_in(new.name))
 
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+    def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
         if new is not None and (old is None or old.labels != new.labels):
             self._look_at_all(self.world.state.pods_of(new.uid))
 

@@ -29,9 +29,9 @@ class Governed:
 
 def governed(world: World, pod: PodRecord) -> Governed | None:
     """The policy that places this pod; None if no policy does."""
-    replicaset = world.state.replicasets.get(pod.owner_uid)
-    if replicaset is not None:
-        claim = world.claim_of(replicaset)
+    owner = world.state.owner(pod.owner_uid)
+    if owner is not None:
+        claim = world.claim_of(owner)
         found = world.governance.placing_class(claim)
         if claim is None or found is None:
             return None

@@ -37,8 +37,8 @@ class SpillReading:
         return await self._read(ObjectKey(paths.JOBS, pod.owner_name, pod.namespace, field="ownerReferences[].name"))
 
     async def may_spill(self, pod: PodRecord, raw: Json) -> bool:
-        """Whether its class lets it spill: without a ReplicaSet only the pod itself gives the class."""
-        if pod.owner_uid in self._world.state.replicasets:
+        """Whether its class lets it spill: without an owner that is known only the pod itself gives the class."""
+        if self._world.state.owner(pod.owner_uid) is not None:
             return True
         kind = pod.owner_kind
         if kind == "Job":

@@ -31,11 +31,14 @@ class Target(NamedTuple):
 
 
 def target_of(replicaset: ReplicaSetRecord) -> Target | None:
-    """The Deployment, or a ReplicaSet without an owner; None if another kind owns it, or the owner cannot exist."""
+    """The Deployment, or a ReplicaSet or ReplicationController without an owner.
+
+    None if another kind owns it, or the owner cannot exist.
+    """
     owner = workload_of(replicaset)
     if owner.kind not in SURGING_KINDS:
         return None
-    resource = paths.DEPLOYMENTS if owner.kind == "Deployment" else paths.REPLICASETS
+    resource = paths.DEPLOYMENTS if owner.kind == "Deployment" else paths.LIKE_REPLICASETS[replicaset.kind]
     try:
         path = resource.named(owner.name, namespace=owner.namespace, field="ownerReferences[].name")
     except InvalidNameError as error:
@@ -94,5 +97,6 @@ class SurgeScaler:
         return await self._mark(replicaset, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
-        path = paths.REPLICASETS.named(replicaset.name, namespace=replicaset.namespace)
-        return await self._writer.annotate("replicasets", path, replicaset.uid, {SURGE: mark})
+        resource = paths.LIKE_REPLICASETS[replicaset.kind]
+        path = resource.named(replicaset.name, namespace=replicaset.namespace)
+        return await self._writer.annotate(resource.plural, path, replicaset.uid, {SURGE: mark})

@@ -15,7 +15,7 @@ from spillway.controllers.base import World
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.room import Free, NodeRoom, PodRequests, waiting_requests
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
-from spillway.domain.model.owners import PER_NODE, workload_of
+from spillway.domain.model.owners import LIKE_REPLICASETS, PER_NODE, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
@@ -24,7 +24,7 @@ from spillway.domain.threshold.effective import effective
 SLICE_NODES: Final = 500
 SLICE_OWNERS: Final = 20
 """Workloads processed before other tasks get their turn, because admission runs in the same loop."""
-_NOT_REPLICAS: Final = PER_NODE | {"ReplicaSet", "Job", ""}
+_NOT_REPLICAS: Final = PER_NODE | LIKE_REPLICASETS | {"Job", ""}
 
 
 @dataclass(frozen=True, slots=True)

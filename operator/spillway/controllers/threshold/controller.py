@@ -17,12 +17,20 @@ import msgspec
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.threshold.observe import Observed, choice_of, elastic_now, observe, request_now, request_of
+from spillway.controllers.threshold.observe import (
+    Observed,
+    choice_of,
+    elastic_now,
+    observe,
+    observe_statefulsets,
+    request_now,
+    request_of,
+)
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import object_reference, workload_of
-from spillway.domain.model.records import NamespaceRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.threshold.effective import Choice
 from spillway.domain.threshold.recent_peak import Seen, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
@@ -114,7 +122,8 @@ class ThresholdController(Controller):
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self._resources_changed)
-        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._owner_changed)
+        yield self.world.state.subscribe(StatefulSetRecord, self._owner_changed)
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
 
     def all_keys(self) -> Iterable[str]:
@@ -243,7 +252,7 @@ class ThresholdController(Controller):
     # The observation
 
     async def _look(self) -> float | None:
-        observed = await observe(self.world)
+        observed = {**await observe(self.world), **observe_statefulsets(self.world)}
         planned = {one.workload: one for one in self.report.plan.workloads} if self.report.plan is not None else {}
         current: dict[str, ThresholdNow] = {}
         for one in observed.values():
@@ -282,7 +291,7 @@ class ThresholdController(Controller):
         if self.world.catalog.loaded and fingerprint_of(self.world) != self._seen_fingerprint:
             self.queue.add_after(PLAN, CHANGED_SECONDS)
 
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+    def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
         if (
             old is None
             or new is None

@@ -19,7 +19,7 @@ from spillway.controllers.status.workload_counts import SLICE
 from spillway.domain.model.names import OwnerUid, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.units import GIB
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
 from spillway.domain.threshold.request import (
@@ -39,14 +39,14 @@ _NOTHING_SEEN: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One governed workload with ReplicaSets."""
+    """One governed workload with ReplicaSets, or a StatefulSet."""
 
     workload: str
     claim: Claim
     replicas: int
     """The requested replicas of all of its ReplicaSets."""
     annotation: str
-    newest: ReplicaSetRecord
+    newest: OwnerRecord
     owners: tuple[OwnerUid, ...]
 
 
@@ -64,7 +64,7 @@ async def observe(world: World) -> Mapping[str, Observed]:
         if before is None:
             found[key] = Observed(key, claim, replicaset.replicas, replicaset.threshold, replicaset, (replicaset.uid,))
             continue
-        newest = max(before.newest, replicaset, key=lambda one: one.revision)
+        newest = max(before.newest, replicaset, key=_revision)
         found[key] = Observed(
             key,
             claim if newest is replicaset else before.claim,
@@ -76,9 +76,26 @@ async def observe(world: World) -> Mapping[str, Observed]:
     return found
 
 
+def _revision(owner: OwnerRecord) -> int:
+    return owner.revision if isinstance(owner, ReplicaSetRecord) else 0
+
+
+def observe_statefulsets(world: World) -> Mapping[str, Observed]:
+    """The governed StatefulSets: they have a threshold, and no plan."""
+    found: dict[str, Observed] = {}
+    for one in list(world.state.statefulsets.values()):
+        claim = world.claim_of(one)
+        if claim is not None:
+            key = workload_of(one).key
+            found[key] = Observed(key, claim, one.replicas, one.threshold, one, (one.uid,))
+    return found
+
+
 def choice_of(workload_class: WorkloadClass, observed: Observed, thresholds: Mapping[str, int]) -> Choice:
     """The present threshold of the workload."""
-    return effective(workload_class.threshold, observed.annotation, thresholds.get(observed.workload))
+    planned = isinstance(observed.newest, ReplicaSetRecord)
+    auto = thresholds.get(observed.workload) if planned else None
+    return effective(workload_class.threshold, observed.annotation, auto, planned=planned)
 
 
 async def request_of(

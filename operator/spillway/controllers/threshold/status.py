@@ -61,16 +61,17 @@ def threshold_part(policy: str, report: ThresholdReport, *more: ObservedConditio
 def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: ThresholdReport) -> ObservedCondition:
     """The governed workloads that mode Auto cannot plan.
 
-    Of a workload without ReplicaSets only the kind is known, and not the class: it is named if a class of mode Auto may
-    select it.
+    Of a workload that is neither a StatefulSet nor has ReplicaSets only the kind is known, and not the class: it is
+    named if a class of mode Auto may select it.
     """
     auto = [one.match for one in policy.spec.workloads if one.plans_threshold]
 
     def void(workload: str) -> bool:
-        kind = WorkloadKey.parse(workload).kind
-        has_replicasets = kind in WITH_REPLICASETS or workload in report.workloads
+        kind, known = WorkloadKey.parse(workload).kind, report.workloads.get(workload)
+        if known is not None:
+            return known.choice.reason is ThresholdReason.NOT_PLANNED
         meant = any(match is None or not match.kinds or kind in match.kinds for match in auto)
-        return meant and not has_replicasets and kind not in _NO_SERVICES
+        return meant and kind not in WITH_REPLICASETS and kind not in _NO_SERVICES
 
     found = sorted(filter(void, workloads))
     if not found:

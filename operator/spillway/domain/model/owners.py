@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord, PodRecord, StatefulSetRecord
 
 PER_NODE: Final = frozenset({"DaemonSet", "Node"})
 """Owners whose pods belong to their node: a DaemonSet runs one on each, a static pod belongs to its kubelet."""
@@ -20,10 +20,13 @@ PER_NODE: Final = frozenset({"DaemonSet", "Node"})
 JOBS: Final = frozenset({"Job", "CronJob"})
 """Owners whose pods end by themselves."""
 
-WITH_REPLICASETS: Final = frozenset({"Deployment", "ReplicaSet", "Rollout"})
-"""Workloads whose pods are owned by ReplicaSets."""
+LIKE_REPLICASETS: Final = frozenset({"ReplicaSet", "ReplicationController"})
+"""Owners of pods that are kept as `ReplicaSetRecord`."""
 
-HONOUR_DELETION_COST: Final = frozenset({"ReplicaSet", "CloneSet"})
+WITH_REPLICASETS: Final = LIKE_REPLICASETS | {"Deployment", "DeploymentConfig", "Rollout"}
+"""Workloads whose pods are owned by ReplicaSets or ReplicationControllers."""
+
+HONOUR_DELETION_COST: Final = LIKE_REPLICASETS | {"CloneSet"}
 """Owners whose controllers choose victims by deletion cost (OpenKruise's CloneSet does)."""
 
 _API_VERSIONS: Final = {
@@ -96,20 +99,22 @@ def object_reference(api_version: str, kind: str, name: str, uid: str, *, namesp
     return {**reference, "namespace": namespace} if namespace else reference
 
 
-def workload_of(replicaset: ReplicaSetRecord) -> Owner:
-    """The workload of a ReplicaSet: its owner where it has one, else itself."""
-    if replicaset.owner_uid:
-        name, uid = replicaset.owner_name, replicaset.owner_uid
-        version = replicaset.owner_api_version or _API_VERSIONS.get(replicaset.owner_kind, "")
+def workload_of(owner: OwnerRecord) -> Owner:
+    """The workload of a ReplicaSet: its owner where it has one, else itself; a StatefulSet is one."""
+    if isinstance(owner, StatefulSetRecord):
+        return Owner(owner.api_version, owner.workload_kind, owner.namespace, owner.name, owner.uid)
+    if owner.owner_uid:
+        name, uid = owner.owner_name, owner.owner_uid
+        version = owner.owner_api_version or _API_VERSIONS.get(owner.owner_kind, "")
     else:
-        name, uid, version = replicaset.name, replicaset.uid, "apps/v1"
-    return Owner(version, replicaset.workload_kind, replicaset.namespace, name, uid)
+        name, uid, version = owner.name, owner.uid, owner.api_version
+    return Owner(version, owner.workload_kind, owner.namespace, name, uid)
 
 
-def owner_of(pod: PodRecord, replicaset: ReplicaSetRecord | None) -> Owner:
+def owner_of(pod: PodRecord, owner: OwnerRecord | None) -> Owner:
     """The owner by which a user knows the pod: the workload of its ReplicaSet, another owner, or the pod itself."""
-    if replicaset is not None:
-        return workload_of(replicaset)
+    if owner is not None:
+        return workload_of(owner)
     if not pod.owner_uid:
         return Owner("v1", "Pod", pod.namespace, pod.name, OwnerUid(pod.uid))
     version = _API_VERSIONS.get(pod.owner_kind, "")

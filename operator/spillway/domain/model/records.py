@@ -1,4 +1,4 @@
-"""The records of pods, nodes, ReplicaSets and namespaces: small and frozen, made by the informer and never changed.
+"""The records of pods, nodes, owners of pods and namespaces: small and frozen, made by the informer and never changed.
 
 Contract: a record holds only what a decision needs (150,000 pods have to fit in 200 MiB). Times are Unix seconds; `0.0`
 means "never". Amounts are integers in the unit that the field's name gives. Strings that repeat (node, namespace,
@@ -6,7 +6,7 @@ owner, phase) are interned by the decoder. An absent value is the empty string o
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -180,6 +180,9 @@ class NodeRecord(msgspec.Struct, frozen=True):
 class ReplicaSetRecord(msgspec.Struct, frozen=True):
     """One ReplicaSet. `labels` are those of its pod template: what a policy selects on."""
 
+    kind: ClassVar[str] = "ReplicaSet"
+    api_version: ClassVar[str] = "apps/v1"
+
     uid: OwnerUid
     namespace: str
     name: str
@@ -209,7 +212,7 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     @property
     def workload_kind(self) -> str:
         """The kind of the workload that it belongs to: its owner's, or its own where nothing owns it."""
-        return self.owner_kind or "ReplicaSet"
+        return self.owner_kind or self.kind
 
     @property
     def key(self) -> str:
@@ -228,6 +231,58 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
         if (grew, fell) == (self.grew, self.desired_fell):
             return self
         return msgspec.structs.replace(self, grew=grew, desired_fell=fell)
+
+
+class ReplicationControllerRecord(ReplicaSetRecord, frozen=True):
+    """One ReplicationController, which counts as a ReplicaSet everywhere.
+
+    Kubernetes runs both with the same code, which chooses the pods of a scale-down by their deletion costs. Only the
+    related pods of other ReplicationControllers are never counted (`related_pods`).
+    """
+
+    kind: ClassVar[str] = "ReplicationController"
+    api_version: ClassVar[str] = "v1"
+
+
+class StatefulSetRecord(msgspec.Struct, frozen=True):
+    """One StatefulSet. `labels` are those of its pod template: what a policy selects on."""
+
+    kind: ClassVar[str] = "StatefulSet"
+    api_version: ClassVar[str] = "apps/v1"
+
+    uid: OwnerUid
+    namespace: str
+    name: str
+    replicas: int
+    """`spec.replicas`: what is asked for."""
+    start: int
+    """`spec.ordinals.start`: the ordinal of its first pod."""
+    labels: dict[str, str]
+    threshold: str = ""
+    """The annotation `names.THRESHOLD` as it stands; empty where there is none."""
+
+    @property
+    def workload_kind(self) -> str:
+        """The kind of the workload: its own."""
+        return self.kind
+
+    def position(self, pod_name: str) -> int | None:
+        """How many of its pods have a lower ordinal than this one; None if it is the name of no pod of its own.
+
+        A StatefulSet scales down from the highest ordinal, so the pods beyond a threshold of n are those at n or more.
+        """
+        name, _, ordinal = pod_name.rpartition("-")
+        if name != self.name or not (ordinal.isascii() and ordinal.isdecimal()):
+            return None
+        return max(0, int(ordinal) - self.start)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+OwnerRecord = ReplicaSetRecord | StatefulSetRecord
+"""An owner of pods that the informer follows."""
 
 
 def fewer(now: int | None, before: int | None) -> bool:

@@ -3,7 +3,7 @@
 Contract: a function of counts alone. Whether the pod can run on virtual nodes, and whether a pool has room for it, is
 asked afterwards and only for a pod that is decided virtual. `physical` counts the pods of the same ReplicaSet that are
 on physical nodes or have been decided physical, so the new one is number `physical + 1`: it stays below a threshold of
-n while `physical < n`.
+n while `physical < n`. The pods of a StatefulSet have an order: there it counts those with a lower ordinal.
 """
 
 from enum import StrEnum

@@ -21,6 +21,7 @@ from spillway.domain.model import names
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.places import Claim
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.overlay.draft import Draft
@@ -30,7 +31,7 @@ from spillway.domain.placement.decide import Decision, NodeKind, PlacementReason
 from spillway.domain.placement.pools import Pool, PoolAdmission, admit
 from spillway.domain.placement.tolerations import toleration_additions
 from spillway.domain.pools.resize import requests_of, resize
-from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
+from spillway.domain.threshold.effective import Choice, ThresholdReason, effective, unread_on
 
 _ONE: Final = Usage(1)
 
@@ -51,6 +52,8 @@ class NewPod:
     """Whether a threshold means anything for it; a Job's pods are not replicas of a service."""
     planned: bool = True
     """Whether mode Auto plans it: it has ReplicaSets."""
+    position: int | None = None
+    """How many replicas come before it, where they have an order (a StatefulSet's); None where they have none."""
 
     @property
     def present_annotations(self) -> dict[str, str] | None:
@@ -69,7 +72,8 @@ class NewPod:
     def threshold(self, auto: int | None) -> Choice:
         """Its workload's threshold; `auto` is the number that mode Auto plans, None while there is no plan."""
         if not self.numbered:
-            return Choice(None, ThresholdReason.NO_THRESHOLD)
+            problem = unread_on(WorkloadKey.parse(self.workload).kind) if self.annotation else ""
+            return Choice(None, ThresholdReason.NO_THRESHOLD, problem)
         return effective(self.workload_class.threshold, self.annotation, auto, planned=self.planned)
 
 
@@ -77,7 +81,8 @@ class Facts(NamedTuple):
     """The counts, pools and reservations of this moment on which one pod's placement depends."""
 
     physical: int
-    """Pods of its owner on physical nodes, those included that are decided and not seen yet."""
+    """Pods of its owner on physical nodes, those included that are decided and not seen yet; where the replicas have an
+    order, those that come before it."""
     threshold: Choice
     """Its workload's threshold."""
     landing: Sequence[tuple[str, PodOverlay]]

@@ -19,6 +19,7 @@ from spillway.api import ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalanc
 from spillway.api.elasticpolicy import PolicyMode, WorkloadClass
 from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier, Zone
+from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NamespaceRecord, NodeRecord
 from spillway.domain.model.selectors import Labels, Selector
@@ -175,12 +176,12 @@ class Governance:
     def pools_for(self, namespace: NamespaceRecord | None, kind: str) -> frozenset[str]:
         """The pools of all policies with a class for owners of this kind in the namespace, whatever their labels.
 
-        A ReplicaSet may be of any kind of workload, a Job may be of a CronJob.
+        A ReplicaSet or ReplicationController may be of any kind of workload, a Job may be of a CronJob.
         """
         if namespace is None or self._excluded(namespace.name):
             return frozenset()
         kinds = {kind, "CronJob"} if kind == "Job" else {kind}
-        any_kind = kind == "ReplicaSet"
+        any_kind = kind in LIKE_REPLICASETS
         policies = [
             policy
             for policy in self._policies.values()

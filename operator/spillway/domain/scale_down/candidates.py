@@ -12,7 +12,7 @@ import msgspec
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
-from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord, ReplicationControllerRecord
 
 _TIERS: Final = frozenset(Tier)
 
@@ -112,9 +112,10 @@ def related_pods(
     """Count by node the active pods of every ReplicaSet of the same Deployment: what Kubernetes calls doubled up.
 
     `siblings` are the ReplicaSets of the same owner, this one included. A ReplicaSet without an owner has no related
-    pods, not even its own.
+    pods, not even its own; nor has a ReplicationController, because Kubernetes finds related pods by an index of
+    ReplicaSets alone.
     """
-    if not replicaset.owner_uid:
+    if not replicaset.owner_uid or isinstance(replicaset, ReplicationControllerRecord):
         return {}
     return Counter(pod.node for sibling in siblings for pod in pods_of(sibling.uid) if pod.node and pod.active)
 

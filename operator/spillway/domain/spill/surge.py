@@ -1,17 +1,18 @@
 """Whether a workload can surge, that is, run one additional replica for a while.
 
-Contract: pure, on JSON objects: the workload's own and its autoscalers. A Deployment, or a ReplicaSet without an owner,
-can surge; other owners of pods cannot, because an additional replica means something else there (a StatefulSet's
-ordinal, a Job's work).
+Contract: pure, on JSON objects: the workload's own and its autoscalers. A Deployment, or a ReplicaSet or
+ReplicationController without an owner, can surge; other owners of pods cannot, because an additional replica means
+something else there (a StatefulSet's ordinal, a Job's work).
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.spill.bring_back import Left
 
-SURGING_KINDS: Final = frozenset({"Deployment", "ReplicaSet"})
-"""Kinds of the group apps/v1 that Spillway scales."""
+SURGING_KINDS: Final = LIKE_REPLICASETS | {"Deployment"}
+"""Kinds that Spillway scales."""
 
 
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:

@@ -20,6 +20,15 @@ LARGEST: Final = 1_000_000
 _CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,6}")
 
 
+READ_ON: Final = "Deployments, ReplicaSets, ReplicationControllers, StatefulSets and Argo Rollouts"
+"""The workloads on which the annotation is read."""
+_WHY_NOT: Final = {
+    "DaemonSet": "its pods belong to their nodes",
+    "Job": "its pods are not replicas of a service",
+    "CronJob": "its pods are not replicas of a service",
+}
+
+
 class AnnotationError(ValueError):
     """The annotation is not a number of replicas; the message says what is allowed."""
 
@@ -66,6 +75,12 @@ def parse_annotation(text: str) -> int | None:
             f' {THRESHOLD}: "12" keeps 12 replicas on physical nodes; not "{text[:64]}"'
         )
     return int(text)
+
+
+def unread_on(kind: str) -> str:
+    """Why the annotation means nothing on a workload of this kind, for the user."""
+    why = f", because {_WHY_NOT[kind]}" if kind in _WHY_NOT else ""
+    return f"the annotation {THRESHOLD} has no effect on a {kind}{why}: it is read on {READ_ON}"
 
 
 def effective(threshold: Threshold | None, annotation: str, auto: int | None, *, planned: bool = True) -> Choice:

@@ -67,6 +67,19 @@ async def test_a_mark_that_turns_up_late_is_seen() -> None:
     assert len(controller.queue) == 1
 
 
+async def test_a_pod_that_is_stuck_in_terminating_loses_its_marks_later() -> None:
+    pod = make_pod(terminating=True, **MARKED)
+    controller, world, writer = sweeper(pod=pod)
+    list(controller.subscribe())
+    await controller.reconcile("*")
+    assert len(controller.queue) == 0, "most pods are gone soon"
+    await controller.reconcile(pod.uid)
+    assert writer.names == [pod.name], "once its time has come"
+    world.state.remove(pod)
+    await controller.reconcile(pod.uid)
+    assert writer.names == [pod.name]
+
+
 async def test_nothing_is_done_on_stale_data() -> None:
     pod = make_pod(**MARKED)
     clock = FakeClock()

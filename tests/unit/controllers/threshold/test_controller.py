@@ -17,7 +17,7 @@ from spillway.domain.threshold.request import Plan, PlannedPolicy, PlannedWorklo
 from spillway.state.catalog import Kind
 from spillway.telemetry import threshold as metrics
 from spillway.telemetry.registry import exposition
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import ELASTIC, Record, make_world, resource
@@ -466,3 +466,26 @@ async def test_auto_for_a_kind_without_replicasets_is_told_as_void(
     assert ("StatefulSet/shop/db" in found.message) == named
     assert WEB not in found.message
     assert found in threshold_part("online", controller.report, found).conditions
+
+
+async def test_the_status_lists_statefulsets_with_their_own_number(clock: FakeClock, planner: Planner) -> None:
+    world = world_of(clock, policy())
+    world.state.apply(make_statefulset("db", threshold="1"))
+    world.state.apply(make_statefulset("queue"))
+    world.state.apply(make_statefulset("bad", threshold="many"))
+    controller = controller_of(world, planner)
+    await controller.reconcile("look")
+
+    part = threshold_part("online", controller.report)
+    thresholds: Any = part.fields["thresholds"]
+    listed = {one.workload: (one.replicas, one.reason) for one in thresholds}
+    assert listed["StatefulSet/shop/db"] == (1, "Annotation")
+    assert listed["StatefulSet/shop/queue"] == (None, "NotPlanned")
+    [invalid] = [one for one in part.conditions if one.type == "InvalidThreshold"]
+    assert invalid.holds
+    assert "StatefulSet/shop/bad" in invalid.message
+    void = not_planned(
+        world.governance.policies["online"], ["StatefulSet/shop/db", "StatefulSet/shop/queue"], controller.report
+    )
+    assert "StatefulSet/shop/queue" in void.message
+    assert "StatefulSet/shop/db" not in void.message, "it has a number"

@@ -3,7 +3,7 @@ import pytest
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Pending, Phase, PodRecord
 from spillway.domain.model.usage import Usage
-from tests.builders import make_pod, make_replicaset
+from tests.builders import make_pod, make_replicaset, make_statefulset
 
 WAITS = Pending(unschedulable_since=100.0, pools="a,b")
 
@@ -34,3 +34,21 @@ def test_what_a_record_says_of_itself() -> None:
     assert (WAITS.named_pools, Pending().named_pools) == (("a", "b"), ())
     assert make_replicaset().workload_kind == "Deployment"
     assert make_replicaset(owner_uid="", owner_kind="", owner_name="").workload_kind == "ReplicaSet"
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "position"),
+    [
+        ("db-0", 0, 0),
+        ("db-12", 0, 12),
+        ("db-7", 5, 2),
+        ("db-3", 5, 0),
+        ("other-0", 0, None),
+        ("db", 0, None),
+        ("db-x", 0, None),
+        ("db-²", 0, None),
+        ("", 0, None),
+    ],
+)
+def test_the_position_of_a_statefulsets_pod(name: str, start: int, position: int | None) -> None:
+    assert make_statefulset(start=start).position(name) == position

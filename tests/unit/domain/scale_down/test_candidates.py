@@ -1,10 +1,10 @@
 import msgspec
 
-from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import NodeRecord, Phase
 from spillway.domain.scale_down.candidates import candidates_of, related_pods
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_node, make_pod, make_replicaset, make_replication_controller
 
 POD = make_pod(ready_since=20.0, created=10.0, restarts=1, sidecar_restarts=4, policy="online")
 NODE = make_node("n1")
@@ -37,6 +37,12 @@ def test_pods_that_share_a_node_are_counted_over_the_whole_deployment() -> None:
     related = related_pods(rs, [rs, older], {rs.uid: pods, older.uid: of_older}.__getitem__)
     counted = candidates_of(pods, NODES, elastic, ORDER, related=related)
     assert [c.same_node_owner_pods for c in counted] == [3, 3, 0]
+
+
+def test_a_replication_controller_has_no_related_pods_even_with_an_owner() -> None:
+    """Kubernetes looks for them in an index that holds ReplicaSets alone."""
+    rc = make_replication_controller(owner_uid=OwnerUid("dc"), owner_kind="DeploymentConfig", owner_name="legacy")
+    assert related_pods(rc, [rc], lambda _: [POD, change(POD, uid=PodUid("u2"))]) == {}
 
 
 def test_a_replicaset_without_owner_has_no_related_pods() -> None:
