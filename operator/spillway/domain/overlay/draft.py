@@ -129,3 +129,8 @@ def covers(present: Any, wanted: Any) -> bool:  # noqa: ANN401
         known = {one[key]: one for one in present if isinstance(one, dict) and key in one}
         return all(one[key] in known and covers(known[one[key]], one) for one in wanted)
     return bool(present == wanted)
+
+
+def kept(field: str, pool: str) -> str:
+    """The sentence about a field that stays as its user set it."""
+    return f"{field} is set by the pod and was kept: pool {pool} asks for another"

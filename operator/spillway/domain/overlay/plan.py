@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spillway.api.podoverlay import CoreDump, DnsConfig, PodOverlay
-from spillway.domain.overlay.draft import Draft
+from spillway.domain.overlay.draft import Draft, kept
 from spillway.domain.overlay.landing import is_landing, landing_reference
 from spillway.domain.overlay.logs import SHIPPER, add_shipper
+from spillway.domain.overlay.metadata import add_metadata
 
-_ANNOTATIONS: Final = ("metadata", "annotations")
-_LABELS: Final = ("metadata", "labels")
 _CORE_DUMPS: Final = "spillway-core-dumps"
 _DNS: Final = ("spec", "dnsConfig")
 
@@ -50,30 +49,6 @@ def add_landing_variables(draft: Draft, overlays: Sequence[tuple[str, PodOverlay
             _variable(draft, reference, pool, ours)
 
 
-def add_metadata(draft: Draft, overlay: PodOverlay, *, pool: str) -> None:
-    """The annotations and labels of an overlay: all of it that a pod which exists can still get (see `patchable`)."""
-    annotations = dict(overlay.annotations)
-    core = overlay.core_dump
-    if core is not None and core.annotation is not None:
-        annotations.setdefault(core.annotation, f"{core.path.rstrip('/')}/{core.file}")
-    for path, wanted in ((_ANNOTATIONS, annotations), (_LABELS, overlay.labels)):
-        for key, value in wanted.items():
-            if not draft.member(path, key, value):
-                draft.conflict(_kept(f"{path[-1]} {key}", pool))
-
-
-def patchable(overlay: PodOverlay) -> bool:
-    """Whether a pod that was created for physical nodes can get all it needs by a patch: its metadata alone."""
-    core = overlay.core_dump
-    return not (
-        overlay.sidecars
-        or overlay.logs is not None
-        or overlay.dns_config is not None
-        or (core is not None and core.volume is not None)
-        or any(not is_landing(env) for env in overlay.env)
-    )
-
-
 def _sidecars(draft: Draft, overlay: PodOverlay, pool: str) -> frozenset[str]:
     """Add the sidecars; the names of those that Spillway added to the pod."""
     ours = set()
@@ -91,10 +66,10 @@ def _native(draft: Draft, container: Mapping[str, Any], pool: str) -> bool:
     """Add a native sidecar, after the user's init containers: these run as they do elsewhere."""
     name = container["name"]
     if any(one.get("name") == name for _, one in draft.containers("containers", "ephemeralContainers")):
-        draft.conflict(_kept(f"container {name}", pool))
+        draft.conflict(kept(f"container {name}", pool))
         return False
     if not draft.entry(("spec", "initContainers"), {**container, "restartPolicy": "Always"}):
-        draft.conflict(_kept(f"init container {name}", pool))
+        draft.conflict(kept(f"init container {name}", pool))
         return False
     return True
 
@@ -103,19 +78,19 @@ def _variable(draft: Draft, env: Mapping[str, Any], pool: str, ours: frozenset[s
     for path, container in draft.containers("initContainers", "containers"):
         name = container.get("name", "")
         if not draft.entry((*path, "env"), env) and name not in ours:
-            draft.conflict(_kept(f"env {env['name']} of container {name}", pool))
+            draft.conflict(kept(f"env {env['name']} of container {name}", pool))
 
 
 def _core_dumps(draft: Draft, core: CoreDump, pool: str, ours: frozenset[str]) -> None:
     if core.volume is None:
         return
     if not draft.entry(("spec", "volumes"), {"name": _CORE_DUMPS, **core.volume}):
-        draft.conflict(_kept(f"volume {_CORE_DUMPS}", pool))
+        draft.conflict(kept(f"volume {_CORE_DUMPS}", pool))
         return
     mount = {"name": _CORE_DUMPS, "mountPath": core.path}
     for path, container in draft.containers("initContainers", "containers"):
         if container.get("name") not in ours and not draft.entry((*path, "volumeMounts"), mount, key="mountPath"):
-            draft.conflict(_kept(f"mount {core.path} of container {container.get('name')}", pool))
+            draft.conflict(kept(f"mount {core.path} of container {container.get('name')}", pool))
 
 
 def _dns(draft: Draft, dns: DnsConfig, pool: str) -> None:
@@ -125,7 +100,7 @@ def _dns(draft: Draft, dns: DnsConfig, pool: str) -> None:
         if addresses and draft.member(_DNS, field, list(addresses)):
             ours.add(field)
         elif addresses:
-            draft.conflict(_kept(f"dnsConfig.{field}", pool))
+            draft.conflict(kept(f"dnsConfig.{field}", pool))
     if dns.replace and "nameservers" in ours:
         # ClusterFirst is what the API server fills in where a pod says nothing.
         draft.fill(("spec",), "dnsPolicy", "None", default="ClusterFirst")
@@ -134,13 +109,9 @@ def _dns(draft: Draft, dns: DnsConfig, pool: str) -> None:
         if draft.at(*_DNS) is None:
             draft.member(_DNS, "options", [wanted])
         elif not draft.entry((*_DNS, "options"), wanted):
-            draft.conflict(_kept(f"dnsConfig option {option.name}", pool))
+            draft.conflict(kept(f"dnsConfig option {option.name}", pool))
 
 
 def _names(overlay: PodOverlay) -> Sequence[str]:
     shipper = () if overlay.logs is None else (SHIPPER,)
     return (*(str(sidecar["name"]) for sidecar in overlay.sidecars), *shipper)
-
-
-def _kept(field: str, pool: str) -> str:
-    return f"{field} is set by the pod and was kept: pool {pool} asks for another"

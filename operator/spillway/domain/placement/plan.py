@@ -6,7 +6,7 @@ required node affinity, each of which is restricted to the pools. The pod is bui
 it; a later pool is admitted only if it wants the same changes.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
@@ -27,6 +27,7 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_landing_variables, add_overlay
 from spillway.domain.placement.affinity import affinity_additions
+from spillway.domain.placement.annotations import physical_annotations, virtual_annotations
 from spillway.domain.placement.decide import Decision, NodeKind, PlacementReason, decide
 from spillway.domain.placement.pools import Pool, PoolAdmission, admit
 from spillway.domain.placement.tolerations import toleration_additions
@@ -203,32 +204,23 @@ def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Bui
     admitted = tuple(pool.name for pool in pools)
     draft.add_all(toleration_additions(draft.pod, (one for pool in pools for one in pool.tolerations)))
     draft.add_all(affinity_additions(draft.pod, [pool.spec.node_selector for pool in pools]))
-    marks = {names.PLACEMENT: decision.nodes.value, names.POOLS: ",".join(admitted)}
-    additions = _marked(draft, new, marks | ({names.SIZE: size} if size else {}), reservation)
+    marks = virtual_annotations(admitted, size=size, policy=new.claim.policy, reservation=reservation)
+    additions = _marked(draft, marks)
     return PodPlacement(decision, additions, admitted, used, cost, conflicts=draft.conflicts)
 
 
 def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *, because: str = "") -> PodPlacement:
     draft = Draft(new.pod)
     add_landing_variables(draft, facts.landing)
-    marks = {names.PLACEMENT: decision.nodes.value}
-    if names.POOLS in (new.present_annotations or {}):
-        # Only of a template copied from a pod: on a physical pod it would mean that it has spilled.
-        marks[names.POOLS] = ""
-    additions = _marked(draft, new, marks, reservation)
+    marks = physical_annotations(new.present_annotations, policy=new.claim.policy, reservation=reservation)
+    additions = _marked(draft, marks)
     return PodPlacement(
         decision, additions, because=because, conflicts=draft.conflicts, problem=facts.threshold.problem
     )
 
 
-def _marked(draft: Draft, new: NewPod, marks: dict[str, str], reservation: str) -> tuple[Addition, ...]:
-    """The draft's additions and the marks, the last thing added to a pod.
-
-    Marks replace what is there: a template that was copied from a pod must not decide for its pods.
-    """
-    if reservation:
-        marks[names.RESERVATION] = reservation
-    marks[names.POLICY] = new.claim.policy
+def _marked(draft: Draft, marks: Mapping[str, str]) -> tuple[Addition, ...]:
+    """The draft's additions and the marks, the last thing added to a pod."""
     return (*draft.additions, *annotation_additions(draft.at("metadata", "annotations"), marks))
 
 

@@ -26,7 +26,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid, pools_in
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
-from spillway.domain.overlay.plan import add_metadata, patchable
+from spillway.domain.overlay.metadata import add_metadata, patchable
 from spillway.domain.placement.pools import Pool, mismatch, together
 from spillway.domain.placement.tolerations import toleration_additions
 
