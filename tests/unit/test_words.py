@@ -65,6 +65,8 @@ ELSEWHERE: Final = {
 }
 """Unit tests of no single module, with what they are about."""
 TOPICS: Final = {
+    "controllers/threshold/test_controller.py": ("status",),
+    "webhooks/test_pods.py": ("owners",),
     "controllers/spill/test_controller.py": ("jobs", "recall"),
     "domain/scale_down/test_costs.py": ("properties",),
     "domain/scale_down/test_ranking.py": ("properties",),

@@ -2,105 +2,32 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import AdmissionRequest, Answer
+from spillway.admission.review import Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
-from spillway.domain.model.additions import pointer
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.policies.governance import Governance
-from spillway.state.board import Board
-from spillway.state.node_places import NodePlaces
-from spillway.state.pool_membership import PoolMembership
-from spillway.state.reservations import Reservations
-from spillway.state.usage import LiveUsage
-from spillway.telemetry.registry import REGISTRY
-from spillway.webhooks import pods
-from spillway.webhooks.limit_ranges import LimitRanges
-from spillway.webhooks.lookup import Lookup
-from spillway.webhooks.placer import Placer
-from spillway.webhooks.pods import PodWebhook
-from spillway.webhooks.workloads import Workloads
 from tests.builders import (
-    make_namespace,
     make_node,
     make_pod,
     make_replicaset,
-    make_replication_controller,
-    make_state,
-    make_statefulset,
 )
-from tests.support.fake_recorder import FakeRecorder
-from tests.support.get_server import GetServer
 from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.policies import governance_of
-
-CLAIM = "/api/v1/namespaces/shop/persistentvolumeclaims/disk"
-VOLUME = "/api/v1/persistentvolumes/pv-1"
-REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web"
-NEW_REPLICASET = "/apis/apps/v1/namespaces/shop/replicasets/web-2"
-JOB = "/apis/batch/v1/namespaces/shop/jobs/nightly-1"
-
-
-class Scene:
-    def __init__(self, governance: Governance, *, leads: bool = True) -> None:
-        self.state = make_state()
-        self.server = GetServer()
-        self.recorder = FakeRecorder()
-        self.forwarded: list[str] = []
-        self.state.apply(make_namespace("shop"))
-        self.state.apply(make_node("f1"))
-        self.state.apply(make_node("v1", labels=labels_of("a")))
-        self.state.apply(make_replicaset(replicas=100))
-        self.state.mark_synced()
-        self.leads = leads
-        clock = lambda: 0.0  # noqa: E731 - time does not pass
-        self.board = board = Board(clock, lambda: self.leads)
-        lookup = Lookup(self.state, self.server)
-        self.usage = LiveUsage(self.state, PoolMembership(self.state, lambda: governance), Reservations(clock))
-        self.webhook = PodWebhook(
-            NodePlaces(self.state, lambda: governance, clock, now=clock),
-            Workloads(self.state, lookup, lambda: governance),
-            Placer(self.usage, board, lambda: governance),
-            board,
-            limit_ranges=LimitRanges(lookup, clock),
-            events=self.recorder,
-            forward=self._forward,
-        )
-
-    async def _forward(self, request: AdmissionRequest, _: Deadline) -> Answer:
-        self.forwarded.append(request.uid)
-        return Answer("forwarded")
-
-    def request(self, pod: Mapping[str, Any] | None = None, *, dry_run: bool = False) -> AdmissionRequest:
-        raw = msgspec.Raw(msgspec.json.encode(pod or incoming()))
-        return AdmissionRequest(uid="u", operation="CREATE", namespace="shop", dry_run=dry_run, object=raw)
-
-    async def ask(self, pod: Mapping[str, Any] | None = None, *, dry_run: bool = False) -> Answer:
-        return await self.webhook(self.request(pod, dry_run=dry_run), Deadline(lambda: 0.0, 1.0))
-
-
-def _decided(reason: str) -> float:
-    labels = {"policy": "online", "decision": "physical", "reason": reason}
-    return REGISTRY.get_sample_value("spillway_placement_decisions_total", labels) or 0.0
-
-
-def _paths(answer: Answer) -> set[str]:
-    return {pointer(*addition.path) for addition in answer.additions}
+from tests.unit.webhooks.pod_cases import AUTO, CLAIM, JOB, NEW_REPLICASET, VOLUME, Scene, job_object, patched_paths
 
 
 async def test_the_leader_decides() -> None:
     scene = Scene(placing(manual(1)))
     first, second = await scene.ask(), await scene.ask()
-    assert (first.outcome, _paths(first)) == ("physical", {"/metadata/annotations"})
+    assert (first.outcome, patched_paths(first)) == ("physical", {"/metadata/annotations"})
     assert second.outcome == "virtual"
-    assert "/spec/affinity" in _paths(second)
+    assert "/spec/affinity" in patched_paths(second)
     assert not scene.forwarded
 
 
@@ -122,9 +49,6 @@ async def test_default_requests_are_read_only_for_a_pod_that_may_get_a_container
         assert scene.usage.on("a").used.cpu_millis == (700 if asked else scene.usage.on("a").used.pods * 500)
 
 
-AUTO = {"threshold": {"mode": "Auto"}}
-
-
 async def test_a_new_leader_places_pods_of_mode_auto_once_it_has_read_the_kept_plan() -> None:
     scene = Scene(placing(AUTO))
     asking = [asyncio.create_task(scene.ask()) for _ in range(3)]
@@ -141,16 +65,6 @@ async def test_a_kept_plan_that_cannot_be_read_in_time_holds_up_nobody_for_longe
     scene = Scene(placing(AUTO))
     answer = await scene.webhook(scene.request(), Deadline(lambda: 0.0, 0.05))
     assert answer.outcome == "physical"
-
-
-async def test_a_statefulset_of_mode_auto_is_physical_at_once_because_nothing_is_planned_for_it() -> None:
-    scene = Scene(placing(AUTO))
-    scene.state.apply(make_statefulset())
-    before = _decided("NotPlanned")
-    async with asyncio.timeout(0.5):
-        answer = await scene.ask(incoming(kind="StatefulSet", owner="db", uid="sts-db"))
-    assert answer.outcome == "physical"
-    assert _decided("NotPlanned") == before + 1
 
 
 @pytest.mark.parametrize(("governance", "dry_run"), [(placing(AUTO), True), (placing(AUTO, mode="Recommend"), False)])
@@ -282,153 +196,6 @@ async def test_an_unbound_claim_is_no_local_one_yet() -> None:
     assert (await scene.ask(_with_claim())).outcome == "virtual"
 
 
-def _job(**owner: Any) -> dict[str, Any]:
-    return {"metadata": {"uid": "job-1", "ownerReferences": [{"controller": True, **owner}] if owner else []}}
-
-
-@pytest.mark.parametrize(
-    ("job", "outcome"),
-    [
-        (_job(kind="CronJob", name="nightly", uid="c-1"), "virtual"),
-        (_job(), "ungoverned"),
-        (_job(kind="Flow"), "ungoverned"),
-    ],
-)
-async def test_a_job_of_a_cronjob_counts_as_the_cronjob(job: dict[str, Any], outcome: str) -> None:
-    scene = Scene(placing({"match": {"kinds": ["CronJob"]}, "placement": {"virtual": "Always"}}))
-    scene.server.objects[JOB] = job
-    pod = incoming(kind="Job", owner="nightly-1", uid="job-1")
-    assert (await scene.ask(pod)).outcome == outcome
-    assert (await scene.ask(pod)).outcome == outcome
-    assert scene.server.asked == [f"GET {JOB}"]
-
-
-async def test_where_no_class_names_jobs_one_is_asked_for_only_to_hold_its_place() -> None:
-    scene = Scene(placing({"placement": {"virtual": "Never"}}))
-    pod = incoming(kind="Job", owner="nightly-1", uid="job-1")
-    assert (await scene.ask(pod)).outcome == "physical"
-    assert scene.usage.on("a").used.pods == 0
-    scene = Scene(placing({"placement": {"virtual": "Always"}}))
-    scene.server.objects[JOB] = _job() | {"spec": {"parallelism": 3}}
-    assert [(await scene.ask(pod)).outcome for _ in range(2)] == ["virtual"] * 2
-    assert scene.server.asked == [f"GET {JOB}"]
-    assert scene.usage.on("a").used.pods == 2
-
-
-@pytest.mark.parametrize(
-    ("pod", "namespace"),
-    [
-        pytest.param(incoming(owner="ghost", uid="rs-ghost", cpu="2000"), "shop", id="ReplicaSet"),
-        pytest.param(incoming(cpu="2000"), "den", id="a ReplicaSet of another namespace"),
-        pytest.param(incoming(kind="Job", owner="ghost", uid="job-x", cpu="2000"), "shop", id="Job"),
-        pytest.param(incoming(kind="Job", owner="nightly-1", uid="job-x", cpu="2000"), "shop", id="a Job's name"),
-        pytest.param(incoming(kind="Job", owner="nightly-1", uid="job-1", cpu="2000"), "den", id="a Job elsewhere"),
-        pytest.param(incoming(kind="StatefulSet", owner="ghost", uid="sts-x", cpu="2000"), "shop", id="StatefulSet"),
-        pytest.param(incoming(kind="Ghost", owner="ghost", uid="ghost-x", cpu="2000"), "shop", id="a kind unheard of"),
-    ],
-)
-async def test_an_invented_owner_holds_no_place(pod: dict[str, Any], namespace: str) -> None:
-    scene = Scene(placing({"placement": {"virtual": "Always"}}, {"a": {"limits": {"cpu": "4000"}}}))
-    scene.state.apply(make_namespace("den"))
-    scene.server.objects[JOB] = _job()
-    honest = incoming(kind="Job", owner="nightly-1", uid="job-1")
-    assert (await scene.ask(honest)).outcome == "virtual"
-    request = msgspec.structs.replace(scene.request(pod), namespace=namespace)
-    for _ in range(20):
-        with suppress(LetGoError):
-            await scene.webhook(request, Deadline(lambda: 0.0, 1.0))
-    assert scene.usage.on("a").used.pods == 1, "the honest one's"
-
-
-async def test_an_owner_holds_no_more_places_than_it_wants_pods() -> None:
-    """Whoever asks, and however often: its controller would create no more."""
-    scene = Scene(placing({"placement": {"virtual": "Always"}}))
-    scene.state.apply(make_replicaset(replicas=5))
-    for index in range(3):
-        scene.state.apply(make_pod(f"web-{index}"))
-    scene.server.objects[REPLICASET] = {
-        "metadata": {"name": "web", "namespace": "shop", "uid": "rs-web"},
-        "spec": {"replicas": 5},
-    }
-    for _ in range(8):
-        await scene.ask()
-        assert scene.usage.on("a").used.pods <= 5
-    assert scene.usage.on("a").used.pods == 5
-
-
-async def test_pods_that_went_unseen_release_no_place_of_their_successors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a scale-down and a scale-up the watch still shows pods that are gone: a limit counts all new ones."""
-    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
-    scene = Scene(placing({"placement": {"virtual": "Always"}}, {"a": {"limits": {"pods": 3}}}))
-    scene.state.apply(make_replicaset(replicas=10))
-    for index in range(10):
-        scene.state.apply(make_pod(f"gone-{index}"))
-    scene.server.objects[REPLICASET] = _grown(10)
-    answers = [(await scene.ask()).outcome for _ in range(6)]
-    assert answers == ["virtual"] * 3 + ["physical"] * 3
-    assert scene.usage.on("a").used.pods == 3
-
-
-async def test_pods_of_an_owner_of_another_kind_vouch_for_as_many_more() -> None:
-    scene = Scene(placing({"placement": {"virtual": "Always"}}))
-    pod = incoming(kind="CloneSet", owner="db", uid="clones-db")
-    assert (await scene.ask(pod)).outcome == "virtual"
-    assert scene.usage.on("a").used.pods == 0
-    for index in range(2):
-        scene.state.apply(make_pod(f"db-{index}", owner_kind="CloneSet", owner_name="db", owner_uid="clones-db"))
-    for _ in range(5):
-        await scene.ask(pod)
-    assert scene.usage.on("a").used.pods == 2
-
-
-async def test_a_replaced_pods_successor_waits_until_the_old_one_is_seen_to_be_gone() -> None:
-    """Without the wait the pod that is gone would count and the new one be taken for one too many."""
-    scene = Scene(placing(manual(1)))
-    scene.state.apply(make_replicaset(replicas=1))
-    scene.state.apply(make_pod("old"))
-    assert (await scene.ask()).outcome == "virtual", "it never shows: the pod is really there"
-    scene.state.remove(make_pod("old"))
-    scene.usage.believe(make_pod().owner_uid, 1)
-    assert (await scene.ask()).outcome == "physical"
-
-
-def _grown(replicas: int) -> dict[str, Any]:
-    metadata = {"name": "web", "namespace": "shop", "uid": "rs-web"}
-    return {"metadata": metadata, "spec": {"replicas": replicas}}
-
-
-async def test_while_the_watch_does_not_show_that_a_replicaset_has_grown_the_threshold_holds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
-    scene = Scene(placing(manual(12)))
-    scene.state.apply(make_replicaset(replicas=10))
-    for index in range(10):
-        scene.state.apply(make_pod(f"old-{index}"))
-    scene.server.objects[REPLICASET] = _grown(30)
-    answers = await asyncio.gather(*(scene.ask() for _ in range(20)))
-    assert sorted(answer.outcome for answer in answers) == ["physical"] * 2 + ["virtual"] * 18
-    assert scene.server.asked == [f"GET {REPLICASET}"], "those that wait share one question"
-
-
-async def test_promises_beyond_what_the_replicaset_wants_at_present_are_void(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
-    scene = Scene(placing(manual(1)))
-    scene.state.apply(make_replicaset(replicas=2))
-    scene.server.objects[REPLICASET] = _grown(2)
-    assert [(await scene.ask()).outcome for _ in range(2)] == ["physical", "virtual"]
-    # Neither came to be, and the controller creates them again.
-    assert (await scene.ask()).outcome == "physical"
-
-
-async def test_where_the_present_number_is_not_to_be_had_promises_stand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pods, "PATIENCE_SECONDS", 0.0)
-    scene = Scene(placing(manual(1)))
-    scene.state.apply(make_replicaset(replicas=1))
-    assert [(await scene.ask()).outcome for _ in range(2)] == ["physical", "virtual"]
-    assert scene.usage.total(make_pod().owner_uid) == 2
-
-
 async def test_what_speaks_against_virtual_nodes_is_an_event_on_the_workload() -> None:
     scene = Scene(placing(manual(0), {"a": {"cordon": "Hold"}}))
     await scene.ask(incoming(hostNetwork=True))
@@ -463,68 +230,9 @@ async def test_an_event_names_only_an_owner_that_the_api_server_confirms(
 ) -> None:
     scene = Scene(placing({"placement": {"virtual": "Always"}}))
     if exists:
-        scene.server.objects[JOB] = _job()
+        scene.server.objects[JOB] = job_object()
     await scene.ask(incoming(hostNetwork=True, **reference))
     assert [event.about for event in scene.recorder.said] == told
-
-
-def _of_statefulset(ordinal: int) -> dict[str, Any]:
-    pod = incoming(kind="StatefulSet", owner="db", uid="sts-db")
-    pod["metadata"]["name"] = f"db-{ordinal}"
-    return pod
-
-
-@pytest.mark.parametrize(
-    ("changes", "ordinals", "physical"),
-    [
-        pytest.param({"threshold": "2"}, range(5), {0, 1}, id="the annotation counts, and not the class's number"),
-        pytest.param({}, range(5), {0, 1, 2}, id="the class's number"),
-        pytest.param({"threshold": "2"}, (4, 3, 2, 1, 0), {0, 1}, id="the order of creation means nothing"),
-        pytest.param({"threshold": "2", "start": 7}, range(7, 12), {7, 8}, id="the first ordinal is not 0"),
-        pytest.param({"threshold": "0"}, range(3), set(), id="all of them"),
-    ],
-)
-async def test_the_highest_ordinals_of_a_statefulset_are_beyond_its_threshold(
-    changes: dict[str, Any], ordinals: range | tuple[int, ...], physical: set[int]
-) -> None:
-    scene = Scene(placing(manual(3)))
-    scene.state.apply(make_statefulset(replicas=len(ordinals), **changes))
-    answers = {ordinal: (await scene.ask(_of_statefulset(ordinal))).outcome for ordinal in ordinals}
-    assert {ordinal for ordinal, outcome in answers.items() if outcome == "physical"} == physical
-    # A partition rollout, or a pod that failed: a replacement is placed as the pod before it.
-    again = {ordinal: (await scene.ask(_of_statefulset(ordinal))).outcome for ordinal in reversed(ordinals)}
-    assert again == answers
-
-
-async def test_an_own_number_on_a_statefulset_counts_in_mode_auto_as_well() -> None:
-    scene = Scene(placing(AUTO))
-    scene.state.apply(make_statefulset(threshold="1"))
-    assert [(await scene.ask(_of_statefulset(ordinal))).outcome for ordinal in (0, 1)] == ["physical", "virtual"]
-
-
-async def test_a_statefulset_holds_places_for_as_many_pods_as_it_wants() -> None:
-    scene = Scene(placing({"placement": {"virtual": "Always"}}))
-    scene.state.apply(make_statefulset(replicas=3))
-    for ordinal in range(3):
-        await scene.ask(_of_statefulset(ordinal))
-    assert scene.usage.on("a").used.pods == 3
-
-
-async def test_an_annotation_on_a_job_is_told_to_have_no_effect() -> None:
-    scene = Scene(placing({"match": {"kinds": ["Job"]}, **manual(0)}))
-    scene.server.objects[JOB] = _job()
-    scene.server.objects[JOB]["metadata"]["annotations"] = {names.THRESHOLD: "3"}
-    assert (await scene.ask(incoming(kind="Job", owner="nightly-1", uid="job-1"))).outcome == "physical"
-    assert [event[:2] for event in scene.recorder.said] == [("Job/nightly-1", "Warning InvalidThreshold")]
-    assert "has no effect on a Job" in scene.recorder.said[0].message
-
-
-async def test_a_replication_controller_is_placed_as_a_replicaset() -> None:
-    scene = Scene(placing(manual(1)))
-    scene.state.apply(make_replication_controller(threshold="2"))
-    pod = incoming(kind="ReplicationController", owner="legacy", uid="rc-legacy")
-    pod["metadata"]["ownerReferences"][0]["apiVersion"] = "v1"
-    assert [(await scene.ask(pod)).outcome for _ in range(3)] == ["physical", "physical", "virtual"]
 
 
 async def test_marks_are_where_the_binding_and_the_controllers_look_for_them() -> None:

@@ -1,155 +1,28 @@
 """When thresholds are planned, what is published, and what a failure leaves standing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from spillway.api.elasticpolicy import Saving, WorkloadThreshold
-from spillway.controllers.base import World
-from spillway.controllers.status.part import ObservedCondition
-from spillway.controllers.threshold.controller import ThresholdController, fingerprint_of
-from spillway.controllers.threshold.process import PlanFailedError
-from spillway.controllers.threshold.status import not_planned, threshold_part
-from spillway.domain.model.names import THRESHOLD, NodeName
-from spillway.domain.threshold.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
-from spillway.state.catalog import Kind
+from spillway.controllers.threshold.controller import fingerprint_of
+from spillway.domain.model.names import NodeName
+from spillway.domain.threshold.request import Stance
 from spillway.telemetry import threshold as metrics
-from spillway.telemetry.registry import exposition
-from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
+from tests.builders import make_pod
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
-from tests.support.world import ELASTIC, Record, make_world, resource
-
-HOUR = 3600.0
-WEB = "Deployment/shop/web"
-
-
-class Planner:
-    """Makes plans that keep `keep` replicas of each Auto workload; fails while `trouble` is set."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.requests: list[PlanRequest] = []
-        self.keep: int | None = 2
-        self.trouble = ""
-        self.problem = ""
-        self.kept = False
-        self.excess = 0.0
-        self._clock = clock
-
-    async def __call__(self, request: PlanRequest) -> Plan:
-        self.requests.append(request)
-        if self.trouble:
-            raise PlanFailedError(self.trouble, "no one answers")
-        auto = [one for one in request.workloads if one.stance is Stance.AUTO]
-        return Plan(
-            made=self._clock.now(),
-            fingerprint=request.fingerprint,
-            capacity_cores=request.capacity_cores,
-            peak_cores=1.0,
-            allowed_cores=request.capacity_cores * 0.65,
-            excess_cores=self.excess,
-            seconds=0.5,
-            policies=(
-                PlannedPolicy(
-                    name="online",
-                    auto=len(auto),
-                    learning=0,
-                    currency="CNY",
-                    saved_vs_owned=5.4,
-                    saved_vs_virtual=-0.25,
-                    owned_nodes_advised=3,
-                ),
-            ),
-            workloads=tuple(
-                PlannedWorkload(
-                    workload=one.workload,
-                    policy=one.policy,
-                    threshold=self.keep,
-                    kept=self.kept,
-                    owned=self.keep or 0,
-                    peak=9,
-                    request_cores=one.request_cores,
-                    request_gib=one.request_gib,
-                    confidence=90,
-                    saving_per_hour=5.4,
-                    saving_per_hour_against_virtual=-1.2,
-                    problem=self.problem,
-                )
-                for one in auto
-            ),
-        )
-
-
-class Store:
-    def __init__(self, kept: Plan | None = None) -> None:
-        self.kept = kept
-        self.saved: list[Plan] = []
-
-    async def load(self) -> Plan | None:
-        return self.kept
-
-    async def save(self, plan: Plan) -> None:
-        self.saved.append(plan)
-
-
-def policy(*, threshold: Mapping[str, Any] | None = None, version: int = 1, **more: Any) -> dict[str, Any]:
-    workload_class = {"name": "default", "threshold": threshold if threshold is not None else {"mode": "Auto"}}
-    tiers = more.pop("tiers", {"elastic": ELASTIC})
-    return resource(
-        Kind.ELASTIC_POLICY,
-        "online",
-        version=version,
-        mode=more.pop("mode", "Enforce"),
-        tiers=tiers,
-        workloads=[{**workload_class, **more}],
-    )
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def planner(clock: FakeClock) -> Planner:
-    return Planner(clock)
-
-
-def world_of(clock: FakeClock, resource: Mapping[str, Any], *, annotation: str = "") -> World:
-    records: list[Record] = [
-        make_node("n1", cpu_millis=8000),
-        make_node("e1", labels={"pool": "elastic"}, cpu_millis=4000),
-        make_replicaset(replicas=3, threshold=annotation),
-        *(make_pod(f"web-{index}") for index in range(3)),
-        make_pod("agent", owner_uid="ds", owner_kind="DaemonSet", cpu_millis=1000),
-    ]
-    return make_world(records, [resource], clock)
-
-
-def controller_of(
-    world: World, planner: Planner | None, store: Store | None = None, events: FakeRecorder | None = None
-) -> ThresholdController:
-    return ThresholdController(world, store or Store(), events or FakeRecorder(), planner, period_seconds=HOUR)
-
-
-@dataclass(frozen=True)
-class ThresholdStatus:
-    thresholds: tuple[WorkloadThreshold, ...]
-    saving: Saving | None
-    owned_nodes_advised: int | None
-    conditions: tuple[ObservedCondition, ...]
-
-
-def status_of(controller: ThresholdController) -> ThresholdStatus:
-    part = threshold_part("online", controller.report)
-    fields: dict[str, Any] = dict(part.fields)
-    return ThresholdStatus(**fields, conditions=part.conditions)
-
-
-def told(controller: ThresholdController) -> dict[str, str]:
-    return {one.type: one.reason for one in status_of(controller).conditions if one.holds}
+from tests.unit.controllers.threshold.controller_cases import (
+    HOUR,
+    WEB,
+    Planner,
+    Store,
+    controller_of,
+    policy,
+    status_of,
+    told,
+    world_of,
+)
 
 
 async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planner) -> None:
@@ -344,75 +217,6 @@ async def test_elastic_nodes_count_for_a_day_after_they_are_gone_also_for_a_new_
     assert [one.policies[0].elastic_cores for one in planner.requests] == [4.0, 4.0, 4.0, 0.0]
 
 
-async def test_without_prometheus_or_history_everything_is_physical_and_the_status_says_why(
-    clock: FakeClock, planner: Planner
-) -> None:
-    without = controller_of(world_of(clock, policy()), None)
-    assert await without.reconcile("plan") is None
-    await without.reconcile("look")
-    assert told(without) == {"Learning": "NoPrometheus"}
-    assert without.world.board.thresholds == {}
-
-    planner.keep = None
-    young = controller_of(world_of(clock, policy()), planner)
-    await young.reconcile("plan")
-    await young.reconcile("look")
-    assert told(young) == {"Learning": "LearningHistory"}
-    assert status_of(young).thresholds == (WorkloadThreshold(workload=WEB, reason="LearningHistory"),)
-
-
-async def test_a_query_that_is_refused_is_told_with_what_prometheus_said(clock: FakeClock, planner: Planner) -> None:
-    planner.keep, planner.problem = None, "bad_data: unclosed left brace"
-    controller = controller_of(world_of(clock, policy()), planner)
-    await controller.reconcile("plan")
-    await controller.reconcile("look")
-
-    assert told(controller) == {"Learning": "QueryRefused"}
-    [message] = [one.message for one in status_of(controller).conditions if one.holds]
-    assert f"The query of {WEB} is refused: bad_data: unclosed left brace" in message
-
-
-@pytest.mark.parametrize(("problem", "reason"), [("", "HistoryLost"), ("bad_data: no", "QueryRefused")])
-async def test_a_threshold_that_outlived_its_history_is_told(
-    clock: FakeClock, planner: Planner, problem: str, reason: str
-) -> None:
-    planner.kept, planner.problem = True, problem
-    controller = controller_of(world_of(clock, policy()), planner)
-    await controller.reconcile("plan")
-    await controller.reconcile("look")
-
-    assert told(controller) == {"StalePlan": reason}
-    [message] = [one.message for one in status_of(controller).conditions if one.holds]
-    assert message.startswith(f"{WEB} has less than 2 days of history now")
-    assert problem in message
-    assert [one.replicas for one in status_of(controller).thresholds] == [2]
-
-
-async def test_minima_above_the_target_are_told(clock: FakeClock, planner: Planner) -> None:
-    planner.excess = 5.5
-    controller = controller_of(world_of(clock, policy()), planner)
-    await controller.reconcile("plan")
-    await controller.reconcile("look")
-
-    assert told(controller) == {"OverTarget": "MinimaExceedTarget"}
-    [message] = [one.message for one in status_of(controller).conditions if one.holds]
-    assert "is 5.5 cores more than the 4.55 that the target allows" in message
-    assert b'spillway_threshold_owned_cores{what="excess"} 5.5\n' in exposition()
-
-
-async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:
-    events = FakeRecorder()
-    controller = controller_of(world_of(clock, policy(), annotation="many"), planner, events=events)
-    await controller.reconcile("plan")
-    await controller.reconcile("look")
-    await controller.reconcile("look")
-
-    bad = [(about, message) for about, what, message in events.said if what == "Warning InvalidThreshold"]
-    assert [about for about, _ in bad] == ["Deployment/web"]
-    assert THRESHOLD in bad[0][1]
-    assert told(controller) == {"InvalidThreshold": "BadAnnotation"}
-
-
 async def test_no_class_of_mode_auto_asks_for_nothing_and_withdraws(clock: FakeClock, planner: Planner) -> None:
     world = world_of(clock, policy())
     controller = controller_of(world, planner)
@@ -426,66 +230,3 @@ async def test_no_class_of_mode_auto_asks_for_nothing_and_withdraws(clock: FakeC
         (WEB, 4, "Manual")
     ]
     assert len(planner.requests) == 1
-
-
-async def test_the_list_is_bounded_to_the_largest(clock: FakeClock, planner: Planner) -> None:
-    world = world_of(clock, policy())
-    for index in range(80):
-        world.state.apply(make_replicaset(f"w{index:02}", replicas=index, owner_uid=f"d-{index}"))
-    controller = controller_of(world, planner)
-    await controller.reconcile("plan")
-    await controller.reconcile("look")
-
-    names = [one.workload for one in status_of(controller).thresholds]
-    assert len(names) == 64
-    assert "Deployment/shop/w79" in names
-    assert "Deployment/shop/w03" not in names
-
-
-@pytest.mark.parametrize(
-    ("more", "workloads", "named"),
-    [
-        pytest.param({}, ["StatefulSet/shop/db", "CloneSet/shop/game", WEB], True, id="any kind"),
-        pytest.param({"match": {"kinds": ["StatefulSet"]}}, ["StatefulSet/shop/db"], True, id="that kind"),
-        pytest.param({"match": {"kinds": ["Deployment"]}}, ["StatefulSet/shop/db"], False, id="another kind"),
-        pytest.param({}, [WEB, "Rollout/shop/r", "Job/shop/j", "CronJob/shop/c"], False, id="planned, or no service"),
-    ],
-)
-async def test_auto_for_a_kind_without_replicasets_is_told_as_void(
-    clock: FakeClock, planner: Planner, more: dict[str, Any], workloads: list[str], *, named: bool
-) -> None:
-    world = world_of(clock, policy(**more))
-    controller = controller_of(world, planner)
-    await controller.reconcile("plan")
-    await controller.reconcile("look")
-    model = world.governance.policies["online"]
-
-    found = not_planned(model, workloads, controller.report)
-
-    assert found.holds == named
-    assert ("StatefulSet/shop/db" in found.message) == named
-    assert WEB not in found.message
-    assert found in threshold_part("online", controller.report, found).conditions
-
-
-async def test_the_status_lists_statefulsets_with_their_own_number(clock: FakeClock, planner: Planner) -> None:
-    world = world_of(clock, policy())
-    world.state.apply(make_statefulset("db", threshold="1"))
-    world.state.apply(make_statefulset("queue"))
-    world.state.apply(make_statefulset("bad", threshold="many"))
-    controller = controller_of(world, planner)
-    await controller.reconcile("look")
-
-    part = threshold_part("online", controller.report)
-    thresholds: Any = part.fields["thresholds"]
-    listed = {one.workload: (one.replicas, one.reason) for one in thresholds}
-    assert listed["StatefulSet/shop/db"] == (1, "Annotation")
-    assert listed["StatefulSet/shop/queue"] == (None, "NotPlanned")
-    [invalid] = [one for one in part.conditions if one.type == "InvalidThreshold"]
-    assert invalid.holds
-    assert "StatefulSet/shop/bad" in invalid.message
-    void = not_planned(
-        world.governance.policies["online"], ["StatefulSet/shop/db", "StatefulSet/shop/queue"], controller.report
-    )
-    assert "StatefulSet/shop/queue" in void.message
-    assert "StatefulSet/shop/db" not in void.message, "it has a number"
