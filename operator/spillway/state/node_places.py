@@ -8,18 +8,14 @@ so that whichever is asked empties the same nodes.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
-from spillway.domain.model.names import ZONE_LABEL, NodeName, Tier, Zone
-from spillway.domain.model.places import NodePlace
+from spillway.domain.model.names import ZONE_LABEL, NodeName, Tier
+from spillway.domain.model.places import UNKNOWN, NodePlace
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.node_order import emptying_order
 from spillway.state.cluster import ClusterState
 from spillway.state.node_counts import Counts, NodeCounts
-
-UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
-"""The place of a pod whose node is not known: it is kept longest, so that it is not deleted by mistake."""
 
 
 class NodePlaces:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.model.names import NodeName
+from spillway.domain.model.places import remembered_place
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.state.claims import claim_of
@@ -77,9 +78,22 @@ class PoolMembership:
         gone = self._gone.get(pod.node)
         if gone is not None:
             return self._pool_by_budgets(gone)
-        # The node is not seen yet, or went before this process began. Then the pod's own mark says where it is; anybody
-        # can write that, on a pod for a node that never was, so it is believed once a kubelet has taken the pod.
-        return pod.pool if pod.started else ""
+        # The node is not seen yet, or went before this process began.
+        return remembered_place(pod).pool
+
+    def pools_of_pod(self, pod: PodRecord) -> tuple[str, ...]:
+        """The pools on which a pod counts: that of its node or, while it has none, those to which it may go, in order.
+
+        A pod of no pool is on physical nodes, or is decided physical.
+        """
+        if pod.node:
+            pool = self.pool_of_pod(pod)
+            return (pool,) if pool else ()
+        return () if pod.terminating else self.named_pools(pod)
+
+    def needs_pool(self, pod: PodRecord) -> bool:
+        """Whether a pod without a node can start on a pool alone, because admission sent it there."""
+        return not pod.node and pod.pending is not None and pod.pending.virtual and bool(self.named_pools(pod))
 
     def named_pools(self, pod: PodRecord) -> tuple[str, ...]:
         """The pools to which a pod without a node may go, as its mark names them, in order.

@@ -204,21 +204,13 @@ class LiveUsage:
     def _entry(self, pod: PodRecord) -> _Entry | None:
         if pod.finished:
             return None
-        pools = self._pools_for(pod)
+        pools = self.membership.pools_of_pod(pod)
         if not pools:
             return None
         ladder = self.membership.ladder(*pools) if pod.size else ()
         as_billed = billed(pod.requests, pod.size, ladder)
         use = PoolUse(pod.requests, as_billed, NOTHING if pod.started else as_billed)
         return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
-
-    def _pools_for(self, pod: PodRecord) -> tuple[str, ...]:
-        if pod.node:
-            pool = self.membership.pool_of_pod(pod)
-            return (pool,) if pool else ()
-        if pod.pending is None or pod.terminating:
-            return ()
-        return self.membership.named_pools(pod)
 
     def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
         old = self._entries.get(uid)

@@ -1,9 +1,10 @@
 import time
 
 from spillway.domain.model.names import ZONE_LABEL, NodeName, Tier, Zone
+from spillway.domain.model.places import UNKNOWN
 from spillway.domain.policies.governance import Governance
 from spillway.state.node_counts import NodeCounts
-from spillway.state.node_places import UNKNOWN, NodePlaces
+from spillway.state.node_places import NodePlaces
 from tests.builders import make_node, make_pod, make_state
 from tests.support.policies import governance_of
 

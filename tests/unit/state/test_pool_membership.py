@@ -1,5 +1,7 @@
 """Which pool nodes and pods belong to: kept by delta, and the same as computed from the present cluster."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -192,3 +194,24 @@ def test_a_mark_is_looked_at_again_when_its_namespace_and_its_replicaset_are_see
     state.apply(make_replicaset(namespace="den"))
     state.apply(DEN)
     assert usage.on("a").used.pods == 0
+
+
+def test_a_pod_counts_on_the_pool_of_its_node_or_on_those_to_which_it_may_go() -> None:
+    scene = Scene()
+    scene.state.apply(make_namespace("shop"))
+    scene.state.apply(make_replicaset())
+
+    def pod(node: str = "", **changes: Any) -> PodRecord:
+        pending = Pending(placement=changes.pop("placement", "virtual"), pools=changes.pop("pools", "pool-v,other"))
+        return make_pod("a", node=node, phase=Phase.PENDING, pending=pending, **changes)
+
+    def answers(one: PodRecord) -> tuple[tuple[str, ...], bool]:
+        return scene.membership.pools_of_pod(one), scene.membership.needs_pool(one)
+
+    assert answers(pod("v1", pools="")) == (("pool-v",), False)
+    assert answers(pod("n1")) == ((), False), "its node is in no pool, whatever its marks say"
+    assert answers(pod()) == (("pool-v",), True), "the policy does not list the other pool"
+    assert answers(pod(placement="physical")) == (("pool-v",), False), "it has spilled, and may still go to both sides"
+    assert answers(pod(owner_uid=OwnerUid(""))) == ((), False), "anybody may have marked a bare pod"
+    assert answers(pod(pools="")) == ((), False)
+    assert scene.membership.pools_of_pod(pod(terminating=True)) == ()

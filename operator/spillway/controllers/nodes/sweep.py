@@ -80,7 +80,8 @@ class SweepController(Controller):
         if not carries_marks(pod) or pod.policy in self._unreadable:
             return False
         if not pod.node and pod.pending is not None and (pod.pending.virtual or waits_for_pools(pod)):
-            # It may go to the pools and is known by its marks, until it is on a node or is replaced.
+            # It was sent to pools, under these policies or earlier ones, and is known by its marks until it is on a
+            # node or is replaced. So they stay whether the present policies let them count or not.
             return False
         owner = self.world.state.owner(pod.owner_uid)
         if owner is None:

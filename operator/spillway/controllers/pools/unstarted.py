@@ -164,7 +164,7 @@ class UnstartedPods:
         pool = self._world.membership.pool_of_pod(pod)
         if known is None:
             pending = pod.pending or Pending()
-            if not pool and not pending.virtual and not pending.pools:
+            if not pool and not pending.named_pools:
                 return
             known = self._pods[pod.uid] = UnstartedPod(pod)
         before = known.pools

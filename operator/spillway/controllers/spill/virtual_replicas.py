@@ -1,7 +1,7 @@
 """Virtual replicas: the workloads with replicas to bring back, and the physical room for them.
 
-Contract: it reads only the state. A pod counts on its node or, while it has none, where admission sent it; a node is
-virtual if it is so for the policy that governs the workload.
+Contract: it reads only the state. A replica is virtual if it is on a pool that the policy of its workload lists or,
+while it has no node, may go to one (`PoolMembership.pools_of_pod`).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.room import Free, NodeRoom, PodRequests, waiting_requests
-from spillway.domain.model.names import NodeName, OwnerUid, Tier
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.owners import LIKE_REPLICASETS, PER_NODE, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
@@ -85,9 +85,11 @@ def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> Spille
     threshold = effective(chosen, replicaset.threshold, auto).replicas
     physical: list[PodRecord] = []
     virtual: list[PodRecord] = []
+    listed = world.governance.pools_of(claim.policy)
     for pod in world.state.pods_of(replicaset.uid):
         if pod.active:
-            (virtual if _is_virtual(world, pod, claim.policy) else physical).append(pod)
+            is_virtual = any(pool in listed for pool in world.membership.pools_of_pod(pod))
+            (virtual if is_virtual else physical).append(pod)
     return SpilledWorkload(replicaset, claim, tuple(physical), tuple(virtual), threshold)
 
 
@@ -122,7 +124,7 @@ async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
             free[node.name] = free_on(world, node)
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
-    return NodeRoom(free, waiting_requests(waiting))
+    return NodeRoom(free, waiting_requests(pod for pod in waiting if not world.membership.needs_pool(pod)))
 
 
 def free_on(world: World, node: NodeRecord) -> Free:
@@ -143,12 +145,3 @@ async def without_surge(world: World) -> Counter[str]:
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
     return found
-
-
-def _is_virtual(world: World, pod: PodRecord, policy: str) -> bool:
-    if not pod.node:
-        return pod.pending is not None and (pod.pending.virtual or bool(pod.pending.pools))
-    node = world.state.nodes.get(pod.node)
-    if node is None:
-        return pod.tier == Tier.VIRTUAL
-    return world.places.place(policy, node).tier is Tier.VIRTUAL

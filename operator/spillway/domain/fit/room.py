@@ -39,14 +39,11 @@ class Free:
 
 
 def waiting_requests(pods: Iterable[PodRecord]) -> tuple[PodRequests, ...]:
-    """What the pods ask for that wait for a physical node, as far as is known."""
+    """What those of the pods ask for that wait for a node; give it none that can start on a pool alone."""
     return tuple(
         (pod.cpu_millis, pod.memory_bytes)
         for pod in pods
-        if not pod.node
-        and not pod.terminating
-        and pod.phase is Phase.PENDING
-        and not (pod.pending is not None and pod.pending.virtual)
+        if not pod.node and not pod.terminating and pod.phase is Phase.PENDING
     )
 
 

@@ -1,9 +1,13 @@
 """The place of a node in a policy's order of cost, and the claim of a policy on a workload."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.domain.model.names import Tier, Zone
+from spillway.domain.model.records import PodRecord
+
+_TIERS: Final = frozenset(Tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,21 @@ class NodePlace:
     """On a virtual node: the VirtualNodeBudget's name."""
     dearness: int = 0
     """Among virtual pools: 0 is the cheapest (first in preference); the highest is emptied first at a scale-down."""
+
+
+UNKNOWN: Final = NodePlace(tier=Tier.FIXED, zone=Zone(""))
+"""The place of a pod whose node is not known: it is kept longest, so that it is not deleted by mistake."""
+
+
+def remembered_place(pod: PodRecord) -> NodePlace:
+    """The place that the pod's own marks give, for a pod on a node that is not known, or not any more.
+
+    Anybody can write the marks, also on a pod for a node that never was, so they are believed once a kubelet has taken
+    the pod.
+    """
+    if not pod.started:
+        return UNKNOWN
+    return NodePlace(tier=Tier(pod.tier) if pod.tier in _TIERS else Tier.FIXED, zone=Zone(""), pool=pod.pool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,12 @@ number of candidates is the number of pods from which Kubernetes chooses.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final
 
 import msgspec
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
-from spillway.domain.model.places import NodePlace
+from spillway.domain.model.places import NodePlace, remembered_place
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord, ReplicationControllerRecord
-
-_TIERS: Final = frozenset(Tier)
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -69,8 +66,8 @@ def candidates_of(
     """One candidate for each active pod of one ReplicaSet.
 
     `place` gives the place of a node for the policy that governs the workload; `order` is the emptying order. `related`
-    is what `related_pods` counts. A pod on a node that is not known (any more) keeps the tier with which it was
-    stamped, has no zone and empties last.
+    is what `related_pods` counts. A pod on a node that is not known (any more) has the place that
+    `remembered_place` gives, no zone, and empties last.
     """
     active = [pod for pod in pods if pod.active]
     places: dict[NodeName, NodePlace] = {}
@@ -100,7 +97,7 @@ def candidates_of(
             heat=None if heat is None else heat.get(pod.node),
         )
         for pod in active
-        for where in (places.get(pod.node) or _remembered(pod),)
+        for where in (places.get(pod.node) or remembered_place(pod),)
     )
 
 
@@ -118,9 +115,3 @@ def related_pods(
     if not replicaset.owner_uid or isinstance(replicaset, ReplicationControllerRecord):
         return {}
     return Counter(pod.node for sibling in siblings for pod in pods_of(sibling.uid) if pod.node and pod.active)
-
-
-def _remembered(pod: PodRecord) -> NodePlace:
-    """The place that the pod's own marks give, for a node that is not in the cluster's state."""
-    tier = Tier(pod.tier) if pod.tier in _TIERS else Tier.FIXED
-    return NodePlace(tier=tier, zone=Zone(""), pool=pod.pool)

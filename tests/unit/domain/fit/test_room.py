@@ -41,12 +41,11 @@ def test_a_full_node_counts_for_nothing() -> None:
     assert NodeRoom(free).find(0, 0) is None
 
 
-def test_who_waits_for_a_physical_node() -> None:
+def test_who_waits_for_a_node() -> None:
     pods = [
         make_pod("bound", node="n1", phase=Phase.PENDING, cpu_millis=1),
         make_pod("waits", node="", phase=Phase.PENDING, cpu_millis=2),
         make_pod("physical", node="", phase=Phase.PENDING, pending=Pending(placement="physical"), cpu_millis=3),
-        make_pod("virtual", node="", phase=Phase.PENDING, pending=Pending(placement="virtual"), cpu_millis=4),
         make_pod("goes", node="", phase=Phase.PENDING, terminating=True, cpu_millis=5),
     ]
     assert [cpu for cpu, _ in waiting_requests(pods)] == [2, 3]

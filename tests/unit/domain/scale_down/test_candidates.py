@@ -60,8 +60,13 @@ def test_a_pod_without_node_is_in_no_zone() -> None:
 
 def test_on_an_unknown_node_the_pods_own_marks_are_believed() -> None:
     gone = NodeName("gone")
-    marked, unmarked = candidates_of(
-        [change(POD, node=gone, tier="virtual", pool="eci-a"), change(POD, node=gone)],
+    marks = {"tier": "virtual", "pool": "eci-a"}
+    marked, unmarked, unstarted = candidates_of(
+        [
+            change(POD, node=gone, started=5.0, **marks),
+            change(POD, node=gone, started=5.0),
+            change(POD, node=gone, started=0.0, **marks),
+        ],
         NODES,
         elastic,
         ORDER,
@@ -69,3 +74,4 @@ def test_on_an_unknown_node_the_pods_own_marks_are_believed() -> None:
     )
     assert (marked.tier, marked.pool, marked.zone) == (Tier.VIRTUAL, "eci-a", "")
     assert unmarked.tier is Tier.FIXED
+    assert (unstarted.tier, unstarted.pool) == (Tier.FIXED, ""), "no kubelet took it: anybody wrote that"

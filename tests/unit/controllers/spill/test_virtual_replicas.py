@@ -1,0 +1,60 @@
+"""Which replicas count as virtual, and who waits for physical room: the same answer as admission's counts give."""
+
+from typing import Any
+
+import pytest
+
+from spillway.controllers.spill.virtual_replicas import physical_room, workload
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.state.reservations import Reservations
+from spillway.state.usage import LiveUsage
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.pools import budget, nodes, policy
+from tests.support.world import make_world
+
+OWNER = OwnerUid("rs-web")
+
+
+def waiting(name: str = "web-1", *, placement: str = "virtual", pools: str = "a", **changes: Any) -> PodRecord:
+    pending = Pending(placement=placement, pools=pools)
+    return make_pod(name, node=NodeName(""), phase=Phase.PENDING, ready=False, pending=pending, **changes)
+
+
+@pytest.mark.parametrize(
+    ("pod", "virtual"),
+    [
+        pytest.param(make_pod(node=NodeName("a-1")), True, id="on a node of a pool"),
+        pytest.param(make_pod(node=NodeName("owned-1"), pool="a", tier="virtual"), False, id="its node is in no pool"),
+        pytest.param(make_pod(node=NodeName("gone"), pool="a", tier="virtual", started=5.0), True, id="node not seen"),
+        pytest.param(make_pod(node=NodeName("gone"), pool="a", tier="virtual"), False, id="marked by anybody"),
+        pytest.param(waiting(), True, id="sent to a pool"),
+        pytest.param(waiting(placement="physical"), True, id="spilled"),
+        pytest.param(waiting(pools="other"), False, id="marked with a pool that its policy does not list"),
+        pytest.param(waiting(pools=""), False, id="marked without a pool"),
+        pytest.param(waiting(placement="physical", pools=""), False, id="decided physical"),
+    ],
+)
+def test_a_replica_counts_on_the_side_on_which_admission_counts_it(pod: PodRecord, *, virtual: bool) -> None:
+    resources = [budget("a"), budget("b"), budget("other"), policy()]
+    world = make_world([make_replicaset(), *nodes("a", "owned"), pod], resources, FakeClock())
+    usage = LiveUsage(world.state, world.membership, Reservations(world.now))
+    replicaset = world.state.replicasets[OWNER]
+    claim = world.claim_of(replicaset)
+    assert claim is not None
+    found = workload(world, replicaset, claim)
+    assert (len(found.virtual), len(found.physical)) == (int(virtual), int(not virtual))
+    assert usage.physical(OWNER) == len(found.physical)
+
+
+async def test_a_pod_waits_for_physical_room_unless_it_can_start_on_a_pool_alone() -> None:
+    bare: dict[str, Any] = {"owner_uid": OwnerUid(""), "owner_kind": "", "owner_name": ""}
+    pods = [waiting("sent", cpu_millis=400), waiting("bare", cpu_millis=300, **bare)]
+    pods.append(waiting("spilled", placement="physical", cpu_millis=200))
+    node = make_node("n1", cpu_millis=1000, memory_bytes=10**12, pods_allocatable=100)
+    resources = [budget("a"), budget("b"), policy()]
+    world = make_world([make_replicaset(), node, *nodes("a"), *pods], resources, FakeClock())
+    room = await physical_room(world, pods)
+    assert room.holds(500, 0), "the bare pod and the one that spilled are served first"
+    assert not room.holds(501, 0)
