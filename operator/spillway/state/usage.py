@@ -28,7 +28,7 @@ from spillway.telemetry import placement as metrics
 
 
 class PoolUse(NamedTuple):
-    """The use of a pool: its pods and its reservations."""
+    """The use of a pool that its limits allow for: its pods, those that may still go there, and its reservations."""
 
     used: Usage = NOTHING
     """The requests of the pods."""

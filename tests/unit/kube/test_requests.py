@@ -1,10 +1,13 @@
-"""What a pod requests: written, allocated to it, or in use."""
+"""What a pod requests: written, allocated to it, or in use; as the planners sum it too."""
 
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from spillway.domain.fit.requests import requested
 from spillway.kube.requests import pod_requests
 from spillway.kube.wire import PodSpec, PodStatus
 
@@ -82,3 +85,27 @@ def test_requests_of_the_pod_as_a_whole_are_resized_as_well() -> None:
 
 def test_an_amount_that_is_no_quantity_counts_nothing() -> None:
     assert requests({"containers": [container("much")]}, {"containerStatuses": [reported("more")]}) == (0, GIB)
+
+
+CPU = st.sampled_from(["0", "1", "100m", "250m", "1500m", "0.5", "2", "1e1"])
+MEMORY = st.sampled_from(["0", "64Mi", "100M", "1Gi", "1.5Gi", "123456", "2e9"])
+AMOUNTS = st.fixed_dictionaries({}, optional={"cpu": CPU, "memory": MEMORY, "nvidia.com/gpu": st.just("1")})
+REQUESTS = st.fixed_dictionaries({}, optional={"requests": AMOUNTS})
+
+
+def containers(*restart_policies: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    optional: dict[str, Any] = {"resources": REQUESTS}
+    if restart_policies:
+        optional["restartPolicy"] = st.sampled_from(restart_policies)
+    return st.lists(st.fixed_dictionaries({"name": st.just("c")}, optional=optional), max_size=4)
+
+
+SPECS = st.fixed_dictionaries(
+    {"containers": containers()},
+    optional={"initContainers": containers("Always"), "overhead": AMOUNTS, "resources": REQUESTS},
+)
+
+
+@given(spec=SPECS)
+def test_informer_and_planners_agree_on_what_a_pod_requests(spec: dict[str, Any]) -> None:
+    assert requests(spec) == (requested(spec, "cpu"), requested(spec, "memory"))

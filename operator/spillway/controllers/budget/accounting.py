@@ -54,7 +54,8 @@ class PoolTotals:
 
     ledger: PoolLedger[Account]
     used: Usage = NOTHING
-    """In requests."""
+    """The requests of its unfinished pods, also on nodes that are gone, since those are still charged; not of
+    pods that are only sent there."""
     waiting: Usage = NOTHING
     """Of these, as billed, what has not started."""
 

@@ -62,7 +62,7 @@ class NodeSummary:
         return PoolCount.of(self._world.membership.nodes(name))
 
     def used(self, pool: str) -> Usage:
-        """What the pods on a pool request now."""
+        """What the unfinished pods on the present nodes of a pool request; not those that are only sent there."""
         node_usage = self._world.state.node_usage
         return sum((node_usage.on_node(node.name) for node in self._world.membership.nodes(pool)), NOTHING)
 

@@ -37,6 +37,7 @@ class OwnerCount(NamedTuple):
     tiers: Mapping[Tier, int]
     zones: Mapping[str, int]
     pools: Mapping[str, Usage]
+    """What its active pods request on the pools that the policy lists; a pool may have other pods too."""
     foreign: int
     """Pods whose deletion cost another client wrote; only counted if the policy would write costs."""
     foreign_pods: tuple[str, ...] = ()

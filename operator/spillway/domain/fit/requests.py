@@ -2,7 +2,8 @@
 
 Contract: pure, on the pod's spec as JSON (`PodRequests` of k8s.io/component-helpers/resource). CPU is in millicores,
 memory in bytes, every other resource in its own unit. An amount that is no quantity counts as 0, because the API server
-refuses such a pod.
+refuses such a pod. `kube.requests` sums CPU and memory of the informer's typed pods, of which there may be 150,000, and
+follows resizes in place; a property test holds the two together.
 """
 
 from collections.abc import Callable, Iterator, Mapping
