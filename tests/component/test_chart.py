@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from harness.chart import CHART, PROJECT, RELEASE, Chart, ChartError, run_helm
 from localcluster.rest import Object
+from spillway.app.prometheus import connection_of
 
 EVERYTHING: dict[str, Any] = {
     "image": {"digest": "sha256:" + "0" * 64},
@@ -344,6 +346,76 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
     assert not Chart.render({"restoreOnUninstall": {"enabled": False}}).hooks()
 
 
+# Prometheus
+
+SHARED_PROMETHEUS: dict[str, Any] = {
+    "url": "https://mimir.monitoring/prometheus",
+    "matchers": {"cluster": "prod-1", "region": "$(POD_NAME)"},
+    "headers": {"X-Scope-OrgID": "prod"},
+    "basicAuthSecret": {"name": "mimir-user"},
+    "tls": {
+        "ca": {"configMap": "mimir-ca"},
+        "clientSecret": {"name": "mimir-client"},
+        "serverName": "mimir.internal",
+    },
+}
+
+
+def test_the_operator_accepts_what_the_values_say_about_prometheus() -> None:
+    [spec] = [
+        item["spec"]["template"]["spec"]
+        for item in Chart.render({"prometheus": SHARED_PROMETHEUS}).objects
+        if item["kind"] == "Deployment"
+    ]
+    [container] = spec["containers"]
+    flags: dict[str, list[str]] = {}
+    for argument in container["args"]:
+        name, _, value = argument.partition("=")
+        flags.setdefault(name.removeprefix("--"), []).append(value)
+
+    def file(name: str) -> Path:
+        return Path(flags[f"prometheus-{name}-file"][0])
+
+    connection = connection_of(
+        *flags["prometheus-url"],
+        matchers=flags["prometheus-matcher"],
+        headers=flags["prometheus-header"],
+        server_name=flags["prometheus-server-name"][0],
+        username_file=file("username"),
+        password_file=file("password"),
+        ca_file=file("ca"),
+        cert_file=file("cert"),
+        key_file=file("key"),
+    )
+
+    # Kubernetes makes one $ of two, instead of replacing the name.
+    assert connection.matchers == {"cluster": "prod-1", "region": "$$(POD_NAME)"}
+    assert connection.headers == {"X-Scope-OrgID": "prod"}
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    sources = {
+        path: volumes[mounted[str(Path(path).parent)]]
+        for path in (connection.username_file, connection.password_file, connection.ca_file, connection.key_file)
+    }
+    assert [next(iter(one.keys() - {"name"})) for one in sources.values()] == [
+        "secret",
+        "secret",
+        "configMap",
+        "secret",
+    ]
+    assert volumes["prometheus-client"]["secret"]["secretName"] == "mimir-client"
+    assert volumes["prometheus-user"]["secret"]["secretName"] == "mimir-user"
+    assert volumes["prometheus-ca"]["configMap"]["name"] == "mimir-ca"
+
+
+def test_a_token_for_prometheus() -> None:
+    prometheus = {"url": "http://thanos:9090", "tokenSecret": {"name": "thanos", "key": "bearer"}}
+    spec = Chart.render({"prometheus": prometheus}).one("Deployment")["spec"]["template"]["spec"]
+
+    assert "--prometheus-token-file=/etc/spillway/prometheus-token/bearer" in spec["containers"][0]["args"]
+    assert {"name": "prometheus-token", "secret": {"secretName": "thanos"}} in spec["volumes"]
+
+
 # Values
 
 
@@ -368,6 +440,13 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         ({"metrics": {"virtualNodes": {"path": "metrics"}}}, "path"),
         ({"metrics": {"virtualNodes": {"nodeLabel": {"key": "type", "value": ""}}}}, "nodeLabel"),
         ({"metrics": {"prometheusRule": {"enabled": "yes"}}}, "enabled"),
+        ({"prometheus": {"url": "prometheus:9090"}}, "url"),
+        ({"prometheus": {"matchers": {"my-cluster": "a"}}}, "my-cluster"),
+        ({"prometheus": {"matchers": {"cluster": ""}}}, "cluster"),
+        ({"prometheus": {"headers": {"X Scope": "a"}}}, "X Scope"),
+        ({"prometheus": {"tokenSecret": {"name": "a"}, "basicAuthSecret": {"name": "b"}}}, "either tokenSecret or"),
+        ({"prometheus": {"url": "https://a", "tls": {"ca": {"secret": "a", "configMap": "b"}}}}, "either configMap"),
+        ({"prometheus": {"url": "http://a", "tls": {"serverName": "b"}}}, "https://"),
         ({"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable"),
         ({"restoreOnUninstall": {"activeDeadlineSeconds": 1}}, "activeDeadlineSeconds"),
     ],

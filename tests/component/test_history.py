@@ -11,7 +11,9 @@ from aiohttp import web
 
 from localcluster.ports import free_ports
 from spillway.domain.threshold.history import History
-from spillway.sources.history import HistoryRequest, filled_in, histories
+from spillway.domain.threshold.solve import past_of
+from spillway.sources.connection import Connection
+from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import (
     BusyError,
     DeniedError,
@@ -19,7 +21,9 @@ from spillway.sources.prometheus import (
     Prometheus,
     PrometheusUnreachableError,
     RefusedError,
+    TimedOutError,
 )
+from spillway.sources.selectors import filled_in
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
 
 pytestmark = pytest.mark.timeout(120)
@@ -64,12 +68,21 @@ def server() -> Iterator[TestPrometheus]:
                 ),
             ]
         )
+        # Two and a half days of a quiet weekend are known to Spillway; the working days before to kube-state-metrics.
+        own = minutes[minutes > NOW - 2.5 * DAY]
+        weekend = {"__name__": "kube_deployment_spec_replicas", "namespace": "shop", "deployment": "weekend"}
+        running.push(
+            [
+                (replicas_series("Deployment/shop/weekend"), own, own * 0 + 28),
+                (weekend, minutes, np.where(minutes > NOW - 2.5 * DAY, 28.0, day_of(minutes, 28, 100))),
+            ]
+        )
         yield running
 
 
 def run(work: Callable[[Prometheus], Coroutine[Any, Any, T]], url: str, **options: Any) -> T:
     async def inside() -> T:
-        async with Prometheus(url, **options) as prometheus:
+        async with Prometheus(Connection(url=url, **options)) as prometheus:
             return await work(prometheus)
 
     return asyncio.run(inside())
@@ -108,11 +121,23 @@ def test_a_spike_of_a_minute_is_not_lost(server: TestPrometheus) -> None:
     assert len(set(spikes % 3600)) == 1
 
 
-def test_kube_state_metrics_stands_in_for_a_gauge_that_is_too_young(server: TestPrometheus) -> None:
+def test_kube_state_metrics_fills_the_steps_that_spillways_own_series_lacks(server: TestPrometheus) -> None:
     new = fetch(server.url, HistoryRequest("Deployment/shop/new", 14 * DAY))["Deployment/shop/new"]
 
-    assert set(new.replicas) == {5.0}
-    assert new.seconds > 13 * DAY
+    last_day = new.times > NOW - DAY + STEP
+    assert set(new.replicas[last_day]) == {3.0}, "Spillway's own series first"
+    assert set(new.replicas[new.times < NOW - DAY]) == {5.0}
+    assert new.seconds == pytest.approx(14 * DAY, abs=2 * STEP)
+
+
+def test_an_installation_on_saturday_knows_mondays_peak(server: TestPrometheus) -> None:
+    weekend = fetch(server.url, HistoryRequest("Deployment/shop/weekend", 14 * DAY))["Deployment/shop/weekend"]
+
+    past = past_of(weekend, 14 * DAY)
+
+    assert past.cycle is not None
+    assert float(past.cycle.values.max()) == 100.0
+    assert past.seconds > 13 * DAY
 
 
 def test_the_demand_of_a_class_over_what_one_replica_carries(server: TestPrometheus) -> None:
@@ -126,7 +151,10 @@ def test_the_demand_of_a_class_over_what_one_replica_carries(server: TestPrometh
     )
 
     assert set(front["Deployment/shop/front"].replicas) == {4.0, 16.0}
-    assert "bad_data" in front["Deployment/shop/broken"].problem
+    problem = front["Deployment/shop/broken"].problem
+    assert problem is not None
+    assert problem.reason == "QueryRefused"
+    assert "bad_data" in problem.message
     assert front["Deployment/shop/nothing"].times.size == 0
     assert not front["Deployment/shop/nothing"].problem
 
@@ -153,7 +181,7 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
     with pytest.raises(PrometheusUnreachableError, match="cannot be reached"):
         run(ask, unused)
     with pytest.raises(DeniedError, match="token file"):
-        run(ask, server.url, token_file=tmp_path / "absent")
+        run(ask, server.url, token_file=str(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +195,7 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
     ],
 )
 async def test_what_answers_in_another_way(status: int, body: str, error: type[Exception]) -> None:
-    async with _answering(status, body) as (url, seen), Prometheus(f"{url}/prefix") as prometheus:
+    async with _answering(status, body) as (url, seen), Prometheus(Connection(url=f"{url}/prefix")) as prometheus:
         with pytest.raises(error):
             await prometheus.instant("up", NOW)
     assert set(seen) == {"/prefix/api/v1/query"}
@@ -177,8 +205,11 @@ async def test_what_answers_in_another_way(status: int, body: str, error: type[E
 async def test_a_token_and_a_time_limit(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret\n")
-    async with _answering(0, "") as (url, _), Prometheus(url, token_file=token, timeout_seconds=0.2) as prometheus:
-        with pytest.raises(PrometheusUnreachableError, match=r"within 0\.2 s"):
+    async with (
+        _answering(0, "") as (url, _),
+        Prometheus(Connection(url=url, token_file=str(token)), timeout_seconds=0.2) as prometheus,
+    ):
+        with pytest.raises(TimedOutError, match=r"within 0\.2 s"):
             await prometheus.instant("up", NOW)
 
 

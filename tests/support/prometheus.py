@@ -5,6 +5,7 @@ by remote write (version 1: protobuf in snappy, both written here by hand, since
 fixed-size records), which takes samples of any age within the out-of-order window.
 """
 
+import ssl
 import struct
 import tempfile
 import time
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from localcluster import binaries, build
 from localcluster.ports import free_ports
 from localcluster.processes import Process, Processes
+from tests.support.certificates import CertificateFiles
 
 _START_SECONDS = 30.0
 _SAMPLES_A_REQUEST = 50_000
@@ -30,15 +33,55 @@ _LITERAL_BYTES = 65_536
 Labels = Mapping[str, str]
 
 
+PASSWORD = "test"
+_HASHED = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay"
+"""The bcrypt hash of PASSWORD, from Prometheus' own documentation."""
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """A server behind TLS, which asks for a client certificate, and for a user with PASSWORD."""
+
+    file: Path
+    certificates: CertificateFiles
+
+    def write(self, user: str) -> None:
+        """Accept this user alone; Prometheus reads the file for each request."""
+        tls = {
+            "cert_file": str(self.certificates.certificate),
+            "key_file": str(self.certificates.key),
+            "client_auth_type": "RequireAndVerifyClientCert",
+            "client_ca_file": str(self.certificates.ca),
+        }
+        self.file.write_text(yaml.safe_dump({"tls_server_config": tls, "basic_auth_users": {user: _HASHED}}))
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.certificates.ca))
+        context.load_cert_chain(self.certificates.certificate, self.certificates.key)
+        context.check_hostname = False
+        return context
+
+
 class TestPrometheus:
     """One server; `url` is where it answers."""
 
     __test__ = False
 
-    def __init__(self, folder: Path, *, scrape: Sequence[str] = (), scrape_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        scrape: Sequence[str] = (),
+        scrape_seconds: float = 1.0,
+        flags: Sequence[str] = (),
+        web: WebConfig | None = None,
+    ) -> None:
         build.ensure_built(["prometheus"])
         self.port = free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if web else ''}://127.0.0.1:{self.port}"
+        self._context = web.context() if web else None
+        self.headers: dict[str, str] = {}
+        """Headers of `push`, for a server that asks for a user."""
         period = f"{round(scrape_seconds * 1000)}ms"
         config = folder / "prometheus.yaml"
         config.write_text(
@@ -68,6 +111,8 @@ class TestPrometheus:
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--web.enable-remote-write-receiver",
                 "--log.level=warn",
+                *([f"--web.config.file={web.file}"] if web else []),
+                *flags,
             ],
         )
 
@@ -87,8 +132,11 @@ class TestPrometheus:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5, context=self._context) as answer:
                 return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code == 401
         except (urllib.error.URLError, OSError):
             return False
 
@@ -113,10 +161,11 @@ class TestPrometheus:
                 "Content-Type": "application/x-protobuf",
                 "Content-Encoding": "snappy",
                 "X-Prometheus-Remote-Write-Version": "0.1.0",
+                **self.headers,
             },
         )
         try:
-            with urllib.request.urlopen(request, timeout=60):
+            with urllib.request.urlopen(request, timeout=60, context=self._context):
                 pass
         except urllib.error.HTTPError as error:
             with error:

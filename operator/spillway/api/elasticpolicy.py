@@ -157,7 +157,8 @@ class ScalingTarget(Model):
     utilization: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = None
     """Percent of the request that a replica should use, for example 60."""
     query: PromQl | None = None
-    """PromQL whose one value is the demand of the whole workload, for example sum(rate(requests_total[2m]))."""
+    """PromQL whose one value is the demand of the whole workload, for example sum(rate(requests_total[2m])).
+    $(namespace), $(workload) and $(matchers) are replaced by those of the workload and of the operator's Prometheus."""
     per_replica: Factor | None = None
     """How much of the query's value one replica carries, for example "200"."""
 
@@ -305,7 +306,7 @@ class WorkloadThreshold(Model):
     reason: Annotated[str, Field(max_length=64)] = ""
     """The source of the number: Auto, Manual, Annotation or LearningHistory."""
     confidence: Annotated[int | None, Field(ge=0, le=100, json_schema_extra={"format": "int32"})] = None
-    """The confidence in the assumed demand, in percent."""
+    """The confidence in the assumed demand, in percent; it is low while less than a week of history is known."""
     saving_per_hour: str | None = None
     """Saving compared with owning nodes for this workload's peak."""
     saving_per_hour_against_virtual: str | None = None

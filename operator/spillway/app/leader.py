@@ -213,5 +213,5 @@ class Leader:
 
 def _planner(settings: Settings) -> MakePlan | None:
     """The planner of thresholds, which reads demand from Prometheus; None without a Prometheus."""
-    url = settings.prometheus_url
-    return partial(plan_beside, url=url, token_file=settings.prometheus_token_file) if url else None
+    connection = settings.prometheus
+    return partial(plan_beside, connection=connection) if connection is not None else None

@@ -8,11 +8,14 @@ import os
 import socket
 import uuid
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spillway.app.errors import SettingsError
+
+if TYPE_CHECKING:
+    from spillway.sources.connection import Connection
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -66,7 +69,15 @@ class Settings(BaseModel):
     upkeep_seconds: float = Field(default=20.0, gt=0)
     status_seconds: float = Field(default=10.0, gt=0)
     prometheus_url: str | None = None
+    prometheus_matchers: tuple[str, ...] = ()
+    prometheus_headers: tuple[str, ...] = ()
     prometheus_token_file: Path | None = None
+    prometheus_username_file: Path | None = None
+    prometheus_password_file: Path | None = None
+    prometheus_ca_file: Path | None = None
+    prometheus_cert_file: Path | None = None
+    prometheus_key_file: Path | None = None
+    prometheus_server_name: str | None = None
     threshold_seconds: float = Field(default=3600.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
     drain_seconds: float = Field(default=8.0, ge=0, le=600)
@@ -75,6 +86,26 @@ class Settings(BaseModel):
     def margin_seconds(self) -> float:
         """How many seconds before the Lease could pass to another replica the last write is sent."""
         return self.lease_seconds / 3
+
+    @property
+    def prometheus(self) -> "Connection | None":
+        """The Prometheus with the history of demand; None without a URL."""
+        if not self.prometheus_url:
+            return None
+        from spillway.app.prometheus import connection_of  # noqa: PLC0415  # `--help` need not wait for it
+
+        return connection_of(
+            self.prometheus_url,
+            matchers=self.prometheus_matchers,
+            headers=self.prometheus_headers,
+            token_file=self.prometheus_token_file,
+            username_file=self.prometheus_username_file,
+            password_file=self.prometheus_password_file,
+            ca_file=self.prometheus_ca_file,
+            cert_file=self.prometheus_cert_file,
+            key_file=self.prometheus_key_file,
+            server_name=self.prometheus_server_name,
+        )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -86,10 +117,7 @@ class Settings(BaseModel):
             raise ValueError(f"webhook_client_ca_file: file not found: {self.webhook_client_ca_file}")
         if self.webhook_client_names and self.webhook_client_ca_file is None:
             raise ValueError("webhook_client_names: needs webhook_client_ca_file, the authority that vouches for them")
-        if self.prometheus_url:
-            from spillway.sources.prometheus import prometheus_url  # noqa: PLC0415  # `--help` need not wait for numpy
-
-            prometheus_url(self.prometheus_url)
+        _ = self.prometheus
         return self
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.cli import prometheus_flags
 from spillway.domain.model.units import GIB
 
 plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
@@ -70,16 +71,16 @@ def thresholds(
     namespace: Annotated[
         str, typer.Option(help="Namespace of the operator.", rich_help_panel=CLUSTER)
     ] = "spillway-system",
-    prometheus_url: Annotated[
-        str | None,
-        typer.Option(
-            help="URL of the Prometheus with the history of demand, for example http://localhost:9090.",
-            envvar="SPILLWAY_PROMETHEUS_URL",
-        ),
-    ] = None,
-    prometheus_token_file: Annotated[
-        Path | None, typer.Option(help="File with the bearer token for Prometheus.")
-    ] = None,
+    prometheus_url: prometheus_flags.Url = None,
+    prometheus_matcher: prometheus_flags.Matcher = None,
+    prometheus_header: prometheus_flags.Header = None,
+    prometheus_token_file: prometheus_flags.TokenFile = None,
+    prometheus_username_file: prometheus_flags.UsernameFile = None,
+    prometheus_password_file: prometheus_flags.PasswordFile = None,
+    prometheus_ca_file: prometheus_flags.CaFile = None,
+    prometheus_cert_file: prometheus_flags.CertFile = None,
+    prometheus_key_file: prometheus_flags.KeyFile = None,
+    prometheus_server_name: prometheus_flags.ServerName = None,
     csv: Annotated[
         Path | None,
         typer.Option(help="CSV file with the history of demand instead. Its header is workload,time,replicas."),
@@ -136,10 +137,10 @@ def thresholds(
     --csv. Without it, the plan uses --csv or --prometheus-url alone, with --nodes, --node-cores and --cpu.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
+    from spillway.app.prometheus import connection_of  # noqa: PLC0415
     from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
     from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
     from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
-    from spillway.sources.prometheus import prometheus_url as checked  # noqa: PLC0415
 
     given = _given(context)
     if csv is not None and "prometheus_url" not in given:
@@ -150,12 +151,27 @@ def thresholds(
         raise SettingsError(f"{flags}: only without --policy, which takes these values from the cluster")
     if (csv is None) == (prometheus_url is None):
         raise SettingsError("give either --csv or --prometheus-url, the source of the history of demand")
+    connection = None
     if prometheus_url is not None:
-        _flag("--prometheus-url", checked, prometheus_url)
+        try:
+            connection = connection_of(
+                prometheus_url,
+                matchers=prometheus_matcher or (),
+                headers=prometheus_header or (),
+                token_file=prometheus_token_file,
+                username_file=prometheus_username_file,
+                password_file=prometheus_password_file,
+                ca_file=prometheus_ca_file,
+                cert_file=prometheus_cert_file,
+                key_file=prometheus_key_file,
+                server_name=prometheus_server_name,
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
     seconds = float(_flag("--history", duration_seconds, history))
     if seconds < PAST_ENOUGH_SECONDS:
         raise SettingsError(f'--history: must be at least two days, for example 2d, 72h or 14d, not "{history}"')
-    source = Source(prometheus_url or "", prometheus_token_file, csv)
+    source = Source(connection, csv)
     if policy is not None:
         work = plan_of_cluster(kubeconfig, namespace, policy, source)
     else:

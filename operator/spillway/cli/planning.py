@@ -6,13 +6,12 @@ previous plan, so it may differ from the operator's, which holds on to parts of 
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from spillway.cli.reading import read_world
 from spillway.controllers.threshold.controller import fingerprint_of
@@ -22,9 +21,10 @@ from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Sta
 from spillway.domain.threshold.solve import Past, past_of, solve
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
-from spillway.sources.csv import CsvError, csv_histories
+from spillway.sources.connection import Connection, prometheus_url
+from spillway.sources.csv import CsvError, csv_file
+from spillway.sources.known import known_workloads
 from spillway.sources.prometheus import Prometheus, PrometheusError
-from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
 _NAME: Final = "-"
 """Name of the policy that stands for the flags."""
@@ -32,11 +32,13 @@ _NAME: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source of the history of demand: a file, else Prometheus."""
+    """The source of the history of demand: Prometheus or a file."""
 
-    url: str
-    token_file: Path | None
+    prometheus: Connection | None
     csv: Path | None
+
+    def __str__(self) -> str:
+        return str(self.csv) if self.prometheus is None else str(prometheus_url(self.prometheus.url).with_user(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,15 @@ async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
     """The plan of all workloads in the source, for nodes and replicas as the flags describe them."""
     now = time.time()
     try:
-        pasts = _from_csv(source.csv) if source.csv is not None else {}
-        names = sorted(pasts) if source.csv is not None else await _known_to(source)
+        if source.prometheus is not None:
+            async with Prometheus(source.prometheus) as prometheus:
+                names = await known_workloads(prometheus, now)
+        else:
+            names = sorted(_from_csv(source.csv))
     except (CsvError, PrometheusError) as error:
         return str(error)
     if not names:
-        return f"{source.csv or source.url} knows no workload"
+        return f"{source} knows no workload"
     policy = PolicyNeed(
         name=_NAME,
         target=alone.target,
@@ -128,41 +133,18 @@ async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
 async def _outcome(policy: str, request: PlanRequest, source: Source) -> Outcome | str:
     begun = time.perf_counter()
     try:
-        if source.csv is not None:
-            pasts: Mapping[str, Past] = _from_csv(source.csv)
+        if source.prometheus is not None:
+            async with Prometheus(source.prometheus) as prometheus:
+                pasts: Mapping[str, Past] = await pasts_of(request, prometheus)
         else:
-            async with Prometheus(source.url, token_file=source.token_file) as prometheus:
-                pasts = await pasts_of(request, prometheus)
+            pasts = _from_csv(source.csv)
     except (CsvError, PrometheusError) as error:
         return str(error)
     plan = await asyncio.to_thread(solve, request, pasts)
     return Outcome(policy, msgspec.structs.replace(plan, seconds=time.perf_counter() - begun))
 
 
-def _from_csv(path: Path) -> Mapping[str, Past]:
-    try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            return {one.workload: past_of(one) for one in csv_histories(lines)}
-    except OSError as error:
-        raise CsvError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise CsvError(f"{path} cannot be read: it is not UTF-8 text") from error
-    except CsvError as error:
-        raise CsvError(f"{path}: {error}") from error
-
-
-async def _known_to(source: Source) -> Sequence[str]:
-    """The workloads of Spillway's own metric, else the Deployments of kube-state-metrics."""
-    async with Prometheus(source.url, token_file=source.token_file) as prometheus:
-        now = float(np.floor(time.time()))
-        ours = await prometheus.instant(
-            f"group by (namespace, kind, workload) (last_over_time({WORKLOAD_REPLICAS.name}[1d]))", now
-        )
-        if ours:
-            return sorted(
-                "/".join(one.labels.get(key, "") for key in ("kind", "namespace", "workload")) for one in ours
-            )
-        theirs = await prometheus.instant(
-            "group by (namespace, deployment) (last_over_time(kube_deployment_spec_replicas[1d]))", now
-        )
-        return sorted(f"Deployment/{one.labels.get('namespace', '')}/{one.labels['deployment']}" for one in theirs)
+def _from_csv(path: Path | None) -> Mapping[str, Past]:
+    if path is None:
+        return {}
+    return {one.workload: past_of(one) for one in csv_file(path, now=time.time())}

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from spillway.cli import prometheus_flags
+
 OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
 LIMITS = "Limits"
-PROMETHEUS = "Prometheus"
 
 
 def run(
@@ -80,23 +81,22 @@ def run(
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
-    prometheus_url: Annotated[
-        str | None,
-        typer.Option(
-            help="URL of the Prometheus with the history of demand, for example http://prometheus.monitoring:9090. "
-            "Without it thresholds of mode Auto keep every replica on physical nodes.",
-            envvar="SPILLWAY_PROMETHEUS_URL",
-            rich_help_panel=PROMETHEUS,
-        ),
-    ] = None,
-    prometheus_token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the bearer token for Prometheus, read for each request.", rich_help_panel=PROMETHEUS
-        ),
-    ] = None,
+    prometheus_url: prometheus_flags.Url = None,
+    prometheus_matcher: prometheus_flags.Matcher = None,
+    prometheus_header: prometheus_flags.Header = None,
+    prometheus_token_file: prometheus_flags.TokenFile = None,
+    prometheus_username_file: prometheus_flags.UsernameFile = None,
+    prometheus_password_file: prometheus_flags.PasswordFile = None,
+    prometheus_ca_file: prometheus_flags.CaFile = None,
+    prometheus_cert_file: prometheus_flags.CertFile = None,
+    prometheus_key_file: prometheus_flags.KeyFile = None,
+    prometheus_server_name: prometheus_flags.ServerName = None,
     threshold_seconds: Annotated[
-        float | None, typer.Option(help="Seconds between two plans of the thresholds.", rich_help_panel=PROMETHEUS)
+        float | None,
+        typer.Option(
+            help="Seconds between two plans of the thresholds; none without --prometheus-url.",
+            rich_help_panel=prometheus_flags.PANEL,
+        ),
     ] = None,
     peer_port: Annotated[
         int | None,
@@ -181,7 +181,8 @@ def run(
 ) -> None:
     """Run one replica of the operator."""
     given = dict(locals())
-    given["webhook_client_names"] = given.pop("webhook_client_name")
+    for name in ("webhook_client_name", "prometheus_matcher", "prometheus_header"):
+        given[f"{name}s"] = given.pop(name)
     from spillway.app.serve import serve  # noqa: PLC0415  # kopf and aiohttp take a second: `--help` need not wait
     from spillway.app.settings import Settings  # noqa: PLC0415
 

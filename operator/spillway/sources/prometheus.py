@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
@@ -19,13 +18,16 @@ import aiohttp
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from yarl import URL
+
+from spillway.sources.connection import Connection, prometheus_url
+from spillway.sources.credentials import Credentials, CredentialsError
 
 MOST_POINTS: Final = 11_000
 """Maximum points per series in one answer: Prometheus' own limit (`exceeded maximum resolution`)."""
 MOST_BYTES: Final = 256 * 1024 * 1024
 """Maximum size of one answer, far above that of one batch."""
 TIMEOUT_SECONDS: Final = 60.0
+_CHECK_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 1.0
 _MESSAGE_CHARACTERS: Final = 300
 
@@ -38,26 +40,42 @@ class PrometheusError(Exception):
 
     reason: ClassVar[str] = "PrometheusFailed"
     """The reason for a condition, one CamelCase word."""
+    query_reason: ClassVar[str] = ""
+    """The reason if this one query is the cause, while Prometheus answers others; empty if it cannot be."""
     passing: ClassVar[bool] = False
     """Whether a retry of the same request may succeed."""
 
 
 class PrometheusUnreachableError(PrometheusError):
-    """The server does not answer, or not in time."""
+    """The server does not answer."""
 
     reason = "PrometheusUnreachable"
     passing = True
+
+
+class TimedOutError(PrometheusUnreachableError):
+    """The answer takes too long. It is not asked again, because that would take as long."""
+
+    query_reason = "QueryTimedOut"
+    passing = False
 
 
 class BusyError(PrometheusError):
-    """The server cannot answer at the moment (5xx, 429)."""
+    """The server cannot answer at the moment (5xx)."""
 
     reason = "PrometheusUnreachable"
+    query_reason = "QueryFailed"
     passing = True
 
 
+class TooManyRequestsError(BusyError):
+    """The server limits the rate of requests (429)."""
+
+    query_reason = ""
+
+
 class DeniedError(PrometheusError):
-    """The server refuses the credentials."""
+    """The server refuses the credentials, or they cannot be read."""
 
     reason = "PrometheusDenied"
 
@@ -66,12 +84,20 @@ class RefusedError(PrometheusError):
     """The server refuses the query: it is not PromQL, or exceeds a limit of the server."""
 
     reason = "QueryRefused"
+    query_reason = "QueryRefused"
 
 
 class NotPrometheusError(PrometheusError):
-    """The answer is not from the Prometheus API, or it is too large."""
+    """The answer is not from the Prometheus API."""
 
     reason = "NotPrometheus"
+
+
+class TooLargeError(PrometheusError):
+    """The answer is too large."""
+
+    reason = "AnswerTooLarge"
+    query_reason = "AnswerTooLarge"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +133,8 @@ _QUICK: Final = msgspec.json.Decoder(_Answer[tuple[float, float]], strict=False)
 _ANYTHING: Final = msgspec.json.Decoder(_Answer[tuple[float, str]])
 """The decoder for answers with NaN or Inf, which the fast one does not accept as numbers."""
 _SCALAR: Final = frozenset({"scalar", "string"})
+_TIMED_OUT: Final = frozenset({"timeout", "canceled"})
+"""Prometheus' words for a query that took longer than its own limit, or the one that it was sent."""
 
 
 class _Kind(msgspec.Struct, rename={"kind": "resultType"}):
@@ -118,22 +146,17 @@ class _KindOnly(msgspec.Struct):
 
 
 class Prometheus:
-    """One Prometheus at `url` (a path before `/api/v1` is kept; `user:password@` is sent as basic authentication).
+    """One Prometheus."""
 
-    `token_file` holds a bearer token. It is read for each request, so that a rotated token is used.
-
-    Raises:
-        ValueError: the address is not an http(s) URL.
-    """
-
-    def __init__(self, url: str, *, token_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._url = prometheus_url(url)
-        self._token_file = token_file
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    def __init__(self, connection: Connection, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.connection: Final = connection
+        self._url = prometheus_url(connection.url)
+        self._credentials = Credentials(connection)
+        self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=self._timeout)
+        self._session = aiohttp.ClientSession()
         return self
 
     async def __aexit__(
@@ -147,26 +170,36 @@ class Prometheus:
         """The address without a password, for messages."""
         return str(self._url.with_user(None))
 
-    async def instant(self, query: str, at: float) -> list[Series]:
-        """The value of each series at one time.
+    async def instant(self, query: str, at: float, *, seconds: float = TIMEOUT_SECONDS) -> list[Series]:
+        """The value of each series at one time, if it is known within `seconds`.
 
         Raises:
             PrometheusError: there is no answer.
         """
-        return await self._ask("query", {"query": query, "time": f"{at:.3f}"})
+        return await self._ask("query", {"query": query, "time": f"{at:.3f}"}, seconds)
 
-    async def range(self, query: str, start: float, end: float, step_seconds: float) -> list[Series]:
-        """The values of each series at `start`, `start + step_seconds` and so on, up to `end`, where it has any.
+    async def check(self) -> None:
+        """Ask something that any server answers at once.
 
         Raises:
             PrometheusError: there is no answer.
+        """
+        await self._ask("query", {"query": "vector(1)"}, _CHECK_SECONDS)
+
+    async def range(
+        self, query: str, start: float, end: float, step_seconds: float, *, seconds: float = TIMEOUT_SECONDS
+    ) -> list[Series]:
+        """The values of each series at `start`, `start + step_seconds` and so on, up to `end`, where it has any.
+
+        Raises:
+            PrometheusError: there is no answer within `seconds`.
         """
         pieces: dict[tuple[tuple[str, str], ...], list[Series]] = {}
         span = (MOST_POINTS - 1) * step_seconds
         for piece in range(max(1, math.ceil((end - start + step_seconds / 2) / (span + step_seconds)))):
             begin = start + piece * (span + step_seconds)
             parameters = {"query": query, "start": f"{begin:.3f}", "end": f"{min(begin + span, end):.3f}"}
-            for series in await self._ask("query_range", {**parameters, "step": f"{step_seconds:g}"}):
+            for series in await self._ask("query_range", {**parameters, "step": f"{step_seconds:g}"}, seconds):
                 pieces.setdefault(tuple(sorted(series.labels.items())), []).append(series)
         return [
             parts[0]
@@ -179,32 +212,37 @@ class Prometheus:
             for parts in pieces.values()
         ]
 
-    async def _ask(self, path: str, parameters: Mapping[str, str]) -> list[Series]:
+    async def _ask(self, path: str, parameters: Mapping[str, str], seconds: float) -> list[Series]:
+        limit = min(seconds, self._timeout_seconds)
         try:
-            return decode(await self._post(path, parameters))
+            return decode(await self._post(path, parameters, limit))
         except PrometheusError as error:
             if not error.passing:
                 raise
         await asyncio.sleep(_PAUSE_SECONDS)
-        return decode(await self._post(path, parameters))
+        return decode(await self._post(path, parameters, limit))
 
-    async def _post(self, path: str, parameters: Mapping[str, str]) -> bytes:
+    async def _post(self, path: str, parameters: Mapping[str, str], seconds: float) -> bytes:
         if self._session is None:
             raise RuntimeError("use `async with`")
-        headers = {}
-        if self._token_file is not None:
-            try:
-                headers["Authorization"] = f"Bearer {self._token_file.read_text().strip()}"
-            except OSError as error:
-                raise DeniedError(f"the token file cannot be read: {error}") from error
         try:
-            async with self._session.post(self._url / "api/v1" / path, data=parameters, headers=headers) as response:
+            headers, certificates = self._credentials.headers(), self._credentials.tls()
+        except CredentialsError as error:
+            raise DeniedError(str(error)) from error
+        try:
+            async with self._session.post(
+                self._url / "api/v1" / path,
+                # A server behind a proxy does not notice that the client has gone.
+                data={**parameters, "timeout": f"{math.ceil(seconds * 1000)}ms"},
+                headers=headers,
+                ssl=certificates,
+                server_hostname=self.connection.server_name or None,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as response:
                 body = await _bounded(response)
                 status = response.status
         except TimeoutError as error:
-            raise PrometheusUnreachableError(
-                f"{self.address} did not answer within {self._timeout.total:g} s"
-            ) from error
+            raise TimedOutError(f"{self.address} did not answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise PrometheusUnreachableError(f"{self.address} cannot be reached: {error}") from error
         if status != HTTPStatus.OK:
@@ -214,31 +252,20 @@ class Prometheus:
     def _failure(self, status: int, body: bytes) -> PrometheusError:
         try:
             failure = msgspec.json.decode(body, type=_Failure)
-            said = f"{failure.kind}: {failure.message}"[:_MESSAGE_CHARACTERS]
+            kind, said = failure.kind, f"{failure.kind}: {failure.message}"[:_MESSAGE_CHARACTERS]
         except msgspec.DecodeError:
-            said = body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
+            kind, said = "", body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return DeniedError(f"{self.address} refuses the credentials ({status}): {said}")
         if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
             return RefusedError(f"{self.address} refuses the query: {said}")
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if kind in _TIMED_OUT or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}:
+            return TimedOutError(f"{self.address} answers {status}: {said}")
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return TooManyRequestsError(f"{self.address} answers {status}: {said}")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return BusyError(f"{self.address} answers {status}: {said}")
         return NotPrometheusError(f"{self.address} answers {status}, is it Prometheus? {said}")
-
-
-def prometheus_url(text: str) -> URL:
-    """The address as a URL without a trailing slash.
-
-    Raises:
-        ValueError: it is not a URL, or not http(s).
-    """
-    try:
-        url = URL(text.rstrip("/"))
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no URL: {error}") from error
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{text!r}: write an http(s) URL, for example http://prometheus.monitoring:9090")
-    return url
 
 
 def decode(body: bytes) -> list[Series]:
@@ -277,6 +304,6 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > MOST_BYTES:
-            raise NotPrometheusError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
+            raise TooLargeError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
         pieces.append(piece)
     return b"".join(pieces)

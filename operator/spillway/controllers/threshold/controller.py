@@ -292,21 +292,17 @@ class ThresholdController(Controller):
             self.queue.add_after(PLAN, CHANGED_SECONDS)
 
     def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
-        if (
-            old is None
-            or new is None
-            or (old.replicas, old.threshold, old.labels)
-            != (
-                new.replicas,
-                new.threshold,
-                new.labels,
-            )
-        ):
+        if old is None or new is None or _watched(old) != _watched(new):
             self.queue.add_after(LOOK, LOOK_SECONDS)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if old is not None and new is not None and old.labels != new.labels:
             self.queue.add_after(LOOK, LOOK_SECONDS)
+
+
+def _watched(owner: OwnerRecord) -> tuple[object, ...]:
+    desired = owner.desired if isinstance(owner, ReplicaSetRecord) else None
+    return owner.replicas, desired, owner.threshold, owner.labels
 
 
 def fingerprint_of(world: World) -> str:

@@ -22,6 +22,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.units import GIB
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
+from spillway.domain.threshold.replicas import requested_replicas
 from spillway.domain.threshold.request import (
     PAST_ENOUGH_SECONDS,
     Plan,
@@ -30,7 +31,7 @@ from spillway.domain.threshold.request import (
     Stance,
     WorkloadNeed,
 )
-from spillway.sources.history import filled_in
+from spillway.sources.selectors import filled_in
 
 _KEEPS_PODS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
 _OF_THE_MOMENT: Final = "node.kubernetes.io/"
@@ -43,11 +44,16 @@ class Observed:
 
     workload: str
     claim: Claim
-    replicas: int
-    """The requested replicas of all of its ReplicaSets."""
+    total: int
+    """The requested replicas of all of its ReplicaSets; in a rollout these are more than the workload's."""
     annotation: str
     newest: OwnerRecord
     owners: tuple[OwnerUid, ...]
+
+    @property
+    def replicas(self) -> int:
+        """The replicas that the workload requests."""
+        return requested_replicas(self.newest, self.total)
 
 
 async def observe(world: World) -> Mapping[str, Observed]:
@@ -68,7 +74,7 @@ async def observe(world: World) -> Mapping[str, Observed]:
         found[key] = Observed(
             key,
             claim if newest is replicaset else before.claim,
-            before.replicas + replicaset.replicas,
+            before.total + replicaset.replicas,
             newest.threshold,
             newest,
             (*before.owners, replicaset.uid),

@@ -37,7 +37,8 @@ async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Pa
         for one in request.workloads
         if one.stance is not Stance.VIRTUAL
     ]
+    lengths = {one.workload: one.seconds for one in wanted}
     pasts: dict[str, Past] = {}
     async for batch in histories(prometheus, wanted, now=request.now, step_seconds=STEP_SECONDS):
-        pasts.update((one.workload, past_of(one)) for one in batch)
+        pasts.update((one.workload, past_of(one, lengths[one.workload])) for one in batch)
     return pasts

@@ -10,13 +10,13 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from spillway.controllers.threshold.planner import make_plan
 from spillway.domain.threshold.request import Plan, PlanRequest
+from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Prometheus, PrometheusError
 
 SECONDS: Final = 600.0
@@ -26,8 +26,7 @@ _MODULE: Final = "spillway.controllers.threshold.process"
 
 
 class _Job(msgspec.Struct, frozen=True):
-    url: str
-    token_file: str
+    connection: Connection
     request: PlanRequest
 
 
@@ -49,15 +48,13 @@ class PlanFailedError(Exception):
         self.reason = reason
 
 
-async def plan_beside(
-    request: PlanRequest, url: str, token_file: Path | None = None, *, seconds: float = SECONDS
-) -> Plan:
+async def plan_beside(request: PlanRequest, connection: Connection, *, seconds: float = SECONDS) -> Plan:
     """Make a plan in another process.
 
     Raises:
         PlanFailedError: Prometheus has no answer, or the process failed or took too long.
     """
-    job = msgspec.json.encode(_Job(url, str(token_file) if token_file is not None else "", request))
+    job = msgspec.json.encode(_Job(connection, request))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", _MODULE),
         stdin=asyncio.subprocess.PIPE,
@@ -88,7 +85,7 @@ async def plan_beside(
 
 async def _run(job: _Job) -> _Result:
     try:
-        async with Prometheus(job.url, token_file=Path(job.token_file) if job.token_file else None) as prometheus:
+        async with Prometheus(job.connection) as prometheus:
             return _Result(plan=await make_plan(job.request, prometheus))
     except PrometheusError as error:
         return _Result(trouble=_Trouble(error.reason, str(error)))

@@ -132,9 +132,8 @@ def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Ite
             f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
             "is enough."
         )
-        refused = _refused(one for one in current if not _is_auto(one))
-        reason = "QueryRefused" if refused else "LearningHistory"
-        yield ObservedCondition(LEARNING, holds=True, reason=reason, message=message + refused)
+        reason, why = _unreadable((one for one in current if not _is_auto(one)), otherwise="LearningHistory")
+        yield ObservedCondition(LEARNING, holds=True, reason=reason, message=message + why)
     else:
         message = "Every threshold of mode Auto is based on enough history."
         yield ObservedCondition(LEARNING, holds=False, reason="HistoryIsEnough", message=message)
@@ -161,10 +160,13 @@ def _over_target(plan: Plan | None) -> ObservedCondition:
     return ObservedCondition(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
 
 
-def _refused(current: Iterable[ThresholdNow]) -> str:
-    """The error of Prometheus for a workload's own query; empty if it refused none."""
-    refused = [one.planned for one in current if one.planned is not None and one.planned.problem]
-    return f" The query of {refused[0].workload} is refused: {refused[0].problem}" if refused else ""
+def _unreadable(current: Iterable[ThresholdNow], *, otherwise: str) -> tuple[str, str]:
+    """The reason and the sentence about the first workload whose history cannot be read; `otherwise` without one."""
+    for one in current:
+        if one.planned is not None and one.planned.problem:
+            message = f" The history of {one.planned.workload} cannot be read: {one.planned.problem}"
+            return one.planned.problem_reason or otherwise, message
+    return otherwise, ""
 
 
 def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> ObservedCondition:
@@ -176,9 +178,8 @@ def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> Observed
                 f"{_named(sorted(one.observed.workload for one in kept))} less than {days:g} days of history now, and "
                 "had more: the threshold of the plan before stays in force until there is enough."
             )
-            refused = _refused(kept)
-            reason = "QueryRefused" if refused else "HistoryLost"
-            return ObservedCondition(STALE_PLAN, holds=True, reason=reason, message=message + refused)
+            reason, why = _unreadable(kept, otherwise="HistoryLost")
+            return ObservedCondition(STALE_PLAN, holds=True, reason=reason, message=message + why)
         return ObservedCondition(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is up to date.")
     since = (
         f"the plan of {rfc3339(datetime.fromtimestamp(report.plan.made, UTC))} stays in force"

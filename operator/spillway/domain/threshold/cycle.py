@@ -4,8 +4,10 @@ Contract: samples at any times, in any order, with gaps; each step of a cycle is
 history, and the plan assumes the given quantile of the samples there. Within a step the highest sample counts, so that
 a spike of a minute is not averaged away. A step that a cycle lacks is left out of that cycle and no history is thrown
 away for it; one that no cycle has is filled from its neighbours. A cycle of which the history has fewer than two (a
-week, before two weeks are there) is made of days. With less than two days of history there is no answer. Days are those
-of UTC; a cycle starts at its step 0 at a whole multiple of its length since the epoch.
+week, before two weeks are there, or with half of their steps) is made of days. The age of a history is its coverage,
+the steps that have samples: with less than two days of these (a tenth may be missing) there is no answer, however long
+ago the first one is. Days are those of UTC; a cycle starts at its step 0 at a whole multiple of its length since the
+epoch.
 """
 
 import math
@@ -20,8 +22,10 @@ from spillway.domain.threshold.demand import Series
 DAY_SECONDS: Final = 86_400
 LEAST_HISTORY_SECONDS: Final = 2 * DAY_SECONDS
 
+LEAST_COVERAGE: Final = 0.9
+"""The share of these two days that must have samples, as a scrape may fail."""
 _LEAST_SEEN: Final = 0.5
-"""Share of the steps of a day that the history must have seen at all."""
+"""The share of the steps of a day that the history must have seen at all, and of two weeks to count as such."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +35,7 @@ class Cycle:
     values: Series
     """The replicas of each step of the cycle."""
     confidence: int
-    """Percent: how well each past cycle agrees with the others, times the share of its steps that were seen."""
+    """Percent: how well each past cycle agrees with the others, times the share of the steps that were seen."""
 
 
 def cycle_of(
@@ -41,10 +45,12 @@ def cycle_of(
     step_seconds: int,
     cycle_seconds: int = DAY_SECONDS,
     quantile: float = 0.8,
+    representative_seconds: float = 0.0,
 ) -> Cycle | None:
     """The coming cycle by these samples, or None with less than two days of samples.
 
-    `times` in Unix seconds. Samples that are not finite or below 0 are gaps.
+    `times` in Unix seconds. Samples that are not finite or below 0 are gaps. The confidence of a history that covers
+    less than `representative_seconds` falls with what it lacks.
 
     Raises:
         ValueError: a cycle that is no whole number of days, a day that is no whole number of steps, or a quantile
@@ -57,16 +63,20 @@ def cycle_of(
     at, seen = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
     good = np.isfinite(at) & np.isfinite(seen) & (np.nan_to_num(seen) >= 0)
     at, seen = at[good], seen[good]
-    if not at.size or float(at.max() - at.min()) < LEAST_HISTORY_SECONDS - step_seconds:
+    if not at.size:
         return None
     span = float(at.max() - at.min()) + step_seconds
-    length = cycle_seconds if span >= 2 * cycle_seconds else DAY_SECONDS
+    covered = np.unique(np.floor(at / step_seconds)).size * step_seconds
+    if span < LEAST_HISTORY_SECONDS or covered < LEAST_HISTORY_SECONDS * LEAST_COVERAGE:
+        return None
+    two = 2 * cycle_seconds
+    length = cycle_seconds if span >= two and covered >= two * _LEAST_SEEN else DAY_SECONDS
     rows = _cycles(at, seen, step_seconds, length)
     days = rows.reshape(-1, DAY_SECONDS // step_seconds)
     if float(np.isfinite(days).any(axis=0).mean()) < _LEAST_SEEN:
         return None
     profile = _profile(rows, quantile)
-    return Cycle(np.tile(profile, cycle_seconds // length), _confidence(rows))
+    return Cycle(np.tile(profile, cycle_seconds // length), _confidence(rows, representative_seconds / step_seconds))
 
 
 def _cycles(at: Series, seen: Series, step_seconds: int, length: int) -> NDArray[np.float64]:
@@ -102,8 +112,12 @@ def _quantile(rows: NDArray[np.float64], quantile: float) -> Series:
     return between
 
 
-def _confidence(rows: NDArray[np.float64]) -> int:
-    """The agreement of each cycle with the median of the others: their common part over their union."""
+def _confidence(rows: NDArray[np.float64], representative_steps: float) -> int:
+    """The agreement of each cycle with the median of the others (their common part over their union), times coverage.
+
+    Coverage is the share of the steps seen, of those from the first to the last, or of `representative_steps` if these
+    are more.
+    """
     common = either = 0.0
     for index, row in enumerate(rows):
         others = np.delete(rows, index, axis=0)
@@ -116,5 +130,5 @@ def _confidence(rows: NDArray[np.float64]) -> int:
     # The first and the last cycle are cut by the ends of the history; what lies outside is no gap.
     flat = np.isfinite(rows).ravel()
     inside = np.flatnonzero(flat)
-    seen = float(flat[inside[0] : inside[-1] + 1].mean())
+    seen = inside.size / max(float(inside[-1] - inside[0] + 1), representative_steps)
     return round(100 * alike * seen)

@@ -119,6 +119,9 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     saving_per_hour_against_virtual: float | None = None
     """Against owning nodes for its valley and virtual nodes beyond it."""
     problem: str = ""
+    """Why its history cannot be read, if it alone is the cause."""
+    problem_reason: str = ""
+    """The same as one word for a condition."""
 
 
 class NodePoint(msgspec.Struct, frozen=True, gc=False):

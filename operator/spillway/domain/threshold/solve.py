@@ -21,7 +21,7 @@ from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.cycle import DAY_SECONDS, Cycle, cycle_of
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.growth import grown, reserved
-from spillway.domain.threshold.history import STEP_SECONDS, History
+from spillway.domain.threshold.history import STEP_SECONDS, History, Problem
 from spillway.domain.threshold.hysteresis import TOLERATED_REPLICAS, TOLERATED_SHARE, settle
 from spillway.domain.threshold.newsvendor import worth_by_itself
 from spillway.domain.threshold.prices import Prices, priced
@@ -38,6 +38,8 @@ from spillway.domain.threshold.sums import Share, owned_load, policy_sums, savin
 STEPS: Final = int(DAY_SECONDS / STEP_SECONDS)
 SMALLEST_CORES: Final = 0.001
 """The CPU request that a replica without one counts for."""
+REPRESENTATIVE_SECONDS: Final = 7.0 * DAY_SECONDS
+"""With less than a week of history not every day of the week has been seen."""
 _PHYSICAL_FIRST: Final = 1_000_001
 _PINNED_NEXT: Final = 1_000_000
 """Priorities above any that a user can give."""
@@ -52,16 +54,22 @@ class Past:
     highest: float = 0.0
     """The highest demand ever seen."""
     seconds: float = 0.0
-    problem: str = ""
+    """The time that the history covers."""
+    problem: Problem | None = None
 
 
 NO_PAST: Final = Past()
 
 
-def past_of(history: History) -> Past:
-    """The history folded into one day."""
+def past_of(history: History, wanted_seconds: float = REPRESENTATIVE_SECONDS) -> Past:
+    """The history folded into one day; the plan's confidence needs a week of it, or what is wanted if that is less."""
     return Past(
-        cycle_of(history.times, history.replicas, step_seconds=int(STEP_SECONDS)),
+        cycle_of(
+            history.times,
+            history.replicas,
+            step_seconds=int(STEP_SECONDS),
+            representative_seconds=min(wanted_seconds, REPRESENTATIVE_SECONDS),
+        ),
         float(history.replicas.max(initial=0.0)),
         history.seconds,
         history.problem,
@@ -230,5 +238,6 @@ def _workload(row: _Row, share: Share) -> PlannedWorkload:
         confidence=row.past.cycle.confidence if row.past.cycle is not None else None,
         saving_per_hour=saved.against_owned,
         saving_per_hour_against_virtual=saved.against_virtual,
-        problem=row.past.problem,
+        problem=row.past.problem.message if row.past.problem is not None else "",
+        problem_reason=row.past.problem.reason if row.past.problem is not None else "",
     )

@@ -29,6 +29,7 @@ class Planner:
         self.keep: int | None = 2
         self.trouble = ""
         self.problem = ""
+        self.problem_reason = ""
         self.kept = False
         self.excess = 0.0
         self._clock = clock
@@ -71,6 +72,7 @@ class Planner:
                     saving_per_hour=5.4,
                     saving_per_hour_against_virtual=-1.2,
                     problem=self.problem,
+                    problem_reason=self.problem_reason,
                 )
                 for one in auto
             ),

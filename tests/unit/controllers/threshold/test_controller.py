@@ -9,7 +9,7 @@ from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.domain.model.names import NodeName
 from spillway.domain.threshold.request import Stance
 from spillway.telemetry import threshold as metrics
-from tests.builders import make_pod
+from tests.builders import make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.unit.controllers.threshold.controller_cases import (
@@ -117,6 +117,22 @@ async def test_how_a_workload_takes_part(  # noqa: PLR0917
 
     [need] = planner.requests[0].workloads
     assert (need.stance, need.pinned) == (stance, pinned)
+
+
+async def test_a_rollout_requests_no_more_replicas_than_its_deployment(clock: FakeClock, planner: Planner) -> None:
+    world = world_of(clock, policy())
+    old = make_replicaset("old", owner_uid="deploy-web", owner_name="web", replicas=3, desired=4, revision=1)
+    world.state.apply(old)
+    world.state.apply(make_replicaset("web", replicas=2, desired=4, revision=2))
+    controller = controller_of(world, planner)
+
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert [need.replicas for need in planner.requests[0].workloads] == [4]
+    assert b'spillway_workload_replicas{namespace="shop",kind="Deployment",workload="web"} 4\n' in (
+        metrics.WORKLOAD_REPLICAS.text
+    )
 
 
 async def test_demand_by_query_and_load_by_utilization(clock: FakeClock, planner: Planner) -> None:

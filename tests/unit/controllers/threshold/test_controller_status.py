@@ -39,22 +39,25 @@ async def test_without_prometheus_or_history_everything_is_physical_and_the_stat
     assert status_of(young).thresholds == (WorkloadThreshold(workload=WEB, reason="LearningHistory"),)
 
 
-async def test_a_query_that_is_refused_is_told_with_what_prometheus_said(clock: FakeClock, planner: Planner) -> None:
-    planner.keep, planner.problem = None, "bad_data: unclosed left brace"
+@pytest.mark.parametrize("reason", ["QueryRefused", "QueryTimedOut"])
+async def test_a_query_that_fails_is_told_with_what_prometheus_said(
+    clock: FakeClock, planner: Planner, reason: str
+) -> None:
+    planner.keep, planner.problem, planner.problem_reason = None, "bad_data: unclosed left brace", reason
     controller = controller_of(world_of(clock, policy()), planner)
     await controller.reconcile("plan")
     await controller.reconcile("look")
 
-    assert told(controller) == {"Learning": "QueryRefused"}
+    assert told(controller) == {"Learning": reason}
     [message] = [one.message for one in status_of(controller).conditions if one.holds]
-    assert f"The query of {WEB} is refused: bad_data: unclosed left brace" in message
+    assert f"The history of {WEB} cannot be read: bad_data: unclosed left brace" in message
 
 
 @pytest.mark.parametrize(("problem", "reason"), [("", "HistoryLost"), ("bad_data: no", "QueryRefused")])
 async def test_a_threshold_that_outlived_its_history_is_told(
     clock: FakeClock, planner: Planner, problem: str, reason: str
 ) -> None:
-    planner.kept, planner.problem = True, problem
+    planner.kept, planner.problem, planner.problem_reason = True, problem, reason if problem else ""
     controller = controller_of(world_of(clock, policy()), planner)
     await controller.reconcile("plan")
     await controller.reconcile("look")

@@ -35,6 +35,39 @@ def test_less_than_two_days_of_history_is_no_answer() -> None:
     assert cycle_of([START, START + 5 * DAY_SECONDS], [1, 1], step_seconds=HOUR) is None, "two samples are no history"
 
 
+def test_the_age_of_a_history_is_what_it_covers() -> None:
+    times = hourly(14)
+    working_hours = (times % DAY_SECONDS // HOUR >= 6) & (times % DAY_SECONDS // HOUR < 20)
+    two_days = times[working_hours][: 2 * 24 - 5]
+
+    assert cycle_of(two_days, evening(two_days), step_seconds=HOUR) is None, "four days apart, less than two covered"
+    more = times[working_hours][: 2 * 24 - 4]
+    assert cycle_of(more, evening(more), step_seconds=HOUR) is not None, "a tenth of two days may be missing"
+
+
+def test_two_weeks_that_are_mostly_gaps_are_no_weeks() -> None:
+    times = hourly(14)
+    ends = (times < START + 3 * DAY_SECONDS) | (times >= START + 11 * DAY_SECONDS)
+    values = np.where(((times - START) // DAY_SECONDS) % 7 >= 5, 1.0, 6.0)
+
+    cycle = cycle_of(times[ends], values[ends], step_seconds=HOUR, cycle_seconds=WEEK)
+
+    assert cycle is not None
+    assert set(cycle.values.tolist()) == {6.0}, "one day, repeated"
+
+
+def test_confidence_falls_with_what_is_missing_of_a_representative_time() -> None:
+    times = hourly(2)
+
+    cycle = cycle_of(times, evening(times), step_seconds=HOUR, representative_seconds=WEEK)
+    longer = cycle_of(hourly(9), evening(hourly(9)), step_seconds=HOUR, representative_seconds=WEEK)
+
+    assert cycle is not None
+    assert cycle.confidence == round(100 * 2 / 7)
+    assert longer is not None
+    assert longer.confidence == 100
+
+
 def test_gaps_are_filled_from_the_same_hour_of_other_days() -> None:
     times = hourly(7)
     gap = (times >= START + 2 * DAY_SECONDS + 17 * HOUR) & (times < START + 3 * DAY_SECONDS + 5 * HOUR)
