@@ -56,7 +56,7 @@ def requested(pod: Object) -> int:
 
 
 def assert_full(stage: Stage, pods: list[Object], millicores: int) -> None:
-    """These pods of 300 millicores fill pool `a` as far as its limit allows; one that nobody decided is physical."""
+    """These pods of 300 millicores fill pool `a` as far as its limit allows; one that was not decided is physical."""
     assert millicores - 300 * stage.undecided(pods) <= on_pool(stage, pods) <= millicores
 
 

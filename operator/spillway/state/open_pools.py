@@ -21,7 +21,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.health import PROBE_PODS
 from spillway.domain.pools.verdict import takes_probe
 from spillway.state.board import Board
-from spillway.state.usage import LiveUsage
+from spillway.state.usage import LiveUsage, PoolUse
 
 _CLOSED: Final = {
     "Held": "is held",
@@ -67,18 +67,20 @@ class OpenPools:
             return ""
         if pool.name not in self._board.spent and limits.cost_per_month is not None and pool.spec.price is not None:
             return "has a limit for the month whose cost is not known yet"
-        broken = fits(self._room(pool.name, pool.spec), used.cpu_millis, used.memory_bytes, billed=billed)
+        left = self._room(pool.name, pool.spec, self.usage.on(pool.name))
+        broken = fits(left, used.cpu_millis, used.memory_bytes, billed=billed)
         return f"is at its limit ({broken})" if broken else ""
 
     def beyond(self, name: str, unstarted: Callable[[], Iterable[PodRecord]]) -> tuple[PodUid, ...]:
         """Those of the pods which have not started that have to leave this pool, because a limit is passed there.
 
-        They are asked for only where one is.
+        They are asked for only where one is. Reservations do not count, because a pod that has not appeared makes no
+        other leave; nor do pods that are being deleted, which leave by themselves.
         """
         budget = self._governance().budgets.get(name)
         if budget is None or budget.spec.limits is None:
             return ()
-        left = self._room(name, budget.spec)
+        left = self._room(name, budget.spec, self.usage.staying(name))
         if not passed(left):
             return ()
         ladder = self.usage.membership.ladder(name)
@@ -88,8 +90,8 @@ class OpenPools:
         ]
         return beyond(left, pods)
 
-    def _room(self, name: str, spec: VirtualNodeBudgetSpec) -> LimitRoom:
-        use, spent = self.usage.on(name), self._board.spent.get(name, _NOTHING_SPENT)
+    def _room(self, name: str, spec: VirtualNodeBudgetSpec, use: PoolUse) -> LimitRoom:
+        spent = self._board.spent.get(name, _NOTHING_SPENT)
         return room(spec.limits, spec.price, use.used, spent, billed=use.billed, waiting=use.waiting)
 
     def _coming(self, pool: str) -> int:

@@ -65,6 +65,8 @@ class LiveUsage:
         self._entries: dict[PodUid, _Entry] = {}
         self._virtual: dict[OwnerUid, int] = {}
         self._pools: dict[str, PoolUse] = {}
+        self._leaving: dict[str, PoolUse] = {}
+        """The part of these that is being deleted."""
         self._unstarted: dict[str, int] = {}
         self._marked: set[PodUid] = set()
         """Pods without a node whose marks name pools, believed or not."""
@@ -172,6 +174,12 @@ class LiveUsage:
         used = seen.used + self.reservations.used_of(pool)
         return PoolUse(used, seen.billed + promised, seen.waiting + promised)
 
+    def staying(self, pool: str) -> PoolUse:
+        """What is on a pool without reservations, and without pods that are being deleted."""
+        self.membership.refresh()
+        seen, leaving = self._pools.get(pool, PoolUse()), self._leaving.get(pool, PoolUse())
+        return PoolUse(*(a - b for a, b in zip(seen, leaving, strict=True)))
+
     def unstarted(self, pool: str) -> int:
         """How many active pods are sent to the pool or bound there and have not started, without reservations."""
         self.membership.refresh()
@@ -229,12 +237,9 @@ class LiveUsage:
         for pool in entry.pools:
             if entry.unstarted:
                 add_count(self._unstarted, pool, sign)
-            sums = self._pools.get(pool, PoolUse())
-            total = PoolUse(*(a + b * sign for a, b in zip(sums, entry.use, strict=True)))
-            if total.used.pods:
-                self._pools[pool] = total
-            else:
-                self._pools.pop(pool, None)
+            _add(self._pools, pool, entry.use, sign)
+            if not entry.active:
+                _add(self._leaving, pool, entry.use, sign)
 
     def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
         if new is None:
@@ -260,3 +265,11 @@ class LiveUsage:
         if change.before != change.after or change.old is None or change.new is None:
             for pod in tuple(self._state.pods_on(change.name)):
                 self._replace(pod.uid, self._entry(pod))
+
+
+def _add(sums: dict[str, PoolUse], pool: str, use: PoolUse, sign: int) -> None:
+    total = PoolUse(*(a + b * sign for a, b in zip(sums.get(pool, PoolUse()), use, strict=True)))
+    if total.used.pods:
+        sums[pool] = total
+    else:
+        sums.pop(pool, None)

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from spillway.domain.model import names
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.pools.health import PROBE_PODS
+from spillway.state.board import Board
+from spillway.state.open_pools import OpenPools
+from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks.placer import Placer
-from tests.builders import make_namespace, make_pod
-from tests.support.placement import incoming
+from tests.builders import make_namespace, make_node, make_pod, make_state
+from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.pools import FAILOVER, Rig, budget, nodes, policy
 
 OWNER = OwnerUid("rs-web")
@@ -101,3 +105,24 @@ async def test_no_order_of_creations_and_sightings_lets_more_through(shown: list
         if show and unseen:
             scene.show(f"web-{number}", unseen.pop(0), started=scene.rig.clock.now(), node=NodeName("a-1"))
         assert sent <= PROBE_PODS
+
+
+def test_a_reservation_makes_no_pod_leave_and_one_that_is_being_deleted_leaves_by_itself() -> None:
+    governance = placing(manual(0), {"a": {"limits": {"cpu": "1"}}})
+    state = make_state()
+    state.apply(make_node("v-a", labels=labels_of("a")))
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance), Reservations(lambda: 0.0))
+    pools = OpenPools(usage, Board(lambda: 0.0), lambda: governance)
+    first = make_pod("web-1", node="v-a", cpu_millis=600, created=1.0)
+    second = make_pod("web-2", node="v-a", cpu_millis=600, created=2.0)
+
+    def leaving() -> tuple[str, ...]:
+        return pools.beyond("a", lambda: [first, second])
+
+    state.apply(first)
+    usage.reservations.reserve(OWNER, pools=("a",), used=Usage(1, 5000, 0))
+    assert leaving() == ()
+    state.apply(second)
+    assert leaving() == (second.uid,)
+    state.apply(msgspec.structs.replace(second, terminating=True))
+    assert leaving() == ()

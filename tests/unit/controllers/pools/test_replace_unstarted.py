@@ -172,6 +172,15 @@ async def test_one_that_its_provider_has_taken_stays_whatever_the_limit() -> Non
     assert found.writer.names == ["web-1"]
 
 
+async def test_no_other_has_to_leave_while_one_is_being_deleted() -> None:
+    pods = [waiting(1), waiting(2), waiting(3)]
+    found = rig(*pods, limits={"cpu": "1"})
+    found.apply(msgspec.structs.replace(pods[2], terminating=True))
+    for pod in pods:
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == []
+
+
 async def test_recommend_leaves_those_that_pass_a_limit() -> None:
     pods = [waiting(1), waiting(2)]
     found = rig(*pods, mode="Recommend", limits={"pods": 1})
