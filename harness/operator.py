@@ -71,6 +71,8 @@ class Installation:
         self._pods: dict[int, str] = {}
 
     def _values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        # The chart is rendered as `helm template` does, and its hook is run by `restore`.
+        values = {"restoreOnUninstall": {"render": "Always"}, **values}
         webhook = values.get("webhook", {})
         if not webhook.get("enabled", True):
             return dict(values)

@@ -29,12 +29,13 @@ EVERYTHING: dict[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "priorityClassName": "system-cluster-critical",
 }
+WITH_HOOKS = {"restoreOnUninstall": {"render": "Always"}}
 CERT_MANAGER = {"webhook": {"certificate": {"source": "certManager"}}}
 
 
 @pytest.fixture(scope="module")
 def chart() -> Chart:
-    return Chart.render()
+    return Chart.render(WITH_HOOKS)
 
 
 def _rules(chart: Chart) -> Iterator[tuple[str, Mapping[str, list[str]]]]:
@@ -340,10 +341,20 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
     assert container["args"] == [
         "restore",
         "--yes",
+        "--rate=500",
         "--stop-deployment=spillway-system/spillway",
         "--forget=spillway-system/spillway",
     ]
-    assert not Chart.render({"restoreOnUninstall": {"enabled": False}}).hooks()
+    kept = Chart.render({"restoreOnUninstall": {"render": "Always", "keepDeletionCosts": True}}).one("Job")
+    assert "--keep-deletion-costs" in kept["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert not Chart.render({"restoreOnUninstall": {"enabled": False, "render": "Always"}}).hooks()
+
+
+def test_what_helm_template_prints_can_be_applied_without_running_the_hook() -> None:
+    """kubectl knows no hooks: it would run the Job at once, which stops the operator."""
+    rendered = Chart.render()
+    assert not rendered.hooks()
+    assert not [item for item in rendered.objects if item["kind"] == "Job"]
 
 
 # Prometheus

@@ -91,6 +91,7 @@ def test_helm_installs_upgrades_and_uninstalls_and_the_crds_stay(
     assert "ca.crt" in cluster.rest.get(secret)["data"]
     assert cluster.rest.get(webhooks)["webhooks"][0]["clientConfig"]["caBundle"] == before
 
+    assert "name: spillway-restore" in run_helm("get", "hooks", "spillway", *where), "a real installation has the hook"
     run_helm("uninstall", "spillway", "--wait", "--timeout=60s", *where)
     assert not cluster.exists(deployment)
     assert not cluster.exists(webhooks)

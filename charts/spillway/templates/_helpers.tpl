@@ -68,3 +68,9 @@ annotations:
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "spillway.webhookService" . }}
 {{- end }}
 {{- end -}}
+
+{{/* Whether the pre-delete hook is rendered. `helm template` cannot look anything up, and what it prints may be applied with kubectl, which would run the hook's Job at once and stop the operator. */}}
+{{- define "spillway.restoreHook" -}}
+{{- $restore := .Values.restoreOnUninstall -}}
+{{- if and $restore.enabled (or (eq $restore.render "Always") (lookup "v1" "Namespace" "" "default")) -}}true{{- end -}}
+{{- end -}}

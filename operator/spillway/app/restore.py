@@ -7,6 +7,7 @@ for pools of virtual nodes could start nowhere else: it has never started and is
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -33,7 +34,10 @@ from spillway.kube.writer import Writer
 PAGE: Final = 500
 PASSES: Final = 5
 PAUSE_SECONDS: Final = 1.0
-CONCURRENT_WRITES: Final = 16
+CONCURRENT_WRITES: Final = 64
+DEFAULT_RATE: Final = 500.0
+"""Writes per second: 60,000 pods in two minutes, within the five that `helm uninstall` waits."""
+PROGRESS_SECONDS: Final = 5.0
 STOP_TIMEOUT_SECONDS: Final = 120.0
 
 Say = Callable[[str], None]
@@ -47,8 +51,9 @@ class _Object(msgspec.Struct):
     metadata: _Meta
 
 
-class _PageMeta(msgspec.Struct, rename={"next": "continue"}):
+class _PageMeta(msgspec.Struct, rename={"next": "continue", "remaining": "remainingItemCount"}):
     next: str = ""
+    remaining: int | None = None
 
 
 class _Page(msgspec.Struct):
@@ -78,10 +83,20 @@ class Restored:
 class Restore:
     """One run over the whole cluster."""
 
-    def __init__(self, client: KubeClient, *, say: Say, dry_run: bool = False, rate: float = 100.0) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        say: Say,
+        dry_run: bool = False,
+        rate: float = DEFAULT_RATE,
+        keep_costs: bool = False,
+    ) -> None:
         self._client = client
         self._say = say
         self._dry_run = dry_run
+        self._keep_costs = keep_costs
+        self._progress_due = 0.0
         self._writer = Writer(client, rate=rate, burst=CONCURRENT_WRITES, name="restore")
         self._tokens, self._retries = Tokens(), Retries()
         self.result = Restored()
@@ -133,7 +148,7 @@ class Restore:
         work: list[Awaitable[None]] = []
         async for raw in self._items(paths.PODS.everywhere):
             removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
-            if removed:
+            if removed and not self._keeps(raw):
                 found += 1
                 work.append(self._pod(raw, removed))
             if len(work) >= PAGE:
@@ -141,6 +156,10 @@ class Restore:
                 work = []
         await self._together(work)
         return found
+
+    def _keeps(self, raw: bytes) -> bool:
+        """Whether a pod is left as it is: everything that could be taken off a running pod has no effect any more."""
+        return self._keep_costs and not waits_for_pools(PODS.one(raw))
 
     async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
         pod = PODS.one(raw)
@@ -227,6 +246,12 @@ class Restore:
             for one in work:
                 group.create_task(bounded(one))
 
+    def _tell_progress(self, path: str, remaining: int | None) -> None:
+        now = time.monotonic()
+        if remaining and now >= self._progress_due:
+            self._progress_due = now + PROGRESS_SECONDS
+            self._say(f"{path.rpartition('/')[2]}: {remaining} left to look at; {self.result.pods} pods restored")
+
     async def _items(self, path: str) -> AsyncIterator[bytes]:
         """Every item of a list; an expired list starts again, because an item that is seen twice does no harm."""
 
@@ -239,6 +264,7 @@ class Restore:
                     async for page in found:
                         for item in page.items or ():
                             yield bytes(item)
+                        self._tell_progress(path, page.metadata.remaining)
             except ApiError as error:
                 if not error.gone:
                     raise

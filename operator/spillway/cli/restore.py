@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -36,7 +36,14 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether this is the right cluster.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
-    rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 100.0,
+    keep_deletion_costs: Annotated[
+        bool,
+        typer.Option(
+            "--keep-deletion-costs",
+            help="Leave the deletion costs and marks of running pods in place; quick in a cluster of any size.",
+        ),
+    ] = False,
+    rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 500.0,
 ) -> None:
     """Remove every taint, cordon and annotation of Spillway from the cluster, once.
 
@@ -46,7 +53,16 @@ def restore(
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
     file = str(kubeconfig) if kubeconfig else None
-    sys.exit(asyncio.run(_restore(file, context, target, lease, yes=yes, dry_run=dry_run, quiet=quiet, rate=rate)))
+    options = _Options(yes=yes, dry_run=dry_run, quiet=quiet, keep_costs=keep_deletion_costs, rate=rate)
+    sys.exit(asyncio.run(_restore(file, context, target, lease, options)))
+
+
+class _Options(NamedTuple):
+    yes: bool
+    dry_run: bool
+    quiet: bool
+    keep_costs: bool
+    rate: float
 
 
 def _target(option: str, text: str | None) -> tuple[str, str] | None:
@@ -77,43 +93,40 @@ async def _restore(
     context: str | None,
     target: tuple[str, str] | None,
     lease: tuple[str, str] | None,
-    *,
-    yes: bool,
-    dry_run: bool,
-    quiet: bool,
-    rate: float,
+    options: _Options,
 ) -> int:
     from spillway.app.restore import Restore, forget, stop_deployment  # noqa: PLC0415  # `--help` need not wait for aiohttp
     from spillway.kube.client import KubeClient  # noqa: PLC0415
     from spillway.kube.errors import RequestError  # noqa: PLC0415
 
     def say(line: str) -> None:
-        if not quiet:
+        if not options.quiet:
             typer.echo(line)
 
     try:
         async with await KubeClient.connect(kubeconfig, context) as client:
-            if not (dry_run or yes or _is_wanted(client.credentials.target, stops=target is not None)):
+            if not (options.dry_run or options.yes or _is_wanted(client.credentials.target, stops=target is not None)):
                 return 1
-            if target is not None and not dry_run:
+            if target is not None and not options.dry_run:
                 await stop_deployment(client, *target, say=say)
-            result = await Restore(client, say=say, dry_run=dry_run, rate=rate).run()
+            run = Restore(client, say=say, dry_run=options.dry_run, rate=options.rate, keep_costs=options.keep_costs)
+            result = await run.run()
             if lease is not None and result.clean:
                 await forget(client, *lease, say=say)
     except (RequestError, OSError) as error:
         typer.echo(f"error: {error or 'timed out'}", err=True)
         return 1
-    verb = "would be restored" if dry_run else "restored"
+    verb = "would be restored" if options.dry_run else "restored"
     typer.echo(
         f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
         f"({result.costs} deletion costs) {verb}"
     )
     if result.replaced:
-        done = "would be replaced" if dry_run else "replaced"
+        done = "would be replaced" if options.dry_run else "replaced"
         typer.echo(f"{result.replaced} pods that waited for virtual nodes and never started {done}")
     if result.surges:
         typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
-    if not dry_run and not result.clean:
+    if not options.dry_run and not result.clean:
         typer.echo("something of Spillway's comes back or could not be changed:", err=True)
         typer.echo("\n".join(result.failed) or "is an operator still running?", err=True)
         return 1
