@@ -19,9 +19,11 @@ from spillway.sources.prometheus import (
     DeniedError,
     NotPrometheusError,
     Prometheus,
+    PrometheusError,
     PrometheusUnreachableError,
     RefusedError,
     TimedOutError,
+    TooManyRequestsError,
 )
 from spillway.sources.selectors import filled_in
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
@@ -188,18 +190,23 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
     ("status", "body", "error"),
     [
         pytest.param(503, "starting", BusyError, id="busy"),
+        pytest.param(429, "slower", TooManyRequestsError, id="too many requests"),
+        pytest.param(503, '{"errorType":"timeout","error":"late"}', TimedOutError, id="the server's own limit"),
+        pytest.param(504, "<html>", TimedOutError, id="the limit of a proxy"),
+        pytest.param(422, '{"errorType":"execution","error":"too many samples"}', RefusedError, id="samples"),
         pytest.param(401, "who are you", DeniedError, id="credentials"),
         pytest.param(404, "<html>", NotPrometheusError, id="another server"),
         pytest.param(200, "<html>", NotPrometheusError, id="no JSON"),
         pytest.param(200, '{"status":"success"}', NotPrometheusError, id="other JSON"),
     ],
 )
-async def test_what_answers_in_another_way(status: int, body: str, error: type[Exception]) -> None:
+async def test_what_answers_in_another_way(status: int, body: str, error: type[PrometheusError]) -> None:
     async with _answering(status, body) as (url, seen), Prometheus(Connection(url=f"{url}/prefix")) as prometheus:
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await prometheus.instant("up", NOW)
+    assert type(caught.value) is error
     assert set(seen) == {"/prefix/api/v1/query"}
-    assert len(seen) == (2 if status == 503 else 1), "what may pass is tried once more"
+    assert len(seen) == (2 if error.passing else 1), "what may pass is tried once more"
 
 
 async def test_a_token_and_a_time_limit(tmp_path: Path) -> None:

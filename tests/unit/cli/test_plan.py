@@ -158,6 +158,8 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
         pytest.param(
             ("--prometheus-url=prometheus:9090", *SIZED), "--prometheus-url: .* http\\(s\\) URL", id="address"
         ),
+        pytest.param(("--prometheus-url=http://b", *SIZED, "--prometheus-matcher=cluster"), "NAME=VALUE", id="matcher"),
+        pytest.param(("--prometheus-url=http://b", *SIZED, "--prometheus-ca-file=ca"), "need an https URL", id="TLS"),
     ],
 )
 def test_flags_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
