@@ -307,7 +307,11 @@ def _readiness(conditions: Iterable[ObjectCondition] | None) -> tuple[bool, floa
 
 
 def _restarts(statuses: Iterable[ContainerStatus] | None) -> int:
-    return max((one.restart_count for one in statuses or ()), default=0)
+    # A loop and no generator: the informer asks it for every change of a pod.
+    most = 0
+    for one in statuses or ():
+        most = max(most, one.restart_count)
+    return most
 
 
 def _sidecar_restarts(spec: PodSpec, status: PodStatus) -> int:

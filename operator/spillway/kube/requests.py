@@ -8,16 +8,23 @@ and bytes. Claims of dynamic resource allocation are not counted.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Final
 
 from spillway.api import quantity
 from spillway.kube.wire import Amounts, Container, ContainerStatus, PodSpec, PodStatus
 
 Sum = tuple[int, int]
 """Millicores and bytes."""
+_REMEMBERED: Final = 8192
+"""The number of parsed requests to keep: a cluster has few distinct ones."""
 
 
 def pod_requests(spec: PodSpec, status: PodStatus) -> Sum:
     """What the pod requests."""
+    plain = _of_one_container(spec, status)
+    if plain is not None:
+        return plain
     infeasible = _infeasible(status)
     total = _total(spec, _requested)
     held = _held(spec, status, infeasible=infeasible)
@@ -26,6 +33,28 @@ def pod_requests(spec: PodSpec, status: PodStatus) -> Sum:
     if spec.resources is not None and spec.resources.requests is not None:
         total = _of_pod(spec.resources.requests, status, total, infeasible=infeasible)
     return total if spec.overhead is None else _added(total, _parsed(spec.overhead))
+
+
+def _of_one_container(spec: PodSpec, status: PodStatus) -> Sum | None:
+    """The sum of a pod of one container that is not being resized; None for every other.
+
+    The result is the same as of the general way, which takes five times as long: most pods are so.
+    """
+    containers = spec.containers
+    if containers is None or len(containers) != 1 or spec.init_containers:
+        return None
+    if spec.resources is not None or spec.overhead is not None or status.resources is not None:
+        return None
+    resources = containers[0].resources
+    if resources is None or resources.requests is None:
+        return None
+    requested = resources.requests
+    for one in status.container_statuses or ():
+        if one.allocated_resources is not None and one.allocated_resources != requested:
+            return None
+        if one.resources is not None and one.resources.requests != requested:
+            return None
+    return _parsed_texts(requested.cpu, requested.memory)
 
 
 def amount(parse: Callable[[str], int], text: str | None) -> int:
@@ -121,9 +150,12 @@ def _requested(container: Container) -> Amounts | None:
 
 
 def _parsed(amounts: Amounts | None) -> Sum:
-    if amounts is None:
-        return 0, 0
-    return amount(quantity.cpu_millis, amounts.cpu), amount(quantity.memory_bytes, amounts.memory)
+    return (0, 0) if amounts is None else _parsed_texts(amounts.cpu, amounts.memory)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parsed_texts(cpu: str | None, memory: str | None) -> Sum:
+    return amount(quantity.cpu_millis, cpu), amount(quantity.memory_bytes, memory)
 
 
 def _added(first: Sum, second: Sum) -> Sum:
