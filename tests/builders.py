@@ -46,6 +46,10 @@ def make_pod(name: str = "web-1", **changes: Any) -> PodRecord:
     return msgspec.structs.replace(pod, **changes)
 
 
+VAST = {"cpu_millis": 1_000_000, "memory_bytes": 4 << 40, "pods_allocatable": 10_000}
+"""What a virtual node offers."""
+
+
 def make_node(name: str = "n1", **changes: Any) -> NodeRecord:
     """A ready, open node without labels, taints or marks."""
     node = NodeRecord(

@@ -148,6 +148,7 @@ def _names(cell: str) -> list[str]:
         ("jobs", {"get"}),
         ("persistentvolumeclaims", {"get"}),
         ("persistentvolumes", {"get"}),
+        ("storageclasses", {"get"}),
         ("pods/eviction", {"create"}),
         ("nodes", {"get", "list", "watch", "patch"}),
         ("replicasets", {"get", "list", "watch", "patch"}),

@@ -167,7 +167,7 @@ async def test_an_admission_asks_for_no_path_that_a_reference_invents(
 
     assert await workloads.of(namespace, job, {}, deadline) is None
     assert await workloads.of(namespace, replicaset, {}, deadline) is None
-    assert await workloads.local_claims(namespace, [watch], deadline) is None
+    assert await workloads.volumes(namespace, [watch], deadline) is None
     assert await lookup.replicaset(namespace, victim.traversal, OwnerUid("u-3"), deadline) is None
     lookup.close()
     assert client.sent == []

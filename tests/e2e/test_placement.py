@@ -168,6 +168,29 @@ def _cronjob(stage: Stage) -> str:
     return str(made["metadata"]["uid"])
 
 
+def test_pods_that_keep_apart_run_at_once_although_a_pool_is_one_node(stage: Stage, cluster: ClusterApi) -> None:
+    stage.govern(_manual(2))
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "gateway"}}}
+    alone = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+    stage.deploy("gateway", OWNED_NODES, affinity=alone)
+
+    pods = stage.wait_bound("gateway", OWNED_NODES)
+    tiers = stage.tiers(pods)
+    assert tiers["virtual"] >= 1, "a pool takes as many as it has nodes"
+    assert tiers["physical"] >= OWNED_NODES - len(stage.nodes)
+    for pod in pods:
+        decided = "physical" if stage.place(pod["spec"]["nodeName"]) == "physical" else "virtual"
+        assert pod["metadata"].get("annotations", {}).get(PLACEMENT, decided) == decided, "no pod was replaced"
+    assert not stage.events("Recalled")
+
+    def told() -> bool:
+        note = dict(stage.events("KeptPhysical")).get("Deployment/gateway", "")
+        return "has no node that its anti-affinity to other pods leaves free" in note
+
+    cluster.wait_until(told, "the Event that says why", timeout_seconds=15)
+
+
 def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(stage: Stage, cluster: ClusterApi) -> None:
     stage.govern(_manual(0), a={"cordon": "Hold"})
     stage.deploy("web", 3)

@@ -43,6 +43,9 @@ def make_stage(operators: Installation, cluster: ClusterApi) -> Iterator[MakeSta
         stage.close()
 
 
+DEVICE = "example.com/gpu"
+
+
 def overflow(**placement: Any) -> dict[str, Any]:
     return {"placement": {"virtual": "Overflow", "spillAfter": f"{SPILL_AFTER}s", **placement}}
 
@@ -146,16 +149,18 @@ def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage
     stage.govern(
         {"match": {"kinds": ["Deployment"]}, "placement": {"virtual": "Always", "spillAfter": f"{SPILL_AFTER}s"}}
     )
-    # One of them a pool: each pool is one node here, and the owned nodes are not asked for this label.
-    alone = {"topologyKey": "type", "labelSelector": {"matchLabels": {"app": "batch"}}}
-    stage.half("batch", 3, affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [alone]}})
-    cluster.wait_until(lambda: stage.bound_tiers("batch")["virtual"] == 1, "the first on a virtual node")
+    # Each pool offers one device, and how many are in use is left to the scheduler.
+    stage.offer(DEVICE, 1, stage.nodes)
+    stage.offer(DEVICE, 2, stage.tight)
+    resources = {"requests": {"cpu": "500m"}, "limits": {DEVICE: "1"}}
+    stage.half("batch", 4, containers=[{"name": "main", "image": "registry.invalid/main:1", "resources": resources}])
+    cluster.wait_until(lambda: stage.bound_tiers("batch")["virtual"] == 2, "the first on virtual nodes")
     first = {pod["metadata"]["uid"] for pod in stage.pods("batch")}
 
-    pods = stage.wait_bound("batch", 3)
+    pods = stage.wait_bound("batch", 4)
 
-    assert stage.tiers(pods) == {"physical": 2, "virtual": 1}
-    assert len(first & {pod["metadata"]["uid"] for pod in pods}) == 1, "those that waited were replaced"
+    assert stage.tiers(pods) == {"physical": 2, "virtual": 2}
+    assert len(first & {pod["metadata"]["uid"] for pod in pods}) == 2, "those that waited were replaced"
     recalled = [pod for pod in pods if pod["metadata"]["annotations"]["spillway.dev/placement"] == "physical"]
     assert len(recalled) == 2
     cluster.wait_until(lambda: stage.events("Recalled"), "the Event")

@@ -7,7 +7,7 @@ policy of its own. What is physical and what virtual is read from the nodes on w
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -91,6 +91,12 @@ class Stage:
         owner = {"apiVersion": "example.com/v1", "kind": "Probe", "name": "probe", "uid": "probe", "controller": True}
         metadata = {"name": "probe", "labels": {"spillway.dev/class": "probe"}, "ownerReferences": [owner]}
         return {"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "registry.invalid/main:1"}]}}
+
+    def offer(self, resource: str, count: int, nodes: Iterable[str]) -> None:
+        """An extended resource on these nodes, so many on each."""
+        status = {"capacity": {resource: str(count)}, "allocatable": {resource: str(count)}}
+        for name in nodes:
+            self.cluster.rest.merge(f"/api/v1/nodes/{name}/status", {"status": status})
 
     # Workloads
 

@@ -28,6 +28,7 @@ from spillway.domain.model.names import (
     PodUid,
 )
 from spillway.domain.model.owners import OwnerReference, controller_of
+from spillway.domain.model.pod_terms import PodTerm, required_pod_terms
 from spillway.domain.model.records import (
     FINISHED,
     Failure,
@@ -177,6 +178,8 @@ def pod_record(pod: Pod) -> PodRecord:
         _ended(status) if phase in FINISHED else 0.0,
         _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
         _failure(status) if phase is Phase.FAILED else None,
+        None if owner.kind == "ReplicaSet" else _labels(meta.labels),
+        _repels(bytes(spec.affinity), meta.namespace) if spec.affinity else (),
     )
 
 
@@ -352,6 +355,20 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
 def _of_provider(condition: ObjectCondition) -> bool:
     """Whether a condition is from a provider; Kubernetes' own only repeat that the pod is not ready."""
     return condition.type not in _OWN_CONDITIONS
+
+
+def _labels(raw: msgspec.Raw) -> dict[str, str] | None:
+    return (_interned(msgspec.json.decode(raw, type=dict[str, str] | None)) or None) if raw else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _repels(affinity: bytes, namespace: str) -> tuple[PodTerm, ...]:
+    """The terms of a required anti-affinity; the same ones for all pods of a template."""
+    if b"podAntiAffinity" not in affinity:
+        return ()
+    found = msgspec.json.decode(affinity).get("podAntiAffinity")
+    # Label keys were merged into the selector when the pod was created, so its labels are not needed.
+    return required_pod_terms(found, namespace, {})
 
 
 def _failure(status: PodStatus) -> Failure | None:

@@ -1,38 +1,30 @@
-"""Whether the volume of a PersistentVolumeClaim is part of one node."""
+"""The nodes that reach the volume of a PersistentVolumeClaim, read from the API server."""
 
 from collections.abc import Awaitable, Callable
-from enum import Enum, auto
 
-from spillway.domain.fit.suitability import is_local
+from spillway.domain.fit.volume_reach import VolumeReach, of_class, of_volume
 from spillway.domain.model.documents import Json
 from spillway.kube import paths
 from spillway.kube.paths import ObjectKey
 
 
-class ClaimVolume(Enum):
-    """The kind of a claim's volume."""
-
-    UNKNOWN = auto()
-    """The claim, or its volume, could not be read."""
-    UNBOUND = auto()
-    """There is none yet: the scheduler will bind the claim to a volume that the pod's node can reach."""
-    LOCAL = auto()
-    """It is part of one node."""
-    SHARED = auto()
-    """Other nodes reach it too."""
-
-
-async def volume_of_claim(
+async def reach_of_claim(
     namespace: str, claim: str, get: Callable[[ObjectKey], Awaitable[Json | None]]
-) -> ClaimVolume:
-    """Read a claim and its volume; `get` reads an object and returns None without an answer."""
+) -> VolumeReach | None:
+    """Read a claim, and its volume or its class; `get` reads an object and returns None without an answer.
+
+    None if the claim or its volume could not be read. A class that cannot be read excludes no node.
+    """
     found = await get(ObjectKey(paths.CLAIMS, claim, namespace, field="persistentVolumeClaim.claimName"))
     if found is None:
-        return ClaimVolume.UNKNOWN
-    name = (found.get("spec") or {}).get("volumeName")
-    if not name:
-        return ClaimVolume.UNBOUND
-    volume = await get(ObjectKey(paths.VOLUMES, name, field="spec.volumeName"))
-    if volume is None:
-        return ClaimVolume.UNKNOWN
-    return ClaimVolume.LOCAL if is_local(volume) else ClaimVolume.SHARED
+        return None
+    spec = found.get("spec") or {}
+    if spec.get("volumeName"):
+        volume = await get(ObjectKey(paths.VOLUMES, spec["volumeName"], field="spec.volumeName"))
+        return None if volume is None else of_volume(claim, volume)
+    if spec.get("storageClassName"):
+        field = "spec.storageClassName"
+        storage_class = await get(ObjectKey(paths.STORAGE_CLASSES, spec["storageClassName"], field=field))
+        if storage_class is not None:
+            return of_class(claim, storage_class)
+    return VolumeReach(claim)

@@ -65,6 +65,8 @@ class PodMeta(msgspec.Struct, gc=False, rename="camel"):
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     annotations: PodMarks | None = None
+    labels: msgspec.Raw = msgspec.Raw()
+    """Left unparsed: the pods of a ReplicaSet have the labels of its template."""
     owner_references: list[OwnerReference] | None = None
 
 
@@ -89,6 +91,8 @@ class PodSpec(msgspec.Struct, gc=False, rename="camel"):
     init_containers: list[Container] | None = None
     resources: Resources | None = None
     overhead: Amounts | None = None
+    affinity: msgspec.Raw = msgspec.Raw()
+    """Left unparsed: only a required anti-affinity to other pods is read."""
 
 
 class ObjectCondition(msgspec.Struct, gc=False, rename="camel"):

@@ -26,6 +26,7 @@ from spillway.domain.model.records import (
     StatefulSetRecord,
 )
 from spillway.state.node_usage import NodeUsage
+from spillway.state.repelling_pods import RepellingPods
 from spillway.state.signal import Signal, Unsubscribe
 
 Record = PodRecord | NodeRecord | ReplicaSetRecord | ReplicationControllerRecord | StatefulSetRecord | NamespaceRecord
@@ -77,6 +78,7 @@ class ClusterState:
             NamespaceRecord: self._namespaces,
         }
         self.node_usage = NodeUsage()
+        self.repelling_pods = RepellingPods()
         self._changed: dict[type[Any], Signal[Any, Any]] = {
             kind: Signal(kind.__name__, key=_key_of_change) for kind in RECORD_TYPES
         }
@@ -289,6 +291,7 @@ class ClusterState:
         if pod.node:
             self._pods_by_node.setdefault(pod.node, {})[pod.uid] = pod
         self.node_usage.replace(old, pod)
+        self.repelling_pods.replace(old, pod)
         self._notify(PodRecord, old, pod)
         return True
 
@@ -300,6 +303,7 @@ class ClusterState:
         _discard(self._pods_by_owner, old.owner_uid, old.uid)
         _discard(self._pods_by_node, old.node, old.uid)
         self.node_usage.replace(old, None)
+        self.repelling_pods.replace(old, None)
 
     def _apply_replicaset(self, new: ReplicaSetRecord) -> bool:
         old = self._replicasets.get(new.uid)

@@ -4,8 +4,9 @@ Contract: a pod counts from being seen until it is finished (Succeeded, Failed) 
 terminating pod still takes its room. Reading a sum costs the same whatever the cluster's size.
 """
 
+from spillway.domain.fit.room import Free
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 
 
@@ -17,6 +18,11 @@ class NodeUsage:
 
     def on_node(self, node: NodeName) -> Usage:
         return self._nodes.get(node, NOTHING)
+
+    def free_on(self, node: NodeRecord) -> Free:
+        """The free room of a node: allocatable less what its pods request."""
+        used = self.on_node(node.name)
+        return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
 
     def replace(self, old: PodRecord | None, new: PodRecord | None) -> None:
         """Replace a pod; `old` is None if it was created, `new` is None if it was deleted."""

@@ -4,23 +4,29 @@ Contract: nothing here awaits, so a caller that asks for room and reserves it in
 The pods webhook and the controllers use the same answer.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
 from spillway.domain.budget.excess import Unstarted, beyond, passed
 from spillway.domain.budget.limits import LimitRoom, fits, room
 from spillway.domain.budget.price import billed as billed_for
-from spillway.domain.model.names import PodUid
-from spillway.domain.model.records import PodRecord
-from spillway.domain.model.usage import Usage
+from spillway.domain.fit.neighbours import Incoming
+from spillway.domain.fit.node_fit import NodeFit
+from spillway.domain.fit.other_pods import concerns_other_pods, refusal_by_other_pods
+from spillway.domain.fit.volume_reach import VolumeReach, reaching
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import OwnerUid, PodUid
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.health import PROBE_PODS
 from spillway.domain.pools.verdict import takes_probe
 from spillway.state.board import Board
+from spillway.state.neighbours import PoolNeighbours
 from spillway.state.usage import LiveUsage, PoolUse
 
 _CLOSED: Final = {
@@ -32,11 +38,27 @@ _CLOSED: Final = {
 _NOTHING_SPENT: Final = Decimal(0)
 
 
+class Candidate(NamedTuple):
+    """A pod for which a place is looked for."""
+
+    pod: Json
+    namespace: str
+    owner: OwnerUid
+    used: Usage
+    volumes: Sequence[VolumeReach] = ()
+    """Those that it claims."""
+    uid: PodUid = PodUid("")
+    """Empty for a pod that is about to be created."""
+    nodes: Sequence[NodeRecord] | None = None
+    """The pool's nodes that may take it, as far as it and they alone decide; None if that is not worked out yet."""
+
+
 class OpenPools:
     """The pools of all VirtualNodeBudgets, from the verdicts on the board, the budgets' specs and the live counts."""
 
     def __init__(self, usage: LiveUsage, board: Board, governance: Callable[[], Governance]) -> None:
         self.usage = usage
+        self._state = usage.state
         self._board = board
         self._governance = governance
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
@@ -70,6 +92,50 @@ class OpenPools:
         left = self._room(pool.name, pool.spec, self.usage.on(pool.name))
         broken = fits(left, used.cpu_millis, used.memory_bytes, billed=billed)
         return f"is at its limit ({broken})" if broken else ""
+
+    def crowded(self, pod: Candidate, pool: Pool) -> str:
+        """Why no node that may take the pod has room, or why other pods leave none to it; empty if one is left."""
+        spec: Json = pod.pod.get("spec") or {}
+        nodes = NodeFit(spec, pool.tolerations).admitted(pool.open_nodes) if pod.nodes is None else pod.nodes
+        nodes, unreached = reaching(pod.volumes, nodes)
+        if unreached:
+            return f"has no node {unreached}"
+        by_others = concerns_other_pods(spec) or bool(self._state.repelling_pods)
+        nodes = self._with_room(nodes, pool, pod.used, every=by_others)
+        if not nodes:
+            return "has no node with room for it"
+        if not by_others:
+            return ""
+        spec = {**spec, "tolerations": [*(spec.get("tolerations") or ()), *pool.tolerations]}
+        incoming = Incoming(spec, pod.namespace, (pod.pod.get("metadata") or {}).get("labels") or {})
+        neighbours = PoolNeighbours(
+            self._state,
+            self.usage.membership,
+            self.usage.reservations,
+            pod=incoming,
+            owner=pod.owner,
+            pool=pool.name,
+            itself=pod.uid,
+        )
+        clause = refusal_by_other_pods(incoming, nodes, pool.nodes, neighbours)
+        return clause and f"has no node {clause}"
+
+    def _with_room(self, nodes: Sequence[NodeRecord], pool: Pool, used: Usage, *, every: bool) -> Sequence[NodeRecord]:
+        """The nodes of these that would hold one more such pod when all promised to the pool have their places.
+
+        Without `every`, one is enough to know.
+        """
+        needed = self.usage.on(pool.name).unbound + used
+        found: list[NodeRecord] = []
+        free = NOTHING
+        for node in nodes:
+            left = self._state.node_usage.free_on(node)
+            if left.holds(used.cpu_millis, used.memory_bytes):
+                found.append(node)
+            free += Usage(max(left.pods, 0), max(left.cpu_millis, 0), max(left.memory_bytes, 0))
+            if found and not every and free.covers(needed):
+                return found
+        return found if free.covers(needed) else []
 
     def beyond(self, name: str, unstarted: Callable[[], Iterable[PodRecord]]) -> tuple[PodUid, ...]:
         """Those of the pods which have not started that have to leave this pool, because a limit is passed there.

@@ -202,6 +202,11 @@ class Reservations:
         owned = self._owners.get(owner)
         return 0 if owned is None else owned.physical
 
+    def count_on(self, owner: OwnerUid, pool: str) -> int:
+        """The owner's reservations that a pool may have to keep."""
+        owned = self._owners.get(owner)
+        return 0 if owned is None else sum(pool in self._held[token].pools for token in owned.tokens)
+
     def used_of(self, pool: str) -> Usage:
         """The reserved requests on a pool."""
         return self._used.get(pool, NOTHING)

@@ -36,6 +36,8 @@ class PoolUse(NamedTuple):
     """The use in the sizes that the provider bills."""
     waiting: Usage = NOTHING
     """The part of these that has not started yet."""
+    unbound: Usage = NOTHING
+    """The requests of those that have no node yet."""
 
 
 class _Entry(NamedTuple):
@@ -57,7 +59,7 @@ class LiveUsage:
         membership: PoolMembership,
         reservations: Reservations,
     ) -> None:
-        self._state = state
+        self.state = state
         self.membership = membership
         self.reservations = reservations
         self._growth = Growth()
@@ -142,7 +144,7 @@ class LiveUsage:
         return wanted is None or self.total(owner) < wanted
 
     def _active(self, owner: OwnerUid) -> int:
-        return len(self._state.pods_of(owner)) - self._inactive.get(owner, 0)
+        return len(self.state.pods_of(owner)) - self._inactive.get(owner, 0)
 
     @contextmanager
     def _listening(self, owner: OwnerUid) -> Iterator[asyncio.Event]:
@@ -172,7 +174,8 @@ class LiveUsage:
         seen = self._pools.get(pool, PoolUse())
         promised = self.reservations.billed_of(pool)
         used = seen.used + self.reservations.used_of(pool)
-        return PoolUse(used, seen.billed + promised, seen.waiting + promised)
+        unbound = seen.unbound + self.reservations.used_of(pool)
+        return PoolUse(used, seen.billed + promised, seen.waiting + promised, unbound)
 
     def staying(self, pool: str) -> PoolUse:
         """What is on a pool without reservations, and without pods that are being deleted."""
@@ -217,7 +220,12 @@ class LiveUsage:
             return None
         ladder = self.membership.ladder(*pools) if pod.size else ()
         as_billed = billed(pod.requests, pod.size, ladder)
-        use = PoolUse(pod.requests, as_billed, NOTHING if pod.started else as_billed)
+        use = PoolUse(
+            pod.requests,
+            as_billed,
+            waiting=NOTHING if pod.started else as_billed,
+            unbound=NOTHING if pod.node else pod.requests,
+        )
         return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
 
     def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
@@ -245,15 +253,15 @@ class LiveUsage:
         if new is None:
             return
         if old is None or old.labels != new.labels:
-            self._recount(self._state.pods_of(new.uid))
+            self._recount(self.state.pods_of(new.uid))
         self._notify(new.uid)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None and (old is None or old.labels != new.labels):
-            self._recount(self._state.pods_in(new.name))
+            self._recount(self.state.pods_in(new.name))
 
     def _policies_changed(self) -> None:
-        self._recount([self._state.pods[uid] for uid in self._marked])
+        self._recount([self.state.pods[uid] for uid in self._marked])
 
     def _recount(self, pods: Collection[PodRecord]) -> None:
         """It is known now whether the marks of these pods are to be believed."""
@@ -263,7 +271,7 @@ class LiveUsage:
 
     def _node_changed(self, change: NodeChange) -> None:
         if change.before != change.after or change.old is None or change.new is None:
-            for pod in tuple(self._state.pods_on(change.name)):
+            for pod in tuple(self.state.pods_on(change.name)):
                 self._replace(pod.uid, self._entry(pod))
 
 

@@ -5,27 +5,32 @@ other pod is placed, so thresholds and limits hold exactly in a burst of any siz
 in Recommend) the result is the same, without a reservation.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
-from spillway.domain.fit.node_fit import constraints
+from spillway.domain.fit.node_fit import NodeFit, constraints
 from spillway.domain.fit.taint_toleration import Toleration
+from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model import names
 from spillway.domain.model.documents import Json
+from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
 from spillway.domain.placement.pools import Pool, mismatch
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
-from spillway.state.open_pools import OpenPools
+from spillway.state.open_pools import Candidate, OpenPools
 from spillway.state.reservations import new_token
 from spillway.state.usage import LiveUsage
 
 _REMEMBERED: Final = 4096
 _NO_REDIRECT: Final = Redirect(0.0)
+
+_Fitting = dict[str, tuple[NodeRecord, ...]]
+"""By pool: its nodes that may take a pod, as far as it and they alone decide."""
 
 
 class Placer:
@@ -38,7 +43,7 @@ class Placer:
         self._open_pools = OpenPools(usage, board, governance)
         self._landing: tuple[Governance | None, dict[str, Sequence[tuple[str, PodOverlay]]]] = (None, {})
         """The overlays of each policy's pools, for the present policies."""
-        self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str]] = {}
+        self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str, tuple[NodeRecord, ...]]] = {}
 
     def may_be_virtual(self, new: NewPod) -> bool:
         """Whether the pod would be decided virtual now; only then are facts that need a look-up read."""
@@ -53,7 +58,7 @@ class Placer:
     def place(
         self,
         new: NewPod,
-        local_claims: Collection[str] = (),
+        volumes: Sequence[VolumeReach] = (),
         *,
         defaults: Defaults = NO_DEFAULTS,
         act: bool = True,
@@ -61,7 +66,7 @@ class Placer:
     ) -> PodPlacement:
         """Decide, and reserve the place; with `hold` False the reservation counts for the owner, and on no pool."""
         redirect = self._board.take_redirect(new.owner) if act else None
-        facts = self._facts(new, redirect or _NO_REDIRECT, local_claims, defaults)
+        facts = self._facts(new, redirect or _NO_REDIRECT, volumes, defaults)
         if not act:
             return plan(new, facts)
         token = new_token()
@@ -102,22 +107,29 @@ class Placer:
         self,
         new: NewPod,
         redirect: Redirect = _NO_REDIRECT,
-        local_claims: Collection[str] = (),
+        volumes: Sequence[VolumeReach] = (),
         defaults: Defaults = NO_DEFAULTS,
     ) -> Facts:
         policy = new.claim.policy
+        fitting: _Fitting = {}
+
+        def crowded(pod: Json, pool: Pool, used: Usage) -> str:
+            candidate = Candidate(pod, new.namespace, new.owner, used, volumes, nodes=fitting.get(pool.name))
+            return self._open_pools.crowded(candidate, pool)
+
         return Facts(
             physical=self.usage.physical(new.owner) if new.position is None else new.position,
             threshold=new.threshold(self._board.thresholds.get(new.workload)),
             landing=self._overlays(policy),
             pools=partial(self._pools, policy),
-            mismatch=self._mismatch,
+            mismatch=partial(self._mismatch, fitting),
             lack=self._open_pools.lack,
+            crowded=crowded,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
             avoid=redirect.avoid | self._board.avoided(new.owner),
             defaults=defaults,
             growth=self.usage.growth(new.namespace, new.owner),
-            local_claims=local_claims,
+            local_claims=frozenset(one.claim for one in volumes if one.local),
         )
 
     def _pools(self, policy: str) -> Sequence[Pool]:
@@ -134,15 +146,19 @@ class Placer:
             overlays[policy] = [(name, overlay) for name, overlay in listed if overlay is not None]
         return overlays[policy]
 
-    def _mismatch(self, pod: Json, pool: Pool, tolerations: Sequence[Toleration]) -> str:
-        """`mismatch` with the pool's tolerations or none, remembered: pods of one workload ask the same of nodes."""
+    def _mismatch(self, fitting: _Fitting, pod: Json, pool: Pool, tolerations: Sequence[Toleration]) -> str:
+        """`mismatch` with the pool's tolerations or none, remembered: pods of one workload ask the same of nodes.
+
+        The nodes that may take the pod are left in `fitting`.
+        """
         key = (id(pool), bool(tolerations), constraints(pod.get("spec") or {}))
         known = self._mismatches.get(key)
         # The pool is kept with its answer, so that no other object can have its identity.
-        if known is not None:
-            return known[1]
-        if len(self._mismatches) >= _REMEMBERED:
-            self._mismatches.clear()
-        clause = mismatch(pod, pool, tolerations=tolerations)
-        self._mismatches[key] = (pool, clause)
-        return clause
+        if known is None:
+            if len(self._mismatches) >= _REMEMBERED:
+                self._mismatches.clear()
+            nodes = NodeFit(pod.get("spec") or {}, tolerations).admitted(pool.open_nodes)
+            known = pool, mismatch(pod, pool, tolerations=tolerations), nodes
+            self._mismatches[key] = known
+        fitting[pool.name] = known[2]
+        return known[1]

@@ -11,7 +11,7 @@ then. A dry run reserves nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +24,7 @@ from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.suitability import claims_of
+from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
@@ -174,13 +175,13 @@ class PodWebhook:
         act = subject.claim.enforced and not request.dry_run
         if act and _is_auto(new):
             await self._read_thresholds(deadline)
-        local_claims = await self._local_claims(request.namespace, new, deadline)
+        volumes = await self._volumes(request.namespace, new, deadline)
         defaults = await self._defaults(request.namespace, new, deadline)
         bound = await self._bound(request.namespace, subject, new, deadline) if act else None
         if not self._board.leading():
             raise LetGoError("not-leader")
         # From here on there is no await: the place is reserved before another request counts.
-        placed = placer.place(new, local_claims, defaults=defaults, act=act, hold=bound is not None)
+        placed = placer.place(new, volumes, defaults=defaults, act=act, hold=bound is not None)
         if bound is not None:
             placer.usage.bound(subject.owner, bound)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
@@ -198,14 +199,14 @@ class PodWebhook:
                 async with asyncio.timeout(deadline.within(KEPT_PLAN_SECONDS)):
                     await self._board.thresholds_read.wait()
 
-    async def _local_claims(self, namespace: str, new: NewPod, deadline: Deadline) -> frozenset[str]:
+    async def _volumes(self, namespace: str, new: NewPod, deadline: Deadline) -> Sequence[VolumeReach]:
         claims = claims_of(new.pod)
         if not claims or not self._placer.may_be_virtual(new):
-            return frozenset()
-        local = await self._workloads.local_claims(namespace, claims, deadline)
-        if local is None:
+            return ()
+        volumes = await self._workloads.volumes(namespace, claims, deadline)
+        if volumes is None:
             raise LetGoError("unknown-claim")
-        return local
+        return volumes
 
     async def _defaults(self, namespace: str, new: NewPod, deadline: Deadline) -> Defaults:
         """What the API server will add to the containers that a pool adds to the pod."""

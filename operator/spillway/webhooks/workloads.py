@@ -14,13 +14,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from spillway.admission.deadline import Deadline
+from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.names import THRESHOLD, OwnerUid
 from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as, workload_of
 from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.paths import ObjectKey
-from spillway.kube.volumes import ClaimVolume, volume_of_claim
+from spillway.kube.volumes import reach_of_claim
 from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import FOLLOWED, Lookup
 
@@ -96,7 +97,7 @@ class Workloads:
         self._governance = governance
         self._names_jobs: tuple[Governance, bool] | None = None
         self._jobs: dict[tuple[str, str], _KnownJob] = {}
-        self._local: dict[tuple[str, str], bool] = {}
+        self._volumes: dict[tuple[str, str], VolumeReach] = {}
 
     async def of(
         self, namespace: str, owner: OwnerReference, labels: Mapping[str, str], deadline: Deadline
@@ -153,16 +154,17 @@ class Workloads:
             known = await self._ask_for_job(namespace, job, deadline)
         return None if known is None else known.parallelism
 
-    async def local_claims(self, namespace: str, claims: Iterable[str], deadline: Deadline) -> frozenset[str] | None:
-        """The claims of these whose volume is part of a node; None if that cannot be read in time."""
-        local = set()
+    async def volumes(
+        self, namespace: str, claims: Iterable[str], deadline: Deadline
+    ) -> tuple[VolumeReach, ...] | None:
+        """The nodes that reach the volumes of these claims; None if that cannot be read in time."""
+        found = []
         for name in claims:
-            answer = await self._is_local(namespace, name, deadline)
-            if answer is None:
+            reach = await self._reach(namespace, name, deadline)
+            if reach is None:
                 return None
-            if answer:
-                local.add(name)
-        return frozenset(local)
+            found.append(reach)
+        return tuple(found)
 
     def _asks_for_jobs(self) -> bool:
         governance = self._governance()
@@ -186,16 +188,14 @@ class Workloads:
         known = _KnownJob(counted_as(job, found.metadata.owner_references), parallelism, threshold)
         return _remember(self._jobs, (namespace, job.uid), known)
 
-    async def _is_local(self, namespace: str, name: str, deadline: Deadline) -> bool | None:
-        known = self._local.get((namespace, name))
+    async def _reach(self, namespace: str, name: str, deadline: Deadline) -> VolumeReach | None:
+        known = self._volumes.get((namespace, name))
         if known is not None:
             return known
-        found = await volume_of_claim(namespace, name, lambda wanted: self._lookup.get(wanted, _json.decode, deadline))
-        if found is ClaimVolume.UNKNOWN:
-            return None
-        return found is not ClaimVolume.UNBOUND and _remember(
-            self._local, (namespace, name), found is ClaimVolume.LOCAL
-        )
+        found = await reach_of_claim(namespace, name, lambda wanted: self._lookup.get(wanted, _json.decode, deadline))
+        if found is None or not found.bound:
+            return found
+        return _remember(self._volumes, (namespace, name), found)
 
 
 def is_followed(owner: OwnerReference) -> bool:

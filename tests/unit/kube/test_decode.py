@@ -308,3 +308,22 @@ def test_a_statefulset_and_a_replication_controller() -> None:
     assert (controller.kind, controller.workload_kind, controller.replicas, controller.threshold) == (
         "ReplicationController", "ReplicationController", 4, "2",
     )  # fmt: skip
+
+
+def test_labels_are_kept_of_pods_that_no_replicaset_owns() -> None:
+    assert record().labels is None
+    given = pod()["metadata"]
+    stateful = {"ownerReferences": [{"kind": "StatefulSet", "name": "db", "uid": "s1", "controller": True}]}
+    assert record(metadata={**given, **stateful}).labels == {"app": "web"}
+    assert record(metadata={**given, **stateful, "labels": None}).labels is None
+
+
+def test_a_required_anti_affinity_is_one_object_for_all_pods_of_a_template() -> None:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    spec = pod()["spec"]
+    one, two = (record(spec={**spec, "affinity": {"podAntiAffinity": required}}) for _ in range(2))
+    assert one.repels is two.repels
+    assert [(term.topology_key, term.namespaces) for term in one.repels] == [("kubernetes.io/hostname", {"shop"})]
+    for affinity in (None, {}, {"podAffinity": required}, {"podAntiAffinity": None}):
+        assert record(spec={**spec, "affinity": affinity}).repels == ()

@@ -50,8 +50,8 @@ def test_a_pod_counts_where_it_is_or_is_to_go(state: ClusterState) -> None:
     state.apply(make_pod("c", node="", phase=Phase.PENDING, pending=Pending(placement="physical")))
     state.apply(_waiting("d"))
     assert (usage.total(OWNER), usage.physical(OWNER)) == (4, 2)
-    assert usage.on("pool-v") == PoolUse(Usage(2, 1000, 2 << 30), Usage(2, 1000, 2 << 30), ONE)
-    assert usage.on("pool-w") == PoolUse(ONE, ONE, ONE)
+    assert usage.on("pool-v") == PoolUse(Usage(2, 1000, 2 << 30), Usage(2, 1000, 2 << 30), ONE, ONE)
+    assert usage.on("pool-w") == PoolUse(ONE, ONE, ONE, ONE)
 
 
 def test_bound_it_leaves_the_pools_that_did_not_get_it(state: ClusterState) -> None:

@@ -21,6 +21,7 @@ from spillway.webhooks.placer import Placer
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.workloads import Workloads
 from tests.builders import (
+    VAST,
     make_namespace,
     make_node,
     make_replicaset,
@@ -48,7 +49,7 @@ class Scene:
         self.forwarded: list[str] = []
         self.state.apply(make_namespace("shop"))
         self.state.apply(make_node("f1"))
-        self.state.apply(make_node("v1", labels=labels_of("a")))
+        self.state.apply(make_node("v1", labels=labels_of("a"), **VAST))
         self.state.apply(make_replicaset(replicas=100))
         self.state.mark_synced()
         self.leads = leads

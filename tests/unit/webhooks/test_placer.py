@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from spillway.domain.fit.node_affinity import allows
 from spillway.domain.model import names
-from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.records import Pending, Phase
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.pod_terms import required_pod_terms
+from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.placement.plan import NewPod, PodPlacement
@@ -23,7 +24,7 @@ from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks.placer import Placer
-from tests.builders import make_namespace, make_node, make_pod, make_state
+from tests.builders import VAST, make_namespace, make_node, make_pod, make_state
 from tests.support.json_patch import added, applied
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
 
@@ -37,7 +38,7 @@ class Scene:
         self.state = make_state()
         self.state.apply(make_node("f1"))
         for pool in governance.budgets:
-            self.state.apply(make_node(f"v-{pool}", labels=labels_of(pool), taints=(taint_of(pool),)))
+            self.state.apply(make_node(f"v-{pool}", labels=labels_of(pool), taints=(taint_of(pool),), **VAST))
         self.governance = governance
         self.seconds = 1000.0
         self.board = Board(lambda: self.seconds)
@@ -216,6 +217,53 @@ def test_a_burst_stays_within_the_limits_whatever_the_informer_shows_of_it() -> 
     placed = [scene.place(incoming(cpu="500m")) for _ in range(10)]
     assert [one.pools for one in placed] == [("a", "b")] * 3 + [("a",)] + [()] * 6
     assert scene.usage.on("a").used.cpu_millis == 2000
+
+
+def _resized(scene: Scene, pool: str, **changes: Any) -> None:
+    node = scene.state.nodes[NodeName(f"v-{pool}")]
+    scene.state.apply(msgspec.structs.replace(node, **changes))
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        pytest.param({"cpu_millis": 2_100}, id="cpu"),
+        pytest.param({"memory_bytes": 4 << 30}, id="memory"),
+        pytest.param({"pods_allocatable": 4}, id="pods"),
+    ],
+)
+def test_a_burst_fills_the_nodes_of_a_pool_and_no_more(room: dict[str, int]) -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    _resized(scene, "a", **room)
+    placed = [scene.place(incoming(cpu="500m")) for _ in range(6)]
+    assert [one.pools for one in placed] == [("a", "b")] * 4 + [("b",)] * 2
+    _resized(scene, "b", pods_allocatable=2)
+    kept = scene.place()
+    assert _said(kept) == ("physical", PlacementReason.NO_POOL)
+    assert "a: has no node with room for it; b: has no node with room for it" in kept.because
+
+
+def test_a_pod_that_is_larger_than_what_any_node_has_left_finds_no_room() -> None:
+    scene = Scene(placing(manual(0)))
+    labels, taints = labels_of("a"), (taint_of("a"),)
+    for index in (1, 2):
+        scene.state.apply(make_node(f"v-a-{index}", labels=labels, taints=taints, cpu_millis=3000))
+    _resized(scene, "a", cpu_millis=3000)
+    assert not scene.place(incoming(cpu="4")).decision.virtual, "9 cores are free, and 3 on one node"
+    scene.state.apply(make_pod("held", node="v-a", cpu_millis=2000))
+    assert scene.place(incoming(cpu="3")).decision.virtual
+    scene.state.apply(make_pod("other", node="v-a-1", cpu_millis=500))
+    scene.state.apply(make_pod("another", node="v-a-2", cpu_millis=500))
+    assert not scene.place(incoming(cpu="3")).decision.virtual
+
+
+def test_a_pool_whose_nodes_are_not_initialised_is_passed_over() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    uninitialised = Taint("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", "true")
+    _resized(scene, "a", taints=(taint_of("a"), uninitialised))
+    assert scene.place().pools == ("b",)
+    _resized(scene, "b", taints=(taint_of("b"), uninitialised))
+    assert "a: has no node without the taint node.cloudprovider" in scene.place().because
 
 
 def test_the_months_cost_must_be_known_where_it_is_limited() -> None:
@@ -413,3 +461,40 @@ def test_no_order_of_creations_and_sightings_breaks_a_threshold_or_a_limit(
         assert scene.usage.on("a").used.pods == virtual <= limit
         assert scene.usage.total(OWNER) == number + 1
     assert virtual == min(max(len(shown) - threshold, 0), limit)
+
+
+def _apart(app: str = "web", **more: Any) -> dict[str, Any]:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": app}}, **more}
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def test_a_pool_of_one_node_is_promised_to_one_pod_of_those_that_keep_apart() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    for pool in "ab":
+        _resized(scene, pool, labels={**labels_of(pool), "kubernetes.io/hostname": f"v-{pool}"})
+    placed = [scene.place(incoming(affinity=_apart())) for _ in range(4)]
+    # The first may go to either, so each of the two is kept for it.
+    assert [one.pools for one in placed] == [("a", "b"), (), (), ()]
+    assert "a: has no node that its anti-affinity to other pods leaves free" in placed[-1].because
+    assert _said(placed[-1]) == ("physical", PlacementReason.NO_POOL)
+    assert scene.place(incoming()).decision.virtual, "a pod without such a term is not concerned"
+
+
+def test_a_pool_takes_no_pod_beside_one_that_keeps_it_away() -> None:
+    scene = Scene(placing(manual(0)))
+    _resized(scene, "a", labels={**labels_of("a"), "kubernetes.io/hostname": "v-a"})
+    terms = required_pod_terms(_apart()["podAntiAffinity"], "shop", {})
+    scene.state.apply(make_pod("lonely", node=NodeName("v-a"), repels=terms))
+    kept = scene.place()
+    assert not kept.decision.virtual
+    assert "a: has no node that the anti-affinity of other pods leaves free" in kept.because
+
+
+def test_room_is_looked_for_on_the_nodes_that_the_pod_may_use() -> None:
+    scene = Scene(placing(manual(0)))
+    scene.state.apply(
+        make_node("v-gpu", labels={**labels_of("a"), "disk": "ssd"}, taints=(taint_of("a"),), cpu_millis=400)
+    )
+    kept = scene.place(incoming(cpu="500m", nodeSelector={"disk": "ssd"}))
+    assert "a: has no node with room for it" in kept.because
+    assert scene.place(incoming(cpu="300m", nodeSelector={"disk": "ssd"})).decision.virtual

@@ -13,11 +13,12 @@ from spillway.domain.model import names
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.policies.governance import Governance
 from tests.builders import (
+    VAST,
     make_node,
     make_pod,
     make_replicaset,
 )
-from tests.support.placement import incoming, labels_of, manual, placing
+from tests.support.placement import incoming, labels_of, manual, placing, taint_of
 from tests.support.policies import governance_of
 from tests.unit.webhooks.pod_cases import AUTO, CLAIM, JOB, NEW_REPLICASET, VOLUME, Scene, job_object, patched_paths
 
@@ -190,6 +191,24 @@ async def test_a_claim_that_cannot_be_had_lets_the_pod_go() -> None:
         await Scene(placing(manual(0))).ask(_with_claim())
 
 
+@pytest.mark.parametrize(("zone", "outcome"), [("a", "virtual"), ("b", "physical")])
+async def test_a_volume_that_no_node_of_the_pool_reaches_keeps_a_pod_physical(zone: str, outcome: str) -> None:
+    scene = Scene(placing(manual(0)))
+    labels = {**labels_of("a"), "zone": "a"}
+    scene.state.apply(make_node("v-a", labels=labels, taints=(taint_of("a"),), **VAST))
+    terms = [{"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]}]
+    scene.server.objects[CLAIM] = {"spec": {"volumeName": "pv-1"}}
+    affinity = {"required": {"nodeSelectorTerms": terms}}
+    scene.server.objects[VOLUME] = {"spec": {"csi": {"driver": "disk"}, "nodeAffinity": affinity}}
+    assert (await scene.ask(_with_claim())).outcome == outcome
+
+
+async def test_a_class_that_cannot_be_read_holds_nothing_up() -> None:
+    scene = Scene(placing(manual(0)))
+    scene.server.objects[CLAIM] = {"spec": {"storageClassName": "disk"}}
+    assert (await scene.ask(_with_claim())).outcome == "virtual"
+
+
 async def test_an_unbound_claim_is_no_local_one_yet() -> None:
     scene = Scene(placing(manual(0)))
     scene.server.objects[CLAIM] = {"spec": {}}
@@ -212,7 +231,7 @@ async def test_what_speaks_against_virtual_nodes_is_an_event_on_the_workload() -
 
 async def test_never_tells_of_a_toleration_that_stays() -> None:
     scene = Scene(placing({"placement": {"virtual": "Never"}}))
-    scene.state.apply(make_node("v1", labels=labels_of("a")))
+    scene.state.apply(make_node("v1", labels=labels_of("a"), **VAST))
     await scene.ask(incoming(tolerations=[{"operator": "Exists"}]))
     assert [event[1] for event in scene.recorder.said] == ["Warning ToleratesVirtual"]
 

@@ -18,11 +18,11 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.replacement import Replacement, ReplacementResult
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
-from spillway.controllers.spill.virtual_replicas import free_on
 from spillway.domain.budget.price import billed
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
+from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -48,7 +48,7 @@ from spillway.domain.spill.waiting_pods import (
 )
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
-from spillway.state.open_pools import OpenPools
+from spillway.state.open_pools import Candidate, OpenPools
 from spillway.telemetry import pools as pool_metrics
 from spillway.telemetry import spill as metrics
 
@@ -152,15 +152,16 @@ class SpillController(Controller):
             return REFUSED_SECONDS
         if not await self._reading.may_spill(pod, raw):
             return None
-        local = await self._reading.local_claims(pod.namespace, raw)
+        volumes = await self._reading.volumes(pod.namespace, raw)
+        local = [one.claim for one in volumes if one.local]
         # From here on there is no await until the place is reserved.
         late = self.world.now() - found.at
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
         if kept is not None:
             return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is StayReason.UNSUITABLE else "")
-        chosen = self._way(pod, who, raw)
+        chosen = self._way(pod, who, raw, volumes)
         if chosen is None:
-            return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw))
+            return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw, volumes))
         if not chosen.in_place:
             tried = frozenset(pools_named(pod))
             return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
@@ -187,16 +188,16 @@ class SpillController(Controller):
             self._events.record(itself, "Warning", "OverlayConflict", conflict)
         return None
 
-    def _way(self, pod: PodRecord, who: Governed, raw: Json) -> Way | None:
+    def _way(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> Way | None:
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
         pools, avoided = [open_pools.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
-        has_room = self._room_for(pod)
+        has_room = self._room_for(pod, raw, volumes)
         # A pool that its owner's pods avoid is still better than none.
         return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
 
-    def _refusals(self, pod: PodRecord, who: Governed, raw: Json) -> str:
+    def _refusals(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> str:
         """Why no pool takes it; empty for a pod that may already go to some pools."""
         if pools_named(pod):
             return ""
@@ -205,11 +206,21 @@ class SpillController(Controller):
             return mismatch(raw, pool, tolerations=pool.tolerations)
 
         pools = [self._open_pools.pool(name) for name in self.world.governance.pools_of(who.policy)]
-        return f"no pool takes it ({admit(pools, suits, self._room_for(pod)).because})"
+        return f"no pool takes it ({admit(pools, suits, self._room_for(pod, raw, volumes)).because})"
 
-    def _room_for(self, pod: PodRecord) -> Callable[[Pool], str]:
-        """A function that says why a pool has no room for it."""
-        return lambda pool: self._open_pools.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
+    def _room_for(
+        self, pod: PodRecord, raw: Json | None = None, volumes: Sequence[VolumeReach] = ()
+    ) -> Callable[[Pool], str]:
+        """A function that says why a pool has no room for it; without `raw` its nodes are not looked at."""
+
+        def lack(pool: Pool) -> str:
+            clause = self._open_pools.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
+            if clause or raw is None:
+                return clause
+            candidate = Candidate(raw, pod.namespace, pod.owner_uid, pod.requests, volumes, pod.uid)
+            return self._open_pools.crowded(candidate, pool)
+
+        return lack
 
     def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
         return billed(pod.requests, pod.size, self.world.governance.ladder(*pools))
@@ -220,7 +231,7 @@ class SpillController(Controller):
         at, room = self._starting
         if now - at >= STARTING_SECONDS:
             young = (node for node in nodes.values() if is_starting(node, now) and self._is_physical(node))
-            room = NodeRoom({node.name: free_on(self.world, node) for node in young})
+            room = NodeRoom({node.name: self.world.state.node_usage.free_on(node) for node in young})
             self._starting = (now, room)
         fit = NodeFit(raw.get("spec") or {})
         request = (pod.cpu_millis, pod.memory_bytes)

@@ -9,6 +9,7 @@ import msgspec
 
 from spillway.controllers.base import World
 from spillway.domain.fit.suitability import claims_of
+from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
@@ -17,7 +18,7 @@ from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import Reader
-from spillway.kube.volumes import ClaimVolume, volume_of_claim
+from spillway.kube.volumes import reach_of_claim
 from spillway.state.claims import claim_of_pods
 
 
@@ -50,11 +51,10 @@ class SpillReading:
         found = governance.placing_class(claim)
         return found is not None and found.effective_placement.virtual != "Never"
 
-    async def local_claims(self, namespace: str, pod: Json) -> Sequence[str]:
-        """The pod's volume claims whose volume is part of one node."""
-        return [
-            name for name in claims_of(pod) if await volume_of_claim(namespace, name, self._read) is ClaimVolume.LOCAL
-        ]
+    async def volumes(self, namespace: str, pod: Json) -> Sequence[VolumeReach]:
+        """The nodes that reach the volumes which the pod claims, as far as these are known."""
+        found = [await reach_of_claim(namespace, name, self._read) for name in claims_of(pod)]
+        return [reach for reach in found if reach is not None]
 
     async def _read(self, wanted: ObjectKey) -> Json | None:
         """Read one object; None if there is none."""

@@ -17,7 +17,7 @@ from spillway.domain.fit.room import Free, NodeRoom, PodRequests, waiting_reques
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.owners import LIKE_REPLICASETS, PER_NODE, workload_of
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
 from spillway.domain.threshold.effective import effective
 
@@ -121,16 +121,10 @@ async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
     free: dict[NodeName, Free] = {}
     for index, (pool, node) in enumerate(list(world.membership.every_node()), start=1):
         if takes_pods(node) and not pool:
-            free[node.name] = free_on(world, node)
+            free[node.name] = world.state.node_usage.free_on(node)
         if not index % SLICE_NODES:
             await asyncio.sleep(0)
     return NodeRoom(free, waiting_requests(pod for pod in waiting if not world.membership.needs_pool(pod)))
-
-
-def free_on(world: World, node: NodeRecord) -> Free:
-    """The free room of a node."""
-    used = world.state.node_usage.on_node(node.name)
-    return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
 
 
 async def without_surge(world: World) -> Counter[str]:

@@ -29,7 +29,12 @@ def allows(spec: Json, node: NodeRecord) -> bool:
     present = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     if present.get(REQUIRED) is None:
         return True
-    return any(_matches(term, node) for term in required_terms(present))
+    return matches_any(required_terms(present), node)
+
+
+def matches_any(terms: Sequence[Mapping[str, Any]], node: NodeRecord) -> bool:
+    """Whether the node matches one of these node selector terms."""
+    return any(_matches(term, node) for term in terms)
 
 
 def required_terms(affinity: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

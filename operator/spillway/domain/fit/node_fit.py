@@ -38,6 +38,10 @@ class NodeFit:
         """Whether the pod may run on this node."""
         return not self.refusal(node)
 
+    def admitted(self, nodes: Iterable[NodeRecord]) -> tuple[NodeRecord, ...]:
+        """Those of these nodes on which the pod may run."""
+        return tuple(filter(self.admits, nodes))
+
     def refusal_by_all(self, nodes: Iterable[NodeRecord]) -> str:
         """Why the pod may run on none of these nodes: what the last of them lacks. Empty where it may run on one."""
         left = tuple(nodes)

@@ -34,12 +34,6 @@ def claims_of(pod: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(claim for claim in claims if claim))
 
 
-def is_local(volume: Json) -> bool:
-    """Whether a PersistentVolume is part of one node."""
-    spec = volume.get("spec") or {}
-    return bool(spec.get("local") or spec.get("hostPath"))
-
-
 def _reasons(pod: Json, local_claims: Collection[str]) -> Iterator[str]:
     spec = pod.get("spec") or {}
     yield from _ownership(pod.get("metadata") or {}, spec)

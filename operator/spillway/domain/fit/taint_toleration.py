@@ -1,7 +1,8 @@
 """The rule of taints and tolerations (the scheduler's TaintToleration).
 
-Contract: only taints that keep a pod off a node for good count. Those that a node has while something is wrong with it,
-or while it is leaving, do not: the node is then not ready or not open, which is looked at by itself.
+Contract: every taint with the effect NoSchedule or NoExecute keeps a pod off that does not tolerate it, also one that a
+node has only for a while: until its cloud has initialised it, under pressure, or when it is about to leave. Spillway
+adds tolerations for lasting taints alone (`lasting_taints`): nothing may tolerate the others on a pod's behalf.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,19 +26,21 @@ def taint_toleration(spec: Json) -> NodeTest:
     held: Sequence[Toleration] = spec.get("tolerations") or ()
 
     def test(node: NodeRecord) -> str:
-        tolerated = all(any(tolerates(one, taint) for one in held) for taint in hard_taints(node))
-        return "" if tolerated else UNTOLERATED
+        for taint in node.taints:
+            if taint.effect in _HARD and not any(tolerates(one, taint) for one in held):
+                return f"without the taint {taint.key}" if _passes(taint) else UNTOLERATED
+        return ""
 
     return test
 
 
-def hard_taints(node: NodeRecord) -> tuple[Taint, ...]:
+def lasting_taints(node: NodeRecord) -> tuple[Taint, ...]:
     """The taints that keep a pod off this node for good unless it tolerates them."""
-    return tuple(
-        taint
-        for taint in node.taints
-        if taint.effect in _HARD and not taint.key.startswith(_PASSING) and taint.key not in _LEAVING
-    )
+    return tuple(taint for taint in node.taints if taint.effect in _HARD and not _passes(taint))
+
+
+def _passes(taint: Taint) -> bool:
+    return taint.key.startswith(_PASSING) or taint.key in _LEAVING
 
 
 def tolerates(toleration: Toleration, taint: Taint) -> bool:

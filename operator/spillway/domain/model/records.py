@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, pools_in
+from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.usage import Usage
 
 
@@ -118,6 +119,10 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """Of its native sidecars (restartable init containers), the highest count; `restarts` are those of containers."""
     failure: Failure | None = None
     """Only where its phase is Failed, none of its containers has run, and something says why."""
+    labels: dict[str, str] | None = None
+    """Its labels, unless a ReplicaSet owns it: such a pod has those of the template."""
+    repels: tuple[PodTerm, ...] = ()
+    """The terms of its required anti-affinity: where it runs, the pods that they select may not."""
 
     @property
     def key(self) -> str:

@@ -4,10 +4,11 @@ Contract: a selector is a set of requirements that must all hold; the empty sele
 DoesNotExist also hold where the label is absent. Pure and immutable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Self
 
 from spillway.api.common import LabelSelector, SelectorOperator
+from spillway.domain.model.documents import Json
 
 Labels = Mapping[str, str]
 _Test = Callable[[Labels], bool]
@@ -35,6 +36,21 @@ class Selector:
             return cls(frozenset())
         exact = {(key, SelectorOperator.IN, frozenset({value})) for key, value in selector.match_labels.items()}
         general = {(one.key, one.operator, frozenset(one.values)) for one in selector.match_expressions}
+        return cls(frozenset(exact | general))
+
+    @classmethod
+    def of_json(cls, raw: Json, more: Iterable[tuple[str, str, Iterable[str]]] = ()) -> Self:
+        """Compile a selector as an object of Kubernetes has it, with `more` requirements.
+
+        Raises:
+            ValueError: an operator is unknown; the API server lets no such selector through.
+
+        """
+        exact = {
+            (key, SelectorOperator.IN, frozenset({value})) for key, value in (raw.get("matchLabels") or {}).items()
+        }
+        given = ((one["key"], one["operator"], one.get("values") or ()) for one in raw.get("matchExpressions") or ())
+        general = {(key, SelectorOperator(operator), frozenset(values)) for key, operator, values in (*given, *more)}
         return cls(frozenset(exact | general))
 
     def matches(self, labels: Labels) -> bool:

@@ -20,6 +20,12 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     def __sub__(self, other: "Usage") -> "Usage":
         return Usage(self.pods - other.pods, self.cpu_millis - other.cpu_millis, self.memory_bytes - other.memory_bytes)
 
+    def covers(self, other: "Usage") -> bool:
+        """Whether each field is at least as large as the other's."""
+        return (
+            self.pods >= other.pods and self.cpu_millis >= other.cpu_millis and self.memory_bytes >= other.memory_bytes
+        )
+
     def __mul__(self, factor: int) -> "Usage":
         """So many times as much; -1 gives what has to be added to take it away."""
         return Usage(self.pods * factor, self.cpu_millis * factor, self.memory_bytes * factor)

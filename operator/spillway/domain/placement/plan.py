@@ -94,6 +94,8 @@ class Facts(NamedTuple):
     """Why no node of a pool can take the pod, had it these tolerations beside its own."""
     lack: Callable[[Pool, Usage, Usage], str]
     """Why a pool has no room for one more pod that requests and is billed for so much."""
+    crowded: Callable[[Json, Pool, Usage], str]
+    """Why no node of a pool that may take the pod, which requests so much, has room for it beside the other pods."""
     redirect: Literal["", "physical", "virtual"] = ""
     """What was said when the pod before it was replaced."""
     avoid: Collection[str] = frozenset()
@@ -176,7 +178,7 @@ def _admitted(new: NewPod, facts: Facts) -> tuple[PoolAdmission, _Built | None]:
     def has_room(pool: Pool) -> str:
         nonlocal built
         wanted = built or _build(new, facts, pool)
-        clause = facts.lack(pool, wanted.used, wanted.billed)
+        clause = facts.lack(pool, wanted.used, wanted.billed) or facts.crowded(wanted.draft.pod, pool, wanted.used)
         if not clause:
             built = wanted
         return clause

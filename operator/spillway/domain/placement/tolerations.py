@@ -1,14 +1,14 @@
 """The tolerations that a pod needs on a pool, beside those that it has.
 
 Contract: nothing that the user wrote is changed or repeated. What a pool needs is what its overlay lists, or, where
-that lists none, one toleration for each taint on the pool's nodes that keeps pods away for good (`hard_taints`).
+that lists none, one toleration for each taint on the pool's nodes that keeps pods away for good (`lasting_taints`).
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from spillway.api.podoverlay import OverlayToleration, PodOverlay
-from spillway.domain.fit.taint_toleration import Toleration, hard_taints
+from spillway.domain.fit.taint_toleration import Toleration, lasting_taints
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
@@ -18,7 +18,7 @@ def needed(overlay: PodOverlay | None, nodes: Iterable[NodeRecord]) -> tuple[dic
     """What a pod has to tolerate on a pool with these nodes; in a fixed order."""
     if overlay is not None and overlay.tolerations:
         return tuple(_json(toleration) for toleration in overlay.tolerations)
-    taints = {taint for node in nodes for taint in hard_taints(node)}
+    taints = {taint for node in nodes for taint in lasting_taints(node)}
     return tuple(
         {"key": taint.key, "operator": "Equal", "value": taint.value, "effect": taint.effect}
         if taint.value

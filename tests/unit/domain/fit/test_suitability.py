@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.fit.suitability import claims_of, is_local, unsuitable
+from spillway.domain.fit.suitability import claims_of, unsuitable
 
 
 def _pod(metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -62,11 +62,3 @@ def test_claims_are_named_once() -> None:
     assert claims_of(
         _pod(volumes=[{"name": "a", **volume}, {"name": "b", **volume}, {"name": "c", "emptyDir": {}}])
     ) == ("disk",)
-
-
-@pytest.mark.parametrize(
-    ("spec", "local"),
-    [({"local": {"path": "/disk"}}, True), ({"hostPath": {"path": "/disk"}}, True), ({"csi": {"driver": "d"}}, False)],
-)
-def test_a_volume_that_is_part_of_a_node_is_local(spec: dict[str, Any], local: bool) -> None:  # noqa: FBT001
-    assert is_local({"spec": spec}) is local

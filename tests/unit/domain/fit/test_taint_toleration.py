@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.fit.taint_toleration import hard_taints, taint_toleration, tolerates
+from spillway.domain.fit.taint_toleration import lasting_taints, taint_toleration, tolerates
 from spillway.domain.model.records import Taint
 from tests.builders import make_node
 
@@ -33,6 +33,22 @@ def test_a_toleration_is_compared_as_the_scheduler_does(toleration: dict[str, An
     assert (not test(make_node(taints=(PROVIDER,)))) is expected
 
 
-def test_only_taints_that_keep_pods_away_for_good_count() -> None:
+@pytest.mark.parametrize(
+    "key",
+    [
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        "node.kubernetes.io/disk-pressure",
+        "karpenter.sh/disrupted",
+        "ToBeDeletedByClusterAutoscaler",
+    ],
+)
+def test_a_taint_that_passes_keeps_a_pod_off_that_does_not_tolerate_it(key: str) -> None:
+    node = make_node(taints=(Taint(key, "NoSchedule"),))
+    test = taint_toleration({})
+    assert test(node) == f"without the taint {key}"
+    assert not taint_toleration({"tolerations": [{"key": key, "operator": "Exists"}]})(node)
+
+
+def test_tolerations_are_added_only_for_lasting_taints() -> None:
     node = make_node(taints=(PROVIDER, Taint("a", "PreferNoSchedule"), Taint("karpenter.sh/disrupted", "NoSchedule")))
-    assert hard_taints(node) == (PROVIDER,)
+    assert lasting_taints(node) == (PROVIDER,)

@@ -47,6 +47,7 @@ def facts(*pools: Pool, physical: int = 2, full: str = "", **changes: Any) -> Fa
         "landing": [(one.name, one.overlay) for one in pools],
         "pools": lambda: pools,
         "mismatch": lambda _pod, _pool, _tolerations: "",
+        "crowded": lambda _pod, _pool, _used: "",
         "lack": lambda one, _used, _billed: "pods is full" if one.name == full else "",
         **changes,
     }

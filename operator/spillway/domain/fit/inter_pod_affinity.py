@@ -1,0 +1,99 @@
+"""The rule of required affinity and anti-affinity between pods (the scheduler's InterPodAffinity).
+
+Contract: pure. Nodes are refused where another pod's anti-affinity, the pod's own anti-affinity or its own affinity
+keeps it off. Pods that are promised to the pool and have no node yet will each take a domain that the pod's
+anti-affinity then excludes, so the pod fits only if more domains are free than pods are promised.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from spillway.domain.fit.neighbours import Incoming, Neighbours
+from spillway.domain.model.pod_terms import PodTerm, required_pod_terms
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.selectors import Labels
+
+REPELLED: Final = "that the anti-affinity of other pods leaves free"
+ANTI_AFFINITY: Final = "that its anti-affinity to other pods leaves free"
+AFFINITY: Final = "near the pods for which it has an affinity"
+
+Nodes = Sequence[NodeRecord]
+
+
+class PodTerms(NamedTuple):
+    """What a pod requires of the pods around it."""
+
+    affinity: tuple[PodTerm, ...]
+    anti_affinity: tuple[PodTerm, ...]
+
+    @classmethod
+    def of(cls, pod: Incoming) -> "PodTerms":
+        """The required terms of a pod."""
+        given: Any = pod.spec.get("affinity") or {}
+        return cls(
+            required_pod_terms(given.get("podAffinity"), pod.namespace, pod.labels),
+            required_pod_terms(given.get("podAntiAffinity"), pod.namespace, pod.labels),
+        )
+
+
+def inter_pod_affinity(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> tuple[Nodes, str]:
+    """The nodes of these that the pod may still go to, and a clause that says why there is none."""
+    nodes = _unrepelled(pod, nodes, neighbours)
+    if not nodes:
+        return (), REPELLED
+    terms = PodTerms.of(pod)
+    for term in terms.anti_affinity:
+        nodes = _apart(term, nodes, neighbours)
+        if not nodes:
+            return (), ANTI_AFFINITY
+    if terms.affinity:
+        nodes = _together(pod, terms.affinity, nodes, neighbours)
+    return nodes, "" if nodes else AFFINITY
+
+
+def _unrepelled(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> Nodes:
+    of_namespace = neighbours.namespace_labels(pod.namespace)
+    for term, held in neighbours.repelling():
+        if not term.selects(pod.labels, pod.namespace, of_namespace):
+            continue
+        key = term.topology_key
+        taken = {value for name in held if (value := neighbours.labels_of(name).get(key)) is not None}
+        nodes = [node for node in nodes if node.labels.get(key) not in taken]
+    return nodes
+
+
+def _apart(term: PodTerm, nodes: Nodes, neighbours: Neighbours) -> Nodes:
+    key = term.topology_key
+    taken: set[str] = set()
+    promised = 0
+    for other in neighbours.selected(term.selects, _namespaces(term)):
+        if other.node and (value := neighbours.labels_of(other.node).get(key)) is not None:
+            taken.add(value)
+        promised += other.promised
+    left = [node for node in nodes if node.labels.get(key) not in taken]
+    if any(key not in node.labels for node in left):
+        # There the term can never be broken.
+        return left
+    return left if len({node.labels[key] for node in left}) > promised else ()
+
+
+def _together(pod: Incoming, terms: Sequence[PodTerm], nodes: Nodes, neighbours: Neighbours) -> Nodes:
+    def by_all(labels: Labels, namespace: str, of_namespace: Labels | None) -> bool:
+        return all(term.selects(labels, namespace, of_namespace) for term in terms)
+
+    named = [_namespaces(term) for term in terms]
+    narrowest = next((one for one in named if one is not None), None)
+    found = [other for other in neighbours.selected(by_all, narrowest) if other.node]
+    nodes = [node for node in nodes if all(term.topology_key in node.labels for term in terms)]
+    if not found and by_all(pod.labels, pod.namespace, neighbours.namespace_labels(pod.namespace)):
+        # The first of pods that are to be together may go anywhere.
+        return nodes
+    for term in terms:
+        key = term.topology_key
+        there = {neighbours.labels_of(other.node).get(key) for other in found}
+        nodes = [node for node in nodes if node.labels[key] in there]
+    return nodes
+
+
+def _namespaces(term: PodTerm) -> frozenset[str] | None:
+    return None if term.namespace_selector is not None else term.namespaces
