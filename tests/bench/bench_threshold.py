@@ -11,6 +11,7 @@ import csv
 import gzip
 import heapq
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ import typer
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.cycle import DAY_SECONDS, cycle_of
 from spillway.domain.threshold.demand import Demand, Series
+from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.packing import Nodes, Requests
+from spillway.domain.threshold.placeable import allocate_placeable
 from tests.bench.threshold_bound import bound_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -34,6 +38,8 @@ SHARES: Final = (0.5, 0.7, 0.85)
 GOALS: Final = {"lp_ratio_min": 0.99, "seconds_max": 5.0, "shape_seconds_max": 5.0, "planned_above_target": 0}
 SHAPES: Final = ((1, 100_000), (20, 5_000), (200, 200))
 """Workloads and the replicas at the peak of each: few workloads of many replicas."""
+NODE_CORES: Final = 16.0
+"""Pods of 2 and 4 cores are placed node by node there, the smaller ones by the sum."""
 HISTORY_DAYS: Final = 7
 ROUNDING: Final = 1e-6
 
@@ -65,6 +71,11 @@ def main(
         scenarios["week_0.7"] = timed(made_up(workloads, seed, days=7), 0.7)
     shapes = {
         f"shape_{count}x{replicas}_{share}": timed(of_one_size(count, replicas, seed), share)
+        for count, replicas in SHAPES
+        for share in SHARES
+    }
+    shapes |= {
+        f"on_nodes_{count}x{replicas}_{share}": timed(of_one_size(count, replicas, seed), share, node_cores=NODE_CORES)
         for count, replicas in SHAPES
         for share in SHARES
     }
@@ -190,12 +201,16 @@ def compared(demands: Sequence[Demand], share: float, limit: float) -> dict[str,
     return result
 
 
-def timed(demands: Sequence[Demand], share: float) -> dict[str, Any]:
-    """Our allocation alone, with the bound that it proves itself."""
+def timed(demands: Sequence[Demand], share: float, *, node_cores: float | None = None) -> dict[str, Any]:
+    """Our allocation alone, with the bound that it proves itself; on nodes of this size, if one is given."""
     peak = float(load_of(demands, [one.peak for one in demands]).max())
-    capacity = share * peak / TARGET
+    nodes = math.ceil(share * peak / TARGET / (node_cores or 1.0))
+    capacity = share * peak / TARGET if node_cores is None else nodes * node_cores
+    # A replica uses the target's share of its request.
+    requests = {one.workload: Requests(one.cpu_cores / TARGET) for one in demands}
+    rooms = None if node_cores is None else Nodes((NodeRoom(count=nodes, cores=node_cores),))
     begun = time.perf_counter()
-    plan = allocate(demands, capacity_cores=capacity, target_utilization=TARGET)
+    plan = allocate_placeable(demands, requests, rooms, capacity_cores=capacity, target_utilization=TARGET).allocation
     seconds = time.perf_counter() - begun
     # Not the plan's word for it: added up again from its thresholds.
     load = load_of(demands, [plan.thresholds[one.workload] for one in demands])
@@ -206,7 +221,7 @@ def timed(demands: Sequence[Demand], share: float) -> dict[str, Any]:
         "peak_cores": round(peak, 1),
         "capacity_cores": capacity,
         "ours": {
-            "own_bound_ratio": round(plan.quality, 5),
+            "own_bound_ratio": round(min(1.0, float(load.sum()) / plan.bound_core_steps), 5),
             "steps_above_target": above(load, capacity * TARGET),
             "seconds": round(seconds, 2),
         },

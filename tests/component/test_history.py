@@ -10,8 +10,10 @@ import pytest
 from aiohttp import web
 
 from localcluster.ports import free_ports
+from spillway.controllers.threshold.planner import make_plan
 from spillway.domain.threshold.history import History
-from spillway.domain.threshold.solve import past_of
+from spillway.domain.threshold.past import past_of
+from spillway.domain.threshold.request import PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.sources.connection import Connection
 from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import (
@@ -245,3 +247,48 @@ class _answering:  # noqa: N801  reads as the statement it is
             assert request.headers["Authorization"] == "Bearer secret"
             await asyncio.sleep(10)
         return web.Response(status=self._status, text=self._body)
+
+
+def test_each_workload_with_impossible_demand_fails_alone(server: TestPrometheus) -> None:
+    good = 'spillway_workload_replicas{workload="cart",namespace="shop",instance="a"}'
+    queries = {
+        "good": (good, 1.0),
+        "trillion": ("vector(1e12)", 1.0),
+        "quintillion": ("vector(1e19)", 1.0),
+        "overflow": ("vector(1e300)", 1e-300),
+        "nan": ("vector(0) / 0", 1.0),
+        "infinite": ("vector(1) / 0", 1.0),
+        "negative": ("vector(-3)", 1.0),
+        "unscaled": (good, 0.0),
+        "refused": ("sum(", 1.0),
+    }
+    request = PlanRequest(
+        now=NOW,
+        capacity_cores=100.0,
+        node_cores=10.0,
+        policies=(PolicyNeed(name="online", target=1.0),),
+        workloads=tuple(
+            WorkloadNeed(
+                workload=f"Deployment/shop/{name}",
+                policy="online",
+                stance=Stance.AUTO,
+                replicas=2,
+                request_cores=1.0,
+                request_gib=0.0,
+                load=1.0,
+                query=query,
+                per_replica=per_replica,
+            )
+            for name, (query, per_replica) in queries.items()
+        ),
+    )
+
+    plan = run(lambda prometheus: make_plan(request, prometheus), server.url)
+
+    found = {one.workload.rpartition("/")[2]: one for one in plan.workloads}
+    assert (found["good"].threshold, found["good"].peak, found["good"].problem) == (40, 40, "")
+    others = {name: one.problem_reason for name, one in found.items() if name != "good"}
+    assert others == dict.fromkeys(queries.keys() - {"good", "refused"}, "InvalidDemand") | {"refused": "QueryRefused"}
+    assert {one.threshold for name, one in found.items() if name != "good"} == {None}
+    assert "its demand reaches 1e+12 replicas" in found["trillion"].problem
+    assert plan.peak_cores == 40 + 2 * (len(queries) - 1), "the others take what they have now, and no more"

@@ -324,3 +324,65 @@ def test_without_prometheus_the_next_leader_goes_by_the_last_plan_and_says_that_
     planned.prometheus.start()
     cluster.rest.merge(planned.policy_path, {"spec": {"tiers": {"fixed": FIXED}}})
     cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "the plan", timeout_seconds=90)
+
+
+def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop) -> None:
+    cluster, stage = planned.stage.cluster, planned.stage
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "a fresh plan")
+    before = cluster.rest.get(planned.policy_path)["spec"]["workloads"]
+    broken = {
+        "name": "broken",
+        "match": {"labels": {"matchLabels": {"app": "broken"}}},
+        "threshold": AUTO,
+        "scaling": {"target": {"query": "vector(1e12)", "perReplica": "1"}},
+    }
+    cluster.rest.merge(planned.policy_path, {"spec": {"workloads": [broken, *before]}})
+    stage.deploy("broken", 1, cpu="1")
+    stage.wait_bound("broken", 1)
+    # The next plan knows the new workload; a change of the policy asks for it.
+    broken["scaling"] = {"target": {"query": "vector(1e12)", "perReplica": "0"}}
+    cluster.rest.merge(planned.policy_path, {"spec": {"workloads": [broken, *before]}})
+
+    cluster.wait_until(lambda: planned.condition("Learning")[1] == "InvalidDemand", "the condition", timeout_seconds=60)
+    assert (
+        f"The history of {planned.name('broken')} cannot be read: perReplica is 0" in planned.condition("Learning")[2]
+    )
+    planned.wait_thresholds(broken=(None, "LearningHistory"))
+    number, reason = planned.thresholds()["cart"]
+    assert reason == "Auto"
+    assert number is not None
+    assert number >= LOW
+    assert planned.condition("StalePlan")[0] == "False", "the plan of the others is new"
+
+    events = f"/apis/events.k8s.io/v1/namespaces/{stage.namespace}/events"
+
+    def told() -> bool:
+        about = ("broken", "DemandUnusable", "Warning")
+        found = [
+            one["note"]
+            for one in cluster.rest.items(events)
+            if (one["regarding"]["name"], one["reason"], one["type"]) == about
+        ]
+        return any("perReplica is 0" in note for note in found)
+
+    cluster.wait_until(told, "the Event on the workload", timeout_seconds=30)
+    shown = planned.operator.metrics(0)
+    assert shown.total("spillway_policy_workloads_unusable", policy=stage.id) == 1
+
+
+def test_once_prometheus_is_taken_away_the_plan_in_force_is_stale(planned: Shop) -> None:
+    cluster, operator = planned.stage.cluster, planned.operator
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "a fresh plan")
+    before = planned.thresholds()["cart"]
+    operator.kill(0)
+    cluster.rest.delete(LEASE_PATH)
+    operator.start_one(0)
+    operator.wait_ready(0)
+    operator.wait_leader()
+
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "True", "the condition", timeout_seconds=60)
+    _, reason, message = planned.condition("StalePlan")
+    assert reason == "NoPrometheus"
+    assert "no Prometheus is configured (--prometheus-url); the plan of " in message
+    assert "stays in force" in message
+    assert planned.thresholds()["cart"] == before

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, Floats, History, merged
+from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, Floats, History, Problem, merged
 from spillway.sources.batches import Batches, Patience
 from spillway.sources.prometheus import Prometheus, Series
 from spillway.sources.selectors import selector, with_matchers
@@ -151,4 +151,7 @@ def _add(found: dict[str, _Points], workload: str | None, series: Series) -> Non
 def _history(wanted: HistoryRequest, points: _Points | None) -> History:
     if points is None:
         return History(wanted.workload, NO_POINTS, NO_POINTS)
-    return History(wanted.workload, points[0], np.maximum(points[1] / wanted.per_replica, 0.0))
+    if not points[0].size:
+        return History(wanted.workload, *points, Problem("InvalidDemand", "its demand is never a finite number"))
+    with np.errstate(over="ignore"):
+        return History(wanted.workload, points[0], points[1] / wanted.per_replica)

@@ -41,6 +41,11 @@ LEARNING: Final = gauge(
     "Workloads of mode Auto that have too little history for a plan.",
     ("policy",),
 )
+UNUSABLE: Final = gauge(
+    "spillway_policy_workloads_unusable",
+    "Workloads whose demand cannot be read or used; an Event on each says why.",
+    ("policy",),
+)
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
     "spillway_workload_replicas", "Replicas that a governed workload requests.", WORKLOAD_LABELS
 )
@@ -61,7 +66,7 @@ WORKLOAD_SAVING: Final = PrerenderedGauge(
 
 def set_plan(plan: Plan | None) -> None:
     """Replace the values that follow from the plan in force."""
-    for metric in (SAVING, ADVISED, LEARNING, OWNED_CORES):
+    for metric in (SAVING, ADVISED, LEARNING, UNUSABLE, OWNED_CORES):
         metric.clear()
     workloads = plan.workloads if plan is not None else ()
     PLAN_MADE.set(plan.made if plan is not None else 0)
@@ -84,6 +89,7 @@ def set_plan(plan: Plan | None) -> None:
     OWNED_CORES.labels("excess").set(plan.excess_cores)
     for policy in plan.policies:
         LEARNING.labels(policy.name).set(policy.learning)
+        UNUSABLE.labels(policy.name).set(sum(one.policy == policy.name and bool(one.problem) for one in workloads))
         if policy.owned_nodes_advised is not None:
             ADVISED.labels(policy.name).set(policy.owned_nodes_advised)
         for against, saved in (("owned", policy.saved_vs_owned), ("virtual", policy.saved_vs_virtual)):

@@ -230,3 +230,32 @@ def test_what_must_stay_and_does_not_fit_is_said(tmp_path: Path) -> None:
 
     assert "2 cores more than the target allows" in plan(f"--csv={young}", "--nodes=1", *SIZED[1:]).stdout
     assert "more than the target" not in plan(f"--csv={young}", "--nodes=2", *SIZED[1:]).stdout
+
+
+def test_the_example_of_the_docs_is_what_the_command_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[3] / "docs/how-to/thresholds.md").read_text()
+    [command, shown] = re.findall(r"\$ spillway plan thresholds (--csv demand.csv .*)\n((?:.*\n)+?)```", text)[0]
+    moments = [START + timedelta(minutes=5 * step) for step in range(7 * 288)]
+    lines = [f"Deployment/shop/cart,{one:%Y-%m-%dT%H:%M:%SZ},{replicas_at(one.hour)}" for one in moments]
+    (tmp_path / "demand.csv").write_text("\n".join(["workload,time,replicas", *lines, ""]))
+    monkeypatch.chdir(tmp_path)
+
+    result = plan(*command.split())
+
+    assert result.exit_code == 0, result.output
+    assert [line.rstrip() for line in result.stdout.rstrip().splitlines()] == shown.splitlines()
+    assert "\n".join(["workload,time,replicas", *lines[:2]]) in text
+
+
+def test_no_node_is_free_beside_what_must_be_owned(tmp_path: Path) -> None:
+    """Two samples are no history, so all 40 replicas stay on owned nodes, whatever that costs."""
+    path = tmp_path / "young.csv"
+    path.write_text(
+        "workload,time,replicas\n"
+        "Deployment/shop/cart,2026-01-05T18:00:00Z,28\nDeployment/shop/cart,2026-01-05T18:05:00Z,40\n"
+    )
+    found = planned(f"--csv={path}", "--nodes=0", "--node-cores=10", "--cpu=1", *PRICED)
+
+    [policy] = found["policies"]
+    assert [(one["nodes"], one["cost_per_hour"]) for one in policy["nodes"]] == [(4, 40.0)]
+    assert policy["owned_nodes_advised"] == 4

@@ -48,6 +48,7 @@ CHANGED_SECONDS: Final = 3.0
 """Seconds from a change of the policies to the next plan: several changes often come together."""
 RETRY_SECONDS: Final = 30.0
 LONGEST_RETRY_SECONDS: Final = 900.0
+NO_PROMETHEUS: Final = "NoPrometheus"
 UNREADABLE: Final = "The annotation is not used"
 
 MakePlan = Callable[[PlanRequest], Awaitable[Plan]]
@@ -115,7 +116,7 @@ class ThresholdController(Controller):
         """The requests once seen of each workload, which may have no pods whenever a plan is made."""
         self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
         self._seen_fingerprint = ""
-        self._reported_problems: dict[str, str] = {}
+        self._reported_problems: dict[tuple[str, str], str] = {}
         self.report = ThresholdReport()
         self.report_changed: Signal[()] = Signal("ThresholdReport")
         """Emitted when the report has changed."""
@@ -158,13 +159,14 @@ class ThresholdController(Controller):
         if not fingerprint:
             self._withdraw()
             return None
+        if self._make_plan is None:
+            # Also while the kept plan is recent: no other will follow it.
+            self._settled(NO_PROMETHEUS, "no Prometheus is configured (--prometheus-url)")
+            return None
         age = self._age(fingerprint)
         if age is not None and age < self._period_seconds:
             self._settled("", "")
             return self._period_seconds - age
-        if self._make_plan is None:
-            self._settled("NoPrometheus", "No Prometheus is configured (--prometheus-url).")
-            return None
         now = self.world.now()
         self._elastic_seen = {
             policy: seen_now(self._elastic_seen.get(policy, ()), now, cores)
@@ -274,14 +276,16 @@ class ThresholdController(Controller):
         return None
 
     def _report_problems(self, current: Mapping[str, ThresholdNow]) -> None:
-        problems: dict[str, str] = {}
+        problems: dict[tuple[str, str], str] = {}
         for workload, one in current.items():
             if one.choice.problem:
-                problems[workload] = one.choice.problem
-                if self._reported_problems.get(workload) != one.choice.problem:
-                    message = f"{UNREADABLE}: {one.choice.problem}."
-                    owner = workload_of(one.observed.newest)
-                    self._events.record(owner.reference, "Warning", "InvalidThreshold", message)
+                problems[workload, "InvalidThreshold"] = f"{UNREADABLE}: {one.choice.problem}."
+            if one.planned is not None and one.planned.problem:
+                problems[workload, "DemandUnusable"] = f"No threshold is planned: {one.planned.problem}."
+        for (workload, reason), message in problems.items():
+            if self._reported_problems.get((workload, reason)) != message:
+                owner = workload_of(current[workload].observed.newest)
+                self._events.record(owner.reference, "Warning", reason, message)
         self._reported_problems = problems
 
     # Changes that require a reconcile
@@ -328,7 +332,7 @@ def _asked(policy: ElasticPolicy) -> list[Any]:
         for one in policy.spec.workloads
         for target in (one.scaling.target if one.scaling is not None else None,)
     ]
-    return [policy.metadata.name, policy.spec.tiers.wire(), classes]
+    return [policy.metadata.name, policy.spec.enforced, policy.spec.tiers.wire(), classes]
 
 
 def _reference(policy: ElasticPolicy) -> dict[str, str]:

@@ -16,6 +16,7 @@ from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
 from spillway.controllers.status.workload_counts import SLICE
+from spillway.controllers.threshold.room import owned_room
 from spillway.domain.model.names import OwnerUid, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
@@ -120,9 +121,16 @@ async def request_of(
     """
     governance = world.governance
     owned = [node for node in world.state.nodes.values() if owned_by_all(world, node)]
-    names = {node.name for node in owned}
     known = {**requests, **(before.requests() if before is not None else {})}
-    our_millis = our_bytes = 0
+    watched = {
+        owner
+        for one in observed.values()
+        if (policy := governance.policies.get(one.claim.policy)) is not None and not policy.spec.enforced
+        for owner in one.owners
+    }
+    room = await owned_room(
+        world, owned, governed={owner for one in observed.values() for owner in one.owners}, watched=watched
+    )
     workloads: list[WorkloadNeed] = []
     for index, one in enumerate(observed.values()):
         if index % SLICE == SLICE - 1:
@@ -130,23 +138,17 @@ async def request_of(
         policy, workload_class = governance.policies.get(one.claim.policy), governance.class_of(one.claim)
         if policy is None or workload_class is None:
             continue
-        pods = _pods(world, one)
-        on_owned = [pod for pod in pods if pod.node in names]
-        our_millis += sum(pod.cpu_millis for pod in on_owned)
-        our_bytes += sum(pod.memory_bytes for pod in on_owned)
-        request = _request(pods) or known.get(one.workload, (0.0, 0.0))
+        request = request_now(world, one) or known.get(one.workload, (0.0, 0.0))
         workloads.append(_need(policy, workload_class, one, request, world.board.thresholds))
-    requested = [world.state.node_usage.on_node(name) for name in names]
-    cpu_millis, memory_bytes = sum(node.cpu_millis for node in owned), sum(node.memory_bytes for node in owned)
-    free_millis = _free(cpu_millis, sum(usage.cpu_millis for usage in requested) - our_millis)
-    free_bytes = _free(memory_bytes, sum(usage.memory_bytes for usage in requested) - our_bytes)
     return PlanRequest(
         now=world.now(),
-        # Cores without memory are of no use.
-        capacity_cores=free_millis / 1000 if free_bytes or not memory_bytes else 0.0,
-        node_cores=cpu_millis / 1000 / len(owned) if owned else 0.0,
-        capacity_gib=free_bytes / GIB,
-        node_gib=memory_bytes / GIB / len(owned) if owned else 0.0,
+        capacity_cores=room.cores,
+        node_cores=room.node_cores,
+        capacity_gib=room.gib,
+        node_gib=room.node_gib,
+        nodes=room.nodes,
+        per_node_cores=room.per_node_cores,
+        other_cores=room.other_cores,
         policies=tuple(
             policy_need(
                 policy,
@@ -161,11 +163,6 @@ async def request_of(
         previous_owned=before.owned() if before is not None else {},
         fingerprint=fingerprint,
     )
-
-
-def _free(allocatable: int, others: int) -> int:
-    """The allocatable resources of the nodes, less the requests of others."""
-    return max(0, allocatable - max(0, others))
 
 
 def owned_by_all(world: World, node: NodeRecord) -> bool:
@@ -214,6 +211,9 @@ def policy_need(
         startup_seconds=max((_startup(one) for one in policy.spec.workloads), default=0.0),
         elastic_cores=elastic_cores,
         elastic_node_cores=sum(node.cpu_millis for node in elastic) / 1000 / len(elastic) if elastic else 0.0,
+        elastic_node_gib=sum(node.memory_bytes for node in elastic) / GIB / len(elastic) if elastic else 0.0,
+        elastic_max_nodes=tiers.elastic.max_nodes if tiers.elastic is not None else None,
+        acting=policy.spec.enforced,
     )
 
 
@@ -237,7 +237,7 @@ def _need(
     if target is not None and target.metric == "cpu" and target.utilization is not None:
         load = target.utilization / 100
     if target is not None and target.query is not None and target.per_replica is not None:
-        query, per_replica = filled_in(target.query, one.workload), float(target.per_replica.amount) or 1.0
+        query, per_replica = filled_in(target.query, one.workload), float(target.per_replica.amount)
     stance, pinned = _stance(workload_class, choice_of(workload_class, one, thresholds))
     return WorkloadNeed(
         workload=one.workload,

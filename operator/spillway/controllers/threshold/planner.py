@@ -9,8 +9,9 @@ import time
 from msgspec.structs import replace
 
 from spillway.domain.threshold.history import STEP_SECONDS
+from spillway.domain.threshold.past import WITHOUT_SCALE, Past, past_of
 from spillway.domain.threshold.request import Plan, PlanRequest, Stance
-from spillway.domain.threshold.solve import Past, past_of, solve
+from spillway.domain.threshold.solve import solve
 from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import Prometheus
 
@@ -27,7 +28,7 @@ async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:
 
 
 async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Past]:
-    """The folded history of each workload.
+    """The folded history of each workload; one that cannot be read or used has its problem, and fails alone.
 
     Raises:
         PrometheusError: the history cannot be read.
@@ -35,10 +36,10 @@ async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Pa
     wanted = [
         HistoryRequest(one.workload, one.history_seconds, one.query, one.per_replica)
         for one in request.workloads
-        if one.stance is not Stance.VIRTUAL
+        if one.stance is not Stance.VIRTUAL and one.per_replica > 0
     ]
     lengths = {one.workload: one.seconds for one in wanted}
-    pasts: dict[str, Past] = {}
+    pasts = {one.workload: WITHOUT_SCALE for one in request.workloads if one.per_replica <= 0}
     async for batch in histories(prometheus, wanted, now=request.now, step_seconds=STEP_SECONDS):
         pasts.update((one.workload, past_of(one, lengths[one.workload])) for one in batch)
     return pasts

@@ -14,7 +14,12 @@ from spillway.api.scalars import rfc3339
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import WorkloadCounts
-from spillway.controllers.threshold.controller import ThresholdController, ThresholdNow, ThresholdReport
+from spillway.controllers.threshold.controller import (
+    NO_PROMETHEUS,
+    ThresholdController,
+    ThresholdNow,
+    ThresholdReport,
+)
 from spillway.domain.model.owners import JOBS, PER_NODE, WITH_REPLICASETS, WorkloadKey
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
@@ -123,8 +128,8 @@ def _money(amount: float | None) -> str | None:
 
 def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Iterable[ObservedCondition]:
     learning = sorted(one.observed.workload for one in current if one.choice.reason is ThresholdReason.LEARNING_HISTORY)
-    if learning and report.trouble == "NoPrometheus":
-        message = f"{report.message} Everything stays on physical nodes."
+    if learning and report.trouble == NO_PROMETHEUS:
+        message = f"{_named(learning)} no threshold, because {report.message}: all replicas stay on physical nodes."
         yield ObservedCondition(LEARNING, holds=True, reason=report.trouble, message=message)
     elif learning:
         days = PAST_ENOUGH_SECONDS / 86_400
@@ -170,7 +175,9 @@ def _unreadable(current: Iterable[ThresholdNow], *, otherwise: str) -> tuple[str
 
 
 def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> ObservedCondition:
-    if report.trouble in {"", "NoPrometheus"}:
+    if report.plan is None and report.trouble in {"", NO_PROMETHEUS}:
+        return ObservedCondition(STALE_PLAN, holds=False, reason="NoPlan", message="There is no plan yet.")
+    if not report.trouble:
         kept = [one for one in current if _is_auto(one) and one.planned is not None and one.planned.kept]
         if kept:
             days = PAST_ENOUGH_SECONDS / 86_400

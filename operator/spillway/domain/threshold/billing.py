@@ -1,8 +1,8 @@
-"""The billed time of replicas on virtual nodes: for each level, run by run.
+"""The billed time of replicas on virtual nodes, for each level.
 
-Contract: a run is a stretch of the cycle in which a level is needed without a break; the cycle closes on itself, so one
-over its end is one run, and a level that is always needed never starts. Each run is billed from the pod's creation, so
-for its start-up too, and for the minimum at least.
+Contract: a level is billed for each period of the cycle in which it is needed without a break; the cycle closes on
+itself, so a period over its end is one, and a level that is always needed never starts. Each period is billed from the
+pod's creation, so for its start-up too, and for the minimum at least.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from spillway.domain.threshold.demand import Demand, Series
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """The billing rules of virtual nodes, in seconds; runs shorter than a step do not show in the demand."""
+    """The billing rules of virtual nodes, in seconds; periods shorter than a step do not show in the demand."""
 
     step_seconds: float
     minimum_seconds: float = 0.0
@@ -28,25 +28,43 @@ class Billing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """The billed time of all levels of a demand: neighbouring levels that are needed at the same steps are one run."""
+
+    tops: Series
+    """The highest level of each run, ascending; the last is the peak."""
+    shares: Series
+    """Billed time over the cycle of each level of a run; 1 is the whole cycle, short periods may make it more."""
+
+    @property
+    def widths(self) -> Series:
+        """The number of levels of each run."""
+        return np.diff(self.tops, prepend=0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Billed:
-    """A demand with the billed time of its levels."""
+    """A demand with the billed time of its levels; its size goes by the steps, however many replicas there are."""
 
     demand: Demand
-    shares: Series
-    """Billed time over the cycle for each level from the first; 1 is the whole cycle, short runs may make it more."""
-    beyond: Series
-    """Core-hours billed in an hour, by threshold: entry k with k replicas on owned nodes."""
+    runs: Runs
+    above: Series
+    """Shares of the levels in all higher runs together, by run."""
 
     @classmethod
     def of(cls, demand: Demand, billing: Billing) -> Self:
         """Compute the billed time of one demand."""
-        shares = billed_shares(demand, billing)
-        beyond = np.append(np.cumsum(shares[::-1])[::-1], 0.0) * demand.cpu_cores
-        return cls(demand, shares, beyond)
+        runs = billed_runs(demand, billing)
+        beyond = np.cumsum((runs.shares * runs.widths)[::-1])[::-1]
+        return cls(demand, runs, np.append(beyond[1:], 0.0))
 
     def at(self, threshold: int) -> float:
         """Core-hours that are billed in an hour on virtual nodes with this threshold."""
-        return float(self.beyond[min(threshold, self.beyond.size - 1)])
+        run = int(np.searchsorted(self.runs.tops, threshold, side="right"))
+        if run >= self.runs.tops.size:
+            return 0.0
+        levels = self.runs.shares[run] * (self.runs.tops[run] - threshold) + self.above[run]
+        return float(levels) * self.demand.cpu_cores
 
 
 def billed(demands: Sequence[Demand], billing: Billing) -> tuple[Billed, ...]:
@@ -54,13 +72,12 @@ def billed(demands: Sequence[Demand], billing: Billing) -> tuple[Billed, ...]:
     return tuple(Billed.of(demand, billing) for demand in demands)
 
 
-def billed_shares(demand: Demand, billing: Billing) -> Series:
-    """The billed share of the cycle for each level that is ever needed, the first level first.
+def billed_runs(demand: Demand, billing: Billing) -> Runs:
+    """The billed share of the cycle for each run of levels that is ever needed.
 
     A level that starts often may be billed for longer than the one below it.
     """
     replicas = demand.whole_replicas()
-    # Neighbouring levels that are needed at the same steps are billed alike: one row for each such run of levels.
     tops = np.unique(replicas[replicas > 0])
     needed = replicas[None, :] >= tops[:, None]
     cycle_seconds = replicas.size * billing.step_seconds
@@ -69,24 +86,22 @@ def billed_shares(demand: Demand, billing: Billing) -> Series:
         np.float64
     )
     if billing.minimum_seconds > billing.step_seconds + billing.startup_seconds:
-        level, missing = _short_runs(needed, starts, billing)
+        level, missing = _short_periods(needed, starts, billing)
         seconds += np.bincount(level, weights=missing, minlength=needed.shape[0])
-    seconds /= cycle_seconds
-    shares: Series = np.repeat(seconds, np.diff(tops, prepend=0.0).astype(np.int64))
-    return shares
+    return Runs(tops, seconds / cycle_seconds)
 
 
-def _short_runs(
+def _short_periods(
     needed: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
     starts: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
     billing: Billing,
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Series]:
-    """The level of each run, and the seconds by which the run is shorter than what is billed at least."""
+    """The row of each period, and the seconds by which the period is shorter than what is billed at least."""
     steps = needed.shape[1]
     ends = needed & ~np.roll(needed, -1, axis=1)
     level, start = np.nonzero(starts)
     _, end = np.nonzero(ends)
-    # A run over the end of the cycle ends before it starts: in its level the first end belongs to the last start.
+    # A period over the end of the cycle ends before it starts: in its row the first end belongs to the last start.
     at = np.arange(level.size)
     counts = np.bincount(level, minlength=needed.shape[0])
     first = np.cumsum(counts) - counts
@@ -95,5 +110,5 @@ def _short_runs(
     wraps[some] = end[first[some]] < start[first[some]]
     partner = first[level] + (at - first[level] + wraps[level]) % counts[level]
     length = (end[partner] - start) % steps + 1
-    runs = length * billing.step_seconds + billing.startup_seconds
-    return level.astype(np.int64), np.maximum(billing.minimum_seconds - runs, 0.0)
+    periods = length * billing.step_seconds + billing.startup_seconds
+    return level.astype(np.int64), np.maximum(billing.minimum_seconds - periods, 0.0)

@@ -14,18 +14,49 @@ real load, that is, of the bill for the requests that carry it.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from spillway.domain.threshold.allocation import Allocation, allocate
-from spillway.domain.threshold.billing import Billed, Billing, billed, billed_shares
+from spillway.domain.threshold.billing import Billed, Billing, billed, billed_runs
 from spillway.domain.threshold.demand import Demand, steps_of
 
 CURVE_ROUNDS: Final = 40
 """Rounds of each allocation on the curve: a tenth of a percent matters there less than an answer in time."""
 
 _CURVE_POINTS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSize:
+    """One owned node, and what is not free there for the demands.
+
+    Raises:
+        ValueError: the node has no free cores.
+    """
+
+    cores: float
+    """Allocatable; what is paid for."""
+    taken_cores: float = 0.0
+    """Requested on each node by pods that come with it, those of DaemonSets."""
+    elsewhere_cores: float = 0.0
+    """Requested by all other pods on owned nodes together, however many nodes there are."""
+
+    def __post_init__(self) -> None:
+        if self.cores <= self.taken_cores or self.taken_cores < 0 or self.elsewhere_cores < 0:
+            raise ValueError("a node must have more cores than the pods of each node take")
+
+    def free_cores(self, nodes: int) -> float:
+        """The cores of so many nodes that are free for the demands."""
+        return max(0.0, nodes * (self.cores - self.taken_cores) - self.elsewhere_cores)
+
+    def nodes_for(self, cores: float) -> int:
+        """The number of nodes that have so many free cores."""
+        return math.ceil((cores + self.elsewhere_cores) / (self.cores - self.taken_cores) - 1e-9)
+
+
+ONE_CORE: Final = NodeSize(1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +67,7 @@ class OwningPoint:
     owned_cores: float
     cost_per_hour: float
     used_share: float
-    """Real load over owned cores, on average; at most the target utilisation."""
+    """Load of the demands over owned cores, on average; above the target only where minima force it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +76,7 @@ class Owning:
 
     best: OwningPoint
     curve: tuple[OwningPoint, ...]
-    """From nothing to enough for the peak, evenly, and the best one among them."""
+    """From enough for the minima to enough for the peak, evenly, and the best one among them."""
     plan: Allocation
     """The thresholds at the best size."""
 
@@ -55,55 +86,76 @@ def worth_by_itself(demand: Demand, *, owned_price: float, virtual_price: float,
 
     `owned_price` is of what one core of real load takes: the price of a core over the target utilisation.
     """
-    shares = billed_shares(demand, billing)
+    runs = billed_runs(demand, billing)
     # Restarts may make a higher level more expensive than the one below, without which it cannot be owned: own up to
-    # the level where the sum of the savings is highest.
-    saved = np.append(0.0, np.cumsum(shares * virtual_price - owned_price))
-    allowed = saved[demand.minimum : None if demand.maximum is None else demand.maximum + 1]
-    return demand.minimum + (int(allowed.argmax()) if allowed.size else 0)
+    # the level where the sum of the savings is highest. Within a run the sum rises or falls evenly, so the highest is
+    # at the end of one, or at a bound.
+    tops = np.append(0.0, runs.tops)
+    saved = np.append(0.0, np.cumsum((runs.shares * virtual_price - owned_price) * runs.widths))
+    most = tops[-1] if demand.maximum is None else min(tops[-1], demand.maximum)
+    if most <= demand.minimum:
+        return demand.minimum
+    levels = np.unique(np.clip(tops, demand.minimum, most))
+    return int(levels[np.interp(levels, tops, saved).argmax()])
 
 
 def worth_owning(
     demands: Sequence[Demand],
+    on_nodes: Sequence[Demand] | None = None,
     *,
     owned_price: float,
     virtual_price: float,
     target_utilization: float,
     billing: Billing,
-    node_cores: float = 1.0,
+    node: NodeSize = ONE_CORE,
     rounds: int = CURVE_ROUNDS,
 ) -> Owning:
-    """The number of nodes of `node_cores` that makes the cycle cheapest, and the curve of cost over that number.
+    """The number of nodes that makes the cycle cheapest, and the curve of cost over that number.
+
+    `on_nodes` are the same demands with what a replica takes of a node, where that is more than its load, and bounded
+    where it fits on none. The curve begins where the minima fit, because they are on owned nodes whatever that costs,
+    and ends where all of the demand fits.
 
     Raises:
-        ValueError: a price or a size that is not positive, demands of different lengths, or two of one workload.
+        ValueError: a price that is not positive, a node without room, demands of different lengths, or two of one
+            workload.
     """
-    if owned_price <= 0 or virtual_price <= 0 or node_cores <= 0:
-        raise ValueError("prices and the size of a node must be above 0")
-    needed = np.zeros(steps_of(demands))
-    for demand in demands:
-        needed += demand.owned_load(demand.most)
-    peak = float(needed.max(initial=0.0))
+    if owned_price <= 0 or virtual_price <= 0:
+        raise ValueError("prices must be above 0")
+    placed = demands if on_nodes is None else on_nodes
+    least, most = (node.nodes_for(_peak(placed, bound) / target_utilization) for bound in ("minimum", "most"))
     tabled = billed(demands, billing)
-    most = math.ceil(peak / target_utilization / node_cores - 1e-9)
     plans: dict[int, Allocation] = {}
 
     def point(nodes: int) -> OwningPoint:
         if nodes not in plans:
             plans[nodes] = allocate(
-                demands, capacity_cores=nodes * node_cores, target_utilization=target_utilization, rounds=rounds
+                placed, capacity_cores=node.free_cores(nodes), target_utilization=target_utilization, rounds=rounds
             )
-        plan, cores = plans[nodes], nodes * node_cores
-        used = float(plan.owned_load.mean()) / cores if cores else 0.0
+        plan, cores = plans[nodes], nodes * node.cores
+        used = _used(plan, demands) / cores if cores else 0.0
         return OwningPoint(nodes, cores, owned_price * cores + virtual_price * _rented(plan, tabled), used)
 
-    looked_at = sorted({round(most * part / _CURVE_POINTS) for part in range(_CURVE_POINTS + 1)})
+    looked_at = sorted({least + round((most - least) * part / _CURVE_POINTS) for part in range(_CURVE_POINTS + 1)})
     around = min(looked_at, key=lambda nodes: (point(nodes).cost_per_hour, nodes))
     at = looked_at.index(around)
     low, high = looked_at[max(at - 1, 0)], looked_at[min(at + 1, len(looked_at) - 1)]
     best = min((_cheapest(low, high, lambda n: point(n).cost_per_hour), around), key=lambda n: point(n).cost_per_hour)
     curve = tuple(point(nodes) for nodes in sorted({*looked_at, best}))
     return Owning(point(best), curve, plans[best])
+
+
+def _peak(demands: Sequence[Demand], bound: Literal["minimum", "most"]) -> float:
+    """The highest load of all together, with each owned up to this bound."""
+    load = np.zeros(steps_of(demands))
+    for demand in demands:
+        load += demand.owned_load(demand.minimum if bound == "minimum" else demand.most)
+    return float(load.max(initial=0.0))
+
+
+def _used(plan: Allocation, demands: Sequence[Demand]) -> float:
+    """Cores in use on owned nodes in an average hour."""
+    return float(sum(one.owned_load(plan.thresholds[one.workload]).mean() for one in demands))
 
 
 def _rented(plan: Allocation, tabled: Sequence[Billed]) -> float:

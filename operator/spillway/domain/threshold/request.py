@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from spillway.domain.threshold.nodes import NodeRoom
 from spillway.domain.threshold.recent_peak import Seen
 
 PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
@@ -72,6 +73,11 @@ class PolicyNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Allocatable on its elastic nodes, the most seen within a day."""
     elastic_node_cores: float = 0.0
     """The allocatable cores of one elastic node."""
+    elastic_node_gib: float = 0.0
+    elastic_max_nodes: int | None = None
+    """The most elastic nodes that there can be; None for no limit."""
+    acting: bool = True
+    """Whether the policy is enforced; otherwise its pods stay where they are, and its thresholds are advice."""
 
 
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +91,12 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     capacity_gib: float = 0.0
     """Memory, as `capacity_cores`; 0 where it is not known: then replicas are counted by their cores alone."""
     node_gib: float = 0.0
+    nodes: tuple[NodeRoom, ...] = ()
+    """The room of each owned node; where none is given, the plan goes by the sums alone."""
+    per_node_cores: float = 0.0
+    """Requested on each owned node, on average, by pods that come with a node, as those of DaemonSets."""
+    other_cores: float = 0.0
+    """Requested on owned nodes by the other pods that no policy governs."""
     policies: tuple[PolicyNeed, ...]
     workloads: tuple[WorkloadNeed, ...]
     previous: dict[str, int] = {}
@@ -163,8 +175,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     allowed_cores: float
     """Capacity times target: the load that it may put there."""
     excess_cores: float = 0.0
-    """By how much the replicas that must stay on owned nodes exceed the allowed load at the fullest step; 0 if they
-    fit."""
+    """By how much the replicas that must stay on owned nodes exceed the allowed load at the fullest step, or the room
+    of single nodes; 0 if they fit."""
     seconds: float
     """The time that it took, including reading the history."""
     policies: tuple[PlannedPolicy, ...] = ()

@@ -5,9 +5,11 @@ on the owned nodes first, then what is pinned, then Auto by priority and worth. 
 whose history is gone is pinned to its threshold and is left out of the amounts, because its demand is unknown. A policy
 of a lower target counts its replicas for more, so that one capacity serves policies of different targets. The scheduler
 goes by requests: a replica counts for at least its request x target, however little it uses, and for more if it
-requests a larger share of the owned memory than of the cores; so what is planned there can be placed there. If elastic
-and virtual nodes are priced, levels that find no room on owned nodes run on elastic ones as far as the prices make that
-worth it; otherwise the elastic nodes seen count as owned. Room that is left on owned nodes goes to workloads that
+requests a larger share of the owned memory than of the cores. Large pods are placed node by node. So what is planned
+there can be placed there. If elastic and virtual nodes are priced, levels that find no room on owned nodes run on
+elastic ones as far as the prices make that worth it; otherwise the elastic nodes seen count as owned. Policies in
+Recommend move no pod: the plan of the others leaves out what their pods request now, and their own thresholds are those
+of a plan in which all policies act. Room that is left on owned nodes goes to workloads that
 request more replicas now than their history shows.
 """
 
@@ -15,15 +17,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 
-from spillway.domain.threshold.allocation import allocate
-from spillway.domain.threshold.cycle import DAY_SECONDS, Cycle, cycle_of
+from spillway.domain.threshold.cycle import DAY_SECONDS
 from spillway.domain.threshold.demand import Demand
+from spillway.domain.threshold.elastic import on_elastic, seen_elastic
 from spillway.domain.threshold.growth import grown, reserved
-from spillway.domain.threshold.history import STEP_SECONDS, History, Problem
+from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.hysteresis import TOLERATED_REPLICAS, TOLERATED_SHARE, settle
-from spillway.domain.threshold.newsvendor import worth_by_itself
+from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself
+from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.packing import Nodes, Requests
+from spillway.domain.threshold.past import MOST_REPLICAS, NO_PAST, Past
+from spillway.domain.threshold.placeable import allocate_placeable, on_one_node
 from spillway.domain.threshold.prices import Prices, priced
 from spillway.domain.threshold.request import (
     Plan,
@@ -38,42 +45,9 @@ from spillway.domain.threshold.sums import Share, owned_load, policy_sums, savin
 STEPS: Final = int(DAY_SECONDS / STEP_SECONDS)
 SMALLEST_CORES: Final = 0.001
 """The CPU request that a replica without one counts for."""
-REPRESENTATIVE_SECONDS: Final = 7.0 * DAY_SECONDS
-"""With less than a week of history not every day of the week has been seen."""
 _PHYSICAL_FIRST: Final = 1_000_001
 _PINNED_NEXT: Final = 1_000_000
 """Priorities above any that a user can give."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Past:
-    """The folded history of one workload: a day of replicas, and how it was derived."""
-
-    cycle: Cycle | None = None
-    """None with less than two days of history."""
-    highest: float = 0.0
-    """The highest demand ever seen."""
-    seconds: float = 0.0
-    """The time that the history covers."""
-    problem: Problem | None = None
-
-
-NO_PAST: Final = Past()
-
-
-def past_of(history: History, wanted_seconds: float = REPRESENTATIVE_SECONDS) -> Past:
-    """The history folded into one day; the plan's confidence needs a week of it, or what is wanted if that is less."""
-    return Past(
-        cycle_of(
-            history.times,
-            history.replicas,
-            step_seconds=int(STEP_SECONDS),
-            representative_seconds=min(wanted_seconds, REPRESENTATIVE_SECONDS),
-        ),
-        float(history.replicas.max(initial=0.0)),
-        history.seconds,
-        history.problem,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +66,10 @@ class _Row:
     """Its threshold until now, if its history is gone."""
 
     @property
+    def requests(self) -> Requests:
+        return Requests(self.need.request_cores, self.need.request_gib)
+
+    @property
     def learning(self) -> bool:
         return self.need.stance is Stance.AUTO and self.past.cycle is None and self.kept is None
 
@@ -102,6 +80,41 @@ class _Row:
 
 def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
     """The plan; its `seconds` is for the caller to fill in."""
+    watched = {one.name for one in request.policies if not one.acting}
+    if not watched or len(watched) == len(request.policies):
+        return _solved(request, pasts)
+    plan, advice = _solved(_acting(request), pasts), _solved(request, pasts)
+    policies = {one.name: one for one in (*plan.policies, *advice.policies)}
+    of_watched = [one for one in advice.workloads if one.policy in watched]
+    return msgspec.structs.replace(
+        plan,
+        policies=tuple(
+            next(one for one in (advice if name in watched else plan).policies if one.name == name) for name in policies
+        ),
+        workloads=(*plan.workloads, *of_watched),
+    )
+
+
+def _acting(request: PlanRequest) -> PlanRequest:
+    """The request of the policies that are enforced: the pods of the others are in use of what they take now."""
+    acting = tuple(one for one in request.policies if one.acting)
+    names = {one.name for one in acting}
+    cores, gib = (
+        sum(one.count * getattr(one, field) for one in request.nodes) for field in ("watched_cores", "watched_gib")
+    )
+    by_memory = gib * request.node_cores / request.node_gib if request.node_gib > 0 else 0.0
+    return msgspec.structs.replace(
+        request,
+        policies=acting,
+        workloads=tuple(one for one in request.workloads if one.policy in names),
+        capacity_cores=max(0.0, request.capacity_cores - cores),
+        capacity_gib=max(0.0, request.capacity_gib - gib),
+        nodes=tuple(one.without_watched() for one in request.nodes),
+        other_cores=request.other_cores + max(cores, by_memory),
+    )
+
+
+def _solved(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
     policies = {one.name: one for one in request.policies}
     target = max((one.target for one in request.policies), default=1.0)
     rows = [
@@ -109,9 +122,16 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
         for need in request.workloads
         if need.stance is not Stance.VIRTUAL and need.policy in policies
     ]
-    demands = [row.shared for row in rows]
-    capacity = request.capacity_cores + sum(one.elastic_cores for one in request.policies if not _elastic_priced(one))
-    allocation = allocate(demands, capacity_cores=capacity, target_utilization=target)
+    counted_as_owned = [one for one in request.policies if not _elastic_priced(one)]
+    capacity = request.capacity_cores + sum(one.elastic_cores for one in counted_as_owned)
+    planned = allocate_placeable(
+        [row.shared for row in rows],
+        {row.need.workload: row.requests for row in rows},
+        Nodes((*request.nodes, *seen_elastic(counted_as_owned))) if request.nodes else None,
+        capacity_cores=capacity,
+        target_utilization=target,
+    )
+    allocation, demands = planned.allocation, planned.demands
     settled = settle(
         {row.need.workload: kept for row in rows if (kept := _held(row, request.previous_owned)) is not None},
         allocation.thresholds,
@@ -120,8 +140,12 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
         target_utilization=target,
     )
     asked = {row.need.workload: row.need.replicas for row in rows if row.planned}
-    owned = grown(settled, asked, demands=demands, usable_cores=allocation.usable_cores)
-    shares = [_share(row, owned[row.need.workload], request.previous) for row in rows]
+    owned = planned.lowered(grown(settled, asked, demands=demands, usable_cores=allocation.usable_cores))
+    shares = on_elastic(
+        [_share(row, owned[row.need.workload], request) for row in rows],
+        {row.need.workload: row.requests for row in rows},
+        request,
+    )
     by_policy = {
         name: [share for row, share in zip(rows, shares, strict=True) if row.need.policy == name] for name in policies
     }
@@ -133,13 +157,13 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
         capacity_cores=capacity,
         peak_cores=reserved(owned, demands),
         allowed_cores=allocation.usable_cores,
-        excess_cores=allocation.excess_cores,
+        excess_cores=max(allocation.excess_cores, planned.unplaced_cores),
         policies=tuple(
             policy_sums(
                 policies[name],
                 part,
                 there=request.capacity_cores * peaks[name] / together,
-                node_cores=request.node_cores,
+                node=_node(request, peaks[name] / together),
             )
             for name, part in by_policy.items()
         ),
@@ -149,7 +173,11 @@ def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
 
 
 def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanRequest, target: float) -> _Row:
-    replicas = past.cycle.values if past.cycle is not None else np.full(STEPS, max(float(need.replicas), past.highest))
+    replicas = (
+        past.cycle.values
+        if past.cycle is not None
+        else np.full(STEPS, max(float(min(need.replicas, MOST_REPLICAS)), past.highest))
+    )
     cores = _cores(need, policy, request.node_cores, request.node_gib)
     demand = Demand(need.workload, replicas, cores)
     kept = request.previous.get(need.workload) if need.stance is Stance.AUTO and past.cycle is None else None
@@ -170,6 +198,19 @@ def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanReques
     left = _cores(need, policy, request.capacity_cores, request.capacity_gib)
     shared = replace(demand, cpu_cores=max(cores, left) * target / policy.target)
     return _Row(need, policy, past, demand, shared, prices, None if kept is None else _within(kept, need))
+
+
+def _one_node(request: PlanRequest) -> NodeRoom:
+    """An owned node of average size, less the pods that come with it."""
+    cores = max(0.0, request.node_cores - request.per_node_cores)
+    return NodeRoom(count=1, cores=cores, gib=request.node_gib * cores / request.node_cores if cores else 0.0)
+
+
+def _node(request: PlanRequest, part: float) -> NodeSize | None:
+    """One owned node as a policy sees it that has this part of them; None if its own pods leave no room there."""
+    if request.node_cores <= request.per_node_cores:
+        return None
+    return NodeSize(request.node_cores, request.per_node_cores, request.other_cores * part)
 
 
 def _within(replicas: int, need: WorkloadNeed) -> int:
@@ -196,8 +237,8 @@ def _held(row: _Row, previous: Mapping[str, int]) -> int | None:
     return None if before is None else min(before, row.demand.most)
 
 
-def _share(row: _Row, owned: int, previous: Mapping[str, int]) -> Share:
-    """Its replicas on owned nodes, and those on any physical ones."""
+def _share(row: _Row, owned: int, request: PlanRequest) -> Share:
+    """Its replicas on owned nodes, and those on any physical ones as far as prices make that worth it."""
     physical = owned
     if row.planned and row.prices.elastic_core is not None and row.prices.virtual_core:
         worth = worth_by_itself(
@@ -206,13 +247,22 @@ def _share(row: _Row, owned: int, previous: Mapping[str, int]) -> Share:
             virtual_price=row.prices.virtual_core,
             billing=row.prices.billing,
         )
-        physical = _steady(previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
+        physical = _steady(request.previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
     elif row.kept is not None:
         physical = max(owned, row.kept)
     elif row.need.stance is Stance.PINNED:
         physical = max(owned, row.need.pinned)
     planned = row.planned or row.kept is not None
-    return Share(row.demand, row.prices, owned, physical, planned=planned, learning=row.learning)
+    return Share(
+        row.demand,
+        row.prices,
+        owned,
+        physical,
+        planned=planned,
+        learning=row.learning,
+        policy=row.need.policy,
+        on_node=on_one_node(row.demand, row.requests, _one_node(request), row.policy.target),
+    )
 
 
 def _steady(before: int | None, planned: int, demand: Demand, *, least: int) -> int:

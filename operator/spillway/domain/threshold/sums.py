@@ -4,18 +4,19 @@ Contract: pure; without the prices of owned and of virtual nodes there is no amo
 priced (its replicas request nothing, as far as is known) is left out of the policy's amounts. These take one price for
 a core of real load on virtual nodes, the mean over its workloads by their load; a workload's own saving takes its own.
 Owned cores count as many as there are, shared by policies by the peak that is planned for each. What is on elastic
-nodes is paid for while it is needed.
+nodes is paid for while it is needed. The advice on nodes to own has room for what is on them in any case: the minima of
+workloads without a price, the pods of each node, and the other pods that no policy governs.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from spillway.domain.threshold.demand import Demand, Series
-from spillway.domain.threshold.newsvendor import worth_owning
+from spillway.domain.threshold.newsvendor import NodeSize, worth_owning
 from spillway.domain.threshold.prices import Prices
 from spillway.domain.threshold.request import NodePoint, PlannedPolicy, PolicyNeed
 from spillway.domain.threshold.saving import HourlyCost, hourly_cost
@@ -34,10 +35,22 @@ class Share:
     planned: bool
     """Whether its threshold is planned, or kept from the previous plan."""
     learning: bool
+    policy: str = ""
+    on_node: Demand | None = None
+    """The demand, its replicas as large as their part of a node with as many as fit; None for `demand`."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is left to decide about its threshold."""
+        return self.demand.maximum == self.demand.minimum
 
 
-def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, node_cores: float) -> PlannedPolicy:
-    """The totals of one policy; `there` is its part of the owned nodes' cores, one of which has `node_cores`."""
+def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, node: NodeSize | None) -> PlannedPolicy:
+    """The totals of one policy.
+
+    `there` is its part of the owned nodes' cores; `node` is one of these nodes, with the policy's part of what others
+    take, and None where no node has room.
+    """
     sums = PlannedPolicy(
         name=policy.name,
         auto=sum(one.planned or one.learning for one in shares),
@@ -49,18 +62,24 @@ def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, no
     if core is None:
         return sums
     cost = _cost(policy, known, there, core)
+    sums = msgspec.structs.replace(
+        sums, saved_vs_owned=cost.saved_against_owned, saved_vs_virtual=cost.saved_against_virtual
+    )
+    if node is None:
+        return sums
+    unpriced = [one.demand for one in shares if not one.prices.known]
+    held = sum(float(one.owned_load(one.minimum).max()) for one in unpriced) / policy.target
     advice = worth_owning(
         [one.demand for one in known],
+        [one.on_node or one.demand for one in known],
         owned_price=core,
         virtual_price=_instead(known),
         target_utilization=policy.target,
         billing=known[0].prices.billing,
-        node_cores=node_cores,
+        node=replace(node, elsewhere_cores=node.elsewhere_cores + held),
     )
     return msgspec.structs.replace(
         sums,
-        saved_vs_owned=cost.saved_against_owned,
-        saved_vs_virtual=cost.saved_against_virtual,
         owned_nodes_advised=advice.best.nodes,
         nodes=tuple(
             NodePoint(one.nodes, round(one.cost_per_hour, 4), round(100 * one.used_share, 1)) for one in advice.curve

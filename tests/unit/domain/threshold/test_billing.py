@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.threshold.billing import Billed, Billing, billed, billed_shares
+from spillway.domain.threshold.billing import Billed, Billing, billed, billed_runs
+from spillway.domain.threshold.demand import Demand, Series
 from tests.unit.domain.threshold.threshold_cases import STEPS, demand
+
+
+def levels_billed(of: Demand, billing: Billing) -> Series:
+    """The billed share of each level by itself, the first level first."""
+    runs = billed_runs(of, billing)
+    return np.repeat(runs.shares, runs.widths.astype(np.int64))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +37,7 @@ from tests.unit.domain.threshold.threshold_cases import STEPS, demand
 def test_every_run_is_billed_with_its_start_and_the_minimum_at_least(
     replicas: Sequence[float], billing: Billing, expected: Sequence[float]
 ) -> None:
-    assert billed_shares(demand("a", replicas), billing) * 60 * len(replicas) == pytest.approx(expected)
+    assert levels_billed(demand("a", replicas), billing) * 60 * len(replicas) == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=16), st.integers(0, 300), st.integers(0, 100))
@@ -45,7 +52,7 @@ def test_billing_is_what_going_through_the_runs_one_by_one_gives(
         runs = "".join("x" if one else " " for one in needed[at:] + needed[:at]).split()
         return sum(max(60.0 * len(run) + startup, minimum) for run in runs)
 
-    shares = billed_shares(demand("a", replicas), Billing(60, minimum_seconds=minimum, startup_seconds=startup))
+    shares = levels_billed(demand("a", replicas), Billing(60, minimum_seconds=minimum, startup_seconds=startup))
     assert shares * 60 * len(replicas) == pytest.approx([seconds(level) for level in range(1, max(replicas) + 1)])
 
 
@@ -53,10 +60,10 @@ def test_billing_is_what_going_through_the_runs_one_by_one_gives(
 def test_neighbouring_levels_are_billed_as_each_by_itself(replicas: list[int], minimum: float) -> None:
     billing = Billing(300, minimum, 60)
 
-    together = billed_shares(demand("a", replicas), billing)
+    together = levels_billed(demand("a", replicas), billing)
 
     alone = [
-        float(billed_shares(demand("a", [float(count >= level) for count in replicas]), billing).sum())
+        float(levels_billed(demand("a", [float(count >= level) for count in replicas]), billing).sum())
         for level in range(1, max(replicas) + 1)
     ]
     assert np.allclose(together, alone)
@@ -75,3 +82,22 @@ def test_what_is_billed_beyond_a_threshold_is_what_the_levels_above_it_cost() ->
 def test_a_time_that_cannot_be_is_refused(wrong: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="must"):
         Billing(*wrong)
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=STEPS, max_size=STEPS),
+    st.sampled_from([0.0, 900.0]),
+    st.integers(0, 10),
+)
+def test_beyond_a_threshold_the_levels_above_it_add_up(replicas: list[int], minimum: float, threshold: int) -> None:
+    billing = Billing(300, minimum, 60)
+    one = demand("a", replicas, 0.5)
+
+    assert Billed.of(one, billing).at(threshold) == pytest.approx(levels_billed(one, billing)[threshold:].sum() * 0.5)
+
+
+def test_the_size_goes_by_the_steps_and_not_by_the_replicas() -> None:
+    runs = billed_runs(demand("a", [1e12, 0, 1]), Billing(60))
+
+    assert runs.tops.tolist() == [1.0, 1e12]
+    assert runs.shares * 3 == pytest.approx([2.0, 1.0])

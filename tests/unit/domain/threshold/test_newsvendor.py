@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.billing import Billed, Billing
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.newsvendor import worth_by_itself, worth_owning
+from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself, worth_owning
 from spillway.domain.threshold.saving import hourly_cost
 from tests.unit.domain.threshold.threshold_cases import demand, numbers, peak_cores, some_demands
 
@@ -35,7 +36,7 @@ def test_owning_70_percent_and_renting_the_rest_for_four_hours_turns_24c_into_18
 def test_the_rule_finds_those_70_percent_by_itself() -> None:
     assert worth_by_itself(EVENING, owned_price=0.1, virtual_price=0.15, billing=HOURLY) == 7
     owning = worth_owning(
-        [EVENING], owned_price=0.1, virtual_price=0.15, target_utilization=1.0, billing=HOURLY, node_cores=1.0
+        [EVENING], owned_price=0.1, virtual_price=0.15, target_utilization=1.0, billing=HOURLY, node=NodeSize(1.0)
     )
     assert (owning.best.nodes, owning.best.owned_cores) == (7, 7.0)
     assert 24 * owning.best.cost_per_hour == pytest.approx(18.6)
@@ -84,7 +85,7 @@ def test_the_curve_reaches_from_nothing_to_the_peak_and_contains_the_best() -> N
         virtual_price=2.5,
         target_utilization=0.65,
         billing=HOURLY,
-        node_cores=4,
+        node=NodeSize(4.0),
     )
     assert owning.curve[0].nodes == 0
     assert owning.curve[-1].owned_cores * 0.65 >= 13
@@ -173,3 +174,26 @@ def test_nothing_within_the_bounds_is_cheaper_than_what_is_worth_owning(
     highest = max(one.minimum, one.peak) if one.maximum is None else one.maximum
     assert one.minimum <= chosen <= highest
     assert cost(chosen) <= min(map(cost, range(one.minimum, highest + 1))) + 1e-9
+
+
+@settings(max_examples=40)
+@given(some_demands(most=4, highest=6), st.floats(1.1, 6.0), st.floats(0.0, 0.9), st.floats(0.0, 9.0))
+def test_the_curve_begins_where_the_minima_and_the_pods_of_others_fit(
+    demands: list[Demand], virtual_price: float, taken: float, elsewhere: float
+) -> None:
+    node = NodeSize(4.0, 4.0 * taken, elsewhere)
+    owning = worth_owning(
+        demands, owned_price=1.0, virtual_price=virtual_price, target_utilization=0.65, billing=HOURLY, node=node
+    )
+    minima = float(np.sum([one.owned_load(one.minimum) for one in demands], axis=0).max())
+    least = owning.curve[0].nodes
+
+    assert node.free_cores(least) * 0.65 >= minima - 1e-6
+    assert least * 4.0 >= elsewhere + least * 4.0 * taken - 1e-6
+    assert least == 0 or node.free_cores(least - 1) * 0.65 < minima or node.nodes_for(0.0) == least
+    assert owning.plan.excess_cores == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_node_that_its_own_pods_fill_has_no_size() -> None:
+    with pytest.raises(ValueError, match="more cores than the pods of each node"):
+        NodeSize(2.0, 2.0)

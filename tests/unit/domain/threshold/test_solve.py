@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from spillway.domain.threshold.cycle import Cycle
+from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.past import Past
 from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
-from spillway.domain.threshold.solve import STEPS, Past, solve
+from spillway.domain.threshold.solve import STEPS, solve
 
 CART = "Deployment/shop/cart"
 EVENING = np.where((np.arange(STEPS) >= 216) & (np.arange(STEPS) < 264), 40.0, 10.0)
@@ -191,3 +194,106 @@ def test_what_a_service_has_grown_by_is_given_back_when_others_need_the_room() -
 
     assert found.thresholds() == {cart.workload: 41, other.workload: 40}
     assert found.peak_cores == 81
+
+
+TEN_OF_TEN: dict[str, Any] = {"cores": 100.0, "node_cores": 10.0, "nodes": (NodeRoom(count=10, cores=10.0),)}
+
+
+@pytest.mark.parametrize(("request_cores", "threshold"), [(2.0, 40), (5.2, 10), (11.0, 0)])
+def test_no_more_pods_are_planned_than_find_a_node(request_cores: float, threshold: int) -> None:
+    found = solved(need(request_cores=request_cores), **TEN_OF_TEN)
+
+    assert found.thresholds() == {CART: threshold}
+
+
+def test_neither_the_hysteresis_nor_growth_plans_pods_that_find_no_node() -> None:
+    big = need(request_cores=5.2, replicas=60)
+
+    found = solved(big, previous={CART: 11}, previous_owned={CART: 11}, **TEN_OF_TEN)
+
+    assert found.thresholds() == {CART: 10}
+
+
+@pytest.mark.parametrize(
+    ("max_nodes", "threshold", "size"),
+    [
+        pytest.param(None, 40, 4.0, id="no limit"),
+        pytest.param(2, 18, 4.0, id="two nodes of four cores"),
+        pytest.param(2, 10, 0.5, id="nodes that are too small"),
+        pytest.param(None, 10, 0.5, id="nodes that are too small, however many"),
+    ],
+)
+def test_no_more_is_planned_on_elastic_nodes_than_they_hold(max_nodes: int | None, threshold: int, size: float) -> None:
+    of = policy(elastic_node_hour=0.1, elastic_node_cores=size, elastic_max_nodes=max_nodes)
+
+    found = solved(need(), cores=10.0, of=of)
+
+    assert (found.owned(), found.thresholds()) == ({CART: 10}, {CART: threshold})
+
+
+def test_a_policy_that_only_recommends_moves_no_pod() -> None:
+    """Its pods request 60 of 100 cores and stay there; its own advice is what both would have if it acted."""
+    both = (policy(), PolicyNeed(name="watched", target=1.0, acting=False))
+    cart = need(replicas=40)
+    other = WorkloadNeed(
+        workload="Deployment/shop/other",
+        policy="watched",
+        stance=Stance.AUTO,
+        replicas=40,
+        request_cores=2.0,
+        request_gib=0.0,
+        load=1.0,
+    )
+    pasts = {one.workload: Past(Cycle(EVENING, 100), 40.0, 14 * 86_400.0) for one in (cart, other)}
+    request = PlanRequest(
+        now=0.0,
+        capacity_cores=100.0,
+        node_cores=10.0,
+        nodes=(NodeRoom(count=5, cores=10.0), NodeRoom(count=5, cores=10.0, watched_cores=12.0)),
+        policies=both,
+        workloads=(cart, other),
+    )
+
+    found = solve(request, pasts)
+    alone = solve(msgspec.structs.replace(request, policies=both[1:], workloads=(other,)), pasts)
+
+    assert found.capacity_cores == 40.0
+    assert found.thresholds()[CART] == 40, "what is left is enough"
+    assert found.peak_cores == 40.0
+    as_if = solve(
+        msgspec.structs.replace(request, policies=(both[0], msgspec.structs.replace(both[1], acting=True))), pasts
+    )
+    assert found.thresholds()[other.workload] == as_if.thresholds()[other.workload]
+    assert as_if.thresholds()[CART] < 40, "the two do not fit together"
+    assert [one.name for one in found.policies] == ["online", "watched"]
+    assert alone.thresholds()[other.workload] == 40, "alone, its plan is that of all"
+
+
+def test_the_advice_has_room_for_daemonsets_and_for_pods_that_nobody_governs() -> None:
+    def advised(**others: Any) -> int | None:
+        found = solved(need(), cores=100.0, of=policy(fixed_node_hour=10.0), node_cores=10.0, **others)
+        return found.policies[0].owned_nodes_advised
+
+    assert advised() == 1, "ten replicas are needed all day"
+    assert advised(per_node_cores=2.0) == 2
+    assert advised(other_cores=15.0) == 3
+    assert advised(per_node_cores=2.0, other_cores=15.0) == 4
+    assert advised(per_node_cores=10.0) is None, "no node has room beside its own pods"
+
+
+@pytest.mark.parametrize("stance", [Stance.PHYSICAL, Stance.PINNED])
+def test_the_curve_begins_where_what_must_be_owned_fits(stance: Stance) -> None:
+    found = solved(need(stance=stance, pinned=30), need("min", minimum=5), cores=0.0, node_cores=10.0)
+
+    [sums] = found.policies
+    least = 5 if stance is Stance.PHYSICAL else 4
+    assert sums.nodes[0].nodes == least
+    assert sums.owned_nodes_advised is not None
+    assert sums.owned_nodes_advised >= least
+
+
+def test_large_pods_need_a_node_each_in_the_advice_too() -> None:
+    [sums] = solved(need(request_cores=6.0, minimum=10), cores=100.0, node_cores=10.0).policies
+
+    assert sums.nodes[0].nodes == 10
+    assert sums.nodes[-1].nodes == 40

@@ -1,0 +1,101 @@
+"""The room of the owned nodes: what they have, and what pods request there that the plan does not place.
+
+Contract: walks nodes in slices between which other tasks get their turn. Governed pods that run do not count, because
+the plan decides on them; those of policies in Recommend are told apart, because no plan moves them. A pod that
+terminates still takes its room.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.controllers.base import World
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.units import GIB
+from spillway.domain.model.usage import Usage
+from spillway.domain.threshold.nodes import NodeRoom
+
+SLICE: Final = 50
+"""Nodes between two turns of other tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedRoom:
+    """The owned nodes together."""
+
+    nodes: tuple[NodeRoom, ...]
+    """The room of each node; nodes that are alike are one entry."""
+    cores: float
+    """Allocatable, less what pods request that no policy governs."""
+    gib: float
+    node_cores: float
+    """Allocatable of one node, on average; 0 without nodes."""
+    node_gib: float
+    per_node_cores: float
+    """Requested on each node, on average, by pods that come with a node: those of DaemonSets, and static pods. More
+    where they take a larger part of the memory than of the cores."""
+    other_cores: float
+    """Requested on all nodes together by the other pods that no policy governs, counted in the same way."""
+
+
+async def owned_room(
+    world: World, owned: Iterable[NodeRecord], *, governed: Collection[OwnerUid], watched: Collection[OwnerUid]
+) -> OwnedRoom:
+    """The room of these nodes; `governed` owners have their pods planned, `watched` are those in Recommend."""
+    nodes = list(owned)
+    rooms: Counter[NodeRoom] = Counter()
+    total = per_node = other = _NONE
+    for index, node in enumerate(nodes):
+        if index % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+        with_node = elsewhere = held = _NONE
+        for pod in world.state.pods_on(node.name):
+            if pod.finished:
+                continue
+            usage = Usage(1, pod.cpu_millis, pod.memory_bytes)
+            if pod.owner_kind in PER_NODE:
+                with_node += usage
+            elif pod.owner_uid not in governed or not pod.active:
+                elsewhere += usage
+            elif pod.owner_uid in watched:
+                held += usage
+        rooms[
+            NodeRoom(
+                count=1,
+                cores=_left(node.cpu_millis, with_node.cpu_millis + elsewhere.cpu_millis) / 1000,
+                gib=_left(node.memory_bytes, with_node.memory_bytes + elsewhere.memory_bytes) / GIB,
+                watched_cores=held.cpu_millis / 1000,
+                watched_gib=held.memory_bytes / GIB,
+            )
+        ] += 1
+        total += Usage(1, node.cpu_millis, node.memory_bytes)
+        per_node, other = per_node + with_node, other + elsewhere
+    free_millis = _left(total.cpu_millis, per_node.cpu_millis + other.cpu_millis)
+    free_bytes = _left(total.memory_bytes, per_node.memory_bytes + other.memory_bytes)
+    return OwnedRoom(
+        nodes=tuple(room.times(count) for room, count in rooms.items()),
+        # Cores without memory are of no use.
+        cores=free_millis / 1000 if free_bytes or not total.memory_bytes else 0.0,
+        gib=free_bytes / GIB,
+        node_cores=total.cpu_millis / 1000 / len(nodes) if nodes else 0.0,
+        node_gib=total.memory_bytes / GIB / len(nodes) if nodes else 0.0,
+        per_node_cores=_cores(per_node, total) / len(nodes) if nodes else 0.0,
+        other_cores=_cores(other, total),
+    )
+
+
+_NONE: Final = Usage()
+
+
+def _left(allocatable: int, requested: int) -> int:
+    return max(0, allocatable - requested)
+
+
+def _cores(usage: Usage, total: Usage) -> float:
+    """The cores, or those that belong to the same part of the memory if these are more."""
+    by_memory = usage.memory_bytes * total.cpu_millis / total.memory_bytes if total.memory_bytes else 0.0
+    return max(usage.cpu_millis, by_memory) / 1000

@@ -1,0 +1,34 @@
+"""The room of owned nodes, by node: what a plan has to fit into, and not only by its sum."""
+
+import msgspec
+
+
+class NodeRoom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Nodes with the same room for pods that a plan places."""
+
+    count: int
+    cores: float
+    """Allocatable on one of them, less the requests of pods that no policy governs."""
+    gib: float = 0.0
+    """Memory, as `cores`; where that of no node is known, pods are counted by their cores alone."""
+    watched_cores: float = 0.0
+    """Of these, requested by pods of policies in Recommend."""
+    watched_gib: float = 0.0
+
+    def times(self, count: int) -> "NodeRoom":
+        """So many nodes like this one."""
+        return NodeRoom(
+            count=count,
+            cores=self.cores,
+            gib=self.gib,
+            watched_cores=self.watched_cores,
+            watched_gib=self.watched_gib,
+        )
+
+    def without_watched(self) -> "NodeRoom":
+        """The room that the pods of policies in Recommend leave."""
+        return NodeRoom(
+            count=self.count,
+            cores=max(0.0, self.cores - self.watched_cores),
+            gib=max(0.0, self.gib - self.watched_gib),
+        )
