@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +462,46 @@ def test_columns_answer_is_it_working_and_is_it_saving(server: ClusterApi, kind:
     for field in COLUMNS[kind].values():
         for value in field.values() if isinstance(field, dict) else [field]:
             assert str(value) in row.split() or value == "CNY"
+
+
+SECTIONS: list[Any] = [
+    pytest.param(lambda value: workload(placement=value), {"virtual": "Overflow"}, id="placement"),
+    pytest.param(lambda value: workload(threshold=value), {"mode": "Auto"}, id="threshold"),
+    pytest.param(lambda value: workload(scaling={"forecast": value}), {"window": "30m"}, id="scaling.forecast"),
+    pytest.param(lambda value: budget(failover=value), {"retryAfter": "5m"}, id="failover"),
+]
+
+
+@pytest.mark.parametrize(("with_section", "one_field"), SECTIONS)
+def test_a_section_with_one_field_survives_client_side_and_then_server_side_apply(
+    server: ClusterApi, with_section: Callable[[Any], dict[str, Any]], one_field: dict[str, Any]
+) -> None:
+    """An empty one does not: Kubernetes removes its defaults one by one and is left with null (kubernetes#135841)."""
+    name = f"table-{uuid.uuid4().hex[:8]}"
+    written = named(name, with_section(one_field))
+    path = f"/apis/spillway.dev/v1alpha1/{MODELS[written['kind']].plural}/{name}"
+    server.apply(written)
+    spec = server.rest.get(path)["spec"]
+    # The first migrates the ownership of fields, the next ones go by it.
+    for _ in range(3):
+        server.apply(written, "--server-side")
+        assert server.rest.get(path)["spec"] == spec
+    server.delete(written)
+
+
+@pytest.mark.parametrize("with_section", [one.values[0] for one in SECTIONS], ids=[one.id for one in SECTIONS])
+def test_an_empty_section_survives_server_side_apply_from_the_start(
+    server: ClusterApi, with_section: Callable[[Any], dict[str, Any]]
+) -> None:
+    name = f"table-{uuid.uuid4().hex[:8]}"
+    empty = named(name, with_section({}))
+    path = f"/apis/spillway.dev/v1alpha1/{MODELS[empty['kind']].plural}/{name}"
+    server.apply(empty, "--server-side")
+    spec = server.rest.get(path)["spec"]
+    for _ in range(2):
+        server.apply(empty, "--server-side")
+        assert server.rest.get(path)["spec"] == spec
+    server.delete(empty)
 
 
 def test_status_is_a_subresource(server: ClusterApi) -> None:
