@@ -28,6 +28,10 @@ NOT_IMPLEMENTED: Final = "NotImplemented"
 FOREIGN_WRITER: Final = "ForeignWriter"
 HEALTHY: Final = "Healthy"
 IN_STOCK: Final = "InStock"
+OVERLAY_INVALID: Final = "OverlayInvalid"
+"""The API server takes no pod with a pool's podOverlay."""
+PODS_REFUSED: Final = "PodsRefused"
+"""The API server refuses pods that were made for a pool."""
 
 NORMALLY_TRUE: Final = frozenset({READY, ACCEPTING, HEALTHY, IN_STOCK})
 """Conditions that are True while all is well; every other condition is True in an unusual situation."""

@@ -21,6 +21,30 @@ _EnvName = Annotated[
     ),
 ]
 _Address = Annotated[str, Field(min_length=1, max_length=253)]
+_NameServer = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        json_schema_extra=rules(
+            cel(
+                "self.matches('^(([0-9]{1,3}[.]){3}[0-9]{1,3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$')",
+                "must be the IP address of a name server, for example 10.0.0.2",
+            )
+        ),
+    ),
+]
+_DNS_LABEL = rules(
+    cel("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", "must be a DNS label, for example log-agent"),
+)
+_LABEL_KEYS = rules(
+    cel(
+        "self.all(key, key.size() <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?"
+        "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+        "must have keys of an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
+        "with a letter or a digit at both ends, for example example.com/name",
+    ),
+)
 _Path = Annotated[
     str,
     Field(
@@ -29,6 +53,12 @@ _Path = Annotated[
         json_schema_extra=rules(cel("self.startsWith('/')", "must be an absolute path, for example /var/log/app")),
     ),
 ]
+
+
+_MOUNTED = rules(
+    cel("self.startsWith('/')", "must be an absolute path, for example /data/dump"),
+    cel("!self.contains(':')", "must have no colon, because a volume is mounted there, for example /data/dump"),
+)
 
 
 class OverlayEnv(Model):
@@ -141,7 +171,7 @@ class CoreDump(Model):
         )
     )
 
-    path: _Path
+    path: Annotated[_Path, Field(json_schema_extra=_MOUNTED)]
     """Folder for core dumps, for example /data/dump."""
     file: Annotated[
         str,
@@ -188,7 +218,7 @@ class DnsConfig(Model):
     replace: bool = False
     """true: these name servers instead of the cluster's, for pods whose dnsPolicy is the usual ClusterFirst; they get
     None. false: in addition to the cluster's."""
-    nameservers: Annotated[tuple[_Address, ...], Field(max_length=3, json_schema_extra=atomic_list())] = ()
+    nameservers: Annotated[tuple[_NameServer, ...], Field(max_length=3, json_schema_extra=atomic_list())] = ()
     """Addresses of name servers, three at most."""
     searches: Annotated[tuple[_Address, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
     """Domains to search."""
@@ -204,12 +234,31 @@ def _container_schema() -> dict[str, Any]:
                 "minLength": 1,
                 "maxLength": 63,
                 "description": "The container's name; unique in the pod.",
+                **_DNS_LABEL,
             },
             "image": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The container's image."},
         },
         "required": ["name", "image"],
     }
 
+
+def _volume_schema() -> dict[str, Any]:
+    return any_object("A volume as in a pod: its name and one source.") | {
+        "properties": {
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 63,
+                "description": "The volume's name; unique in the pod.",
+                **_DNS_LABEL,
+            },
+        },
+        "required": ["name"],
+    }
+
+
+Volume = Annotated[dict[str, Any], WithJsonSchema(_volume_schema())]
+"""A Kubernetes volume, kept as the user wrote it."""
 
 Container = Annotated[dict[str, Any], WithJsonSchema(_container_schema())]
 """A Kubernetes container, kept as the user wrote it."""
@@ -218,16 +267,20 @@ Container = Annotated[dict[str, Any], WithJsonSchema(_container_schema())]
 class PodOverlay(Model):
     """Additions to a pod that may run on this pool. A field that the user's pod already sets is never overwritten."""
 
-    annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64, json_schema_extra=_LABEL_KEYS)
+    ] = Field(default_factory=dict)
+    """Annotations to add, for example {k8s.aliyun.com/eci-image-cache: "true"}."""
+    labels: Annotated[dict[str, LabelText], Field(max_length=64, json_schema_extra=_LABEL_KEYS)] = Field(
         default_factory=dict
     )
-    """Annotations to add, for example {k8s.aliyun.com/eci-image-cache: "true"}."""
-    labels: Annotated[dict[str, LabelText], Field(max_length=64)] = Field(default_factory=dict)
     """Labels to add."""
     env: Annotated[tuple[OverlayEnv, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
     """Environment variables to add to every container."""
     tolerations: Annotated[tuple[OverlayToleration, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
     """Tolerations that a pod needs on this pool. Left out: one for each taint of the pool's nodes."""
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=16, json_schema_extra=list_map("name"))] = ()
+    """Volumes to add, for example [{name: agent, emptyDir: {}}]: what the sidecars mount has to be among them."""
     sidecars: Annotated[tuple[Container, ...], Field(max_length=8, json_schema_extra=list_map("name"))] = ()
     """Native sidecars to add: containers as in a pod's initContainers, run with restartPolicy Always."""
     logs: OverlayLogs | None = None

@@ -20,6 +20,10 @@ from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.nodes.status import CordonContributor
 from spillway.controllers.nodes.sweep import SweepController
 from spillway.controllers.nodes.taints import TaintController
+from spillway.controllers.overlay.controller import OverlayController
+from spillway.controllers.overlay.status import OverlayContributor
+from spillway.controllers.placement.refused_pods import RefusedPodsController
+from spillway.controllers.placement.status import RefusedPodsContributor
 from spillway.controllers.policies.status import PolicyContributor, ResourceContributor
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
@@ -43,6 +47,7 @@ from spillway.controllers.threshold.store import PlanStore
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
+from spillway.kube.overlay_trial import OverlayTrials
 from spillway.kube.protocols import Recorder
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
 from spillway.state.board import Board
@@ -99,6 +104,8 @@ class Leader:
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
         nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
         pools = PoolsController(world, nodes, unstarted, self._open_pools.usage, self._client)
+        refused = RefusedPodsController(world, events, self._open_pools.usage, self._client)
+        overlays = OverlayController(world, OverlayTrials(self._client, settings.namespace))
         ledger = BudgetController(world, period_seconds=settings.status_seconds)
         thresholds = ThresholdController(
             world,
@@ -120,6 +127,8 @@ class Leader:
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
             drains,
             pools,
+            refused,
+            overlays,
             ledger,
             FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
             ReplaceUnstartedController(
@@ -157,7 +166,7 @@ class Leader:
                 self._writer("deletion-cost", settings.pod_writes_per_second),
                 settle_seconds=settings.upkeep_seconds,
             ),
-            self._statuses(events, drains, pools, ledger, thresholds),
+            self._statuses(events, drains, pools, ledger, thresholds, refused=refused, overlays=overlays),
         )
 
     def _statuses(
@@ -167,6 +176,9 @@ class Leader:
         pools: PoolsController,
         ledger: BudgetController,
         thresholds: ThresholdController,
+        *,
+        refused: RefusedPodsController,
+        overlays: OverlayController,
     ) -> StatusController:
         world, counts, nodes = self._world, WorkloadCounts(self._world), NodeSummary(self._world)
         resources = ResourceContributor(world, counts, nodes)
@@ -182,6 +194,8 @@ class Leader:
                 resources,
                 CordonContributor(nodes, drains),
                 PoolContributor(nodes, pools),
+                OverlayContributor(overlays),
+                RefusedPodsContributor(self._open_pools.usage.refusals),
                 BudgetContributor(counts, nodes, ledger),
             ),
             balances=(resources, BalanceContributor(world, counts)),
@@ -194,7 +208,7 @@ class Leader:
             counts=counts,
             nodes=nodes,
             period_seconds=self._settings.status_seconds,
-            urgent=(pools.changed,),
+            urgent=(pools.changed, refused.changed, overlays.changed),
             changes=(
                 drains.progress_changed,
                 ledger.status_due,

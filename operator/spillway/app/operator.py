@@ -108,6 +108,7 @@ class Operator:
                 membership=self.membership,
                 forward_pods=forward_pods,
                 forward_plans=forward_plans,
+                namespace=settings.namespace,
             )
             stack.callback(self.membership.close)
             stack.callback(admission.close)

@@ -236,6 +236,7 @@ def _like_replicaset(replicaset: ReplicaSet, record_type: type[RS]) -> RS:
         threshold=annotations.get(THRESHOLD, ""),
         surge=annotations.get(SURGE, ""),
         desired=desired_replicas(annotations, owner.kind),
+        refused=_refusal(replicaset.status.conditions if replicaset.status else None),
     )
 
 
@@ -298,6 +299,13 @@ def unix_seconds(stamp: str | None) -> float:
 def _shared(number: int) -> int:
     """The same object for the same number: a cluster has few distinct requests."""
     return number
+
+
+def _refusal(conditions: Iterable[ObjectCondition] | None) -> str:
+    for condition in conditions or ():
+        if condition.type == "ReplicaFailure" and condition.status == "True" and condition.reason == "FailedCreate":
+            return condition.message or condition.reason
+    return ""
 
 
 def _readiness(conditions: Iterable[ObjectCondition] | None) -> tuple[bool, float]:

@@ -1,4 +1,4 @@
-"""The watch of Events about pods, which runs only while it is needed.
+"""The watch of Events about pods, or about the owners of pods, which runs only while it is needed.
 
 Contract: one watch, as narrow as a field selector can make it, and none at all while nothing is wanted. An Event is
 never the only source of information: one that was recorded while the watch was broken is delivered when the watch
@@ -35,7 +35,7 @@ SETTINGS: Final = WatchSettings(
 
 
 class PodEvent(msgspec.Struct, frozen=True):
-    """An Event about one pod."""
+    """An Event about one pod, or about one owner of pods."""
 
     uid: PodUid
     namespace: str
@@ -87,10 +87,11 @@ def field_selector(reasons: Collection[str] | None) -> str:
 
 
 class _PodEventSink:
-    """The sink that passes Events about pods to a listener, from a list those alone that are young."""
+    """The sink that passes Events about pods (or about all but pods) to a listener, from a list only the young ones."""
 
-    def __init__(self, listener: Listener, now: Callable[[], float]) -> None:
+    def __init__(self, listener: Listener, now: Callable[[], float], *, about_pods: bool) -> None:
         self._listener = listener
+        self._about_pods = about_pods
         self._now = now
 
     def alive(self) -> None:
@@ -104,7 +105,7 @@ class _PodEventSink:
 
     def changed(self, record: _Event) -> None:
         regarding = record.involved_object
-        if regarding is None or regarding.kind != "Pod" or not regarding.uid:
+        if regarding is None or (regarding.kind == "Pod") is not self._about_pods or not regarding.uid:
             return
         event = PodEvent(
             PodUid(regarding.uid), regarding.namespace, regarding.name, record.reason or "", record.message or ""
@@ -119,7 +120,7 @@ class _PodEventSink:
 
 
 class PodEvents:
-    """The watch that calls `listener` for each wanted Event."""
+    """The watch that calls `listener` for each wanted Event: about pods, or about all other objects."""
 
     def __init__(
         self,
@@ -129,8 +130,10 @@ class PodEvents:
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
+        about_pods: bool = True,
     ) -> None:
         self._client = client
+        self._about_pods = about_pods
         self._listener = listener
         self._sleep = sleep
         self._now = now
@@ -159,7 +162,7 @@ class PodEvents:
     async def _follow(self, selector: str) -> None:
         reflector = Reflector(
             self._client,
-            _PodEventSink(self._listener, self._now),
+            _PodEventSink(self._listener, self._now, about_pods=self._about_pods),
             path=PATH,
             decoder=_events,
             selector=selector,

@@ -192,9 +192,14 @@ class ReplicaSetSpec(msgspec.Struct, gc=False):
     template: Template | None = None
 
 
+class ReplicaSetStatus(msgspec.Struct, gc=False):
+    conditions: list[ObjectCondition] | None = None
+
+
 class ReplicaSet(msgspec.Struct, gc=False):
     metadata: Meta
     spec: ReplicaSetSpec | None = None
+    status: ReplicaSetStatus | None = None
 
 
 class Ordinals(msgspec.Struct, gc=False):

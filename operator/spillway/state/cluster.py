@@ -194,6 +194,10 @@ class ClusterState:
 
     # Hearing of changes
 
+    def now(self) -> float:
+        """The present time in Unix seconds."""
+        return self._now()
+
     def subscribe(self, record_type: type[R], listener: Listener[R]) -> Unsubscribe:
         """Call `listener(old, new)` at every change from now on; it must be quick and must not block."""
         return self._changed[record_type].subscribe(listener)

@@ -5,6 +5,9 @@ lasts until the informer shows the pod (from then on the pod itself is counted) 
 step refused the pod, so it was never created. It expires only after the watch was active since, because a silent watch
 may still show the pod. So a count with reservations is never too low, and too high for at most `seconds` and a silence.
 
+If the owner's controller says that the API server refused a pod (`refuse`), the owner's reservations end as soon as the
+watch has caught up.
+
 An owner's controller creates no pod while it knows as many as it wants. If it does, the remaining reservations of that
 owner were for pods that were never created: `disown` removes them from the owner's count. They count against the limits
 of the pools until they expire, because an error there costs money, but never more of them than `hold_to` allows: as
@@ -15,19 +18,23 @@ no pool until one of its pods is seen, so that a repeated request, from any clie
 import math
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.state.growth import grown_by, larger
+from spillway.state.signal import Signal
 from spillway.telemetry import placement as metrics
 
 RESERVATION_SECONDS: Final = 10.0
 """Longer than the normal lag of the informer."""
 CATCH_UP_SECONDS: Final = 1.0
 """The seconds that a watch needs to catch up after a silence."""
+SETTLE_SECONDS: Final = 0.25
+"""After a refused creation: the seconds in which the watch shows those pods of the owner that were created."""
 REMEMBERED_OWNERS: Final = 4096
 """The number of owners to remember whose reservation expired without a pod."""
 
@@ -45,6 +52,8 @@ class Reservation:
     """What the provider would bill for it."""
     measured: Usage | None
     """What it requested when it was decided, without the growth that was expected; None where no limit needs it."""
+    changes: PoolChanges
+    """What its pools change of the pod."""
     due: float
     """The time at which it expires."""
     owned: bool = True
@@ -89,6 +98,10 @@ class Reservations:
         self._owed = -math.inf
         """When the watch was last silent about an expired reservation."""
         self._held: dict[str, Reservation] = {}
+        self._refused: OrderedDict[str, float] = OrderedDict()
+        """Reservations of owners that had a pod refused since, and when they end."""
+        self.lost: Signal[OwnerUid, Sequence[Reservation], bool] = Signal("Reservation", key=lambda owner, *_: owner)
+        """Emitted with an owner's reservations that have ended without a pod, and whether it had a pod refused."""
         self._owners: dict[OwnerUid, _Owner] = {}
         self._unproven: OrderedDict[OwnerUid, None] = OrderedDict()
         """Owners whose last reservation expired without a pod."""
@@ -103,6 +116,7 @@ class Reservations:
         used: Usage,
         billed: Usage | None = None,
         measured: Usage | None = None,
+        changes: PoolChanges = NO_CHANGES,
         token: str = "",
         hold: bool = True,
     ) -> str:
@@ -113,7 +127,8 @@ class Reservations:
         """
         self.expire()
         token = token or new_token()
-        reservation = Reservation(owner, pools, used, billed or used, measured, self.clock() + self._seconds)
+        due = self.clock() + self._seconds
+        reservation = Reservation(owner, pools, used, billed or used, measured, changes, due)
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
@@ -157,8 +172,49 @@ class Reservations:
             metrics.RESERVATIONS.set(len(self._held))
         return reservation
 
+    def refuse(self, owner: OwnerUid) -> None:
+        """The API server has refused a pod of this owner.
+
+        The controller has ended its attempt by then, so those of its reservations that the watch does not settle
+        within `SETTLE_SECONDS` were for pods that do not exist.
+        """
+        owned = self._owners.get(owner)
+        if owned is not None:
+            due = self.clock() + SETTLE_SECONDS
+            for token in (*owned.tokens, *owned.held):
+                self._refused.setdefault(token, due)
+
+    def settling(self, owner: OwnerUid) -> float:
+        """The seconds until it is known which of the owner's reservations are for pods that exist."""
+        owned = self._owners.get(owner)
+        if owned is None or not self._refused:
+            return 0.0
+        now = self.clock()
+        return max((self._refused.get(token, now) - now for token in (*owned.tokens, *owned.held)), default=0.0)
+
     def expire(self) -> None:
-        """End the reservations that have expired."""
+        """End the reservations that have expired, or whose pods were refused."""
+        for told, ended in ((True, self._end_refused()), (False, self._end_expired())):
+            for owner, lost in ended.items():
+                self.lost.emit(owner, lost, told)
+
+    def _end_refused(self) -> Mapping[OwnerUid, Sequence[Reservation]]:
+        ended: dict[OwnerUid, list[Reservation]] = {}
+        now = self.clock()
+        while self._refused:
+            token, due = next(iter(self._refused.items()))
+            if due > now:
+                break
+            del self._refused[token]
+            reservation = self._held.pop(token, None)
+            if reservation is not None:
+                self._release(token, reservation)
+                ended.setdefault(reservation.owner, []).append(reservation)
+                metrics.RESERVATIONS.set(len(self._held))
+        return ended
+
+    def _end_expired(self) -> Mapping[OwnerUid, Sequence[Reservation]]:
+        ended: dict[OwnerUid, list[Reservation]] = {}
         now = self.clock()
         known_until = self._known_until()
         # All last equally long, so they expire in the order in which they were made.
@@ -173,8 +229,10 @@ class Reservations:
             del self._held[token]
             self._release(token, reservation)
             self._doubt(reservation.owner)
+            ended.setdefault(reservation.owner, []).append(reservation)
             metrics.RESERVATIONS_EXPIRED.inc()
             metrics.RESERVATIONS.set(len(self._held))
+        return ended
 
     def disown(self, owner: OwnerUid, count: int) -> None:
         """No longer count the oldest `count` of this owner's reservations among its pods."""

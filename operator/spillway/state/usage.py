@@ -23,6 +23,7 @@ from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.state.cluster import ClusterState
 from spillway.state.growth import Growth, larger
 from spillway.state.pool_membership import NodeChange, PoolMembership
+from spillway.state.refusals import Refusals
 from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
 
@@ -62,6 +63,8 @@ class LiveUsage:
         self.state = state
         self.membership = membership
         self.reservations = reservations
+        self.refusals = Refusals(state, reservations)
+        """The pools that are left out for owners whose pods the API server refused."""
         self._growth = Growth()
         self._inactive: dict[OwnerUid, int] = {}
         self._entries: dict[PodUid, _Entry] = {}
@@ -86,6 +89,7 @@ class LiveUsage:
 
     def close(self) -> None:
         """Stop following the state."""
+        self.refusals.close()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
 

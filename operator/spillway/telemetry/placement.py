@@ -25,6 +25,11 @@ RESERVATIONS_EXPIRED: Final = counter(
     "spillway_placement_reservations_expired",
     "Reservations of pods that were never created, because another admission step refused them",
 )
+REFUSED: Final = counter(
+    "spillway_placement_pool_left_out",
+    "How often a pool was left out for a workload because the API server refused its pods there",
+    ("pool",),
+)
 FORWARDS: Final = counter(
     "spillway_placement_forwards",
     "Pods that a replica forwarded to the leader, by result (answered, no-leader, refused, timeout, error)",

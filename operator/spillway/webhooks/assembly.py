@@ -11,11 +11,12 @@ from typing import Final
 
 from spillway.admission.deadline import Clock
 from spillway.admission.peers import Forwarder
-from spillway.admission.server import Webhook
+from spillway.admission.server import Handler, Webhook
 from spillway.domain.model.records import PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
+from spillway.kube.overlay_trial import OverlayTrials
 from spillway.kube.writer import Writer
 from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
@@ -31,6 +32,7 @@ from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
+from spillway.webhooks.overlay_validation import OverlayValidationWebhook
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.plan_events import announcer
 from spillway.webhooks.plan_log import PlanLog
@@ -88,10 +90,12 @@ def build_admission(
     forward_plans: Forwarder | None = None,
     clock: Clock = time.monotonic,
     now: Callable[[], float] = time.time,
+    namespace: str = "",
 ) -> Admission:
     """All webhooks over one state. `places` may be shared with the controllers, so that answers cannot differ.
 
-    Without a board no replica leads, and pods are created as their users wrote them.
+    Without a board no replica leads, and pods are created as their users wrote them. Without the operator's own
+    `namespace` overlays are not tried.
     """
     writer = writer or Writer(client, rate=WRITE_RATE, burst=WRITE_BURST, name="admission", tries=2, timeout=1.0)
     places = places or NodePlaces(state, governance, clock, now=now)
@@ -115,13 +119,17 @@ def build_admission(
     creation = PodWebhook(
         places, workloads, placer, board, limit_ranges=limit_ranges, events=events, forward=forward_pods
     )
+    validations: dict[str, Handler] = {plural: ValidationWebhook(plural) for plural in PLACES}
+    validations["virtualnodebudgets"] = OverlayValidationWebhook(
+        OverlayTrials(client, namespace) if namespace else None
+    )
     webhooks = (
         Webhook("pods", "/mutate/pods", creation, POD_SECONDS),
         Webhook("bindings", "/mutate/bindings", binding, BINDING_SECONDS),
         Webhook("replicasets", "/mutate/replicasets", replicaset, REPLICASET_SECONDS),
         Webhook("nodes", "/mutate/nodes", NodeWebhook(places, now), NODE_SECONDS),
         Webhook("thresholds", "/validate/thresholds", ThresholdAnnotationWebhook(), VALIDATION_SECONDS),
-        *(Webhook(plural, f"/validate/{plural}", ValidationWebhook(plural), VALIDATION_SECONDS) for plural in PLACES),
+        *(Webhook(plural, f"/validate/{plural}", validations[plural], VALIDATION_SECONDS) for plural in PLACES),
     )
     peers = (
         Webhook("forwarded-pods", pods.FORWARDED, creation.forwarded, FORWARDED_SECONDS),

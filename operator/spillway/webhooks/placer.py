@@ -78,6 +78,7 @@ class Placer:
             used=placed.used,
             billed=placed.billed,
             measured=placed.used - facts.growth if placed.pools else self._measured(new),
+            changes=placed.changes,
             hold=hold,
         )
         return placed
@@ -127,6 +128,7 @@ class Placer:
             crowded=crowded,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
             avoid=redirect.avoid | self._board.avoided(new.owner),
+            left_out=self.usage.refusals.pools(new.owner),
             defaults=defaults,
             growth=self.usage.growth(new.namespace, new.owner),
             local_claims=frozenset(one.claim for one in volumes if one.local),

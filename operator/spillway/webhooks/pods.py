@@ -46,6 +46,10 @@ FORWARDED: Final = "/forwarded/pods"
 PATIENCE_SECONDS: Final = 0.25
 """How long to wait if an owner's controller knows more than the informer has shown."""
 
+SETTLED_SECONDS: Final = 0.5
+"""How long to wait for the watch to show which pods exist of an owner that had one refused."""
+SETTLING_SECONDS: Final = 0.01
+
 KEPT_PLAN_SECONDS: Final = 0.8
 """How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
 whole life."""
@@ -190,6 +194,7 @@ class PodWebhook:
         if not subject.claim.enforced:
             return Answer("recommend")
         if act:
+            placer.usage.refusals.placed(subject.owner, workload.owner)
             await self._report(request.namespace, subject, placed, deadline)
         return Answer(placed.decision.nodes.value, placed.additions)
 
@@ -219,6 +224,7 @@ class PodWebhook:
 
         None if nothing shows that such an owner exists in the namespace: the caller may have invented it.
         """
+        await self._settle(subject.owner, deadline)
         if subject.workload.record is not None:
             return await self._catch_up(subject, deadline)
         if not self._placer.may_be_virtual(new):
@@ -229,6 +235,20 @@ class PodWebhook:
             return await self._workloads.parallelism(namespace, subject.controller, deadline, above=seen)
         # For other kinds no number is known: existing pods allow as many more.
         return seen or None
+
+    async def _settle(self, owner: OwnerUid, deadline: Deadline) -> None:
+        """Wait until it is known which of the owner's reservations are for pods that exist, if it has one refused.
+
+        A ReplicaSet says so in its status before it tries again, so this does not depend on an Event in time.
+        """
+        reservations, seen = self._placer.usage.reservations, self._places.state.replicasets.get(owner)
+        if seen is not None and seen.refused:
+            reservations.refuse(owner)
+        if reservations.settling(owner) > 0.0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(deadline.within(SETTLED_SECONDS)):
+                    while reservations.settling(owner) > 0.0:  # noqa: ASYNC110 - the watch and the time end it
+                        await asyncio.sleep(SETTLING_SECONDS)
 
     async def _catch_up(self, subject: _Subject, deadline: Deadline) -> int:
         """Wait until the watches are not behind the owner's controller, and return how many pods it wants.

@@ -185,6 +185,21 @@ def test_a_node() -> None:
     assert node.extended == {"nvidia.com/gpu": 2}
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "reason", "refused"),
+    [
+        ("ReplicaFailure", "True", "FailedCreate", "exceeded quota"),
+        ("ReplicaFailure", "False", "FailedCreate", ""),
+        ("ReplicaFailure", "True", "FailedDelete", ""),
+        ("Other", "True", "FailedCreate", ""),
+    ],
+)
+def test_a_replicaset_says_that_its_pods_are_refused(kind: str, status: str, reason: str, refused: str) -> None:
+    condition = {"type": kind, "status": status, "reason": reason, "message": "exceeded quota"}
+    raw = {"metadata": {"name": "web", "namespace": "shop", "uid": "rs1"}, "status": {"conditions": [condition]}}
+    assert decode.REPLICASETS.one(msgspec.json.encode(raw)).refused == refused
+
+
 def test_a_replicaset_has_its_templates_labels() -> None:
     raw = msgspec.json.encode(
         {

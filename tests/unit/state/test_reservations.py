@@ -4,7 +4,7 @@ import pytest
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
-from spillway.state.reservations import Reservations
+from spillway.state.reservations import SETTLE_SECONDS, Reservations
 
 OWNER, OTHER = OwnerUid("rs-1"), OwnerUid("rs-2")
 POD = Usage(1, 500, 1 << 30)
@@ -155,3 +155,37 @@ def test_only_the_newest_promises_of_an_owner_hold_pools(reservations: Reservati
     reservations.hold_to(OWNER, -1)
     assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 0)
     reservations.expire()
+
+
+def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reservations, clock: _Clock) -> None:
+    created, refused = reservations.reserve(OWNER, used=POD), reservations.reserve(OWNER, pools=("a",), used=POD)
+    other = reservations.reserve(OTHER, used=POD)
+    reservations.refuse(OWNER)
+    assert reservations.settling(OWNER) == SETTLE_SECONDS
+    assert reservations.settling(OTHER) == 0.0
+    later = reservations.reserve(OWNER, used=POD)
+    reservations.settle(created)
+    clock.seconds += SETTLE_SECONDS
+    reservations.expire()
+    assert reservations.get(refused) is None
+    assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1), "the next try counts"
+    assert reservations.used_of("a") == Usage()
+    assert reservations.get(other) is not None
+    assert reservations.settling(OWNER) == 0.0
+    reservations.settle(later)
+    reservations.reserve(OWNER, pools=("a",), used=POD)
+    assert reservations.used_of("a") == POD, "a refusal casts no doubt on its owner"
+
+
+def test_what_ended_without_a_pod_is_told_with_its_cause(reservations: Reservations, clock: _Clock) -> None:
+    told: list[tuple[OwnerUid, list[tuple[str, ...]], bool]] = []
+    reservations.lost.subscribe(lambda owner, lost, refused: told.append((owner, [one.pools for one in lost], refused)))
+    reservations.reserve(OWNER, pools=("a",), used=POD)
+    reservations.reserve(OWNER, used=POD)
+    reservations.reserve(OTHER, pools=("b",), used=POD)
+    seen = reservations.reserve(OTHER, used=POD)
+    reservations.refuse(OWNER)
+    reservations.settle(seen)
+    clock.seconds += 10.0
+    reservations.expire()
+    assert told == [(OWNER, [("a",), ()], True), (OTHER, [("b",)], False)]

@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from spillway.domain.fit.node_affinity import allows
 from spillway.domain.model import names
 from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.pod_terms import required_pod_terms
 from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.placement.plan import NewPod, PodPlacement
+from spillway.domain.placement.refusals import PoolChanges
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
 from spillway.state.pool_membership import PoolMembership
-from spillway.state.reservations import Reservations
+from spillway.state.reservations import SETTLE_SECONDS, Reservations
 from spillway.state.usage import LiveUsage
 from spillway.webhooks.placer import Placer
-from tests.builders import VAST, make_namespace, make_node, make_pod, make_state
+from tests.builders import VAST, make_namespace, make_node, make_pod, make_replicaset, make_state
 from tests.support.json_patch import added, applied
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
 
@@ -498,3 +500,30 @@ def test_room_is_looked_for_on_the_nodes_that_the_pod_may_use() -> None:
     kept = scene.place(incoming(cpu="500m", nodeSelector={"disk": "ssd"}))
     assert "a: has no node with room for it" in kept.because
     assert scene.place(incoming(cpu="300m", nodeSelector={"disk": "ssd"})).decision.virtual
+
+
+AGENT = {"podOverlay": {"sidecars": [{"name": "agent", "image": "agent"}]}}
+SAID = 'Pod "web-1" is invalid: spec.initContainers[0].name'
+
+
+def test_a_pool_whose_pods_are_refused_is_left_out_for_the_next_pool_and_then_for_physical_nodes() -> None:
+    scene = Scene(placing(manual(0), {"a": AGENT, "b": {}}))
+    scene.usage.refusals.placed(OWNER, workload_of(make_replicaset()))
+    found = []
+    for _ in range(3):
+        placed = scene.place()
+        found.append(placed.pools)
+        assert placed.pools or SAID in placed.because
+        scene.usage.refusals.told(OWNER, "shop", SAID)
+        scene.seconds += SETTLE_SECONDS
+    assert found == [("a",), ("b",), ()]
+
+
+def test_a_size_is_named_by_what_a_refusal_is_told_with() -> None:
+    ladder = {"detect": [{"reason": "NoStock"}], "ladder": [{"cpu": "2", "memory": "4Gi"}]}
+    scene = Scene(placing(manual(0), {"a": {"stockOut": ladder}}))
+    assert scene.place().changes == PoolChanges()
+    scene.board.set_verdict("a", PoolVerdict(takes=True, reason="Open", step=1))
+    changes = scene.place().changes
+    assert (changes.larger, changes.overlay) == (True, False)
+    assert "2000m" in changes.words

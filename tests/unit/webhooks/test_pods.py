@@ -1,6 +1,7 @@
 """What a pod's creation is answered, by what governs it and who leads."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from spillway.admission.review import Answer
 from spillway.admission.server import LetGoError
 from spillway.domain.model import names
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import Pending
 from spillway.domain.policies.governance import Governance
 from tests.builders import (
     VAST,
@@ -257,3 +259,25 @@ async def test_an_event_names_only_an_owner_that_the_api_server_confirms(
 async def test_marks_are_where_the_binding_and_the_controllers_look_for_them() -> None:
     (addition,) = (await Scene(placing(manual(1))).ask()).additions
     assert set(addition.value) == {names.PLACEMENT, names.RESERVATION, names.POLICY}
+
+
+async def test_a_refused_pod_takes_no_place_from_the_one_that_is_created_for_it() -> None:
+    scene = Scene(placing(manual(1)))
+    scene.usage.reservations.clock = time.monotonic
+    assert (await scene.ask()).outcome == "physical"
+    assert (await scene.ask()).outcome == "virtual", "no refusal is known yet"
+    scene.state.apply(make_replicaset(replicas=100, refused="exceeded quota"))
+    assert (await scene.ask()).outcome == "physical"
+    assert scene.usage.total(OwnerUid("rs-web")) == 1
+
+
+async def test_a_pod_that_exists_keeps_its_place_while_others_are_refused() -> None:
+    scene = Scene(placing(manual(1)))
+    scene.usage.reservations.clock = time.monotonic
+    first = await scene.ask()
+    scene.state.apply(make_replicaset(replicas=100, refused="exceeded quota"))
+    waiting = asyncio.create_task(scene.ask())
+    await asyncio.sleep(0)
+    token = next(one.value for one in first.additions)[names.RESERVATION]
+    scene.state.apply(make_pod("web-1", pending=Pending(placement="physical", reservation=token)))
+    assert (await waiting).outcome == "virtual"

@@ -208,6 +208,8 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     """Spillway's mark `names.SURGE`: it runs an additional replica for a while; empty if it does not."""
     desired: int | None = None
     """The replicas that its owner wanted in all when it last scaled this one; None where it does not say."""
+    refused: str = ""
+    """While the API server refuses its pods: what it said about the first of them."""
     desired_fell: float = 0.0
     """When the watch last showed `desired` fall: the owner was scaled in. 0.0 for never."""
     grew: float = 0.0

@@ -30,7 +30,8 @@ def patchable(overlay: PodOverlay) -> bool:
     """Whether a pod that was created for physical nodes can get all it needs by a patch: its metadata alone."""
     core = overlay.core_dump
     return not (
-        overlay.sidecars
+        overlay.volumes
+        or overlay.sidecars
         or overlay.logs is not None
         or overlay.dns_config is not None
         or (core is not None and core.volume is not None)

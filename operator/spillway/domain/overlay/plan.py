@@ -16,13 +16,16 @@ from spillway.domain.overlay.landing import is_landing, landing_reference
 from spillway.domain.overlay.logs import SHIPPER, add_shipper
 from spillway.domain.overlay.metadata import add_metadata
 
-_CORE_DUMPS: Final = "spillway-core-dumps"
+CORE_DUMPS: Final = "spillway-core-dumps"
 _DNS: Final = ("spec", "dnsConfig")
 
 
 def add_overlay(draft: Draft, overlay: PodOverlay, *, pool: str) -> None:
     """Everything that a pod needs on this pool, but for tolerations (placement adds them) and landing variables."""
     add_metadata(draft, overlay, pool=pool)
+    for volume in overlay.volumes:
+        if not draft.entry(("spec", "volumes"), volume):
+            draft.conflict(kept(f"volume {volume['name']}", pool))
     ours = _sidecars(draft, overlay, pool)
     if overlay.core_dump is not None:
         _core_dumps(draft, overlay.core_dump, pool, ours)
@@ -84,10 +87,10 @@ def _variable(draft: Draft, env: Mapping[str, Any], pool: str, ours: frozenset[s
 def _core_dumps(draft: Draft, core: CoreDump, pool: str, ours: frozenset[str]) -> None:
     if core.volume is None:
         return
-    if not draft.entry(("spec", "volumes"), {"name": _CORE_DUMPS, **core.volume}):
-        draft.conflict(kept(f"volume {_CORE_DUMPS}", pool))
+    if not draft.entry(("spec", "volumes"), {**core.volume, "name": CORE_DUMPS}):
+        draft.conflict(kept(f"volume {CORE_DUMPS}", pool))
         return
-    mount = {"name": _CORE_DUMPS, "mountPath": core.path}
+    mount = {"name": CORE_DUMPS, "mountPath": core.path}
     for path, container in draft.containers("initContainers", "containers"):
         if container.get("name") not in ours and not draft.entry((*path, "volumeMounts"), mount, key="mountPath"):
             draft.conflict(kept(f"mount {core.path} of container {container.get('name')}", pool))

@@ -8,6 +8,7 @@ it; a later pool is admitted only if it wants the same changes.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from spillway.api.elasticpolicy import WorkloadClass
@@ -30,6 +31,7 @@ from spillway.domain.placement.affinity import affinity_additions
 from spillway.domain.placement.annotations import physical_annotations, virtual_annotations
 from spillway.domain.placement.decide import Decision, NodeKind, PlacementReason, decide
 from spillway.domain.placement.pools import Pool, PoolAdmission, admit
+from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.domain.placement.tolerations import toleration_additions
 from spillway.domain.pools.resize import requests_of, resize
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective, unread_on
@@ -100,6 +102,8 @@ class Facts(NamedTuple):
     """What was said when the pod before it was replaced."""
     avoid: Collection[str] = frozenset()
     """Pools that have failed to take a pod of its owner a short time ago."""
+    left_out: Mapping[str, str] = MappingProxyType({})
+    """Pools for which the API server has refused pods of its owner, each with a clause that says so."""
     defaults: Defaults = NO_DEFAULTS
     """The requests that its namespace gives to containers that set none."""
     growth: Usage = NOTHING
@@ -119,6 +123,8 @@ class PodPlacement:
     used: Usage = _ONE
     """What it counts for against the limits of these pools, with its expected growth."""
     billed: Usage = _ONE
+    changes: PoolChanges = NO_CHANGES
+    """What these pools change of the pod."""
     because: str = ""
     """Why it stays on physical nodes although it was to go to virtual ones: a clause for its owner's Event."""
     conflicts: tuple[str, ...] = ()
@@ -183,7 +189,7 @@ def _admitted(new: NewPod, facts: Facts) -> tuple[PoolAdmission, _Built | None]:
             built = wanted
         return clause
 
-    return admit(facts.pools(), suits, has_room, avoid=facts.avoid), built
+    return admit(facts.pools(), suits, has_room, avoid=facts.avoid, left_out=facts.left_out), built
 
 
 def _build(new: NewPod, facts: Facts, pool: Pool) -> _Built:
@@ -208,7 +214,15 @@ def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Bui
     draft.add_all(affinity_additions(draft.pod, [pool.spec.node_selector for pool in pools]))
     marks = virtual_annotations(admitted, size=size, policy=new.claim.policy, reservation=reservation)
     additions = _marked(draft, marks)
-    return PodPlacement(decision, additions, admitted, used, cost, conflicts=draft.conflicts)
+    changes = PoolChanges(size, pools[0].spec.pod_overlay is not None, _is_larger(draft.pod, new.pod))
+    return PodPlacement(decision, additions, admitted, used, cost, changes, conflicts=draft.conflicts)
+
+
+def _is_larger(built: Json, pod: Json) -> bool:
+    """Whether it requests more than its user wrote; a container more may get requests and limits by default."""
+    specs = built.get("spec") or {}, pod.get("spec") or {}
+    added = len(specs[0].get("initContainers") or ()) > len(specs[1].get("initContainers") or ())
+    return added or requests_of(built) != requests_of(pod)
 
 
 def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *, because: str = "") -> PodPlacement:

@@ -6,9 +6,10 @@ changes: what an overlay and a bigger size change is settled when the pod is cre
 cannot both be open to the same pod.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from spillway.api.podoverlay import PodOverlay
@@ -68,10 +69,12 @@ def admit(
     has_room: Callable[[Pool], str],
     *,
     avoid: Collection[str] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> PoolAdmission:
     """The pools that take a pod. `suits` and `has_room` answer why one does not; room is asked last and only if needed.
 
-    `avoid` are pools that have failed to take a pod of the same owner a short time ago.
+    `avoid` are pools that have failed to take a pod of the same owner a short time ago. `left_out` gives a clause for
+    each pool for which the API server refused one.
     """
     admitted: list[Pool] = []
     refusals: list[tuple[str, str]] = []
@@ -79,6 +82,7 @@ def admit(
         clause = (
             pool.closed
             or ("did not take one of its workload's pods" if pool.name in avoid else "")
+            or left_out.get(pool.name, "")
             or ("" if not admitted or together(admitted[0], pool) else f"wants other changes than {admitted[0].name}")
             or suits(pool)
             or has_room(pool)

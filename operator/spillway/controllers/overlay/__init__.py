@@ -1,0 +1,1 @@
+"""Trials of the overlays of pools, and the part of the status about them."""

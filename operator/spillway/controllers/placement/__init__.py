@@ -1,0 +1,1 @@
+"""Reaction to what becomes of the pods that admission has placed."""

@@ -1,0 +1,87 @@
+"""The controller of refused pods: it learns that the API server refused them, and says which pools are left out.
+
+Contract: it reads the Events `FailedCreate` of owners, only while some class places pods; a ReplicaSet's condition
+`ReplicaFailure` says the same where an Event was not recorded. What follows from a refusal is decided in the step in
+which the owner's reservations end, which is when its controller tries again or shortly after the refusal.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.model.names import OwnerUid
+from spillway.kube.client import KubeClient
+from spillway.kube.pod_events import PodEvent, PodEvents
+from spillway.kube.protocols import Recorder
+from spillway.state.refusals import PoolLeftOut
+from spillway.state.reservations import SETTLE_SECONDS
+from spillway.state.signal import Signal
+from spillway.state.usage import LiveUsage
+from spillway.telemetry import placement as metrics
+
+PERIOD_SECONDS: Final = 5.0
+"""Seconds between passes: reservations also expire while no pod is created."""
+SLACK_SECONDS: Final = 0.01
+REASON: Final = "PoolLeftOut"
+SELECTOR: Final = "reason=FailedCreate"
+_KEY: Final = "reservations"
+
+
+class RefusedPodsController(Controller):
+    """The controller of refused pods, with one key. Without a client no Events are read."""
+
+    name: ClassVar = "refused-pods"
+
+    def __init__(self, world: World, events: Recorder, usage: LiveUsage, client: KubeClient | None = None) -> None:
+        super().__init__(world)
+        self._events = events
+        self._usage = usage
+        self._watch = None if client is None else PodEvents(client, self.handle_event, about_pods=False)
+        self.changed: Signal[()] = Signal("PoolLeftOut")
+        """Emitted after a pool was left out for an owner, or is tried again."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self._usage.refusals.found.subscribe(self._found)
+        yield self._usage.refusals.settling.subscribe(self._settle)
+        yield self.world.catalog.subscribe(self._read_policies)
+        self._read_policies()
+        if self._watch is not None:
+            task = asyncio.get_running_loop().create_task(self._watch.run(), name="owner-events")
+
+            def stop_reading() -> None:
+                task.cancel()
+
+            yield stop_reading
+
+    def all_keys(self) -> Iterable[str]:
+        return (_KEY,)
+
+    async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
+        self._usage.reservations.expire()
+        return PERIOD_SECONDS
+
+    def handle_event(self, event: PodEvent) -> None:
+        """An owner's controller could not create a pod."""
+        self._usage.refusals.told(OwnerUid(event.uid), event.namespace, event.message)
+
+    def _settle(self) -> None:
+        self.queue.add_after(_KEY, SETTLE_SECONDS + SLACK_SECONDS)
+
+    def _found(self, one: PoolLeftOut) -> None:
+        state = one.state
+        metrics.REFUSED.labels(one.pool).inc()
+        seconds = max(0.0, state.until - self.world.now())
+        self.log.warning("pool left out, its pods are refused", key=one.owner.key, pool=one.pool, said=state.message)
+        self._events.record(
+            one.owner.reference,
+            "Warning",
+            REASON,
+            f"pool {one.pool} is left out for {seconds:.0f} s, because {state.because}",
+        )
+        self.changed.emit()
+
+    def _read_policies(self) -> None:
+        if self._watch is not None:
+            classes = (one for policy in self.world.governance.policies.values() for one in policy.spec.workloads)
+            self._watch.want(SELECTOR if any(one.places_pods for one in classes) else "")
