@@ -106,7 +106,7 @@ def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by
     wait_where(stage, "web", physical=4, b=LOST)
     print(f"\n{LOST} pods of a lost pool ran elsewhere after {time.monotonic() - begun:.1f} s")  # noqa: T201
     wait_condition(stage, "Healthy", "NodesNotReady")
-    assert conditions(stage)["Ready"] == ("False", "Unhealthy")
+    assert conditions(stage)["Accepting"] == ("False", "Unhealthy")
     assert any("web" in about for about, _ in stage.events("PodsReplaced"))
 
     stage.cluster.heal_nodes(nodes_of(stage))
@@ -126,7 +126,7 @@ def test_the_next_leader_does_not_forget_that_a_pool_has_failed(stage: Stage, op
     wait_where(stage, "web", a=5)
     stage.cluster.fail_nodes(nodes_of(stage))
     wait_where(stage, "web", b=5)
-    wait_condition(stage, "Ready", "Unhealthy")
+    wait_condition(stage, "Accepting", "Unhealthy")
     stage.cluster.heal_nodes(nodes_of(stage))
     stage.cluster.wait_nodes_ready(nodes_of(stage))
 
@@ -162,7 +162,7 @@ def test_what_a_person_holds_stays_held_when_it_is_healthy_again(stage: Stage) -
     path = f"{GROUP_PATH}/virtualnodebudgets/{stage.pools['a']}"
     stage.govern(manual(0), a={"failover": SOON})
     stage.cluster.rest.merge(path, {"spec": {"cordon": "Hold"}})
-    wait_condition(stage, "Ready", "Held")
+    wait_condition(stage, "Accepting", "Held")
     stage.cluster.fail_nodes(nodes_of(stage))
     wait_condition(stage, "Healthy", "NodesNotReady")
     stage.cluster.heal_nodes(nodes_of(stage))
@@ -170,10 +170,10 @@ def test_what_a_person_holds_stays_held_when_it_is_healthy_again(stage: Stage) -
 
     stage.deploy("web", 5)
     wait_where(stage, "web", b=5)
-    assert conditions(stage)["Ready"][1] == "Held"
+    assert conditions(stage)["Accepting"][1] == "Held"
 
     stage.cluster.rest.merge(path, {"spec": {"cordon": "None"}})
-    wait_condition(stage, "Ready", "Retrying", "Open")
+    wait_condition(stage, "Accepting", "Retrying", "Open")
     stage.scale("web", 8)
     wait_where(stage, "web", a=3, b=5)
 
@@ -296,7 +296,7 @@ def test_without_stock_the_next_size_is_asked_for_then_the_next_pool(stage: Stag
     stage.scale("web", 9)
     provider.wait_where(a=6, b=3)
     wait_condition(stage, "InStock", "OutOfStock")
-    assert conditions(stage)["Ready"] == ("False", "OutOfStock")
+    assert conditions(stage)["Accepting"] == ("False", "OutOfStock")
 
 
 def test_a_provider_that_takes_a_list_gets_one_and_an_event_is_heard(stage: Stage) -> None:
