@@ -113,7 +113,7 @@ def _nodes(cluster: ClusterApi, chance: random.Random) -> list[str]:
         if index == 4 and chance.random() < 0.6:
             cluster.rest.merge(path, {"spec": {"unschedulable": True}})
         if index == 3 and chance.random() < 0.6:
-            taint = {"key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true", "effect": "NoSchedule"}
+            taint = {"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}
             provider = {"key": "virtual-kubelet.io/provider", "value": "a", "effect": "NoSchedule"}
             cluster.rest.merge(path, {"spec": {"taints": [provider, taint]}})
         if index == 0:
@@ -144,7 +144,7 @@ def _pod(chance: random.Random, namespace: str, name: str) -> Object:
     if chance.random() < 0.15:
         spec["nodeSelector"] = {ZONE: chance.choice("abc")}
     if chance.random() < 0.2:
-        spec["tolerations"] = [{"key": "node.cloudprovider.kubernetes.io/uninitialized", "operator": "Exists"}]
+        spec["tolerations"] = [{"key": "karpenter.sh/disrupted", "operator": "Exists"}]
     meta = {"name": name, "namespace": namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 

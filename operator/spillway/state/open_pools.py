@@ -13,7 +13,6 @@ from spillway.domain.budget.excess import Unstarted, beyond, passed
 from spillway.domain.budget.limits import LimitRoom, fits, room
 from spillway.domain.budget.price import billed as billed_for
 from spillway.domain.fit.neighbours import Incoming
-from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.other_pods import concerns_other_pods, refusal_by_other_pods
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
@@ -21,7 +20,7 @@ from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
-from spillway.domain.placement.pools import Pool
+from spillway.domain.placement.pools import Pool, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.health import PROBE_PODS
 from spillway.domain.pools.verdict import takes_probe
@@ -96,7 +95,7 @@ class OpenPools:
     def crowded(self, pod: Candidate, pool: Pool) -> str:
         """Why no node that may take the pod has room, or why other pods leave none to it; empty if one is left."""
         spec: Json = pod.pod.get("spec") or {}
-        nodes = NodeFit(spec, pool.tolerations).admitted(pool.open_nodes) if pod.nodes is None else pod.nodes
+        nodes = pool_fit(spec, pool.tolerations).admitted(pool.open_nodes) if pod.nodes is None else pod.nodes
         nodes, unreached = reaching(pod.volumes, nodes)
         if unreached:
             return f"has no node {unreached}"

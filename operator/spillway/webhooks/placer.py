@@ -11,7 +11,7 @@ from typing import Final
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
-from spillway.domain.fit.node_fit import NodeFit, constraints
+from spillway.domain.fit.node_fit import constraints
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model import names
@@ -19,7 +19,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
-from spillway.domain.placement.pools import Pool, mismatch
+from spillway.domain.placement.pools import Pool, mismatch, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
 from spillway.state.open_pools import Candidate, OpenPools
@@ -159,7 +159,7 @@ class Placer:
         if known is None:
             if len(self._mismatches) >= _REMEMBERED:
                 self._mismatches.clear()
-            nodes = NodeFit(pod.get("spec") or {}, tolerations).admitted(pool.open_nodes)
+            nodes = pool_fit(pod.get("spec") or {}, tolerations).admitted(pool.open_nodes)
             known = pool, mismatch(pod, pool, tolerations=tolerations), nodes
             self._mismatches[key] = known
         fitting[pool.name] = known[2]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.fit.node_affinity import allows
+from spillway.domain.fit.taint_toleration import INITIALISING
 from spillway.domain.model import names
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.owners import workload_of
@@ -259,13 +260,19 @@ def test_a_pod_that_is_larger_than_what_any_node_has_left_finds_no_room() -> Non
     assert not scene.place(incoming(cpu="3")).decision.virtual
 
 
-def test_a_pool_whose_nodes_are_not_initialised_is_passed_over() -> None:
+def test_a_pool_all_of_whose_nodes_have_a_taint_for_a_while_is_passed_over() -> None:
     scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
-    uninitialised = Taint("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", "true")
-    _resized(scene, "a", taints=(taint_of("a"), uninitialised))
+    unavailable = Taint("node.kubernetes.io/network-unavailable", "NoSchedule")
+    _resized(scene, "a", taints=(taint_of("a"), unavailable))
     assert scene.place().pools == ("b",)
-    _resized(scene, "b", taints=(taint_of("b"), uninitialised))
-    assert "a: has no node without the taint node.cloudprovider" in scene.place().because
+    _resized(scene, "b", taints=(taint_of("b"), unavailable))
+    assert "a: has no node without the taint node.kubernetes.io/network-unavailable" in scene.place().because
+
+
+def test_a_node_that_is_about_to_be_initialised_takes_pods_in_a_moment() -> None:
+    scene = Scene(placing(manual(0)))
+    _resized(scene, "a", taints=(taint_of("a"), Taint(str(INITIALISING["key"]), "NoSchedule", "true")))
+    assert scene.place().pools == ("a",)
 
 
 def test_the_months_cost_must_be_known_where_it_is_limited() -> None:

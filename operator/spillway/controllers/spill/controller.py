@@ -19,9 +19,10 @@ from spillway.controllers.pools.replacement import Replacement, ReplacementResul
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
 from spillway.domain.budget.price import billed
-from spillway.domain.fit.node_fit import NodeFit
+from spillway.domain.fit.node_fit import NodeFit, takes_pods
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
+from spillway.domain.fit.taint_toleration import is_initialising
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.documents import Json
@@ -132,9 +133,20 @@ class SpillController(Controller):
             self._spilled[pod.uid] = (named, self.world.now())
         verdicts = (self.world.board.verdict(pool) for pool in named if pool in self.world.governance.budgets)
         closed = all(verdict.closed for verdict in verdicts)
-        found = due(pod, placement, spilled_at=self._spilled[pod.uid][1], closed=closed)
+        found = due(
+            pod,
+            placement,
+            spilled_at=self._spilled[pod.uid][1],
+            closed=closed,
+            initialising=self._are_initialising(named),
+        )
         everywhere = {*named}.issuperset(self.world.governance.pools_of(who.policy))
         return None if found is not None and found.move is Move.SPILL and everywhere else found
+
+    def _are_initialising(self, pools: Iterable[str]) -> bool:
+        """Whether the pools have nodes, and all of them wait for their cloud to initialise them."""
+        nodes = [node for pool in pools for node in self.world.membership.nodes(pool) if takes_pods(node)]
+        return bool(nodes) and all(map(is_initialising, nodes))
 
     async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
         if found.move is Move.RECALL:

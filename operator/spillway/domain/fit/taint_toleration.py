@@ -18,6 +18,8 @@ UNTOLERATED: Final = "whose taints the pod tolerates"
 
 _PASSING: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "karpenter.sh/")
 _LEAVING: Final = frozenset({"ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler"})
+INITIALISING: Final[Toleration] = {"key": "node.cloudprovider.kubernetes.io/uninitialized", "operator": "Exists"}
+"""The taint of a node that its cloud is about to initialise, which takes pods in a moment."""
 _HARD: Final = frozenset({"NoSchedule", "NoExecute"})
 
 
@@ -37,6 +39,11 @@ def taint_toleration(spec: Json) -> NodeTest:
 def lasting_taints(node: NodeRecord) -> tuple[Taint, ...]:
     """The taints that keep a pod off this node for good unless it tolerates them."""
     return tuple(taint for taint in node.taints if taint.effect in _HARD and not _passes(taint))
+
+
+def is_initialising(node: NodeRecord) -> bool:
+    """Whether the node waits for its cloud to initialise it."""
+    return any(taint.key == INITIALISING["key"] and taint.effect in _HARD for taint in node.taints)
 
 
 def _passes(taint: Taint) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
 from spillway.domain.fit.node_fit import NodeFit, takes_pods
-from spillway.domain.fit.taint_toleration import UNTOLERATED, Toleration
+from spillway.domain.fit.taint_toleration import INITIALISING, UNTOLERATED, Toleration
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.placement.tolerations import needed
@@ -100,12 +100,21 @@ def together(first: Pool, later: Pool) -> bool:
     return sizes and first.overlay == later.overlay
 
 
+def pool_fit(spec: Json, tolerations: Sequence[Toleration]) -> NodeFit:
+    """The fit of a pod on the nodes of a pool, with these tolerations beside its own.
+
+    A node that its cloud is about to initialise counts as one that takes pods: it does so in a moment, and a pod that
+    waits for longer than `INITIALISING_SECONDS` is replaced.
+    """
+    return NodeFit(spec, (*tolerations, INITIALISING))
+
+
 def mismatch(pod: Json, pool: Pool, *, tolerations: Sequence[Toleration]) -> str:
     """Why no node of the pool can take this pod with these tolerations beside its own, whatever room it has.
 
     Empty where one can.
     """
-    clause = NodeFit(pod.get("spec") or {}, tolerations).refusal_by_all(pool.open_nodes)
+    clause = pool_fit(pod.get("spec") or {}, tolerations).refusal_by_all(pool.open_nodes)
     if clause == UNTOLERATED:
         return "has nodes with a taint that its podOverlay.tolerations do not cover"
     return clause and f"has no node {clause}"

@@ -18,7 +18,6 @@ from typing import Final
 
 from spillway.api.elasticpolicy import Placement
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.backoff import backoff_seconds
@@ -27,11 +26,13 @@ from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid, pools_in
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.metadata import add_metadata, patchable
-from spillway.domain.placement.pools import Pool, mismatch, together
+from spillway.domain.placement.pools import Pool, mismatch, pool_fit, together
 from spillway.domain.placement.tolerations import toleration_additions
 
 NOMINATED_SECONDS: Final = 120.0
 """How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""
+INITIALISING_SECONDS: Final = 10.0
+"""For how long a pod waits for pools all of whose nodes are about to be initialised by their cloud."""
 NODE_START_SECONDS: Final = 180.0
 """For how long after its creation a node counts as one that will take pods."""
 LONGEST_TURN_SECONDS: Final = 3600.0
@@ -77,18 +78,27 @@ class Due:
     at: float
 
 
-def due(pod: PodRecord, placement: Placement, *, spilled_at: float = 0.0, closed: bool = False) -> Due | None:
+def due(
+    pod: PodRecord,
+    placement: Placement,
+    *,
+    spilled_at: float = 0.0,
+    closed: bool = False,
+    initialising: bool = False,
+) -> Due | None:
     """When a pod changes sides if nothing happens before; None if it does not.
 
     A pod that has spilled may run on both sides already, and spills once more, to pools that it cannot use yet:
     `spilled_at` is when it got its mark, and `closed` says that none of the pools it names takes pods any more.
+    `initialising` says that these pools have no node but such as wait for their cloud.
     """
     pending = pod.pending
     if pending is None or not pod.unschedulable_since:
         return None
     at = pod.unschedulable_since + placement.spill_after.seconds
     if pending.virtual:
-        return Due(Move.RECALL, at)
+        soon = pod.unschedulable_since + INITIALISING_SECONDS
+        return Due(Move.RECALL, min(at, soon) if initialising else at)
     if placement.virtual == "Never":
         return None
     if pending.pools and not closed:
@@ -160,7 +170,7 @@ def way(
             continue
         if pool.closed or mismatch(pod, pool, tolerations=pool.tolerations) or has_room(pool):
             continue
-        fit = NodeFit(spec, pool.tolerations)
+        fit = pool_fit(spec, pool.tolerations)
         reached = [
             other
             for other in (*pools, *others)

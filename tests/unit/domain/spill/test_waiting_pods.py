@@ -14,6 +14,7 @@ from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, Taint
 from spillway.domain.placement.pools import Pool
 from spillway.domain.spill.waiting_pods import (
+    INITIALISING_SECONDS,
     LONGEST_TURN_SECONDS,
     NODE_START_SECONDS,
     NOMINATED_SECONDS,
@@ -73,6 +74,11 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
 )
 def test_who_is_due_and_when(pod: PodRecord, placement: Placement, wanted: Due | None) -> None:
     assert due(pod, placement) == wanted
+
+
+def test_a_pod_waits_only_briefly_for_nodes_that_their_cloud_does_not_initialise() -> None:
+    pod = waiting(placement="virtual", pools="eci")
+    assert due(pod, PLACEMENT, initialising=True) == Due(Move.RECALL, 1000.0 + INITIALISING_SECONDS)
 
 
 @pytest.mark.parametrize(
