@@ -1,9 +1,10 @@
 """The order of a scale-down: which pods of a ReplicaSet are deleted, decided by these rules in this order.
 
-1. What Kubernetes puts first in any case: unassigned, then Pending, Unknown, not ready; among them by its rules. 2.
-Virtual before physical, the most expensive pool first. 3. Zones: while the skew of what remains exceeds `max_skew`,
-from a zone with the most pods; else whatever keeps it. 4. Elastic before fixed. 5. On elastic nodes: the node that
-should empty soonest. On fixed nodes: the node with most pods of this workload, the
+1. What Kubernetes puts first in any case: unassigned, then Pending, Unknown, not ready; among them by its rules.
+2. Virtual before physical, the most expensive pool first.
+3. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
+4. Elastic before fixed.
+5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload, the
    hottest first where load is known.
 6. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
 7. Newest, then UID.
@@ -192,7 +193,8 @@ class _Greedy:
 def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew: int) -> tuple[set[Zone], bool]:
     """The zones from which the next victim may come, and whether the skew leaves no other choice.
 
-    Pods without a zone are free to go while the zones are even, and wait while they are not.
+    Pods without a zone are free to go while the zones are even, and wait while they are not, unless every other choice
+    would make the zones less even.
     """
     counts = sorted(remaining.values())
     zoned = available - {_NO_ZONE}
@@ -210,6 +212,8 @@ def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew
     if not zoned:
         return available, False
     fullest = max(remaining[zone] for zone in zoned)
+    if _NO_ZONE in available and fullest == counts[0]:
+        return {_NO_ZONE}, True
     return {zone for zone in zoned if remaining[zone] == fullest}, True
 
 

@@ -4,11 +4,11 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.domain.model.names import PodUid, Tier
+from spillway.domain.model.names import PodUid, Tier, Zone
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import kubernetes_class
 from spillway.domain.scale_down.ranking import plan_scale_down
-from tests.unit.domain.scale_down.scale_down_cases import NOW, by_uid, is_ready, replicasets, skew, zones_of
+from tests.unit.domain.scale_down.scale_down_cases import NOW, by_uid, is_ready, pod, replicasets, skew, zones_of
 
 counts = st.integers(-1, 14)
 skews = st.integers(1, 3)
@@ -62,6 +62,15 @@ def test_in_a_rollout_virtual_pods_go_last_and_the_cheapest_pool_first(
     gone = [keeping(p) for p in pods if p.uid in victims]
     left = [keeping(p) for p in pods if p.uid not in victims]
     assert not gone or not left or max(gone) <= min(left)
+
+
+def test_a_pod_without_a_zone_goes_before_the_last_one_of_the_emptiest_zone() -> None:
+    pods = [
+        pod("a", tier=Tier.VIRTUAL, zone=Zone("zone-a")),
+        pod("none", tier=Tier.VIRTUAL, zone=Zone("")),
+        *(pod(f"b{index}", tier=Tier.FIXED, zone=Zone("zone-b")) for index in range(4)),
+    ]
+    assert planned(pods, 1, 1) == (PodUid("none"),)
 
 
 @settings(max_examples=150)
