@@ -277,6 +277,14 @@ def test_the_command_line_plans_from_prometheus_alone(planned: Shop) -> None:
     assert found["peak_cores"] <= found["allowed_cores"] == OWNED_CORES / 2
 
 
+def test_no_more_large_pods_are_planned_than_find_a_node(planned: Shop) -> None:
+    """Sixteen pods of 6 cores would fit into the sum of ten nodes of 10 cores."""
+    for node_cores, places in ((10, 10), (5, 0)):
+        flags = ("--nodes=10", f"--node-cores={node_cores}", "--cpu=6", "--target-utilization=100")
+        found = planned.planned(*flags)
+        assert sum(one["threshold"] for one in found["workloads"]) == places
+
+
 def test_the_annotation_overrides_and_a_bad_one_is_refused(planned: Shop) -> None:
     cluster, stage = planned.stage.cluster, planned.stage
 
@@ -368,6 +376,52 @@ def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop
     cluster.wait_until(told, "the Event on the workload", timeout_seconds=30)
     shown = planned.operator.metrics(0)
     assert shown.total("spillway_policy_workloads_unusable", policy=stage.id) == 1
+
+
+def test_a_policy_that_only_recommends_makes_no_room_for_others(planned: Shop) -> None:
+    """Its six replicas stay where they are, so enforced policies have six cores less to plan with."""
+    cluster, stage = planned.stage.cluster, planned.stage
+    stage.scale("cart", 1)
+    stage.wait_bound("cart", 1)
+    namespace = cluster.create_namespace(labels={"watched": stage.id})
+    path = f"{GROUP_PATH}/elasticpolicies/{stage.id}-watched"
+    workload = {"name": "all", "match": {"namespaces": {"matchLabels": {"watched": stage.id}}}, "threshold": AUTO}
+    spec = {"mode": "Recommend", "tiers": {"fixed": FIXED}, "workloads": [workload]}
+
+    def capacity() -> float:
+        return planned.operator.metrics(0).total("spillway_threshold_owned_cores", what="capacity")
+
+    def listed() -> bool:
+        status = cluster.rest.get(path).get("status") or {}
+        return bool(status.get("thresholds"))
+
+    try:
+        template = stage.template("watched", "1")
+        cluster.rest.create(
+            f"/apis/apps/v1/namespaces/{namespace}/deployments",
+            {
+                "metadata": {"name": "watched"},
+                "spec": {"replicas": 6, "selector": {"matchLabels": {"app": "watched"}}, "template": template},
+            },
+        )
+        cluster.kubectl("rollout", "status", f"-n={namespace}", "deployment/watched", "--timeout=60s")
+        cluster.rest.create(
+            path.rpartition("/")[0],
+            {
+                "apiVersion": "spillway.dev/v1alpha1",
+                "kind": "ElasticPolicy",
+                "metadata": {"name": f"{stage.id}-watched"},
+                "spec": spec,
+            },
+        )
+        cluster.wait_until(lambda: capacity() == OWNED_CORES - 6, "a plan without its cores", timeout_seconds=60)
+        cluster.wait_until(listed, "its own thresholds in its status", timeout_seconds=60)
+
+        cluster.rest.merge(path, {"spec": {"mode": "Enforce"}})
+        cluster.wait_until(lambda: capacity() == OWNED_CORES, "a plan in which it acts", timeout_seconds=60)
+    finally:
+        cluster.rest.delete(path)
+        cluster.rest.delete(f"/api/v1/namespaces/{namespace}")
 
 
 def test_once_prometheus_is_taken_away_the_plan_in_force_is_stale(planned: Shop) -> None:

@@ -61,6 +61,11 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
             f"({plan.capacity_cores:.4g} allocatable)"
         ),
     ]
+    if not policy.acting and any(one.acting for one in plan.policies):
+        lines.append(
+            f"(that is the plan of the enforced policies; {policy.name} is in Recommend: its thresholds and amounts "
+            "are those of a plan in which it acts too)"
+        )
     if plan.excess_cores > 0:
         lines.append(
             f"what must stay there (min, given numbers, learning, no threshold) is {plan.excess_cores:.4g} cores more "

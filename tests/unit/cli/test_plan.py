@@ -11,6 +11,9 @@ from typer.testing import CliRunner, Result
 
 from spillway.app.errors import SettingsError
 from spillway.cli.commands import application
+from spillway.cli.planning import Outcome
+from spillway.cli.planning_output import as_tables
+from spillway.domain.threshold.request import Plan, PlannedPolicy
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SIZED = ("--nodes=4", "--node-cores=10", "--target-utilization=100", "--cpu=1")
@@ -259,3 +262,23 @@ def test_no_node_is_free_beside_what_must_be_owned(tmp_path: Path) -> None:
     [policy] = found["policies"]
     assert [(one["nodes"], one["cost_per_hour"]) for one in policy["nodes"]] == [(4, 40.0)]
     assert policy["owned_nodes_advised"] == 4
+
+
+@pytest.mark.parametrize(("others", "said"), [((), False), ((PlannedPolicy(name="online", auto=1, learning=0),), True)])
+def test_the_sums_of_a_plan_beside_a_policy_that_only_recommends(
+    others: tuple[PlannedPolicy, ...], *, said: bool
+) -> None:
+    watched = PlannedPolicy(name="watched", auto=1, learning=0, acting=False)
+    made = Plan(
+        made=0.0,
+        fingerprint="",
+        capacity_cores=10.0,
+        peak_cores=4.0,
+        allowed_cores=6.5,
+        seconds=0.1,
+        policies=(watched, *others),
+    )
+
+    text = as_tables(Outcome("watched", made))
+
+    assert ("that is the plan of the enforced policies; watched is in Recommend" in text) == said

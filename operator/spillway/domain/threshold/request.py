@@ -153,6 +153,8 @@ class PlannedPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Workloads of mode Auto."""
     learning: int
     """Of these, without enough history."""
+    acting: bool = True
+    """Whether the policy is enforced; the sums of the whole plan are those of enforced policies, if there are any."""
     currency: str = ""
     saved_vs_owned: float | None = None
     """An hour, against owning nodes for every workload's peak; None without prices."""

@@ -55,6 +55,7 @@ def policy_sums(policy: PolicyNeed, shares: Sequence[Share], *, there: float, no
         name=policy.name,
         auto=sum(one.planned or one.learning for one in shares),
         learning=sum(one.learning for one in shares),
+        acting=policy.acting,
         currency=policy.currency,
     )
     known = [one for one in shares if one.prices.known]
