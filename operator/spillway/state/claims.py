@@ -19,12 +19,12 @@ def claim_of_pods(
     return governance.claim(state.namespaces.get(namespace), kind, labels)
 
 
-def losers_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> tuple[str, ...]:
-    """The policies that select a ReplicaSet's pods too, and are younger than the one that governs them."""
+def losers_of(state: ClusterState, governance: Governance, owner: OwnerRecord) -> tuple[str, ...]:
+    """The policies that select an owner's pods too, and are younger than the one that governs them."""
     if len(governance.policies) < 2:
         return ()
-    namespace = state.namespaces.get(replicaset.namespace)
-    return governance.claimants(namespace, replicaset.workload_kind, replicaset.labels)[1:]
+    namespace = state.namespaces.get(owner.namespace)
+    return governance.claimants(namespace, owner.workload_kind, owner.labels)[1:]
 
 
 def balance_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> str | None:

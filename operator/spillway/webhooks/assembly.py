@@ -34,10 +34,10 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.nodes import NodeWebhook
 from spillway.webhooks.overlay_validation import OverlayValidationWebhook
 from spillway.webhooks.placer import Placer
-from spillway.webhooks.plan_events import announcer
 from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.pods import PodWebhook
 from spillway.webhooks.replicasets import ReplicaSetWebhook
+from spillway.webhooks.scale_down_events import announcer
 from spillway.webhooks.scale_down_outcomes import Outcomes
 from spillway.webhooks.threshold_annotation import ThresholdAnnotationWebhook
 from spillway.webhooks.validation import PLACES, ValidationWebhook

@@ -7,8 +7,8 @@ from spillway.domain.model.owners import object_reference
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
 from spillway.domain.scale_down.reasons import VictimReason
-from spillway.webhooks.plan_events import announcer
 from spillway.webhooks.plan_log import VICTIMS_KEPT, PlanEntry, PlanLog, planned_victims
+from spillway.webhooks.scale_down_events import announcer
 from tests.support.fake_recorder import FakeRecorder
 
 

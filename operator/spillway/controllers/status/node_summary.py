@@ -29,7 +29,7 @@ class PoolCount:
     @classmethod
     def of(cls, nodes: Iterable[NodeRecord]) -> "PoolCount":
         """The counts of these nodes."""
-        listed = list(nodes)
+        listed = [node for node in nodes if not node.deleting]
         return cls(
             nodes=len(listed),
             ready=sum(node.ready for node in listed),

@@ -1,8 +1,8 @@
 """Counts of pods by policy, workload, tier, zone and pool for the statuses, kept by owner.
 
 Contract: a change only marks the owners that it concerns, and `refresh` counts these again, so it costs as much as the
-owners' pods and not as all pods. The pods of a policy are those of the ReplicaSets that it claims and, of other owners
-(a Job, for example, whose template is not watched), those that carry the mark of the policy.
+owners' pods and not as all pods. The pods of a policy are those of the ReplicaSets and StatefulSets that it claims and,
+of other owners (a Job, for example, whose template is not watched), those that carry the mark of the policy.
 """
 
 import asyncio
@@ -15,7 +15,14 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, Tier
 from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import (
+    NamespaceRecord,
+    NodeRecord,
+    OwnerRecord,
+    PodRecord,
+    ReplicaSetRecord,
+    StatefulSetRecord,
+)
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.state.claims import losers_of
@@ -77,7 +84,8 @@ class WorkloadCounts:
         """Follow the state. The first `refresh` counts everything."""
         state = self._world.state
         yield state.subscribe(PodRecord, self._pod_changed)
-        yield state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        yield state.subscribe(ReplicaSetRecord, self._owner_changed)
+        yield state.subscribe(StatefulSetRecord, self._owner_changed)
         yield state.subscribe(NodeRecord, self._node_changed)
         yield state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self._world.catalog.subscribe(self._resources_changed)
@@ -108,7 +116,7 @@ class WorkloadCounts:
         if self._all_stale:
             self._all_stale = False
             marked = (pod.owner_uid for pod in state.pods.values() if pod.policy)
-            self._stale = {*self._owners, *state.replicasets, *marked}
+            self._stale = {*self._owners, *state.replicasets, *state.statefulsets, *marked}
         while self._stale:
             for _ in range(min(SLICE, len(self._stale))):
                 self._recount(self._stale.pop())
@@ -123,17 +131,19 @@ class WorkloadCounts:
     def _count(self, owner: OwnerUid) -> OwnerCount | None:
         world = self._world
         pods = [pod for pod in world.state.pods_of(owner) if pod.active]
-        replicaset = world.state.replicasets.get(owner)
+        record = world.state.owner(owner)
         enforced = False
         zone_key = ZONE_LABEL
         losers: tuple[str, ...] = ()
-        if replicaset is not None:
-            claim: Claim | None = world.claim_of(replicaset)
+        if record is not None:
+            claim: Claim | None = world.claim_of(record)
             if claim is None:
                 return None
-            policy, workload, enforced = claim.policy, workload_of(replicaset).key, claim.enforced
+            policy, workload = claim.policy, workload_of(record).key
+            # A StatefulSet's scale-down goes by ordinals, whatever a pod's deletion cost says.
+            enforced = claim.enforced and isinstance(record, ReplicaSetRecord)
             zone_key = claim.zone_key
-            losers = losers_of(world.state, world.governance, replicaset)
+            losers = losers_of(world.state, world.governance, record)
         else:
             marked = next((pod for pod in pods if pod.policy), None)
             if marked is None or marked.policy not in world.governance.policies:
@@ -175,10 +185,10 @@ class WorkloadCounts:
         self._stale.update(pod.owner_uid for pod in (old, new) if pod is not None and pod.owner_uid)
         self.changed.emit()
 
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
-        replicaset = new or old
-        if replicaset is not None and (old is None or new is None or old.labels != new.labels):
-            self._stale.add(replicaset.uid)
+    def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
+        owner = new or old
+        if owner is not None and (old is None or new is None or old.labels != new.labels):
+            self._stale.add(owner.uid)
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         node = new or old
@@ -187,8 +197,9 @@ class WorkloadCounts:
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None and (old is None or old.labels != new.labels):
-            replicasets = self._world.state.replicasets.values()
-            self._stale.update(one.uid for one in replicasets if one.namespace == new.name)
+            state = self._world.state
+            owners: tuple[OwnerRecord, ...] = (*state.replicasets.values(), *state.statefulsets.values())
+            self._stale.update(one.uid for one in owners if one.namespace == new.name)
 
     def _resources_changed(self) -> None:
         self._all_stale = True

@@ -17,6 +17,7 @@ from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
 from spillway.controllers.status.workload_counts import SLICE
 from spillway.controllers.threshold.room import owned_room
+from spillway.domain.fit.taint_toleration import lasting_taints
 from spillway.domain.model.names import OwnerUid, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
@@ -34,8 +35,6 @@ from spillway.domain.threshold.request import (
 )
 from spillway.sources.selectors import filled_in
 
-_KEEPS_PODS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
-_OF_THE_MOMENT: Final = "node.kubernetes.io/"
 _NOTHING_SEEN: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
 
 
@@ -169,7 +168,7 @@ def owned_by_all(world: World, node: NodeRecord) -> bool:
     """Whether the node is fixed for every policy and open to ordinary pods."""
     if node.deleting or node.unschedulable or world.membership.pool_of_node(node.name):
         return False
-    if any(taint.effect in _KEEPS_PODS_AWAY and not taint.key.startswith(_OF_THE_MOMENT) for taint in node.taints):
+    if lasting_taints(node):
         return False
     return world.governance.elastic_owner(node) is None
 

@@ -209,6 +209,11 @@ def test_a_pool(cordon: str, count: PoolCount, remaining: int, accepting: tuple[
     assert (find(status.conditions, "Reconciling") is not None) == brief
 
 
+def test_a_node_that_is_being_deleted_is_not_one_of_the_pool() -> None:
+    count = PoolCount.of([make_node("a", deleting=True), make_node("b", ready=False)])
+    assert (count.nodes, count.ready) == (1, 0)
+
+
 def test_what_a_pool_holds() -> None:
     nodes = [
         make_node("a", unschedulable=True, cordoned_by="eci"),

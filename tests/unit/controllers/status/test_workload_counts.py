@@ -10,7 +10,7 @@ from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
 from spillway.domain.model.records import NamespaceRecord, Phase, PodRecord
 from spillway.state.catalog import Kind
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import ELASTIC, make_world, policy_resource, resource
 
@@ -91,6 +91,15 @@ async def test_pods_of_other_owners_count_by_their_mark(world: World, counts: Wo
     world.state.apply(make_pod("nightly-1", node=NodeName("v1"), policy="online", tier="virtual", pool="eci", **job))
     assert await tiers(counts) == (1, 1, 2)
     assert "Job/shop/nightly" in counts.policy("online").workloads
+
+
+async def test_the_pods_of_a_statefulset_count_before_they_carry_a_mark(world: World, counts: WorkloadCounts) -> None:
+    statefulset = make_statefulset(labels={"app": "web"})
+    world.state.apply(statefulset)
+    pod = make_pod("db-0", owner_uid=statefulset.uid, owner_kind="StatefulSet", owner_name="db", policy="")
+    world.state.apply(pod)
+    assert await tiers(counts) == (2, 1, 1)
+    assert "StatefulSet/shop/db" in counts.policy("online").workloads
 
 
 async def test_foreign_costs_count_only_where_we_would_write(world: World, counts: WorkloadCounts) -> None:
