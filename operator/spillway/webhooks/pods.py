@@ -25,10 +25,11 @@ from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.fit.volume_reach import VolumeReach
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
-from spillway.domain.placement.decide import KEPT_PHYSICAL, PlacementReason
+from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.policies.governance import Governance
 from spillway.kube.protocols import Recorder
@@ -53,10 +54,6 @@ SETTLING_SECONDS: Final = 0.01
 KEPT_PLAN_SECONDS: Final = 0.8
 """How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
 whole life."""
-
-OVERLAY_CONFLICT: Final = "OverlayConflict"
-TOLERATES_VIRTUAL: Final = "ToleratesVirtual"
-INVALID_THRESHOLD: Final = "InvalidThreshold"
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -276,20 +273,20 @@ class PodWebhook:
             unsuitable = placed.decision.reason is PlacementReason.UNSUITABLE
             event_type = "Normal" if unsuitable else "Warning"
             self._events.record(
-                reference, event_type, KEPT_PHYSICAL, f"kept on physical nodes, because {placed.because}"
+                reference, event_type, event_reasons.KEPT_PHYSICAL, f"kept on physical nodes, because {placed.because}"
             )
         if placed.tolerated:
             self._events.record(
                 reference,
                 "Warning",
-                TOLERATES_VIRTUAL,
+                event_reasons.TOLERATES_VIRTUAL,
                 f"class {subject.claim.workload_class} keeps off virtual nodes, but the pods tolerate those of "
                 f"{placed.tolerated} themselves; their toleration stays as it is",
             )
         for conflict in placed.conflicts:
-            self._events.record(reference, "Warning", OVERLAY_CONFLICT, conflict)
+            self._events.record(reference, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
         if placed.problem:
-            self._events.record(reference, "Warning", INVALID_THRESHOLD, placed.problem)
+            self._events.record(reference, "Warning", event_reasons.INVALID_THRESHOLD, placed.problem)
 
 
 def _is_auto(new: NewPod) -> bool:

@@ -6,11 +6,12 @@ Contract: recorded after the answer, never while the request is held. A policy i
 from collections.abc import Callable
 from typing import Final
 
+from spillway.domain.model import event_reasons
 from spillway.kube.protocols import Recorder
 from spillway.webhooks.plan_log import PlanEntry
 
-PLANNED: Final = "ScaleDownPlanned"
-LET_GO: Final = "ScaleDownLetGo"
+PLANNED: Final = event_reasons.SCALE_DOWN_PLANNED
+LET_GO: Final = event_reasons.SCALE_DOWN_LET_GO
 
 
 def announcer(events: Recorder) -> Callable[[PlanEntry], None]:

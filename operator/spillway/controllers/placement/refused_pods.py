@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import OwnerUid
 from spillway.kube.client import KubeClient
 from spillway.kube.pod_events import PodEvent, PodEvents
@@ -23,7 +24,7 @@ from spillway.telemetry import placement as metrics
 PERIOD_SECONDS: Final = 5.0
 """Seconds between passes: reservations also expire while no pod is created."""
 SLACK_SECONDS: Final = 0.01
-REASON: Final = "PoolLeftOut"
+REASON: Final = event_reasons.POOL_LEFT_OUT
 SELECTOR: Final = "reason=FailedCreate"
 _KEY: Final = "reservations"
 

@@ -15,6 +15,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import times_of
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.spill.placement_class import governed
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
@@ -108,7 +109,7 @@ class FailoverController(Controller):
             after = (budget.spec.failover and budget.spec.failover.unhealthy_after) or ""
             message = f"Pods on nodes of {pool} that have not been ready for {after} are replaced elsewhere."
             owner = self.world.owner_of(pod)
-            self._events.record(owner.reference, "Warning", "PodsReplaced", message)
+            self._events.record(owner.reference, "Warning", event_reasons.PODS_REPLACED, message)
 
     def _suspend(self, pool: str, *, suspended: bool) -> None:
         if suspended and pool not in self._suspended:

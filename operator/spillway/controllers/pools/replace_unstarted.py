@@ -20,6 +20,7 @@ from spillway.controllers.pools.job_retry import is_last_try
 from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import Phase, PodRecord
@@ -128,7 +129,7 @@ class ReplaceUnstartedController(Controller):
         self.log.info("pod failed for want of stock", key=pod.key, pool=one.pool, avoid=sorted(pools))
         following = "ask for a bigger size" if another else "go elsewhere"
         message = f"Pods failed on {one.pool}, because it is out of stock for them; the next ones {following}."
-        self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsFailed", message)
+        self._events.record(self.world.owner_of(pod).reference, "Normal", event_reasons.PODS_FAILED, message)
         if pod.owner_kind == "Job":
             self._failed[pod.uid] = one
             self._look_at(one)
@@ -197,7 +198,7 @@ class ReplaceUnstartedController(Controller):
         metrics.REPLACED.labels(pools[0], cause.value).inc()
         self.log.info("unstarted pod replaced", key=pod.key, pool=pools[0], cause=cause.value, avoid=sorted(failed))
         message = f"Pods that never started are replaced: {_SENTENCES[cause].format(pool=', '.join(pools))}."
-        self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsReplaced", message)
+        self._events.record(self.world.owner_of(pod).reference, "Normal", event_reasons.PODS_REPLACED, message)
         return None
 
 

@@ -12,6 +12,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import governed
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, withdrawn
@@ -91,7 +92,7 @@ class WithdrawnController(Controller):
         # The pools in the mark may be anything by now: they are no label.
         metrics.REPLACED.labels("", WITHDRAWN).inc()
         self.log.info("waiting pod replaced, its pools were withdrawn", key=pod.key)
-        self._events.record(self.world.owner_of(pod).reference, "Normal", "PodsReplaced", MESSAGE)
+        self._events.record(self.world.owner_of(pod).reference, "Normal", event_reasons.PODS_REPLACED, MESSAGE)
         return None
 
     def _look_at(self, waiting: UnstartedPod) -> None:

@@ -25,6 +25,7 @@ from spillway.controllers.spill.virtual_replicas import (
 )
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.room import NodeRoom
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
@@ -314,10 +315,10 @@ class BringBackController(Controller):
         reference = workload_of(replicaset).reference
         if outcome is SurgeOutcome.BROUGHT_BACK:
             message = f"one replica came back from a virtual node: {physical} are on physical nodes now"
-            self._events.record(reference, "Normal", "BroughtBack", message)
+            self._events.record(reference, "Normal", event_reasons.BROUGHT_BACK, message)
         elif outcome in _TOLD:
             message = f"a replica was not brought back from a virtual node: {_TOLD[outcome]}; tried again later"
-            self._events.record(reference, "Normal", "BringBackFailed", message)
+            self._events.record(reference, "Normal", event_reasons.BRING_BACK_FAILED, message)
 
     def _say(self, replicaset: ReplicaSetRecord, reason: Left) -> None:
         """Emit an Event once, and only for a reason that does not pass without action."""
@@ -326,7 +327,7 @@ class BringBackController(Controller):
         if reason is known or reason not in _SAID:
             return
         message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
-        self._events.record(workload_of(replicaset).reference, "Normal", "BringBackLeft", message)
+        self._events.record(workload_of(replicaset).reference, "Normal", event_reasons.BRING_BACK_LEFT, message)
 
     # Changes, and forgetting
 

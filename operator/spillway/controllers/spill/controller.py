@@ -24,13 +24,14 @@ from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.fit.taint_toleration import is_initialising
 from spillway.domain.fit.volume_reach import VolumeReach
+from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import has_successor, object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
-from spillway.domain.placement.decide import KEPT_PHYSICAL, NodeKind
+from spillway.domain.placement.decide import NodeKind
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
@@ -195,9 +196,9 @@ class SpillController(Controller):
         self.log.info("pod spilled", key=pod.key, policy=who.policy, pools=",".join(chosen.pools))
         message = f"no physical node had room for it; it may run on virtual nodes of {', '.join(chosen.pools)}"
         itself = object_reference("v1", "Pod", pod.name, pod.uid, namespace=pod.namespace)
-        self._events.record(itself, "Normal", "Spilled", message)
+        self._events.record(itself, "Normal", event_reasons.SPILLED, message)
         for conflict in conflicts:
-            self._events.record(itself, "Warning", "OverlayConflict", conflict)
+            self._events.record(itself, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
         return None
 
     def _way(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> Way | None:
@@ -302,16 +303,16 @@ class SpillController(Controller):
     def _report(self, pod: PodRecord, who: Governed, move: Move | None, pool: str) -> None:
         if move is Move.SPILL:
             metrics.SPILLS.labels(who.policy, pool, "replaced").inc()
-            reason = "Spilled"
+            reason = event_reasons.SPILLED
             message = f"pods that no physical node had room for are replaced by pods for virtual nodes of {pool}"
         elif move is Move.RECALL:
             metrics.RECALLS.labels(who.policy).inc()
-            reason = "Recalled"
+            reason = event_reasons.RECALLED
             message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
         else:
             pools = pools_named(pod)
             pool_metrics.REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
-            reason = "PodsReplaced"
+            reason = event_reasons.PODS_REPLACED
             message = f"Pods that never started are replaced: no node of {', '.join(pools)} took them."
         side = "virtual" if move is None else move.value
         self.log.info("waiting pod replaced", key=pod.key, policy=who.policy, move=side, pool=pool)
@@ -328,7 +329,9 @@ class SpillController(Controller):
             if because:
                 event_type = "Normal" if reason is StayReason.UNSUITABLE else "Warning"
                 message = f"kept on physical nodes, which have no room for it, because {because}"
-                self._events.record(self.world.owner_of(pod).reference, event_type, KEPT_PHYSICAL, message)
+                self._events.record(
+                    self.world.owner_of(pod).reference, event_type, event_reasons.KEPT_PHYSICAL, message
+                )
         if reason in _FOR_GOOD:
             self._kept[pod.uid] = (reason, math.inf, 0)
             return None

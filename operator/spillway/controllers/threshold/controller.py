@@ -28,6 +28,7 @@ from spillway.controllers.threshold.observe import (
 )
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
+from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import object_reference, workload_of
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
@@ -249,7 +250,7 @@ class ThresholdController(Controller):
                     f"New plan: {count} thresholds differ; at most {plan.peak_cores:.4g} of "
                     f"{plan.allowed_cores:.4g} cores are used on owned nodes."
                 )
-                self._events.record(_reference(entry), "Normal", "ThresholdsPlanned", message)
+                self._events.record(_reference(entry), "Normal", event_reasons.THRESHOLDS_PLANNED, message)
 
     # The observation
 
@@ -279,9 +280,9 @@ class ThresholdController(Controller):
         problems: dict[tuple[str, str], str] = {}
         for workload, one in current.items():
             if one.choice.problem:
-                problems[workload, "InvalidThreshold"] = f"{UNREADABLE}: {one.choice.problem}."
+                problems[workload, event_reasons.INVALID_THRESHOLD] = f"{UNREADABLE}: {one.choice.problem}."
             if one.planned is not None and one.planned.problem:
-                problems[workload, "DemandUnusable"] = f"No threshold is planned: {one.planned.problem}."
+                problems[workload, event_reasons.DEMAND_UNUSABLE] = f"No threshold is planned: {one.planned.problem}."
         for (workload, reason), message in problems.items():
             if self._reported_problems.get((workload, reason)) != message:
                 owner = workload_of(current[workload].observed.newest)

@@ -12,9 +12,6 @@ from typing import Final, Literal, NamedTuple
 from spillway.api.elasticpolicy import Placement
 from spillway.domain.threshold.effective import Choice, ThresholdReason
 
-KEPT_PHYSICAL: Final = "KeptPhysical"
-"""The reason of the Event on the owner of a pod that virtual nodes do not take."""
-
 
 class NodeKind(StrEnum):
     """The kind of nodes that a pod is decided for: the value of the mark `spillway.dev/placement`."""

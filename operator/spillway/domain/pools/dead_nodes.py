@@ -16,13 +16,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import NodeRecord, PodRecord
 
 MOSTLY_DEAD_PERCENT: Final = 55
 """The share of dead nodes outside the pool from which on nothing is deleted; Kubernetes'
 `--unhealthy-zone-threshold`."""
-LEFT_TO_KUBERNETES: Final = PER_NODE | {"StatefulSet", "Job"}
+LEFT_TO_KUBERNETES: Final = frozenset({"StatefulSet", "Job"})
 
 
 def dead_nodes(
@@ -36,7 +36,7 @@ def dead_nodes(
 
 def lost(pod: PodRecord) -> bool:
     """Whether a pod on a dead node is to be replaced elsewhere."""
-    return pod.active and not pod.ready and bool(pod.owner_uid) and pod.owner_kind not in LEFT_TO_KUBERNETES
+    return pod.active and not pod.ready and has_successor(pod) and pod.owner_kind not in LEFT_TO_KUBERNETES
 
 
 def mostly_dead(pool: str, nodes: Iterable[tuple[str | None, NodeRecord]]) -> bool:
