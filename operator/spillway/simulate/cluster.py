@@ -71,7 +71,7 @@ class SimCluster:
         )
         self.zone: NDArray[np.intp] = np.arange(size) % zones
         self.zone[self.physical :] = np.arange(len(pools) * zones) % zones
-        self.dearness = [0] * self.physical + [index // zones for index in range(len(pools) * zones)]
+        self.price_rank = [0] * self.physical + [index // zones for index in range(len(pools) * zones)]
         self.names = [NodeName(f"{tier}-{index}") for index, tier in enumerate(self.tier)]
         self.created = [0] * size
         self.alive = np.array([tier is not Tier.ELASTIC for tier in self.tier])
@@ -102,7 +102,7 @@ class SimCluster:
         self.in_zone[pod.workload, self.zone[node]] += 1
         self.on_node[node][pod.uid] = pod
         if node >= self.physical:
-            self.pool_pods[self.dearness[node]] += 1
+            self.pool_pods[self.price_rank[node]] += 1
 
     def leave(self, pod: Pod) -> None:
         """Stop counting a pod that is being deleted; its room is given back by `release`."""
@@ -117,7 +117,7 @@ class SimCluster:
         self.pods_on[pod.node] -= 1
         del self.on_node[pod.node][pod.uid]
         if pod.node >= self.physical:
-            self.pool_pods[self.dearness[pod.node]] -= 1
+            self.pool_pods[self.price_rank[pod.node]] -= 1
 
     def add_elastic(self, slot: int, step: int) -> None:
         """Let a new elastic node join in a free slot."""
@@ -166,7 +166,7 @@ class SimCluster:
             node=self.names[pod.node],
             zone=self.zone_of(pod.node),
             tier=self.tier[pod.node],
-            dearness=self.dearness[pod.node],
+            price_rank=self.price_rank[pod.node],
             node_order=node_order,
             ready=ready,
             ready_since=seconds(pod.ready_from) if ready else 0.0,

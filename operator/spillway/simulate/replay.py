@@ -181,7 +181,7 @@ class _Replay:
 
     def _place(self, node: int) -> NodePlace:
         cluster = self._cluster
-        return NodePlace(tier=cluster.tier[node], zone=cluster.zone_of(node), dearness=cluster.dearness[node])
+        return NodePlace(tier=cluster.tier[node], zone=cluster.zone_of(node), price_rank=cluster.price_rank[node])
 
     def _candidates(self, replicaset: ReplicaSet) -> list[Candidate]:
         order, names = self._nodes_order(), self._cluster.names

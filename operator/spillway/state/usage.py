@@ -128,7 +128,7 @@ class LiveUsage:
                 metrics.BEHIND_SECONDS.observe(self.reservations.clock() - begun)
         return True
 
-    def believe(self, owner: OwnerUid, wanted: int | None) -> None:
+    def drop_reservations_beyond(self, owner: OwnerUid, wanted: int | None) -> None:
         """Release reservations beyond `wanted`: a controller that creates a pod has fewer than it wants.
 
         `wanted` is read from the API server, not from a watch; None if it is not known.
@@ -136,8 +136,8 @@ class LiveUsage:
         if wanted is not None:
             self.reservations.disown(owner, self.total(owner) - wanted + 1)
 
-    def bound(self, owner: OwnerUid, wanted: int) -> None:
-        """Hold pools for no more of the owner's pods than it wants.
+    def cap_pool_reservations(self, owner: OwnerUid, wanted: int) -> None:
+        """Let no more of the owner's reservations count on pools than it wants pods.
 
         The pods that are seen are not taken off: after a scale-down some of them are gone and the watch has not shown
         it yet, while their successors are created. A limit has to count all of these.

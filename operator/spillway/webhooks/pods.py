@@ -184,7 +184,7 @@ class PodWebhook:
         # From here on there is no await: the place is reserved before another request counts.
         placed = placer.place(new, volumes, defaults=defaults, act=act, hold=bound is not None)
         if bound is not None:
-            placer.usage.bound(subject.owner, bound)
+            placer.usage.cap_pool_reservations(subject.owner, bound)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
         if not request.dry_run:
             counter.labels(subject.claim.policy, placed.decision.nodes.value, placed.decision.reason.value).inc()
@@ -257,7 +257,7 @@ class PodWebhook:
         if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
             # The watch may be behind on the ReplicaSet: only its present number voids a reservation.
             wanted = await self._workloads.wanted_now(workload, deadline)
-            usage.believe(subject.owner, wanted)
+            usage.drop_reservations_beyond(subject.owner, wanted)
             if wanted is not None:
                 return wanted
         return max(self._workloads.wanted(workload) or 0, usage.total(subject.owner))

@@ -96,7 +96,7 @@ def test_virtual_pools_fill_the_cheapest_first(cluster: SimCluster) -> None:
     for pod in pods(4):
         node = scheduler(cluster).virtual_node(pod)
         cluster.bind(pod, node, 0)
-        chosen.append(cluster.dearness[node])
+        chosen.append(cluster.price_rank[node])
     assert chosen == [0, 0, 1, 1]
     assert {cluster.tier[pod_node] for pod_node in range(cluster.physical, len(cluster.tier))} == {Tier.VIRTUAL}
     assert max(cluster.in_zone[0]) - min(cluster.in_zone[0]) <= 1

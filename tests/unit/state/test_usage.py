@@ -169,9 +169,9 @@ async def test_whoever_does_not_come_in_time_is_not_counted_any_more(state: Clus
     for _ in range(3):
         usage.reservations.reserve(OWNER, used=ONE)
     assert not await usage.caught_up(OWNER, lambda: 2, 0.01)
-    usage.believe(OWNER, 2)
+    usage.drop_reservations_beyond(OWNER, 2)
     assert usage.total(OWNER) == 1
-    usage.believe(OWNER, None)
+    usage.drop_reservations_beyond(OWNER, None)
     assert usage.total(OWNER) == 1
 
 

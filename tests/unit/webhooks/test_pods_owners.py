@@ -134,7 +134,7 @@ async def test_a_replaced_pods_successor_waits_until_the_old_one_is_seen_to_be_g
     scene.state.apply(make_pod("old"))
     assert (await scene.ask()).outcome == "virtual", "it never shows: the pod is really there"
     scene.state.remove(make_pod("old"))
-    scene.usage.believe(make_pod().owner_uid, 1)
+    scene.usage.drop_reservations_beyond(make_pod().owner_uid, 1)
     assert (await scene.ask()).outcome == "physical"
 
 

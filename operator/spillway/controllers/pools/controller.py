@@ -21,7 +21,7 @@ from spillway.domain.budget.price import size_asked
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.pools.dead_nodes import mostly_dead
-from spillway.domain.pools.health import Seen, State, Times, judge, next_look
+from spillway.domain.pools.health import PoolObservation, State, Times, judge, next_look
 from spillway.domain.pools.size_ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
 from spillway.domain.pools.sizes import Size
 from spillway.domain.pools.unstarted import stuck
@@ -143,7 +143,7 @@ class PoolsController(Controller):
         ]
         return min((due + SLACK_SECONDS for due in dues if due is not None), default=None)
 
-    def _seen(self, pool: str, times: Times) -> Seen:
+    def _seen(self, pool: str, times: Times) -> PoolObservation:
         ready = {node.name for node in self._nodes.nodes(pool) if node.ready}
         waits = [
             one.bound_at
@@ -154,7 +154,7 @@ class PoolsController(Controller):
         given_up = self._given_up(pool, min(waits, default=self.world.now()), times)
         since = min((*waits, given_up.since)) if given_up is not None else min(waits, default=None)
         last_start = self._unstarted.last_start(pool)
-        return Seen(
+        return PoolObservation(
             down_since=self._nodes.down_since(pool),
             stuck=len(waits) + (0 if given_up is None else given_up.pods),
             stuck_since=None if since is None else max(since, last_start),

@@ -146,7 +146,7 @@ class ReplaceUnstartedController(Controller):
             self._replacement.avoid(pod, pools, who.spill_after)
 
     def _closed(self, one: UnstartedPod) -> bool:
-        """Whether the pod waits in vain: its pool has failed, or none of its pools takes pods."""
+        """Whether the pod cannot start where it is: its pool has failed, or none of its pools takes pods."""
         verdicts = [self.world.board.verdict(pool) for pool in one.pools]
         if one.pool:
             return verdicts[0].reason == "Unhealthy"

@@ -37,9 +37,9 @@ from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
     Due,
     Move,
+    SpillPlan,
     StayReason,
     Turns,
-    Way,
     due,
     is_starting,
     keeps,
@@ -180,7 +180,7 @@ class SpillController(Controller):
             return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
         return await self._patch(pod, who, raw, chosen)
 
-    async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: Way) -> float | None:
+    async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: SpillPlan) -> float | None:
         reservations, used = self._open_pools.usage.reservations, pod.requests
         # On the pools in its mark it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
@@ -201,7 +201,7 @@ class SpillController(Controller):
             self._events.record(itself, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
         return None
 
-    def _way(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> Way | None:
+    def _way(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> SpillPlan | None:
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name) for name in governance.budgets if name not in listed]

@@ -33,7 +33,7 @@ from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import object_reference, workload_of
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.threshold.effective import Choice
-from spillway.domain.threshold.recent_peak import Seen, seen_now
+from spillway.domain.threshold.recent_peak import Sample, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import Recorder
@@ -115,7 +115,7 @@ class ThresholdController(Controller):
         self._failures = 0
         self._requests: dict[str, tuple[float, float]] = {}
         """The requests once seen of each workload, which may have no pods whenever a plan is made."""
-        self._elastic_seen: dict[str, tuple[Seen, ...]] = {}
+        self._elastic_seen: dict[str, tuple[Sample, ...]] = {}
         self._seen_fingerprint = ""
         self._reported_problems: dict[tuple[str, str], str] = {}
         self.report = ThresholdReport()

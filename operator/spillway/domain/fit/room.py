@@ -1,8 +1,8 @@
 """The free room of nodes for one more pod, counted so that it is not assigned twice (the scheduler's NodeResourcesFit).
 
-Contract: pure. Conservative: what balloons hold is not free (headroom is kept for a peak, not for tidying up), pods
-that wait for a node are served first, and each promise is taken off before the next is made. Where a pod lands is
-decided by the scheduler, which may still find no node for it.
+Contract: pure. Conservative: what placeholder pods (balloons) hold is not free (headroom is kept for a peak, not for
+tidying up), pods that wait for a node are served first, and each promise is taken off before the next is made. Where a
+pod lands is decided by the scheduler, which may still find no node for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -56,7 +56,7 @@ class NodeRoom:
         self._cpu = sum(one.cpu_millis for one in self._free.values())
         self._memory = sum(max(one.memory_bytes, 0) for one in self._free.values())
         for request in waiting:
-            # One that fits nowhere waits for something else, and would keep everybody from what is free.
+            # One that fits nowhere waits for something else; counting it would hide what is free from all others.
             if self.holds(*request):
                 self._cpu -= request[0]
                 self._memory -= request[1]
@@ -86,7 +86,7 @@ class NodeRoom:
         return None
 
     def take(self, node: NodeName, cpu_millis: int, memory_bytes: int) -> None:
-        """Promise it: it is not there for the next who asks."""
+        """Reserve room on a node, so that it is not promised again."""
         self._free[node] = self._free[node].less(cpu_millis, memory_bytes)
         self._cpu -= cpu_millis
         self._memory -= memory_bytes

@@ -19,7 +19,7 @@ class NodePlace:
     """Empty where the node lacks the zone label."""
     pool: str = ""
     """On a virtual node: the VirtualNodeBudget's name."""
-    dearness: int = 0
+    price_rank: int = 0
     """Among virtual pools: 0 is the cheapest (first in preference); the highest is emptied first at a scale-down."""
 
 

@@ -56,7 +56,7 @@ class _Policy:
     soft_taint: bool
     pools: tuple[tuple[str, Selector], ...]
     """Of the budgets that exist, in the policy's order of preference."""
-    dearness: Mapping[str, int]
+    price_rank: Mapping[str, int]
 
     def class_of(self, namespace: NamespaceRecord, kind: str, labels: Labels) -> str | None:
         """The class of a workload; None where the policy does not select it."""
@@ -253,7 +253,7 @@ class Governance:
         if policy is None:
             return NodePlace(tier=Tier.FIXED, zone=zone)
         tier, pool = policy.tier_of(labels)
-        return NodePlace(tier=tier, zone=zone, pool=pool, dearness=policy.dearness.get(pool, 0))
+        return NodePlace(tier=tier, zone=zone, pool=pool, price_rank=policy.price_rank.get(pool, 0))
 
     def _owner(self, labels: Labels) -> ElasticOwner | None:
         owners = [policy for policy in self._policies.values() if policy.tier_of(labels)[0] is Tier.ELASTIC]
@@ -281,7 +281,7 @@ def _compiled(policy: ElasticPolicy, budgets: Mapping[str, VirtualNodeBudget]) -
         elastic=None if elastic is None else Selector.of(elastic.node_selector),
         soft_taint=elastic is not None and elastic.soft_taint,
         pools=tuple((budget.metadata.name, Selector.of(budget.spec.node_selector)) for budget in listed),
-        dearness=_dearness(listed),
+        price_rank=_dearness(listed),
     )
 
 

@@ -17,7 +17,7 @@ from spillway.domain.model.backoff import backoff_seconds
 PROBE_PODS: Final = 5
 """The number of pods that may be sent to a pool that is being tried again, until one has started."""
 STUCK_PODS: Final = 3
-"""The number of pods that must wait in vain before a healthy pool fails: one or two may be the cause themselves."""
+"""The number of pods that have to be stuck before a healthy pool fails: one or two may be the cause themselves."""
 MOST_DOUBLINGS: Final = 6
 
 
@@ -52,11 +52,11 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PoolObservation:
     """The observations of one pool; None if one does not apply."""
 
     down_since: float | None = None
-    """Since when none of its nodes is ready."""
+    """The time since which none of its nodes is ready."""
     stuck: int = 0
     """Pods bound to it that have not started, without a fault of their own, since the last one started."""
     stuck_since: float | None = None
@@ -78,7 +78,7 @@ class Times:
         return backoff_seconds(failures, first=self.retry_after, longest=longest)
 
 
-def judge(health: Health, seen: Seen, times: Times, now: float) -> Health:
+def judge(health: Health, seen: PoolObservation, times: Times, now: float) -> Health:
     """The health at `now`. Idempotent."""
     failed = _failing(health, seen, times, now)
     if health.state is State.FAILED:
@@ -95,7 +95,7 @@ def judge(health: Health, seen: Seen, times: Times, now: float) -> Health:
     return health
 
 
-def next_look(health: Health, seen: Seen, times: Times, now: float) -> float | None:
+def next_look(health: Health, seen: PoolObservation, times: Times, now: float) -> float | None:
     """Seconds until time alone may change the result of `judge`; None if it cannot."""
     dues = []
     if health.state is State.FAILED:
@@ -108,7 +108,7 @@ def next_look(health: Health, seen: Seen, times: Times, now: float) -> float | N
     return max(0.0, min(dues) - now) if dues else None
 
 
-def _failing(health: Health, seen: Seen, times: Times, now: float) -> HealthReason | None:
+def _failing(health: Health, seen: PoolObservation, times: Times, now: float) -> HealthReason | None:
     if seen.down_since is not None and now - seen.down_since >= times.unhealthy_after:
         return HealthReason.NODES_NOT_READY
     since = _stuck_since(health, seen)
@@ -117,8 +117,8 @@ def _failing(health: Health, seen: Seen, times: Times, now: float) -> HealthReas
     return None
 
 
-def _stuck_since(health: Health, seen: Seen) -> float | None:
-    """Since when pods wait in vain, if there are enough of them."""
+def _stuck_since(health: Health, seen: PoolObservation) -> float | None:
+    """The time since which pods are stuck, if there are enough of them."""
     enough = 1 if health.state is State.RETRYING else STUCK_PODS
     if seen.stuck < enough or seen.stuck_since is None:
         return None

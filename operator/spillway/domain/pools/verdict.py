@@ -24,7 +24,7 @@ class PoolVerdict:
 
     @property
     def closed(self) -> bool:
-        """Whether pods that were sent to the pool wait in vain; a pool that is being tried again waits for them."""
+        """Whether pods that were sent there would never get a node; a pool that is tried again waits for them."""
         return not self.takes and not self.retrying
 
     @property
@@ -44,7 +44,7 @@ def takes_probe(coming: int) -> bool:
 def pool_verdict(
     nodes: Iterable[NodeRecord], health: Health, *, held: bool, step: int, out_of_stock: bool, coming: int
 ) -> PoolVerdict:
-    """Judge one pool. `coming` counts pods that are sent there, or bound, and have not started."""
+    """The verdict on one pool. `coming` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
     takes, reason = True, "Open"
     # Nodes that are not ready close no pool before it counts as failed: a short interruption replaces none of its pods.

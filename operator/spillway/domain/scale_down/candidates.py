@@ -26,7 +26,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     tier: Tier = Tier.FIXED
     pool: str = ""
     """On a virtual node: the VirtualNodeBudget's name."""
-    dearness: int = 0
+    price_rank: int = 0
     """Among virtual pools: the highest goes first."""
     node_order: int = 0
     """On an elastic node: its place in the shared emptying order; the highest empties first."""
@@ -42,7 +42,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether the pod carries a deletion cost at all."""
     same_node_owner_pods: int = 0
     """Active pods on its node of every ReplicaSet of its Deployment, itself included; 0 without a Deployment."""
-    heat: float | None = None
+    node_load: float | None = None
     """Load of its node, in any unit that grows with load; None where it is not known."""
 
     @property
@@ -51,7 +51,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def place(self) -> NodePlace:
-        return NodePlace(tier=self.tier, zone=self.zone, pool=self.pool, dearness=self.dearness)
+        return NodePlace(tier=self.tier, zone=self.zone, pool=self.pool, price_rank=self.price_rank)
 
 
 def candidates_of(
@@ -61,7 +61,7 @@ def candidates_of(
     order: Mapping[NodeName, int],
     *,
     related: Mapping[NodeName, int],
-    heat: Mapping[NodeName, float] | None = None,
+    node_load: Mapping[NodeName, float] | None = None,
 ) -> tuple[Candidate, ...]:
     """One candidate for each active pod of one ReplicaSet.
 
@@ -83,7 +83,7 @@ def candidates_of(
             zone=where.zone,
             tier=where.tier,
             pool=where.pool,
-            dearness=where.dearness,
+            price_rank=where.price_rank,
             node_order=order.get(pod.node, 0),
             phase=pod.phase,
             ready=pod.ready,
@@ -94,7 +94,7 @@ def candidates_of(
             deletion_cost=pod.deletion_cost or 0,
             stamped=pod.deletion_cost is not None,
             same_node_owner_pods=related.get(pod.node, 0) if pod.node else 0,
-            heat=None if heat is None else heat.get(pod.node),
+            node_load=None if node_load is None else node_load.get(pod.node),
         )
         for pod in active
         for where in (places.get(pod.node) or remembered_place(pod),)

@@ -150,7 +150,7 @@ def _zone_number(place: NodePlace) -> int:
 def _band(place: NodePlace) -> int:
     """The number of a place's band: how many millions below zero it starts."""
     if place.tier is Tier.VIRTUAL:
-        return min(2 + max(place.dearness, 0), _LAST_BAND)
+        return min(2 + max(place.price_rank, 0), _LAST_BAND)
     return 1 if place.tier is Tier.ELASTIC else 0
 
 

@@ -123,7 +123,7 @@ class _SpreadLane:
     def _key(self, node: NodeName) -> _Key:
         pods = self._on_node[node]
         pod = pods[-1]
-        return (-len(pods), -(pod.heat or 0.0), pod.deletion_cost, -pod.created, pod.uid, node)
+        return (-len(pods), -(pod.node_load or 0.0), pod.deletion_cost, -pod.created, pod.uid, node)
 
     def peek(self) -> _Key | None:
         return self._heap[0] if self._heap else None
@@ -143,7 +143,7 @@ class _SpreadLane:
 def _fixed_reason(pod: Candidate, *, doubled: bool) -> VictimReason:
     if doubled:
         return VictimReason.FIXED_DOUBLED
-    return VictimReason.FIXED if pod.heat is None else VictimReason.FIXED_HOT
+    return VictimReason.FIXED if pod.node_load is None else VictimReason.FIXED_HOT
 
 
 class _Greedy:
@@ -221,8 +221,8 @@ def _phases(ready: Sequence[Candidate], *, mirror: bool) -> list[list[dict[Zone,
     """The phases in which pods go; within a phase tiers come in order, but zones may override it."""
     members: dict[tuple[Tier, int], dict[Zone, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for candidate in ready:
-        dearness = candidate.dearness if candidate.tier is Tier.VIRTUAL else 0
-        members[candidate.tier, dearness][candidate.zone].append(candidate)
+        price_rank = candidate.price_rank if candidate.tier is Tier.VIRTUAL else 0
+        members[candidate.tier, price_rank][candidate.zone].append(candidate)
 
     def sorted_lanes(key: tuple[Tier, int], reason: VictimReason, node_sign: int) -> dict[Zone, _Lane]:
         return {zone: _SortedLane(pods, reason, node_sign=node_sign) for zone, pods in members[key].items()}

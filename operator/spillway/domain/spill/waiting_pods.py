@@ -136,7 +136,7 @@ def is_starting(node: NodeRecord, now: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SpillPlan:
     """The way in which a pod gets to virtual nodes."""
 
     pools: tuple[str, ...]
@@ -153,7 +153,7 @@ def way(
     others: Iterable[Pool] = (),
     *,
     avoid: Collection[str] = (),
-) -> Way | None:
+) -> SpillPlan | None:
     """The way to the first of `pools`, in the policy's order, that takes it; None where none does.
 
     `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list, and
@@ -187,12 +187,12 @@ def way(
             )
         )
         names = (pool.name, *(other.name for other in reached)) if patched else (pool.name,)
-        return Way(names, pool.tolerations, patched)
+        return SpillPlan(names, pool.tolerations, patched)
     return None
 
 
 def spill_additions(
-    pod: Json, found: Way, overlay: PodOverlay, reservation: str
+    pod: Json, found: SpillPlan, overlay: PodOverlay, reservation: str
 ) -> tuple[tuple[Addition, ...], tuple[str, ...]]:
     """The additions to a pod that goes that way in place, and what of the overlay its user had set otherwise."""
     draft = Draft(pod)

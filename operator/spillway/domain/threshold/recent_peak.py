@@ -1,18 +1,18 @@
 """The highest amount within the last day, for elastic nodes, which come in the evening and go at night.
 
-Contract: pure; a `Seen` is (Unix seconds, amount), oldest first. Only those that can still become the most are kept, so
-amounts fall from entry to entry, and there are no more of them than there were different highs in a day.
+Contract: pure; a `Sample` is (Unix seconds, amount), oldest first. Only those that can still become the most are kept,
+so amounts fall from entry to entry, and there are no more of them than there were different highs in a day.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-Seen = tuple[float, float]
+Sample = tuple[float, float]
 
 WINDOW_SECONDS: Final = 86_400.0
 
 
-def seen_now(before: Sequence[Seen], now: float, amount: float) -> tuple[Seen, ...]:
+def seen_now(before: Sequence[Sample], now: float, amount: float) -> tuple[Sample, ...]:
     """The entries to remember after this amount was seen; the first is the highest."""
     recent = [one for one in before if now - one[0] < WINDOW_SECONDS and one[1] > amount]
     return (*recent, (now, amount))

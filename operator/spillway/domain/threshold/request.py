@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from spillway.domain.threshold.nodes import NodeRoom
-from spillway.domain.threshold.recent_peak import Seen
+from spillway.domain.threshold.recent_peak import Sample
 
 PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
 """With less history than this a workload stays physical while its history is collected."""
@@ -183,7 +183,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The time that it took, including reading the history."""
     policies: tuple[PlannedPolicy, ...] = ()
     workloads: tuple[PlannedWorkload, ...] = ()
-    elastic_seen: dict[str, tuple[Seen, ...]] = {}
+    elastic_seen: dict[str, tuple[Sample, ...]] = {}
     """Cores of each policy's elastic nodes over the last day."""
 
     def owned(self) -> dict[str, int]:

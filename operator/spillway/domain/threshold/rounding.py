@@ -14,15 +14,15 @@ from spillway.domain.threshold.demand import Series
 from spillway.domain.threshold.levels import Counts, Levels
 
 _AT_A_TIME: Final = 50
-"""Of so many workloads one is lowered before all are looked at again,"""
+"""The number of workloads for each one that is lowered before all are looked at again."""
 _FAR_AT_A_TIME: Final = 8
-"""or of so many, while the fullest step has far too much."""
+"""The same number while the fullest step has far too much."""
 _FAR: Final = 0.02
 """Part of the load by which a step has far too much."""
 _PART_OF_EXCESS: Final = 8
-"""One workload is lowered by at most this part of what the fullest step has too much,"""
+"""A workload is lowered by at most one such part of what the fullest step has too much."""
 _PART_OF_WORKLOAD: Final = 16
-"""and by at most this part of its own replicas there: one of many replicas does not go one by one."""
+"""A workload is lowered by at most one such part of its own replicas there, so that many do not go one by one."""
 
 
 def fit(levels: Levels, thresholds: Counts, room: Series, slack: float) -> Counts:

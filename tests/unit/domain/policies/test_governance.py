@@ -159,7 +159,7 @@ def test_a_relabelled_node_stands_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pools", "dearness"),
+    ("pools", "price_rank"),
     [
         # All have a price: the cheapest is emptied last, however they are listed.
         ((budget("a", price=("0.5", "0.1")), budget("b", price=("0.3", "0.1"))), {"a": 1, "b": 0}),
@@ -174,10 +174,10 @@ def test_a_relabelled_node_stands_elsewhere() -> None:
         ),
     ],
 )
-def test_dearness(pools: tuple[VirtualNodeBudget, ...], dearness: dict[str, int]) -> None:
+def test_dearness(pools: tuple[VirtualNodeBudget, ...], price_rank: dict[str, int]) -> None:
     compiled = governance(policy(budgets=("a", "b")), *pools)
-    found = {pool: compiled.place("online", make_node(labels={"pool": pool})).dearness for pool in dearness}
-    assert found == dearness
+    found = {pool: compiled.place("online", make_node(labels={"pool": pool})).price_rank for pool in price_rank}
+    assert found == price_rank
 
 
 def test_the_first_pool_of_the_list_that_selects_a_node_has_it() -> None:

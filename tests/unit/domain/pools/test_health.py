@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.pools.health import Health, HealthReason, Seen, State, Times, judge, next_look
+from spillway.domain.pools.health import Health, HealthReason, State, Times, judge, next_look
+from spillway.domain.pools.health import PoolObservation as Seen
 
 TIMES = Times(unhealthy_after=60.0, retry_after=300.0)
 FINE = Seen()

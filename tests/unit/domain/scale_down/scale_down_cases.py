@@ -35,9 +35,9 @@ def replicasets(
             "node": f"n{index}",
             "zone": draw(st.sampled_from(["a", "b", "c", ""])),
             "tier": draw(st.sampled_from(list(Tier))),
-            "dearness": draw(st.integers(0, 2)),
+            "price_rank": draw(st.integers(0, 2)),
             "node_order": index,
-            "heat": draw(st.none() | st.sampled_from([0.1, 0.5, 0.9])),
+            "node_load": draw(st.none() | st.sampled_from([0.1, 0.5, 0.9])),
         }
         for index in range(draw(st.integers(1, 5)))
     ]

@@ -18,8 +18,8 @@ def elastic(_: NodeRecord) -> NodePlace:
 
 
 def test_a_candidate_knows_its_place_and_what_kubernetes_compares() -> None:
-    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, related={}, heat={NODE.name: 0.7})
-    assert (candidate.tier, candidate.zone, candidate.node_order, candidate.heat) == (Tier.ELASTIC, "a", 7, 0.7)
+    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, related={}, node_load={NODE.name: 0.7})
+    assert (candidate.tier, candidate.zone, candidate.node_order, candidate.node_load) == (Tier.ELASTIC, "a", 7, 0.7)
     assert (candidate.deletion_cost, candidate.stamped) == (0, False)
     assert (candidate.ready, candidate.ready_since, candidate.created) == (True, 20.0, 10.0)
     assert (candidate.restarts, candidate.sidecar_restarts) == (1, 4)

@@ -8,8 +8,8 @@ from tests.unit.domain.scale_down.scale_down_cases import pod
 NOWHERE = Zone("")
 
 
-def place(tier: Tier, dearness: int = 0, zone: str = "") -> NodePlace:
-    return NodePlace(tier=tier, zone=Zone(zone), dearness=dearness)
+def place(tier: Tier, price_rank: int = 0, zone: str = "") -> NodePlace:
+    return NodePlace(tier=tier, zone=Zone(zone), price_rank=price_rank)
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,8 @@ def place(tier: Tier, dearness: int = 0, zone: str = "") -> NodePlace:
         (place(Tier.ELASTIC), 4, 12, -1_004_012),
         (place(Tier.ELASTIC), 10**9, 10**9, -1_999_999),
         (place(Tier.VIRTUAL), 1, 5, -2_000_100),
-        (place(Tier.VIRTUAL, dearness=1), 0, 5, -3_000_000),
-        (place(Tier.VIRTUAL, dearness=99), 0, 0, -15_000_000),
+        (place(Tier.VIRTUAL, price_rank=1), 0, 5, -3_000_000),
+        (place(Tier.VIRTUAL, price_rank=99), 0, 0, -15_000_000),
     ],
 )
 def test_a_cost_can_be_read(where: NodePlace, index: int, order: int, cost: int) -> None:

@@ -15,7 +15,7 @@ places = st.builds(
     NodePlace,
     tier=st.sampled_from(Tier),
     zone=st.just(Zone("a")),
-    dearness=st.integers(0, 10),
+    price_rank=st.integers(0, 10),
 )
 large = st.integers(0, 3_000_000)
 
@@ -61,8 +61,8 @@ def test_born_costs_never_cross_tiers(a: NodePlace, b: NodePlace, at_a: tuple[in
     rank = {Tier.VIRTUAL: 0, Tier.ELASTIC: 1, Tier.FIXED: 2}
     cost_a = initial_cost(a, index_in_zone=at_a[0], node_order=at_a[1])
     cost_b = initial_cost(b, index_in_zone=at_b[0], node_order=at_b[1])
-    key_a = (rank[a.tier], -a.dearness if a.tier is Tier.VIRTUAL else 0)
-    key_b = (rank[b.tier], -b.dearness if b.tier is Tier.VIRTUAL else 0)
+    key_a = (rank[a.tier], -a.price_rank if a.tier is Tier.VIRTUAL else 0)
+    key_b = (rank[b.tier], -b.price_rank if b.tier is Tier.VIRTUAL else 0)
     if key_a < key_b:
         assert cost_a < cost_b
     assert abs(cost_a) <= BOUND

@@ -11,8 +11,8 @@ def test_virtual_pods_go_dearest_pool_first_then_elastic_then_fixed() -> None:
     pods = [
         pod("fixed"),
         pod("elastic", tier=Tier.ELASTIC, node_order=3),
-        pod("cheap", tier=Tier.VIRTUAL, dearness=0),
-        pod("dear", tier=Tier.VIRTUAL, dearness=1),
+        pod("cheap", tier=Tier.VIRTUAL, price_rank=0),
+        pod("dear", tier=Tier.VIRTUAL, price_rank=1),
     ]
     plan = plan_scale_down(pods, 4, max_skew=1)
     assert plan.uids == ("dear", "cheap", "elastic", "fixed")
@@ -38,8 +38,8 @@ def test_the_example_of_the_documentation() -> None:
 
 def test_a_rollout_frees_fixed_nodes_first_and_virtual_ones_last() -> None:
     pods = [
-        pod("dear", tier=Tier.VIRTUAL, dearness=1),
-        pod("cheap", tier=Tier.VIRTUAL, dearness=0),
+        pod("dear", tier=Tier.VIRTUAL, price_rank=1),
+        pod("cheap", tier=Tier.VIRTUAL, price_rank=0),
         pod("soon", tier=Tier.ELASTIC, node_order=9),
         pod("late", tier=Tier.ELASTIC, node_order=1),
         pod("fixed"),
@@ -125,7 +125,7 @@ def test_on_fixed_nodes_the_fullest_node_gives_first() -> None:
 
 
 def test_on_fixed_nodes_the_hottest_gives_first_where_load_is_known() -> None:
-    pods = [pod("cool", heat=0.2, created=9.0), pod("hot", heat=0.9), pod("warm", heat=0.5)]
+    pods = [pod("cool", node_load=0.2, created=9.0), pod("hot", node_load=0.9), pod("warm", node_load=0.5)]
     plan = plan_scale_down(pods, 2, max_skew=1)
     assert plan.uids == ("hot", "warm")
     assert plan.victims[0].reason is VictimReason.FIXED_HOT

@@ -43,7 +43,7 @@ def test_virtual_pods_go_first_and_the_dearest_pool_before_all(
     pods: list[Candidate], count: int, max_skew: int
 ) -> None:
     def keeping(pod: Candidate) -> tuple[bool, int]:
-        return (pod.tier is not Tier.VIRTUAL, -pod.dearness if pod.tier is Tier.VIRTUAL else 0)
+        return (pod.tier is not Tier.VIRTUAL, -pod.price_rank if pod.tier is Tier.VIRTUAL else 0)
 
     victims = set(planned(pods, count, max_skew))
     gone = [keeping(p) for p in pods if p.uid in victims]
@@ -56,7 +56,7 @@ def test_in_a_rollout_virtual_pods_go_last_and_the_cheapest_pool_first(
     pods: list[Candidate], count: int, max_skew: int
 ) -> None:
     def keeping(pod: Candidate) -> tuple[bool, int]:
-        return (pod.tier is Tier.VIRTUAL, pod.dearness if pod.tier is Tier.VIRTUAL else 0)
+        return (pod.tier is Tier.VIRTUAL, pod.price_rank if pod.tier is Tier.VIRTUAL else 0)
 
     victims = set(planned(pods, count, max_skew, mirror=True))
     gone = [keeping(p) for p in pods if p.uid in victims]
@@ -85,7 +85,7 @@ def test_zones_are_never_less_even_than_they_have_to_be(pods: list[Candidate], c
         """What the rules above that of zones demand: as many from each virtual pool, the most expensive first."""
         known = by_uid(pods)
         chosen = [known[uid] for uid in uids]
-        return sorted((p.tier is Tier.VIRTUAL, p.dearness if p.tier is Tier.VIRTUAL else 0) for p in chosen)
+        return sorted((p.tier is Tier.VIRTUAL, p.price_rank if p.tier is Tier.VIRTUAL else 0) for p in chosen)
 
     best = min(
         skew([p for p in pods if p.uid not in choice], zones)

@@ -21,9 +21,9 @@ from spillway.domain.spill.waiting_pods import (
     TURNS_FORGOTTEN_SECONDS,
     Due,
     Move,
+    SpillPlan,
     StayReason,
     Turns,
-    Way,
     due,
     is_starting,
     keeps,
@@ -151,7 +151,7 @@ def toleration(provider: str) -> dict[str, str]:
 
 
 ECI, ECI_B, TKE = pool("eci-a", virtual("v1")), pool("eci-b", virtual("v2")), pool("tke-b", virtual("v3", "tke"))
-TO_ECI, TO_TKE = Way(("eci-a",), (toleration("eci"),)), Way(("tke-b",), (toleration("tke"),))
+TO_ECI, TO_TKE = SpillPlan(("eci-a",), (toleration("eci"),)), SpillPlan(("tke-b",), (toleration("tke"),))
 REPLACED = replace(TO_ECI, in_place=False)
 SIDECAR = {"name": "logs", "image": "shipper:1"}
 
@@ -175,7 +175,7 @@ SIDECAR = {"name": "logs", "image": "shipper:1"}
         pytest.param({}, [pool("eci-a", virtual("v1"), step=1)], REPLACED, id="nor is a bigger size"),
     ],
 )
-def test_the_way_to_virtual_nodes(spec: dict[str, Any], pools: list[Pool], wanted: Way | None) -> None:
+def test_the_way_to_virtual_nodes(spec: dict[str, Any], pools: list[Pool], wanted: SpillPlan | None) -> None:
     assert way({"spec": spec}, pools, lambda _: "") == wanted
 
 
@@ -207,7 +207,7 @@ def test_a_pool_at_its_limit_is_passed_over_and_not_reached_either() -> None:
         pytest.param(ECI, pool("tke-b"), None, id="nothing else is left"),
     ],
 )
-def test_the_way_from_a_pool_that_did_not_take_it(first: Pool, second: Pool, wanted: Way | None) -> None:
+def test_the_way_from_a_pool_that_did_not_take_it(first: Pool, second: Pool, wanted: SpillPlan | None) -> None:
     pod = {"metadata": {"annotations": {POOLS: "eci-a"}}, "spec": {"tolerations": [toleration("eci")]}}
 
     def full(one: Pool) -> str:
