@@ -23,6 +23,7 @@ from localcluster.rest import Object
 from spillway.admission.authority import Lifetimes, begin
 from spillway.admission.certificates import CONFIGURATION_KINDS
 from spillway.domain.model.names import ELASTIC_TAINT, POD_DELETION_COST
+from spillway.state.cluster import RECORD_TYPES
 from tests.support.installed import (
     annotations,
     applied,
@@ -148,7 +149,7 @@ def test_a_ca_bundle_is_kept_in_place(cluster: ClusterApi, installed: Installati
 
 
 def test_metrics_and_plans_are_served(cluster: ClusterApi, installed: Installation) -> None:
-    assert installed.metrics(0).total("spillway_informer_synced") == 4
+    assert installed.metrics(0).total("spillway_informer_synced") == len(RECORD_TYPES)
     eventually(lambda: installed.total("spillway_leader") == 1, "one leader, and its word for it")
 
 
