@@ -43,7 +43,7 @@ def _of_one_container(spec: PodSpec, status: PodStatus) -> Sum | None:
     containers = spec.containers
     if containers is None or len(containers) != 1 or spec.init_containers:
         return None
-    if spec.resources is not None or spec.overhead is not None or status.resources is not None:
+    if spec.resources is not None or spec.overhead is not None or status.resources is not None or _infeasible(status):
         return None
     resources = containers[0].resources
     if resources is None or resources.requests is None:

@@ -109,3 +109,10 @@ SPECS = st.fixed_dictionaries(
 @given(spec=SPECS)
 def test_informer_and_planners_agree_on_what_a_pod_requests(spec: dict[str, Any]) -> None:
     assert requests(spec) == (requested(spec, "cpu"), requested(spec, "memory"))
+
+
+def test_an_infeasible_resize_of_one_container_counts_nothing_that_is_not_allocated() -> None:
+    spec = {"containers": [container("4")]}
+    waiting = {"type": "PodResizePending", "status": "True", "reason": "Infeasible"}
+    assert requests(spec)[0] == 4000
+    assert requests(spec, {"conditions": [waiting]})[0] == 0
