@@ -28,7 +28,7 @@ from spillway.domain.model.names import (
     PodUid,
 )
 from spillway.domain.model.owners import OwnerReference, controller_of
-from spillway.domain.model.pod_terms import PodTerm, required_pod_terms
+from spillway.domain.model.pod_terms import TERMS_MAX, PodTerm, required_pod_terms
 from spillway.domain.model.records import (
     FINISHED,
     Failure,
@@ -81,6 +81,9 @@ _MESSAGE_CHARACTERS: Final = 2048
 """The maximum characters of a message about a pod: as many as are searched for a sign of a stock-out."""
 _MOST_STATEMENTS: Final = 4
 """The maximum number of reasons that are kept of a failed pod."""
+_REMEMBERED_TERMS: Final = 1024
+AFFINITY_BYTES_MAX: Final = 4096
+"""The size of a pod's affinity, as JSON, from which on its anti-affinity does not count for other pods."""
 _INT32: Final = range(-(2**31), 2**31)
 _BEING_MADE: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _OWN_CONDITIONS: Final = frozenset({
@@ -179,7 +182,7 @@ def pod_record(pod: Pod) -> PodRecord:
         _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
         _failure(status) if phase is Phase.FAILED else None,
         None if owner.kind == "ReplicaSet" else _labels(meta.labels),
-        _repels(bytes(spec.affinity), meta.namespace) if spec.affinity else (),
+        _repels(bytes(spec.affinity), meta.namespace) if spec.affinity and spec.node_name else (),
     )
 
 
@@ -304,7 +307,7 @@ def _shared(number: int) -> int:
 def _refusal(conditions: Iterable[ObjectCondition] | None) -> str:
     for condition in conditions or ():
         if condition.type == "ReplicaFailure" and condition.status == "True" and condition.reason == "FailedCreate":
-            return condition.message or condition.reason
+            return (condition.message or condition.reason)[:_MESSAGE_CHARACTERS]
     return ""
 
 
@@ -369,14 +372,26 @@ def _labels(raw: msgspec.Raw) -> dict[str, str] | None:
     return (_interned(msgspec.json.decode(raw, type=dict[str, str] | None)) or None) if raw else None
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _repels(affinity: bytes, namespace: str) -> tuple[PodTerm, ...]:
-    """The terms of a required anti-affinity; the same ones for all pods of a template."""
-    if b"podAntiAffinity" not in affinity:
+    """The terms of a required anti-affinity; the same ones for all pods of a template.
+
+    Whoever may create a pod writes them, and each is kept while the pod is known: of a larger affinity none are, and
+    never more than `TERMS_MAX`.
+    """
+    if b"podAntiAffinity" not in affinity or len(affinity) > AFFINITY_BYTES_MAX:
         return ()
+    return _terms(affinity, namespace)
+
+
+@lru_cache(maxsize=_REMEMBERED_TERMS)
+def _terms(affinity: bytes, namespace: str) -> tuple[PodTerm, ...]:
     found = msgspec.json.decode(affinity).get("podAntiAffinity")
-    # Label keys were merged into the selector when the pod was created, so its labels are not needed.
-    return required_pod_terms(found, namespace, {})
+    try:
+        # Label keys were merged into the selector when the pod was created, so its labels are not needed.
+        return required_pod_terms(found, namespace, {})[:TERMS_MAX]
+    except ValueError:
+        # An operator of a later Kubernetes: one such pod must not stop a watch.
+        return ()
 
 
 def _failure(status: PodStatus) -> Failure | None:

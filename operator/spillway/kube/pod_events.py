@@ -86,6 +86,10 @@ def field_selector(reasons: Collection[str] | None) -> str:
     return "involvedObject.kind=Pod,type=Warning"
 
 
+MESSAGE_CHARACTERS: Final = 2048
+"""The characters of an Event's message that are kept: Events are written by whoever may, and have no other limit."""
+
+
 class _PodEventSink:
     """The sink that passes Events about pods (or about all but pods) to a listener, from a list only the young ones."""
 
@@ -108,7 +112,11 @@ class _PodEventSink:
         if regarding is None or (regarding.kind == "Pod") is not self._about_pods or not regarding.uid:
             return
         event = PodEvent(
-            PodUid(regarding.uid), regarding.namespace, regarding.name, record.reason or "", record.message or ""
+            PodUid(regarding.uid),
+            regarding.namespace,
+            regarding.name,
+            (record.reason or "")[:MESSAGE_CHARACTERS],
+            (record.message or "")[:MESSAGE_CHARACTERS],
         )
         try:
             self._listener(event)

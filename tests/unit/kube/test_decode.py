@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spillway.domain.model.pod_terms import TERMS_MAX
 from spillway.domain.model.records import Phase, Taint
 from spillway.kube import decode
 from spillway.kube.errors import WatchError
@@ -342,3 +343,19 @@ def test_a_required_anti_affinity_is_one_object_for_all_pods_of_a_template() -> 
     assert [(term.topology_key, term.namespaces) for term in one.repels] == [("kubernetes.io/hostname", {"shop"})]
     for affinity in (None, {}, {"podAffinity": required}, {"podAntiAffinity": None}):
         assert record(spec={**spec, "affinity": affinity}).repels == ()
+
+
+def test_what_a_pods_user_may_write_without_end_is_bounded() -> None:
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "web"}}}
+
+    def repels(terms: list[dict[str, Any]], node: str = "n1") -> int:
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
+        spec = {**pod()["spec"], "nodeName": node, "affinity": {"podAntiAffinity": required}}
+        return len(record(spec=spec).repels)
+
+    assert repels([term]) == 1
+    assert repels([term], node="") == 0, "only where it runs it keeps others away"
+    assert repels([{**term, "topologyKey": f"zone-{index}"} for index in range(20)]) == TERMS_MAX
+    assert repels([{**term, "namespaces": ["x" * decode.AFFINITY_BYTES_MAX]}]) == 0
+    odd = {"matchExpressions": [{"key": "a", "operator": "Resembles", "values": ["b"]}]}
+    assert repels([{**term, "labelSelector": odd}]) == 0, "it does not stop the watch"

@@ -22,6 +22,7 @@ from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.placement.refusals import PoolChanges
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
+from spillway.state import open_pools
 from spillway.state.board import Board
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import SETTLE_SECONDS, Reservations
@@ -273,6 +274,26 @@ def test_a_node_that_is_about_to_be_initialised_takes_pods_in_a_moment() -> None
     scene = Scene(placing(manual(0)))
     _resized(scene, "a", taints=(taint_of("a"), Taint(str(INITIALISING["key"]), "NoSchedule", "true")))
     assert scene.place().pools == ("a",)
+
+
+@pytest.mark.parametrize(
+    "affinity",
+    [
+        pytest.param([{"topologyKey": f"zone-{index}", "labelSelector": {}} for index in range(9)], id="many terms"),
+        pytest.param([{"topologyKey": "zone", "labelSelector": {}, "namespaceSelector": {}}], id="many pods"),
+    ],
+)
+def test_a_pod_that_takes_too_long_to_compare_stays_physical(
+    affinity: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_pools, "COMPARED_MAX", 2)
+    scene = Scene(placing(manual(0)))
+    for index in range(3):
+        scene.state.apply(make_pod(f"other-{index}", namespace="others"))
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": affinity}
+    kept = scene.place(incoming(affinity={"podAntiAffinity": required}))
+    assert _said(kept) == ("physical", PlacementReason.NO_POOL)
+    assert "can only be asked about" in kept.because
 
 
 def test_the_months_cost_must_be_known_where_it_is_limited() -> None:

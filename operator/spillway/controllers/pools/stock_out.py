@@ -66,6 +66,9 @@ class StockOutDetector:
     def handle_event(self, event: PodEvent) -> None:
         """Report a stock-out if an Event about a pod is a sign of one."""
         pod = self._world.state.pods.get(event.uid)
+        if pod is not None and pod.namespace != event.namespace:
+            # An Event is in the namespace of its pod; one in another names a uid that is not its own to speak of.
+            return
         if pod is None or not pod.node:
             self._early[event.uid] = event
             while len(self._early) > REMEMBERED_EVENTS:

@@ -15,6 +15,9 @@ from spillway.domain.model.selectors import Labels, Selector
 
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
+TERMS_MAX: Final = 8
+"""The number of terms of one pod that are looked at: each costs time at the creation of other pods."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodTerm:

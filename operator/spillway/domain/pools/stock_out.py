@@ -4,7 +4,8 @@ Contract: a sign matches where everything that it names holds: the reason is exa
 the message. One sign is enough. Expressions are RE2's: a search takes time in proportion to the message, whatever the
 expression. One that cannot be compiled matches nothing (the validating webhook refuses it; it may have been stored
 while no webhook was served), and the other signs still hold. That a kubelet refuses a pod, because the pod does not fit
-on its node, is no stock-out, unless a sign names that reason.
+on its node, is no stock-out, unless a sign names that reason. Neither is a fault of the pod's own, such as an image
+that cannot be pulled.
 """
 
 import re
@@ -15,11 +16,15 @@ from typing import Final, Protocol, Self
 import re2
 
 from spillway.api.virtualnodebudget import StockOut
+from spillway.domain.pools.unstarted import OWN_FAULT
 
 LONGEST_MESSAGE: Final = 2048
 """The number of characters of a message that are searched: the relevant part is at the beginning."""
 _REJECTED: Final = "Pod was rejected: "
 """How a kubelet begins the status of a pod that it does not admit (`rejectPod` in k8s.io/kubernetes/pkg/kubelet)."""
+TEXT_OF_THE_POD: Final = OWN_FAULT | {"StartError", "ContainerCannotRun"}
+"""Reasons whose messages repeat what the pod's user wrote, such as an image or a command: without a reason of its own a
+sign is not searched for in them, because anybody could close a pool by such a text."""
 _OUT_OF_RESOURCE: Final = re.compile(r"OutOf[a-z]")
 MEMORY_BYTES: Final = 256 * 1024
 """Bounds a compiled expression, and with it the time that one character can take: counted repetitions multiply."""
@@ -55,7 +60,7 @@ class StockOutMatcher:
     def match(self, reason: str, message: str) -> bool:
         """Whether this reason and message mean a stock-out."""
         text = message[:LONGEST_MESSAGE]
-        by_message = not refused_by_kubelet(reason, message)
+        by_message = not refused_by_kubelet(reason, message) and reason not in TEXT_OF_THE_POD
         return any(
             (required == reason or (required is None and by_message))
             and (pattern is None or pattern.search(text) is not None)

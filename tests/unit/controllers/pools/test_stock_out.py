@@ -134,6 +134,15 @@ def test_an_event_that_came_first_is_not_counted_again() -> None:
     assert found.world.board.verdict("a").step == 1
 
 
+def test_an_event_in_another_namespace_says_nothing_about_a_pod() -> None:
+    found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
+    found.apply(pod)
+    found.pools.stock_outs.handle_event(PodEvent(pod.uid, "elsewhere", "job-1", "NoStock", ""))
+    assert found.world.board.verdict("a").step == 0
+    found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
+    assert found.world.board.verdict("a").step == 1
+
+
 def test_elsewhere_than_on_a_pool_it_says_nothing() -> None:
     found, pod = rig(), sent("web-1", pools="a", **SMALL)
     found.apply(msgspec.structs.replace(pod, node=NodeName("owned-1")), failed(pod, "owned-1"))

@@ -76,3 +76,10 @@ def test_without_stock_out_nothing_is_a_sign() -> None:
 )
 def test_it_is_told_which_reasons_are_worth_hearing(detect: list[dict[str, str]], reasons: set[str] | None) -> None:
     assert signs(*detect).reasons == reasons
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "StartError", "CreateContainerConfigError"])
+def test_text_that_the_pods_user_wrote_is_no_sign_by_itself(reason: str) -> None:
+    message = 'exec: "sold out": executable file not found in $PATH'
+    assert not signs({"messageRegex": "sold out"}).match(reason, message)
+    assert signs({"reason": reason, "messageRegex": "sold out"}).match(reason, message)
