@@ -336,7 +336,7 @@ def test_without_prometheus_the_next_leader_goes_by_the_last_plan_and_says_that_
 
 def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop) -> None:
     cluster, stage = planned.stage.cluster, planned.stage
-    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "a fresh plan")
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] != "True", "a fresh plan")
     before = cluster.rest.get(planned.policy_path)["spec"]["workloads"]
     broken = {
         "name": "broken",
@@ -351,16 +351,16 @@ def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop
     broken["scaling"] = {"target": {"query": "vector(1e12)", "perReplica": "0"}}
     cluster.rest.merge(planned.policy_path, {"spec": {"workloads": [broken, *before]}})
 
-    cluster.wait_until(lambda: planned.condition("Learning")[1] == "InvalidDemand", "the condition", timeout_seconds=60)
-    assert (
-        f"The history of {planned.name('broken')} cannot be read: perReplica is 0" in planned.condition("Learning")[2]
-    )
+    unreadable = f"The history of {planned.name('broken')} cannot be read: perReplica is 0"
+    # A plan with the first query may come in between.
+    cluster.wait_until(lambda: unreadable in planned.condition("Learning")[2], "the condition", timeout_seconds=60)
+    assert planned.condition("Learning")[1] == "InvalidDemand"
     planned.wait_thresholds(broken=(None, "LearningHistory"))
     number, reason = planned.thresholds()["cart"]
     assert reason == "Auto"
     assert number is not None
     assert number >= LOW
-    assert planned.condition("StalePlan")[0] == "False", "the plan of the others is new"
+    assert planned.condition("StalePlan")[0] != "True", "the plan of the others is new"
 
     events = f"/apis/events.k8s.io/v1/namespaces/{stage.namespace}/events"
 
@@ -426,7 +426,7 @@ def test_a_policy_that_only_recommends_makes_no_room_for_others(planned: Shop) -
 
 def test_once_prometheus_is_taken_away_the_plan_in_force_is_stale(planned: Shop) -> None:
     cluster, operator = planned.stage.cluster, planned.operator
-    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "a fresh plan")
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] != "True", "a fresh plan")
     before = planned.thresholds()["cart"]
     operator.kill(0)
     cluster.rest.delete(LEASE_PATH)
