@@ -1,6 +1,7 @@
 """The operator in the session's cluster: installed once from the chart, processes restarted for each scenario."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -8,6 +9,8 @@ from harness import Installation
 from harness.scene import Scene
 from localcluster import ClusterApi
 from tests.support.e2e import LEASE_SECONDS, Start
+from tests.support.stage import OwnedNodes, Stage
+from tests.support.tight import MakeStage, TightStage
 
 LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"
 
@@ -35,9 +38,9 @@ def installation(cluster: ClusterApi) -> Iterator[Installation]:
         yield installed
 
 
-@pytest.fixture
-def start(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
-    """Processes of this scenario's own; they are killed at its end, and their Lease with them."""
+@contextmanager
+def _processes(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
+    """Starts operator processes; at the end all that run are killed, and their Lease is deleted with them."""
 
     def begin(count: int = 2, *flags: str) -> Installation:
         for index in range(count):
@@ -51,6 +54,53 @@ def start(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
     for index in installation.running:
         installation.kill(index)
     cluster.rest.delete(LEASE_PATH)
+
+
+@pytest.fixture
+def start(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
+    """Processes of this scenario's own."""
+    with _processes(installation, cluster) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def operators(
+    request: pytest.FixtureRequest, installation: Installation, cluster: ClusterApi
+) -> Iterator[Installation]:
+    """Two replicas for all scenarios of a module, one of which leads; they have the module's `OPERATOR_FLAGS`."""
+    with _processes(installation, cluster) as begin:
+        yield begin(2, *getattr(request.module, "OPERATOR_FLAGS", ()))
+
+
+@pytest.fixture(scope="module")
+def owned(request: pytest.FixtureRequest, cluster: ClusterApi) -> Iterator[str]:
+    """The owned nodes of a module, as its constant `OWNED` says; returns their label `stage`."""
+    nodes: OwnedNodes = request.module.OWNED
+    names = cluster.add_nodes(nodes.label, nodes.count, cpu=nodes.cpu, pods=nodes.pods, labels={"stage": nodes.label})
+    yield nodes.label
+    cluster.delete_nodes(names)
+
+
+@pytest.fixture
+def stage(operators: Installation, owned: str, cluster: ClusterApi) -> Iterator[Stage]:
+    """A scenario on the module's owned nodes, with two pools of its own."""
+    made = Stage(cluster, owned)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_stage(operators: Installation, cluster: ClusterApi) -> Iterator[MakeStage]:
+    """Stages with owned nodes of their own; they are taken down at the scenario's end."""
+    stages: list[TightStage] = []
+
+    def make(nodes: int) -> TightStage:
+        stages.append(TightStage(cluster, nodes))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.close()
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """Virtual replicas come back when room does, on the real control plane: never fewer ready ones than asked for."""
 
 import signal
-from collections.abc import Callable, Iterator
 from typing import Any
-
-import pytest
 
 from harness import Installation
 from localcluster import ClusterApi
-from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
-from tests.support.tight import FLAGS, PODS_PER_NODE, TightStage, is_ready
+from tests.support.tight import FLAGS, PODS_PER_NODE, MakeStage, TightStage, is_ready
 
-MakeStage = Callable[[int], TightStage]
+OPERATOR_FLAGS = FLAGS
 BRING_BACK = {"threshold": {"mode": "Manual", "replicas": 100}, "placement": {"spillAfter": "1s"}}
 
 
@@ -20,31 +16,6 @@ def start(installation: Installation, *indexes: int) -> None:
     for index in indexes:
         installation.start_one(index, flags=FLAGS)
     installation.wait_ready(*indexes)
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    start(installation, 0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def make_stage(operators: Installation, cluster: ClusterApi) -> Iterator[MakeStage]:
-    stages: list[TightStage] = []
-
-    def make(nodes: int) -> TightStage:
-        stages.append(TightStage(cluster, nodes))
-        return stages[-1]
-
-    yield make
-    for stage in stages:
-        stage.close()
 
 
 def overflowing(stage: TightStage, name: str, virtual: int) -> int:

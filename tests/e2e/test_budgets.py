@@ -1,7 +1,6 @@
 """What pools cost, on the real control plane: held against the pods' own start times, over the end of a leader too."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,43 +10,14 @@ import pytest
 from harness import Installation
 from localcluster import ClusterApi
 from localcluster.rest import Object
-from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
-from tests.support.stage import GROUP_PATH, Stage
+from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
-OWNED = "owned-by-budgets"
+OWNED = OwnedNodes("owned-by-budgets", 1, cpu="100", pods=100)
 MONEY_A_CORE_SECOND = Decimal(1)
 PRICE = {"currency": "CNY", "cpuHour": "3600", "memoryGiBHour": "0"}
 HALF_A_CORE = "500m"
 ALWAYS = {"placement": {"virtual": "Always"}}
-
-
-@pytest.fixture(scope="module")
-def owned(cluster: ClusterApi) -> Iterator[None]:
-    names = cluster.add_nodes(OWNED, 1, cpu="100", pods=100, labels={"stage": OWNED})
-    yield
-    cluster.delete_nodes(names)
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    for index in range(2):
-        installation.start_one(index)
-    installation.wait_ready(0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
-    made = Stage(cluster, OWNED)
-    yield made
-    made.close()
 
 
 def _budget(stage: Stage) -> Object:

@@ -16,21 +16,14 @@ from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
-from tests.support.stage import GROUP_PATH, Stage
+from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
-OWNED = "owned-by-failover"
+OWNED = OwnedNodes("owned-by-failover", 3, cpu="100", pods=300)
 LOST = 100
 SOON = {"unhealthyAfter": "3s", "retryAfter": "4s"}
 LATER = {"unhealthyAfter": "3s", "retryAfter": "10m"}
 LADDER = [{"cpu": "2", "memory": "4Gi"}, {"cpu": "4", "memory": "8Gi"}]
 SPECS = "example.com/specs"
-
-
-@pytest.fixture(scope="module")
-def owned(cluster: ClusterApi) -> Iterator[None]:
-    names = cluster.add_nodes(OWNED, 3, cpu="100", pods=300, labels={"stage": OWNED})
-    yield
-    cluster.delete_nodes(names)
 
 
 @pytest.fixture
@@ -52,13 +45,6 @@ def ended(installation: Installation, cluster: ClusterApi) -> Iterator[None]:
     for index in installation.running:
         installation.kill(index)
     cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
-    made = Stage(cluster, OWNED)
-    yield made
-    made.close()
 
 
 def manual(replicas: int) -> dict[str, Any]:
@@ -140,7 +126,7 @@ def test_the_next_leader_does_not_forget_that_a_pool_has_failed(stage: Stage, op
 
 
 def test_of_a_pool_that_loses_one_node_only_that_nodes_pods_go(stage: Stage, cluster: ClusterApi) -> None:
-    more = cluster.add_virtual_nodes(stage.pools["a"], 1, provider=stage.pools["a"], labels={"stage": OWNED})
+    more = cluster.add_virtual_nodes(stage.pools["a"], 1, provider=stage.pools["a"], labels={"stage": OWNED.label})
     stage.nodes += more
     stage.govern(manual(0), a={"failover": LATER})
     stage.deploy("web", 12)

@@ -3,49 +3,17 @@
 What is on a pool is read from the pods on its nodes, as the scheduler counts them.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
-from harness import Installation
 from localcluster import ClusterApi
 from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 from spillway.api.quantity import cpu_millis
-from tests.e2e.conftest import LEASE_PATH
 from tests.support.injector import Injector
-from tests.support.stage import GROUP_PATH, Stage
+from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
-OWNED = "owned-by-grown"
+OWNED = OwnedNodes("owned-by-grown", 1, cpu="100", pods=200)
 ALWAYS = {"placement": {"virtual": "Always"}}
-
-
-@pytest.fixture(scope="module")
-def owned(cluster: ClusterApi) -> Iterator[None]:
-    names = cluster.add_nodes(OWNED, 1, cpu="100", pods=200, labels={"stage": OWNED})
-    yield
-    cluster.delete_nodes(names)
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    for index in range(2):
-        installation.start_one(index)
-    installation.wait_ready(0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
-    made = Stage(cluster, OWNED)
-    yield made
-    made.close()
 
 
 def requested(pod: Object) -> int:

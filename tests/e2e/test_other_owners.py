@@ -1,48 +1,23 @@
 """Thresholds and scale-downs of StatefulSets and ReplicationControllers, on the real control plane."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from harness import Installation
-from localcluster import ClusterApi
 from localcluster.rest import Object, RestError
-from tests.e2e.conftest import LEASE_PATH
-from tests.support.stage import GROUP_PATH, Stage
+from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
-OWNED = "owned-by-other-owners"
+OWNED = OwnedNodes("owned-by-other-owners", 2, cpu="50", pods=100)
 THRESHOLD = "spillway.dev/threshold"
 WAIT_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
-def owned(cluster: ClusterApi) -> Iterator[None]:
-    names = cluster.add_nodes(OWNED, 2, cpu="50", pods=100, labels={"stage": OWNED})
-    yield
-    cluster.delete_nodes(names)
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    for index in range(2):
-        installation.start_one(index)
-    installation.wait_ready(0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
 @pytest.fixture
-def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
-    made = Stage(cluster, OWNED)
-    made.govern({"threshold": {"mode": "Manual", "replicas": 3}, "placement": {"virtual": "Overflow"}})
-    yield made
-    made.close()
+def stage(stage: Stage) -> Stage:
+    """One class, with a threshold of three replicas."""
+    stage.govern({"threshold": {"mode": "Manual", "replicas": 3}, "placement": {"virtual": "Overflow"}})
+    return stage
 
 
 def _statefulset(stage: Stage, replicas: int, threshold: str, **spec: Any) -> str:

@@ -1,53 +1,21 @@
 """Who goes where, on the real control plane with two replicas of the operator: counted by the nodes the pods are on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from harness import Installation, Samples
 from localcluster import Cluster, ClusterApi
-from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
-from tests.support.stage import PLACEMENT, Stage, writes_to_pods
+from tests.support.stage import PLACEMENT, OwnedNodes, Stage, writes_to_pods
 
 pytestmark = pytest.mark.alone
 
-OWNED = "owned-by-placement"
-OWNED_NODES = 6
-OWNED_CPU = "100"
+OWNED = OwnedNodes("owned-by-placement", 6, cpu="100", pods=300)
 
 BURST, THRESHOLD = 300, 120
 LIMITED_BURST, LIMITED_CORES = 250, 100
-
-
-@pytest.fixture(scope="module")
-def owned(cluster: ClusterApi) -> Iterator[None]:
-    """Owned nodes on which every pod of a scenario finds room: what goes elsewhere was sent there."""
-    names = cluster.add_nodes(OWNED, OWNED_NODES, cpu=OWNED_CPU, pods=300, labels={"stage": OWNED})
-    yield
-    cluster.delete_nodes(names)
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    for index in range(2):
-        installation.start_one(index)
-    installation.wait_ready(0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
-    made = Stage(cluster, OWNED)
-    yield made
-    made.close()
 
 
 def _manual(replicas: int, **placement: Any) -> dict[str, Any]:
@@ -173,12 +141,12 @@ def test_pods_that_keep_apart_run_at_once_although_a_pool_is_one_node(stage: Sta
     term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "gateway"}}}
     alone = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
-    stage.deploy("gateway", OWNED_NODES, affinity=alone)
+    stage.deploy("gateway", OWNED.count, affinity=alone)
 
-    pods = stage.wait_bound("gateway", OWNED_NODES)
+    pods = stage.wait_bound("gateway", OWNED.count)
     tiers = stage.tiers(pods)
     assert tiers["virtual"] >= 1, "a pool takes as many as it has nodes"
-    assert tiers["physical"] >= OWNED_NODES - len(stage.nodes)
+    assert tiers["physical"] >= OWNED.count - len(stage.nodes)
     for pod in pods:
         decided = "physical" if stage.place(pod["spec"]["nodeName"]) == "physical" else "virtual"
         assert pod["metadata"].get("annotations", {}).get(PLACEMENT, decided) == decided, "no pod was replaced"

@@ -3,50 +3,19 @@
 What is counted is where the pods run, and how many of a Deployment's replicas exist.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from harness import Installation
 from localcluster import ClusterApi
 from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object, RestError
-from tests.e2e.conftest import LEASE_PATH
-from tests.support.stage import GROUP_PATH, Stage
+from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
-OWNED = "owned-by-refused"
+OWNED = OwnedNodes("owned-by-refused", 1, cpu="100", pods=200)
 ALWAYS = {"placement": {"virtual": "Always"}}
 HELD = {"cordon": "Hold"}
 WAIT_SECONDS = 45.0
-
-
-@pytest.fixture(scope="module")
-def owned(cluster: ClusterApi) -> Iterator[None]:
-    names = cluster.add_nodes(OWNED, 1, cpu="100", pods=200, labels={"stage": OWNED})
-    yield
-    cluster.delete_nodes(names)
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    for index in range(2):
-        installation.start_one(index)
-    installation.wait_ready(0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def stage(operators: Installation, owned: None, cluster: ClusterApi) -> Iterator[Stage]:
-    made = Stage(cluster, OWNED)
-    yield made
-    made.close()
 
 
 def _places(stage: Stage, pods: list[Object]) -> set[str]:

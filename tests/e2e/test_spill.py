@@ -1,46 +1,15 @@
 """Pods that find no room, on the real control plane: who gets onto virtual nodes, when, and who never does."""
 
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
-
-import pytest
 
 from harness import Installation
 from localcluster import ClusterApi
 from localcluster.rest import Object
-from tests.e2e.conftest import LEASE_PATH
-from tests.support.tight import FLAGS, PODS_PER_NODE, TightStage, condition
+from tests.support.tight import FLAGS, PODS_PER_NODE, MakeStage, TightStage, condition
 
 SPILL_AFTER = 3
-MakeStage = Callable[[int], TightStage]
-
-
-@pytest.fixture(scope="module")
-def operators(installation: Installation, cluster: ClusterApi) -> Iterator[Installation]:
-    """Two replicas for all scenarios of this module, one of which leads."""
-    cluster.rest.delete(LEASE_PATH)
-    for index in range(2):
-        installation.start_one(index, flags=FLAGS)
-    installation.wait_ready(0, 1)
-    installation.wait_leader()
-    yield installation
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
-
-
-@pytest.fixture
-def make_stage(operators: Installation, cluster: ClusterApi) -> Iterator[MakeStage]:
-    stages: list[TightStage] = []
-
-    def make(nodes: int) -> TightStage:
-        stages.append(TightStage(cluster, nodes))
-        return stages[-1]
-
-    yield make
-    for stage in stages:
-        stage.close()
+OPERATOR_FLAGS = FLAGS
 
 
 DEVICE = "example.com/gpu"

@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,16 @@ PLACEMENT: Final = "spillway.dev/placement"
 _READY_SECONDS: Final = 90.0
 _PROBES: Final = 48
 """More than the API server keeps connections to one replica (25): the rest reach the other one as well."""
+
+
+@dataclass(frozen=True)
+class OwnedNodes:
+    """The owned nodes of a module's scenarios; its constant `OWNED` says which the fixture `owned` makes."""
+
+    label: str
+    count: int
+    cpu: str
+    pods: int
 
 
 class Stage:

@@ -5,7 +5,7 @@ where a cluster at work would have minutes.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from localcluster import ClusterApi
@@ -71,6 +71,10 @@ class TightStage(Stage):
         pods = self.pods(name)
         bound = [pod for pod in pods if pod["spec"].get("nodeName")]
         return {"physical": 0, "virtual": 0, **self.tiers(bound), "waiting": len(pods) - len(bound)}
+
+
+MakeStage = Callable[[int], TightStage]
+"""Makes the stage of a scenario with so many owned nodes."""
 
 
 def condition(pod: Object, kind: str) -> Mapping[str, Any]:
