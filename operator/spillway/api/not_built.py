@@ -48,12 +48,11 @@ def mark(spec: dict[str, Any], kind: str) -> None:
 def _mark(schema: dict[str, Any]) -> None:
     if "description" in schema:
         schema["description"] = PREFIX + schema["description"]
+    _mark_fields(schema)
+
+
+def _mark_fields(schema: dict[str, Any]) -> None:
     for field in schema.get("properties", {}).values():
         _mark(field)
     if "items" in schema:
-        _mark_within(schema["items"])
-
-
-def _mark_within(items: dict[str, Any]) -> None:
-    for field in items.get("properties", {}).values():
-        _mark(field)
+        _mark_fields(schema["items"])

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from spillway.domain.model.remember import remember
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError, transport_errors
@@ -66,10 +67,7 @@ class DelegatedAccess:
         except RequestError as error:
             log.warning("a caller cannot be authorized", key=path, error=str(error))
             return Verdict.UNKNOWN
-        self._kept[key] = (self._clock() + KEPT_SECONDS, verdict)
-        self._kept.move_to_end(key)
-        if len(self._kept) > REMEMBERED:
-            self._kept.popitem(last=False)
+        remember(self._kept, key, (self._clock() + KEPT_SECONDS, verdict), most=REMEMBERED)
         return verdict
 
     async def _ask(self, token: str, path: str) -> Verdict:

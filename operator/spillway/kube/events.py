@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import structlog
 
+from spillway.domain.model.remember import remember
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, Transport
 from spillway.kube.errors import InvalidNameError, RequestError
@@ -133,10 +134,7 @@ class EventRecorder:
             EVENTS.labels("dropped").inc()
             warn_once(error)
             return
-        self._series[key] = _Series(path, 1, now, now)
-        self._series.move_to_end(key)
-        while len(self._series) > _REMEMBERED:
-            self._series.popitem(last=False)
+        remember(self._series, key, _Series(path, 1, now, now), most=_REMEMBERED)
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -164,12 +162,10 @@ class EventRecorder:
             EVENTS.labels("dropped").inc()
 
     def _object_bucket(self, identity: str) -> TokenBucket:
-        bucket = self._objects.pop(identity, None)
+        bucket = self._objects.get(identity)
         if bucket is None:
             bucket = TokenBucket(_OBJECT_RATE, _OBJECT_BURST, clock=self._clock)
-        self._objects[identity] = bucket
-        while len(self._objects) > _REMEMBERED:
-            self._objects.popitem(last=False)
+        remember(self._objects, identity, bucket, most=_REMEMBERED)
         return bucket
 
 

@@ -155,6 +155,15 @@ class PodEvents:
             self._wanted = selector
             self._changed.set()
 
+    def start(self) -> Callable[[], None]:
+        """Follow the wanted Events from now on; returns what ends it."""
+        task = asyncio.get_running_loop().create_task(self.run(), name="events")
+
+        def stop() -> None:
+            task.cancel()
+
+        return stop
+
     async def run(self) -> None:
         """Follow the wanted Events until cancelled."""
         while True:

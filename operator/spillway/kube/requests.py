@@ -50,9 +50,7 @@ def _of_one_container(spec: PodSpec, status: PodStatus) -> Sum | None:
         return None
     requested = resources.requests
     for one in status.container_statuses or ():
-        if one.allocated_resources is not None and one.allocated_resources != requested:
-            return None
-        if one.resources is not None and one.resources.requests != requested:
+        if _differs(requested, one):
             return None
     return _parsed_texts(requested.cpu, requested.memory)
 
@@ -102,14 +100,15 @@ def _differ(containers: Iterable[Container] | None, statuses: Mapping[str, Conta
     """Whether a kubelet reports other amounts than a container requests. Since 1.33 it reports them of all."""
     for container in containers or ():
         status = statuses.get(container.name)
-        if status is None:
-            continue
-        requested = _requested(container)
-        in_use = status.resources.requests if status.resources is not None else None
-        allocated = status.allocated_resources
-        if (allocated is not None and allocated != requested) or (in_use is not None and in_use != requested):
+        if status is not None and _differs(_requested(container), status):
             return True
     return False
+
+
+def _differs(requested: Amounts | None, status: ContainerStatus) -> bool:
+    in_use = status.resources.requests if status.resources is not None else None
+    allocated = status.allocated_resources
+    return (allocated is not None and allocated != requested) or (in_use is not None and in_use != requested)
 
 
 def _of_pod(whole: Amounts, status: PodStatus, total: Sum, *, infeasible: bool) -> Sum:

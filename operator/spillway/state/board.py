@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.remember import remember
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.signal import Signal
@@ -140,11 +141,10 @@ class Board:
         """
         if not pools:
             return
-        until, known = self._avoided.pop(owner, (0.0, frozenset()))
+        until, known = self._avoided.get(owner, (0.0, frozenset()))
         now = self.now()
-        self._avoided[owner] = (max(until, now + seconds), frozenset(pools) | (known if until > now else frozenset()))
-        if len(self._avoided) > _REMEMBERED:
-            self._avoided.popitem(last=False)
+        avoided = frozenset(pools) | (known if until > now else frozenset())
+        remember(self._avoided, owner, (max(until, now + seconds), avoided), most=_REMEMBERED)
 
     def avoided(self, owner: OwnerUid) -> frozenset[str]:
         """The pools that this owner's pods avoid now."""

@@ -7,14 +7,13 @@ of the webhook can. Growth is never negative.
 """
 
 from collections import OrderedDict
-from typing import Final, TypeVar
+from typing import Final
 
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.remember import remember
 from spillway.domain.model.usage import NOTHING, Usage
 
 _REMEMBERED: Final = 4096
-
-K = TypeVar("K")
 
 
 class Growth:
@@ -27,8 +26,8 @@ class Growth:
     def learn(self, namespace: str, owner: OwnerUid, *, measured: Usage, seen: Usage) -> None:
         """A pod of this owner has appeared with `seen`, and was measured as `measured`."""
         grown = grown_by(measured, seen)
-        _remember(self._owners, owner, grown)
-        _remember(self._namespaces, namespace, grown)
+        remember(self._owners, owner, grown, most=_REMEMBERED)
+        remember(self._namespaces, namespace, grown, most=_REMEMBERED)
 
     def expected(self, namespace: str, owner: OwnerUid) -> Usage:
         """What the next pod of this owner will be bigger than it is measured."""
@@ -48,10 +47,3 @@ def larger(first: Usage, second: Usage) -> Usage:
         max(first.cpu_millis, second.cpu_millis),
         max(first.memory_bytes, second.memory_bytes),
     )
-
-
-def _remember(memory: OrderedDict[K, Usage], key: K, grown: Usage) -> None:
-    memory.pop(key, None)
-    memory[key] = grown
-    if len(memory) > _REMEMBERED:
-        memory.popitem(last=False)

@@ -13,11 +13,11 @@ from spillway.domain.budget.excess import Unstarted, beyond, passed
 from spillway.domain.budget.limits import LimitRoom, fits, room
 from spillway.domain.budget.price import billed as billed_for
 from spillway.domain.fit.neighbours import Incoming
-from spillway.domain.fit.other_pods import concerns_other_pods, refusal_by_other_pods
+from spillway.domain.fit.other_pods import COMPARED_MAX, concerns_other_pods, refusal_by_other_pods, takes_too_long
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid, PodUid
-from spillway.domain.model.pod_terms import REQUIRED, TERMS_MAX
+from spillway.domain.model.pod_terms import TERMS_MAX
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
@@ -35,8 +35,6 @@ _CLOSED: Final = {
     "OutOfStock": "is out of stock",
     "NoNodes": "has no nodes",
 }
-COMPARED_MAX: Final = 100_000
-"""The number of pods that are compared with one new pod: some 20 ms on the event loop."""
 _NOTHING_SPENT: Final = Decimal(0)
 
 
@@ -125,21 +123,10 @@ class OpenPools:
         return clause and f"has no node {clause}"
 
     def _takes_too_long(self, spec: Json, namespace: str) -> bool:
-        """Whether the pod has so many terms, or meets so many pods, that its admission would hold up others."""
-        affinity: Json = spec.get("affinity") or {}
-        terms = [
-            term
-            for kind in ("podAffinity", "podAntiAffinity")
-            for term in (affinity.get(kind) or {}).get(REQUIRED) or ()
-        ]
-        constraints = spec.get("topologySpreadConstraints") or ()
-        if len(terms) + len(constraints) > TERMS_MAX:
-            return True
-        everywhere = sum("namespaceSelector" in term for term in terms)
-        named = {one for term in terms for one in term.get("namespaces") or ()} | {namespace}
-        nearby = sum(len(self._state.pods_in(one)) for one in named)
-        compared = everywhere * len(self._state.pods) + (len(terms) - everywhere + len(constraints)) * nearby
-        return compared > COMPARED_MAX
+        state = self._state
+        return takes_too_long(
+            spec, namespace, count=lambda one: len(state.pods_in(one)), count_all=lambda: len(state.pods)
+        )
 
     def _with_room(self, nodes: Sequence[NodeRecord], pool: Pool, used: Usage, *, every: bool) -> Sequence[NodeRecord]:
         """The nodes of these that would hold one more such pod when all promised to the pool have their places.

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import Owner
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.remember import remember
 from spillway.domain.placement.refusals import FIRST_SECONDS, LeftOut, LostPod, left_out, refused_anyway, responsible
 from spillway.state.cluster import ClusterState
 from spillway.state.reservations import Reservation, Reservations
@@ -66,13 +67,7 @@ class Refusals:
 
     def placed(self, uid: OwnerUid, owner: Owner) -> None:
         """A pod of this owner, which belongs to this workload, was placed."""
-        known = self._owners.get(uid)
-        if known is None:
-            self._owners[uid] = _Owner(owner)
-            if len(self._owners) > _REMEMBERED:
-                self._owners.popitem(last=False)
-        else:
-            self._owners.move_to_end(uid)
+        remember(self._owners, uid, self._owners.get(uid) or _Owner(owner), most=_REMEMBERED)
 
     def told(self, uid: OwnerUid, namespace: str, message: str) -> bool:
         """The API server has refused a pod of this owner; whether that is news about an owner that is known."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.remember import remember
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.state.growth import grown_by, larger
@@ -278,10 +279,7 @@ class Reservations:
         return Counter({pool: usage.pods for pool, usage in self._used.items()})
 
     def _doubt(self, owner: OwnerUid) -> None:
-        self._unproven[owner] = None
-        self._unproven.move_to_end(owner)
-        if len(self._unproven) > REMEMBERED_OWNERS:
-            self._unproven.popitem(last=False)
+        remember(self._unproven, owner, None, most=REMEMBERED_OWNERS)
 
     def _release(self, token: str, reservation: Reservation) -> None:
         owned = self._owners.get(reservation.owner)

@@ -5,6 +5,7 @@ does not come in time does not hold a pod up: the last known defaults count, or 
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,7 @@ import msgspec
 
 from spillway.admission.deadline import Clock, Deadline
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults, defaults_of
+from spillway.domain.model.remember import remember
 from spillway.kube import paths
 from spillway.kube.paths import CollectionKey
 from spillway.webhooks.lookup import Lookup
@@ -39,7 +41,7 @@ class LimitRanges:
     def __init__(self, lookup: Lookup, clock: Clock) -> None:
         self._lookup = lookup
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def defaults(self, namespace: str, deadline: Deadline) -> Defaults:
@@ -57,14 +59,12 @@ class LimitRanges:
 
     async def _ask(self, namespace: str, deadline: Deadline) -> None:
         found = await self._lookup.get(CollectionKey(paths.LIMIT_RANGES, namespace), _page.decode, deadline)
-        before = self._known.pop(namespace, None)
+        before = self._known.get(namespace)
         if found is not None:
             defaults = defaults_of(found.items or ())
         else:
             defaults = NO_DEFAULTS if before is None else before.defaults
-        self._known[namespace] = _Known(defaults, self._clock() + KEPT_SECONDS)
-        if len(self._known) > _REMEMBERED:
-            del self._known[next(iter(self._known))]
+        remember(self._known, namespace, _Known(defaults, self._clock() + KEPT_SECONDS), most=_REMEMBERED)
 
     def _done(self, namespace: str) -> Callable[[asyncio.Task[None]], None]:
         def forget(task: asyncio.Task[None]) -> None:

@@ -31,7 +31,6 @@ from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.placement.plan import NewPod, PodPlacement
-from spillway.domain.policies.governance import Governance
 from spillway.kube.protocols import Recorder
 from spillway.state.board import Board
 from spillway.state.claims import claim_of_pods
@@ -105,7 +104,6 @@ class PodWebhook:
         self._limit_ranges = limit_ranges
         self._events = events
         self._forward = forward
-        self._placing: tuple[Governance, bool] | None = None
 
     async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         """Answer the API server."""
@@ -125,15 +123,8 @@ class PodWebhook:
         subject = await self._subject(request, deadline)
         return subject if isinstance(subject, Answer) else await self._decide(request, subject, deadline)
 
-    def _places_any(self) -> bool:
-        governance = self._places.governance
-        if self._placing is None or self._placing[0] is not governance:
-            classes = (one for policy in governance.policies.values() for one in policy.spec.workloads)
-            self._placing = (governance, any(one.places_pods for one in classes))
-        return self._placing[1]
-
     async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | Answer:
-        if not self._places_any():
+        if not self._places.governance.places_pods:
             return Answer("no-policy")
         if not self._places.state.synced:
             raise LetGoError("not-synced")

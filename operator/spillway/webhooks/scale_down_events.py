@@ -4,14 +4,10 @@ Contract: recorded after the answer, never while the request is held. A policy i
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from spillway.domain.model import event_reasons
 from spillway.kube.protocols import Recorder
 from spillway.webhooks.plan_log import PlanEntry
-
-PLANNED: Final = event_reasons.SCALE_DOWN_PLANNED
-LET_GO: Final = event_reasons.SCALE_DOWN_LET_GO
 
 
 def announcer(events: Recorder) -> Callable[[PlanEntry], None]:
@@ -20,7 +16,9 @@ def announcer(events: Recorder) -> Callable[[PlanEntry], None]:
     def announce(entry: PlanEntry) -> None:
         if entry.outcome == "recommend":
             return
-        event_type, reason = ("Warning", LET_GO) if entry.let_go else ("Normal", PLANNED)
-        events.record(dict(entry.about), event_type, reason, entry.summary)
+        if entry.let_go:
+            events.record(dict(entry.about), "Warning", event_reasons.SCALE_DOWN_LET_GO, entry.summary)
+        else:
+            events.record(dict(entry.about), "Normal", event_reasons.SCALE_DOWN_PLANNED, entry.summary)
 
     return announce

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spillway.domain.fit import other_pods
 from spillway.domain.fit.node_affinity import allows
 from spillway.domain.fit.taint_toleration import INITIALISING
 from spillway.domain.model import names
@@ -22,7 +23,6 @@ from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.placement.refusals import PoolChanges
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
-from spillway.state import open_pools
 from spillway.state.board import Board
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import SETTLE_SECONDS, Reservations
@@ -286,7 +286,7 @@ def test_a_node_that_is_about_to_be_initialised_takes_pods_in_a_moment() -> None
 def test_a_pod_that_takes_too_long_to_compare_stays_physical(
     affinity: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_pools, "COMPARED_MAX", 2)
+    monkeypatch.setattr(other_pods, "COMPARED_MAX", 2)
     scene = Scene(placing(manual(0)))
     for index in range(3):
         scene.state.apply(make_pod(f"other-{index}", namespace="others"))

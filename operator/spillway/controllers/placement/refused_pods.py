@@ -5,7 +5,6 @@ Contract: it reads the Events `FailedCreate` of owners, only while some class pl
 which the owner's reservations end, which is when its controller tries again or shortly after the refusal.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -24,7 +23,6 @@ from spillway.telemetry import placement as metrics
 PERIOD_SECONDS: Final = 5.0
 """Seconds between passes: reservations also expire while no pod is created."""
 SLACK_SECONDS: Final = 0.01
-REASON: Final = event_reasons.POOL_LEFT_OUT
 SELECTOR: Final = "reason=FailedCreate"
 _KEY: Final = "reservations"
 
@@ -48,12 +46,7 @@ class RefusedPodsController(Controller):
         yield self.world.catalog.subscribe(self._read_policies)
         self._read_policies()
         if self._watch is not None:
-            task = asyncio.get_running_loop().create_task(self._watch.run(), name="owner-events")
-
-            def stop_reading() -> None:
-                task.cancel()
-
-            yield stop_reading
+            yield self._watch.start()
 
     def all_keys(self) -> Iterable[str]:
         return (_KEY,)
@@ -77,12 +70,11 @@ class RefusedPodsController(Controller):
         self._events.record(
             one.owner.reference,
             "Warning",
-            REASON,
+            event_reasons.POOL_LEFT_OUT,
             f"pool {one.pool} is left out for {seconds:.0f} s, because {state.because}",
         )
         self.changed.emit()
 
     def _read_policies(self) -> None:
         if self._watch is not None:
-            classes = (one for policy in self.world.governance.policies.values() for one in policy.spec.workloads)
-            self._watch.want(SELECTOR if any(one.places_pods for one in classes) else "")
+            self._watch.want(SELECTOR if self.world.governance.places_pods else "")

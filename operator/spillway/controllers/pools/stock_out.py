@@ -6,7 +6,7 @@ owner creates the next one by itself. Events are read only while some budget has
 that arrives before the binding of its pod is kept for a while, because each resource has its own watch.
 """
 
-import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -14,6 +14,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.remember import remember
 from spillway.domain.pools.stock_out import StockOutMatcher
 from spillway.kube.client import KubeClient
 from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
@@ -46,7 +47,7 @@ class StockOutDetector:
         """Emitted with a pod whose provider has no stock, after `record`."""
         self.failed: Signal[UnstartedPod] = Signal("StockOutFailure", key=lambda one: one.pod.key)
         """The same with a pod that has failed for it."""
-        self._failures: dict[PodUid, None] = {}
+        self._failures: OrderedDict[PodUid, None] = OrderedDict()
         """Failed pods for which a stock-out was reported."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -56,12 +57,7 @@ class StockOutDetector:
         yield self._unstarted.failed.subscribe(self._fails)
         self._read_budgets()
         if self._events is not None:
-            task = asyncio.get_running_loop().create_task(self._events.run(), name="pod-events")
-
-            def stop_reading() -> None:
-                task.cancel()
-
-            yield stop_reading
+            yield self._events.start()
 
     def handle_event(self, event: PodEvent) -> None:
         """Report a stock-out if an Event about a pod is a sign of one."""
@@ -104,9 +100,7 @@ class StockOutDetector:
     def _report_failure(self, one: UnstartedPod) -> None:
         if one.pod.uid in self._failures:
             return
-        self._failures[one.pod.uid] = None
-        if len(self._failures) > _REMEMBERED_FAILURES:
-            del self._failures[next(iter(self._failures))]
+        remember(self._failures, one.pod.uid, None, most=_REMEMBERED_FAILURES)
         if not one.out_of_stock:
             metrics.STOCK_OUTS.labels(one.pool).inc()
             self._record(one.pool, one.pod)

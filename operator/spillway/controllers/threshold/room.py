@@ -16,7 +16,7 @@ from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.units import GIB
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.threshold.nodes import NodeRoom
 
 SLICE: Final = 50
@@ -48,15 +48,15 @@ async def owned_room(
     """The room of these nodes; `governed` owners have their pods planned, `watched` are those in Recommend."""
     nodes = list(owned)
     rooms: Counter[NodeRoom] = Counter()
-    total = per_node = other = _NONE
+    total = per_node = other = NOTHING
     for index, node in enumerate(nodes):
         if index % SLICE == SLICE - 1:
             await asyncio.sleep(0)
-        with_node = elsewhere = held = _NONE
+        with_node = elsewhere = held = NOTHING
         for pod in world.state.pods_on(node.name):
             if pod.finished:
                 continue
-            usage = Usage(1, pod.cpu_millis, pod.memory_bytes)
+            usage = pod.requests
             if pod.owner_kind in PER_NODE:
                 with_node += usage
             elif pod.owner_uid not in governed or not pod.active:
@@ -86,9 +86,6 @@ async def owned_room(
         per_node_cores=_cores(per_node, total) / len(nodes) if nodes else 0.0,
         other_cores=_cores(other, total),
     )
-
-
-_NONE: Final = Usage()
 
 
 def _left(allocatable: int, requested: int) -> int:

@@ -6,34 +6,16 @@ anti-affinity then excludes, so the pod fits only if more domains are free than 
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from spillway.domain.fit.neighbours import Incoming, Neighbours
+from spillway.domain.fit.neighbours import Incoming, Neighbours, Nodes
+from spillway.domain.model.documents import Json
 from spillway.domain.model.pod_terms import PodTerm, required_pod_terms
-from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Labels
 
 REPELLED: Final = "that the anti-affinity of other pods leaves free"
 ANTI_AFFINITY: Final = "that its anti-affinity to other pods leaves free"
 AFFINITY: Final = "near the pods for which it has an affinity"
-
-Nodes = Sequence[NodeRecord]
-
-
-class PodTerms(NamedTuple):
-    """What a pod requires of the pods around it."""
-
-    affinity: tuple[PodTerm, ...]
-    anti_affinity: tuple[PodTerm, ...]
-
-    @classmethod
-    def of(cls, pod: Incoming) -> "PodTerms":
-        """The required terms of a pod."""
-        given: Any = pod.spec.get("affinity") or {}
-        return cls(
-            required_pod_terms(given.get("podAffinity"), pod.namespace, pod.labels),
-            required_pod_terms(given.get("podAntiAffinity"), pod.namespace, pod.labels),
-        )
 
 
 def inter_pod_affinity(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> tuple[Nodes, str]:
@@ -41,13 +23,14 @@ def inter_pod_affinity(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> t
     nodes = _unrepelled(pod, nodes, neighbours)
     if not nodes:
         return (), REPELLED
-    terms = PodTerms.of(pod)
-    for term in terms.anti_affinity:
+    given: Json = pod.spec.get("affinity") or {}
+    for term in required_pod_terms(given.get("podAntiAffinity"), pod.namespace, pod.labels):
         nodes = _apart(term, nodes, neighbours)
         if not nodes:
             return (), ANTI_AFFINITY
-    if terms.affinity:
-        nodes = _together(pod, terms.affinity, nodes, neighbours)
+    near = required_pod_terms(given.get("podAffinity"), pod.namespace, pod.labels)
+    if near:
+        nodes = _together(pod, near, nodes, neighbours)
     return nodes, "" if nodes else AFFINITY
 
 

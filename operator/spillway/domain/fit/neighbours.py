@@ -4,7 +4,7 @@ Contract: an interface; the state implements it. Pods that are finished are not 
 does not see them. Nodes are given by their labels, since pods anywhere in the cluster count in a zone.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from spillway.domain.model.documents import Json
@@ -12,6 +12,8 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Labels, Selector
+
+Nodes = Sequence[NodeRecord]
 
 Selects = Callable[[Labels, str, Labels | None], bool]
 """Whether a pod with these labels, in this namespace with these labels, is selected."""

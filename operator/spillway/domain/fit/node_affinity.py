@@ -5,13 +5,11 @@ node's name (`matchFields`). A term without any requirement matches no node.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from spillway.domain.fit.rule import NodeTest
-from spillway.domain.model.documents import Json
+from spillway.domain.model.documents import REQUIRED, Json
 from spillway.domain.model.records import NodeRecord
-
-REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def node_affinity(spec: Json) -> NodeTest | None:

@@ -7,21 +7,20 @@ that are promised to the pool fill the emptiest domains first.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.domain.fit.neighbours import Incoming, Neighbours, within
+from spillway.domain.fit.neighbours import Incoming, Neighbours, Nodes, within
 from spillway.domain.fit.node_affinity import node_affinity
 from spillway.domain.fit.taint_toleration import taint_toleration
+from spillway.domain.fit.topology_spread import hard_constraints
 from spillway.domain.model.documents import Json
 from spillway.domain.model.pod_terms import merged_selector
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Labels, Selector
 
 SKEWED: Final = "that its topology spread constraints (DoNotSchedule) leave open"
-
-Nodes = Sequence[NodeRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +54,12 @@ class SpreadConstraint:
         return {domain for domain in usable if counts[domain] + itself - fewest <= self.max_skew}
 
 
-def hard_constraints(pod: Incoming) -> tuple[SpreadConstraint, ...]:
-    """The constraints of a pod that must hold."""
-    given = pod.spec.get("topologySpreadConstraints") or ()
-    hard = (one for one in given if (one.get("whenUnsatisfiable") or "DoNotSchedule") == "DoNotSchedule")
-    return tuple(SpreadConstraint.of(one, pod.labels) for one in hard)
-
-
 def topology_skew(pod: Incoming, nodes: Nodes, pool: Nodes, neighbours: Neighbours) -> tuple[Nodes, str]:
     """The nodes of these that the pod may still go to, and a clause that says why there is none.
 
     `pool` are all nodes of the pool; `nodes` those that take pods.
     """
-    constraints = hard_constraints(pod)
+    constraints = [SpreadConstraint.of(one, pod.labels) for one in hard_constraints(pod.spec)]
     keys = {one.key for one in constraints}
     for constraint in constraints:
         eligible = tuple(_eligible(pod, constraint, keys, pool, neighbours))

@@ -11,7 +11,7 @@ from spillway.domain.model.records import NodeRecord
 
 def topology_spread(spec: Json) -> NodeTest | None:
     """Refuses nodes that lack a label by which the pod must spread."""
-    keys = hard_spread_keys(spec)
+    keys = tuple(dict.fromkeys(one["topologyKey"] for one in hard_constraints(spec) if one.get("topologyKey")))
     if not keys:
         return None
 
@@ -22,8 +22,7 @@ def topology_spread(spec: Json) -> NodeTest | None:
     return test
 
 
-def hard_spread_keys(spec: Json) -> tuple[str, ...]:
-    """The node labels by which the pod must spread."""
-    constraints = spec.get("topologySpreadConstraints") or ()
-    hard = (one for one in constraints if (one.get("whenUnsatisfiable") or "DoNotSchedule") == "DoNotSchedule")
-    return tuple(dict.fromkeys(one["topologyKey"] for one in hard if one.get("topologyKey")))
+def hard_constraints(spec: Json) -> tuple[Json, ...]:
+    """The constraints by which the pod must spread."""
+    given = spec.get("topologySpreadConstraints") or ()
+    return tuple(one for one in given if (one.get("whenUnsatisfiable") or "DoNotSchedule") == "DoNotSchedule")

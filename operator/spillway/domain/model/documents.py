@@ -4,6 +4,9 @@ Contract: a document is never changed in place.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 Json = Mapping[str, Any]
+
+REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+"""The field of an affinity with the terms that have to hold."""

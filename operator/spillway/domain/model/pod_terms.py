@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.domain.model.documents import Json
+from spillway.domain.model.documents import REQUIRED, Json
 from spillway.domain.model.selectors import Labels, Selector
-
-REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 TERMS_MAX: Final = 8
 """The number of terms of one pod that are looked at: each costs time at the creation of other pods."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from spillway.api.common import LabelSelector
-from spillway.domain.fit.node_affinity import REQUIRED, required_terms
+from spillway.domain.fit.node_affinity import required_terms
 from spillway.domain.model.additions import Addition
-from spillway.domain.model.documents import Json
+from spillway.domain.model.documents import REQUIRED, Json
 
 HEAVIEST: Final = 100
 """Kubernetes allows weights from 1 to 100."""

@@ -12,6 +12,7 @@ elastic: the policy's `tiers.elastic` selects it. Else fixed. So a node that bot
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final, NamedTuple, Self, TypeVar
 
@@ -162,6 +163,11 @@ class Governance:
         policy = self.policies.get(claim.policy)
         classes = () if policy is None else policy.spec.workloads
         return next((one for one in classes if one.name == claim.workload_class), None)
+
+    @cached_property
+    def places_pods(self) -> bool:
+        """Whether some class places pods."""
+        return any(one.places_pods for policy in self.policies.values() for one in policy.spec.workloads)
 
     def placing_class(self, claim: Claim | None) -> WorkloadClass | None:
         """The class that places the pods of a claim; None without a claim, or where the class places none."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.remember import remember
 
 SETTLED_SECONDS: Final = 5.0
 """How long pools have to be withdrawn before a pod is replaced: a policy may be deleted and created again."""
@@ -49,6 +50,4 @@ class Tokens:
     def note(self, pod: PodRecord) -> None:
         """Record that the pod was replaced."""
         if pod.pending is not None:
-            self._known[pod.pending.reservation] = None
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            remember(self._known, pod.pending.reservation, None, most=_REMEMBERED)

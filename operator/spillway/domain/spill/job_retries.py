@@ -5,11 +5,13 @@ given back if the pod is not deleted. So the last retry of a Job is never used, 
 controllers that delete pods share one account.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.remember import remember
 
 DEFAULT_BACKOFF_LIMIT: Final = 6
 _REMEMBERED: Final = 4096
@@ -19,7 +21,7 @@ _REMEMBERED: Final = 4096
 class Retries:
     """For each Job, the failures that it will have counted once all deletions are done."""
 
-    _failed: dict[OwnerUid, int] = field(default_factory=dict)
+    _failed: OrderedDict[OwnerUid, int] = field(default_factory=OrderedDict)
 
     def last(self, uid: OwnerUid, job: Json, *, failed: int) -> bool:
         """Whether the Job fails with the next of its pods that fails; `failed` counts its failed pods that are seen."""
@@ -37,10 +39,7 @@ class Retries:
         failed = max(status.get("failed") or 0, self._failed.get(uid, 0))
         if failed + 1 >= _limit(spec):
             return False
-        self._failed.pop(uid, None)
-        self._failed[uid] = failed + 1
-        if len(self._failed) > _REMEMBERED:
-            del self._failed[next(iter(self._failed))]
+        remember(self._failed, uid, failed + 1, most=_REMEMBERED)
         return True
 
     def give_back(self, uid: OwnerUid) -> None:

@@ -17,13 +17,7 @@ class NodeRoom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def times(self, count: int) -> "NodeRoom":
         """So many nodes like this one."""
-        return NodeRoom(
-            count=count,
-            cores=self.cores,
-            gib=self.gib,
-            watched_cores=self.watched_cores,
-            watched_gib=self.watched_gib,
-        )
+        return msgspec.structs.replace(self, count=count)
 
     def without_watched(self) -> "NodeRoom":
         """The room that the pods of policies in Recommend leave."""

@@ -94,6 +94,7 @@ class Packing:
         large = [one for one in demands if nodes.is_large(requests[one.workload])]
         self._large = sorted(large, key=lambda one: _order(one, requests[one.workload], nodes))
         self._requests = [requests[one.workload] for one in self._large]
+        self._per_replica = np.array([one.cpu_cores for one in self._large])
         # The smallest node first: a large one stays free for what fits on no other.
         rooms = sorted(nodes.rooms, key=lambda room: (room.cores, room.gib))
         counts = [room.count for room in rooms]
@@ -139,8 +140,7 @@ class Packing:
                 if (missing > 0).any():
                     placed[row] += _first_fit(missing, requests, *free)
             if part is minima:
-                cores = np.array([one.cpu_cores for one in self._large])
-                unplaced = float((cores @ (minima - placed)).max())
+                unplaced = float((self._per_replica @ (minima - placed)).max())
         return wanted, placed, unplaced
 
     def _stretched(self, wanted: _Table) -> _Table:

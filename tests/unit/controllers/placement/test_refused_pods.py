@@ -1,8 +1,9 @@
 """What is told about refused pods: an Event on the workload, and a condition on the budget."""
 
 from spillway.api.conditions import PODS_REFUSED
-from spillway.controllers.placement.refused_pods import REASON, RefusedPodsController
+from spillway.controllers.placement.refused_pods import RefusedPodsController
 from spillway.controllers.placement.status import refused_part
+from spillway.domain.model import event_reasons
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.usage import Usage
@@ -45,7 +46,7 @@ async def test_the_event_names_the_pool_the_size_and_what_the_api_server_said() 
     rig.place()
     await rig.refuse()
     [(about, what, message)] = rig.events.said
-    assert (about, what) == ("Deployment/web", f"Warning {REASON}")
+    assert (about, what) == ("Deployment/web", f"Warning {event_reasons.POOL_LEFT_OUT}")
     assert message == (
         f"pool a is left out for 30 s, because a pod with size 2000m-4096 was refused by the API server: {SAID}"
     )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.fit.node_affinity import REQUIRED, allows, node_affinity
+from spillway.domain.fit.node_affinity import allows, node_affinity
+from spillway.domain.model.documents import REQUIRED
 from tests.builders import make_node
 
 
