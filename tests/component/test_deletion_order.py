@@ -8,22 +8,19 @@ order.
 
 import json
 import random
-import shutil
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-import pytest
 
-from localcluster import binaries, build
 from spillway.domain.model.names import POD_DELETION_COST, OwnerUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate, candidates_of, related_pods
 from spillway.domain.scale_down.kubernetes_order import kubernetes_order
 from spillway.kube import decode
+from tests.support.go_tools import ask, needs_go
 
 Object = dict[str, Any]
 
@@ -137,20 +134,11 @@ def modelled(question: Object) -> Mapping[str, Candidate]:
     return {candidate.uid: candidate for candidate in candidates}
 
 
-@pytest.mark.skipif(shutil.which("go") is None and binaries.given("deletion-order") is None, reason="no Go toolchain")
+@needs_go("deletion-order")
 def test_the_model_agrees_with_the_controllers_own_code() -> None:
-    build.ensure_built(["deletion-order"])
     dice = Dice(seed=20260301)
     questions = [dice.question() for _ in range(QUESTIONS)]
-    done = subprocess.run(
-        [str(binaries.find("deletion-order"))],
-        input="".join(json.dumps(question) + "\n" for question in questions),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [json.loads(line) for line in ask("deletion-order", questions)]
     now = NOW.timestamp()
     compared = ranked = 0
     for question, answer in zip(questions, answers, strict=True):

@@ -2,16 +2,13 @@
 
 import json
 import random
-import shutil
-import subprocess
 from typing import Any, Final
 
 import msgspec
-import pytest
 
-from localcluster import binaries, build
 from spillway.domain.fit.requests import requested
 from spillway.kube import decode
+from tests.support.go_tools import ask, needs_go
 
 Object = dict[str, Any]
 
@@ -76,20 +73,11 @@ class Dice:
         }
 
 
-@pytest.mark.skipif(shutil.which("go") is None and binaries.given("pod-requests") is None, reason="no Go toolchain")
+@needs_go("pod-requests")
 def test_the_sums_agree_with_the_schedulers_own_code() -> None:
-    build.ensure_built(["pod-requests"])
     dice = Dice(seed=20261128)
     pods = [dice.pod() for _ in range(PODS)]
-    done = subprocess.run(
-        [str(binaries.find("pod-requests"))],
-        input="".join(json.dumps(pod) + "\n" for pod in pods),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    sums = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    sums = [tuple(map(int, line.split())) for line in ask("pod-requests", pods)]
     new = 0
     for pod, wanted in zip(pods, sums, strict=True):
         record = decode.PODS.one(msgspec.json.encode(pod))
