@@ -184,6 +184,50 @@ def test_a_drain_asks_and_disruption_budgets_decide(cluster: ClusterApi, leading
         )
 
 
+def test_a_drain_spares_pods_without_an_owner_and_the_last_retry_of_a_job(
+    cluster: ClusterApi, leading: Installation, namespace: str
+) -> None:
+    cluster.add_virtual_nodes("spared", 1, provider="spared")
+    template = deployment(namespace, "bare", 1, nodeSelector={"pool": "spared"})["spec"]["template"]
+    bare = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "bare", "namespace": namespace},
+        "spec": template["spec"],
+    }
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "etl", "namespace": namespace},
+        "spec": {
+            "parallelism": 3,
+            "completions": 3,
+            "backoffLimit": 2,
+            "template": {
+                "metadata": {"labels": {"app": "etl"}},
+                "spec": {**template["spec"], "restartPolicy": "Never"},
+            },
+        },
+    }
+    cluster.apply([bare, job])
+    cluster.wait_pods_ready(namespace, 4)
+    with applied(cluster, budget("spared", "spared", cordon="HoldAndDrain")):
+        eventually(
+            lambda: condition(cluster, "virtualnodebudgets", "spared", "Accepting").get("reason") == "Drained",
+            "Drained",
+        )
+        stays(lambda: running(cluster, namespace, "etl") == 2, "one of two retries is left", seconds=4)
+        progress = drain(cluster, "spared")
+        assert (progress["evicted"], progress["spared"]) == (1, 3)
+        assert f"{namespace}/bare" in progress["sparedPods"]
+        message = condition(cluster, "virtualnodebudgets", "spared", "Accepting")["message"]
+        assert f"{namespace}/bare" in message
+        names = {pod["metadata"]["name"] for pod in pods_of(cluster, namespace)}
+        assert "bare" in names
+        failed = cluster.rest.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/etl")["status"]
+        assert not any(one["type"] == "Failed" and one["status"] == "True" for one in failed.get("conditions", []))
+
+
 # Deletion costs
 
 

@@ -11,6 +11,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedController
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName
@@ -131,6 +132,7 @@ class Rig:
         events = FakeRecorder()
         usage = LiveUsage(world.state, world.membership, Reservations(clock.now))
         seen, unstarted = PoolNodes(world), UnstartedPods(world)
+        recommended = RecommendedReplacements(world)
         pools = PoolsController(world, seen, unstarted, usage)
         open_pools = OpenPools(usage, world.board, lambda: world.governance)
         rig = cls(
@@ -140,7 +142,7 @@ class Rig:
             seen,
             unstarted,
             pools,
-            FailoverController(world, writer, events, seen),
+            FailoverController(world, writer, events, seen, recommended),
             ReplaceUnstartedController(
                 world,
                 writer,
@@ -150,6 +152,7 @@ class Rig:
                 open_pools=open_pools,
                 unstarted=unstarted,
                 retries=Retries(),
+                recommended=recommended,
             ),
         )
         # As the leader starts them.

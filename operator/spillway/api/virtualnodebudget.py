@@ -155,7 +155,8 @@ class VirtualNodeBudgetSpec(Model):
     """Selects the nodes of the pool by their labels, for example {matchLabels: {type: virtual-kubelet}}."""
     cordon: Cordon = Cordon.NONE
     """None: the pool is open. Hold: no new pods; every node of the pool is unschedulable. HoldAndDrain: its pods are
-    also evicted, as their disruption budgets allow. Opening the pool changes only nodes that this cordon closed."""
+    also evicted, as their disruption budgets allow; pods without an owner, and pods of Jobs that have one retry left,
+    stay. Opening the pool changes only nodes that this cordon closed."""
     cordon_until: Annotated[Timestamp | None, Field(json_schema_extra={"nullable": True})] = None
     """When the pool opens again automatically, for example "2026-11-11T06:00:00+08:00"."""
     limits: BudgetLimits | None = None
@@ -214,11 +215,15 @@ class DrainProgress(Model):
     evicted: Count = 0
     """Evicted pods."""
     remaining: Count = 0
-    """Remaining pods."""
+    """Pods that still have to leave, without the spared ones."""
     blocked: Count = 0
     """Of these, pods whose disruption budget does not allow it yet."""
     started: Timestamp | None = None
     """When the drain started."""
+    spared: Count = 0
+    """Pods that stay until they end: those without an owner, and those of Jobs that have one retry left."""
+    spared_pods: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=10)] = ()
+    """The first 10 of the spared pods by namespace/name."""
 
 
 class PoolHealth(Model):

@@ -28,6 +28,7 @@ from spillway.controllers.policies.status import PolicyContributor, ResourceCont
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.failover import FailoverController
 from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedController
 from spillway.controllers.pools.status import PoolContributor
 from spillway.controllers.pools.unstarted import UnstartedPods
@@ -101,8 +102,9 @@ class Leader:
 
     def _controllers(self, events: Recorder) -> Sequence[Controller]:
         settings, world = self._settings, self._world
-        drains = DrainController(world, self._writer("drain", settings.evictions_per_second))
         nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
+        recommended = RecommendedReplacements(world)
+        drains = DrainController(world, self._writer("drain", settings.evictions_per_second), self._client, retries)
         pools = PoolsController(world, nodes, unstarted, self._open_pools.usage, self._client)
         refused = RefusedPodsController(world, events, self._open_pools.usage, self._client)
         overlays = OverlayController(world, OverlayTrials(self._client, settings.namespace))
@@ -130,7 +132,9 @@ class Leader:
             refused,
             overlays,
             ledger,
-            FailoverController(world, self._writer("failover", settings.failover_pods_per_second), events, nodes),
+            FailoverController(
+                world, self._writer("failover", settings.failover_pods_per_second), events, nodes, recommended
+            ),
             ReplaceUnstartedController(
                 world,
                 self._writer("replace-unstarted", settings.failover_pods_per_second),
@@ -140,6 +144,7 @@ class Leader:
                 open_pools=self._open_pools,
                 unstarted=unstarted,
                 retries=retries,
+                recommended=recommended,
             ),
             WithdrawnController(
                 world,

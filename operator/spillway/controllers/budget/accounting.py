@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+import structlog
+
 from spillway.controllers.budget.consumption import Account, Key, WorkloadConsumption
 from spillway.domain.budget.alerts import LimitUse, limit_uses
 from spillway.domain.budget.ledger import PoolLedger
@@ -23,6 +25,8 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import PoolMembership
+
+log = structlog.get_logger(__name__)
 
 
 class StoredSpending(NamedTuple):
@@ -100,7 +104,10 @@ class PoolAccounting:
         for name, budget in governance.budgets.items():
             price, zone = budget.spec.price, time_zone(budget.spec.time_zone)
             if name in self.pools:
-                self.pools[name].ledger.reprice(price, zone, now=now)
+                if self.pools[name].ledger.reprice(price, zone, now=now) and price is not None:
+                    log.info(
+                        "the cost of the month starts at zero in another currency", key=name, currency=price.currency
+                    )
                 continue
             before = kept.get(name)
             if before is None or price is None or before.currency != price.currency:

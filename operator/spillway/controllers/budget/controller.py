@@ -93,6 +93,9 @@ class BudgetController(Controller):
         self.world.membership.refresh()
         if self._governance is not self.world.governance:
             begins = self._governance is None
+            if not begins:
+                # What was charged until now is in the currency of the price that ends.
+                self._export_charges(now)
             self._governance = self.world.governance
             self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
             self._moved.clear()
@@ -191,19 +194,25 @@ class BudgetController(Controller):
         owed = {name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None}
         self.world.board.spent = MappingProxyType(owed)
 
-    def _export(self, now: int) -> None:
+    def _export_charges(self, now: int) -> None:
         charges: dict[tuple[Account, str], Charge] = {}
+        for name, pool in self._accounting.pools.items():
+            pool.ledger.advance(now)
+            if (price := pool.ledger.price) is not None:
+                for account, amount in pool.ledger.collect().items():
+                    charges[account, name] = Charge(amount, price.currency)
+        self._consumption.export(now, charges)
+
+    def _export(self, now: int) -> None:
         samples: list[BudgetSample] = []
         for name, pool in self._accounting.pools.items():
             price, used, limits = pool.ledger.price, pool.used, self._accounting.limits(name)
             if price is None:
                 samples.append(BudgetSample(name, used, limits))
                 continue
-            for account, amount in pool.ledger.collect().items():
-                charges[account, name] = Charge(amount, price.currency)
             samples.append(BudgetSample(name, used, limits, price.currency, pool.per_hour, pool.ledger.spent))
         set_budgets(samples)
-        self._consumption.export(now, charges)
+        self._export_charges(now)
 
 
 def _turns(uses: Iterable[LimitUse]) -> Mapping[str, tuple[bool, ...]]:

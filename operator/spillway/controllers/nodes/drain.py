@@ -2,8 +2,10 @@
 
 Contract: pods are evicted one after another, as fast as the writer's bucket allows, so that a refusal is known before
 the next request. No pod is tried twice before all were tried once, so pods that their budgets protect, or that cannot
-be evicted, do not delay others; they are tried again for as long as the pool drains. Progress is the number of pods
-left in the whole pool, so it needs no memory and survives a restart.
+be evicted, do not delay others; they are tried again for as long as the pool drains. Pods that no owner replaces are
+never evicted. A Job counts an evicted pod as failed, so a retry is taken first, and pods of a Job with one retry left
+stay; the Job is read again every `JOB_SECONDS`. Progress is the number of pods left in the whole pool, so it needs no
+memory and survives a restart.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,12 +16,14 @@ from typing import ClassVar, Final
 from spillway.api.virtualnodebudget import DrainProgress
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
-from spillway.domain.model.names import PodUid
+from spillway.controllers.pools.job_retry import has_retry
+from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
-from spillway.domain.nodes.cordon import plan_drain
+from spillway.domain.nodes.cordon import is_spared, plan_drain
+from spillway.domain.spill.job_retries import Retries
 from spillway.kube.errors import RequestError
-from spillway.kube.protocols import ObjectWriter
+from spillway.kube.protocols import ObjectWriter, Reader
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
@@ -29,14 +33,29 @@ PASS_PODS: Final = 50
 NEXT_PASS_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 3.0
 """Seconds until the next pass, once every remaining pod was tried or is protected by its budget."""
+JOB_SECONDS: Final = 30.0
+"""Seconds until a Job without retries is read again."""
+SPARED_NAMES: Final = 10
+"""Spared pods that the status names."""
 
 
 @dataclass(slots=True)
 class _Turn:
-    """The pods tried in the current round, and the pods whose eviction was refused."""
+    """The pods tried in the current round, the pods whose eviction was refused, and the Jobs without retries."""
 
     asked: set[PodUid] = field(default_factory=set)
     refused: set[PodUid] = field(default_factory=set)
+    evicted: set[PodUid] = field(default_factory=set)
+    """Evicted pods; the watch may not show yet that they terminate."""
+    no_retry: dict[OwnerUid, float] = field(default_factory=dict)
+    """When each Job without retries is read again (Unix seconds)."""
+
+    def may_leave(self, leaving: Iterable[PodRecord], now: float) -> list[PodRecord]:
+        """The pods without those of Jobs that are known to have no retry; Jobs without pods here are forgotten."""
+        leaving = list(leaving)
+        owners = {pod.owner_uid for pod in leaving}
+        self.no_retry = {owner: at for owner, at in self.no_retry.items() if owner in owners}
+        return [pod for pod in leaving if self.no_retry.get(pod.owner_uid, now) <= now]
 
     def waiting(self, leaving: Iterable[PodRecord]) -> list[PodRecord]:
         """The pods that are not tried yet in this round; a new round starts when all were tried."""
@@ -65,9 +84,11 @@ class DrainController(Controller):
     name: ClassVar = "drain"
     workers: ClassVar = 4
 
-    def __init__(self, world: World, writer: ObjectWriter) -> None:
+    def __init__(self, world: World, writer: ObjectWriter, reader: Reader, retries: Retries) -> None:
         super().__init__(world)
         self._writer = writer
+        self._reader = reader
+        self._retries = retries
         self.progress: dict[str, DrainProgress] = {}
         """The progress by budget, for those that drain now; the status shows it."""
         self._turns: dict[str, _Turn] = {}
@@ -87,7 +108,7 @@ class DrainController(Controller):
             return None
         before = self.progress.get(key) or self._remembered(key)
         turn = self._turns.setdefault(key, _Turn())
-        leaving = plan_drain(self._pods(key, closed=True))
+        leaving = turn.may_leave(plan_drain(self._pods(key, closed=True)), self.world.now())
         waiting = turn.waiting(leaving)
         self._publish(key, before, leaving, evicted=0)
         evicted = 0
@@ -95,6 +116,8 @@ class DrainController(Controller):
             # A pass lasts some seconds: stop once the hold is lifted or the data is too old.
             if not (self._drains(key) and self.world.fresh):
                 break
+            if pod.owner_kind == "Job" and not await self._takes_retry(turn, pod):
+                continue
             evicted += turn.answered(pod, leaves=await self._ask(key, pod))
         self._publish(key, before, leaving, evicted=evicted)
         return NEXT_PASS_SECONDS if len(waiting) > PASS_PODS or self._still_open(key) else AGAIN_SECONDS
@@ -104,12 +127,18 @@ class DrainController(Controller):
         return hold is not None and hold.drains(self.world.now())
 
     def _publish(self, budget: str, before: DrainProgress, leaving: Iterable[PodRecord], *, evicted: int) -> None:
+        turn, pods = self._turns[budget], list(self._pods(budget))
+        turn.evicted &= {pod.uid for pod in pods}
+        spared = [pod for pod in pods if pod.uid not in turn.evicted and is_spared(pod, turn.no_retry)]
+        stay = {pod.uid for pod in spared}
         progress = before.model_copy(
             update={
                 "evicted": before.evicted + evicted,
                 # Evicted pods count until they are gone: a pod may take its whole grace period.
-                "remaining": sum(stays_until_evicted(pod) for pod in self._pods(budget)),
-                "blocked": self._turns[budget].blocked(leaving),
+                "remaining": sum(stays_until_evicted(pod) and pod.uid not in stay for pod in pods),
+                "blocked": turn.blocked(pod for pod in leaving if pod.uid not in stay),
+                "spared": len(spared),
+                "spared_pods": tuple(sorted(pod.key for pod in spared)[:SPARED_NAMES]),
             }
         )
         if self.progress.get(budget) != progress:
@@ -133,14 +162,31 @@ class DrainController(Controller):
             if node.unschedulable or not closed:
                 yield from self.world.state.pods_on(node.name)
 
+    async def _takes_retry(self, turn: _Turn, pod: PodRecord) -> bool:
+        """Take a retry of the pod's Job; where none is available the Job's pods stay for a while."""
+        now = self.world.now()
+        if pod.uid in turn.evicted or turn.no_retry.get(pod.owner_uid, now) > now:
+            return False
+        if await has_retry(self._reader, self._retries, pod):
+            turn.no_retry.pop(pod.owner_uid, None)
+            return True
+        turn.no_retry[pod.owner_uid] = now + JOB_SECONDS
+        return False
+
     async def _ask(self, budget: str, pod: PodRecord) -> bool:
-        """Evict one pod; whether it is terminating or gone."""
+        """Evict one pod; whether it is terminating or gone. A Job's retry is given back if the pod is not evicted."""
+        result: Eviction | None = None
         try:
-            return await self._writer.evict(pod) is not Eviction.BLOCKED
+            result = await self._writer.evict(pod)
         except RequestError as error:
             # Two budgets over one pod (500), a webhook that protects it, a namespace that ends: matters of this pod.
             self.log.warning("eviction failed, retrying later", key=budget, pod=pod.key, error=str(error))
-            return False
+        finally:
+            if result is Eviction.EVICTED:
+                self._turns[budget].evicted.add(pod.uid)
+            elif pod.owner_kind == "Job":
+                self._retries.give_back(pod.owner_uid)
+        return result in {Eviction.EVICTED, Eviction.GONE}
 
 
 def stays_until_evicted(pod: PodRecord) -> bool:

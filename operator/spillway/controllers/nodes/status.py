@@ -18,6 +18,8 @@ from spillway.domain.nodes.cordon import Hold
 
 _BRIEF: Final = frozenset({"Opening", "Closing"})
 """The states that end within seconds; a drain may take hours."""
+_NAMED: Final = 3
+"""Spared pods that a message names."""
 
 
 class CordonContributor:
@@ -57,6 +59,16 @@ def _accepting(
         return ObservedCondition(ACCEPTING, holds=False, reason="Closing", message=message)
     if drain is not None and drain.remaining:
         message = f"Every node is closed{until}; pods are being evicted as their disruption budgets allow."
+        message += _spared(drain)
         return ObservedCondition(ACCEPTING, holds=False, reason="Draining", message=message)
     reason = "Drained" if hold.drains(now.timestamp()) else "Held"
-    return ObservedCondition(ACCEPTING, holds=False, reason=reason, message=f"Every node is closed{until}.")
+    message = f"Every node is closed{until}.{_spared(drain)}"
+    return ObservedCondition(ACCEPTING, holds=False, reason=reason, message=message)
+
+
+def _spared(drain: DrainProgress | None) -> str:
+    if drain is None or not drain.spared:
+        return ""
+    named = ", ".join(drain.spared_pods[:_NAMED])
+    more = f" and {drain.spared - _NAMED} more" if drain.spared > _NAMED else ""
+    return f" Not evicted, because no owner replaces them or their Job has one retry left: {named}{more}."

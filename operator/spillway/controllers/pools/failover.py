@@ -14,9 +14,10 @@ from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import times_of
 from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.spill.placement_class import governed
 from spillway.domain.model import event_reasons
-from spillway.domain.model.names import NodeName, PodUid
+from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
 from spillway.kube import paths
@@ -36,15 +37,23 @@ class FailoverController(Controller):
     name: ClassVar = "failover"
     workers: ClassVar = 2
 
-    def __init__(self, world: World, writer: ObjectWriter, events: Recorder, nodes: PoolNodes) -> None:
+    def __init__(
+        self,
+        world: World,
+        writer: ObjectWriter,
+        events: Recorder,
+        nodes: PoolNodes,
+        recommended: RecommendedReplacements,
+    ) -> None:
         super().__init__(world)
         self._writer = writer
         self._events = events
         self._nodes = nodes
-        self._recommended: set[PodUid] = set()
+        self._recommended = recommended
         self._suspended: set[str] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self._recommended.subscribe()
         yield self._nodes.changed.subscribe(self.queue.add)
         yield self.world.catalog.subscribe(self.add_all)
 
@@ -60,7 +69,6 @@ class FailoverController(Controller):
         dead = dead_nodes(self._nodes.nodes(key), self._nodes.unready_since, after, now)
         if not dead:
             self._suspend(key, suspended=False)
-            self._recommended.clear()
             return self._next_death(key, after, now)
         if mostly_dead(key, self._nodes.everywhere()):
             self._suspend(key, suspended=True)
@@ -93,9 +101,7 @@ class FailoverController(Controller):
             return
         pool = budget.metadata.name
         if not who.enforced:
-            if pod.uid not in self._recommended:
-                self._recommended.add(pod.uid)
-                metrics.RECOMMENDED.labels(who.policy, REASON).inc()
+            self._recommended.count(pod, who.policy, REASON)
             return
         path = paths.PODS.named(pod.name, namespace=pod.namespace)
         try:

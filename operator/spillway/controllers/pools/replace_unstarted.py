@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.job_retry import is_last_try
+from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.controllers.spill.placement_class import Governed, governed
@@ -59,6 +60,7 @@ class ReplaceUnstartedController(Controller):
         open_pools: OpenPools,
         unstarted: UnstartedPods,
         retries: Retries,
+        recommended: RecommendedReplacements,
     ) -> None:
         super().__init__(world)
         self._reader = reader
@@ -67,6 +69,7 @@ class ReplaceUnstartedController(Controller):
         self._open_pools = open_pools
         self._unstarted = unstarted
         self._retries = retries
+        self._recommended = recommended
         self._replacement = Replacement(world, writer, reader, retries)
         self._failed: dict[PodUid, UnstartedPod] = {}
         """Pods of Jobs that failed for want of stock, until their Job was read."""
@@ -121,7 +124,7 @@ class ReplaceUnstartedController(Controller):
         if who is None or not has_successor(pod):
             return
         if not who.enforced:
-            metrics.RECOMMENDED.labels(who.policy, Cause.STOCK_OUT.value).inc()
+            self._recommended.count(pod, who.policy, Cause.STOCK_OUT.value)
             return
         another = pod.owner_kind != "Job" and self._pools.has_another_size(one.pool, pod)
         pools = pools_to_avoid(Cause.STOCK_OUT, (one.pool,), another_size=another)
@@ -182,8 +185,7 @@ class ReplaceUnstartedController(Controller):
         if not has_successor(pod):
             return None
         if not who.enforced:
-            if self._unstarted.mark_recommended(one):
-                metrics.RECOMMENDED.labels(who.policy, cause.value).inc()
+            self._recommended.count(pod, who.policy, cause.value)
             return None
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         failed = pools_to_avoid(cause, pools, another_size=another)

@@ -35,8 +35,6 @@ class UnstartedPod:
     """The pools that its mark names, where the mark is believed."""
     given_up: bool = False
     """It is being replaced because it does not start there; `GivenUp` counts it."""
-    recommended: bool = False
-    """The recommendation to replace it has been counted, under a policy in Recommend."""
 
     @property
     def pending(self) -> Pending:
@@ -100,11 +98,6 @@ class UnstartedPods:
     def mark_out_of_stock(self, one: UnstartedPod) -> None:
         """Record that the provider reported a stock-out for this pod."""
         one.out_of_stock = True
-
-    def mark_recommended(self, one: UnstartedPod) -> bool:
-        """Note that its replacement was recommended; False where that was noted before."""
-        before, one.recommended = one.recommended, True
-        return not before
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow the pods from now on; `changed` is emitted for each that has not started."""

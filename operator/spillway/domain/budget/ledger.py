@@ -74,6 +74,8 @@ class PoolLedger(Generic[A]):
         self._at = at
         self._zone = zone
         self._price = price
+        self._currency = "" if price is None else price.currency
+        """The currency of the total; it stays while there is no price."""
         self._month = month_of(at, zone)
         with localcontext(EXACT):
             self._total = spent * HOUR_SECONDS
@@ -180,15 +182,19 @@ class PoolLedger(Generic[A]):
         self._advance_all(now)
         return ended
 
-    def reprice(self, price: PoolPrice | None, zone: tzinfo, *, now: int) -> None:
-        """Set the price from now on; another currency starts a new total."""
+    def reprice(self, price: PoolPrice | None, zone: tzinfo, *, now: int) -> bool:
+        """Set the price from now on. Returns whether a new total starts, because the last one has another currency."""
         self.advance(now)
-        if self._price is not None and price is not None and self._price.currency != price.currency:
+        another = price is not None and self._currency not in ("", price.currency)
+        if another:
             self._total = _ZERO
+        if price is not None:
+            self._currency = price.currency
         self._price = price
         if zone is not self._zone:
             self._zone = zone
             self._month = month_of(self._at, zone)
+        return another
 
     def collect(self) -> Mapping[A, Decimal]:
         """The charges of each account since the last call; rounded, for metrics."""

@@ -5,12 +5,13 @@ closed gets no mark, so it stays closed when the hold ends. What a node needs is
 budgets that hold now, so a restart or a change of leader in the middle continues with the remaining nodes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from spillway.api.virtualnodebudget import Cordon, VirtualNodeBudget
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.owners import PER_NODE, has_successor
 from spillway.domain.model.records import NodeRecord, PodRecord
 
 
@@ -75,11 +76,18 @@ def next_opening(holds: Iterable[Hold], now: float) -> float | None:
 
 
 def leaves_on_drain(pod: PodRecord) -> bool:
-    """Whether a drain evicts this pod: it runs, and an eviction has an effect on it.
+    """Whether a drain evicts this pod: it runs, and its owner creates another one in its place on another node.
 
-    A DaemonSet's pods come back at once, and a mirror pod belongs to its kubelet.
+    A pod without an owner would be lost, a DaemonSet's pods come back at once, and a mirror pod belongs to its kubelet.
     """
-    return pod.active and pod.owner_kind not in PER_NODE
+    return pod.active and has_successor(pod)
+
+
+def is_spared(pod: PodRecord, without_retries: Collection[OwnerUid]) -> bool:
+    """Whether a drain leaves this pod where it is, because it would be lost or its Job would have no retry left."""
+    if not pod.active or pod.owner_kind in PER_NODE:
+        return False
+    return not pod.owner_uid or (pod.owner_kind == "Job" and pod.owner_uid in without_retries)
 
 
 def plan_drain(pods: Iterable[PodRecord]) -> tuple[PodRecord, ...]:

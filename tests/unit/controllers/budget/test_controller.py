@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from spillway.api.virtualnodebudget import VirtualNodeBudgetStatus
 from spillway.controllers.base import World
@@ -223,6 +224,36 @@ async def test_another_currency_begins_a_new_total() -> None:
     costs = stage.ledger.costs("eci")
     assert costs is not None
     assert (costs.currency, costs.spent) == ("USD", Decimal("0.01"))
+
+
+async def test_another_currency_begins_a_new_total_also_after_a_time_without_a_price() -> None:
+    stage = await Stage(virtual_pod("a", ago=500)).begin()
+    await stage.tick(100)
+    budgets = stage.world.catalog
+    without = budget(version=2)
+    del without["spec"]["price"]
+    budgets.replace(Kind.VIRTUAL_NODE_BUDGET, [without], 60)
+    await stage.tick(10)
+    with capture_logs() as logs:
+        budgets.replace(Kind.VIRTUAL_NODE_BUDGET, [budget(version=3, price=PRICE | {"currency": "USD"})], 70)
+        await stage.tick(0)
+        await stage.tick(10)
+    costs = stage.ledger.costs("eci")
+    assert costs is not None
+    assert (costs.currency, costs.spent) == ("USD", Decimal("0.01"))
+    assert [(log["key"], log["currency"]) for log in logs if "another currency" in log["event"]] == [("eci", "USD")]
+
+
+async def test_what_was_consumed_is_counted_in_the_currency_in_which_it_was_charged() -> None:
+    stage = await Stage(virtual_pod("a", ago=500, policy="online", tier="virtual", pool="eci")).begin()
+    stage.world.catalog.replace(Kind.VIRTUAL_NODE_BUDGET, [budget(version=2, price=PRICE | {"currency": "USD"})], 60)
+    await stage.tick(50)
+    await stage.tick(10)
+    cost = [
+        metrics.CONSUMED_COST.labels("shop", "Deployment/shop/web", "eci", currency)._value.get()
+        for currency in ("CNY", "USD")
+    ]
+    assert cost == pytest.approx([0.05, 0.01])
 
 
 async def test_a_node_that_joins_or_leaves_the_pool_takes_its_pods_along() -> None:

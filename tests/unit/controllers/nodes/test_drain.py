@@ -1,20 +1,23 @@
 """Whom a drain asks to leave, in which turn, and what it tells of itself."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.nodes.drain import AGAIN_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
-from spillway.domain.model.names import NodeName
+from spillway.controllers.nodes.drain import AGAIN_SECONDS, JOB_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord
+from spillway.domain.spill.job_retries import Retries
 from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_writer import FakeWriter
+from tests.support.pools import Jobs
 from tests.support.world import make_world, resource
 
 LABELS = {"pool": "virtual"}
@@ -30,7 +33,7 @@ def draining(pods: int, answer: Answer, *, open_nodes: bool = False) -> tuple[Dr
     budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon="HoldAndDrain")
     world = make_world([node, *records], [budget], FakeClock())
     writer = FakeWriter(evict=answer)
-    return DrainController(world, writer), writer, world
+    return DrainController(world, writer, Jobs(), Retries()), writer, world
 
 
 async def test_pods_whose_budget_protects_them_hold_up_no_others() -> None:
@@ -128,3 +131,105 @@ async def test_progress_shows_before_the_first_answer() -> None:
     controller, _, _ = draining(2, look)
     await controller.reconcile("eci")
     assert shown == [2, 2]
+
+
+# Pods that stay
+
+
+OF_JOB: dict[str, Any] = {"owner_kind": "Job", "owner_uid": OwnerUid("job-1"), "owner_name": "etl"}
+
+
+class JobReads:
+    """A Job with this `backoffLimit`; `limit` may change, and None is an API server that does not answer."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.reads = 0
+
+    async def get_json(self, path: str) -> Any:
+        assert path == "/apis/batch/v1/namespaces/shop/jobs/etl"
+        self.reads += 1
+        if self.limit is None:
+            raise UnreachableError(path)
+        return {"spec": {"backoffLimit": self.limit}, "status": {}}
+
+
+class Scene:
+    """A drained pool of one closed node with these pods."""
+
+    def __init__(self, *pods: PodRecord, limit: int | None = 4, answer: Answer = lambda _: Eviction.EVICTED) -> None:
+        self.clock = FakeClock()
+        node = make_node("v1", labels=LABELS, unschedulable=True, cordoned_by="eci")
+        budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon="HoldAndDrain")
+        self.world = make_world([node, *pods], [budget], self.clock)
+        self.writer = FakeWriter(evict=answer)
+        self.jobs = JobReads(limit)
+        self.controller = DrainController(self.world, self.writer, self.jobs, Retries())
+
+    async def drain(self, seconds: float = 0.0) -> dict[str, Any]:
+        """Let time pass, and drain in one pass; the progress."""
+        await self.clock.advance(seconds)
+        self.world.state.mark_synced()
+        await self.controller.reconcile("eci")
+        return self.controller.progress["eci"].wire()
+
+
+def on_v1(name: str, **changes: Any) -> PodRecord:
+    return make_pod(name, node=NodeName("v1"), **changes)
+
+
+def etl(count: int) -> list[PodRecord]:
+    return [on_v1(f"etl-{n:02}", created=float(n), **OF_JOB) for n in range(count)]
+
+
+async def test_pods_without_an_owner_stay_and_are_listed() -> None:
+    bare = [on_v1(f"bare-{n:02}", owner_kind="", owner_uid=OwnerUid("")) for n in range(12)]
+    scene = Scene(on_v1("web"), on_v1("daemon", owner_kind="DaemonSet"), *bare)
+    found = await scene.drain()
+    assert scene.writer.names == ["web"]
+    assert (found["remaining"], found["spared"]) == (1, 12), "the one that terminates, and no pod of a DaemonSet"
+    assert found["sparedPods"] == [f"shop/bare-{n:02}" for n in range(10)], "bounded"
+
+
+async def test_a_job_keeps_its_last_retry_and_is_not_read_for_each_pod() -> None:
+    scene = Scene(*etl(6))
+    found = await scene.drain()
+    assert scene.writer.names == ["etl-05", "etl-04", "etl-03"], "three of four retries"
+    assert (found["spared"], found["sparedPods"]) == (3, ["shop/etl-00", "shop/etl-01", "shop/etl-02"])
+    assert (found["remaining"], found["blocked"], found["evicted"]) == (3, 0, 3), "what was evicted still terminates"
+    assert scene.jobs.reads == 4
+    assert (await scene.drain(AGAIN_SECONDS))["spared"] == 3, "also while the watch does not show that they terminate"
+    for pod in [pod for pod in scene.world.state.pods.values() if pod.name in scene.writer.names]:
+        scene.world.state.remove(pod)
+    assert (await scene.drain(AGAIN_SECONDS))["remaining"] == 0
+    assert scene.jobs.reads == 4, "it is not read in every pass"
+
+
+async def test_a_job_is_read_again_after_a_while() -> None:
+    scene = Scene(*etl(1), limit=None)
+    assert (await scene.drain())["spared"] == 1, "one that cannot be read has no retry"
+    scene.jobs.limit = 4
+    await scene.drain(JOB_SECONDS - 1)
+    assert scene.writer.names == []
+    found = await scene.drain(1)
+    assert scene.writer.names == ["etl-00"]
+    assert (found["spared"], found["remaining"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda: Eviction.BLOCKED, id="its disruption budget"),
+        pytest.param(lambda: Eviction.GONE, id="gone"),
+        pytest.param(lambda: _raise(ApiError(500, "InternalError", "two budgets")), id="an error"),
+    ],
+)
+async def test_a_pod_that_is_not_evicted_costs_its_job_no_retry(answer: Callable[[], Eviction]) -> None:
+    scene = Scene(*etl(1), limit=2, answer=lambda _: answer())
+    for _ in range(3):
+        assert (await scene.drain(AGAIN_SECONDS))["spared"] == 0
+    assert scene.writer.names == ["etl-00"] * 3
+
+
+def _raise(error: Exception) -> Eviction:
+    raise error

@@ -9,8 +9,9 @@ from spillway.controllers.pools.failover import AGAIN_SECONDS, SUSPENDED_SECONDS
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import PodRecord
 from spillway.state.catalog import Kind
+from spillway.telemetry import pools as metrics
 from tests.support.fake_clock import FakeClock
-from tests.support.pools import FAILOVER, Rig, budget, lost, nodes, policy
+from tests.support.pools import FAILOVER, Rig, budget, lost, nodes, policy, sent
 
 
 def rig(*pods: PodRecord, mode: str = "Enforce", answer: Any = lambda _: True, **spec: Any) -> Rig:
@@ -132,3 +133,43 @@ async def test_a_budget_that_is_gone_deletes_nothing() -> None:
     found.world.catalog.delete(Kind.VIRTUAL_NODE_BUDGET, "a", 99)
     assert await found.failover.reconcile("a") is None
     assert found.writer.names == []
+
+
+async def test_a_recommendation_counts_each_pod_once() -> None:
+    counter = metrics.RECOMMENDED.labels("online", "NodeDown")._value
+    before = counter.get()
+    found = rig(*PODS, mode="Recommend")
+    found.fall("a-1")
+    await found.advance(60.0)
+    for _ in range(3):
+        await found.failover.reconcile("a")
+        await found.failover.reconcile("b")  # a pool without a dead node
+    assert counter.get() - before == 3
+    found.rise("a-1")
+    await found.failover.reconcile("a")
+    found.fall("a-1")
+    await found.advance(60.0)
+    await found.failover.reconcile("a")
+    assert counter.get() - before == 3, "its node is dead again, and the pod is the same"
+
+
+async def test_a_recommendation_counts_a_pod_once_for_all_causes() -> None:
+    def total() -> float:
+        return sum(
+            one.value
+            for metric in metrics.RECOMMENDED.collect()
+            for one in metric.samples
+            if one.name.endswith("_total")
+        )
+
+    before = total()
+    pod = sent("web-1", node="a-1", pools="a")
+    found = rig(pod, mode="Recommend")
+    await found.advance(60.0)
+    await found.replacer.reconcile(pod.uid)
+    assert total() - before == 1, "it does not start"
+    found.fall("a-1")
+    await found.advance(60.0)
+    await found.failover.reconcile("a")
+    await found.replacer.reconcile(pod.uid)
+    assert total() - before == 1, "its node is dead as well"

@@ -8,6 +8,7 @@ import pytest
 
 from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.nodes import PoolNodes
+from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedController
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -85,6 +86,7 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
         open_pools=found.open_pools,
         unstarted=unstarted,
         retries=found.retries,
+        recommended=RecommendedReplacements(found.world),
     )
     list(pools.subscribe())
     await found.clock.advance(60)

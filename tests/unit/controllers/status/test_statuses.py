@@ -209,6 +209,24 @@ def test_a_pool(cordon: str, count: PoolCount, remaining: int, accepting: tuple[
     assert (find(status.conditions, "Reconciling") is not None) == brief
 
 
+@pytest.mark.parametrize("remaining", [0, 2])
+@pytest.mark.parametrize(
+    ("spared", "end"), [(1, ": shop/p0."), (3, ": shop/p0, shop/p1, shop/p2."), (5, "shop/p2 and 2 more.")]
+)
+def test_a_drain_names_the_pods_that_it_spares(remaining: int, spared: int, end: str) -> None:
+    names = tuple(f"shop/p{n}" for n in range(spared))
+    status = budget_status(
+        budget_of(cordon="HoldAndDrain"),
+        current=VirtualNodeBudgetStatus(),
+        count=PoolCount(nodes=1, unschedulable=1),
+        drain=DrainProgress(remaining=remaining, spared=spared, spared_pods=names),
+        now=NOW,
+    )
+    accepting = find(status.conditions, "Accepting")
+    assert accepting is not None
+    assert accepting.message.endswith(end)
+
+
 def test_a_node_that_is_being_deleted_is_not_one_of_the_pool() -> None:
     count = PoolCount.of([make_node("a", deleting=True), make_node("b", ready=False)])
     assert (count.nodes, count.ready) == (1, 0)

@@ -18,10 +18,10 @@ GIB = 1 << 30
 START = int(datetime(2026, 11, 10, 8, tzinfo=UTC).timestamp())
 
 
-def price(cpu_hour: str = "3.6", minimum_seconds: int = 60) -> PoolPrice:
+def price(cpu_hour: str = "3.6", minimum_seconds: int = 60, currency: str = "CNY") -> PoolPrice:
     """By default a core costs a thousandth a second, which has no rest when it is divided."""
     return PoolPrice.model_validate(
-        {"currency": "CNY", "cpuHour": cpu_hour, "memoryGiBHour": "0.36", "minimumSeconds": minimum_seconds}
+        {"currency": currency, "cpuHour": cpu_hour, "memoryGiBHour": "0.36", "minimumSeconds": minimum_seconds}
     )
 
 
@@ -213,6 +213,17 @@ def test_a_price_counts_from_when_it_is_told() -> None:
     one.reprice(None, time_zone("UTC"), now=START + 300)
     one.advance(START + 1000)
     assert one.spent == Decimal("0.5")
+
+
+@pytest.mark.parametrize(("currency", "another"), [("CNY", False), ("USD", True)])
+def test_a_price_that_was_removed_comes_back(currency: str, *, another: bool) -> None:
+    one, zone = ledger(minimum_seconds=0), time_zone("UTC")
+    Life("p", "a", 0, 9999, 1, 0).begin(one, START)
+    assert not one.reprice(None, zone, now=START + 100)
+    assert one.reprice(price("3.6", 0, currency), zone, now=START + 200) is another
+    assert not one.reprice(price("3.6", 0, currency), zone, now=START + 200)
+    one.advance(START + 250)
+    assert one.spent == Decimal("0.05") + (0 if another else Decimal("0.1"))
 
 
 def test_a_bigger_size_counts_from_now_and_pays_no_second_minimum() -> None:

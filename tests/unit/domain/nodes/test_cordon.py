@@ -1,10 +1,13 @@
 """Which nodes are closed and opened, and who is asked to leave, as tables."""
 
+from typing import Any
+
 import pytest
 
 from spillway.api.virtualnodebudget import Cordon
+from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Phase
-from spillway.domain.nodes.cordon import Hold, next_opening, plan_cordon, plan_drain
+from spillway.domain.nodes.cordon import Hold, is_spared, next_opening, plan_cordon, plan_drain
 from tests.builders import make_node, make_pod
 
 NOW = 1000.0
@@ -62,7 +65,25 @@ def test_drain_leaves_those_for_whom_leaving_means_nothing() -> None:
         make_pod("new", created=5.0),
         make_pod("daemon", owner_kind="DaemonSet"),
         make_pod("mirror", owner_kind="Node"),
+        make_pod("bare", owner_kind="", owner_uid=OwnerUid("")),
         make_pod("done", phase=Phase.SUCCEEDED),
         make_pod("leaving", terminating=True),
     ]
     assert [pod.name for pod in plan_drain(pods)] == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "spared"),
+    [
+        pytest.param({}, False, id="replaced by its owner"),
+        pytest.param({"owner_kind": "", "owner_uid": OwnerUid("")}, True, id="no owner"),
+        pytest.param({"owner_kind": "", "owner_uid": OwnerUid(""), "terminating": True}, False, id="it goes anyway"),
+        pytest.param({"owner_kind": "", "owner_uid": OwnerUid(""), "phase": Phase.FAILED}, False, id="finished"),
+        pytest.param({"owner_kind": "Job", "owner_uid": OwnerUid("used-up")}, True, id="a Job without retries"),
+        pytest.param({"owner_kind": "Job", "owner_uid": OwnerUid("other")}, False, id="a Job with retries"),
+        pytest.param({"owner_kind": "DaemonSet"}, False, id="a DaemonSet's is no concern of a drain"),
+        pytest.param({"owner_kind": "Node"}, False, id="neither is a mirror pod"),
+    ],
+)
+def test_whom_a_drain_spares(changes: dict[str, Any], *, spared: bool) -> None:
+    assert is_spared(make_pod(**changes), {OwnerUid("used-up")}) is spared
