@@ -18,6 +18,8 @@ FAILED = "localcluster/failed"
 """Annotation of a node that is to stay dead."""
 UNSTARTED = "localcluster/unstarted"
 """Annotation of a pod that is to wait on its node: whoever takes it off plays the provider."""
+ENDLESS = "localcluster/endless"
+"""Annotation of a Job's pod that is to run until it is deleted."""
 _METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness import Installation, install
 from localcluster import ClusterApi
+from localcluster.nodes import ENDLESS
 from localcluster.rest import Object, RestError
 from spillway.domain.model.names import CORDONED_BY, COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER
 from tests.support.installed import (
@@ -204,7 +205,7 @@ def test_a_drain_spares_pods_without_an_owner_and_the_last_retry_of_a_job(
             "completions": 3,
             "backoffLimit": 2,
             "template": {
-                "metadata": {"labels": {"app": "etl"}},
+                "metadata": {"labels": {"app": "etl"}, "annotations": {ENDLESS: "true"}},
                 "spec": {**template["spec"], "restartPolicy": "Never"},
             },
         },
