@@ -101,6 +101,10 @@ crds: $(STAMP) ## Generate crds/ and the chart's copies from the models
 	@rm -f charts/spillway/files/crds/*.yaml
 	@cp crds/*.yaml charts/spillway/files/crds/
 
+.PHONY: reference
+reference: crds ## Generate docs/reference from the models, metrics, Events, conditions and marks
+	@$(RUN) -m spillway.reference
+
 .PHONY: chart
 chart: build ## Lint the chart and pack it into build/
 	@mkdir -p build

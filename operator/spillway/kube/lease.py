@@ -22,6 +22,7 @@ from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
+from spillway.domain.model.names import LEADER_ADDRESS
 from spillway.kube.auth import Credentials
 from spillway.kube.errors import RequestError, transport_errors
 from spillway.telemetry.kube import LEADER
@@ -33,9 +34,6 @@ RENEW_DEADLINE_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 2.0
 MARGIN_SECONDS: Final = 5.0
 _RELEASE_SECONDS: Final = 3.0
-
-ADDRESS: Final = "spillway.dev/address"
-"""On the Lease: its holder's `host:port` for other replicas. Written in the renewals, so the two always go together."""
 
 Clock = Callable[[], float]
 
@@ -100,12 +98,12 @@ class _Lock(LeaseLock):
             return False
         lease = self.lease_reference
         if lease is not None and lease.metadata is not None:
-            lease.metadata.annotations = {**(lease.metadata.annotations or {}), ADDRESS: self._address()}
+            lease.metadata.annotations = {**(lease.metadata.annotations or {}), LEADER_ADDRESS: self._address()}
         return await self._renewing(super().update(name, namespace, updated_record))
 
     async def _create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
         """The library's own (37.0) passes `pretty=True`, which its generated client refuses."""
-        metadata = kube.V1ObjectMeta(name=name, annotations={ADDRESS: self._address()})
+        metadata = kube.V1ObjectMeta(name=name, annotations={LEADER_ADDRESS: self._address()})
         lease = kube.V1Lease(metadata=metadata, spec=self.update_lease(election_record))
         try:
             await self.api_instance.create_namespaced_lease(namespace, lease)
@@ -120,7 +118,7 @@ class _Lock(LeaseLock):
         lease = self.lease_reference
         if lease is None or lease.metadata is None or not self._held_by_another():
             return ""
-        return str((lease.metadata.annotations or {}).get(ADDRESS, ""))
+        return str((lease.metadata.annotations or {}).get(LEADER_ADDRESS, ""))
 
     def _held_by_another(self) -> bool:
         """Whether another replica holds the Lease: it has changed within its duration, and is not released."""

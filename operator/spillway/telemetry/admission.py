@@ -11,30 +11,31 @@ HOLD_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0
 
 HOLD_SECONDS: Final = histogram(
     "spillway_admission_hold_seconds",
-    "Time from an admission request's arrival to its answer",
+    "Time from the arrival of an admission request to its answer.",
     ("webhook",),
     buckets=HOLD_BUCKETS,
 )
 OUTCOMES: Final = counter(
     "spillway_admission_outcomes",
-    "Admission requests by what was decided (an outcome of error or let-go was answered with allowed)",
+    "Admission requests, by what was decided; error and let-go were answered with allowed.",
     ("webhook", "outcome"),
 )
 LET_GO: Final = counter(
     "spillway_admission_let_go",
-    "Admission requests that were answered with allowed before their work was done, by reason",
+    "Admission requests that were allowed before their work was done, by reason; the initial deletion costs "
+    "decide then.",
     ("webhook", "reason"),
 )
 ERRORS: Final = counter(
     "spillway_admission_errors",
-    "Exceptions inside an admission handler; each was answered with allowed",
+    "Exceptions in an admission handler; each was answered with allowed.",
     ("webhook",),
 )
 REFUSED_CLIENTS: Final = counter(
     "spillway_admission_refused_clients",
-    "Requests whose client certificate has none of the allowed names",
+    "Requests whose client certificate has none of the allowed names.",
 )
 CERTIFICATE_EXPIRY: Final = gauge(
     "spillway_serving_certificate_expiry_timestamp_seconds",
-    "When the serving certificate in use expires, in Unix seconds",
+    "When the serving certificate in use expires, in Unix seconds.",
 )

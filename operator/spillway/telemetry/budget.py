@@ -15,42 +15,43 @@ from spillway.telemetry.registry import counter, gauge
 
 USED: Final = gauge(
     "spillway_budget_used",
-    "What the pods on a pool request: pods, cpu (cores), memory (bytes).",
+    "What the pods on a pool request: pods, cpu (cores), memory (bytes). Leader only.",
     ("budget", "resource"),
 )
 LIMIT: Final = gauge(
     "spillway_budget_limit",
-    "Each limit that is set: pods, cpu (cores), memory (bytes), costPerHour and costPerMonth (money).",
+    "Each limit that is set: pods, cpu (cores), memory (bytes), costPerHour and costPerMonth (money). Leader only.",
     ("budget", "limit"),
 )
 SHARE: Final = gauge(
     "spillway_budget_limit_share",
-    "The used share of each limit; 1 is all of it.",
+    "The used share of each limit; 1 is all of it. Leader only.",
     ("budget", "limit"),
 )
 COST_PER_HOUR: Final = gauge(
     "spillway_budget_cost_per_hour",
-    "The cost per hour of the running pods on a pool, at the current rate.",
+    "The cost per hour of the running pods on a pool, at the current rate. Leader only.",
     ("budget", "currency"),
 )
 COST_THIS_MONTH: Final = gauge(
     "spillway_budget_cost_this_month",
-    "The cost of a pool since the start of the month in its time zone.",
+    "The cost of a pool since the start of the month in its time zone. Leader only.",
     ("budget", "currency"),
 )
 CONSUMED_CPU_SECONDS: Final = counter(
     "spillway_consumed_cpu_seconds",
-    "Requested cores times the seconds for which pods ran with them.",
+    "Requested cores times the seconds for which pods ran with them. The 200 workloads that use most have series "
+    "of their own, the others share workload=other. Leader only.",
     ("namespace", "workload", "tier", "pool"),
 )
 CONSUMED_MEMORY_BYTE_SECONDS: Final = counter(
     "spillway_consumed_memory_byte_seconds",
-    "Requested bytes times the seconds for which pods ran with them.",
+    "Requested bytes times the seconds for which pods ran with them. Leader only.",
     ("namespace", "workload", "tier", "pool"),
 )
 CONSUMED_COST: Final = counter(
     "spillway_consumed_cost",
-    "What the pods of a workload were charged on a pool, with the minimum billing time.",
+    "What the pods of a workload were charged on a pool, with the minimum billing time. Leader only.",
     ("namespace", "workload", "pool", "currency"),
 )
 

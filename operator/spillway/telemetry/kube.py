@@ -52,7 +52,7 @@ INFORMER_SILENCE: Final = gauge(
 )
 LISTENER_ERRORS: Final = counter(
     "spillway_listener_errors",
-    "Exceptions raised by listeners; each is logged, none stops the informer or another listener.",
+    "Exceptions in listeners, by what they listen to. Each is logged; none stops the informer or another listener.",
     ("record",),
 )
 QUEUE_DEPTH: Final = gauge(

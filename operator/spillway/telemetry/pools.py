@@ -6,22 +6,25 @@ from spillway.telemetry.registry import counter, gauge
 
 TAKES: Final = gauge(
     "spillway_pool_takes",
-    "1 where a pool of virtual nodes takes pods; the reason says why not.",
+    "1 where a pool takes pods; the reason is Open, Held, Unhealthy, OutOfStock, NoNodes or Retrying. Leader only.",
     ("pool", "reason"),
 )
 FAILURES: Final = counter(
-    "spillway_pool_failures", "How often a pool counted as failed, and for what.", ("pool", "reason")
+    "spillway_pool_failures",
+    "How often a pool counted as failed, and why: NodesNotReady or PodsNotStarting.",
+    ("pool", "reason"),
 )
 LADDER_STEP: Final = gauge(
     "spillway_pool_ladder_step",
-    "The size of the pool's ladder that is requested; 0 is the pod's own request.",
+    "The size of the pool's ladder that is requested; 0 is the pod's own request. Leader only.",
     ("pool",),
 )
 STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider reported a stock-out.", ("pool",))
 REPLACED: Final = counter(
     "spillway_failover_pods",
-    "Pods that were replaced: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, NotStarted, "
-    "OverLimit, no node took them: Unschedulable, or no policy gives them their pools any more: PoolsWithdrawn).",
+    "Pods that were replaced: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, "
+    "NotStarted, OverLimit, no node took them: Unschedulable, or no policy gives them their pools any more: "
+    "PoolsWithdrawn, which has no pool).",
     ("pool", "reason"),
 )
 RECOMMENDED: Final = counter(

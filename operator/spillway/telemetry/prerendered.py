@@ -21,7 +21,8 @@ class PrerenderedGauge:
 
     def __init__(self, name: str, description: str, labels: tuple[str, ...]) -> None:
         self.name = name
-        self._labels = labels
+        self.labels = labels
+        self.description = description
         self._head = f"# HELP {name} {description}\n# TYPE {name} gauge\n"
         self.text = self._head.encode()
         """The part of `/metrics` that belongs to this gauge."""
@@ -31,9 +32,7 @@ class PrerenderedGauge:
         """Replace all series by these values, each keyed by the values of its labels."""
         lines = [self._head]
         for labelled, value in values.items():
-            pairs = [
-                f'{label}="{text.translate(_ESCAPES)}"' for label, text in zip(self._labels, labelled, strict=True)
-            ]
+            pairs = [f'{label}="{text.translate(_ESCAPES)}"' for label, text in zip(self.labels, labelled, strict=True)]
             lines.append(f"{self.name}{{{','.join(pairs)}}} {value:.10g}\n")
         self.text = "".join(lines).encode()
 

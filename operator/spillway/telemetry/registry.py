@@ -5,10 +5,11 @@ Every name begins with `spillway_`, and a label has a bounded number of values (
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -40,6 +41,26 @@ def histogram(
 ) -> Histogram:
     """A registered histogram with these upper bounds."""
     return Histogram(name, description, labels, buckets=buckets, registry=REGISTRY)
+
+
+class Description(NamedTuple):
+    """A metric as it is exported."""
+
+    name: str
+    type: str
+    labels: Sequence[str]
+    meaning: str
+
+
+def described(value: object) -> Description | None:
+    """The description of a metric; None for everything else."""
+    if isinstance(value, prerendered.PrerenderedGauge):
+        return Description(value.name, "gauge", value.labels, value.description)
+    if not isinstance(value, MetricWrapperBase):
+        return None
+    [family] = value.describe()
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return Description(name, family.type, value._labelnames, family.documentation)  # noqa: SLF001  it is nowhere else
 
 
 def exposition() -> bytes:

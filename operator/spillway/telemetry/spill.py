@@ -6,7 +6,8 @@ from spillway.telemetry.registry import counter, gauge
 
 SPILLS: Final = counter(
     "spillway_spills",
-    "Pods that found no physical room and were let onto virtual nodes (how: patched, replaced), by pool.",
+    "Pods that found no physical room and were allowed onto virtual nodes, by pool and by how: patched "
+    "(tolerations were added) or replaced.",
     ("policy", "pool", "how"),
 )
 RECALLS: Final = counter(
@@ -26,7 +27,8 @@ RECOMMENDED: Final = counter(
 )
 BRING_BACKS: Final = counter(
     "spillway_bring_backs",
-    "Surges that ended, by outcome; BroughtBack means one replica less on virtual nodes.",
+    "Surges that ended, by outcome: BroughtBack (one replica less on virtual nodes), or why not (NoRoom, "
+    "NotReady, NoGain, Overtaken, Withdrawn, Forgotten).",
     ("policy", "outcome"),
 )
 BRING_BACKS_RECOMMENDED: Final = counter(
@@ -36,9 +38,9 @@ BRING_BACKS_RECOMMENDED: Final = counter(
 )
 BRING_BACK_LEFT: Final = gauge(
     "spillway_bring_back_left",
-    "Replicas that belong on physical nodes and are left on virtual ones, by reason.",
+    "Replicas that belong on physical nodes and are left on virtual ones, by reason. Leader only.",
     ("policy", "reason"),
 )
 BRING_BACK_SURGES: Final = gauge(
-    "spillway_bring_back_surges", "Workloads that run an additional replica to bring one back."
+    "spillway_bring_back_surges", "Workloads that run an additional replica to bring one back. Leader only."
 )

@@ -23,31 +23,35 @@ PLAN_MADE: Final = gauge(
 )
 OWNED_CORES: Final = gauge(
     "spillway_threshold_owned_cores",
-    "Cores of owned nodes: capacity, allowed (times target), planned (the peak), excess (of what must stay there).",
+    "Cores of owned nodes: capacity, allowed (capacity times the target), planned (the peak of the plan), excess "
+    "(how much more than allowed must stay there).",
     ("what",),
 )
 SAVING: Final = gauge(
     "spillway_policy_saving_per_hour",
-    "Saved in an hour by the plan, against owning for the peak and against virtual nodes beyond the valley.",
+    "Saved in an hour by the plan: against owned (owning nodes for the peak), or against virtual (virtual nodes "
+    "beyond the valley).",
     ("policy", "against", "currency"),
 )
 ADVISED: Final = gauge(
     "spillway_policy_owned_nodes_advised",
-    "Fixed nodes that would be worth owning for the demand seen.",
+    "Fixed nodes that are worth owning for the demand seen.",
     ("policy",),
 )
 LEARNING: Final = gauge(
     "spillway_policy_workloads_learning",
-    "Workloads of mode Auto that have too little history for a plan.",
+    "Workloads of mode Auto with less than two days of history.",
     ("policy",),
 )
 UNUSABLE: Final = gauge(
     "spillway_policy_workloads_unusable",
-    "Workloads whose demand cannot be read or used; an Event on each says why.",
+    "Workloads whose demand cannot be read or used; the Event DemandUnusable on each says why.",
     ("policy",),
 )
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
-    "spillway_workload_replicas", "Replicas that a governed workload requests.", WORKLOAD_LABELS
+    "spillway_workload_replicas",
+    "Replicas that a governed workload requests; the history from which thresholds are planned. Leader only.",
+    WORKLOAD_LABELS,
 )
 THRESHOLD: Final = PrerenderedGauge(
     "spillway_workload_threshold",
@@ -59,7 +63,8 @@ CONFIDENCE: Final = PrerenderedGauge(
 )
 WORKLOAD_SAVING: Final = PrerenderedGauge(
     "spillway_workload_saving_per_hour",
-    "Saved in an hour by the plan, against owning for the workload's peak and against virtual nodes beyond its valley.",
+    "Saved in an hour by the plan with this workload alone: against owned (nodes for its peak), or against "
+    "virtual (virtual nodes beyond its valley).",
     (*WORKLOAD_LABELS, "against"),
 )
 

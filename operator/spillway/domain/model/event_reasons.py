@@ -1,23 +1,48 @@
 """The reasons of Spillway's own Events; those that follow from a condition have the condition's reason.
 
-Contract: the reference (`docs/reference/observability.md`) lists every one of them, which a test checks.
+Contract: every Event has its reason from here, with a docstring of the form "Normal, on the workload: …": the type of
+the Event, the object, and what it says. The reference is generated from the docstrings.
 """
 
 from typing import Final
 
 SCALE_DOWN_PLANNED: Final = "ScaleDownPlanned"
+"""Normal, on the workload that is scaled down: how many pods are deleted, from which tier, and why these."""
 SCALE_DOWN_LET_GO: Final = "ScaleDownLetGo"
+"""Warning, on the workload that is scaled down: the request was allowed before the plan was in effect, and why."""
 PODS_FAILED: Final = "PodsFailed"
+"""Normal, on the workload: the provider had no stock for its pods. The next pods go elsewhere or request a larger
+size."""
 PODS_REPLACED: Final = "PodsReplaced"
+"""Warning or Normal, on the workload: its pods are replaced. Warning: they were lost with the nodes of a pool. Normal:
+they never started there, or no policy sends them there any more."""
 KEPT_PHYSICAL: Final = "KeptPhysical"
+"""Warning or Normal, on the workload: a pod was to go to virtual nodes, or found no room on physical nodes, and stays
+physical. Warning: no pool takes it. Normal: virtual nodes cannot run it."""
 POOL_LEFT_OUT: Final = "PoolLeftOut"
+"""Warning, on the workload: the API server refused its pods for a pool. Names the pool, its overlay or size, and the
+API server's message."""
 TOLERATES_VIRTUAL: Final = "ToleratesVirtual"
+"""Warning, on the workload: its class keeps its pods off virtual nodes, but their own toleration lets them go there."""
 OVERLAY_CONFLICT: Final = "OverlayConflict"
+"""Warning, on the workload or the pod: a pool's `podOverlay` and the pod set the same field. The pod's value
+is kept."""
 INVALID_THRESHOLD: Final = "InvalidThreshold"
+"""Warning, on the workload: its annotation `spillway.dev/threshold` is not a number of replicas and is not used."""
 DEMAND_UNUSABLE: Final = "DemandUnusable"
+"""Warning, on the workload: its demand cannot be read or used, so no threshold is planned for it. It keeps its last
+threshold, or stays on physical nodes."""
 THRESHOLDS_PLANNED: Final = "ThresholdsPlanned"
+"""Normal, on the ElasticPolicy: a plan changed thresholds of its workloads. Says how many, and how full the owned nodes
+become."""
 SPILLED: Final = "Spilled"
+"""Normal, on the pod, or the workload if its pod is replaced: no physical node had room, so it may run on virtual
+nodes."""
 RECALLED: Final = "Recalled"
+"""Normal, on the workload: no node of its pods' virtual pools took them, so physical pods replace them."""
 BROUGHT_BACK: Final = "BroughtBack"
+"""Normal, on the workload: a replica came back from a virtual node."""
 BRING_BACK_FAILED: Final = "BringBackFailed"
+"""Normal, on the workload: an attempt to bring a replica back was undone, and why. It is tried again later."""
 BRING_BACK_LEFT: Final = "BringBackLeft"
+"""Normal, on the workload: its replicas stay on virtual nodes until something about it is changed, and what."""

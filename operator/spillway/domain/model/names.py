@@ -1,6 +1,7 @@
 """The names that Spillway writes on other objects, and the types of the names that it reads.
 
 Contract: these names are public. Users search for them, dashboards select on them, and `spillway restore` removes them.
+Every one of them is here, with a docstring of the form "Annotation on a pod: …", from which the reference is generated.
 A key with Spillway's prefix belongs to Spillway on any object. The only other key that Spillway writes is
 `POD_DELETION_COST`; a pod on which it was written also carries `COST_WRITTEN` with the same value, so a foreign writer
 shows by a difference.
@@ -17,49 +18,67 @@ OwnerUid = NewType("OwnerUid", str)
 FIELD_MANAGER: Final = "spillway"
 
 POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
-"""Kubernetes' own annotation: among ready pods of one ReplicaSet the lowest goes first."""
+"""Annotation on a pod: Kubernetes' own deletion cost. Of the ready pods of a ReplicaSet the lowest is deleted first."""
 
 COST_WRITTEN: Final = "spillway.dev/deletion-cost"
-"""On a pod: the deletion cost that Spillway wrote last. `POD_DELETION_COST` differs if another client wrote later."""
+"""Annotation on a pod: the deletion cost that Spillway wrote last. If the other one differs, another client wrote it
+later."""
 
 TIER: Final = "spillway.dev/tier"
-"""On a pod: the tier of its node (fixed, elastic or virtual)."""
+"""Annotation on a pod: the tier of its node, `fixed`, `elastic` or `virtual`."""
 
 POOL: Final = "spillway.dev/pool"
-"""On a pod on a virtual node: the name of the VirtualNodeBudget."""
+"""Annotation on a pod: on a virtual node, the VirtualNodeBudget of the node's pool."""
 
 POLICY: Final = "spillway.dev/policy"
-"""On a pod: the ElasticPolicy that governs it."""
+"""Annotation on a pod: the ElasticPolicy that governs it."""
 
 CLASS: Final = "spillway.dev/class"
-"""Set by users on a pod template: the name of the workload class in the policy."""
+"""Label that users set on a pod template: the name of the workload class in the policy."""
 
 PLACEMENT: Final = "spillway.dev/placement"
-"""On a pod: what admission decided at its creation, `physical` or `virtual`."""
+"""Annotation on a pod: `physical` or `virtual`, as decided when it was created."""
 
 POOLS: Final = "spillway.dev/pools"
-"""On a pod decided virtual: the VirtualNodeBudgets that may take it, in order of preference, with commas between."""
+"""Annotation on a pod: the VirtualNodeBudgets whose pools may take it, in order of preference, separated by commas."""
 
 RESERVATION: Final = "spillway.dev/reservation"
-"""On a pod: the token of its reservation, which counts until the informer shows the pod."""
+"""Annotation on a pod: the token of its reservation, which counts until the operator's watch shows the pod."""
 
 SIZE: Final = "spillway.dev/size"
-"""On a pod: the size requested from the provider if it is larger than the pod's requests: `4000m-8589934592`."""
+"""Annotation on a pod: the size requested from the provider if it is larger than the pod's requests, as
+`4000m-8589934592`: thousandths of a core, and bytes of memory."""
 
 THRESHOLD: Final = "spillway.dev/threshold"
-"""Set by users on a workload: the replicas to keep on physical nodes; it overrides the plan."""
+"""Annotation that users set on a workload: how many replicas to keep on physical nodes; it overrides the plan."""
 
 SURGE: Final = "spillway.dev/bring-back"
-"""On a ReplicaSet that runs one additional replica to bring another back: the state before, and since when."""
+"""Annotation on a ReplicaSet or ReplicationController: it runs one additional replica to bring another back from
+virtual nodes. The value is the state before that, and its time."""
 
 LANDING: Final = "landing.spillway.dev/"
 """Prefix of annotations on a pod that say where it runs; environment variables refer to them."""
 
+LANDING_NODE: Final = "landing.spillway.dev/node"
+"""Annotation on a pod: its node, if a variable with `fromLanding: node` refers to it."""
+
+LANDING_ZONE: Final = "landing.spillway.dev/zone"
+"""Annotation on a pod: the zone of its node, if a variable with `fromLanding: zone` refers to it."""
+
+LANDING_ENV: Final = "landing.spillway.dev/env."
+"""Annotation on a pod: the value that the pod's pool gives to its variable NAME with `landed`."""
+
+LANDING_VECTOR: Final = "landing.spillway.dev/vector"
+"""Annotation on a pod: the configuration of the log shipper in this pod."""
+
 ELASTIC_TAINT: Final = "spillway.dev/elastic"
-"""Key of the PreferNoSchedule taint on elastic nodes; its value is the policy's name."""
+"""Taint on a node: keeps an elastic node for last, with the effect PreferNoSchedule. The value is the ElasticPolicy."""
 
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
-"""On a node that Spillway made unschedulable: the name of the VirtualNodeBudget that requested it."""
+"""Annotation on a node: the VirtualNodeBudget for whose cordon Spillway made the node unschedulable."""
+
+LEADER_ADDRESS: Final = "spillway.dev/address"
+"""Annotation on a Lease: the `host:port` at which the other replicas reach the leader, written with each renewal."""
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 REVISION: Final = "deployment.kubernetes.io/revision"

@@ -8,14 +8,10 @@ physical nodes that holds for every variable that only a pool gives (`landed`).
 from typing import Any, Final
 
 from spillway.api.podoverlay import OverlayEnv, PodOverlay
-from spillway.domain.model.names import LANDING, POOL, TIER
+from spillway.domain.model.names import LANDING_ENV, LANDING_NODE, LANDING_ZONE, POOL, TIER
 from spillway.domain.model.places import NodePlace
 
-ZONE: Final = f"{LANDING}zone"
-NODE: Final = f"{LANDING}node"
-_ENV: Final = f"{LANDING}env."
-
-_ANNOTATIONS: Final = {"tier": TIER, "pool": POOL, "zone": ZONE, "node": NODE}
+_ANNOTATIONS: Final = {"tier": TIER, "pool": POOL, "zone": LANDING_ZONE, "node": LANDING_NODE}
 
 
 def is_landing(env: OverlayEnv) -> bool:
@@ -25,7 +21,7 @@ def is_landing(env: OverlayEnv) -> bool:
 
 def landing_annotation(env: OverlayEnv) -> str:
     """The annotation from which a landing variable is read."""
-    return f"{_ENV}{env.name}" if env.from_landing is None else _ANNOTATIONS[env.from_landing]
+    return f"{LANDING_ENV}{env.name}" if env.from_landing is None else _ANNOTATIONS[env.from_landing]
 
 
 def landing_reference(env: OverlayEnv) -> dict[str, Any]:
@@ -36,9 +32,9 @@ def landing_reference(env: OverlayEnv) -> dict[str, Any]:
 
 def landing_marks(place: NodePlace, node_name: str, overlay: PodOverlay | None) -> dict[str, str]:
     """What the Binding webhook adds besides tier and pool; `overlay` is that of the pool on which the pod lands."""
-    marks = {NODE: node_name}
+    marks = {LANDING_NODE: node_name}
     if place.zone:
-        marks[ZONE] = place.zone
+        marks[LANDING_ZONE] = place.zone
     if place.pool and overlay is not None:
         marks |= {landing_annotation(env): env.value or "" for env in overlay.env if env.landed}
     return marks

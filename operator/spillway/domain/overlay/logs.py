@@ -14,12 +14,10 @@ from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from spillway.api.podoverlay import OverlayLogs
-from spillway.domain.model.names import LANDING
+from spillway.domain.model.names import LANDING_VECTOR
 from spillway.domain.overlay.draft import Draft
 
 SHIPPER: Final = "spillway-logs"
-VECTOR_ANNOTATION: Final = f"{LANDING}vector"
-"""Vector's whole configuration."""
 
 VECTOR_PORT_NAME: Final = "logs-vector"
 FLUENT_BIT_PORT_NAME: Final = "logs-fluentbit"
@@ -101,8 +99,8 @@ def add_shipper(draft: Draft, logs: OverlayLogs, pool: str) -> dict[str, Any] | 
 
 def _vector(draft: Draft, container: dict[str, Any], logs: OverlayLogs, paths: list[str], port: int) -> dict[str, Any]:
     file = "vector.json"
-    field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{VECTOR_ANNOTATION}']"}
-    draft.member(("metadata", "annotations"), VECTOR_ANNOTATION, _vector_configuration(logs, paths, port))
+    field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{LANDING_VECTOR}']"}
+    draft.member(("metadata", "annotations"), LANDING_VECTOR, _vector_configuration(logs, paths, port))
     draft.entry(("spec", "volumes"), {"name": _CONFIG, "downwardAPI": {"items": [{"path": file, "fieldRef": field}]}})
     container["env"].append({"name": "VECTOR_CONFIG", "value": f"{_CONFIG_PATH}/{file}"})
     container["volumeMounts"].append({"name": _CONFIG, "mountPath": _CONFIG_PATH, "readOnly": True})

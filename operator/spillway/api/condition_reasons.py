@@ -1,0 +1,267 @@
+"""The conditions of Spillway's resources: their types, their reasons, and what each of them means.
+
+Contract: every condition that the operator writes is listed here, which a test checks against the code; the reference
+is generated from it. A condition of several problems has the reason of the first.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+_LIMITS: Final = ("pods", "cpu", "memory", "costPerHour", "costPerMonth")
+
+POLICY: Final = "ElasticPolicy"
+BUDGET: Final = "VirtualNodeBudget"
+ALL: Final = "every kind"
+
+
+class ReasonMeaning(NamedTuple):
+    """One reason of a condition: with which status it comes, and what it means."""
+
+    reason: str
+    holds: bool
+    meaning: str
+
+
+def _true(reason: str, meaning: str) -> ReasonMeaning:
+    return ReasonMeaning(reason=reason, holds=True, meaning=meaning)
+
+
+def _false(reason: str, meaning: str) -> ReasonMeaning:
+    return ReasonMeaning(reason=reason, holds=False, meaning=meaning)
+
+
+class ConditionMeaning(NamedTuple):
+    """One type of condition: on which kind it appears, and what it says."""
+
+    type: str
+    kind: str
+    meaning: str
+    reasons: Sequence[ReasonMeaning]
+
+
+_PROMETHEUS: Final[Mapping[str, str]] = {
+    "QueryRefused": "Prometheus refuses a query; the message has its answer.",
+    "QueryTimedOut": "Prometheus did not answer a query within 30 seconds.",
+    "QueryFailed": "Prometheus answered a query with a server error.",
+    "AnswerTooLarge": "The answer to a query is too large to be read.",
+    "InvalidDemand": "The values of a query are not a number of replicas.",
+    "NoPrometheus": "The operator has no Prometheus (`--prometheus-url`, in the chart `prometheus.url`).",
+}
+
+
+def _prometheus(*extra: ReasonMeaning) -> Sequence[ReasonMeaning]:
+    return (*(_true(reason, text) for reason, text in _PROMETHEUS.items()), *extra)
+
+
+def _limits(suffix: str, meaning: str) -> Sequence[ReasonMeaning]:
+    return (
+        *(_true(f"{name[0].upper()}{name[1:]}{suffix}", f"`limits.{name}` {meaning}.") for name in _LIMITS),
+        _false("WithinLimits", "No limit is concerned any more."),
+    )
+
+
+CONDITIONS: Final[Sequence[ConditionMeaning]] = (
+    ConditionMeaning(
+        "Ready",
+        ALL,
+        "The spec is valid and in force. What happens in the cluster does not change it, so Flux and `kubectl wait` do "
+        "not wait for a provider.",
+        (
+            _true("Enforcing", "ElasticPolicy: the policy is in force, in mode Enforce."),
+            _true("Recommending", "ElasticPolicy: the policy is in force, in mode Recommend."),
+            _true("NoWorkloads", "ElasticPolicy: it is in force and selects no workload that has pods."),
+            _true("InForce", "VirtualNodeBudget: it is in force."),
+            _true("Balancing", "ZonalBalance: scale-downs keep the zones of its workloads even."),
+            _false("Conflict", "An older resource of the kind selects the same workloads or nodes, and keeps them."),
+            _false("TierConflict", "ElasticPolicy: the elastic tier and a VirtualNodeBudget select the same nodes."),
+            _false("BudgetNotFound", "ElasticPolicy: it lists a VirtualNodeBudget that does not exist (yet)."),
+            _false(
+                "Invalid",
+                "The resource is not understood; the message names the fields. The version before it stays in force, "
+                "or nothing if there was none.",
+            ),
+        ),
+    ),
+    ConditionMeaning(
+        "Reconciling",
+        ALL,
+        "For kstatus: the object waits for something that comes by itself.",
+        (
+            _true("BudgetNotFound", "ElasticPolicy: it waits for a VirtualNodeBudget to be created."),
+            _true("Closing", "VirtualNodeBudget: the nodes of the pool are being closed."),
+            _true("Opening", "VirtualNodeBudget: the nodes of the pool are being opened."),
+            _false("Resolved", "There is nothing to wait for any more."),
+        ),
+    ),
+    ConditionMeaning(
+        "Stalled",
+        ALL,
+        "For kstatus: the spec has to be changed before anything more happens.",
+        (
+            _true("Conflict", "As for `Ready`."),
+            _true("TierConflict", "As for `Ready`."),
+            _true("Invalid", "As for `Ready`."),
+            _false("Resolved", "The spec was changed."),
+        ),
+    ),
+    ConditionMeaning(
+        "Degraded",
+        ALL,
+        "The operator's data is too old to act on, so the last good state stays.",
+        (
+            _true("StaleData", "The API server has not been heard for too long."),
+            _false("DataIsFresh", "The data is up to date."),
+        ),
+    ),
+    ConditionMeaning(
+        "NotImplemented",
+        ALL,
+        "Fields are set that have no effect in this version, or none in combination with other fields, for example a "
+        "`scaling.target` while no class of any policy plans its threshold.",
+        (
+            _true("FieldsWithoutBehaviour", "The message names the fields."),
+            _false("AllFieldsImplemented", "Every field that is set has an effect."),
+        ),
+    ),
+    ConditionMeaning(
+        "ForeignWriter",
+        POLICY,
+        "Another client writes deletion costs on governed pods. These workloads are skipped.",
+        (
+            _true("DeletionCostNotOurs", "The message names the workloads and pods."),
+            _false("NoForeignWriter", "Spillway alone writes deletion costs on the governed pods."),
+        ),
+    ),
+    ConditionMeaning(
+        "Learning",
+        POLICY,
+        "Workloads of mode Auto have no threshold yet, so all of their replicas stay on physical nodes.",
+        (
+            _true("LearningHistory", "They have less than two days of history."),
+            *_prometheus(),
+            _false("HistoryIsEnough", "Every threshold of mode Auto is based on enough history."),
+        ),
+    ),
+    ConditionMeaning(
+        "StalePlan",
+        POLICY,
+        "No newer plan of the thresholds could be made. The last good one stays in force, also over a restart, and "
+        "planning is tried again.",
+        (
+            _true("PrometheusUnreachable", "Prometheus does not answer."),
+            _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
+            _true("NotPrometheus", "The answers are not those of a Prometheus."),
+            *_prometheus(
+                _true(
+                    "HistoryLost",
+                    "Workloads that were planned before now have less than two days of history. They keep their "
+                    "thresholds.",
+                ),
+                _true("PlanTooSlow", "The plan took too long."),
+                _true("PlanFailed", "The process that plans failed; the log has the error."),
+            ),
+            _false("PlanIsFresh", "The plan is up to date."),
+            _false("NoPlan", "There is no plan yet."),
+        ),
+    ),
+    ConditionMeaning(
+        "NotPlanned",
+        POLICY,
+        "Mode Auto has no threshold for some governed workloads, because of their kind.",
+        (
+            _true("NoReplicaSets", "They have no ReplicaSets. Give them a class of mode Manual."),
+            _false("KindsArePlanned", "Mode Auto plans every kind in use."),
+        ),
+    ),
+    ConditionMeaning(
+        "OverTarget",
+        POLICY,
+        "The replicas that must stay on owned nodes exceed what `targetUtilization` allows.",
+        (
+            _true("MinimaExceedTarget", "Lower a `min`, or own more nodes."),
+            _false("MinimaFit", "They fit."),
+        ),
+    ),
+    ConditionMeaning(
+        "InvalidThreshold",
+        POLICY,
+        "The annotation `spillway.dev/threshold` of a workload is not a number and is not used.",
+        (
+            _true("BadAnnotation", "The message names the workloads."),
+            _false("AnnotationsAreGood", "Every such annotation is a number."),
+        ),
+    ),
+    ConditionMeaning(
+        "Accepting",
+        BUDGET,
+        "The pool takes new pods.",
+        (
+            _true("Open", "The pool takes pods."),
+            _true("Retrying", "The pool has failed and is tried again, with a few pods at a time."),
+            _false("NoNodes", "The pool has no node, or none that is ready."),
+            _false("Closing", "The nodes are being closed."),
+            _false("Held", "Every node is closed."),
+            _false("Draining", "Every node is closed, and the pods there are being evicted."),
+            _false("Drained", "Every node is closed, and no pod remains that is to be evicted."),
+            _false("Opening", "The nodes are being opened."),
+            _false("Unhealthy", "The pool has failed: see `Healthy`."),
+            _false("OutOfStock", "The provider is out of stock: see `InStock`."),
+            _false("LimitReached", "A limit is reached: see `AtLimit`."),
+        ),
+    ),
+    ConditionMeaning(
+        "Healthy",
+        BUDGET,
+        "The pods of the pool start. Present with `failover`, and once the pool has failed.",
+        (
+            _true("Healthy", "Its pods start."),
+            _true("Retrying", "The pool has failed and is tried again, with a few pods at a time."),
+            _false("NodesNotReady", "No node was ready for `failover.unhealthyAfter`."),
+            _false("Failed", "The pool has failed; an earlier version did not record why."),
+            _false("PodsNotStarting", "Pods did not start for `failover.unhealthyAfter`."),
+        ),
+    ),
+    ConditionMeaning(
+        "InStock",
+        BUDGET,
+        "The provider has stock. Present with `stockOut`.",
+        (
+            _true("InStock", "Pods get the size that they request."),
+            _true("BiggerSize", "Smaller sizes had no stock, so pods request a larger size."),
+            _false("OutOfStock", "There was no stock of any size."),
+        ),
+    ),
+    ConditionMeaning(
+        "NearLimit",
+        BUDGET,
+        "A limit is used to 80 % or more. With several limits, their reasons are joined by commas.",
+        _limits("NearLimit", "is used to 80 % or more"),
+    ),
+    ConditionMeaning(
+        "AtLimit",
+        BUDGET,
+        "A limit is reached. With several limits, their reasons are joined by commas.",
+        _limits("AtLimit", "is reached"),
+    ),
+    ConditionMeaning(
+        "OverlayInvalid",
+        BUDGET,
+        "The API server takes no pod with the pool's `podOverlay`, so pods go to other pools or to physical nodes.",
+        (
+            _true("RefusedByAPIServer", "The message names the fields."),
+            _false("Resolved", "The API server takes pods with the overlay."),
+        ),
+    ),
+    ConditionMeaning(
+        "PodsRefused",
+        BUDGET,
+        "The pool is left out for some workloads. The message names them.",
+        (
+            _true("RefusedByAPIServer", "The API server refuses their pods for the pool."),
+            _true("NotCreated", "Their pods for the pool do not appear."),
+            _false("Resolved", "The pool is left out for no workload."),
+        ),
+    ),
+)
+"""Every type of condition with its reasons, in the order of the reference. Any of them is False with the reason
+`Resolved` when the feature that it is about is no longer configured."""
