@@ -19,6 +19,7 @@ from spillway.controllers.pools.job_retry import has_retry
 from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
+from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
 from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
@@ -26,8 +27,9 @@ from spillway.domain.spill.bring_back import Surge
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, KubeClient
-from spillway.kube.decode import NODES, PODS, REPLICASETS, REPLICATION_CONTROLLERS
+from spillway.kube.decode import NODES, PODS
 from spillway.kube.errors import ApiError, RequestError
+from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.pages import pages
 from spillway.kube.writer import Writer
 
@@ -185,10 +187,7 @@ class Restore:
 
     async def _replicasets(self) -> int:
         work: list[Awaitable[None]] = []
-        for resource, decoder in (
-            (paths.REPLICASETS, REPLICASETS),
-            (paths.REPLICATION_CONTROLLERS, REPLICATION_CONTROLLERS),
-        ):
+        for resource, decoder in (FOLLOWED_OWNERS[kind] for kind in sorted(LIKE_REPLICASETS)):
             async for raw in self._items(resource.everywhere):
                 removed = unmark_annotations(msgspec.json.decode(raw, type=_Object).metadata.annotations or {})
                 if removed:

@@ -6,21 +6,13 @@ Contract: needs the permission to list pods, nodes, namespaces, ReplicaSets and 
 import time
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from spillway.controllers.base import World
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.decode import (
-    NAMESPACES,
-    NODES,
-    PODS,
-    REPLICASETS,
-    REPLICATION_CONTROLLERS,
-    STATEFULSETS,
-    Decoder,
-)
+from spillway.kube.followed import FOLLOWED, Followed
 from spillway.kube.pages import pages
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
@@ -39,12 +31,8 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
         RequestError: the API server refuses a list, or cannot be reached.
     """
     state = ClusterState(clock=time.monotonic, now=time.time)
-    await _read(client, state, paths.NAMESPACES.everywhere, NAMESPACES)
-    await _read(client, state, paths.NODES.everywhere, NODES)
-    await _read(client, state, paths.REPLICASETS.everywhere, REPLICASETS)
-    await _read(client, state, paths.REPLICATION_CONTROLLERS.everywhere, REPLICATION_CONTROLLERS)
-    await _read(client, state, paths.STATEFULSETS.everywhere, STATEFULSETS)
-    await _read(client, state, paths.PODS.everywhere, PODS)
+    for one in FOLLOWED.values():
+        await _read(client, state, one)
     state.mark_synced()
     catalog = Catalog(partial(Governance.compile, own_namespace=own_namespace))
     for kind in Kind:
@@ -55,12 +43,12 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
     return World(state, catalog, places, time.time, Board(time.time), membership)
 
 
-async def _read(client: KubeClient, state: ClusterState, path: str, decoder: Decoder[Any, Any]) -> None:
+async def _read(client: KubeClient, state: ClusterState, kind: Followed) -> None:
     async def request(token: str) -> bytes:
         params = {"limit": _PAGE, "continue": token or None}
-        return await client.request("GET", path, params=params, timeout=_PAGE_SECONDS)
+        return await client.request("GET", kind.resource.everywhere, params=params, timeout=_PAGE_SECONDS)
 
-    async with aclosing(pages(request, decoder.page)) as found:
+    async with aclosing(pages(request, kind.decoder.page)) as found:
         async for page in found:
             for item in page.items or ():
-                state.apply(decoder.record(item))
+                state.apply(kind.decoder.record(item))

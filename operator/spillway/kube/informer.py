@@ -12,38 +12,14 @@ from typing import Any, Generic
 
 import structlog
 
-from spillway.domain.model.records import (
-    NamespaceRecord,
-    NodeRecord,
-    PodRecord,
-    ReplicaSetRecord,
-    ReplicationControllerRecord,
-    StatefulSetRecord,
-)
-from spillway.kube import decode, paths
 from spillway.kube.client import KubeClient
+from spillway.kube.decode import Decoder
+from spillway.kube.followed import FOLLOWED
 from spillway.kube.reflector import Reflector, WatchSettings, resource_of
-from spillway.state.cluster import ClusterState, R, Record, record_key
+from spillway.state.cluster import ClusterState, R, record_key
 from spillway.telemetry.kube import INFORMER_OBJECTS, INFORMER_SILENCE, INFORMER_SYNCED
 
 log = structlog.get_logger(__name__)
-
-PATHS: dict[type[Record], str] = {
-    NamespaceRecord: paths.NAMESPACES.everywhere,
-    NodeRecord: paths.NODES.everywhere,
-    ReplicaSetRecord: paths.REPLICASETS.everywhere,
-    ReplicationControllerRecord: paths.REPLICATION_CONTROLLERS.everywhere,
-    StatefulSetRecord: paths.STATEFULSETS.everywhere,
-    PodRecord: paths.PODS.everywhere,
-}
-_DECODERS: dict[type[Record], decode.Decoder[Any, Any]] = {
-    NamespaceRecord: decode.NAMESPACES,
-    NodeRecord: decode.NODES,
-    ReplicaSetRecord: decode.REPLICASETS,
-    ReplicationControllerRecord: decode.REPLICATION_CONTROLLERS,
-    StatefulSetRecord: decode.STATEFULSETS,
-    PodRecord: decode.PODS,
-}
 
 
 class StateSink(Generic[R]):
@@ -99,7 +75,7 @@ def reflector(
     state: ClusterState,
     record_type: type[R],
     path: str,
-    decoder: decode.Decoder[Any, R],
+    decoder: Decoder[Any, R],
     *,
     settings: WatchSettings | None = None,
 ) -> Reflector[Any, R]:
@@ -113,10 +89,10 @@ class Informers:
 
     def __init__(self, client: KubeClient, state: ClusterState, *, settings: WatchSettings | None = None) -> None:
         self._reflectors = [
-            reflector(client, state, record_type, path, _DECODERS[record_type], settings=settings)
-            for record_type, path in PATHS.items()
+            reflector(client, state, record_type, one.resource.everywhere, one.decoder, settings=settings)
+            for record_type, one in FOLLOWED.items()
         ]
-        for one, record_type in zip(self._reflectors, PATHS, strict=True):
+        for one, record_type in zip(self._reflectors, FOLLOWED, strict=True):
             INFORMER_SILENCE.labels(one.resource).set_function(partial(state.last_event_age, record_type))
 
     async def run(self) -> None:

@@ -124,8 +124,6 @@ DEPLOYMENTS: Final = ApiResource("apps", "v1", "deployments", namespaced=True)
 REPLICASETS: Final = ApiResource("apps", "v1", "replicasets", namespaced=True)
 REPLICATION_CONTROLLERS: Final = ApiResource("", "v1", "replicationcontrollers", namespaced=True)
 STATEFULSETS: Final = ApiResource("apps", "v1", "statefulsets", namespaced=True)
-LIKE_REPLICASETS: Final = {"ReplicaSet": REPLICASETS, "ReplicationController": REPLICATION_CONTROLLERS}
-"""The resource of each kind that is kept as `ReplicaSetRecord`."""
 JOBS: Final = ApiResource("batch", "v1", "jobs", namespaced=True)
 AUTOSCALERS: Final = ApiResource("autoscaling", "v2", "horizontalpodautoscalers", namespaced=True)
 LEASES: Final = ApiResource("coordination.k8s.io", "v1", "leases", namespaced=True)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from spillway.api import KINDS
 from spillway.api.schema import GROUP, VERSION
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.names import (
@@ -47,11 +48,7 @@ REFUSED_SECONDS: Final = 5.0
 _TRIES: Final = 4
 _BACKOFF_SECONDS: Final = 0.34
 _LONGEST_PAUSE_SECONDS: Final = 5.0
-_KINDS: Final = {
-    "elasticpolicies": "ElasticPolicy",
-    "virtualnodebudgets": "VirtualNodeBudget",
-    "zonalbalances": "ZonalBalance",
-}
+_KINDS: Final = {kind.plural: kind.__name__ for kind in KINDS}
 
 
 class Fenced(Exception):  # noqa: N818 - a state of affairs, not a fault

@@ -32,14 +32,8 @@ class Kind(StrEnum):
 
     @property
     def plural(self) -> str:
-        return PLURALS[self]
+        return _MODELS[self].plural
 
-
-PLURALS: Final[Mapping[Kind, str]] = {
-    Kind.ELASTIC_POLICY: "elasticpolicies",
-    Kind.VIRTUAL_NODE_BUDGET: "virtualnodebudgets",
-    Kind.ZONAL_BALANCE: "zonalbalances",
-}
 
 Model = ElasticPolicy | VirtualNodeBudget | ZonalBalance
 

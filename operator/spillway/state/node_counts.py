@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import WITHOUT_REPLICAS
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import add_count
 from spillway.state.cluster import ClusterState
 
 COUNTS_SECONDS: Final = 60.0
-
-_LEAVE_WITH_THEIR_NODE: Final = PER_NODE | {"Job"}
-"""Owners whose pods do not keep a node from becoming empty for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +65,5 @@ class NodeCounts:
     def _add(self, pod: PodRecord, by: int) -> None:
         if pod.node and pod.active:
             add_count(self._pods, pod.node, by)
-            if not pod.policy and pod.owner_kind not in _LEAVE_WITH_THEIR_NODE:
+            if not pod.policy and pod.owner_kind not in WITHOUT_REPLICAS:
                 add_count(self._staying, pod.node, by)

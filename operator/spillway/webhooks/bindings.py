@@ -29,9 +29,6 @@ from spillway.webhooks.initial_costs import InitialCosts
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
 
-NEVER_SCALED: Final = PER_NODE | {""}
-"""The owners of bare, per-node and static pods, to which no policy applies."""
-
 
 class _Metadata(msgspec.Struct, frozen=True):
     name: str = ""
@@ -77,7 +74,8 @@ class BindingWebhook:
         pod = await self._lookup.pod(request.namespace, name, binding.metadata.uid, deadline)
         if pod is None:
             raise LetGoError("unknown-pod")
-        if pod.owner_kind in NEVER_SCALED:
+        if not pod.owner_kind or pod.owner_kind in PER_NODE:
+            # No policy applies to bare, per-node and static pods.
             return Answer("ungoverned")
         claim = await self._claim(pod, deadline)
         if claim is None:

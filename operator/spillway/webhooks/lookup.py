@@ -9,8 +9,8 @@ from the API server, once for all waiting callers.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -19,8 +19,9 @@ from spillway.admission.deadline import Deadline
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.kube import paths
-from spillway.kube.decode import NODES, PODS, REPLICASETS, REPLICATION_CONTROLLERS, STATEFULSETS, Decoder
+from spillway.kube.decode import NODES, PODS
 from spillway.kube.errors import InvalidNameError, RequestError, transport_errors
+from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import CollectionKey, ObjectKey
 from spillway.kube.protocols import ByteReader
@@ -36,13 +37,6 @@ OWNER_SECONDS: Final = 0.7
 """The wait for an owner: an undecided pod may be in the wrong tier for its whole life, a short delay happens
 once."""
 CONCURRENT_GETS: Final = 16
-
-FOLLOWED: Final[Mapping[str, tuple[paths.ApiResource, Decoder[Any, Any]]]] = {
-    "ReplicaSet": (paths.REPLICASETS, REPLICASETS),
-    "ReplicationController": (paths.REPLICATION_CONTROLLERS, REPLICATION_CONTROLLERS),
-    "StatefulSet": (paths.STATEFULSETS, STATEFULSETS),
-}
-"""The kinds of owners of pods that the informer follows."""
 
 R = TypeVar("R")
 
@@ -145,12 +139,12 @@ class Lookup:
     async def owner(
         self, namespace: str, kind: str, name: str, uid: OwnerUid, deadline: Deadline
     ) -> OwnerRecord | None:
-        """The owner of a pod, of one of the kinds `FOLLOWED`."""
+        """The owner of a pod, of one of the kinds `FOLLOWED_OWNERS`."""
         known = self._state.owner(uid)
         if known is not None:
             # A reference says of itself that it is within its object's namespace: one that is not names nothing.
             return known if known.namespace == namespace else None
-        resource, decoder = FOLLOWED[kind]
+        resource, decoder = FOLLOWED_OWNERS[kind]
         wanted = ObjectKey(resource, name, namespace, field="ownerReferences[].name")
         found = await self._owners.first(
             (kind, namespace, name, uid),
@@ -161,7 +155,7 @@ class Lookup:
 
     async def owner_now(self, known: OwnerRecord, deadline: Deadline) -> OwnerRecord | None:
         """The owner as it was at most `GET_SECONDS` ago, independent of the watch; None if it cannot be read."""
-        resource, decoder = FOLLOWED[known.kind]
+        resource, decoder = FOLLOWED_OWNERS[known.kind]
         wanted = ObjectKey(resource, known.name, known.namespace)
         found = await self._present.first(
             _key(known), lambda: self._get(wanted, decoder.one, GET_SECONDS), deadline.within(GET_SECONDS)

@@ -28,9 +28,9 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.rollout import is_scale_in
-from spillway.kube import paths
 from spillway.kube.decode import desired_replicas
 from spillway.kube.errors import RequestError
+from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.writer import Fenced
 from spillway.state.claims import claim_of
@@ -91,7 +91,7 @@ class _Written(NamedTuple):
 
 
 _decoder: Final = msgspec.json.Decoder(_Scalable)
-_KINDS: Final = {resource.plural: kind for kind, resource in paths.LIKE_REPLICASETS.items()}
+_KINDS: Final = {one.resource.plural: kind for kind, one in FOLLOWED_OWNERS.items()}
 
 
 class ReplicaSetWebhook:

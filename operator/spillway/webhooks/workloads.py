@@ -20,10 +20,11 @@ from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as
 from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
+from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.paths import ObjectKey
 from spillway.kube.volumes import reach_of_claim
 from spillway.state.cluster import ClusterState
-from spillway.webhooks.lookup import FOLLOWED, Lookup
+from spillway.webhooks.lookup import Lookup
 
 _REMEMBERED: Final = 8192
 K = TypeVar("K")
@@ -200,7 +201,7 @@ class Workloads:
 
 def is_followed(owner: OwnerReference) -> bool:
     """Whether the informer follows owners of this kind; OpenKruise has StatefulSets of its own."""
-    return owner.kind in FOLLOWED and owner.api_version in {"", FOLLOWED[owner.kind][0].api_version}
+    return owner.kind in FOLLOWED_OWNERS and owner.api_version in {"", FOLLOWED_OWNERS[owner.kind].resource.api_version}
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> V:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from spillway.controllers.base import World
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import SURGE, OwnerUid
-from spillway.domain.model.owners import workload_of
+from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.spill.bring_back import Surge
-from spillway.domain.spill.surge import SURGING_KINDS
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
+from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.protocols import ObjectWriter, Reader
 
@@ -36,9 +36,9 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
     None if another kind owns it, or the owner cannot exist.
     """
     owner = workload_of(replicaset)
-    if owner.kind not in SURGING_KINDS:
+    if owner.kind not in CAN_SURGE:
         return None
-    resource = paths.DEPLOYMENTS if owner.kind == "Deployment" else paths.LIKE_REPLICASETS[replicaset.kind]
+    resource = paths.DEPLOYMENTS if owner.kind == "Deployment" else FOLLOWED_OWNERS[replicaset.kind].resource
     try:
         path = resource.named(owner.name, namespace=owner.namespace, field="ownerReferences[].name")
     except InvalidNameError as error:
@@ -97,6 +97,6 @@ class SurgeScaler:
         return await self._mark(replicaset, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
-        resource = paths.LIKE_REPLICASETS[replicaset.kind]
+        resource = FOLLOWED_OWNERS[replicaset.kind].resource
         path = resource.named(replicaset.name, namespace=replicaset.namespace)
         return await self._writer.annotate(resource.plural, path, replicaset.uid, {SURGE: mark})

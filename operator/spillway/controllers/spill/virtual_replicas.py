@@ -15,7 +15,7 @@ from spillway.controllers.base import World
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.room import Free, NodeRoom, PodRequests, waiting_requests
 from spillway.domain.model.names import NodeName, OwnerUid
-from spillway.domain.model.owners import LIKE_REPLICASETS, PER_NODE, workload_of
+from spillway.domain.model.owners import LIKE_REPLICASETS, WITHOUT_REPLICAS, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
@@ -24,7 +24,6 @@ from spillway.domain.threshold.effective import effective
 SLICE_NODES: Final = 500
 SLICE_OWNERS: Final = 20
 """Workloads processed before other tasks get their turn, because admission runs in the same loop."""
-_NOT_REPLICAS: Final = PER_NODE | LIKE_REPLICASETS | {"Job", ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +129,12 @@ async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
 async def without_surge(world: World) -> Counter[str]:
     """Replicas on virtual nodes by policy whose owner is neither a ReplicaSet nor a Job (a StatefulSet's)."""
     found: Counter[str] = Counter()
+    others = WITHOUT_REPLICAS | LIKE_REPLICASETS
     for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
         found.update(
             pod.policy
             for pod in world.state.pods_on(node.name)
-            if pod.active and pod.policy and pod.owner_kind not in _NOT_REPLICAS
+            if pod.active and pod.policy and pod.owner_kind and pod.owner_kind not in others
         )
         if not index % SLICE_NODES:
             await asyncio.sleep(0)

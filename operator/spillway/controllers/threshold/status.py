@@ -20,7 +20,7 @@ from spillway.controllers.threshold.controller import (
     ThresholdNow,
     ThresholdReport,
 )
-from spillway.domain.model.owners import JOBS, PER_NODE, WITH_REPLICASETS, WorkloadKey
+from spillway.domain.model.owners import WITH_REPLICASETS, WITHOUT_REPLICAS, WorkloadKey
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 
@@ -30,7 +30,6 @@ STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
 OVER_TARGET: Final = "OverTarget"
 NOT_PLANNED: Final = "NotPlanned"
-_NO_SERVICES: Final = JOBS | PER_NODE
 
 
 class ThresholdContributor:
@@ -76,7 +75,7 @@ def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Thresho
         if known is not None:
             return known.choice.reason is ThresholdReason.NOT_PLANNED
         meant = any(match is None or not match.kinds or kind in match.kinds for match in auto)
-        return meant and kind not in WITH_REPLICASETS and kind not in _NO_SERVICES
+        return meant and kind not in WITH_REPLICASETS and kind not in WITHOUT_REPLICAS
 
     found = sorted(filter(void, workloads))
     if not found:

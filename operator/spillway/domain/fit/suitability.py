@@ -9,13 +9,11 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from spillway.domain.model.documents import Json
+from spillway.domain.model.owners import PER_NODE
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 
-_PER_NODE: Final = {
-    "DaemonSet": "it belongs to a DaemonSet, which runs one on every node",
-    "Node": "it is a static pod of its node",
-}
+_STATIC: Final = "it is a static pod of its node"
 _HOST_NAMESPACES: Final = {
     "hostNetwork": "it uses the node's network (hostNetwork)",
     "hostPID": "it sees the node's processes (hostPID)",
@@ -55,10 +53,11 @@ def _reasons(pod: Json, local_claims: Collection[str]) -> Iterator[str]:
 
 def _ownership(metadata: Json, spec: Json) -> Iterator[str]:
     for owner in metadata.get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") in _PER_NODE:
-            yield _PER_NODE[owner["kind"]]
+        if owner.get("controller") and owner.get("kind") in PER_NODE:
+            kind = owner["kind"]
+            yield _STATIC if kind == "Node" else f"it belongs to a {kind}, which runs one on every node"
     if MIRROR in (metadata.get("annotations") or {}):
-        yield _PER_NODE["Node"]
+        yield _STATIC
     if spec.get("nodeName"):
         yield f"it asks for the node {spec['nodeName']} by name"
 

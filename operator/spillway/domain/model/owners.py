@@ -20,6 +20,9 @@ PER_NODE: Final = frozenset({"DaemonSet", "Node"})
 JOBS: Final = frozenset({"Job", "CronJob"})
 """Owners whose pods end by themselves."""
 
+WITHOUT_REPLICAS: Final = PER_NODE | JOBS
+"""Owners whose pods are not replicas of a service, so that no threshold applies to them."""
+
 LIKE_REPLICASETS: Final = frozenset({"ReplicaSet", "ReplicationController"})
 """Owners of pods that are kept as `ReplicaSetRecord`."""
 
@@ -28,6 +31,14 @@ WITH_REPLICASETS: Final = LIKE_REPLICASETS | {"Deployment", "DeploymentConfig", 
 
 HONOUR_DELETION_COST: Final = LIKE_REPLICASETS | {"CloneSet"}
 """Owners whose controllers choose victims by deletion cost (OpenKruise's CloneSet does)."""
+
+CAN_SURGE: Final = LIKE_REPLICASETS | {"Deployment"}
+"""Workloads that may run one additional replica for a while, by which Spillway scales them. An additional replica
+means something else on others (a StatefulSet's ordinal, a Job's work)."""
+
+LEFT_TO_KUBERNETES: Final = frozenset({"StatefulSet", "Job"})
+"""Owners whose pods on dead nodes Kubernetes alone deletes: no other pod may have the name of a StatefulSet's before
+its kubelet has confirmed its end, and a Job counts a deletion by another client against its `backoffLimit`."""
 
 _API_VERSIONS: Final = {
     "Deployment": "apps/v1",

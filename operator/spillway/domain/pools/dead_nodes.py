@@ -16,13 +16,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.owners import has_successor
+from spillway.domain.model.owners import LEFT_TO_KUBERNETES, has_successor
 from spillway.domain.model.records import NodeRecord, PodRecord
 
 MOSTLY_DEAD_PERCENT: Final = 55
 """The share of dead nodes outside the pool from which on nothing is deleted; Kubernetes'
 `--unhealthy-zone-threshold`."""
-LEFT_TO_KUBERNETES: Final = frozenset({"StatefulSet", "Job"})
 
 
 def dead_nodes(

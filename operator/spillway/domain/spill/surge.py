@@ -6,19 +6,16 @@ something else there (a StatefulSet's ordinal, a Job's work).
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
-from spillway.domain.model.owners import LIKE_REPLICASETS
+from spillway.domain.model.owners import CAN_SURGE
 from spillway.domain.spill.bring_back import Left
-
-SURGING_KINDS: Final = LIKE_REPLICASETS | {"Deployment"}
-"""Kinds that Spillway scales."""
 
 
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:
     """Why the workload cannot surge now; None if it can. `autoscalers` are those of its namespace."""
     kind = str(workload.get("kind", ""))
-    if kind not in SURGING_KINDS:
+    if kind not in CAN_SURGE:
         return Left.CANNOT_SURGE
     metadata, spec, status = workload["metadata"], workload.get("spec") or {}, workload.get("status") or {}
     replicas = spec.get("replicas", 1)

@@ -13,6 +13,7 @@ from typing import Final
 
 from spillway.api.elasticpolicy import Threshold
 from spillway.domain.model.names import THRESHOLD
+from spillway.domain.model.owners import JOBS, PER_NODE
 
 LARGEST: Final = 1_000_000
 """The highest threshold that an annotation may give."""
@@ -22,11 +23,6 @@ _CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,6}")
 
 READ_ON: Final = "Deployments, ReplicaSets, ReplicationControllers, StatefulSets and Argo Rollouts"
 """The workloads on which the annotation is read."""
-_WHY_NOT: Final = {
-    "DaemonSet": "its pods belong to their nodes",
-    "Job": "its pods are not replicas of a service",
-    "CronJob": "its pods are not replicas of a service",
-}
 
 
 class AnnotationError(ValueError):
@@ -79,7 +75,11 @@ def parse_annotation(text: str) -> int | None:
 
 def unread_on(kind: str) -> str:
     """Why the annotation means nothing on a workload of this kind, for the user."""
-    why = f", because {_WHY_NOT[kind]}" if kind in _WHY_NOT else ""
+    why = ""
+    if kind in PER_NODE:
+        why = ", because its pods belong to their nodes"
+    elif kind in JOBS:
+        why = ", because its pods are not replicas of a service"
     return f"the annotation {THRESHOLD} has no effect on a {kind}{why}: it is read on {READ_ON}"
 
 

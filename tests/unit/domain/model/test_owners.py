@@ -2,6 +2,9 @@ import pytest
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import (
+    CAN_SURGE,
+    WITH_REPLICASETS,
+    WITHOUT_REPLICAS,
     OwnerReference,
     WorkloadKey,
     counted_as,
@@ -89,3 +92,9 @@ def test_a_deleted_pod_has_a_successor_if_its_owner_is_not_bound_to_the_node(
     kind: str, uid: str, *, successor: bool
 ) -> None:
     assert has_successor(make_pod(owner_kind=kind, owner_uid=OwnerUid(uid))) is successor
+
+
+@pytest.mark.parametrize("kind", ["DaemonSet", "Node", "Job", "CronJob"])
+def test_owners_whose_pods_are_no_replicas_never_surge_and_have_no_replicasets(kind: str) -> None:
+    assert kind in WITHOUT_REPLICAS
+    assert kind not in CAN_SURGE | WITH_REPLICASETS
