@@ -47,11 +47,12 @@ def deleting(answer: Callable[[str], bool]) -> Respond:
 
 
 class Jobs:
-    """Every Job forgives four failures."""
+    """Every Job forgives four failures. The uid of all of them is `job`, that of the owner of other pods `rs-web`."""
 
     async def get_json(self, path: str) -> Any:
         assert path.startswith("/apis/batch/v1/namespaces/shop/jobs/")
-        return {"spec": {"backoffLimit": 4}, "status": {}}
+        uid = "rs-web" if path.endswith("/web") else "job"
+        return {"metadata": {"uid": uid}, "spec": {"backoffLimit": 4}, "status": {}}
 
 
 def budget(name: str, *, version: int = 1, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.controllers.pools.job_retry import has_retry
+from spillway.controllers.spill.job_retries import takes_retry
 from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
@@ -176,7 +176,7 @@ class Restore:
 
     async def _may_replace(self, pod: PodRecord) -> bool:
         """Whether the owner creates a successor; a Job counts the pod as failed, and may have no retry left."""
-        return pod.owner_kind != "Job" or await has_retry(self._client, self._retries, pod)
+        return await takes_retry(self._client, self._retries, pod)
 
     async def _replace(self, pod: PodRecord) -> None:
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.replace_unstarted(pod)):

@@ -7,7 +7,7 @@ a reference in a user's object can never direct a request to another object. No 
 
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
 from spillway.api.schema import GROUP, VERSION
@@ -63,6 +63,11 @@ class ObjectKey(NamedTuple):
     name: str
     namespace: str = ""
     field: str = "metadata.name"
+
+    @classmethod
+    def of_owner(cls, resource: ApiResource, name: str, namespace: str) -> Self:
+        """An object that an owner reference names."""
+        return cls(resource, name, namespace, field="ownerReferences[].name")
 
     @property
     def path(self) -> str:

@@ -145,7 +145,7 @@ class Lookup:
             # A reference says of itself that it is within its object's namespace: one that is not names nothing.
             return known if known.namespace == namespace else None
         resource, decoder = FOLLOWED_OWNERS[kind]
-        wanted = ObjectKey(resource, name, namespace, field="ownerReferences[].name")
+        wanted = ObjectKey.of_owner(resource, name, namespace)
         found = await self._owners.first(
             (kind, namespace, name, uid),
             lambda: self._get(wanted, decoder.one, OWNER_SECONDS),

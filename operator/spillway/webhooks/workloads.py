@@ -180,7 +180,7 @@ class Workloads:
         return known if known is not None else await self._ask_for_job(namespace, job, deadline)
 
     async def _ask_for_job(self, namespace: str, job: OwnerReference, deadline: Deadline) -> _KnownJob | None:
-        wanted = ObjectKey(paths.JOBS, job.name, namespace, field="ownerReferences[].name")
+        wanted = ObjectKey.of_owner(paths.JOBS, job.name, namespace)
         found = await self._lookup.get(wanted, _job.decode, deadline)
         if found is None or found.metadata.uid != job.uid:
             return None

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from spillway.api.virtualnodebudget import DrainProgress
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
-from spillway.controllers.pools.job_retry import has_retry
+from spillway.controllers.spill.job_retries import takes_retry
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
@@ -167,7 +167,7 @@ class DrainController(Controller):
         now = self.world.now()
         if pod.uid in turn.evicted or turn.no_retry.get(pod.owner_uid, now) > now:
             return False
-        if await has_retry(self._reader, self._retries, pod):
+        if await takes_retry(self._reader, self._retries, pod):
             turn.no_retry.pop(pod.owner_uid, None)
             return True
         turn.no_retry[pod.owner_uid] = now + JOB_SECONDS

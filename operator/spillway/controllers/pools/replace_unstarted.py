@@ -16,10 +16,10 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.pools.controller import PoolsController
-from spillway.controllers.pools.job_retry import is_last_try
 from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
+from spillway.controllers.spill.job_retries import is_last_try
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from spillway.controllers.base import World
-from spillway.controllers.pools.job_retry import has_retry
+from spillway.controllers.spill.job_retries import takes_retry
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import NodeKind
 from spillway.domain.spill.job_retries import Retries
@@ -55,7 +55,7 @@ class Replacement:
         The successor also avoids the pools that its owner's pods avoid already.
         """
         owner, board = pod.owner_uid, self._board
-        if pod.owner_kind == "Job" and not await has_retry(self._reader, self._retries, pod):
+        if not await takes_retry(self._reader, self._retries, pod):
             return ReplacementResult.NO_RETRY
         if nodes is not None:
             board.redirect(

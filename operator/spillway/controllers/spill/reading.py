@@ -14,8 +14,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import OwnerReference, counted_as
 from spillway.domain.model.records import PodRecord
 from spillway.kube import paths
-from spillway.kube.errors import InvalidNameError, RequestError
-from spillway.kube.invalid_names import warn_once
+from spillway.kube.jobs import find, job_of
 from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import Reader
 from spillway.kube.volumes import reach_of_claim
@@ -33,17 +32,13 @@ class SpillReading:
         """The pod of that name."""
         return await self._read(ObjectKey(paths.PODS, pod.name, pod.namespace))
 
-    async def job(self, pod: PodRecord) -> Json | None:
-        """The Job that owns it."""
-        return await self._read(ObjectKey(paths.JOBS, pod.owner_name, pod.namespace, field="ownerReferences[].name"))
-
     async def may_spill(self, pod: PodRecord, raw: Json) -> bool:
         """Whether its class lets it spill: without an owner that is known only the pod itself gives the class."""
         if self._world.state.owner(pod.owner_uid) is not None:
             return True
         kind = pod.owner_kind
         if kind == "Job":
-            job = await self.job(pod)
+            job = await job_of(self._reader, pod)
             owners = [] if job is None else job["metadata"].get("ownerReferences") or []
             kind = counted_as(OwnerReference(kind=kind), msgspec.convert(owners, list[OwnerReference])).kind
         labels, governance = raw["metadata"].get("labels") or {}, self._world.governance
@@ -57,13 +52,4 @@ class SpillReading:
         return [reach for reach in found if reach is not None]
 
     async def _read(self, wanted: ObjectKey) -> Json | None:
-        """Read one object; None if there is none."""
-        try:
-            found: Json = await self._reader.get_json(wanted.path)
-        except RequestError as error:
-            if isinstance(error, InvalidNameError):
-                warn_once(error)
-            if error.not_found:
-                return None
-            raise
-        return found
+        return await find(self._reader, wanted)

@@ -17,6 +17,7 @@ from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
+from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import ObjectWriter, Reader
 
 
@@ -40,7 +41,7 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
         return None
     resource = paths.DEPLOYMENTS if owner.kind == "Deployment" else FOLLOWED_OWNERS[replicaset.kind].resource
     try:
-        path = resource.named(owner.name, namespace=owner.namespace, field="ownerReferences[].name")
+        path = ObjectKey.of_owner(resource, owner.name, owner.namespace).path
     except InvalidNameError as error:
         warn_once(error)
         return None

@@ -151,7 +151,7 @@ class JobReads:
         self.reads += 1
         if self.limit is None:
             raise UnreachableError(path)
-        return {"spec": {"backoffLimit": self.limit}, "status": {}}
+        return {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": self.limit}, "status": {}}
 
 
 class Scene:

@@ -18,7 +18,7 @@ from tests.support.fake_writer import FakeWriter, Write
 from tests.support.pools import Jobs, budget, policy, sent
 from tests.support.world import make_world
 
-RS, JOB = OwnerUid("rs-web"), OwnerUid("job-1")
+RS, JOB = OwnerUid("rs-web"), OwnerUid("job")
 OF_JOB: dict[str, Any] = {"owner_uid": JOB, "owner_kind": "Job", "owner_name": "etl"}
 PATH = "/api/v1/namespaces/shop/pods/web-1"
 

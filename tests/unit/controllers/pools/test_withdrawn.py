@@ -133,7 +133,7 @@ async def test_marks_that_a_template_copied_do_not_keep_pods_being_deleted() -> 
 
 
 async def test_a_jobs_retries_limit_the_number() -> None:
-    pods = [waiting(f"job-{n}", owner_kind="Job", owner_name="job", owner_uid="job-uid") for n in range(6)]
+    pods = [waiting(f"job-{n}", owner_kind="Job", owner_name="job", owner_uid="job") for n in range(6)]
     rig = Rig(*pods)
     rig.delete(Kind.ELASTIC_POLICY, "online")
     assert len(await rig.settle(*pods)) == 3, "of four failures that are forgiven the last stays"
