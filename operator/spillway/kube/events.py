@@ -10,7 +10,6 @@ objects live in the namespace `default`, as Kubernetes has it.
 import asyncio
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from typing import Any, Final
 
 import structlog
 
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, Transport
 from spillway.kube.errors import InvalidNameError, RequestError
@@ -83,8 +82,8 @@ class EventRecorder:
         self._instance = instance
         self._bucket = TokenBucket(rate, burst, clock=clock, sleep=sleep)
         self._clock = clock
-        self._series: OrderedDict[_Key, _Series] = OrderedDict()
-        self._objects: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._series: FairMemory[_Key, _Series] = FairMemory(_REMEMBERED)
+        self._objects: FairMemory[str, TokenBucket] = FairMemory(_REMEMBERED)
         self._posts: asyncio.Queue[_Post] = asyncio.Queue(_WAITING)
 
     def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
@@ -95,11 +94,11 @@ class EventRecorder:
         series = self._series.get(key)
         if series is not None and now - series.last < _SERIES_SECONDS:
             series.count, series.last = series.count + 1, now
-            self._series.move_to_end(key)
+            self._series.put(key, series, share=_namespace(involved))
             if now - series.written >= _REPEAT_SECONDS:
                 self._repeat(series, now)
             return
-        if not self._object_bucket(key[0]).take_now():
+        if not self._object_bucket(key[0], _namespace(involved)).take_now():
             EVENTS.labels("dropped").inc()
             return
         self._begin(key, involved, now)
@@ -125,7 +124,7 @@ class EventRecorder:
 
     def _begin(self, key: _Key, involved: Reference, now: float) -> None:
         _, event_type, reason, note = key
-        namespace = str(involved.get("namespace") or "default")
+        namespace = _namespace(involved)
         name = f"{involved.get('name', 'unknown')[:200].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
         try:
             # An owner's name is what a user wrote in a reference, and an Event bears it.
@@ -134,7 +133,7 @@ class EventRecorder:
             EVENTS.labels("dropped").inc()
             warn_once(error)
             return
-        remember(self._series, key, _Series(path, 1, now, now), most=_REMEMBERED)
+        self._series.put(key, _Series(path, 1, now, now), share=namespace)
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -161,12 +160,17 @@ class EventRecorder:
         except asyncio.QueueFull:
             EVENTS.labels("dropped").inc()
 
-    def _object_bucket(self, identity: str) -> TokenBucket:
+    def _object_bucket(self, identity: str, namespace: str) -> TokenBucket:
         bucket = self._objects.get(identity)
         if bucket is None:
             bucket = TokenBucket(_OBJECT_RATE, _OBJECT_BURST, clock=self._clock)
-        remember(self._objects, identity, bucket, most=_REMEMBERED)
+        self._objects.put(identity, bucket, share=namespace)
         return bucket
+
+
+def _namespace(involved: Reference) -> str:
+    """The namespace in which Events about it are."""
+    return str(involved.get("namespace") or "default")
 
 
 def _identity(involved: Reference) -> str:

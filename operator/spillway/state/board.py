@@ -6,7 +6,7 @@ never sees half a plan.
 """
 
 import asyncio
-from collections import OrderedDict, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.signal import Signal
@@ -27,6 +27,7 @@ minutes."""
 AVOID_SECONDS: Final = 600.0
 """Minimum seconds for which an owner's pods avoid a pool that did not start one of them."""
 _REMEMBERED: Final = 4096
+_NOTHING_AVOIDED: Final[tuple[float, frozenset[str]]] = (0.0, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ class Board:
     from it."""
     scale_downs_counted: Signal[()] = field(default_factory=lambda: Signal[()]("ScaleDowns"))
     """Emitted when there is more to add to a policy's status."""
-    _avoided: OrderedDict[OwnerUid, tuple[float, frozenset[str]]] = field(default_factory=OrderedDict)
+    _avoided: FairMemory[OwnerUid, tuple[float, frozenset[str]]] = field(
+        default_factory=lambda: FairMemory(_REMEMBERED)
+    )
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
     def verdict(self, pool: str) -> PoolVerdict:
@@ -134,21 +137,21 @@ class Board:
             del self._redirects[owner]
         return found
 
-    def avoid(self, owner: OwnerUid, pools: Collection[str], seconds: float) -> None:
+    def avoid(self, owner: OwnerUid, pools: Collection[str], seconds: float, *, namespace: str) -> None:
         """Let the next pods of this owner avoid these pools for `seconds`, because they did not start one of its pods.
 
         Pools that they avoid already are avoided for as long, so that pool after pool is tried, and none at the end.
         """
         if not pools:
             return
-        until, known = self._avoided.get(owner, (0.0, frozenset()))
+        until, known = self._avoided.get(owner) or _NOTHING_AVOIDED
         now = self.now()
         avoided = frozenset(pools) | (known if until > now else frozenset())
-        remember(self._avoided, owner, (max(until, now + seconds), avoided), most=_REMEMBERED)
+        self._avoided.put(owner, (max(until, now + seconds), avoided), share=namespace)
 
     def avoided(self, owner: OwnerUid) -> frozenset[str]:
         """The pools that this owner's pods avoid now."""
-        until, pools = self._avoided.get(owner, (0.0, frozenset()))
+        until, pools = self._avoided.get(owner) or _NOTHING_AVOIDED
         return pools if until > self.now() else frozenset()
 
     def redirected(self, owner: OwnerUid) -> bool:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory, remember
 from spillway.domain.model.usage import NOTHING, Usage
 
 _REMEMBERED: Final = 4096
@@ -20,18 +20,19 @@ class Growth:
     """The growth of the pods of each owner."""
 
     def __init__(self) -> None:
-        self._owners: OrderedDict[OwnerUid, Usage] = OrderedDict()
+        self._owners: FairMemory[OwnerUid, Usage] = FairMemory(_REMEMBERED)
         self._namespaces: OrderedDict[str, Usage] = OrderedDict()
 
     def learn(self, namespace: str, owner: OwnerUid, *, measured: Usage, seen: Usage) -> None:
         """A pod of this owner has appeared with `seen`, and was measured as `measured`."""
         grown = grown_by(measured, seen)
-        remember(self._owners, owner, grown, most=_REMEMBERED)
+        self._owners.put(owner, grown, share=namespace)
         remember(self._namespaces, namespace, grown, most=_REMEMBERED)
 
     def expected(self, namespace: str, owner: OwnerUid) -> Usage:
         """What the next pod of this owner will be bigger than it is measured."""
-        return self._owners.get(owner, self._namespaces.get(namespace, NOTHING))
+        seen = self._owners.get(owner)
+        return self._namespaces.get(namespace, NOTHING) if seen is None else seen
 
 
 def grown_by(measured: Usage, seen: Usage) -> Usage:

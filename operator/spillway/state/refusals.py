@@ -7,7 +7,6 @@ its owner is seen to have fewer pods than it wants, so that a request for a pod 
 report counts only for an owner in its own namespace of which this process has placed a pod.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -15,7 +14,7 @@ from typing import Final, NamedTuple
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import Owner
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.placement.refusals import FIRST_SECONDS, LeftOut, LostPod, left_out, refused_anyway, responsible
 from spillway.state.cluster import ClusterState
 from spillway.state.reservations import Reservation, Reservations
@@ -49,7 +48,7 @@ class Refusals:
     def __init__(self, state: ClusterState, reservations: Reservations) -> None:
         self._state = state
         self._reservations = reservations
-        self._owners: OrderedDict[OwnerUid, _Owner] = OrderedDict()
+        self._owners: FairMemory[OwnerUid, _Owner] = FairMemory(_REMEMBERED)
         self.found: Signal[PoolLeftOut] = Signal("PoolLeftOut", key=lambda one: one.owner.key)
         """Emitted when a pool is left out for an owner, once for each failure."""
         self.settling: Signal[()] = Signal("Refusal")
@@ -67,7 +66,7 @@ class Refusals:
 
     def placed(self, uid: OwnerUid, owner: Owner) -> None:
         """A pod of this owner, which belongs to this workload, was placed."""
-        remember(self._owners, uid, self._owners.get(uid) or _Owner(owner), most=_REMEMBERED)
+        self._owners.put(uid, self._owners.get(uid) or _Owner(owner), share=owner.namespace)
 
     def told(self, uid: OwnerUid, namespace: str, message: str) -> bool:
         """The API server has refused a pod of this owner; whether that is news about an owner that is known."""
@@ -120,7 +119,7 @@ class Refusals:
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
         if new is None:
             if old is not None:
-                self._owners.pop(old.uid, None)
+                self._owners.pop(old.uid)
         elif new.refused and (old is None or old.refused != new.refused):
             self.told(new.uid, new.namespace, new.refused)
 

@@ -7,7 +7,7 @@ in Recommend) the result is the same, without a reservation.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
@@ -17,9 +17,10 @@ from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model import names
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
-from spillway.domain.placement.pools import Pool, mismatch, pool_fit
+from spillway.domain.placement.pools import Pool, mismatch_of, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
 from spillway.state.open_pools import Candidate, OpenPools
@@ -28,6 +29,16 @@ from spillway.state.usage import LiveUsage
 
 _REMEMBERED: Final = 4096
 _NO_REDIRECT: Final = Redirect(0.0)
+
+
+class _PoolFit(NamedTuple):
+    """Where pods with the same constraints may run on a pool."""
+
+    pool: Pool
+    """Kept with the answer, so that no other object can have its identity."""
+    mismatch: str
+    nodes: tuple[NodeRecord, ...]
+
 
 _Fitting = dict[str, tuple[NodeRecord, ...]]
 """By pool: its nodes that may take a pod, as far as it and they alone decide."""
@@ -43,7 +54,7 @@ class Placer:
         self._open_pools = OpenPools(usage, board, governance)
         self._landing: tuple[Governance | None, dict[str, Sequence[tuple[str, PodOverlay]]]] = (None, {})
         """The overlays of each policy's pools, for the present policies."""
-        self._mismatches: dict[tuple[int, bool, bytes], tuple[Pool, str, tuple[NodeRecord, ...]]] = {}
+        self._mismatches: FairMemory[tuple[int, bool, bytes], _PoolFit] = FairMemory(_REMEMBERED)
 
     def may_be_virtual(self, new: NewPod) -> bool:
         """Whether the pod would be decided virtual now; only then are facts that need a look-up read."""
@@ -123,7 +134,7 @@ class Placer:
             threshold=new.threshold(self._board.thresholds.get(new.workload)),
             landing=self._overlays(policy),
             pools=partial(self._pools, policy),
-            mismatch=partial(self._mismatch, fitting),
+            mismatch=partial(self._mismatch, new.namespace, fitting),
             lack=self._open_pools.lack,
             crowded=crowded,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
@@ -148,19 +159,18 @@ class Placer:
             overlays[policy] = [(name, overlay) for name, overlay in listed if overlay is not None]
         return overlays[policy]
 
-    def _mismatch(self, fitting: _Fitting, pod: Json, pool: Pool, tolerations: Sequence[Toleration]) -> str:
+    def _mismatch(
+        self, namespace: str, fitting: _Fitting, pod: Json, pool: Pool, tolerations: Sequence[Toleration]
+    ) -> str:
         """`mismatch` with the pool's tolerations or none, remembered: pods of one workload ask the same of nodes.
 
         The nodes that may take the pod are left in `fitting`.
         """
         key = (id(pool), bool(tolerations), constraints(pod.get("spec") or {}))
         known = self._mismatches.get(key)
-        # The pool is kept with its answer, so that no other object can have its identity.
         if known is None:
-            if len(self._mismatches) >= _REMEMBERED:
-                self._mismatches.clear()
-            nodes = pool_fit(pod.get("spec") or {}, tolerations).admitted(pool.open_nodes)
-            known = pool, mismatch(pod, pool, tolerations=tolerations), nodes
-            self._mismatches[key] = known
-        fitting[pool.name] = known[2]
-        return known[1]
+            fit = pool_fit(pod.get("spec") or {}, tolerations)
+            known = _PoolFit(pool, mismatch_of(fit, pool), fit.admitted(pool.open_nodes))
+            self._mismatches.put(key, known, share=namespace)
+        fitting[pool.name] = known.nodes
+        return known.mismatch

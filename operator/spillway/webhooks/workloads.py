@@ -9,7 +9,7 @@ used for another.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.names import THRESHOLD, OwnerUid
 from spillway.domain.model.owners import JOBS, Owner, OwnerReference, counted_as, workload_of
 from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord, StatefulSetRecord
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.followed import FOLLOWED_OWNERS
@@ -27,8 +28,6 @@ from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
 
 _REMEMBERED: Final = 8192
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -97,8 +96,8 @@ class Workloads:
         self._lookup = lookup
         self._governance = governance
         self._names_jobs: tuple[Governance, bool] | None = None
-        self._jobs: dict[tuple[str, str], _KnownJob] = {}
-        self._volumes: dict[tuple[str, str], VolumeReach] = {}
+        self._jobs: FairMemory[tuple[str, str], _KnownJob] = FairMemory(_REMEMBERED)
+        self._volumes: FairMemory[tuple[str, str], VolumeReach] = FairMemory(_REMEMBERED)
 
     async def of(
         self, namespace: str, owner: OwnerReference, labels: Mapping[str, str], deadline: Deadline
@@ -187,7 +186,8 @@ class Workloads:
         parallelism = 1 if found.spec.parallelism is None else found.spec.parallelism
         threshold = (found.metadata.annotations or {}).get(THRESHOLD, "")
         known = _KnownJob(counted_as(job, found.metadata.owner_references), parallelism, threshold)
-        return _remember(self._jobs, (namespace, job.uid), known)
+        self._jobs.put((namespace, job.uid), known, share=namespace)
+        return known
 
     async def _reach(self, namespace: str, name: str, deadline: Deadline) -> VolumeReach | None:
         known = self._volumes.get((namespace, name))
@@ -196,16 +196,10 @@ class Workloads:
         found = await reach_of_claim(namespace, name, lambda wanted: self._lookup.get(wanted, _json.decode, deadline))
         if found is None or not found.bound:
             return found
-        return _remember(self._volumes, (namespace, name), found)
+        self._volumes.put((namespace, name), found, share=namespace)
+        return found
 
 
 def is_followed(owner: OwnerReference) -> bool:
     """Whether the informer follows owners of this kind; OpenKruise has StatefulSets of its own."""
     return owner.kind in FOLLOWED_OWNERS and owner.api_version in {"", FOLLOWED_OWNERS[owner.kind].resource.api_version}
-
-
-def _remember(memory: dict[K, V], key: K, value: V) -> V:
-    if len(memory) >= _REMEMBERED:
-        memory.clear()
-    memory[key] = value
-    return value

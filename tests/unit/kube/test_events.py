@@ -126,3 +126,16 @@ async def test_a_long_name_is_cut_to_one_that_an_event_can_have(recorder: EventR
     await settle()
     [(_, _, body)] = requests.sent
     assert body["metadata"]["name"].startswith("a" * 199 + ".")
+
+
+async def test_a_flood_of_one_namespace_makes_no_repetition_of_another_news(
+    recorder: EventRecorder, requests: Requests
+) -> None:
+    recorder.record(POD, "Normal", "Marked", "goes next")
+    for number in range(10_000):
+        recorder.record(POD | {"namespace": "hostile", "uid": f"h{number}"}, "Normal", "Marked", "goes next")
+    await settle()
+    before = len(requests.sent)
+    recorder.record(POD, "Normal", "Marked", "goes next")
+    await settle()
+    assert len(requests.sent) == before

@@ -54,16 +54,16 @@ def test_a_redirect_is_withdrawn_when_its_pod_was_not_deleted() -> None:
 def test_an_owners_pods_avoid_pool_after_pool_for_a_while() -> None:
     clock = _Clock()
     board = Board(clock)
-    board.avoid(OWNER, {"eci-a"}, 600.0)
+    board.avoid(OWNER, {"eci-a"}, 600.0, namespace="shop")
     clock.seconds += 599
-    board.avoid(OWNER, {"tke-b"}, 600.0)
-    board.avoid(OWNER, (), 9000.0)
+    board.avoid(OWNER, {"tke-b"}, 600.0, namespace="shop")
+    board.avoid(OWNER, (), 9000.0, namespace="shop")
     clock.seconds += 599
     assert board.avoided(OWNER) == {"eci-a", "tke-b"}, "the first is not forgotten while the next is tried"
     assert board.avoided(OwnerUid("another")) == frozenset()
     clock.seconds += 1
     assert board.avoided(OWNER) == frozenset()
-    board.avoid(OWNER, {"tke-b"}, 600.0)
+    board.avoid(OWNER, {"tke-b"}, 600.0, namespace="shop")
     assert board.avoided(OWNER) == {"tke-b"}
 
 
@@ -72,3 +72,12 @@ def test_a_pool_of_which_nothing_is_known_takes_pods() -> None:
     assert board.verdict("eci-a") is OPEN
     board.verdicts = {"eci-a": PoolVerdict(takes=False, reason="OutOfStock")}
     assert not board.verdict("eci-a").takes
+
+
+def test_no_namespace_makes_the_board_forget_what_owners_of_another_avoid() -> None:
+    board = Board(_Clock())
+    board.avoid(OWNER, {"eci-a"}, 600.0, namespace="shop")
+    for number in range(10_000):
+        board.avoid(OwnerUid(f"hostile-{number}"), {"eci-a"}, 600.0, namespace="hostile")
+    assert board.avoided(OWNER) == {"eci-a"}
+    assert board.avoided(OwnerUid("hostile-0")) == frozenset()

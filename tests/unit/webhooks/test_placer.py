@@ -161,9 +161,9 @@ def test_a_redirect_is_followed_once() -> None:
 
 def test_every_pod_of_an_owner_avoids_the_pools_that_did_not_take_one_of_them() -> None:
     scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
-    scene.board.avoid(OWNER, {"a"}, 600.0)
+    scene.board.avoid(OWNER, {"a"}, 600.0, namespace="shop")
     assert [scene.place().pools for _ in range(3)] == [("b",)] * 3
-    scene.board.avoid(OWNER, {"b"}, 600.0)
+    scene.board.avoid(OWNER, {"b"}, 600.0, namespace="shop")
     placed = scene.place()
     assert _said(placed) == ("physical", PlacementReason.NO_POOL)
     assert "b: did not take one of its workload's pods" in placed.because

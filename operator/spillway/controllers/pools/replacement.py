@@ -82,4 +82,5 @@ class Replacement:
 
         `spill_after` is how long each of them waits, in seconds.
         """
-        self._board.avoid(pod.owner_uid, pools, avoid_seconds(spill_after, pod.owner_kind))
+        seconds = avoid_seconds(spill_after, pod.owner_kind)
+        self._board.avoid(pod.owner_uid, pools, seconds, namespace=pod.namespace)

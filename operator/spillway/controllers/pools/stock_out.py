@@ -6,7 +6,6 @@ owner creates the next one by itself. Events are read only while some budget has
 that arrives before the binding of its pod is kept for a while, because each resource has its own watch.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -14,7 +13,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import PodRecord
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.stock_out import StockOutMatcher
 from spillway.kube.client import KubeClient
 from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
@@ -42,12 +41,12 @@ class StockOutDetector:
         self._record = record
         self._events = None if client is None else PodEvents(client, self.handle_event)
         self._matchers: Mapping[str, StockOutMatcher] = {}
-        self._early: dict[PodUid, PodEvent] = {}
+        self._early: FairMemory[tuple[str, PodUid], PodEvent] = FairMemory(REMEMBERED_EVENTS)
         self.found: Signal[UnstartedPod] = Signal("StockOut", key=lambda one: one.pod.key)
         """Emitted with a pod whose provider has no stock, after `record`."""
         self.failed: Signal[UnstartedPod] = Signal("StockOutFailure", key=lambda one: one.pod.key)
         """The same with a pod that has failed for it."""
-        self._failures: OrderedDict[PodUid, None] = OrderedDict()
+        self._failures: FairMemory[PodUid, None] = FairMemory(_REMEMBERED_FAILURES)
         """Failed pods for which a stock-out was reported."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -66,9 +65,7 @@ class StockOutDetector:
             # An Event is in the namespace of its pod; one in another names a uid that is not its own to speak of.
             return
         if pod is None or not pod.node:
-            self._early[event.uid] = event
-            while len(self._early) > REMEMBERED_EVENTS:
-                self._early.pop(next(iter(self._early)))
+            self._early.put((event.namespace, event.uid), event, share=event.namespace)
             return
         pool = self._world.membership.pool_of_pod(pod)
         if not self._matchers.get(pool, NO_MATCHER).match(event.reason, event.message):
@@ -81,7 +78,7 @@ class StockOutDetector:
     def _waits(self, waiting: UnstartedPod) -> None:
         if not waiting.pool:
             return
-        early = self._early.pop(waiting.pod.uid, None)
+        early = self._early.pop((waiting.pod.namespace, waiting.pod.uid))
         if early is not None:
             self.handle_event(early)
         pending = waiting.pending
@@ -89,7 +86,7 @@ class StockOutDetector:
             self._report(waiting.pool, waiting.pod)
 
     def _fails(self, one: UnstartedPod) -> None:
-        early = self._early.pop(one.pod.uid, None)
+        early = self._early.pop((one.pod.namespace, one.pod.uid))
         if early is not None:
             self.handle_event(early)
         matcher = self._matchers.get(one.pool, NO_MATCHER)
@@ -100,7 +97,7 @@ class StockOutDetector:
     def _report_failure(self, one: UnstartedPod) -> None:
         if one.pod.uid in self._failures:
             return
-        remember(self._failures, one.pod.uid, None, most=_REMEMBERED_FAILURES)
+        self._failures.put(one.pod.uid, None, share=one.pod.namespace)
         if not one.out_of_stock:
             metrics.STOCK_OUTS.labels(one.pool).inc()
             self._record(one.pool, one.pod)

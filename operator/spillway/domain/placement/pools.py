@@ -114,7 +114,12 @@ def mismatch(pod: Json, pool: Pool, *, tolerations: Sequence[Toleration]) -> str
 
     Empty where one can.
     """
-    clause = pool_fit(pod.get("spec") or {}, tolerations).refusal_by_all(pool.open_nodes)
+    return mismatch_of(pool_fit(pod.get("spec") or {}, tolerations), pool)
+
+
+def mismatch_of(fit: NodeFit, pool: Pool) -> str:
+    """The same of the pod with this `pool_fit`."""
+    clause = fit.refusal_by_all(pool.open_nodes)
     if clause == UNTOLERATED:
         return "has nodes with a taint that its podOverlay.tolerations do not cover"
     return clause and f"has no node {clause}"

@@ -9,6 +9,7 @@ A node's tier is a policy's view. Virtual: a budget that the policy lists select
 elastic: the policy's `tiers.elastic` selects it. Else fixed. So a node that both select is virtual.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from spillway.domain.model.names import CLASS, ZONE_LABEL, Tier, Zone
 from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NamespaceRecord, NodeRecord
+from spillway.domain.model.remember import FairMemory, remember
 from spillway.domain.model.selectors import Labels, Selector
 from spillway.domain.policies.conflicts import Problem, SelectedPool, SelectedWorkloads, node_conflicts, static_problems
 from spillway.domain.policies.matching import Match
@@ -113,10 +115,10 @@ class Governance:
         self._label_keys = (CLASS, *_keys(match.labels for match in matches))
         elastic = (policy.elastic for policy in self._policies.values() if policy.elastic is not None)
         self._node_keys = _keys((*elastic, *(selector for _, selector in self._pools)))
-        self._claims: dict[object, Claim | None] = {}
-        self._places: dict[object, NodePlace] = {}
-        self._owners: dict[object, ElasticOwner | None] = {}
-        self._budgets: dict[object, str | None] = {}
+        self._claims: FairMemory[object, tuple[Claim | None]] = FairMemory(_REMEMBERED)
+        self._places: OrderedDict[object, NodePlace] = OrderedDict()
+        self._owners: OrderedDict[object, ElasticOwner | None] = OrderedDict()
+        self._budgets: OrderedDict[object, str | None] = OrderedDict()
         self.problems: tuple[Problem, ...] = static_problems(
             {
                 name: SelectedWorkloads(policy.classes, policy.elastic, _listed(self.policies[name]))
@@ -148,7 +150,11 @@ class Governance:
         if namespace is None or self._excluded(namespace.name):
             return None
         key = (self._namespace_key(namespace), kind, self._label_key(labels))
-        return _remembered(self._claims, key, lambda: self._claim(namespace, kind, labels))
+        known = self._claims.get(key)
+        if known is None:
+            known = (self._claim(namespace, kind, labels),)
+            self._claims.put(key, known, share=namespace.name)
+        return known[0]
 
     def claimants(self, namespace: NamespaceRecord | None, kind: str, labels: Labels) -> tuple[str, ...]:
         """Every policy that selects the workload; the first governs it."""
@@ -321,11 +327,10 @@ def _keys(selectors: Iterable[Selector]) -> tuple[str, ...]:
     return tuple(sorted({key for selector in selectors for key in selector.keys}))
 
 
-def _remembered(memory: dict[object, _Answer], key: object, answer: Callable[[], _Answer]) -> _Answer:
+def _remembered(memory: OrderedDict[object, _Answer], key: object, answer: Callable[[], _Answer]) -> _Answer:
     try:
         return memory[key]
     except KeyError:
-        if len(memory) >= _REMEMBERED:
-            memory.clear()
-        found = memory[key] = answer()
+        found = answer()
+        remember(memory, key, found, most=_REMEMBERED)
         return found

@@ -7,14 +7,13 @@ work. Only pods that Spillway has sent are replaced. Each of these carries a tok
 copied from a pod gives all its pods the same one, and no token is replaced twice.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
 from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import PodRecord
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory
 
 SETTLED_SECONDS: Final = 5.0
 """How long pools have to be withdrawn before a pod is replaced: a policy may be deleted and created again."""
@@ -41,7 +40,7 @@ def withdrawn(pod: PodRecord, given: Collection[str]) -> bool:
 class Tokens:
     """The tokens of the pods that were replaced."""
 
-    _known: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _known: FairMemory[str, None] = field(default_factory=lambda: FairMemory(_REMEMBERED))
 
     def new(self, pod: PodRecord) -> bool:
         """Whether no pod with this token was replaced."""
@@ -50,4 +49,4 @@ class Tokens:
     def note(self, pod: PodRecord) -> None:
         """Record that the pod was replaced."""
         if pod.pending is not None:
-            remember(self._known, pod.pending.reservation, None, most=_REMEMBERED)
+            self._known.put(pod.pending.reservation, None, share=pod.namespace)

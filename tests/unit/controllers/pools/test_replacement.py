@@ -52,7 +52,7 @@ class Scene:
 @pytest.mark.parametrize("nodes", list(NodeKind))
 async def test_the_successor_is_redirected_before_the_pod_is_deleted(nodes: NodeKind) -> None:
     scene = Scene()
-    scene.world.board.avoid(RS, {"b"}, 60.0)
+    scene.world.board.avoid(RS, {"b"}, 60.0, namespace="shop")
     assert await scene.replace(sent("web-1"), nodes=nodes, avoid={"a"}) is ReplacementResult.REPLACED
     assert scene.redirect_at_deletion == [True]
     redirect = scene.world.board.take_redirect(RS)

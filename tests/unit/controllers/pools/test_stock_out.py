@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from spillway.controllers.pools.stock_out import REMEMBERED_EVENTS
 from spillway.controllers.pools.unstarted import NEW_FAILURE_SECONDS
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import Phase
 from spillway.kube.pod_events import PodEvent
 from tests.support.fake_clock import FakeClock
@@ -147,3 +148,25 @@ def test_elsewhere_than_on_a_pool_it_says_nothing() -> None:
     found, pod = rig(), sent("web-1", pools="a", **SMALL)
     found.apply(msgspec.structs.replace(pod, node=NodeName("owned-1")), failed(pod, "owned-1"))
     assert found.world.board.verdict("a").step == 0
+
+
+def test_events_of_another_namespace_push_out_no_event_that_came_before_its_pod() -> None:
+    found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
+    report = found.pools.stock_outs.handle_event
+    report(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
+    report(PodEvent(pod.uid, "hostile", "job-1", "Started", ""))
+    for number in range(2 * REMEMBERED_EVENTS):
+        report(PodEvent(PodUid(f"none-{number}"), "hostile", "none", "NoStock", ""))
+    found.apply(pod)
+    assert found.world.board.verdict("a").step == 1
+
+
+def test_an_early_event_that_is_repeated_is_the_newest_of_its_namespace() -> None:
+    found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
+    report = found.pools.stock_outs.handle_event
+    for number in range(REMEMBERED_EVENTS + 1):
+        if number in {0, REMEMBERED_EVENTS - 1}:
+            report(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
+        report(PodEvent(PodUid(f"none-{number}"), "shop", "none", "NoStock", ""))
+    found.apply(pod)
+    assert found.world.board.verdict("a").step == 1

@@ -78,7 +78,7 @@ async def test_a_pool_that_did_not_take_the_owners_pods_comes_last() -> None:
     found = Cluster(waiting(), resources=policy(b={"limits": {"pods": 0}}))
     other = Cluster(waiting())
     for one in (found, other):
-        one.world.board.avoid(OWNER, {"a"}, 600.0)
+        one.world.board.avoid(OWNER, {"a"}, 600.0, namespace="shop")
         await one.look()
     assert (found.pools_of(), other.pools_of()) == ("a", "b")
 

@@ -82,3 +82,12 @@ def test_we_never_fail_a_job(story: list[str]) -> None:
                 deleted += 1
             else:
                 retries.give_back(JOB)
+
+
+def test_no_namespace_makes_the_account_forget_the_jobs_of_another() -> None:
+    retries = Retries()
+    mine = job(backoffLimit=2) | {"metadata": {"namespace": "shop"}}
+    assert retries.take(JOB, mine)
+    for number in range(10_000):
+        retries.take(OwnerUid(f"hostile-{number}"), job() | {"metadata": {"namespace": "hostile"}})
+    assert not retries.take(JOB, mine)
