@@ -17,11 +17,10 @@ from demo.contenders import Contender
 from demo.day import Scene, live_day, open_scene
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day, plan_day
-from demo.view import View, summary
+from demo.view import PIPED_WIDTH, View, console_for, summary
 from localcluster import ClusterError
 
 DEFAULT_SECONDS: Final = 480.0
-_PICTURE_WIDTH: Final = 100
 _INTERRUPTED: Final = 130
 
 _SVG: Final = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" class="rich-terminal">
@@ -52,7 +51,7 @@ def main(
     ] = False,
     picture: Annotated[Path | None, typer.Option(help="Also write the last view to this SVG file.")] = None,
 ) -> None:
-    console = Console()
+    console = console_for(sys.stdout)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         taking_part = [Contender(name.strip()) for name in contenders.split(",")]
@@ -100,11 +99,9 @@ def _write(output: Path, scene: Scene, figures: dict[str, dict[str, object]], ab
 
 def _draw(path: Path, view: View, scene: Scene, figures: dict[str, dict[str, object]]) -> None:
     with Path("/dev/null").open("w") as nowhere:
-        console = Console(
-            record=True, width=_PICTURE_WIDTH, file=nowhere, force_terminal=True, color_system="truecolor"
-        )
-        console.print(view.picture(scene, scene.wall_seconds))
+        console = Console(record=True, width=PIPED_WIDTH, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(summary(figures))
+        console.print(view.picture(scene, scene.wall_seconds))
         path.parent.mkdir(parents=True, exist_ok=True)
         console.save_svg(str(path), title="make demo", theme=DIMMED_MONOKAI, code_format=_SVG)
 

@@ -25,6 +25,10 @@ ELASTIC_CPU: Final = 8
 CONSOLIDATE_AFTER_SECONDS: Final = 5
 """Karpenter takes an elastic node away once it was empty that long; it looks every 10 s and waits 15 s to be sure."""
 
+REQUEST_MEMORY_MIB: Final = 256
+VIRTUAL_PRICE: Final = {"currency": "EUR", "cpuHour": "0.05", "memoryGiBHour": "0.006"}
+"""Of a pod on virtual nodes, as its VirtualNodeBudget has it."""
+
 SCALE_DOWN_WINDOW_SECONDS: Final = 15
 SPILL_AFTER_SECONDS: Final = 30
 """Longer than Karpenter takes to add a node."""
@@ -87,6 +91,7 @@ def deployment(
         "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {APP_LABEL: name}},
     }
+    requests = {"cpu": f"{REQUEST_MILLIS}m", "memory": f"{REQUEST_MEMORY_MIB}Mi"}
     usage = f"{round(CORES_PER_REPLICA * 1000)}m"
     return {
         "apiVersion": "apps/v1",
@@ -105,7 +110,7 @@ def deployment(
                         {
                             "name": "app",
                             "image": "registry.k8s.io/pause:3.10",
-                            "resources": {"requests": {"cpu": f"{REQUEST_MILLIS}m", "memory": "256Mi"}},
+                            "resources": {"requests": requests},
                         }
                     ],
                 },
@@ -214,7 +219,7 @@ def spillway_resources(*, placement: bool = False) -> list[Object]:
             "metadata": {"name": "demo"},
             "spec": {
                 "nodeSelector": {"matchLabels": node_labels(spillway, Tier.VIRTUAL)},
-                "price": {"currency": "EUR", "cpuHour": "0.05", "memoryGiBHour": "0.006"},
+                "price": dict(VIRTUAL_PRICE),
             },
         },
         {

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from demo.contenders import Contender
@@ -77,6 +78,12 @@ def node_hours(lifetimes: Iterable[Lifetime], *, until: float, seconds_per_hour:
         end = until if life.gone is None else min(life.gone, until)
         seconds += max(end - max(life.born, 0.0), 0.0)
     return seconds / seconds_per_hour
+
+
+def pod_hours(samples: Sequence[Sample], tier: Tier, seconds_per_hour: float) -> float:
+    """The pods of a tier, summed over the day's hours."""
+    pairs = pairwise(samples)
+    return sum(now.pods.get(tier, 0) * (later.at - now.at) for now, later in pairs) / seconds_per_hour
 
 
 def exactness(downs: Sequence[ScaleDown]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 import os
 import platform
 from collections import Counter
-from itertools import pairwise
 from typing import Any
 
+from demo import costs
 from demo.contenders import DAY, Contender
 from demo.day import Scene
-from demo.measure import Sample, Writes, exactness, node_hours, per_contender, percentile, skew_figures
+from demo.measure import Writes, exactness, node_hours, per_contender, percentile, pod_hours, skew_figures
 from demo.plans import Verdict
 from demo.scaledowns import ScaleDown
+from demo.scenario import HOURS
 from spillway.domain.model.names import Tier
 
 LISTED_MISSES = 200
@@ -21,10 +22,13 @@ def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
     """The day's figures of every contender."""
     downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith(f"{DAY}-")]
     writes = scene.writes_after.since(scene.writes_before)
-    return {
+    figures = {
         contender.value: _figures(scene, contender, per_contender(downs, contender), writes)
         for contender in scene.contenders
     }
+    for name, values in figures.items():
+        values["cost"]["saving_against_plain"] = costs.saving(figures, name)
+    return figures
 
 
 def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[str, Any]:
@@ -74,29 +78,20 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes:
     samples = [sample for sample in scene.observer.samples[contender] if sample.at <= scene.wall_seconds]
     exact = judged(scene, contender, downs)
     own = writes if contender is Contender.SPILLWAY else Writes()
+    rhythm = scene.day.seconds_per_hour
+    elastic = node_hours(scene.observer.lifetimes(contender), until=scene.wall_seconds, seconds_per_hour=rhythm)
+    virtual = pod_hours(samples, Tier.VIRTUAL, rhythm)
     return {
+        "cost": costs.cost(hours=HOURS, elastic_node_hours=elastic, virtual_pod_hours=virtual),
         **exact,
-        "elastic_node_hours": round(
-            node_hours(
-                scene.observer.lifetimes(contender),
-                until=scene.wall_seconds,
-                seconds_per_hour=scene.day.seconds_per_hour,
-            ),
-            2,
-        ),
+        "elastic_node_hours": round(elastic, 2),
         "elastic_nodes_max": max((sample.elastic_nodes for sample in samples), default=0),
-        "virtual_pod_hours": round(pod_hours(samples, Tier.VIRTUAL, scene.day.seconds_per_hour), 2),
+        "virtual_pod_hours": round(virtual, 2),
         "pods_max": max((sample.total for sample in samples), default=0),
         "evictions": None if scene.audit is None else scene.audit.evictions[contender],
         **skew_figures(samples),
         **({"extra_api_writes_per_deleted_pod": None} if scene.audit is None else extra_writes(own, exact["victims"])),
     }
-
-
-def pod_hours(samples: list[Sample], tier: Tier, seconds_per_hour: float) -> float:
-    """The pods of a tier, summed over the day's hours."""
-    pairs = pairwise(samples)
-    return sum(now.pods.get(tier, 0) * (later.at - now.at) for now, later in pairs) / seconds_per_hour
 
 
 def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
@@ -125,6 +120,7 @@ def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
 def surroundings(scene: Scene) -> dict[str, Any]:
     """The environment in which the figures were measured."""
     version = scene.cluster.rest.get("/version")
+    prices = {price.key: f"{price.amount:g} a {price.per}" for price in costs.PRICES}
     return {
         "seed": scene.day.seed,
         "workloads": len(scene.day.workloads),
@@ -134,6 +130,7 @@ def surroundings(scene: Scene) -> dict[str, Any]:
         "kubernetes": version["gitVersion"],
         "python": platform.python_version(),
         "machine": {"cpus": os.cpu_count(), "system": platform.system(), "architecture": platform.machine()},
+        "prices": {"currency": costs.CURRENCY} | prices,
         "nodes": {"fixed": "6 of 12 CPU", "elastic": "8 CPU, Karpenter, WhenEmpty", "virtual": "1 a zone"},
         "contenders_side_by_side": [contender.value for contender in scene.contenders],
     }

@@ -1,9 +1,11 @@
 """The view of the day: a live picture on a terminal, or one line every few seconds without a terminal."""
 
+import os
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from collections.abc import Sequence
+from typing import IO, Final, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -12,18 +14,25 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.contenders import Contender
+from demo.costs import CURRENCY, cost
 from demo.day import Scene
-from demo.measure import Sample, exactness, node_hours, per_contender
+from demo.measure import Sample, exactness, node_hours, per_contender, pod_hours
 from demo.scaledowns import ScaleDown, Victim
+from demo.scenario import HOURS
+from demo.tables import COST_TITLE, DAY_TITLE, Figures, Mark, Row, cost_rows, day_rows, headline, headline_mark
 from spillway.domain.model.names import Tier
 from spillway.domain.scale_down.reasons import VictimReason
 
 TIER_STYLE: Final = {"fixed": "blue", "elastic": "yellow", "virtual": "magenta", "unassigned": "bright_black"}
 """The same hues as the page's, which people with any colour vision tell apart."""
 
+PIPED_WIDTH: Final = 120
+"""Columns without a terminal: the longest line of the view fits."""
+
 _LAST_SHOWN: Final = 9
 _LINE_EVERY_SECONDS: Final = 10.0
 _BAR_WIDTH: Final = 30
+_CELL_WIDTH: Final = 8
 
 
 _SHORT: Final = {
@@ -42,6 +51,12 @@ _SHORT: Final = {
     VictimReason.ROLLOUT_VIRTUAL: "rollout: virtual nodes are freed last",
 }
 """A line of a table each; `explain` has the whole sentences."""
+
+
+def console_for(file: IO[str]) -> Console:
+    """A console as wide as the terminal; into a pipe or a file as wide as `COLUMNS` says, or as the view needs."""
+    given = file.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(file=file, width=None if given else PIPED_WIDTH)
 
 
 class View:
@@ -138,12 +153,21 @@ def _contender(scene: Scene, contender: Contender, elapsed: float) -> Renderable
     table.add_row(_bar(sample, scene) + Text("  ") + _counts(sample))
     share = figures["planned_ready_deleted"] / figures["victims_ready"] if figures["victims_ready"] else 1.0
     evicted = "-" if scene.audit is None else str(scene.audit.evictions[contender])
-    table.add_row(f"elastic nodes {sample.elastic_nodes:3d} · {hours:6.1f} node-hours · zone skew {sample.skew_max}")
+    until_now = [one for one in scene.observer.samples[contender] if one.at <= elapsed]
+    spent = cost(
+        hours=min(elapsed / scene.day.seconds_per_hour, HOURS),
+        elastic_node_hours=hours,
+        virtual_pod_hours=pod_hours(until_now, Tier.VIRTUAL, scene.day.seconds_per_hour),
+    )
     table.add_row(
-        f"deleted {figures['victims']}, {share:.0%} the right ones · "
+        f"elastic nodes {sample.elastic_nodes:3d} · {hours:6.1f} node-hours · zone skew {sample.skew_max}"
+        f" · cost {spent['total']:.2f} {CURRENCY}"
+    )
+    table.add_row(
+        f"deleted {figures['victims']}, {share:.0%} as planned · "
         f"virtual-first broken {figures['virtual_first_violations']} times · evictions {evicted}",
     )
-    bold = "bold green" if contender is Contender.SPILLWAY else "bold"
+    bold = "bold cyan" if contender is Contender.SPILLWAY else "bold"
     return Panel(table, title=Text(contender.value, style=bold), title_align="left", border_style="bright_black")
 
 
@@ -176,36 +200,29 @@ def _line(scene: Scene, elapsed: float) -> str:
     return f"{clock_text(scene.day.hour_at(elapsed))}  " + "  |  ".join(parts)
 
 
-ROWS: Final = (
-    ("pods deleted by scale-downs", "victims", ""),
-    ("of these, ready ones that the plan wanted gone", "planned_ratio", "%"),
-    ("physical pods deleted while a virtual one stayed", "virtual_first_violations", ""),
-    ("elastic node-hours", "elastic_node_hours", "h"),
-    ("virtual pod-hours", "virtual_pod_hours", "h"),
-    ("zone skew, worst workload at rest", "zone_skew_max", ""),
-    ("zone skew, 99th percentile", "zone_skew_p99", ""),
-    ("evictions", "evictions", ""),
-    ("extra API writes for each deleted pod", "extra_api_writes_per_deleted_pod", ""),
-)
-"""What the summary shows: words, key of the figures, unit."""
+_MARK_STYLE: Final = {Mark.GAIN: "green", Mark.LOSS: "red", Mark.SAME: ""}
 
 
-def summary(figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    """The day's end as a table, contenders side by side."""
-    table = Table(title="the day, side by side", title_justify="left", title_style="bold", header_style="bold")
+def summary(figures: Figures) -> RenderableType:
+    """The end of the day, contenders side by side: first its cost and the saving, then how pods were deleted."""
+    return Group(
+        Text(headline(figures), style=f"bold {_MARK_STYLE[headline_mark(figures)]}".strip()),
+        "",
+        _table(COST_TITLE, cost_rows(figures), figures, priced=True),
+        "",
+        _table(DAY_TITLE, day_rows(figures), figures),
+    )
+
+
+def _table(title: str, rows: Sequence[Row], figures: Figures, *, priced: bool = False) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
     table.add_column("")
+    if priced:
+        table.add_column("price", justify="right")
     for name in figures:
-        table.add_column(name, justify="right", style="green" if name == Contender.SPILLWAY else "")
-    for words, key, unit in ROWS:
-        table.add_row(words, *(figure_text(values.get(key), unit) for values in figures.values()))
+        table.add_column(name, justify="right", min_width=_CELL_WIDTH, no_wrap=True)
+    for row in rows:
+        cells = [Text(cell.text, style=_MARK_STYLE[cell.mark]) for cell in row.cells]
+        before = (row.words, row.price) if priced else (row.words,)
+        table.add_row(*before, *cells, style="bold" if row.strong else "")
     return table
-
-
-def figure_text(value: float | None, unit: str) -> str:
-    """A figure with its unit; a dash where it could not be measured."""
-    if value is None:
-        return "-"
-    if unit == "%":
-        return f"{100 * value:.1f} %"
-    text = f"{value:.1f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
-    return f"{text} {unit}".strip()

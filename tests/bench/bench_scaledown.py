@@ -7,6 +7,7 @@ Writes `build/bench/scaledown.json`; the figures are explained in docs/explanati
 import asyncio
 import json
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,7 +24,7 @@ from demo.scaledowns import ScaleDown
 from demo.scenario import Day, plan_day
 from demo.stage import clear_workloads
 from demo.storm import FULL, REDUCED, SETS, storm
-from demo.view import View, summary
+from demo.view import View, console_for, summary
 
 OUTPUT: Final = Path("build/bench/scaledown.json")
 
@@ -42,7 +43,7 @@ def main(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     taking_part = [Contender(name.strip()) for name in contenders.split(",")]
     day = plan_day(seed=seed, workloads=workloads, seconds=seconds)
-    console = Console()
+    console = console_for(sys.stdout)
     measured = asyncio.run(_measure(console, day, taking_part, idle_seconds, storm_rounds))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(measured, indent=2) + "\n")

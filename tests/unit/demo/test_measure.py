@@ -5,9 +5,9 @@ import pytest
 
 from demo.contenders import Contender
 from demo.driver import usage_millis
-from demo.measure import Lifetime, Sample, Writes, exactness, node_hours, percentile, skew_figures
+from demo.measure import Lifetime, Sample, Writes, exactness, node_hours, percentile, pod_hours, skew_figures
 from demo.plans import Verdict
-from demo.results import misses, pod_hours
+from demo.results import misses
 from demo.scaledowns import ScaleDown, Victim
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 

@@ -1,0 +1,221 @@
+"""The charts of the page: titles, legends and plotly figures, from what the observer saw.
+
+Contract: `charts` gives them in the page's order. A legend is HTML above its chart, so that it wraps on a narrow screen
+and never covers what is drawn. Colours are the Okabe-Ito set, told apart with any colour vision; a contender also has a
+dash pattern of its own.
+"""
+
+import html
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from demo.contenders import Contender
+from demo.day import Scene
+from demo.measure import Sample, per_contender
+from demo.scenario import DAY_BEGINS_AT, HOURS
+
+TIER_COLOUR: Final = {"fixed": "#0072B2", "elastic": "#E69F00", "virtual": "#CC79A7", "unassigned": "#999999"}
+CONTENDER_COLOUR: Final = {"plain": "#555555", "flat": "#D55E00", "spillway": "#009E73"}
+CONTENDER_DASH: Final = {"plain": "dot", "flat": "dash", "spillway": "solid"}
+_INK: Final = "#1b1b1b"
+_ASKED_FOR: Final = "asked for by the load"
+_NOT_PLANNED_OPACITY: Final = 0.35
+
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+_PODS: Final = (
+    "Pods by tier",
+    (
+        "The same load for all contenders, on the same scale. Pods on the most expensive nodes should be the first to "
+        "go. Dotted: the replicas that the load asks for."
+    ),
+)
+_NODES: Final = (
+    "Elastic nodes",
+    "Karpenter takes a node away only once it is empty (WhenEmpty). The area under a line is what is paid for.",
+)
+_SKEW: Final = (
+    "Zone skew",
+    (
+        "The worst workload at rest: pods in its fullest zone minus pods in its emptiest. Scheduling keeps it at 1; "
+        "a higher skew was caused by scaling down."
+    ),
+)
+_VICTIMS: Final = (
+    "Who was deleted",
+    (
+        "Victims of scale-downs by tier. Full colour: as planned (by the operator; for the others, as its planner "
+        "would have). Hatched: all others."
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chapter of the page; `drawn` has one picture, or one for each contender."""
+
+    title: str
+    text: str
+    legend: str
+    drawn: tuple[str, ...]
+
+
+def charts(scene: Scene) -> list[Chart]:
+    """The charts of a finished run."""
+    return [
+        Chart(*_PODS, _POD_LEGEND, tuple(_pods(scene))),
+        Chart(*_NODES, _lines_legend(scene), (_nodes(scene),)),
+        Chart(*_SKEW, _lines_legend(scene), (_skew(scene),)),
+        Chart(*_VICTIMS, _VICTIM_LEGEND, (_victims(scene),)),
+    ]
+
+
+def _hours(samples: list[Sample]) -> list[float]:
+    """Hours that go on counting past midnight, so that a line does not jump back."""
+    return [sample.hour + (HOURS if sample.hour < DAY_BEGINS_AT else 0) for sample in samples]
+
+
+def _samples(scene: Scene, contender: Contender) -> list[Sample]:
+    return [sample for sample in scene.observer.samples[contender] if sample.at < scene.day.seconds]
+
+
+def _pods(scene: Scene) -> list[str]:
+    """A chart for each contender, all with the same scale."""
+    drawn = {contender: _samples(scene, contender) for contender in scene.contenders}
+    most = max((sample.total for samples in drawn.values() for sample in samples), default=1)
+    return [
+        f"<div><h3>{contender.value}</h3>{_tiers(scene, samples, most)}</div>" for contender, samples in drawn.items()
+    ]
+
+
+def _tiers(scene: Scene, samples: list[Sample], most: int) -> str:
+    figure = go.Figure()
+    for tier, colour in TIER_COLOUR.items():
+        figure.add_scatter(
+            x=_hours(samples),
+            y=[sample.pods[tier] for sample in samples],
+            name=tier,
+            stackgroup="pods",
+            mode="lines",
+            line={"width": 0.5, "color": colour},
+        )
+    figure.add_scatter(
+        x=_hours(samples),
+        y=[scene.day.ideal_replicas(sample.hour) for sample in samples],
+        name=_ASKED_FOR,
+        mode="lines",
+        line={"width": 1.5, "color": _INK, "dash": "dot"},
+    )
+    figure.update_yaxes(title_text="pods", range=[0, most * 1.05])
+    return _html(figure)
+
+
+def _nodes(scene: Scene) -> str:
+    figure = go.Figure()
+    for contender in scene.contenders:
+        samples = _samples(scene, contender)
+        figure.add_scatter(
+            x=_hours(samples), y=[sample.elastic_nodes for sample in samples], **_line(contender), line_shape="hv"
+        )
+    figure.update_yaxes(title_text="elastic nodes", rangemode="tozero")
+    return _html(figure)
+
+
+def _skew(scene: Scene) -> str:
+    figure = go.Figure()
+    for contender in scene.contenders:
+        samples = _samples(scene, contender)
+        figure.add_scatter(x=_hours(samples), y=[s.skew_max for s in samples], **_line(contender), line_shape="hv")
+    figure.update_yaxes(title_text="zone skew (pods)", rangemode="tozero", dtick=1)
+    return _html(figure, height=300)
+
+
+def _victims(scene: Scene) -> str:
+    figure = go.Figure()
+    names = [contender.value for contender in scene.contenders]
+    counts: dict[str, Counter[tuple[str, bool]]] = {name: Counter() for name in names}
+    for contender in scene.contenders:
+        for down in per_contender(scene.observer.tracker.finished, contender):
+            # As in the table: Spillway is held to what it planned itself, the others to what its planner would have.
+            held = scene.plans.verdict(down, scene.epoch).down if contender is Contender.SPILLWAY else down
+            for victim in held.victims:
+                tier = victim.tier.value if victim.tier else "unassigned"
+                counts[contender.value][tier, victim.planned] += 1
+    for planned in (True, False):
+        for tier in TIER_COLOUR:
+            if not any(counts[name][tier, planned] for name in names):
+                continue
+            figure.add_bar(
+                y=names,
+                x=[counts[name][tier, planned] for name in names],
+                orientation="h",
+                name=f"{tier}, {'as planned' if planned else 'not planned'}",
+                marker={
+                    "color": TIER_COLOUR[tier],
+                    "opacity": 1.0 if planned else _NOT_PLANNED_OPACITY,
+                    "pattern": {"shape": "" if planned else "/"},
+                },
+            )
+    figure.update_layout(barmode="stack", xaxis_title="pods deleted by scale-downs", yaxis={"autorange": "reversed"})
+    return _html(figure, height=120 + 60 * len(names), hours=False)
+
+
+def _line(contender: Contender) -> dict[str, Any]:
+    return {
+        "name": contender.value,
+        "mode": "lines",
+        "line": {"color": CONTENDER_COLOUR[contender], "dash": CONTENDER_DASH[contender], "width": 2.2},
+    }
+
+
+def _swatch(inside: str, words: str) -> str:
+    return f'<li><svg width="26" height="12" aria-hidden="true">{inside}</svg>{html.escape(words)}</li>'
+
+
+def _box(colour: str, words: str, *, planned: bool = True) -> str:
+    hatch = f'<path d="M2 12 12 0M14 12 24 0" stroke="{colour}" stroke-width="2"/>' if not planned else ""
+    opacity = 1.0 if planned else _NOT_PLANNED_OPACITY
+    return _swatch(f'<rect width="26" height="12" fill="{colour}" opacity="{opacity}"/>{hatch}', words)
+
+
+def _stroke(colour: str, dash: str, words: str) -> str:
+    pattern = {"dot": "2 3", "dash": "7 4"}.get(dash, "")
+    line = f'<path d="M0 6H26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{pattern}"/>'
+    return _swatch(line, words)
+
+
+def _lines_legend(scene: Scene) -> str:
+    return "".join(
+        _stroke(CONTENDER_COLOUR[contender], CONTENDER_DASH[contender], contender.value)
+        for contender in scene.contenders
+    )
+
+
+_TIER_LEGEND: Final = "".join(_box(colour, tier) for tier, colour in TIER_COLOUR.items())
+_POD_LEGEND: Final = _TIER_LEGEND + _stroke(_INK, "dot", _ASKED_FOR)
+_VICTIM_LEGEND: Final = _TIER_LEGEND + _box(TIER_COLOUR["unassigned"], "hatched: not as planned", planned=False)
+
+
+def _html(figure: go.Figure, *, height: int = 320, hours: bool = True) -> str:
+    """The chart as HTML. Its legend stands above it in the page, where it wraps and never covers the chart."""
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 20, "t": 15, "b": 50},
+        font={"family": FONT, "size": 13},
+        showlegend=False,
+        hovermode="x unified" if hours else "closest",
+    )
+    if hours:
+        marks = [DAY_BEGINS_AT + 4 * step for step in range(7)]
+        figure.update_xaxes(
+            title_text="hour of the day",
+            tickvals=marks,
+            ticktext=[f"{int(mark % HOURS):02d}:00" for mark in marks],
+            range=[DAY_BEGINS_AT, DAY_BEGINS_AT + HOURS],
+        )
+    config = {"displayModeBar": False, "responsive": True}
+    return f"<div>{figure.to_html(full_html=False, include_plotlyjs=False, config=config)}</div>"
