@@ -1,12 +1,22 @@
-"""The page about the architecture names only files and functions that exist, and each function in its file."""
+"""The documents name only what exists: files and functions, metrics, flags, fields, reasons and marks."""
 
 import ast
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import typer
+
+from demo.__main__ import main as demo
+from localcluster.__main__ import app as localcluster
+from spillway.api import KINDS
+from spillway.api.condition_reasons import CONDITIONS
+from spillway.api.crd import definition
+from spillway.cli.commands import application
+from spillway.reference import events, marks, metrics
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 SOURCE: Final = PROJECT / "operator" / "spillway"
@@ -46,3 +56,88 @@ def test_a_path_exists(path: str) -> None:
 def test_a_function_is_in_a_file_of_its_row(step: str) -> None:
     here = {name for file in FILE.findall(step) if (SOURCE / file).exists() for name in _functions(SOURCE / file)}
     assert [name for name in FUNCTION.findall(step) if name not in here] == []
+
+
+DOCUMENTS: Final = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md"))]
+OTHER_TOOLS: Final = frozenset({"--type", "--raw", "--server-side", "--build-arg", "--admission-control-config-file"})
+"""Flags of kubectl, docker and the API server."""
+OTHER_OBJECTS: Final = frozenset(
+    {
+        "spec.nodeName",
+        "spec.podOverlay.sidecars[].volumeMounts[].name",
+        "spec.ordinals.start",
+        "spec.replicas",
+        "spec.unschedulable",
+        "status.allocatable",
+        "status.nominatedNodeName",
+        "status.startTime",
+    }
+)
+"""Fields of Kubernetes' own kinds, also of the containers in an overlay."""
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
+    known = {one.name for found in metrics().values() for one in found}
+    named = set(re.findall(r"(?<![:\w])spillway_[a-z_]+(?![:\w])", page.read_text()))
+    assert {re.sub(r"_(?:bucket|sum|count)$", "", name) for name in named} <= known
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_page_names_only_flags_that_exist(page: Path) -> None:
+    known = _flags() | OTHER_TOOLS
+    named = {
+        flag
+        for span in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)
+    }
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_page_names_only_fields_that_exist(page: Path) -> None:
+    named = set(re.findall(r"`((?:spec|status)\.[\w.\[\]]+)", page.read_text())) - {"status.py"}
+    assert {re.sub(r"\[\d+\]", "[]", name) for name in named} <= _fields() | OTHER_OBJECTS
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_page_names_only_marks_that_exist(page: Path) -> None:
+    known = {one.key for one in marks()} | {"spillway.dev/operator"}
+    named = set(re.findall(r"(?<![\w.])(?:landing\.)?spillway\.dev/[a-z-]+(?![\w/])", page.read_text()))
+    assert {name.removesuffix("-") for name in named if not name.endswith("/env")} <= known
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_page_names_only_events_and_conditions_that_exist(page: Path) -> None:
+    text = page.read_text()
+    reasons = {one.reason for one in events()} | {reason.reason for one in CONDITIONS for reason in one.reasons}
+    assert set(re.findall(r"Events? `(\w+)`", text)) <= reasons | {"FailedCreate"}
+    assert set(re.findall(r"conditions? `(\w+)`", text)) <= {one.type for one in CONDITIONS} | {"ReplicaFailure"}
+
+
+@cache
+def _flags() -> frozenset[str]:
+    """The flags of every command of `spillway`, and of the local cluster and the demo."""
+    alone = typer.Typer()
+    alone.command()(demo)
+    found, commands = set[str](), [typer.main.get_command(one) for one in (application(), localcluster, alone)]
+    while commands:
+        command = commands.pop()
+        commands += getattr(command, "commands", {}).values()
+        found |= {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
+    return frozenset(found | {"--help"})
+
+
+@cache
+def _fields() -> frozenset[str]:
+    """The fields of the three kinds, as the reference writes them."""
+    schemas = (definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS)
+    return frozenset(path for schema in schemas for path in _paths(schema, ""))
+
+
+def _paths(schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    yield path
+    if "items" in schema:
+        yield from _paths(schema["items"], f"{path}[]")
+    for name, field in schema.get("properties", {}).items():
+        yield from _paths(field, f"{path}.{name}".removeprefix("."))
