@@ -51,7 +51,7 @@ class FixedTier(Model):
 
 
 class ElasticTier(Model):
-    """Nodes that come and go with the day through a node autoscaler."""
+    """Nodes that a node autoscaler adds and removes."""
 
     node_selector: Annotated[LabelSelector, Field(json_schema_extra=selects_something("elastic", "{pool: elastic}"))]
     """Selects the elastic nodes by their labels, for example {matchLabels: {pool: elastic}}."""
@@ -72,12 +72,13 @@ class VirtualTier(Model):
         tuple[Annotated[str, Field(min_length=1, max_length=63)], ...],
         Field(min_length=1, max_length=16, json_schema_extra=atomic_list(NO_DUPLICATES)),
     ]
-    """Names of VirtualNodeBudgets in order of preference, for example [eci-a, tke-b]. When load falls the most
-    expensive pool is emptied first: by price if all pools have one in the same currency, else the last of this list."""
+    """Names of VirtualNodeBudgets in order of preference, for example [eci-a, tke-b]. When load falls, the most
+    expensive pool is emptied first: by price if all pools have one in the same currency, otherwise the last of this
+    list."""
 
 
 class Tiers(Model):
-    """The nodes by what it costs to keep them.
+    """The nodes, divided into tiers by how they are paid for.
 
     A node that neither `elastic` nor `virtual` selects is fixed; one that both select is virtual.
     """
@@ -136,8 +137,8 @@ class Placement(Model):
     """Never: Spillway sends none. Overflow: replicas beyond the threshold, and replicas that find no physical room.
     Always: virtual nodes first, physical nodes when no pool takes the replica."""
     spill_after: Duration = Duration("60s")
-    """How long a replica that should be physical may find no room before a virtual node may take it, and the reverse
-    for Always; for example 60s."""
+    """How long a pod for physical nodes waits for room before it may go to virtual nodes, and how long a pod for
+    virtual nodes waits before it is replaced, for example 60s."""
     bring_back: bool = True
     """Replace virtual replicas by physical ones when physical room has been free for long enough."""
 
@@ -163,7 +164,7 @@ class ScalingTarget(Model):
     """PromQL whose one value is the demand of the whole workload, for example sum(rate(requests_total[2m])).
     $(namespace), $(workload) and $(matchers) are replaced by those of the workload and of the operator's Prometheus."""
     per_replica: Factor | None = None
-    """How much of the query's value one replica carries, for example "200"."""
+    """How much of the query's value one replica can serve, for example "200"."""
 
 
 class ReplicaSchedule(RecurringTime):
@@ -241,8 +242,8 @@ class ElasticPolicySpec(Model):
     workloads: Annotated[
         tuple[WorkloadClass, ...], Field(min_length=1, max_length=32, json_schema_extra=list_map("name"))
     ]
-    """The workloads that this policy governs, by class; at least one. Of two policies that select a workload the older
-    governs it."""
+    """The workloads that this policy governs, by class; at least one. If two policies select a workload, the older
+    one governs it."""
     headroom: Headroom | None = None
     """Spare capacity kept on elastic nodes."""
 

@@ -154,8 +154,8 @@ class OverlayLogs(Model):
         dict[str, Any] | None,
         WithJsonSchema(any_object("The sidecar's resources as in a container, for example {requests: {cpu: 50m}}.")),
     ] = None
-    """The sidecar's resources as in a container, for example {requests: {cpu: 50m, memory: 64Mi}}. Left out: requests
-    of zero, so that the pod stays as large as the provider bills it without logs."""
+    """The sidecar's resources as in a container, for example {requests: {cpu: 50m, memory: 64Mi}}. Left out:
+    requests of zero, so that the pod is billed as without log shipping."""
 
 
 class CoreDump(Model):

@@ -171,7 +171,7 @@ class VirtualNodeBudgetSpec(Model):
     stock_out: StockOut | None = None
     """What to do when the provider is out of stock."""
     pod_overlay: PodOverlay | None = None
-    """What is added to a pod that may land on this pool."""
+    """What is added to a pod that may run on this pool."""
 
 
 class BudgetUse(Model):

@@ -40,7 +40,7 @@ def restore(
         bool,
         typer.Option(
             "--keep-deletion-costs",
-            help="Leave the deletion costs and marks of running pods in place; quick in a cluster of any size.",
+            help="Leave the deletion costs and marks of running pods in place, which takes seconds in any cluster.",
         ),
     ] = False,
     rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 500.0,
@@ -48,8 +48,8 @@ def restore(
     """Remove every taint, cordon and annotation of Spillway from the cluster, once.
 
     The command shows the cluster and asks first. Pods that wait for virtual nodes and never started are deleted, so
-    that their owners replace them by pods without Spillway's affinity. What others wrote stays. The command is safe to
-    run again. A running operator writes everything back as long as policies exist.
+    that their owners replace them by pods without Spillway's affinity. What other clients wrote stays. The command is
+    safe to run again. A running operator writes everything back as long as policies exist.
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
     file = str(kubeconfig) if kubeconfig else None

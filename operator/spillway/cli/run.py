@@ -46,7 +46,9 @@ def run(
             "SubjectAccessReview)."
         ),
     ] = True,
-    authorize_metrics: Annotated[bool, typer.Option(help="The same for /metrics.")] = False,
+    authorize_metrics: Annotated[
+        bool, typer.Option(help="Show /metrics only to callers whose bearer token may get that path.")
+    ] = False,
     webhooks: Annotated[bool, typer.Option(help="Serve admission requests.", rich_help_panel=WEBHOOKS)] = True,
     webhook_host: Annotated[
         str | None, typer.Option(help="Listen address of the admission server.", rich_help_panel=WEBHOOKS)
@@ -152,7 +154,7 @@ def run(
     ] = None,
     surge_ready_seconds: Annotated[
         float | None,
-        typer.Option(help="Seconds that such a replica may take until it is ready.", rich_help_panel=LIMITS),
+        typer.Option(help="Seconds that an additional replica may take to become ready.", rich_help_panel=LIMITS),
     ] = None,
     upkeep_seconds: Annotated[
         float | None,
