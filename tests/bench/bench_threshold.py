@@ -25,7 +25,7 @@ import typer
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.cycle import DAY_SECONDS, cycle_of
 from spillway.domain.threshold.demand import Demand, Series
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Nodes, Requests
 from spillway.domain.threshold.placeable import allocate_placeable
 from tests.bench.threshold_bound import bound_of
@@ -208,7 +208,7 @@ def timed(demands: Sequence[Demand], share: float, *, node_cores: float | None =
     capacity = share * peak / TARGET if node_cores is None else nodes * node_cores
     # A replica uses the target's share of its request.
     requests = {one.workload: Requests(one.cpu_cores / TARGET) for one in demands}
-    rooms = None if node_cores is None else Nodes((NodeRoom(count=nodes, cores=node_cores),))
+    rooms = None if node_cores is None else Nodes((NodeGroup(count=nodes, cores=node_cores),))
     begun = time.perf_counter()
     plan = allocate_placeable(demands, requests, rooms, capacity_cores=capacity, target_utilization=TARGET).allocation
     seconds = time.perf_counter() - begun

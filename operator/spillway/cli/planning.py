@@ -17,7 +17,7 @@ from spillway.cli.reading import read_world
 from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.controllers.threshold.observe import elastic_now, observe, request_of
 from spillway.controllers.threshold.planner import pasts_of
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.past import Past, past_of
 from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.domain.threshold.solve import solve
@@ -114,7 +114,7 @@ async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
         node_cores=alone.node_cores,
         capacity_gib=alone.nodes * alone.node_gib,
         node_gib=alone.node_gib,
-        nodes=(NodeRoom(count=alone.nodes, cores=alone.node_cores, gib=alone.node_gib),),
+        nodes=(NodeGroup(count=alone.nodes, cores=alone.node_cores, gib=alone.node_gib),),
         policies=(policy,),
         workloads=tuple(
             WorkloadNeed(

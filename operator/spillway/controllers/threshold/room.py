@@ -17,7 +17,7 @@ from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import NOTHING, Usage
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 
 SLICE: Final = 50
 """Nodes between two turns of other tasks."""
@@ -27,7 +27,7 @@ SLICE: Final = 50
 class OwnedRoom:
     """The owned nodes together."""
 
-    nodes: tuple[NodeRoom, ...]
+    nodes: tuple[NodeGroup, ...]
     """The room of each node; nodes that are alike are one entry."""
     cores: float
     """Allocatable, less what pods request that no policy governs."""
@@ -47,7 +47,7 @@ async def owned_room(
 ) -> OwnedRoom:
     """The room of these nodes; `governed` owners have their pods planned, `watched` are those in Recommend."""
     nodes = list(owned)
-    rooms: Counter[NodeRoom] = Counter()
+    rooms: Counter[NodeGroup] = Counter()
     total = per_node = other = NOTHING
     for index, node in enumerate(nodes):
         if index % SLICE == SLICE - 1:
@@ -64,7 +64,7 @@ async def owned_room(
             elif pod.owner_uid in watched:
                 held += usage
         rooms[
-            NodeRoom(
+            NodeGroup(
                 count=1,
                 cores=_left(node.cpu_millis, with_node.cpu_millis + elsewhere.cpu_millis) / 1000,
                 gib=_left(node.memory_bytes, with_node.memory_bytes + elsewhere.memory_bytes) / GIB,

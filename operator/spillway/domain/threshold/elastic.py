@@ -11,21 +11,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Nodes, Requests, fitting
 from spillway.domain.threshold.placeable import allocate_placeable
 from spillway.domain.threshold.request import PlanRequest, PolicyNeed
 from spillway.domain.threshold.sums import Share
 
 
-def seen_elastic(policies: Iterable[PolicyNeed]) -> tuple[NodeRoom, ...]:
+def seen_elastic(policies: Iterable[PolicyNeed]) -> tuple[NodeGroup, ...]:
     """The elastic nodes of these policies, the most seen within a day."""
     found = []
     for one in policies:
         if one.elastic_cores > 0:
             size = one.elastic_node_cores or one.elastic_cores
             count = max(1, round(one.elastic_cores / size))
-            found.append(NodeRoom(count=count, cores=size, gib=one.elastic_node_gib or math.inf))
+            found.append(NodeGroup(count=count, cores=size, gib=one.elastic_node_gib or math.inf))
     return tuple(found)
 
 
@@ -33,7 +33,7 @@ def on_elastic(shares: Sequence[Share], requests: Mapping[str, Requests], reques
     """The shares in the same sequence, with no more replicas on elastic nodes than these can hold."""
     found = list(shares)
     for policy in request.policies:
-        room = NodeRoom(
+        room = NodeGroup(
             count=policy.elastic_max_nodes or 0,
             cores=policy.elastic_node_cores or request.node_cores,
             gib=policy.elastic_node_gib or (request.node_gib if not policy.elastic_node_cores else 0.0) or math.inf,
@@ -49,7 +49,7 @@ def on_elastic(shares: Sequence[Share], requests: Mapping[str, Requests], reques
 
 
 def _placed(
-    shares: Sequence[Share], requests: Mapping[str, Requests], policy: PolicyNeed, room: NodeRoom
+    shares: Sequence[Share], requests: Mapping[str, Requests], policy: PolicyNeed, room: NodeGroup
 ) -> Mapping[str, int]:
     """Replicas on elastic nodes, by workload."""
     demands = []

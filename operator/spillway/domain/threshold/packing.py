@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 
 SMALL_FROM: Final = 8
 """From so many on a node, pods count as fluid: what they leave of a node is at most a ninth."""
@@ -38,7 +38,7 @@ class Requests(NamedTuple):
     gib: float = 0.0
 
 
-def fitting(requests: Requests, room: NodeRoom, *, memory: bool = True) -> float:
+def fitting(requests: Requests, room: NodeGroup, *, memory: bool = True) -> float:
     """How many replicas fit on an empty node with this room; infinite for one that requests nothing."""
     by_cores = math.floor(room.cores / requests.cores + _SLACK) if requests.cores > 0 else math.inf
     by_memory = math.floor(room.gib / requests.gib + _SLACK) if memory and requests.gib > 0 else math.inf
@@ -49,7 +49,7 @@ def fitting(requests: Requests, room: NodeRoom, *, memory: bool = True) -> float
 class Nodes:
     """The nodes that a plan may use."""
 
-    rooms: tuple[NodeRoom, ...]
+    rooms: tuple[NodeGroup, ...]
 
     @property
     def memory(self) -> bool:

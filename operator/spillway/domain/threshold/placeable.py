@@ -11,7 +11,7 @@ from typing import Final
 
 from spillway.domain.threshold.allocation import ROUNDS, Allocation, allocate
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import SMALL_FROM, Nodes, Packing, Requests, fitting
 
 _ATTEMPTS: Final = 3
@@ -72,7 +72,7 @@ def capped(demand: Demand, most: int | None) -> Demand:
     return replace(demand, maximum=max(most, demand.minimum))
 
 
-def on_one_node(demand: Demand, requests: Requests, room: NodeRoom, target_utilization: float) -> Demand:
+def on_one_node(demand: Demand, requests: Requests, room: NodeGroup, target_utilization: float) -> Demand:
     """The demand with each replica as large as its part of a node that holds as many as fit.
 
     A pod that fits on no such node is never owned, so none of its replicas are. Small pods stay as they are.

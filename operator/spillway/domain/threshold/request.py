@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.recent_peak import Sample
 
 PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
@@ -91,7 +91,7 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     capacity_gib: float = 0.0
     """Memory, as `capacity_cores`; 0 where it is not known: then replicas are counted by their cores alone."""
     node_gib: float = 0.0
-    nodes: tuple[NodeRoom, ...] = ()
+    nodes: tuple[NodeGroup, ...] = ()
     """The room of each owned node; where none is given, the plan goes by the sums alone."""
     per_node_cores: float = 0.0
     """Requested on each owned node, on average, by pods that come with a node, as those of DaemonSets."""

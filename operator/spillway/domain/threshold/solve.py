@@ -27,7 +27,7 @@ from spillway.domain.threshold.growth import grown, reserved
 from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.hysteresis import TOLERATED_REPLICAS, TOLERATED_SHARE, settle
 from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Nodes, Requests
 from spillway.domain.threshold.past import MOST_REPLICAS, NO_PAST, Past
 from spillway.domain.threshold.placeable import allocate_placeable, on_one_node
@@ -200,10 +200,10 @@ def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanReques
     return _Row(need, policy, past, demand, shared, prices, None if kept is None else _within(kept, need))
 
 
-def _one_node(request: PlanRequest) -> NodeRoom:
+def _one_node(request: PlanRequest) -> NodeGroup:
     """An owned node of average size, less the pods that come with it."""
     cores = max(0.0, request.node_cores - request.per_node_cores)
-    return NodeRoom(count=1, cores=cores, gib=request.node_gib * cores / request.node_cores if cores else 0.0)
+    return NodeGroup(count=1, cores=cores, gib=request.node_gib * cores / request.node_cores if cores else 0.0)
 
 
 def _node(request: PlanRequest, part: float) -> NodeSize | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spillway.domain.threshold.billing import Billing
 from spillway.domain.threshold.elastic import on_elastic, seen_elastic
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Requests
 from spillway.domain.threshold.prices import Prices
 from spillway.domain.threshold.request import PlanRequest, PolicyNeed
@@ -60,8 +60,8 @@ def test_the_elastic_nodes_of_a_day_by_their_size() -> None:
     gone = PolicyNeed(name="b", target=1.0, elastic_cores=32.0)
 
     assert seen_elastic([seen, gone, PolicyNeed(name="c", target=1.0)]) == (
-        NodeRoom(count=4, cores=8.0, gib=16.0),
-        NodeRoom(count=1, cores=32.0, gib=math.inf),
+        NodeGroup(count=4, cores=8.0, gib=16.0),
+        NodeGroup(count=1, cores=32.0, gib=math.inf),
     )
 
 

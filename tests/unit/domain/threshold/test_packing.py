@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Nodes, Packing, Requests, fitting
 from tests.unit.domain.threshold.threshold_cases import demand
 
-TEN: tuple[NodeRoom, ...] = (NodeRoom(count=10, cores=10.0, gib=20.0),)
+TEN: tuple[NodeGroup, ...] = (NodeGroup(count=10, cores=10.0, gib=20.0),)
 
 
 def lowered(
-    sizes: dict[str, Requests], thresholds: dict[str, int], rooms: Sequence[NodeRoom] = TEN, **minimum: int
+    sizes: dict[str, Requests], thresholds: dict[str, int], rooms: Sequence[NodeGroup] = TEN, **minimum: int
 ) -> dict[str, int]:
     """Workloads that need their threshold at every step."""
     demands = [demand(name, [count], minimum=minimum.get(name, 0)) for name, count in thresholds.items()]
@@ -30,14 +30,14 @@ def lowered(
 @pytest.mark.parametrize(
     ("requests", "room", "expected"),
     [
-        (Requests(6.0), NodeRoom(count=1, cores=10.0), 1),
-        (Requests(0.1), NodeRoom(count=1, cores=0.3), 3),
-        (Requests(11.0), NodeRoom(count=1, cores=10.0), 0),
-        (Requests(1.0, 9.0), NodeRoom(count=1, cores=10.0, gib=20.0), 2),
-        (Requests(0.0), NodeRoom(count=1, cores=10.0), math.inf),
+        (Requests(6.0), NodeGroup(count=1, cores=10.0), 1),
+        (Requests(0.1), NodeGroup(count=1, cores=0.3), 3),
+        (Requests(11.0), NodeGroup(count=1, cores=10.0), 0),
+        (Requests(1.0, 9.0), NodeGroup(count=1, cores=10.0, gib=20.0), 2),
+        (Requests(0.0), NodeGroup(count=1, cores=10.0), math.inf),
     ],
 )
-def test_how_many_fit_on_a_node(requests: Requests, room: NodeRoom, expected: float) -> None:
+def test_how_many_fit_on_a_node(requests: Requests, room: NodeGroup, expected: float) -> None:
     assert fitting(requests, room) == expected
 
 
@@ -61,7 +61,7 @@ def test_a_threshold_is_as_high_as_its_replicas_find_nodes(
 
 
 def test_small_pods_on_nodes_that_are_nearly_full_are_placed_too() -> None:
-    rooms = (NodeRoom(count=1, cores=8.0), NodeRoom(count=40, cores=0.4))
+    rooms = (NodeGroup(count=1, cores=8.0), NodeGroup(count=40, cores=0.4))
 
     assert lowered({"a": Requests(0.5)}, {"a": 40}, rooms) == {"a": 16}
 
@@ -97,7 +97,7 @@ def packings(draw: st.DrawFn) -> tuple[list[Demand], dict[str, Requests], Nodes,
     rooms = draw(
         st.lists(
             st.builds(
-                NodeRoom,
+                NodeGroup,
                 count=st.integers(1, 4),
                 cores=st.sampled_from([1.5, 4.0, 8.0]),
                 gib=st.sampled_from([4.0, 16.0]),
@@ -165,7 +165,7 @@ def test_many_large_workloads_on_many_nodes_are_placed_by_stretches_of_the_day()
     requests = {one.workload: Requests(9.0) for one in demands}
     thresholds = {one.workload: one.peak for one in demands}
 
-    found = Packing(demands, requests, Nodes((NodeRoom(count=3000, cores=16.0),))).lowered(thresholds).thresholds
+    found = Packing(demands, requests, Nodes((NodeGroup(count=3000, cores=16.0),))).lowered(thresholds).thresholds
 
     load = np.sum([np.minimum(one.replicas, found[one.workload]) for one in demands], axis=0)
     assert 0 < load.max() <= 3000

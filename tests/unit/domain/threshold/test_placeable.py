@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Nodes, Packing, Requests
 from spillway.domain.threshold.placeable import Placeable, allocate_placeable, capped, on_one_node
 from tests.unit.domain.threshold.threshold_cases import demand, some_demands
 
-TEN = Nodes((NodeRoom(count=10, cores=10.0),))
+TEN = Nodes((NodeGroup(count=10, cores=10.0),))
 
 
 def placeable(demands: list[Demand], nodes: Nodes | None = TEN, cores: float = 100.0) -> Placeable:
@@ -54,7 +54,7 @@ def test_minima_that_find_no_node_hold_and_are_counted() -> None:
 @given(some_demands(most=5, highest=8), st.integers(1, 6), st.sampled_from([1.0, 4.5, 8.0]))
 def test_every_plan_fits_the_sum_and_the_nodes(demands: list[Demand], count: int, cores: float) -> None:
     demands = [replace(one, minimum=0) for one in demands]
-    nodes = Nodes((NodeRoom(count=count, cores=cores),))
+    nodes = Nodes((NodeGroup(count=count, cores=cores),))
     found = placeable(demands, nodes, count * cores).allocation
 
     load = np.sum([one.owned_load(found.thresholds[one.workload]) for one in demands], axis=0)
@@ -67,7 +67,7 @@ def test_every_plan_fits_the_sum_and_the_nodes(demands: list[Demand], count: int
 @given(some_demands(most=5, highest=8), st.floats(1.0, 40.0))
 def test_one_node_as_large_as_the_sum_changes_little(demands: list[Demand], cores: float) -> None:
     plain = allocate(demands, capacity_cores=cores, target_utilization=1.0)
-    found = placeable(demands, Nodes((NodeRoom(count=1, cores=cores),)), cores)
+    found = placeable(demands, Nodes((NodeGroup(count=1, cores=cores),)), cores)
 
     if plain.excess_cores == 0:
         assert dict(found.allocation.thresholds) == dict(plain.thresholds)
@@ -84,6 +84,6 @@ def test_a_bound_is_never_below_the_minimum() -> None:
     [(6.0, 10.0, 9), (4.0, 5.0, 9), (0.5, 0.5, 9), (12.0, 12.0, 0)],
 )
 def test_a_replica_takes_its_part_of_a_node_with_as_many_as_fit(request_cores: float, cores: float, most: int) -> None:
-    one = on_one_node(demand("a", [9], request_cores), Requests(request_cores), NodeRoom(count=1, cores=10.0), 1.0)
+    one = on_one_node(demand("a", [9], request_cores), Requests(request_cores), NodeGroup(count=1, cores=10.0), 1.0)
 
     assert (one.cpu_cores, one.most) == (cores, most)

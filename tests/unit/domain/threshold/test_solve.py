@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spillway.domain.threshold.cycle import Cycle
-from spillway.domain.threshold.nodes import NodeRoom
+from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.past import Past
 from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.domain.threshold.solve import STEPS, solve
@@ -196,7 +196,7 @@ def test_what_a_service_has_grown_by_is_given_back_when_others_need_the_room() -
     assert found.peak_cores == 81
 
 
-TEN_OF_TEN: dict[str, Any] = {"cores": 100.0, "node_cores": 10.0, "nodes": (NodeRoom(count=10, cores=10.0),)}
+TEN_OF_TEN: dict[str, Any] = {"cores": 100.0, "node_cores": 10.0, "nodes": (NodeGroup(count=10, cores=10.0),)}
 
 
 @pytest.mark.parametrize(("request_cores", "threshold"), [(2.0, 40), (5.2, 10), (11.0, 0)])
@@ -249,7 +249,7 @@ def test_a_policy_that_only_recommends_moves_no_pod() -> None:
         now=0.0,
         capacity_cores=100.0,
         node_cores=10.0,
-        nodes=(NodeRoom(count=5, cores=10.0), NodeRoom(count=5, cores=10.0, watched_cores=12.0)),
+        nodes=(NodeGroup(count=5, cores=10.0), NodeGroup(count=5, cores=10.0, watched_cores=12.0)),
         policies=both,
         workloads=(cart, other),
     )

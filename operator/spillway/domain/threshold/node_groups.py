@@ -1,9 +1,9 @@
-"""The room of owned nodes, by node: what a plan has to fit into, and not only by its sum."""
+"""Groups of nodes with the same room for pods: what a plan has to fit into, and not only by its sum."""
 
 import msgspec
 
 
-class NodeRoom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NodeGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Nodes with the same room for pods that a plan places."""
 
     count: int
@@ -15,13 +15,13 @@ class NodeRoom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of these, requested by pods of policies in Recommend."""
     watched_gib: float = 0.0
 
-    def times(self, count: int) -> "NodeRoom":
+    def times(self, count: int) -> "NodeGroup":
         """So many nodes like this one."""
         return msgspec.structs.replace(self, count=count)
 
-    def without_watched(self) -> "NodeRoom":
+    def without_watched(self) -> "NodeGroup":
         """The room that the pods of policies in Recommend leave."""
-        return NodeRoom(
+        return NodeGroup(
             count=self.count,
             cores=max(0.0, self.cores - self.watched_cores),
             gib=max(0.0, self.gib - self.watched_gib),

@@ -1,0 +1,10 @@
+"""The room of owned nodes."""
+
+from spillway.domain.threshold.node_groups import NodeGroup
+
+
+def test_the_pods_of_policies_in_recommend_leave_less() -> None:
+    room = NodeGroup(count=1, cores=10.0, gib=20.0, watched_cores=4.0, watched_gib=25.0)
+
+    assert room.without_watched() == NodeGroup(count=1, cores=6.0, gib=0.0)
+    assert room.times(3) == NodeGroup(count=3, cores=10.0, gib=20.0, watched_cores=4.0, watched_gib=25.0)
