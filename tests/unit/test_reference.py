@@ -88,8 +88,10 @@ def test_every_event_is_in_the_reference() -> None:
     assert set(listed) == {value for name, value in vars(event_reasons).items() if name.isupper()}
     used = set[str]()
     for path in MODULES:
-        for call in _calls(path, "events.record"):
-            kind, reason = call.args[1], ast.unparse(call.args[2])
+        events_of = [(call.args[1], call.args[2]) for call in _calls(path, "events.record")]
+        events_of += [(call.args[0], call.args[1]) for call in _calls(path, "PlacementEvent")]
+        for kind, argument in events_of:
+            reason = ast.unparse(argument)
             if reason.startswith("event_reasons."):
                 value = getattr(event_reasons, reason.removeprefix("event_reasons."))
                 used.add(value)

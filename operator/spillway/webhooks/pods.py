@@ -25,11 +25,10 @@ from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.fit.volume_reach import VolumeReach
-from spillway.domain.model import event_reasons
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
-from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.placement.events import placement_events
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.kube.protocols import Recorder
 from spillway.state.board import Board
@@ -255,29 +254,13 @@ class PodWebhook:
 
     async def _report(self, namespace: str, subject: _Subject, placed: PodPlacement, deadline: Deadline) -> None:
         """Emit Events on the owner, if the API server has confirmed that there is one: anybody can name an owner."""
-        if not (placed.because or placed.tolerated or placed.conflicts or placed.problem):
+        events = tuple(placement_events(placed, subject.claim.workload_class))
+        if not events:
             return
         if not await self._workloads.exists(namespace, subject.controller, subject.workload, deadline):
             return
-        reference = subject.workload.owner.reference
-        if placed.because:
-            unsuitable = placed.decision.reason is PlacementReason.UNSUITABLE
-            event_type = "Normal" if unsuitable else "Warning"
-            self._events.record(
-                reference, event_type, event_reasons.KEPT_PHYSICAL, f"kept on physical nodes, because {placed.because}"
-            )
-        if placed.tolerated:
-            self._events.record(
-                reference,
-                "Warning",
-                event_reasons.TOLERATES_VIRTUAL,
-                f"class {subject.claim.workload_class} keeps off virtual nodes, but the pods tolerate those of "
-                f"{placed.tolerated} themselves; their toleration stays as it is",
-            )
-        for conflict in placed.conflicts:
-            self._events.record(reference, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
-        if placed.problem:
-            self._events.record(reference, "Warning", event_reasons.INVALID_THRESHOLD, placed.problem)
+        for event in events:
+            self._events.record(subject.workload.owner.reference, event.type, event.reason, event.message)
 
 
 def _is_auto(new: NewPod) -> bool:

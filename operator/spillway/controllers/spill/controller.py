@@ -32,6 +32,7 @@ from spillway.domain.model.owners import has_successor, object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import NodeKind
+from spillway.domain.placement.events import kept_physical
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
@@ -327,11 +328,9 @@ class SpillController(Controller):
             metrics.KEPT.labels(who.policy, reason.value).inc()
             self.log.info("waiting pod kept", key=pod.key, policy=who.policy, reason=reason.value)
             if because:
-                event_type = "Normal" if reason is StayReason.UNSUITABLE else "Warning"
-                message = f"kept on physical nodes, which have no room for it, because {because}"
-                self._events.record(
-                    self.world.owner_of(pod).reference, event_type, event_reasons.KEPT_PHYSICAL, message
-                )
+                event = kept_physical(because, unsuitable=reason is StayReason.UNSUITABLE, waits=True)
+                about = self.world.owner_of(pod).reference
+                self._events.record(about, event.type, event.reason, event.message)
         if reason in _FOR_GOOD:
             self._kept[pod.uid] = (reason, math.inf, 0)
             return None
