@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from localcluster import ClusterApi
-from spillway.app.health import HealthServer
+from spillway.app.endpoints import EndpointServer
 from spillway.kube.access import KEPT_SECONDS, DelegatedAccess, Verdict
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import UnreachableError
@@ -50,7 +50,7 @@ async def test_only_a_token_with_the_right_reads_the_plans(
 ) -> None:
     plain, reader = (_token(cluster, namespace, name) for name in ("plain", "reader"))
     _allow(cluster, namespace, "reader")
-    server = HealthServer(
+    server = EndpointServer(
         "127.0.0.1",
         0,
         checks={},
@@ -105,4 +105,4 @@ async def test_where_the_api_server_does_not_answer_nothing_is_shown(
 
 def test_guarded_paths_need_an_authorizer() -> None:
     with pytest.raises(ValueError, match="need an authorizer"):
-        HealthServer("127.0.0.1", 0, checks={}, exposition=lambda: b"", guarded=["/metrics"])
+        EndpointServer("127.0.0.1", 0, checks={}, exposition=lambda: b"", guarded=["/metrics"])

@@ -22,7 +22,7 @@ from spillway.admission.certificates import Certificates
 from spillway.admission.peers import Forwarder
 from spillway.admission.server import AdmissionServer
 from spillway.admission.tls import CertificateFiles, ServingTls
-from spillway.app.health import Check, HealthServer
+from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
@@ -64,7 +64,7 @@ class Operator:
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
         self.membership = PoolMembership(self.state, lambda: self.catalog.governance)
         self.stopping = asyncio.Event()
-        self.health: HealthServer | None = None
+        self.endpoints: EndpointServer | None = None
         self.admission_server: AdmissionServer | None = None
         self.peer_server: AdmissionServer | None = None
         self._address = ""
@@ -112,7 +112,7 @@ class Operator:
             )
             stack.callback(self.membership.close)
             stack.callback(admission.close)
-            self.health = HealthServer(
+            self.endpoints = EndpointServer(
                 settings.metrics_host,
                 settings.metrics_port,
                 checks=self._checks(),
@@ -124,9 +124,9 @@ class Operator:
                 ],
                 authorize=DelegatedAccess(client).get,
             )
-            await self.health.start()
-            stack.push_async_callback(self.health.stop)
-            log.info("starting", identity=settings.identity, server=client.credentials.server, port=self.health.port)
+            await self.endpoints.start()
+            stack.push_async_callback(self.endpoints.stop)
+            log.info("starting", identity=settings.identity, server=client.credentials.server, port=self.endpoints.port)
             stack.push_async_callback(self._cancel_all)
 
             self._begin("stalls", StallWatch().run())

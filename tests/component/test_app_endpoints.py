@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from spillway.app.health import HealthServer
+from spillway.app.endpoints import EndpointServer
 from spillway.telemetry.kube import LEADER
 from spillway.telemetry.registry import exposition
 
@@ -14,7 +14,7 @@ async def answer(url: str) -> tuple[int, str, str]:
 
 async def test_paths() -> None:
     checks = {"cluster read": False, "policies read": True}
-    server = HealthServer(
+    server = EndpointServer(
         "127.0.0.1",
         0,
         checks={name: (lambda name=name: checks[name]) for name in checks},  # type: ignore[misc]

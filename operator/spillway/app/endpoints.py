@@ -20,8 +20,8 @@ Authorize = Callable[[str, str], Awaitable[Verdict]]
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 
 
-class HealthServer:
-    """A plain HTTP server for these paths; `pages` are further paths, served as JSON."""
+class EndpointServer:
+    """The plain HTTP server of these paths; `pages` are further paths, served as JSON."""
 
     def __init__(
         self,
