@@ -2,8 +2,8 @@
 
 Contract: everything that Spillway writes on another object carries its mark, and the mark names the resource that
 requested it. Removing marks never changes what another client wrote: a deletion cost that differs from the one that
-Spillway recorded belongs to another client and stays. Which pods have lost their policy is for `controllers.nodes.sweep` to
-see.
+Spillway recorded belongs to another client and stays. Which pods have lost their policy is decided by
+`controllers.nodes.sweep`.
 """
 
 from collections.abc import Mapping, Sequence
