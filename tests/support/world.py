@@ -36,6 +36,13 @@ def policy_resource(name: str = "online", *, mode: str = "Enforce", version: int
     return resource(Kind.ELASTIC_POLICY, name, version=version, mode=mode, tiers=tiers, workloads=[{"name": "default"}])
 
 
+def team_policy(mode: str = "Enforce") -> dict[str, Any]:
+    """An ElasticPolicy that governs the workloads of namespaces with the label `team: a`."""
+    raw = policy_resource(mode=mode)
+    raw["spec"]["workloads"] = [{"name": "default", "match": {"namespaces": {"matchLabels": {"team": "a"}}}}]
+    return raw
+
+
 ELASTIC = {"nodeSelector": {"matchLabels": {"pool": "elastic"}}}
 
 

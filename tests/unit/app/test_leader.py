@@ -12,7 +12,7 @@ from spillway.kube.client import KubeClient
 from spillway.state.catalog import Kind
 from spillway.state.open_pools import OpenPools
 from spillway.state.signal import Signal
-from spillway.webhooks.assembly import build_admission
+from spillway.webhooks.assembly import Admission, build_admission
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
@@ -35,9 +35,8 @@ def scene() -> tuple[World, FakeClock]:
     return make_world(records, [budget, policy_resource(virtual={"budgets": ["v"]})], clock), clock
 
 
-async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
-    world, clock = scene()
-    admission = build_admission(
+def admission_of(world: World, clock: FakeClock) -> Admission:
+    return build_admission(
         world.state,
         lambda: world.governance,
         CLIENT,
@@ -46,6 +45,11 @@ async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
         clock=clock.now,
         now=clock.now,
     )
+
+
+async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
+    world, clock = scene()
+    admission = admission_of(world, clock)
     leader = Leader(
         Settings.of(),
         CLIENT,
@@ -71,15 +75,7 @@ async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
 def test_admission_leaves_no_listener_behind() -> None:
     world, clock = scene()
     before = listeners()
-    admission = build_admission(
-        world.state,
-        lambda: world.governance,
-        CLIENT,
-        board=world.board,
-        membership=world.membership,
-        clock=clock.now,
-        now=clock.now,
-    )
+    admission = admission_of(world, clock)
     admission.close()
     after = listeners()
     assert {signal: count for signal, count in after.items() if count} == {

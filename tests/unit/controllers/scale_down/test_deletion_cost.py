@@ -9,12 +9,12 @@ import pytest
 from spillway.controllers.base import World
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NamespaceRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.marking import depth_for
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_writer import FakeWriter, Respond, Write
-from tests.support.world import ELASTIC, make_world, policy_resource
+from tests.support.world import ELASTIC, make_world, policy_resource, team_policy
 
 Changes = dict[str, dict[str, str | None]]
 
@@ -226,16 +226,6 @@ def test_depth(replicas: int, depth: int) -> None:
     assert depth_for(replicas) == depth
 
 
-def team_policy(mode: str = "Enforce") -> dict[str, Any]:
-    raw = policy_resource(mode=mode)
-    raw["spec"]["workloads"] = [{"name": "default", "match": {"namespaces": {"matchLabels": {"team": "a"}}}}]
-    return raw
-
-
-def shop(**labels: str) -> NamespaceRecord:
-    return NamespaceRecord(uid="ns-shop", name="shop", labels=labels)
-
-
 async def test_pods_get_their_cost_once_their_namespace_is_selected() -> None:
     clock = FakeClock()
     world = make_world([make_node(), make_replicaset(replicas=1), make_pod()], [team_policy()], clock)
@@ -243,7 +233,7 @@ async def test_pods_get_their_cost_once_their_namespace_is_selected() -> None:
     list(controller.subscribe())
     await controller.reconcile("rs-web")
     assert writer.names == []
-    world.state.apply(shop(team="a"))
+    world.state.apply(make_namespace(team="a"))
     wait = await controller.reconcile("rs-web")
     assert wait == 20.0, "not before it was still for a while"
     await clock.advance(wait)

@@ -8,11 +8,11 @@ import pytest
 from spillway.controllers.base import World
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.names import NodeName, OwnerUid, Tier
-from spillway.domain.model.records import NamespaceRecord, Phase, PodRecord
+from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
-from tests.support.world import ELASTIC, make_world, policy_resource, resource
+from tests.support.world import ELASTIC, make_world, policy_resource, resource, team_policy
 
 VIRTUAL: dict[str, Any] = {"nodeSelector": {"matchLabels": {"pool": "virtual"}}}
 
@@ -140,28 +140,18 @@ async def test_zones_by_workload(world: World, counts: WorkloadCounts) -> None:
     assert zones["Deployment/shop/web"] == {"": 3, "a": 2, "b": 1}
 
 
-def team_policy(mode: str = "Enforce") -> dict[str, Any]:
-    raw = policy_resource(mode=mode)
-    raw["spec"]["workloads"] = [{"name": "default", "match": {"namespaces": {"matchLabels": {"team": "a"}}}}]
-    return raw
-
-
-def shop(**labels: str) -> NamespaceRecord:
-    return NamespaceRecord(uid="ns-shop", name="shop", labels=labels)
-
-
 async def test_the_counts_follow_a_namespace() -> None:
     world = make_world([make_node(), make_replicaset(replicas=1), make_pod()], [team_policy()], FakeClock())
     counts = WorkloadCounts(world)
     list(counts.subscribe())
     await counts.refresh()
     assert len(counts.policy("online").workloads) == 0
-    for namespace, governed in ((shop(team="a"), 1), (shop(), 0)):
+    for namespace, governed in ((make_namespace(team="a"), 1), (make_namespace(), 0)):
         world.state.apply(namespace)
         await counts.refresh()
         assert len(counts.policy("online").workloads) == governed
     world.state.remove(make_namespace("shop"))
-    world.state.apply(shop(team="a"))
+    world.state.apply(make_namespace(team="a"))
     await counts.refresh()
     assert len(counts.policy("online").workloads) == 1, "a namespace that is seen later than its ReplicaSet"
 
