@@ -23,18 +23,11 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool, pool_fit
 from spillway.domain.policies.governance import Governance
-from spillway.domain.pools.health import PROBE_PODS
-from spillway.domain.pools.verdict import takes_probe
+from spillway.domain.pools.verdict import HELD, RETRYING, takes_probe
 from spillway.state.board import Board
 from spillway.state.neighbours import PoolNeighbours
 from spillway.state.usage import LiveUsage, PoolUse
 
-_CLOSED: Final = {
-    "Held": "is held",
-    "Unhealthy": "is unhealthy",
-    "OutOfStock": "is out of stock",
-    "NoNodes": "has no nodes",
-}
 _NOTHING_SPENT: Final = Decimal(0)
 
 
@@ -68,9 +61,7 @@ class OpenPools:
         budget = self._governance().budgets[name]
         verdict = self._board.verdict(name)
         membership = self.usage.membership
-        closed = "" if verdict.takes else _CLOSED.get(verdict.reason, f"takes no pods ({verdict.reason})")
-        if Hold.of(budget).active(self._board.now()):
-            closed = _CLOSED["Held"]
+        closed = HELD if Hold.of(budget).active(self._board.now()) else verdict.clause
         key = (budget.spec, membership.version(name), closed, verdict.step)
         known = self._pools.get(name)
         if known is not None and known[0][0] is budget.spec and known[0][1:] == key[1:]:
@@ -83,7 +74,7 @@ class OpenPools:
         """Why the pool has no room for one more pod with this use and bill; empty if it has."""
         # The verdict follows the informer, which does not show a burst yet.
         if self._board.verdict(pool.name).retrying and not takes_probe(self._coming(pool.name)):
-            return f"is being tried with {PROBE_PODS} pods at a time"
+            return RETRYING
         limits = pool.spec.limits
         if limits is None:
             return ""

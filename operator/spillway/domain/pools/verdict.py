@@ -4,12 +4,23 @@ Contract: the user's hold comes first, then whether there are nodes, then health
 stays held when it is healthy again, and one that failed stays closed when the hold is lifted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.pools.health import PROBE_PODS, Health, State
+
+HELD: Final = "is held"
+RETRYING: Final = f"is being tried with {PROBE_PODS} pods at a time"
+CLAUSES: Final[Mapping[str, str]] = {
+    "Held": HELD,
+    "NoNodes": "has no nodes",
+    "Unhealthy": "is unhealthy",
+    "OutOfStock": "is out of stock",
+    "Retrying": RETRYING,
+}
+"""By the reason of a verdict, which is also that of the condition `Accepting`: why a pod does not go to the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +29,7 @@ class PoolVerdict:
 
     takes: bool = True
     reason: str = "Open"
-    """The reason in one word: Open, Held, Unhealthy, OutOfStock, NoNodes, Retrying (a few pods at a time)."""
+    """Open, or a key of `CLAUSES`; in Retrying it takes a few pods at a time."""
     step: int = 0
     """The size of `stockOut.ladder` that is requested now; 0 is the pod's own request."""
 
@@ -26,6 +37,11 @@ class PoolVerdict:
     def closed(self) -> bool:
         """Whether pods that were sent there would never get a node; a pool that is tried again waits for them."""
         return not self.takes and not self.retrying
+
+    @property
+    def clause(self) -> str:
+        """Why a pod does not go to the pool; empty while it takes pods."""
+        return "" if self.takes else CLAUSES[self.reason]
 
     @property
     def retrying(self) -> bool:

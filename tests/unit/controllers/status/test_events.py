@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spillway.api.conditions import Condition
-from spillway.controllers.status.events import condition_events
+from spillway.api.condition_reasons import CONDITIONS
+from spillway.api.conditions import ACCEPTING, Condition
+from spillway.controllers.status.events import _HAS_ITS_OWN, _WANTED, condition_events
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -42,3 +43,8 @@ def test_a_condition_that_turns_causes_an_event(
 def test_a_condition_that_is_announced_causes_one_although_it_did_not_turn() -> None:
     still = conditions("AtLimit", holds=True)
     assert [one.type for one in condition_events(still, still, {"AtLimit"})] == ["Warning"]
+
+
+def test_the_reasons_that_are_told_otherwise_are_reasons_of_accepting() -> None:
+    accepting = next(one for one in CONDITIONS if one.type == ACCEPTING)
+    assert {one.reason for one in accepting.reasons} >= _HAS_ITS_OWN | _WANTED

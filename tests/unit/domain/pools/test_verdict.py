@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spillway.api.condition_reasons import CONDITIONS
+from spillway.api.conditions import ACCEPTING
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.pools.health import PROBE_PODS, Health, State
-from spillway.domain.pools.verdict import PoolVerdict, pool_verdict, takes_probe
+from spillway.domain.pools.verdict import CLAUSES, PoolVerdict, pool_verdict, takes_probe
 from tests.builders import make_node
 
 UP, DOWN = make_node("up"), make_node("down", ready=False)
@@ -65,3 +67,14 @@ def test_a_pool_that_is_being_tried_again_gets_a_few_pods_and_is_never_closed(co
     assert found.takes == takes_probe(coming) == (coming < PROBE_PODS)
     assert found.retrying
     assert not found.closed
+
+
+def test_every_reason_is_one_of_the_condition_accepting() -> None:
+    accepting = next(one for one in CONDITIONS if one.type == ACCEPTING)
+    assert {"Open", *CLAUSES} <= {one.reason for one in accepting.reasons}
+
+
+@pytest.mark.parametrize("reason", CLAUSES)
+def test_a_pool_that_takes_no_pods_says_why(reason: str) -> None:
+    assert PoolVerdict(takes=False, reason=reason).clause == CLAUSES[reason]
+    assert not PoolVerdict(takes=True, reason=reason).clause
