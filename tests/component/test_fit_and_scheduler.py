@@ -71,8 +71,8 @@ def _refusal(cluster: ClusterApi, namespace: str, pod: Object) -> str:
     used = Usage(1, asked.cpu_millis, asked.memory_bytes)
     return (
         NodeFit(pod["spec"], pool.tolerations).refusal_by_all(pool.open_nodes)
-        or pools.lack(pool, used, used)
-        or pools.crowded(Candidate(pod, namespace, OwnerUid(""), used), pool)
+        or pools.refusal_by_limits(pool, used, used)
+        or pools.refusal_by_nodes(Candidate(pod, namespace, OwnerUid(""), used), pool)
     )
 
 

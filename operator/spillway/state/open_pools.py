@@ -70,7 +70,7 @@ class OpenPools:
         self._pools[name] = (key, pool)
         return pool
 
-    def lack(self, pool: Pool, used: Usage, billed: Usage) -> str:
+    def refusal_by_limits(self, pool: Pool, used: Usage, billed: Usage) -> str:
         """Why the pool has no room for one more pod with this use and bill; empty if it has."""
         # The verdict follows the informer, which does not show a burst yet.
         if self._board.verdict(pool.name).retrying and not takes_probe(self._coming(pool.name)):
@@ -84,7 +84,7 @@ class OpenPools:
         broken = fits(left, used.cpu_millis, used.memory_bytes, billed=billed)
         return f"is at its limit ({broken})" if broken else ""
 
-    def crowded(self, pod: Candidate, pool: Pool) -> str:
+    def refusal_by_nodes(self, pod: Candidate, pool: Pool) -> str:
         """Why no node that may take the pod has room, or why other pods leave none to it; empty if one is left."""
         spec: Json = pod.pod.get("spec") or {}
         nodes = pool_fit(spec, pool.tolerations).admitted(pool.open_nodes) if pod.nodes is None else pod.nodes

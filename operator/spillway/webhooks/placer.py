@@ -125,9 +125,9 @@ class Placer:
         policy = new.claim.policy
         fitting: _Fitting = {}
 
-        def crowded(pod: Json, pool: Pool, used: Usage) -> str:
+        def refusal_by_nodes(pod: Json, pool: Pool, used: Usage) -> str:
             candidate = Candidate(pod, new.namespace, new.owner, used, volumes, nodes=fitting.get(pool.name))
-            return self._open_pools.crowded(candidate, pool)
+            return self._open_pools.refusal_by_nodes(candidate, pool)
 
         return Facts(
             physical=self.usage.physical(new.owner) if new.position is None else new.position,
@@ -135,8 +135,8 @@ class Placer:
             landing=self._overlays(policy),
             pools=partial(self._pools, policy),
             mismatch=partial(self._mismatch, new.namespace, fitting),
-            lack=self._open_pools.lack,
-            crowded=crowded,
+            refusal_by_limits=self._open_pools.refusal_by_limits,
+            refusal_by_nodes=refusal_by_nodes,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
             avoid=redirect.avoid | self._board.avoided(new.owner),
             left_out=self.usage.refusals.pools(new.owner),

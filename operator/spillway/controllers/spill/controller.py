@@ -227,14 +227,14 @@ class SpillController(Controller):
     ) -> Callable[[Pool], str]:
         """A function that says why a pool has no room for it; without `raw` its nodes are not looked at."""
 
-        def lack(pool: Pool) -> str:
-            clause = self._open_pools.lack(pool, pod.requests, self._billed(pod, (pool.name,)))
+        def refusal(pool: Pool) -> str:
+            clause = self._open_pools.refusal_by_limits(pool, pod.requests, self._billed(pod, (pool.name,)))
             if clause or raw is None:
                 return clause
             candidate = Candidate(raw, pod.namespace, pod.owner_uid, pod.requests, volumes, pod.uid)
-            return self._open_pools.crowded(candidate, pool)
+            return self._open_pools.refusal_by_nodes(candidate, pool)
 
-        return lack
+        return refusal
 
     def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
         return billed(pod.requests, pod.size, self.world.governance.ladder(*pools))

@@ -94,9 +94,9 @@ class Facts(NamedTuple):
     """The pools of its policy, in order; asked only for a pod that they matter to."""
     mismatch: Callable[[Json, Pool, Sequence[Toleration]], str]
     """Why no node of a pool can take the pod, had it these tolerations beside its own."""
-    lack: Callable[[Pool, Usage, Usage], str]
+    refusal_by_limits: Callable[[Pool, Usage, Usage], str]
     """Why a pool has no room for one more pod that requests and is billed for so much."""
-    crowded: Callable[[Json, Pool, Usage], str]
+    refusal_by_nodes: Callable[[Json, Pool, Usage], str]
     """Why no node of a pool that may take the pod, which requests so much, has room for it beside the other pods."""
     redirect: Literal["", "physical", "virtual"] = ""
     """What was said when the pod before it was replaced."""
@@ -184,7 +184,8 @@ def _admitted(new: NewPod, facts: Facts) -> tuple[PoolAdmission, _Built | None]:
     def has_room(pool: Pool) -> str:
         nonlocal built
         wanted = built or _build(new, facts, pool)
-        clause = facts.lack(pool, wanted.used, wanted.billed) or facts.crowded(wanted.draft.pod, pool, wanted.used)
+        by_limits = facts.refusal_by_limits(pool, wanted.used, wanted.billed)
+        clause = by_limits or facts.refusal_by_nodes(wanted.draft.pod, pool, wanted.used)
         if not clause:
             built = wanted
         return clause

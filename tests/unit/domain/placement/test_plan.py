@@ -47,8 +47,8 @@ def facts(*pools: Pool, physical: int = 2, full: str = "", **changes: Any) -> Fa
         "landing": [(one.name, one.overlay) for one in pools],
         "pools": lambda: pools,
         "mismatch": lambda _pod, _pool, _tolerations: "",
-        "crowded": lambda _pod, _pool, _used: "",
-        "lack": lambda one, _used, _billed: "pods is full" if one.name == full else "",
+        "refusal_by_nodes": lambda _pod, _pool, _used: "",
+        "refusal_by_limits": lambda one, _used, _billed: "pods is full" if one.name == full else "",
         **changes,
     }
     return Facts(**given)
@@ -132,7 +132,9 @@ def test_a_pod_is_virtual_only_with_a_pool_and_keeps_what_its_user_wrote(
     full = {f"p{index}" for index, (_, one_is_full) in enumerate(rows) if one_is_full}
     pod = incoming()
     pod["metadata"]["annotations"] = annotations
-    given_facts = facts(*pools, physical=physical, lack=lambda one, *_: "is full" if one.name in full else "")
+    given_facts = facts(
+        *pools, physical=physical, refusal_by_limits=lambda one, *_: "is full" if one.name in full else ""
+    )
 
     placed = plan(new_pod(pod), given_facts, reservation="r1")
 
