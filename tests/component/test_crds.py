@@ -107,6 +107,21 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.workloads[0].name",
         "for example latency-critical",
     ),
+    "a pod that may take no time to start": (
+        budget(failover={"startAfter": "0s"}),
+        "spec.failover.startAfter",
+        "at least 30s, for example 2m",
+    ),
+    "a pod that may take half a minute less a second": (
+        budget(failover={"startAfter": "0h0m29s"}),
+        "spec.failover.startAfter",
+        "at least 30s, for example 2m",
+    ),
+    "a time to start that is no duration": (
+        budget(failover={"startAfter": "two minutes"}),
+        "spec.failover.startAfter",
+        "for example 60s, 5m, 1h30m or 14d",
+    ),
     "an elastic tier that is every node": (
         policy(tiers={"elastic": {"nodeSelector": {}}}),
         "spec.tiers.elastic.nodeSelector",

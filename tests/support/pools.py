@@ -28,7 +28,7 @@ from tests.support.fake_writer import FakeWriter, Respond, Write, answering
 from tests.support.world import make_world, resource
 
 POOLS = ("a", "b")
-FAILOVER = {"unhealthyAfter": "60s", "retryAfter": "5m"}
+FAILOVER = {"unhealthyAfter": "60s", "retryAfter": "5m", "startAfter": "60s"}
 STOCK_OUT = {
     "detect": [{"reason": "NoStock"}],
     "ladder": [{"cpu": "2", "memory": "4Gi"}, {"cpu": "4", "memory": "8Gi"}],

@@ -198,6 +198,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("Open", "The pool takes pods."),
             _true("Retrying", "The pool has failed and is tried again, with a few pods at a time."),
+            _true("NamespacesKeptOut", "It takes no pods of the namespaces in the message: see `Healthy`."),
             _false("NoNodes", "The pool has no node, or none that is ready."),
             _false("Closing", "The nodes are being closed."),
             _false("Held", "Every node is closed."),
@@ -216,9 +217,10 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("Healthy", "Its pods start."),
             _true("Retrying", "The pool has failed and is tried again, with a few pods at a time."),
+            _true("NamespacesKeptOut", "Pods of the namespaces in the message did not start; others are taken."),
             _false("NodesNotReady", "No node was ready for `failover.unhealthyAfter`."),
             _false("Failed", "The pool has failed; an earlier version did not record why."),
-            _false("PodsNotStarting", "Pods did not start for `failover.unhealthyAfter`."),
+            _false("PodsNotStarting", "Pods of several namespaces did not start for `failover.startAfter`."),
         ),
     ),
     ConditionMeaning(

@@ -11,6 +11,7 @@ from spillway.api.podoverlay import PodOverlay
 from spillway.api.scalars import Cpu, Duration, Memory, Money, Timestamp
 from spillway.api.schema import API_VERSION, NO_SERVER_DEFAULT, Model, atomic_list, bounded_name, cel, list_map, rules
 
+NAMESPACES_IN_STATUS: Final = 20
 COMPARED_GIB_PER_CORE: Final = 4
 """Pools are compared by the price of a common shape: one core with 4 GiB."""
 
@@ -63,8 +64,23 @@ class Failover(Model):
     """When the pool counts as failed, and when it is tried again."""
 
     unhealthy_after: Duration = Duration("60s")
-    """How long its nodes may be NotReady, or its pods fail to start, before the pool is held and the next one is
-    used."""
+    """How long its nodes may be NotReady before the pool is held and the next one is used."""
+    start_after: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=rules(
+                *Duration.openapi["x-kubernetes-validations"],
+                # Durations below 30 seconds: nothing but zeros before a number of seconds of one or two digits.
+                cel(
+                    "!self.matches('^(0+d)?(0+h)?(0+m)?(0*[0-2]?[0-9]s)?$')",
+                    "must be at least 30s, for example 2m: a pod that is bound gets this long to start",
+                ),
+            )
+        ),
+    ] = Duration("2m")
+    """How long a pod that is bound to a node of the pool may take to start, at least 30s. It is then replaced on the
+    next pool, and counts as a failure of this one. Make it longer than the slowest start of a pod, image pull
+    included."""
     retry_after: Duration = Duration("5m")
     """When a failed pool is tried again for the first time; the time doubles with each failure, up to 64 times."""
 
@@ -241,6 +257,13 @@ class PoolHealth(Model):
     """The cause of the failure: NodesNotReady or PodsNotStarting."""
 
 
+class NamespaceHealth(PoolHealth):
+    """The health of the pool for the pods of one namespace."""
+
+    namespace: Annotated[str, Field(max_length=63)]
+    """The namespace. While the state is Failed the pool takes none of its pods."""
+
+
 class VirtualNodeBudgetStatus(Status):
     """The observed state of the pool. Lists are bounded; metrics have the rest."""
 
@@ -265,6 +288,12 @@ class VirtualNodeBudgetStatus(Status):
     """When that step was reached; it is reset after `stockOut.forgetAfter`."""
     health: PoolHealth | None = None
     """The health of the pool; absent if it has never failed."""
+    namespace_health: Annotated[
+        tuple[NamespaceHealth, ...],
+        Field(max_length=NAMESPACES_IN_STATUS, json_schema_extra=list_map("namespace")),
+    ] = ()
+    """The namespaces whose pods have failed to start on the pool while no other namespace's did; those whose pods the
+    pool does not take come first."""
 
 
 class VirtualNodeBudget(Model):

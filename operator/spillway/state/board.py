@@ -48,12 +48,12 @@ def redirect_seconds(owner_kind: str) -> float:
     return JOB_REDIRECT_SECONDS if owner_kind == "Job" else REDIRECT_SECONDS
 
 
-def avoid_seconds(spill_after: float, owner_kind: str) -> float:
-    """The seconds for which pods that each wait `spill_after` avoid pools, so that the next can fail as well.
+def avoid_seconds(wait_seconds: float, owner_kind: str) -> float:
+    """The seconds for which pods that each wait `wait_seconds` avoid pools, so that the next can fail as well.
 
     Never less than until the next pod of such an owner is created.
     """
-    return max(AVOID_SECONDS, 2 * spill_after, redirect_seconds(owner_kind))
+    return max(AVOID_SECONDS, 2 * wait_seconds, redirect_seconds(owner_kind))
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ The pods webhook and the controllers use the same answer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -56,8 +57,14 @@ class OpenPools:
         self._governance = governance
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
 
-    def pool(self, name: str) -> Pool:
-        """The pool of an existing VirtualNodeBudget; the same object until something about it changes."""
+    def pool(self, name: str, namespace: str = "") -> Pool:
+        """The pool of an existing VirtualNodeBudget, for pods of a namespace; the same object until it changes."""
+        pool = self._for_all(name)
+        if pool.closed or namespace not in self._board.verdict(name).kept_out:
+            return pool
+        return replace(pool, closed="did not start pods of its namespace")
+
+    def _for_all(self, name: str) -> Pool:
         budget = self._governance().budgets[name]
         verdict = self._board.verdict(name)
         membership = self.usage.membership

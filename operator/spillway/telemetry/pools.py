@@ -19,6 +19,12 @@ LADDER_STEP: Final = gauge(
     "The size of the pool's ladder that is requested; 0 is the pod's own request. Leader only.",
     ("pool",),
 )
+KEPT_OUT: Final = gauge(
+    "spillway_pool_namespaces_kept_out",
+    "Namespaces whose pods the pool does not take, because pods of theirs did not start there. "
+    "Leader only.",
+    ("pool",),
+)
 STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider reported a stock-out.", ("pool",))
 REPLACED: Final = counter(
     "spillway_failover_pods",

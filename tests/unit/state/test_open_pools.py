@@ -13,6 +13,7 @@ from spillway.domain.model.records import Pending, Phase, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.pools.health import PROBE_PODS
+from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
 from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
@@ -60,6 +61,18 @@ class Scene:
         pod = make_pod(name, **(given | changes))
         self.rig.apply(pod)
         return pod
+
+
+async def test_a_namespace_that_is_kept_out_goes_elsewhere_and_others_do_not() -> None:
+    scene = Scene()
+    board = scene.rig.world.board
+    open_pools = OpenPools(scene.usage, board, lambda: scene.rig.world.governance)
+    board.set_verdict("a", PoolVerdict(kept_out=frozenset({"shop"})))
+    assert not scene.place().decision.virtual
+    assert "a: did not start pods of its namespace" in scene.place().because
+    assert not open_pools.pool("a", "bank").closed
+    board.set_verdict("a", PoolVerdict(kept_out=frozenset({"bank"})))
+    assert scene.place().decision.virtual
 
 
 async def test_a_burst_that_nobody_has_seen_yet_is_no_more_than_a_few() -> None:

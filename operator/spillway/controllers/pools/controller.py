@@ -6,25 +6,25 @@ leader reads it before it decides anything, so a failed pool is not forgotten. O
 verdict stays. A stock-out is processed at once, so that the verdict exists before the pod is replaced.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from spillway.api.scalars import Duration
 from spillway.api.virtualnodebudget import Failover, StockOut, VirtualNodeBudget
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.pools.memory import PoolMemory
+from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.stock_out import StockOutDetector
-from spillway.controllers.pools.unstarted import GivenUp, UnstartedPod, UnstartedPods
+from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.budget.price import size_asked
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.pools.dead_nodes import mostly_dead
-from spillway.domain.pools.health import PoolObservation, State, Times, judge, next_look
+from spillway.domain.pools.health import Health, PoolObservation, State, Times, judge, next_look
 from spillway.domain.pools.size_ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
 from spillway.domain.pools.sizes import Size
-from spillway.domain.pools.unstarted import stuck
+from spillway.domain.pools.start_failures import FOR_NAMESPACE, StartFailure
 from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
 from spillway.kube.client import KubeClient
 from spillway.state.catalog import Kind
@@ -33,6 +33,8 @@ from spillway.state.usage import LiveUsage
 from spillway.telemetry import pools as metrics
 
 DEFAULT_FAILOVER: Final = Failover()
+SHORTEST_START_SECONDS: Final = 30.0
+"""The minimum of `startAfter`, also for a budget that was stored without validation."""
 SHORTEST_SECONDS: Final = 1.0
 """The minimum of a budget's times: without a pause a pool could be reconciled without end."""
 POD_CHANGES_SECONDS: Final = 0.5
@@ -40,12 +42,15 @@ POD_CHANGES_SECONDS: Final = 0.5
 DOUBTFUL_SECONDS: Final = 5.0
 """Seconds until a pool is checked again that is down while most other nodes look dead as well."""
 SLACK_SECONDS: Final = 0.01
+NAMED: Final = 10
+"""Namespaces that a log line names."""
 
 
 def times_of(budget: VirtualNodeBudget) -> Times:
     """The times of a budget's `failover`, or their defaults."""
     failover = budget.spec.failover or DEFAULT_FAILOVER
-    return Times(_seconds(failover.unhealthy_after), _seconds(failover.retry_after))
+    start_after = max(SHORTEST_START_SECONDS, float(failover.start_after.seconds))
+    return Times(_seconds(failover.unhealthy_after), _seconds(failover.retry_after), start_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,45 +134,50 @@ class PoolsController(Controller):
             metrics.FAILURES.labels(pool, str(health.reason)).inc()
         if health.state is State.RETRYING and memory.health.state is not State.RETRYING:
             # Pods that were replaced before the try belong to the failure before it.
-            self._unstarted.forget_given_up(pool)
+            self._unstarted.forget_failures(pool)
+        namespaces, look = self._judge_namespaces(pool, memory, seen, times)
         stock_out = budget.spec.stock_out
         forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
         position = BOTTOM if stock_out is None else decayed(memory.position, forget_after, now)
-        self._publish(budget, PoolMemory(health, position))
+        self._publish(budget, PoolMemory(health, position, namespaces))
         hold = Hold.of(budget)
         dues = [
             next_look(health, seen, times, now),
+            look,
             seconds_to_decay(position, forget_after, now),
             hold.until - now if hold.until is not None and hold.active(now) else None,
             DOUBTFUL_SECONDS if doubtful else None,
         ]
         return min((due + SLACK_SECONDS for due in dues if due is not None), default=None)
 
+    def _judge_namespaces(
+        self, pool: str, memory: PoolMemory, seen: PoolObservation, times: Times
+    ) -> tuple[Mapping[str, Health], float | None]:
+        """The health of the pool for each namespace whose pods have failed there, and when it may change."""
+        now = self.world.now()
+        failures: dict[str, list[StartFailure]] = {name: [] for name in memory.namespaces}
+        for one in seen.failures:
+            failures.setdefault(one.namespace, []).append(one)
+        found: dict[str, Health] = {}
+        dues: list[float] = []
+        for name, own in failures.items():
+            alone = PoolObservation(failures=tuple(own), last_start=seen.last_start)
+            before = memory.namespaces.get(name, NEVER_FAILED)
+            health = judge(before, alone, times, now, namespaces=FOR_NAMESPACE)
+            if health.state is State.RETRYING and before.state is not State.RETRYING:
+                self._unstarted.forget_failures(pool, name)
+            if health.state is not State.HEALTHY or health.failures:
+                found[name] = health
+            due = next_look(health, alone, times, now, namespaces=FOR_NAMESPACE)
+            dues += [] if due is None else [due]
+        return found, min(dues, default=None)
+
     def _seen(self, pool: str, times: Times) -> PoolObservation:
-        ready = {node.name for node in self._nodes.nodes(pool) if node.ready}
-        waits = [
-            one.bound_at
-            for one in self._unstarted.on_pool(pool)
-            # On a node that is down nothing starts: that is the node's matter.
-            if one.pod.node in ready and not one.given_up and stuck(one.pod, out_of_stock=one.out_of_stock)
-        ]
-        given_up = self._given_up(pool, min(waits, default=self.world.now()), times)
-        since = min((*waits, given_up.since)) if given_up is not None else min(waits, default=None)
-        last_start = self._unstarted.last_start(pool)
         return PoolObservation(
             down_since=self._nodes.down_since(pool),
-            stuck=len(waits) + (0 if given_up is None else given_up.pods),
-            stuck_since=None if since is None else max(since, last_start),
-            last_start=last_start,
+            failures=self._unstarted.start_failures(pool, times.start_after),
+            last_start=self._unstarted.last_start(pool),
         )
-
-    def _given_up(self, pool: str, waits_since: float, times: Times) -> GivenUp | None:
-        """Pods that were replaced, often long before the pool counts as failed; they expire after that time."""
-        known = self._unstarted.given_up(pool)
-        if known is not None and waits_since - known.last >= times.unhealthy_after:
-            self._unstarted.forget_given_up(pool)
-            return None
-        return known
 
     def _publish(self, budget: VirtualNodeBudget, memory: PoolMemory) -> None:
         pool = budget.metadata.name
@@ -180,6 +190,7 @@ class PoolsController(Controller):
             step=memory.position.step,
             out_of_stock=memory.position.out_of_stock(ladder),
             coming=self._usage.unstarted(pool) if retrying else 0,
+            kept_out=memory.kept_out,
         )
         view = PoolView(verdict, memory)
         before = self.views.get(pool)
@@ -209,9 +220,11 @@ class PoolsController(Controller):
     def _show(self) -> None:
         metrics.TAKES.clear()
         metrics.LADDER_STEP.clear()
+        metrics.KEPT_OUT.clear()
         for pool, view in self.views.items():
             metrics.TAKES.labels(pool, view.verdict.reason).set(view.verdict.takes)
             metrics.LADDER_STEP.labels(pool).set(view.verdict.step)
+            metrics.KEPT_OUT.labels(pool).set(len(view.verdict.kept_out))
 
     # Changes
 
@@ -228,7 +241,7 @@ class PoolsController(Controller):
             listed=budget.spec.stock_out.annotation is not None,
             now=self.world.now(),
         )
-        self._publish(budget, PoolMemory(memory.health, position))
+        self._publish(budget, replace(memory, position=position))
         self.queue.add(pool)
 
     def _pod_waits(self, waiting: UnstartedPod) -> None:
@@ -264,4 +277,5 @@ def _log_fields(view: PoolView) -> dict[str, object]:
         "health": str(health.state),
         "failed_for": str(health.reason or ""),
         "failures": health.failures,
+        "kept_out": sorted(view.verdict.kept_out)[:NAMED],
     }

@@ -5,13 +5,14 @@ the status of a pool that never failed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from spillway.api.virtualnodebudget import PoolHealth, VirtualNodeBudgetStatus
+from spillway.api.virtualnodebudget import NAMESPACES_IN_STATUS, NamespaceHealth, PoolHealth, VirtualNodeBudgetStatus
 from spillway.domain.pools.health import Health, HealthReason, State
 from spillway.domain.pools.size_ladder import BOTTOM, Position
 
@@ -24,6 +25,13 @@ class PoolMemory:
 
     health: Health = NEVER_FAILED
     position: Position = BOTTOM
+    namespaces: Mapping[str, Health] = field(default_factory=lambda: MappingProxyType({}))
+    """The health for the pods of one namespace, where pods of it failed to start."""
+
+    @property
+    def kept_out(self) -> frozenset[str]:
+        """The namespaces whose pods the pool does not take."""
+        return frozenset(name for name, health in self.namespaces.items() if health.state is State.FAILED)
 
     @classmethod
     def of(cls, status: Mapping[str, Any]) -> Self:
@@ -34,24 +42,31 @@ class PoolMemory:
             return cls()
         step, since = found.ladder_step or 0, found.ladder_since
         position = Position(step, since.timestamp()) if step and since is not None else BOTTOM
-        return cls(_health(found.health), position)
+        namespaces = {one.namespace: _health(one) for one in found.namespace_health}
+        return cls(_health(found.health), position, namespaces)
 
     def status(self) -> dict[str, Any]:
         """The fields of the status that contain it."""
-        health = self.health
+        most_pressing = sorted(self.namespaces.items(), key=lambda one: (one[0] not in self.kept_out, one[0]))
         return {
-            "health": None
-            if health == NEVER_FAILED
-            else PoolHealth(
-                state=health.state.value,
-                failures=health.failures,
-                since=_moment(health.since),
-                retry_at=_moment(health.retry_at),
-                reason=health.reason and health.reason.value,
+            "health": None if self.health == NEVER_FAILED else PoolHealth(**_fields(self.health)),
+            "namespace_health": tuple(
+                NamespaceHealth(namespace=name, **_fields(health))
+                for name, health in most_pressing[:NAMESPACES_IN_STATUS]
             ),
             "ladder_step": self.position.step,
             "ladder_since": _moment(self.position.since),
         }
+
+
+def _fields(health: Health) -> dict[str, Any]:
+    return {
+        "state": health.state.value,
+        "failures": health.failures,
+        "since": _moment(health.since),
+        "retry_at": _moment(health.retry_at),
+        "reason": health.reason and health.reason.value,
+    }
 
 
 def _health(found: PoolHealth | None) -> Health:

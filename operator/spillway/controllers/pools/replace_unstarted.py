@@ -15,7 +15,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.pools.controller import PoolsController
+from spillway.controllers.pools.controller import PoolsController, times_of
 from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
@@ -97,20 +97,20 @@ class ReplaceUnstartedController(Controller):
         who = governed(self.world, one.pod)
         if who is None or not _is_placed(one):
             return None
-        closed, now = self._closed(one), self.world.now()
+        closed, start_after, now = self._closed(one), self._start_after(one), self.world.now()
         cause = cause_of(
             one.pod,
             bound_at=one.bound_at,
             out_of_stock=one.out_of_stock,
             closed=closed,
-            spill_after=who.spill_after,
+            start_after=start_after,
             now=now,
         )
         if cause is not None:
             return await self._replace(one, who, cause, one.pools)
         if passed := self._leaves(one):
             return await self._replace(one, who, Cause.OVER_LIMIT, passed)
-        due = next_look(one.pod, bound_at=one.bound_at, closed=closed, spill_after=who.spill_after, now=now)
+        due = next_look(one.pod, bound_at=one.bound_at, closed=closed, start_after=start_after, now=now)
         # A pod that stays although it is due (for example because of its own configuration) is checked again when it
         # changes.
         return due + SLACK_SECONDS if due else None
@@ -150,10 +150,15 @@ class ReplaceUnstartedController(Controller):
 
     def _closed(self, one: UnstartedPod) -> bool:
         """Whether the pod cannot start where it is: its pool has failed, or none of its pools takes pods."""
-        verdicts = [self.world.board.verdict(pool) for pool in one.pools]
+        verdicts, namespace = [self.world.board.verdict(pool) for pool in one.pools], one.pod.namespace
         if one.pool:
-            return verdicts[0].reason == "Unhealthy"
-        return all(verdict.closed for verdict in verdicts)
+            return verdicts[0].reason == "Unhealthy" or namespace in verdicts[0].kept_out
+        return all(verdict.closed_to(namespace) for verdict in verdicts)
+
+    def _start_after(self, one: UnstartedPod) -> float:
+        """How long the pod may take to start on its pool, in seconds; 0.0 while it is on no pool."""
+        budget = self.world.governance.budgets.get(one.pool)
+        return 0.0 if budget is None else times_of(budget).start_after
 
     def _leaves(self, one: UnstartedPod) -> tuple[str, ...]:
         """The pools that the pod has to leave because a limit is passed; others that have to are queued."""
@@ -194,7 +199,7 @@ class ReplaceUnstartedController(Controller):
             return JOB_SECONDS if result is ReplacementResult.NO_RETRY else REFUSED_SECONDS
         if cause is not Cause.OVER_LIMIT:
             # The pool takes others of the owner once there is room again.
-            self._replacement.avoid(pod, failed, who.spill_after)
+            self._replacement.avoid(pod, failed, max(who.spill_after, self._start_after(one)))
         if cause is Cause.NOT_STARTED:
             self._unstarted.give_up(one)
         metrics.REPLACED.labels(pools[0], cause.value).inc()

@@ -77,10 +77,10 @@ class Replacement:
                 self._retries.give_back(owner)
         return ReplacementResult.REPLACED if deleted else ReplacementResult.REFUSED
 
-    def avoid(self, pod: PodRecord, pools: AbstractSet[str], spill_after: float) -> None:
+    def avoid(self, pod: PodRecord, pools: AbstractSet[str], wait_seconds: float) -> None:
         """Let the next pods of this pod's owner avoid these pools, until all of them may have been tried.
 
-        `spill_after` is how long each of them waits, in seconds.
+        `wait_seconds` is how long each of them waits.
         """
-        seconds = avoid_seconds(spill_after, pod.owner_kind)
+        seconds = avoid_seconds(wait_seconds, pod.owner_kind)
         self._board.avoid(pod.owner_uid, pools, seconds, namespace=pod.namespace)

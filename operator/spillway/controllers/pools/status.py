@@ -16,8 +16,10 @@ from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.domain.pools.health import PROBE_PODS, Health, HealthReason, State
+from spillway.domain.pools.health import PROBE_PODS, HealthReason, State
 
+NAMED: Final = 3
+"""Namespaces that a message names."""
 _FAILED_FOR: Final = {
     HealthReason.NODES_NOT_READY: "None of its nodes was ready for too long",
     HealthReason.PODS_NOT_STARTING: "Pods that were bound to it did not start for too long",
@@ -48,8 +50,8 @@ def pool_part(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -
 def _conditions(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> Iterator[ObservedCondition]:
     if (accepting := _accepting(budget, count, memory)) is not None:
         yield accepting
-    if budget.spec.failover is not None or memory.health != NEVER_FAILED:
-        yield _healthy(memory.health)
+    if budget.spec.failover is not None or memory.health != NEVER_FAILED or memory.namespaces:
+        yield _healthy(memory)
     if budget.spec.stock_out is not None:
         yield _in_stock(budget, memory)
 
@@ -67,11 +69,13 @@ def _accepting(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) 
     if not count.ready:
         message = f"None of its {count.nodes} nodes is ready."
         return ObservedCondition(ACCEPTING, holds=False, reason="NoNodes", message=message)
+    if memory.kept_out:
+        return ObservedCondition(ACCEPTING, holds=True, reason="NamespacesKeptOut", message=_kept_out(memory))
     return None
 
 
 def _failing(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition | None:
-    health = _healthy(memory.health)
+    health = _healthy(memory)
     if memory.health.state is State.FAILED:
         return ObservedCondition(ACCEPTING, holds=False, reason="Unhealthy", message=health.message)
     if budget.spec.stock_out is not None:
@@ -83,7 +87,8 @@ def _failing(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition
     return None
 
 
-def _healthy(health: Health) -> ObservedCondition:
+def _healthy(memory: PoolMemory) -> ObservedCondition:
+    health = memory.health
     why = _FAILED_FOR[health.reason]
     if health.state is State.FAILED:
         message = f"{why}; it is tried again after {_time(health.retry_at)}, once a node is ready."
@@ -91,7 +96,16 @@ def _healthy(health: Health) -> ObservedCondition:
     if health.state is State.RETRYING:
         message = f"{why}; it is being tried again, with {PROBE_PODS} pods at a time until one has started."
         return ObservedCondition(HEALTHY, holds=True, reason="Retrying", message=message)
+    if memory.kept_out:
+        return ObservedCondition(HEALTHY, holds=True, reason="NamespacesKeptOut", message=_kept_out(memory))
     return ObservedCondition(HEALTHY, holds=True, reason="Healthy", message="Its pods start.")
+
+
+def _kept_out(memory: PoolMemory) -> str:
+    names = sorted(memory.kept_out)
+    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    until = _time(min(memory.namespaces[name].retry_at for name in names))
+    return f"Pods of {named} did not start for too long: it takes pods of other namespaces only, until {until}."
 
 
 def _in_stock(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition:

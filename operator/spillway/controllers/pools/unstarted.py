@@ -3,10 +3,11 @@
 Contract: kept from the events of pods; `changed` and `started` tell of each change. A pod is followed while it is
 pending and may go to virtual nodes (admission sent it there, or it has spilled), or is bound to a node of a pool. The
 time of a binding is when this process saw it, so that time starts again after a change of leader. Pods that were
-replaced because they did not start on a pool count as failures of the pool until a pod starts there. Only this class
-changes what it holds; others call its methods.
+replaced because they did not start on a pool count as its start failures for a while, until a pod starts there. Only
+this class changes what it holds; others call its methods.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,10 +15,15 @@ from typing import Final
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.domain.model.remember import remember
+from spillway.domain.pools.start_failures import REMEMBERED_SECONDS, StartFailure, counted_workload
+from spillway.domain.pools.unstarted import stuck
 from spillway.state.signal import Signal
 
 NEW_FAILURE_SECONDS: Final = 60.0
 """The maximum age of a pod that counts as just failed when it is seen for the first time."""
+_REMEMBERED: Final = 1024
+"""Start failures to remember for each pool."""
 
 
 @dataclass(slots=True)
@@ -29,12 +35,14 @@ class UnstartedPod:
     """Of its node; empty while it is on none."""
     bound_at: float = 0.0
     """When it was seen on that node (Unix seconds)."""
+    workload: str = ""
+    """The key of the workload for which it counts, once it is on a node of a pool."""
     out_of_stock: bool = False
     """Whether its provider reported a stock-out."""
     named: tuple[str, ...] = ()
     """The pools that its mark names, where the mark is believed."""
     given_up: bool = False
-    """It is being replaced because it does not start there; `GivenUp` counts it."""
+    """It is being replaced because it does not start there, and already counts as a start failure."""
 
     @property
     def pending(self) -> Pending:
@@ -48,17 +56,6 @@ class UnstartedPod:
         return self.named
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """Pods that were replaced because they did not start on a pool."""
-
-    pods: int
-    since: float
-    """When the first of them was bound (Unix seconds)."""
-    last: float
-    """When the last of them was given up."""
-
-
 class UnstartedPods:
     """All pods that have not started on virtual nodes, from `subscribe` on."""
 
@@ -66,7 +63,7 @@ class UnstartedPods:
         self._world = world
         self._pods: dict[PodUid, UnstartedPod] = {}
         self._last_start: dict[str, float] = {}
-        self._given_up: dict[str, GivenUp] = {}
+        self._given_up: dict[str, OrderedDict[PodUid, StartFailure]] = {}
         self.changed: Signal[UnstartedPod] = Signal("UnstartedPod", key=lambda one: one.pod.key)
         """Emitted with a pod that has not started and has changed."""
         self.started: Signal[str] = Signal("UnstartedPods", key=str)
@@ -82,13 +79,31 @@ class UnstartedPods:
         """When a pod was last seen to start on the pool (Unix seconds); 0.0 for never."""
         return self._last_start.get(pool, 0.0)
 
-    def given_up(self, pool: str) -> GivenUp | None:
-        """The pods that were replaced there since one started last."""
-        return self._given_up.get(pool)
+    def start_failures(self, pool: str, start_after: float) -> tuple[StartFailure, ...]:
+        """The pods that did not start on the pool since one started last, or will not have `start_after` seconds later.
 
-    def forget_given_up(self, pool: str) -> None:
-        """Pods that were replaced before no longer count against the pool."""
-        self._given_up.pop(pool, None)
+        Each counts for `REMEMBERED_SECONDS` only: one that waits on and on may be its own problem.
+        """
+        now, last_start = self._world.now(), self.last_start(pool)
+        nodes = self._world.state.nodes
+        given_up = self._given_up.get(pool)
+        found = [one for one in (given_up or {}).values() if now < one.due + REMEMBERED_SECONDS]
+        for one in self.on_pool(pool):
+            node = nodes.get(one.pod.node)
+            # On a node that is down no pod starts; this does not count against the pool.
+            if node is None or not node.ready or one.given_up or not stuck(one.pod, out_of_stock=one.out_of_stock):
+                continue
+            if now < one.bound_at + start_after + REMEMBERED_SECONDS:
+                due = max(one.bound_at, last_start) + start_after
+                found.append(StartFailure(due, one.pod.namespace, one.workload, node.name))
+        return tuple(found)
+
+    def forget_failures(self, pool: str, namespace: str = "") -> None:
+        """Pods that were replaced before no longer count against the pool; with a namespace, only its pods."""
+        known = self._given_up.pop(pool, None)
+        if known is not None and namespace:
+            others = ((uid, one) for uid, one in known.items() if one.namespace != namespace)
+            self._given_up[pool] = OrderedDict(others)
 
     def forget_pool(self, pool: str) -> None:
         """Forget a pool whose VirtualNodeBudget is gone."""
@@ -118,9 +133,8 @@ class UnstartedPods:
         if node is None or not node.ready:
             # On a node that is down no pod starts; this does not count against the pool.
             return
-        now = self._world.now()
-        known = self._given_up.get(one.pool, GivenUp(0, one.bound_at, now))
-        self._given_up[one.pool] = GivenUp(known.pods + 1, min(known.since, one.bound_at), now)
+        failure = StartFailure(self._world.now(), one.pod.namespace, one.workload, node.name)
+        remember(self._given_up.setdefault(one.pool, OrderedDict()), one.pod.uid, failure, most=_REMEMBERED)
 
     def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and new.pending is not None and new.active:
@@ -165,6 +179,7 @@ class UnstartedPods:
         if pool and not known.pool:
             # A pod that is seen to be bound was pending and unbound before, even if this is its first event.
             known.pool, known.bound_at = pool, self._world.now()
+            known.workload = counted_workload(self._world.owner_of(pod))
         self.changed.emit(known)
         self._report_start(one for one in before if one not in known.pools)
 

@@ -134,7 +134,7 @@ class SpillController(Controller):
         if self._spilled.get(pod.uid, ((), 0.0))[0] != named:
             self._spilled[pod.uid] = (named, self.world.now())
         verdicts = (self.world.board.verdict(pool) for pool in named if pool in self.world.governance.budgets)
-        closed = all(verdict.closed for verdict in verdicts)
+        closed = all(verdict.closed_to(pod.namespace) for verdict in verdicts)
         found = due(
             pod,
             placement,
@@ -206,7 +206,8 @@ class SpillController(Controller):
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
-        pools, avoided = [open_pools.pool(name) for name in listed], self.world.board.avoided(pod.owner_uid)
+        pools = [open_pools.pool(name, pod.namespace) for name in listed]
+        avoided = self.world.board.avoided(pod.owner_uid)
         has_room = self._room_for(pod, raw, volumes)
         # A pool that its owner's pods avoid is still better than none.
         return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
@@ -219,7 +220,8 @@ class SpillController(Controller):
         def suits(pool: Pool) -> str:
             return mismatch(raw, pool, tolerations=pool.tolerations)
 
-        pools = [self._open_pools.pool(name) for name in self.world.governance.pools_of(who.policy)]
+        listed = self.world.governance.pools_of(who.policy)
+        pools = [self._open_pools.pool(name, pod.namespace) for name in listed]
         return f"no pool takes it ({admit(pools, suits, self._room_for(pod, raw, volumes)).because})"
 
     def _room_for(
@@ -274,7 +276,7 @@ class SpillController(Controller):
     def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
         """Whether an open pool was not tried. Admission decides whether it suits the pod."""
         has_room, names = self._room_for(pod), self.world.governance.pools_of(who.policy)
-        pools = (self._open_pools.pool(name) for name in names if name not in tried)
+        pools = (self._open_pools.pool(name, pod.namespace) for name in names if name not in tried)
         return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
 
     async def _replace(

@@ -1,11 +1,15 @@
 """The health of a pool: when it counts as failed, when it is tried again, and how the delay grows.
 
-Contract: a function of the present observations and of a small memory that fits in a status. A pool fails when for
-`unhealthyAfter` no node of it was ready, or pods that were bound to it have waited that long and none has started. It
-is tried again after `retryAfter`, twice that after the next failure, and so on up to 64 times: but not before a node is
-ready. While it is being tried it takes `PROBE_PODS` pods at a time; the first one that starts makes it healthy. A
-failure is forgotten once the pool was healthy for as long as it was held for it, so a pool that flaps is held longer
-and longer, and two falls are at least `retryAfter` apart. Times are Unix seconds.
+Contract: a function of the present observations and of a small memory that fits in a status. A pool fails when no node
+of it was ready for `unhealthyAfter`, or when pods that were bound to it have not started for `startAfter` and none has
+started since (`start_failures` has the rule). It is tried again after `retryAfter`, twice that after the next failure,
+and so on up to 64 times: but not before a node is ready. While it is being tried it takes `PROBE_PODS` pods at a time;
+the first one that starts makes it healthy. A failure is forgotten once the pool was healthy for as long as it was held
+for it, so a pool that flaps is held longer and longer, and two falls are at least `retryAfter` apart. Times are Unix
+seconds.
+
+The same rules give the health of a pool for the pods of one namespace, which fails by the start failures of that
+namespace alone.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +17,14 @@ from enum import StrEnum
 from typing import Final
 
 from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.pools.start_failures import FOR_ALL, StartFailure, closed_from
 
 PROBE_PODS: Final = 5
 """The number of pods that may be sent to a pool that is being tried again, until one has started."""
-STUCK_PODS: Final = 3
-"""The number of pods that have to be stuck before a healthy pool fails: one or two may be the cause themselves."""
+FAILED_PODS: Final = 3
+"""The number of pods that have to fail to start before a healthy pool fails."""
+RETRYING_PODS: Final = 2
+"""The same while it is tried again."""
 MOST_DOUBLINGS: Final = 6
 
 
@@ -57,10 +64,8 @@ class PoolObservation:
 
     down_since: float | None = None
     """The time since which none of its nodes is ready."""
-    stuck: int = 0
-    """Pods bound to it that have not started, without a fault of their own, since the last one started."""
-    stuck_since: float | None = None
-    """Since when the first of these waits."""
+    failures: tuple[StartFailure, ...] = ()
+    """Pods that did not start on it, or will not have from a later time on, since the last one started."""
     last_start: float = 0.0
     """When a pod last started there."""
 
@@ -71,6 +76,7 @@ class Times:
 
     unhealthy_after: float
     retry_after: float
+    start_after: float
 
     def held(self, failures: int) -> float:
         """How long a pool is held after this number of failures in a row."""
@@ -78,9 +84,9 @@ class Times:
         return backoff_seconds(failures, first=self.retry_after, longest=longest)
 
 
-def judge(health: Health, seen: PoolObservation, times: Times, now: float) -> Health:
-    """The health at `now`. Idempotent."""
-    failed = _failing(health, seen, times, now)
+def judge(health: Health, seen: PoolObservation, times: Times, now: float, *, namespaces: int = FOR_ALL) -> Health:
+    """The health at `now`. Idempotent. `namespaces` is the number of namespaces whose pods have to fail to start."""
+    failed = _failing(health, seen, times, now, namespaces)
     if health.state is State.FAILED:
         if now < health.retry_at or seen.down_since is not None:
             return health
@@ -95,35 +101,40 @@ def judge(health: Health, seen: PoolObservation, times: Times, now: float) -> He
     return health
 
 
-def next_look(health: Health, seen: PoolObservation, times: Times, now: float) -> float | None:
+def next_look(
+    health: Health, seen: PoolObservation, times: Times, now: float, *, namespaces: int = FOR_ALL
+) -> float | None:
     """Seconds until time alone may change the result of `judge`; None if it cannot."""
-    dues = []
+    dues: list[float] = []
     if health.state is State.FAILED:
         if seen.down_since is None:
             dues.append(health.retry_at)
     else:
-        dues += [since + times.unhealthy_after for since in (seen.down_since, _stuck_since(health, seen)) if since]
+        if seen.down_since is not None:
+            dues.append(seen.down_since + times.unhealthy_after)
+        if (closed := _closed_from(health, seen, times, namespaces)) is not None:
+            dues.append(closed)
         if health.state is State.HEALTHY and health.failures:
             dues.append(health.since + times.held(health.failures))
     return max(0.0, min(dues) - now) if dues else None
 
 
-def _failing(health: Health, seen: PoolObservation, times: Times, now: float) -> HealthReason | None:
+def _failing(health: Health, seen: PoolObservation, times: Times, now: float, namespaces: int) -> HealthReason | None:
     if seen.down_since is not None and now - seen.down_since >= times.unhealthy_after:
         return HealthReason.NODES_NOT_READY
-    since = _stuck_since(health, seen)
-    if since is not None and now - since >= times.unhealthy_after:
+    closed = _closed_from(health, seen, times, namespaces)
+    if closed is not None and now >= closed:
         return HealthReason.PODS_NOT_STARTING
     return None
 
 
-def _stuck_since(health: Health, seen: PoolObservation) -> float | None:
-    """The time since which pods are stuck, if there are enough of them."""
-    enough = 1 if health.state is State.RETRYING else STUCK_PODS
-    if seen.stuck < enough or seen.stuck_since is None:
-        return None
+def _closed_from(health: Health, seen: PoolObservation, times: Times, namespaces: int) -> float | None:
+    """The time from which the pods that do not start close the pool, if there are enough of them."""
+    if health.state is not State.RETRYING:
+        return closed_from(seen.failures, pods=FAILED_PODS, namespaces=namespaces)
+    closed = closed_from(seen.failures, pods=RETRYING_PODS, namespaces=namespaces)
     # Pods that wait since before the try belong to the failure before it.
-    return max(seen.stuck_since, health.since) if health.state is State.RETRYING else seen.stuck_since
+    return None if closed is None else max(closed, health.since + times.start_after)
 
 
 def _not_forgotten(health: Health, times: Times, now: float) -> int:

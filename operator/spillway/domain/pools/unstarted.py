@@ -2,8 +2,8 @@
 
 Contract: only pods that have not started are replaced, so no work is lost. A stock-out or a failed pool is a cause at
 once, and so is a limit that is passed (`domain.budget.excess` chooses the pods); a pod that is bound and does not start
-is replaced after `spillAfter`. (`domain.spill` decides about a pod that no
-node of its pools takes.) A pod that fails for a reason of its own (its image, its configuration) would fail elsewhere
+is replaced after the `failover.startAfter` of its pool. (`domain.spill` decides about a pod that no node of its pools
+takes.) A pod that fails for a reason of its own (its image, its configuration) would fail elsewhere
 too and is not replaced. Times are Unix seconds.
 """
 
@@ -36,7 +36,7 @@ class Cause(StrEnum):
 
 
 def cause_of(
-    pod: PodRecord, *, bound_at: float, out_of_stock: bool, closed: bool, spill_after: float, now: float
+    pod: PodRecord, *, bound_at: float, out_of_stock: bool, closed: bool, start_after: float, now: float
 ) -> Cause | None:
     """Why the pod has to be replaced at `now`; None if it is waited for.
 
@@ -51,15 +51,15 @@ def cause_of(
         return None
     if closed and (bound_at or now - pod.created >= SETTLED_SECONDS):
         return Cause.POOLS_CLOSED
-    return Cause.NOT_STARTED if bound_at and now - bound_at >= spill_after else None
+    return Cause.NOT_STARTED if bound_at and now - bound_at >= start_after else None
 
 
-def next_look(pod: PodRecord, *, bound_at: float, closed: bool, spill_after: float, now: float) -> float | None:
+def next_look(pod: PodRecord, *, bound_at: float, closed: bool, start_after: float, now: float) -> float | None:
     """Seconds until time alone may give a cause; None if it cannot."""
     if pod.pending is None:
         return None
     if bound_at:
-        return max(0.0, bound_at + spill_after - now)
+        return max(0.0, bound_at + start_after - now)
     return max(0.0, pod.created + SETTLED_SECONDS - now) if closed else None
 
 

@@ -32,11 +32,17 @@ class PoolVerdict:
     """Open, or a key of `CLAUSES`; in Retrying it takes a few pods at a time."""
     step: int = 0
     """The size of `stockOut.ladder` that is requested now; 0 is the pod's own request."""
+    kept_out: frozenset[str] = frozenset()
+    """Namespaces whose pods it does not take, because pods of theirs did not start there."""
 
     @property
     def closed(self) -> bool:
         """Whether pods that were sent there would never get a node; a pool that is tried again waits for them."""
         return not self.takes and not self.retrying
+
+    def closed_to(self, namespace: str) -> bool:
+        """Whether pods of this namespace that were sent there would never get a node, or not start."""
+        return self.closed or namespace in self.kept_out
 
     @property
     def clause(self) -> str:
@@ -58,7 +64,14 @@ def takes_probe(coming: int) -> bool:
 
 
 def pool_verdict(
-    nodes: Iterable[NodeRecord], health: Health, *, held: bool, step: int, out_of_stock: bool, coming: int
+    nodes: Iterable[NodeRecord],
+    health: Health,
+    *,
+    held: bool,
+    step: int,
+    out_of_stock: bool,
+    coming: int,
+    kept_out: frozenset[str] = frozenset(),
 ) -> PoolVerdict:
     """The verdict on one pool. `coming` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
@@ -75,4 +88,4 @@ def pool_verdict(
         takes, reason = False, "OutOfStock"
     elif health.state is State.RETRYING:
         takes, reason = takes_probe(coming), "Retrying"
-    return PoolVerdict(takes, reason, step)
+    return PoolVerdict(takes, reason, step, kept_out)

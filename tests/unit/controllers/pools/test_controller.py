@@ -8,9 +8,10 @@ import pytest
 
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.controllers.status.node_summary import PoolCount
-from spillway.domain.model.names import NodeName, PodUid
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import Pending, PodRecord
 from spillway.domain.pools.health import PROBE_PODS
+from spillway.domain.pools.start_failures import REMEMBERED_SECONDS
 from spillway.kube.pod_events import PodEvent
 from spillway.state.catalog import Kind
 from tests.support.fake_clock import FakeClock
@@ -18,6 +19,7 @@ from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, nodes, policy,
 from tests.support.statuses import budget_status
 
 CLOSED = {"unschedulable": True}
+IMAGE = Pending(placement="virtual", pools="a,b", reason="ImagePullBackOff")
 
 
 def rig(*records: Any, clock: FakeClock | None = None, status: dict[str, Any] | None = None, **spec: Any) -> Rig:
@@ -103,24 +105,139 @@ async def test_it_asks_to_be_looked_at_when_time_alone_changes_the_verdict() -> 
     assert await found.pools.reconcile("a") == pytest.approx(300.0, abs=0.1)
 
 
+def stuck(name: str, workload: str = "web", namespace: str = "shop", node: str = "a-1", **changes: Any) -> PodRecord:
+    """A pod of this workload that is bound to `a` and has not started."""
+    owner = {"owner_uid": OwnerUid(f"{namespace}-{workload}"), "owner_name": workload}
+    return sent(name, node=node, namespace=namespace, **owner, **changes)
+
+
+SEVERAL = (("web", "shop"), ("api", "shop"), ("web", "bank"))
+
+
+def several(prefix: str = "w", count: int = 3) -> list[PodRecord]:
+    """Pods of several workloads of two namespaces."""
+    return [stuck(f"{prefix}{n}", *SEVERAL[n % 3]) for n in range(count)]
+
+
 async def test_a_pool_falls_when_no_pod_starts_on_it() -> None:
-    pods = [sent(f"web-{index}", node="a-1") for index in range(3)]
-    found = rig(*pods)
-    await found.advance(59.0)
+    found = rig(*several())
+    await found.advance(119.0)
     assert await found.judge() == (True, "Open")
     await found.advance(1.0)
     assert await found.judge() == (False, "Unhealthy")
     assert condition(status_of(found), "Healthy") == ("False", "PodsNotStarting")
 
 
+async def test_the_time_for_nodes_is_not_that_for_pods() -> None:
+    found = rig(*several(), failover={"unhealthyAfter": "10s", "startAfter": "3m"})
+    await found.advance(179.0)
+    assert await found.judge() == (True, "Open")
+    await found.advance(1.0)
+    assert await found.judge() == (False, "Unhealthy")
+
+
+async def test_one_broken_workload_closes_a_pool_for_nobody() -> None:
+    found = rig(*[stuck(f"w{n}") for n in range(20)])
+    await found.advance(200.0)
+    assert await found.judge() == (True, "Open")
+    verdict = found.world.board.verdict("a")
+    assert not verdict.kept_out
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        pytest.param([stuck("w1"), stuck("w2"), stuck("w3", "api")], id="two workloads"),
+        pytest.param([stuck("w1"), stuck("w2"), stuck("w3", node="a-2")], id="two nodes"),
+        pytest.param([stuck(f"w{n}", f"web-{n}", node=f"a-{1 + n % 2}") for n in range(20)], id="many"),
+    ],
+)
+async def test_one_namespace_closes_a_pool_for_itself_alone(pods: list[PodRecord]) -> None:
+    found = rig(*pods, failover=FAILOVER)
+    await found.advance(59.0)
+    await found.judge()
+    assert not found.world.board.verdict("a").kept_out
+    await found.advance(1.0)
+    assert await found.judge() == (True, "Open")
+    verdict = found.world.board.verdict("a")
+    assert verdict.kept_out == {"shop"}
+    assert (verdict.closed_to("shop"), verdict.closed_to("bank")) == (True, False)
+    status = status_of(found)
+    assert condition(status, "Accepting") == ("True", "NamespacesKeptOut")
+    assert condition(status, "Healthy") == ("True", "NamespacesKeptOut")
+    assert [(one.namespace, one.state, one.failures) for one in status.namespace_health] == [("shop", "Failed", 1)]
+
+    await found.advance(300.0)
+    await found.judge()
+    assert not found.world.board.verdict("a").kept_out, "tried again"
+
+
+async def test_the_first_that_starts_makes_it_healthy_for_a_namespace_again() -> None:
+    found = rig(stuck("w1"), stuck("w2"), stuck("w3", "api"), failover=FAILOVER)
+    await found.advance(60.0)
+    await found.judge()
+    await found.advance(300.0)
+    await found.judge()
+    await found.advance(1.0)
+    found.start(stuck("w1"))
+    await found.judge()
+    (known,) = status_of(found).namespace_health
+    assert (known.state, known.failures) == ("Healthy", 1), "not forgotten yet"
+    await found.advance(10.0)
+    for pod in (stuck("w2"), stuck("w3", "api")):
+        found.start(pod)
+    await found.advance(300.0)
+    await found.judge()
+    assert status_of(found).namespace_health == ()
+    assert condition(status_of(found), "Accepting") == ("True", "Open")
+
+
+async def test_a_second_namespace_closes_it_for_all() -> None:
+    found = rig(stuck("w1"), stuck("w2"), stuck("w3", "api"), failover=FAILOVER)
+    await found.advance(60.0)
+    await found.judge()
+    found.apply(stuck("w4", "web", "bank"))
+    await found.advance(59.0)
+    assert await found.judge() == (True, "Open")
+    await found.advance(1.0)
+    assert await found.judge() == (False, "Unhealthy")
+
+
+async def test_the_pods_of_a_namespace_that_is_kept_out_leave_at_once_and_others_stay() -> None:
+    theirs, late = stuck("w5", "web", "bank"), stuck("w4")
+    found = rig(stuck("w1"), stuck("w2"), stuck("w3", "api"), failover=FAILOVER)
+    await found.advance(50.0)
+    found.apply(theirs, late)
+    await found.advance(10.0)
+    await found.judge()
+    for pod in (theirs, late):
+        await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == ["w4"]
+
+
+async def test_the_next_leader_does_not_forget_who_is_kept_out() -> None:
+    first = rig(stuck("w1"), stuck("w2"), stuck("w3", "api"), failover=FAILOVER)
+    await first.advance(60.0)
+    await first.judge()
+    second = rig(clock=FakeClock(first.clock.now() + 5.0), status=status_of(first).wire(), failover=FAILOVER)
+    assert second.world.board.verdict("a").kept_out == {"shop"}
+    await second.advance(296.0)
+    await second.judge()
+    assert not second.world.board.verdict("a").kept_out
+
+
+async def test_a_pod_that_waits_on_and_on_does_not_count_for_ever() -> None:
+    found = rig(*several(), failover=FAILOVER)
+    await found.advance(30.0)
+    found.start(stuck("fine", "fine"))
+    await found.advance(REMEMBERED_SECONDS)
+    found.apply(started := stuck("fine-2", "fine"))
+    found.start(started)
+    await found.advance(100.0)
+    assert await found.judge() == (True, "Open"), "others start, and no new one fails"
+
+
 # Pods that are replaced before the pool counts as failed
-
-
-def impatient(*pods: Any) -> Rig:
-    """Pods are given half as long as the pool."""
-    placement = {"spillAfter": "30s"}
-    resources = [budget("a", failover=FAILOVER), budget("b"), policy(placement=placement)]
-    return Rig.of([*nodes("a", "b", "owned"), *pods], resources)
 
 
 async def give_up(found: Rig, *pods: PodRecord) -> None:
@@ -130,94 +247,92 @@ async def give_up(found: Rig, *pods: PodRecord) -> None:
         found.world.state.remove(pod)
 
 
-def bound(*names: str) -> list[PodRecord]:
-    return [sent(name, node="a-1") for name in names]
+async def test_a_pool_falls_also_for_pods_that_were_replaced_one_after_the_other() -> None:
+    first, second, third = several()
+    found = rig(first, failover=FAILOVER)
+    await found.advance(60.0)
+    await give_up(found, first)
+    for pod in (second, third):
+        found.apply(pod)
+        await found.advance(60.0)
+        assert await found.judge() == ((True, "Open") if pod is second else (False, "Unhealthy"))
+        await give_up(found, pod)
+    assert found.writer.names == ["w0", "w1", "w2"]
 
 
-async def test_a_pool_falls_also_when_its_pods_are_made_anew_before_that() -> None:
-    found = impatient(*(pods := bound("w1", "w2", "w3")))
-    await found.advance(30.0)
-    await give_up(found, *pods)
-    assert found.writer.names == ["w1", "w2", "w3"]
-    assert await found.judge() == (True, "Open")
-    await found.advance(30.0)
-    assert await found.judge() == (False, "Unhealthy")
-
-
-async def test_a_pod_that_is_made_anew_counts_once() -> None:
-    found = impatient(*(pods := bound("w1", "w2")))
+async def test_a_pod_that_is_replaced_counts_once() -> None:
+    found = rig(*(pods := several(count=2)), failover=FAILOVER)
     await found.advance(60.0)
     for pod in pods:
         await found.replacer.reconcile(pod.uid)
     assert await found.judge() == (True, "Open"), "the informer shows them still"
+    assert len(found.unstarted.start_failures("a", 60.0)) == 2
 
 
-async def test_it_falls_again_for_the_first_pod_that_does_not_start_while_it_is_tried() -> None:
-    found = impatient(*(pods := bound("w1", "w2", "w3")))
-    await found.advance(30.0)
-    await give_up(found, *pods)
-    await found.advance(30.0)
+async def test_it_falls_again_for_pods_that_do_not_start_while_it_is_tried() -> None:
+    found = rig(*(pods := several()), failover=FAILOVER)
+    await found.advance(60.0)
     await found.judge()
+    await give_up(found, *pods)
     await found.advance(300.0)
     assert await found.judge() == (True, "Retrying")
     await found.advance(100.0)
     assert await found.judge() == (True, "Retrying"), "no one came"
-    found.apply(*(pods := bound("w4")))
-    await found.advance(30.0)
-    await give_up(found, *pods)
-    assert await found.judge() == (True, "Retrying")
-    await found.advance(30.0)
+    found.apply(stuck("w4"))
+    await found.advance(60.0)
+    assert await found.judge() == (True, "Retrying"), "one may be at fault itself"
+    found.apply(stuck("w5", "web", "bank"))
+    await found.advance(60.0)
     assert await found.judge() == (False, "Unhealthy")
     assert status_of(found).health.failures == 2  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("starts", [True, False])
-async def test_pods_that_were_made_anew_are_forgotten(*, starts: bool) -> None:
-    """When one starts, or none came for a while."""
-    found = impatient(*(pods := bound("w1", "w2")))
-    await found.advance(30.0)
+async def test_pods_that_were_replaced_are_forgotten(*, starts: bool) -> None:
+    """When one starts, or after a while."""
+    found = rig(*(pods := several(count=2)), failover=FAILOVER)
+    await found.advance(60.0)
     await give_up(found, *pods)
     if starts:
-        found.apply(*(third := bound("w3")))
-        found.start(third[0])
+        found.apply(third := stuck("w3"))
+        found.start(third)
         await found.judge()
     else:
-        await found.advance(60.0)
-    found.apply(*bound("w4", "w5"))
-    await found.advance(59.0)
-    assert await found.judge() == (True, "Open")
+        await found.advance(REMEMBERED_SECONDS)
+    found.apply(stuck("w4"), stuck("w5", "web", "bank"))
     await found.advance(100.0)
     assert await found.judge() == (True, "Open"), "two only"
 
 
 async def test_pods_made_anew_from_a_node_that_is_down_do_not_speak_against_the_pool() -> None:
-    found = impatient(*nodes("a", "a"), *(pods := bound("w1", "w2", "w3")))
+    found = rig(*(pods := several()), failover=FAILOVER)
     found.fall("a-1")
-    await found.advance(30.0)
+    await found.advance(60.0)
     await give_up(found, *pods)
-    await found.advance(30.0)
+    assert found.writer.names
     assert await found.judge() == (True, "Open")
 
 
 @pytest.mark.parametrize(
     "pods",
     [
-        pytest.param([sent(f"w{n}", node="a-1") for n in range(2)], id="two only"),
-        pytest.param([sent(f"w{n}", node="a-1", reason="ImagePullBackOff") for n in range(5)], id="their own fault"),
-        pytest.param([sent(f"w{n}", node="a-1", started=1001.0) for n in range(5)], id="their kubelet has them"),
-        pytest.param([sent(f"w{n}") for n in range(5)], id="on no node"),
-        pytest.param([sent(f"w{n}", node="b-1") for n in range(5)], id="another pool's"),
+        pytest.param([stuck("w1"), stuck("w2", "web", "bank")], id="two only"),
+        pytest.param([msgspec.structs.replace(pod, pending=IMAGE) for pod in several(count=6)], id="their own fault"),
+        pytest.param([msgspec.structs.replace(pod, started=1001.0) for pod in several(count=6)], id="their kubelet's"),
+        pytest.param([msgspec.structs.replace(pod, node=NodeName("")) for pod in several(count=6)], id="on no node"),
+        pytest.param([msgspec.structs.replace(pod, node=NodeName("b-1")) for pod in several(count=6)], id="elsewhere"),
     ],
 )
 async def test_these_pods_do_not_speak_against_a_pool(pods: list[Any]) -> None:
     found = rig(*pods)
-    await found.advance(100.0)
+    await found.advance(130.0)
     assert await found.judge() == (True, "Open")
+    assert not found.world.board.verdict("a").kept_out
 
 
 async def test_a_pod_that_has_started_speaks_for_it() -> None:
-    pods = [sent(f"web-{index}", node="a-1") for index in range(4)]
-    found = rig(*pods)
+    pods = several(count=4)
+    found = rig(*pods, failover=FAILOVER)
     await found.advance(30.0)
     found.start(pods[3])
     await found.advance(59.0)

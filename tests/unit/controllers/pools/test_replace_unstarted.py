@@ -16,8 +16,18 @@ from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, deleting, node
 OWNER = OwnerUid("rs-web")
 
 
-def rig(*pods: PodRecord, mode: str = "Enforce", answer: Any = lambda _: True, **spec: Any) -> Rig:
-    resources = [budget("a", failover=FAILOVER, **spec), budget("b"), policy(mode)]
+def rig(
+    *pods: PodRecord,
+    mode: str = "Enforce",
+    answer: Any = lambda _: True,
+    spill_after: str = "60s",
+    **spec: Any,
+) -> Rig:
+    resources = [
+        budget("a", failover=FAILOVER, **spec),
+        budget("b", failover=FAILOVER),
+        policy(mode, placement={"spillAfter": spill_after}),
+    ]
     return Rig.of([*nodes("a", "b", "owned"), *pods], resources, answer=answer)
 
 
@@ -34,7 +44,7 @@ async def idle(rig: Rig) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_one_that_is_bound_and_does_not_start_goes_to_the_next_pool_after_spill_after() -> None:
+async def test_one_that_is_bound_and_does_not_start_goes_to_the_next_pool_after_start_after() -> None:
     pod = sent("web-1", node="a-1", pools="a")
     found = rig(pod)
     assert await found.replacer.reconcile(pod.uid) == pytest.approx(60.0, abs=0.1)
@@ -43,6 +53,29 @@ async def test_one_that_is_bound_and_does_not_start_goes_to_the_next_pool_after_
     await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["web-1"]
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
+
+
+@pytest.mark.parametrize("spill_after", ["0s", "10s", "1h"])
+async def test_spill_after_is_no_matter_of_pods_that_are_bound(spill_after: str) -> None:
+    pod = sent("web-1", node="a-1", pools="a")
+    found = rig(pod, spill_after=spill_after)
+    assert await found.replacer.reconcile(pod.uid) == pytest.approx(60.0, abs=0.1)
+    await found.advance(59.0)
+    await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == []
+    await found.advance(1.0)
+    await found.replacer.reconcile(pod.uid)
+    assert found.writer.names == ["web-1"]
+
+
+@pytest.mark.parametrize(
+    ("failover", "expected"), [({}, 120.0), ({"startAfter": "5m"}, 300.0), ({"startAfter": "0s"}, 30.0)]
+)
+async def test_how_long_a_pod_may_take_to_start(failover: dict[str, Any], expected: float) -> None:
+    """By default, as given, and at least half a minute also where the API server did not check it."""
+    pod = sent("web-1", node="a-1", pools="a")
+    found = Rig.of([*nodes("a"), pod], [budget("a", failover=failover), budget("b"), policy()])
+    assert await found.replacer.reconcile(pod.uid) == pytest.approx(expected, abs=0.1)
 
 
 async def test_an_owners_pods_avoid_one_pool_after_the_other_for_a_while() -> None:

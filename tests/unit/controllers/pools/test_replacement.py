@@ -91,7 +91,7 @@ async def test_pools_are_avoided_at_least_until_the_owner_has_created_the_next_p
 ) -> None:
     scene = Scene()
     pod = sent("web-1", **changes)
-    scene.replacement.avoid(pod, {"a"}, spill_after=60.0)
+    scene.replacement.avoid(pod, {"a"}, wait_seconds=60.0)
     await scene.clock.advance(seconds - 1)
     assert scene.world.board.avoided(pod.owner_uid) == {"a"}
     await scene.clock.advance(2)

@@ -47,6 +47,7 @@ async def test_one_pool_after_the_other_is_tried_and_physical_nodes_at_the_end(s
     [
         pytest.param({"limits": {"pods": 0}}, PoolVerdict(), id="at its limit"),
         pytest.param({}, PoolVerdict(takes=False, reason="Unhealthy"), id="closed"),
+        pytest.param({}, PoolVerdict(kept_out=frozenset({"shop"})), id="closed to its namespace"),
     ],
 )
 async def test_a_pool_that_takes_nothing_is_none_that_is_left(b: dict[str, Any], verdict: PoolVerdict) -> None:

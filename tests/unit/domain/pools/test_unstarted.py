@@ -27,7 +27,7 @@ POD = sent("web-1", created=1000.0)
 def test_why_a_pod_is_made_anew(
     pod: PodRecord, bound_at: float, now: float, expected: Cause | None, *, out_of_stock: bool, closed: bool
 ) -> None:
-    found = cause_of(pod, bound_at=bound_at, out_of_stock=out_of_stock, closed=closed, spill_after=60.0, now=now)
+    found = cause_of(pod, bound_at=bound_at, out_of_stock=out_of_stock, closed=closed, start_after=60.0, now=now)
     assert found is expected
 
 
@@ -35,7 +35,7 @@ def test_why_a_pod_is_made_anew(
     ("bound_at", "closed", "expected"), [(0.0, False, None), (0.0, True, 1.0), (990.0, False, 50.0), (900.0, True, 0.0)]
 )
 def test_when_time_alone_gives_a_cause(bound_at: float, expected: float | None, *, closed: bool) -> None:
-    assert next_look(POD, bound_at=bound_at, closed=closed, spill_after=60.0, now=1000.0) == expected
+    assert next_look(POD, bound_at=bound_at, closed=closed, start_after=60.0, now=1000.0) == expected
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,10 @@ def test_every_reason_is_one_of_the_condition_accepting() -> None:
 def test_a_pool_that_takes_no_pods_says_why(reason: str) -> None:
     assert PoolVerdict(takes=False, reason=reason).clause == CLAUSES[reason]
     assert not PoolVerdict(takes=True, reason=reason).clause
+
+
+def test_a_pool_is_closed_to_a_namespace_whose_pods_do_not_start_there() -> None:
+    found = verdict(UP, health=Health(), kept_out=frozenset({"shop"}))
+    assert (found.takes, found.reason) == (True, "Open")
+    assert (found.closed_to("shop"), found.closed_to("bank")) == (True, False)
+    assert PoolVerdict(takes=False, reason="Unhealthy").closed_to("bank")
