@@ -6,7 +6,7 @@ from typing import Any
 from harness import Installation
 from localcluster import ClusterApi
 from tests.support.e2e import TAKE_OVER_SECONDS
-from tests.support.tight import FLAGS, PODS_PER_NODE, MakeStage, TightStage, is_ready
+from tests.support.tight import FLAGS, HOLD_SECONDS, PODS_PER_NODE, MakeStage, TightStage, is_ready
 
 OPERATOR_FLAGS = FLAGS
 BRING_BACK = {"threshold": {"mode": "Manual", "replicas": 100}, "placement": {"spillAfter": "1s"}}
@@ -134,6 +134,51 @@ def test_what_cannot_surge_is_left_and_says_why(
     cluster.wait_until(lambda: operators.total("spillway_bring_back_left", **left) == 1, "the metric")
     assert stage.bound_tiers("web")["virtual"] == 1
     assert stage.deployment("web")["spec"]["replicas"] == replicas
+
+
+def test_many_that_cannot_move_keep_none_from_its_turn(make_stage: MakeStage, cluster: ClusterApi) -> None:
+    """More than have their turn in one hold, and all of them were due first."""
+    stage = make_stage(1)
+    stage.govern(BRING_BACK)
+    overflowing(stage, "web", virtual=0)
+    stuck = [f"stuck-{number}" for number in range(24)]
+    for name in stuck:
+        stage.half(name, 1)
+        path = f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/{name}"
+        cluster.rest.merge(path, {"spec": {"paused": True}})
+    stage.half("healthy", 1)
+    cluster.wait_pods_ready(stage.namespace, PODS_PER_NODE + len(stuck) + 1)
+    assert stage.bound_tiers("healthy")["virtual"] == 1
+    cluster.rest.merge(f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/healthy", {"spec": {"paused": True}})
+    stage.add_owned(2)
+    cluster.wait_until(
+        lambda: {name for name, _ in stage.events("BringBackLeft")} >= {f"Deployment/{name}" for name in stuck},
+        "each to have had its turn",
+        timeout_seconds=60,
+    )
+    cluster.rest.merge(f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/healthy", {"spec": {"paused": False}})
+    wait_home(stage, "healthy", 1)
+    assert {name: stage.bound_tiers(name)["virtual"] for name in stuck} == dict.fromkeys(stuck, 1)
+
+
+def test_a_node_that_its_pods_do_not_tolerate_is_no_room(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(BRING_BACK)
+    replicas = overflowing(stage, "web", virtual=1)
+    taint = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
+    (tainted,) = cluster.add_nodes(stage.owned, 1, cpu="1", labels={"stage": stage.owned}, taints=[taint])
+    stage.tight.append(tainted)
+    looks = operators.total("spillway_queue_handled_total", queue="bring-back")
+    cluster.wait_until(
+        lambda: operators.total("spillway_queue_handled_total", queue="bring-back") >= looks + 4 * HOLD_SECONDS + 2,
+        "looks for more than the hold",
+    )
+    assert operators.total("spillway_bring_back_left", policy=stage.id, reason="NoRoom") == 1
+    assert operators.total("spillway_bring_backs_total", policy=stage.id) == 0
+    cluster.rest.merge(f"/api/v1/nodes/{tainted}", {"spec": {"taints": None}})
+    wait_home(stage, "web", replicas)
 
 
 def autoscaler(name: str, most: int) -> dict[str, Any]:

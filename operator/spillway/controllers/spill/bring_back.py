@@ -4,27 +4,27 @@ Every few seconds it checks the workloads with pods on virtual nodes, and rememb
 brought back. After `hold_seconds` the workload surges: one additional replica on physical nodes; once all are ready,
 one replica less, and the order of scale-downs deletes a virtual one.
 
-Contract: at most one surge per workload and `at_once` in all. A surge that another leader left is found by its mark and
-ended. A policy in Recommend plans and counts. For stable workloads nothing is read or written.
+Contract: at most one surge per workload and `at_once` in all; the workload that has been due for the longest has the
+next turn. Its template is read once, because only nodes on which its pods may run are room for it. A surge that another
+leader left is found by its mark and ended. A policy in Recommend plans and counts. For stable workloads nothing is read
+or written otherwise.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.spill.bring_back_room import BringBackRoom
 from spillway.controllers.spill.surge import SurgeScaler, target_of
 from spillway.controllers.spill.virtual_replicas import (
     SpilledWorkload,
     brings_back,
-    physical_room,
     without_surge,
     workload,
     workloads,
 )
-from spillway.domain.fit.node_fit import NodeFit
-from spillway.domain.fit.room import NodeRoom
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
@@ -32,7 +32,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.domain.spill.bring_back import BringBackMemory, Left, Step, Surge, SurgeOutcome, next_step
+from spillway.domain.spill.bring_back import BringBackMemory, Left, Step, Surge, SurgeOutcome, in_turn, next_step
 from spillway.domain.spill.surge import cannot_surge
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.telemetry import spill as metrics
@@ -42,8 +42,6 @@ ALL: Final = "*"
 LOOK_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 1.0
 """Seconds until a surge is checked again if none of its pods changes before."""
-AGAIN_SECONDS: Final = 30.0
-"""Seconds until a workload that cannot surge is checked again."""
 MARKS_KEPT: Final = 8
 """The number of removed marks to remember per workload; a watch is never behind by as many surges."""
 JUDGED_SECONDS: Final = 60.0
@@ -107,9 +105,8 @@ class BringBackController(Controller):
         """Removed marks that the watch may still show."""
         self._hoped: dict[OwnerUid, _Hoped] = {}
         self._left: dict[OwnerUid, Left] = {}
-        self._again: dict[OwnerUid, float] = {}
         self._planned: dict[OwnerUid, int] = {}
-        self._room = NodeRoom({})
+        self._room = BringBackRoom(world)
         self._without_node: set[PodUid] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -134,6 +131,8 @@ class BringBackController(Controller):
         if uid in self._begins:
             self._begins.discard(uid)
             return await self._begin(replicaset)
+        if uid in self._room.unread:
+            await self._read(replicaset)
         return None
 
     # Looking
@@ -145,16 +144,20 @@ class BringBackController(Controller):
         left = Counter({(policy, Left.CANNOT_SURGE): replicas for policy, replicas in others.items()})
         pods = self.world.state.pods
         without_node = [pods[uid] for uid in self._without_node if uid in pods]
-        asked = any(one.split.missing for one in found.values())
-        self._room = await physical_room(self.world, without_node) if asked else NodeRoom({})
+        movable = [one for one in found.values() if one.split.missing and self._kind_of_refusal(one) is None]
+        await self._room.refresh(movable, without_node)
+        for uid in self._room.unread:
+            self.queue.add(uid)
         # From here on there is no await: a surge that started in the meantime is not considered.
         resting = [one for one in found.values() if one.uid not in self._surges]
-        waiting = [one for one in resting if one.split.missing]
         for one in resting:
             self._observe(one, now)
-        for one in sorted(waiting, key=lambda one: self._memories[one.uid].since or now):
-            reason = self._consider(one, now)
-            if reason is not None:
+        turns = self._turns(resting, now)
+        for one in resting:
+            if one.uid in turns:
+                self._begins.add(one.uid)
+                self.queue.add(one.uid)
+            elif one.split.missing and (reason := self._reason(one, now)) is not None:
                 left[one.claim.policy, reason] += one.split.missing
                 self._say(one.replicaset, reason)
         metrics.BRING_BACK_LEFT.clear()
@@ -162,14 +165,26 @@ class BringBackController(Controller):
             metrics.BRING_BACK_LEFT.labels(policy, why.value).set(replicas)
         self._prune(found, now)
 
+    def _turns(self, resting: Iterable[SpilledWorkload], now: float) -> Collection[OwnerUid]:
+        """The workloads that surge next."""
+        due_from = {
+            one.uid: at
+            for one in resting
+            if (at := self._memories[one.uid].due_from(self._hold_seconds)) is not None
+            and at <= now
+            and one.claim.enforced
+            and one.uid not in self._hoped.keys() | self._begins
+            and self._refusal(one) is None
+        }
+        return in_turn(due_from, now, self._at_once - len(self._surges.keys() | self._begins))
+
     def _observe(self, one: SpilledWorkload, now: float) -> None:
         memory = self._memories.get(one.uid, BringBackMemory())
         if self._disappointed(one, now):
             memory = memory.ended(SurgeOutcome.NO_GAIN, now, self._hold_seconds)
             metrics.BRING_BACKS.labels(one.claim.policy, SurgeOutcome.NO_GAIN.value).inc()
         if one.uid not in self._hoped:
-            room = bool(one.split.missing) and self._room.holds(*one.request)
-            memory = memory.observed(one.split, room=room, now=now)
+            memory = memory.observed(one.split, room=self._room.holds(one.uid), now=now)
         # Otherwise the controller's own scale-down may not show yet, and would look like a rise of demand.
         self._memories[one.uid] = memory
 
@@ -186,31 +201,33 @@ class BringBackController(Controller):
         del self._hoped[one.uid]
         return one.split.virtual > hoped.virtual
 
-    def _consider(self, one: SpilledWorkload, now: float) -> Left | None:
-        """Start a surge, or say why not."""
-        memory = self._memories[one.uid]
-        if memory.since is None and not self._room.holds(*one.request):
+    def _reason(self, one: SpilledWorkload, now: float) -> Left | None:
+        """Why a workload that has no turn now stays as it is; None if its policy only recommends to move it."""
+        memory, refusal = self._memories[one.uid], self._kind_of_refusal(one)
+        if refusal is not None:
+            return refusal
+        if memory.since is None and one.uid not in self._hoped:
             return Left.NO_ROOM
+        if memory.hindrances and now < memory.not_before:
+            return self._left.get(one.uid, Left.SETTLING)
         if one.uid in self._hoped or not memory.due(now, self._hold_seconds):
             return Left.SETTLING
-        reason = self._refusal(one)
-        if reason is None and not one.claim.enforced:
-            self._plan(one)
-        elif reason is None and now < self._again.get(one.uid, 0.0):
-            reason = self._left.get(one.uid)
-        elif reason is None and len(self._surges.keys() | self._begins) >= self._at_once:
-            reason = Left.SETTLING
-        elif reason is None:
-            self._begins.add(one.uid)
-            self.queue.add(one.uid)
-        return reason
+        refusal = self._refusal(one)
+        if refusal is not None or one.claim.enforced:
+            return refusal or Left.SETTLING
+        self._plan(one)
+        return None
+
+    def _kind_of_refusal(self, one: SpilledWorkload) -> Left | None:
+        """The reason against a surge that has nothing to do with its pods."""
+        if target_of(one.replicaset) is None:
+            return Left.CANNOT_SURGE
+        return Left.ROLLOUT if self._outgoing(one.replicaset) else None
 
     def _refusal(self, one: SpilledWorkload) -> Left | None:
         """The reason in the state against a surge."""
-        if target_of(one.replicaset) is None:
-            return Left.CANNOT_SURGE
-        if self._outgoing(one.replicaset):
-            return Left.ROLLOUT
+        if (kind := self._kind_of_refusal(one)) is not None:
+            return kind
         if foreign_pods(one.pods):
             return Left.FOREIGN_WRITER
         whole = len(one.pods) == one.replicaset.replicas and all(pod.ready for pod in one.pods)
@@ -232,6 +249,9 @@ class BringBackController(Controller):
         uid, target, claim = replicaset.uid, target_of(replicaset), self.world.claim_of(replicaset)
         if target is None or claim is None or not claim.enforced:
             return None
+        # Whatever goes wrong from here on, also an error of the API server, it has had its turn.
+        memory = self._memories.get(uid, BringBackMemory())
+        self._memories[uid] = memory.hindered(self.world.now(), self._hold_seconds)
         present = await self._scaler.workload(target)
         if present is None:
             return None
@@ -239,7 +259,6 @@ class BringBackController(Controller):
         one = workload(self.world, replicaset, claim)
         reason = self._hindrance(one, present, autoscalers)
         if reason is not None:
-            self._again[uid] = self.world.now() + min(AGAIN_SECONDS, self._hold_seconds)
             self._say(replicaset, reason)
             return None
         surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
@@ -262,13 +281,8 @@ class BringBackController(Controller):
             return Left.ROLLOUT
         if not one.split.missing:
             return Left.SETTLING
-        nodes = self.world.state.nodes
-        fit = NodeFit(present["spec"]["template"].get("spec") or {})
-        found = self._room.find(*one.request, admits=lambda name: name in nodes and fit.admits(nodes[name]))
-        if found is None:
-            return Left.NO_ROOM
-        self._room.take(found, *one.request)
-        return None
+        self._room.learn(one.uid, present)
+        return None if self._room.take(one) else Left.NO_ROOM
 
     async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
         uid, now, target = replicaset.uid, self.world.now(), target_of(replicaset)
@@ -293,6 +307,13 @@ class BringBackController(Controller):
         self._report(replicaset, outcome, progress.physical)
         self._end(replicaset, claim.policy, outcome)
         return None
+
+    async def _read(self, replicaset: ReplicaSetRecord) -> None:
+        """Read where the pods of a ReplicaSet may run."""
+        target = target_of(replicaset)
+        present = None if target is None else await self._scaler.workload(target)
+        if present is not None and replicaset.uid in self._room.unread:
+            self._room.learn(replicaset.uid, present)
 
     def _wanted(self, replicaset: ReplicaSetRecord, claim: Claim) -> bool:
         asked = brings_back(self.world.governance.placing_class(claim))
@@ -362,8 +383,9 @@ class BringBackController(Controller):
     def _lay_down(self, uid: OwnerUid) -> None:
         """Forget everything except removed marks, which the watch may show while the ReplicaSet exists."""
         self._begins.discard(uid)
-        for kept in (self._memories, self._surges, self._hoped, self._left, self._again, self._planned):
+        for kept in (self._memories, self._surges, self._hoped, self._left, self._planned):
             kept.pop(uid, None)
+        self._room.forget(uid)
         self.queue.forget(uid)
 
 

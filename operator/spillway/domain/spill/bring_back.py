@@ -5,18 +5,23 @@ a physical node; once every replica is ready the workload is scaled back by one,
 virtual one. So there are never fewer ready replicas than the workload asks for. Only the one replica that the surge
 added is ever removed: another client that scales in the meantime takes precedence. A surge starts only if the workload
 was stable for some time with a replica to bring back and room for it; after a failure it is tried again with growing
-delays.
+delays. The workload that has been due for the longest has the next turn, so that workloads which cannot be brought back
+delay others, but keep none from its turn.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Self
 
 from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.model.names import OwnerUid
 
 LONGEST_BACKOFF_SECONDS: Final = 6 * 3600.0
+HINDERED_SECONDS: Final = 30.0
+"""Seconds until a workload that could not surge is checked again for the first time."""
 FORGOTTEN_SECONDS: Final = 24 * 3600.0
 """The age in seconds from which on a mark is not trusted: `kubectl rollout undo` may have copied it from an old
 ReplicaSet."""
@@ -93,6 +98,8 @@ class BringBackMemory:
     requested replicas."""
     failures: int = 0
     """In a row."""
+    hindrances: int = 0
+    """How often in a row it had its turn and could not surge."""
     not_before: float = 0.0
 
     def observed(self, split: ReplicaSplit, *, room: bool, now: float) -> Self:
@@ -102,16 +109,33 @@ class BringBackMemory:
         since = (now if self.since is None or rose else self.since) if could else None
         return replace(self, replicas=split.replicas, since=since)
 
+    def due_from(self, hold_seconds: float) -> float | None:
+        """The time from which a surge may start; None while there is no room, or no replica to bring back."""
+        return None if self.since is None else max(self.since + hold_seconds, self.not_before)
+
     def due(self, now: float, hold_seconds: float) -> bool:
         """Whether a surge may start."""
-        return self.since is not None and now - self.since >= hold_seconds and now >= self.not_before
+        due_from = self.due_from(hold_seconds)
+        return due_from is not None and now >= due_from
+
+    def hindered(self, now: float, hold_seconds: float) -> Self:
+        """The memory after a turn in which it could not surge. Each one in a row doubles the wait, up to the hold."""
+        first = min(HINDERED_SECONDS, hold_seconds)
+        pause = backoff_seconds(self.hindrances + 1, first=first, longest=hold_seconds)
+        return replace(self, hindrances=self.hindrances + 1, not_before=now + pause)
 
     def ended(self, outcome: SurgeOutcome, now: float, hold_seconds: float) -> Self:
         """The memory after a surge. After a success the next replica follows at once; each failure doubles the wait."""
         if outcome is SurgeOutcome.BROUGHT_BACK:
-            return replace(self, failures=0, not_before=now)
+            return replace(self, failures=0, hindrances=0, not_before=now)
         pause = backoff_seconds(self.failures + 1, first=hold_seconds, longest=LONGEST_BACKOFF_SECONDS)
-        return replace(self, since=None, failures=self.failures + 1, not_before=now + pause)
+        return replace(self, since=None, failures=self.failures + 1, hindrances=0, not_before=now + pause)
+
+
+def in_turn(due_from: Mapping[OwnerUid, float], now: float, free: int) -> list[OwnerUid]:
+    """The workloads that have their turn now, at most `free`: those that have been due for the longest."""
+    due = sorted((at, uid) for uid, at in due_from.items() if at <= now)
+    return [uid for _, uid in due[: max(0, free)]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from spillway.controllers.spill.bring_back import ALL, STEP_SECONDS, BringBackController
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
-from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.spill.bring_back import Left, Surge
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
@@ -46,6 +46,7 @@ class Cluster(FakeWriter):
         self.autoscalers: list[dict[str, Any]] = []
         self.written: list[str] = []
         self.refuse = ""
+        self.reads = 0
         self.controller = BringBackController(
             self.world,
             self,
@@ -67,6 +68,7 @@ class Cluster(FakeWriter):
         if path.endswith("horizontalpodautoscalers"):
             return {"items": self.autoscalers}
         assert path == "/apis/apps/v1/namespaces/shop/deployments/web"
+        self.reads += 1
         status = {"observedGeneration": 1, **dict.fromkeys(("replicas", "updatedReplicas"), self.replicas)}
         return {
             "metadata": {"name": "web", "uid": "deploy-web", "generation": 1},
@@ -102,8 +104,14 @@ class Cluster(FakeWriter):
 
     async def settled(self) -> None:
         """Looked at until the hold is over."""
-        await self.look()
+        await self.begin()
         await self.look(HOLD)
+
+    async def begin(self) -> None:
+        """Seen with its template, so that it is known where there is room."""
+        await self.look()
+        await self.step()
+        await self.look()
 
     def outcome(self) -> tuple[int, float]:
         """Failures in a row, and from when it may be tried again."""
@@ -133,7 +141,7 @@ def cluster(physical: int = 2, virtual: int = 1, resources: Any = None, **replic
 
 async def test_one_replica_more_then_ready_then_one_less() -> None:
     found = cluster()
-    await found.look()
+    await found.begin()
     await found.look(HOLD - 1)
     assert found.controller._begins == set()
     await found.look(1)
@@ -277,7 +285,6 @@ async def test_without_room_it_waits_and_begins_to_wait_when_it_comes() -> None:
         pytest.param({"paused": True}, None, [], Left.PAUSED, id="paused"),
         pytest.param({}, 2, [], Left.NOT_READY, id="not ready by its own count"),
         pytest.param({}, None, [3], Left.AUTOSCALER_AT_MAXIMUM, id="autoscaler"),
-        pytest.param({"template": {"spec": {"nodeSelector": {"a": "b"}}}}, None, [], Left.NO_ROOM, id="selector"),
     ],
 )
 async def test_what_its_own_object_forbids(
@@ -297,6 +304,45 @@ async def test_what_its_own_object_forbids(
     await found.look(30)
     await found.step()
     assert found.written == ["mark", "3->4"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "before", "after"),
+    [
+        pytest.param({"nodeSelector": {"disk": "ssd"}}, {}, {"labels": {"disk": "ssd"}}, id="selector"),
+        pytest.param({}, {"taints": (Taint("dedicated", "NoSchedule", "gpu"),)}, {"taints": ()}, id="taint"),
+        pytest.param({}, {"taints": (Taint("maintenance", "NoExecute"),)}, {"taints": ()}, id="maintenance"),
+    ],
+)
+async def test_a_node_that_its_pods_may_not_use_is_no_room(
+    spec: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    found = cluster()
+    found.spec = {"template": {"spec": spec}}
+    node = found.world.state.nodes[NodeName("n1")]
+    found.changed(node, **before)
+    await found.settled()
+    assert await found.step() is None
+    assert found.controller._left[UID] is Left.NO_ROOM
+    assert UID not in found.controller._begins
+    # The hold begins when there is room that it may use.
+    found.changed(node, **before | after)
+    await found.look()
+    await found.look(HOLD - 1)
+    assert await found.step() is None
+    assert found.written == []
+    await found.look(1)
+    await found.step()
+    assert found.written == ["mark", "3->4"]
+
+
+async def test_a_template_is_read_once() -> None:
+    found = cluster(physical=4)
+    await found.settled()
+    for _ in range(5):
+        await found.look(HOLD)
+        await found.step()
+    assert found.reads == 1
 
 
 async def test_somebody_who_scales_meanwhile_is_right() -> None:

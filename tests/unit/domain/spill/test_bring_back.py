@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spillway.domain.model.names import OwnerUid
 from spillway.domain.spill.bring_back import (
     FORGOTTEN_SECONDS,
     LONGEST_BACKOFF_SECONDS,
@@ -17,6 +18,7 @@ from spillway.domain.spill.bring_back import (
     Step,
     Surge,
     SurgeOutcome,
+    in_turn,
     next_step,
 )
 
@@ -242,3 +244,52 @@ def test_no_flapping(story: list[tuple[int, bool, int, SurgeOutcome]]) -> None:
                 failures, last_failure = 0, None
             else:
                 failures, last_failure = failures + 1, now
+
+
+# The order of turns
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=40),
+    st.integers(1, 5),
+    st.integers(0, 60),
+)
+def test_no_workload_keeps_another_from_its_turn(stuck: list[bool], at_once: int, late: int) -> None:
+    """Whoever is due has its turn before another has a second one, and at the latest when all others had theirs."""
+    now, turns = 0.0, dict[OwnerUid, int]()
+    memories = {
+        OwnerUid(f"w{n}"): BringBackMemory(replicas=2, since=0.0 if is_stuck else float(late))
+        for n, is_stuck in enumerate(stuck)
+    }
+    waiting_since: dict[OwnerUid, dict[OwnerUid, int]] = {}
+    for _ in range(200):
+        now += 5.0
+        due_from = {uid: at for uid, one in memories.items() if (at := one.due_from(HOLD)) is not None}
+        for uid, at in due_from.items():
+            if at <= now:
+                waiting_since.setdefault(uid, dict(turns))
+        chosen = in_turn(due_from, now, at_once)
+        assert len(chosen) == min(at_once, sum(at <= now for at in due_from.values()))
+        for uid in chosen:
+            before = waiting_since.pop(uid)
+            assert all(turns.get(other, 0) - before.get(other, 0) <= 1 for other in memories), "someone had two turns"
+            turns[uid] = turns.get(uid, 0) + 1
+            if stuck[int(uid[1:])]:
+                memories[uid] = memories[uid].hindered(now, HOLD)
+            else:
+                # No surge ends in the moment in which it began.
+                memories[uid] = memories[uid].ended(SurgeOutcome.BROUGHT_BACK, now + 1.0, HOLD)
+    rounds = -(-len(stuck) // at_once)
+    if HOLD + late + 5.0 * (rounds + 1) < 200 * 5.0:
+        assert turns.keys() == memories.keys()
+
+
+def test_hindrances_wait_longer_each_time_and_a_surge_forgets_them() -> None:
+    memory, waits = BringBackMemory(replicas=2, since=0.0), []
+    for _ in range(8):
+        memory = memory.hindered(1000.0, HOLD)
+        waits.append(memory.not_before - 1000.0)
+    assert waits[:4] == [30.0, 60.0, 120.0, 240.0]
+    assert max(waits) <= HOLD
+    assert memory.since == 0.0, "there is still room"
+    assert memory.ended(SurgeOutcome.NOT_READY, 1000.0, HOLD).hindrances == 0

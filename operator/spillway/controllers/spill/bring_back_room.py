@@ -1,0 +1,84 @@
+"""The room on physical nodes for replicas that are brought back, on the nodes where a workload's pods may run.
+
+Contract: a node that the pods may not use (a taint, a selector) is no room for them. Where they may run is known once
+the workload's template was read, which happens once per ReplicaSet, because its template does not change; until then
+there is no room for it. Room that is taken is not given to another workload before the next refresh.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from spillway.controllers.base import World
+from spillway.controllers.spill.virtual_replicas import SpilledWorkload, physical_room
+from spillway.domain.fit.node_fit import NodeFit, constraints
+from spillway.domain.fit.room import NodeRoom, PodRequests
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import PodRecord
+
+
+class _TemplateFit:
+    """The nodes on which the pods of a template may run; templates with equal keys may use the same ones."""
+
+    def __init__(self, workload: Json) -> None:
+        spec: Json = workload["spec"]["template"].get("spec") or {}
+        self.node_fit = NodeFit(spec)
+        self.key = constraints(spec)
+
+
+class BringBackRoom:
+    """The room for one more replica of each workload."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._room = NodeRoom({})
+        self._fits: dict[OwnerUid, _TemplateFit] = {}
+        self._with_room: frozenset[OwnerUid] = frozenset()
+        self.unread: set[OwnerUid] = set()
+        """The ReplicaSets whose workload has to be read."""
+
+    async def refresh(self, workloads: Iterable[SpilledWorkload], without_node: Iterable[PodRecord]) -> None:
+        """Find out which of these workloads have room; pods without a node are served before them."""
+        workloads = list(workloads)
+        self._room = await physical_room(self._world, without_node) if workloads else NodeRoom({})
+        known: dict[tuple[bytes, PodRequests], bool] = {}
+        found: set[OwnerUid] = set()
+        self.unread = {one.uid for one in workloads} - self._fits.keys()
+        for one in workloads:
+            fit = self._fits.get(one.uid)
+            if fit is None:
+                continue
+            key = (fit.key, one.request)
+            if key not in known:
+                known[key] = self._find(fit, one.request) is not None
+                await asyncio.sleep(0)
+            if known[key]:
+                found.add(one.uid)
+        self._with_room = frozenset(found)
+
+    def holds(self, uid: OwnerUid) -> bool:
+        """Whether there was room for one more replica at the last refresh."""
+        return uid in self._with_room
+
+    def learn(self, uid: OwnerUid, workload: Json) -> None:
+        """Remember where the pods of a ReplicaSet may run, from its workload as the API server gave it."""
+        self._fits[uid] = _TemplateFit(workload)
+        self.unread.discard(uid)
+
+    def take(self, one: SpilledWorkload) -> bool:
+        """Reserve room for one more replica; False if there is none left."""
+        fit = self._fits.get(one.uid)
+        node = None if fit is None else self._find(fit, one.request)
+        if node is None:
+            return False
+        self._room.take(node, *one.request)
+        return True
+
+    def forget(self, uid: OwnerUid) -> None:
+        """Forget a ReplicaSet."""
+        self._fits.pop(uid, None)
+        self.unread.discard(uid)
+
+    def _find(self, fit: _TemplateFit, request: PodRequests) -> NodeName | None:
+        nodes = self._world.state.nodes
+        return self._room.find(*request, admits=lambda name: name in nodes and fit.node_fit.admits(nodes[name]))
