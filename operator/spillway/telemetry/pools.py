@@ -21,8 +21,7 @@ LADDER_STEP: Final = gauge(
 )
 KEPT_OUT: Final = gauge(
     "spillway_pool_namespaces_kept_out",
-    "Namespaces whose pods the pool does not take, because pods of theirs did not start there. "
-    "Leader only.",
+    "Namespaces whose pods the pool does not take, because pods of theirs did not start there. Leader only.",
     ("pool",),
 )
 STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider reported a stock-out.", ("pool",))
