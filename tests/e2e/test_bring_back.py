@@ -142,23 +142,27 @@ def test_many_that_cannot_move_keep_none_from_its_turn(make_stage: MakeStage, cl
     stage.govern(BRING_BACK)
     overflowing(stage, "web", virtual=0)
     stuck = [f"stuck-{number}" for number in range(24)]
-    for name in stuck:
+    for name in (*stuck, "healthy"):
         stage.half(name, 1)
-        path = f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/{name}"
-        cluster.rest.merge(path, {"spec": {"paused": True}})
-    stage.half("healthy", 1)
-    cluster.wait_pods_ready(stage.namespace, PODS_PER_NODE + len(stuck) + 1)
+    cluster.wait_pods_ready(stage.namespace, PODS_PER_NODE + len(stuck) + 1, timeout_seconds=120)
     assert stage.bound_tiers("healthy")["virtual"] == 1
-    cluster.rest.merge(f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/healthy", {"spec": {"paused": True}})
+    for name in (*stuck, "healthy"):
+        pause(stage, name, paused=True)
     stage.add_owned(2)
     cluster.wait_until(
         lambda: {name for name, _ in stage.events("BringBackLeft")} >= {f"Deployment/{name}" for name in stuck},
         "each to have had its turn",
         timeout_seconds=60,
     )
-    cluster.rest.merge(f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/healthy", {"spec": {"paused": False}})
+    pause(stage, "healthy", paused=False)
     wait_home(stage, "healthy", 1)
     assert {name: stage.bound_tiers(name)["virtual"] for name in stuck} == dict.fromkeys(stuck, 1)
+
+
+def pause(stage: TightStage, name: str, *, paused: bool) -> None:
+    """Pause a Deployment, so that it cannot surge, or go on."""
+    path = f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/{name}"
+    stage.cluster.rest.merge(path, {"spec": {"paused": paused}})
 
 
 def test_a_node_that_its_pods_do_not_tolerate_is_no_room(
