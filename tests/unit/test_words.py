@@ -67,6 +67,7 @@ ELSEWHERE: Final = {
 TOPICS: Final = {
     "controllers/threshold/test_controller.py": ("status",),
     "webhooks/test_pods.py": ("owners",),
+    "controllers/spill/test_bring_back.py": ("turns",),
     "controllers/spill/test_controller.py": ("jobs", "recall"),
     "domain/scale_down/test_costs.py": ("properties",),
     "domain/scale_down/test_ranking.py": ("properties",),

@@ -22,8 +22,8 @@ from spillway.state.signal import Signal
 
 NEW_FAILURE_SECONDS: Final = 60.0
 """The maximum age of a pod that counts as just failed when it is seen for the first time."""
-_REMEMBERED: Final = 1024
-"""Start failures to remember for each pool."""
+_REMEMBERED: Final = 64
+"""Start failures to remember for each namespace on each pool."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,8 @@ class UnstartedPods:
         self._world = world
         self._pods: dict[PodUid, UnstartedPod] = {}
         self._last_start: dict[str, float] = {}
-        self._given_up: dict[str, OrderedDict[PodUid, StartFailure]] = {}
+        self._given_up: dict[str, dict[str, OrderedDict[PodUid, StartFailure]]] = {}
+        """The replaced pods by pool and namespace."""
         self.changed: Signal[UnstartedPod] = Signal("UnstartedPod", key=lambda one: one.pod.key)
         """Emitted with a pod that has not started and has changed."""
         self.started: Signal[str] = Signal("UnstartedPods", key=str)
@@ -86,8 +87,8 @@ class UnstartedPods:
         """
         now, last_start = self._world.now(), self.last_start(pool)
         nodes = self._world.state.nodes
-        given_up = self._given_up.get(pool)
-        found = [one for one in (given_up or {}).values() if now < one.due + REMEMBERED_SECONDS]
+        given_up = (one for own in self._given_up.get(pool, {}).values() for one in own.values())
+        found = [one for one in given_up if now < one.due + REMEMBERED_SECONDS]
         for one in self.on_pool(pool):
             node = nodes.get(one.pod.node)
             # On a node that is down no pod starts; this does not count against the pool.
@@ -100,10 +101,10 @@ class UnstartedPods:
 
     def forget_failures(self, pool: str, namespace: str = "") -> None:
         """Pods that were replaced before no longer count against the pool; with a namespace, only its pods."""
-        known = self._given_up.pop(pool, None)
-        if known is not None and namespace:
-            others = ((uid, one) for uid, one in known.items() if one.namespace != namespace)
-            self._given_up[pool] = OrderedDict(others)
+        if namespace:
+            self._given_up.get(pool, {}).pop(namespace, None)
+        else:
+            self._given_up.pop(pool, None)
 
     def forget_pool(self, pool: str) -> None:
         """Forget a pool whose VirtualNodeBudget is gone."""
@@ -133,8 +134,10 @@ class UnstartedPods:
         if node is None or not node.ready:
             # On a node that is down no pod starts; this does not count against the pool.
             return
-        failure = StartFailure(self._world.now(), one.pod.namespace, one.workload, node.name)
-        remember(self._given_up.setdefault(one.pool, OrderedDict()), one.pod.uid, failure, most=_REMEMBERED)
+        namespace = one.pod.namespace
+        failure = StartFailure(self._world.now(), namespace, one.workload, node.name)
+        own = self._given_up.setdefault(one.pool, {}).setdefault(namespace, OrderedDict())
+        remember(own, one.pod.uid, failure, most=_REMEMBERED)
 
     def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and new.pending is not None and new.active:
