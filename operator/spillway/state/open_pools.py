@@ -24,7 +24,7 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool, pool_fit
 from spillway.domain.policies.governance import Governance
-from spillway.domain.pools.verdict import HELD, RETRYING, takes_probe
+from spillway.domain.pools.verdict import HELD, KEPT_OUT, RETRYING, takes_probe
 from spillway.state.board import Board
 from spillway.state.neighbours import PoolNeighbours
 from spillway.state.usage import LiveUsage, PoolUse
@@ -62,7 +62,7 @@ class OpenPools:
         pool = self._for_all(name)
         if pool.closed or namespace not in self._board.verdict(name).kept_out:
             return pool
-        return replace(pool, closed="did not start pods of its namespace")
+        return replace(pool, closed=KEPT_OUT)
 
     def _for_all(self, name: str) -> Pool:
         budget = self._governance().budgets[name]

@@ -12,6 +12,7 @@ from spillway.domain.model.records import NodeRecord
 from spillway.domain.pools.health import PROBE_PODS, Health, State
 
 HELD: Final = "is held"
+KEPT_OUT: Final = "did not start pods of its namespace"
 RETRYING: Final = f"is being tried with {PROBE_PODS} pods at a time"
 CLAUSES: Final[Mapping[str, str]] = {
     "Held": HELD,
