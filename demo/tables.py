@@ -91,7 +91,7 @@ def headline_mark(figures: Figures) -> Mark:
 
 def cost_rows(figures: Figures) -> list[Row]:
     """What each tier cost, the cost of the day, and the saving, with the price table."""
-    parts = [Row(price.what, _cost_cells(figures, price.key), f"{price.amount:.3g} a {price.per}") for price in PRICES]
+    parts = [Row(price.what, _cost_cells(figures, price.key), f"{price.amount:.3f} a {price.per}") for price in PRICES]
     total = Row("cost of the day", _cost_cells(figures, "total"), strong=True)
     if BASELINE not in figures or len(figures) == 1:
         return [total, *parts]

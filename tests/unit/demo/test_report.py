@@ -83,11 +83,11 @@ def test_the_price_table_stands_beside_the_costs(text: str) -> None:
     found = rows(text)
 
     assert found["6 fixed nodes (12 CPUs), all day"] == [
-        ("", "0.36 a node-hour"),
+        ("", "0.360 a node-hour"),
         ("", "51.84"),
         ("", "51.84"),
     ]
-    assert found["elastic nodes (8 CPUs)"] == [("", "0.4 a node-hour"), ("", "80.00"), ("gain", "60.00")]
+    assert found["elastic nodes (8 CPUs)"] == [("", "0.400 a node-hour"), ("", "80.00"), ("gain", "60.00")]
     assert found["virtual pods (0.95 CPU, 256 MiB)"] == [("", "0.049 a pod-hour"), ("", "4.90"), ("loss", "9.80")]
     assert found["cost of the day"] == [("", ""), ("", "136.74"), ("gain", "121.64")]
 

@@ -149,7 +149,7 @@ def test_the_summary_begins_with_the_cost_and_the_saving() -> None:
     assert lines[0].startswith("Spillway saved ")
     assert lines[1] == "the cost of the day, in EUR"
     assert [line.partition(" ")[0] for line in lines[4:7]] == ["cost", "saving", "saving"]
-    assert "6 fixed nodes (12 CPUs), all day 0.36 a node-hour 51.84 51.84" in lines
+    assert "6 fixed nodes (12 CPUs), all day 0.360 a node-hour 51.84 51.84" in lines
 
 
 @pytest.mark.parametrize("width", [80, 100, PIPED_WIDTH])
