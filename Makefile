@@ -42,11 +42,11 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
 .PHONY: demo
-demo: build ## Run a compressed day, with and without Spillway
+demo: $(STAMP) ## Run a compressed day, with and without Spillway
 	@$(RUN) -m demo || test $$? -eq 130  # Ctrl-C
 
 .PHONY: playground
-playground: build ## Start a cluster with all tiers and the operator, until Ctrl-C
+playground: $(STAMP) ## Start a cluster with all tiers and the operator, until Ctrl-C
 	@$(RUN) -m harness
 
 .PHONY: test
@@ -106,8 +106,9 @@ reference: crds ## Generate docs/reference from the models, metrics, Events, con
 	@$(RUN) -m spillway.reference
 
 .PHONY: chart
-chart: build ## Lint the chart and pack it into build/
+chart: $(STAMP) ## Lint the chart and pack it into build/
 	@mkdir -p build
+	@$(RUN) -m localcluster build helm >/dev/null
 	@.cache/localcluster/bin/helm lint --strict --quiet charts/spillway
 	@.cache/localcluster/bin/helm package charts/spillway --destination build
 

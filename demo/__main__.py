@@ -14,11 +14,11 @@ from rich.terminal_theme import DIMMED_MONOKAI
 
 from demo import report, results
 from demo.contenders import Contender
-from demo.day import Scene, live_day, open_scene
+from demo.day import Scene, live_day, open_scene, programs
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day, plan_day
 from demo.view import PIPED_WIDTH, View, console_for, summary
-from localcluster import ClusterError
+from localcluster import ClusterError, build
 
 DEFAULT_SECONDS: Final = 480.0
 _INTERRUPTED: Final = 130
@@ -59,6 +59,7 @@ def main(
         raise typer.BadParameter(f"{error}; choose from {', '.join(Contender)}", param_hint="--contenders") from error
     day = plan_day(seed=seed, workloads=workloads, seconds=seconds)
     try:
+        build.ensure_built(programs())
         asyncio.run(_run(console, day, taking_part, output, picture, placement=placement))
     except KeyboardInterrupt:
         console.print("interrupted, the cluster was stopped", highlight=False)

@@ -5,6 +5,7 @@ Contract: `open_scene` gives a scene whose cluster, operator and watches end wit
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -21,9 +22,10 @@ from demo.plans import Plans
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day
 from demo.thresholds import thresholds
+from harness.chart import HELM
 from harness.operator import NAME, NAMESPACE, Installation, install
-from localcluster import Cluster, ClusterApi, ClusterError, Options
-from localcluster.external import from_environment
+from localcluster import Cluster, ClusterApi, ClusterError, Options, binaries
+from localcluster.external import BESIDE, CHOICE, from_environment
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
@@ -100,6 +102,12 @@ class Scene:
             return Writes()
         self.audit.read()
         return self.audit.writes[OPERATOR_USER].copy()
+
+
+def programs() -> list[str]:
+    """The programs that a run starts on this machine; on another cluster only those that are needed beside it."""
+    local = os.environ.get(CHOICE, "local") == "local"
+    return [*(binaries.CORE if local else BESIDE), *(OPTIONS.optional_binaries if local else ()), HELM]
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import signal
 import sys
 import threading
 
+from harness.chart import HELM
 from harness.operator import install
-from localcluster import Cluster, ClusterError
+from localcluster import Cluster, ClusterError, binaries, build
 
 
 def main() -> int:
@@ -13,6 +14,7 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    build.ensure_built([*binaries.CORE, HELM])
     with Cluster() as cluster:
         cluster.add_nodes("fixed", 3, cpu="2")
         cluster.add_nodes("elastic", 3, cpu="2")

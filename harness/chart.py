@@ -16,6 +16,8 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 CHART: Final = PROJECT / "charts" / "spillway"
 RELEASE: Final = "spillway"
 HOOK: Final = "helm.sh/hook"
+HELM: Final = "helm"
+"""The program that renders the chart."""
 
 
 class ChartError(Exception):
@@ -72,7 +74,7 @@ def run_helm(*args: str) -> str:
     """What Helm prints; its home is an empty one, so that the user's plugins stay out. Raises `ChartError`."""
     with tempfile.TemporaryDirectory(prefix="helm-") as home:
         done = subprocess.run(
-            [str(binaries.find("helm")), *args],
+            [str(binaries.find(HELM)), *args],
             capture_output=True,
             text=True,
             timeout=60,

@@ -78,13 +78,11 @@ def _kubernetes(name: str, *version_args: str) -> Tool:
 
 TOOLS: Mapping[str, Tool] = {
     "etcd": Tool("etcd", "go.etcd.io/etcd/server/v3", version_args=("--version",), minimum=(3, 5)),
-    "kwok": Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", version_args=("--version",), minimum=(0, 7)),
     "kube-apiserver": _kubernetes("kube-apiserver", "--version"),
     "kube-controller-manager": _kubernetes("kube-controller-manager", "--version"),
     "kube-scheduler": _kubernetes("kube-scheduler", "--version"),
     "kubectl": _kubernetes("kubectl", "version", "--client"),
-    "deletion-order": Tool("kubernetes", "./deletionorder"),
-    "pod-requests": Tool("kubernetes", "./podrequests"),
+    "kwok": Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", version_args=("--version",), minimum=(0, 7)),
     "metrics-server": Tool(
         "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", version_args=("--version",), minimum=(0, 7)
     ),
@@ -96,13 +94,9 @@ TOOLS: Mapping[str, Tool] = {
             ("sigs.k8s.io/karpenter", "kwok/apis/crds/*.yaml"),
         ),
     ),
-    "argo-rollouts": Tool(
-        "argo-rollouts",
-        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
-        data=(("github.com/argoproj/argo-rollouts", "manifests/crds/*-crd.yaml"),),
-        on_demand=True,
-    ),
     "helm": Tool("helm", "helm.sh/helm/v4/cmd/helm", version_args=("version", "--short"), minimum=(3, 14)),
+    "deletion-order": Tool("kubernetes", "./deletionorder"),
+    "pod-requests": Tool("kubernetes", "./podrequests"),
     "prometheus": Tool(
         "prometheus",
         "github.com/prometheus/prometheus/cmd/prometheus",
@@ -110,10 +104,18 @@ TOOLS: Mapping[str, Tool] = {
         version_args=("--version",),
         minimum=(2, 45),
     ),
+    "argo-rollouts": Tool(
+        "argo-rollouts",
+        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+        data=(("github.com/argoproj/argo-rollouts", "manifests/crds/*-crd.yaml"),),
+        on_demand=True,
+    ),
 }
+"""In the order in which they are built: first what the demo and every cluster need."""
 USUAL = tuple(name for name, one in TOOLS.items() if not one.on_demand)
 """What is built where nothing is named."""
-CORE = ("etcd", "kwok", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+CORE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
+"""What every cluster needs."""
 
 
 def cache_dir() -> Path:

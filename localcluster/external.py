@@ -23,6 +23,8 @@ from localcluster.processes import Processes
 from localcluster.rest import Rest, RestError
 
 CHOICE = "CLUSTER"
+BESIDE = ("kwok", "kubectl")
+"""The programs of this machine that are used beside the cluster."""
 _KIND_TIMEOUT_SECONDS = 600.0
 
 
@@ -34,7 +36,7 @@ class ExternalCluster(ClusterApi):
     """
 
     def __init__(self, kubeconfig: Path) -> None:
-        build.ensure_built(["kwok", "kubectl"])
+        build.ensure_built(BESIDE)
         self._root = Path(tempfile.mkdtemp(prefix="localcluster-"))
         self._processes = Processes(self._root, remove_when_orphaned=[self._root])
         try:
