@@ -66,7 +66,7 @@ def budget_status(
     parts = (
         resource_part(FINE),
         cordon_part(budget, count, drain, now),
-        pool_part(budget, count, memory or PoolMemory.of(current.wire())),
+        pool_part(budget, count, memory or PoolMemory.of(current.wire()), current),
         budget_part(budget, current, used=used, workloads=workloads or {}, costs=costs, limits=limits),
     )
     return merged_status(current, parts, generation=budget.metadata.generation, now=now)

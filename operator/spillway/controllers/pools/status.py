@@ -6,6 +6,7 @@ takes no pods for its nodes, its health or its stock, or only a few.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,13 +39,23 @@ class PoolContributor:
         """The part of one budget; health and stock stay as they are until its pool has been looked at."""
         view = self._pools.views.get(model.metadata.name)
         memory = PoolMemory.of(current.wire()) if view is None else view.memory
-        return pool_part(model, self._nodes.pool(model.metadata.name), memory)
+        return pool_part(model, self._nodes.pool(model.metadata.name), memory, current)
 
 
-def pool_part(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> StatusPart:
-    """The part of a budget whose pool has these nodes and this health and stock."""
+def pool_part(
+    budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory, current: VirtualNodeBudgetStatus
+) -> StatusPart:
+    """The part of a budget whose pool has these nodes and this health and stock.
+
+    Another namespace that is kept out is an Event, although `Healthy` stays True.
+    """
     fields = {"nodes": count.nodes, "nodes_ready": count.ready, **memory.status()}
-    return StatusPart(fields, tuple(_conditions(budget, count, memory)))
+    another = memory.kept_out - PoolMemory.of(current.wire()).kept_out
+    conditions = tuple(
+        replace(one, announce=bool(another)) if one.type == HEALTHY and one.reason == "NamespacesKeptOut" else one
+        for one in _conditions(budget, count, memory)
+    )
+    return StatusPart(fields, conditions)
 
 
 def _conditions(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> Iterator[ObservedCondition]:
