@@ -1,14 +1,17 @@
 """The documents name only what exists: files and functions, metrics, flags, fields, reasons and marks."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, Final
 
 import pytest
 import typer
+import yaml
 
 from demo.__main__ import main as demo
 from localcluster.__main__ import app as localcluster
@@ -141,3 +144,56 @@ def _paths(schema: Mapping[str, Any], path: str) -> Iterator[str]:
         yield from _paths(schema["items"], f"{path}[]")
     for name, field in schema.get("properties", {}).items():
         yield from _paths(field, f"{path}.{name}".removeprefix("."))
+
+
+def _samples() -> Iterator[tuple[str, Any]]:
+    """The YAML blocks of the documents, without those of other kinds, with where each begins."""
+    for page in DOCUMENTS:
+        text = page.read_text()
+        for found in re.finditer(r"^( *)```yaml\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+            where = f"{page.relative_to(PROJECT)}:{text.count(chr(10), 0, found.start()) + 1}"
+            for body in yaml.safe_load_all(dedent(found[2])):
+                if str(body.get("apiVersion", "spillway.dev")).startswith("spillway.dev"):
+                    yield where, body
+
+
+@pytest.mark.parametrize(("where", "body"), list(_samples()), ids=lambda one: one if isinstance(one, str) else "")
+def test_a_sample_has_only_fields_that_exist(where: str, body: Any) -> None:
+    if "kind" in body:
+        schemas = [definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS]
+        schemas = [one for one in schemas if one["properties"]["kind"]["description"] == body["kind"]]
+        body.pop("metadata", None)
+    else:
+        schemas = [*_schemas()]
+    assert any(_fits(body, schema) for schema in schemas)
+
+
+def test_the_sample_of_the_readme_only_recommends() -> None:
+    [policy] = [body for where, body in _samples() if where.startswith("README.md")]
+    assert policy["kind"] == "ElasticPolicy"
+    assert policy["spec"]["mode"] == "Recommend"
+
+
+def _schemas() -> Iterator[Mapping[str, Any]]:
+    """Every object of the three kinds, and the values of the chart."""
+    values = json.loads((PROJECT / "charts" / "spillway" / "values.schema.json").read_text())
+    waiting = [values, *(definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS)]
+    while waiting:
+        schema = waiting.pop()
+        if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            yield schema
+        waiting += [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
+
+
+def _fits(body: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether every field of the body is in the schema."""
+    kind = schema.get("type")
+    if isinstance(body, list):
+        return kind in {"array", None} and all(_fits(one, schema.get("items", {})) for one in body)
+    if not isinstance(body, dict):
+        return kind not in {"array", "object"}
+    if "properties" not in schema:
+        return kind in {"object", None}
+    known = schema["properties"]
+    free = schema.get("x-kubernetes-preserve-unknown-fields", False)
+    return all(_fits(value, known[key]) if key in known else free for key, value in body.items())
