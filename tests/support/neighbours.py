@@ -30,6 +30,7 @@ class Others:
     known: list[NodeRecord]
     pods: list[Other] = field(default_factory=list)
     terms: list[tuple[PodTerm, list[str]]] = field(default_factory=list)
+    """The terms that select the new pod, with the nodes of the pods that carry them."""
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"shop": {}})
 
     def selected(self, selects: Selects, namespaces: Iterable[str] | None) -> Iterator[Neighbour]:

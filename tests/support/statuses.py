@@ -61,13 +61,16 @@ def budget_status(
     memory: PoolMemory | None = None,
     costs: PoolCosts | None = None,
     limits: tuple[LimitUse, ...] | None = None,
+    resizing: bool = False,
 ) -> VirtualNodeBudgetStatus:
     """The status of a budget without problems."""
     parts = (
         resource_part(FINE),
         cordon_part(budget, count, drain, now),
         pool_part(budget, count, memory or PoolMemory.of(current.wire()), current),
-        budget_part(budget, current, used=used, workloads=workloads or {}, costs=costs, limits=limits),
+        budget_part(
+            budget, current, used=used, workloads=workloads or {}, costs=costs, limits=limits, resizing=resizing
+        ),
     )
     return merged_status(current, parts, generation=budget.metadata.generation, now=now)
 

@@ -42,7 +42,7 @@ from spillway.domain.model.records import (
     StatefulSetRecord,
 )
 from spillway.kube.errors import WatchError
-from spillway.kube.requests import amount, pod_requests
+from spillway.kube.requests import amount, pod_sums
 from spillway.kube.wire import (
     Change,
     ContainerState,
@@ -152,7 +152,7 @@ def pod_record(pod: Pod) -> PodRecord:
     owner = controller_of(meta.owner_references) or _NO_OWNER
     marks = meta.annotations or _NO_MARKS
     ready, ready_since = _readiness(status.conditions)
-    cpu, memory = pod_requests(spec, status)
+    (cpu, memory), held = pod_sums(spec, status)
     phase = _PHASES.get(status.phase, Phase.UNKNOWN)
     return PodRecord(
         PodUid(meta.uid),
@@ -183,6 +183,7 @@ def pod_record(pod: Pod) -> PodRecord:
         _failure(status) if phase is Phase.FAILED else None,
         None if owner.kind == "ReplicaSet" else _labels(meta.labels),
         _repels(bytes(spec.affinity), meta.namespace) if spec.affinity and spec.node_name else (),
+        held,
     )
 
 

@@ -3,7 +3,8 @@
 Contract: `PodRequests` of k8s.io/component-helpers/resource with `UseStatusResources`: containers and sidecars that run
 together, or the largest moment of the initialisation, whichever is more, and overhead. A pod that is being resized in
 place counts as the largest of what it requests, what its kubelet has allocated to it and what its containers run with;
-while its kubelet cannot do the resize on this node (`Infeasible`), the new request does not count. Sums are millicores
+while its kubelet cannot do the resize on this node (`Infeasible`), the new request does not count. What a kubelet has
+granted is summed as well, because anybody who may resize a pod can ask for anything. Sums are millicores
 and bytes. Claims of dynamic resource allocation are not counted.
 """
 
@@ -20,19 +21,24 @@ _REMEMBERED: Final = 8192
 """The number of parsed requests to keep: a cluster has few distinct ones."""
 
 
-def pod_requests(spec: PodSpec, status: PodStatus) -> Sum:
-    """What the pod requests."""
+def pod_sums(spec: PodSpec, status: PodStatus) -> tuple[Sum, Sum | None]:
+    """What the pod requests, and what of it is allocated or in use; None where its kubelet does not report that."""
     plain = _of_one_container(spec, status)
     if plain is not None:
-        return plain
+        return plain, plain if _reports(spec, status) else None
     infeasible = _infeasible(status)
     total = _total(spec, _requested)
     held = _held(spec, status, infeasible=infeasible)
+    granted = total if held is None else held
     if held is not None:
         total = held if infeasible else _largest(total, held)
     if spec.resources is not None and spec.resources.requests is not None:
         total = _of_pod(spec.resources.requests, status, total, infeasible=infeasible)
-    return total if spec.overhead is None else _added(total, _parsed(spec.overhead))
+        granted = _of_pod(spec.resources.requests, status, granted, infeasible=True)
+    if spec.overhead is not None:
+        overhead = _parsed(spec.overhead)
+        total, granted = _added(total, overhead), _added(granted, overhead)
+    return total, granted if _reports(spec, status) else None
 
 
 def _of_one_container(spec: PodSpec, status: PodStatus) -> Sum | None:
@@ -61,6 +67,16 @@ def amount(parse: Callable[[str], int], text: str | None) -> int:
         return parse(text) if text else 0
     except ValueError:
         return 0
+
+
+def _reports(spec: PodSpec, status: PodStatus) -> bool:
+    """Whether a kubelet reports all that is allocated to the pod or that it runs with."""
+    if spec.resources is not None and status.resources is None:
+        return False
+    statuses = status.container_statuses or ()
+    return len(statuses) == len(spec.containers or ()) and all(
+        one.allocated_resources is not None or one.resources is not None for one in statuses
+    )
 
 
 def _infeasible(status: PodStatus) -> bool:

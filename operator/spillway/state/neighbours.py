@@ -63,8 +63,9 @@ class PoolNeighbours:
                 yield Neighbour(NodeName(""), leaving=False, promised=True)
 
     def repelling(self) -> Iterable[tuple[PodTerm, Iterable[NodeName]]]:
-        """Each anti-affinity term that pods on nodes carry, with the nodes of these pods."""
-        return self._state.repelling_pods.terms()
+        """Each anti-affinity term of pods on nodes that selects the new pod, with the nodes of these pods."""
+        pod = self._pod
+        return self._state.repelling_pods.selecting(pod.labels, pod.namespace, self.namespace_labels(pod.namespace))
 
     def nodes(self) -> Iterable[NodeRecord]:
         """All nodes of the cluster."""

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
-from spillway.domain.budget.excess import Unstarted, beyond, passed
-from spillway.domain.budget.limits import LimitRoom, fits, room
+from spillway.domain.budget.excess import Resident, beyond, passed
+from spillway.domain.budget.limits import RESIZES_COUNT, LimitRoom, fits, room
 from spillway.domain.budget.price import billed as billed_for
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.fit.other_pods import COMPARED_MAX, concerns_other_pods, refusal_by_other_pods, takes_too_long
@@ -19,7 +19,8 @@ from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.pod_terms import TERMS_MAX
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.selectors import Labels
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool, pool_fit
@@ -87,9 +88,9 @@ class OpenPools:
             return ""
         if pool.name not in self._board.spent and limits.cost_per_month is not None and pool.spec.price is not None:
             return "has a limit for the month whose cost is not known yet"
-        left = self._room(pool.name, pool.spec, self.usage.on(pool.name))
-        broken = fits(left, used.cpu_millis, used.memory_bytes, billed=billed)
-        return f"is at its limit ({broken})" if broken else ""
+        use = self.usage.on(pool.name)
+        broken = fits(self._room(pool.name, pool.spec, use), used.cpu_millis, used.memory_bytes, billed=billed)
+        return f"is at its limit ({broken}){_resizing(use)}" if broken else ""
 
     def refusal_by_nodes(self, pod: Candidate, pool: Pool) -> str:
         """Why no node that may take the pod has room, or why other pods leave none to it; empty if one is left."""
@@ -98,16 +99,17 @@ class OpenPools:
         nodes, unreached = reaching(pod.volumes, nodes)
         if unreached:
             return f"has no node {unreached}"
-        by_others = concerns_other_pods(spec) or bool(self._state.repelling_pods)
+        labels: Labels = (pod.pod.get("metadata") or {}).get("labels") or {}
+        by_others = concerns_other_pods(spec) or self._is_repelled(labels, pod.namespace)
         nodes = self._with_room(nodes, pool, pod.used, every=by_others)
         if not nodes:
-            return "has no node with room for it"
+            return f"has no node with room for it{_resizing(self.usage.on(pool.name))}"
         if not by_others:
             return ""
         if self._takes_too_long(spec, pod.namespace):
             return f"can only be asked about {TERMS_MAX} terms on other pods, and {COMPARED_MAX} pods in all"
         spec = {**spec, "tolerations": [*(spec.get("tolerations") or ()), *pool.tolerations]}
-        incoming = Incoming(spec, pod.namespace, (pod.pod.get("metadata") or {}).get("labels") or {})
+        incoming = Incoming(spec, pod.namespace, labels)
         neighbours = PoolNeighbours(
             self._state,
             self.usage.membership,
@@ -119,6 +121,12 @@ class OpenPools:
         )
         clause = refusal_by_other_pods(incoming, nodes, pool.nodes, neighbours)
         return clause and f"has no node {clause}"
+
+    def _is_repelled(self, labels: Labels, namespace: str) -> bool:
+        """Whether an anti-affinity of pods that are there keeps such a pod off some nodes."""
+        known = self._state.namespaces.get(namespace)
+        terms = self._state.repelling_pods.selecting(labels, namespace, None if known is None else known.labels)
+        return next(iter(terms), None) is not None
 
     def _takes_too_long(self, spec: Json, namespace: str) -> bool:
         state = self._state
@@ -143,11 +151,11 @@ class OpenPools:
                 return found
         return found if free.covers(needed) else []
 
-    def beyond(self, name: str, unstarted: Callable[[], Iterable[PodRecord]]) -> tuple[PodUid, ...]:
-        """Those of the pods which have not started that have to leave this pool, because a limit is passed there.
+    def beyond(self, name: str, may_leave: Callable[[], Iterable[PodUid]]) -> tuple[PodUid, ...]:
+        """Those of the pods that may leave this pool which have to, because they passed a limit of it.
 
-        They are asked for only where one is. Reservations do not count, because a pod that has not appeared makes no
-        other leave; nor do pods that are being deleted, which leave by themselves.
+        They are asked for only where one is passed. Reservations do not count, because a pod that has not appeared
+        makes no other leave; nor do pods that are being deleted, which leave by themselves.
         """
         budget = self._governance().budgets.get(name)
         if budget is None or budget.spec.limits is None:
@@ -156,9 +164,19 @@ class OpenPools:
         if not passed(left):
             return ()
         ladder = self.usage.membership.ladder(name)
+        leavers = frozenset(may_leave())
+        if not leavers:
+            return ()
         pods = [
-            Unstarted(pod.uid, pod.created, pod.requests, billed_for(pod.requests, pod.size, ladder))
-            for pod in unstarted()
+            Resident(
+                pod.uid,
+                pod.owner_uid,
+                self.usage.present_since(pod),
+                pod.requests,
+                billed_for(pod.requests, pod.size, ladder),
+                may_leave=pod.uid in leavers,
+            )
+            for pod in self.usage.pods_on(name)
         ]
         return beyond(left, pods)
 
@@ -170,3 +188,8 @@ class OpenPools:
         """Pods that are reserved for, sent or bound to a pool and have not started."""
         self.usage.reservations.expire()
         return self.usage.unstarted(pool) + self.usage.reservations.by_pool()[pool]
+
+
+def _resizing(use: PoolUse) -> str:
+    """The addition to the reason why a pool has no room where resizes in place are a part of it."""
+    return "" if use.resizing == NOTHING else f": {RESIZES_COUNT}"

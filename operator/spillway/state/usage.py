@@ -12,6 +12,7 @@ counts
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -39,6 +40,8 @@ class PoolUse(NamedTuple):
     """The part of these that has not started yet."""
     unbound: Usage = NOTHING
     """The requests of those that have no node yet."""
+    resizing: Usage = NOTHING
+    """The part of the requests that resizes in place ask for and no kubelet has granted."""
 
 
 class _Entry(NamedTuple):
@@ -73,6 +76,8 @@ class LiveUsage:
         self._leaving: dict[str, PoolUse] = {}
         """The part of these that is being deleted."""
         self._unstarted: dict[str, int] = {}
+        self._grew: dict[PodUid, float] = {}
+        """When a pod was last seen to request more than before (Unix seconds)."""
         self._marked: set[PodUid] = set()
         """Pods without a node whose marks name pools, believed or not."""
         self._waiting: dict[OwnerUid, list[asyncio.Event]] = {}
@@ -179,13 +184,28 @@ class LiveUsage:
         promised = self.reservations.billed_of(pool)
         used = seen.used + self.reservations.used_of(pool)
         unbound = seen.unbound + self.reservations.used_of(pool)
-        return PoolUse(used, seen.billed + promised, seen.waiting + promised, unbound)
+        return PoolUse(used, seen.billed + promised, seen.waiting + promised, unbound, seen.resizing)
 
     def staying(self, pool: str) -> PoolUse:
         """What is on a pool without reservations, and without pods that are being deleted."""
         self.membership.refresh()
         seen, leaving = self._pools.get(pool, PoolUse()), self._leaving.get(pool, PoolUse())
         return PoolUse(*(a - b for a, b in zip(seen, leaving, strict=True)))
+
+    def present_since(self, pod: PodRecord) -> float:
+        """Since when a pod is as large as it is (Unix seconds); infinite while a resize of it is not done."""
+        return math.inf if pod.granted != pod.requests else max(pod.created, self._grew.get(pod.uid, 0.0))
+
+    def pods_on(self, pool: str) -> Iterator[PodRecord]:
+        """The pods of `staying`: those on the pool's nodes, and those without a node that may go there."""
+        self.membership.refresh()
+        bound = (pod for node in self.membership.nodes(pool) for pod in self.state.pods_on(node.name))
+        unbound = (self.state.pods[uid] for uid in tuple(self._marked) if pool in self._entries_pools(uid))
+        return (pod for pod in (*bound, *unbound) if pod.active)
+
+    def _entries_pools(self, uid: PodUid) -> tuple[str, ...]:
+        entry = self._entries.get(uid)
+        return () if entry is None else entry.pools
 
     def unstarted(self, pool: str) -> int:
         """How many active pods are sent to the pool or bound there and have not started, without reservations."""
@@ -202,6 +222,10 @@ class LiveUsage:
             idle = (new is not None and not new.active) - (old is not None and not old.active)
             if idle:
                 add_count(self._inactive, pod.owner_uid, idle)
+        if new is None:
+            self._grew.pop(pod.uid, None)
+        elif old is not None and not old.requests.covers(new.requests):
+            self._grew[new.uid] = self.state.now()
         if new is not None and new.pending is not None and new.pending.reservation:
             self._settle(new, new.pending.reservation)
         if new is not None and not new.node and new.pending is not None and new.pending.pools:
@@ -229,6 +253,7 @@ class LiveUsage:
             as_billed,
             waiting=NOTHING if pod.started else as_billed,
             unbound=NOTHING if pod.node else pod.requests,
+            resizing=pod.requests - pod.granted,
         )
         return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.fit.requests import requested
-from spillway.kube.requests import pod_requests
+from spillway.kube.requests import pod_sums
 from spillway.kube.wire import PodSpec, PodStatus
 
 Object = dict[str, Any]
@@ -17,7 +17,11 @@ GIB = 1 << 30
 
 
 def requests(spec: Object, status: Object | None = None) -> tuple[int, int]:
-    return pod_requests(msgspec.convert(spec, PodSpec), msgspec.convert(status or {}, PodStatus))
+    return pod_sums(msgspec.convert(spec, PodSpec), msgspec.convert(status or {}, PodStatus))[0]
+
+
+def granted(spec: Object, status: Object) -> tuple[int, int] | None:
+    return pod_sums(msgspec.convert(spec, PodSpec), msgspec.convert(status, PodStatus))[1]
 
 
 def container(cpu: str, name: str = "app", *, sidecar: bool = False) -> Object:
@@ -62,6 +66,25 @@ def test_a_pod_that_is_being_resized_counts_as_the_largest(
 def test_a_resize_that_the_node_can_never_do_does_not_count(reason: str, cpu_millis: int) -> None:
     status = {"conditions": [pending(reason)], "containerStatuses": [reported("1")]}
     assert requests({"containers": [container("4")]}, status)[0] == cpu_millis
+
+
+def test_what_is_granted_is_what_the_kubelet_reports() -> None:
+    spec = {"containers": [container("100")], "overhead": {"cpu": "1"}}
+    assert granted(spec, {"containerStatuses": [reported("1")]}) == (2000, GIB)
+    assert granted({"containers": [container("1")]}, {"containerStatuses": [reported("1")]}) == (1000, GIB)
+    whole = {"cpu": "3", "memory": "1Gi"}
+    level = {**spec, "resources": {"requests": {"cpu": "100"}}}
+    status = {"containerStatuses": [reported("1")]}
+    assert granted(level, status | {"allocatedResources": whole, "resources": {"requests": whole}}) == (4000, GIB)
+    assert granted(level, status) is None, "nothing is said of the pod as a whole"
+
+
+@pytest.mark.parametrize(
+    "statuses", [[], [{"name": "app"}], [reported("1")]], ids=["none", "no amounts", "not of all containers"]
+)
+def test_nothing_is_granted_while_no_kubelet_reports_all(statuses: list[Object]) -> None:
+    spec = {"containers": [container("100"), container("1", "b")]}
+    assert granted(spec, {"containerStatuses": statuses}) is None
 
 
 def test_sidecars_are_resized_as_well() -> None:

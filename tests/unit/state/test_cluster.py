@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -306,3 +307,24 @@ def test_a_pod_that_names_a_replicaset_of_another_namespace_is_none_of_its_pods(
     assert not state.apply(again), "seen once more, it is no change"
     state.remove(held)
     assert len(state.pods_of(owner.uid)) == 1
+
+
+def test_a_pod_that_has_run_holds_no_more_than_its_kubelet_reports() -> None:
+    state = make_state()
+    pod = make_pod(phase=Phase.PENDING, cpu_millis=100)
+
+    def granted(**changes: Any) -> int:
+        nonlocal pod
+        pod = msgspec.structs.replace(pod, **changes)
+        state.apply(msgspec.structs.replace(pod))
+        return state.pods[pod.uid].granted.cpu_millis
+
+    assert granted() == 100
+    assert granted(cpu_millis=200) == 200, "what never ran is created as it is now"
+    assert granted(phase=Phase.RUNNING) == 200
+    assert granted(cpu_millis=9_000) == 200, "resized between two runs of its containers"
+    assert granted(restarts=1) == 200
+    assert granted(cpu_millis=150) == 150
+    assert granted(cpu_millis=9_000, held=(300, 1 << 30)) == 300
+    assert granted(held=None) == 300
+    assert granted(held=(9_000, 1 << 30)) == 9_000

@@ -130,7 +130,7 @@ def test_a_reservation_makes_no_pod_leave_and_one_that_is_being_deleted_leaves_b
     second = make_pod("web-2", node="v-a", cpu_millis=600, created=2.0)
 
     def leaving() -> tuple[str, ...]:
-        return pools.beyond("a", lambda: [first, second])
+        return pools.beyond("a", lambda: [first.uid, second.uid])
 
     state.apply(first)
     usage.reservations.reserve(OWNER, pools=("a",), used=Usage(1, 5000, 0))
@@ -139,3 +139,45 @@ def test_a_reservation_makes_no_pod_leave_and_one_that_is_being_deleted_leaves_b
     assert leaving() == (second.uid,)
     state.apply(msgspec.structs.replace(second, terminating=True))
     assert leaving() == ()
+
+
+def test_a_resize_in_place_makes_no_other_pod_leave_and_the_pool_says_why_it_is_full() -> None:
+    governance = placing(manual(0), {"a": {"limits": {"cpu": "2"}}})
+    state = make_state()
+    state.apply(make_node("v-a", labels=labels_of("a")))
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance), Reservations(lambda: 0.0))
+    pools = OpenPools(usage, Board(lambda: 0.0), lambda: governance)
+    waiting = make_pod("web-1", node="v-a", cpu_millis=600, phase=Phase.PENDING, created=2.0)
+    other = make_pod("other-1", node="v-a", owner_uid="rs-other", cpu_millis=600, created=1.0, held=(600, 1 << 30))
+    small = Usage(1, 100, 0)
+
+    def leaving() -> tuple[str, ...]:
+        return pools.beyond("a", lambda: [waiting.uid])
+
+    state.apply(waiting)
+    state.apply(other)
+    assert pools.lack(pools.pool("a"), small, small) == ""
+    asking = msgspec.structs.replace(other, cpu_millis=9_000)
+    state.apply(asking)
+    assert leaving() == ()
+    assert pools.lack(pools.pool("a"), small, small) == (
+        "is at its limit (cpu): resizes in place that no kubelet has granted count as well"
+    )
+    state.apply(msgspec.structs.replace(asking, held=(9_000, 1 << 30)))
+    assert leaving() == (), "nor does one that its kubelet has granted"
+    assert pools.lack(pools.pool("a"), small, small) == "is at its limit (cpu)"
+    state.remove(asking)
+    state.apply(msgspec.structs.replace(waiting, cpu_millis=3_000))
+    assert leaving() == (waiting.uid,), "one that never started and was resized past the limit goes itself"
+
+
+def test_a_pod_that_has_come_since_makes_no_other_leave() -> None:
+    governance = placing(manual(0), {"a": {"limits": {"cpu": "1"}}})
+    state = make_state()
+    state.apply(make_node("v-a", labels=labels_of("a")))
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance), Reservations(lambda: 0.0))
+    pools = OpenPools(usage, Board(lambda: 0.0), lambda: governance)
+    waiting = make_pod("web-1", node="v-a", cpu_millis=600, phase=Phase.PENDING, created=1.0)
+    state.apply(waiting)
+    state.apply(make_pod("bare-1", node="v-a", owner_uid="", owner_kind="", cpu_millis=5_000, created=2.0))
+    assert pools.beyond("a", lambda: [waiting.uid]) == ()

@@ -44,6 +44,8 @@ class _Held(NamedTuple):
     account: Account
     used: Usage
     """What it requests."""
+    granted: Usage
+    """What of that its node holds for it: less while a resize in place is not done."""
     billed: Usage
     """What the provider bills."""
     started: int
@@ -60,6 +62,8 @@ class PoolTotals:
     used: Usage = NOTHING
     """The requests of its unfinished pods, also on nodes that are gone, since those are still charged; not of
     pods that are only sent there."""
+    resizing: Usage = NOTHING
+    """Of these, what resizes in place ask for and no kubelet has granted."""
     waiting: Usage = NOTHING
     """Of these, as billed, what has not started."""
 
@@ -177,6 +181,7 @@ class PoolAccounting:
             pool,
             self._book.account_of(pod),
             pod.requests,
+            pod.granted,
             self._billed(pod, pool),
             int(pod.started),
             pod.tier not in (Tier.FIXED, Tier.ELASTIC),
@@ -184,7 +189,7 @@ class PoolAccounting:
 
     def _billed(self, pod: PodRecord, pool: str) -> Usage:
         ladder = self._governance.ladder(pool) if pod.size and self._governance is not None else ()
-        return billed(pod.requests, pod.size, ladder)
+        return billed(pod.granted, pod.size, ladder)
 
     def _pool_of(self, pod: PodRecord) -> str:
         pool = self._membership.pool_of_pod(pod)
@@ -208,6 +213,7 @@ class PoolAccounting:
         self._held[uid] = held
         pool = self.pools[held.pool]
         pool.used += held.used
+        pool.resizing += held.used - held.granted
         if not held.started:
             pool.waiting += held.billed
             return
@@ -221,6 +227,7 @@ class PoolAccounting:
         held = self._held.pop(uid)
         pool = self.pools[held.pool]
         pool.used -= held.used
+        pool.resizing -= held.used - held.granted
         if not held.started:
             pool.waiting -= held.billed
             return
@@ -231,6 +238,7 @@ class PoolAccounting:
         self._held[uid] = wanted
         pool = self.pools[held.pool]
         pool.used = pool.used - held.used + wanted.used
+        pool.resizing = pool.resizing - (held.used - held.granted) + (wanted.used - wanted.granted)
         if not held.started:
             pool.waiting = pool.waiting - held.billed + wanted.billed
             return
@@ -242,7 +250,7 @@ class PoolAccounting:
         if held.metered:
             key = Key(held.account, Tier.VIRTUAL.value, held.pool)
             change = self._book.meter.add if sign > 0 else self._book.meter.remove
-            change(key, held.used.cpu_millis, held.used.memory_bytes, now=now)
+            change(key, held.granted.cpu_millis, held.granted.memory_bytes, now=now)
 
     def _end_unseen(self, name: str, now: int) -> None:
         """Charge pods that ended without a leader and whose objects still exist."""

@@ -22,6 +22,7 @@ from spillway.domain.budget.alerts import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.model.names import NodeName, PodUid, Tier
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.usage import NOTHING
 from spillway.domain.policies.governance import Governance
 from spillway.state.catalog import Kind
 from spillway.state.pool_membership import NodeChange
@@ -87,6 +88,11 @@ class BudgetController(Controller):
     def limits(self, budget: str) -> tuple[LimitUse, ...] | None:
         """How far each limit of a pool is used at this moment; None while its accounting is not open."""
         return self._accounting.limits(budget) if budget in self._accounting.pools else None
+
+    def resizing(self, budget: str) -> bool:
+        """Whether resizes in place that no kubelet has granted are a part of its use."""
+        pool = self._accounting.pools.get(budget)
+        return pool is not None and pool.resizing != NOTHING
 
     async def reconcile(self, key: str) -> float | None:  # noqa: ARG002  # there is one
         now = self._now()
@@ -175,9 +181,9 @@ class BudgetController(Controller):
             self._not_taken_up.discard(uid)
             old = None
         if old is not None and (key := self._physical(old)) is not None:
-            self._consumption.meter.remove(key, old.cpu_millis, old.memory_bytes, now=now)
+            self._consumption.meter.remove(key, old.granted.cpu_millis, old.granted.memory_bytes, now=now)
         if new is not None and (key := self._physical(new)) is not None:
-            self._consumption.meter.add(key, new.cpu_millis, new.memory_bytes, now=now)
+            self._consumption.meter.add(key, new.granted.cpu_millis, new.granted.memory_bytes, now=now)
 
     def _physical(self, pod: PodRecord) -> Key | None:
         """The account and tier of a pod's consumption, from the record alone, so that it can be removed again."""
@@ -225,6 +231,6 @@ def _counted_alike(old: PodRecord, new: PodRecord) -> bool:
         and old.owner_uid == new.owner_uid
         and old.started == new.started
         and old.finished == new.finished
-        and (old.cpu_millis, old.memory_bytes, old.size) == (new.cpu_millis, new.memory_bytes, new.size)
+        and (old.requests, old.granted, old.size) == (new.requests, new.granted, new.size)
         and (old.policy, old.tier, old.pool) == (new.policy, new.tier, new.pool)
     )

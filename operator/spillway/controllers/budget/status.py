@@ -21,6 +21,7 @@ from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.alerts import AT, NEAR, LimitUse, alerts, limits_of
+from spillway.domain.budget.limits import RESIZES_COUNT
 from spillway.domain.budget.price import shown
 from spillway.domain.model.units import GIB, MIB
 from spillway.domain.model.usage import Usage
@@ -47,6 +48,7 @@ class BudgetContributor:
             workloads=self._counts.workloads_on(name),
             costs=self._ledger.costs(name),
             limits=self._ledger.limits(name),
+            resizing=self._ledger.resizing(name),
         )
 
 
@@ -58,15 +60,21 @@ def budget_part(
     workloads: Mapping[str, Usage],
     costs: PoolCosts | None = None,
     limits: tuple[LimitUse, ...] | None = None,
+    resizing: bool = False,
 ) -> StatusPart:
-    """The part of a budget; what `current` says of money or limits stays while `costs` or `limits` is not known."""
+    """The part of a budget; what `current` says of money or limits stays while `costs` or `limits` is not known.
+
+    `resizing` says that the use has a part which resizes in place ask for and no kubelet has granted.
+    """
     conditions = tuple(_limit_conditions(budget, limits, current.conditions))
     full = next((one for one in conditions if one.type == AT and one.holds), None)
     ready = ObservedCondition(READY, holds=True, reason="InForce", message="The budget is valid and in force.")
     accepting = (
         ObservedCondition(ACCEPTING, holds=True, reason="Open", message="The pool takes pods.")
         if full is None
-        else ObservedCondition(ACCEPTING, holds=False, reason="LimitReached", message=full.message)
+        else ObservedCondition(
+            ACCEPTING, holds=False, reason="LimitReached", message=_why_full(full, resizing=resizing)
+        )
     )
     use = BudgetUse(
         pods=used.pods,
@@ -79,6 +87,10 @@ def budget_part(
         (ready, accepting, *conditions),
         if_nothing_else_changed=_with_old_total(use, current.used),
     )
+
+
+def _why_full(full: ObservedCondition, *, resizing: bool) -> str:
+    return f"{full.message[:-1]}; {RESIZES_COUNT}." if resizing else full.message
 
 
 def another_limit(condition: ObservedCondition, before: Condition | None) -> bool:

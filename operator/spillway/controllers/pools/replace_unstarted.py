@@ -24,7 +24,7 @@ from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import has_successor
-from spillway.domain.model.records import Phase, PodRecord
+from spillway.domain.model.records import Phase
 from spillway.domain.placement.decide import NodeKind
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.domain.spill.job_retries import Retries
@@ -79,7 +79,6 @@ class ReplaceUnstartedController(Controller):
         yield self._pools.stock_outs.found.subscribe(self._look_at)
         yield self._pools.stock_outs.failed.subscribe(self._avoid_next)
         yield self._pools.changed.subscribe(self.add_all)
-        yield self.world.state.subscribe(PodRecord, self._requests_changed)
         # A replacement that was only recommended is done once its policy is enforced; a limit may be lower now.
         yield self.world.catalog.subscribe(self.add_all)
 
@@ -172,17 +171,12 @@ class ReplaceUnstartedController(Controller):
                     self.queue.add(uid)
         return tuple(passed)
 
-    def _may_leave(self, pool: str) -> Iterable[PodRecord]:
+    def _may_leave(self, pool: str) -> Iterable[PodUid]:
         for one in self._unstarted.pods.values():
             if pool in one.pools and _is_placed(one) and not one.pod.started and has_successor(one.pod):
                 who = governed(self.world, one.pod)
                 if who is not None and who.enforced:
-                    yield one.pod
-
-    def _requests_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        # A pod that grows while it runs leaves less for those that have not started.
-        if old is not None and new is not None and old.requests != new.requests:
-            self.add_all()
+                    yield one.pod.uid
 
     async def _replace(self, one: UnstartedPod, who: Governed, cause: Cause, pools: tuple[str, ...]) -> float | None:
         """Replace a pod because of these pools."""

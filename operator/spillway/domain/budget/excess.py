@@ -1,8 +1,9 @@
-"""The excess of a pool over its limits: which pods that never started have to go elsewhere until the limits hold again.
+"""The excess of a pool over its limits: which pods that never started have to go elsewhere because of it.
 
 Contract: pure. A pod can grow after it was admitted, a limit can be lowered, and pods can come without placement; so a
-sum can pass its limit. Pods that run are left alone. Of those that never started the newest go first, and only ones
-that help. The limit of a month is left out: it is passed by pods that run on, and closes the pool for new ones.
+sum can pass its limit. A pod that never started goes if it passes a limit together with those that were there before
+it; what has come or grown since makes only pods of its own owner go. Pods that run are left alone. The limit of a month
+is left out: it is passed by pods that run on, and closes the pool for new ones.
 """
 
 from collections.abc import Iterable
@@ -12,17 +13,22 @@ from typing import NamedTuple
 
 from spillway.domain.budget.limits import LimitRoom
 from spillway.domain.budget.price import EXACT, per_hour
-from spillway.domain.model.names import PodUid
+from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.usage import Usage
 
 
-class Unstarted(NamedTuple):
-    """A pod on the pool that has not started."""
+class Resident(NamedTuple):
+    """A pod that counts on the pool."""
 
     uid: PodUid
-    created: float
+    owner: OwnerUid
+    """Empty for a bare pod."""
+    since: float
+    """When it was created, or grew since (Unix seconds); infinite while it asks for more than its node has granted."""
     used: Usage
     billed: Usage
+    may_leave: bool = True
+    """Whether it was placed, has not started, and would be replaced."""
 
 
 def passed(left: LimitRoom) -> tuple[str, ...]:
@@ -36,26 +42,39 @@ def passed(left: LimitRoom) -> tuple[str, ...]:
     return tuple(name for name, room in rooms.items() if room is not None and room < 0)
 
 
-def beyond(left: LimitRoom, unstarted: Iterable[Unstarted]) -> tuple[PodUid, ...]:
+def beyond(left: LimitRoom, residents: Iterable[Resident]) -> tuple[PodUid, ...]:
     """The pods that have to go, the newest first; none where every limit holds."""
-    going: list[PodUid] = []
-    for pod in sorted(unstarted, key=lambda pod: (pod.created, pod.uid), reverse=True):
-        limits = passed(left)
-        if not limits:
+    newest_first = sorted(residents, key=lambda pod: (pod.since, pod.uid), reverse=True)
+    leavers: dict[OwnerUid, list[Resident]] = {}
+    for pod in newest_first:
+        if pod.may_leave:
+            leavers.setdefault(pod.owner, []).append(pod)
+    going: dict[PodUid, None] = {}
+    for pod in newest_first:
+        if not passed(left):
             break
-        if any(_use(pod, name) for name in limits):
-            going.append(pod.uid)
-            left = _without(left, pod)
+        # One that stays lets those of its owner go first. Once it has, none of them is left while a limit is passed.
+        of_owner = () if pod.may_leave or not pod.owner else leavers.pop(pod.owner, ())
+        for one in (*of_owner, pod):
+            if one.uid not in going and _helps(one, left):
+                left = _without(left, one)
+                if one.may_leave:
+                    going[one.uid] = None
     return tuple(going)
 
 
-def _use(pod: Unstarted, limit: str) -> int:
+def _helps(pod: Resident, left: LimitRoom) -> bool:
+    """Whether a limit is passed of which the pod uses something."""
+    return any(_use(pod, name) for name in passed(left))
+
+
+def _use(pod: Resident, limit: str) -> int:
     """How much of a limited sum the pod is; of the cost, whether it is any of it."""
     uses = {"pods": 1, "cpu": pod.used.cpu_millis, "memory": pod.used.memory_bytes}
     return uses.get(limit, pod.billed.cpu_millis + pod.billed.memory_bytes)
 
 
-def _without(left: LimitRoom, pod: Unstarted) -> LimitRoom:
+def _without(left: LimitRoom, pod: Resident) -> LimitRoom:
     cost = left.cost_per_hour
     if cost is not None and left.price is not None:
         with localcontext(EXACT):

@@ -42,6 +42,8 @@ class LimitRoom:
 
 
 UNLIMITED: Final = LimitRoom()
+RESIZES_COUNT: Final = "resizes in place that no kubelet has granted count as well"
+"""Part of the reason why a pool takes no pod. It names no amount: whoever resizes a pod could vary it without end."""
 
 
 def room(

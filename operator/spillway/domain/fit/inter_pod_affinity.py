@@ -20,7 +20,7 @@ AFFINITY: Final = "near the pods for which it has an affinity"
 
 def inter_pod_affinity(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> tuple[Nodes, str]:
     """The nodes of these that the pod may still go to, and a clause that says why there is none."""
-    nodes = _unrepelled(pod, nodes, neighbours)
+    nodes = _unrepelled(nodes, neighbours)
     if not nodes:
         return (), REPELLED
     given: Json = pod.spec.get("affinity") or {}
@@ -34,15 +34,13 @@ def inter_pod_affinity(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> t
     return nodes, "" if nodes else AFFINITY
 
 
-def _unrepelled(pod: Incoming, nodes: Nodes, neighbours: Neighbours) -> Nodes:
-    of_namespace = neighbours.namespace_labels(pod.namespace)
+def _unrepelled(nodes: Nodes, neighbours: Neighbours) -> Nodes:
+    taken: dict[str, set[str]] = {}
     for term, held in neighbours.repelling():
-        if not term.selects(pod.labels, pod.namespace, of_namespace):
-            continue
         key = term.topology_key
-        taken = {value for name in held if (value := neighbours.labels_of(name).get(key)) is not None}
-        nodes = [node for node in nodes if node.labels.get(key) not in taken]
-    return nodes
+        values = (neighbours.labels_of(name).get(key) for name in held)
+        taken.setdefault(key, set()).update(value for value in values if value is not None)
+    return [node for node in nodes if all(node.labels.get(key) not in values for key, values in taken.items())]
 
 
 def _apart(term: PodTerm, nodes: Nodes, neighbours: Neighbours) -> Nodes:

@@ -45,7 +45,7 @@ class Neighbours(Protocol):
         """The pods of these namespaces (None for all) that are selected, reservations for the pool included."""
 
     def repelling(self) -> Iterable[tuple[PodTerm, Iterable[NodeName]]]:
-        """Each anti-affinity term that pods on nodes carry, with the nodes of these pods."""
+        """The anti-affinity terms of pods on nodes which select the new pod, each with the nodes of these pods."""
 
     def nodes(self) -> Iterable[NodeRecord]:
         """All nodes of the cluster."""

@@ -123,6 +123,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """Its labels, unless a ReplicaSet owns it: such a pod has those of the template."""
     repels: tuple[PodTerm, ...] = ()
     """The terms of its required anti-affinity: where it runs, the pods that they select may not."""
+    held: tuple[int, int] | None = None
+    """The (millicores, bytes) that its kubelet reports as allocated or in use; None while it reports nothing."""
 
     @property
     def key(self) -> str:
@@ -144,6 +146,25 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     def requests(self) -> Usage:
         """The pod itself, with what it requests."""
         return Usage(1, self.cpu_millis, self.memory_bytes)
+
+    @property
+    def granted(self) -> Usage:
+        """The pod itself, with its requests as far as its node holds them: less while a resize is not done."""
+        if self.held is None:
+            return self.requests
+        return Usage(1, min(self.cpu_millis, self.held[0]), min(self.memory_bytes, self.held[1]))
+
+    def held_after(self, before: "PodRecord") -> tuple[int, int] | None:
+        """What it holds, as seen after `before`.
+
+        A pod that has run and whose kubelet reports nothing can be resized between two runs of its containers. Nobody
+        says that its node gives it more, so it holds what it held.
+        """
+        if self.held is not None or Phase.PENDING in (self.phase, before.phase):
+            return self.held
+        if before.held is not None or not before.requests.covers(self.requests):
+            return before.granted.cpu_millis, before.granted.memory_bytes
+        return None
 
     @property
     def active(self) -> bool:

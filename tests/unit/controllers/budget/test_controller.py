@@ -196,6 +196,21 @@ async def test_what_has_a_place_and_has_not_started_counts_against_limits_and_co
     assert [use.share for use in stage.ledger.limits("eci") or ()] == [Decimal("0.25"), Decimal("0.1")]
 
 
+async def test_a_resize_in_place_is_billed_once_it_is_granted() -> None:
+    stage = await Stage(virtual_pod("a"), resources=[budget(limits={"cpu": "10"})]).begin()
+    stage.change("a", held=(1000, GIB))
+    stage.change("a", cpu_millis=1_000_000)
+    assert stage.rate() == Decimal("3.6")
+    assert [use.share for use in stage.ledger.limits("eci") or ()] == [100]
+    assert stage.ledger.resizing("eci")
+    await stage.tick(3600)
+    assert stage.spent() < 5
+    stage.change("a", held=(2000, GIB))
+    assert stage.rate() == Decimal("7.2")
+    stage.change("a", cpu_millis=2000)
+    assert not stage.ledger.resizing("eci")
+
+
 async def test_budgets_come_change_and_go() -> None:
     stage = await Stage(virtual_pod("a", ago=500), virtual_pod("b", ago=500, node=NodeName("v2"))).begin()
     assert stage.ledger.costs("tke") is None

@@ -43,6 +43,7 @@ def status_of(
     costs: PoolCosts | None = None,
     limits: tuple[LimitUse, ...] | None = (),
     pods: int = 2,
+    resizing: bool = False,
     now: datetime = NOW,
 ) -> VirtualNodeBudgetStatus:
     written = budget_status(
@@ -54,6 +55,7 @@ def status_of(
         now=now,
         costs=costs,
         limits=limits,
+        resizing=resizing,
     )
     return VirtualNodeBudgetStatus.model_validate(written.wire())
 
@@ -159,3 +161,10 @@ def test_another_limit_that_comes_near_is_told_too(before: str, after: str, *, t
     assert another_limit(observed(), condition(before)) is told
     assert not another_limit(observed(), None)
     assert not another_limit(observed("Ready"), condition(before, "Ready"))
+
+
+@pytest.mark.parametrize("resizing", [False, True])
+def test_a_pool_that_resizes_have_filled_says_so(*, resizing: bool) -> None:
+    found = find(status_of(limits=(use("100"),), resizing=resizing).conditions, "Accepting")
+    assert found is not None
+    assert ("resizes in place that no kubelet has granted count as well" in found.message) == resizing

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
-from spillway.domain.budget.excess import Unstarted, beyond, passed
+from spillway.domain.budget.excess import Resident, beyond, passed
 from spillway.domain.budget.limits import LimitRoom, room
-from spillway.domain.model.names import PodUid
+from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.usage import NOTHING, Usage
 
 GIB = 1 << 30
@@ -21,8 +21,8 @@ def left(used: Usage, *, billed: Usage | None = None, spent: str = "0", **limits
     return room(BudgetLimits.model_validate(limits), PRICE, used, Decimal(spent), billed=billed)
 
 
-def pod(name: str, cpu: int, *, created: float = 0.0, billed: int = 0) -> Unstarted:
-    return Unstarted(PodUid(name), created, Usage(1, cpu, GIB), Usage(1, billed or cpu, GIB))
+def pod(name: str, cpu: int, *, created: float = 0.0, billed: int = 0) -> Resident:
+    return Resident(PodUid(name), OwnerUid("own"), created, Usage(1, cpu, GIB), Usage(1, billed or cpu, GIB))
 
 
 A, B, C = pod("a", 300, created=1.0), pod("b", 300, created=2.0), pod("c", 300, created=3.0)
@@ -47,13 +47,33 @@ def test_of_those_that_never_started_the_newest_go(used: int, limits: dict[str, 
 
 
 def test_one_that_is_no_part_of_the_excess_stays() -> None:
-    nothing = Unstarted(PodUid("z"), 9.0, Usage(1), Usage(1))
+    nothing = Resident(PodUid("z"), OwnerUid("own"), 9.0, Usage(1), Usage(1))
     assert beyond(left(Usage(5, 1200, 0), cpu="1"), [A, nothing]) == ("a",)
 
 
 def test_the_cost_is_that_of_the_size_asked_for() -> None:
     bigger = pod("big", 100, billed=2000)
     assert beyond(left(Usage(2, 1100, 0), billed=Usage(2, 3000, 0), costPerHour="1"), [bigger]) == ("big",)
+
+
+def stays(name: str, cpu: int, since: float, owner: str = "other") -> Resident:
+    return Resident(PodUid(name), OwnerUid(owner), since, Usage(1, cpu, GIB), Usage(1, cpu, GIB), may_leave=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "going"),
+    [
+        pytest.param(stays("x", 900, 9.0), (), id="one that came or grew since answers for itself"),
+        pytest.param(stays("x", 900, float("inf")), (), id="a resize that is not done too"),
+        pytest.param(stays("x", 900, 9.0, ""), (), id="a bare pod too"),
+        pytest.param(stays("x", 700, 9.0, "own"), ("c", "b"), id="one of the same owner counts"),
+        pytest.param(stays("x", 900, 0.0), ("c", "b", "a"), id="one that was there before counts"),
+        pytest.param(stays("x", 300, 0.0), ("c",), id="as far as it leaves room"),
+    ],
+)
+def test_a_pod_goes_for_what_was_there_before_it(other: Resident, going: tuple[str, ...]) -> None:
+    there = [A, B, C, other]
+    assert beyond(left(sum((one.used for one in there), NOTHING), cpu="1"), there) == going
 
 
 @given(
