@@ -145,7 +145,7 @@ def _names(cell: str) -> list[str]:
     ("resource", "verbs"),
     [
         ("pods", {"get", "list", "watch", "patch", "delete"}),
-        ("jobs", {"get"}),
+        ("jobs", {"get", "list"}),
         ("persistentvolumeclaims", {"get"}),
         ("persistentvolumes", {"get"}),
         ("storageclasses", {"get"}),
@@ -162,7 +162,8 @@ def _names(cell: str) -> list[str]:
         ("replicationcontrollers", {"get", "list", "watch", "patch"}),
         ("replicationcontrollers/scale", {"get", "patch"}),
         ("statefulsets", {"get", "list", "watch"}),
-        ("daemonsets", set()),
+        ("daemonsets", {"list"}),
+        ("cronjobs", {"list"}),
         ("clusterroles", set()),
         ("pods/exec", set()),
         ("tokenreviews", {"create"}),

@@ -45,6 +45,7 @@ from spillway.controllers.threshold.controller import MakePlan, ThresholdControl
 from spillway.controllers.threshold.process import plan_beside
 from spillway.controllers.threshold.status import ThresholdContributor
 from spillway.controllers.threshold.store import PlanStore
+from spillway.controllers.threshold.unread import UnreadThresholdController
 from spillway.domain.spill.job_retries import Retries
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
@@ -155,6 +156,7 @@ class Leader:
                 retries=retries,
             ),
             thresholds,
+            UnreadThresholdController(world, events, self._client),
             spill,
             BringBackController(
                 world,

@@ -171,7 +171,7 @@ class OpenPools:
             Resident(
                 pod.uid,
                 pod.owner_uid,
-                self.usage.present_since(pod),
+                self.usage.arrival(pod),
                 pod.requests,
                 billed_for(pod.requests, pod.size, ladder),
                 may_leave=pod.uid in leavers,

@@ -44,6 +44,15 @@ class PoolUse(NamedTuple):
     """The part of the requests that resizes in place ask for and no kubelet has granted."""
 
 
+class Arrival(NamedTuple):
+    """When a pod was created or grew, in the order in which pods did so."""
+
+    at: float
+    """Unix seconds, whole ones: `creationTimestamp` has no parts of a second."""
+    order: int
+    """Among those of one second, as the watch showed them; 0 where that was not seen."""
+
+
 class _Entry(NamedTuple):
     """A pod that counts on pools."""
 
@@ -76,8 +85,9 @@ class LiveUsage:
         self._leaving: dict[str, PoolUse] = {}
         """The part of these that is being deleted."""
         self._unstarted: dict[str, int] = {}
-        self._grew: dict[PodUid, float] = {}
-        """When a pod was last seen to request more than before (Unix seconds)."""
+        self._arrivals: dict[PodUid, Arrival] = {}
+        """Of pods on pools that were seen to be created, or to request more than before."""
+        self._changes = 0
         self._marked: set[PodUid] = set()
         """Pods without a node whose marks name pools, believed or not."""
         self._waiting: dict[OwnerUid, list[asyncio.Event]] = {}
@@ -192,9 +202,11 @@ class LiveUsage:
         seen, leaving = self._pools.get(pool, PoolUse()), self._leaving.get(pool, PoolUse())
         return PoolUse(*(a - b for a, b in zip(seen, leaving, strict=True)))
 
-    def present_since(self, pod: PodRecord) -> float:
-        """Since when a pod is as large as it is (Unix seconds); infinite while a resize of it is not done."""
-        return math.inf if pod.granted != pod.requests else max(pod.created, self._grew.get(pod.uid, 0.0))
+    def arrival(self, pod: PodRecord) -> Arrival:
+        """When a pod became as large as it is; it has not arrived yet while a resize of it is not done."""
+        if pod.granted != pod.requests:
+            return Arrival(math.inf, 0)
+        return self._arrivals.get(pod.uid, Arrival(pod.created, 0))
 
     def pods_on(self, pool: str) -> Iterator[PodRecord]:
         """The pods of `staying`: those on the pool's nodes, and those without a node that may go there."""
@@ -222,10 +234,7 @@ class LiveUsage:
             idle = (new is not None and not new.active) - (old is not None and not old.active)
             if idle:
                 add_count(self._inactive, pod.owner_uid, idle)
-        if new is None:
-            self._grew.pop(pod.uid, None)
-        elif old is not None and not old.requests.covers(new.requests):
-            self._grew[new.uid] = self.state.now()
+        self._note_arrival(old, new)
         if new is not None and new.pending is not None and new.pending.reservation:
             self._settle(new, new.pending.reservation)
         if new is not None and not new.node and new.pending is not None and new.pending.pools:
@@ -233,7 +242,19 @@ class LiveUsage:
         else:
             self._marked.discard(pod.uid)
         self._replace(pod.uid, None if new is None else self._entry(new))
+        if pod.uid not in self._entries:
+            self._arrivals.pop(pod.uid, None)
         self._notify(pod.owner_uid)
+
+    def _note_arrival(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        self._changes += 1
+        if new is None:
+            return
+        if old is None:
+            if new.pending is not None:
+                self._arrivals[new.uid] = Arrival(new.created, self._changes)
+        elif not old.requests.covers(new.requests):
+            self._arrivals[new.uid] = Arrival(math.floor(max(new.created, self.state.now())), self._changes)
 
     def _settle(self, pod: PodRecord, token: str) -> None:
         settled = self.reservations.settle(token)

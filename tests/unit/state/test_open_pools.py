@@ -181,3 +181,21 @@ def test_a_pod_that_has_come_since_makes_no_other_leave() -> None:
     state.apply(waiting)
     state.apply(make_pod("bare-1", node="v-a", owner_uid="", owner_kind="", cpu_millis=5_000, created=2.0))
     assert pools.beyond("a", lambda: [waiting.uid]) == ()
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_of_pods_of_one_second_the_one_that_came_last_leaves(names: tuple[str, str]) -> None:
+    governance = placing(manual(0), {"a": {"limits": {"cpu": "1"}}})
+    state = make_state()
+    state.apply(make_node("v-a", labels=labels_of("a")))
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance), Reservations(lambda: 0.0))
+    pools = OpenPools(usage, Board(lambda: 0.0), lambda: governance)
+    pods = [
+        make_pod(name, node="v-a", owner_uid=f"rs-{name}", cpu_millis=600, phase=Phase.PENDING, pending=Pending())
+        for name in names
+    ]
+    for pod in pods:
+        state.apply(pod)
+    assert pools.beyond("a", lambda: [pod.uid for pod in pods]) == (pods[1].uid,)
+    state.apply(msgspec.structs.replace(pods[0], cpu_millis=700))
+    assert pools.beyond("a", lambda: [pod.uid for pod in pods]) == (pods[0].uid,), "or the one that grew last"

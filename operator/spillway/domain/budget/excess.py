@@ -23,8 +23,9 @@ class Resident(NamedTuple):
     uid: PodUid
     owner: OwnerUid
     """Empty for a bare pod."""
-    since: float
-    """When it was created, or grew since (Unix seconds); infinite while it asks for more than its node has granted."""
+    arrival: tuple[float, int]
+    """When it was created, or grew since (Unix seconds, and the order within one); infinite while it asks for more than
+    its node has granted."""
     used: Usage
     billed: Usage
     may_leave: bool = True
@@ -44,7 +45,7 @@ def passed(left: LimitRoom) -> tuple[str, ...]:
 
 def beyond(left: LimitRoom, residents: Iterable[Resident]) -> tuple[PodUid, ...]:
     """The pods that have to go, the newest first; none where every limit holds."""
-    newest_first = sorted(residents, key=lambda pod: (pod.since, pod.uid), reverse=True)
+    newest_first = sorted(residents, key=lambda pod: (pod.arrival, pod.uid), reverse=True)
     leavers: dict[OwnerUid, list[Resident]] = {}
     for pod in newest_first:
         if pod.may_leave:

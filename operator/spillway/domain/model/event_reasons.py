@@ -28,7 +28,8 @@ OVERLAY_CONFLICT: Final = "OverlayConflict"
 """Warning, on the workload or the pod: a pool's `podOverlay` and the pod set the same field. The pod's value
 is kept."""
 INVALID_THRESHOLD: Final = "InvalidThreshold"
-"""Warning, on the workload: its annotation `spillway.dev/threshold` is not a number of replicas and is not used."""
+"""Warning, on the workload: its annotation `spillway.dev/threshold` is not a number of replicas and is not used, or has
+no effect on its kind, as on a DaemonSet."""
 DEMAND_UNUSABLE: Final = "DemandUnusable"
 """Warning, on the workload: its demand cannot be read or used, so no threshold is planned for it. It keeps its last
 threshold, or stays on physical nodes."""

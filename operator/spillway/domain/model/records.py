@@ -157,8 +157,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     def held_after(self, before: "PodRecord") -> tuple[int, int] | None:
         """What it holds, as seen after `before`.
 
-        A pod that has run and whose kubelet reports nothing can be resized between two runs of its containers. Nobody
-        says that its node gives it more, so it holds what it held.
+        A pod that has run can be resized between two runs of its containers also where its kubelet reports nothing. It
+        then holds what it held before.
         """
         if self.held is not None or Phase.PENDING in (self.phase, before.phase):
             return self.held

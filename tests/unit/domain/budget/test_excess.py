@@ -22,7 +22,7 @@ def left(used: Usage, *, billed: Usage | None = None, spent: str = "0", **limits
 
 
 def pod(name: str, cpu: int, *, created: float = 0.0, billed: int = 0) -> Resident:
-    return Resident(PodUid(name), OwnerUid("own"), created, Usage(1, cpu, GIB), Usage(1, billed or cpu, GIB))
+    return Resident(PodUid(name), OwnerUid("own"), (created, 0), Usage(1, cpu, GIB), Usage(1, billed or cpu, GIB))
 
 
 A, B, C = pod("a", 300, created=1.0), pod("b", 300, created=2.0), pod("c", 300, created=3.0)
@@ -47,7 +47,7 @@ def test_of_those_that_never_started_the_newest_go(used: int, limits: dict[str, 
 
 
 def test_one_that_is_no_part_of_the_excess_stays() -> None:
-    nothing = Resident(PodUid("z"), OwnerUid("own"), 9.0, Usage(1), Usage(1))
+    nothing = Resident(PodUid("z"), OwnerUid("own"), (9.0, 0), Usage(1), Usage(1))
     assert beyond(left(Usage(5, 1200, 0), cpu="1"), [A, nothing]) == ("a",)
 
 
@@ -57,7 +57,7 @@ def test_the_cost_is_that_of_the_size_asked_for() -> None:
 
 
 def stays(name: str, cpu: int, since: float, owner: str = "other") -> Resident:
-    return Resident(PodUid(name), OwnerUid(owner), since, Usage(1, cpu, GIB), Usage(1, cpu, GIB), may_leave=False)
+    return Resident(PodUid(name), OwnerUid(owner), (since, 0), Usage(1, cpu, GIB), Usage(1, cpu, GIB), may_leave=False)
 
 
 @pytest.mark.parametrize(
