@@ -26,7 +26,7 @@ GOVERNANCE = placing(manual(0))
 """One budget, `a`, of the nodes that `labels_of("a")` selects."""
 PODS_EACH = 40
 HOST, ZONE, RACK = "kubernetes.io/hostname", "topology.kubernetes.io/zone", "rack"
-GPU = "example.com/gpu"
+GPU, STORAGE = "example.com/gpu", "ephemeral-storage"
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -104,7 +104,7 @@ def _is_scheduled(cluster: ClusterApi, namespace: str, name: str) -> bool:
 
 
 def _nodes(cluster: ClusterApi, chance: random.Random) -> list[str]:
-    """Six virtual nodes, of which some lack a rack, take no pods, or have a taint or a device."""
+    """Six virtual nodes, of which some lack a rack, take no pods, or have a taint, a device or local storage."""
     names = cluster.add_virtual_nodes("fit", 6, provider="a", cpu="6", memory="16Gi", pods=8)
     for index, name in enumerate(names):
         zone, path = "ab"[index % 2], f"/api/v1/nodes/{name}"
@@ -117,16 +117,21 @@ def _nodes(cluster: ClusterApi, chance: random.Random) -> list[str]:
             provider = {"key": "virtual-kubelet.io/provider", "value": "a", "effect": "NoSchedule"}
             cluster.rest.merge(path, {"spec": {"taints": [provider, taint]}})
         if index == 0:
-            gpus = {"capacity": {GPU: "64"}, "allocatable": {GPU: "64"}}
+            gpus = {"capacity": {GPU: "3"}, "allocatable": {GPU: "3"}}
             cluster.rest.merge(f"{path}/status", {"status": gpus})
+        if index in {1, 2}:
+            storage = {"capacity": {STORAGE: "10Gi"}, "allocatable": {STORAGE: "10Gi"}}
+            cluster.rest.merge(f"{path}/status", {"status": storage})
     return names
 
 
 def _pod(chance: random.Random, namespace: str, name: str) -> Object:
     labels = {"app": chance.choice("abc")} | ({"tier": "x"} if chance.random() < 0.3 else {})
     requests = {"cpu": chance.choice(["100m", "500m", "1", "3"]), "memory": chance.choice(["128Mi", "1Gi"])}
-    if chance.random() < 0.1:
-        requests[GPU] = chance.choice(["1", "99"])
+    if chance.random() < 0.15:
+        requests[GPU] = chance.choice(["1", "1", "2", "99"])
+    if chance.random() < 0.15:
+        requests[STORAGE] = chance.choice(["3Gi", "4Gi", "20Gi"])
     container: Object = {"name": "main", "image": "main", "resources": {"requests": requests, "limits": {}}}
     if GPU in requests:
         container["resources"]["limits"] = {GPU: requests[GPU]}

@@ -42,6 +42,7 @@ from spillway.domain.model.records import (
     StatefulSetRecord,
 )
 from spillway.kube.errors import WatchError
+from spillway.kube.extended_requests import pod_extended_requests
 from spillway.kube.requests import amount, pod_sums
 from spillway.kube.wire import (
     Change,
@@ -184,6 +185,7 @@ def pod_record(pod: Pod) -> PodRecord:
         None if owner.kind == "ReplicaSet" else _labels(meta.labels),
         _repels(bytes(spec.affinity), meta.namespace) if spec.affinity and spec.node_name else (),
         held,
+        pod_extended_requests(spec),
     )
 
 

@@ -70,13 +70,16 @@ class PodMeta(msgspec.Struct, gc=False, rename="camel"):
     owner_references: list[OwnerReference] | None = None
 
 
-class Amounts(msgspec.Struct, gc=False):
+class Amounts(msgspec.Struct, gc=False, rename={"ephemeral_storage": "ephemeral-storage"}):
     cpu: str | None = None
     memory: str | None = None
+    ephemeral_storage: str | None = None
 
 
 class Resources(msgspec.Struct, gc=False):
     requests: Amounts | None = None
+    limits: msgspec.Raw = msgspec.Raw()
+    """Left unparsed: of extended resources and huge pages, which are rare, the limit is the request."""
 
 
 class Container(msgspec.Struct, gc=False, rename="camel"):

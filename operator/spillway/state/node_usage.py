@@ -4,10 +4,15 @@ Contract: a pod counts from being seen until it is finished (Succeeded, Failed) 
 terminating pod still takes its room. Reading a sum costs the same whatever the cluster's size.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from spillway.domain.fit.room import Free
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.model.usage import NOTHING, Usage, add_count
+
+_NONE: Final[Mapping[str, int]] = {}
 
 
 class NodeUsage:
@@ -15,6 +20,8 @@ class NodeUsage:
 
     def __init__(self) -> None:
         self._nodes: dict[NodeName, Usage] = {}
+        self._extended: dict[NodeName, dict[str, int]] = {}
+        """What pods request beside CPU and memory, by resource; of nodes with such pods."""
 
     def on_node(self, node: NodeName) -> Usage:
         return self._nodes.get(node, NOTHING)
@@ -23,6 +30,14 @@ class NodeUsage:
         """The free room of a node: allocatable less what its pods request."""
         used = self.on_node(node.name)
         return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
+
+    def extended_free_on(self, node: NodeRecord, resource: str) -> int:
+        """How much of a resource beside CPU and memory a node has left."""
+        return node.extended.get(resource, 0) - self._extended.get(node.name, _NONE).get(resource, 0)
+
+    def offers(self, node: NodeRecord, wanted: Mapping[str, int]) -> bool:
+        """Whether a node has so much left of resources beside CPU and memory."""
+        return all(self.extended_free_on(node, name) >= amount for name, amount in wanted.items())
 
     def replace(self, old: PodRecord | None, new: PodRecord | None) -> None:
         """Replace a pod; `old` is None if it was created, `new` is None if it was deleted."""
@@ -41,6 +56,15 @@ class NodeUsage:
             self._nodes[pod.node] = total
         else:
             self._nodes.pop(pod.node, None)
+        if pod.extended:
+            self._count_extended(pod.node, pod.extended, sign)
+
+    def _count_extended(self, node: NodeName, amounts: Mapping[str, int], sign: int) -> None:
+        totals = self._extended.setdefault(node, {})
+        for name, amount in amounts.items():
+            add_count(totals, name, amount * sign)
+        if not totals:
+            del self._extended[node]
 
 
 def _counted_alike(old: PodRecord, new: PodRecord) -> bool:
@@ -48,4 +72,5 @@ def _counted_alike(old: PodRecord, new: PodRecord) -> bool:
         old.node == new.node
         and old.finished == new.finished
         and (old.cpu_millis, old.memory_bytes) == (new.cpu_millis, new.memory_bytes)
+        and old.extended == new.extended
     )

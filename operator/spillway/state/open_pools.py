@@ -4,7 +4,7 @@ Contract: nothing here awaits, so a caller that asks for room and reserves it in
 The pods webhook and the controllers use the same answer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -15,6 +15,7 @@ from spillway.domain.budget.limits import RESIZES_COUNT, LimitRoom, fits, room
 from spillway.domain.budget.price import billed as billed_for
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.fit.other_pods import COMPARED_MAX, concerns_other_pods, refusal_by_other_pods, takes_too_long
+from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid, PodUid
@@ -101,6 +102,9 @@ class OpenPools:
             return f"has no node {unreached}"
         labels: Labels = (pod.pod.get("metadata") or {}).get("labels") or {}
         by_others = concerns_other_pods(spec) or self._is_repelled(labels, pod.namespace)
+        nodes, taken = self._offering(nodes, pool, extended_requests(spec))
+        if taken:
+            return taken
         nodes = self._with_room(nodes, pool, pod.used, every=by_others)
         if not nodes:
             return f"has no node with room for it{_resizing(self.usage.on(pool.name))}"
@@ -133,6 +137,17 @@ class OpenPools:
         return takes_too_long(
             spec, namespace, count=lambda one: len(state.pods_in(one)), count_all=lambda: len(state.pods)
         )
+
+    def _offering(
+        self, nodes: Sequence[NodeRecord], pool: Pool, wanted: Mapping[str, int]
+    ) -> tuple[Sequence[NodeRecord], str]:
+        """The nodes of these on which such resources are free, if all promised to the pool get theirs; or why none."""
+        for name, amount in wanted.items():
+            free = {node.name: max(self._state.node_usage.extended_free_on(node, name), 0) for node in nodes}
+            nodes = [node for node in nodes if free[node.name] >= amount]
+            if not nodes or sum(free.values()) < self.usage.promised(pool.name, name) + amount:
+                return (), f"has no node with {amount} of {name} free, which the pod requests"
+        return nodes, ""
 
     def _with_room(self, nodes: Sequence[NodeRecord], pool: Pool, used: Usage, *, every: bool) -> Sequence[NodeRecord]:
         """The nodes of these that would hold one more such pod when all promised to the pool have their places.

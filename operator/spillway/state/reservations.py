@@ -20,6 +20,7 @@ import uuid
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
@@ -55,6 +56,8 @@ class Reservation:
     """What it requested when it was decided, without the growth that was expected; None where no limit needs it."""
     changes: PoolChanges
     """What its pools change of the pod."""
+    extended: Mapping[str, int]
+    """What it requests beside CPU and memory."""
     due: float
     """The time at which it expires."""
     owned: bool = True
@@ -118,6 +121,7 @@ class Reservations:
         billed: Usage | None = None,
         measured: Usage | None = None,
         changes: PoolChanges = NO_CHANGES,
+        extended: Mapping[str, int] = MappingProxyType({}),
         token: str = "",
         hold: bool = True,
     ) -> str:
@@ -129,7 +133,7 @@ class Reservations:
         self.expire()
         token = token or new_token()
         due = self.clock() + self._seconds
-        reservation = Reservation(owner, pools, used, billed or used, measured, changes, due)
+        reservation = Reservation(owner, pools, used, billed or used, measured, changes, extended, due)
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
@@ -273,6 +277,11 @@ class Reservations:
     def billed_of(self, pool: str) -> Usage:
         """The reserved amounts on a pool, as the provider would bill them."""
         return self._billed.get(pool, NOTHING)
+
+    def extended_of(self, pool: str, resource: str) -> int:
+        """How much of a resource beside CPU and memory is reserved on a pool."""
+        held = (one for one in self._held.values() if one.held and one.extended and pool in one.pools)
+        return sum(one.extended.get(resource, 0) for one in held)
 
     def by_pool(self) -> Counter[str]:
         """The number of reservations by pool."""

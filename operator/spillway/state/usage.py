@@ -215,6 +215,14 @@ class LiveUsage:
         unbound = (self.state.pods[uid] for uid in tuple(self._marked) if pool in self._entries_pools(uid))
         return (pod for pod in (*bound, *unbound) if pod.active)
 
+    def promised(self, pool: str, resource: str) -> int:
+        """How much of a resource beside CPU and memory is promised on a pool: to pods without a node, or reserved."""
+        self.membership.refresh()
+        self.reservations.expire()
+        unbound = (self.state.pods[uid] for uid in self._marked if pool in self._entries_pools(uid))
+        seen = sum(pod.extended.get(resource, 0) for pod in unbound if pod.extended)
+        return seen + self.reservations.extended_of(pool, resource)
+
     def _entries_pools(self, uid: PodUid) -> tuple[str, ...]:
         entry = self._entries.get(uid)
         return () if entry is None else entry.pools

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.node_fit import constraints
+from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.taint_toleration import Toleration
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model import names
@@ -90,6 +91,7 @@ class Placer:
             billed=placed.billed,
             measured=placed.used - facts.growth if placed.pools else self._measured(new),
             changes=placed.changes,
+            extended=extended_requests(new.pod.get("spec") or {}) if placed.pools else {},
             hold=hold,
         )
         return placed

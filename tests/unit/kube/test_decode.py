@@ -183,7 +183,7 @@ def test_a_node() -> None:
     assert (node.ready, node.unschedulable, node.deleting, node.cordoned_by) == (True, True, False, "night")
     assert node.taints == (Taint("k", "NoExecute", "v"), Taint("spillway.dev/elastic", "PreferNoSchedule"))
     assert (node.cpu_millis, node.memory_bytes, node.pods_allocatable) == (7910, 30 << 30, 110)
-    assert node.extended == {"nvidia.com/gpu": 2}
+    assert node.extended == {"nvidia.com/gpu": 2, "ephemeral-storage": 90 << 30}
 
 
 @pytest.mark.parametrize(

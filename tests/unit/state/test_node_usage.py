@@ -7,7 +7,7 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.state.node_usage import NodeUsage
-from tests.builders import make_pod
+from tests.builders import make_node, make_pod
 
 NODES = [NodeName(name) for name in ("", "n1", "n2")]
 
@@ -43,3 +43,17 @@ def test_a_terminating_pod_holds_its_room_and_a_finished_one_does_not() -> None:
     assert usage.on_node(pod.node) == Usage(1, 3, 4)
     usage.replace(leaving, make_pod(phase=Phase.SUCCEEDED))
     assert usage.on_node(pod.node) == NOTHING
+
+
+def test_what_is_left_of_a_resource_beside_cpu_and_memory() -> None:
+    usage, node = NodeUsage(), make_node(extended={"gpu.example.com/a": 4})
+    one, other = make_pod("a", extended={"gpu.example.com/a": 1}), make_pod("b", extended={"gpu.example.com/a": 3})
+    usage.replace(None, one)
+    usage.replace(None, other)
+    assert usage.extended_free_on(node, "gpu.example.com/a") == 0
+    assert usage.extended_free_on(node, "other.example.com/b") == 0
+    assert not usage.offers(node, {"gpu.example.com/a": 1})
+    usage.replace(other, make_pod("b", extended={"gpu.example.com/a": 3}, phase=Phase.SUCCEEDED))
+    assert usage.offers(node, {"gpu.example.com/a": 3})
+    usage.replace(one, None)
+    assert usage.extended_free_on(node, "gpu.example.com/a") == 4

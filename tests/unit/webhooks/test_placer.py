@@ -456,6 +456,20 @@ def test_a_pod_that_asks_for_a_device_goes_to_the_first_pool_that_has_it_and_sta
     assert scene.place().pools == ("a", "b")
 
 
+def test_a_burst_takes_the_devices_that_other_pods_leave_and_no_more() -> None:
+    scene = Scene(placing(manual(0), {"a": {}, "b": {}}))
+    _resized(scene, "a", extended={"nvidia.com/gpu": 8})
+    _resized(scene, "b", extended={"nvidia.com/gpu": 1})
+    scene.state.apply(make_pod("held", node="v-a", owner_uid="other", extended={"nvidia.com/gpu": 4}))
+    pod = incoming()
+    pod["spec"]["containers"][0]["resources"]["limits"] = {"nvidia.com/gpu": "2"}
+    placed = [scene.place(pod) for _ in range(3)]
+    assert [one.pools for one in placed] == [("a",)] * 2 + [()]
+    assert "(a: has no node with 2 of nvidia.com/gpu free, which the pod requests; b: has" in placed[2].because
+    assert scene.place().pools == ("a", "b")
+    assert scene.usage.promised("a", "nvidia.com/gpu") == 4
+
+
 def test_marks_that_a_template_was_copied_with_decide_nothing() -> None:
     scene = Scene(placing(manual(1)))
     pod = incoming()

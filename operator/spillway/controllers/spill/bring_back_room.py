@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from spillway.controllers.base import World
 from spillway.controllers.spill.virtual_replicas import SpilledWorkload, physical_room
 from spillway.domain.fit.node_fit import NodeFit, constraints
+from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.room import NodeRoom, PodRequests
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid
@@ -23,6 +24,7 @@ class _TemplateFit:
     def __init__(self, workload: Json) -> None:
         spec: Json = workload["spec"]["template"].get("spec") or {}
         self.node_fit = NodeFit(spec)
+        self.extended = extended_requests(spec)
         self.key = constraints(spec)
 
 
@@ -80,5 +82,10 @@ class BringBackRoom:
         self.unread.discard(uid)
 
     def _find(self, fit: _TemplateFit, request: PodRequests) -> NodeName | None:
-        nodes = self._world.state.nodes
-        return self._room.find(*request, admits=lambda name: name in nodes and fit.node_fit.admits(nodes[name]))
+        state = self._world.state
+
+        def admits(name: NodeName) -> bool:
+            node = state.nodes.get(name)
+            return node is not None and fit.node_fit.admits(node) and state.node_usage.offers(node, fit.extended)
+
+        return self._room.find(*request, admits=admits)

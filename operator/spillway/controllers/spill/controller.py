@@ -185,7 +185,9 @@ class SpillController(Controller):
         reservations, used = self._open_pools.usage.reservations, pod.requests
         # On the pools in its mark it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
-        token = reservations.reserve(_PROMISED, pools=pools, used=used, billed=self._billed(pod, pools))
+        token = reservations.reserve(
+            _PROMISED, pools=pools, used=used, billed=self._billed(pod, pools), extended=pod.extended or {}
+        )
         pool = self._open_pools.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
         written = await self._writer.add_to_pod(pod, raw["metadata"]["resourceVersion"], additions)

@@ -1,7 +1,7 @@
 """The rule of extended resources, such as GPUs (the scheduler's NodeResourcesFit for what only some nodes offer).
 
-Contract: a node that does not offer as much as the pod requests is refused, whoever uses it now: whether it is free is
-left to the scheduler. Virtual nodes that run such pods offer the resource in their `status.allocatable`.
+Contract: a node that does not offer as much as the pod requests is refused, whoever uses it now: what of it is free is
+asked with the room (`state.open_pools`). Virtual nodes that run such pods offer the resource in `status.allocatable`.
 """
 
 from spillway.domain.fit.requests import extended_requests

@@ -13,6 +13,7 @@ from spillway.api.quantity import cpu_millis, memory_bytes
 from spillway.domain.model.documents import Json
 
 _HUGE_PAGES: Final = "hugepages-"
+EPHEMERAL_STORAGE: Final = "ephemeral-storage"
 
 
 def requested(spec: Json, resource: str) -> int:
@@ -32,15 +33,15 @@ def requested(spec: Json, resource: str) -> int:
 
 
 def extended_requests(spec: Json) -> dict[str, int]:
-    """What the pod requests of extended resources and huge pages, in a fixed order; empty for most pods."""
+    """What the pod requests beside CPU and memory (`is_extended`), in a fixed order; empty for most pods."""
     named = {name for amounts in _amounts(spec) for name in amounts if is_extended(name)}
     wanted = {name: requested(spec, name) for name in sorted(named)} if named else {}
     return {name: count for name, count in wanted.items() if count > 0}
 
 
 def is_extended(resource: str) -> bool:
-    """Whether nodes offer a resource only where something provides it: a device plugin, or pages set aside."""
-    return "/" in resource or resource.startswith(_HUGE_PAGES)
+    """Whether it is a resource of which not all nodes offer some: of a device plugin, huge pages, local storage."""
+    return "/" in resource or resource.startswith(_HUGE_PAGES) or resource == EPHEMERAL_STORAGE
 
 
 def container_request(container: Mapping[str, Any], resource: str) -> int:

@@ -125,6 +125,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """The terms of its required anti-affinity: where it runs, the pods that they select may not."""
     held: tuple[int, int] | None = None
     """The (millicores, bytes) that its kubelet reports as allocated or in use; None while it reports nothing."""
+    extended: dict[str, int] | None = None
+    """What it requests beside CPU and memory, by resource; None for most pods."""
 
     @property
     def key(self) -> str:
@@ -200,7 +202,7 @@ class NodeRecord(msgspec.Struct, frozen=True):
     unready_since: float = 0.0
     """While it is not ready: since when, as its condition says."""
     extended: dict[str, int] = {}
-    """Allocatable extended resources and huge pages, by name; empty for most nodes."""
+    """Allocatable amounts beside CPU and memory, by resource: extended resources, huge pages, local storage."""
 
 
 class ReplicaSetRecord(msgspec.Struct, frozen=True):

@@ -279,6 +279,10 @@ async def test_without_room_it_waits_and_begins_to_wait_when_it_comes() -> None:
     assert found.written == ["mark", "5->6"]
 
 
+GPU = "nvidia.com/gpu"
+NEEDS_GPU = {"containers": [{"resources": {"limits": {GPU: "1"}}}]}
+
+
 @pytest.mark.parametrize(
     ("spec", "ready", "autoscalers", "reason"),
     [
@@ -310,6 +314,7 @@ async def test_what_its_own_object_forbids(
     ("spec", "before", "after"),
     [
         pytest.param({"nodeSelector": {"disk": "ssd"}}, {}, {"labels": {"disk": "ssd"}}, id="selector"),
+        pytest.param(NEEDS_GPU, {"extended": {GPU: 1}}, {"extended": {GPU: 2}}, id="device"),
         pytest.param({}, {"taints": (Taint("dedicated", "NoSchedule", "gpu"),)}, {"taints": ()}, id="taint"),
         pytest.param({}, {"taints": (Taint("maintenance", "NoExecute"),)}, {"taints": ()}, id="maintenance"),
     ],
@@ -321,6 +326,7 @@ async def test_a_node_that_its_pods_may_not_use_is_no_room(
     found.spec = {"template": {"spec": spec}}
     node = found.world.state.nodes[NodeName("n1")]
     found.changed(node, **before)
+    found.world.state.apply(make_pod("gpu-1", owner_uid="", owner_kind="", cpu_millis=0, extended={GPU: 1}))
     await found.settled()
     assert await found.step() is None
     assert found.controller._left[UID] is Left.NO_ROOM

@@ -21,7 +21,10 @@ def _limited(amount: str, resource: str = GPU, **container: Any) -> dict[str, An
     ("spec", "wanted"),
     [
         ({}, {}),
-        ({"containers": [{"resources": {"requests": {"cpu": "1", "ephemeral-storage": "1Gi"}}}]}, {}),
+        (
+            {"containers": [{"resources": {"requests": {"cpu": "1", "ephemeral-storage": "1Gi"}}}]},
+            {"ephemeral-storage": 1 << 30},
+        ),
         ({"containers": [_limited("1")]}, {GPU: 1}),
         ({"containers": [_limited("0")]}, {}),
         ({"containers": [_limited("1"), _limited("1")]}, {GPU: 2}),
