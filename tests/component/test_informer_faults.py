@@ -9,9 +9,10 @@ import pytest
 from kubernetes.aio.client import Configuration
 
 from spillway.domain.model.records import NamespaceRecord
-from spillway.kube import decode
+from spillway.kube import decode, pages
 from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
+from spillway.kube.errors import TooLargeError
 from spillway.kube.informer import reflector
 from spillway.kube.reflector import WatchSettings
 from spillway.state.cluster import ClusterState
@@ -92,6 +93,24 @@ async def test_a_paged_list_then_changes(api: FakeApi, state: ClusterState, star
     await api.put("b", team="x")
     await until(holds(state, "bcdef"))
     await until(lambda: state.namespaces["b"].labels == {"team": "x"})
+
+
+async def test_a_page_that_is_too_large_is_read_in_parts(
+    api: FakeApi, state: ClusterState, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
+    await api.put("large", text="v" * 600)
+    start(page_size=8)
+    await until(lambda: set(state.namespaces) == {*"abcde", "large"})
+    assert {query["limit"] for query in api.lists} >= {"8", "1"}
+
+
+@pytest.mark.parametrize("size", [500, 500_000], ids=["at once", "in pieces"])
+async def test_an_answer_that_is_too_large_is_not_read(client: KubeClient, api: FakeApi, size: int) -> None:
+    await api.put("large", text="v" * size)
+    with pytest.raises(TooLargeError):
+        await client.request("GET", "/api/v1/namespaces", most_bytes=1000)
+    assert await client.request("GET", "/api/v1/namespaces", most_bytes=1_000_000)
 
 
 async def test_a_watch_that_ends_is_resumed_where_it_was(

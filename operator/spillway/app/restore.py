@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
-from spillway.kube.pages import pages
+from spillway.kube.pages import PageLimit, page_of, pages
 from spillway.kube.writer import Writer
 
 PAGE: Final = 500
@@ -253,10 +254,7 @@ class Restore:
 
     async def _items(self, path: str) -> AsyncIterator[bytes]:
         """Every item of a list; an expired list starts again, because an item that is seen twice does no harm."""
-
-        async def request(token: str) -> bytes:
-            return await self._client.request("GET", path, params={"limit": PAGE, "continue": token or None})
-
+        request = partial(page_of, self._client, path, PageLimit(PAGE))
         while True:
             try:
                 async with aclosing(pages(request, _pages.decode)) as found:

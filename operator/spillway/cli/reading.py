@@ -13,7 +13,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.followed import FOLLOWED, Followed
-from spillway.kube.pages import pages
+from spillway.kube.pages import PageLimit, page_of, pages
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState
@@ -21,7 +21,6 @@ from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 
 _PAGE: Final = 2000
-_PAGE_SECONDS: Final = 60.0
 
 
 async def read_world(client: KubeClient, *, own_namespace: str) -> World:
@@ -44,10 +43,7 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
 
 
 async def _read(client: KubeClient, state: ClusterState, kind: Followed) -> None:
-    async def request(token: str) -> bytes:
-        params = {"limit": _PAGE, "continue": token or None}
-        return await client.request("GET", kind.resource.everywhere, params=params, timeout=_PAGE_SECONDS)
-
+    request = partial(page_of, client, kind.resource.everywhere, PageLimit(_PAGE))
     async with aclosing(pages(request, kind.decoder.page)) as found:
         async for page in found:
             for item in page.items or ():

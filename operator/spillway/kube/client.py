@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self
 
@@ -19,8 +20,8 @@ import msgspec
 
 from spillway import __version__
 from spillway.kube.auth import Credentials
-from spillway.kube.errors import ApiError, transport_errors
-from spillway.kube.pages import pages
+from spillway.kube.errors import ApiError, TooLargeError, transport_errors
+from spillway.kube.pages import PAGE_BYTES, PageLimit, page_of, pages
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -122,11 +123,13 @@ class KubeClient:
         body: Body = None,
         content_type: str = JSON,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
+        most_bytes: int = 0,
     ) -> bytes:
-        """The body of the answer, unpacked.
+        """The body of the answer, unpacked; `most_bytes` bounds its size, 0 does not.
 
         Raises:
             ApiError: the server answered 400 or above.
+            TooLargeError: the answer is larger than `most_bytes`.
             UnreachableError: the connection failed, or there was no whole answer within `timeout` seconds.
 
         """
@@ -140,20 +143,17 @@ class KubeClient:
                 timeout=aiohttp.ClientTimeout(total=timeout),
             )
             async with response:
-                return await _unpacked(response)
+                return await _unpacked(response, most_bytes)
 
     async def get_json(self, path: str, **params: Param) -> Any:  # noqa: ANN401 - JSON is anything
-        """The answer to a GET as plain Python values."""
-        raw = await self.request("GET", path, params=params)
+        """The answer to a GET as plain Python values: an object, or a short list."""
+        raw = await self.request("GET", path, params=params, most_bytes=PAGE_BYTES)
         with transport_errors():
             return msgspec.json.decode(raw)
 
     async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
         """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""
-
-        async def request(token: str) -> bytes:
-            return await self.request("GET", path, params={**params, "limit": limit, "continue": token or None})
-
+        request = partial(page_of, self, path, PageLimit(limit), params=params)
         async with aclosing(pages(request, _objects.decode)) as found:
             async for page in found:
                 for item in page.items or ():
@@ -225,15 +225,30 @@ def _param(value: Param) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-async def _unpacked(response: aiohttp.ClientResponse) -> bytes:
-    raw = await response.read()
+async def _unpacked(response: aiohttp.ClientResponse, most_bytes: int = 0) -> bytes:
+    raw = await _read(response, most_bytes) if most_bytes else await response.read()
     if response.headers.get("Content-Encoding") != "gzip":
         return raw
     # Gzip ends with the size of what it holds: one buffer of that size instead of pieces that are joined.
-    size = min(max(int.from_bytes(raw[-4:], "little"), 1), _LARGEST_BUFFER)
+    unpacked = int.from_bytes(raw[-4:], "little")
+    if most_bytes and unpacked > most_bytes:
+        raise TooLargeError(most_bytes)
+    size = min(max(unpacked, 1), _LARGEST_BUFFER)
     if len(raw) < _UNPACK_IN_THREAD:
         return zlib.decompress(raw, _GZIP, size)
     return await asyncio.get_running_loop().run_in_executor(_UNPACKER, zlib.decompress, raw, _GZIP, size)
+
+
+async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """The body as it was sent; what is over the bound is left in the connection, which is closed."""
+    chunks: list[bytes] = []
+    left = most_bytes
+    while chunk := await response.content.readany():
+        left -= len(chunk)
+        if left < 0:
+            raise TooLargeError(most_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ApiError:

@@ -44,6 +44,13 @@ class UnreachableError(RequestError):
         return cls(str(error) or ("no answer in time" if timed_out else repr(error)), timed_out=timed_out)
 
 
+class TooLargeError(RequestError):
+    """The answer is larger than the caller is prepared to hold; the rest of it was not read."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"the answer is larger than {most_bytes} bytes")
+
+
 class InvalidNameError(RequestError):
     """No object can have this name, so no request was sent."""
 

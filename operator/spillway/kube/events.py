@@ -2,9 +2,10 @@
 
 Contract: `record` returns at once and never raises; `run` writes. A repeated Event about the same object is counted on
 the first one (a series), at most once a minute, and becomes a new Event only after ten minutes without it. Events are
-limited per object (25 at once, one every five minutes after that) and by a rate for the whole process. Events are not
-reliable records: under load, behind the fence or on an error they are dropped and counted. Events about cluster-scoped
-objects live in the namespace `default`, as Kubernetes has it.
+limited per object (25 at once, one every five minutes after that), per namespace (50 at once, one per second after
+that) and by a rate for the whole process, so that no tenant displaces the Events about others. Events are not reliable
+records: under load, behind the fence or on an error they are dropped and counted. Events about cluster-scoped objects
+live in the namespace `default`, as Kubernetes has it.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ _SERIES_SECONDS: Final = 600.0
 _REPEAT_SECONDS: Final = 60.0
 _OBJECT_BURST: Final = 25
 _OBJECT_RATE: Final = 1 / 300
+_NAMESPACE_BURST: Final = 50
+_NAMESPACE_RATE: Final = 1.0
 _WAITING: Final = 256
 _REMEMBERED: Final = 4096
 
@@ -84,6 +87,7 @@ class EventRecorder:
         self._clock = clock
         self._series: FairMemory[_Key, _Series] = FairMemory(_REMEMBERED)
         self._objects: FairMemory[str, TokenBucket] = FairMemory(_REMEMBERED)
+        self._namespaces: FairMemory[str, TokenBucket] = FairMemory(_REMEMBERED)
         self._posts: asyncio.Queue[_Post] = asyncio.Queue(_WAITING)
 
     def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
@@ -98,7 +102,7 @@ class EventRecorder:
             if now - series.written >= _REPEAT_SECONDS:
                 self._repeat(series, now)
             return
-        if not self._object_bucket(key[0], _namespace(involved)).take_now():
+        if not (self._object_bucket(key[0], _namespace(involved)).take_now() and self._namespace_has_room(involved)):
             EVENTS.labels("dropped").inc()
             return
         self._begin(key, involved, now)
@@ -166,6 +170,17 @@ class EventRecorder:
             bucket = TokenBucket(_OBJECT_RATE, _OBJECT_BURST, clock=self._clock)
         self._objects.put(identity, bucket, share=namespace)
         return bucket
+
+    def _namespace_has_room(self, involved: Reference) -> bool:
+        """Whether one more Event about objects of its namespace may be written; of cluster-scoped objects any may."""
+        namespace = str(involved.get("namespace") or "")
+        if not namespace:
+            return True
+        bucket = self._namespaces.get(namespace)
+        if bucket is None:
+            bucket = TokenBucket(_NAMESPACE_RATE, _NAMESPACE_BURST, clock=self._clock)
+        self._namespaces.put(namespace, bucket, share=namespace)
+        return bucket.take_now()
 
 
 def _namespace(involved: Reference) -> str:

@@ -1,12 +1,20 @@
 """The pages of a list, in order, for every reader of lists.
 
 Contract: the next page is requested while one is worked on. What a request raises is raised here: a reader that starts
-again after an expired continue token (410) does so itself.
+again after an expired continue token (410) does so itself. Whoever may create objects decides how large they are, up to
+a megabyte and more each: a page that is larger than `PAGE_BYTES` is not read, but requested again with fewer objects.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol, TypeVar
+
+from spillway.kube.errors import TooLargeError
+
+PAGE_BYTES: Final = 32 << 20
+"""The size of a page as JSON: 2,000 usual pods have 14 MiB. Two pages are held at a time."""
+_SHRINK: Final = 8
+PAGE_SECONDS: Final = 60.0
 
 
 class _Metadata(Protocol):
@@ -21,7 +29,63 @@ class _Page(Protocol):
         """The metadata of the list."""
 
 
+class PageClient(Protocol):
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        timeout: float = PAGE_SECONDS,  # noqa: ASYNC109 - it bounds this one request
+        most_bytes: int = 0,
+    ) -> bytes:
+        """The body of the answer."""
+
+
 P = TypeVar("P", bound=_Page)
+
+
+class PageLimit:
+    """The number of objects in a page: fewer after one that was too large, and then more again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self.present = most
+
+    def shrink(self) -> None:
+        """Ask for fewer objects: the last page was too large."""
+        self.present = max(1, self.present // _SHRINK)
+
+    def grow(self) -> None:
+        """Ask for more again: the last page was not too large."""
+        self.present = min(self._most, self.present * 2)
+
+
+async def page_of(
+    client: PageClient,
+    path: str,
+    limit: PageLimit,
+    token: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    seconds: float = PAGE_SECONDS,
+) -> bytes:
+    """The page of the list at `path` that follows `token`, as the API server sends it.
+
+    Raises:
+        TooLargeError: a single object is larger than a page may be.
+
+    """
+    while True:
+        wanted = {**(params or {}), "limit": limit.present, "continue": token or None}
+        try:
+            raw = await client.request("GET", path, params=wanted, timeout=seconds, most_bytes=PAGE_BYTES)
+        except TooLargeError:
+            if limit.present == 1:
+                raise
+            limit.shrink()
+        else:
+            limit.grow()
+            return raw
 
 
 async def pages(

@@ -19,7 +19,7 @@ import structlog
 from spillway.kube.client import KubeClient, Param
 from spillway.kube.decode import Decoder, RecordT
 from spillway.kube.errors import RequestError, UnreachableError, transport_errors
-from spillway.kube.pages import pages
+from spillway.kube.pages import PageLimit, page_of, pages
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.retry import Backoff
 from spillway.kube.wire import ObjectT
@@ -120,6 +120,7 @@ class Reflector(Generic[ObjectT, RecordT]):
         self._client = client
         self._sink: Sink[RecordT] = sink
         self._path = path
+        self._page_limit = PageLimit((settings or WatchSettings()).page_size)
         self._selected: dict[str, Param] = {"fieldSelector": selector} if selector else {}
         self._decoder: Decoder[ObjectT, RecordT] = decoder
         self._settings = settings or WatchSettings()
@@ -182,10 +183,16 @@ class Reflector(Generic[ObjectT, RecordT]):
     async def _page(self, token: str) -> bytes:
         """One page, with retries when the server fails: while its cache fills it may answer with an error."""
         settings = self._settings
-        params: dict[str, Param] = {**self._selected, "limit": settings.page_size, "continue": token or None}
         while True:
             try:
-                raw = await self._client.request("GET", self._path, params=params, timeout=settings.page_seconds)
+                raw = await page_of(
+                    self._client,
+                    self._path,
+                    self._page_limit,
+                    token,
+                    params=self._selected,
+                    seconds=settings.page_seconds,
+                )
             except RequestError as error:
                 if not error.retryable:
                     raise

@@ -57,6 +57,22 @@ async def test_an_event_of_a_cluster_scoped_object_is_in_default(recorder: Event
     assert pod_path == "/apis/events.k8s.io/v1/namespaces/shop/events"
 
 
+async def test_one_namespace_does_not_use_up_the_events_of_others(
+    recorder: EventRecorder, requests: Requests, clock: FakeClock
+) -> None:
+    for number in range(300):
+        recorder.record(POD | {"uid": f"loud-{number}"}, "Warning", "KeptPhysical", "no pool takes it")
+    recorder.record(POD | {"uid": "quiet", "namespace": "quiet"}, "Warning", "KeptPhysical", "no pool takes it")
+    recorder.record(POLICY, "Warning", "DanglingBudget", "no such budget")
+    await clock.advance(30)
+    written = [body["regarding"].get("namespace") for _, _, body in requests.sent]
+    assert written.count("shop") == 50
+    assert written[-2:] == ["quiet", None]
+    recorder.record(POD | {"uid": "late"}, "Warning", "KeptPhysical", "no pool takes it")
+    await clock.advance(1)
+    assert requests.sent[-1][2]["regarding"]["uid"] == "late"
+
+
 async def test_the_same_again_is_counted_once_a_minute(
     recorder: EventRecorder, requests: Requests, clock: FakeClock
 ) -> None:

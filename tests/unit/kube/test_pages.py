@@ -1,12 +1,14 @@
-"""The pages of a list: their order, and what becomes of the request that is under way."""
+"""The pages of a list: their order, their size, and what becomes of the request that is under way."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from spillway.kube.pages import pages
+from spillway.kube.errors import TooLargeError
+from spillway.kube.pages import PAGE_BYTES, PageLimit, page_of, pages
 
 
 class Metadata(NamedTuple):
@@ -64,3 +66,40 @@ async def test_a_reader_that_stops_leaves_no_request_behind() -> None:
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert server.cancelled == 1
+
+
+class Objects:
+    """A list of so many large objects between small ones; a page holds 100 large ones at most."""
+
+    def __init__(self, large: range) -> None:
+        self.large = large
+        self.limits: list[int] = []
+
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, most_bytes: int = 0, **_: Any
+    ) -> bytes:
+        assert (method, path, most_bytes) == ("GET", "/pods", PAGE_BYTES)
+        limit, start = int((params or {})["limit"]), int((params or {})["continue"] or 0)
+        self.limits.append(limit)
+        if len(set(range(start, start + limit)).intersection(self.large)) > 100:
+            raise TooLargeError(most_bytes)
+        return b"%d" % (start + limit)
+
+
+async def test_a_page_that_is_too_large_is_asked_for_in_parts_and_then_in_larger_ones_again() -> None:
+    objects, limit, token = Objects(range(2000, 2500)), PageLimit(2000), ""
+    while int(token or 0) < 8000:
+        token = (await page_of(objects, "/pods", limit, token)).decode()
+    refused = sum(1 for now, then in zip(objects.limits, objects.limits[1:], strict=False) if then < now)
+    assert objects.limits[:3] == [2000, 2000, 250]
+    assert max(objects.limits[-2:]) == 2000
+    assert refused < 10
+
+
+async def test_an_object_that_is_too_large_by_itself_ends_the_list() -> None:
+    class Huge(Objects):
+        async def request(self, *_args: Any, **_params: Any) -> bytes:
+            raise TooLargeError(PAGE_BYTES)
+
+    with pytest.raises(TooLargeError):
+        await page_of(Huge(range(0)), "/pods", PageLimit(2000), "")

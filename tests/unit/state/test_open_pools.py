@@ -156,16 +156,16 @@ def test_a_resize_in_place_makes_no_other_pod_leave_and_the_pool_says_why_it_is_
 
     state.apply(waiting)
     state.apply(other)
-    assert pools.lack(pools.pool("a"), small, small) == ""
+    assert pools.refusal_by_limits(pools.pool("a"), small, small) == ""
     asking = msgspec.structs.replace(other, cpu_millis=9_000)
     state.apply(asking)
     assert leaving() == ()
-    assert pools.lack(pools.pool("a"), small, small) == (
+    assert pools.refusal_by_limits(pools.pool("a"), small, small) == (
         "is at its limit (cpu): resizes in place that no kubelet has granted count as well"
     )
     state.apply(msgspec.structs.replace(asking, held=(9_000, 1 << 30)))
     assert leaving() == (), "nor does one that its kubelet has granted"
-    assert pools.lack(pools.pool("a"), small, small) == "is at its limit (cpu)"
+    assert pools.refusal_by_limits(pools.pool("a"), small, small) == "is at its limit (cpu)"
     state.remove(asking)
     state.apply(msgspec.structs.replace(waiting, cpu_millis=3_000))
     assert leaving() == (waiting.uid,), "one that never started and was resized past the limit goes itself"

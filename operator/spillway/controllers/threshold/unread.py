@@ -9,6 +9,7 @@ named at a time, so that no tenant keeps the Events of others from being written
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import ClassVar, Final
 
 import msgspec
@@ -19,15 +20,13 @@ from spillway.domain.model.names import THRESHOLD
 from spillway.domain.model.owners import OwnerReference, controller_of, object_reference
 from spillway.domain.threshold.effective import unread_on
 from spillway.kube import paths
-from spillway.kube.client import Transport
-from spillway.kube.pages import pages
+from spillway.kube.pages import PageClient, PageLimit, page_of, pages
 from spillway.kube.paths import ApiResource
 from spillway.kube.protocols import Recorder
 from spillway.kube.wire import Page
 
 AGAIN_SECONDS: Final = 1800.0
-PAGE: Final = 20
-"""The number of objects that are read at once: anybody who may create one can make it a megabyte large."""
+PAGE: Final = 500
 NAMED_MAX: Final = 5
 """The number of objects of one namespace that are named at a time."""
 _KINDS: Final = {"DaemonSet": paths.DAEMONSETS, "CronJob": paths.CRON_JOBS, "Job": paths.JOBS}
@@ -58,7 +57,7 @@ class UnreadThresholdController(Controller):
 
     name: ClassVar = "unread-thresholds"
 
-    def __init__(self, world: World, events: Recorder, client: Transport) -> None:
+    def __init__(self, world: World, events: Recorder, client: PageClient) -> None:
         super().__init__(world)
         self._events = events
         self._client = client
@@ -80,10 +79,7 @@ class UnreadThresholdController(Controller):
         return AGAIN_SECONDS
 
     async def _list(self, kind: str, resource: ApiResource, named: Counter[str]) -> None:
-        async def request(token: str) -> bytes:
-            params = {"limit": PAGE, "continue": token or None}
-            return await self._client.request("GET", resource.everywhere, params=params)
-
+        request = partial(page_of, self._client, resource.everywhere, PageLimit(PAGE))
         async with aclosing(pages(request, _pages.decode)) as found:
             async for page in found:
                 for item in page.items or ():
