@@ -3,10 +3,26 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from harness.chart import HELM
-from harness.operator import install
-from localcluster import Cluster, ClusterError, binaries, build
+from harness.operator import Installation, install
+from localcluster import Cluster, ClusterApi, ClusterError, binaries, build
+
+WELCOME = "Three nodes of each tier, a namespace `shop`, and two replicas of Spillway."
+"""The first line that the playground prints."""
+
+
+@contextmanager
+def playground(cluster: ClusterApi, flags: Sequence[str] = ()) -> Iterator[Installation]:
+    """Nodes of all three tiers, the operator with these flags, and an empty namespace."""
+    cluster.add_nodes("fixed", 3, cpu="2")
+    cluster.add_nodes("elastic", 3, cpu="2")
+    cluster.add_virtual_nodes("virtual", 3)
+    with install(cluster, flags=flags) as spillway:
+        cluster.create_namespace("shop")
+        yield spillway
 
 
 def main() -> int:
@@ -15,22 +31,17 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     build.ensure_built([*binaries.CORE, HELM])
-    with Cluster() as cluster:
-        cluster.add_nodes("fixed", 3, cpu="2")
-        cluster.add_nodes("elastic", 3, cpu="2")
-        cluster.add_virtual_nodes("virtual", 3)
-        with install(cluster) as spillway:
-            cluster.create_namespace("shop")
-            sys.stdout.write(
-                "Three nodes of each tier, a namespace `shop`, and two replicas of Spillway.\n"
-                f"Logs of the operator: {spillway.folder}\n\n"
-                "In another terminal, in this folder:\n\n"
-                f"  export KUBECONFIG={cluster.kubeconfig}\n"
-                "  export PATH=$PWD/.cache/localcluster/bin:$PWD/.venv/bin:$PATH\n\n"
-                "Ctrl-C here stops all of it.\n"
-            )
-            sys.stdout.flush()
-            stop.wait()
+    with Cluster() as cluster, playground(cluster) as spillway:
+        sys.stdout.write(
+            f"{WELCOME}\n"
+            f"Logs of the operator: {spillway.folder}\n\n"
+            "In another terminal, in this folder:\n\n"
+            f"  export KUBECONFIG={cluster.kubeconfig}\n"
+            "  export PATH=$PWD/.cache/localcluster/bin:$PWD/.venv/bin:$PATH\n\n"
+            "Ctrl-C here stops all of it.\n"
+        )
+        sys.stdout.flush()
+        stop.wait()
     return 0
 
 

@@ -213,6 +213,10 @@ class Installation:
 
     # Looking
 
+    def metrics_port(self, index: int) -> int:
+        """Where the process serves `/metrics`, `/debug/plans` and its health."""
+        return self._metrics_ports[index]
+
     def ready(self, index: int) -> bool:
         """Whether it answers 200 on `/readyz`."""
         try:

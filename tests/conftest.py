@@ -34,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
-        if (directory := item.path.relative_to(_TESTS).parts[0]) in _SHARING:
+        directory = item.path.relative_to(_TESTS).parts[0]
+        if directory in _SHARING and item.get_closest_marker("xdist_group") is None:
             late = directory == "e2e" and item.path.name >= _LATE
             item.add_marker(pytest.mark.xdist_group(f"{directory}-late" if late else directory))
 
