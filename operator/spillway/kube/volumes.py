@@ -22,9 +22,13 @@ async def reach_of_claim(
     if spec.get("volumeName"):
         volume = await get(ObjectKey(paths.VOLUMES, spec["volumeName"], field="spec.volumeName"))
         return None if volume is None else of_volume(claim, volume)
-    if spec.get("storageClassName"):
-        field = "spec.storageClassName"
-        storage_class = await get(ObjectKey(paths.STORAGE_CLASSES, spec["storageClassName"], field=field))
+    return await reach_of_class(claim, spec.get("storageClassName") or "", get)
+
+
+async def reach_of_class(claim: str, name: str, get: Callable[[ObjectKey], Awaitable[Json | None]]) -> VolumeReach:
+    """Read the StorageClass of a claim without a volume. A class that cannot be read excludes no node."""
+    if name:
+        storage_class = await get(ObjectKey(paths.STORAGE_CLASSES, name, field="spec.storageClassName"))
         if storage_class is not None:
             return of_class(claim, storage_class)
     return VolumeReach(claim)

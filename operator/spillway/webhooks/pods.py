@@ -23,7 +23,7 @@ from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
-from spillway.domain.fit.suitability import claims_of
+from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
@@ -192,10 +192,10 @@ class PodWebhook:
                     await self._board.thresholds_read.wait()
 
     async def _volumes(self, namespace: str, new: NewPod, deadline: Deadline) -> Sequence[VolumeReach]:
-        claims = claims_of(new.pod)
-        if not claims or not self._placer.may_be_virtual(new):
+        claims, ephemeral = claims_of(new.pod), ephemeral_claims(new.pod)
+        if not (claims or ephemeral) or not self._placer.may_be_virtual(new):
             return ()
-        volumes = await self._workloads.volumes(namespace, claims, deadline)
+        volumes = await self._workloads.volumes(namespace, claims, deadline, ephemeral=ephemeral)
         if volumes is None:
             raise LetGoError("unknown-claim")
         return volumes

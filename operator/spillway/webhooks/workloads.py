@@ -23,7 +23,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.paths import ObjectKey
-from spillway.kube.volumes import reach_of_claim
+from spillway.kube.volumes import reach_of_claim, reach_of_class
 from spillway.state.cluster import ClusterState
 from spillway.webhooks.lookup import Lookup
 
@@ -155,15 +155,29 @@ class Workloads:
         return None if known is None else known.parallelism
 
     async def volumes(
-        self, namespace: str, claims: Iterable[str], deadline: Deadline
+        self,
+        namespace: str,
+        claims: Iterable[str],
+        deadline: Deadline,
+        *,
+        ephemeral: Iterable[tuple[str, str]] = (),
     ) -> tuple[VolumeReach, ...] | None:
-        """The nodes that reach the volumes of these claims; None if that cannot be read in time."""
+        """The nodes that reach the volumes of these claims; None if that cannot be read in time.
+
+        `ephemeral` are claims that are created with the pod, each with its StorageClass.
+        """
         found = []
         for name in claims:
             reach = await self._reach(namespace, name, deadline)
             if reach is None:
                 return None
             found.append(reach)
+        for name, storage_class in ephemeral:
+            found.append(
+                await reach_of_class(
+                    name, storage_class, lambda wanted: self._lookup.get(wanted, _json.decode, deadline)
+                )
+            )
         return tuple(found)
 
     def _asks_for_jobs(self) -> bool:

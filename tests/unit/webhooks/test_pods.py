@@ -205,6 +205,19 @@ async def test_a_volume_that_no_node_of_the_pool_reaches_keeps_a_pod_physical(zo
     assert (await scene.ask(_with_claim())).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("provisioner", "outcome"), [("kubernetes.io/no-provisioner", "physical"), ("csi.example.com", "virtual")]
+)
+async def test_an_ephemeral_volume_of_a_local_class_keeps_a_pod_physical(provisioner: str, outcome: str) -> None:
+    scene = Scene(placing(manual(0)))
+    path = "/apis/storage.k8s.io/v1/storageclasses/disk"
+    scene.server.objects[path] = {"provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"}
+    claim = {"spec": {"storageClassName": "disk", "accessModes": ["ReadWriteOnce"]}}
+    pod = incoming(volumes=[{"name": "scratch", "ephemeral": {"volumeClaimTemplate": claim}}])
+    assert (await scene.ask(pod)).outcome == outcome
+    assert scene.server.asked == [f"GET {path}"]
+
+
 async def test_a_class_that_cannot_be_read_holds_nothing_up() -> None:
     scene = Scene(placing(manual(0)))
     scene.server.objects[CLAIM] = {"spec": {"storageClassName": "disk"}}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from spillway.controllers.base import World
-from spillway.domain.fit.suitability import claims_of
+from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import OwnerReference, counted_as
@@ -17,7 +17,7 @@ from spillway.kube import paths
 from spillway.kube.jobs import find, job_of
 from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import Reader
-from spillway.kube.volumes import reach_of_claim
+from spillway.kube.volumes import reach_of_claim, reach_of_class
 from spillway.state.claims import claim_of_pods
 
 
@@ -49,6 +49,7 @@ class SpillReading:
     async def volumes(self, namespace: str, pod: Json) -> Sequence[VolumeReach]:
         """The nodes that reach the volumes which the pod claims, as far as these are known."""
         found = [await reach_of_claim(namespace, name, self._read) for name in claims_of(pod)]
+        found += [await reach_of_class(name, of, self._read) for name, of in ephemeral_claims(pod)]
         return [reach for reach in found if reach is not None]
 
     async def _read(self, wanted: ObjectKey) -> Json | None:

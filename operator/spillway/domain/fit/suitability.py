@@ -32,6 +32,17 @@ def claims_of(pod: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(claim for claim in claims if claim))
 
 
+def ephemeral_claims(pod: Json) -> tuple[tuple[str, str], ...]:
+    """The volumes whose claims are created with the pod, each with the StorageClass that it names."""
+    found: list[tuple[str, str]] = []
+    for volume in _volumes(pod):
+        template = (volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}
+        storage_class = (template.get("spec") or {}).get("storageClassName")
+        if storage_class:
+            found.append((str(volume.get("name", "")), str(storage_class)))
+    return tuple(found)
+
+
 def _reasons(pod: Json, local_claims: Collection[str]) -> Iterator[str]:
     spec = pod.get("spec") or {}
     yield from _ownership(pod.get("metadata") or {}, spec)
@@ -46,7 +57,7 @@ def _reasons(pod: Json, local_claims: Collection[str]) -> Iterator[str]:
         yield from _container(container)
     for claim in spec.get("resourceClaims") or ():
         yield f"it claims a device of its node (resourceClaims: {claim.get('name', '')})"
-    for name in claims_of(pod):
+    for name in (*claims_of(pod), *(volume for volume, _ in ephemeral_claims(pod))):
         if name in local_claims:
             yield f"the volume of its claim {name} is local to one node"
 
