@@ -11,6 +11,7 @@ import typer
 from spillway import __version__
 from spillway.app.errors import SettingsError
 from spillway.cli.crds import crds
+from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
 from spillway.cli.restore import restore
 from spillway.cli.run import run
@@ -43,6 +44,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "run": run,
     "restore": restore,
+    "forecast": forecast,
     "crds": crds,
     "version": version,
     "completion": completion,

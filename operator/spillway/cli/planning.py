@@ -24,7 +24,8 @@ from spillway.domain.threshold.solve import solve
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
 from spillway.sources.connection import Connection, prometheus_url
-from spillway.sources.csv import CsvError, csv_file
+from spillway.sources.csv import csv_file
+from spillway.sources.csv_rules import CsvError
 from spillway.sources.known import known_workloads
 from spillway.sources.prometheus import Prometheus, PrometheusError
 

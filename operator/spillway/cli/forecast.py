@@ -1,0 +1,61 @@
+"""`spillway forecast`: the forecast of a history in a file, at each step by what was known then."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spillway.app.errors import SettingsError
+
+
+def forecast(
+    file: Annotated[
+        Path, typer.Argument(help="CSV file, plain or gzipped, with a header that names ts and the values.")
+    ],
+    *,
+    column: Annotated[str, typer.Option(help="The column that has the values.")] = "value",
+    window: Annotated[
+        str, typer.Option(help="How far a forecast looks ahead, for example 60m; more than the start-up, up to 24h.")
+    ] = "60m",
+    startup: Annotated[
+        str, typer.Option(help="The time from a decision until its replicas serve, for example 3m.")
+    ] = "15m",
+    price: Annotated[
+        float,
+        typer.Option(
+            help="What a unit of demand that is not served costs, in units of capacity that is not used; above 0."
+        ),
+    ] = 10.0,
+    emit: Annotated[
+        Path | None, typer.Option(help="CSV file to write, with the columns ts, forecast and predictable.")
+    ] = None,
+) -> None:
+    """Forecast the demand in FILE, and show what it would have been worth. The cluster is not needed.
+
+    ts is Unix seconds or RFC 3339. At each step of five minutes, by what was known before it alone, the forecast is the
+    demand to provide for from --startup to --window later; predictable is false where nothing beat the present demand
+    with headroom.
+    """
+    from spillway.api.quantity import duration_seconds  # noqa: PLC0415  # not for `--help`
+    from spillway.cli.forecasting import ForecastError, forecast_file, summary, write  # noqa: PLC0415
+    from spillway.domain.forecast.spec import ForecastSpec  # noqa: PLC0415
+
+    seconds = {}
+    for flag, text in (("--startup", startup), ("--window", window)):
+        try:
+            seconds[flag] = float(duration_seconds(text))
+        except ValueError as error:
+            raise SettingsError(f"{flag}: {error}") from error
+    try:
+        spec = ForecastSpec(seconds["--startup"], seconds["--window"], price)
+    except ValueError as error:
+        raise SettingsError(f"--startup, --window, --price: {error}") from error
+    try:
+        found = forecast_file(file, column, spec, now=time.time())
+        if emit is not None:
+            write(found, emit)
+    except ForecastError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(summary(found, emit), nl=False)

@@ -1,0 +1,149 @@
+"""The forecaster: the highest demand that each of many workloads will reach within the span ahead.
+
+Contract: pure, deterministic and without state. What is said at an origin follows from what was known there, and from
+nothing later. `replay` answers for every origin of a history and `forecast` for the present one, by the same
+computation. A row is one workload; rows do not influence each other. A history may begin with nan (a new workload),
+have gaps, be constant or zero; its scale does not matter. Without a forecast that is better, what is served is the
+present demand with the headroom that was cheapest: there is always an answer after the first value.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spillway.domain.forecast.calibration import hours_of, quantiles_of, sample_hours, sampled
+from spillway.domain.forecast.candidates import candidates_of
+from spillway.domain.forecast.grid import filled
+from spillway.domain.forecast.mixture import loss_stride, mixed, pinball, recent_losses, weights_of
+from spillway.domain.forecast.pricing import LOOK_BACK_HOURS, QUANTILES, cheapest
+from spillway.domain.forecast.spec import HOUR_STEPS, WEEK_STEPS, Flags, Floats, ForecastSpec
+from spillway.domain.forecast.window import maximum_ahead, mean_behind
+
+_ROWS_AT_ONCE: Final = 8
+"""The arrays of so many rows stay in the processor's cache."""
+_SMALL: Final = 1e-3
+"""The part of the week's mean that is added to demand before logarithms and ratios are taken of it."""
+_MOST: Final = 4.0
+"""A forecast is no more than so many times the highest demand that was ever seen."""
+_TINY: Final = 1e-200
+"""The same for demand that is 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """The present forecast, one value for each row."""
+
+    served: Floats
+    """The demand to provide for, at least the present one; nan for a row without any value."""
+    predictable: Flags
+    """Whether a forecast serves it, and not the present demand with headroom."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """The forecasts of every origin (row, origin); origin t knows steps 0 to t-1."""
+
+    served: Floats
+    predictable: Flags
+    quantiles: Floats
+    """The forecast of each of `QUANTILES` for the maximum of the span (row, quantile, origin)."""
+    chosen: NDArray[np.int64]
+    """The index of the quantile that is served, -1 without a forecast."""
+
+
+def forecast(values: Floats, spec: ForecastSpec) -> Forecast:
+    """The forecast at the end of these histories, shape (row, step), on the grid of five minutes from a whole hour."""
+    parts = _parts(values, lambda rows: _present(rows, spec))
+    return Forecast(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def replay(values: Floats, spec: ForecastSpec) -> Replay:
+    """The forecast at every step of these histories, each by what was known at that step."""
+    parts = _parts(values, lambda rows: _served(_models(rows, spec), spec))
+    return Replay(
+        np.concatenate([part.served for part in parts]),
+        np.concatenate([part.predictable for part in parts]),
+        np.concatenate([part.quantiles for part in parts]),
+        np.concatenate([part.chosen for part in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Models:
+    """The candidates of a few rows, and the models of each hour that mix them."""
+
+    whole: Floats
+    seen: Flags
+    small: Floats
+    most: Floats
+    logs: Floats
+    shifts: Floats
+    losses: Floats
+
+
+def _models(values: Floats, spec: ForecastSpec) -> _Models:
+    whole, seen = filled(values)
+    rows = whole.shape[0]
+    hours = hours_of(whole.shape[1])
+    small = _SMALL * mean_behind(whole, WEEK_STEPS) + _TINY
+    ahead = maximum_ahead(whole, spec.first, spec.end)
+    logs = np.log(candidates_of(whole, ahead, small) + small)
+    # A span with a filled gap teaches nothing.
+    complete = maximum_ahead((~seen).astype(np.float64), spec.first, spec.end) == 0
+    actual = np.where(complete, ahead + small, np.nan)
+    log_actual = np.log(sampled(actual))
+    shifts = np.stack([quantiles_of(log_actual - sampled(one), QUANTILES, hours, spec.end) for one in logs])
+    stride = loss_stride(spec.end - spec.first)
+    known = sampled(np.exp(logs), stride)
+    calibrated = known[:, :, None] * np.take(np.exp(shifts), sample_hours(known.shape[2], stride), axis=-1)
+    losses = pinball(sampled(actual, stride)[:, None], calibrated, np.asarray(QUANTILES)[:, None])
+    most = np.full((rows, whole.shape[1] + 1), np.nan)
+    np.fmax.accumulate(whole, axis=1, out=most[:, 1:])
+    return _Models(whole, seen, small, _MOST * most, logs, shifts, recent_losses(losses, hours, spec.end, stride))
+
+
+def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> Replay:
+    """What is served from the hour `since` on, by the costs from then on."""
+    step = since * HOUR_STEPS
+    small = models.small[:, None, step:]
+    weights = weights_of(models.losses[..., since:])
+    quantiles = np.exp(mixed(models.logs[..., step:], models.shifts[..., since:], weights)) - small
+    np.clip(quantiles, 0.0, models.most[:, None, step:], out=quantiles)
+    demand = np.where(models.seen, models.whole, np.nan)[:, step:]
+    reactive = np.full((demand.shape[0], demand.shape[1] + 1), np.nan)
+    reactive[:, 1:] = models.whole[:, step:]
+    if step:
+        reactive[:, 0] = models.whole[:, step - 1]
+    capacity = np.maximum(quantiles, reactive[:, None])
+    choice = cheapest(
+        np.nan_to_num(capacity),
+        np.nan_to_num(reactive),
+        demand,
+        first=spec.first,
+        price=spec.price,
+        hours=weights.shape[-1],
+    )
+    hour_of = np.arange(reactive.shape[1]) // HOUR_STEPS
+    predictable = choice.predictable[:, hour_of]
+    at = choice.quantile[:, hour_of]
+    forecasts = np.take_along_axis(capacity, at[:, None], axis=1)[:, 0]
+    served = np.where(predictable, forecasts, reactive * choice.headroom[:, hour_of])
+    return Replay(served, predictable, quantiles, np.where(predictable, at, -1))
+
+
+def _present(values: Floats, spec: ForecastSpec) -> tuple[Floats, Flags]:
+    """The last origin alone, for which only the hours that the present choice looks at are served again."""
+    models = _models(values, spec)
+    in_force = -(-spec.first // HOUR_STEPS)
+    last = _served(models, spec, max(models.losses.shape[-1] - 1 - LOOK_BACK_HOURS - in_force, 0))
+    return last.served[:, -1], last.predictable[:, -1]
+
+
+Part = TypeVar("Part")
+
+
+def _parts(values: Floats, work: Callable[[Floats], Part]) -> list[Part]:
+    return [work(values[row : row + _ROWS_AT_ONCE]) for row in range(0, max(values.shape[0], 1), _ROWS_AT_ONCE)]
