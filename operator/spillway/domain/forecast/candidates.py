@@ -15,6 +15,8 @@ from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, WEEK_STEPS, Flo
 from spillway.domain.forecast.window import maximum_behind, mean_behind
 
 NAMES: Final = ("day", "day by level", "week", "week by level", "last value", "last hour")
+LAST_VALUE: Final = NAMES.index("last value")
+"""The candidate that the others are compared with."""
 _LEVEL_STEPS: Final = 3
 _LAST_STEPS: Final = 2
 _MOST_LEVELS: Final = 1000.0

@@ -3,8 +3,11 @@
 Contract: pure, deterministic and without state. What is said at an origin follows from what was known there, and from
 nothing later. `replay` answers for every origin of a history and `forecast` for the present one, by the same
 computation. A row is one workload; rows do not influence each other. A history may begin with nan (a new workload),
-have gaps, be constant or zero; its scale does not matter. Without a forecast that is better, what is served is the
-present demand with the headroom that was cheapest: there is always an answer after the first value.
+have gaps, be constant or zero; its scale does not matter.
+
+A forecast is served where it was cheaper than the present demand with headroom, or where it knows so much more of the
+span that it has half the loss: a maximum that is sure to come, such as a spike on the hour, is not left out because it
+is short. Else the present demand with the cheapest headroom is served: there is an answer from the first value on.
 """
 
 from collections.abc import Callable
@@ -15,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spillway.domain.forecast.calibration import hours_of, quantiles_of, sample_hours, sampled
-from spillway.domain.forecast.candidates import candidates_of
+from spillway.domain.forecast.candidates import LAST_VALUE, candidates_of
 from spillway.domain.forecast.grid import filled
-from spillway.domain.forecast.mixture import loss_stride, mixed, pinball, recent_losses, weights_of
+from spillway.domain.forecast.mixture import loss_stride, mixed, pinball, recent_losses, skilful, weights_of
 from spillway.domain.forecast.pricing import LOOK_BACK_HOURS, QUANTILES, cheapest
 from spillway.domain.forecast.spec import HOUR_STEPS, WEEK_STEPS, Flags, Floats, ForecastSpec
 from spillway.domain.forecast.window import maximum_ahead, mean_behind
@@ -127,7 +130,7 @@ def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> Replay:
         hours=weights.shape[-1],
     )
     hour_of = np.arange(reactive.shape[1]) // HOUR_STEPS
-    predictable = choice.predictable[:, hour_of]
+    predictable = (choice.cheaper | skilful(models.losses[..., since:], LAST_VALUE))[:, hour_of]
     at = choice.quantile[:, hour_of]
     forecasts = np.take_along_axis(capacity, at[:, None], axis=1)[:, 0]
     served = np.where(predictable, forecasts, reactive * choice.headroom[:, hour_of])

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spillway.domain.forecast.calibration import STRIDE, completed
-from spillway.domain.forecast.spec import HOUR_STEPS, Floats
+from spillway.domain.forecast.spec import HOUR_STEPS, Flags, Floats
 
 _SHARPNESS: Final = 3.0
+_SKILL: Final = 0.5
 _DECAY: Final = 0.5 ** (1 / 24)
 """What is left of a loss after an hour."""
 
@@ -69,6 +70,15 @@ def weights_of(losses: Floats) -> Floats:
         worse = np.where(losses > best, losses / best - 1, 0.0)
     raw = np.exp(-_SHARPNESS * worse)
     return np.asarray(raw / raw.sum(axis=0))
+
+
+def skilful(losses: Floats, reference: int) -> Flags:
+    """Where the best candidate has less than half of the loss of the one that is the reference (row, hour).
+
+    `losses` is (candidate, row, quantile, hour); the quantile in the middle counts.
+    """
+    here = losses[:, :, losses.shape[2] // 2]
+    return np.asarray(here.min(axis=0) < _SKILL * here[reference])
 
 
 def mixed(logs: Floats, shifts: Floats, weights: Floats) -> Floats:

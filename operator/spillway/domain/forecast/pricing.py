@@ -3,8 +3,8 @@
 Contract: the cost of a step is price x (demand that was not served) + (capacity that was not used), with the capacity
 that would have been decided a start-up earlier, over the last ten days. A quantile of a maximum over a span buys more
 than the price asks for, so the quantile does not follow from the price; it is found by what would have been served.
-Without a forecast a multiple of the present demand is served, the cheapest one; a forecast has to beat that by a
-twentieth, else the demand counts as not predictable.
+Without a forecast a multiple of the present demand is served, the cheapest one; a forecast is cheaper only if it beats
+that by a twentieth.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Choice:
     """The index of the cheapest quantile."""
     headroom: Floats
     """The cheapest multiple of the present demand."""
-    predictable: Flags
+    cheaper: Flags
     """Whether the quantile is cheaper than the headroom by enough."""
 
 

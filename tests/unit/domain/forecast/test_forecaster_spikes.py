@@ -86,3 +86,16 @@ def test_at_the_same_cost_less_is_short_than_with_the_others(spikes: Spikes) -> 
     assert ours < 1
     assert ours < 0.1 * reactive
     assert ours < 0.7 * crane
+
+
+def test_a_spike_in_each_hour_is_served_all_the_time_when_the_window_is_an_hour() -> None:
+    # A window of an hour has a spike in it at any time. Serving it always costs more than leaving it out, even so.
+    minute = np.arange(MINUTES)
+    demand = np.where(minute % 60 < 3, 50.0, 10.0) * np.random.default_rng(1).lognormal(0, 0.05, MINUTES)
+    _, grid = on_grid(minute * 60.0, demand)
+
+    found = replay(grid[None], ForecastSpec(180, 3600))
+
+    last_days = slice(-3 * 1440 // PER_STEP, None)
+    assert (found.served[0, last_days] > 45).all()
+    assert found.predictable[0, last_days].all()

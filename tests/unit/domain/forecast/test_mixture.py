@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.domain.forecast.calibration import STRIDE
-from spillway.domain.forecast.mixture import mixed, pinball, recent_losses, weights_of
+from spillway.domain.forecast.mixture import mixed, pinball, recent_losses, skilful, weights_of
 from spillway.domain.forecast.spec import HOUR_STEPS
 
 
@@ -66,3 +66,16 @@ def test_a_mixture_is_the_weighted_mean_of_the_calibrated_logarithms(seed: int) 
         hour = origin // HOUR_STEPS
         by_hand = (weights[..., hour] * (logs[:, :, None, origin] + shifts[..., hour])).sum(axis=0)
         np.testing.assert_allclose(found[:, :, origin], by_hand)
+
+
+@pytest.mark.parametrize(
+    ("best", "expected"), [(0.49, True), (0.5, False), (1.0, False), (0.0, True), (float("nan"), False)]
+)
+def test_half_the_loss_is_skill(best: float, expected: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    losses = np.array([best, 1.0, 3.0]).reshape(3, 1, 1, 1)
+
+    assert skilful(losses, 1).tolist() == [[expected]]
+
+
+def test_where_everything_is_perfect_there_is_no_skill() -> None:
+    assert not skilful(np.zeros((3, 1, 1, 1)), 1).any()

@@ -31,7 +31,7 @@ def test_a_forecast_that_knows_the_future_is_served() -> None:
 
     found = chosen(np.stack([foreseen(demand) * 0.5, foreseen(demand)]), demand)
 
-    assert found.predictable[0, 30:].all()
+    assert found.cheaper[0, 30:].all()
     assert (found.quantile[0, 30:] == 1).all()
 
 
@@ -41,7 +41,7 @@ def test_a_forecast_that_is_hardly_better_than_headroom_is_not() -> None:
 
     found = chosen(np.stack([reactive * 1.6]), demand)
 
-    assert not found.predictable.any()
+    assert not found.cheaper.any()
 
 
 def test_the_headroom_grows_with_the_price() -> None:
@@ -60,8 +60,8 @@ def test_what_is_older_than_a_week_is_forgotten() -> None:
     found = chosen(bad_then_good[None], demand)
 
     turned = STEPS // 2 // HOUR_STEPS
-    assert not found.predictable[0, : turned + 24].any()
-    assert found.predictable[0, turned + LOOK_BACK_HOURS + 2 :].all()
+    assert not found.cheaper[0, : turned + 24].any()
+    assert found.cheaper[0, turned + LOOK_BACK_HOURS + 2 :].all()
 
 
 def test_gaps_cost_nothing() -> None:
@@ -72,7 +72,7 @@ def test_gaps_cost_nothing() -> None:
     worse_in_the_gap[:, 110:2990] = 1e9
 
     assert (chosen(forecasts, demand).quantile == chosen(worse_in_the_gap, demand).quantile).all()
-    assert (chosen(forecasts, demand).predictable == chosen(worse_in_the_gap, demand).predictable).all()
+    assert (chosen(forecasts, demand).cheaper == chosen(worse_in_the_gap, demand).cheaper).all()
 
 
 @pytest.mark.parametrize("first", [0, 3, 12, 40])
@@ -85,5 +85,5 @@ def test_an_hour_knows_only_the_steps_before_it(first: int) -> None:
 
     before, after = chosen(forecasts, demand, first=first), chosen(forecasts, changed, first=first)
 
-    for field in ("quantile", "headroom", "predictable"):
+    for field in ("quantile", "headroom", "cheaper"):
         assert np.array_equal(getattr(before, field)[:, : hour + 1], getattr(after, field)[:, : hour + 1]), field
