@@ -69,7 +69,7 @@ TOPICS: Final = {
     "webhooks/test_pods.py": ("owners",),
     "controllers/spill/test_bring_back.py": ("turns",),
     "controllers/spill/test_controller.py": ("jobs", "recall"),
-    "domain/forecast/test_forecaster.py": ("properties", "spikes"),
+    "domain/forecast/test_forecaster.py": ("properties", "spikes", "traces"),
     "domain/scale_down/test_costs.py": ("properties",),
     "domain/scale_down/test_ranking.py": ("properties",),
     "domain/threshold/test_allocation.py": ("properties", "traces"),
