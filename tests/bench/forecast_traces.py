@@ -17,7 +17,7 @@ from spillway.sources.csv_series import csv_series
 from tests.bench.crane_dsp import forecasts
 
 PERIODIC: Final = 0.5
-"""The autocorrelation at a day or a week from which a trace counts as periodic."""
+"""The autocorrelation of the means of five minutes, at a day or a week, from which a trace counts as periodic."""
 MOST_DAYS: Final = 120.0
 
 
@@ -56,6 +56,7 @@ def loaded(path: Path) -> Trace:
     start, grid = on_grid(series.grid_times[series.grid_times >= begin], series.grid_values[series.grid_times >= begin])
     times, values = series.times[series.times >= start], series.values[series.times >= start]
     present = filled(grid[None])[0][0]
+    level = filled(means(times - start, values, STEP_SECONDS, grid.size * STEP_SECONDS)[None])[0][0]
     distance = float(np.median(np.diff(series.times)))
     step = min(max(distance, 60.0), 3600.0)
     begun = time.process_time()
@@ -67,7 +68,7 @@ def loaded(path: Path) -> Trace:
         grid=grid,
         present=np.concatenate([present[:1], present]),
         usual_seconds=distance,
-        autocorrelation=max(correlation(present, DAY_STEPS), correlation(present, WEEK_STEPS)),
+        autocorrelation=max(correlation(level, DAY_STEPS), correlation(level, WEEK_STEPS)),
         crane=crane,
         crane_step=step,
         seconds_crane=time.process_time() - begun,
