@@ -39,6 +39,8 @@ def coming_cycle(values: Floats, *, quantiles: Sequence[float] = QUANTILES, cycl
         raise ValueError(f"quantiles must be between 0 and 1, not {tuple(quantiles)}")
     whole, seen = filled(values)
     rows, steps = whole.shape
+    if not steps:
+        return np.full((rows, len(quantiles), cycle_steps), np.nan)
     padded = np.concatenate([whole, np.full((rows, WEEK_STEPS), np.nan)], axis=1)
     shapes = np.stack(
         [_repeated(profile(padded, DAY_STEPS, DAYS), steps), profile(padded, WEEK_STEPS, WEEKS), _flat(padded)]

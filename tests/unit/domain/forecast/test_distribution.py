@@ -56,8 +56,16 @@ def test_half_a_day_of_history_is_enough_for_a_level() -> None:
     np.testing.assert_allclose(found, 7.0)
 
 
-def test_without_any_value_there_is_none() -> None:
-    assert np.isnan(coming_cycle(np.full((1, DAY_STEPS), np.nan))).all()
+@pytest.mark.parametrize("steps", [0, 1, DAY_STEPS])
+def test_without_any_value_there_is_none(steps: int) -> None:
+    found = coming_cycle(np.full((2, steps), np.nan))
+
+    assert found.shape == (2, len(QUANTILES), DAY_STEPS)
+    assert np.isnan(found).all()
+
+
+def test_without_workloads_there_are_no_rows() -> None:
+    assert coming_cycle(np.empty((0, DAY_STEPS))).shape == (0, len(QUANTILES), DAY_STEPS)
 
 
 @settings(max_examples=15, deadline=None)
