@@ -1,9 +1,7 @@
-"""The memory allocator's setting that keeps the heap of the process in one arena.
-
-Contract: call it before any thread starts. With a C library other than glibc it does nothing.
-"""
+"""The settings of the process's memory: one heap for all threads, and no garbage collection of what stays for good."""
 
 import ctypes
+import gc
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
@@ -12,6 +10,8 @@ _M_ARENA_MAX: Final = -8
 
 def use_one_heap() -> bool:
     """Make all threads allocate from one heap; return whether the C library supports it.
+
+    Call it before any thread starts. With a C library other than glibc it does nothing.
 
     glibc gives each thread a heap of its own. The thread that decompresses the pages of a list needs much memory once,
     and what it frees stays in its heap. With one heap the main thread can use that memory again (4 MiB of 200 at
@@ -22,3 +22,13 @@ def use_one_heap() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_ARENA_MAX, 1))
+
+
+def keep_for_good() -> None:
+    """Collect garbage once, and leave out of later collections everything that exists now.
+
+    Call it when the process has loaded its code and read the cluster. A full collection goes over every object that the
+    imports made, during which no admission request is answered; what is left afterwards are the changes.
+    """
+    gc.collect()
+    gc.freeze()

@@ -22,6 +22,7 @@ from spillway.kube.errors import RequestError, UnreachableError, transport_error
 from spillway.kube.pages import PageLimit, page_of, pages
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.retry import Backoff
+from spillway.kube.slices import in_slices
 from spillway.kube.wire import ObjectT
 from spillway.telemetry.kube import (
     INFORMER_EVENTS,
@@ -32,8 +33,6 @@ from spillway.telemetry.registry import CounterMetric
 
 log = structlog.get_logger(__name__)
 
-_BREATH = 500
-"""Records applied before other tasks of the event loop get their turn."""
 _TOO_SHORT_SECONDS = 1.0
 """A watch that ends sooner is a sign of a problem of the server, even without an error."""
 
@@ -171,10 +170,8 @@ class Reflector(Generic[ObjectT, RecordT]):
         async with aclosing(pages(self._page, self._decoder.page)) as found:
             async for page in found:
                 version, items = page.metadata.resource_version, page.items or []
-                for start in range(0, len(items), _BREATH):
-                    for item in items[start : start + _BREATH]:
-                        self._sink.listed(self._decoder.record(item))
-                    await asyncio.sleep(0)
+                async for item in in_slices(items):
+                    self._sink.listed(self._decoder.record(item))
                 items.clear()  # before the next page arrives: two at a time are 30 MiB
                 self._sink.page_ends()
         self._sink.list_ends()

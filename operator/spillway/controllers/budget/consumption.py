@@ -14,6 +14,7 @@ from spillway.domain.budget.consumption import NAMED, OTHER, Consumed, Meter, na
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import WorkloadKey, counted_as_by_name, workload_key, workload_of
 from spillway.domain.model.records import PodRecord
+from spillway.kube.slices import in_slices
 from spillway.state.cluster import ClusterState
 from spillway.telemetry import budget as metrics
 from spillway.telemetry.registry import CounterMetric
@@ -63,44 +64,36 @@ class WorkloadConsumption:
             self._workloads[account] = workload_of(owner).key
         return self._workloads.get(account, f"//{account}")
 
-    def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
-        """Add the consumption and the charges since the last call to the counters."""
+    async def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
+        """Add the consumption and the charges since the last call to the counters, in slices of time."""
         present = self.meter.present()
         consumed = self.meter.collect(now)
         # A Job that started and ended since the last call has consumed, although none of its pods is left.
         gone = {key.account for key in consumed} | {account for account, _ in charges}
-        self._name(present, gone)
-        for key, (cpu, memory) in self._by_label(consumed).items():
+        exported = {key.account for key in present} | gone
+        # A ReplicaSet's name is looked up while it exists and kept as long as it has a series.
+        for account in self._workloads.keys() - exported:
+            del self._workloads[account]
+        counted_as = {}
+        async for account in in_slices(exported):
+            counted_as[account] = counted_as_by_name(self.workload(account))
+        self._name(present, gone, counted_as)
+        labels = {account: name if name in self._named else OTHER for account, name in counted_as.items()}
+        for key, (cpu, memory) in (await _by_label(consumed, labels)).items():
             self._add(metrics.CONSUMED_CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
             self._add(metrics.CONSUMED_MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
         for (account, pool), charge in charges.items():
-            label = Key(self._label(account), "", pool)
+            label = Key(labels[account], "", pool)
             self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
-        # A ReplicaSet's name is looked up while it exists and kept as long as it has a series.
-        exported = {key.account for key in present} | gone
-        for account in self._workloads.keys() - exported:
-            del self._workloads[account]
 
-    def _name(self, present: Mapping[Key, int], gone: Iterable[Account]) -> None:
-        by_workload = Counter(dict.fromkeys((counted_as_by_name(self.workload(account)) for account in gone), 0))
+    def _name(self, present: Mapping[Key, int], gone: Iterable[Account], counted_as: Mapping[Account, str]) -> None:
+        by_workload = Counter(dict.fromkeys((counted_as[account] for account in gone), 0))
         for key, cpu_millis in present.items():
-            by_workload[counted_as_by_name(self.workload(key.account))] += cpu_millis
+            by_workload[counted_as[key.account]] += cpu_millis
         self._named = named(self._named, by_workload, size=self._size)
         for workload in self._series.keys() - self._named - {OTHER}:
             for counter, labels in self._series.pop(workload):
                 counter.remove(*labels)
-
-    def _by_label(self, consumed: Mapping[Key, Consumed]) -> Mapping[Key, Consumed]:
-        sums: dict[Key, Consumed] = {}
-        for key, (cpu, memory) in consumed.items():
-            label = key._replace(account=self._label(key.account))
-            before = sums.get(label, Consumed())
-            sums[label] = Consumed(before.cpu_millis_seconds + cpu, before.memory_byte_seconds + memory)
-        return sums
-
-    def _label(self, account: Account) -> str:
-        workload = counted_as_by_name(self.workload(account))
-        return workload if workload in self._named else OTHER
 
     def _add(self, counter: CounterMetric, key: Key, rest: tuple[str, str], amount: float) -> None:
         workload = key.account
@@ -108,3 +101,12 @@ class WorkloadConsumption:
         labels = (namespace, workload, *rest)
         counter.labels(*labels).inc(amount)
         self._series.setdefault(workload, set()).add((counter, labels))
+
+
+async def _by_label(consumed: Mapping[Key, Consumed], labels: Mapping[Account, str]) -> Mapping[Key, Consumed]:
+    sums: dict[Key, Consumed] = {}
+    async for key, (cpu, memory) in in_slices(consumed.items()):
+        label = key._replace(account=labels[key.account])
+        before = sums.get(label, Consumed())
+        sums[label] = Consumed(before.cpu_millis_seconds + cpu, before.memory_byte_seconds + memory)
+    return sums

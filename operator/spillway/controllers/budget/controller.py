@@ -7,7 +7,6 @@ stored (`PERSIST_SECONDS`), a month has ended, or a limit comes near. The next l
 written last: the time since then is charged from the start times of the pods.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -24,14 +23,13 @@ from spillway.domain.model.names import NodeName, PodUid, Tier
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import NOTHING
 from spillway.domain.policies.governance import Governance
+from spillway.kube.slices import TimeSlice
 from spillway.state.catalog import Kind
 from spillway.state.pool_membership import NodeChange
 from spillway.state.signal import Signal
 from spillway.telemetry.budget import BudgetSample, set_budgets
 
 ALL: Final = "*"
-SLICE: Final = 2000
-"""Pods that are handled before other tasks get their turn, when a leader begins."""
 _TURNING_SHARES: Final = (Decimal("0.75"), Decimal("0.8"), Decimal("0.95"))
 """The shares of a limit at which a condition may turn."""
 
@@ -99,12 +97,12 @@ class BudgetController(Controller):
         self.world.membership.refresh()
         if self._governance is not self.world.governance:
             begins = self._governance is None
-            if not begins:
-                # What was charged until now is in the currency of the price that ends.
-                self._export_charges(now)
+            # What was charged until now is in the currency of the price that ends.
+            ended = {} if begins else self._collect_charges(now)
             self._governance = self.world.governance
             self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
             self._moved.clear()
+            await self._consumption.export(now, ended)
             if begins:
                 await self._take_up()
         tell = False
@@ -117,7 +115,7 @@ class BudgetController(Controller):
                 tell |= must_persist(spent, now, self._used(name), idle=idle)
             self._turns[name] = turns
         self._publish()
-        self._export(now)
+        await self._export(now)
         if tell:
             self.status_due.emit()
         return self._period_seconds
@@ -167,14 +165,14 @@ class BudgetController(Controller):
     # Consumption on physical nodes
 
     async def _take_up(self) -> None:
-        """Meter the governed pods that already run on physical nodes, in slices."""
+        """Meter the governed pods that already run on physical nodes, in slices of time."""
         pods = self.world.state.pods
         self._not_taken_up = set(pods)
+        time_slice = TimeSlice()
         while self._not_taken_up:
-            for _ in range(min(SLICE, len(self._not_taken_up))):
-                uid = self._not_taken_up.pop()
-                self._meter_physical(uid, None, pods.get(uid), self._now())
-            await asyncio.sleep(0)
+            uid = self._not_taken_up.pop()
+            self._meter_physical(uid, None, pods.get(uid), self._now())
+            await time_slice.pause()
 
     def _meter_physical(self, uid: PodUid, old: PodRecord | None, new: PodRecord | None, now: int) -> None:
         if uid in self._not_taken_up:
@@ -200,16 +198,16 @@ class BudgetController(Controller):
         owed = {name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None}
         self.world.board.spent = MappingProxyType(owed)
 
-    def _export_charges(self, now: int) -> None:
+    def _collect_charges(self, now: int) -> Mapping[tuple[Account, str], Charge]:
         charges: dict[tuple[Account, str], Charge] = {}
         for name, pool in self._accounting.pools.items():
             pool.ledger.advance(now)
             if (price := pool.ledger.price) is not None:
                 for account, amount in pool.ledger.collect().items():
                     charges[account, name] = Charge(amount, price.currency)
-        self._consumption.export(now, charges)
+        return charges
 
-    def _export(self, now: int) -> None:
+    async def _export(self, now: int) -> None:
         samples: list[BudgetSample] = []
         for name, pool in self._accounting.pools.items():
             price, used, limits = pool.ledger.price, pool.used, self._accounting.limits(name)
@@ -218,7 +216,7 @@ class BudgetController(Controller):
                 continue
             samples.append(BudgetSample(name, used, limits, price.currency, pool.per_hour, pool.ledger.spent))
         set_budgets(samples)
-        self._export_charges(now)
+        await self._consumption.export(now, self._collect_charges(now))
 
 
 def _turns(uses: Iterable[LimitUse]) -> Mapping[str, tuple[bool, ...]]:

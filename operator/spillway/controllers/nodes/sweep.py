@@ -6,7 +6,6 @@ existing policy that cannot be read (by a version that does not know its newest 
 sweep: their taint and cordon follow from the present resources, and without a policy none is wanted.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -16,11 +15,9 @@ from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecor
 from spillway.domain.nodes.sweep import carries_marks, unmark
 from spillway.domain.pools.withdrawn import waits_for_pools
 from spillway.kube.protocols import ObjectWriter
+from spillway.kube.slices import in_slices
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
-
-SLICE: Final = 2_000
-"""Pods processed before other tasks get their turn."""
 
 TERMINATING_SECONDS: Final = 60.0
 """Seconds after which a pod that is being deleted counts as stuck: it loses its marks as well."""
@@ -67,12 +64,10 @@ class SweepController(Controller):
     async def _look_at_all(self) -> None:
         pods = list(self.world.state.pods.values())
         found = 0
-        for start in range(0, len(pods), SLICE):
-            for pod in pods[start : start + SLICE]:
-                if self._orphaned(pod):
-                    self._queue(pod)
-                    found += 1
-            await asyncio.sleep(0)
+        async for pod in in_slices(pods):
+            if self._orphaned(pod):
+                self._queue(pod)
+                found += 1
         if found:
             self.log.info("orphaned marks found", pods=found)
 

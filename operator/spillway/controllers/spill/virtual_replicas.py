@@ -4,11 +4,9 @@ Contract: it reads only the state. A replica is virtual if it is on a pool that 
 while it has no node, may go to one (`PoolMembership.pools_of_pod`).
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
@@ -20,10 +18,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
 from spillway.domain.threshold.effective import effective
-
-SLICE_NODES: Final = 500
-SLICE_OWNERS: Final = 20
-"""Workloads processed before other tasks get their turn, because admission runs in the same loop."""
+from spillway.kube.slices import in_slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +91,13 @@ async def workloads(world: World) -> AsyncIterator[SpilledWorkload]:
     """The workloads with a pod on a virtual node."""
     state, governance = world.state, world.governance
     owners: dict[OwnerUid, None] = {}
-    for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
+    async for node in in_slices(list(world.membership.nodes_in_pools())):
         owners.update((pod.owner_uid, None) for pod in state.pods_on(node.name) if pod.active)
-        if not index % SLICE_NODES:
-            await asyncio.sleep(0)
-    for index, uid in enumerate(owners, start=1):
+    async for uid in in_slices(owners):
         replicaset = state.replicasets.get(uid)
         claim = None if replicaset is None else world.claim_of(replicaset)
         if replicaset is not None and claim is not None and brings_back(governance.placing_class(claim)):
             yield workload(world, replicaset, claim)
-        if not index % SLICE_OWNERS:
-            await asyncio.sleep(0)
 
 
 def brings_back(workload_class: WorkloadClass | None) -> bool:
@@ -118,11 +109,9 @@ def brings_back(workload_class: WorkloadClass | None) -> bool:
 async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
     """The free room on nodes that are virtual for no policy; `waiting` are the pods without a node."""
     free: dict[NodeName, Free] = {}
-    for index, (pool, node) in enumerate(list(world.membership.every_node()), start=1):
+    async for pool, node in in_slices(list(world.membership.every_node())):
         if takes_pods(node) and not pool:
             free[node.name] = world.state.node_usage.free_on(node)
-        if not index % SLICE_NODES:
-            await asyncio.sleep(0)
     return NodeRoom(free, waiting_requests(pod for pod in waiting if not world.membership.needs_pool(pod)))
 
 
@@ -130,12 +119,10 @@ async def without_surge(world: World) -> Counter[str]:
     """Replicas on virtual nodes by policy whose owner is neither a ReplicaSet nor a Job (a StatefulSet's)."""
     found: Counter[str] = Counter()
     others = WITHOUT_REPLICAS | LIKE_REPLICASETS
-    for index, node in enumerate(world.membership.nodes_in_pools(), start=1):
+    async for node in in_slices(list(world.membership.nodes_in_pools())):
         found.update(
             pod.policy
             for pod in world.state.pods_on(node.name)
             if pod.active and pod.policy and pod.owner_kind and pod.owner_kind not in others
         )
-        if not index % SLICE_NODES:
-            await asyncio.sleep(0)
     return found

@@ -5,7 +5,6 @@ owners' pods and not as all pods. The pods of a policy are those of the ReplicaS
 of other owners (a Job, for example, whose template is not watched), those that carry the mark of the policy.
 """
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,13 +24,12 @@ from spillway.domain.model.records import (
 )
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.kube.slices import TimeSlice
 from spillway.state.claims import losers_of
 from spillway.state.signal import Signal
 
 NAMED_PODS: Final = 5
 """Pods with a foreign cost that are named for each owner; the others are counted."""
-SLICE: Final = 100
-"""Owners counted before other tasks get their turn."""
 K = TypeVar("K")
 
 
@@ -111,16 +109,16 @@ class WorkloadCounts:
         return zones
 
     async def refresh(self) -> None:
-        """Count again what has changed, in slices between which other tasks get their turn."""
+        """Count again what has changed, in slices of time."""
         state = self._world.state
         if self._all_stale:
             self._all_stale = False
             marked = (pod.owner_uid for pod in state.pods.values() if pod.policy)
             self._stale = {*self._owners, *state.replicasets, *state.statefulsets, *marked}
+        time_slice = TimeSlice()
         while self._stale:
-            for _ in range(min(SLICE, len(self._stale))):
-                self._recount(self._stale.pop())
-            await asyncio.sleep(0)
+            self._recount(self._stale.pop())
+            await time_slice.pause()
 
     def _recount(self, owner: OwnerUid) -> None:
         self._add(self._owners.pop(owner, None), -1)

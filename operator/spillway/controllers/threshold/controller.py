@@ -37,6 +37,7 @@ from spillway.domain.threshold.recent_peak import Sample, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import Recorder
+from spillway.kube.slices import in_slices
 from spillway.kube.writer import Fenced
 from spillway.state.signal import Signal
 from spillway.telemetry import threshold as metrics
@@ -258,13 +259,16 @@ class ThresholdController(Controller):
         observed = {**await observe(self.world), **observe_statefulsets(self.world)}
         planned = {one.workload: one for one in self.report.plan.workloads} if self.report.plan is not None else {}
         current: dict[str, ThresholdNow] = {}
-        for one in observed.values():
+        async for one in in_slices(observed.values()):
             workload_class = self.world.governance.class_of(one.claim)
             if workload_class is not None:
                 choice = choice_of(workload_class, one, self.world.board.thresholds)
                 current[one.workload] = ThresholdNow(one, choice, planned.get(one.workload))
-        seen = {name: self._requests.get(name) or request_now(self.world, one) for name, one in observed.items()}
-        self._requests = {name: asked for name, asked in seen.items() if asked is not None}
+        requests: dict[str, tuple[float, float]] = {}
+        async for name, one in in_slices(observed.items()):
+            if (asked := self._requests.get(name) or request_now(self.world, one)) is not None:
+                requests[name] = asked
+        self._requests = requests
         changed = current != self.report.workloads
         self.report.workloads = current
         metrics.set_workloads(

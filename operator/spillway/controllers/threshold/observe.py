@@ -1,11 +1,10 @@
 """The observation of governed workloads and owned nodes in the cluster's state, from which a plan is made.
 
-Contract: walks ReplicaSets in slices between which other tasks get their turn. A node is owned when it is fixed for
+Contract: walks owners in slices of time. A node is owned when it is fixed for
 every policy (elastic for none, selected by no VirtualNodeBudget), open, and free of taints that keep ordinary pods
 away. The requests of other pods there (DaemonSets, Jobs, other namespaces) are not available to the plan.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Final
 from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import World
-from spillway.controllers.status.workload_counts import SLICE
 from spillway.controllers.threshold.room import owned_room
 from spillway.domain.fit.taint_toleration import lasting_taints
 from spillway.domain.model.names import OwnerUid, Tier
@@ -33,6 +31,7 @@ from spillway.domain.threshold.request import (
     Stance,
     WorkloadNeed,
 )
+from spillway.kube.slices import in_slices
 from spillway.sources.selectors import filled_in
 
 _NOTHING_SEEN: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
@@ -59,9 +58,7 @@ class Observed:
 async def observe(world: World) -> Mapping[str, Observed]:
     """The governed workloads by Kind/namespace/name."""
     found: dict[str, Observed] = {}
-    for index, replicaset in enumerate(list(world.state.replicasets.values())):
-        if index % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
+    async for replicaset in in_slices(list(world.state.replicasets.values())):
         claim = world.claim_of(replicaset)
         if claim is None:
             continue
@@ -131,9 +128,7 @@ async def request_of(
         world, owned, governed={owner for one in observed.values() for owner in one.owners}, watched=watched
     )
     workloads: list[WorkloadNeed] = []
-    for index, one in enumerate(observed.values()):
-        if index % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
+    async for one in in_slices(observed.values()):
         policy, workload_class = governance.policies.get(one.claim.policy), governance.class_of(one.claim)
         if policy is None or workload_class is None:
             continue

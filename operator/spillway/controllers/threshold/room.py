@@ -1,15 +1,13 @@
 """The room of the owned nodes: what they have, and what pods request there that the plan does not place.
 
-Contract: walks nodes in slices between which other tasks get their turn. Governed pods that run do not count, because
+Contract: walks nodes in slices of time. Governed pods that run do not count, because
 the plan decides on them; those of policies in Recommend are told apart, because no plan moves them. A pod that
 terminates still takes its room.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from spillway.controllers.base import World
 from spillway.domain.model.names import OwnerUid
@@ -18,9 +16,7 @@ from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.threshold.node_groups import NodeGroup
-
-SLICE: Final = 50
-"""Nodes between two turns of other tasks."""
+from spillway.kube.slices import in_slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +42,10 @@ async def owned_room(
     world: World, owned: Iterable[NodeRecord], *, governed: Collection[OwnerUid], watched: Collection[OwnerUid]
 ) -> OwnedRoom:
     """The room of these nodes; `governed` owners have their pods planned, `watched` are those in Recommend."""
-    nodes = list(owned)
     rooms: Counter[NodeGroup] = Counter()
     total = per_node = other = NOTHING
-    for index, node in enumerate(nodes):
-        if index % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
+    nodes = list(owned)
+    async for node in in_slices(nodes):
         with_node = elsewhere = held = NOTHING
         for pod in world.state.pods_on(node.name):
             if pod.finished:
