@@ -15,9 +15,10 @@ from cryptography import x509
 from spillway.admission.authority import Lifetimes, Material, _load_key, _new_serving, begin
 from spillway.admission.certificates import service_names
 from spillway.admission.deadline import Deadline
+from spillway.admission.peer_server import PeerServer
 from spillway.admission.peers import QUIET_SECONDS, TIMEOUTS, Forwarder
 from spillway.admission.review import AdmissionRequest, Answer
-from spillway.admission.server import AdmissionServer, Handler, LetGoError, Webhook
+from spillway.admission.server import Handler, LetGoError, Webhook
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.additions import Addition
 from tests.support.fake_clock import FakeClock
@@ -51,9 +52,8 @@ def _tls(material: Material, *, authorities: bool = True) -> ServingTls:
 
 @asynccontextmanager
 async def _leader(handler: Handler, tls: ServingTls) -> AsyncIterator[str]:
-    server = AdmissionServer(
-        [],
-        peers=[Webhook("peers", PATH, handler, 5.0)],
+    server = PeerServer(
+        [Webhook("peers", PATH, handler, 5.0)],
         tls=tls.peer_context,
         port=0,
         host="127.0.0.1",

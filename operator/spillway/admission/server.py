@@ -14,18 +14,17 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qs
 
 import structlog
-from aiohttp import web
 
 from spillway.admission.deadline import Clock, Deadline, hold_seconds
-from spillway.admission.peer_channel import Answering
+from spillway.admission.http_connection import HttpConnection, HttpRequest, HttpResponse
 from spillway.admission.review import (
-    MAX_BODY_BYTES,
     AdmissionRequest,
     Answer,
     UnreadableReviewError,
@@ -36,12 +35,10 @@ from spillway.telemetry import admission as metrics
 
 log: Final = structlog.get_logger(__name__)
 
-KEEPALIVE_SECONDS: Final = 120.0
-"""Longer than the 90 s for which the API server keeps an idle connection: the side that asks closes, and no request is
-lost."""
-
 BACKSTOP_SECONDS: Final = 0.1
 """A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
+_STOP_SECONDS: Final = 3.0
+"""How long requests in progress may take when the server stops."""
 
 Handler = Callable[[AdmissionRequest, Deadline], Awaitable[Answer]]
 
@@ -81,8 +78,16 @@ async def decide(webhook: Webhook, request: AdmissionRequest, deadline: Deadline
         return Answer("error")
 
 
+async def answer(webhook: Webhook, request: AdmissionRequest, deadline: Deadline) -> Answer:
+    """As `decide`, counted and timed."""
+    decided = await decide(webhook, request, deadline)
+    metrics.OUTCOMES.labels(webhook.name, decided.outcome).inc()
+    metrics.HOLD_SECONDS.labels(webhook.name).observe(deadline.elapsed)
+    return decided
+
+
 class AdmissionServer:
-    """Serves on one address until stopped: `webhooks` to the API server, `peers` to other replicas on a channel each.
+    """Serves `webhooks` to the API server on one address until stopped.
 
     `client_names` are common names and DNS names, one of which a caller's certificate has to carry; the TLS context has
     to ask for certificates then. `tls=None` serves plain HTTP, for tests behind no API server.
@@ -92,7 +97,6 @@ class AdmissionServer:
         self,
         webhooks: Sequence[Webhook],
         *,
-        peers: Sequence[Webhook] = (),
         tls: ssl.SSLContext | None,
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # the API server comes from outside the pod
@@ -100,13 +104,13 @@ class AdmissionServer:
         clock: Clock = time.monotonic,
     ) -> None:
         self._client_names = frozenset(client_names)
-        self._webhooks = tuple(webhooks)
-        self._peers = tuple(peers)
+        self._webhooks = {webhook.path: webhook for webhook in webhooks}
         self._tls = tls
         self._host = host
         self._port = port
         self._clock = clock
-        self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+        self._connections: set[HttpConnection] = set()
         self._draining = False
 
     @property
@@ -116,20 +120,14 @@ class AdmissionServer:
 
     async def start(self) -> None:
         """Start to listen; returns once connections are accepted."""
-        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._only_known_clients])
-        for webhook in self._webhooks:
-            application.router.add_post(webhook.path, self._responder(webhook))
-        for webhook in self._peers:
-            answering = Answering(partial(self._answer_peer, webhook))
-            application.router.add_get(webhook.path, answering.serve)
-            application.on_shutdown.append(answering.close)
-        runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=3.0)
-        await runner.setup()
-        listener = _listen(self._host, self._port)
+        listener = listen(self._host, self._port)
         self._port = listener.getsockname()[1]
-        await web.SockSite(runner, listener, ssl_context=self._tls).start()
-        self._runner = runner
-        log.info("admission server listens", port=self._port, webhooks=[webhook.path for webhook in self._webhooks])
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: HttpConnection(self._respond, lambda: self._draining, self._connections),
+            sock=listener,
+            ssl=self._tls,
+        )
+        log.info("admission server listens", port=self._port, webhooks=list(self._webhooks))
 
     def drain(self) -> None:
         """Close each connection after its next answer, so that the next one can reach another replica."""
@@ -137,55 +135,59 @@ class AdmissionServer:
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress end, close."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        server, self._server = self._server, None
+        if server is None:
+            return
+        self._draining = True
+        server.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        if in_progress := [one.work for one in self._connections if one.work is not None]:
+            await asyncio.wait(in_progress, timeout=_STOP_SECONDS)
+        for connection in tuple(self._connections):
+            connection.abort()
 
-    @web.middleware
-    async def _only_known_clients(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if self._client_names and self._client_names.isdisjoint(_names_of_client(request)):
+    async def _respond(self, http_request: HttpRequest, transport: asyncio.Transport) -> HttpResponse:
+        if not is_known_client(self._client_names, transport.get_extra_info("peercert")):
             metrics.REFUSED_CLIENTS.inc()
-            return web.Response(status=403, text="the client's certificate is for none of the names allowed here")
-        return await handler(request)
-
-    def _responder(self, webhook: Webhook) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def respond(http_request: web.Request) -> web.Response:
-            seconds = hold_seconds(webhook.bound_seconds, http_request.query.get("timeout", ""))
-            deadline = Deadline(self._clock, seconds)
-            try:
-                request = decode_request(await http_request.read())
-            except UnreadableReviewError as error:
-                metrics.OUTCOMES.labels(webhook.name, "unreadable").inc()
-                return web.Response(status=400, text=f"not an AdmissionReview: {error}")
-            answer = await _answer(webhook, request, deadline)
-            response = web.Response(body=encode_answer(request.uid, answer), content_type="application/json")
-            if self._draining:
-                response.force_close()
-            return response
-
-        return respond
-
-    async def _answer_peer(self, webhook: Webhook, request: AdmissionRequest, seconds: float) -> Answer:
-        return await _answer(webhook, request, Deadline(self._clock, min(seconds, webhook.bound_seconds)))
+            return HttpResponse.text(HTTPStatus.FORBIDDEN, FORBIDDEN)
+        webhook = self._webhooks.get(http_request.path)
+        if webhook is None:
+            return HttpResponse.text(HTTPStatus.NOT_FOUND, "there is no webhook at this path")
+        seconds = hold_seconds(webhook.bound_seconds, _timeout(http_request.query))
+        deadline = Deadline(self._clock, seconds)
+        try:
+            request = decode_request(http_request.body)
+        except UnreadableReviewError as error:
+            metrics.OUTCOMES.labels(webhook.name, "unreadable").inc()
+            return HttpResponse.text(HTTPStatus.BAD_REQUEST, f"not an AdmissionReview: {error}")
+        body = encode_answer(request.uid, await answer(webhook, request, deadline))
+        return HttpResponse(HTTPStatus.OK, body, "application/json")
 
 
-async def _answer(webhook: Webhook, request: AdmissionRequest, deadline: Deadline) -> Answer:
-    answer = await decide(webhook, request, deadline)
-    metrics.OUTCOMES.labels(webhook.name, answer.outcome).inc()
-    metrics.HOLD_SECONDS.labels(webhook.name).observe(deadline.elapsed)
-    return answer
+FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
 
 
-def _names_of_client(request: web.Request) -> set[str]:
-    """The common names and DNS names of the client's certificate."""
-    certificate = request.get_extra_info("peercert") or {}
-    names = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
-    return names | {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
+def is_known_client(names: Collection[str], certificate: Mapping[str, Any] | None) -> bool:
+    """Whether a client's certificate has one of these common names and DNS names; anybody is known without `names`."""
+    if not names:
+        return True
+    certificate = certificate or {}
+    shown = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    shown |= {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
+    return not shown.isdisjoint(names)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _timeout(query: str) -> str:
+    return (parse_qs(query).get("timeout") or [""])[0]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, whose port other processes of this host can share.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -19,11 +19,13 @@ from typing import Final
 import structlog
 
 from spillway.admission.certificates import Certificates
+from spillway.admission.peer_server import PeerServer
 from spillway.admission.peers import Forwarder
 from spillway.admission.server import AdmissionServer
 from spillway.admission.tls import CertificateFiles, ServingTls
 from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
+from spillway.app.memory import keep_for_good
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
 from spillway.domain.policies.governance import Governance
@@ -66,7 +68,7 @@ class Operator:
         self.stopping = asyncio.Event()
         self.endpoints: EndpointServer | None = None
         self.admission_server: AdmissionServer | None = None
-        self.peer_server: AdmissionServer | None = None
+        self.peer_server: PeerServer | None = None
         self._address = ""
         self._serving = False
         self._ends: asyncio.Queue[tuple[str, BaseException | None]] = asyncio.Queue()
@@ -241,9 +243,8 @@ class Operator:
             host=settings.webhook_host,
             client_names=settings.webhook_client_names,
         )
-        peers = AdmissionServer(
-            (),
-            peers=admission.peers,
+        peers = PeerServer(
+            admission.peers,
             tls=tls.peer_context,
             port=settings.peer_port,
             host=settings.webhook_host,
@@ -299,6 +300,7 @@ class Operator:
         await self.state.wait_synced()
         while not self.catalog.loaded:  # noqa: ASYNC110  # loaded once, right after the start
             await asyncio.sleep(0.05)
+        keep_for_good()
 
     def _may_write(self) -> bool:
         return self._leadership is not None and self._leadership.may_write()

@@ -1,0 +1,194 @@
+"""One HTTP/1.1 connection of the API server: requests are read, answered one after another, and written back.
+
+Contract: only POST, with a body of at most `MAX_BODY_BYTES`. A connection closes after an idle time, and earlier when
+a request does not arrive whole within `RECEIVE_SECONDS`, cannot be parsed, or comes before the one before it was
+answered (the API server never sends one so). The parser is httptools', which is Node.js' parser; the rest of HTTP that
+a webhook needs is here, because it is on the path of every pod (docs/designs/0006-admission-latency.md has figures).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, cast
+
+import httptools
+
+from spillway.admission.review import MAX_BODY_BYTES
+
+KEEPALIVE_SECONDS: Final = 120.0
+"""Longer than the 90 s for which the API server keeps an idle connection: the side that asks closes, and no request is
+lost."""
+RECEIVE_SECONDS: Final = 10.0
+"""Longer than any webhook's `timeoutSeconds` here: whoever sends a request more slowly is gone."""
+_HEADER_BYTES_MAX: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request: its path, its query as it was sent, and its body."""
+
+    path: str
+    query: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One response."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+
+    @classmethod
+    def text(cls, status: HTTPStatus, text: str) -> "HttpResponse":
+        """A response for people to read."""
+        return cls(status, text.encode())
+
+
+Respond = Callable[[HttpRequest, asyncio.Transport], Awaitable[HttpResponse]]
+"""The answer to one request on this transport; it does not raise."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """The connection of one client. `last` says whether it should close after its next answer."""
+
+    def __init__(self, respond: Respond, last: Callable[[], bool], connections: "set[HttpConnection]") -> None:
+        self._respond = respond
+        self._last = last
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._refusal: HttpResponse | None = None
+        self._url = b""
+        self._body: list[bytes] = []
+        self._size = 0
+
+    @property
+    def work(self) -> asyncio.Task[None] | None:
+        """The request that is being answered."""
+        return self._work
+
+    # Called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        self._transport = cast("asyncio.Transport", transport)  # as a server for TCP always gets
+        self._connections.add(self)
+        self._close_in(KEEPALIVE_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - its signature
+        """Forget the client. A request that is being answered is worked on to its end: it may be half done."""
+        self._transport = None
+        self._connections.discard(self)
+        self._stop_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._refuse(HttpResponse.text(HTTPStatus.BAD_REQUEST, f"not an HTTP request: {error}"))
+
+    def eof_received(self) -> bool:
+        """Close, unless a request is still to be answered."""
+        return self._work is not None
+
+    # Called by the parser
+
+    def on_message_begin(self) -> None:
+        if self._work is not None:
+            raise _RefusedError("a request came before the one before it was answered")
+        self._url, self._size, self._refusal = b"", 0, None
+        self._body.clear()
+        self._close_in(RECEIVE_SECONDS)
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count_header(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header(name, value)
+        if name.lower() == b"expect" and value.lower() == b"100-continue" and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_headers_complete(self) -> None:
+        self._size = 0
+        if self._parser.get_method() != b"POST":
+            self._refusal = HttpResponse.text(HTTPStatus.METHOD_NOT_ALLOWED, "only POST is allowed")
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > MAX_BODY_BYTES:
+            raise _RefusedError(f"a body may have {MAX_BODY_BYTES} bytes")
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_timer()
+        path, _, query = self._url.partition(b"?")
+        request = HttpRequest(path.decode("latin-1"), query.decode("latin-1"), b"".join(self._body))
+        self._body.clear()
+        self._work = self._loop.create_task(self._answer(request, keep_alive=self._parser.should_keep_alive()))
+
+    def _count_header(self, *parts: bytes) -> None:
+        self._size += sum(map(len, parts))
+        if self._size > _HEADER_BYTES_MAX:
+            raise _RefusedError(f"headers may have {_HEADER_BYTES_MAX} bytes")
+
+    # Answering
+
+    async def _answer(self, request: HttpRequest, *, keep_alive: bool) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        response = self._refusal or await self._respond(request, transport)
+        self._work = None
+        self._write(response, close=not keep_alive or self._last())
+
+    def _refuse(self, response: HttpResponse) -> None:
+        """Answer what is no proper request, and close."""
+        self._write(response, close=True)
+
+    def _write(self, response: HttpResponse, *, close: bool) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        head = (
+            f"HTTP/1.1 {response.status.value} {response.status.phrase}\r\n"
+            f"Content-Type: {response.content_type}\r\n"
+            f"Content-Length: {len(response.body)}\r\n"
+            f"{'Connection: close' if close else 'Connection: keep-alive'}\r\n\r\n"
+        )
+        self._transport.write(head.encode() + response.body)
+        if close:
+            self._transport.close()
+        else:
+            self._close_in(KEEPALIVE_SECONDS)
+
+    def close(self) -> None:
+        """Close at once, if no request is being answered; otherwise after its answer (`last` has to say so)."""
+        if self._work is None and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, whatever is being answered."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Time
+
+    def _close_in(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(seconds, self.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _RefusedError(Exception):
+    """Raised in a callback of the parser, which then reports the request as one that cannot be parsed."""

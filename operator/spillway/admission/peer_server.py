@@ -1,0 +1,81 @@
+"""The server for other replicas: it answers what they forward to the leader, on one channel for each path and replica.
+
+Contract: a caller has to show a certificate with one of `client_names`; others are answered with 403.
+"""
+
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from spillway.admission.deadline import Clock, Deadline
+from spillway.admission.peer_channel import Answering
+from spillway.admission.review import AdmissionRequest, Answer
+from spillway.admission.server import FORBIDDEN, Webhook, answer, is_known_client, listen
+from spillway.telemetry import admission as metrics
+
+log: Final = structlog.get_logger(__name__)
+
+
+class PeerServer:
+    """Serves `webhooks` to other replicas on one address until stopped. `tls=None` serves plain HTTP, for tests."""
+
+    def __init__(
+        self,
+        webhooks: Sequence[Webhook],
+        *,
+        tls: ssl.SSLContext | None,
+        port: int,
+        host: str = "0.0.0.0",  # noqa: S104  # replicas come from other pods
+        client_names: Collection[str] = (),
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._client_names = frozenset(client_names)
+        self._webhooks = tuple(webhooks)
+        self._tls = tls
+        self._host = host
+        self._port = port
+        self._clock = clock
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port in use, which the system chose if port 0 was requested."""
+        return self._port
+
+    async def start(self) -> None:
+        """Start to listen; returns once connections are accepted."""
+        application = web.Application(middlewares=[self._only_known_clients])
+        for webhook in self._webhooks:
+            answering = Answering(partial(self._answer, webhook))
+            application.router.add_get(webhook.path, answering.serve)
+            application.on_shutdown.append(answering.close)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=3.0)
+        await runner.setup()
+        listener = listen(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        await web.SockSite(runner, listener, ssl_context=self._tls).start()
+        self._runner = runner
+        log.info("server for other replicas listens", port=self._port)
+
+    async def stop(self) -> None:
+        """Stop listening, let requests in progress end, close."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _only_known_clients(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if not is_known_client(self._client_names, request.get_extra_info("peercert")):
+            metrics.REFUSED_CLIENTS.inc()
+            return web.Response(status=403, text=FORBIDDEN)
+        return await handler(request)
+
+    async def _answer(self, webhook: Webhook, request: AdmissionRequest, seconds: float) -> Answer:
+        return await answer(webhook, request, Deadline(self._clock, min(seconds, webhook.bound_seconds)))
