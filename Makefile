@@ -85,8 +85,8 @@ BENCHES := scaledown simulate admission informer placement threshold cordon fore
 .PHONY: $(addprefix bench-,$(BENCHES))
 bench-scaledown: build ## Measure a day with plain Kubernetes, flat costs and Spillway -> build/bench/scaledown.json
 bench-simulate: build ## Replay days in the simulator with the same planners -> build/bench/simulate.json
-bench-admission: build ## Measure the latency that the webhooks add -> build/bench/admission.json
-bench-placement: build ## Measure placement: tiers, budgets, costs, failover, admission -> build/bench/placement.json
+bench-admission: build ## Measure the latency and the CPU that the webhooks cost -> build/bench/admission.json
+bench-placement: build ## Measure placement: tiers, budgets, costs, failover -> build/bench/placement.json
 bench-threshold: $(STAMP) ## Compare thresholds with the LP bound, greedy, percentile -> build/bench/threshold.json
 bench-cordon: build ## Measure cordons of 200 nodes and taints of new nodes -> build/bench/cordon.json
 bench-forecast: $(STAMP) ## Compare forecasts with reactive, last day and Crane at equal cost -> build/bench/forecast.json

@@ -104,6 +104,7 @@ TOOLS: Mapping[str, Tool] = {
         version_args=("--version",),
         minimum=(2, 45),
     ),
+    "noop-webhook": Tool("kubernetes", "./noopwebhook", on_demand=True),
     "argo-rollouts": Tool(
         "argo-rollouts",
         "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",

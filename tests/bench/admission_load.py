@@ -1,20 +1,21 @@
 """The load of `bench_admission`: pods created and bound at a steady rate, ReplicaSets scaled down, every request timed.
 
 Contract: open loop. A pod is created when its time has come, whether requests before were answered or not, so that a
-server that stalls is seen to stall. A pod is bound as the scheduler does it: when a watch of our own shows it unbound.
-Nothing is retried.
+server that stalls is seen to stall. A pod is bound as the scheduler does it: when a watch shows it unbound, and to a
+virtual node if admission placed it there. The first half of the ReplicaSets is scaled down and the second half gets
+the new pods, so that no ReplicaSet asks for fewer pods while it gets more. Nothing is retried.
 """
 
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import msgspec
 
-from spillway.domain.model.names import COST_WRITTEN
+from spillway.domain.model.names import COST_WRITTEN, PLACEMENT
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
 from tests.bench import informer_objects
@@ -68,11 +69,15 @@ _decoder = msgspec.json.Decoder(_Event)
 class Load:
     """Sends requests about the cluster that `Shape` describes. Use it as an async context manager."""
 
-    def __init__(self, client: KubeClient, shape: Shape) -> None:
+    def __init__(self, client: KubeClient, shape: Shape, virtual_nodes: list[str]) -> None:
         self._client = client
         self._shape = shape
+        self._virtual_nodes = itertools.cycle(virtual_nodes)
+        self.placed: dict[str, int] = {}
+        """Pods by what admission decided; the empty word where it did not."""
         self._serial = itertools.count()
-        self._scaled = itertools.cycle(range(shape.replicasets))
+        self._half = shape.replicasets // 2
+        self._scaled = iter(range(self._half))
         self._unbound: dict[tuple[str, str], asyncio.Future[Metadata]] = {}
         self._watching = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
@@ -108,10 +113,11 @@ class Load:
                 group.create_task(self._bind_pod(next(self._serial), timings))
 
     async def scale_down(self, rate: float, seconds: float, by: int, timings: Timings) -> None:
-        """Lower `spec.replicas` of one ReplicaSet after another."""
+        """Lower `spec.replicas` of one ReplicaSet after another, each only once; nothing once all have been."""
         async with asyncio.TaskGroup() as group:
             async for _ in _ticks(rate, seconds):
-                group.create_task(self._scale(next(self._scaled), by, timings))
+                if (owner := next(self._scaled, None)) is not None:
+                    group.create_task(self._scale(owner, by, timings))
 
     async def unstamped(self, pods: list[tuple[str, str]]) -> tuple[int, int]:
         """Of these pods: how many do not stand bound, and how many of the others have no cost of ours."""
@@ -124,12 +130,16 @@ class Load:
                 stamped[key] = COST_WRITTEN in (meta.get("annotations") or {})
         return len(wanted - stamped.keys()), sum(not has for has in stamped.values())
 
-    def node_for(self, serial: int, _pod: Metadata) -> str:
-        """Where the pod is bound: the nodes in turn."""
+    def _node_for(self, serial: int, pod: Metadata) -> str:
+        """Where the pod is bound: the nodes of its tier in turn."""
+        decided = pod.annotations.get(PLACEMENT, "")
+        self.placed[decided] = self.placed.get(decided, 0) + 1
+        if decided == "virtual":
+            return next(self._virtual_nodes)
         return informer_objects.node_name(serial % self._shape.nodes)
 
     async def _bind_pod(self, serial: int, timings: Timings) -> None:
-        owner = serial * 7 % self._shape.replicasets
+        owner = self._half + serial * 7 % (self._shape.replicasets - self._half)
         namespace, body = informer_objects.new_pod(self._shape, owner, serial)
         name = body["metadata"]["name"]
         timings.pods.append((namespace, name))
@@ -143,7 +153,7 @@ class Load:
         except TimeoutError:
             timings.failures.append(f"{namespace}/{name}: never seen on the watch")
             return
-        target = {"apiVersion": "v1", "kind": "Node", "name": self.node_for(serial, shown)}
+        target = {"apiVersion": "v1", "kind": "Node", "name": self._node_for(serial, shown)}
         binding = {"metadata": {"name": name, "namespace": namespace, "uid": shown.uid}, "target": target}
         await self._timed(timings.bind_ms, timings, "POST", f"{path}/{name}/binding", binding)
 
@@ -180,9 +190,3 @@ async def _ticks(rate: float, seconds: float) -> AsyncIterator[int]:
         if wait > 0:
             await asyncio.sleep(wait)
         yield number
-
-
-def slices(kinds: tuple[str, ...], rounds: int) -> Iterator[str]:
-    """Take turns, and begin each round with another kind, so that drift hits all alike."""
-    for turn in range(rounds):
-        yield from kinds if turn % 2 == 0 else reversed(kinds)

@@ -1,10 +1,9 @@
-"""What the webhooks cost: added latency of bindings and scale-downs, what becomes of pods without the operator.
+"""What the webhooks cost: latency that they add to creations, bindings and scale-downs, and CPU for each decision.
 
-`make bench-admission` → `build/bench/admission.json`. etcd, an API server and the operator's processes under the
-chart's rights run; 2,000 nodes and 30,000 pods stand in the informer, their costs as Spillway would have stamped
-them. No scheduler and no controllers run: on two cores they would be what is measured. This program creates and binds
-200 pods a second itself, in slices with the webhook and without it, in turn; what is added is the difference of the
-quantiles.
+`make bench-admission` → `build/bench/admission.json`; what the keys say is in docs/explanation/benchmarks.md. The
+load is an open loop at a rate that leaves some of the machine idle: the bench finds that rate first, because on a
+saturated machine a latency measures the queue for a core. The contenders (`admission_contenders`) take turns in rounds
+of one run. Afterwards every process of the operator is killed twice under load: no pod may be lost.
 """
 
 import argparse
@@ -13,64 +12,63 @@ import json
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from statistics import median
-from typing import Any
+from statistics import fmean
+from typing import Any, Final
 
 from harness.operator import Installation, install
 from harness.samples import Samples
-from localcluster import ClusterApi, core
-from localcluster.binaries import CORE, find
+from localcluster import ClusterApi
+from localcluster.binaries import CORE
 from localcluster.build import ensure_built
-from localcluster.layout import LOOPBACK, Layout
-from localcluster.options import Options
-from localcluster.processes import Processes
-from localcluster.rest import Rest, RestError
-from spillway.domain.model.names import Tier, Zone
-from spillway.domain.model.places import NodePlace
-from spillway.domain.scale_down.costs import initial_cost
 from spillway.kube.client import KubeClient
-from tests.bench import informer_objects
-from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile, slices
-from tests.bench.etcd_gateway import EtcdGateway
+from tests.bench import admission_cluster
+from tests.bench.admission_cluster import AdmissionCluster
+from tests.bench.admission_contenders import CONTENDERS, Contenders, Spent, start_noop
+from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile
 from tests.bench.informer_objects import Shape
 from tests.bench.ran_on import ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/admission.json"
-TIMEOUT_SECONDS = 2
+KINDS: Final = {
+    "creation": ("create_ms", "pods"),
+    "binding": ("bind_ms", "bindings"),
+    "scale_down": ("scale_ms", "replicasets"),
+}
+"""Each kind of request: where its times are, and the name of its webhook."""
+TIMEOUT_SECONDS: Final = 2
 """`timeoutSeconds` of the chart's webhooks."""
-CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/spillway"
-BINDINGS, REPLICASETS = "bindings.spillway.dev", "replicasets.spillway.dev"
-SCALE_RATE = 10
-SCALE_BY = 3
-POLICY = """
-apiVersion: spillway.dev/v1alpha1
-kind: ElasticPolicy
-metadata: {name: day}
-spec:
-  mode: Enforce
-  tiers: {elastic: {nodeSelector: {matchLabels: {pool: elastic}}, softTaint: true}}
-  workloads: [{name: all}]
-"""
-_START_SECONDS = 120.0
-_QUIET_SECONDS = 5.0
+IDLE_PERCENT: Final = 30.0
+"""What has to stay idle while Spillway answers; the rate is sought with `_MARGIN_PERCENT` more."""
+SCALE_DOWNS_PER_SECOND: Final = 4
+SCALE_BY: Final = 3
+_MARGIN_PERCENT: Final = 5.0
+_RATES: Final = (150, 120, 100, 80, 70, 60, 50, 40, 30, 20, 10)
+_PROBE_SECONDS: Final = 6
+_START_SECONDS: Final = 120.0
+_QUIET_SECONDS: Final = 5.0
+
+Met = dict[str, list[tuple[Timings, Spent]]]
+"""The slices of each contender."""
 
 
 def main() -> None:
     arguments = _arguments()
-    shape = Shape(pods=arguments.pods, nodes=arguments.nodes)
-    ensure_built([*CORE, "helm", "kubectl"])
+    shape = Shape(pods=arguments.pods, nodes=arguments.nodes, replicas_asked=admission_cluster.REPLICAS_ASKED)
+    ensure_built([*CORE, "helm", "noop-webhook"])
     machine = ran_on()
     with ExitStack() as stack:
-        cluster = _cluster(stack, shape)
-        operator = stack.enter_context(install(cluster, replicas=arguments.replicas))
-        cluster.apply(POLICY)
+        _say(f"writing {shape.pods} pods on {shape.nodes} nodes into etcd")
+        cluster = admission_cluster.start(stack, shape)
+        operator = stack.enter_context(install(cluster.api, replicas=arguments.replicas))
+        cluster.api.apply(admission_cluster.resources(shape))
         _wait_until_quiet(operator)
-        result = asyncio.run(_measure(arguments, shape, cluster, operator))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-noop-")))
+        contenders = Contenders(cluster, operator, start_noop(stack, cluster, folder))
+        result = asyncio.run(_measure(arguments, shape, cluster, operator, contenders))
     result["ran_on"] = machine
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
@@ -81,91 +79,63 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pods", type=int, default=30_000)
     parser.add_argument("--nodes", type=int, default=2_000)
-    parser.add_argument("--rate", type=int, default=200, help="pods a second")
+    parser.add_argument("--rate", type=int, default=0, help="pods a second; 0 finds the rate")
     parser.add_argument("--seconds", type=int, default=10, help="of one slice")
-    parser.add_argument("--rounds", type=int, default=4, help="slices with the webhook, and as many without")
+    parser.add_argument("--rounds", type=int, default=6, help="slices of each contender")
     parser.add_argument("--replicas", type=int, default=2, help="of the operator")
     return parser.parse_args()
 
 
-def _cluster(stack: ExitStack, shape: Shape) -> ClusterApi:
-    root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-admission-")))
-    layout = Layout(root)
-    processes = Processes(layout.logs)
-    stack.callback(processes.close)
-    processes.start(core.etcd(layout, find))
-    _say(f"writing {shape.pods} pods on {shape.nodes} nodes into etcd")
-    asyncio.run(_seed(f"http://{LOOPBACK}:{layout.ports.etcd}", shape))
-    # No one makes ServiceAccounts here, and the audit log would only take time.
-    options = Options(audit=False, api_server_args=("--disable-admission-plugins=ServiceAccount",))
-    processes.start(core.api_server(layout, options, find))
-    rest = Rest(layout.kubeconfig)
-    _wait(lambda: _answers(rest, "/readyz") and _answers(rest, "/api/v1/pods?limit=1&resourceVersion=0"), "API server")
-    rest.close()
-    return ClusterApi(layout.kubeconfig, features=options.features, kubectl=find("kubectl"))
-
-
-async def _seed(etcd: str, shape: Shape) -> None:
-    async with EtcdGateway(etcd) as gateway:
-        for _ in range(100):
-            try:
-                await gateway.put([("/bench", b"1")])
-                break
-            except (OSError, RuntimeError):
-                await asyncio.sleep(0.1)
-        await gateway.put_all(_objects(shape))
-
-
-def _objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
-    """As `informer_objects`, with the costs of birth: a scale-down then finds the order that it plans."""
-    costs = _initial_costs(shape)
-    for key, value in informer_objects.objects(shape):
-        if not key.startswith("/registry/pods/"):
-            yield key, value
-    for index, cost in enumerate(costs):
-        yield informer_objects.pod_key(shape, index), informer_objects.pod_value(shape, index, cost)
-
-
-def _initial_costs(shape: Shape) -> list[int]:
-    counts: dict[tuple[int, str, bool], int] = defaultdict(int)
-    elastic_rank = {node: rank for rank, node in enumerate(range(0, shape.nodes, 5))}
-    costs = []
-    for index in range(shape.pods):
-        node, zone, elastic = informer_objects.pod_place(shape, index)
-        place = NodePlace(tier=Tier.ELASTIC if elastic else Tier.FIXED, zone=Zone(zone))
-        key = (index // shape.pods_per_replicaset, zone, elastic)
-        costs.append(initial_cost(place, index_in_zone=counts[key], node_order=elastic_rank.get(node, 0)))
-        counts[key] += 1
-    return costs
-
-
 async def _measure(
-    arguments: argparse.Namespace, shape: Shape, cluster: ClusterApi, operator: Installation
+    arguments: argparse.Namespace,
+    shape: Shape,
+    cluster: AdmissionCluster,
+    operator: Installation,
+    contenders: Contenders,
 ) -> dict[str, Any]:
-    client = await KubeClient.connect(str(cluster.kubeconfig), connections=CONNECTIONS)
-    try:
-        async with Load(client, shape) as load:
-            _say("warming up")
-            warming = Timings()
-            await load.bind_pods(arguments.rate, 5, warming)
-            await load.scale_down(1, 1, SCALE_BY, warming)
-            if warming.failures:
-                raise SystemExit(f"{len(warming.failures)} requests failed, the first: {warming.failures[0]}")
-            binding = await _binding(arguments, load, cluster, operator)
-            scaling = await _scaling(arguments, load, cluster, operator)
-            away = await _away(arguments, load, operator)
-    finally:
-        await client.close()
+    async with (
+        await KubeClient.connect(str(cluster.api.kubeconfig), connections=CONNECTIONS) as client,
+        Load(client, shape, cluster.virtual_nodes) as load,
+    ):
+        await asyncio.to_thread(contenders.switch, "spillway")
+        await _warm_up(load)
+        rate = arguments.rate or await _find_rate(load, contenders)
+        load.placed.clear()
+        met: Met = {name: [] for name in CONTENDERS}
+        for turn in range(arguments.rounds):
+            # Each round begins with another contender, so that drift affects all alike.
+            first = turn % len(CONTENDERS)
+            for name in (*CONTENDERS[first:], *CONTENDERS[:first]):
+                await asyncio.to_thread(contenders.switch, name)
+                _say(f"round {turn + 1} of {arguments.rounds}: {rate} pods a second, {name}")
+                met[name].append(await _slice(load, contenders, rate, arguments.seconds))
+        await asyncio.to_thread(contenders.switch, "spillway")
+        ours = [pod for timings, _ in met["spillway"] for pod in timings.pods]
+        not_bound, not_stamped = await load.unstamped(ours)
+        placed = {name or "without_the_webhook": count for name, count in load.placed.items()}
+        answers = {kind: served(operator, webhook) for kind, (_, webhook) in KINDS.items()}
+        calls = {
+            kind: seen_by_the_api_server(cluster.api, f"{webhook}.spillway.dev") for kind, (_, webhook) in KINDS.items()
+        }
+        away = await _away(arguments, load, operator, rate)
     return {
-        "binding": binding,
-        "replicasets": scaling,
+        "rate_per_s": rate,
+        "idle_percent": _idle(met["spillway"]),
+        "idle_percent_by_contender": {name: _idle(slices) for name, slices in met.items()},
+        **{kind: {name: _latency(slices, times) for name, slices in met.items()} for kind, (times, _) in KINDS.items()},
+        "ratio": _ratios(met),
+        **_cpu(met),
         "pods_lost": away["pods_lost"],
+        "failures": sum(len(timings.failures) for slices in met.values() for timings, _ in slices),
+        "pods": {"spillway": len(ours), "not_bound": not_bound, "not_stamped": not_stamped, "placed": placed},
+        "in_the_operator": answers,
+        "as_the_api_server_saw_it": calls,
         "operator_away": away,
         "load": {
             "pods_in_informer": shape.pods,
             "nodes": shape.nodes,
-            "pods_per_second": arguments.rate,
-            "scale_downs_per_second": SCALE_RATE,
+            "scale_downs_per_second": SCALE_DOWNS_PER_SECOND,
+            "victims_each": SCALE_BY,
             "operator_replicas": arguments.replicas,
             "slice_seconds": arguments.seconds,
             "rounds": arguments.rounds,
@@ -173,65 +143,87 @@ async def _measure(
     }
 
 
-async def _binding(
-    arguments: argparse.Namespace, load: Load, cluster: ClusterApi, operator: Installation
-) -> dict[str, Any]:
-    met: dict[str, list[Timings]] = {"with": [], "without": []}
-    for kind in slices(("without", "with"), arguments.rounds):
-        await asyncio.to_thread(switch, cluster, BINDINGS, on=kind == "with")
-        _say(f"{arguments.rate} bindings a second {kind} the webhook")
-        timings = Timings()
-        await load.bind_pods(arguments.rate, arguments.seconds, timings)
-        met[kind].append(timings)
-    await asyncio.to_thread(switch, cluster, BINDINGS, on=True)
-    lost, unstamped = await load.unstamped([pod for timings in met["with"] for pod in timings.pods])
-    return _added(met, "bind_ms") | {
-        "pods": sum(len(timings.pods) for timings in met["with"]),
-        "not_bound": lost,
-        "not_stamped": unstamped,
-        "failures": sum(len(timings.failures) for kind in met.values() for timings in kind),
-        "in_the_operator": served(operator, "bindings"),
-        "as_the_api_server_saw_it": seen_by_the_api_server(cluster, BINDINGS),
+async def _warm_up(load: Load) -> None:
+    _say("warming up")
+    warming = Timings()
+    await load.bind_pods(40, 5, warming)
+    await load.scale_down(1, 1, SCALE_BY, warming)
+    if warming.failures:
+        raise SystemExit(f"{len(warming.failures)} requests failed, the first: {warming.failures[0]}")
+
+
+async def _find_rate(load: Load, contenders: Contenders) -> int:
+    """The highest rate at which Spillway leaves enough of the machine idle."""
+    for rate in _RATES:
+        _, spent = await _slice(load, contenders, rate, _PROBE_SECONDS, scale_downs=0)
+        _say(f"at {rate} pods a second {spent.idle_percent:.0f} % of the machine is idle")
+        if spent.idle_percent >= IDLE_PERCENT + _MARGIN_PERCENT:
+            return rate
+    most = f"less than {IDLE_PERCENT:g} % of the machine is idle even at {_RATES[-1]} pods a second"
+    raise SystemExit(f"{most}: something else is running")
+
+
+async def _slice(
+    load: Load, contenders: Contenders, rate: float, seconds: float, scale_downs: float = SCALE_DOWNS_PER_SECOND
+) -> tuple[Timings, Spent]:
+    timings, before = Timings(), contenders.spent()
+    await asyncio.gather(
+        load.bind_pods(rate, seconds, timings), load.scale_down(scale_downs, seconds, SCALE_BY, timings)
+    )
+    return timings, contenders.spent() - before
+
+
+def _idle(slices: list[tuple[Timings, Spent]]) -> float:
+    return round(fmean(spent.idle_percent for _, spent in slices), 1)
+
+
+def _latency(slices: list[tuple[Timings, Spent]], times: str) -> dict[str, Any]:
+    """Quantiles over all requests of all slices, and the p99 of each slice as a measure of its spread."""
+    by_slice = [getattr(timings, times) for timings, _ in slices]
+    everything = list(chain.from_iterable(by_slice))
+    return {
+        "requests": len(everything),
+        "p50_ms": quantile(everything, 0.5),
+        "p99_ms": quantile(everything, 0.99),
+        "p99_ms_of_each_slice": [quantile(values, 0.99) for values in by_slice],
     }
 
 
-async def _scaling(
-    arguments: argparse.Namespace, load: Load, cluster: ClusterApi, operator: Installation
-) -> dict[str, Any]:
-    met: dict[str, list[Timings]] = {"with": [], "without": []}
-    for kind in slices(("without", "with"), arguments.rounds):
-        await asyncio.to_thread(switch, cluster, REPLICASETS, on=kind == "with")
-        _say(f"{SCALE_RATE} scale-downs and {arguments.rate} bindings a second, scale-downs {kind} the webhook")
-        timings = Timings()
-        await asyncio.gather(
-            load.scale_down(SCALE_RATE, arguments.seconds, SCALE_BY, timings),
-            load.bind_pods(arguments.rate, arguments.seconds, timings),
-        )
-        met[kind].append(timings)
-    await asyncio.to_thread(switch, cluster, REPLICASETS, on=True)
-    return _added(met, "scale_ms") | {
-        "victims_each": SCALE_BY,
-        "in_the_operator": served(operator, "replicasets"),
-        "as_the_api_server_saw_it": seen_by_the_api_server(cluster, REPLICASETS),
-    }
+def _ratios(met: Met) -> dict[str, float | None]:
+    """What Spillway adds, over what *noop* adds; None where *noop* added nothing that could be seen."""
+    found: dict[str, float | None] = {}
+    for kind, (times, _) in KINDS.items():
+        latency = {name: _latency(slices, times) for name, slices in met.items()}
+        for label in ("p50", "p99"):
+            least, floor, ours = (latency[name][f"{label}_ms"] for name in CONTENDERS)
+            found[f"{kind}_{label}"] = round((ours - least) / (floor - least), 2) if floor > least else None
+    return found
 
 
-def _added(met: dict[str, list[Timings]], name: str) -> dict[str, Any]:
-    """Medians over the slices, of each quantile; added is with less without."""
-    result: dict[str, Any] = {}
-    for label, share in (("p50", 0.5), ("p99", 0.99)):
-        by_kind = {
-            kind: median(quantile(getattr(timings, name), share) for timings in all_) for kind, all_ in met.items()
+def _cpu(met: Met) -> dict[str, Any]:
+    """CPU of each process for a decision (a creation, a binding or a scale-down), in microseconds.
+
+    `cpu_us_per_decision` is what all replicas of the operator spend while they answer, their informers and controllers
+    included; `of_the_webhooks` is what of it the calls add, beside the slices without a webhook.
+    """
+    us: dict[str, dict[str, float]] = {}
+    for name, slices in met.items():
+        requests = sum(len(getattr(timings, times)) for timings, _ in slices for times, _ in KINDS.values())
+        us[name] = {
+            process: round(1e6 * sum(spent.by_process[process] for _, spent in slices) / max(requests, 1))
+            for process in slices[0][1].by_process
         }
-        result[f"{label}_ms"] = round(by_kind["with"] - by_kind["without"], 2)
-        result[f"{label}_ms_with"] = round(by_kind["with"], 2)
-        result[f"{label}_ms_without"] = round(by_kind["without"], 2)
-    result["requests_with"] = sum(len(getattr(timings, name)) for timings in met["with"])
-    return result
+    replicas = [process for process in us["spillway"] if process.startswith(("leader", "follower"))]
+    whole = sum(us["spillway"][process] for process in replicas)
+    return {
+        "cpu_us_per_decision": whole,
+        "cpu_us_per_decision_of_the_webhooks": whole - sum(us["none"][process] for process in replicas),
+        "cpu_us_per_request_by_process": us,
+    }
 
 
-async def _away(arguments: argparse.Namespace, load: Load, operator: Installation) -> dict[str, Any]:
-    """Kill every process of the operator twice while pods are made, each time for some seconds."""
+async def _away(arguments: argparse.Namespace, load: Load, operator: Installation, rate: int) -> dict[str, Any]:
+    """Kill every process of the operator twice while pods are created, each time for some seconds."""
     _say("killing and restarting the operator under load")
     timings = Timings()
 
@@ -247,9 +239,9 @@ async def _away(arguments: argparse.Namespace, load: Load, operator: Installatio
 
     killing = asyncio.create_task(kill_and_restart())
     while not killing.done():
-        await load.bind_pods(arguments.rate, 1, timings)
+        await load.bind_pods(rate, 1, timings)
     await killing
-    await load.bind_pods(arguments.rate, 2, timings)
+    await load.bind_pods(rate, 2, timings)
     lost, unstamped = await load.unstamped(timings.pods)
     return {
         "pods": len(timings.pods),
@@ -287,28 +279,11 @@ def served(operator: Installation, webhook: str) -> dict[str, Any]:
     return {
         "answered": count,
         "within_s": {
-            bound: round(operator.total(f"{name}_bucket", webhook=webhook, le=bound) / count, 4) for bound in bounds
+            bound: round(operator.total(f"{name}_bucket", webhook=webhook, le=bound) / max(count, 1), 4)
+            for bound in bounds
         },
         "let_go": operator.total("spillway_admission_let_go_total", webhook=webhook),
     }
-
-
-def switch(cluster: ClusterApi, name: str, *, on: bool) -> None:
-    """Take the webhook of this name out of the way, or back, by its namespaceSelector."""
-    webhooks = cluster.rest.get(CONFIGURATION)["webhooks"]
-    index = [webhook["name"] for webhook in webhooks].index(name)
-    selector = webhooks[index].get("namespaceSelector") or {}
-    labels = {} if on else {"bench/none": "has-it"}
-    patch = [
-        {
-            "op": "add",
-            "path": f"/webhooks/{index}/namespaceSelector",
-            "value": {"matchExpressions": selector.get("matchExpressions", []), "matchLabels": labels},
-        }
-    ]
-    cluster.rest.raw("PATCH", CONFIGURATION, body=patch, content_type="application/json-patch+json")
-    # The API server follows its webhook configurations by a watch.
-    time.sleep(1.5)
 
 
 def _wait_until_quiet(operator: Installation) -> None:
@@ -323,22 +298,6 @@ def _wait_until_quiet(operator: Installation) -> None:
         if time.monotonic() - began > _START_SECONDS:
             raise SystemExit("the operator went on writing")
         time.sleep(0.5)
-
-
-def _answers(rest: Rest, path: str) -> bool:
-    try:
-        rest.raw("GET", path)
-    except (RestError, OSError):
-        return False
-    return True
-
-
-def _wait(check: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not check():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"waited without success for: {what}")
-        time.sleep(0.2)
 
 
 def _say(text: str) -> None:

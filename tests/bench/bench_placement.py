@@ -1,8 +1,8 @@
 """Thresholds, placement, budgets and failover on the real control plane: what is in the wrong tier, what a day costs.
 
-`make bench-placement` → `build/bench/placement.json`. Four sections, each with a cluster and an operator of its own:
-`day` (20 workloads, thresholds planned from 14 days in a real Prometheus), `burst`, `failover`, `admission`. What the
-keys say is in docs/explanation/benchmarks.md. Every wait has an end, and everything dies with the bench.
+`make bench-placement` → `build/bench/placement.json`. Three sections, each with a cluster and an operator of its own:
+`day` (20 workloads, thresholds planned from 14 days in a real Prometheus), `burst`, `failover`. What the keys say is in
+docs/explanation/benchmarks.md. Every wait has an end, and everything dies with the bench.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ import structlog
 import typer
 
 from localcluster import ClusterError
-from tests.bench import placement_admission, placement_burst, placement_day, placement_failover
+from tests.bench import placement_burst, placement_day, placement_failover
 from tests.bench.placement_goals import goals, headline
 from tests.bench.placement_scenario import plan_dates
 from tests.bench.ran_on import ran_on
 
 OUTPUT: Final = Path("build/bench/placement.json")
-SECTIONS: Final = ("day", "failover", "burst", "admission")
-MOST_SECONDS: Final = {"day": 1100.0, "failover": 300.0, "burst": 400.0, "admission": 500.0}
+SECTIONS: Final = ("day", "failover", "burst")
+MOST_SECONDS: Final = {"day": 1100.0, "failover": 300.0, "burst": 400.0}
 """When a section is given up."""
 
 
@@ -36,7 +36,6 @@ def main(
     workloads: Annotated[int, typer.Option(help="Workloads of the day.", min=1)] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same days.")] = 1,
     bursts: Annotated[int, typer.Option(help="Bursts with each number of replicas of the operator.")] = 5,
-    rounds: Annotated[int, typer.Option(help="Slices with the pods webhook, and as many without.")] = 4,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = OUTPUT,
 ) -> None:
     """Measure and write the figures."""
@@ -49,7 +48,6 @@ def main(
         "day": lambda: _bounded("day", placement_day.measure(_say, dates, seconds=seconds)),
         "failover": lambda: _bounded("failover", placement_failover.measure(_say)),
         "burst": lambda: _bounded("burst", placement_burst.measure(_say, rounds=bursts)),
-        "admission": lambda: placement_admission.measure(_say, rounds=rounds),
     }
     began, machine = time.monotonic(), ran_on("highspy")
     measured: dict[str, Any] = {}

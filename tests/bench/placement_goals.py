@@ -4,7 +4,6 @@ from typing import Any, Final
 
 WRONG_TIER_PERCENT: Final = 1.0
 OVER_CLAIRVOYANT: Final = 1.05
-ADMISSION_P99_MS: Final = 15.0
 
 Sections = dict[str, Any]
 
@@ -31,8 +30,6 @@ def headline(sections: Sections) -> dict[str, Any]:
             "error_percent": burst["error_percent"],
             "error_percent_with_one_operator": burst["by_operator_replicas"]["1"]["error_percent"],
         }
-    if (admission := sections.get("admission")) is not None:
-        found["admission"] = {name: admission[name] for name in ("p50_ms", "p99_ms", "p99_ms_with", "p99_ms_without")}
     return found
 
 
@@ -69,7 +66,4 @@ def goals(sections: Sections) -> list[dict[str, Any]]:
     if (burst := sections.get("burst")) is not None:
         error = burst["error_percent"]
         goal("pods of a burst in the wrong tier, with two operators: 0 %", error, met=error == 0)
-    if (admission := sections.get("admission")) is not None:
-        added = admission["p99_ms"]
-        goal("admission p99 with placement on: at most 15 ms added", added, met=added <= ADMISSION_P99_MS)
     return found
