@@ -39,7 +39,7 @@ READER: Final = "spillway-reader"
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """kwok would simulate the pods; the processes take their place."""
 _POLL_SECONDS: Final = 0.05
-_READY_SECONDS: Final = 30.0
+_READY_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 20.0
 
 
@@ -262,9 +262,13 @@ class Installation:
             raise ClusterError("the leader was lost at once")
         return leader
 
+    def page(self, index: int, path: str) -> str:
+        """What one process answers on this path of its metrics port."""
+        return self._get(index, path)[1]
+
     def metrics(self, index: int) -> Samples:
         """One scrape of one process."""
-        return Samples.parse(self._get(index, "/metrics")[1])
+        return Samples.parse(self.page(index, "/metrics"))
 
     def total(self, name: str, **labels: str) -> float:
         """A counter's sum over all processes that run."""

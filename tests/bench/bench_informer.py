@@ -1,8 +1,9 @@
-"""How fast, how small: 150,000 pods in etcd, read by the operator's own informers, then 2,000 changes a second.
+"""How fast, how small: 150,000 pods in etcd, read by the operator's own informers, then by the whole operator.
 
 `make bench-informer` → `build/bench/informer.json`. Only etcd and an API server run. Objects are written into etcd as
-JSON; the reader is a fresh process. Changes are written straight into etcd too: through the API server two cores would
-measure the API server. `--pods`, `--nodes` and `--seconds` make it smaller.
+JSON; the reader is a fresh process, which then follows 2,000 changes a second. Changes are written straight into etcd
+too: through the API server two cores would measure the API server. Afterwards the operator itself is measured at rest
+(`informer_operator`). `--pods`, `--nodes` and `--seconds` make it smaller; `--only operator` leaves out the first part.
 """
 
 import argparse
@@ -22,19 +23,21 @@ from typing import Any
 
 import psutil
 
-from localcluster import core
+from localcluster import ClusterApi, core
 from localcluster.binaries import CORE, find
 from localcluster.build import ensure_built
 from localcluster.layout import LOOPBACK, Layout
 from localcluster.options import Options
 from localcluster.processes import Processes
 from localcluster.rest import Rest, RestError
+from tests.bench import informer_operator
 from tests.bench.etcd_gateway import EtcdGateway, Pipeline
 from tests.bench.informer_objects import Shape, objects, pod_key, pod_value
 from tests.bench.ran_on import ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/informer.json"
+PARTS = ("informer", "operator")
 _READ_SECONDS = 300.0
 _START_SECONDS = 180.0
 _API_SERVER_MEMORY = "14GiB"
@@ -46,7 +49,7 @@ _SETTLE_SECONDS = 30
 def main() -> None:
     arguments = _arguments()
     shape = Shape(pods=arguments.pods, nodes=arguments.nodes, pod_bytes=arguments.pod_bytes)
-    ensure_built(CORE)
+    ensure_built([*CORE, "helm"])
     machine = _machine()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-informer-")))
@@ -62,7 +65,15 @@ def main() -> None:
         _say("waiting until the API server has read it all")
         ready_seconds = _wait_until_cached(Rest(layout.kubeconfig))
         pids = {name: processes.pid(name) for name in ("etcd", "kube-apiserver")}
-        result = asyncio.run(_measure(arguments, shape, layout, pids))
+        result: dict[str, Any] = {}
+        if "informer" in arguments.only:
+            result |= asyncio.run(_measure(arguments, shape, layout, pids))
+        if "operator" in arguments.only:
+            _say("starting the operator")
+            features = Options().features
+            result["operator"] = informer_operator.measure(
+                ClusterApi(layout.kubeconfig, features=features, kubectl=find("kubectl"))
+            )
         result |= {
             "seeded": seeded,
             "api_server": {
@@ -83,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pod-bytes", type=int, default=Shape.pod_bytes)
     parser.add_argument("--rate", type=int, default=2_000, help="pod changes a second")
     parser.add_argument("--seconds", type=int, default=60, help="of changes")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
     return parser.parse_args()
 
 
