@@ -86,7 +86,7 @@ def resources(shape: Shape) -> list[dict[str, Any]]:
             "limits": limits,
             "price": {"currency": "EUR", "cpuHour": "0.25", "memoryGiBHour": "0.03", "minimumSeconds": 60},
             # Nothing starts a pod here: the pool would fail for it.
-            "failover": {"unhealthyAfter": "2h"},
+            "failover": {"unhealthyAfter": "2h", "startAfter": "2h"},
             "podOverlay": {"labels": {"bench": "placement"}, "env": [{"name": "TIER", "fromLanding": "tier"}]},
         },
     }
