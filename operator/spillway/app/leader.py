@@ -116,6 +116,7 @@ class Leader:
             events,
             _planner(settings),
             period_seconds=settings.threshold_seconds,
+            workload_series=settings.workload_series,
         )
         spill = SpillController(
             world,

@@ -68,6 +68,7 @@ class Settings(BaseModel):
     surge_ready_seconds: float = Field(default=300.0, gt=0)
     upkeep_seconds: float = Field(default=20.0, gt=0)
     status_seconds: float = Field(default=10.0, gt=0)
+    workload_series: int = Field(default=1000, ge=0)
     prometheus_url: str | None = None
     prometheus_matchers: tuple[str, ...] = ()
     prometheus_headers: tuple[str, ...] = ()

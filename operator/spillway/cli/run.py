@@ -166,6 +166,14 @@ def run(
     status_seconds: Annotated[
         float | None, typer.Option(help="Minimum seconds between two writes of one status.", rich_help_panel=LIMITS)
     ] = None,
+    workload_series: Annotated[
+        int | None,
+        typer.Option(
+            help="Workloads that have series of their own in the metrics of thresholds: those with most replicas. "
+            "The replicas of workloads of mode Auto always have theirs: they are the history. Default: 1000.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(

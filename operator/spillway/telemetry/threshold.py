@@ -3,11 +3,11 @@
 Contract: set by the leader and replaced as a whole, with at most one series for each governed workload and label value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from spillway.domain.threshold.effective import Choice
-from spillway.domain.threshold.request import Plan
+from spillway.domain.threshold.request import Plan, PlannedWorkload
 from spillway.telemetry.prerendered import WORKLOAD_LABELS, PrerenderedGauge, workload_labels
 from spillway.telemetry.registry import counter, gauge, histogram
 
@@ -50,7 +50,8 @@ UNUSABLE: Final = gauge(
 )
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
     "spillway_workload_replicas",
-    "Replicas that a governed workload requests; the history from which thresholds are planned. Leader only.",
+    "Replicas that a governed workload requests; the history from which thresholds are planned. Leader only; of "
+    "workloads of other modes than Auto only the largest, by --workload-series.",
     WORKLOAD_LABELS,
 )
 THRESHOLD: Final = PrerenderedGauge(
@@ -75,17 +76,6 @@ def set_plan(plan: Plan | None) -> None:
         metric.clear()
     workloads = plan.workloads if plan is not None else ()
     PLAN_MADE.set(plan.made if plan is not None else 0)
-    CONFIDENCE.replace(
-        {workload_labels(one.workload): one.confidence for one in workloads if one.confidence is not None}
-    )
-    WORKLOAD_SAVING.replace(
-        {
-            (*workload_labels(one.workload), against): saved
-            for one in workloads
-            for against, saved in (("owned", one.saving_per_hour), ("virtual", one.saving_per_hour_against_virtual))
-            if saved is not None
-        }
-    )
     if plan is None:
         return
     OWNED_CORES.labels("capacity").set(plan.capacity_cores)
@@ -102,9 +92,27 @@ def set_plan(plan: Plan | None) -> None:
                 SAVING.labels(policy.name, against, policy.currency).set(saved)
 
 
-def set_workloads(replicas: Mapping[str, int], choices: Mapping[str, Choice]) -> None:
-    """Replace the values of the workloads: the replicas asked for and the threshold in force, by workload."""
+def set_planned_workloads(workloads: Iterable[PlannedWorkload], shown: Collection[str]) -> None:
+    """Replace what the plan in force says of each workload; only those in `shown` have series."""
+    chosen = [one for one in workloads if one.workload in shown]
+    CONFIDENCE.replace({workload_labels(one.workload): one.confidence for one in chosen if one.confidence is not None})
+    WORKLOAD_SAVING.replace(
+        {
+            (*workload_labels(one.workload), against): saved
+            for one in chosen
+            for against, saved in (("owned", one.saving_per_hour), ("virtual", one.saving_per_hour_against_virtual))
+            if saved is not None
+        }
+    )
+
+
+def set_replicas(replicas: Mapping[str, int]) -> None:
+    """Replace the replicas that are requested, by workload."""
     WORKLOAD_REPLICAS.replace({workload_labels(key): count for key, count in replicas.items()})
+
+
+def set_thresholds(choices: Mapping[str, Choice]) -> None:
+    """Replace the thresholds in force, by workload."""
     THRESHOLD.replace(
         {
             (*workload_labels(key), choice.reason.value): choice.replicas

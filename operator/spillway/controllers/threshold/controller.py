@@ -28,6 +28,7 @@ from spillway.controllers.threshold.observe import (
 )
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
+from spillway.domain.budget.consumption import named
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import object_reference, workload_of
@@ -105,13 +106,17 @@ class ThresholdController(Controller):
         make_plan: MakePlan | None,
         *,
         period_seconds: float,
+        workload_series: int,
     ) -> None:
-        """`make_plan` is None where no Prometheus is configured."""
+        """`make_plan` is None where no Prometheus is configured; `workload_series` bounds the series of the metrics."""
         super().__init__(world)
         self._store = store
         self._events = events
         self._make_plan = make_plan
         self._period_seconds = period_seconds
+        self._workload_series = workload_series
+        self._shown: frozenset[str] = frozenset()
+        """The workloads with series of their own."""
         self._loaded = False
         self._failures = 0
         self._requests: dict[str, tuple[float, float]] = {}
@@ -223,6 +228,7 @@ class ThresholdController(Controller):
         self.world.board.thresholds = MappingProxyType(plan.thresholds())
         self.report.plan = plan
         metrics.set_plan(plan)
+        metrics.set_planned_workloads(plan.workloads, self._shown)
         self.report_changed.emit()
 
     def _withdraw(self) -> None:
@@ -231,6 +237,7 @@ class ThresholdController(Controller):
             self.report.plan, self.report.trouble, self.report.message = None, "", ""
             self.world.board.thresholds = MappingProxyType({})
             metrics.set_plan(None)
+            metrics.set_planned_workloads((), self._shown)
             self.report_changed.emit()
 
     def _settled(self, trouble: str, message: str) -> None:
@@ -271,14 +278,26 @@ class ThresholdController(Controller):
         self._requests = requests
         changed = current != self.report.workloads
         self.report.workloads = current
-        metrics.set_workloads(
-            {key: one.observed.replicas for key, one in current.items()},
-            {key: one.choice for key, one in current.items()},
-        )
+        self._show(current)
         self._report_problems(current)
         if changed:
             self.report_changed.emit()
         return None
+
+    def _show(self, current: Mapping[str, ThresholdNow]) -> None:
+        """Replace the values of the metrics with a series for each workload."""
+        replicas = {key: one.observed.replicas for key, one in current.items()}
+        shown = named(self._shown, replicas, size=self._workload_series)
+        history = {key for key, one in current.items() if self._planned(one)}
+        metrics.set_replicas({key: count for key, count in replicas.items() if key in shown or key in history})
+        metrics.set_thresholds({key: one.choice for key, one in current.items() if key in shown})
+        if shown != self._shown:
+            self._shown = shown
+            metrics.set_planned_workloads(self.report.plan.workloads if self.report.plan is not None else (), shown)
+
+    def _planned(self, one: ThresholdNow) -> bool:
+        workload_class = self.world.governance.class_of(one.observed.claim)
+        return workload_class is not None and workload_class.plans_threshold
 
     def _report_problems(self, current: Mapping[str, ThresholdNow]) -> None:
         problems: dict[tuple[str, str], str] = {}

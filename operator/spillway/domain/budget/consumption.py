@@ -97,6 +97,8 @@ def named(before: Collection[str], present: Mapping[str, int], *, size: int = NA
     `before` have one now; `present` says how much each uses. One that uses nothing keeps its name while no other
     workload needs it.
     """
+    if not size:
+        return frozenset()
     kept = sorted(before, key=lambda name: (-present.get(name, 0), name))[:size]
     wanting = sorted((name for name in present if name not in before), key=lambda name: (-present[name], name))
     free = size - len(kept)

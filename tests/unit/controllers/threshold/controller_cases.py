@@ -116,9 +116,21 @@ def world_of(clock: FakeClock, resource: Mapping[str, Any], *, annotation: str =
 
 
 def controller_of(
-    world: World, planner: Planner | None, store: Store | None = None, events: FakeRecorder | None = None
+    world: World,
+    planner: Planner | None,
+    store: Store | None = None,
+    events: FakeRecorder | None = None,
+    *,
+    workload_series: int = 1000,
 ) -> ThresholdController:
-    return ThresholdController(world, store or Store(), events or FakeRecorder(), planner, period_seconds=HOUR)
+    return ThresholdController(
+        world,
+        store or Store(),
+        events or FakeRecorder(),
+        planner,
+        period_seconds=HOUR,
+        workload_series=workload_series,
+    )
 
 
 @dataclass(frozen=True)

@@ -246,3 +246,27 @@ async def test_no_class_of_mode_auto_asks_for_nothing_and_withdraws(clock: FakeC
         (WEB, 4, "Manual")
     ]
     assert len(planner.requests) == 1
+
+
+async def test_only_the_largest_workloads_have_series_but_the_history_is_whole(
+    clock: FakeClock, planner: Planner
+) -> None:
+    world = world_of(clock, policy())
+    controller = controller_of(world, planner, workload_series=0)
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert b"{" not in metrics.THRESHOLD.text
+    assert b"{" not in metrics.CONFIDENCE.text
+    assert b"{" not in metrics.WORKLOAD_SAVING.text
+    assert b'workload="web"} 3\n' in metrics.WORKLOAD_REPLICAS.text
+
+
+async def test_no_history_is_kept_of_a_workload_that_is_not_planned(clock: FakeClock) -> None:
+    world = world_of(clock, policy(threshold={"mode": "Manual", "replicas": 2}))
+    await controller_of(world, None, workload_series=0).reconcile("look")
+    assert b"{" not in metrics.WORKLOAD_REPLICAS.text
+
+    await controller_of(world, None, workload_series=1).reconcile("look")
+    assert b'workload="web"} 3\n' in metrics.WORKLOAD_REPLICAS.text
+    assert b'workload="web",reason="Manual"} 2\n' in metrics.THRESHOLD.text
