@@ -326,6 +326,22 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.podOverlay.coreDump",
         "annotation: k8s.aliyun.com/eci-core-pattern",
     ),
+    "an annotation for core dumps that is no key": (
+        budget(podOverlay={"coreDump": {"path": "/data", "annotation": "my key"}}),
+        "spec.podOverlay.coreDump.annotation",
+        "for example example.com/name",
+    ),
+    "an annotation for sizes that is no key": (
+        budget(
+            stockOut={
+                "detect": [{"reason": "NoStock"}],
+                "ladder": [{"cpu": "2", "memory": "4Gi"}],
+                "annotation": {"key": "my key"},
+            }
+        ),
+        "spec.stockOut.annotation.key",
+        "for example example.com/name",
+    ),
     "a folder in a core dump's name": (
         budget(podOverlay={"coreDump": {"path": "/data", "file": "a/b", "annotation": "x"}}),
         "spec.podOverlay.coreDump.file",

@@ -27,6 +27,20 @@ Name = Annotated[
 Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"format": "int32"})]
 Percent = Annotated[int, Field(ge=1, le=100, json_schema_extra={"format": "int32"})]
 PromQl = Annotated[str, Field(min_length=1, max_length=4096)]
+AnnotationKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=317,
+        json_schema_extra=rules(
+            cel(
+                "self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
+                "must be an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
+                "with a letter or a digit at both ends, for example example.com/name",
+            )
+        ),
+    ),
+]
 LabelText = Annotated[str, Field(max_length=63)]
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_map("type"))]
 Generation = Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})]

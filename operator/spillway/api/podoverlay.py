@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from spillway.api.common import LabelText
+from spillway.api.common import AnnotationKey, LabelText
 from spillway.api.schema import Model, any_object, atomic_list, cel, list_map, rules
 
 _EnvName = Annotated[
@@ -182,7 +182,7 @@ class CoreDump(Model):
         ),
     ] = "core-%h-%p-%t"
     """The file name pattern in that folder, as in core(5): %h is the host name, %p the process ID, %t the time."""
-    annotation: Annotated[str | None, Field(min_length=1, max_length=317)] = None
+    annotation: AnnotationKey | None = None
     """The provider's annotation that takes folder and name, for example k8s.aliyun.com/eci-core-pattern."""
     volume: Annotated[
         dict[str, Any] | None,

@@ -121,7 +121,12 @@ class Board:
         seconds: float = REDIRECT_SECONDS,
     ) -> None:
         """Send the next pod of this owner to this destination. Call it before the pod is deleted."""
-        self._redirects[owner].append(Redirect(self.now() + seconds, physical=physical, virtual=virtual, avoid=avoid))
+        now = self.now()
+        self._redirects[owner].append(Redirect(now + seconds, physical=physical, virtual=virtual, avoid=avoid))
+        if len(self._redirects) > _REMEMBERED:
+            # Of owners that create no more pods.
+            for over in [one for one, waiting in self._redirects.items() if waiting[-1].expires <= now]:
+                del self._redirects[over]
 
     def take_redirect(self, owner: OwnerUid) -> Redirect | None:
         """Take the oldest redirect of this owner; None if there is none."""

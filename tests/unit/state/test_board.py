@@ -39,6 +39,17 @@ def test_a_redirect_that_nobody_used_in_time_is_void() -> None:
     assert found.virtual
 
 
+def test_redirects_of_owners_that_create_no_more_pods_are_forgotten() -> None:
+    clock = _Clock()
+    board = Board(clock)
+    for number in range(4096):
+        board.redirect(OwnerUid(f"gone-{number}"), physical=True, seconds=10)
+    clock.seconds += 20
+    board.redirect(OWNER, physical=True)
+    assert not board.redirected(OwnerUid("gone-0"))
+    assert board.redirected(OWNER)
+
+
 def test_a_redirect_is_withdrawn_when_its_pod_was_not_deleted() -> None:
     board = Board(_Clock())
     board.redirect(OWNER, physical=True)

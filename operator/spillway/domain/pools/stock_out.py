@@ -22,9 +22,16 @@ LONGEST_MESSAGE: Final = 2048
 """The number of characters of a message that are searched: the relevant part is at the beginning."""
 _REJECTED: Final = "Pod was rejected: "
 """How a kubelet begins the status of a pod that it does not admit (`rejectPod` in k8s.io/kubernetes/pkg/kubelet)."""
-TEXT_OF_THE_POD: Final = OWN_FAULT | {"StartError", "ContainerCannotRun"}
-"""Reasons whose messages repeat what the pod's user wrote, such as an image or a command: without a reason of its own a
-sign is not searched for in them, because anybody could close a pool by such a text."""
+TEXT_OF_THE_POD: Final = OWN_FAULT | {
+    "StartError", "ContainerCannotRun",
+    "BackOff", "FailedAttachVolume", "FailedMount", "FailedPostStartHook", "FailedPreStopHook", "Created", "Killing",
+    "Pulled", "Pulling", "Started", "Unhealthy",
+}  # fmt: skip
+"""Reasons, the kubelet's Events among them, whose messages repeat what the pod's user wrote, such as an image, a
+command or the answer of a probe: without a reason of its own a sign is not searched for in them, because anybody could
+close a pool by such a text."""
+_KUBELET_FAILED: Final = ("Failed to pull image ", "Error: ")
+"""How the messages of a kubelet's Events `Failed` begin; providers use that reason too."""
 _OUT_OF_RESOURCE: Final = re.compile(r"OutOf[a-z]")
 MEMORY_BYTES: Final = 256 * 1024
 """Bounds a compiled expression, and with it the time that one character can take: counted repetitions multiply."""
@@ -60,7 +67,7 @@ class StockOutMatcher:
     def match(self, reason: str, message: str) -> bool:
         """Whether this reason and message mean a stock-out."""
         text = message[:LONGEST_MESSAGE]
-        by_message = not refused_by_kubelet(reason, message) and reason not in TEXT_OF_THE_POD
+        by_message = not (refused_by_kubelet(reason, message) or _repeats_the_pod(reason, message))
         return any(
             (required == reason or (required is None and by_message))
             and (pattern is None or pattern.search(text) is not None)
@@ -80,6 +87,10 @@ def refused_by_kubelet(reason: str, message: str) -> bool:
     The names of resources are lower-case, so a provider's own `OutOfStock` is none of them.
     """
     return message.startswith(_REJECTED) or _OUT_OF_RESOURCE.match(reason) is not None
+
+
+def _repeats_the_pod(reason: str, message: str) -> bool:
+    return reason in TEXT_OF_THE_POD or (reason == "Failed" and message.startswith(_KUBELET_FAILED))
 
 
 def compile_expression(expression: str) -> Pattern:

@@ -28,6 +28,13 @@ BOTH = {"reason": "ProviderCreateFailed", "messageRegex": "NoStock|OutOfStock"}
         pytest.param([{"messageRegex": "cpu"}], "NodeAffinity", "Pod was rejected: cpu", False, id="nor is another"),
         pytest.param([{"reason": "OutOfcpu"}], "OutOfcpu", "Pod was rejected: cpu", True, id="unless it is named"),
         pytest.param([{"messageRegex": "cpu"}], "OutOfStock", "no cpu", True, id="a provider's own reason"),
+        pytest.param([{"messageRegex": "sold"}], "ErrImagePull", "x/sold:1", False, id="nor is an image's name"),
+        pytest.param([{"messageRegex": "sold"}], "Failed", 'Failed to pull image "x/sold"', False, id="in an Event"),
+        pytest.param([{"messageRegex": "sold"}], "Failed", "Error: sold", False, id="nor a container's error"),
+        pytest.param([{"messageRegex": "sold"}], "Failed", "create pod: sold out", True, id="a provider's Failed is"),
+        pytest.param([{"messageRegex": "sold"}], "Unhealthy", "probe failed: sold", False, id="nor a probe's answer"),
+        pytest.param([{"messageRegex": "sold"}], "FailedMount", 'secret "sold" not found', False, id="nor a volume"),
+        pytest.param([{"messageRegex": "sold"}], "BackOff", "image x/sold", False, id="nor a back-off"),
         pytest.param([{"messageRegex": "late"}], "A", "x" * 4000 + "late", False, id="only the beginning is read"),
     ],
 )
