@@ -13,8 +13,11 @@ from http import HTTPStatus
 from typing import Final, cast
 
 import httptools
+import structlog
 
 from spillway.admission.review import MAX_BODY_BYTES
+
+log: Final = structlog.get_logger(__name__)
 
 KEEPALIVE_SECONDS: Final = 120.0
 """Longer than the 90 s for which the API server keeps an idle connection: the side that asks closes, and no request is
@@ -22,6 +25,8 @@ lost."""
 RECEIVE_SECONDS: Final = 10.0
 """Longer than any webhook's `timeoutSeconds` here: whoever sends a request more slowly is gone."""
 _HEADER_BYTES_MAX: Final = 64 * 1024
+_REQUEST_BYTES_MAX: Final = 2 * MAX_BODY_BYTES
+"""Of a whole request: a body in chunks has a line for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class HttpResponse:
 
 
 Respond = Callable[[HttpRequest, asyncio.Transport], Awaitable[HttpResponse]]
-"""The answer to one request on this transport; it does not raise."""
+"""The answer to one request on this transport."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -63,15 +68,18 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        """Done once the connection is closed."""
         self._refusal: HttpResponse | None = None
         self._url = b""
         self._body: list[bytes] = []
-        self._size = 0
-
-    @property
-    def work(self) -> asyncio.Task[None] | None:
-        """The request that is being answered."""
-        return self._work
+        self._body_bytes = 0
+        self._received = 0
+        """Bytes of the present request, those that the parser still holds included."""
+        self._in_headers = True
+        self._header_bytes = 0
+        self._aborting = False
+        """Whether the timer ends the connection, because the client does not read."""
 
     # Called by the transport
 
@@ -86,72 +94,107 @@ class HttpConnection(asyncio.Protocol):
         self._transport = None
         self._connections.discard(self)
         self._stop_timer()
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._refuse(HttpResponse.text(HTTPStatus.BAD_REQUEST, f"not an HTTP request: {error}"))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._refuse(f"not a request to a webhook: {error}")
+            return
+        # The parser keeps a header, or a line of chunks, until it is complete.
+        if self._received > (_HEADER_BYTES_MAX if self._in_headers else _REQUEST_BYTES_MAX):
+            self._refuse("the request is too large")
 
     def eof_received(self) -> bool:
-        """Close, unless a request is still to be answered."""
-        return self._work is not None
+        """Close, unless a request is still to be answered. Under TLS the transport closes in any case."""
+        transport = self._transport
+        return self._work is not None and transport is not None and transport.get_extra_info("sslcontext") is None
+
+    def pause_writing(self) -> None:
+        """Read no further requests of a client that does not read its answers, and give it up after a while."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._abort_in(RECEIVE_SECONDS)
+
+    def resume_writing(self) -> None:
+        """Go on, because the client reads."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._aborting = False
+            self._close_in(KEEPALIVE_SECONDS)
 
     # Called by the parser
 
     def on_message_begin(self) -> None:
         if self._work is not None:
             raise _RefusedError("a request came before the one before it was answered")
-        self._url, self._size, self._refusal = b"", 0, None
+        self._url, self._header_bytes, self._body_bytes, self._refusal = b"", 0, 0, None
         self._body.clear()
         self._close_in(RECEIVE_SECONDS)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_header(url)
+        self._count_header(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header(name, value)
+        self._count_header(len(name) + len(value))
         if name.lower() == b"expect" and value.lower() == b"100-continue" and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_headers_complete(self) -> None:
-        self._size = 0
+        if self._parser.should_upgrade():
+            raise _RefusedError("only HTTP/1.1 is spoken")
+        self._in_headers = False
         if self._parser.get_method() != b"POST":
             self._refusal = HttpResponse.text(HTTPStatus.METHOD_NOT_ALLOWED, "only POST is allowed")
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size > MAX_BODY_BYTES:
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_BODY_BYTES:
             raise _RefusedError(f"a body may have {MAX_BODY_BYTES} bytes")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        self._stop_timer()
+        if not self._aborting:
+            self._stop_timer()
         path, _, query = self._url.partition(b"?")
         request = HttpRequest(path.decode("latin-1"), query.decode("latin-1"), b"".join(self._body))
         self._body.clear()
+        self._received, self._in_headers = 0, True
         self._work = self._loop.create_task(self._answer(request, keep_alive=self._parser.should_keep_alive()))
 
-    def _count_header(self, *parts: bytes) -> None:
-        self._size += sum(map(len, parts))
-        if self._size > _HEADER_BYTES_MAX:
+    def _count_header(self, count: int) -> None:
+        self._header_bytes += count
+        if self._header_bytes > _HEADER_BYTES_MAX:
             raise _RefusedError(f"headers may have {_HEADER_BYTES_MAX} bytes")
 
     # Answering
 
     async def _answer(self, request: HttpRequest, *, keep_alive: bool) -> None:
         transport = self._transport
-        if transport is None:
-            return
-        response = self._refusal or await self._respond(request, transport)
-        self._work = None
+        try:
+            if transport is None:
+                return
+            response = self._refusal or await self._respond(request, transport)
+        except Exception:
+            log.exception("a request to a webhook could not be answered", key=request.path)
+            response = HttpResponse.text(HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be answered")
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            self._work = None
         self._write(response, close=not keep_alive or self._last())
 
-    def _refuse(self, response: HttpResponse) -> None:
+    def _refuse(self, why: str) -> None:
         """Answer what is no proper request, and close."""
-        self._write(response, close=True)
+        self._write(HttpResponse.text(HTTPStatus.BAD_REQUEST, why), close=True)
 
     def _write(self, response: HttpResponse, *, close: bool) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -162,27 +205,40 @@ class HttpConnection(asyncio.Protocol):
             f"Content-Length: {len(response.body)}\r\n"
             f"{'Connection: close' if close else 'Connection: keep-alive'}\r\n\r\n"
         )
-        self._transport.write(head.encode() + response.body)
+        if not close:
+            self._close_in(KEEPALIVE_SECONDS)
+        self._transport.write(head.encode() + response.body)  # may call pause_writing
         if close:
             self._transport.close()
-        else:
-            self._close_in(KEEPALIVE_SECONDS)
+            # A client that does not read its answer keeps the transport from closing.
+            self._abort_in(RECEIVE_SECONDS)
 
-    def close(self) -> None:
-        """Close at once, if no request is being answered; otherwise after its answer (`last` has to say so)."""
-        if self._work is None and self._transport is not None:
+    def finish(self) -> None:
+        """Close at once if nothing of a request has arrived; otherwise after its answer (`last` has to say so)."""
+        if self._work is None and not self._received and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, whatever is being answered."""
+        """Close at once, whatever is being received or answered."""
         if self._transport is not None:
             self._transport.abort()
 
     # Time
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_timer()
-        self._timer = self._loop.call_later(seconds, self.close)
+        if not self._aborting:
+            self._stop_timer()
+            self._timer = self._loop.call_later(seconds, self._close)
+
+    def _abort_in(self, seconds: float) -> None:
+        if not self._aborting:
+            self._stop_timer()
+            self._aborting = True
+            self._timer = self._loop.call_later(seconds, self.abort)
+
+    def _close(self) -> None:
+        if self._work is None and self._transport is not None:
+            self._transport.close()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -81,7 +81,7 @@ def decode_request(body: bytes) -> AdmissionRequest:
     """
     try:
         request = _decoder.decode(body).request
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableReviewError(str(error)) from error
     # The API server sends null for an absent object, as for the oldObject of a CREATE.
     absent = {name: _ABSENT for name in ("object", "old_object") if getattr(request, name) == _NULL}

@@ -141,9 +141,9 @@ class AdmissionServer:
         self._draining = True
         server.close()
         for connection in tuple(self._connections):
-            connection.close()
-        if in_progress := [one.work for one in self._connections if one.work is not None]:
-            await asyncio.wait(in_progress, timeout=_STOP_SECONDS)
+            connection.finish()
+        if closing := [connection.closed for connection in self._connections]:
+            await asyncio.wait(closing, timeout=_STOP_SECONDS)
         for connection in tuple(self._connections):
             connection.abort()
 

@@ -58,13 +58,18 @@ class OpenPools:
         self._board = board
         self._governance = governance
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
+        self._kept_out: dict[str, tuple[Pool, Pool]] = {}
+        """Each pool as pods see it whose namespace is kept out, beside the pool itself."""
 
     def pool(self, name: str, namespace: str = "") -> Pool:
         """The pool of an existing VirtualNodeBudget, for pods of a namespace; the same object until it changes."""
         pool = self._for_all(name)
         if pool.closed or namespace not in self._board.verdict(name).kept_out:
             return pool
-        return replace(pool, closed=KEPT_OUT)
+        known = self._kept_out.get(name)
+        if known is None or known[0] is not pool:
+            known = self._kept_out[name] = (pool, replace(pool, closed=KEPT_OUT))
+        return known[1]
 
     def _for_all(self, name: str) -> Pool:
         budget = self._governance().budgets[name]

@@ -106,6 +106,9 @@ class Workloads:
         if is_followed(owner):
             found = await self._lookup.owner(namespace, owner.kind, owner.name, OwnerUid(owner.uid), deadline)
             return None if found is None else Workload(workload_of(found), found.labels, found.threshold, found)
+        if self._state.owner(OwnerUid(owner.uid)) is not None:
+            # The uid is that of an owner of another kind, maybe in another namespace, whose counts it would change.
+            return None
         annotation = ""
         if owner.kind == "Job" and self._asks_for_jobs():
             job = await self._known_job(namespace, owner, deadline)

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import pytest
 
-from spillway.admission import http_connection
+from spillway.admission import http_connection, server
 from spillway.admission.deadline import Deadline
+from spillway.admission.http_connection import HttpResponse
 from spillway.admission.review import MAX_BODY_BYTES, AdmissionRequest, Answer
 from spillway.admission.server import AdmissionServer, Webhook
 
@@ -48,20 +50,24 @@ class Client:
 
 
 @asynccontextmanager
-async def _connected(*, gate: asyncio.Event | None = None) -> AsyncIterator[tuple[AdmissionServer, Client]]:
+async def _connected(
+    *, gate: asyncio.Event | None = None, asked: asyncio.Event | None = None
+) -> AsyncIterator[tuple[AdmissionServer, Client]]:
     async def handle(request: AdmissionRequest, deadline: Deadline) -> Answer:
+        if asked is not None:
+            asked.set()
         if gate is not None:
             await gate.wait()
         return Answer("unchanged")
 
-    server = AdmissionServer([Webhook("test", "/test", handle, 30.0)], tls=None, port=0, host="127.0.0.1")
-    await server.start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    served = AdmissionServer([Webhook("test", "/test", handle, 30.0)], tls=None, port=0, host="127.0.0.1")
+    await served.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     try:
-        yield server, Client(reader, writer)
+        yield served, Client(reader, writer)
     finally:
         writer.close()
-        await server.stop()
+        await served.stop()
 
 
 async def test_requests_follow_each_other_on_one_connection() -> None:
@@ -131,6 +137,108 @@ async def test_what_is_no_request_is_answered_and_ends_the_connection(sent: byte
         assert await client.closed()
 
 
+@pytest.mark.parametrize(
+    "start", [HEAD + b"X: ", b"POST /", HEAD + b"X", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;"]
+)
+async def test_a_line_without_an_end_is_cut_off(start: bytes) -> None:
+    """The parser keeps a line until it is complete, so nothing but the bytes that arrived bounds it."""
+    async with _connected() as (_, client):
+        with pytest.raises(ConnectionError):
+            await client.send(start, *[b"a" * 65536] * 1000)
+
+
+@pytest.mark.parametrize("body", [b'{"request":{"uid":"\xff\xfe"}}', b'{"request":' + b"[" * 200_000])
+async def test_a_body_that_cannot_be_decoded_leaves_the_connection_open(body: bytes) -> None:
+    async with _connected() as (_, client):
+        await client.send(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert (await client.answer())[0] == 400
+        await client.send(WHOLE)
+        assert (await client.answer())[0] == 200
+
+
+async def test_a_defect_of_the_server_is_answered_and_leaves_the_connection_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(uid: str, answer: Answer) -> bytes:
+        raise RuntimeError("a defect")
+
+    async with _connected() as (_, client):
+        with monkeypatch.context() as patched:
+            patched.setattr(server, "encode_answer", fail)
+            await client.send(WHOLE)
+            assert (await client.answer())[0] == 500
+        await client.send(WHOLE)
+        assert (await client.answer())[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        WHOLE.replace(b"Host:", b"Connection: Upgrade\r\nUpgrade: h2c\r\nHost:"),
+        b"CONNECT elsewhere:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_another_protocol_is_refused_before_anything_is_decided(sent: bytes) -> None:
+    asked = asyncio.Event()
+    async with _connected(asked=asked) as (_, client):
+        await client.send(sent)
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (400, "close")
+        assert await client.closed()
+    assert not asked.is_set()
+
+
+class Unread(asyncio.Transport):
+    """A transport whose peer reads nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = True
+        self.aborted = asyncio.Event()
+
+    def is_closing(self) -> bool:
+        return self.aborted.is_set()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def _nothing_here(request: http_connection.HttpRequest, transport: asyncio.Transport) -> HttpResponse:
+    return HttpResponse.text(HTTPStatus.NOT_FOUND, "nothing here")
+
+
+@pytest.mark.parametrize("reads_again", [False, True])
+async def test_a_client_that_does_not_read_its_answers_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, *, reads_again: bool
+) -> None:
+    monkeypatch.setattr(http_connection, "RECEIVE_SECONDS", 0.1)
+    connection, transport = http_connection.HttpConnection(_nothing_here, lambda: False, set()), Unread()
+    connection.connection_made(transport)
+    connection.data_received(WHOLE)
+    connection.pause_writing()
+    assert not transport.reading
+    # What is answered meanwhile gives the client no more time.
+    await asyncio.sleep(0.02)
+    if reads_again:
+        connection.resume_writing()
+        assert transport.reading
+        await asyncio.sleep(0.3)
+        assert not transport.aborted.is_set()
+    else:
+        await asyncio.wait_for(transport.aborted.wait(), _WAIT_SECONDS)
+    connection.connection_lost(None)
+
+
 async def test_a_body_that_is_too_long_is_refused_before_it_is_all_there() -> None:
     async with _connected() as (_, client):
         await client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (4 * MAX_BODY_BYTES))
@@ -194,12 +302,25 @@ async def test_the_older_version_of_http_is_answered_once() -> None:
         assert await client.closed()
 
 
+async def test_a_server_that_stops_answers_what_it_is_receiving() -> None:
+    async with _connected() as (served, client):
+        await client.send(WHOLE[:-5])
+        await asyncio.sleep(0.1)
+        stopping = asyncio.create_task(served.stop())
+        await asyncio.sleep(0.1)
+        await client.send(WHOLE[-5:])
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await stopping
+
+
 async def test_a_server_that_stops_answers_what_it_has_received() -> None:
     gate = asyncio.Event()
-    async with _connected(gate=gate) as (server, client):
+    async with _connected(gate=gate) as (served, client):
         await client.send(WHOLE)
         await asyncio.sleep(0.1)
-        stopping = asyncio.create_task(server.stop())
+        stopping = asyncio.create_task(served.stop())
         await asyncio.sleep(0.1)
         gate.set()
         status, headers, _ = await client.answer()

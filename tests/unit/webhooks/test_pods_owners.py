@@ -86,6 +86,20 @@ async def test_an_invented_owner_holds_no_place(pod: dict[str, Any], namespace: 
     assert scene.usage.on("a").used.pods == 1, "the honest one's"
 
 
+@pytest.mark.parametrize(("kind", "version"), [("Ghost", "foo/v1"), ("ReplicaSet", "foo/v1"), ("Job", "batch/v1")])
+async def test_the_uid_of_another_owner_changes_nothing_for_its_pods(kind: str, version: str) -> None:
+    scene = Scene(placing(manual(2)))
+    scene.state.apply(make_namespace("den"))
+    scene.state.apply(make_replicaset(replicas=5))
+    pod = incoming(kind=kind, owner="web", uid="rs-web")
+    pod["metadata"]["ownerReferences"][0]["apiVersion"] = version
+    request = msgspec.structs.replace(scene.request(pod), namespace="den")
+    for _ in range(3):
+        with pytest.raises(LetGoError, match="unknown-owner"):
+            await scene.webhook(request, Deadline(lambda: 0.0, 1.0))
+    assert [(await scene.ask()).outcome for _ in range(3)] == ["physical", "physical", "virtual"]
+
+
 async def test_an_owner_holds_no_more_places_than_it_wants_pods() -> None:
     """Whoever asks, and however often: its controller would create no more."""
     scene = Scene(placing({"placement": {"virtual": "Always"}}))

@@ -102,9 +102,10 @@ class BudgetController(Controller):
             self._governance = self.world.governance
             self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
             self._moved.clear()
-            await self._consumption.export(now, ended)
             if begins:
                 await self._take_up()
+            else:
+                await self._consumption.export(now, ended)
         tell = False
         for name, pool in self._accounting.pools.items():
             tell |= pool.ledger.advance(now)

@@ -129,8 +129,11 @@ class BringBackController(Controller):
         if uid in self._surges or (replicaset.surge and replicaset.surge not in self._unmarked.get(uid, ())):
             return await self._step(replicaset)
         if uid in self._begins:
-            self._begins.discard(uid)
-            return await self._begin(replicaset)
+            try:
+                return await self._begin(replicaset)
+            finally:
+                # Until now it counts as one that surges, or another could take its turn while this one is read.
+                self._begins.discard(uid)
         if uid in self._room.unread:
             await self._read(replicaset)
         return None

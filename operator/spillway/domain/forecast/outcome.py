@@ -30,7 +30,7 @@ class Outcome:
 def in_force(decided: Floats, first: int) -> Floats:
     """The capacity of each step, by what was decided at each origin; nan for the first steps."""
     capacity = np.full(decided.size - 1, np.nan)
-    capacity[first:] = decided[: decided.size - 1 - first]
+    capacity[first:] = decided[: max(decided.size - 1 - first, 0)]
     return capacity
 
 

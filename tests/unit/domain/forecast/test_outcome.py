@@ -6,6 +6,14 @@ import pytest
 from spillway.domain.forecast.outcome import in_force, outcome_of, scale_for
 
 
+@pytest.mark.parametrize(("steps", "first"), [(1, 3), (2, 3), (3, 3), (4, 3)])
+def test_the_capacity_of_a_series_that_is_shorter_than_the_start_up(steps: int, first: int) -> None:
+    capacity = in_force(np.arange(steps + 1, dtype=np.float64), first)
+    assert capacity.size == steps
+    assert np.isnan(capacity[:first]).all()
+    assert capacity[first:].tolist() == list(range(max(steps - first, 0)))
+
+
 def test_a_decision_is_in_force_a_startup_later() -> None:
     assert np.array_equal(in_force(np.array([1.0, 2, 3, 4]), 2), [np.nan, np.nan, 1], equal_nan=True)
 
