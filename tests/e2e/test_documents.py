@@ -32,7 +32,7 @@ pytestmark = pytest.mark.xdist_group("documents")
 
 NOT_RUN: Final = {
     "make demo": "takes ten minutes; test_demo.py runs a short one",
-    "make build && PYTHONPATH=operator:. .venv/bin/python -m demo": "the same, with a third contender",
+    "make build && .venv/bin/python -m demo": "the same, with a third contender",
     "make test": "runs this test",
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
     "docker build": "no container engine",
