@@ -34,6 +34,9 @@ NOT_RUN: Final = {
     "make demo": "takes ten minutes; test_demo.py runs a short one",
     "make build && .venv/bin/python -m demo": "the same, with a third contender",
     "make test": "runs this test",
+    "head -3 load.csv": "the user's own recording, which the page describes",
+    "spillway forecast load.csv": "the same; tests/unit/cli/test_forecast.py runs it on recordings",
+    "head -3 forecast.csv": "what that command writes",
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
     "docker build": "no container engine",
     "docker push": "no container engine",
@@ -283,7 +286,7 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/reference/observability.md": NOTHING,
 }
 HELM: Final = ("docs/how-to/install.md", "docs/explanation/security.md", "docs/how-to/uninstall.md")
-NO_CLUSTER: Final = ("README.md", "docs/tutorial/demo.md", "docs/how-to/local-cluster.md")
+NO_CLUSTER: Final = ("README.md", "docs/tutorial/demo.md", "docs/how-to/local-cluster.md", "docs/how-to/forecast.md")
 
 
 @pytest.mark.parametrize("page", HELM)

@@ -118,14 +118,26 @@ def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage
     stage.govern(
         {"match": {"kinds": ["Deployment"]}, "placement": {"virtual": "Always", "spillAfter": f"{SPILL_AFTER}s"}}
     )
-    # Each pool offers one device, and how many are in use is left to the scheduler.
-    stage.offer(DEVICE, 1, stage.nodes)
+    # Each pool has four devices when its pods are placed, and one when the scheduler may bind them.
+    stage.offer(DEVICE, 4, stage.nodes)
     stage.offer(DEVICE, 2, stage.tight)
     resources = {"requests": {"cpu": "500m"}, "limits": {DEVICE: "1"}}
-    stage.half("batch", 4, containers=[{"name": "main", "image": "registry.invalid/main:1", "resources": resources}])
-    cluster.wait_until(lambda: stage.bound_tiers("batch")["virtual"] == 2, "the first on virtual nodes")
+    containers = [{"name": "main", "image": "registry.invalid/main:1", "resources": resources}]
+    stage.half("batch", 4, containers=containers, schedulingGates=[{"name": "example.com/not-yet"}])
+    cluster.wait_until(lambda: len(stage.pods("batch")) == 4, "the pods")
     first = {pod["metadata"]["uid"] for pod in stage.pods("batch")}
+    placed = [pod["metadata"]["annotations"]["spillway.dev/placement"] for pod in stage.pods("batch")]
+    assert placed == ["virtual"] * 4
+    stage.offer(DEVICE, 1, stage.nodes)
 
+    def let_all_go() -> bool:
+        for pod in stage.pods("batch"):
+            if pod["spec"].get("schedulingGates"):
+                path = f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}"
+                cluster.rest.merge(path, {"spec": {"schedulingGates": None}})
+        return stage.bound_tiers("batch")["waiting"] == 0
+
+    cluster.wait_until(let_all_go, "four pods on nodes", timeout_seconds=60)
     pods = stage.wait_bound("batch", 4)
 
     assert stage.tiers(pods) == {"physical": 2, "virtual": 2}

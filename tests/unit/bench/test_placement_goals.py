@@ -28,8 +28,7 @@ def sections(**changed: Any) -> dict[str, Any]:
         "by_operator_replicas": {"1": {"error_percent": 0.0}},
         "against_a_limit": {"breaches": []},
     }
-    admission = {"p50_ms": 3.0, "p99_ms": 14.0, "p99_ms_with": 40.0, "p99_ms_without": 26.0}
-    return {"day": day, "burst": burst, "failover": {"seconds": 12.5}, "admission": admission} | changed
+    return {"day": day, "burst": burst, "failover": {"seconds": 12.5}} | changed
 
 
 def missed(found: dict[str, Any]) -> list[str]:
@@ -37,7 +36,7 @@ def missed(found: dict[str, Any]) -> list[str]:
 
 
 def test_a_good_run_misses_nothing() -> None:
-    assert len(goals(sections())) == 6
+    assert len(goals(sections())) == 5
     assert missed(sections()) == []
 
 
@@ -46,7 +45,6 @@ def test_the_figures_that_are_asked_for_have_their_names() -> None:
     assert found["wrong_tier_percent"]["at_rest"] == {"valley": 0.0, "peak": 0.0}
     assert found["cost"]["clairvoyant"] == 400
     assert found["failover_seconds"] == 12.5
-    assert found["admission"]["p99_ms"] == 14.0
     assert found["burst"]["error_percent"] == 0.0
     assert found["budget_breaches"] == 0
 
@@ -84,12 +82,6 @@ def test_wrong_at_rest_is_missed_however_few() -> None:
     made = sections()
     made["day"]["wrong_tier_percent"]["at_rest"]["peak"]["percent"] = 0.4
     assert missed(made) == ["pods in the wrong tier at rest: 0 %"]
-
-
-def test_admission_is_held_to_what_is_added() -> None:
-    made = sections()
-    made["admission"]["p99_ms"] = 15.1
-    assert missed(made) == ["admission p99 with placement on: at most 15 ms added"]
 
 
 def test_a_burst_is_exact_or_missed() -> None:

@@ -29,10 +29,13 @@ class CordonContributor:
         self._nodes = nodes
         self._drains = drains
 
-    def part(self, model: VirtualNodeBudget, _current: VirtualNodeBudgetStatus, now: datetime) -> StatusPart:
-        """The part of one budget."""
+    def part(self, model: VirtualNodeBudget, current: VirtualNodeBudgetStatus, now: datetime) -> StatusPart:
+        """The part of one budget. A new leader keeps the progress of the one before until its own first pass."""
         name = model.metadata.name
-        return cordon_part(model, self._nodes.pool(name), self._drains.progress.get(name), now)
+        drain = self._drains.progress.get(name)
+        if drain is None and Hold.of(model).drains(now.timestamp()):
+            drain = current.drain
+        return cordon_part(model, self._nodes.pool(name), drain, now)
 
 
 def cordon_part(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime) -> StatusPart:
