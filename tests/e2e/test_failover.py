@@ -4,7 +4,6 @@ Where a provider has to say something the test plays it: pods wait on their node
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from localcluster.rest import Object
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
+from tests.support.tight import is_ready
 
 OWNED = OwnedNodes("owned-by-failover", 3, cpu="100", pods=300)
 LOST = 100
@@ -51,19 +51,9 @@ def manual(replicas: int) -> dict[str, Any]:
     return {"threshold": {"mode": "Manual", "replicas": replicas}, "placement": {}}
 
 
-def status_of(stage: Stage, pool: str = "a") -> Object:
-    status: Object = stage.cluster.rest.get(f"{GROUP_PATH}/virtualnodebudgets/{stage.pools[pool]}").get("status") or {}
-    return status
-
-
-def conditions(stage: Stage, pool: str = "a") -> dict[str, tuple[str, str]]:
-    found = status_of(stage, pool).get("conditions") or []
-    return {one["type"]: (one["status"], one["reason"]) for one in found}
-
-
 def wait_condition(stage: Stage, kind: str, *reasons: str) -> None:
     stage.cluster.wait_until(
-        lambda: conditions(stage).get(kind, ("", ""))[1] in reasons, f"{kind} of a: {reasons}", timeout_seconds=45
+        lambda: stage.pool_conditions().get(kind, ("", ""))[1] in reasons, f"{kind} of a: {reasons}", timeout_seconds=45
     )
 
 
@@ -76,8 +66,8 @@ def wait_where(stage: Stage, name: str, **expected: int) -> None:
 
     def there() -> bool:
         pods = stage.pods(name)
-        ready = [pod for pod in pods if pod["spec"].get("nodeName") and _ready(pod)]
-        return len(ready) == len(pods) and _where(stage, ready) == expected
+        ready = [pod for pod in pods if pod["spec"].get("nodeName") and is_ready(pod)]
+        return len(ready) == len(pods) and stage.where(ready) == expected
 
     stage.cluster.wait_until(there, f"{name} on {expected}", timeout_seconds=60)
 
@@ -92,12 +82,12 @@ def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by
     wait_where(stage, "web", physical=4, b=LOST)
     print(f"\n{LOST} pods of a lost pool ran elsewhere after {time.monotonic() - begun:.1f} s")  # noqa: T201
     wait_condition(stage, "Healthy", "NodesNotReady")
-    assert conditions(stage)["Accepting"] == ("False", "Unhealthy")
+    assert stage.pool_conditions()["Accepting"] == ("False", "Unhealthy")
     assert any("web" in about for about, _ in stage.events("PodsReplaced"))
 
     stage.cluster.heal_nodes(nodes_of(stage))
     wait_condition(stage, "Healthy", "Retrying")
-    assert status_of(stage)["health"]["failures"] == 1
+    assert stage.pool_status()["health"]["failures"] == 1
     # The first few go there; one of them starts, and it is trusted again.
     stage.scale("web", 4 + LOST + 3)
     wait_condition(stage, "Healthy", "Healthy")
@@ -122,7 +112,7 @@ def test_the_next_leader_does_not_forget_that_a_pool_has_failed(stage: Stage, op
     stage.wait_governed()
     stage.scale("web", 10)
     wait_where(stage, "web", b=10)
-    assert conditions(stage)["Healthy"] == ("False", "NodesNotReady")
+    assert stage.pool_conditions()["Healthy"] == ("False", "NodesNotReady")
 
 
 def test_of_a_pool_that_loses_one_node_only_that_nodes_pods_go(stage: Stage, cluster: ClusterApi) -> None:
@@ -141,7 +131,7 @@ def test_of_a_pool_that_loses_one_node_only_that_nodes_pods_go(stage: Stage, clu
     wait_where(stage, "web", a=12)
     kept = {pod["metadata"]["uid"] for pod in stage.pods("web")} & set(before)
     assert kept == {uid for uid, node in before.items() if node not in more}
-    assert conditions(stage)["Healthy"] == ("True", "Healthy")
+    assert stage.pool_conditions()["Healthy"] == ("True", "Healthy")
 
 
 def test_what_a_person_holds_stays_held_when_it_is_healthy_again(stage: Stage) -> None:
@@ -156,7 +146,7 @@ def test_what_a_person_holds_stays_held_when_it_is_healthy_again(stage: Stage) -
 
     stage.deploy("web", 5)
     wait_where(stage, "web", b=5)
-    assert conditions(stage)["Accepting"][1] == "Held"
+    assert stage.pool_conditions()["Accepting"][1] == "Held"
 
     stage.cluster.rest.merge(path, {"spec": {"cordon": "None"}})
     wait_condition(stage, "Accepting", "Retrying", "Open")
@@ -226,8 +216,8 @@ class Provider:
 
         def there() -> bool:
             found[:] = self.play()
-            ready = [pod for pod in found if pod["spec"].get("nodeName") and _ready(pod)]
-            return len(ready) == len(found) and _where(self.stage, ready) == expected
+            ready = [pod for pod in found if pod["spec"].get("nodeName") and is_ready(pod)]
+            return len(ready) == len(found) and self.stage.where(ready) == expected
 
         self.stage.cluster.wait_until(there, f"{self.name} on {expected}", timeout_seconds=60)
         return found
@@ -239,50 +229,28 @@ def size_of(pod: Object) -> str:
     return listed or f"{requests['cpu']}-{requests['memory']}"
 
 
-def _where(stage: Stage, pods: list[Object]) -> dict[str, int]:
-    """How many of these pods are on physical nodes, and how many on each pool."""
-    return dict(Counter(stage.place(pod["spec"]["nodeName"]) for pod in pods))
-
-
-def _ready(pod: Object) -> bool:
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions") or [])
-
-
-def waiting(stage: Stage, name: str, replicas: int) -> None:
-    """A Deployment whose pods start when the provider says so."""
-    template = stage.template(name)
-    template["metadata"]["annotations"] = {UNSTARTED: "true"}
-    stage.cluster.rest.create(
-        f"/apis/apps/v1/namespaces/{stage.namespace}/deployments",
-        {
-            "metadata": {"name": name},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
-        },
-    )
-
-
 def test_without_stock_the_next_size_is_asked_for_then_the_next_pool(stage: Stage) -> None:
     stock_out = {"detect": [{"reason": "CreateFailed", "messageRegex": "NoStock"}], "ladder": LADDER}
     price = {"currency": "CNY", "cpuHour": "1", "memoryGiBHour": "0"}
     stage.govern(manual(0), a={"stockOut": stock_out, "price": price})
     provider = Provider(stage, "web", {"4-8Gi"})
-    waiting(stage, "web", 6)
+    stage.deploy("web", 6, starts=False)
     pods = provider.wait_where(a=6)
     assert provider.refused == {"100m-16Mi", "2-4Gi"}
     assert {size_of(pod) for pod in pods} == {"4-8Gi"}
     assert {pod["metadata"]["annotations"]["spillway.dev/size"] for pod in pods} == {f"4000m-{8 << 30}"}
-    assert status_of(stage)["ladderStep"] == 2
-    assert conditions(stage)["InStock"] == ("True", "BiggerSize")
+    assert stage.pool_status()["ladderStep"] == 2
+    assert stage.pool_conditions()["InStock"] == ("True", "BiggerSize")
     # The extra cost of the bigger size counts.
     stage.cluster.wait_until(
-        lambda: float(status_of(stage)["used"].get("costPerHour") or 0) == 24.0, "the cost of 6 pods of 4 cores"
+        lambda: float(stage.pool_status()["used"].get("costPerHour") or 0) == 24.0, "the cost of 6 pods of 4 cores"
     )
 
     provider.in_stock.clear()
     stage.scale("web", 9)
     provider.wait_where(a=6, b=3)
     wait_condition(stage, "InStock", "OutOfStock")
-    assert conditions(stage)["Accepting"] == ("False", "OutOfStock")
+    assert stage.pool_conditions()["Accepting"] == ("False", "OutOfStock")
 
 
 def test_a_provider_that_takes_a_list_gets_one_and_an_event_is_heard(stage: Stage) -> None:
@@ -293,11 +261,11 @@ def test_a_provider_that_takes_a_list_gets_one_and_an_event_is_heard(stage: Stag
     }
     stage.govern(manual(0), a={"stockOut": stock_out})
     provider = Provider(stage, "web", {"4-8Gi"}, by_event=True)
-    waiting(stage, "web", 4)
+    stage.deploy("web", 4, starts=False)
     pods = provider.wait_where(a=4)
     assert {size_of(pod) for pod in pods} == {"2-4Gi,4-8Gi"}
     assert {pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] for pod in pods} == {"100m"}
-    assert status_of(stage)["ladderStep"] == 1
+    assert stage.pool_status()["ladderStep"] == 1
 
     provider.in_stock.clear()
     stage.scale("web", 6)
@@ -309,8 +277,7 @@ def test_a_job_whose_pod_fails_for_want_of_stock_ends_on_owned_nodes(stage: Stag
     """The provider does as virtual-kubelet does with a pod that is never restarted; the Job has a single retry."""
     stock_out = {"detect": [{"reason": "ProviderFailed", "messageRegex": "NoStock"}], "ladder": LADDER}
     stage.govern({"placement": {"virtual": "Always"}}, a={"stockOut": stock_out})
-    template = stage.template("report", restartPolicy="Never")
-    template["metadata"]["annotations"] = {UNSTARTED: "true"}
+    template = stage.template("report", starts=False, restartPolicy="Never")
     jobs = f"/apis/batch/v1/namespaces/{stage.namespace}/jobs"
     cluster.rest.create(jobs, {"metadata": {"name": "report"}, "spec": {"backoffLimit": 1, "template": template}})
     places: dict[str, str] = {}
@@ -333,5 +300,5 @@ def test_a_job_whose_pod_fails_for_want_of_stock_ends_on_owned_nodes(stage: Stag
     cluster.wait_until(lambda: {"Complete", "Failed"} & ended().keys(), "the Job's end", timeout_seconds=60)
     assert ended().get("Complete") == "True"
     assert list(places.values()) == ["a", "physical"]
-    assert status_of(stage)["ladderStep"] == 1, "seen by the first failure"
+    assert stage.pool_status()["ladderStep"] == 1, "seen by the first failure"
     assert [about for about, _ in stage.events("PodsFailed")] == ["Job/report"]

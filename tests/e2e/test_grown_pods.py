@@ -4,7 +4,6 @@ What is on a pool is read from the pods on its nodes, as the scheduler counts th
 """
 
 from localcluster import ClusterApi
-from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 from spillway.api.quantity import cpu_millis
 from tests.support.injector import Injector
@@ -29,19 +28,6 @@ def assert_full(stage: Stage, pods: list[Object], millicores: int) -> None:
 def on_pool(stage: Stage, pods: list[Object]) -> int:
     """Millicores that these pods request on pool `a`."""
     return sum(requested(pod) for pod in pods if stage.place(pod["spec"].get("nodeName", "")) == "a")
-
-
-def waiting(stage: Stage, name: str, replicas: int, cpu: str) -> None:
-    """A Deployment whose pods are bound and do not start."""
-    template = stage.template(name, cpu)
-    template["metadata"]["annotations"] = {UNSTARTED: "true"}
-    stage.cluster.rest.create(
-        f"/apis/apps/v1/namespaces/{stage.namespace}/deployments",
-        {
-            "metadata": {"name": name},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
-        },
-    )
 
 
 def wait_decided(stage: Stage, name: str, count: int) -> list[Object]:
@@ -96,11 +82,11 @@ def test_a_pod_that_passes_a_limit_because_it_grew_is_replaced_elsewhere(stage: 
     # These pods never start: neither they nor their pool are given up for it, however slow the machine is.
     patient = {"limits": {"cpu": "1"}, "failover": {"unhealthyAfter": "1h"}}
     stage.govern({"placement": {"virtual": "Always", "spillAfter": "1h"}}, a=patient, b=patient)
-    waiting(stage, "web", 4, "200m")
+    stage.deploy("web", 4, cpu="200m", starts=False)
     pods = wait_decided(stage, "web", 4)
     assert on_pool(stage, pods) == 800
     with Injector(cluster, stage.namespace, "400m"):
-        waiting(stage, "cart", 1, "200m")
+        stage.deploy("cart", 1, cpu="200m", starts=False)
         wait_decided(stage, "cart", 1)
 
         def moved() -> bool:

@@ -157,7 +157,8 @@ def test_a_threshold_without_an_effect_is_refused_by_name(
 ) -> None:
     selector: Any = {"app": "x"} if plural == "replicationcontrollers" else {"matchLabels": {"app": "x"}}
     selected = {} if plural == "jobs" else {"selector": selector}
-    template = stage.template("x", **({"restartPolicy": "Never"} if plural == "jobs" else {}))
+    never: dict[str, Any] = {"restartPolicy": "Never"} if plural == "jobs" else {}
+    template = stage.template("x", **never)
     named = {"serviceName": "x"} if plural == "statefulsets" else {}
     body = {
         "metadata": {"name": "x", "annotations": {THRESHOLD: value}},

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from localcluster import ClusterApi
-from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object, RestError
 from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
@@ -90,15 +89,7 @@ def test_a_size_that_a_namespace_refuses_is_skipped(stage: Stage) -> None:
     stock = {"detect": [{"reason": "ProviderFailed"}], "ladder": [{"cpu": "2", "memory": "4Gi"}]}
     stage.govern(ALWAYS, a={"stockOut": stock}, b=HELD)
     _limit(stage, max={"cpu": "1", "memory": "2Gi"}, default={"cpu": "1", "memory": "1Gi"})
-    template = stage.template("web")
-    template["metadata"]["annotations"] = {UNSTARTED: "true"}
-    stage.cluster.rest.create(
-        f"/apis/apps/v1/namespaces/{stage.namespace}/deployments",
-        {
-            "metadata": {"name": "web"},
-            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template},
-        },
-    )
+    stage.deploy("web", 3, starts=False)
     for pod in stage.wait_bound("web", 3):
         path = f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}/status"
         stage.cluster.rest.merge(path, {"status": {"reason": "ProviderFailed", "message": "NoStock"}})

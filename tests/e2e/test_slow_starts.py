@@ -5,41 +5,15 @@ The pods wait on their nodes until the test lets them start, as a provider does.
 
 import copy
 import time
-from collections import Counter
 from typing import Any
 
-from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
-from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
+from tests.support.stage import OwnedNodes, Stage
 
 OWNED = OwnedNodes("owned-by-slow-starts", 1, cpu="100", pods=300)
 START_AFTER_SECONDS = 30.0
 """The least that `startAfter` may be."""
 ALWAYS = {"placement": {"virtual": "Always", "spillAfter": "0s"}}
-
-
-def deploy(stage: Stage, name: str, replicas: int) -> None:
-    """A Deployment whose pods do not start before the test says so."""
-    template = stage.template(name)
-    template["metadata"]["annotations"] = {UNSTARTED: "true"}
-    stage.cluster.rest.create(
-        f"/apis/apps/v1/namespaces/{stage.namespace}/deployments",
-        {
-            "metadata": {"name": name},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
-        },
-    )
-
-
-def start(stage: Stage, pods: list[Object]) -> None:
-    """Let these pods start."""
-    for pod in pods:
-        path = f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}"
-        stage.cluster.rest.merge(path, {"metadata": {"annotations": {UNSTARTED: None}}})
-
-
-def where(stage: Stage, pods: list[Object]) -> dict[str, int]:
-    return dict(Counter(stage.place(pod["spec"]["nodeName"]) for pod in pods))
 
 
 def wait_where(stage: Stage, name: str, count: int, pool: str) -> list[Object]:
@@ -49,17 +23,10 @@ def wait_where(stage: Stage, name: str, count: int, pool: str) -> list[Object]:
     def there() -> bool:
         found[:] = stage.pods(name)
         bound = all(pod["spec"].get("nodeName") for pod in found)
-        return bound and len(found) == count and where(stage, found) == {pool: count}
+        return bound and len(found) == count and stage.where(found) == {pool: count}
 
     stage.cluster.wait_until(there, f"{count} pods of {name} on {pool}", timeout_seconds=90)
     return found
-
-
-def accepting(stage: Stage) -> tuple[str, str]:
-    """Status and reason of the pool `a`."""
-    status = stage.cluster.rest.get(f"{GROUP_PATH}/virtualnodebudgets/{stage.pools['a']}").get("status") or {}
-    found = [one for one in status.get("conditions", []) if one["type"] == "Accepting"]
-    return (found[0]["status"], found[0]["reason"]) if found else ("", "")
 
 
 def uids(pods: list[Object]) -> set[str]:
@@ -68,13 +35,13 @@ def uids(pods: list[Object]) -> set[str]:
 
 def test_pods_that_start_slowly_stay_whatever_spill_after_says(stage: Stage) -> None:
     stage.govern(ALWAYS)
-    deploy(stage, "slow", 4)
+    stage.deploy("slow", 4, starts=False)
     bound = wait_where(stage, "slow", 4, "a")
     deadline = time.monotonic() + 8.0
     while time.monotonic() < deadline:
         assert uids(stage.pods("slow")) == uids(bound), "none is replaced"
         time.sleep(0.5)
-    start(stage, bound)
+    stage.start(bound)
     stage.cluster.wait_pods_ready(stage.namespace, 4)
     assert uids(stage.pods("slow")) == uids(bound)
 
@@ -87,19 +54,21 @@ def test_one_broken_workload_leaves_a_pool_and_a_namespace_keeps_only_itself_out
         labels: dict[str, Any] = {"metadata": {"labels": stage.selects}}
         stage.cluster.rest.merge(f"/api/v1/namespaces/{namespace}", labels)
     stage.govern(ALWAYS, a={"failover": {"startAfter": f"{START_AFTER_SECONDS:.0f}s", "retryAfter": "10m"}})
-    deploy(stage, "broken", 4)
+    stage.deploy("broken", 4, starts=False)
     wait_where(stage, "broken", 4, "a")
-    start(stage, wait_where(stage, "broken", 4, "b"))
-    assert accepting(stage) == ("True", "Open"), "one workload on one node"
+    stage.start(wait_where(stage, "broken", 4, "b"))
+    assert stage.pool_conditions().get("Accepting") == ("True", "Open"), "one workload on one node"
 
-    deploy(stage, "late", 2)
+    stage.deploy("late", 2, starts=False)
     late = wait_where(stage, "late", 2, "a")
     stage.cluster.wait_until(
-        lambda: accepting(stage) == ("True", "NamespacesKeptOut"), "the namespace to be kept out", timeout_seconds=60
+        lambda: stage.pool_conditions().get("Accepting") == ("True", "NamespacesKeptOut"),
+        "the namespace to be kept out",
+        timeout_seconds=60,
     )
     moved = wait_where(stage, "late", 2, "b")
     assert uids(moved).isdisjoint(uids(late))
-    start(stage, moved)
+    stage.start(moved)
     stage.deploy("web", 2)
     wait_where(stage, "web", 2, "b")
     other.deploy("web", 2)

@@ -131,10 +131,7 @@ def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage
     stage.offer(DEVICE, 1, stage.nodes)
 
     def let_all_go() -> bool:
-        for pod in stage.pods("batch"):
-            if pod["spec"].get("schedulingGates"):
-                path = f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}"
-                cluster.rest.merge(path, {"spec": {"schedulingGates": None}})
+        stage.open_gates("batch")
         return stage.bound_tiers("batch")["waiting"] == 0
 
     cluster.wait_until(let_all_go, "four pods on nodes", timeout_seconds=60)

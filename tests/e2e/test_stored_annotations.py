@@ -1,12 +1,8 @@
 """Threshold annotations that were stored while no webhook was there to refuse them."""
 
-from collections.abc import Callable
-
-from harness import Installation
 from localcluster import ClusterApi
+from tests.support.e2e import Start
 from tests.support.stage import Stage
-
-Start = Callable[..., Installation]
 
 
 def test_an_annotation_without_effect_that_was_stored_before_is_told(cluster: ClusterApi, start: Start) -> None:

@@ -29,11 +29,11 @@ def test_a_rolling_upgrade_loses_no_admission_call(
     begun: list[int] = []
 
     def begin(index: int) -> None:
-        begun.append(index)
         installation.start_one(index, flags=[f"--webhook-port={ports[index]}", f"--drain-seconds={DRAIN_SECONDS}"])
+        begun.append(index)
 
     def ready() -> frozenset[int]:
-        return frozenset(ports[index] for index in tuple(begun) if _ready(installation, index))
+        return frozenset(ports[index] for index in tuple(begun) if installation.ready(index))
 
     for index in (0, 1):
         begin(index)
@@ -56,14 +56,6 @@ def test_a_rolling_upgrade_loses_no_admission_call(
     assert rounds[0] > 5, "the load went on during the upgrade"
     assert _lost(cluster) == lost
     assert all(_answered(installation, index) > 0 for index in (2, 3)), "the new replicas took over"
-
-
-def _ready(installation: Installation, index: int) -> bool:
-    """Asked by the proxy's thread: a process may be about to start."""
-    try:
-        return installation.ready(index)
-    except KeyError:
-        return False
 
 
 @contextmanager

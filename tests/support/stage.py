@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from localcluster import ClusterApi
+from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 
 GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
@@ -111,15 +112,19 @@ class Stage:
 
     # Workloads
 
-    def template(self, name: str, cpu: str = "100m", **spec: Any) -> Object:
-        """A pod template that may run on the owned nodes and, if it tolerates them, on the pools."""
+    def template(self, name: str, cpu: str = "100m", *, starts: bool = True, **spec: Any) -> Object:
+        """A pod template that may run on the owned nodes and, if it tolerates them, on the pools.
+
+        Pods that do not start by themselves do so once `start` lets them, as when a provider is slow.
+        """
         container = {
             "name": "main",
             "image": "registry.invalid/main:1",
             "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}},
         }
+        annotations = {} if starts else {"annotations": {UNSTARTED: "true"}}
         return {
-            "metadata": {"labels": {"app": name}},
+            "metadata": {"labels": {"app": name}, **annotations},
             "spec": {
                 "nodeSelector": {"stage": self.owned},
                 "terminationGracePeriodSeconds": 1,
@@ -129,7 +134,14 @@ class Stage:
         }
 
     def deploy(
-        self, name: str, replicas: int, *, cpu: str = "100m", annotations: Mapping[str, str] | None = None, **spec: Any
+        self,
+        name: str,
+        replicas: int,
+        *,
+        cpu: str = "100m",
+        starts: bool = True,
+        annotations: Mapping[str, str] | None = None,
+        **spec: Any,
     ) -> None:
         """A Deployment; `spec` goes into its pod template."""
         self.cluster.rest.create(
@@ -139,10 +151,16 @@ class Stage:
                 "spec": {
                     "replicas": replicas,
                     "selector": {"matchLabels": {"app": name}},
-                    "template": self.template(name, cpu, **spec),
+                    "template": self.template(name, cpu, starts=starts, **spec),
                 },
             },
         )
+
+    def start(self, pods: list[Object]) -> None:
+        """Let these pods start."""
+        for pod in pods:
+            path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}"
+            self.cluster.rest.merge(path, {"metadata": {"annotations": {UNSTARTED: None}}})
 
     def run_job(self, name: str, pods: int, *, owner: Mapping[str, Any] | None = None) -> None:
         """A Job of so many pods at once."""
@@ -188,6 +206,19 @@ class Stage:
         """How many of these pods are physical, and how many virtual; none is left out."""
         places = (self.place(pod["spec"]["nodeName"]) for pod in pods)
         return dict(Counter("physical" if place == "physical" else "virtual" for place in places))
+
+    def pool_status(self, pool: str = "a") -> Object:
+        """The status of the VirtualNodeBudget of a pool."""
+        found: Object = self.cluster.rest.get(f"{GROUP_PATH}/virtualnodebudgets/{self.pools[pool]}")
+        return dict(found.get("status") or {})
+
+    def pool_conditions(self, pool: str = "a") -> dict[str, tuple[str, str]]:
+        """The status and the reason of each of its conditions."""
+        return {one["type"]: (one["status"], one["reason"]) for one in self.pool_status(pool).get("conditions") or []}
+
+    def where(self, pods: list[Object]) -> dict[str, int]:
+        """How many of these pods are on physical nodes, and how many on each pool."""
+        return dict(Counter(self.place(pod["spec"]["nodeName"]) for pod in pods))
 
     def undecided(self, pods: list[Object]) -> int:
         """How many of these pods were created as their users wrote them, because no one answered for them in time.
