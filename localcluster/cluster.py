@@ -17,7 +17,7 @@ from localcluster.errors import ClusterError
 from localcluster.layout import LOOPBACK, Layout
 from localcluster.options import Options
 from localcluster.processes import Process, Processes
-from localcluster.rest import Object, Rest, RestError
+from localcluster.rest import Object, Rest
 
 _START_TRIES = 3
 _POLL_SECONDS = 0.05
@@ -121,20 +121,12 @@ class Cluster(ClusterApi):
     def _wait_served(self, paths: Sequence[str], deadline: float) -> None:
         """Until the API server answers all of these; fails early when a component has ended."""
         rest = Rest(self.layout.kubeconfig)
-        while not all(self._answers(rest, path) for path in paths):
+        while not all(map(rest.answers, paths)):
             self._check_alive()
             if time.monotonic() > deadline:
                 raise ClusterError(f"waited without success for {', '.join(paths)}\n{self.log_tails()}")
             time.sleep(_POLL_SECONDS)
         rest.close()
-
-    @staticmethod
-    def _answers(rest: Rest, path: str) -> bool:
-        try:
-            rest.raw("GET", path)
-        except (RestError, OSError):
-            return False
-        return True
 
     def _check_alive(self) -> None:
         for name in self._processes.names():

@@ -62,6 +62,14 @@ class Rest:
         while self._idle:
             self._idle.pop().close()
 
+    def answers(self, path: str) -> bool:
+        """Whether the server answers a GET of this path, and does not refuse it."""
+        try:
+            self.raw("GET", path)
+        except (RestError, OSError):
+            return False
+        return True
+
     def raw(
         self,
         method: str,

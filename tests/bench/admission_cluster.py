@@ -20,7 +20,7 @@ from localcluster.layout import LOOPBACK, Layout
 from localcluster.nodes import ZONES
 from localcluster.options import Options
 from localcluster.processes import Processes
-from localcluster.rest import Rest, RestError
+from localcluster.rest import Rest
 from spillway.domain.model.names import Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.scale_down.costs import initial_cost
@@ -65,12 +65,17 @@ def start(stack: ExitStack, shape: Shape) -> AdmissionCluster:
     options = Options(audit=False, api_server_args=("--disable-admission-plugins=ServiceAccount",))
     processes.start(core.api_server(layout, options, find))
     rest = Rest(layout.kubeconfig)
-    wait(lambda: _answers(rest, "/readyz") and _answers(rest, "/api/v1/pods?limit=1&resourceVersion=0"), "API server")
+    paths = ("/readyz", "/api/v1/pods?limit=1&resourceVersion=0")
+    _wait(lambda: all(map(rest.answers, paths)), "API server")
     rest.close()
     api = ClusterApi(layout.kubeconfig, features=options.features, kubectl=find("kubectl"))
     nodes = api.add_virtual_nodes(POOL, VIRTUAL_NODES, zones=ZONES, labels={_LABEL: POOL}, wait=False)
     for node in nodes:
-        api.rest.merge(f"/api/v1/nodes/{node}/status", {"status": {"conditions": [_READY]}})
+        path = f"/api/v1/nodes/{node}"
+        api.rest.merge(f"{path}/status", {"status": {"conditions": [_READY]}})
+        # The API server taints each new node as not ready; the controller that takes that off does not run here.
+        taints = [one for one in api.rest.get(path)["spec"]["taints"] if one["key"] != "node.kubernetes.io/not-ready"]
+        api.rest.merge(path, {"spec": {"taints": taints}})
     return AdmissionCluster(api, processes, nodes)
 
 
@@ -109,7 +114,7 @@ def resources(shape: Shape) -> list[dict[str, Any]]:
     return [budget, policy]
 
 
-def wait(check: Callable[[], bool], what: str) -> None:
+def _wait(check: Callable[[], bool], what: str) -> None:
     """Wait until this holds; end the bench where it does not in time."""
     deadline = time.monotonic() + _START_SECONDS
     while not check():
@@ -120,12 +125,7 @@ def wait(check: Callable[[], bool], what: str) -> None:
 
 async def _seed(etcd: str, shape: Shape) -> None:
     async with EtcdGateway(etcd) as gateway:
-        for _ in range(100):
-            try:
-                await gateway.put([("/bench", b"1")])
-                break
-            except (OSError, RuntimeError):
-                await asyncio.sleep(0.1)
+        await gateway.wait(_START_SECONDS)
         await gateway.put_all(_objects(shape))
 
 
@@ -150,11 +150,3 @@ def _initial_costs(shape: Shape) -> list[int]:
         costs.append(initial_cost(place, index_in_zone=counts[key], node_order=elastic_rank.get(node, 0)))
         counts[key] += 1
     return costs
-
-
-def _answers(rest: Rest, path: str) -> bool:
-    try:
-        rest.raw("GET", path)
-    except (RestError, OSError):
-        return False
-    return True

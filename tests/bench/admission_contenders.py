@@ -21,6 +21,7 @@ from localcluster.layout import LOOPBACK
 from localcluster.ports import free_ports
 from localcluster.processes import Process
 from tests.bench.admission_cluster import AdmissionCluster
+from tests.bench.ran_on import cpu_seconds
 from tests.support.certificates import write_certificates
 
 CONTENDERS: Final = ("none", "noop", "spillway")
@@ -73,7 +74,7 @@ class Contenders:
 
     def spent(self) -> Spent:
         """CPU seconds until now."""
-        seconds = {name: sum(process.cpu_times()[:2]) for name, process in self._processes.items()}
+        seconds = {name: cpu_seconds(process) for name, process in self._processes.items()}
         machine = psutil.cpu_times()
         return Spent(seconds, machine.idle + machine.iowait, sum(machine[:8]))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
+from harness.chart import HELM
 from harness.operator import Installation, install
 from harness.samples import Samples
 from localcluster import ClusterApi
@@ -58,7 +59,7 @@ Met = dict[str, list[tuple[Timings, Spent]]]
 def main() -> None:
     arguments = _arguments()
     shape = Shape(pods=arguments.pods, nodes=arguments.nodes, replicas_asked=admission_cluster.REPLICAS_ASKED)
-    ensure_built([*CORE, "helm", "noop-webhook"])
+    ensure_built([*CORE, HELM, "noop-webhook"])
     machine = ran_on()
     with ExitStack() as stack:
         _say(f"writing {shape.pods} pods on {shape.nodes} nodes into etcd")

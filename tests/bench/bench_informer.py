@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from harness.chart import HELM
 from localcluster import ClusterApi, core
 from localcluster.binaries import CORE, find
 from localcluster.build import ensure_built
@@ -33,7 +34,7 @@ from localcluster.rest import Rest, RestError
 from tests.bench import informer_operator
 from tests.bench.etcd_gateway import EtcdGateway, Pipeline
 from tests.bench.informer_objects import Shape, objects, pod_key, pod_value
-from tests.bench.ran_on import ran_on
+from tests.bench.ran_on import cpu_seconds, ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/informer.json"
@@ -49,7 +50,7 @@ _SETTLE_SECONDS = 30
 def main() -> None:
     arguments = _arguments()
     shape = Shape(pods=arguments.pods, nodes=arguments.nodes, pod_bytes=arguments.pod_bytes)
-    ensure_built([*CORE, "helm"])
+    ensure_built([*CORE, HELM])
     machine = _machine()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-informer-")))
@@ -101,24 +102,11 @@ def _arguments() -> argparse.Namespace:
 async def _seed(etcd: str, shape: Shape) -> dict[str, Any]:
     started = time.monotonic()
     async with EtcdGateway(etcd) as gateway:
-        await _etcd_answers(gateway)
+        await gateway.wait(_START_SECONDS)
         _say(f"writing {shape.pods} pods on {shape.nodes} nodes into etcd")
         count, size = await gateway.put_all(objects(shape))
     return {"objects": count, "mib": round(size / 2**20), "pod_bytes": len(pod_value(shape, 0, 0)),
             "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
-
-
-async def _etcd_answers(gateway: EtcdGateway) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            await gateway.put([("/bench", b"1")])
-        except (OSError, RuntimeError):
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.1)
-        else:
-            return
 
 
 def _wait_until_cached(rest: Rest) -> float:
@@ -157,10 +145,10 @@ async def _measure(
         _say(f"read in {listed['wall_s']} s; now {arguments.rate} changes a second for {arguments.seconds} s")
         reader.stdin.write(b"begin\n")
         others = {name: psutil.Process(pid) for name, pid in pids.items()} | {"bench": psutil.Process()}
-        before = {name: _cpu_seconds(process) for name, process in others.items()}
+        before = {name: cpu_seconds(process) for name, process in others.items()}
         async with Pipeline(LOOPBACK, layout.ports.etcd) as pipeline:
             written = await _change(pipeline, shape, arguments.rate, arguments.seconds)
-        spent = {name: round(_cpu_seconds(process) - before[name], 1) for name, process in others.items()}
+        spent = {name: round(cpu_seconds(process) - before[name], 1) for name, process in others.items()}
         path = layout.root / "written"
         path.write_bytes(written.tobytes())
         reader.stdin.write(f"{path} {len(written)} {_SETTLE_SECONDS}\n".encode())
@@ -209,11 +197,6 @@ async def _change(etcd: Pipeline, shape: Shape, rate: int, seconds: int) -> "arr
         written.extend([time.monotonic()] * len(pairs))
         await etcd.put(pairs)
     return written
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _machine() -> dict[str, Any]:

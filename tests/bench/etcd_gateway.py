@@ -7,6 +7,7 @@ afterwards, or owners must exist): nothing here passes validation or admission.
 import asyncio
 import base64
 import re
+import time
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -31,6 +32,19 @@ class EtcdGateway:
     async def __aexit__(self, *_: object) -> None:
         assert self._session is not None
         await self._session.close()
+
+    async def wait(self, seconds: float) -> None:
+        """Until etcd answers; raises what it met last if it does not in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                await self.put([("/bench", b"1")])
+            except (OSError, RuntimeError):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
 
     async def put(self, pairs: Iterable[tuple[str, bytes]]) -> int:
         """One transaction; the number of bytes of its values."""

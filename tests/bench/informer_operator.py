@@ -11,6 +11,7 @@ import psutil
 
 from harness.operator import Installation
 from localcluster import ClusterApi
+from tests.bench.ran_on import cpu_seconds
 
 REST_SECONDS: Final = 60.0
 _SETTLE_SECONDS: Final = 60.0
@@ -42,9 +43,9 @@ def measure(cluster: ClusterApi) -> dict[str, Any]:
         if pid is None:
             raise SystemExit("the operator has ended")
         process = psutil.Process(pid)
-        before, began = _cpu_seconds(process), time.monotonic()
+        before, began = cpu_seconds(process), time.monotonic()
         time.sleep(REST_SECONDS)
-        idle = (_cpu_seconds(process) - before) / (time.monotonic() - began)
+        idle = (cpu_seconds(process) - before) / (time.monotonic() - began)
         began = time.monotonic()
         page = operator.page(0, "/metrics")
         scrape_s = time.monotonic() - began
@@ -58,8 +59,3 @@ def measure(cluster: ClusterApi) -> dict[str, Any]:
                 "scrape_ms": round(1000 * scrape_s),
             },
         }
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

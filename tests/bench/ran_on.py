@@ -1,4 +1,4 @@
-"""What a bench's figures were measured on. Call it before the bench begins: its load is what others cause."""
+"""What a bench's figures were measured on, and the CPU clock of a process."""
 
 import os
 import platform
@@ -8,8 +8,17 @@ from typing import Any
 import psutil
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """The CPU that a process has used since it began, in user and in system mode."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def ran_on(*libraries: str) -> dict[str, Any]:
-    """The machine, its load now, and the versions of these libraries and of those that all benches rest on."""
+    """The machine, its load now, and the versions of these libraries and of those that all benches rest on.
+
+    Call it before the bench begins: its load is what others cause.
+    """
     return {
         "cpus": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
