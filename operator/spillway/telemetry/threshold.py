@@ -56,7 +56,7 @@ WORKLOAD_REPLICAS: Final = PrerenderedGauge(
 )
 THRESHOLD: Final = PrerenderedGauge(
     "spillway_workload_threshold",
-    "Replicas that are kept on physical nodes, with the reason; absent where all are.",
+    "Replicas that are kept on physical nodes, with the reason; absent where all are, and beyond --workload-series.",
     (*WORKLOAD_LABELS, "reason"),
 )
 CONFIDENCE: Final = PrerenderedGauge(
@@ -70,12 +70,13 @@ WORKLOAD_SAVING: Final = PrerenderedGauge(
 )
 
 
-def set_plan(plan: Plan | None) -> None:
-    """Replace the values that follow from the plan in force."""
+def set_plan(plan: Plan | None, shown: Collection[str]) -> None:
+    """Replace the values that follow from the plan in force; only workloads in `shown` have series of their own."""
     for metric in (SAVING, ADVISED, LEARNING, UNUSABLE, OWNED_CORES):
         metric.clear()
     workloads = plan.workloads if plan is not None else ()
     PLAN_MADE.set(plan.made if plan is not None else 0)
+    set_planned_workloads(workloads, shown)
     if plan is None:
         return
     OWNED_CORES.labels("capacity").set(plan.capacity_cores)
