@@ -5,14 +5,11 @@ terminating pod still takes its room. Reading a sum costs the same whatever the 
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 from spillway.domain.fit.room import Free
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.model.usage import NOTHING, Usage, add_count
-
-_NONE: Final[Mapping[str, int]] = {}
+from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
 
 
 class NodeUsage:
@@ -33,7 +30,7 @@ class NodeUsage:
 
     def extended_free_on(self, node: NodeRecord, resource: str) -> int:
         """How much of a resource beside CPU and memory a node has left."""
-        return node.extended.get(resource, 0) - self._extended.get(node.name, _NONE).get(resource, 0)
+        return node.extended.get(resource, 0) - self._extended.get(node.name, NO_AMOUNTS).get(resource, 0)
 
     def offers(self, node: NodeRecord, wanted: Mapping[str, int]) -> bool:
         """Whether a node has so much left of resources beside CPU and memory."""
@@ -57,14 +54,7 @@ class NodeUsage:
         else:
             self._nodes.pop(pod.node, None)
         if pod.extended:
-            self._count_extended(pod.node, pod.extended, sign)
-
-    def _count_extended(self, node: NodeName, amounts: Mapping[str, int], sign: int) -> None:
-        totals = self._extended.setdefault(node, {})
-        for name, amount in amounts.items():
-            add_count(totals, name, amount * sign)
-        if not totals:
-            del self._extended[node]
+            add_amounts(self._extended, pod.node, pod.extended, sign)
 
 
 def _counted_alike(old: PodRecord, new: PodRecord) -> bool:

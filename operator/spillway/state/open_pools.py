@@ -49,6 +49,15 @@ class Candidate(NamedTuple):
     """The pool's nodes that may take it, as far as it and they alone decide; None if that is not worked out yet."""
 
 
+class _Beyond(NamedTuple):
+    """The pods that have to leave a pool, and what that follows from."""
+
+    spec: VirtualNodeBudgetSpec
+    version: int
+    leavers: frozenset[PodUid]
+    going: tuple[PodUid, ...]
+
+
 class OpenPools:
     """The pools of all VirtualNodeBudgets, from the verdicts on the board, the budgets' specs and the live counts."""
 
@@ -58,6 +67,8 @@ class OpenPools:
         self._board = board
         self._governance = governance
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
+        self._beyond: dict[str, _Beyond] = {}
+        """The last answer of `beyond` for each pool, which is asked for once for every pod that has not started."""
         self._kept_out: dict[str, tuple[Pool, Pool]] = {}
         """Each pool as pods see it whose namespace is kept out, beside the pool itself."""
 
@@ -70,6 +81,10 @@ class OpenPools:
         if known is None or known[0] is not pool:
             known = self._kept_out[name] = (pool, replace(pool, closed=KEPT_OUT))
         return known[1]
+
+    def pools(self, policy: str, namespace: str) -> list[Pool]:
+        """The pools that a policy lists, in its order, for pods of a namespace."""
+        return [self.pool(name, namespace) for name in self._governance().pools_of(policy)]
 
     def _for_all(self, name: str) -> Pool:
         budget = self._governance().budgets[name]
@@ -187,6 +202,9 @@ class OpenPools:
         leavers = frozenset(may_leave())
         if not leavers:
             return ()
+        version, known = self.usage.version(name), self._beyond.get(name)
+        if known is not None and known.spec is budget.spec and (known.version, known.leavers) == (version, leavers):
+            return known.going
         pods = [
             Resident(
                 pod.uid,
@@ -198,7 +216,9 @@ class OpenPools:
             )
             for pod in self.usage.pods_on(name)
         ]
-        return beyond(left, pods)
+        going = beyond(left, pods)
+        self._beyond[name] = _Beyond(budget.spec, version, leavers, going)
+        return going
 
     def _room(self, name: str, spec: VirtualNodeBudgetSpec, use: PoolUse) -> LimitRoom:
         spent = self._board.spent.get(name, _NOTHING_SPENT)

@@ -25,7 +25,7 @@ from typing import Final
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import remember
-from spillway.domain.model.usage import NOTHING, Usage
+from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.state.growth import grown_by, larger
 from spillway.state.signal import Signal
@@ -111,6 +111,7 @@ class Reservations:
         """Owners whose last reservation expired without a pod."""
         self._used: dict[str, Usage] = {}
         self._billed: dict[str, Usage] = {}
+        self._extended: dict[str, dict[str, int]] = {}
 
     def reserve(
         self,
@@ -280,8 +281,7 @@ class Reservations:
 
     def extended_of(self, pool: str, resource: str) -> int:
         """How much of a resource beside CPU and memory is reserved on a pool."""
-        held = (one for one in self._held.values() if one.held and one.extended and pool in one.pools)
-        return sum(one.extended.get(resource, 0) for one in held)
+        return self._extended.get(pool, NO_AMOUNTS).get(resource, 0)
 
     def by_pool(self) -> Counter[str]:
         """The number of reservations by pool."""
@@ -322,6 +322,8 @@ class Reservations:
                     sums[pool] = total
                 else:
                     sums.pop(pool, None)
+            if reservation.extended:
+                add_amounts(self._extended, pool, reservation.extended, sign)
 
 
 def new_token() -> str:

@@ -13,14 +13,14 @@ counts
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
-from spillway.domain.model.usage import NOTHING, Usage, add_count
+from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts, add_count
 from spillway.state.cluster import ClusterState
 from spillway.state.growth import Growth, larger
 from spillway.state.pool_membership import NodeChange, PoolMembership
@@ -61,6 +61,8 @@ class _Entry(NamedTuple):
     pools: tuple[str, ...]
     use: PoolUse
     unstarted: bool
+    promised: Mapping[str, int] | None
+    """What it requests beside CPU and memory, while it has no node."""
 
 
 class LiveUsage:
@@ -85,6 +87,9 @@ class LiveUsage:
         self._leaving: dict[str, PoolUse] = {}
         """The part of these that is being deleted."""
         self._unstarted: dict[str, int] = {}
+        self._promised: dict[str, dict[str, int]] = {}
+        self._versions: dict[str, int] = {}
+        """By pool; another number after each change of one of its pods."""
         self._arrivals: dict[PodUid, Arrival] = {}
         """Of pods on pools that were seen to be created, or to request more than before."""
         self._changes = 0
@@ -202,6 +207,11 @@ class LiveUsage:
         seen, leaving = self._pools.get(pool, PoolUse()), self._leaving.get(pool, PoolUse())
         return PoolUse(*(a - b for a, b in zip(seen, leaving, strict=True)))
 
+    def version(self, pool: str) -> int:
+        """Another number whenever something has changed of the pods of a pool that `staying` or `arrival` tell."""
+        self.membership.refresh()
+        return self._versions.get(pool, 0)
+
     def arrival(self, pod: PodRecord) -> Arrival:
         """When a pod became as large as it is; it has not arrived yet while a resize of it is not done."""
         if pod.granted != pod.requests:
@@ -219,8 +229,7 @@ class LiveUsage:
         """How much of a resource beside CPU and memory is promised on a pool: to pods without a node, or reserved."""
         self.membership.refresh()
         self.reservations.expire()
-        unbound = (self.state.pods[uid] for uid in self._marked if pool in self._entries_pools(uid))
-        seen = sum(pod.extended.get(resource, 0) for pod in unbound if pod.extended)
+        seen = self._promised.get(pool, NO_AMOUNTS).get(resource, 0)
         return seen + self.reservations.extended_of(pool, resource)
 
     def _entries_pools(self, uid: PodUid) -> tuple[str, ...]:
@@ -242,7 +251,7 @@ class LiveUsage:
             idle = (new is not None and not new.active) - (old is not None and not old.active)
             if idle:
                 add_count(self._inactive, pod.owner_uid, idle)
-        self._note_arrival(old, new)
+        self._changes += 1
         if new is not None and new.pending is not None and new.pending.reservation:
             self._settle(new, new.pending.reservation)
         if new is not None and not new.node and new.pending is not None and new.pending.pools:
@@ -250,14 +259,13 @@ class LiveUsage:
         else:
             self._marked.discard(pod.uid)
         self._replace(pod.uid, None if new is None else self._entry(new))
-        if pod.uid not in self._entries:
+        if new is None or new.uid not in self._entries:
             self._arrivals.pop(pod.uid, None)
+        else:
+            self._note_arrival(old, new)
         self._notify(pod.owner_uid)
 
-    def _note_arrival(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        self._changes += 1
-        if new is None:
-            return
+    def _note_arrival(self, old: PodRecord | None, new: PodRecord) -> None:
         if old is None:
             if new.pending is not None:
                 self._arrivals[new.uid] = Arrival(new.created, self._changes)
@@ -284,7 +292,8 @@ class LiveUsage:
             unbound=NOTHING if pod.node else pod.requests,
             resizing=pod.requests - pod.granted,
         )
-        return _Entry(pod.owner_uid, pod.active, pools, use, pod.pending is not None and pod.active)
+        unstarted = pod.pending is not None and pod.active
+        return _Entry(pod.owner_uid, pod.active, pools, use, unstarted, None if pod.node else pod.extended)
 
     def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
         old = self._entries.get(uid)
@@ -301,8 +310,11 @@ class LiveUsage:
         if entry.active and entry.owner:
             add_count(self._virtual, entry.owner, sign)
         for pool in entry.pools:
+            self._versions[pool] = self._versions.get(pool, 0) + 1
             if entry.unstarted:
                 add_count(self._unstarted, pool, sign)
+            if entry.promised:
+                add_amounts(self._promised, pool, entry.promised, sign)
             _add(self._pools, pool, entry.use, sign)
             if not entry.active:
                 _add(self._leaving, pool, entry.use, sign)

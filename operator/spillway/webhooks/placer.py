@@ -135,7 +135,7 @@ class Placer:
             physical=self.usage.physical(new.owner) if new.position is None else new.position,
             threshold=new.threshold(self._board.thresholds.get(new.workload)),
             landing=self._overlays(policy),
-            pools=partial(self._pools, policy, new.namespace),
+            pools=partial(self._open_pools.pools, policy, new.namespace),
             mismatch=partial(self._mismatch, new.namespace, fitting),
             refusal_by_limits=self._open_pools.refusal_by_limits,
             refusal_by_nodes=refusal_by_nodes,
@@ -146,9 +146,6 @@ class Placer:
             growth=self.usage.growth(new.namespace, new.owner),
             local_claims=frozenset(one.claim for one in volumes if one.local),
         )
-
-    def _pools(self, policy: str, namespace: str) -> Sequence[Pool]:
-        return [self._open_pools.pool(name, namespace) for name in self._governance().pools_of(policy)]
 
     def _overlays(self, policy: str) -> Sequence[tuple[str, PodOverlay]]:
         governance = self._governance()

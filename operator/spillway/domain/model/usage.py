@@ -1,5 +1,7 @@
 """A number of pods, and what they request or what a provider bills of them together."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import msgspec
@@ -32,6 +34,17 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 NOTHING: Final = Usage()
+NO_AMOUNTS: Final[Mapping[str, int]] = MappingProxyType({})
+"""Amounts by name where there are none."""
+
+
+def add_amounts(sums: dict[K, dict[str, int]], key: K, amounts: Mapping[str, int], sign: int) -> None:
+    """Add amounts by name to one of several sums, or with the sign -1 take them away; one of nothing is not kept."""
+    totals = sums.setdefault(key, {})
+    for name, amount in amounts.items():
+        add_count(totals, name, amount * sign)
+    if not totals:
+        del sums[key]
 
 
 def add_count(counts: dict[K, int], key: K, by: int) -> None:
