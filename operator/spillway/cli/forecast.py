@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.cli.flags import parsed
 
 
 def forecast(
@@ -41,14 +42,11 @@ def forecast(
     from spillway.cli.forecasting import ForecastError, forecast_file, summary, write  # noqa: PLC0415
     from spillway.domain.forecast.spec import ForecastSpec  # noqa: PLC0415
 
-    seconds = {}
-    for flag, text in (("--startup", startup), ("--window", window)):
-        try:
-            seconds[flag] = float(duration_seconds(text))
-        except ValueError as error:
-            raise SettingsError(f"{flag}: {error}") from error
+    first, end = (
+        float(parsed(flag, duration_seconds, text)) for flag, text in (("--startup", startup), ("--window", window))
+    )
     try:
-        spec = ForecastSpec(seconds["--startup"], seconds["--window"], price)
+        spec = ForecastSpec(first, end, price)
     except ValueError as error:
         raise SettingsError(f"--startup, --window, --price: {error}") from error
     try:

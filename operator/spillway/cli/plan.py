@@ -2,15 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from spillway.app.errors import SettingsError
 from spillway.cli import prometheus_flags
+from spillway.cli.flags import parsed
 from spillway.domain.model.units import GIB
 
 plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
@@ -36,8 +36,6 @@ _ALONE = frozenset(
     }
 )
 """Parameters that replace what the command would read from a cluster."""
-
-Value = TypeVar("Value")
 
 
 class Output(StrEnum):
@@ -168,7 +166,7 @@ def thresholds(
             )
         except ValueError as error:
             raise SettingsError(str(error)) from error
-    seconds = float(_flag("--history", duration_seconds, history))
+    seconds = float(parsed("--history", duration_seconds, history))
     if seconds < PAST_ENOUGH_SECONDS:
         raise SettingsError(f'--history: must be at least two days, for example 2d, 72h or 14d, not "{history}"')
     source = Source(connection, csv)
@@ -180,10 +178,10 @@ def thresholds(
         alone = Alone(
             nodes=nodes,
             node_cores=node_cores,
-            node_gib=_flag("--node-memory", memory_bytes, node_memory) / GIB,
+            node_gib=parsed("--node-memory", memory_bytes, node_memory) / GIB,
             target=target_utilization / 100,
-            request_cores=_flag("--cpu", cpu_millis, cpu) / 1000,
-            request_gib=_flag("--memory", memory_bytes, memory) / GIB,
+            request_cores=parsed("--cpu", cpu_millis, cpu) / 1000,
+            request_gib=parsed("--memory", memory_bytes, memory) / GIB,
             load=(utilization or target_utilization) / 100,
             node_hour=node_hour,
             virtual_core_hour=virtual_cpu_hour,
@@ -203,11 +201,3 @@ def _given(context: typer.Context) -> frozenset[str]:
     """The parameters that are given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
-
-
-def _flag(name: str, read: Callable[[str], Value], text: str) -> Value:
-    """The parsed value of a flag; an error begins with the flag."""
-    try:
-        return read(text)
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from error

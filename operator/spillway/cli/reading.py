@@ -13,7 +13,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.followed import FOLLOWED, Followed
-from spillway.kube.pages import PageLimit, page_of, pages
+from spillway.kube.pages import items_of
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState
@@ -43,8 +43,6 @@ async def read_world(client: KubeClient, *, own_namespace: str) -> World:
 
 
 async def _read(client: KubeClient, state: ClusterState, kind: Followed) -> None:
-    request = partial(page_of, client, kind.resource.everywhere, PageLimit(_PAGE))
-    async with aclosing(pages(request, kind.decoder.page)) as found:
-        async for page in found:
-            for item in page.items or ():
-                state.apply(kind.decoder.record(item))
+    async with aclosing(items_of(client, kind.resource.everywhere, kind.decoder.page, limit=_PAGE)) as found:
+        async for item in found:
+            state.apply(kind.decoder.record(item))

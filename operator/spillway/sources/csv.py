@@ -14,17 +14,17 @@ import numpy as np
 from spillway.domain.threshold.effective import LARGEST
 from spillway.domain.threshold.history import History, Problem
 from spillway.sources.csv_rules import (
-    LONGEST_STEP_SECONDS,
     YEAR_2000_SECONDS,
     CsvError,
     Span,
     Times,
+    add_to_step,
     held,
     number,
     quoted,
     read_file,
     rows,
-    step_of,
+    too_coarse,
     usual_distance,
 )
 
@@ -61,16 +61,14 @@ def csv_histories(lines: Iterable[str], *, now: float) -> list[History]:
             )
         time = times.seconds(moment, line)
         span.add(time, line)
-        steps = highest.setdefault(workload, {})
-        steps[step_of(time)] = max(count, steps.get(step_of(time), 0.0))
+        add_to_step(highest.setdefault(workload, {}), time, count)
     span.check()
     return [_history(workload, steps) for workload, steps in sorted(highest.items())]
 
 
 def _history(workload: str, steps: Mapping[float, float]) -> History:
     usual = usual_distance(steps)
-    if usual > LONGEST_STEP_SECONDS:
-        message = f"its values are usually {usual / 3600:.1f} hours apart; a plan needs one at least every hour"
+    if message := too_coarse(usual, "a plan"):
         times = np.array(sorted(steps))
         return History(workload, times, np.array([steps[time] for time in times]), Problem("HistoryTooCoarse", message))
-    return History(workload, *held(steps))
+    return History(workload, *held(steps, usual))

@@ -19,7 +19,7 @@ import numpy as np
 
 from spillway.domain.threshold.history import STEP_SECONDS, Floats
 
-LONGEST_STEP_SECONDS: Final = 3600.0
+_LONGEST_STEP_SECONDS: Final = 3600.0
 """The largest usual distance of two values: a level of a day says nothing about the day's peak."""
 DAY_SECONDS: Final = 86_400.0
 YEAR_2000_SECONDS: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
@@ -139,9 +139,10 @@ def number(text: str) -> float:
         return -1.0
 
 
-def step_of(time: float) -> float:
-    """The beginning of the step that a time is in."""
-    return time // STEP_SECONDS * STEP_SECONDS
+def add_to_step(steps: dict[float, float], time: float, value: float) -> None:
+    """Add a value to the step that its time is in, of which the highest counts; `steps` are by their beginning."""
+    step = time // STEP_SECONDS * STEP_SECONDS
+    steps[step] = max(value, steps.get(step, 0.0))
 
 
 class Span:
@@ -179,11 +180,21 @@ def usual_distance(steps: Mapping[float, float]) -> float:
     return float(np.median(distances)) if distances.size else STEP_SECONDS
 
 
-def held(steps: Mapping[float, float]) -> tuple[Floats, Floats]:
-    """The times and values of the whole grid: a step without a value has the last one before it while that holds."""
+def too_coarse(usual: float, reader: str) -> str:
+    """Why values at this usual distance are no use to `reader`, for example "a plan"; empty if they are."""
+    if usual <= _LONGEST_STEP_SECONDS:
+        return ""
+    return f"its values are usually {usual / 3600:.1f} hours apart; {reader} needs one at least every hour"
+
+
+def held(steps: Mapping[float, float], usual: float) -> tuple[Floats, Floats]:
+    """The times and values of the whole grid: a step without a value has the last one before it while that holds.
+
+    `usual` is the `usual_distance` of the steps.
+    """
     times = np.array(sorted(steps))
     values = np.array([steps[time] for time in times])
-    usual, distances = usual_distance(steps), np.diff(times)
+    distances = np.diff(times)
     holds = np.where(distances <= usual * _JITTER, distances, usual)
     counts = np.maximum(np.append(holds, usual) // STEP_SECONDS, 1).astype(np.int64)
     begins = np.repeat(np.cumsum(counts) - counts, counts)

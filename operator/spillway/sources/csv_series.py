@@ -13,16 +13,16 @@ import numpy as np
 
 from spillway.domain.threshold.history import Floats
 from spillway.sources.csv_rules import (
-    LONGEST_STEP_SECONDS,
     CsvError,
     Span,
     Times,
+    add_to_step,
     held,
     number,
     quoted,
     read_file,
     rows,
-    step_of,
+    too_coarse,
     usual_distance,
 )
 
@@ -78,15 +78,12 @@ def series_of(lines: Iterable[str], column: str, *, now: float) -> CsvSeries:
             )
         span.add(time, line)
         samples.append((time, value))
-        steps[step_of(time)] = max(value, steps.get(step_of(time), 0.0))
+        add_to_step(steps, time, value)
     span.check()
     if not steps:
         raise CsvError(f"column {column}: has no value; write one line for each time, for example 1767225600,12.5")
     usual = usual_distance(steps)
-    if usual > LONGEST_STEP_SECONDS:
-        raise CsvError(
-            f"column {TIME_COLUMN}: its values are usually {usual / 3600:.1f} hours apart; a forecast needs one at "
-            "least every hour"
-        )
+    if message := too_coarse(usual, "a forecast"):
+        raise CsvError(f"column {TIME_COLUMN}: {message}")
     ordered = np.array(sorted(samples))
-    return CsvSeries(ordered[:, 0], ordered[:, 1], *held(steps), usual)
+    return CsvSeries(ordered[:, 0], ordered[:, 1], *held(steps, usual), usual)

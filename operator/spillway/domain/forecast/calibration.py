@@ -45,6 +45,12 @@ def completed(hours: int, end: int, stride: int = STRIDE) -> NDArray[np.int64]:
     return np.maximum((np.arange(hours, dtype=np.int64) * HOUR_STEPS - end) // stride + 1, 0)
 
 
+def rank_of(quantiles: Floats, count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each quantile among so many values in order: that which one value more exceeds as rarely."""
+    wanted = np.ceil(quantiles * (count + 1)).astype(np.int64) - 1
+    return np.clip(wanted, 0, np.maximum(count - 1, 0))
+
+
 def quantiles_of(ratios: Floats, quantiles: Sequence[float], hours: int, end: int) -> Floats:
     """For each hour the quantiles of the completed samples (row, quantile, hour); 0 with too few of them.
 
@@ -60,8 +66,7 @@ def quantiles_of(ratios: Floats, quantiles: Sequence[float], hours: int, end: in
     total = np.zeros((rows, SAMPLES + samples + 1), dtype=np.int64)
     np.cumsum(np.isfinite(padded), axis=1, out=total[:, 1:])
     count = (total[:, known + SAMPLES] - total[:, known])[:, None, :]
-    wanted = np.ceil(np.asarray(quantiles)[:, None] * (count + 1)).astype(np.int64) - 1
-    position = np.clip(wanted, 0, np.maximum(count - 1, 0))
+    position = rank_of(np.asarray(quantiles)[:, None], count)
     begin = (np.arange(rows)[:, None, None] * known.size + np.arange(known.size)) * SAMPLES
     found = np.where(count >= LEAST_SAMPLES, np.take(ordered, begin + position), 0.0)
     return np.repeat(found, EVERY_HOURS, axis=2)[:, :, :hours].astype(np.float64)

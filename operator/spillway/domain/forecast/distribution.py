@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from spillway.domain.forecast.calibration import rank_of
 from spillway.domain.forecast.grid import filled
 from spillway.domain.forecast.mixture import pinball
 from spillway.domain.forecast.profile import DAYS, WEEKS, profile
@@ -90,8 +91,7 @@ def _quantiles(values: Floats, quantiles: Sequence[float]) -> Floats:
     """The quantiles along the last axis without nan; nan where there is nothing else."""
     ordered = np.sort(values, axis=-1)
     count = np.isfinite(values).sum(axis=-1, keepdims=True)
-    wanted = np.ceil(np.asarray(quantiles) * (count + 1)).astype(np.int64) - 1
-    return np.take_along_axis(ordered, np.clip(wanted, 0, np.maximum(count - 1, 0)), axis=-1)
+    return np.take_along_axis(ordered, rank_of(np.asarray(quantiles), count), axis=-1)
 
 
 def _losses(actual: Floats, expected: Floats, small: Floats, factors: Floats, quantiles: Sequence[float]) -> Floats:

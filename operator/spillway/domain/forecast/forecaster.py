@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spillway.domain.forecast.calibration import hours_of, quantiles_of, sample_hours, sampled
 from spillway.domain.forecast.candidates import LAST_VALUE, candidates_of
@@ -53,8 +52,6 @@ class Replay:
     predictable: Flags
     quantiles: Floats
     """The forecast of each of `QUANTILES` for the maximum of the span (row, quantile, origin)."""
-    chosen: NDArray[np.int64]
-    """The index of the quantile that is served, -1 without a forecast."""
 
 
 def forecast(values: Floats, spec: ForecastSpec) -> Forecast:
@@ -70,7 +67,6 @@ def replay(values: Floats, spec: ForecastSpec) -> Replay:
         np.concatenate([part.served for part in parts]),
         np.concatenate([part.predictable for part in parts]),
         np.concatenate([part.quantiles for part in parts]),
-        np.concatenate([part.chosen for part in parts]),
     )
 
 
@@ -116,10 +112,8 @@ def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> Replay:
     quantiles = np.exp(mixed(models.logs[..., step:], models.shifts[..., since:], weights)) - small
     np.clip(quantiles, 0.0, models.most[:, None, step:], out=quantiles)
     demand = np.where(models.seen, models.whole, np.nan)[:, step:]
-    reactive = np.full((demand.shape[0], demand.shape[1] + 1), np.nan)
-    reactive[:, 1:] = models.whole[:, step:]
-    if step:
-        reactive[:, 0] = models.whole[:, step - 1]
+    unknown = np.full((models.whole.shape[0], 1), np.nan)
+    reactive = np.concatenate([unknown, models.whole], axis=1)[:, step:]
     capacity = np.maximum(quantiles, reactive[:, None])
     choice = cheapest(
         np.nan_to_num(capacity),
@@ -134,7 +128,7 @@ def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> Replay:
     at = choice.quantile[:, hour_of]
     forecasts = np.take_along_axis(capacity, at[:, None], axis=1)[:, 0]
     served = np.where(predictable, forecasts, reactive * choice.headroom[:, hour_of])
-    return Replay(served, predictable, quantiles, np.where(predictable, at, -1))
+    return Replay(served, predictable, quantiles)
 
 
 def _present(values: Floats, spec: ForecastSpec) -> tuple[Floats, Flags]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spillway.domain.forecast.grid import filled
-from spillway.domain.forecast.spec import STEP_SECONDS, Floats, ForecastSpec
+from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats, ForecastSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,16 @@ def served_with(
     """
     whole, _ = filled(values)
     now = whole.shape[1]
-    ordinary, expected = served, np.full(served.shape, np.nan)
+    expected = np.full(served.shape, np.nan)
     uncovered = np.ones(spec.end - spec.first, dtype=np.bool_)
     for one in occasions:
         for offset in range(spec.first, spec.end):
             at = start + (now + offset) * STEP_SECONDS
-            source = now + offset - one.like_days_before * (86_400 // STEP_SECONDS)
+            source = now + offset - one.like_days_before * DAY_STEPS
             if one.begin < at + STEP_SECONDS and at < one.end and 0 <= source < now:
                 uncovered[offset - spec.first] = False
                 expected = np.fmax(expected, whole[:, source] * one.factor)
     present = whole[:, -1] if now else np.full(served.shape, np.nan)
     if uncovered.any():
-        expected = np.fmax(expected, ordinary)
+        expected = np.fmax(expected, served)
     return np.where(np.isfinite(expected), np.fmax(expected, present), served)
