@@ -54,8 +54,8 @@ def cost(*, hours: float, elastic_node_hours: float, virtual_pod_hours: float) -
 
 
 def saving(figures: Mapping[str, Mapping[str, Any]], name: str) -> float | None:
-    """How much less a contender's day cost than the baseline's; negative if it cost more, None without a baseline."""
-    if name == BASELINE or BASELINE not in figures:
+    """How much less a contender's day cost than the baseline's; negative if it cost more, None without one of them."""
+    if name == BASELINE or not {BASELINE, name} <= figures.keys():
         return None
     return round(float(figures[BASELINE]["cost"]["total"]) - float(figures[name]["cost"]["total"]), 2)
 

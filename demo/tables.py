@@ -72,7 +72,7 @@ _DAY_ROWS: Final = (
 def headline(figures: Figures) -> str:
     """One sentence that says what the day cost and what Spillway saved of it."""
     ours = Contender.SPILLWAY.value
-    saved, share = (saving(figures, ours), saving_share(figures, ours)) if ours in figures else (None, None)
+    saved, share = saving(figures, ours), saving_share(figures, ours)
     if saved is None or share is None:
         totals = {name: _money(values["cost"]["total"]) for name, values in figures.items()}
         return f"The day cost {', '.join(f'{total} {CURRENCY} with {name}' for name, total in totals.items())}."
@@ -86,7 +86,7 @@ def headline(figures: Figures) -> str:
 
 def headline_mark(figures: Figures) -> Mark:
     """Whether the headline tells of a gain or a loss."""
-    return _sign(saving(figures, Contender.SPILLWAY.value)) if Contender.SPILLWAY.value in figures else Mark.SAME
+    return _sign(saving(figures, Contender.SPILLWAY.value))
 
 
 def cost_rows(figures: Figures) -> list[Row]:

@@ -37,6 +37,8 @@ log: Final = structlog.get_logger(__name__)
 
 BACKSTOP_SECONDS: Final = 0.1
 """A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
+FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
+"""What a caller is told whose certificate is refused."""
 _STOP_SECONDS: Final = 3.0
 """How long requests in progress may take when the server stops."""
 
@@ -163,9 +165,6 @@ class AdmissionServer:
             return HttpResponse.text(HTTPStatus.BAD_REQUEST, f"not an AdmissionReview: {error}")
         body = encode_answer(request.uid, await answer(webhook, request, deadline))
         return HttpResponse(HTTPStatus.OK, body, "application/json")
-
-
-FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
 
 
 def is_known_client(names: Collection[str], certificate: Mapping[str, Any] | None) -> bool:

@@ -27,18 +27,20 @@ Name = Annotated[
 Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"format": "int32"})]
 Percent = Annotated[int, Field(ge=1, le=100, json_schema_extra={"format": "int32"})]
 PromQl = Annotated[str, Field(min_length=1, max_length=4096)]
+KEY_EXPRESSION = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+"""The key of a label or of an annotation."""
+KEY_FORM = (
+    "an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
+    "with a letter or a digit at both ends, for example example.com/name"
+)
+"""The same in words."""
+KEY_LENGTH_MAX = 317
 AnnotationKey = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=317,
-        json_schema_extra=rules(
-            cel(
-                "self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
-                "must be an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
-                "with a letter or a digit at both ends, for example example.com/name",
-            )
-        ),
+        max_length=KEY_LENGTH_MAX,
+        json_schema_extra=rules(cel(f"self.matches('{KEY_EXPRESSION}')", f"must be {KEY_FORM}")),
     ),
 ]
 LabelText = Annotated[str, Field(max_length=63)]

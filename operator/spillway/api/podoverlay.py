@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from spillway.api.common import AnnotationKey, LabelText
+from spillway.api.common import KEY_EXPRESSION, KEY_FORM, KEY_LENGTH_MAX, AnnotationKey, LabelText
 from spillway.api.schema import Model, any_object, atomic_list, cel, list_map, rules
 
 _EnvName = Annotated[
@@ -39,10 +39,8 @@ _DNS_LABEL = rules(
 )
 _LABEL_KEYS = rules(
     cel(
-        "self.all(key, key.size() <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?"
-        "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-        "must have keys of an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
-        "with a letter or a digit at both ends, for example example.com/name",
+        f"self.all(key, key.size() <= {KEY_LENGTH_MAX} && key.matches('{KEY_EXPRESSION}'))",
+        f"must have keys of {KEY_FORM}",
     ),
 )
 _Path = Annotated[

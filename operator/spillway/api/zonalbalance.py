@@ -4,7 +4,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from spillway.api.common import Count, LabelSelector, ObjectMeta, Percent, PromQl, Status, WorkloadMatch
+from spillway.api.common import (
+    KEY_EXPRESSION,
+    KEY_LENGTH_MAX,
+    Count,
+    LabelSelector,
+    ObjectMeta,
+    Percent,
+    PromQl,
+    Status,
+    WorkloadMatch,
+)
 from spillway.api.scalars import Duration, Factor
 from spillway.api.schema import API_VERSION, Model, atomic_list, cel, list_map, rules
 
@@ -127,10 +137,10 @@ class ZonalBalanceSpec(Model):
         str,
         Field(
             min_length=1,
-            max_length=317,
+            max_length=KEY_LENGTH_MAX,
             json_schema_extra=rules(
                 cel(
-                    "self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
+                    f"self.matches('{KEY_EXPRESSION}')",
                     "must be a label's key, for example topology.kubernetes.io/zone",
                 )
             ),

@@ -279,6 +279,7 @@ class Operator:
             await leader.run(self.stopping)
 
         await self._know_the_cluster()
+        keep_for_good()
         contend = asyncio.create_task(leadership.run(lead), name="lease")
         stopping = asyncio.create_task(self.stopping.wait(), name="stop-contending")
         try:
@@ -300,7 +301,6 @@ class Operator:
         await self.state.wait_synced()
         while not self.catalog.loaded:  # noqa: ASYNC110  # loaded once, right after the start
             await asyncio.sleep(0.05)
-        keep_for_good()
 
     def _may_write(self) -> bool:
         return self._leadership is not None and self._leadership.may_write()

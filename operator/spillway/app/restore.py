@@ -166,7 +166,7 @@ class Restore:
 
     async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
         pod = PODS.one(raw)
-        if waits_for_pools(pod) and self._tokens.new(pod) and await self._may_replace(pod):
+        if waits_for_pools(pod) and self._tokens.new(pod) and await takes_retry(self._client, self._retries, pod):
             await self._replace(pod)
             return
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.annotate_pod(pod, removed)):
@@ -174,10 +174,6 @@ class Restore:
         self.result.pods += 1
         self.result.costs += POD_DELETION_COST in removed
         self._say(f"pod/{pod.key}: {', '.join(removed)} off")
-
-    async def _may_replace(self, pod: PodRecord) -> bool:
-        """Whether the owner creates a successor; a Job counts the pod as failed, and may have no retry left."""
-        return await takes_retry(self._client, self._retries, pod)
 
     async def _replace(self, pod: PodRecord) -> None:
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.replace_unstarted(pod)):

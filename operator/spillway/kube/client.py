@@ -11,7 +11,6 @@ import zlib
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self
 
@@ -21,7 +20,7 @@ import msgspec
 from spillway import __version__
 from spillway.kube.auth import Credentials
 from spillway.kube.errors import ApiError, TooLargeError, transport_errors
-from spillway.kube.pages import PAGE_BYTES, PageLimit, page_of, pages
+from spillway.kube.pages import PAGE_BYTES, items_of
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -153,11 +152,9 @@ class KubeClient:
 
     async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
         """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""
-        request = partial(page_of, self, path, PageLimit(limit), params=params)
-        async with aclosing(pages(request, _objects.decode)) as found:
-            async for page in found:
-                for item in page.items or ():
-                    yield item
+        async with aclosing(items_of(self, path, _objects.decode, limit=limit, params=params)) as found:
+            async for item in found:
+                yield item
 
     async def stream(
         self, path: str, params: Mapping[str, Param], *, silence_seconds: float | None = None

@@ -102,7 +102,7 @@ class EventRecorder:
             if now - series.written >= _REPEAT_SECONDS:
                 self._repeat(series, now)
             return
-        if not (self._object_bucket(key[0], _namespace(involved)).take_now() and self._namespace_has_room(involved)):
+        if not self._take(key[0], involved):
             EVENTS.labels("dropped").inc()
             return
         self._begin(key, involved, now)
@@ -164,23 +164,28 @@ class EventRecorder:
         except asyncio.QueueFull:
             EVENTS.labels("dropped").inc()
 
-    def _object_bucket(self, identity: str, namespace: str) -> TokenBucket:
-        bucket = self._objects.get(identity)
-        if bucket is None:
-            bucket = TokenBucket(_OBJECT_RATE, _OBJECT_BURST, clock=self._clock)
-        self._objects.put(identity, bucket, share=namespace)
-        return bucket
+    def _take(self, identity: str, involved: Reference) -> bool:
+        """Whether one more Event about an object may be written, and about the objects of its namespace if it has one.
 
-    def _namespace_has_room(self, involved: Reference) -> bool:
-        """Whether one more Event about objects of its namespace may be written; of cluster-scoped objects any may."""
-        namespace = str(involved.get("namespace") or "")
-        if not namespace:
-            return True
-        bucket = self._namespaces.get(namespace)
-        if bucket is None:
-            bucket = TokenBucket(_NAMESPACE_RATE, _NAMESPACE_BURST, clock=self._clock)
-        self._namespaces.put(namespace, bucket, share=namespace)
-        return bucket.take_now()
+        Of cluster-scoped objects together any number may.
+        """
+        share = _namespace(involved)
+        if not _take(self._objects, identity, share, self._object_bucket):
+            return False
+        return not involved.get("namespace") or _take(self._namespaces, share, share, self._namespace_bucket)
+
+    def _object_bucket(self) -> TokenBucket:
+        return TokenBucket(_OBJECT_RATE, _OBJECT_BURST, clock=self._clock)
+
+    def _namespace_bucket(self) -> TokenBucket:
+        return TokenBucket(_NAMESPACE_RATE, _NAMESPACE_BURST, clock=self._clock)
+
+
+def _take(buckets: FairMemory[str, TokenBucket], key: str, share: str, new: Callable[[], TokenBucket]) -> bool:
+    """Whether the bucket of this key has a token, which is taken; it is the newest of its share afterwards."""
+    bucket = buckets.get(key) or new()
+    buckets.put(key, bucket, share=share)
+    return bucket.take_now()
 
 
 def _namespace(involved: Reference) -> str:

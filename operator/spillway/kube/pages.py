@@ -6,7 +6,9 @@ a megabyte and more each: a page that is larger than `PAGE_BYTES` is not read, b
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from spillway.kube.errors import TooLargeError
@@ -43,6 +45,14 @@ class PageClient(Protocol):
 
 
 P = TypeVar("P", bound=_Page)
+Item = TypeVar("Item")
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class _PageOf(_Page, Protocol[Item_co]):
+    @property
+    def items(self) -> Sequence[Item_co] | None:
+        """The items of the page."""
 
 
 class PageLimit:
@@ -86,6 +96,22 @@ async def page_of(
         else:
             limit.grow()
             return raw
+
+
+async def items_of(
+    client: PageClient,
+    path: str,
+    decode: Callable[[bytes], "_PageOf[Item]"],
+    *,
+    limit: int,
+    params: Mapping[str, Any] | None = None,
+) -> AsyncGenerator[Item, None]:
+    """Every item of the list at `path`, `limit` to a page. Close it if it is not read to its end."""
+    request = partial(page_of, client, path, PageLimit(limit), params=params)
+    async with aclosing(pages(request, decode)) as found:
+        async for page in found:
+            for item in page.items or ():
+                yield item
 
 
 async def pages(

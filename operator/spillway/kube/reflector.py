@@ -119,10 +119,10 @@ class Reflector(Generic[ObjectT, RecordT]):
         self._client = client
         self._sink: Sink[RecordT] = sink
         self._path = path
-        self._page_limit = PageLimit((settings or WatchSettings()).page_size)
         self._selected: dict[str, Param] = {"fieldSelector": selector} if selector else {}
         self._decoder: Decoder[ObjectT, RecordT] = decoder
         self._settings = settings or WatchSettings()
+        self._page_limit = PageLimit(self._settings.page_size)
         self._clock = clock
         self._jitter = jitter
         self._backoff = Backoff(

@@ -11,6 +11,8 @@ from typing import Final
 
 from spillway.domain.model.owners import WorkloadKey
 
+_LABELS_KEPT: Final = 8192
+"""Workloads whose label values are kept."""
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 WORKLOAD_LABELS: Final = ("namespace", "kind", "workload")
@@ -49,13 +51,11 @@ class PrerenderedGauge:
         return f"{self.name}{{{','.join(pairs)}}} {value:.10g}\n"
 
 
-LABELS_KEPT: Final = 8192
-"""Workloads whose label values are kept."""
 PRERENDERED: Final[list[PrerenderedGauge]] = []
 """Every gauge of this kind in the process."""
 
 
-@lru_cache(maxsize=LABELS_KEPT)
+@lru_cache(maxsize=_LABELS_KEPT)
 def workload_labels(workload: str) -> tuple[str, str, str]:
     """The label values of a workload, given as Kind/namespace/name."""
     key = WorkloadKey.parse(workload)

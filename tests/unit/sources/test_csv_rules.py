@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.sources.csv_rules import CsvError, Span, Times, held, number, rows, step_of, usual_distance
+from spillway.sources.csv_rules import CsvError, Span, Times, add_to_step, held, number, rows, usual_distance
 
 NOW = 1_780_000_000.0
 
@@ -13,7 +13,7 @@ NOW = 1_780_000_000.0
 def test_a_value_holds_for_the_usual_distance_and_not_over_a_gap() -> None:
     steps = {900.0 * index: float(index) for index in (0, 1, 2, 3, 20, 21)}
 
-    times, values = held(steps)
+    times, values = held(steps, usual_distance(steps))
 
     assert usual_distance(steps) == 900
     assert (times[values == 3] - 2700).tolist() == [0, 300, 600]
@@ -21,7 +21,8 @@ def test_a_value_holds_for_the_usual_distance_and_not_over_a_gap() -> None:
 
 @given(st.dictionaries(st.integers(0, 500), st.floats(0, 9), min_size=1, max_size=50))
 def test_the_grid_has_no_step_twice(values: dict[int, float]) -> None:
-    times, found = held({step * 300.0: value for step, value in values.items()})
+    steps = {step * 300.0: value for step, value in values.items()}
+    times, found = held(steps, usual_distance(steps))
 
     assert (np.diff(times) >= 300).all()
     assert set(found.tolist()) <= set(values.values())
@@ -29,7 +30,9 @@ def test_the_grid_has_no_step_twice(values: dict[int, float]) -> None:
 
 def test_one_value_is_usually_a_step_away() -> None:
     assert usual_distance({0.0: 1.0}) == 300
-    assert step_of(899.9) == 600
+    steps: dict[float, float] = {}
+    add_to_step(steps, 899.9, 1.0)
+    assert steps == {600: 1.0}
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1.5", 1.5), ("1e-9", 1e-9), ("many", -1.0), ("", -1.0)])

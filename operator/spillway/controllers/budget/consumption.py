@@ -8,9 +8,10 @@ bounded; the series of a workload that is no longer among the largest are remove
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from spillway.domain.budget.consumption import NAMED, OTHER, Consumed, Meter, named
+from spillway.domain.budget.consumption import Consumed, Meter
+from spillway.domain.model.named_workloads import named
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import WorkloadKey, counted_as_by_name, workload_key, workload_of
 from spillway.domain.model.records import PodRecord
@@ -19,6 +20,10 @@ from spillway.state.cluster import ClusterState
 from spillway.telemetry import budget as metrics
 from spillway.telemetry.registry import CounterMetric
 
+OTHER: Final = "other"
+"""The name that all workloads share that have none of their own."""
+NAMED: Final = 200
+"""Workloads with a name of their own."""
 Account = str
 """The account: the uid of the pods' owner, or one account per namespace for pods without an owner."""
 

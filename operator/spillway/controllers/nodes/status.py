@@ -14,6 +14,7 @@ from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, Vir
 from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.controllers.status.wording import first_names
 from spillway.domain.nodes.cordon import Hold
 
 _BRIEF: Final = frozenset({"Opening", "Closing"})
@@ -72,6 +73,5 @@ def _accepting(
 def _spared(drain: DrainProgress | None) -> str:
     if drain is None or not drain.spared:
         return ""
-    named = ", ".join(drain.spared_pods[:_NAMED])
-    more = f" and {drain.spared - _NAMED} more" if drain.spared > _NAMED else ""
-    return f" Not evicted, because no owner replaces them or their Job has one retry left: {named}{more}."
+    named = first_names(drain.spared_pods, drain.spared, most=_NAMED)
+    return f" Not evicted, because no owner replaces them or their Job has one retry left: {named}."

@@ -37,9 +37,13 @@ class PoolMemory:
     def of(cls, status: Mapping[str, Any]) -> Self:
         """The memory that a status contains."""
         try:
-            found = VirtualNodeBudgetStatus.model_validate(status)
+            return cls.of_status(VirtualNodeBudgetStatus.model_validate(status))
         except ValidationError:
             return cls()
+
+    @classmethod
+    def of_status(cls, found: VirtualNodeBudgetStatus) -> Self:
+        """The same of a status that is parsed."""
         step, since = found.ladder_step or 0, found.ladder_since
         position = Position(step, since.timestamp()) if step and since is not None else BOTTOM
         namespaces = {one.namespace: _health(one) for one in found.namespace_health}
@@ -47,7 +51,7 @@ class PoolMemory:
 
     def status(self) -> dict[str, Any]:
         """The fields of the status that contain it."""
-        most_pressing = sorted(self.namespaces.items(), key=lambda one: (one[0] not in self.kept_out, one[0]))
+        most_pressing = sorted(self.namespaces.items(), key=lambda one: (one[1].state is not State.FAILED, one[0]))
         return {
             "health": None if self.health == NEVER_FAILED else PoolHealth(**_fields(self.health)),
             "namespace_health": tuple(

@@ -17,6 +17,7 @@ from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.controllers.status.wording import first_names
 from spillway.domain.pools.health import PROBE_PODS, HealthReason, State
 
 NAMED: Final = 3
@@ -38,7 +39,7 @@ class PoolContributor:
     def part(self, model: VirtualNodeBudget, current: VirtualNodeBudgetStatus, _now: datetime) -> StatusPart:
         """The part of one budget; health and stock stay as they are until its pool has been looked at."""
         view = self._pools.views.get(model.metadata.name)
-        memory = PoolMemory.of(current.wire()) if view is None else view.memory
+        memory = PoolMemory.of_status(current) if view is None else view.memory
         return pool_part(model, self._nodes.pool(model.metadata.name), memory, current)
 
 
@@ -50,7 +51,7 @@ def pool_part(
     Another namespace that is kept out is an Event, although `Healthy` stays True.
     """
     fields = {"nodes": count.nodes, "nodes_ready": count.ready, **memory.status()}
-    another = memory.kept_out - PoolMemory.of(current.wire()).kept_out
+    another = memory.kept_out - PoolMemory.of_status(current).kept_out
     conditions = tuple(
         replace(one, announce=bool(another)) if one.type == HEALTHY and one.reason == "NamespacesKeptOut" else one
         for one in _conditions(budget, count, memory)
@@ -114,8 +115,8 @@ def _healthy(memory: PoolMemory) -> ObservedCondition:
 
 def _kept_out(memory: PoolMemory) -> str:
     names = sorted(memory.kept_out)
-    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
     until = _time(min(memory.namespaces[name].retry_at for name in names))
+    named = first_names(names, most=NAMED)
     return f"Pods of {named} did not start for too long: it takes pods of other namespaces only, until {until}."
 
 

@@ -170,14 +170,16 @@ class BringBackController(Controller):
 
     def _turns(self, resting: Iterable[SpilledWorkload], now: float) -> Collection[OwnerUid]:
         """The workloads that surge next."""
+        hindered = self._hoped.keys() | self._begins
         due_from = {
             one.uid: at
             for one in resting
             if (at := self._memories[one.uid].due_from(self._hold_seconds)) is not None
             and at <= now
             and one.claim.enforced
-            and one.uid not in self._hoped.keys() | self._begins
-            and self._refusal(one) is None
+            and one.uid not in hindered
+            and self._kind_of_refusal(one) is None
+            and self._refusal_by_pods(one) is None
         }
         return in_turn(due_from, now, self._at_once - len(self._surges.keys() | self._begins))
 
@@ -215,7 +217,7 @@ class BringBackController(Controller):
             return self._left.get(one.uid, Left.SETTLING)
         if one.uid in self._hoped or not memory.due(now, self._hold_seconds):
             return Left.SETTLING
-        refusal = self._refusal(one)
+        refusal = self._refusal_by_pods(one)
         if refusal is not None or one.claim.enforced:
             return refusal or Left.SETTLING
         self._plan(one)
@@ -227,10 +229,8 @@ class BringBackController(Controller):
             return Left.CANNOT_SURGE
         return Left.ROLLOUT if self._outgoing(one.replicaset) else None
 
-    def _refusal(self, one: SpilledWorkload) -> Left | None:
-        """The reason in the state against a surge."""
-        if (kind := self._kind_of_refusal(one)) is not None:
-            return kind
+    def _refusal_by_pods(self, one: SpilledWorkload) -> Left | None:
+        """The reason against a surge that its pods give."""
         if foreign_pods(one.pods):
             return Left.FOREIGN_WRITER
         whole = len(one.pods) == one.replicaset.replicas and all(pod.ready for pod in one.pods)

@@ -5,7 +5,6 @@ the workload's template was read, which happens once per ReplicaSet, because its
 there is no room for it. Room that is taken is not given to another workload before the next refresh.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 from spillway.controllers.base import World
@@ -16,6 +15,7 @@ from spillway.domain.fit.room import NodeRoom, PodRequests
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord
+from spillway.kube.slices import in_slices
 
 
 class _TemplateFit:
@@ -46,14 +46,13 @@ class BringBackRoom:
         known: dict[tuple[bytes, PodRequests], bool] = {}
         found: set[OwnerUid] = set()
         self.unread = {one.uid for one in workloads} - self._fits.keys()
-        for one in workloads:
+        async for one in in_slices(workloads):
             fit = self._fits.get(one.uid)
             if fit is None:
                 continue
             key = (fit.key, one.request)
             if key not in known:
                 known[key] = self._find(fit, one.request) is not None
-                await asyncio.sleep(0)
             if known[key]:
                 found.add(one.uid)
         self._with_room = frozenset(found)

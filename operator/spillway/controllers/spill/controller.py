@@ -208,7 +208,7 @@ class SpillController(Controller):
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
-        pools = [open_pools.pool(name, pod.namespace) for name in listed]
+        pools = open_pools.pools(who.policy, pod.namespace)
         avoided = self.world.board.avoided(pod.owner_uid)
         has_room = self._room_for(pod, raw, volumes)
         # A pool that its owner's pods avoid is still better than none.
@@ -222,8 +222,7 @@ class SpillController(Controller):
         def suits(pool: Pool) -> str:
             return mismatch(raw, pool, tolerations=pool.tolerations)
 
-        listed = self.world.governance.pools_of(who.policy)
-        pools = [self._open_pools.pool(name, pod.namespace) for name in listed]
+        pools = self._open_pools.pools(who.policy, pod.namespace)
         return f"no pool takes it ({admit(pools, suits, self._room_for(pod, raw, volumes)).because})"
 
     def _room_for(
@@ -277,8 +276,8 @@ class SpillController(Controller):
 
     def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
         """Whether an open pool was not tried. Admission decides whether it suits the pod."""
-        has_room, names = self._room_for(pod), self.world.governance.pools_of(who.policy)
-        pools = (self._open_pools.pool(name, pod.namespace) for name in names if name not in tried)
+        has_room = self._room_for(pod)
+        pools = (pool for pool in self._open_pools.pools(who.policy, pod.namespace) if pool.name not in tried)
         return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
 
     async def _replace(

@@ -8,7 +8,7 @@ published first, so a new leader decides as the old one did; the board says when
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Protocol
@@ -28,9 +28,9 @@ from spillway.controllers.threshold.observe import (
 )
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
-from spillway.domain.budget.consumption import named
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.model.named_workloads import named
 from spillway.domain.model.owners import object_reference, workload_of
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.threshold.effective import Choice
@@ -86,6 +86,11 @@ class ThresholdReport:
     """Why there is no newer plan, in one word; empty if the last one is up to date."""
     message: str = ""
     workloads: Mapping[str, ThresholdNow] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> Sequence[PlannedWorkload]:
+        """The workloads of the plan in force."""
+        return self.plan.workloads if self.plan is not None else ()
 
     def of_policy(self, policy: str) -> list[ThresholdNow]:
         return [one for one in self.workloads.values() if one.observed.claim.policy == policy]
@@ -227,8 +232,7 @@ class ThresholdController(Controller):
     def _publish(self, plan: Plan) -> None:
         self.world.board.thresholds = MappingProxyType(plan.thresholds())
         self.report.plan = plan
-        metrics.set_plan(plan)
-        metrics.set_planned_workloads(plan.workloads, self._shown)
+        metrics.set_plan(plan, self._shown)
         self.report_changed.emit()
 
     def _withdraw(self) -> None:
@@ -236,8 +240,7 @@ class ThresholdController(Controller):
         if self.report.plan is not None or self.report.trouble:
             self.report.plan, self.report.trouble, self.report.message = None, "", ""
             self.world.board.thresholds = MappingProxyType({})
-            metrics.set_plan(None)
-            metrics.set_planned_workloads((), self._shown)
+            metrics.set_plan(None, self._shown)
             self.report_changed.emit()
 
     def _settled(self, trouble: str, message: str) -> None:
@@ -264,13 +267,16 @@ class ThresholdController(Controller):
 
     async def _look(self) -> float | None:
         observed = {**await observe(self.world), **observe_statefulsets(self.world)}
-        planned = {one.workload: one for one in self.report.plan.workloads} if self.report.plan is not None else {}
+        planned = {one.workload: one for one in self.report.planned}
         current: dict[str, ThresholdNow] = {}
+        history: set[str] = set()
         async for one in in_slices(observed.values()):
             workload_class = self.world.governance.class_of(one.claim)
             if workload_class is not None:
                 choice = choice_of(workload_class, one, self.world.board.thresholds)
                 current[one.workload] = ThresholdNow(one, choice, planned.get(one.workload))
+                if workload_class.plans_threshold:
+                    history.add(one.workload)
         requests: dict[str, tuple[float, float]] = {}
         async for name, one in in_slices(observed.items()):
             if (asked := self._requests.get(name) or request_now(self.world, one)) is not None:
@@ -278,26 +284,21 @@ class ThresholdController(Controller):
         self._requests = requests
         changed = current != self.report.workloads
         self.report.workloads = current
-        self._show(current)
+        self._show(current, history)
         self._report_problems(current)
         if changed:
             self.report_changed.emit()
         return None
 
-    def _show(self, current: Mapping[str, ThresholdNow]) -> None:
-        """Replace the values of the metrics with a series for each workload."""
+    def _show(self, current: Mapping[str, ThresholdNow], history: Collection[str]) -> None:
+        """Replace the values of the metrics with a series for each workload; those in `history` are planned from it."""
         replicas = {key: one.observed.replicas for key, one in current.items()}
         shown = named(self._shown, replicas, size=self._workload_series)
-        history = {key for key, one in current.items() if self._planned(one)}
         metrics.set_replicas({key: count for key, count in replicas.items() if key in shown or key in history})
         metrics.set_thresholds({key: one.choice for key, one in current.items() if key in shown})
         if shown != self._shown:
             self._shown = shown
-            metrics.set_planned_workloads(self.report.plan.workloads if self.report.plan is not None else (), shown)
-
-    def _planned(self, one: ThresholdNow) -> bool:
-        workload_class = self.world.governance.class_of(one.observed.claim)
-        return workload_class is not None and workload_class.plans_threshold
+            metrics.set_planned_workloads(self.report.planned, shown)
 
     def _report_problems(self, current: Mapping[str, ThresholdNow]) -> None:
         problems: dict[tuple[str, str], str] = {}

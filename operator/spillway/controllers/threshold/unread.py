@@ -9,7 +9,6 @@ named at a time, so that no tenant keeps the Events of others from being written
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
-from functools import partial
 from typing import ClassVar, Final
 
 import msgspec
@@ -20,7 +19,7 @@ from spillway.domain.model.names import THRESHOLD
 from spillway.domain.model.owners import OwnerReference, controller_of, object_reference
 from spillway.domain.threshold.effective import unread_on
 from spillway.kube import paths
-from spillway.kube.pages import PageClient, PageLimit, page_of, pages
+from spillway.kube.pages import PageClient, items_of
 from spillway.kube.paths import ApiResource
 from spillway.kube.protocols import Recorder
 from spillway.kube.wire import Page
@@ -79,11 +78,9 @@ class UnreadThresholdController(Controller):
         return AGAIN_SECONDS
 
     async def _list(self, kind: str, resource: ApiResource, named: Counter[str]) -> None:
-        request = partial(page_of, self._client, resource.everywhere, PageLimit(PAGE))
-        async with aclosing(pages(request, _pages.decode)) as found:
-            async for page in found:
-                for item in page.items or ():
-                    self._look_at(kind, resource.api_version, item.metadata, named)
+        async with aclosing(items_of(self._client, resource.everywhere, _pages.decode, limit=PAGE)) as found:
+            async for item in found:
+                self._look_at(kind, resource.api_version, item.metadata, named)
 
     def _look_at(self, kind: str, api_version: str, metadata: _Metadata, named: Counter[str]) -> None:
         if metadata.annotations is None or metadata.annotations.threshold is None:

@@ -1,21 +1,14 @@
-"""Consumption: CPU-seconds and memory-seconds by workload, tier and pool, and the workloads that metrics name.
+"""Consumption: CPU-seconds and memory-seconds by workload, tier and pool.
 
 Contract: pure, in whole Unix seconds. A `Meter` integrates sums that change; its result does not depend on when it is
-read. `named` limits the number of names: the workloads that use most have one of their own, all others share `OTHER`. A
-workload keeps its name until another uses twice as much, so that a counter does not come and go with every wave.
+read.
 """
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
-
-OTHER: Final = "other"
-NAMED: Final = 200
-"""Workloads with a name of their own in metrics."""
-_TAKES_OVER: Final = 2
-"""The factor by which a workload must use more than the one whose name it takes."""
 
 
 class Consumed(NamedTuple):
@@ -89,24 +82,3 @@ def _advance(one: _Sum, now: int) -> None:
         one.consumed.memory_byte_seconds + one.memory_bytes * seconds,
     )
     one.at = now
-
-
-def named(before: Collection[str], present: Mapping[str, int], *, size: int = NAMED) -> frozenset[str]:
-    """The workloads that have a name of their own, at most `size`.
-
-    `before` have one now; `present` says how much each uses. One that uses nothing keeps its name while no other
-    workload needs it.
-    """
-    if not size:
-        return frozenset()
-    kept = sorted(before, key=lambda name: (-present.get(name, 0), name))[:size]
-    wanting = sorted((name for name in present if name not in before), key=lambda name: (-present[name], name))
-    free = size - len(kept)
-    names = [*kept, *wanting[:free]]
-    for newcomer in wanting[free:]:
-        weakest = min(names, key=lambda name: (present.get(name, 0), name))
-        if present[newcomer] <= _TAKES_OVER * present.get(weakest, 0):
-            break
-        names.remove(weakest)
-        names.append(newcomer)
-    return frozenset(names)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.budget.consumption import Consumed, Meter, named
+from spillway.domain.budget.consumption import Consumed, Meter
 
 pods = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 100), st.integers(1, 50), st.integers(0, 4000), st.integers(0, 99)),
@@ -55,23 +55,3 @@ def test_a_clock_that_goes_back_consumes_nothing() -> None:
     meter.add("a", 1000, 5, now=100)
     assert meter.collect(50) == {}
     assert meter.collect(101) == {"a": Consumed(1000, 5)}
-
-
-def test_those_that_use_most_have_a_name() -> None:
-    assert named((), {"a": 3, "b": 9, "c": 5}, size=2) == {"b", "c"}
-    assert named((), {"a": 3}, size=2) == {"a"}
-
-
-def test_a_name_stays_until_somebody_uses_twice_as_much() -> None:
-    assert named({"a", "b"}, {"a": 10, "b": 4, "c": 8}, size=2) == {"a", "b"}
-    assert named({"a", "b"}, {"a": 10, "b": 4, "c": 9}, size=2) == {"a", "c"}
-    assert named({"a", "b"}, {"a": 10, "c": 1}, size=2) == {"a", "c"}
-    assert named({"a", "b"}, {"a": 10}, size=2) == {"a", "b"}, "no one needs the name"
-    assert named({"a", "b"}, {"a": 1, "b": 2, "c": 50, "d": 40}, size=2) == {"c", "d"}
-
-
-@given(st.sets(st.sampled_from("abcdef")), st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50)))
-def test_names_are_few_and_stand_still_when_use_does(before: set[str], present: dict[str, int]) -> None:
-    found = named(before, present, size=3)
-    assert len(found) <= 3
-    assert named(found, present, size=3) == found
