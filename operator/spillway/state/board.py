@@ -17,6 +17,7 @@ from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
+from spillway.domain.scaling.demand import DemandForecast
 from spillway.state.signal import Signal
 
 REDIRECT_SECONDS: Final = 60.0
@@ -65,6 +66,10 @@ class Board:
     """Whether this process holds the Lease and its controllers run. Given once, when the board is made."""
     thresholds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
+    forecasts: Mapping[str, DemandForecast] = field(default_factory=lambda: MappingProxyType({}))
+    """The forecast demand by workload, `Deployment/shop/cart`; absent for one that has none."""
+    forecasts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("DemandForecast"))
+    """Emitted when forecasts were replaced."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))

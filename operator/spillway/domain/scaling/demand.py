@@ -1,0 +1,29 @@
+"""The forecast demand of one workload, in replicas at the target load.
+
+Contract: demand is a real number; whoever needs a number of replicas rounds it up. A forecast that is older than
+`STALE_SECONDS` counts no more, because the span that it describes has begun.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+STALE_SECONDS: Final = 900.0
+"""Three steps of the grid: one refresh may fail without an effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemandForecast:
+    """What one workload will need, as it was known at `made`."""
+
+    made: float
+    """Unix seconds: the end of the history that it follows from."""
+    present: float
+    """The demand in the last step, in replicas at the target load."""
+    highest: float
+    """The highest demand to provide for from one start-up ahead until the end of the window; at least `present`."""
+    predictable: bool
+    """Whether a forecast serves it, and not the present demand with headroom."""
+
+    def is_stale(self, now: float) -> bool:
+        """Whether it is too old to be used at `now`, Unix seconds."""
+        return now - self.made > STALE_SECONDS
