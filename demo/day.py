@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from demo import manifests, stage
 from demo.audit import AuditLog
@@ -24,6 +24,7 @@ from demo.scenario import Day
 from demo.thresholds import thresholds
 from harness.chart import HELM
 from harness.operator import NAME, NAMESPACE, Installation, install
+from harness.tasks import cancelled, uninterrupted
 from localcluster import Cluster, ClusterApi, ClusterError, Options, binaries
 from localcluster.external import BESIDE, CHOICE, from_environment
 from spillway.kube.client import KubeClient
@@ -46,7 +47,6 @@ OPTIONS: Final = Options(
     karpenter_env={"BATCH_IDLE_DURATION": "500ms", "BATCH_MAX_DURATION": "2s", "LOG_LEVEL": "error"},
 )
 
-T = TypeVar("T")
 Say = Callable[[str], None]
 Tick = Callable[[float, list[ScaleDown]], None]
 """Called about once a second: seconds since the day began, and the scale-downs that ended since the last call."""
@@ -136,7 +136,7 @@ async def open_scene(
     async with AsyncExitStack() as stack:
         say("starting etcd, API server, scheduler, controllers, kwok, metrics-server and Karpenter")
         chosen = chosen_cluster()
-        cluster = await _uninterrupted(chosen.__enter__, lambda _: chosen.__exit__(None, None, None))
+        cluster = await uninterrupted(chosen.__enter__, lambda _: chosen.__exit__(None, None, None))
         stack.push(chosen.__exit__)
         say(f"laying nodes and pools in {len(manifests.ZONES)} zones for {', '.join(contenders)}")
         await asyncio.to_thread(stage.lay_ground, cluster, contenders)
@@ -146,7 +146,7 @@ async def open_scene(
         operator = None
         if Contender.SPILLWAY in contenders:
             say("installing the operator from its chart, under the chart's rights")
-            operator = await _uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
+            operator = await uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
             stack.callback(operator.close)
             await asyncio.to_thread(cluster.apply, manifests.spillway_resources(placement=placement))
             await asyncio.to_thread(_wait_policy, cluster)
@@ -154,7 +154,7 @@ async def open_scene(
         state = ClusterState(clock=time.monotonic, now=time.time)
         observer = Observer(state, contenders, audit)
         watching = asyncio.create_task(Informers(client, state).run())
-        stack.push_async_callback(_cancelled, watching)
+        stack.push_async_callback(cancelled, watching)
         await state.wait_synced(_PATIENCE_SECONDS)
         scene = Scene(cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes())
         await _start_workloads(scene, say, thresholds(day) if placement else {})
@@ -247,20 +247,3 @@ async def _until(check: Callable[[], Awaitable[bool]], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s without success for {what}")
         await asyncio.sleep(0.3)
-
-
-async def _uninterrupted(start: Callable[[], T], stop: Callable[[T], object]) -> T:
-    """Run a function that starts processes in a thread; if the wait for it is cancelled, `stop` what it started."""
-    starting = asyncio.ensure_future(asyncio.to_thread(start))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with suppress(ClusterError, OSError):
-            stop(await starting)
-        raise
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -6,14 +6,15 @@ an end, and what it waited for is in its error. Nothing here is timed: that is d
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from demo.contenders import Contender
 from harness.operator import Installation, install
-from localcluster import Cluster, ClusterError, Options
+from harness.tasks import cancelled, uninterrupted
+from localcluster import Cluster, Options
 from localcluster.nodes import ZONES
 from spillway.domain.model.names import Tier
 from spillway.kube.client import MERGE_PATCH, KubeClient
@@ -23,7 +24,6 @@ from tests.bench import placement_stage as stage
 from tests.bench.placement_observe import Observer
 from tests.bench.placement_pools import Pool, Tenants
 
-T = TypeVar("T")
 Say = Callable[[str], None]
 
 PATIENCE_SECONDS: Final = 90.0
@@ -131,11 +131,11 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """Give a world in which the policy is Ready and nothing runs but `workloads`, which stood there before it."""
     async with AsyncExitStack() as stack:
-        cluster = await _uninterrupted(lambda: Cluster(Options()), Cluster.stop)
+        cluster = await uninterrupted(lambda: Cluster(Options()), Cluster.stop)
         stack.callback(cluster.stop)
         await asyncio.to_thread(_lay_nodes, cluster, pools, owned_nodes, owned_cpu)
         say(f"installing the operator from its chart, {replicas} of it")
-        operator = await _uninterrupted(lambda: install(cluster, replicas=replicas, flags=flags), Installation.close)
+        operator = await uninterrupted(lambda: install(cluster, replicas=replicas, flags=flags), Installation.close)
         stack.callback(operator.close)
         await asyncio.to_thread(_lay_workloads, cluster, workloads)
         await asyncio.to_thread(cluster.apply, resources)
@@ -147,7 +147,7 @@ async def open_world(
         clock = Clock(seconds_per_hour)
         observer = Observer(state, Tenants(pools), clock)
         watching = asyncio.create_task(Informers(client, state).run())
-        stack.push_async_callback(_cancelled, watching)
+        stack.push_async_callback(cancelled, watching)
         await state.wait_synced(PATIENCE_SECONDS)
         yield World(cluster, client, operator, observer, clock)
 
@@ -175,20 +175,3 @@ def _lay_workloads(cluster: Cluster, workloads: Sequence[dict[str, Any]]) -> Non
     pods = sum(workload["spec"]["replicas"] for workload in workloads)
     if pods:
         cluster.wait_pods_ready(stage.NAMESPACE, pods, timeout_seconds=PATIENCE_SECONDS)
-
-
-async def _uninterrupted(start: Callable[[], T], stop: Callable[[T], object]) -> T:
-    """Run in a thread what starts processes; if the wait for it is cancelled, `stop` what it started."""
-    starting: Awaitable[T] = asyncio.ensure_future(asyncio.to_thread(start))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with suppress(ClusterError, OSError):
-            stop(await starting)
-        raise
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
