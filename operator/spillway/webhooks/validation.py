@@ -1,4 +1,4 @@
-"""Validation that the CRDs' CEL rules cannot express: time zones, cron expressions, regular expressions.
+"""Validation that the CRDs' CEL rules cannot express: time zones, recurring times, regular expressions.
 
 Contract: a refusal names the field by its path and gives an example of what is allowed. An invalid value that the
 stored object already has is allowed: a value that was accepted while Spillway was not available must not prevent
@@ -14,7 +14,8 @@ import msgspec
 
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
-from spillway.domain.nodes.cron import CronError, parse_cron
+from spillway.api.scalars import Duration
+from spillway.domain.model.recurring import CronError, check_cron
 from spillway.domain.pools.stock_out import ExpressionError, compile_expression
 
 
@@ -41,10 +42,18 @@ def time_zone_problem(name: str) -> str | None:
 
 def cron_problem(text: str) -> str | None:
     try:
-        parse_cron(text)
+        check_cron(text)
     except CronError as error:
         return f'"{text}": {error}'
     return None
+
+
+def period_problem(text: str) -> str | None:
+    try:
+        seconds = Duration(text).seconds
+    except ValueError:
+        return None  # The schema refuses it.
+    return None if seconds else f'"{text}" is no time at all: must be longer than 0s, for example 5h'
 
 
 def regex_problem(text: str) -> str | None:
@@ -55,7 +64,11 @@ def regex_problem(text: str) -> str | None:
     return None
 
 
-_SCHEDULE: Final[tuple[_Place, ...]] = ((("start",), cron_problem), (("timeZone",), time_zone_problem))
+_SCHEDULE: Final[tuple[_Place, ...]] = (
+    (("start",), cron_problem),
+    (("duration",), period_problem),
+    (("timeZone",), time_zone_problem),
+)
 
 PLACES: Final[Mapping[str, tuple[_Place, ...]]] = {
     "elasticpolicies": tuple(

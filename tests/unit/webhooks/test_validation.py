@@ -93,3 +93,9 @@ def test_what_re2_has_is_taken(text: str) -> None:
 
 def test_odd_shapes_are_left_to_the_schema() -> None:
     assert time_zone_problem("UTC") is None
+
+
+async def test_a_time_that_lasts_no_time_is_refused() -> None:
+    answer = await _ask("elasticpolicies", _policy(start="0 18 * * *", duration="0s"))
+    assert [denial.field for denial in answer.denials] == ["spec.workloads[1].scaling.schedules[0].duration"]
+    assert "for example 5h" in answer.denials[0].message

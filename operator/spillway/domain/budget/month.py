@@ -6,9 +6,9 @@ with the first.
 """
 
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from spillway.domain.model.recurring import TimeZoneError, zone_of
 
 
 class Month(NamedTuple):
@@ -18,12 +18,11 @@ class Month(NamedTuple):
     end: int
 
 
-@lru_cache(maxsize=256)
 def time_zone(name: str) -> tzinfo:
     """The IANA time zone; UTC if the system does not know it (the webhook refuses an unknown name)."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return zone_of(name)
+    except TimeZoneError:
         return UTC
 
 
