@@ -158,7 +158,7 @@ def _names(cell: str) -> list[str]:
         ("deployments", {"get"}),
         ("deployments/scale", {"get", "patch"}),
         ("replicasets/scale", {"get", "patch"}),
-        ("horizontalpodautoscalers", {"list"}),
+        ("horizontalpodautoscalers", {"list", "watch"}),
         ("replicationcontrollers", {"get", "list", "watch", "patch"}),
         ("replicationcontrollers/scale", {"get", "patch"}),
         ("statefulsets", {"get", "list", "watch"}),

@@ -17,6 +17,8 @@ from spillway.api.crd import definition
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODELS = {kind.__name__: kind for kind in KINDS}
 
+EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 40}
+
 pytestmark = pytest.mark.cluster
 
 
@@ -65,9 +67,7 @@ def price(**changes: Any) -> dict[str, Any]:
 
 
 def schedule(**changes: Any) -> dict[str, Any]:
-    return workload(
-        scaling={"schedules": [{"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 40} | changes]}
-    )
+    return workload(scaling={"schedules": [EVENING | changes]})
 
 
 SIZE = {"cpu": "2", "memory": "4Gi"}
@@ -233,6 +233,43 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         schedule(replicas=None),
         "spec.workloads[0].scaling.schedules[0].replicas",
         "Required value",
+    ),
+    "scaling that ends below its beginning": (
+        workload(scaling={"minReplicas": 9, "maxReplicas": 5}),
+        "spec.workloads[0].scaling.maxReplicas",
+        "for example {minReplicas: 2, maxReplicas: 50}",
+    ),
+    "nothing but schedules, without any": (
+        workload(scaling={"scheduleOnly": True, "minReplicas": 2}),
+        "spec.workloads[0].scaling.scheduleOnly",
+        "goes with schedules and with minReplicas",
+    ),
+    "nothing but schedules, and a forecast": (
+        workload(scaling={"scheduleOnly": True, "minReplicas": 2, "schedules": [EVENING], "forecast": {}}),
+        "spec.workloads[0].scaling.forecast.mode",
+        "for example {scheduleOnly: true, forecast: {mode: Preview}}",
+    ),
+    "a managed autoscaler for a query": (
+        workload(scaling={"hpa": "Managed", "maxReplicas": 9, "target": {"query": "up", "perReplica": "2"}}),
+        "spec.workloads[0].scaling.hpa",
+        "for example {hpa: Managed, maxReplicas: 50, target: {metric: cpu, utilization: 60}}",
+    ),
+    "a managed autoscaler to zero": (
+        workload(
+            scaling={
+                "hpa": "Managed",
+                "minReplicas": 0,
+                "maxReplicas": 9,
+                "target": {"metric": "cpu", "utilization": 60},
+            }
+        ),
+        "spec.workloads[0].scaling.minReplicas",
+        "must be at least 1",
+    ),
+    "no scaling at all in an hour": (
+        workload(scaling={"maxScalingsPerHour": 0}),
+        "spec.workloads[0].scaling.maxScalingsPerHour",
+        "greater than or equal to 1",
     ),
     "headroom in two units": (
         policy(headroom={"min": {"pods": 1, "nodes": 1}}),

@@ -192,6 +192,33 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         ),
     ),
     ConditionMeaning(
+        "InvalidSchedule",
+        POLICY,
+        "A schedule of `scaling` has no valid `start` or an unknown `timeZone`, and counts for nothing.",
+        (
+            _true("BadSchedule", "The message names the fields and what is allowed."),
+            _false("SchedulesAreGood", "Every schedule is valid."),
+        ),
+    ),
+    ConditionMeaning(
+        "NoAutoscaler",
+        POLICY,
+        "The class of some governed workloads has `scaling`, and nothing scales them.",
+        (
+            _true("NoAutoscaler", "No HorizontalPodAutoscaler targets the workloads in the message."),
+            _false("AutoscalersFound", "Each of them has one."),
+        ),
+    ),
+    ConditionMeaning(
+        "NotExact",
+        POLICY,
+        "The class of some workloads has `scheduleOnly`, and something else scales them as well.",
+        (
+            _true("OtherMetrics", "Their HorizontalPodAutoscalers also go by other metrics."),
+            _false("SchedulesOnly", "Nothing but the schedules scales them."),
+        ),
+    ),
+    ConditionMeaning(
         "Accepting",
         BUDGET,
         "The pool takes new pods.",

@@ -12,14 +12,13 @@ from spillway.api.common import (
     NodePrice,
     ObjectMeta,
     Percent,
-    PromQl,
-    RecurringTime,
     Status,
     WorkloadMatch,
     selects_something,
 )
 from spillway.api.headroom import Headroom
-from spillway.api.scalars import Duration, Factor, Timestamp
+from spillway.api.scalars import Duration, Timestamp
+from spillway.api.scaling import Scaling
 from spillway.api.schema import (
     API_VERSION,
     NO_DUPLICATES,
@@ -143,62 +142,6 @@ class Placement(Model):
     """Replace virtual replicas by physical ones when physical room has been free for long enough."""
 
 
-class ScalingTarget(Model):
-    """The target load of one replica: the utilisation of a resource, or a share of the value of a Prometheus query."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            cel(
-                "(has(self.metric) && has(self.utilization) && !has(self.query) && !has(self.perReplica))"
-                " || (has(self.query) && has(self.perReplica) && !has(self.metric) && !has(self.utilization))",
-                'must be either {metric: cpu, utilization: 60} or {query: <PromQL>, perReplica: "200"}',
-            )
-        )
-    )
-
-    metric: Literal["cpu", "memory"] | None = None
-    """The resource whose use is compared with its request: cpu or memory."""
-    utilization: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = None
-    """Percent of the request that a replica should use, for example 60."""
-    query: PromQl | None = None
-    """PromQL whose one value is the demand of the whole workload, for example sum(rate(requests_total[2m])).
-    $(namespace), $(workload) and $(matchers) are replaced by those of the workload and of the operator's Prometheus."""
-    per_replica: Factor | None = None
-    """How much of the query's value one replica can serve, for example "200"."""
-
-
-class ReplicaSchedule(RecurringTime):
-    """A number of replicas at a recurring time."""
-
-    replicas: Count
-    """The minimum number of replicas during that time."""
-
-
-class Forecast(Model):
-    """Prediction of demand, so that replicas are ready before they are needed."""
-
-    mode: Literal["Active", "Preview", "Disabled"] = "Active"
-    """Active: counts for the recommended replicas. Preview: shown in status and metrics only. Disabled: not
-    computed."""
-    window: Duration = Duration("30m")
-    """How far ahead the highest demand is predicted, for example 30m."""
-    history: Duration = Duration("14d")
-    """How much history the prediction uses, for example 14d."""
-    startup: Duration = Duration("3m")
-    """How long a replica takes from its creation until it serves, for example 3m."""
-
-
-class Scaling(Model):
-    """The recommended number of replicas: the highest of schedules and forecast, a metric for HPA and KEDA."""
-
-    target: ScalingTarget | None = None
-    """The target load of one replica."""
-    schedules: Annotated[tuple[ReplicaSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
-    """Numbers of replicas at recurring times."""
-    forecast: Forecast | None = None
-    """Prediction of demand."""
-
-
 class WorkloadClass(Model):
     """A class of workloads that are treated in the same way."""
 
@@ -317,6 +260,23 @@ class WorkloadThreshold(Model):
     """Saving compared with owning nodes for this workload's valley alone and using virtual nodes for the rest."""
 
 
+class WorkloadScaling(Model):
+    """The recommended replicas of one workload."""
+
+    workload: Annotated[str, Field(max_length=512)]
+    """Kind/namespace/name, for example Deployment/shop/cart."""
+    replicas: Count
+    """The recommended replicas, within the bounds of its HorizontalPodAutoscaler."""
+    reason: Annotated[str, Field(max_length=64)] = ""
+    """The source of the number: Schedule, Forecast, Minimum, CurrentReplicas or ScalingsPerHour."""
+    schedule: Annotated[str, Field(max_length=63)] = ""
+    """For Schedule: the entry of `schedules` that gives the number."""
+    forecast: Count | None = None
+    """The replicas that the forecast alone would give, also in mode Preview; absent without a forecast."""
+    autoscaler: Annotated[str, Field(max_length=253)] = ""
+    """The HorizontalPodAutoscaler that scales the workload; empty without one."""
+
+
 class ElasticPolicyStatus(Status):
     """The observed state of the policy. Lists are bounded; metrics have the rest."""
 
@@ -334,6 +294,8 @@ class ElasticPolicyStatus(Status):
         tuple[WorkloadThreshold, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
     ] = ()
     """The thresholds of the largest workloads, 64 at most."""
+    scaling: Annotated[tuple[WorkloadScaling, ...], Field(max_length=64, json_schema_extra=list_map("workload"))] = ()
+    """The recommended replicas of the workloads with the most, 64 at most."""
 
 
 class ElasticPolicy(Model):

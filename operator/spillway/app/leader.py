@@ -35,6 +35,8 @@ from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.controllers.pools.withdrawn import WithdrawnController
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.controllers.scale_down.status import ScaleDownContributor
+from spillway.controllers.scaling.controller import ScalingController
+from spillway.controllers.scaling.status import ScalingContributor
 from spillway.controllers.spill.bring_back import BringBackController
 from spillway.controllers.spill.controller import SpillController
 from spillway.controllers.status.controller import StatusController
@@ -47,11 +49,13 @@ from spillway.controllers.threshold.status import ThresholdContributor
 from spillway.controllers.threshold.store import PlanStore
 from spillway.controllers.threshold.unread import UnreadThresholdController
 from spillway.domain.spill.job_retries import Retries
+from spillway.kube.autoscalers import AutoscalerWatch
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.overlay_trial import OverlayTrials
 from spillway.kube.protocols import Recorder
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
+from spillway.state.autoscalers import Autoscalers
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.cluster import ClusterState
@@ -118,6 +122,14 @@ class Leader:
             period_seconds=settings.threshold_seconds,
             workload_series=settings.workload_series,
         )
+        autoscalers = Autoscalers()
+        scaling = ScalingController(
+            world,
+            events,
+            autoscalers,
+            AutoscalerWatch(self._client, autoscalers),
+            workload_series=settings.workload_series,
+        )
         spill = SpillController(
             world,
             self._writer("spill", settings.spills_per_second),
@@ -157,6 +169,7 @@ class Leader:
                 retries=retries,
             ),
             thresholds,
+            scaling,
             UnreadThresholdController(world, events, self._client),
             spill,
             BringBackController(
@@ -174,7 +187,9 @@ class Leader:
                 self._writer("deletion-cost", settings.pod_writes_per_second),
                 settle_seconds=settings.upkeep_seconds,
             ),
-            self._statuses(events, drains, pools, ledger, thresholds, refused=refused, overlays=overlays),
+            self._statuses(
+                events, drains, pools, ledger, thresholds, scaling=scaling, refused=refused, overlays=overlays
+            ),
         )
 
     def _statuses(
@@ -185,6 +200,7 @@ class Leader:
         ledger: BudgetController,
         thresholds: ThresholdController,
         *,
+        scaling: ScalingController,
         refused: RefusedPodsController,
         overlays: OverlayController,
     ) -> StatusController:
@@ -197,6 +213,7 @@ class Leader:
                 PolicyContributor(counts, nodes),
                 ScaleDownContributor(counts, world.board),
                 ThresholdContributor(counts, thresholds),
+                ScalingContributor(scaling),
             ),
             budgets=(
                 resources,
@@ -221,6 +238,7 @@ class Leader:
                 drains.progress_changed,
                 ledger.status_due,
                 thresholds.report_changed,
+                scaling.report_changed,
                 world.board.scale_downs_counted,
             ),
         )

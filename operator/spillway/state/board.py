@@ -18,6 +18,7 @@ from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.domain.scaling.demand import DemandForecast
+from spillway.domain.scaling.recommend import Recommendation
 from spillway.state.signal import Signal
 
 REDIRECT_SECONDS: Final = 60.0
@@ -70,6 +71,10 @@ class Board:
     """The forecast demand by workload, `Deployment/shop/cart`; absent for one that has none."""
     forecasts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("DemandForecast"))
     """Emitted when forecasts were replaced."""
+    recommendations: Mapping[str, Recommendation] = field(default_factory=lambda: MappingProxyType({}))
+    """The recommended replicas by workload, `Deployment/shop/cart`; absent for one whose class has no `scaling`."""
+    recommendations_changed: Signal[()] = field(default_factory=lambda: Signal[()]("Recommendation"))
+    """Emitted when recommendations were replaced by different ones."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))

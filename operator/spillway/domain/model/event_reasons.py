@@ -47,3 +47,6 @@ BRING_BACK_FAILED: Final = "BringBackFailed"
 """Normal, on the workload: an attempt to bring a replica back was undone, and why. It is tried again later."""
 BRING_BACK_LEFT: Final = "BringBackLeft"
 """Normal, on the workload: its replicas stay on virtual nodes until something about it is changed, and what."""
+SCHEDULE_STARTED: Final = "ScheduleStarted"
+"""Normal, on the ElasticPolicy: an entry of `scaling.schedules` has begun. Names its class, its replicas and its
+end."""

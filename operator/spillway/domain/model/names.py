@@ -31,7 +31,8 @@ POOL: Final = "spillway.dev/pool"
 """Annotation on a pod: on a virtual node, the VirtualNodeBudget of the node's pool."""
 
 POLICY: Final = "spillway.dev/policy"
-"""Annotation on a pod: the ElasticPolicy that governs it."""
+"""Annotation on a pod: the ElasticPolicy that governs it. On a HorizontalPodAutoscaler: the ElasticPolicy for which
+Spillway created it."""
 
 CLASS: Final = "spillway.dev/class"
 """Label that users set on a pod template: the name of the workload class in the policy."""
@@ -55,6 +56,9 @@ THRESHOLD: Final = "spillway.dev/threshold"
 SURGE: Final = "spillway.dev/bring-back"
 """Annotation on a ReplicaSet or ReplicationController: it runs one additional replica to bring another back from
 virtual nodes. The value is the state before that, and its time."""
+
+APPLIED: Final = "spillway.dev/applied"
+"""Annotation on a HorizontalPodAutoscaler: the digest of the spec that Spillway applied last."""
 
 LANDING: Final = "landing.spillway.dev/"
 """Prefix of annotations on a pod that say where it runs; environment variables refer to them."""

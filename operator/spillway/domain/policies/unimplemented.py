@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from pydantic import BaseModel
 
 from spillway.api import ElasticPolicy, Resource, ZonalBalance
-from spillway.api.elasticpolicy import Placement, ScalingTarget
+from spillway.api.elasticpolicy import Placement
 from spillway.api.not_built import NOT_BUILT
+from spillway.api.scaling import ScalingTarget
 
 
 def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:

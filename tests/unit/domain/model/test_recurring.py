@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.api.elasticpolicy import ReplicaSchedule
+from spillway.api.scaling import ReplicaSchedule
 from spillway.domain.model.recurring import CronError, Recurrence, Timetable, check_cron, recurrence_of, zone_of
 
 HOUR = 3600.0

@@ -60,13 +60,13 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
             tiers={"fixed": {"targetUtilization": 65}},
             workloads=[
                 {"name": "web", "placement": {}},
-                {"name": "batch", "scaling": {"schedules": [EVENING]}},
+                {"name": "batch", "scaling": {"schedules": [EVENING], "hpa": "Managed"}},
                 {"name": "queue", "threshold": {}, "scaling": {"forecast": {"mode": "Active", "startup": "3m"}}},
             ],
             headroom={"max": {"nodes": 5}},
         )
     ) == (
-        "spec.workloads[batch].scaling.schedules",
+        "spec.workloads[batch].scaling.hpa",
         "spec.workloads[queue].scaling.forecast.mode",
         "spec.headroom",
     )

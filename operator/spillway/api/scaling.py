@@ -1,0 +1,121 @@
+"""Scaling: the recommended replicas of a class of workloads, and how its autoscalers get them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from spillway.api.common import Count, PromQl, RecurringTime
+from spillway.api.scalars import Duration, Factor
+from spillway.api.schema import NO_SERVER_DEFAULT, Model, cel, list_map, rules
+
+
+class ScalingTarget(Model):
+    """The target load of one replica: the utilisation of a resource, or a share of the value of a Prometheus query."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "(has(self.metric) && has(self.utilization) && !has(self.query) && !has(self.perReplica))"
+                " || (has(self.query) && has(self.perReplica) && !has(self.metric) && !has(self.utilization))",
+                'must be either {metric: cpu, utilization: 60} or {query: <PromQL>, perReplica: "200"}',
+            )
+        )
+    )
+
+    metric: Literal["cpu", "memory"] | None = None
+    """The resource whose use is compared with its request: cpu or memory."""
+    utilization: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = None
+    """Percent of the request that a replica should use, for example 60."""
+    query: PromQl | None = None
+    """PromQL whose one value is the demand of the whole workload, for example sum(rate(requests_total[2m])).
+    $(namespace), $(workload) and $(matchers) are replaced by those of the workload and of the operator's Prometheus."""
+    per_replica: Factor | None = None
+    """How much of the query's value one replica can serve, for example "200"."""
+
+
+class ReplicaSchedule(RecurringTime):
+    """A number of replicas at a recurring time."""
+
+    replicas: Count
+    """The minimum number of replicas during that time; with `scheduleOnly` the exact number. Where several entries
+    overlap, the highest counts."""
+
+
+class Forecast(Model):
+    """Prediction of demand, so that replicas are ready before they are needed."""
+
+    mode: Literal["Active", "Preview", "Disabled"] = "Active"
+    """Active: counts for the recommended replicas. Preview: shown in status and metrics only. Disabled: not
+    computed."""
+    window: Duration = Duration("30m")
+    """How far ahead the highest demand is predicted, for example 30m."""
+    history: Duration = Duration("14d")
+    """How much history the prediction uses, for example 14d."""
+    startup: Duration = Duration("3m")
+    """How long a replica takes from its creation until it serves, for example 3m."""
+
+
+def _scaling_rules() -> dict[str, Any]:
+    return rules(
+        cel(
+            "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+            "must not be below minReplicas, for example {minReplicas: 2, maxReplicas: 50}",
+            field=".maxReplicas",
+        ),
+        cel(
+            "!has(self.scheduleOnly) || !self.scheduleOnly || (has(self.schedules) && size(self.schedules) > 0"
+            " && has(self.minReplicas))",
+            "goes with schedules and with minReplicas, the number outside of them, for example {scheduleOnly: true, "
+            'minReplicas: 2, schedules: [{name: evening, start: "0 18 * * *", duration: 5h, replicas: 40}]}',
+            field=".scheduleOnly",
+        ),
+        cel(
+            "!has(self.scheduleOnly) || !self.scheduleOnly || !has(self.forecast) || (has(self.forecast.mode)"
+            " && self.forecast.mode != 'Active')",
+            "must not be Active with scheduleOnly, for example {scheduleOnly: true, forecast: {mode: Preview}}",
+            field=".forecast.mode",
+        ),
+        cel(
+            "!has(self.hpa) || self.hpa != 'Managed' || (has(self.scheduleOnly) && self.scheduleOnly)"
+            " || (has(self.maxReplicas) && has(self.target) && has(self.target.metric))",
+            "goes with Managed only together with maxReplicas and a target of cpu or memory, or with scheduleOnly, for "
+            "example {hpa: Managed, maxReplicas: 50, target: {metric: cpu, utilization: 60}}; for a query write an HPA "
+            "of your own that reads the external metric",
+            field=".hpa",
+        ),
+        cel(
+            "!has(self.hpa) || self.hpa != 'Managed' || !has(self.minReplicas) || self.minReplicas > 0",
+            "must be at least 1 with hpa: Managed, because Kubernetes does not scale to zero by CPU or memory, for "
+            "example {hpa: Managed, minReplicas: 1}",
+            field=".minReplicas",
+        ),
+    )
+
+
+class Scaling(Model):
+    """The recommended number of replicas: the highest of schedules and forecast, a metric for HPA and KEDA."""
+
+    model_config = ConfigDict(json_schema_extra=_scaling_rules())
+
+    target: ScalingTarget | None = None
+    """The target load of one replica."""
+    schedules: Annotated[tuple[ReplicaSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
+    """Numbers of replicas at recurring times."""
+    forecast: Forecast | None = None
+    """Prediction of demand."""
+    min_replicas: Count | None = None
+    """The fewest replicas to recommend, also within the bounds of the HorizontalPodAutoscaler. With `scheduleOnly` the
+    exact number outside of all schedules."""
+    max_replicas: Annotated[int, Field(ge=1, le=1_000_000, json_schema_extra={"format": "int32"})] | None = None
+    """The most replicas to recommend, also within the bounds of the HorizontalPodAutoscaler."""
+    schedule_only: bool = False
+    """For services that bear no surprise: the recommended number is exactly that of the schedules, and `minReplicas`
+    outside of them. No forecast counts, and with `hpa: Managed` nothing else scales the workload."""
+    max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
+    """For services that suffer from each scaling, such as consumers of Kafka: the recommended number changes at most
+    this often within any hour, 1 to 60. Each step then covers the highest number until the next one is possible. Left
+    out: no limit."""
+    hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
+    """Feed: the recommended number is served as a metric to a HorizontalPodAutoscaler or to KEDA. Managed: Spillway
+    also creates the HorizontalPodAutoscaler, on the target's resource, whose minReplicas is the recommended number. It
+    never changes one that it did not create."""

@@ -1,0 +1,1 @@
+"""Scaling: the recommended replicas of governed workloads, and the part of the status."""

@@ -1,0 +1,85 @@
+"""The part of an ElasticPolicy's status about scaling: the recommended replicas, and the conditions.
+
+Contract: pure, except for the contributor that reads the values. The 64 workloads with the most recommended replicas
+are listed.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, WorkloadScaling
+from spillway.controllers.scaling.controller import ScalingController, ScalingNow, ScalingReport
+from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.controllers.status.wording import first_names
+
+LISTED: Final = 64
+MOST_REPLICAS: Final = 1_000_000
+INVALID: Final = "InvalidSchedule"
+NO_AUTOSCALER: Final = "NoAutoscaler"
+NOT_EXACT: Final = "NotExact"
+
+
+class ScalingContributor:
+    """The contributor of recommended replicas."""
+
+    def __init__(self, scaling: ScalingController) -> None:
+        self._scaling = scaling
+
+    def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
+        """The part of one policy."""
+        return scaling_part(model.metadata.name, self._scaling.report)
+
+
+def scaling_part(policy: str, report: ScalingReport) -> StatusPart:
+    """The part of one policy."""
+    found = {workload: one for workload, one in report.workloads.items() if one.claim.policy == policy}
+    return StatusPart({"scaling": _listed(found)}, tuple(_conditions(policy, found, report)))
+
+
+def _listed(found: Mapping[str, ScalingNow]) -> tuple[WorkloadScaling, ...]:
+    largest = sorted(found.items(), key=lambda item: (-item[1].recommendation.replicas, item[0]))[:LISTED]
+    return tuple(
+        WorkloadScaling(
+            workload=workload,
+            replicas=min(one.recommendation.replicas, MOST_REPLICAS),
+            reason=one.recommendation.reason.value,
+            schedule=one.recommendation.schedule,
+            forecast=_at_most(one.recommendation.forecast),
+            autoscaler=one.autoscaler,
+        )
+        for workload, one in sorted(largest)
+    )
+
+
+def _at_most(replicas: int | None) -> int | None:
+    return None if replicas is None else min(replicas, MOST_REPLICAS)
+
+
+def _conditions(policy: str, found: Mapping[str, ScalingNow], report: ScalingReport) -> Iterable[ObservedCondition]:
+    if invalid := report.invalid.get(policy, ()):
+        message = f"{first_names(invalid)}. These entries count for nothing; the others are in force."
+        yield ObservedCondition(INVALID, holds=True, reason="BadSchedule", message=message)
+    else:
+        message = "Every schedule is valid."
+        yield ObservedCondition(INVALID, holds=False, reason="SchedulesAreGood", message=message)
+    alone = sorted(workload for workload, one in found.items() if not one.autoscaler)
+    if alone and report.autoscalers_known:
+        message = (
+            f"No HorizontalPodAutoscaler scales {first_names(alone)}, so the recommended replicas are only reported. "
+            "Create one that reads the external metric spillway-recommended-replicas, or set hpa: Managed."
+        )
+        yield ObservedCondition(NO_AUTOSCALER, holds=True, reason="NoAutoscaler", message=message)
+    else:
+        message = "Every workload with a recommended number has an autoscaler."
+        yield ObservedCondition(NO_AUTOSCALER, holds=False, reason="AutoscalersFound", message=message)
+    moved = sorted(workload for workload, one in found.items() if one.moved_by_others)
+    if moved:
+        message = (
+            f"The HorizontalPodAutoscaler of {first_names(moved)} also goes by other metrics, so the number is not "
+            "exactly that of the schedules. Remove them, or set hpa: Managed."
+        )
+        yield ObservedCondition(NOT_EXACT, holds=True, reason="OtherMetrics", message=message)
+    else:
+        message = "Nothing but the schedules scales the workloads of classes with scheduleOnly."
+        yield ObservedCondition(NOT_EXACT, holds=False, reason="SchedulesOnly", message=message)

@@ -1,0 +1,41 @@
+"""The bound on scalings per hour: fewer, larger, earlier steps of a recommended number of replicas.
+
+Contract: pure. Within any hour the number changes at most as often as allowed. A step up goes to the highest number
+that is foreseen until the next step is certainly possible, so that it covers the coming rise. A step down waits
+until a share of the hour has passed since the last change, and leaves one change of the hour for a step up.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+HOUR_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The number in force, and when it was changed within the last hour."""
+
+    replicas: int
+    since: float
+    """Unix seconds: since when it is in force."""
+    changed: tuple[float, ...] = ()
+    """Unix seconds, the earliest first."""
+
+
+def pause_seconds(per_hour: int) -> float:
+    """The time that one step is meant to last."""
+    return HOUR_SECONDS / per_hour
+
+
+def next_step(steps: Steps, wanted: int, ahead: int, now: float, *, per_hour: int) -> Steps:
+    """The number in force at `now`.
+
+    `wanted` is what is needed now, and `ahead` the highest that is foreseen within `pause_seconds`, at least `wanted`.
+    """
+    recent = tuple(one for one in steps.changed if now - one < HOUR_SECONDS)
+    if steps.replicas < wanted and len(recent) < per_hour:
+        return Steps(ahead, now, (*recent, now))
+    spared = len(recent) < max(1, per_hour - 1)
+    if ahead < steps.replicas and spared and now - steps.since >= pause_seconds(per_hour):
+        return Steps(ahead, now, (*recent, now))
+    return Steps(steps.replicas, steps.since, recent)

@@ -1,0 +1,164 @@
+"""The recommended replicas of one workload: the highest of the active schedules and of its forecast demand.
+
+Contract: pure. The number is within the bounds of the workload's autoscaler and of its class, and there always is one.
+A forecast only adds replicas: it never lowers what the schedules and the present demand ask for, and a peak that it
+predicts within its window holds a scale-down back. Without a usable forecast of mode Active the schedules count alone
+where the autoscaler also goes by another metric; where it goes by this number alone, or that is not known, the present
+number of replicas is kept, because to know nothing is no reason to scale down.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spillway.api.scaling import ReplicaSchedule, Scaling
+from spillway.domain.scaling.demand import DemandForecast
+from spillway.domain.scaling.rate import Steps, next_step
+
+_ROUNDING = 1e-6
+"""A demand of 3 and a rounding error is no demand of 4."""
+
+
+class Reason(StrEnum):
+    """What the recommended number follows from."""
+
+    SCHEDULE = "Schedule"
+    FORECAST = "Forecast"
+    MINIMUM = "Minimum"
+    """No schedule is active and no forecast asks for more."""
+    CURRENT = "CurrentReplicas"
+    """No forecast is known, and no other metric would scale the workload."""
+    HELD = "ScalingsPerHour"
+    """The bound on scalings per hour keeps an earlier number, or takes a step before it is needed."""
+
+
+class ForecastState(StrEnum):
+    """Whether the forecast of a workload counts."""
+
+    COUNTS = "Counts"
+    PREVIEW = "Preview"
+    STALE = "Stale"
+    MISSING = "Missing"
+    DISABLED = "Disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """What is known of the HorizontalPodAutoscaler that scales a workload."""
+
+    name: str
+    minimum: int
+    maximum: int
+    other_metrics: bool
+    """Whether it goes by other metrics besides the recommended number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a recommendation follows from, besides the spec."""
+
+    current: int
+    """The replicas that the workload requests now."""
+    active: Sequence[ReplicaSchedule] = ()
+    """The schedules that hold now."""
+    upcoming: Sequence[ReplicaSchedule] = ()
+    """Those that hold at some time until a step of a bounded rate ends; a superset of `active`."""
+    forecast: DemandForecast | None = None
+    autoscaler: Autoscaler | None = None
+    settling: bool = False
+    """Whether this process has led for too short a time to have a forecast of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The recommended replicas of one workload, and why."""
+
+    replicas: int
+    reason: Reason
+    schedule: str = ""
+    """The schedule that gives the number, for the reason SCHEDULE."""
+    forecast: int | None = None
+    """The replicas that the forecast alone would give, also where it does not count."""
+    forecast_state: ForecastState = ForecastState.DISABLED
+    steps: Steps | None = None
+    """For the next recommendation, where scalings per hour are bounded."""
+
+
+def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None = None) -> Recommendation:
+    """The recommendation at `now`, Unix seconds; `before` is the `steps` of the last one."""
+    state = _forecast_state(scaling, asked.forecast, now)
+    forecast = None if asked.forecast is None else replicas_for(asked.forecast.highest)
+    counted = forecast if state is ForecastState.COUNTS and not scaling.schedule_only else None
+    wanted, reason, schedule = _highest(scaling, asked, asked.active, counted, state)
+    bounded = _bounded(scaling, asked.autoscaler, wanted)
+    if scaling.max_scalings_per_hour is None:
+        return Recommendation(bounded, reason, schedule, forecast, state)
+    later, _, _ = _highest(scaling, asked, (*asked.active, *asked.upcoming), counted, state)
+    ahead = max(bounded, _bounded(scaling, asked.autoscaler, later))
+    steps = before or Steps(_first(scaling, asked, ahead), now)
+    steps = next_step(steps, bounded, ahead, now, per_hour=scaling.max_scalings_per_hour)
+    held = _bounded(scaling, asked.autoscaler, steps.replicas)
+    if held != bounded:
+        reason, schedule = Reason.HELD, ""
+    return Recommendation(held, reason, schedule, forecast, state, steps)
+
+
+def replicas_for(demand: float) -> int:
+    """Whole replicas for a demand in replicas."""
+    return max(0, math.ceil(demand - _ROUNDING))
+
+
+def _first(scaling: Scaling, asked: Asked, ahead: int) -> int:
+    """The number with which a bounded rate begins: a new leader does not know the steps before it, and takes none."""
+    return ahead if scaling.schedule_only else max(ahead, _bounded(scaling, asked.autoscaler, asked.current))
+
+
+def _forecast_state(scaling: Scaling, forecast: DemandForecast | None, now: float) -> ForecastState:
+    mode = "Disabled" if scaling.forecast is None else scaling.forecast.mode
+    if mode == "Disabled":
+        return ForecastState.DISABLED
+    if forecast is None:
+        return ForecastState.MISSING
+    if forecast.is_stale(now):
+        return ForecastState.STALE
+    return ForecastState.COUNTS if mode == "Active" else ForecastState.PREVIEW
+
+
+def _highest(
+    scaling: Scaling, asked: Asked, schedules: Sequence[ReplicaSchedule], forecast: int | None, state: ForecastState
+) -> tuple[int, Reason, str]:
+    """The highest number that something asks for, and what does; a schedule counts before a forecast of the same."""
+    if scaling.schedule_only:
+        first = max(schedules, key=lambda one: one.replicas, default=None)
+        outside = scaling.min_replicas or 0
+        return (first.replicas, Reason.SCHEDULE, first.name) if first is not None else (outside, Reason.MINIMUM, "")
+    found: list[tuple[int, Reason, str]] = [(one.replicas, Reason.SCHEDULE, one.name) for one in schedules]
+    if forecast is not None:
+        found.append((forecast, Reason.FORECAST, ""))
+    elif _keeps_current(scaling, asked, state):
+        found.append((asked.current, Reason.CURRENT, ""))
+    highest = max(found, key=lambda one: one[0], default=(0, Reason.MINIMUM, ""))
+    minimum = _minimum(scaling, asked.autoscaler)
+    return highest if highest[0] >= minimum and found else (minimum, Reason.MINIMUM, "")
+
+
+def _keeps_current(scaling: Scaling, asked: Asked, state: ForecastState) -> bool:
+    if scaling.forecast is None or scaling.forecast.mode != "Active":
+        return False
+    if state not in {ForecastState.MISSING, ForecastState.STALE}:
+        return False
+    return asked.settling or asked.autoscaler is None or not asked.autoscaler.other_metrics
+
+
+def _minimum(scaling: Scaling, autoscaler: Autoscaler | None) -> int:
+    return max(scaling.min_replicas or 0, autoscaler.minimum if autoscaler is not None else 0)
+
+
+def _bounded(scaling: Scaling, autoscaler: Autoscaler | None, replicas: int) -> int:
+    """Within both bounds; where those of the class and of the autoscaler contradict, the autoscaler's count."""
+    if scaling.max_replicas is not None:
+        replicas = min(replicas, scaling.max_replicas)
+    if not scaling.schedule_only:
+        replicas = max(replicas, scaling.min_replicas or 0)
+    return replicas if autoscaler is None else min(max(replicas, autoscaler.minimum), autoscaler.maximum)

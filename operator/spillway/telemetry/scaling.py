@@ -1,0 +1,40 @@
+"""Metrics of scaling: the recommended replicas of each workload, and those of its forecast.
+
+Contract: set by the leader and replaced as a whole, with at most one series for each named workload. prometheus-adapter
+can serve the first to a HorizontalPodAutoscaler.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from spillway.domain.scaling.recommend import Recommendation
+from spillway.telemetry.prerendered import WORKLOAD_LABELS, PrerenderedGauge, workload_labels
+from spillway.telemetry.registry import gauge
+
+RECOMMENDED: Final = PrerenderedGauge(
+    "spillway_scaling_recommended_replicas",
+    "Recommended replicas of a workload: the highest of its schedules and of its forecast demand, within the bounds of "
+    "its autoscaler. Leader only; of the largest workloads, by --workload-series.",
+    WORKLOAD_LABELS,
+)
+FORECAST: Final = PrerenderedGauge(
+    "spillway_scaling_forecast_replicas",
+    "Replicas that the forecast of a workload alone would give, also in mode Preview; absent without a forecast, and "
+    "beyond --workload-series.",
+    WORKLOAD_LABELS,
+)
+WORKLOADS: Final = gauge(
+    "spillway_scaling_workloads",
+    "Workloads with a recommended number of replicas, by its reason (Schedule, Forecast, Minimum, CurrentReplicas, "
+    "ScalingsPerHour).",
+    ("reason",),
+)
+
+
+def set_recommendations(all_of_them: Mapping[str, Recommendation], shown: Mapping[str, Recommendation]) -> None:
+    """Replace the values; only workloads in `shown` have series of their own."""
+    RECOMMENDED.replace({workload_labels(key): one.replicas for key, one in shown.items()})
+    FORECAST.replace({workload_labels(key): one.forecast for key, one in shown.items() if one.forecast is not None})
+    WORKLOADS.clear()
+    for one in all_of_them.values():
+        WORKLOADS.labels(one.reason.value).inc()

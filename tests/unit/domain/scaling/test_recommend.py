@@ -1,0 +1,219 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.api.scaling import ReplicaSchedule, Scaling
+from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
+from spillway.domain.scaling.rate import Steps
+from spillway.domain.scaling.recommend import (
+    Asked,
+    Autoscaler,
+    ForecastState,
+    Reason,
+    Recommendation,
+    recommend,
+    replicas_for,
+)
+
+NOW = 1_000_000.0
+ON_CPU = Autoscaler("cart", 2, 50, other_metrics=True)
+ALONE = Autoscaler("cart", 2, 50, other_metrics=False)
+
+
+def _scaling(**more: Any) -> Scaling:
+    return Scaling.model_validate(more)
+
+
+def _schedule(replicas: int, name: str = "evening") -> ReplicaSchedule:
+    return ReplicaSchedule.model_validate({"name": name, "start": "0 18 * * *", "duration": "1h", "replicas": replicas})
+
+
+def _forecast(highest: float, *, made: float = NOW) -> DemandForecast:
+    return DemandForecast(made, min(1.0, highest), highest, predictable=True)
+
+
+def _said(found: Recommendation) -> tuple[int, Reason, str]:
+    return found.replicas, found.reason, found.schedule
+
+
+ACTIVE = _scaling(forecast={"mode": "Active"})
+
+
+@pytest.mark.parametrize(
+    ("scaling", "asked", "expected"),
+    [
+        # The highest of schedules and forecast, and which it is.
+        (_scaling(), Asked(8, autoscaler=ON_CPU), (2, Reason.MINIMUM, "")),
+        (_scaling(), Asked(8, (_schedule(9),), autoscaler=ON_CPU), (9, Reason.SCHEDULE, "evening")),
+        (
+            _scaling(),
+            Asked(8, (_schedule(9), _schedule(12, "sale")), autoscaler=ON_CPU),
+            (12, Reason.SCHEDULE, "sale"),
+        ),
+        (ACTIVE, Asked(8, forecast=_forecast(11.2), autoscaler=ON_CPU), (12, Reason.FORECAST, "")),
+        (
+            ACTIVE,
+            Asked(8, (_schedule(9),), forecast=_forecast(11.2), autoscaler=ON_CPU),
+            (12, Reason.FORECAST, ""),
+        ),
+        (
+            ACTIVE,
+            Asked(8, (_schedule(20),), forecast=_forecast(11.2), autoscaler=ON_CPU),
+            (20, Reason.SCHEDULE, "evening"),
+        ),
+        # The bounds of the autoscaler, and of the class.
+        (ACTIVE, Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU), (50, Reason.FORECAST, "")),
+        (ACTIVE, Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU), (2, Reason.MINIMUM, "")),
+        (
+            _scaling(forecast={}, minReplicas=4, maxReplicas=30),
+            Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU),
+            (30, Reason.FORECAST, ""),
+        ),
+        (
+            _scaling(forecast={}, minReplicas=4),
+            Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU),
+            (4, Reason.MINIMUM, ""),
+        ),
+        # To zero, where the autoscaler allows it.
+        (
+            ACTIVE,
+            Asked(8, forecast=_forecast(0.0), autoscaler=Autoscaler("q", 0, 9, other_metrics=False)),
+            (0, Reason.FORECAST, ""),
+        ),
+        (
+            ACTIVE,
+            Asked(0, forecast=_forecast(0.2), autoscaler=Autoscaler("q", 0, 9, other_metrics=False)),
+            (1, Reason.FORECAST, ""),
+        ),
+        # Without a forecast: another metric scales the workload, or it stays as it is.
+        (ACTIVE, Asked(8, autoscaler=ON_CPU), (2, Reason.MINIMUM, "")),
+        (ACTIVE, Asked(8, autoscaler=ON_CPU, settling=True), (8, Reason.CURRENT, "")),
+        (ACTIVE, Asked(8, autoscaler=ALONE), (8, Reason.CURRENT, "")),
+        (ACTIVE, Asked(8, (_schedule(9),), autoscaler=ALONE), (9, Reason.SCHEDULE, "evening")),
+        (ACTIVE, Asked(8), (8, Reason.CURRENT, "")),
+        (ACTIVE, Asked(8, forecast=_forecast(30, made=NOW - STALE_SECONDS - 1)), (8, Reason.CURRENT, "")),
+        (
+            ACTIVE,
+            Asked(8, forecast=_forecast(30, made=NOW - STALE_SECONDS - 1), autoscaler=ON_CPU),
+            (2, Reason.MINIMUM, ""),
+        ),
+        # A preview is told and does not count; neither is its absence a reason to keep the number.
+        (_scaling(forecast={"mode": "Preview"}), Asked(8, forecast=_forecast(30)), (0, Reason.MINIMUM, "")),
+        (_scaling(forecast={"mode": "Preview"}), Asked(8, autoscaler=ALONE), (2, Reason.MINIMUM, "")),
+        (_scaling(forecast={"mode": "Disabled"}), Asked(8, forecast=_forecast(30)), (0, Reason.MINIMUM, "")),
+        # Exact.
+        (
+            _scaling(scheduleOnly=True, minReplicas=3),
+            Asked(8, forecast=_forecast(30), autoscaler=ON_CPU),
+            (3, Reason.MINIMUM, ""),
+        ),
+        (
+            _scaling(scheduleOnly=True, minReplicas=3),
+            Asked(8, (_schedule(2),), autoscaler=Autoscaler("a", 1, 50, other_metrics=False)),
+            (2, Reason.SCHEDULE, "evening"),
+        ),
+    ],
+)
+def test_the_number_and_its_reason(scaling: Scaling, asked: Asked, expected: tuple[int, Reason, str]) -> None:
+    assert _said(recommend(scaling, asked, NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "forecast", "state", "told"),
+    [
+        ("Active", _forecast(4.1), ForecastState.COUNTS, 5),
+        ("Preview", _forecast(4.1), ForecastState.PREVIEW, 5),
+        ("Active", _forecast(4.1, made=NOW - STALE_SECONDS - 1), ForecastState.STALE, 5),
+        ("Active", None, ForecastState.MISSING, None),
+        ("Disabled", _forecast(4.1), ForecastState.DISABLED, 5),
+    ],
+)
+def test_what_becomes_of_the_forecast_is_told(
+    mode: str, forecast: DemandForecast | None, state: ForecastState, told: int | None
+) -> None:
+    found = recommend(_scaling(forecast={"mode": mode}), Asked(3, forecast=forecast), NOW)
+    assert (found.forecast_state, found.forecast) == (state, told)
+
+
+def test_a_predicted_peak_holds_a_scale_down_back() -> None:
+    # The load has fallen, and comes back within the window: the floor stays.
+    falling = DemandForecast(NOW, present=4.0, highest=18.5, predictable=True)
+    assert recommend(ACTIVE, Asked(20, forecast=falling, autoscaler=ON_CPU), NOW).replicas == 19
+
+
+def test_a_bounded_rate_steps_to_what_is_coming_and_keeps_it() -> None:
+    scaling = _scaling(maxScalingsPerHour=2)
+    asked = Asked(2, (_schedule(6),), (_schedule(6), _schedule(15, "sale")), autoscaler=ON_CPU)
+    first = recommend(scaling, asked, NOW, Steps(2, NOW - 9000))
+    assert _said(first) == (15, Reason.HELD, "")
+    soon = recommend(scaling, Asked(15, autoscaler=ON_CPU), NOW + 60, first.steps)
+    assert _said(soon) == (15, Reason.HELD, "")
+    late = recommend(scaling, Asked(15, autoscaler=ON_CPU), NOW + 3600, soon.steps)
+    assert _said(late) == (2, Reason.MINIMUM, "")
+
+
+def test_a_new_leader_takes_no_step_that_the_last_one_may_have_taken() -> None:
+    scaling = _scaling(maxScalingsPerHour=2)
+    first = recommend(scaling, Asked(14, autoscaler=ON_CPU), NOW)
+    assert _said(first) == (14, Reason.HELD, "")
+    assert recommend(scaling, Asked(14, autoscaler=ON_CPU), NOW + 1800, first.steps).replicas == 2
+
+
+def test_a_rounding_error_is_no_replica() -> None:
+    assert replicas_for(3.0000000001) == 3
+    assert replicas_for(3.01) == 4
+    assert replicas_for(-0.0) == 0
+
+
+_SCALING = st.builds(
+    lambda mode, low, span, rate, only: _scaling(
+        forecast={"mode": mode},
+        minReplicas=low,
+        maxReplicas=low + span,
+        maxScalingsPerHour=rate,
+        scheduleOnly=only,
+    ),
+    st.sampled_from(["Active", "Preview", "Disabled"]),
+    st.integers(0, 20),
+    st.integers(1, 50),
+    st.none() | st.integers(1, 6),
+    st.booleans(),
+)
+_SCHEDULES = st.lists(st.integers(0, 90).map(_schedule), max_size=3).map(tuple)
+_FORECASTS = st.none() | st.builds(
+    lambda highest, age: _forecast(highest, made=NOW - age),
+    st.floats(0, 200),
+    st.sampled_from([0.0, STALE_SECONDS + 1]),
+)
+_AUTOSCALERS = st.none() | st.builds(
+    lambda low, span, other: Autoscaler("a", low, low + span, other_metrics=other),
+    st.integers(0, 20),
+    st.integers(0, 50),
+    st.booleans(),
+)
+_ASKED = st.builds(Asked, st.integers(0, 100), _SCHEDULES, _SCHEDULES, _FORECASTS, _AUTOSCALERS, st.booleans())
+
+
+@given(_SCALING, _ASKED, st.none() | st.builds(Steps, st.integers(0, 100), st.just(NOW - 100.0)))
+def test_it_is_always_within_the_bounds_of_the_autoscaler(scaling: Scaling, asked: Asked, before: Steps | None) -> None:
+    found = recommend(scaling, asked, NOW, before)
+    if asked.autoscaler is not None:
+        assert asked.autoscaler.minimum <= found.replicas <= asked.autoscaler.maximum
+    else:
+        assert 0 <= found.replicas <= (scaling.max_replicas or 0)
+
+
+@given(_SCALING, _ASKED)
+def test_a_forecast_only_adds(scaling: Scaling, asked: Asked) -> None:
+    without = recommend(scaling, Asked(asked.current, asked.active, asked.upcoming, None, ON_CPU), NOW)
+    also = recommend(scaling, Asked(asked.current, asked.active, asked.upcoming, asked.forecast, ON_CPU), NOW)
+    assert also.replicas >= without.replicas
+
+
+@given(_SCALING, _ASKED)
+def test_every_active_schedule_is_met_up_to_the_bounds(scaling: Scaling, asked: Asked) -> None:
+    found = recommend(scaling, asked, NOW)
+    most = min(scaling.max_replicas or 0, asked.autoscaler.maximum if asked.autoscaler is not None else 1_000)
+    assert all(found.replicas >= min(one.replicas, most) for one in asked.active)

@@ -1,0 +1,58 @@
+from typing import Any
+
+import msgspec
+
+from spillway.domain.scaling.autoscalers import AutoscalerRecord
+from spillway.state.autoscalers import Autoscalers
+
+
+def autoscaler(name: str = "cart", **changes: Any) -> AutoscalerRecord:
+    record = AutoscalerRecord(f"uid-{name}", "shop", name, "Deployment", "cart", 2, 10, ("cpu",))
+    return msgspec.structs.replace(record, **changes)
+
+
+def test_they_are_found_by_the_workload_that_they_scale() -> None:
+    found = Autoscalers()
+    found.apply(autoscaler("b"))
+    found.apply(autoscaler("a"))
+    found.apply(autoscaler("other", target_name="other"))
+    first = found.of("Deployment/shop/cart")
+    assert first is not None
+    assert first.name == "a"
+    found.remove("uid-a")
+    found.apply(autoscaler("b", target_name="moved"))
+    assert found.of("Deployment/shop/cart") is None
+    assert found.of("Deployment/shop/moved") == autoscaler("b", target_name="moved")
+
+
+def test_one_of_others_comes_before_one_that_spillway_created() -> None:
+    found = Autoscalers()
+    found.apply(autoscaler("a", policy="online"))
+    assert found.of_others("Deployment/shop/cart") is None
+    found.apply(autoscaler("b"))
+    assert found.of_others("Deployment/shop/cart") == autoscaler("b")
+    assert found.named("shop", "b") == autoscaler("b")
+    assert found.named("elsewhere", "b") is None
+
+
+def test_changes_are_told_and_nothing_else() -> None:
+    found, told = Autoscalers(), []
+    found.changed.subscribe(lambda: told.append(len(found.all)))
+    found.apply(autoscaler())
+    found.apply(autoscaler())
+    assert told == [1]
+    found.apply(autoscaler(maximum=20))
+    found.remove("uid-unknown")
+    assert told == [1, 1]
+
+
+def test_a_complete_list_removes_what_is_gone() -> None:
+    found = Autoscalers()
+    found.apply(autoscaler("a"))
+    found.apply(autoscaler("b"))
+    assert not found.known
+    found.keep(["uid-b"])
+    assert found.known
+    assert [one.name for one in found.all.values()] == ["b"]
+    found.clear()
+    assert (found.known, dict(found.all), found.of("Deployment/shop/cart")) == (False, {}, None)
