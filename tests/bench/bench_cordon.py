@@ -21,7 +21,7 @@ import typer
 from harness.operator import install
 from localcluster import Cluster, Options
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.nodes.taints import is_ours
+from spillway.domain.nodes.taints import is_elastic
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
@@ -62,7 +62,7 @@ class Arrivals:
             self.appeared[new.name] = now
         elif old.unschedulable != new.unschedulable:
             self.turned[new.name] = now
-        if any(is_ours(taint) for taint in new.taints):
+        if any(is_elastic(taint) for taint in new.taints):
             self.tainted.setdefault(new.name, now)
 
 

@@ -45,6 +45,14 @@ CONFLICTS: Final = {CONFLICT, TIER_CONFLICT}
 FROM_DATA: Final[dict[str, Pairs]] = {
     "report.trouble": {("StalePlan", one) for one in TROUBLES} | {("Learning", "NoPrometheus")},
     "_unreadable": {(kind, one) for kind in ("StalePlan", "Learning") for one in PROBLEMS},
+    "problem.reason": {
+        ("LoadDataStale", one)
+        for one in (
+            {"MetricsUnreachable", "NoNodes", "PartialLoad", "OldLoad", "AbsurdLoad"}
+            | _reasons_of_prometheus("reason")
+            | _reasons_of_prometheus("query_reason")
+        )
+    },
     "health.reason": {("Healthy", one.value) for one in HealthReason},
     "alert.reason": {(kind, f"{limit}{kind}") for kind in (NEAR, AT) for limit in LIMITS}
     | {(kind, "WithinLimits") for kind in (NEAR, AT)},

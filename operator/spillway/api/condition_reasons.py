@@ -11,6 +11,7 @@ _LIMITS: Final = ("pods", "cpu", "memory", "costPerHour", "costPerMonth")
 
 POLICY: Final = "ElasticPolicy"
 BUDGET: Final = "VirtualNodeBudget"
+BALANCE: Final = "ZonalBalance"
 ALL: Final = "every kind"
 
 
@@ -289,6 +290,24 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("RefusedByAPIServer", "The API server refuses their pods for the pool."),
             _true("NotCreated", "Their pods for the pool do not appear."),
             _false("Resolved", "The pool is left out for no workload."),
+        ),
+    ),
+    ConditionMeaning(
+        "LoadDataStale",
+        BALANCE,
+        "The load of the nodes is not known: no good reading is younger than `load.staleAfter`. Until there is one, "
+        "all nodes and zones count as equal, and no taint of a hot node changes.",
+        (
+            _true("MetricsUnreachable", "metrics.k8s.io cannot be read; the message has the answer."),
+            _true("PartialLoad", "Fewer than 80 % of the nodes have a value."),
+            _true("OldLoad", "The values were measured longer ago than `load.staleAfter`."),
+            _true("AbsurdLoad", "The values are negative, no numbers, or above 200 %."),
+            _true("NoNodes", "No ready node is selected that has been measured, or has had the time to be."),
+            _true("PrometheusUnreachable", "Prometheus does not answer."),
+            _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
+            _true("NotPrometheus", "The answers are not those of a Prometheus."),
+            *(reason for reason in _prometheus() if reason.reason != "InvalidDemand"),
+            _false("LoadIsFresh", "The load is known."),
         ),
     ),
 )

@@ -16,10 +16,8 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "VirtualNodeBudget": (),
     "ZonalBalance": (
-        "load",
         "target",
         "zonePreference",
-        "hotNodes",
         "classes",
         "rebalance",
     ),

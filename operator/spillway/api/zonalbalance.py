@@ -16,7 +16,7 @@ from spillway.api.common import (
     WorkloadMatch,
 )
 from spillway.api.scalars import Duration, Factor
-from spillway.api.schema import API_VERSION, Model, atomic_list, cel, list_map, rules
+from spillway.api.schema import API_VERSION, Model, atomic_list, bounded_name, cel, list_map, rules
 
 _Weight = Annotated[int, Field(ge=0, le=100, json_schema_extra={"format": "int32"})]
 
@@ -162,6 +162,11 @@ class ZonalBalanceSpec(Model):
     rebalance: Rebalance | None = None
     """Moving running pods to even out load."""
 
+    @property
+    def reads_load(self) -> bool:
+        """Whether the load of the nodes is read: it is asked for, or something follows from it."""
+        return self.load is not None or self.hot_nodes is not None
+
 
 class ZoneState(Model):
     """The state of one zone."""
@@ -212,6 +217,8 @@ class ZonalBalance(Model):
     If no ZonalBalance matches a workload, a scale-down keeps its zones within one replica by the label
     topology.kubernetes.io/zone.
     """
+
+    model_config = ConfigDict(json_schema_extra=bounded_name())
 
     plural: ClassVar[str] = "zonalbalances"
     short_name: ClassVar[str] = "zb"

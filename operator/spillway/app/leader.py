@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from spillway.app.settings import Settings
+from spillway.controllers.balance.hot_nodes import HotNodesController
+from spillway.controllers.balance.load import LoadController
 from spillway.controllers.balance.status import BalanceContributor
 from spillway.controllers.base import Controller, World
 from spillway.controllers.budget.controller import BudgetController
@@ -130,6 +132,7 @@ class Leader:
             AutoscalerWatch(self._client, autoscalers),
             workload_series=settings.workload_series,
         )
+        hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
         spill = SpillController(
             world,
             self._writer("spill", settings.spills_per_second),
@@ -170,6 +173,8 @@ class Leader:
             ),
             thresholds,
             scaling,
+            LoadController(world, self._client, settings.prometheus),
+            hot,
             UnreadThresholdController(world, events, self._client),
             spill,
             BringBackController(
@@ -188,7 +193,7 @@ class Leader:
                 settle_seconds=settings.upkeep_seconds,
             ),
             self._statuses(
-                events, drains, pools, ledger, thresholds, scaling=scaling, refused=refused, overlays=overlays
+                events, drains, pools, ledger, thresholds, scaling=scaling, hot=hot, refused=refused, overlays=overlays
             ),
         )
 
@@ -201,6 +206,7 @@ class Leader:
         thresholds: ThresholdController,
         *,
         scaling: ScalingController,
+        hot: HotNodesController,
         refused: RefusedPodsController,
         overlays: OverlayController,
     ) -> StatusController:
@@ -223,7 +229,7 @@ class Leader:
                 RefusedPodsContributor(self._open_pools.usage.refusals),
                 BudgetContributor(counts, nodes, ledger),
             ),
-            balances=(resources, BalanceContributor(world, counts)),
+            balances=(resources, BalanceContributor(world, counts, hot.hot)),
         )
         return StatusController(
             world,
@@ -239,6 +245,8 @@ class Leader:
                 ledger.status_due,
                 thresholds.report_changed,
                 scaling.report_changed,
+                hot.changed,
+                world.board.loads_changed,
                 world.board.scale_downs_counted,
             ),
         )

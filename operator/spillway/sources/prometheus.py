@@ -46,6 +46,12 @@ class PrometheusError(Exception):
     """Whether a retry of the same request may succeed."""
 
 
+class NoPrometheusError(PrometheusError):
+    """The operator has no Prometheus."""
+
+    reason = "NoPrometheus"
+
+
 class PrometheusUnreachableError(PrometheusError):
     """The server does not answer."""
 

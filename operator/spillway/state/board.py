@@ -13,6 +13,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
+from spillway.domain.balance.load import Loads
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
@@ -75,6 +76,10 @@ class Board:
     """The recommended replicas by workload, `Deployment/shop/cart`; absent for one whose class has no `scaling`."""
     recommendations_changed: Signal[()] = field(default_factory=lambda: Signal[()]("Recommendation"))
     """Emitted when recommendations were replaced by different ones."""
+    loads: Mapping[str, Loads] = field(default_factory=lambda: MappingProxyType({}))
+    """What is known of the load of the nodes of each ZonalBalance that reads it."""
+    loads_changed: Signal[()] = field(default_factory=lambda: Signal[()]("Loads"))
+    """Emitted after each reading, also a failed one."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
@@ -109,6 +114,17 @@ class Board:
         if pool in self.verdicts:
             self.verdicts = MappingProxyType({name: one for name, one in self.verdicts.items() if name != pool})
             self.verdicts_changed.emit()
+
+    def set_loads(self, balance: str, loads: Loads) -> None:
+        """Set what is known of the load after a reading."""
+        self.loads = MappingProxyType({**self.loads, balance: loads})
+        self.loads_changed.emit()
+
+    def withdraw_loads(self, balance: str) -> None:
+        """Remove the loads of a ZonalBalance that is gone or does not read them."""
+        if balance in self.loads:
+            self.loads = MappingProxyType({name: one for name, one in self.loads.items() if name != balance})
+            self.loads_changed.emit()
 
     def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
         """Add outcomes that the policy's status will show."""

@@ -1,23 +1,28 @@
-"""The part of a ZonalBalance's status about zones: which there are, and how evenly its workloads are spread over them.
+"""The part of a ZonalBalance's status about zones and load: how even its workloads and its nodes are.
 
-Contract: pure, except for the contributor that reads the values.
+Contract: pure, except for the contributor that reads the values. What follows from the load is absent while the load
+is not known.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from spillway.api.conditions import READY
-from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.api.zonalbalance import Load, ZonalBalance, ZonalBalanceStatus, ZoneState
 from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.domain.balance.load import LoadProblem, Loads, evenness
+from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import selects
 from spillway.state.claims import balance_of
 
 ZONES_MAX: Final = 64
+HOT_MAX: Final = 50
+LOAD_DATA_STALE: Final = "LoadDataStale"
 _BALANCING: Final = ObservedCondition(
     READY,
     holds=True,
@@ -27,17 +32,22 @@ _BALANCING: Final = ObservedCondition(
 
 
 class BalanceContributor:
-    """The contributor of zones."""
+    """The contributor of zones and load."""
 
-    def __init__(self, world: World, counts: WorkloadCounts) -> None:
+    def __init__(self, world: World, counts: WorkloadCounts, hot: Mapping[str, Sequence[NodeName]]) -> None:
+        """`hot` are the hot nodes of each ZonalBalance."""
         self._world = world
         self._counts = counts
+        self._hot = hot
 
-    def part(self, model: ZonalBalance, _current: ZonalBalanceStatus, _now: datetime) -> StatusPart:
+    def part(self, model: ZonalBalance, _current: ZonalBalanceStatus, now: datetime) -> StatusPart:
         """The part of one balance."""
+        name = model.metadata.name
         nodes = self._world.state.nodes.values()
         selected = [node for node in nodes if selects(model.spec.node_selector, node.labels)]
-        return balance_part(model, selected, self._counts.zones_by_workload(self._covered(model.metadata.name)))
+        loads = self._world.board.loads.get(name) if model.spec.reads_load else None
+        workloads = self._counts.zones_by_workload(self._covered(name))
+        return balance_part(model, selected, workloads, loads=loads, hot=self._hot.get(name, ()), now=now.timestamp())
 
     def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
         state, governance = self._world.state, self._world.governance
@@ -45,25 +55,60 @@ class BalanceContributor:
 
 
 def balance_part(
-    balance: ZonalBalance, nodes: Iterable[NodeRecord], workloads: Mapping[str, Counter[str]]
+    balance: ZonalBalance,
+    nodes: Iterable[NodeRecord],
+    workloads: Mapping[str, Counter[str]],
+    *,
+    loads: Loads | None = None,
+    hot: Sequence[NodeName] = (),
+    now: float = 0.0,
 ) -> StatusPart:
-    """The part of a balance that selects these nodes and covers these workloads, with their pods by zone."""
-    node_zones = Counter(node.labels.get(balance.spec.zone_key, "") for node in nodes)
+    """The part of a balance that selects these nodes and covers these workloads, with their pods by zone.
+
+    `loads` is None where the load is not read, or was not yet; `now` is Unix seconds.
+    """
+    zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
+    node_zones = Counter(zone_of.values())
     zones = [zone for zone in node_zones if zone]
     skews = [_skew(pods, zones) for pods in workloads.values()]
     pod_zones: Counter[str] = Counter()
     for pods in workloads.values():
         pod_zones.update(pods)
+    stale_after = (balance.spec.load or Load()).stale_after.seconds
+    current = {} if loads is None else loads.current(now, stale_after)
+    even = evenness(current, zone_of)
     fields = {
         "workloads": len(workloads),
         "uneven_workloads": sum(skew > balance.spec.max_skew for skew in skews),
         "max_skew": max(skews, default=0),
         "zones": tuple(
-            ZoneState(name=zone, nodes=node_zones[zone], pods=pod_zones[zone])
+            ZoneState(
+                name=zone,
+                nodes=node_zones[zone],
+                pods=pod_zones[zone],
+                load_percent=round(even.zones[zone]) if zone in even.zones else None,
+            )
             for zone in sorted(node_zones)[:ZONES_MAX]
         ),
+        "imbalance_percent": None if even.imbalance is None else round(even.imbalance),
+        "hot_nodes": tuple(hot[:HOT_MAX]),
     }
-    return StatusPart(fields, (_BALANCING,))
+    return StatusPart(fields, (_BALANCING, *_staleness(loads, known=bool(current))))
+
+
+def _staleness(loads: Loads | None, *, known: bool) -> Iterable[ObservedCondition]:
+    if loads is None:
+        return
+    if known:
+        message = "The load of the nodes is read."
+        yield ObservedCondition(LOAD_DATA_STALE, holds=False, reason="LoadIsFresh", message=message)
+        return
+    problem = loads.problem or LoadProblem("OldLoad", "the last reading is older than load.staleAfter")
+    message = (
+        f"The load of the nodes is not known: {problem.message}. Until it is, all nodes and zones count as equal, and "
+        "no taint of a hot node changes."
+    )
+    yield ObservedCondition(LOAD_DATA_STALE, holds=True, reason=problem.reason, message=message)
 
 
 def _skew(pods: Counter[str], zones: Iterable[str]) -> int:

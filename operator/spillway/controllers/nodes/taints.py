@@ -10,7 +10,7 @@ from typing import ClassVar
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.nodes.taints import is_ours, plan_taint
+from spillway.domain.nodes.taints import is_elastic, plan_taint
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
@@ -47,7 +47,7 @@ class TaintController(Controller):
     def _of_unreadable(self, node: NodeRecord) -> bool:
         """Whether the node's taint names an existing policy that cannot be read and may still require it."""
         unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
-        return any(is_ours(taint) and taint.value in unreadable for taint in node.taints)
+        return any(is_elastic(taint) and taint.value in unreadable for taint in node.taints)
 
     def _changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         if new is not None and (old is None or old.taints != new.taints or old.labels != new.labels):

@@ -50,3 +50,5 @@ BRING_BACK_LEFT: Final = "BringBackLeft"
 SCHEDULE_STARTED: Final = "ScheduleStarted"
 """Normal, on the ElasticPolicy: an entry of `scaling.schedules` has begun. Names its class, its replicas and its
 end."""
+NODES_HOT: Final = "NodesHot"
+"""Warning, on the ZonalBalance: nodes have become hot; names them."""

@@ -78,6 +78,10 @@ LANDING_VECTOR: Final = "landing.spillway.dev/vector"
 ELASTIC_TAINT: Final = "spillway.dev/elastic"
 """Taint on a node: keeps an elastic node for last, with the effect PreferNoSchedule. The value is the ElasticPolicy."""
 
+HOT_TAINT: Final = "spillway.dev/hot"
+"""Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
+is the ZonalBalance."""
+
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
 """Annotation on a node: the VirtualNodeBudget for whose cordon Spillway made the node unschedulable."""
 

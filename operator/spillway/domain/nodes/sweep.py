@@ -14,6 +14,8 @@ from spillway.api.schema import GROUP
 from spillway.domain.model.names import (
     CORDONED_BY,
     COST_WRITTEN,
+    ELASTIC_TAINT,
+    HOT_TAINT,
     PLACEMENT,
     POD_DELETION_COST,
     POLICY,
@@ -23,10 +25,11 @@ from spillway.domain.model.names import (
     TIER,
 )
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
-from spillway.domain.nodes.taints import is_ours
 
 PREFIX: Final = f"{GROUP}/"
 
+TAINTS: Final = frozenset({ELASTIC_TAINT, HOT_TAINT})
+"""The keys of the taints that Spillway writes."""
 USER_KEYS: Final = frozenset({f"{GROUP}/class", f"{GROUP}/threshold"})
 """Keys with Spillway's prefix that users set; they are not marks."""
 
@@ -77,12 +80,12 @@ def restore_node(node: NodeRecord, annotations: Sequence[str] = ()) -> NodeResto
     keys = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
     if node.cordoned_by:
         keys[CORDONED_BY] = None
-    tainted = any(is_ours(taint) for taint in node.taints)
+    tainted = any(taint.key in TAINTS for taint in node.taints)
     if not keys and not tainted:
         return None
     return NodeRestore(
         node=node,
-        taints=tuple(taint for taint in node.taints if not is_ours(taint)),
+        taints=tuple(taint for taint in node.taints if taint.key not in TAINTS),
         annotations=keys,
         uncordon=bool(node.cordoned_by) and node.unschedulable,
     )

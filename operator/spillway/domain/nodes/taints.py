@@ -1,7 +1,7 @@
 """The soft taint of elastic nodes: which nodes carry it.
 
 Contract: the wanted taints of a node are a function of the node and the policies alone, so the controller that repairs
-taints and the webhook that sets them on new nodes cannot disagree. Spillway's taint is recognised by its key
+taints and the webhook that sets them on new nodes cannot disagree. The taint is recognised by its key
 (`ELASTIC_TAINT`); all other taints stay as they are, in their order.
 """
 
@@ -28,8 +28,8 @@ class TaintPlan:
     added: bool
 
 
-def is_ours(taint: Taint) -> bool:
-    """Whether Spillway wrote this taint."""
+def is_elastic(taint: Taint) -> bool:
+    """Whether it is the soft taint of elastic nodes."""
     return taint.key == ELASTIC_TAINT
 
 
@@ -52,8 +52,8 @@ def plan_taint(node: NodeRecord, owner: ElasticOwner | None) -> TaintPlan | None
     if node.deleting:
         return None
     ours = our_taint(owner)
-    present = tuple(taint for taint in node.taints if is_ours(taint))
+    present = tuple(taint for taint in node.taints if is_elastic(taint))
     if present == ((ours,) if ours else ()):
         return None
-    others = tuple(taint for taint in node.taints if not is_ours(taint))
+    others = tuple(taint for taint in node.taints if not is_elastic(taint))
     return TaintPlan(node=node, wanted=(*others, ours) if ours else others, added=ours is not None)

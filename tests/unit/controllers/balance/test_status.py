@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus, ZoneState
-from spillway.controllers.balance.status import ZONES_MAX, BalanceContributor, balance_part
+from spillway.controllers.balance.status import LOAD_DATA_STALE, ZONES_MAX, BalanceContributor, balance_part
 from spillway.controllers.status.part import StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.domain.balance.load import LoadProblem, Loads
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
@@ -86,6 +87,46 @@ async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_
     world = make_world(records, resources, FakeClock())
     counts = WorkloadCounts(world)
     await counts.refresh()
-    part = BalanceContributor(world, counts).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
+    part = BalanceContributor(world, counts, {}).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
     assert (part.fields["workloads"], part.fields["max_skew"]) == (1, 3)
     assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 3), ("b", 1, 0)]
+
+
+def loads_of(percent: dict[str, float], *, at: float = NOW.timestamp(), problem: LoadProblem | None = None) -> Loads:
+    return Loads({NodeName(name): load for name, load in percent.items()}, at, problem)
+
+
+NODES = [make_node(name, labels={ZONE_LABEL: name[0]}) for name in ("a1", "a2", "b1")]
+
+
+def test_a_known_load_shows_by_zone_and_as_imbalance() -> None:
+    loads = loads_of({"a1": 90.0, "a2": 50.0, "b1": 20.0})
+    part = balance_part(balance_of(), NODES, {}, loads=loads, hot=[NodeName("a1")], now=NOW.timestamp())
+    assert [(zone.name, zone.load_percent) for zone in zones_in(part)] == [("a", 70), ("b", 20)]
+    assert (part.fields["imbalance_percent"], part.fields["hot_nodes"]) == (70, ("a1",))
+    stale = next(one for one in part.conditions if one.type == LOAD_DATA_STALE)
+    assert (stale.holds, stale.reason) == (False, "LoadIsFresh")
+
+
+@pytest.mark.parametrize(
+    ("age", "problem", "stale", "reason"),
+    [
+        pytest.param(170, LoadProblem("PartialLoad", "half"), False, "LoadIsFresh", id="one bad reading"),
+        pytest.param(190, LoadProblem("PartialLoad", "half"), True, "PartialLoad", id="bad for longer than staleAfter"),
+        pytest.param(190, None, True, "OldLoad", id="no reading for longer"),
+    ],
+)
+def test_a_load_that_is_not_known_is_absent_and_says_why(
+    age: float, problem: LoadProblem | None, *, stale: bool, reason: str
+) -> None:
+    loads = loads_of({"a1": 90.0, "b1": 20.0}, at=NOW.timestamp() - age, problem=problem)
+    part = balance_part(balance_of(load={"staleAfter": "3m"}), NODES, {}, loads=loads, now=NOW.timestamp())
+    [condition] = [one for one in part.conditions if one.type == LOAD_DATA_STALE]
+    assert (condition.holds, condition.reason) == (stale, reason)
+    assert (part.fields["imbalance_percent"] is None) is stale
+    assert {zone.load_percent for zone in zones_in(part)} == ({None} if stale else {90, 20})
+
+
+def test_without_readings_there_is_no_condition() -> None:
+    part = balance_part(balance_of(), NODES, {})
+    assert {one.type for one in part.conditions} == {"Ready"}

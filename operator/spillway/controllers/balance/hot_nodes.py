@@ -1,0 +1,166 @@
+"""The controller of hot nodes: it puts the soft taint on nodes that are too busy, and takes it off again.
+
+Contract: a node belongs to the oldest ZonalBalance with `hotNodes` that selects it. The taint of one that is gone, or
+no longer selects the node or asks for the taint, is removed. While the load is not known, no taint of a selected node
+changes. An existing ZonalBalance that cannot be read keeps its taints.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import ClassVar, Final
+
+from spillway.api.zonalbalance import HotNodes, Load, ZonalBalance
+from spillway.controllers.balance.load import nodes_of
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.status.wording import first_names
+from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot, taints_with
+from spillway.domain.balance.load import Loads
+from spillway.domain.model import event_reasons
+from spillway.domain.model.names import HOT_TAINT, NodeName, Zone
+from spillway.domain.model.owners import object_reference
+from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.model.selectors import selects
+from spillway.kube.protocols import ObjectWriter, Recorder
+from spillway.kube.writer import REFUSED_SECONDS
+from spillway.state.catalog import Kind
+from spillway.state.signal import Signal
+from spillway.telemetry import balance as metrics
+
+ORPHANS: Final = "*"
+"""The key of a check of every taint; any other key is the name of a ZonalBalance."""
+_NAMED: Final = 5
+"""Nodes that an Event names."""
+
+
+class HotNodesController(Controller):
+    """The controller of hot nodes, with one key per ZonalBalance and one for taints that none asks for."""
+
+    name: ClassVar = "hot-nodes"
+
+    def __init__(self, world: World, writer: ObjectWriter, events: Recorder) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._events = events
+        self._since: dict[str, Mapping[NodeName, float]] = {}
+        self.hot: dict[str, tuple[NodeName, ...]] = {}
+        """The hot nodes of each ZonalBalance, the hottest first."""
+        self.changed: Signal[()] = Signal("HotNodes")
+        """Emitted when the hot nodes of a ZonalBalance have changed."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.board.loads_changed.subscribe(self._loads_changed)
+        yield self.world.catalog.subscribe(self.add_all)
+        yield self.world.state.subscribe(NodeRecord, self._node_changed)
+
+    def all_keys(self) -> Iterable[str]:
+        return {ORPHANS, *self.world.governance.balances, *self.hot}
+
+    async def reconcile(self, key: str) -> float | None:
+        if key == ORPHANS:
+            return await self._remove_orphans()
+        balance = self.world.governance.balances.get(key)
+        rule = None if balance is None else balance.spec.hot_nodes
+        if balance is None or rule is None:
+            self._since.pop(key, None)
+            self._set_hot(key, None)
+            return await self._remove_orphans()
+        nodes = {node.name: node for node in await nodes_of(self.world, balance) if self._owner(node) is balance}
+        loads = self._loads(balance)
+        tainted = {name for name, node in nodes.items() if hot_taint(key) in node.taints}
+        plan = self._plan(balance, rule, nodes, loads, tainted)
+        self._since[key] = plan.since
+        self._announce(balance, [name for name in plan.hot if name not in tainted])
+        self._set_hot(key, plan.hot)
+        if rule.soft_taint and not loads:
+            return None
+        return await self._taint(key, nodes, plan.tainted if rule.soft_taint else frozenset())
+
+    def _plan(
+        self,
+        balance: ZonalBalance,
+        rule: HotNodes,
+        nodes: Mapping[NodeName, NodeRecord],
+        loads: Mapping[NodeName, float],
+        tainted: Collection[NodeName],
+    ) -> HotPlan:
+        zones = {name: Zone(node.labels.get(balance.spec.zone_key, "")) for name, node in nodes.items()}
+        since = self._since.get(balance.metadata.name, {})
+        hot = HotRule(rule.above, rule.for_.seconds)
+        return plan_hot(zones, loads, hot, since=since, tainted=tainted, now=self.world.now())
+
+    def _loads(self, balance: ZonalBalance) -> Mapping[NodeName, float]:
+        load = balance.spec.load or Load()
+        known = self.world.board.loads.get(balance.metadata.name, Loads())
+        return known.current(self.world.now(), load.stale_after.seconds)
+
+    async def _taint(
+        self, balance: str, nodes: Mapping[NodeName, NodeRecord], wanted: Collection[NodeName]
+    ) -> float | None:
+        refused = False
+        for name, node in nodes.items():
+            taint = hot_taint(balance) if name in wanted else None
+            refused |= not await self._write(node, taint)
+        return REFUSED_SECONDS if refused else None
+
+    async def _write(self, node: NodeRecord, wanted: Taint | None) -> bool:
+        """Give the node the wanted taint, or none; False if it has changed in the meantime."""
+        taints = taints_with(node, wanted)
+        if taints is None:
+            return True
+        written = await self._writer.patch_node(node, taints=(node.taints, taints))
+        self.log.info("hot taint added" if wanted else "hot taint removed", key=node.name, written=written)
+        return written
+
+    async def _remove_orphans(self) -> float | None:
+        refused = False
+        unreadable = self.world.catalog.unreadable(Kind.ZONAL_BALANCE)
+        for node in list(self.world.state.nodes.values()):
+            values = {taint.value for taint in node.taints if taint.key == HOT_TAINT}
+            owner = self._owner(node)
+            if values and not values & unreadable and (owner is None or values != {owner.metadata.name}):
+                refused |= not await self._write(node, None)
+        return REFUSED_SECONDS if refused else None
+
+    def _owner(self, node: NodeRecord) -> ZonalBalance | None:
+        """The ZonalBalance that decides on the node's taint."""
+        governance = self.world.governance
+        if governance.budget_of(node) is not None:
+            return None
+        return next(
+            (
+                one
+                for one in governance.balances.values()
+                if one.spec.hot_nodes is not None and selects(one.spec.node_selector, node.labels)
+            ),
+            None,
+        )
+
+    def _announce(self, balance: ZonalBalance, hot: Iterable[NodeName]) -> None:
+        """Record an Event about nodes that have become hot; `hot` are those without the taint."""
+        before = frozenset(self.hot.get(balance.metadata.name, ()))
+        new = [name for name in hot if name not in before]
+        if not new:
+            return
+        reference = object_reference(balance.api_version, balance.kind, balance.metadata.name, balance.metadata.uid)
+        rule = balance.spec.hot_nodes or HotNodes()
+        message = f"The load of {first_names(new, most=_NAMED)} has been above {rule.above} % for {rule.for_}."
+        self._events.record(reference, "Warning", event_reasons.NODES_HOT, message)
+
+    def _set_hot(self, balance: str, hot: tuple[NodeName, ...] | None) -> None:
+        before = self.hot.get(balance)
+        if hot is None:
+            self.hot.pop(balance, None)
+        else:
+            self.hot[balance] = hot
+        if before != hot:
+            metrics.HOT_NODES.replace({(name,): len(nodes) for name, nodes in self.hot.items()})
+            self.changed.emit()
+
+    def _loads_changed(self) -> None:
+        for balance in self.world.board.loads:
+            self.queue.add(balance)
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if new is None or not any(taint.key == HOT_TAINT for taint in new.taints):
+            return
+        if old is None or old.labels != new.labels or old.taints != new.taints:
+            self.queue.add(ORPHANS)

@@ -1,0 +1,145 @@
+"""The controller of loads: it reads the real load of the nodes that each ZonalBalance selects.
+
+Contract: one key for each ZonalBalance, read every `load.refresh`; the reading of metrics.k8s.io is shared by all of
+them. A ZonalBalance that nothing needs the load for sends no request. The loads are published on the board, also when a
+reading failed, so that whoever acts on them sees their age.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from spillway.api.zonalbalance import Load, LoadWeights, ZonalBalance
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.balance.load import (
+    YOUNG_SECONDS,
+    Evenness,
+    LoadProblem,
+    Loads,
+    NodeShare,
+    Weights,
+    checked,
+    evenness,
+    following,
+)
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.selectors import Selector
+from spillway.kube.client import Transport
+from spillway.kube.errors import RequestError
+from spillway.kube.node_metrics import NodeUsage, node_usage
+from spillway.kube.slices import in_slices
+from spillway.sources.connection import Connection
+from spillway.sources.node_load import node_shares
+from spillway.sources.prometheus import NoPrometheusError, Prometheus, PrometheusError
+from spillway.telemetry import balance as metrics
+
+SHARED_SECONDS: Final = 5.0
+"""A reading of metrics.k8s.io is used for every ZonalBalance that asks within so many seconds."""
+LEAST_REFRESH_SECONDS: Final = 5
+"""The load is not read more often, whatever `load.refresh` says."""
+
+
+class LoadController(Controller):
+    """The controller of loads, with one key per ZonalBalance."""
+
+    name: ClassVar = "load"
+
+    def __init__(self, world: World, client: Transport, prometheus: Connection | None) -> None:
+        super().__init__(world)
+        self._client = client
+        self._prometheus = prometheus
+        self._usage: tuple[float, Mapping[NodeName, NodeUsage]] = (-SHARED_SECONDS, {})
+        self._read: dict[str, tuple[float, Load]] = {}
+        """When each ZonalBalance was last read, and by which section."""
+        self._even: dict[str, Evenness] = {}
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return {*self.world.governance.balances, *self._read}
+
+    async def reconcile(self, key: str) -> float | None:
+        balance = self.world.governance.balances.get(key)
+        if balance is None or not balance.spec.reads_load:
+            self._read.pop(key, None)
+            self.world.board.withdraw_loads(key)
+            self._show(key, None)
+            return None
+        load, now = balance.spec.load or Load(), self.world.now()
+        refresh = float(max(load.refresh.seconds, LEAST_REFRESH_SECONDS))
+        last, by = self._read.get(key, (0.0, None))
+        if by == load and last <= now < last + refresh:
+            return last + refresh - now
+        self._read[key] = now, load
+        before = self.world.board.loads.get(key, Loads()) if by == load else Loads()
+        nodes = await nodes_of(self.world, balance)
+        loads = await self._reading(load, before, nodes, now)
+        self.world.board.set_loads(key, loads)
+        metrics.READINGS.labels(key, loads.problem.reason if loads.problem else "Good").inc()
+        zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
+        self._show(key, evenness(loads.current(now, load.stale_after.seconds), zone_of))
+        return refresh
+
+    async def _reading(self, load: Load, before: Loads, nodes: Iterable[NodeRecord], now: float) -> Loads:
+        try:
+            shares = await self._shares(load, now)
+        except RequestError as error:
+            return replace(before, problem=LoadProblem("MetricsUnreachable", f"metrics.k8s.io: {error}"))
+        except PrometheusError as error:
+            return replace(before, problem=LoadProblem(error.query_reason or error.reason, str(error)))
+        # A node that has just joined counts once it has been measured.
+        wanted = [
+            node.name for node in nodes if node.ready and (node.name in shares or now - node.created >= YOUNG_SECONDS)
+        ]
+        found = checked(shares, wanted, now=now, stale_after=float(load.stale_after.seconds))
+        if isinstance(found, LoadProblem):
+            return replace(before, problem=found)
+        weights = load.weights or LoadWeights()
+        return following(before, found, Weights(weights.cpu, weights.memory), now=now)
+
+    async def _shares(self, load: Load, now: float) -> Mapping[NodeName, NodeShare]:
+        if load.queries is None:
+            usage = await self._shared_usage(now)
+            nodes = self.world.state.nodes
+            return {name: _share(nodes[name], used) for name, used in usage.items() if name in nodes}
+        if self._prometheus is None:
+            raise NoPrometheusError("the operator has no Prometheus (--prometheus-url)")
+        async with Prometheus(self._prometheus) as prometheus:
+            return await node_shares(prometheus, load.queries.cpu, load.queries.memory, now=now)
+
+    async def _shared_usage(self, now: float) -> Mapping[NodeName, NodeUsage]:
+        at, usage = self._usage
+        if not at <= now < at + SHARED_SECONDS:
+            usage = await node_usage(self._client)
+            self._usage = now, usage
+        return usage
+
+    def _show(self, balance: str, even: Evenness | None) -> None:
+        """Replace the values of the metrics of one ZonalBalance."""
+        if even is None:
+            self._even.pop(balance, None)
+        else:
+            self._even[balance] = even
+        shown = self._even.items()
+        metrics.ZONE_LOAD.replace({(name, zone): load / 100 for name, one in shown for zone, load in one.zones.items()})
+        metrics.IMBALANCE.replace({(name,): one.imbalance / 100 for name, one in shown if one.imbalance is not None})
+        metrics.READ_AT.replace({(name,): loads.at for name, loads in self.world.board.loads.items() if loads.at})
+
+
+async def nodes_of(world: World, balance: ZonalBalance) -> list[NodeRecord]:
+    """The nodes that a ZonalBalance keeps even: those that it selects, without virtual nodes."""
+    selector, governance = Selector.of(balance.spec.node_selector), world.governance
+    nodes = list(world.state.nodes.values())
+    return [
+        node async for node in in_slices(nodes) if selector.matches(node.labels) and governance.budget_of(node) is None
+    ]
+
+
+def _share(node: NodeRecord, used: NodeUsage) -> NodeShare:
+    """The shares of a node; one that can allocate nothing has no believable value."""
+    cpu = used.cpu_millis / node.cpu_millis if node.cpu_millis else math.nan
+    memory = used.memory_bytes / node.memory_bytes if node.memory_bytes else math.nan
+    return NodeShare(cpu, used.at, memory)

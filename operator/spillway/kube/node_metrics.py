@@ -1,0 +1,65 @@
+"""The resource metrics of nodes, as metrics-server or another server of metrics.k8s.io reports them."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from spillway.api.quantity import parse_quantity
+from spillway.domain.model.names import NodeName
+from spillway.kube.client import Transport
+from spillway.kube.decode import unix_seconds
+from spillway.kube.errors import transport_errors
+from spillway.kube.paths import ApiResource
+from spillway.kube.slices import in_slices
+
+NODE_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "nodes", namespaced=False)
+_TIMEOUT_SECONDS: Final = 15.0
+
+
+class NodeUsage(NamedTuple):
+    """What a node uses, at the end of the window in which it was measured (Unix seconds)."""
+
+    cpu_millis: float
+    memory_bytes: float
+    at: float
+
+
+class _Metadata(msgspec.Struct, frozen=True, gc=False):
+    name: str
+
+
+class _Amounts(msgspec.Struct, frozen=True, gc=False):
+    cpu: str
+    memory: str
+
+
+class _NodeMetrics(msgspec.Struct, frozen=True, gc=False):
+    metadata: _Metadata
+    usage: _Amounts
+    timestamp: str = ""
+
+
+class _List(msgspec.Struct, frozen=True):
+    items: list[_NodeMetrics]
+
+
+_decoder: Final = msgspec.json.Decoder(_List)
+
+
+async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
+    """The use of every node that has been measured; an entry that is no amount is left out.
+
+    Raises:
+        RequestError: there is no answer, for example because no server of metrics.k8s.io is installed.
+    """
+    raw = await client.request("GET", NODE_METRICS.everywhere, timeout=_TIMEOUT_SECONDS)
+    with transport_errors():
+        entries = _decoder.decode(raw).items
+    found: dict[NodeName, NodeUsage] = {}
+    async for entry in in_slices(entries):
+        try:
+            cpu, memory = float(parse_quantity(entry.usage.cpu)), float(parse_quantity(entry.usage.memory))
+        except ValueError:
+            continue
+        found[NodeName(entry.metadata.name)] = NodeUsage(1000 * cpu, memory, unix_seconds(entry.timestamp))
+    return found

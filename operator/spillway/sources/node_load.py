@@ -1,0 +1,36 @@
+"""The load of nodes from Prometheus: one query for each resource, with one value by the label `node`."""
+
+from collections.abc import Mapping
+
+from spillway.domain.balance.load import NodeShare
+from spillway.domain.model.names import NodeName
+from spillway.sources.prometheus import Prometheus, Series
+from spillway.sources.selectors import with_matchers
+
+
+async def node_shares(prometheus: Prometheus, cpu: str, memory: str | None, *, now: float) -> dict[NodeName, NodeShare]:
+    """The share of each node that the query for CPU names; with a query for memory, of each node that both name.
+
+    Raises:
+        PrometheusError: a query has no answer.
+    """
+    connection = prometheus.connection
+    cpu_shares = _by_node(await prometheus.instant(with_matchers(cpu, connection), now))
+    if memory is None:
+        return {name: NodeShare(value, now) for name, value in cpu_shares.items()}
+    memory_shares = _by_node(await prometheus.instant(with_matchers(memory, connection), now))
+    return {
+        name: NodeShare(value, now, memory_shares[name]) for name, value in cpu_shares.items() if name in memory_shares
+    }
+
+
+def _by_node(answer: list[Series]) -> Mapping[NodeName, float]:
+    """The value of each node; of several series of a node the highest."""
+    found: dict[NodeName, float] = {}
+    for series in answer:
+        name = NodeName(series.labels.get("node", ""))
+        if name and series.values.size:
+            value = float(series.values[-1])
+            # A comparison with nan is false, so nan is kept only where it is the only value, and is refused later.
+            found[name] = max(found[name], value) if name in found else value
+    return found

@@ -1,0 +1,28 @@
+"""Metrics of the load of nodes and zones, and of hot nodes. Only the leader sets them."""
+
+from typing import Final
+
+from spillway.telemetry.prerendered import PrerenderedGauge
+from spillway.telemetry.registry import counter
+
+ZONE_LOAD: Final = PrerenderedGauge(
+    "spillway_balance_zone_load_ratio",
+    "Mean load of a zone's nodes, 1 being all that they can allocate; absent while the load is not known. Leader only.",
+    ("balance", "zone"),
+)
+IMBALANCE: Final = PrerenderedGauge(
+    "spillway_balance_node_imbalance_ratio",
+    "Load of the most loaded node minus that of the least loaded one; absent while the load is not known. Leader only.",
+    ("balance",),
+)
+READ_AT: Final = PrerenderedGauge(
+    "spillway_balance_load_timestamp_seconds",
+    "When the load was last known, in Unix seconds; absent before. Leader only.",
+    ("balance",),
+)
+HOT_NODES: Final = PrerenderedGauge("spillway_balance_hot_nodes", "Nodes that are hot. Leader only.", ("balance",))
+READINGS: Final = counter(
+    "spillway_balance_load_readings",
+    "Readings of the load by outcome: Good, or why the reading does not count, as in the condition LoadDataStale.",
+    ("balance", "outcome"),
+)

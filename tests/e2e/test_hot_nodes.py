@@ -1,0 +1,117 @@
+"""Hot nodes with the real scheduler and metrics-server: new pods avoid them, and nothing changes without data."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from harness.operator import install
+from localcluster import Cluster, ClusterFactory, Options
+from localcluster.metrics_server import API_SERVICE
+from localcluster.rest import Object
+from tests.support.installed import applied, condition, deployment, eventually, status
+
+pytestmark = pytest.mark.timeout(400)
+
+POOL: dict[str, Any] = {"pool": "even"}
+WAIT_SECONDS = 120.0
+"""metrics-server measures every ten seconds, and needs two samples."""
+
+
+@pytest.fixture(scope="module")
+def measured(cluster_factory: ClusterFactory) -> Cluster:
+    cluster = cluster_factory(Options(metrics_server=True))
+    assert isinstance(cluster, Cluster)
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def operator(measured: Cluster) -> Iterator[Installation]:
+    installed = install(measured, replicas=1, flags=["--status-seconds=1"])
+    yield installed
+    installed.close()
+
+
+def balance(**spec: Any) -> Object:
+    load = {"refresh": "5s", "staleAfter": "25s", "weights": {"cpu": 100, "memory": 0}}
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "ZonalBalance",
+        "metadata": {"name": "even"},
+        "spec": {
+            "nodeSelector": {"matchLabels": POOL},
+            "load": load,
+            "hotNodes": {"above": 60, "for": "10s"},
+            **spec,
+        },
+    }
+
+
+def hot(cluster: Cluster) -> set[str]:
+    """The nodes with the taint of the balance."""
+    return {
+        item["metadata"]["name"]
+        for item in cluster.rest.items("/api/v1/nodes")
+        for taint in item["spec"].get("taints") or []
+        if (taint["key"], taint.get("value"), taint["effect"]) == ("spillway.dev/hot", "even", "PreferNoSchedule")
+    }
+
+
+def landed(cluster: Cluster, namespace: str, name: str, replicas: int) -> set[str]:
+    """Where the pods of a new Deployment land."""
+    cluster.apply(deployment(namespace, name, replicas, nodeSelector=POOL))
+    pods = cluster.wait_pods_ready(namespace, replicas, f"app={name}", timeout_seconds=WAIT_SECONDS)
+    return {pod["spec"]["nodeName"] for pod in pods}
+
+
+def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
+    measured: Cluster, operator: Installation, namespace_of: str
+) -> None:
+    nodes = measured.add_nodes("even", 3, cpu="8", zones=["zone-a"])
+    busy, *others = nodes
+    # By requests the busy node is the emptiest, so the scheduler alone prefers it.
+    for name in others:
+        filler = deployment(namespace_of, f"filler-{name}", 1, nodeName=name)
+        filler["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "4", "memory": "64Mi"}
+        measured.apply(filler)
+    measured.apply(deployment(namespace_of, "busy", 1, nodeName=busy))
+    pods = measured.wait_pods_ready(namespace_of, 3, timeout_seconds=WAIT_SECONDS)
+    assert landed(measured, namespace_of, "before", 1) == {busy}
+    [pod] = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"]["app"] == "busy"]
+    with applied(measured, balance()):
+        measured.set_usage(namespace_of, [pod], cpu="7")
+        eventually(lambda: hot(measured) == {busy}, "the busy node to be tainted", seconds=WAIT_SECONDS)
+        assert busy not in landed(measured, namespace_of, "after", 4)
+        eventually(lambda: status(measured, "zonalbalances", "even").get("hotNodes") == [busy], "the status to name it")
+        shown = status(measured, "zonalbalances", "even")
+        assert shown["imbalancePercent"] > 50
+        assert [zone["name"] for zone in shown["zones"] if "loadPercent" in zone] == ["zone-a"]
+        assert operator.total("spillway_balance_hot_nodes", balance="even") == 1
+
+        service = measured.rest.get(API_SERVICE)
+        measured.rest.delete(API_SERVICE)
+        measured.set_usage(namespace_of, [pod], cpu="10m")
+        eventually(
+            lambda: condition(measured, "zonalbalances", "even", "LoadDataStale").get("status") == "True",
+            "the load to count as stale",
+            seconds=WAIT_SECONDS,
+        )
+        assert hot(measured) == {busy}
+        assert "imbalancePercent" not in status(measured, "zonalbalances", "even")
+
+        clean = {key: service[key] for key in ("apiVersion", "kind", "spec")}
+        measured.apply({**clean, "metadata": {"name": service["metadata"]["name"]}})
+        eventually(lambda: not hot(measured), "the cooled node to lose its taint", seconds=WAIT_SECONDS)
+        stale = condition(measured, "zonalbalances", "even", "LoadDataStale")
+        assert (stale["status"], stale["reason"]) == ("False", "LoadIsFresh")
+
+        measured.set_usage(namespace_of, [pod], cpu="7")
+        eventually(lambda: hot(measured) == {busy}, "the node to be hot again", seconds=WAIT_SECONDS)
+    eventually(lambda: not hot(measured), "the taint to go with its balance")
+
+
+@pytest.fixture
+def namespace_of(measured: Cluster) -> Iterator[str]:
+    with measured.namespace() as name:
+        yield name
