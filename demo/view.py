@@ -44,7 +44,7 @@ _SHORT: Final = {
     VictimReason.ZONE_SKEW: "{zone} had more pods than the others",
     VictimReason.ELASTIC: "its elastic node empties next",
     VictimReason.FIXED_DOUBLED: "its fixed node had several of the workload",
-    VictimReason.FIXED_HOT: "its fixed node was the hottest",
+    VictimReason.FIXED_HOT: "its fixed node is hot",
     VictimReason.FIXED: "the last to come on fixed nodes",
     VictimReason.ROLLOUT_FIXED: "rollout: fixed nodes are freed first",
     VictimReason.ROLLOUT_ELASTIC: "rollout: the elastic node that stays longest",

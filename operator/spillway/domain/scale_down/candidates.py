@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
-from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
+from spillway.domain.model.names import HOT_TAINT, NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace, remembered_place
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord, ReplicationControllerRecord
 
@@ -42,8 +42,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether the pod carries a deletion cost at all."""
     same_node_owner_pods: int = 0
     """Active pods on its node of every ReplicaSet of its Deployment, itself included; 0 without a Deployment."""
-    node_load: float | None = None
-    """Load of its node, in any unit that grows with load; None where it is not known."""
+    node_hot: bool = False
+    """Whether its node is hot: it carries the taint of a ZonalBalance, which every replica sees."""
 
     @property
     def assigned(self) -> bool:
@@ -61,7 +61,6 @@ def candidates_of(
     order: Mapping[NodeName, int],
     *,
     related: Mapping[NodeName, int],
-    node_load: Mapping[NodeName, float] | None = None,
 ) -> tuple[Candidate, ...]:
     """One candidate for each active pod of one ReplicaSet.
 
@@ -75,6 +74,7 @@ def candidates_of(
         node = nodes.get(name)
         if node is not None:
             places[name] = place(node)
+    hot = {name for name in places if any(taint.key == HOT_TAINT for taint in nodes[name].taints)}
     return tuple(
         Candidate(
             uid=pod.uid,
@@ -94,7 +94,7 @@ def candidates_of(
             deletion_cost=pod.deletion_cost or 0,
             stamped=pod.deletion_cost is not None,
             same_node_owner_pods=related.get(pod.node, 0) if pod.node else 0,
-            node_load=None if node_load is None else node_load.get(pod.node),
+            node_hot=pod.node in hot,
         )
         for pod in active
         for where in (places.get(pod.node) or remembered_place(pod),)

@@ -5,7 +5,7 @@
 3. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
 4. Elastic before fixed.
 5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload, the
-   hottest first where load is known.
+   hot ones first.
 6. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
 7. Newest, then UID.
 
@@ -123,7 +123,7 @@ class _SpreadLane:
     def _key(self, node: NodeName) -> _Key:
         pods = self._on_node[node]
         pod = pods[-1]
-        return (-len(pods), -(pod.node_load or 0.0), pod.deletion_cost, -pod.created, pod.uid, node)
+        return (-len(pods), not pod.node_hot, pod.deletion_cost, -pod.created, pod.uid, node)
 
     def peek(self) -> _Key | None:
         return self._heap[0] if self._heap else None
@@ -143,7 +143,7 @@ class _SpreadLane:
 def _fixed_reason(pod: Candidate, *, doubled: bool) -> VictimReason:
     if doubled:
         return VictimReason.FIXED_DOUBLED
-    return VictimReason.FIXED if pod.node_load is None else VictimReason.FIXED_HOT
+    return VictimReason.FIXED_HOT if pod.node_hot else VictimReason.FIXED
 
 
 class _Greedy:

@@ -37,7 +37,7 @@ _SENTENCES: Final = {
     VictimReason.FIXED_DOUBLED: (
         "fixed node {node} had more pods of this workload than any other it could be taken from"
     ),
-    VictimReason.FIXED_HOT: "fixed node {node} was the hottest one this workload could be taken from",
+    VictimReason.FIXED_HOT: "fixed node {node} is hot: its real load is above the limit of a ZonalBalance",
     VictimReason.FIXED: "only fixed nodes were left, and it was the last to come among equals",
     VictimReason.ROLLOUT_FIXED: "a rollout replaces it: fixed nodes are freed first, for the new version's pods",
     VictimReason.ROLLOUT_ELASTIC: "a rollout replaces it: elastic node {node} is the one that will stay longest",

@@ -37,7 +37,7 @@ def replicasets(
             "tier": draw(st.sampled_from(list(Tier))),
             "price_rank": draw(st.integers(0, 2)),
             "node_order": index,
-            "node_load": draw(st.none() | st.sampled_from([0.1, 0.5, 0.9])),
+            "node_hot": draw(st.booleans()),
         }
         for index in range(draw(st.integers(1, 5)))
     ]

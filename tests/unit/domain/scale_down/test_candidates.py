@@ -1,5 +1,6 @@
 import msgspec
 
+from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace
 from spillway.domain.model.records import NodeRecord, Phase
@@ -18,11 +19,17 @@ def elastic(_: NodeRecord) -> NodePlace:
 
 
 def test_a_candidate_knows_its_place_and_what_kubernetes_compares() -> None:
-    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, related={}, node_load={NODE.name: 0.7})
-    assert (candidate.tier, candidate.zone, candidate.node_order, candidate.node_load) == (Tier.ELASTIC, "a", 7, 0.7)
+    (candidate,) = candidates_of([POD], NODES, elastic, ORDER, related={})
+    assert (candidate.tier, candidate.zone, candidate.node_order, candidate.node_hot) == (Tier.ELASTIC, "a", 7, False)
     assert (candidate.deletion_cost, candidate.stamped) == (0, False)
     assert (candidate.ready, candidate.ready_since, candidate.created) == (True, 20.0, 10.0)
     assert (candidate.restarts, candidate.sidecar_restarts) == (1, 4)
+
+
+def test_a_candidate_on_a_node_with_the_taint_of_a_hot_node() -> None:
+    nodes = {NODE.name: change(NODE, taints=(hot_taint("even"),))}
+    (candidate,) = candidates_of([POD], nodes, elastic, ORDER, related={})
+    assert candidate.node_hot
 
 
 def test_only_pods_that_kubernetes_counts_are_candidates() -> None:

@@ -124,11 +124,11 @@ def test_on_fixed_nodes_the_fullest_node_gives_first() -> None:
     assert [v.reason for v in plan.victims] == [VictimReason.FIXED_DOUBLED, VictimReason.FIXED]
 
 
-def test_on_fixed_nodes_the_hottest_gives_first_where_load_is_known() -> None:
-    pods = [pod("cool", node_load=0.2, created=9.0), pod("hot", node_load=0.9), pod("warm", node_load=0.5)]
+def test_of_fixed_nodes_with_as_many_pods_a_hot_one_gives_first() -> None:
+    pods = [pod("new", node="n1", created=9.0), pod("hot", node="n2", node_hot=True), pod("old", node="n3")]
     plan = plan_scale_down(pods, 2, max_skew=1)
-    assert plan.uids == ("hot", "warm")
-    assert plan.victims[0].reason is VictimReason.FIXED_HOT
+    assert plan.uids == ("hot", "new")
+    assert [victim.reason for victim in plan.victims] == [VictimReason.FIXED_HOT, VictimReason.FIXED]
 
 
 @pytest.mark.parametrize(
