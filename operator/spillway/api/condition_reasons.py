@@ -166,6 +166,33 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         ),
     ),
     ConditionMeaning(
+        "ForecastStale",
+        POLICY,
+        "There are no forecasts, or they are too old to be used. Schedules and the present demand count alone.",
+        (
+            _true("PrometheusUnreachable", "Prometheus does not answer."),
+            _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
+            _true("NotPrometheus", "The answers are not those of a Prometheus."),
+            _true("NoPrometheus", _PROMETHEUS["NoPrometheus"]),
+            _true("ForecastTooSlow", "The forecasting process did not answer in time."),
+            _true("ForecastFailed", "The forecasting process failed; the log has the error."),
+            _false("ForecastsAreFresh", "The forecasts are up to date, or have failed for less than 15 minutes."),
+            _false("NoForecasts", "There are no forecasts yet."),
+        ),
+    ),
+    ConditionMeaning(
+        "DemandUnusable",
+        POLICY,
+        "The demand of some workloads cannot be forecast. The message names them.",
+        (
+            *(_true(name, text) for name, text in _PROMETHEUS.items() if name != "NoPrometheus"),
+            _true("NoSamples", "Prometheus has had no sample of the demand within the last 15 minutes."),
+            _true("NoRequest", "The replicas request none of the resource whose utilization is the target."),
+            _true("PerReplicaIsZero", "`scaling.target.perReplica` is 0."),
+            _false("DemandIsUsable", "The demand of every workload can be forecast."),
+        ),
+    ),
+    ConditionMeaning(
         "NotPlanned",
         POLICY,
         "Mode Auto has no threshold for some governed workloads, because of their kind.",

@@ -16,6 +16,7 @@ from spillway.api.common import (
     WorkloadMatch,
     selects_something,
 )
+from spillway.api.forecast import WorkloadForecast
 from spillway.api.headroom import Headroom
 from spillway.api.scalars import Duration, Timestamp
 from spillway.api.scaling import Scaling
@@ -296,6 +297,10 @@ class ElasticPolicyStatus(Status):
     """The thresholds of the largest workloads, 64 at most."""
     scaling: Annotated[tuple[WorkloadScaling, ...], Field(max_length=64, json_schema_extra=list_map("workload"))] = ()
     """The recommended replicas of the workloads with the most, 64 at most."""
+    forecasts: Annotated[
+        tuple[WorkloadForecast, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
+    ] = ()
+    """The forecast demand of the largest workloads, 64 at most."""
 
 
 class ElasticPolicy(Model):

@@ -9,9 +9,6 @@ from typing import Any, Final
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "ElasticPolicy": (
         "workloads[].scaling.hpa",
-        "workloads[].scaling.forecast.mode",
-        "workloads[].scaling.forecast.window",
-        "workloads[].scaling.forecast.history",
         "headroom",
     ),
     "VirtualNodeBudget": (),

@@ -119,3 +119,8 @@ class Scaling(Model):
     """Feed: the recommended number is served as a metric to a HorizontalPodAutoscaler or to KEDA. Managed: Spillway
     also creates the HorizontalPodAutoscaler, on the target's resource, whose minReplicas is the recommended number. It
     never changes one that it did not create."""
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether demand is forecast: a target says what it is, and the forecast is not disabled."""
+        return self.target is not None and self.forecast is not None and self.forecast.mode != "Disabled"

@@ -7,6 +7,7 @@ error that ended a controller.
 
 import asyncio
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -17,6 +18,9 @@ from spillway.controllers.balance.status import BalanceContributor
 from spillway.controllers.base import Controller, World
 from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.status import BudgetContributor
+from spillway.controllers.forecast.controller import OFFSETS_SECONDS, ForecastController, Forecasting
+from spillway.controllers.forecast.process import ForecastProcess
+from spillway.controllers.forecast.status import ForecastContributor
 from spillway.controllers.nodes.cordon import CordonController
 from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.nodes.status import CordonContributor
@@ -124,6 +128,13 @@ class Leader:
             period_seconds=settings.threshold_seconds,
             workload_series=settings.workload_series,
         )
+        forecasts = ForecastController(
+            world,
+            events,
+            _forecasting(settings),
+            offset_seconds=zlib.crc32(settings.identity.encode()) % OFFSETS_SECONDS,
+            workload_series=settings.workload_series,
+        )
         autoscalers = Autoscalers()
         scaling = ScalingController(
             world,
@@ -172,6 +183,7 @@ class Leader:
                 retries=retries,
             ),
             thresholds,
+            forecasts,
             scaling,
             LoadController(world, self._client, settings.prometheus),
             hot,
@@ -193,7 +205,16 @@ class Leader:
                 settle_seconds=settings.upkeep_seconds,
             ),
             self._statuses(
-                events, drains, pools, ledger, thresholds, scaling=scaling, hot=hot, refused=refused, overlays=overlays
+                events,
+                drains,
+                pools,
+                ledger,
+                thresholds,
+                forecasts=forecasts,
+                scaling=scaling,
+                hot=hot,
+                refused=refused,
+                overlays=overlays,
             ),
         )
 
@@ -205,6 +226,7 @@ class Leader:
         ledger: BudgetController,
         thresholds: ThresholdController,
         *,
+        forecasts: ForecastController,
         scaling: ScalingController,
         hot: HotNodesController,
         refused: RefusedPodsController,
@@ -219,6 +241,7 @@ class Leader:
                 PolicyContributor(counts, nodes),
                 ScaleDownContributor(counts, world.board),
                 ThresholdContributor(counts, thresholds),
+                ForecastContributor(forecasts, world.board),
                 ScalingContributor(scaling),
             ),
             budgets=(
@@ -244,6 +267,7 @@ class Leader:
                 drains.progress_changed,
                 ledger.status_due,
                 thresholds.report_changed,
+                forecasts.report_changed,
                 scaling.report_changed,
                 hot.changed,
                 world.board.loads_changed,
@@ -263,3 +287,9 @@ def _planner(settings: Settings) -> MakePlan | None:
     """The planner of thresholds, which reads demand from Prometheus; None without a Prometheus."""
     connection = settings.prometheus
     return partial(plan_beside, connection=connection) if connection is not None else None
+
+
+def _forecasting(settings: Settings) -> Forecasting | None:
+    """The forecasting process, which is not started yet; None without a Prometheus."""
+    connection = settings.prometheus
+    return ForecastProcess(connection) if connection is not None else None

@@ -169,8 +169,9 @@ def run(
     workload_series: Annotated[
         int | None,
         typer.Option(
-            help="Workloads that have series of their own in the metrics of thresholds: those with most replicas. "
-            "The replicas of workloads of mode Auto always have theirs: they are the history. Default: 1000.",
+            help="Workloads that have series of their own in the metrics of thresholds and of forecasts: those with "
+            "most replicas. The replicas of workloads of mode Auto always have theirs: they are the history. "
+            "Default: 1000.",
             rich_help_panel=LIMITS,
         ),
     ] = None,

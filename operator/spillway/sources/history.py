@@ -18,7 +18,7 @@ import numpy as np
 from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, Floats, History, Problem, merged
 from spillway.sources.batches import Batches, Patience
 from spillway.sources.prometheus import Prometheus, Series
-from spillway.sources.selectors import selector, with_matchers
+from spillway.sources.selectors import highest_of_query, selector
 from spillway.telemetry.prerendered import workload_labels
 from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
@@ -128,10 +128,13 @@ class _Span:
         return f"max by ({grouped}) (max_over_time({series}[{self.step_seconds:g}s]))"
 
     def _marked(self, wanted: HistoryRequest) -> str:
-        query = with_matchers(wanted.query, self.prometheus.connection)
-        # Each query is on a line of its own, because it may end with a comment.
-        highest = f"max_over_time(sum(\n{query}\n)[{self.step_seconds:g}s:{QUERY_RESOLUTION_SECONDS}s])"
-        return f'label_replace({highest}, "{_MARK}", "{wanted.workload}", "", "")'
+        return highest_of_query(
+            self.prometheus.connection,
+            wanted.query,
+            (_MARK, wanted.workload),
+            self.step_seconds,
+            QUERY_RESOLUTION_SECONDS,
+        )
 
 
 def namespace_of(labels: Mapping[str, str]) -> str:

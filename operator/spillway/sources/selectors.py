@@ -16,7 +16,7 @@ MATCHERS: Final = "$(matchers)"
 
 def selector(connection: Connection, metric: str, label: str = "", values: Iterable[str] = ()) -> str:
     """The series of a metric in this cluster; with a label, those with one of these values."""
-    chosen = f"{label}=~{_any_of(values)}," if label else ""
+    chosen = f"{label}=~{quoted(any_of(values))}," if label else ""
     return f"{metric}{{{chosen}{connection.selected}}}"
 
 
@@ -31,5 +31,16 @@ def with_matchers(query: str, connection: Connection) -> str:
     return query.replace(MATCHERS, connection.selected)
 
 
-def _any_of(values: Iterable[str]) -> str:
-    return quoted("|".join(sorted({re.escape(value).replace("\\-", "-") for value in values})))
+def highest_of_query(
+    connection: Connection, query: str, mark: tuple[str, str], step_seconds: float, resolution_seconds: float
+) -> str:
+    """The highest value of a user's query within each step, as one series with this label and its value."""
+    # Each query is on a line of its own, because it may end with a comment.
+    value = f"sum(\n{with_matchers(query, connection)}\n)"
+    highest = f"max_over_time({value}[{step_seconds:g}s:{resolution_seconds:g}s])"
+    return f'label_replace({highest}, "{mark[0]}", "{mark[1]}", "", "")'
+
+
+def any_of(values: Iterable[str]) -> str:
+    """A regular expression that matches these texts alone, without quotes around it."""
+    return "|".join(sorted({re.escape(value).replace("\\-", "-") for value in values}))

@@ -31,8 +31,8 @@ INVALID_THRESHOLD: Final = "InvalidThreshold"
 """Warning, on the workload: its annotation `spillway.dev/threshold` is not a number of replicas and is not used, or has
 no effect on its kind, as on a DaemonSet."""
 DEMAND_UNUSABLE: Final = "DemandUnusable"
-"""Warning, on the workload: its demand cannot be read or used, so no threshold is planned for it. It keeps its last
-threshold, or stays on physical nodes."""
+"""Warning, on the workload: its demand cannot be read or used. No threshold is planned for it, so that it keeps its
+last threshold or stays on physical nodes; or there is no forecast for it. Says which, and why."""
 THRESHOLDS_PLANNED: Final = "ThresholdsPlanned"
 """Normal, on the ElasticPolicy: a plan changed thresholds of its workloads. Says how many, and how full the owned nodes
 become."""

@@ -6,6 +6,7 @@ fields have an effect only together with others: they are named if those are mis
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -13,6 +14,9 @@ from spillway.api import ElasticPolicy, Resource, ZonalBalance
 from spillway.api.elasticpolicy import Placement
 from spillway.api.not_built import NOT_BUILT
 from spillway.api.scaling import ScalingTarget
+
+_FORECAST: Final = ("mode", "window", "history")
+"""Fields that mean something only with a target."""
 
 
 def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:
@@ -37,13 +41,15 @@ def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
             for one in resource.spec.workloads:
                 if one.scaling is None:
                     continue
-                here = f"spec.workloads[{one.name}].scaling"
-                if one.scaling.target is not None and not (
-                    planned and _counts(one.scaling.target, one.effective_placement)
-                ):
+                here, scaling = f"spec.workloads[{one.name}].scaling", one.scaling
+                if scaling.forecasts:
+                    continue
+                if scaling.target is not None and not (planned and _counts(scaling.target, one.effective_placement)):
                     yield f"{here}.target"
-                if one.scaling.forecast is not None and not planned:
-                    yield f"{here}.forecast.startup"
+                if scaling.forecast is not None and scaling.target is None:
+                    # A plan of thresholds counts the start-up all the same.
+                    given = [field for field in _FORECAST if field in scaling.forecast.model_fields_set]
+                    yield from (f"{here}.forecast.{field}" for field in given) if planned else (f"{here}.forecast",)
         case ZonalBalance():
             # The status counts by it; a scale-down keeps the zones of all nodes.
             if resource.spec.node_selector.match_labels or resource.spec.node_selector.match_expressions:

@@ -80,7 +80,11 @@ CPU, MEMORY = ({"target": {"metric": metric, "utilization": 60}} for metric in (
     ("workloads", "idle"),
     [
         pytest.param([{"scaling": CPU}], ["[0].scaling.target"], id="no one plans"),
-        pytest.param([{"scaling": {"forecast": {}}}], ["[0].scaling.forecast.startup"], id="nor counts startups"),
+        pytest.param([{"scaling": {"forecast": {}}}], ["[0].scaling.forecast"], id="nothing to forecast"),
+        pytest.param([{"scaling": MEMORY | {"forecast": {}}}], [], id="forecast"),
+        pytest.param(
+            [{"scaling": CPU | {"forecast": {"mode": "Disabled"}}}], ["[0].scaling.target"], id="not forecast either"
+        ),
         pytest.param([{"threshold": MANUAL, "scaling": CPU}], ["[0].scaling.target"], id="the number is given"),
         pytest.param([{"threshold": {}, "scaling": CPU}], [], id="planned from"),
         pytest.param([{"threshold": {}}, {"scaling": CPU}], [], id="counts in another's plan"),
@@ -92,7 +96,9 @@ CPU, MEMORY = ({"target": {"metric": metric, "utilization": 60}} for metric in (
         ),
     ],
 )
-def test_a_target_is_named_where_no_plan_looks_at_it(workloads: list[dict[str, Any]], idle: list[str]) -> None:
+def test_a_target_is_named_where_no_plan_and_no_forecast_looks_at_it(
+    workloads: list[dict[str, Any]], idle: list[str]
+) -> None:
     classes = [{"name": str(index), **one} for index, one in enumerate(workloads)]
     assert named(resource(ElasticPolicy, workloads=classes)) == tuple(f"spec.workloads{path}" for path in idle)
 

@@ -1,0 +1,88 @@
+"""The observation of the workloads that ask for a forecast, and of what one of their replicas carries.
+
+Contract: walks owners in slices of time. A workload asks for one if its class has `scaling.target` and
+`scaling.forecast` of another mode than Disabled. The request of a replica is that of its pods now; of a workload
+without pods, what was last seen. A workload of which nothing can be asked has a problem instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spillway.api.elasticpolicy import ElasticPolicy
+from spillway.api.scaling import Scaling
+from spillway.controllers.base import World
+from spillway.controllers.threshold.observe import Observed, observe, observe_statefulsets, request_now
+from spillway.domain.forecast.refresh import DemandNeed, DemandProblem, DemandSource
+from spillway.domain.model.units import GIB
+from spillway.kube.slices import in_slices
+from spillway.sources.selectors import filled_in
+
+Requests = dict[str, tuple[float, float]]
+"""Cores and GiB that a replica requests, by workload."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """The workloads that ask for a forecast."""
+
+    observed: dict[str, Observed] = field(default_factory=dict)
+    needs: list[DemandNeed] = field(default_factory=list)
+    problems: list[DemandProblem] = field(default_factory=list)
+    requests: Requests = field(default_factory=dict)
+
+
+def asks(policy: ElasticPolicy) -> bool:
+    """Whether some class of the policy asks for a forecast."""
+    return any(one.scaling is not None and one.scaling.forecasts for one in policy.spec.workloads)
+
+
+async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> Asked:
+    """The workloads that ask for a forecast; `known` are the requests that were last seen."""
+    found = Asked()
+    if not any(asks(policy) for policy in world.governance.policies.values()):
+        return found
+    observed = {**await observe(world), **observe_statefulsets(world)}
+    async for one in in_slices(list(observed.values())):
+        workload_class = world.governance.class_of(one.claim)
+        if workload_class is None or workload_class.scaling is None or not workload_class.scaling.forecasts:
+            continue
+        request = request_now(world, one) or known.get(one.workload)
+        if request is not None:
+            found.requests[one.workload] = request
+        found.observed[one.workload] = one
+        need = _need(one.workload, workload_class.scaling, request)
+        if isinstance(need, DemandNeed):
+            found.needs.append(need)
+        elif need is not None:
+            found.problems.append(need)
+    return found
+
+
+def _need(workload: str, scaling: Scaling, request: tuple[float, float] | None) -> DemandNeed | DemandProblem | None:
+    """What is asked for; None while it is not known what a replica requests."""
+    target, forecast = scaling.target, scaling.forecast
+    if target is None or forecast is None:
+        return None
+    query = ""
+    if target.query is not None and target.per_replica is not None:
+        source, query = DemandSource.QUERY, filled_in(target.query, workload)
+        per_replica = float(target.per_replica.amount)
+        if per_replica <= 0:
+            return DemandProblem(workload, "PerReplicaIsZero", "perReplica is 0")
+    else:
+        if request is None:
+            return None
+        source = DemandSource(target.metric or "cpu")
+        amount = request[0] if source is DemandSource.CPU else request[1] * GIB
+        per_replica = amount * (target.utilization or 0) / 100
+        if per_replica <= 0:
+            return DemandProblem(workload, "NoRequest", f"its replicas request no {source}")
+    return DemandNeed(
+        workload=workload,
+        source=source,
+        per_replica=per_replica,
+        query=query,
+        history_seconds=float(forecast.history.seconds),
+        window_seconds=float(forecast.window.seconds),
+        startup_seconds=float(forecast.startup.seconds),
+    )

@@ -1,0 +1,135 @@
+"""The refresh of all forecasts from the demand in memory: what the forecasting process answers to a request.
+
+Contract: a workload is forecast from its first sample on, and as long as its last one is not older than
+`STALE_SECONDS`; afterwards it has a problem instead. A forecast is in replicas at the target load. Demand that no
+number of replicas can serve is a problem as well. What a user says of days that are unlike others is applied here.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+import structlog
+
+from spillway.controllers.forecast.reading import Reading
+from spillway.domain.forecast.demand_grid import Identity
+from spillway.domain.forecast.forecaster import forecast
+from spillway.domain.forecast.occasions import Occasion, served_with, without
+from spillway.domain.forecast.refresh import (
+    NO_SAMPLES,
+    DemandNeed,
+    DemandProblem,
+    Refreshed,
+    RefreshRequest,
+    Trouble,
+    WorkloadDemand,
+)
+from spillway.domain.forecast.spec import STEP_SECONDS, Flags, Floats, ForecastSpec
+from spillway.domain.scaling.demand import STALE_SECONDS
+from spillway.sources.prometheus import PrometheusError
+
+log: Final = structlog.get_logger(__name__)
+
+MOST_REPLICAS: Final = 1e6
+"""Demand for more replicas is a mistake in the query or in `perReplica`."""
+_STALE_STEPS: Final = int(STALE_SECONDS // STEP_SECONDS)
+_ROWS_AT_ONCE: Final = 256
+"""So many histories are 64-bit floats at a time."""
+
+
+class Refresher:
+    """The forecasts of all workloads of one Prometheus."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+
+    async def refresh(self, request: RefreshRequest) -> Refreshed:
+        """The forecasts of the workloads in the request.
+
+        Raises:
+            PrometheusError: Prometheus does not answer, so there is nothing new.
+        """
+        begun, reading = time.perf_counter(), self.reading
+        requests = reading.requests
+        needs = reading.prepare(request)
+        await reading.read_new()
+        trouble = None
+        try:
+            await reading.read_older(needs, request.seconds)
+        except PrometheusError as error:
+            log.warning("older history cannot be read yet", error=str(error))
+            trouble = Trouble(error.reason, str(error))
+        forecasts, problems = self._forecasts(needs)
+        return Refreshed(
+            tuple(forecasts),
+            tuple(problems),
+            backlog=len(reading.missing(needs)),
+            requests=reading.requests - requests,
+            seconds=time.perf_counter() - begun,
+            trouble=trouble,
+        )
+
+    def _forecasts(self, needs: Mapping[Identity, DemandNeed]) -> tuple[list[WorkloadDemand], list[DemandProblem]]:
+        found: list[WorkloadDemand] = []
+        problems = [row.problem for row in self.reading.rows.values() if row.problem is not None]
+        failed = {one.workload for one in problems}
+        ordered = sorted(needs.items(), key=lambda item: _alike(item[1]))
+        for _, group in groupby(ordered, key=lambda item: _alike(item[1])):
+            members = list(group)
+            for first in range(0, len(members), _ROWS_AT_ONCE):
+                for one in self._together(members[first : first + _ROWS_AT_ONCE]):
+                    if isinstance(one, WorkloadDemand):
+                        found.append(one)
+                    elif one.workload not in failed:
+                        problems.append(one)
+        return found, problems
+
+    def _together(self, members: Sequence[tuple[Identity, DemandNeed]]) -> Iterator[WorkloadDemand | DemandProblem]:
+        """The forecasts of workloads of the same span, length of history and occasions."""
+        grid, need = self.reading.grid, members[0][1]
+        first, values = grid.history([identity for identity, _ in members], need.history_steps)
+        seen = np.isfinite(values)
+        last = np.where(seen.any(axis=1), values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1), -1)
+        current = last >= values.shape[1] - _STALE_STEPS
+        served, predictable = _served(values[current], need.spec, need.occasions, first * float(STEP_SECONDS))
+        position = 0
+        for row, (identity, one) in enumerate(members):
+            if current[row]:
+                present = float(values[row, last[row]])
+                highest = max(float(served[position]), present)
+                made = float((first + int(last[row]) + 1) * STEP_SECONDS)
+                yield _in_replicas(one, made, present, highest, predictable=bool(predictable[position]))
+                position += 1
+            elif grid.end - self.reading.rows[identity].added >= _STALE_STEPS:
+                message = f"Prometheus has no sample of its demand within the last {STALE_SECONDS / 60:g} minutes"
+                yield DemandProblem(one.workload, NO_SAMPLES, message)
+
+
+def _alike(need: DemandNeed) -> tuple[float, float, int, tuple[tuple[float, float, int, float], ...]]:
+    occasions = tuple((one.begin, one.end, one.like_days_before, one.factor) for one in need.occasions)
+    return need.startup_seconds, need.window_seconds, need.history_steps, occasions
+
+
+def _served(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> tuple[Floats, Flags]:
+    """What is to be provided for each row, and whether a forecast tells it."""
+    if not values.shape[0]:
+        return np.empty(0), np.empty(0, dtype=np.bool_)
+    now = start + values.shape[1] * STEP_SECONDS
+    known = list(occasions)
+    over = [one for one in known if one.end <= now]
+    found = forecast(without(values, over, start=start) if over else values, spec)
+    ahead = [one for one in known if one.end > now]
+    served = served_with(found.served, values, ahead, spec, start=start) if ahead else found.served
+    return served, found.predictable
+
+
+def _in_replicas(
+    need: DemandNeed, made: float, present: float, highest: float, *, predictable: bool
+) -> WorkloadDemand | DemandProblem:
+    with np.errstate(over="ignore"):
+        most = highest / need.per_replica
+    if not most <= MOST_REPLICAS:
+        return DemandProblem(need.workload, "InvalidDemand", f"its demand reaches {most:.4g} replicas")
+    return WorkloadDemand(need.workload, made, present / need.per_replica, most, predictable)

@@ -1,0 +1,105 @@
+"""What is asked of the forecasting process, and what it answers: plain values that pass from one process to another.
+
+Contract: a request names every workload that is to be forecast; one that is left out is forgotten. Amounts are in the
+unit of the source: cores, bytes, or that of the query. A forecast is in replicas at the target load, which is
+the amount divided by what one replica carries. So a workload whose request changes keeps its history.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from spillway.domain.forecast.occasions import Occasion
+from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, ForecastSpec
+
+LONGEST_HISTORY_SECONDS = 28 * 86_400
+"""What the forecaster can use: its profiles of the week look back four weeks."""
+NO_SAMPLES = "NoSamples"
+"""The reason of the problem that Prometheus has had no recent sample."""
+
+
+class DemandSource(StrEnum):
+    """Where the demand of a workload is read."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    QUERY = "query"
+
+
+class DemandNeed(msgspec.Struct, frozen=True):
+    """One workload whose demand is to be forecast."""
+
+    workload: str
+    """Kind/namespace/name."""
+    source: DemandSource
+    per_replica: float
+    """What one replica carries at its target load; above 0."""
+    query: str = ""
+    """PromQL with $(namespace) and $(workload) filled in, for the source QUERY."""
+    history_seconds: float = 14 * 86_400.0
+    window_seconds: float = 1800.0
+    startup_seconds: float = 180.0
+    occasions: tuple[Occasion, ...] = ()
+    """In order of their begin."""
+
+    @property
+    def spec(self) -> ForecastSpec:
+        """The span to forecast; a window that a replica's start would outlast begins with the next step."""
+        window = min(max(self.window_seconds, self.startup_seconds + STEP_SECONDS), 86_400.0)
+        return ForecastSpec(min(self.startup_seconds, window - STEP_SECONDS), window)
+
+    @property
+    def history_steps(self) -> int:
+        """The length of the history: from a day to four weeks."""
+        return max(int(min(self.history_seconds, LONGEST_HISTORY_SECONDS) // STEP_SECONDS), DAY_STEPS)
+
+
+class RefreshRequest(msgspec.Struct, frozen=True):
+    """A request for the forecasts of all these workloads."""
+
+    now: float
+    """Unix seconds. Steps that end later are not known, whatever Prometheus says of them."""
+    needs: tuple[DemandNeed, ...]
+    seconds: float = 120.0
+    """The time for reading older history, after what is new has been read."""
+
+
+class WorkloadDemand(msgspec.Struct, frozen=True):
+    """The forecast of one workload, in replicas at its target load."""
+
+    workload: str
+    made: float
+    """Unix seconds: the end of the last step with a sample."""
+    present: float
+    highest: float
+    predictable: bool
+
+
+class DemandProblem(msgspec.Struct, frozen=True):
+    """Why one workload has no forecast, or one that ages."""
+
+    workload: str
+    reason: str
+    """One CamelCase word for a condition."""
+    message: str
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Why nothing could be read."""
+
+    reason: str
+    message: str
+
+
+class Refreshed(msgspec.Struct, frozen=True):
+    """The answer to a request."""
+
+    forecasts: tuple[WorkloadDemand, ...] = ()
+    problems: tuple[DemandProblem, ...] = ()
+    backlog: int = 0
+    """The workloads whose history has not been read completely: their forecasts become better."""
+    requests: int = 0
+    """The batches that were read."""
+    seconds: float = 0.0
+    trouble: Trouble | None = None
+    """Prometheus has failed; with forecasts, only older history is missing for it."""
