@@ -14,6 +14,7 @@ import pytest
 from spillway.api.condition_reasons import CONDITIONS
 from spillway.controllers.nodes.status import _BRIEF
 from spillway.domain.budget.alerts import AT, NEAR
+from spillway.domain.forecast.refresh import NO_SAMPLES
 from spillway.domain.model import event_reasons, names
 from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND, CONFLICT, TIER_CONFLICT
 from spillway.domain.pools.health import HealthReason
@@ -53,6 +54,11 @@ FROM_DATA: Final[dict[str, Pairs]] = {
             | _reasons_of_prometheus("query_reason")
         )
     },
+    "current.trouble": {
+        ("ForecastStale", one)
+        for one in {"ForecastTooSlow", "ForecastFailed", "NoPrometheus"} | _reasons_of_prometheus("reason")
+    },
+    "first.reason": {("DemandUnusable", one) for one in PROBLEMS | {NO_SAMPLES, "NoRequest", "PerReplicaIsZero"}},
     "health.reason": {("Healthy", one.value) for one in HealthReason},
     "alert.reason": {(kind, f"{limit}{kind}") for kind in (NEAR, AT) for limit in LIMITS}
     | {(kind, "WithinLimits") for kind in (NEAR, AT)},

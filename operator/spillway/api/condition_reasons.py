@@ -49,6 +49,9 @@ _PROMETHEUS: Final[Mapping[str, str]] = {
     "NoPrometheus": "The operator has no Prometheus (`--prometheus-url`, in the chart `prometheus.url`).",
 }
 
+_OF_SERVER: Final = ("QueryRefused", "AnswerTooLarge", "NoPrometheus")
+"""Those that can also concern every query."""
+
 
 def _prometheus(*extra: ReasonMeaning) -> Sequence[ReasonMeaning]:
     return (*(_true(reason, text) for reason, text in _PROMETHEUS.items()), *extra)
@@ -173,7 +176,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
             _true("NotPrometheus", "The answers are not those of a Prometheus."),
-            _true("NoPrometheus", _PROMETHEUS["NoPrometheus"]),
+            *(reason for reason in _prometheus() if reason.reason in _OF_SERVER),
             _true("ForecastTooSlow", "The forecasting process did not answer in time."),
             _true("ForecastFailed", "The forecasting process failed; the log has the error."),
             _false("ForecastsAreFresh", "The forecasts are up to date, or have failed for less than 15 minutes."),

@@ -59,7 +59,7 @@ class DemandQuery:
     """What is to be read of one workload."""
 
     workload: str
-    """Kind/namespace/name."""
+    """Its key, Kind/namespace/name."""
     source: DemandSource
     query: str = ""
     """PromQL, for the source QUERY."""

@@ -62,18 +62,18 @@ def _listed(forecasts: Mapping[str, DemandForecast]) -> tuple[WorkloadForecast, 
     )
 
 
-def _stale(report: ForecastReport, now: float) -> ObservedCondition:
-    if report.trouble == NO_PROMETHEUS or report.stale(now):
-        since = f"the last ones are of {_at(report.made)}" if report.made else "there were none before"
-        message = f"No forecasts: {report.message}; {since}. Schedules and the present demand count alone."
-        return ObservedCondition(STALE, holds=True, reason=report.trouble, message=message)
-    if not report.made:
+def _stale(current: ForecastReport, now: float) -> ObservedCondition:
+    if current.trouble == NO_PROMETHEUS or current.stale(now):
+        since = f"the last ones are of {_at(current.made)}" if current.made else "there were none before"
+        message = f"No forecasts: {current.message}; {since}. Schedules and the present demand count alone."
+        return ObservedCondition(STALE, holds=True, reason=current.trouble, message=message)
+    if not current.made:
         return ObservedCondition(STALE, holds=False, reason="NoForecasts", message="There are no forecasts yet.")
     message = "The forecasts are up to date."
-    if report.trouble:
-        message = f"The forecasts of {_at(report.made)} are used; a refresh has failed: {report.message}."
-    elif report.backlog:
-        message = f"The forecasts are up to date; of {report.backlog} workloads older history is being read."
+    if current.trouble:
+        message = f"The forecasts of {_at(current.made)} are used; a refresh has failed: {current.message}."
+    elif current.backlog:
+        message = f"The forecasts are up to date; of {current.backlog} workloads older history is being read."
     return ObservedCondition(STALE, holds=False, reason="ForecastsAreFresh", message=message)
 
 

@@ -30,7 +30,7 @@ class DemandNeed(msgspec.Struct, frozen=True):
     """One workload whose demand is to be forecast."""
 
     workload: str
-    """Kind/namespace/name."""
+    """Its key, Kind/namespace/name."""
     source: DemandSource
     per_replica: float
     """What one replica carries at its target load; above 0."""

@@ -67,8 +67,8 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
         )
     ) == (
         "spec.workloads[batch].scaling.hpa",
-        "spec.workloads[queue].scaling.forecast.mode",
         "spec.headroom",
+        "spec.workloads[queue].scaling.forecast.mode",
     )
 
 
@@ -96,9 +96,7 @@ CPU, MEMORY = ({"target": {"metric": metric, "utilization": 60}} for metric in (
         ),
     ],
 )
-def test_a_target_is_named_where_no_plan_and_no_forecast_looks_at_it(
-    workloads: list[dict[str, Any]], idle: list[str]
-) -> None:
+def test_a_target_is_named_where_nothing_looks_at_it(workloads: list[dict[str, Any]], idle: list[str]) -> None:
     classes = [{"name": str(index), **one} for index, one in enumerate(workloads)]
     assert named(resource(ElasticPolicy, workloads=classes)) == tuple(f"spec.workloads{path}" for path in idle)
 
