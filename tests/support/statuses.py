@@ -20,7 +20,7 @@ from spillway.controllers.status.node_summary import PoolCount
 from spillway.controllers.status.workload_counts import PolicyCount
 from spillway.controllers.threshold.controller import ThresholdReport
 from spillway.controllers.threshold.status import threshold_part
-from spillway.domain.budget.alerts import LimitUse
+from spillway.domain.budget.limits import LimitUse
 from spillway.domain.model.names import Tier
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.usage import NOTHING, Usage

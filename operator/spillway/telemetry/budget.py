@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from spillway.domain.budget.alerts import LimitUse
+from spillway.domain.budget.limits import LimitUse
 from spillway.domain.model.usage import Usage
 from spillway.telemetry.registry import counter, gauge
 
@@ -77,7 +77,7 @@ def set_budgets(pools: Iterable[BudgetSample]) -> None:
         USED.labels(pool.budget, "cpu").set(pool.used.cpu_millis / 1000)
         USED.labels(pool.budget, "memory").set(pool.used.memory_bytes)
         for use in pool.limits:
-            LIMIT.labels(pool.budget, use.name).set(float(use.limit))
+            LIMIT.labels(pool.budget, use.name).set(float(use.allowed) / use.limit.unit)
             SHARE.labels(pool.budget, use.name).set(float(use.share))
         if pool.cost_per_hour is not None and pool.cost_this_month is not None:
             COST_PER_HOUR.labels(pool.budget, pool.currency).set(float(pool.cost_per_hour))

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import structlog
 
 from spillway.controllers.budget.consumption import Account, Key, WorkloadConsumption
-from spillway.domain.budget.alerts import LimitUse, limit_uses
 from spillway.domain.budget.ledger import PoolLedger
+from spillway.domain.budget.limits import LimitUse, room
 from spillway.domain.budget.month import time_zone
 from spillway.domain.budget.price import billed, per_hour
 from spillway.domain.model.names import NodeName, PodUid, Tier
@@ -131,8 +131,8 @@ class PoolAccounting:
         model = None if governance is None else governance.budgets.get(name)
         if model is None:
             return ()
-        as_billed = pool.ledger.present + pool.waiting
-        return limit_uses(model.spec.limits, model.spec.price, pool.used, as_billed, pool.ledger.spent)
+        spec, as_billed = model.spec, pool.ledger.present + pool.waiting
+        return room(spec.limits, spec.price, pool.used, pool.ledger.owed, billed=as_billed, waiting=pool.waiting).uses
 
     def follow_node(self, name: NodeName, now: int, *, seen_late: bool) -> None:
         """A node has come or changed its labels, and is in another pool.

@@ -17,7 +17,8 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.accounting import PoolAccounting, StoredSpending
 from spillway.controllers.budget.consumption import Account, Charge, Key, WorkloadConsumption
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
-from spillway.domain.budget.alerts import LimitUse
+from spillway.domain.budget.alerts import TURNING_SHARES
+from spillway.domain.budget.limits import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.model.names import NodeName, PodUid, Tier
 from spillway.domain.model.records import PodRecord
@@ -30,8 +31,6 @@ from spillway.state.signal import Signal
 from spillway.telemetry.budget import BudgetSample, set_budgets
 
 ALL: Final = "*"
-_TURNING_SHARES: Final = (Decimal("0.75"), Decimal("0.8"), Decimal("0.95"))
-"""The shares of a limit at which a condition may turn."""
 
 
 class BudgetController(Controller):
@@ -221,7 +220,7 @@ class BudgetController(Controller):
 
 
 def _turns(uses: Iterable[LimitUse]) -> Mapping[str, tuple[bool, ...]]:
-    return {use.name: (use.full, *(use.share >= share for share in _TURNING_SHARES)) for use in uses}
+    return {use.name: (use.full, *(use.share >= share for share in TURNING_SHARES)) for use in uses}
 
 
 def _counted_alike(old: PodRecord, new: PodRecord) -> bool:

@@ -20,8 +20,8 @@ from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
 from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
-from spillway.domain.budget.alerts import AT, NEAR, LimitUse, alerts, limits_of
-from spillway.domain.budget.limits import RESIZES_COUNT
+from spillway.domain.budget.alerts import AT, NEAR, alerts, limits_of
+from spillway.domain.budget.limits import RESIZES_COUNT, LimitUse
 from spillway.domain.budget.price import shown
 from spillway.domain.model.units import GIB, MIB
 from spillway.domain.model.usage import Usage

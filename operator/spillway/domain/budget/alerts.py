@@ -8,45 +8,21 @@ state is read from the condition's reason, so a restart repeats no Event.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Final, Protocol
 
-from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
-from spillway.domain.budget.price import EXACT, per_hour
-from spillway.domain.model.usage import Usage
+from spillway.api.virtualnodebudget import BudgetLimits
+from spillway.domain.budget.limits import LIMITS, NEAR_SHARE, LimitUse
 
 NEAR: Final = "NearLimit"
 """Condition: some limit is used to 80 % or more."""
 AT: Final = "AtLimit"
 """Condition: some limit is reached."""
 
-NEAR_SHARE: Final = Decimal("0.80")
 _NEAR_UNTIL: Final = Decimal("0.75")
 _FULL_UNTIL: Final = Decimal("0.95")
-
-
-@dataclass(frozen=True, slots=True)
-class LimitUse:
-    """One limit that is set: pods, cores, bytes or money."""
-
-    name: str
-    """As the manifest has it, for example costPerHour."""
-    used: Decimal
-    limit: Decimal
-    step: Decimal
-    """The amount that a pod of average size takes of it."""
-
-    @property
-    def share(self) -> Decimal:
-        """The used share of the limit, from 0; a limit of zero is fully used."""
-        return self.used / self.limit if self.limit else Decimal(1)
-
-    @property
-    def full(self) -> bool:
-        """Whether the next pod finds no room."""
-        with localcontext(EXACT):
-            no_room = self.step > 0 and self.used + self.step > self.limit
-        return self.used >= self.limit or (no_room and self.share >= NEAR_SHARE)
+TURNING_SHARES: Final = (_NEAR_UNTIL, NEAR_SHARE, _FULL_UNTIL)
+"""The shares of a limit at which a condition may turn."""
 
 
 class Found(Protocol):
@@ -64,31 +40,6 @@ class Alert:
     holds: bool
     reason: str
     message: str
-
-
-def limit_uses(
-    limits: BudgetLimits | None, price: PoolPrice | None, used: Usage, billed: Usage, spent: Decimal
-) -> tuple[LimitUse, ...]:
-    """The use of each limit that is set; a limit of cost only if there is a price."""
-    if limits is None:
-        return ()
-    found: list[LimitUse] = []
-
-    def add(name: str, used: Decimal, limit: Decimal, pods: int) -> None:
-        found.append(LimitUse(name, used, limit, used / pods if pods else Decimal(0)))
-
-    if limits.pods is not None:
-        add("pods", Decimal(used.pods), Decimal(limits.pods), used.pods)
-    if limits.cpu is not None:
-        add("cpu", Decimal(used.cpu_millis) / 1000, Decimal(limits.cpu.millis) / 1000, used.pods)
-    if limits.memory is not None:
-        add("memory", Decimal(used.memory_bytes), Decimal(limits.memory.bytes), used.pods)
-    if price is not None and limits.cost_per_hour is not None:
-        rate = per_hour(price, billed.cpu_millis, billed.memory_bytes)
-        add("costPerHour", rate, limits.cost_per_hour.amount, billed.pods)
-    if price is not None and limits.cost_per_month is not None:
-        add("costPerMonth", spent, limits.cost_per_month.amount, 0)
-    return tuple(found)
 
 
 def alerts(
@@ -117,16 +68,9 @@ def _alert(kind: str, names: list[str], written: BudgetLimits | None, text: str)
     if not names or written is None:
         return Alert(kind, holds=False, reason="WithinLimits", message="Every limit has room.")
     reason = ",".join(f"{_WORDS[name]}{kind}" for name in names)
-    amounts = {name: getattr(written, attribute) for name, attribute in _ATTRIBUTES.items()}
+    amounts = {limit.name: getattr(written, limit.attribute) for limit in LIMITS}
     message = "; ".join(f"{name} {text.format(limit=amounts[name])}" for name in names)
     return Alert(kind, holds=True, reason=reason, message=f"{message}.")
 
 
-_ATTRIBUTES: Final = {
-    "pods": "pods",
-    "cpu": "cpu",
-    "memory": "memory",
-    "costPerHour": "cost_per_hour",
-    "costPerMonth": "cost_per_month",
-}
-_WORDS: Final = {name: name[0].upper() + name[1:] for name in _ATTRIBUTES}
+_WORDS: Final = {limit.name: limit.name[0].upper() + limit.name[1:] for limit in LIMITS}

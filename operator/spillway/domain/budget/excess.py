@@ -8,11 +8,11 @@ is left out: it is passed by pods that run on, and closes the pool for new ones.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from typing import NamedTuple
 
 from spillway.domain.budget.limits import LimitRoom
-from spillway.domain.budget.price import EXACT, per_hour
+from spillway.domain.budget.price import EXACT
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.usage import Usage
 
@@ -34,13 +34,7 @@ class Resident(NamedTuple):
 
 def passed(left: LimitRoom) -> tuple[str, ...]:
     """The limits that the sums exceed, as the manifest names them."""
-    rooms: dict[str, int | Decimal | None] = {
-        "pods": left.pods,
-        "cpu": left.cpu_millis,
-        "memory": left.memory_bytes,
-        "costPerHour": left.cost_per_hour,
-    }
-    return tuple(name for name, room in rooms.items() if room is not None and room < 0)
+    return tuple(use.name for use in left.uses if use.passed)
 
 
 def beyond(left: LimitRoom, residents: Iterable[Resident]) -> tuple[PodUid, ...]:
@@ -66,24 +60,11 @@ def beyond(left: LimitRoom, residents: Iterable[Resident]) -> tuple[PodUid, ...]
 
 def _helps(pod: Resident, left: LimitRoom) -> bool:
     """Whether a limit is passed of which the pod uses something."""
-    return any(_use(pod, name) for name in passed(left))
-
-
-def _use(pod: Resident, limit: str) -> int:
-    """How much of a limited sum the pod is; of the cost, whether it is any of it."""
-    uses = {"pods": 1, "cpu": pod.used.cpu_millis, "memory": pod.used.memory_bytes}
-    return uses.get(limit, pod.billed.cpu_millis + pod.billed.memory_bytes)
+    amounts = left.demand(pod.used, pod.billed)
+    return any(use.limit.amount(amounts) for use in left.uses if use.passed)
 
 
 def _without(left: LimitRoom, pod: Resident) -> LimitRoom:
-    cost = left.cost_per_hour
-    if cost is not None and left.price is not None:
-        with localcontext(EXACT):
-            cost += per_hour(left.price, pod.billed.cpu_millis, pod.billed.memory_bytes)
-    return replace(
-        left,
-        pods=None if left.pods is None else left.pods + 1,
-        cpu_millis=None if left.cpu_millis is None else left.cpu_millis + pod.used.cpu_millis,
-        memory_bytes=None if left.memory_bytes is None else left.memory_bytes + pod.used.memory_bytes,
-        cost_per_hour=cost,
-    )
+    amounts = left.demand(pod.used, pod.billed)
+    with localcontext(EXACT):
+        return replace(left, uses=tuple(replace(use, used=use.used - use.limit.amount(amounts)) for use in left.uses))

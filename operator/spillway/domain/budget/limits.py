@@ -1,6 +1,7 @@
-"""The limits of a pool: how much room is left under them, and whether one more pod fits.
+"""The limits of a pool: how far each is used, the room that is left under them, and whether one more pod fits.
 
-Contract: pure; evaluated at every admission. Everything on the pool and every reservation counts against a limit, so
+Contract: pure; evaluated at every admission. `LIMITS` is the only list of the limits: admission, the alerts, and the
+excess of a pool all read it. Everything on the pool and every reservation counts against a limit, so
 `used` holds the pods bound to its nodes until they are finished, and the reservations of those that are not bound yet.
 No pod is admitted that would bring a sum beyond its limit; a sum may reach it.
 
@@ -15,35 +16,143 @@ No pod is admitted that would bring a sum beyond its limit; a sum may reach it.
 A cost limit without a price limits nothing (the API server refuses such a budget).
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
 from spillway.domain.budget.price import EXACT, per_hour
 from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.model.usage import Usage
 
+NEAR_SHARE: Final = Decimal("0.80")
+"""The used share from which a limit is near."""
+RESIZES_COUNT: Final = "resizes in place that no kubelet has granted count as well"
+"""Part of the reason why a pool takes no pod. It names no amount: whoever resizes a pod could vary it without end."""
+
 _ZERO: Final = Decimal(0)
+
+Amount = int | Decimal
+"""Pods, millicores or bytes; money per hour; of the month, money times seconds per hour, so that nothing is divided."""
+
+
+class Demand(NamedTuple):
+    """The amounts of one pod, or of several together."""
+
+    used: Usage
+    """What they request."""
+    rate: Decimal
+    """What they cost per hour, as billed; 0 where no limit needs it."""
+    minimum_seconds: int
+    """For how long each is billed at least."""
+
+
+class Limit(NamedTuple):
+    """One of the limits that a budget can set."""
+
+    name: str
+    """As the manifest has it, for example costPerHour."""
+    attribute: str
+    """Its field in the model."""
+    written: Callable[[Any], Amount]
+    """The field's value as an amount."""
+    amount: Callable[[Demand], Amount]
+    """How much of it is taken."""
+    unit: int = 1
+    """How many of its amounts are one in the manifest."""
+    cost: bool = False
+    """Whether it needs a price."""
+    accrues: bool = False
+    """Whether its use grows while pods run. It then closes the pool for new pods when nothing is left, even for a pod
+    that may cost nothing, and no pod is sent away because of it."""
+
+
+LIMITS: Final = (
+    Limit("pods", "pods", int, lambda pod: pod.used.pods),
+    Limit("cpu", "cpu", lambda cpu: cpu.millis, lambda pod: pod.used.cpu_millis, unit=1000),
+    Limit("memory", "memory", lambda memory: memory.bytes, lambda pod: pod.used.memory_bytes),
+    Limit("costPerHour", "cost_per_hour", lambda money: money.amount, lambda pod: pod.rate, cost=True),
+    Limit(
+        "costPerMonth",
+        "cost_per_month",
+        lambda money: money.amount * HOUR_SECONDS,
+        lambda pod: pod.rate * pod.minimum_seconds,
+        unit=HOUR_SECONDS,
+        cost=True,
+        accrues=True,
+    ),
+)
+"""All limits, in the order in which a refusal names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """The use of one limit that is set."""
+
+    limit: Limit
+    allowed: Amount
+    used: Amount
+    by_pods: Amount = 0
+    """What the pods take of it that are on the pool."""
+    pods: int = 0
+
+    @property
+    def name(self) -> str:
+        """As the manifest has it."""
+        return self.limit.name
+
+    @property
+    def left(self) -> Amount:
+        """The room; negative if the limit was lowered below the use."""
+        with localcontext(EXACT):
+            return self.allowed - self.used
+
+    @property
+    def share(self) -> Decimal:
+        """The used share of the limit, from 0; a limit of zero is fully used."""
+        return Decimal(self.used) / self.allowed if self.allowed else Decimal(1)
+
+    @property
+    def step(self) -> Decimal:
+        """The amount that a pod of average size takes of it; 0 without pods."""
+        return Decimal(self.by_pods) / self.pods if self.pods else _ZERO
+
+    @property
+    def full(self) -> bool:
+        """Whether the next pod finds no room: all of it is used, or a pod of average size would pass it."""
+        return self.left <= 0 or (self.step > self.left and self.share >= NEAR_SHARE)
+
+    @property
+    def passed(self) -> bool:
+        """Whether pods have to go that never started."""
+        return not self.limit.accrues and self.left < 0
+
+    def takes(self, pod: Demand) -> bool:
+        """Whether one more pod fits. One that takes nothing of the limit always does."""
+        left = self.left
+        if self.limit.accrues and pod.rate and left <= 0:
+            return False
+        with localcontext(EXACT):
+            return self.limit.amount(pod) <= max(left, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRoom:
-    """The room that is left under each limit; None without a limit, negative if it was lowered below the use."""
+    """The use of each limit that is set, and what is needed to say what one more pod would take."""
 
-    pods: int | None = None
-    cpu_millis: int | None = None
-    memory_bytes: int | None = None
-    cost_per_hour: Decimal | None = None
-    cost_this_month: Decimal | None = None
-    waiting_per_hour: Decimal = _ZERO
-    """The cost per hour of the pods that have a place and have not started: each will be billed the minimum."""
+    uses: tuple[LimitUse, ...] = ()
     price: PoolPrice | None = None
+
+    def demand(self, used: Usage, billed: Usage) -> Demand:
+        """The amounts that these limits see of requests, and of what the provider bills of them."""
+        if self.price is None or not any(use.limit.cost for use in self.uses):
+            return Demand(used, _ZERO, 0)
+        rate = per_hour(self.price, billed.cpu_millis, billed.memory_bytes)
+        return Demand(used, rate, self.price.minimum_seconds)
 
 
 UNLIMITED: Final = LimitRoom()
-RESIZES_COUNT: Final = "resizes in place that no kubelet has granted count as well"
-"""Part of the reason why a pool takes no pod. It names no amount: whoever resizes a pod could vary it without end."""
 
 
 def room(
@@ -63,26 +172,12 @@ def room(
     """
     if limits is None:
         return UNLIMITED
-    hour_left = month_left = None
-    waiting_rate = _ZERO
-    if price is not None:
-        with localcontext(EXACT):
-            if limits.cost_per_hour is not None:
-                present = billed or used
-                hour_left = limits.cost_per_hour.amount - per_hour(price, present.cpu_millis, present.memory_bytes)
-            if limits.cost_per_month is not None:
-                month_left = limits.cost_per_month.amount - spent_this_month
-        if waiting is not None:
-            waiting_rate = per_hour(price, waiting.cpu_millis, waiting.memory_bytes)
-    return LimitRoom(
-        pods=None if limits.pods is None else limits.pods - used.pods,
-        cpu_millis=None if limits.cpu is None else limits.cpu.millis - used.cpu_millis,
-        memory_bytes=None if limits.memory is None else limits.memory.bytes - used.memory_bytes,
-        cost_per_hour=hour_left,
-        cost_this_month=month_left,
-        waiting_per_hour=waiting_rate,
-        price=price,
-    )
+    unused = LimitRoom(tuple(_unused(limits, price)), price)
+    present = unused.demand(used, billed or used)
+    promised = None if waiting is None else unused.demand(waiting, waiting)
+    with localcontext(EXACT):
+        uses = tuple(_use(one, present, promised, spent_this_month) for one in unused.uses)
+    return LimitRoom(uses, price)
 
 
 def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage | None = None) -> str:
@@ -90,35 +185,24 @@ def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage |
 
     `billed` is what the provider would bill of it, where that is more than its requests.
     """
-    cost = (cpu_millis, memory_bytes) if billed is None else (billed.cpu_millis, billed.memory_bytes)
-    return _requests_break(left, cpu_millis, memory_bytes) or _cost_breaks(left, *cost)
-
-
-def _requests_break(left: LimitRoom, cpu_millis: int, memory_bytes: int) -> str:
-    if left.pods is not None and left.pods < 1:
-        return "pods"
-    if left.cpu_millis is not None and cpu_millis > max(left.cpu_millis, 0):
-        return "cpu"
-    if left.memory_bytes is not None and memory_bytes > max(left.memory_bytes, 0):
-        return "memory"
-    return ""
-
-
-def _cost_breaks(left: LimitRoom, cpu_millis: int, memory_bytes: int) -> str:
-    if left.price is None or (left.cost_per_hour is None and left.cost_this_month is None):
+    if not left.uses:
         return ""
-    rate = per_hour(left.price, cpu_millis, memory_bytes)
-    if left.cost_per_hour is not None and rate > max(left.cost_per_hour, _ZERO):
-        return "costPerHour"
-    month = left.cost_this_month
-    if month is not None and not _affordable(month, rate, left.waiting_per_hour, left.price.minimum_seconds):
-        return "costPerMonth"
-    return ""
+    requests = Usage(1, cpu_millis, memory_bytes)
+    pod = left.demand(requests, billed or requests)
+    return next((use.name for use in left.uses if not use.takes(pod)), "")
 
 
-def _affordable(left: Decimal, rate: Decimal, waiting_rate: Decimal, minimum_seconds: int) -> bool:
-    """Whether the least that a pod can cost is left. Nothing left is too little, even if a pod can cost nothing."""
-    if rate == 0:
-        return True
-    with localcontext(EXACT):
-        return left > 0 and (rate + waiting_rate) * minimum_seconds <= left * HOUR_SECONDS
+def _unused(limits: BudgetLimits, price: PoolPrice | None) -> Iterator[LimitUse]:
+    for limit in LIMITS:
+        value = getattr(limits, limit.attribute)
+        if value is not None and (price is not None or not limit.cost):
+            yield LimitUse(limit, limit.written(value), 0)
+
+
+def _use(unused: LimitUse, present: Demand, waiting: Demand | None, spent: Decimal) -> LimitUse:
+    limit = unused.limit
+    by_pods = used = limit.amount(present)
+    if limit.accrues:
+        used = spent * limit.unit + (0 if waiting is None else limit.amount(waiting))
+    pods = present.used.pods
+    return LimitUse(limit, unused.allowed, used, by_pods, pods)

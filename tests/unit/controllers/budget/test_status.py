@@ -12,7 +12,8 @@ from spillway.controllers.budget.pool_costs import PERSIST_SECONDS, PoolCosts
 from spillway.controllers.budget.status import another_limit
 from spillway.controllers.status.node_summary import PoolCount
 from spillway.controllers.status.part import ObservedCondition
-from spillway.domain.budget.alerts import AT, NEAR, LimitUse
+from spillway.domain.budget.alerts import AT, NEAR
+from spillway.domain.budget.limits import LIMITS, LimitUse
 from spillway.domain.model.usage import Usage
 from spillway.state.catalog import Kind
 from tests.support.statuses import budget_status
@@ -33,7 +34,7 @@ def costs(spent: str = "1.5", seconds: float = 0, per_hour: str = "0.788") -> Po
 
 
 def use(share: str, name: str = "cpu") -> LimitUse:
-    return LimitUse(name, Decimal(share) / 10, Decimal(10), Decimal(0))
+    return LimitUse(next(limit for limit in LIMITS if limit.name == name), Decimal(10), Decimal(share) / 10)
 
 
 def status_of(

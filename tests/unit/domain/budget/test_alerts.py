@@ -5,11 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
-from spillway.domain.budget.alerts import AT, NEAR, Alert, LimitUse, alerts, limit_uses
-from spillway.domain.model.usage import Usage
+from spillway.api.virtualnodebudget import BudgetLimits
+from spillway.domain.budget.alerts import AT, NEAR, Alert, alerts
+from spillway.domain.budget.limits import LIMITS as ALL_LIMITS
+from spillway.domain.budget.limits import LimitUse
 
-PRICE = PoolPrice.model_validate({"currency": "CNY", "cpuHour": "1", "memoryGiBHour": "0"})
+BY_NAME = {limit.name: limit for limit in ALL_LIMITS}
 LIMITS = BudgetLimits.model_validate(
     {"pods": 100, "cpu": "200", "memory": "1Ti", "costPerHour": "350", "costPerMonth": "90000"}
 )
@@ -21,7 +22,7 @@ class Standing:
 
 
 def use(share: str, name: str = "cpu", step: str = "0") -> LimitUse:
-    return LimitUse(name, Decimal(share) * 2, Decimal(200), Decimal(step))
+    return LimitUse(BY_NAME[name], Decimal(200), Decimal(share) * 2, by_pods=Decimal(step), pods=1)
 
 
 def told(uses: list[LimitUse], near: str = "", at: str = "") -> dict[str, Alert]:
@@ -59,7 +60,7 @@ def test_a_limit_is_reached_when_a_pod_of_average_size_finds_no_room() -> None:
 
 
 def test_a_limit_of_nothing_is_reached() -> None:
-    assert told([LimitUse("pods", Decimal(0), Decimal(0), Decimal(0))])[AT].holds
+    assert told([LimitUse(BY_NAME["pods"], 0, 0)])[AT].holds
 
 
 def test_the_reason_names_the_limits_and_the_message_how_much_they_allow() -> None:
@@ -73,16 +74,5 @@ def test_the_reason_names_the_limits_and_the_message_how_much_they_allow() -> No
     assert {alert.reason for alert in calm.values()} == {"WithinLimits"}
 
 
-def test_how_far_each_limit_is_used() -> None:
-    used = Usage(10, 50_000, 1 << 38)
-    found = limit_uses(LIMITS, PRICE, used, Usage(10, 70_000, 1 << 38), Decimal(45_000))
-    assert {one.name: (one.share, one.step) for one in found} == {
-        "pods": (Decimal("0.1"), 1),
-        "cpu": (Decimal("0.25"), 5),
-        "memory": (Decimal("0.25"), (1 << 38) / Decimal(10)),
-        "costPerHour": (Decimal("0.2"), 7),
-        "costPerMonth": (Decimal("0.5"), 0),
-    }
-    assert [one.name for one in limit_uses(LIMITS, None, used, used, Decimal(0))] == ["pods", "cpu", "memory"]
-    assert limit_uses(None, PRICE, used, used, Decimal(0)) == ()
-    assert alerts((), near=None, at=None, written=None)[0].holds is False
+def test_without_limits_nothing_is_near() -> None:
+    assert not any(alert.holds for alert in alerts((), near=None, at=None, written=None))

@@ -1,5 +1,6 @@
 """Room under a pool's limits: what counts, what is refused, and that no order of admissions passes a limit."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.virtualnodebudget import BudgetLimits, PodSpecSize, PoolPrice
-from spillway.domain.budget.limits import UNLIMITED, LimitRoom, fits, room
+from spillway.domain.budget.limits import NEAR_SHARE, UNLIMITED, LimitRoom, fits, room
 from spillway.domain.budget.price import billed, per_hour
 from spillway.domain.model.usage import Usage
 
@@ -101,6 +102,55 @@ def test_a_bigger_size_costs_more_and_takes_no_more_of_the_requests() -> None:
 
 def test_a_cost_limit_without_a_price_limits_nothing() -> None:
     assert fits(left_of({"costPerMonth": "1", "costPerHour": "1"}, spent="9", price=None), 10**6, GIB) == ""
+
+
+def test_how_far_each_limit_is_used() -> None:
+    budget = limits(pods=100, cpu="200", memory="1Ti", costPerHour="350", costPerMonth="90000")
+    price = PoolPrice.model_validate({"currency": "CNY", "cpuHour": "1", "memoryGiBHour": "0", "minimumSeconds": 60})
+    used, as_billed = Usage(10, 50_000, 1 << 38), Usage(10, 70_000, 1 << 38)
+    found = room(budget, price, used, Decimal(45_000), billed=as_billed).uses
+    assert {one.name: (one.share, one.step / one.limit.unit) for one in found} == {
+        "pods": (Decimal("0.1"), 1),
+        "cpu": (Decimal("0.25"), 5),
+        "memory": (Decimal("0.25"), (1 << 38) / Decimal(10)),
+        "costPerHour": (Decimal("0.2"), 7),
+        "costPerMonth": (Decimal("0.5"), 7 * 60 / Decimal(3600)),
+    }
+    assert [one.name for one in room(budget, None, used, NONE).uses] == ["pods", "cpu", "memory"]
+
+
+@pytest.mark.parametrize(
+    ("spent", "waiting"),
+    [
+        pytest.param("99.98", 0, id="the minimum of one more pod is not left"),
+        pytest.param("99.01", 29, id="nor beside that of the pods that have a place"),
+    ],
+)
+def test_a_month_is_full_when_it_takes_no_pod_of_average_size(spent: str, waiting: int) -> None:
+    price = PoolPrice.model_validate({"currency": "CNY", "cpuHour": "1", "memoryGiBHour": "0", "minimumSeconds": 60})
+    of_pods = Usage(waiting + 1, 2000 * (waiting + 1), 0)
+    left = room(limits(costPerMonth="100"), price, of_pods, Decimal(spent), waiting=Usage(waiting, 2000 * waiting, 0))
+    assert fits(left, 2000, 0) == "costPerMonth"
+    assert left.uses[0].full
+    assert left.uses[0].share < 1
+
+
+sums = st.builds(Usage, st.integers(0, 9), st.integers(0, 9000), st.integers(0, 64 * GIB))
+
+
+@given(sums, sums, st.decimals(0, 20, places=3), st.sampled_from([0, 60]))
+def test_a_pool_is_full_exactly_where_it_refuses_one_more_pod(
+    there: Usage, waiting: Usage, spent: Decimal, minimum: int
+) -> None:
+    """A pod of average size, on a pool that is used to at least 80 % of the limit."""
+    budget = limits(pods=8, cpu="8", memory="40Gi", costPerHour="5", costPerMonth="15")
+    price = PRICE.model_copy(update={"minimum_seconds": minimum})
+    left = room(budget, price, there, spent, waiting=waiting)
+    for use in left.uses:
+        # The pods together are to such a pool as one of average size is to this one.
+        larger = replace(use, allowed=use.allowed * there.pods, used=use.used * there.pods)
+        if use.share >= NEAR_SHARE and there.pods:
+            assert use.full == (use.left <= 0 or not larger.takes(left.demand(there, there))), use
 
 
 pods = st.lists(st.tuples(st.integers(0, 8000), st.integers(0, 64 * GIB)), max_size=40)
