@@ -9,23 +9,12 @@ from collections.abc import Iterable
 
 from spillway.controllers.base import World
 from spillway.controllers.spill.virtual_replicas import SpilledWorkload, physical_room
-from spillway.domain.fit.node_fit import NodeFit, constraints
-from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.room import NodeRoom, PodRequests
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import PodRecord
 from spillway.kube.slices import in_slices
-
-
-class _TemplateFit:
-    """The nodes on which the pods of a template may run; templates with equal keys may use the same ones."""
-
-    def __init__(self, workload: Json) -> None:
-        spec: Json = workload["spec"]["template"].get("spec") or {}
-        self.node_fit = NodeFit(spec)
-        self.extended = extended_requests(spec)
-        self.key = constraints(spec)
+from spillway.state.node_room import FreeNodes, PodFit
 
 
 class BringBackRoom:
@@ -33,8 +22,8 @@ class BringBackRoom:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._room = NodeRoom({})
-        self._fits: dict[OwnerUid, _TemplateFit] = {}
+        self._free = FreeNodes(world.state, NodeRoom({}))
+        self._fits: dict[OwnerUid, PodFit] = {}
         self._with_room: frozenset[OwnerUid] = frozenset()
         self.unread: set[OwnerUid] = set()
         """The ReplicaSets whose workload has to be read."""
@@ -42,7 +31,8 @@ class BringBackRoom:
     async def refresh(self, workloads: Iterable[SpilledWorkload], without_node: Iterable[PodRecord]) -> None:
         """Find out which of these workloads have room; pods without a node are served before them."""
         workloads = list(workloads)
-        self._room = await physical_room(self._world, without_node) if workloads else NodeRoom({})
+        room = await physical_room(self._world, without_node) if workloads else NodeRoom({})
+        self._free = FreeNodes(self._world.state, room)
         known: dict[tuple[bytes, PodRequests], bool] = {}
         found: set[OwnerUid] = set()
         self.unread = {one.uid for one in workloads} - self._fits.keys()
@@ -52,7 +42,7 @@ class BringBackRoom:
                 continue
             key = (fit.key, one.request)
             if key not in known:
-                known[key] = self._find(fit, one.request) is not None
+                known[key] = self._free.find(fit, one.request) is not None
             if known[key]:
                 found.add(one.uid)
         self._with_room = frozenset(found)
@@ -63,28 +53,15 @@ class BringBackRoom:
 
     def learn(self, uid: OwnerUid, workload: Json) -> None:
         """Remember where the pods of a ReplicaSet may run, from its workload as the API server gave it."""
-        self._fits[uid] = _TemplateFit(workload)
+        self._fits[uid] = PodFit(workload["spec"]["template"].get("spec") or {})
         self.unread.discard(uid)
 
     def take(self, one: SpilledWorkload) -> bool:
         """Reserve room for one more replica; False if there is none left."""
         fit = self._fits.get(one.uid)
-        node = None if fit is None else self._find(fit, one.request)
-        if node is None:
-            return False
-        self._room.take(node, *one.request)
-        return True
+        return fit is not None and self._free.take(fit, one.request)
 
     def forget(self, uid: OwnerUid) -> None:
         """Forget a ReplicaSet."""
         self._fits.pop(uid, None)
         self.unread.discard(uid)
-
-    def _find(self, fit: _TemplateFit, request: PodRequests) -> NodeName | None:
-        state = self._world.state
-
-        def admits(name: NodeName) -> bool:
-            node = state.nodes.get(name)
-            return node is not None and fit.node_fit.admits(node) and state.node_usage.offers(node, fit.extended)
-
-        return self._room.find(*request, admits=admits)

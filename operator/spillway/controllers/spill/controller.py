@@ -19,7 +19,7 @@ from spillway.controllers.pools.replacement import Replacement, ReplacementResul
 from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.controllers.spill.reading import SpillReading
 from spillway.domain.budget.price import billed
-from spillway.domain.fit.node_fit import NodeFit, takes_pods
+from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.suitability import unsuitable
 from spillway.domain.fit.taint_toleration import is_initialising
@@ -27,7 +27,7 @@ from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import has_successor, object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
@@ -51,6 +51,7 @@ from spillway.domain.spill.waiting_pods import (
 )
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
+from spillway.state.node_room import FreeNodes, PodFit
 from spillway.state.open_pools import Candidate, OpenPools
 from spillway.telemetry import pools as pool_metrics
 from spillway.telemetry import spill as metrics
@@ -96,7 +97,7 @@ class SpillController(Controller):
         self._spilled: dict[PodUid, tuple[tuple[str, ...], float]] = {}
         """The pools that a waiting pod's mark names, and since when that is seen."""
         self._planned: set[PodUid] = set()
-        self._starting: tuple[float, NodeRoom] = (0.0, NodeRoom({}))
+        self._starting: tuple[float, FreeNodes] = (0.0, FreeNodes(world.state, NodeRoom({})))
         self._waiting: set[PodUid] = set()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
@@ -170,7 +171,7 @@ class SpillController(Controller):
         local = [one.claim for one in volumes if one.local]
         # From here on there is no await until the place is reserved.
         late = self.world.now() - found.at
-        kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw)
+        kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw, volumes)
         if kept is not None:
             return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is StayReason.UNSUITABLE else "")
         chosen = self._way(pod, who, raw, volumes)
@@ -242,25 +243,17 @@ class SpillController(Controller):
     def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
         return billed(pod.requests, pod.size, self.world.governance.ladder(*pools))
 
-    def _coming(self, pod: PodRecord, raw: Json) -> StayReason | None:
+    def _coming(self, pod: PodRecord, raw: Json, volumes: Sequence[VolumeReach]) -> StayReason | None:
         """Whether a young node will take it; each node's room is counted once."""
         now, nodes = self.world.now(), self.world.state.nodes
-        at, room = self._starting
+        at, free = self._starting
         if now - at >= STARTING_SECONDS:
             young = (node for node in nodes.values() if is_starting(node, now) and self._is_physical(node))
             room = NodeRoom({node.name: self.world.state.node_usage.free_on(node) for node in young})
-            self._starting = (now, room)
-        fit = NodeFit(raw.get("spec") or {})
-        request = (pod.cpu_millis, pod.memory_bytes)
-
-        def takes(name: NodeName) -> bool:
-            return name in nodes and fit.admits(nodes[name])
-
-        found = room.find(*request, admits=takes)
-        if found is None:
-            return None
-        room.take(found, *request)
-        return StayReason.NODE_STARTING
+            free = FreeNodes(self.world.state, room)
+            self._starting = (now, free)
+        fit = PodFit(raw.get("spec") or {}, volumes)
+        return StayReason.NODE_STARTING if free.take(fit, (pod.cpu_millis, pod.memory_bytes)) else None
 
     def _is_physical(self, node: NodeRecord) -> bool:
         return not self.world.membership.pool_of_node(node.name)

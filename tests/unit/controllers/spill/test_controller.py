@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import PodRecord
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.domain.spill.waiting_pods import StayReason
@@ -169,6 +171,21 @@ async def test_a_young_node_is_given_its_turn_for_as_many_as_it_holds() -> None:
     assert list(found.patched) == ["web-2"]
     await found.look("web-0", seconds=200)
     assert list(found.patched) == ["web-2", "web-0"], "it was waited for long enough"
+
+
+async def test_a_young_node_without_what_the_pod_requests_is_not_waited_for() -> None:
+    gpu = "gpu.example.com/a"
+    found = Cluster(*(waiting(f"web-{n}", cpu_millis=100, extended={gpu: 1}) for n in range(2)))
+    found.raw = {"spec": {"containers": [{"name": "main", "resources": {"requests": {gpu: "1"}}}]}}
+    found.world.state.apply(make_node("n2", ready=False, created=NOW - 30, extended={gpu: 2}))
+    found.world.state.apply(make_pod("other", node=NodeName("n2"), cpu_millis=100, extended={gpu: 1}))
+    for name in ("a", "b"):
+        node = found.world.state.nodes[NodeName(f"v-{name}")]
+        found.world.state.apply(msgspec.structs.replace(node, extended={gpu: 8}))
+    for number in range(2):
+        await found.look(f"web-{number}")
+    assert found.kept("web-0") is StayReason.NODE_STARTING, "it takes the last that is free"
+    assert list(found.patched) == ["web-1"]
 
 
 async def test_a_pod_of_a_surge_is_not_sent_where_it_should_bring_one_back_from() -> None:
