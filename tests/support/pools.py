@@ -16,7 +16,7 @@ from spillway.controllers.pools.replace_unstarted import ReplaceUnstartedControl
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Failure, NodeRecord, Pending, Phase, PodRecord
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.state.catalog import Kind
 from spillway.state.open_pools import OpenPools
 from spillway.state.reservations import Reservations

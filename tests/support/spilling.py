@@ -9,7 +9,7 @@ import msgspec
 from spillway.controllers.spill.controller import SpillController
 from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind

@@ -54,7 +54,7 @@ from spillway.controllers.threshold.process import plan_beside
 from spillway.controllers.threshold.status import ThresholdContributor
 from spillway.controllers.threshold.store import PlanStore
 from spillway.controllers.threshold.unread import UnreadThresholdController
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.autoscalers import AutoscalerWatch
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder

@@ -16,16 +16,16 @@ from typing import Final
 
 import msgspec
 
-from spillway.controllers.spill.job_retries import takes_retry
+from spillway.controllers.placement.job_retries import takes_retry
 from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
 from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
+from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
 from spillway.domain.spill.bring_back import Surge
-from spillway.domain.spill.job_retries import Retries
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS

@@ -16,12 +16,12 @@ from typing import ClassVar, Final
 from spillway.api.virtualnodebudget import DrainProgress
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
-from spillway.controllers.spill.job_retries import takes_retry
+from spillway.controllers.placement.job_retries import takes_retry
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import is_spared, plan_drain
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader
 from spillway.kube.writer import Eviction

@@ -1,1 +1,1 @@
-"""Reaction to what becomes of the pods that admission has placed."""
+"""Pods that admission placed: the class that governs them, refused ones, and the replacement of those that wait."""

@@ -12,10 +12,10 @@ from typing import ClassVar, Final
 
 from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.placement.placement_class import governed
 from spillway.controllers.pools.controller import times_of
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.recommended import RecommendedReplacements
-from spillway.controllers.spill.placement_class import governed
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord

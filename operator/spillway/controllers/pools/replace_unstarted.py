@@ -15,19 +15,19 @@ from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.placement.job_retries import is_last_try
+from spillway.controllers.placement.placement_class import Governed, governed
+from spillway.controllers.placement.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.controller import PoolsController, times_of
 from spillway.controllers.pools.recommended import RecommendedReplacements
-from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
-from spillway.controllers.spill.job_retries import is_last_try
-from spillway.controllers.spill.placement_class import Governed, governed
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.owners import has_successor
 from spillway.domain.model.records import Phase
 from spillway.domain.placement.decide import NodeKind
+from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
-from spillway.domain.spill.job_retries import Retries
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.open_pools import OpenPools

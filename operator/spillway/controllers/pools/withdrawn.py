@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.pools.replacement import JOB_SECONDS, Replacement, ReplacementResult
+from spillway.controllers.placement.placement_class import governed
+from spillway.controllers.placement.replacement import JOB_SECONDS, Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
-from spillway.controllers.spill.placement_class import governed
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
+from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, withdrawn
-from spillway.domain.spill.job_retries import Retries
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind

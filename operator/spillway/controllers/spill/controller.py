@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.pools.replacement import Replacement, ReplacementResult
-from spillway.controllers.spill.placement_class import Governed, governed
+from spillway.controllers.placement.placement_class import Governed, governed
+from spillway.controllers.placement.replacement import Replacement, ReplacementResult
 from spillway.controllers.spill.reading import SpillReading
 from spillway.domain.budget.price import billed
 from spillway.domain.fit.node_fit import takes_pods
@@ -33,8 +33,8 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import NodeKind
 from spillway.domain.placement.events import kept_physical
+from spillway.domain.placement.job_retries import Retries
 from spillway.domain.placement.pools import Pool, admit, mismatch
-from spillway.domain.spill.job_retries import Retries
 from spillway.domain.spill.waiting_pods import (
     Due,
     Move,

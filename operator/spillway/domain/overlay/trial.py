@@ -13,7 +13,7 @@ from spillway.api.podoverlay import PodOverlay
 from spillway.domain.model.documents import Json
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import CORE_DUMPS, add_landing_variables, add_overlay
-from spillway.domain.placement.tolerations import needed, toleration_additions
+from spillway.domain.overlay.tolerations import needed, toleration_additions
 
 _OVERLAY: Final = "spec.podOverlay"
 _ENTRY: Final = re.compile(r"spec\.(initContainers|volumes|tolerations|containers\[0\]\.env)\[(\d+)\](.*)")

@@ -27,12 +27,12 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_landing_variables, add_overlay
+from spillway.domain.overlay.tolerations import toleration_additions
 from spillway.domain.placement.affinity import affinity_additions
 from spillway.domain.placement.annotations import physical_annotations, virtual_annotations
 from spillway.domain.placement.decide import Decision, NodeKind, PlacementReason, decide
 from spillway.domain.placement.pools import Pool, PoolAdmission, admit
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
-from spillway.domain.placement.tolerations import toleration_additions
 from spillway.domain.pools.resize import requests_of, resize
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective, unread_on
 

@@ -18,7 +18,7 @@ from spillway.domain.fit.node_fit import NodeFit, takes_pods
 from spillway.domain.fit.taint_toleration import INITIALISING, UNTOLERATED, Toleration
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.placement.tolerations import needed
+from spillway.domain.overlay.tolerations import needed
 
 _PLAIN: Final = PodOverlay()
 

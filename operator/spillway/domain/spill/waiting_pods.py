@@ -26,8 +26,8 @@ from spillway.domain.model.names import POOLS, RESERVATION, OwnerUid, pools_in
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.metadata import add_metadata, patchable
+from spillway.domain.overlay.tolerations import toleration_additions
 from spillway.domain.placement.pools import Pool, mismatch, pool_fit, together
-from spillway.domain.placement.tolerations import toleration_additions
 
 NOMINATED_SECONDS: Final = 120.0
 """How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""

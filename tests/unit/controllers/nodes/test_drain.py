@@ -10,7 +10,7 @@ from spillway.controllers.base import World
 from spillway.controllers.nodes.drain import AGAIN_SECONDS, JOB_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind

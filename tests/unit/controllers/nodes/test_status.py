@@ -4,7 +4,7 @@ from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, Vir
 from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.nodes.status import CordonContributor
 from spillway.controllers.status.node_summary import NodeSummary
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.state.catalog import Kind
 from tests.builders import make_node
 from tests.support.fake_clock import FakeClock

@@ -9,8 +9,8 @@ from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.controllers.pools.withdrawn import WithdrawnController
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Pending, PodRecord
+from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS
-from spillway.domain.spill.job_retries import Retries
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_replicaset

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 
 JOB = OwnerUid("job")
 

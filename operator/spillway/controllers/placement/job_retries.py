@@ -5,7 +5,7 @@ Contract: a Job that cannot be read has no retry.
 
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import PodRecord
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import RequestError
 from spillway.kube.jobs import job_of
 from spillway.kube.protocols import Reader

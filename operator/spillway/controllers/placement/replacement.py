@@ -13,10 +13,10 @@ from typing import Final
 import structlog
 
 from spillway.controllers.base import World
-from spillway.controllers.spill.job_retries import takes_retry
+from spillway.controllers.placement.job_retries import takes_retry
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import NodeKind
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader
 from spillway.kube.writer import Fenced

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.pools.replacement import Replacement, ReplacementResult
+from spillway.controllers.placement.replacement import Replacement, ReplacementResult
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import NodeKind
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import ApiError
 from spillway.kube.writer import Fenced
 from spillway.state.board import AVOID_SECONDS, JOB_REDIRECT_SECONDS

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from spillway.controllers.spill.job_retries import is_last_try, takes_retry
+from spillway.controllers.placement.job_retries import is_last_try, takes_retry
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import PodRecord
-from spillway.domain.spill.job_retries import Retries
+from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import ApiError
 from tests.builders import make_pod
 

@@ -6,7 +6,7 @@ import pytest
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.domain.model.records import Taint
-from spillway.domain.placement.tolerations import needed, toleration_additions
+from spillway.domain.overlay.tolerations import needed, toleration_additions
 from tests.builders import make_node
 
 PROVIDER = Taint("virtual-kubelet.io/provider", "NoSchedule", "eci")
