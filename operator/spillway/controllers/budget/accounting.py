@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
-from spillway.controllers.budget.consumption import Account, Key, WorkloadConsumption
+from spillway.controllers.budget.resource_seconds import Account, Key, WorkloadConsumption
 from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.limits import LimitUse, room
 from spillway.domain.budget.month import time_zone

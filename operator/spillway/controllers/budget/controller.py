@@ -15,8 +15,8 @@ from typing import ClassVar, Final
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.accounting import PoolAccounting, StoredSpending
-from spillway.controllers.budget.consumption import Account, Charge, Key, WorkloadConsumption
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
+from spillway.controllers.budget.resource_seconds import Account, Charge, Key, WorkloadConsumption
 from spillway.domain.budget.alerts import TURNING_SHARES
 from spillway.domain.budget.limits import LimitUse
 from spillway.domain.budget.price import per_hour

@@ -20,7 +20,7 @@ from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.budget.price import size_asked
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
-from spillway.domain.pools.dead_nodes import mostly_dead
+from spillway.domain.pools.failover import mostly_dead
 from spillway.domain.pools.health import Health, PoolObservation, State, Times, judge, next_look
 from spillway.domain.pools.size_ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
 from spillway.domain.pools.sizes import Size

@@ -19,7 +19,7 @@ from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
+from spillway.domain.pools.failover import dead_nodes, lost, mostly_dead
 from spillway.kube import paths
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder

@@ -1,1 +1,1 @@
-"""Budgets of virtual pools: limits, prices, the cost of the month, alerts and consumption."""
+"""Budgets of virtual pools: limits (also the month's), prices, the ledger of costs, alerts and resource-seconds."""

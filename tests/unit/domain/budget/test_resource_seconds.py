@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.budget.consumption import Consumed, Meter
+from spillway.domain.budget.resource_seconds import Consumed, Meter
 
 pods = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 100), st.integers(1, 50), st.integers(0, 4000), st.integers(0, 99)),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from spillway.domain.budget.consumption import Consumed, Meter
+from spillway.domain.budget.resource_seconds import Consumed, Meter
 from spillway.domain.model.named_workloads import named
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import WorkloadKey, counted_as_by_name, workload_key, workload_of

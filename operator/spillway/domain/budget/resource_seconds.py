@@ -1,4 +1,4 @@
-"""Consumption: CPU-seconds and memory-seconds by workload, tier and pool.
+"""Resource-seconds: millicores and bytes times seconds, for the metrics of consumption. What they cost is in `ledger`.
 
 Contract: pure, in whole Unix seconds. A `Meter` integrates sums that change; its result does not depend on when it is
 read.

@@ -1,4 +1,4 @@
-"""Dead nodes of a pool: which pods are lost with them, and whether that is credible.
+"""Failover: which pods of a pool are lost with their nodes, and whether that is credible.
 
 Contract: the same as Kubernetes' node lifecycle controller does after five minutes, only sooner. A pod is deleted if it
 is not ready and its node has not been ready for `unhealthyAfter`; if only some nodes of a pool died, only their pods.

@@ -2,7 +2,7 @@ import pytest
 
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord
-from spillway.domain.pools.dead_nodes import dead_nodes, lost, mostly_dead
+from spillway.domain.pools.failover import dead_nodes, lost, mostly_dead
 from tests.builders import make_node, make_pod
 
 UP, DOWN = make_node("up"), make_node("down", ready=False)
