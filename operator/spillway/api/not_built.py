@@ -14,7 +14,6 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "VirtualNodeBudget": (),
     "ZonalBalance": (
         "target",
-        "zonePreference",
         "classes",
         "rebalance",
     ),

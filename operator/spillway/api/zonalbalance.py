@@ -82,14 +82,24 @@ class ZoneLoadSource(Model):
     """Where a workload's own load by zone is read."""
 
     query: PromQl
-    """PromQL that gives one value for each zone and workload, by the labels `zone`, `namespace` and `workload`."""
+    """PromQL that gives one value for each zone and workload, by the labels `zone`, `namespace` and `workload` (the
+    name), for example the mean CPU of a replica. $(matchers) is replaced by those of the operator's Prometheus."""
+
+
+class ZoneSpread(Model):
+    """A topology spread constraint over zones, with `maxSkew`, for pods that have none."""
+
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "DoNotSchedule"
+    """DoNotSchedule: a replica waits rather than making the zones uneven by more than maxSkew. ScheduleAnyway: even
+    zones are only preferred. The label spillway.dev/zone-spread of a pod template overrides it."""
 
 
 class ZonePreference(Model):
     """Places a new replica in the zone where its own service has the highest load."""
 
-    from_: Annotated[ZoneLoadSource, Field(alias="from")]
-    """Where the load is read. Without valid data all zones count as equal."""
+    from_: Annotated[ZoneLoadSource | None, Field(alias="from")] = None
+    """Where the load is read. Left out: the mean CPU of the workload's pods in each zone, from metrics.k8s.io. Without
+    valid data all zones count as equal."""
     when_differs_by_percent: Percent = 15
     """Zones whose load differs by less count as equal, for example 15."""
 
@@ -153,8 +163,11 @@ class ZonalBalanceSpec(Model):
     """Where the real load of nodes is read."""
     target: BalanceTarget | None = None
     """When nodes count as even."""
+    zone_spread: ZoneSpread | None = None
+    """Gives new pods a topology spread constraint over zones. Left out: none is added."""
     zone_preference: ZonePreference | None = None
-    """Where a new replica goes."""
+    """Where a new replica goes: preferred node affinity for the zones where its own service is most loaded. Without a
+    zone spread, of the pod itself or from `zoneSpread`, nothing bounds how uneven the zones become."""
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None
@@ -166,6 +179,11 @@ class ZonalBalanceSpec(Model):
     def reads_load(self) -> bool:
         """Whether the load of the nodes is read: it is asked for, or something follows from it."""
         return self.load is not None or self.hot_nodes is not None
+
+    @property
+    def places_replicas(self) -> bool:
+        """Whether it says in which zone a new replica goes."""
+        return self.zone_spread is not None or self.zone_preference is not None
 
 
 class ZoneState(Model):

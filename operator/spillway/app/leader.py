@@ -15,6 +15,7 @@ from spillway.app.settings import Settings
 from spillway.controllers.balance.hot_nodes import HotNodesController
 from spillway.controllers.balance.load import LoadController
 from spillway.controllers.balance.status import BalanceContributor
+from spillway.controllers.balance.zone_loads import ZoneLoadController
 from spillway.controllers.base import Controller, World
 from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.status import BudgetContributor
@@ -186,6 +187,7 @@ class Leader:
             forecasts,
             scaling,
             LoadController(world, self._client, settings.prometheus),
+            ZoneLoadController(world, self._client, settings.prometheus),
             hot,
             UnreadThresholdController(world, events, self._client),
             spill,

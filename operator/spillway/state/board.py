@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.balance.load import Loads
+from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
@@ -80,6 +81,8 @@ class Board:
     """What is known of the load of the nodes of each ZonalBalance that reads it."""
     loads_changed: Signal[()] = field(default_factory=lambda: Signal[()]("Loads"))
     """Emitted after each reading, also a failed one."""
+    zone_readings: Mapping[str, ZoneReading] = field(default_factory=lambda: MappingProxyType({}))
+    """The zones that each ZonalBalance with `zonePreference` prefers for its workloads."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
@@ -125,6 +128,11 @@ class Board:
         if balance in self.loads:
             self.loads = MappingProxyType({name: one for name, one in self.loads.items() if name != balance})
             self.loads_changed.emit()
+
+    def set_zone_reading(self, balance: str, reading: ZoneReading | None) -> None:
+        """Set the zones that a ZonalBalance prefers; None for one that is gone or prefers none."""
+        others = {name: one for name, one in self.zone_readings.items() if name != balance}
+        self.zone_readings = MappingProxyType(others if reading is None else {**others, balance: reading})
 
     def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
         """Add outcomes that the policy's status will show."""

@@ -1,10 +1,11 @@
 """The webhook on CREATE `pods`: each new pod is placed on physical or virtual nodes.
 
-Contract: only pods of a class that sets `threshold` or `placement` are placed; the answer for all others costs next to
-nothing. The leader decides, because the counts have to be in one place. A replica that does not lead forwards the
-request; if it gets no answer, or if a pod's workload cannot be found in time, the pod is created as its user wrote it.
-A new leader answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS` without them.
-Nothing is ever denied. A policy in Recommend counts what would have been done and changes nothing.
+Contract: only pods of a class that sets `threshold` or `placement` are placed. A ZonalBalance may choose the zone of
+those that stay on physical nodes, and of pods that no class places. The answer for all others costs next to nothing.
+The leader decides, because the counts have to be in one place. A replica that does not lead forwards the request; if it
+gets no answer, or if a pod's workload cannot be found in time, the pod is created as its user wrote it. A new leader
+answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS` without them. Nothing is ever
+denied. A policy in Recommend counts what would have been done and changes nothing.
 
 Reinvoked because another webhook has changed the pod, it changes nothing more and reserves what the pod requests by
 then. A dry run reserves nothing.
@@ -22,9 +23,12 @@ from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
 from spillway.api.elasticpolicy import WorkloadClass
+from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.fit.volume_reach import VolumeReach
+from spillway.domain.model.additions import Addition
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
@@ -38,6 +42,7 @@ from spillway.telemetry import placement as metrics
 from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.placer import Placer
 from spillway.webhooks.workloads import Workload, Workloads
+from spillway.webhooks.zones import Zones
 
 FORWARDED: Final = "/forwarded/pods"
 """The path to which requests are forwarded."""
@@ -76,10 +81,20 @@ class _Subject:
     workload: Workload
     claim: Claim
     workload_class: WorkloadClass
+    balance: ZonalBalance | None
+    """The ZonalBalance that chooses its zone."""
 
     @property
     def owner(self) -> OwnerUid:
         return OwnerUid(self.controller.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class _ZoneSubject:
+    """A pod of which only the zone is chosen."""
+
+    workload: Workload
+    balance: ZonalBalance
 
 
 class PodWebhook:
@@ -100,6 +115,7 @@ class PodWebhook:
         self._workloads = workloads
         self._placer = placer
         self._board = board
+        self._zones = Zones(places, board)
         self._limit_ranges = limit_ranges
         self._events = events
         self._forward = forward
@@ -110,7 +126,9 @@ class PodWebhook:
         if isinstance(subject, Answer):
             return subject
         if self._board.leading():
-            return await self._decide(request, subject, deadline)
+            return await self._answer(request, subject, deadline)
+        if isinstance(subject, _ZoneSubject) and subject.balance.spec.zone_preference is None:
+            return self._choose_zone(request, subject)
         if self._forward is None:
             raise LetGoError("not-leader")
         return await self._forward(request, deadline)
@@ -120,10 +138,11 @@ class PodWebhook:
         if not self._board.leading():
             raise LetGoError("not-leader")
         subject = await self._subject(request, deadline)
-        return subject if isinstance(subject, Answer) else await self._decide(request, subject, deadline)
+        return subject if isinstance(subject, Answer) else await self._answer(request, subject, deadline)
 
-    async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | Answer:
-        if not self._places.governance.places_pods:
+    async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | _ZoneSubject | Answer:
+        governance = self._places.governance
+        if not governance.places_pods and not governance.places_replicas:
             return Answer("no-policy")
         if not self._places.state.synced:
             raise LetGoError("not-synced")
@@ -134,15 +153,25 @@ class PodWebhook:
         workload = await self._workloads.of(request.namespace, owner, metadata.labels or {}, deadline)
         if workload is None:
             raise LetGoError("unknown-owner")
-        governance = self._places.governance
         state = self._places.state
         claim = claim_of_pods(state, governance, request.namespace, workload.kind, workload.labels)
-        if claim is None:
-            return Answer("ungoverned")
+        balance = self._zones.balance(request.namespace, workload, claim)
         workload_class = governance.placing_class(claim)
-        if workload_class is None:
-            return Answer("not-placed")
-        return _Subject(owner, workload, claim, workload_class)
+        if claim is None or workload_class is None:
+            if balance is not None:
+                return _ZoneSubject(workload, balance)
+            return Answer("ungoverned" if claim is None else "not-placed")
+        return _Subject(owner, workload, claim, workload_class, balance)
+
+    def _choose_zone(self, request: AdmissionRequest, subject: _ZoneSubject) -> Answer:
+        pod: dict[str, Any] = msgspec.json.decode(request.object)
+        additions = self._zones.additions(subject.balance, pod, subject.workload, now=self._board.now())
+        return Answer("zone" if additions else "not-placed", additions)
+
+    async def _answer(self, request: AdmissionRequest, subject: _Subject | _ZoneSubject, deadline: Deadline) -> Answer:
+        if isinstance(subject, _ZoneSubject):
+            return self._choose_zone(request, subject)
+        return await self._decide(request, subject, deadline)
 
     async def _decide(self, request: AdmissionRequest, subject: _Subject, deadline: Deadline) -> Answer:
         state, placer = self._places.state, self._placer
@@ -183,7 +212,12 @@ class PodWebhook:
         if act:
             placer.usage.refusals.placed(subject.owner, workload.owner)
             await self._report(request.namespace, subject, placed, deadline)
-        return Answer(placed.decision.nodes.value, placed.additions)
+        return Answer(placed.decision.nodes.value, (*placed.additions, *self._zone_of(subject, placed, pod)))
+
+    def _zone_of(self, subject: _Subject, placed: PodPlacement, pod: Json) -> tuple[Addition, ...]:
+        if subject.balance is None or placed.pools:
+            return ()
+        return self._zones.additions(subject.balance, pod, subject.workload, now=self._board.now())
 
     async def _read_thresholds(self, deadline: Deadline) -> None:
         if not self._board.thresholds_read.is_set():

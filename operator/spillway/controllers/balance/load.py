@@ -28,7 +28,7 @@ from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Selector
 from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
-from spillway.kube.node_metrics import NodeUsage, node_usage
+from spillway.kube.resource_metrics import NodeUsage, node_usage
 from spillway.kube.slices import in_slices
 from spillway.sources.connection import Connection
 from spillway.sources.node_load import node_shares

@@ -8,5 +8,7 @@ from typing import Any, Final
 
 Json = Mapping[str, Any]
 
+PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+"""The field of an affinity with the terms that are weighed."""
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 """The field of an affinity with the terms that have to hold."""

@@ -78,6 +78,10 @@ LANDING_VECTOR: Final = "landing.spillway.dev/vector"
 ELASTIC_TAINT: Final = "spillway.dev/elastic"
 """Taint on a node: keeps an elastic node for last, with the effect PreferNoSchedule. The value is the ElasticPolicy."""
 
+ZONE_SPREAD: Final = "spillway.dev/zone-spread"
+"""Label that users set on a pod template: `DoNotSchedule`, `ScheduleAnyway` or `None`, in place of what its
+ZonalBalance says in `zoneSpread`."""
+
 HOT_TAINT: Final = "spillway.dev/hot"
 """Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
 is the ZonalBalance."""

@@ -12,13 +12,12 @@ from typing import Any, Final
 from spillway.api.common import LabelSelector
 from spillway.domain.fit.node_affinity import required_terms
 from spillway.domain.model.additions import Addition
-from spillway.domain.model.documents import REQUIRED, Json
+from spillway.domain.model.documents import PREFERRED, REQUIRED, Json
 
 HEAVIEST: Final = 100
 """Kubernetes allows weights from 1 to 100."""
 
 _NODE_AFFINITY: Final = ("spec", "affinity", "nodeAffinity")
-_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def pool_requirements(selector: LabelSelector) -> list[dict[str, Any]]:
@@ -52,7 +51,7 @@ def affinity_additions(pod: Json, pools: Sequence[LabelSelector]) -> tuple[Addit
             for weight, requirements in zip(weights(len(pools)), required, strict=True)
             if weight
         ]
-        wanted[_PREFERRED] = [*(present.get(_PREFERRED) or ()), *own]
+        wanted[PREFERRED] = [*(present.get(PREFERRED) or ()), *own]
     if not affinity:
         return (Addition(_NODE_AFFINITY[:2], {"nodeAffinity": wanted}),)
     return (Addition(_NODE_AFFINITY, wanted),)

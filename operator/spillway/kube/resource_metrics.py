@@ -1,4 +1,4 @@
-"""The resource metrics of nodes, as metrics-server or another server of metrics.k8s.io reports them."""
+"""The resource metrics of nodes and pods, as metrics-server or another server of metrics.k8s.io reports them."""
 
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from spillway.kube.paths import ApiResource
 from spillway.kube.slices import in_slices
 
 NODE_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "nodes", namespaced=False)
+POD_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "pods", namespaced=True)
 _TIMEOUT_SECONDS: Final = 15.0
 
 
@@ -39,11 +40,25 @@ class _NodeMetrics(msgspec.Struct, frozen=True, gc=False):
     timestamp: str = ""
 
 
-class _List(msgspec.Struct, frozen=True):
+class _NodeList(msgspec.Struct, frozen=True):
     items: list[_NodeMetrics]
 
 
-_decoder: Final = msgspec.json.Decoder(_List)
+class _Container(msgspec.Struct, frozen=True, gc=False):
+    usage: _Amounts
+
+
+class _PodMetrics(msgspec.Struct, frozen=True, gc=False):
+    metadata: _Metadata
+    containers: tuple[_Container, ...] = ()
+
+
+class _PodList(msgspec.Struct, frozen=True):
+    items: list[_PodMetrics]
+
+
+_nodes: Final = msgspec.json.Decoder(_NodeList)
+_pods: Final = msgspec.json.Decoder(_PodList)
 
 
 async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
@@ -54,7 +69,7 @@ async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
     """
     raw = await client.request("GET", NODE_METRICS.everywhere, timeout=_TIMEOUT_SECONDS)
     with transport_errors():
-        entries = _decoder.decode(raw).items
+        entries = _nodes.decode(raw).items
     found: dict[NodeName, NodeUsage] = {}
     async for entry in in_slices(entries):
         try:
@@ -62,4 +77,22 @@ async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
         except ValueError:
             continue
         found[NodeName(entry.metadata.name)] = NodeUsage(1000 * cpu, memory, unix_seconds(entry.timestamp))
+    return found
+
+
+async def pod_cpu_millis(client: Transport, namespace: str) -> dict[str, float]:
+    """The CPU that each pod of a namespace uses, by its name; an entry that is no amount is left out.
+
+    Raises:
+        RequestError: there is no answer.
+    """
+    raw = await client.request("GET", POD_METRICS.within(namespace), timeout=_TIMEOUT_SECONDS)
+    with transport_errors():
+        entries = _pods.decode(raw).items
+    found: dict[str, float] = {}
+    async for entry in in_slices(entries):
+        try:
+            found[entry.metadata.name] = 1000 * sum(float(parse_quantity(one.usage.cpu)) for one in entry.containers)
+        except ValueError:
+            continue
     return found

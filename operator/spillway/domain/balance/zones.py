@@ -1,0 +1,109 @@
+"""The zone of a new replica: a preference for the zone where its own service is most loaded, and an even spread.
+
+Contract: pure. With traffic that stays in its zone, a new replica relieves its service only in the zone in which that
+is busiest; elsewhere it lowers the mean, and the HPA adds no other. So zones are preferred by the load of this workload
+alone. What its user wrote stays: a spread over the same zones is never added to one of the user's, and the preference
+is heavier than all of the user's preferences together.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from spillway.domain.model.additions import Addition
+from spillway.domain.model.documents import PREFERRED, Json
+
+HEAVIEST: Final = 100
+"""Kubernetes allows weights from 1 to 100 for each preference, and adds those that hold for a node."""
+HOSTNAME: Final = "kubernetes.io/hostname"
+_HOST_SKEW: Final = 3
+"""As in Kubernetes' default constraints, which apply only to pods without any constraint of their own."""
+
+WhenUnsatisfiable = Literal["DoNotSchedule", "ScheduleAnyway"]
+ZoneWeights = Mapping[str, int]
+"""The preference for each zone, 1 to 100; zones that are not preferred are absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneReading:
+    """One reading of the loads of workloads by zone."""
+
+    at: float
+    """Unix seconds."""
+    weights: Mapping[str, ZoneWeights]
+    """By workload, `namespace/name`; absent for one whose zones count as equal."""
+
+    def of(self, namespace: str, name: str, *, now: float, stale_after: float) -> ZoneWeights:
+        """The preference for a new replica of this workload; empty if the reading is older than `stale_after` s."""
+        return self.weights.get(f"{namespace}/{name}", {}) if now - self.at <= stale_after else {}
+
+
+def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[str, int]:
+    """The weights for the zones of a workload with these loads, in any unit; empty where they count as equal.
+
+    The most loaded zone has the greatest weight, the least loaded one none. One value that is no load makes all zones
+    equal, because what the others are compared with is not known.
+    """
+    if len(loads) < 2 or not all(math.isfinite(load) and load >= 0 for load in loads.values()):
+        return {}
+    least, most = min(loads.values()), max(loads.values())
+    if most <= 0 or 100 * (most - least) / most < differs_by_percent:
+        return {}
+    weights = {zone: round(HEAVIEST * (load - least) / (most - least)) for zone, load in loads.items()}
+    return {zone: weight for zone, weight in weights.items() if weight}
+
+
+def preference_additions(pod: Json, zone_key: str, weights: ZoneWeights) -> tuple[Addition, ...]:
+    """Prefer nodes by these weights of their zones, more than by all preferences of the user's together."""
+    if not weights:
+        return ()
+    affinity = (pod.get("spec") or {}).get("affinity") or {}
+    node_affinity = affinity.get("nodeAffinity") or {}
+    present = list(node_affinity.get(PREFERRED) or ())
+    ours = [
+        {
+            "weight": weight,
+            "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}]},
+        }
+        for zone, weight in sorted(weights.items())
+    ]
+    if any(term in present for term in ours):
+        # The webhook is called again, because another one has changed the pod.
+        return ()
+    others = sum(int(term.get("weight") or 0) for term in present)
+    times = 1 + others // HEAVIEST
+    wanted = {**node_affinity, PREFERRED: [*present, *(ours * times)]}
+    if not affinity:
+        return (Addition(("spec", "affinity"), {"nodeAffinity": wanted}),)
+    return (Addition(("spec", "affinity", "nodeAffinity"), wanted),)
+
+
+def spread_additions(
+    pod: Json, zone_key: str, labels: Mapping[str, str], *, max_skew: int, when: WhenUnsatisfiable
+) -> tuple[Addition, ...]:
+    """Spread the pods with these labels over the zones, unless the user's own constraints do.
+
+    Nodes with a taint that the pod does not tolerate do not count, so a zone whose nodes are down keeps no pod waiting.
+    """
+    present = (pod.get("spec") or {}).get("topologySpreadConstraints") or ()
+    if not labels or any(one.get("topologyKey") == zone_key for one in present):
+        return ()
+    selector = {"matchLabels": dict(labels)}
+    zones: dict[str, Any] = {
+        "maxSkew": max_skew,
+        "topologyKey": zone_key,
+        "whenUnsatisfiable": when,
+        "labelSelector": selector,
+        "nodeTaintsPolicy": "Honor",
+    }
+    if present:
+        return (Addition(("spec", "topologySpreadConstraints", "-"), zones),)
+    # Kubernetes' default constraints go with the first of the pod's own; the one over nodes is worth keeping.
+    nodes = {
+        "maxSkew": _HOST_SKEW,
+        "topologyKey": HOSTNAME,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": selector,
+    }
+    return (Addition(("spec", "topologySpreadConstraints"), [zones, nodes]),)

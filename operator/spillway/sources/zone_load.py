@@ -1,0 +1,22 @@
+"""The load of workloads by zone from Prometheus: one value by the labels `zone`, `namespace` and `workload`."""
+
+from collections.abc import Mapping
+
+from spillway.sources.history import namespace_of
+from spillway.sources.prometheus import Prometheus
+from spillway.sources.selectors import with_matchers
+
+
+async def zone_loads(prometheus: Prometheus, query: str, *, now: float) -> Mapping[str, Mapping[str, float]]:
+    """The load by workload (`namespace/name`) and zone; a series without one of the labels is left out.
+
+    Raises:
+        PrometheusError: the query has no answer.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for series in await prometheus.instant(with_matchers(query, prometheus.connection), now):
+        zone, workload = series.labels.get("zone", ""), series.labels.get("workload", "")
+        namespace = namespace_of(series.labels)
+        if zone and workload and namespace and series.values.size:
+            found.setdefault(f"{namespace}/{workload}", {})[zone] = float(series.values[-1])
+    return found

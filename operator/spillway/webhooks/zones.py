@@ -1,0 +1,66 @@
+"""What a ZonalBalance adds to a new pod: a spread over zones, and a preference for the zones that need it most.
+
+Contract: the spread follows from the resources alone, so every replica answers the same; the preference needs what only
+the leader reads. A pod that a policy in Recommend governs is left as it is, and so is one without replicas.
+"""
+
+from collections.abc import Mapping
+from typing import Final, get_args
+
+from spillway.api.zonalbalance import Load, ZonalBalance
+from spillway.domain.balance.zones import WhenUnsatisfiable, preference_additions, spread_additions
+from spillway.domain.model.additions import Addition
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import ZONE_SPREAD
+from spillway.domain.model.places import Claim
+from spillway.state.board import Board
+from spillway.state.node_places import NodePlaces
+from spillway.webhooks.workloads import Workload
+
+_OWN_LABELS: Final = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
+"""Labels that each pod of a StatefulSet has with a value of its own."""
+
+
+class Zones:
+    """The zones of new pods, by the ZonalBalances."""
+
+    def __init__(self, places: NodePlaces, board: Board) -> None:
+        self._places = places
+        self._board = board
+
+    def balance(self, namespace: str, workload: Workload, claim: Claim | None) -> ZonalBalance | None:
+        """The ZonalBalance that says in which zone a new replica of the workload goes; None if none does."""
+        governance = self._places.governance
+        if not governance.places_replicas or not workload.numbered or (claim is not None and not claim.enforced):
+            return None
+        record = self._places.state.namespaces.get(namespace)
+        name = governance.balance_of(record, workload.kind, workload.labels)
+        found = None if name is None else governance.balances[name]
+        return found if found is not None and found.spec.places_replicas else None
+
+    def additions(self, balance: ZonalBalance, pod: Json, workload: Workload, *, now: float) -> tuple[Addition, ...]:
+        """What is added to a pod that stays on physical nodes."""
+        spec = balance.spec
+        owner = workload.owner
+        reading = self._board.zone_readings.get(balance.metadata.name)
+        stale_after = float((spec.load or Load()).stale_after.seconds)
+        weights = {} if reading is None else reading.of(owner.namespace, owner.name, now=now, stale_after=stale_after)
+        labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
+        when = _when(balance, labels)
+        spread: tuple[Addition, ...] = ()
+        if when is not None:
+            spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when)
+        return (*preference_additions(pod, spec.zone_key, weights), *spread)
+
+
+def _when(balance: ZonalBalance, labels: Mapping[str, str]) -> WhenUnsatisfiable | None:
+    """How pods are spread over zones: as the pod's label says, else as the ZonalBalance does; None for not at all."""
+    spread = balance.spec.zone_spread
+    asked = labels.get(ZONE_SPREAD, "")
+    if spread is None or asked == "None":
+        return None
+    return next((one for one in get_args(WhenUnsatisfiable) if one == asked), spread.when_unsatisfiable)
+
+
+def _labels(pod: Json) -> Mapping[str, str]:
+    return (pod.get("metadata") or {}).get("labels") or {}

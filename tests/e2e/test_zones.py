@@ -1,0 +1,160 @@
+"""Zones of new replicas with the real scheduler: they go where their own service is most loaded, within maxSkew."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from harness.operator import install
+from localcluster import Cluster, ClusterFactory, Options
+from localcluster.rest import Object
+from tests.support.installed import applied, deployment, eventually
+
+pytestmark = pytest.mark.timeout(500)
+
+POOL: dict[str, Any] = {"pool": "zoned"}
+WAIT_SECONDS = 120.0
+"""metrics-server measures every ten seconds, and needs two samples."""
+PROBES = 32
+"""More than the API server keeps connections to one replica: the rest reach the other one as well."""
+
+
+@pytest.fixture(scope="module")
+def measured(cluster_factory: ClusterFactory) -> Cluster:
+    cluster = cluster_factory(Options(metrics_server=True))
+    assert isinstance(cluster, Cluster)
+    cluster.add_nodes("zoned", 6, cpu="16")
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def operator(measured: Cluster) -> Iterator[Installation]:
+    installed = install(measured, replicas=2, flags=["--status-seconds=1"])
+    yield installed
+    installed.close()
+
+
+@pytest.fixture
+def place(measured: Cluster) -> Iterator[str]:
+    with measured.namespace() as name:
+        yield name
+
+
+def balance(**spec: Any) -> Object:
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "ZonalBalance",
+        "metadata": {"name": "zoned"},
+        "spec": {"load": {"refresh": "5s", "staleAfter": "2m"}, **spec},
+    }
+
+
+def zone_of_nodes(cluster: Cluster) -> dict[str, str]:
+    items = cluster.rest.items("/api/v1/nodes")
+    return {item["metadata"]["name"]: item["metadata"]["labels"]["topology.kubernetes.io/zone"] for item in items}
+
+
+def zones(cluster: Cluster, namespace: str, name: str) -> Counter[str]:
+    """How many pods of a workload are in each zone."""
+    nodes = zone_of_nodes(cluster)
+    bound = [pod["spec"].get("nodeName") for pod in cluster.pods(namespace, f"app={name}")]
+    return Counter(nodes[node] for node in bound if node)
+
+
+def scale(cluster: Cluster, namespace: str, name: str, replicas: int) -> Counter[str]:
+    cluster.kubectl("scale", "deployment", name, f"--replicas={replicas}", "-n", namespace)
+    cluster.wait_pods_ready(namespace, replicas, f"app={name}", timeout_seconds=WAIT_SECONDS)
+    return zones(cluster, namespace, name)
+
+
+def load(cluster: Cluster, namespace: str, name: str, busy: str) -> None:
+    """One zone's traffic is the double of the others'."""
+    nodes = zone_of_nodes(cluster)
+    for pod in cluster.pods(namespace, f"app={name}"):
+        zone = nodes[pod["spec"]["nodeName"]]
+        cluster.set_usage(namespace, [pod["metadata"]["name"]], cpu="90m" if zone == busy else "45m")
+
+
+def test_new_replicas_go_where_their_own_service_is_most_loaded(
+    measured: Cluster, operator: Installation, place: str
+) -> None:
+    measured.apply(deployment(place, "plain", 6, nodeSelector=POOL))
+    measured.wait_pods_ready(place, 6, "app=plain", timeout_seconds=WAIT_SECONDS)
+    # The scheduler alone spreads new replicas evenly, whatever the load.
+    load(measured, place, "plain", "zone-b")
+    assert scale(measured, place, "plain", 9) == {"zone-a": 3, "zone-b": 3, "zone-c": 3}
+
+    spec = {"maxSkew": 3, "zoneSpread": {}, "zonePreference": {}}
+    with applied(measured, balance(**spec)):
+        measured.apply(deployment(place, "ours", 6, nodeSelector=POOL))
+        measured.wait_pods_ready(place, 6, "app=ours", timeout_seconds=WAIT_SECONDS)
+        before = zones(measured, place, "ours")
+        assert max(before.values()) - min(before.values()) <= 3
+        load(measured, place, "ours", "zone-b")
+
+        [replicaset] = [
+            item
+            for item in measured.rest.items(f"/apis/apps/v1/namespaces/{place}/replicasets")
+            if item["metadata"]["labels"]["app"] == "ours"
+        ]
+
+        def preferred() -> bool:
+            affinity = probe(measured, place, replicaset)["spec"].get("affinity") or {}
+            return "zone-b" in str(affinity.get("nodeAffinity"))
+
+        eventually(preferred, "the busy zone to be preferred", seconds=WAIT_SECONDS)
+        after = scale(measured, place, "ours", 9)
+        gained = after - before
+        assert gained["zone-b"] >= 2
+        # The least loaded zones stay within maxSkew of it.
+        assert max(after.values()) - min(after.values()) <= 3
+    assert operator.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
+
+
+def test_a_zone_that_is_lost_holds_no_pod_up(measured: Cluster, operator: Installation, place: str) -> None:
+    with applied(measured, balance(maxSkew=1, zoneSpread={})):
+        measured.apply(deployment(place, "even", 0, nodeSelector=POOL))
+        wait_known(measured, place)
+        assert scale(measured, place, "even", 6) == {"zone-a": 2, "zone-b": 2, "zone-c": 2}
+        lost = [name for name, zone in zone_of_nodes(measured).items() if zone == "zone-c"]
+        measured.fail_nodes(lost)
+        try:
+            measured.kubectl("scale", "deployment", "even", "--replicas=10", "-n", place)
+            # With the lost zone counted, the others could have one replica more each.
+            eventually(
+                lambda: zones(measured, place, "even") == {"zone-a": 4, "zone-b": 4, "zone-c": 2},
+                "the new replicas to be in the other zones",
+                seconds=WAIT_SECONDS,
+            )
+        finally:
+            measured.heal_nodes(lost)
+    assert operator.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") >= 10
+
+
+def wait_known(cluster: Cluster, namespace: str) -> None:
+    """Until both replicas of the operator know the ZonalBalance."""
+    [replicaset] = cluster.rest.items(f"/apis/apps/v1/namespaces/{namespace}/replicasets")
+
+    def known() -> bool:
+        with ThreadPoolExecutor(PROBES) as pool:
+            made = list(pool.map(lambda _: probe(cluster, namespace, replicaset), range(PROBES)))
+        return all(pod["spec"].get("topologySpreadConstraints") for pod in made)
+
+    eventually(known, "the ZonalBalance to be known")
+
+
+def probe(cluster: Cluster, namespace: str, replicaset: Object) -> Object:
+    """A pod of the ReplicaSet as it would be created now."""
+    metadata = replicaset["metadata"]
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": True}
+    owner |= {"name": metadata["name"], "uid": metadata["uid"]}
+    template = replicaset["spec"]["template"]
+    pod = {
+        "metadata": {"generateName": "probe-", "labels": template["metadata"]["labels"], "ownerReferences": [owner]},
+        "spec": template["spec"],
+    }
+    found: Object = cluster.rest.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+    return found

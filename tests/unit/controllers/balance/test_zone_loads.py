@@ -1,0 +1,100 @@
+"""The controller of zone loads, with answers of metrics.k8s.io as a server gives them."""
+
+from typing import Any
+
+import msgspec
+
+from spillway.controllers.balance.zone_loads import ZoneLoadController
+from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.kube.errors import UnreachableError
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, resource
+
+PODS = {"web-1": "a1", "web-2": "a1", "web-3": "b1", "web-4": "b1"}
+
+
+class Metrics:
+    """An API server that has the pods of metrics.k8s.io alone."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.used: dict[str, str] = {"web-1": "900m", "web-2": "700m", "web-3": "100m", "web-4": "300m"}
+        self.down = False
+
+    async def request(self, method: str, path: str, **_: Any) -> bytes:
+        assert method == "GET"
+        self.asked.append(path)
+        if self.down:
+            raise UnreachableError("connection refused")
+        items = [
+            {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}]}
+            for name, cpu in self.used.items()
+        ]
+        return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
+
+
+def balance(**spec: Any) -> dict[str, Any]:
+    return resource(Kind.ZONAL_BALANCE, "even", **{"zonePreference": {}, **spec})
+
+
+def scene(*balances: dict[str, Any]) -> tuple[ZoneLoadController, Metrics, FakeClock]:
+    clock = FakeClock()
+    nodes = [make_node(name, labels={ZONE_LABEL: name[0]}) for name in ("a1", "b1")]
+    pods = [make_pod(name, node=NodeName(node)) for name, node in PODS.items()]
+    other = make_pod("other-1", namespace="shop", node=NodeName("a1"), owner_uid=make_replicaset("other").uid)
+    world = make_world([*nodes, make_replicaset("web"), make_replicaset("other"), *pods, other], balances, clock)
+    metrics = Metrics()
+    return ZoneLoadController(world, metrics, None), metrics, clock
+
+
+def weights(controller: ZoneLoadController) -> dict[str, Any]:
+    reading = controller.world.board.zone_readings.get("even")
+    return {} if reading is None else dict(reading.weights)
+
+
+async def test_the_zone_in_which_the_replicas_use_most_cpu_is_preferred() -> None:
+    controller, metrics, _ = scene(balance())
+    assert await controller.reconcile("even") == 30.0
+    assert metrics.asked == ["/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods"]
+    assert weights(controller) == {"shop/web": {"a": 100}}
+
+
+async def test_a_zone_that_was_not_measured_makes_all_zones_equal() -> None:
+    controller, metrics, _ = scene(balance())
+    metrics.used.pop("web-3")
+    await controller.reconcile("even")
+    assert weights(controller) == {}
+    assert "even" in controller.world.board.zone_readings
+
+
+async def test_only_selected_workloads_are_read() -> None:
+    controller, metrics, _ = scene(balance(match={"labels": {"matchLabels": {"app": "nothing"}}}))
+    await controller.reconcile("even")
+    assert (metrics.asked, weights(controller)) == ([], {})
+
+
+async def test_a_failed_reading_leaves_the_one_before() -> None:
+    controller, metrics, clock = scene(balance())
+    await controller.reconcile("even")
+    metrics.down = True
+    await clock.advance(30.0)
+    assert await controller.reconcile("even") == 30.0
+    assert weights(controller) == {"shop/web": {"a": 100}}
+
+
+async def test_it_is_read_once_in_a_refresh() -> None:
+    controller, metrics, clock = scene(balance())
+    await controller.reconcile("even")
+    await clock.advance(10.0)
+    assert await controller.reconcile("even") == 20.0
+    assert len(metrics.asked) == 1
+
+
+async def test_a_preference_that_is_gone_is_withdrawn() -> None:
+    controller, _, _ = scene(balance())
+    await controller.reconcile("even")
+    controller.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
+    assert await controller.reconcile("even") is None
+    assert "even" not in controller.world.board.zone_readings

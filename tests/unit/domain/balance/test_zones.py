@@ -1,0 +1,128 @@
+"""The zone of a new replica: which zones are preferred, and what is added to the pod."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.balance.zones import HOSTNAME, ZoneReading, preference_additions, spread_additions, zone_weights
+from spillway.domain.model.documents import PREFERRED, REQUIRED
+from spillway.domain.model.names import ZONE_LABEL
+from tests.support.json_patch import applied
+
+LABELS = {"app": "web", "pod-template-hash": "abc"}
+
+
+@pytest.mark.parametrize(
+    ("loads", "weights"),
+    [
+        pytest.param({"a": 100.0, "b": 50.0, "c": 75.0}, {"a": 100, "c": 50}, id="by load"),
+        pytest.param({"a": 100.0, "b": 86.0}, {}, id="differ by less than the bound"),
+        pytest.param({"a": 100.0, "b": 85.0}, {"a": 100}, id="differ by the bound"),
+        pytest.param({"a": 100.0}, {}, id="one zone"),
+        pytest.param({}, {}, id="no zone"),
+        pytest.param({"a": 0.0, "b": 0.0}, {}, id="no load"),
+        pytest.param({"a": 5.0, "b": 0.0}, {"a": 100}, id="no load in one zone"),
+        pytest.param({"a": 100.0, "b": math.nan}, {}, id="one is no number"),
+        pytest.param({"a": math.inf, "b": 1.0}, {}, id="one is infinite"),
+        pytest.param({"a": 100.0, "b": -1.0}, {}, id="one is negative"),
+    ],
+)
+def test_the_weights_of_zones(loads: Mapping[str, float], weights: Mapping[str, int]) -> None:
+    assert zone_weights(loads, 15.0) == weights
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.floats(allow_nan=True, allow_infinity=True)), st.floats(1, 100))
+def test_weights_are_valid_and_the_most_loaded_zone_is_preferred(loads: dict[str, float], bound: float) -> None:
+    weights = zone_weights(loads, bound)
+    assert all(1 <= weight <= 100 for weight in weights.values())
+    if weights:
+        assert weights[max(loads, key=loads.__getitem__)] == 100
+        assert min(loads, key=loads.__getitem__) not in weights
+
+
+@pytest.mark.parametrize(("age", "found"), [(180.0, {"a": 100}), (180.1, {})])
+def test_an_old_reading_prefers_nothing(age: float, found: Mapping[str, int]) -> None:
+    reading = ZoneReading(1000.0, {"shop/web": {"a": 100}})
+    assert reading.of("shop", "web", now=1000.0 + age, stale_after=180.0) == found
+    assert reading.of("shop", "other", now=1000.0, stale_after=180.0) == {}
+
+
+def term(zone: str, weight: int) -> dict[str, Any]:
+    return {
+        "weight": weight,
+        "preference": {"matchExpressions": [{"key": ZONE_LABEL, "operator": "In", "values": [zone]}]},
+    }
+
+
+THEIRS = {"weight": 60, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}
+MUST = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "pool", "operator": "Exists"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("affinity", "preferred"),
+    [
+        pytest.param(None, [term("a", 100), term("c", 50)], id="no affinity"),
+        pytest.param({"podAffinity": {}}, [term("a", 100), term("c", 50)], id="another affinity"),
+        pytest.param(
+            {"nodeAffinity": {PREFERRED: [THEIRS], REQUIRED: MUST}},
+            [THEIRS, term("a", 100), term("c", 50)],
+            id="the user's stay",
+        ),
+        pytest.param(
+            {"nodeAffinity": {PREFERRED: [THEIRS, THEIRS]}},
+            [THEIRS, THEIRS, term("a", 100), term("c", 50), term("a", 100), term("c", 50)],
+            id="and weigh less in all",
+        ),
+    ],
+)
+def test_a_preference_is_added(affinity: dict[str, Any] | None, preferred: list[Any]) -> None:
+    pod = {"spec": {"affinity": affinity} if affinity is not None else {}}
+    weights = {"a": 100, "c": 50}
+    result = applied(pod, preference_additions(pod, ZONE_LABEL, weights))
+    assert result["spec"]["affinity"]["nodeAffinity"][PREFERRED] == preferred
+    for key, value in (affinity or {}).items():
+        if key != "nodeAffinity":
+            assert result["spec"]["affinity"][key] == value
+        elif REQUIRED in value:
+            assert result["spec"]["affinity"][key][REQUIRED] == value[REQUIRED]
+    assert preference_additions(result, ZONE_LABEL, weights) == ()
+
+
+def test_equal_zones_add_nothing() -> None:
+    assert preference_additions({"spec": {}}, ZONE_LABEL, {}) == ()
+
+
+def test_a_spread_over_zones_keeps_the_default_one_over_nodes() -> None:
+    pod: dict[str, Any] = {"spec": {}}
+    result = applied(pod, spread_additions(pod, ZONE_LABEL, LABELS, max_skew=2, when="DoNotSchedule"))
+    zones, nodes = result["spec"]["topologySpreadConstraints"]
+    assert zones == {
+        "maxSkew": 2,
+        "topologyKey": ZONE_LABEL,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": LABELS},
+        "nodeTaintsPolicy": "Honor",
+    }
+    assert (nodes["topologyKey"], nodes["whenUnsatisfiable"]) == (HOSTNAME, "ScheduleAnyway")
+    assert spread_additions(result, ZONE_LABEL, LABELS, max_skew=2, when="DoNotSchedule") == ()
+
+
+def test_a_users_constraint_over_other_topologies_stays_alone_beside_it() -> None:
+    pod = {"spec": {"topologySpreadConstraints": [{"topologyKey": HOSTNAME}]}}
+    result = applied(pod, spread_additions(pod, ZONE_LABEL, LABELS, max_skew=1, when="ScheduleAnyway"))
+    assert [one["topologyKey"] for one in result["spec"]["topologySpreadConstraints"]] == [HOSTNAME, ZONE_LABEL]
+
+
+@pytest.mark.parametrize(
+    ("pod", "labels"),
+    [
+        pytest.param({"spec": {"topologySpreadConstraints": [{"topologyKey": ZONE_LABEL}]}}, LABELS, id="the user's"),
+        pytest.param({"spec": {}}, {}, id="no labels to select by"),
+    ],
+)
+def test_no_spread_is_added(pod: dict[str, Any], labels: Mapping[str, str]) -> None:
+    assert spread_additions(pod, ZONE_LABEL, labels, max_skew=1, when="DoNotSchedule") == ()

@@ -1,0 +1,120 @@
+"""What a pod's creation is answered where a ZonalBalance chooses its zone."""
+
+from typing import Any
+
+import pytest
+
+from spillway.api.zonalbalance import ZonalBalance
+from spillway.domain.balance.zones import ZoneReading
+from spillway.domain.model.documents import PREFERRED
+from spillway.domain.policies.governance import Governance
+from tests.support.json_patch import applied
+from tests.support.placement import incoming, manual, placing
+from tests.support.policies import CREATED
+from tests.unit.webhooks.pod_cases import Scene
+
+SPREAD: dict[str, Any] = {"maxSkew": 2, "zoneSpread": {}}
+PREFERENCE: dict[str, Any] = {"zonePreference": {}}
+
+
+def governed(spec: dict[str, Any], policy: Governance | None = None) -> Governance:
+    """A ZonalBalance beside the policies, if there are any."""
+    balance = ZonalBalance.model_validate(
+        {"metadata": {"name": "even", "uid": "uid-even", "generation": 1, "creationTimestamp": CREATED}, "spec": spec}
+    )
+    policies = [] if policy is None else policy.policies.values()
+    budgets = [] if policy is None else policy.budgets.values()
+    return Governance.compile(policies, budgets, [balance])
+
+
+def scene(spec: dict[str, Any], policy: Governance | None = None, *, leads: bool = True) -> Scene:
+    made = Scene(governed(spec, policy), leads=leads)
+    if leads:
+        made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100}}))
+    return made
+
+
+async def created(made: Scene, **labels: str) -> dict[str, Any]:
+    """The spec of a pod as it is created."""
+    pod = incoming()
+    pod["metadata"]["labels"] |= labels
+    answer = await made.ask(pod)
+    found: dict[str, Any] = dict(applied(pod, answer.additions)["spec"])
+    return found
+
+
+def zones_of(spec: dict[str, Any]) -> list[str]:
+    return [
+        one["whenUnsatisfiable"] for one in spec.get("topologySpreadConstraints") or () if "zone" in one["topologyKey"]
+    ]
+
+
+def preferred(spec: dict[str, Any]) -> list[Any]:
+    terms = (spec.get("affinity") or {}).get("nodeAffinity", {}).get(PREFERRED) or ()
+    return [term["preference"]["matchExpressions"][0]["values"] for term in terms]
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        pytest.param(None, "zone", id="no policy"),
+        pytest.param(placing(manual(1)), "physical", id="placed on physical nodes"),
+        pytest.param(placing({}), "zone", id="a class that places no pods"),
+    ],
+)
+async def test_a_pod_gets_its_zone_whether_a_policy_places_it_or_not(policy: Governance | None, reason: str) -> None:
+    made = scene(SPREAD | PREFERENCE, policy)
+    spec = await created(made)
+    assert (zones_of(spec), preferred(spec)) == (["DoNotSchedule"], [["a"]])
+    assert (await scene(SPREAD | PREFERENCE, policy).ask()).outcome == reason
+
+
+async def test_a_pod_for_virtual_nodes_gets_no_zone() -> None:
+    spec = await created(scene(SPREAD | PREFERENCE, placing(manual(0))))
+    assert (zones_of(spec), preferred(spec)) == ([], [])
+
+
+async def test_a_policy_in_recommend_changes_nothing() -> None:
+    for policy in (placing(manual(1), mode="Recommend"), placing({}, mode="Recommend")):
+        spec = await created(scene(SPREAD | PREFERENCE, policy))
+        assert (zones_of(spec), preferred(spec)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("ScheduleAnyway", ["ScheduleAnyway"]), ("None", []), ("nonsense", ["DoNotSchedule"])],
+)
+async def test_a_workload_may_say_how_it_is_spread(asked: str, found: list[str]) -> None:
+    assert zones_of(await created(scene(SPREAD), **{"spillway.dev/zone-spread": asked})) == found
+
+
+async def test_the_spread_counts_the_pods_with_the_same_labels() -> None:
+    spec = await created(scene(SPREAD), **{"pod-template-hash": "abc"})
+    [zones, _] = spec["topologySpreadConstraints"]
+    assert zones["maxSkew"] == 2
+    assert zones["labelSelector"] == {"matchLabels": {"app": "web", "pod-template-hash": "abc"}}
+
+
+async def test_an_old_reading_prefers_no_zone() -> None:
+    made = scene(PREFERENCE)
+    made.board.set_zone_reading("even", ZoneReading(-181.0, {"shop/web": {"a": 100}}))
+    assert preferred(await created(made)) == []
+
+
+async def test_a_replica_that_does_not_lead_answers_what_needs_no_reading_and_forwards_the_rest() -> None:
+    spread = scene(SPREAD, leads=False)
+    assert zones_of(await created(spread)) == ["DoNotSchedule"]
+    assert not spread.forwarded
+    preference = scene(SPREAD | PREFERENCE, leads=False)
+    await preference.ask()
+    assert preference.forwarded
+
+
+@pytest.mark.parametrize("kind", ["Job", "DaemonSet"])
+async def test_pods_without_replicas_are_left_as_they_are(kind: str) -> None:
+    made = scene(SPREAD | PREFERENCE)
+    assert not (await made.ask(incoming(kind=kind, owner="x", uid="x"))).additions
+
+
+async def test_a_balance_that_chooses_no_zone_costs_nothing() -> None:
+    assert (await scene({}).ask()).outcome == "no-policy"
