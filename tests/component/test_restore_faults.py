@@ -3,7 +3,7 @@
 from localcluster import ClusterApi
 from localcluster.rest import RestError
 from spillway.app.restore import Restore
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, TIER
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOLS, RESERVATION, TIER
 from spillway.kube.client import KubeClient
 from tests.support.installed import annotations, deployment
 
@@ -12,10 +12,11 @@ COSTS = {POD_DELETION_COST: "-7", COST_WRITTEN: "-7"}
 GUARD = "guard-one-pod"
 
 
-def guard(namespace: str, pod: str) -> list[dict[str, object]]:
-    """A policy of the cluster's that lets no one change this pod."""
+def guard(namespace: str, pod: str, operation: str = "UPDATE") -> list[dict[str, object]]:
+    """A policy of the cluster's that lets no one change (or delete) this pod."""
     group = "admissionregistration.k8s.io/v1"
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"]}
+    subject = "oldObject" if operation == "DELETE" else "object"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
     return [
         {
             "apiVersion": group,
@@ -24,7 +25,7 @@ def guard(namespace: str, pod: str) -> list[dict[str, object]]:
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConstraints": {"resourceRules": [rule]},
-                "validations": [{"expression": f"object.metadata.name != '{pod}'", "message": "hands off"}],
+                "validations": [{"expression": f"{subject}.metadata.name != '{pod}'", "message": "hands off"}],
             },
         },
         {
@@ -63,6 +64,33 @@ async def test_what_is_refused_is_named_and_the_rest_is_restored(cluster: Cluste
     assert left == [kept]
 
 
+async def test_a_pod_of_a_job_whose_deletion_is_refused_costs_no_retry(cluster: ClusterApi, namespace: str) -> None:
+    marks = {POLICY: "online", POOLS: "eci", RESERVATION: "token-1"}
+    template = {
+        "metadata": {"annotations": marks},
+        "spec": {
+            "restartPolicy": "Never",
+            "nodeSelector": {"no": "node"},
+            "containers": [{"name": "etl", "image": "etl"}],
+        },
+    }
+    spec = {"backoffLimit": 2, "template": template}
+    metadata = {"name": "etl", "namespace": namespace}
+    cluster.apply([{"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}])
+    cluster.wait_until(lambda: len(cluster.pods(namespace)) == 1, "the Job's pod")
+    name = cluster.pods(namespace)[0]["metadata"]["name"]
+    cluster.apply(guard(namespace, name, "DELETE"))
+    try:
+        cluster.wait_until(lambda: is_refused(cluster, namespace, name, "DELETE"), "the policy to be in force")
+        async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
+            refused = await Restore(client, say=lambda _: None).run()
+    finally:
+        cluster.delete(guard(namespace, name, "DELETE"))
+    (refusal,) = refused.failed
+    assert "hands off" in refusal
+    assert annotations(cluster.pods(namespace)[0]).items() >= marks.items(), "in no pass it is taken for one to keep"
+
+
 async def test_a_pod_that_is_stuck_in_terminating_loses_its_marks(cluster: ClusterApi, namespace: str) -> None:
     cluster.add_nodes("stuck", 1)
     cluster.apply(deployment(namespace, "web", 1, nodeSelector={"pool": "stuck"}))
@@ -86,9 +114,12 @@ def mark(cluster: ClusterApi, namespace: str, pod: str, marks: dict[str, str]) -
     cluster.rest.merge(f"/api/v1/namespaces/{namespace}/pods/{pod}", {"metadata": {"annotations": marks}})
 
 
-def is_refused(cluster: ClusterApi, namespace: str, pod: str) -> bool:
+def is_refused(cluster: ClusterApi, namespace: str, pod: str, operation: str = "UPDATE") -> bool:
     try:
-        mark(cluster, namespace, pod, {"example.com/try": "again"})
+        if operation == "DELETE":
+            cluster.rest.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod}?dryRun=All")
+        else:
+            mark(cluster, namespace, pod, {"example.com/try": "again"})
     except RestError as error:
         return "hands off" in str(error)
     return False

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.controllers.placement.job_retries import takes_retry
+from spillway.controllers.placement.job_retries import retry_taken
 from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
@@ -166,21 +166,24 @@ class Restore:
 
     async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
         pod = PODS.one(raw)
-        if waits_for_pools(pod) and self._tokens.new(pod) and await takes_retry(self._client, self._retries, pod):
-            await self._replace(pod)
-            return
+        if waits_for_pools(pod) and self._tokens.new(pod):
+            async with retry_taken(self._client, self._retries, pod) as deletion:
+                if deletion.allowed:
+                    deletion.done = await self._replace(pod)
+                    return
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.annotate_pod(pod, removed)):
             return
         self.result.pods += 1
         self.result.costs += POD_DELETION_COST in removed
         self._say(f"pod/{pod.key}: {', '.join(removed)} off")
 
-    async def _replace(self, pod: PodRecord) -> None:
+    async def _replace(self, pod: PodRecord) -> bool:
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.replace_unstarted(pod)):
-            return
+            return False
         self._tokens.note(pod)
         self.result.replaced += 1
         self._say(f"pod/{pod.key}: replaced, it waited for virtual nodes and has never started")
+        return True
 
     async def _replicasets(self) -> int:
         work: list[Awaitable[None]] = []

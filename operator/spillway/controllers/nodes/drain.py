@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from spillway.api.virtualnodebudget import DrainProgress
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
-from spillway.controllers.placement.job_retries import takes_retry
+from spillway.controllers.placement.job_retries import JOB_SECONDS, retry_taken
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import PodRecord
@@ -33,8 +33,6 @@ PASS_PODS: Final = 50
 NEXT_PASS_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 3.0
 """Seconds until the next pass, once every remaining pod was tried or is protected by its budget."""
-JOB_SECONDS: Final = 30.0
-"""Seconds until a Job without retries is read again."""
 SPARED_NAMES: Final = 10
 """Spared pods that the status names."""
 
@@ -116,9 +114,7 @@ class DrainController(Controller):
             # A pass lasts some seconds: stop once the hold is lifted or the data is too old.
             if not (self._drains(key) and self.world.fresh):
                 break
-            if pod.owner_kind == "Job" and not await self._takes_retry(turn, pod):
-                continue
-            evicted += turn.answered(pod, leaves=await self._ask(key, pod))
+            evicted += await self._evict(key, turn, pod)
         self._publish(key, before, leaving, evicted=evicted)
         return NEXT_PASS_SECONDS if len(waiting) > PASS_PODS or self._still_open(key) else AGAIN_SECONDS
 
@@ -162,31 +158,30 @@ class DrainController(Controller):
             if node.unschedulable or not closed:
                 yield from self.world.state.pods_on(node.name)
 
-    async def _takes_retry(self, turn: _Turn, pod: PodRecord) -> bool:
-        """Take a retry of the pod's Job; where none is available the Job's pods stay for a while."""
-        now = self.world.now()
-        if pod.uid in turn.evicted or turn.no_retry.get(pod.owner_uid, now) > now:
+    async def _evict(self, budget: str, turn: _Turn, pod: PodRecord) -> bool:
+        """Evict one pod; whether it is terminating or gone. Pods of a Job without retries stay for a while."""
+        now, of_job = self.world.now(), pod.owner_kind == "Job"
+        if of_job and (pod.uid in turn.evicted or turn.no_retry.get(pod.owner_uid, now) > now):
             return False
-        if await takes_retry(self._reader, self._retries, pod):
+        async with retry_taken(self._reader, self._retries, pod) as deletion:
+            if not deletion.allowed:
+                turn.no_retry[pod.owner_uid] = now + JOB_SECONDS
+                return False
             turn.no_retry.pop(pod.owner_uid, None)
-            return True
-        turn.no_retry[pod.owner_uid] = now + JOB_SECONDS
-        return False
+            result = await self._ask(budget, pod)
+            deletion.done = result is Eviction.EVICTED
+        if result is Eviction.EVICTED:
+            turn.evicted.add(pod.uid)
+        return turn.answered(pod, leaves=result in {Eviction.EVICTED, Eviction.GONE})
 
-    async def _ask(self, budget: str, pod: PodRecord) -> bool:
-        """Evict one pod; whether it is terminating or gone. A Job's retry is given back if the pod is not evicted."""
-        result: Eviction | None = None
+    async def _ask(self, budget: str, pod: PodRecord) -> Eviction | None:
+        """The answer to the eviction of one pod; None after an error."""
         try:
-            result = await self._writer.evict(pod)
+            return await self._writer.evict(pod)
         except RequestError as error:
             # Two budgets over one pod (500), a webhook that protects it, a namespace that ends: matters of this pod.
             self.log.warning("eviction failed, retrying later", key=budget, pod=pod.key, error=str(error))
-        finally:
-            if result is Eviction.EVICTED:
-                self._turns[budget].evicted.add(pod.uid)
-            elif pod.owner_kind == "Job":
-                self._retries.give_back(pod.owner_uid)
-        return result in {Eviction.EVICTED, Eviction.GONE}
+            return None
 
 
 def stays_until_evicted(pod: PodRecord) -> bool:

@@ -8,12 +8,11 @@ error of the API server is logged, and the caller tries again later.
 
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
-from typing import Final
 
 import structlog
 
 from spillway.controllers.base import World
-from spillway.controllers.placement.job_retries import takes_retry
+from spillway.controllers.placement.job_retries import retry_taken
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import NodeKind
 from spillway.domain.placement.job_retries import Retries
@@ -21,9 +20,6 @@ from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader
 from spillway.kube.writer import Fenced
 from spillway.state.board import avoid_seconds, redirect_seconds
-
-JOB_SECONDS: Final = 30.0
-"""Seconds until a Job without retries is checked again."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,27 +51,25 @@ class Replacement:
         The successor also avoids the pools that its owner's pods avoid already.
         """
         owner, board = pod.owner_uid, self._board
-        if not await takes_retry(self._reader, self._retries, pod):
-            return ReplacementResult.NO_RETRY
-        if nodes is not None:
-            board.redirect(
-                owner,
-                physical=nodes is NodeKind.PHYSICAL,
-                virtual=nodes is NodeKind.VIRTUAL,
-                avoid=board.avoided(owner) | avoid,
-                seconds=redirect_seconds(pod.owner_kind),
-            )
-        deleted = False
-        try:
-            deleted = await self._writer.replace_unstarted(pod)
-        except (RequestError, Fenced) as error:
-            log.warning("waiting pod not replaced, retrying later", key=pod.key, error=str(error))
-        finally:
-            if not deleted:
-                if nodes is not None:
+        async with retry_taken(self._reader, self._retries, pod) as deletion:
+            if not deletion.allowed:
+                return ReplacementResult.NO_RETRY
+            if nodes is not None:
+                board.redirect(
+                    owner,
+                    physical=nodes is NodeKind.PHYSICAL,
+                    virtual=nodes is NodeKind.VIRTUAL,
+                    avoid=board.avoided(owner) | avoid,
+                    seconds=redirect_seconds(pod.owner_kind),
+                )
+            try:
+                deletion.done = await self._writer.replace_unstarted(pod)
+            except (RequestError, Fenced) as error:
+                log.warning("waiting pod not replaced, retrying later", key=pod.key, error=str(error))
+            finally:
+                if nodes is not None and not deletion.done:
                     board.withdraw_redirect(owner)
-                self._retries.give_back(owner)
-        return ReplacementResult.REPLACED if deleted else ReplacementResult.REFUSED
+        return ReplacementResult.REPLACED if deletion.done else ReplacementResult.REFUSED
 
     def avoid(self, pod: PodRecord, pools: AbstractSet[str], wait_seconds: float) -> None:
         """Let the next pods of this pod's owner avoid these pools, until all of them may have been tried.

@@ -15,9 +15,9 @@ from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.placement.job_retries import is_last_try
+from spillway.controllers.placement.job_retries import JOB_SECONDS, is_last_try
 from spillway.controllers.placement.placement_class import Governed, governed
-from spillway.controllers.placement.replacement import JOB_SECONDS, Replacement, ReplacementResult
+from spillway.controllers.placement.replacement import Replacement, ReplacementResult
 from spillway.controllers.pools.controller import PoolsController, times_of
 from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.placement.job_retries import JOB_SECONDS
 from spillway.controllers.placement.placement_class import governed
-from spillway.controllers.placement.replacement import JOB_SECONDS, Replacement, ReplacementResult
+from spillway.controllers.placement.replacement import Replacement, ReplacementResult
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from spillway.controllers.base import World
-from spillway.controllers.nodes.drain import AGAIN_SECONDS, JOB_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
+from spillway.controllers.nodes.drain import AGAIN_SECONDS, NEXT_PASS_SECONDS, PASS_PODS, DrainController
+from spillway.controllers.placement.job_retries import JOB_SECONDS
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.job_retries import Retries
