@@ -252,7 +252,7 @@ class Leader:
                 PoolContributor(nodes, pools),
                 OverlayContributor(overlays),
                 RefusedPodsContributor(self._open_pools.usage.refusals),
-                BudgetContributor(counts, nodes, ledger),
+                BudgetContributor(counts, ledger),
             ),
             balances=(resources, BalanceContributor(world, counts, hot.hot)),
         )

@@ -22,7 +22,7 @@ from spillway.domain.budget.limits import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.model.names import NodeName, PodUid, Tier
 from spillway.domain.model.records import PodRecord
-from spillway.domain.model.usage import NOTHING
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
 from spillway.kube.slices import TimeSlice
 from spillway.state.catalog import Kind
@@ -82,6 +82,11 @@ class BudgetController(Controller):
             by_workload=rates,
         )
 
+    def used(self, budget: str) -> Usage | None:
+        """What the pods on a pool request, also on nodes that are gone; None while its accounting is not open."""
+        pool = self._accounting.pools.get(budget)
+        return None if pool is None else pool.used
+
     def limits(self, budget: str) -> tuple[LimitUse, ...] | None:
         """How far each limit of a pool is used at this moment; None while its accounting is not open."""
         return self._accounting.limits(budget) if budget in self._accounting.pools else None
@@ -112,7 +117,7 @@ class BudgetController(Controller):
             tell |= turns != self._turns.get(name)
             if pool.ledger.price is not None:
                 spent, idle = pool.ledger.spent, not pool.ledger.present.pods
-                tell |= must_persist(spent, now, self._used(name), idle=idle)
+                tell |= must_persist(spent, now, self._stored(name), idle=idle)
             self._turns[name] = turns
         self._publish()
         await self._export(now)
@@ -125,14 +130,14 @@ class BudgetController(Controller):
 
     # The totals in the status
 
-    def _used(self, budget: str) -> BudgetUse | None:
+    def _stored(self, budget: str) -> BudgetUse | None:
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
         return None if entry is None else VirtualNodeBudgetStatus.model_validate(entry.status).used
 
     def _kept(self) -> Mapping[str, StoredSpending]:
         found: dict[str, StoredSpending] = {}
         for budget in self.world.governance.budgets:
-            used = self._used(budget)
+            used = self._stored(budget)
             if used is not None and used.at is not None and used.cost_this_month is not None:
                 at = int(used.at.timestamp())
                 found[budget] = StoredSpending(at, used.cost_this_month.amount, used.currency or "")

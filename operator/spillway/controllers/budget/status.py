@@ -17,7 +17,6 @@ from spillway.api.scalars import Cpu, Memory, Money
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudget, VirtualNodeBudgetStatus, WorkloadUse
 from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
-from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.alerts import AT, NEAR, alerts, limits_of
@@ -33,9 +32,8 @@ TOP: Final = 20
 class BudgetContributor:
     """The contributor of use, costs and limits."""
 
-    def __init__(self, counts: WorkloadCounts, nodes: NodeSummary, ledger: BudgetController) -> None:
+    def __init__(self, counts: WorkloadCounts, ledger: BudgetController) -> None:
         self._counts = counts
-        self._nodes = nodes
         self._ledger = ledger
 
     def part(self, model: VirtualNodeBudget, current: VirtualNodeBudgetStatus, _now: datetime) -> StatusPart:
@@ -44,7 +42,7 @@ class BudgetContributor:
         return budget_part(
             model,
             current,
-            used=self._nodes.used(name),
+            used=self._ledger.used(name),
             workloads=self._counts.workloads_on(name),
             costs=self._ledger.costs(name),
             limits=self._ledger.limits(name),
@@ -56,13 +54,13 @@ def budget_part(
     budget: VirtualNodeBudget,
     current: VirtualNodeBudgetStatus,
     *,
-    used: Usage,
+    used: Usage | None,
     workloads: Mapping[str, Usage],
     costs: PoolCosts | None = None,
     limits: tuple[LimitUse, ...] | None = None,
     resizing: bool = False,
 ) -> StatusPart:
-    """The part of a budget; what `current` says of money or limits stays while `costs` or `limits` is not known.
+    """The part of a budget; what `current` says of use, money or limits stays while it is not known.
 
     `resizing` says that the use has a part which resizes in place ask for and no kubelet has granted.
     """
@@ -76,6 +74,9 @@ def budget_part(
             ACCEPTING, holds=False, reason="LimitReached", message=_why_full(full, resizing=resizing)
         )
     )
+    top, listed = _top(workloads, costs), (ready, accepting, *conditions)
+    if used is None:
+        return StatusPart({"per_workload_top": top}, listed)
     use = BudgetUse(
         pods=used.pods,
         cpu=_cpu(used.cpu_millis),
@@ -83,9 +84,7 @@ def budget_part(
         **_costs(budget, costs, current.used),
     )
     return StatusPart(
-        {"used": use, "per_workload_top": _top(workloads, costs)},
-        (ready, accepting, *conditions),
-        if_nothing_else_changed=_with_old_total(use, current.used),
+        {"used": use, "per_workload_top": top}, listed, if_nothing_else_changed=_with_old_total(use, current.used)
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import Tier
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Problem
 
 
@@ -60,11 +59,6 @@ class NodeSummary:
     def pool(self, name: str) -> PoolCount:
         """The nodes of a pool."""
         return PoolCount.of(self._world.membership.nodes(name))
-
-    def used(self, pool: str) -> Usage:
-        """What the unfinished pods on the present nodes of a pool request; not those that are only sent there."""
-        node_usage = self._world.state.node_usage
-        return sum((node_usage.on_node(node.name) for node in self._world.membership.nodes(pool)), NOTHING)
 
     def refresh(self) -> None:
         """Make the summary again if something has changed."""

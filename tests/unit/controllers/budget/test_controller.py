@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from spillway.api.virtualnodebudget import VirtualNodeBudgetStatus
+from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import World
 from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.pool_costs import PERSIST_SECONDS
+from spillway.controllers.budget.status import BudgetContributor
+from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.price import shown
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
@@ -161,6 +163,20 @@ async def test_pods_that_ended_unseen_are_charged_where_they_still_say_when() ->
     stage = await Stage(gone, short, before, resources=[budget(status=kept("0", ago=300))]).begin()
     assert stage.spent() == Decimal("0.2") + Decimal("0.06")
     assert stage.rate() == 0
+
+
+async def test_use_and_limits_of_a_status_count_the_same_pods() -> None:
+    stage = Stage(virtual_pod("a"), resources=[budget(limits={"pods": 1})])
+    contributor = BudgetContributor(WorkloadCounts(stage.world), stage.ledger)
+    model, at = stage.world.governance.budgets["eci"], datetime.fromtimestamp(START, UTC)
+    assert "used" not in contributor.part(model, VirtualNodeBudgetStatus(), at).fields, "not known yet"
+    await stage.begin()
+    stage.world.state.remove(make_node("v1", labels={"pool": "eci"}))
+    part = contributor.part(model, VirtualNodeBudgetStatus(), at)
+    assert [one.holds for one in part.conditions if one.type == "AtLimit"] == [True]
+    used = part.fields["used"]
+    assert isinstance(used, BudgetUse)
+    assert (used.pods, used.cpu) == (1, "1")
 
 
 async def test_books_that_nobody_kept_begin_now() -> None:
