@@ -15,7 +15,7 @@ from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import NOTHING, Usage
-from spillway.domain.threshold.node_groups import NodeGroup
+from spillway.domain.threshold.node_groups import NodeGroup, dominant_cores
 from spillway.kube.slices import in_slices
 
 
@@ -88,5 +88,7 @@ def _left(allocatable: int, requested: int) -> int:
 
 def _cores(usage: Usage, total: Usage) -> float:
     """The cores, or those that belong to the same part of the memory if these are more."""
-    by_memory = usage.memory_bytes * total.cpu_millis / total.memory_bytes if total.memory_bytes else 0.0
-    return max(usage.cpu_millis, by_memory) / 1000
+    return (
+        dominant_cores(usage.cpu_millis, usage.memory_bytes, of_cores=total.cpu_millis, of_memory=total.memory_bytes)
+        / 1000
+    )

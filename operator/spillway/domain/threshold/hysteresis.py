@@ -14,8 +14,8 @@ import numpy as np
 
 from spillway.domain.threshold.demand import Demand, steps_of
 
-TOLERATED_REPLICAS: Final = 1
-TOLERATED_SHARE: Final = 0.1
+_TOLERATED_REPLICAS: Final = 1
+_TOLERATED_SHARE: Final = 0.1
 
 _SLACK: Final = 1e-9
 
@@ -33,7 +33,7 @@ def settle(
     `previous` are those held until now; a workload without one takes the plan's.
     """
     by_name = {demand.workload: demand for demand in sorted(demands, key=lambda one: one.workload)}
-    held = {name: _kept(previous.get(name), planned[name], by_name[name]) for name in sorted(planned)}
+    held = {name: steadied(previous.get(name), planned[name], by_name[name]) for name in sorted(planned)}
     if not steps_of(list(by_name.values())) or not held:
         return MappingProxyType(held)
     usable = capacity_cores * target_utilization
@@ -50,8 +50,13 @@ def settle(
     return MappingProxyType(held)
 
 
-def _kept(before: int | None, planned: int, demand: Demand) -> int:
-    if before is None or before < demand.minimum or (demand.maximum is not None and before > demand.maximum):
+def steadied(before: int | None, planned: int, demand: Demand, *, least: int | None = None) -> int:
+    """The count `before` where the plan differs little from it, else the plan's, for one workload.
+
+    A count below `least` (the workload's minimum, if not given) or above the workload's maximum is never kept.
+    """
+    least = demand.minimum if least is None else least
+    if before is None or before < least or (demand.maximum is not None and before > demand.maximum):
         return planned
-    tolerated = max(TOLERATED_REPLICAS, int(before * TOLERATED_SHARE))
+    tolerated = max(_TOLERATED_REPLICAS, int(before * _TOLERATED_SHARE))
     return before if abs(before - planned) <= tolerated else planned

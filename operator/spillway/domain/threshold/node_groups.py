@@ -1,4 +1,7 @@
-"""Groups of nodes with the same room for pods: what a plan has to fit into, and not only by its sum."""
+"""Groups of nodes with the same room for pods: what a plan has to fit into, and not only by its sum.
+
+Contract: pure. Where memory is scarcer than cores on these nodes, a request counts by its part of the memory.
+"""
 
 import msgspec
 
@@ -26,3 +29,11 @@ class NodeGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             cores=max(0.0, self.cores - self.watched_cores),
             gib=max(0.0, self.gib - self.watched_gib),
         )
+
+
+def dominant_cores(cores: float, memory: float, *, of_cores: float, of_memory: float) -> float:
+    """The cores of a request, or those that belong to its part of the memory if these are more.
+
+    `of_cores` and `of_memory` are what nodes have of both; without memory the cores alone count.
+    """
+    return max(cores, memory * of_cores / of_memory if of_memory > 0 else 0.0)

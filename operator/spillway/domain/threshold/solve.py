@@ -25,9 +25,9 @@ from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.elastic import on_elastic, seen_elastic
 from spillway.domain.threshold.growth import grown, reserved
 from spillway.domain.threshold.history import STEP_SECONDS
-from spillway.domain.threshold.hysteresis import TOLERATED_REPLICAS, TOLERATED_SHARE, settle
+from spillway.domain.threshold.hysteresis import settle, steadied
 from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself
-from spillway.domain.threshold.node_groups import NodeGroup
+from spillway.domain.threshold.node_groups import NodeGroup, dominant_cores
 from spillway.domain.threshold.packing import Nodes, Requests
 from spillway.domain.threshold.past import MOST_REPLICAS, NO_PAST, Past
 from spillway.domain.threshold.placeable import allocate_placeable, on_one_node
@@ -102,7 +102,6 @@ def _acting(request: PlanRequest) -> PlanRequest:
     cores, gib = (
         sum(one.count * getattr(one, field) for one in request.nodes) for field in ("watched_cores", "watched_gib")
     )
-    by_memory = gib * request.node_cores / request.node_gib if request.node_gib > 0 else 0.0
     return msgspec.structs.replace(
         request,
         policies=acting,
@@ -110,7 +109,8 @@ def _acting(request: PlanRequest) -> PlanRequest:
         capacity_cores=max(0.0, request.capacity_cores - cores),
         capacity_gib=max(0.0, request.capacity_gib - gib),
         nodes=tuple(one.without_watched() for one in request.nodes),
-        other_cores=request.other_cores + max(cores, by_memory),
+        other_cores=request.other_cores
+        + dominant_cores(cores, gib, of_cores=request.node_cores, of_memory=request.node_gib),
     )
 
 
@@ -220,8 +220,8 @@ def _within(replicas: int, need: WorkloadNeed) -> int:
 
 def _cores(need: WorkloadNeed, policy: PolicyNeed, cores: float, gib: float) -> float:
     """The cores that one replica takes of capacity x target, given this ratio of cores and memory."""
-    by_memory = need.request_gib * cores / gib if gib > 0 else 0.0
-    return max(need.request_cores * need.load, max(need.request_cores, by_memory) * policy.target, SMALLEST_CORES)
+    requested = dominant_cores(need.request_cores, need.request_gib, of_cores=cores, of_memory=gib)
+    return max(need.request_cores * need.load, requested * policy.target, SMALLEST_CORES)
 
 
 def _elastic_priced(policy: PolicyNeed) -> bool:
@@ -247,7 +247,7 @@ def _share(row: _Row, owned: int, request: PlanRequest) -> Share:
             virtual_price=row.prices.virtual_core,
             billing=row.prices.billing,
         )
-        physical = _steady(request.previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
+        physical = steadied(request.previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
     elif row.kept is not None:
         physical = max(owned, row.kept)
     elif row.need.stance is Stance.PINNED:
@@ -263,14 +263,6 @@ def _share(row: _Row, owned: int, request: PlanRequest) -> Share:
         policy=row.need.policy,
         on_node=on_one_node(row.demand, row.requests, _one_node(request), row.policy.target),
     )
-
-
-def _steady(before: int | None, planned: int, demand: Demand, *, least: int) -> int:
-    """The same hysteresis as `settle`, for the part on elastic nodes."""
-    if before is None or before < least or (demand.maximum is not None and before > demand.maximum):
-        return planned
-    tolerated = max(TOLERATED_REPLICAS, int(before * TOLERATED_SHARE))
-    return before if abs(before - planned) <= tolerated else planned
 
 
 def _workload(row: _Row, share: Share) -> PlannedWorkload:

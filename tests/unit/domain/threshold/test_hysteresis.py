@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.hysteresis import settle
+from spillway.domain.threshold.hysteresis import settle, steadied
 from tests.unit.domain.threshold.threshold_cases import demand, peak_cores, some_demands
 
 NAME = "Deployment/shop/a"
@@ -42,6 +42,13 @@ def test_a_threshold_outside_its_bounds_is_not_kept_and_one_without_workload_goe
     assert dict(settle({NAME: 5, "Deployment/shop/gone": 3}, {NAME: 6}, **common)) == {NAME: 6}
     assert dict(settle({NAME: 10}, {NAME: 9}, **common)) == {NAME: 9}
     assert dict(settle({NAME: 10}, {}, **common)) == {}
+
+
+def test_one_count_is_kept_from_a_lower_bound_of_the_caller() -> None:
+    one = demand("a", [100.0] * 4, minimum=2, maximum=9)
+    assert steadied(5, 6, one) == 5
+    assert steadied(5, 6, one, least=6) == 6
+    assert steadied(1, 2, one, least=0) == 1
 
 
 def test_what_was_kept_is_given_up_where_the_nodes_would_be_too_full_and_only_as_much_as_needed() -> None:
