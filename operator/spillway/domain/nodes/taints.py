@@ -11,12 +11,10 @@ from typing import Final
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.domain.model.names import ELASTIC_TAINT
 from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.policies.governance import ElasticOwner
 
 SOFT: Final = "PreferNoSchedule"
 _LONGEST_VALUE: Final = 63
-
-ElasticOwner = tuple[str, PolicyMode, bool]
-"""The policy in which a node is elastic, that policy's mode, and whether it asks for the soft taint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +39,9 @@ def our_taint(owner: ElasticOwner | None) -> Taint | None:
     """
     if owner is None:
         return None
-    policy, mode, soft_taint = owner
-    if mode is not PolicyMode.ENFORCE or not soft_taint or len(policy) > _LONGEST_VALUE:
+    if owner.mode is not PolicyMode.ENFORCE or not owner.soft_taint or len(owner.policy) > _LONGEST_VALUE:
         return None
-    return Taint(key=ELASTIC_TAINT, effect=SOFT, value=policy)
+    return Taint(key=ELASTIC_TAINT, effect=SOFT, value=owner.policy)
 
 
 def plan_taint(node: NodeRecord, owner: ElasticOwner | None) -> TaintPlan | None:

@@ -5,7 +5,8 @@ import pytest
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.domain.model.names import ELASTIC_TAINT
 from spillway.domain.model.records import Taint
-from spillway.domain.nodes.taints import ElasticOwner, plan_taint
+from spillway.domain.nodes.taints import plan_taint
+from spillway.domain.policies.governance import ElasticOwner
 from tests.builders import make_node
 
 OURS = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
@@ -14,8 +15,11 @@ HARD = Taint(ELASTIC_TAINT, "NoSchedule", "online")
 THEIRS = Taint("dedicated", "NoSchedule", "gpu")
 LAST = Taint("node.kubernetes.io/not-ready", "NoExecute")
 
-ENFORCED: ElasticOwner = ("online", PolicyMode.ENFORCE, True)
-LONGEST: ElasticOwner = ("a." * 31 + "a", PolicyMode.ENFORCE, True)
+ENFORCED = ElasticOwner("online", PolicyMode.ENFORCE, soft_taint=True)
+RECOMMENDED = ElasticOwner("online", PolicyMode.RECOMMEND, soft_taint=True)
+UNTAINTED = ElasticOwner("online", PolicyMode.ENFORCE, soft_taint=False)
+TOO_LONG = ElasticOwner("a" * 64, PolicyMode.ENFORCE, soft_taint=True)
+LONGEST = ElasticOwner("a." * 31 + "a", PolicyMode.ENFORCE, soft_taint=True)
 
 
 @pytest.mark.parametrize(
@@ -28,12 +32,20 @@ LONGEST: ElasticOwner = ("a." * 31 + "a", PolicyMode.ENFORCE, True)
         pytest.param((STALE, THEIRS), ENFORCED, (THEIRS, OURS), id="another policy's value is replaced"),
         pytest.param((HARD, OURS), ENFORCED, (OURS,), id="another effect under our key goes"),
         pytest.param((OURS, THEIRS), None, (THEIRS,), id="policy gone or node no longer selected"),
-        pytest.param((OURS,), ("online", PolicyMode.RECOMMEND, True), (), id="policy left Enforce"),
-        pytest.param((OURS,), ("online", PolicyMode.ENFORCE, False), (), id="soft taint switched off"),
-        pytest.param((), ("online", PolicyMode.RECOMMEND, True), None, id="a recommending policy taints nothing"),
+        pytest.param((OURS,), RECOMMENDED, (), id="policy left Enforce"),
+        pytest.param((OURS,), UNTAINTED, (), id="soft taint switched off"),
+        pytest.param(
+            (),
+            RECOMMENDED,
+            None,
+            id="a recommending policy taints nothing",
+        ),
         pytest.param((THEIRS,), None, None, id="others' taints alone"),
         pytest.param(
-            (), ("a" * 64, PolicyMode.ENFORCE, True), None, id="a name that no taint can hold refuses no node"
+            (),
+            TOO_LONG,
+            None,
+            id="a name that no taint can hold refuses no node",
         ),
         pytest.param((), LONGEST, (Taint(ELASTIC_TAINT, "PreferNoSchedule", LONGEST[0]),), id="dots are fine"),
     ],
