@@ -19,7 +19,7 @@ from spillway.domain.model import names
 from spillway.domain.model.additions import annotation_additions
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import HONOUR_DELETION_COST, LIKE_REPLICASETS, PER_NODE, OwnerReference
-from spillway.domain.model.places import Claim, NodePlace
+from spillway.domain.model.places import Claim, NodePlace, place_marks
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
 from spillway.domain.policies.governance import Governance
@@ -112,9 +112,9 @@ class BindingWebhook:
 
     def _marks(self, pod: PodRecord, node: NodeRecord, claim: Claim) -> tuple[dict[str, str], str]:
         place = self._places.place(claim.policy, node, zone_key=claim.zone_key)
-        marks = {names.TIER: place.tier.value, names.POLICY: claim.policy}
-        if place.pool:
-            marks[names.POOL] = place.pool
+        # A binding can only set annotations; a mark that is wrong since is removed by the controller of deletion costs.
+        found = place_marks(claim.policy, place.tier, place.pool)
+        marks = {key: value for key, value in found.items() if value is not None}
         marks |= self._landing(place, node, claim)
         if pod.owner_kind not in HONOUR_DELETION_COST:
             return marks, "marked"

@@ -22,9 +22,9 @@ import structlog
 from spillway.admission.deadline import Clock, Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
-from spillway.domain.model.places import Claim
+from spillway.domain.model.places import Claim, place_marks
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.rollout import is_scale_in
@@ -229,8 +229,7 @@ class ReplicaSetWebhook:
         marks: dict[str, str | None] = {POD_DELETION_COST: value, COST_WRITTEN: value}
         if pod.policy != policy:
             # It was bound without the webhook. A cost without its policy would be removed as an orphan.
-            marks |= {POLICY: policy, TIER: candidate.tier.value}
-            marks |= {POOL: candidate.pool or None} if candidate.pool or pod.pool else {}
+            marks |= place_marks(policy, candidate.tier, candidate.pool)
         try:
             written = await self._writer.annotate_pod(pod, marks)
         except (RequestError, Fenced) as error:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, OwnerUid, PodUid
-from spillway.domain.model.places import Claim
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, TIER, OwnerUid, PodUid
+from spillway.domain.model.places import Claim, place_marks
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
@@ -127,7 +127,7 @@ class DeletionCostController(Controller):
         place = self.world.places.place(claim.policy, node, zone_key=claim.zone_key)
         if (pod.policy, pod.tier, pod.pool) == (claim.policy, place.tier, place.pool):
             return {}
-        return {POLICY: claim.policy, TIER: str(place.tier), POOL: place.pool or None}
+        return place_marks(claim.policy, place.tier, place.pool)
 
     def _replaced_for(self, replicaset: ReplicaSetRecord) -> float:
         """Seconds for which a rollout counts as replacing it; 0 or less where none does."""

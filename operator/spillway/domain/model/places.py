@@ -1,10 +1,10 @@
-"""The place of a node in a policy's order of cost, and the claim of a policy on a workload."""
+"""The place of a node in a policy's order of cost, the marks of pods there, and the claim of a policy on a workload."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from spillway.api.elasticpolicy import PolicyMode
-from spillway.domain.model.names import Tier, Zone
+from spillway.domain.model.names import POLICY, POOL, TIER, Tier, Zone
 from spillway.domain.model.records import PodRecord
 
 _TIERS: Final = frozenset(Tier)
@@ -36,6 +36,11 @@ def remembered_place(pod: PodRecord) -> NodePlace:
     if not pod.started:
         return UNKNOWN
     return NodePlace(tier=Tier(pod.tier) if pod.tier in _TIERS else Tier.FIXED, zone=Zone(""), pool=pod.pool)
+
+
+def place_marks(policy: str, tier: Tier, pool: str) -> dict[str, str | None]:
+    """The marks of a bound pod, which `remembered_place` reads; None removes one, because not every place is a pool."""
+    return {POLICY: policy, TIER: tier.value, POOL: pool or None}
 
 
 @dataclass(frozen=True, slots=True)
