@@ -19,6 +19,7 @@ from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.limits import LimitUse, room
 from spillway.domain.budget.month import time_zone
 from spillway.domain.budget.price import billed, per_hour
+from spillway.domain.budget.resource_seconds import counts_as_physical
 from spillway.domain.model.names import NodeName, PodUid, Tier
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
@@ -184,7 +185,7 @@ class PoolAccounting:
             pod.granted,
             self._billed(pod, pool),
             int(pod.started),
-            pod.tier not in (Tier.FIXED, Tier.ELASTIC),
+            not counts_as_physical(pod),
         )
 
     def _billed(self, pod: PodRecord, pool: str) -> Usage:

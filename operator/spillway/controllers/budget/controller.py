@@ -20,7 +20,8 @@ from spillway.controllers.budget.resource_seconds import Account, Charge, Key, W
 from spillway.domain.budget.alerts import TURNING_SHARES
 from spillway.domain.budget.limits import LimitUse
 from spillway.domain.budget.price import per_hour
-from spillway.domain.model.names import NodeName, PodUid, Tier
+from spillway.domain.budget.resource_seconds import counts_as_physical
+from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
@@ -192,11 +193,11 @@ class BudgetController(Controller):
         """The account and tier of a pod's consumption, from the record alone, so that it can be removed again."""
         if not pod.node or not pod.started or pod.finished:
             return None
-        if not pod.policy or pod.tier not in (Tier.FIXED, Tier.ELASTIC):
+        if not pod.policy or not counts_as_physical(pod):
             return None
         return Key(self._consumption.account_of(pod), pod.tier, "")
 
-    # Telling
+    # Publishing and exporting
 
     def _publish(self) -> None:
         pools = self._accounting.pools.items()

@@ -8,7 +8,15 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from spillway.domain.model.names import Tier
+from spillway.domain.model.records import PodRecord
+
 K = TypeVar("K", bound=Hashable)
+
+
+def counts_as_physical(pod: PodRecord) -> bool:
+    """Whether a pod counts by the tier in its marks; every other pod counts on the pool of its node."""
+    return pod.tier in {Tier.FIXED, Tier.ELASTIC}
 
 
 class Consumed(NamedTuple):
