@@ -86,6 +86,11 @@ class OpenPools:
         """The pools that a policy lists, in its order, for pods of a namespace."""
         return [self.pool(name, namespace) for name in self._governance().pools_of(policy)]
 
+    def takes_none(self, pools: Iterable[str], namespace: str) -> bool:
+        """Whether none of these pools takes pods of a namespace that were sent there; deleted ones never do."""
+        existing = (name for name in pools if name in self._governance().budgets)
+        return all(self._board.verdict(name).closed_to(namespace) for name in existing)
+
     def _for_all(self, name: str) -> Pool:
         budget = self._governance().budgets[name]
         verdict = self._board.verdict(name)

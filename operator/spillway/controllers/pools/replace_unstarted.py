@@ -149,10 +149,13 @@ class ReplaceUnstartedController(Controller):
 
     def _closed(self, one: UnstartedPod) -> bool:
         """Whether the pod cannot start where it is: its pool has failed, or none of its pools takes pods."""
-        verdicts, namespace = [self.world.board.verdict(pool) for pool in one.pools], one.pod.namespace
+        namespace = one.pod.namespace
         if one.pool:
-            return verdicts[0].reason == "Unhealthy" or namespace in verdicts[0].kept_out
-        return all(verdict.closed_to(namespace) for verdict in verdicts)
+            verdict = self.world.board.verdict(one.pool)
+            return verdict.reason == "Unhealthy" or namespace in verdict.kept_out
+        # Where all of them were deleted the pod is replaced as one whose pools are withdrawn, a little later.
+        some_exist = any(pool in self.world.governance.budgets for pool in one.pools)
+        return some_exist and self._open_pools.takes_none(one.pools, namespace)
 
     def _start_after(self, one: UnstartedPod) -> float:
         """How long the pod may take to start on its pool, in seconds; 0.0 while it is on no pool."""

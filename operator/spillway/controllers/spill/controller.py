@@ -12,6 +12,7 @@ Nothing is read or written for pods that are not due, nor for a policy in Recomm
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -45,9 +46,9 @@ from spillway.domain.spill.waiting_pods import (
     is_starting,
     keeps,
     marked_pools,
+    plan_spill,
     pools_named,
     spill_additions,
-    way,
 )
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
@@ -134,17 +135,14 @@ class SpillController(Controller):
             return due(pod, placement)
         if self._spilled.get(pod.uid, ((), 0.0))[0] != named:
             self._spilled[pod.uid] = (named, self.world.now())
-        verdicts = (self.world.board.verdict(pool) for pool in named if pool in self.world.governance.budgets)
-        closed = all(verdict.closed_to(pod.namespace) for verdict in verdicts)
-        found = due(
+        return due(
             pod,
             placement,
             spilled_at=self._spilled[pod.uid][1],
-            closed=closed,
+            closed=self._open_pools.takes_none(named, pod.namespace),
+            everywhere={*named}.issuperset(self.world.governance.pools_of(who.policy)),
             initialising=self._are_initialising(named),
         )
-        everywhere = {*named}.issuperset(self.world.governance.pools_of(who.policy))
-        return None if found is not None and found.move is Move.SPILL and everywhere else found
 
     def _are_initialising(self, pools: Iterable[str]) -> bool:
         """Whether the pools have nodes, and all of them wait for their cloud to initialise them."""
@@ -174,7 +172,7 @@ class SpillController(Controller):
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw, volumes)
         if kept is not None:
             return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is StayReason.UNSUITABLE else "")
-        chosen = self._way(pod, who, raw, volumes)
+        chosen = self._plan_spill(pod, who, raw, volumes)
         if chosen is None:
             return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw, volumes))
         if not chosen.in_place:
@@ -205,7 +203,7 @@ class SpillController(Controller):
             self._events.record(itself, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
         return None
 
-    def _way(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> SpillPlan | None:
+    def _plan_spill(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> SpillPlan | None:
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
@@ -213,7 +211,9 @@ class SpillController(Controller):
         avoided = self.world.board.avoided(pod.owner_uid)
         has_room = self._room_for(pod, raw, volumes)
         # A pool that its owner's pods avoid is still better than none.
-        return way(raw, pools, has_room, others, avoid=avoided) or way(raw, pools, has_room, others)
+        left_out = open_pools.usage.refusals.pools(pod.owner_uid)
+        choose = partial(plan_spill, raw, pools, has_room, others, left_out=left_out)
+        return choose(avoid=avoided) or choose()
 
     def _refusals(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> str:
         """Why no pool takes it; empty for a pod that may already go to some pools."""
@@ -224,7 +224,8 @@ class SpillController(Controller):
             return mismatch(raw, pool, tolerations=pool.tolerations)
 
         pools = self._open_pools.pools(who.policy, pod.namespace)
-        return f"no pool takes it ({admit(pools, suits, self._room_for(pod, raw, volumes)).because})"
+        left_out = self._open_pools.usage.refusals.pools(pod.owner_uid)
+        return f"no pool takes it ({admit(pools, suits, self._room_for(pod, raw, volumes), left_out=left_out).because})"
 
     def _room_for(
         self, pod: PodRecord, raw: Json | None = None, volumes: Sequence[VolumeReach] = ()

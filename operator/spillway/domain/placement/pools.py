@@ -79,19 +79,36 @@ def admit(
     admitted: list[Pool] = []
     refusals: list[tuple[str, str]] = []
     for pool in pools:
-        clause = (
-            pool.closed
-            or ("did not take one of its workload's pods" if pool.name in avoid else "")
-            or left_out.get(pool.name, "")
-            or ("" if not admitted or together(admitted[0], pool) else f"wants other changes than {admitted[0].name}")
-            or suits(pool)
-            or has_room(pool)
-        )
+        beside = admitted[0] if admitted else None
+        clause = refusal(pool, suits, has_room, avoid=avoid, left_out=left_out, beside=beside)
         if clause:
             refusals.append((pool.name, clause))
         else:
             admitted.append(pool)
     return PoolAdmission(tuple(admitted), tuple(refusals))
+
+
+def refusal(
+    pool: Pool,
+    suits: Callable[[Pool], str],
+    has_room: Callable[[Pool], str],
+    *,
+    avoid: Collection[str] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
+    beside: Pool | None = None,
+) -> str:
+    """Why one pool does not take a pod, which may be made for the pool `beside` already; empty if it does.
+
+    The arguments are those of `admit`.
+    """
+    return (
+        pool.closed
+        or ("did not take one of its workload's pods" if pool.name in avoid else "")
+        or left_out.get(pool.name, "")
+        or ("" if beside is None or together(beside, pool) else f"wants other changes than {beside.name}")
+        or suits(pool)
+        or has_room(pool)
+    )
 
 
 def together(first: Pool, later: Pool) -> bool:

@@ -11,9 +11,10 @@ decision of an autoscaler cannot be seen: if new nodes are to come first, `spill
 and the start of the node.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from spillway.api.elasticpolicy import Placement
@@ -27,7 +28,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.metadata import add_metadata, patchable
 from spillway.domain.overlay.tolerations import toleration_additions
-from spillway.domain.placement.pools import Pool, mismatch, pool_fit, together
+from spillway.domain.placement.pools import Pool, mismatch, pool_fit, refusal, together
 
 NOMINATED_SECONDS: Final = 120.0
 """How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""
@@ -84,12 +85,14 @@ def due(
     *,
     spilled_at: float = 0.0,
     closed: bool = False,
+    everywhere: bool = False,
     initialising: bool = False,
 ) -> Due | None:
     """When a pod changes sides if nothing happens before; None if it does not.
 
     A pod that has spilled may run on both sides already, and spills once more, to pools that it cannot use yet:
     `spilled_at` is when it got its mark, and `closed` says that none of the pools it names takes pods any more.
+    `everywhere` says that it names all pools of its policy, so that none is left to spill to.
     `initialising` says that these pools have no node but such as wait for their cloud.
     """
     pending = pod.pending
@@ -99,7 +102,7 @@ def due(
     if pending.virtual:
         soon = pod.unschedulable_since + INITIALISING_SECONDS
         return Due(Move.RECALL, min(at, soon) if initialising else at)
-    if placement.virtual == "Never":
+    if placement.virtual == "Never" or everywhere:
         return None
     if pending.pools and not closed:
         at = max(at, spilled_at + placement.spill_after.seconds)
@@ -146,18 +149,20 @@ class SpillPlan:
     """Whether a patch is enough; else it is replaced, and its successor is made for virtual nodes."""
 
 
-def way(
+def plan_spill(
     pod: Json,
     pools: Sequence[Pool],
     has_room: Callable[[Pool], str],
     others: Iterable[Pool] = (),
     *,
     avoid: Collection[str] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> SpillPlan | None:
     """The way to the first of `pools`, in the policy's order, that takes it; None where none does.
 
     `has_room` answers why a pool has none under its limits; `others` are the pools that the policy does not list, and
-    `avoid` those that it must not be meant for. A patch adds a toleration and nothing that keeps the pod from other
+    `avoid` those that it must not be meant for; `left_out` are those for which the API server refused its owner's
+    pods, each with a clause. A patch adds a toleration and nothing that keeps the pod from other
     nodes with the same taint: if these belong to a pool that must not take it, or that needs other changes, the pod is
     replaced, because its successor gets an affinity. The pools in the pod's own mark have been tried, and remain
     allowed.
@@ -165,10 +170,12 @@ def way(
     spec = pod.get("spec") or {}
     listed = {pool.name for pool in pools}
     marked = marked_pools(pod)
+
+    def suits(pool: Pool) -> str:
+        return mismatch(pod, pool, tolerations=pool.tolerations)
+
     for pool in pools:
-        if pool.name in marked or pool.name in avoid:
-            continue
-        if pool.closed or mismatch(pod, pool, tolerations=pool.tolerations) or has_room(pool):
+        if pool.name in marked or refusal(pool, suits, has_room, avoid=avoid, left_out=left_out):
             continue
         fit = pool_fit(spec, pool.tolerations)
         reached = [

@@ -5,12 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.owners import Owner
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.usage import Usage
+from spillway.domain.placement.refusals import PoolChanges
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
+from spillway.state.reservations import SETTLE_SECONDS
 from tests.builders import make_node, make_pod
 from tests.support.spilling import NOW, OWNER, Cluster, policy, toleration, waiting
 from tests.support.world import resource
@@ -83,6 +87,18 @@ async def test_a_pool_that_did_not_take_the_owners_pods_comes_last() -> None:
         one.world.board.avoid(OWNER, {"a"}, 600.0, namespace="shop")
         await one.look()
     assert (found.pools_of(), other.pools_of()) == ("a", "b")
+
+
+async def test_a_pool_for_which_the_api_server_refused_pods_of_the_owner_is_left_out() -> None:
+    found = Cluster(waiting(), replicas=3)
+    usage = found.usage
+    usage.refusals.placed(OWNER, Owner("apps/v1", "Deployment", "shop", "web", OwnerUid("d-web")))
+    usage.reservations.reserve(OWNER, pools=("a",), used=Usage(1), changes=PoolChanges(overlay=True))
+    usage.refusals.told(OWNER, "shop", 'Pod "web-2" is invalid: spec.dnsConfig')
+    await found.clock.advance(SETTLE_SECONDS)
+    usage.reservations.expire()
+    await found.look()
+    assert found.pools_of() == "b"
 
 
 async def test_a_burst_of_spills_never_breaks_a_limit() -> None:

@@ -27,8 +27,8 @@ from spillway.domain.spill.waiting_pods import (
     due,
     is_starting,
     keeps,
+    plan_spill,
     spill_additions,
-    way,
 )
 from tests.builders import make_node, make_pod
 from tests.support.json_patch import applied
@@ -94,6 +94,7 @@ def test_one_that_has_spilled_already_spills_once_more(
 ) -> None:
     pod = waiting(placement="physical", pools="eci")
     assert due(pod, placement, spilled_at=spilled_at, closed=closed) == wanted
+    assert due(pod, placement, spilled_at=spilled_at, closed=closed, everywhere=True) is None, "no pool is left"
 
 
 @pytest.mark.parametrize(
@@ -176,15 +177,15 @@ SIDECAR = {"name": "logs", "image": "shipper:1"}
     ],
 )
 def test_the_way_to_virtual_nodes(spec: dict[str, Any], pools: list[Pool], wanted: SpillPlan | None) -> None:
-    assert way({"spec": spec}, pools, lambda _: "") == wanted
+    assert plan_spill({"spec": spec}, pools, lambda _: "") == wanted
 
 
 def test_a_pool_at_its_limit_is_passed_over_and_not_reached_either() -> None:
     def full(one: Pool) -> str:
         return "is at its limit (pods)" if one.name == "eci-b" else ""
 
-    assert way({"spec": {}}, [ECI_B, TKE], full) == TO_TKE
-    assert way({"spec": {}}, [ECI, ECI_B], full) == REPLACED
+    assert plan_spill({"spec": {}}, [ECI_B, TKE], full) == TO_TKE
+    assert plan_spill({"spec": {}}, [ECI, ECI_B], full) == REPLACED
 
 
 @pytest.mark.parametrize(
@@ -213,17 +214,18 @@ def test_the_way_from_a_pool_that_did_not_take_it(first: Pool, second: Pool, wan
     def full(one: Pool) -> str:
         return "is at its limit (pods)" if one is first else ""
 
-    assert way(pod, [first, second], full) == wanted
+    assert plan_spill(pod, [first, second], full) == wanted
 
 
 def test_the_way_to_a_pool_that_is_avoided() -> None:
-    assert way({"spec": {}}, [ECI, TKE], lambda _: "", avoid={"eci-a"}) == TO_TKE
-    assert way({"spec": {}}, [ECI], lambda _: "", avoid={"eci-a"}) is None
+    assert plan_spill({"spec": {}}, [ECI, TKE], lambda _: "", avoid={"eci-a"}) == TO_TKE
+    assert plan_spill({"spec": {}}, [ECI], lambda _: "", avoid={"eci-a"}) is None
+    assert plan_spill({"spec": {}}, [ECI, TKE], lambda _: "", left_out={"eci-a": "a pod was refused"}) == TO_TKE
 
 
 def test_a_patch_must_not_open_the_way_to_a_pool_of_somebody_else() -> None:
-    assert way({"spec": {}}, [ECI], lambda _: "", [pool("theirs", virtual("v9"))]) == REPLACED
-    assert way({"spec": {}}, [ECI], lambda _: "", [pool("theirs", virtual("v9", "tke"))]) == TO_ECI
+    assert plan_spill({"spec": {}}, [ECI], lambda _: "", [pool("theirs", virtual("v9"))]) == REPLACED
+    assert plan_spill({"spec": {}}, [ECI], lambda _: "", [pool("theirs", virtual("v9", "tke"))]) == TO_ECI
 
 
 def test_what_is_added_to_a_pod_that_spills_in_place() -> None:
