@@ -14,6 +14,8 @@ from spillway.controllers.threshold.planner import make_plan
 from spillway.domain.threshold.history import History
 from spillway.domain.threshold.past import past_of
 from spillway.domain.threshold.request import PlanRequest, PolicyNeed, Stance, WorkloadNeed
+from spillway.sources import api_client
+from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import (
@@ -25,6 +27,7 @@ from spillway.sources.prometheus import (
     PrometheusUnreachableError,
     RefusedError,
     TimedOutError,
+    TooLargeError,
     TooManyRequestsError,
 )
 from spillway.sources.selectors import filled_in
@@ -173,6 +176,35 @@ def test_a_range_of_more_points_than_prometheus_gives_at_once(server: TestPromet
     assert set(np.diff(series.times)) == {60.0}
 
 
+async def test_both_clients_give_the_same_series(server: TestPrometheus) -> None:
+    queries = ("spillway_workload_replicas", "vector(1) / 0 or vector(0) / 0", "absent_metric")
+    connection = Connection(url=server.url)
+    async with Prometheus(connection) as own, ApiClient(connection) as other:
+        await other.check()
+        for query in queries:
+            ranges = [await one.range(query, NOW - DAY, NOW, STEP) for one in (own, other)]
+            instants = [await one.instant(query, NOW) for one in (own, other)]
+            for ours, theirs in (ranges, instants):
+                assert [one.labels for one in ours] == [one.labels for one in theirs]
+                for left, right in zip(ours, theirs, strict=True):
+                    np.testing.assert_array_equal(left.times, right.times)
+                    np.testing.assert_array_equal(left.values, right.values)
+        with pytest.raises(RefusedError, match="refuses the query: bad_data"):
+            await other.instant("up{", NOW)
+        with pytest.raises(RefusedError, match="gives a scalar"):
+            await other.instant("1", NOW)
+    async with ApiClient(Connection(url=f"http://127.0.0.1:{free_ports(1)[0]}")) as away:
+        with pytest.raises(PrometheusUnreachableError, match="cannot be reached"):
+            await away.check()
+
+
+async def test_an_answer_of_any_size_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_client, "MOST_BYTES", 1000)
+    async with _answering(200, "x" * 5000) as (url, _), ApiClient(Connection(url=url)) as prometheus:
+        with pytest.raises(TooLargeError):
+            await prometheus.instant("up", NOW)
+
+
 def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestPrometheus, tmp_path: Path) -> None:
     async def ask(prometheus: Prometheus, query: str = "up{") -> Any:
         return await prometheus.instant(query, NOW)
@@ -202,8 +234,11 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
         pytest.param(200, '{"status":"success"}', NotPrometheusError, id="other JSON"),
     ],
 )
-async def test_what_answers_in_another_way(status: int, body: str, error: type[PrometheusError]) -> None:
-    async with _answering(status, body) as (url, seen), Prometheus(Connection(url=f"{url}/prefix")) as prometheus:
+@pytest.mark.parametrize("client", [Prometheus, ApiClient])
+async def test_what_answers_in_another_way(
+    client: type[Prometheus | ApiClient], status: int, body: str, error: type[PrometheusError]
+) -> None:
+    async with _answering(status, body) as (url, seen), client(Connection(url=f"{url}/prefix")) as prometheus:
         with pytest.raises(error) as caught:
             await prometheus.instant("up", NOW)
     assert type(caught.value) is error
@@ -211,12 +246,13 @@ async def test_what_answers_in_another_way(status: int, body: str, error: type[P
     assert len(seen) == (2 if error.passing else 1), "what may pass is tried once more"
 
 
-async def test_a_token_and_a_time_limit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", [Prometheus, ApiClient])
+async def test_a_token_and_a_time_limit(client: type[Prometheus | ApiClient], tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret\n")
     async with (
         _answering(0, "") as (url, _),
-        Prometheus(Connection(url=url, token_file=str(token)), timeout_seconds=0.2) as prometheus,
+        client(Connection(url=url, token_file=str(token)), timeout_seconds=0.2) as prometheus,
     ):
         with pytest.raises(TimedOutError, match=r"within 0\.2 s"):
             await prometheus.instant("up", NOW)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from localcluster.ports import free_ports
 from spillway.domain.threshold.history import History
+from spillway.sources.api_client import ApiClient
 from spillway.sources.batches import Patience
 from spillway.sources.connection import Connection
 from spillway.sources.history import HistoryRequest, histories
@@ -111,7 +112,10 @@ async def test_a_query_that_takes_too_long_costs_no_other_its_history(
     assert {float(value) for name in good for value in found[name].replicas} == {10.0}
 
 
-async def test_tls_with_a_client_certificate_and_a_user_that_are_renewed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", [Prometheus, ApiClient])
+async def test_tls_with_a_client_certificate_and_a_user_that_are_renewed(
+    client: type[Prometheus | ApiClient], tmp_path: Path
+) -> None:
     config = WebConfig(tmp_path / "web.yaml", write_certificates(tmp_path / "tls", NAME))
     config.write("first")
     user, password = tmp_path / "username", tmp_path / "password"
@@ -126,7 +130,7 @@ async def test_tls_with_a_client_certificate_and_a_user_that_are_renewed(tmp_pat
     with prometheus_running(web=config) as server:
         server.headers["Authorization"] = "Basic " + base64.b64encode(f"first:{PASSWORD}".encode()).decode()
         await asyncio.to_thread(two_clusters, server)
-        async with Prometheus(connection(matchers={"cluster": "prod-1"}, server_name=NAME, **tls)) as prometheus:
+        async with client(connection(matchers={"cluster": "prod-1"}, server_name=NAME, **tls)) as prometheus:
             assert await known_workloads(prometheus, NOW)
 
             config.write("second")
@@ -144,7 +148,7 @@ async def test_tls_with_a_client_certificate_and_a_user_that_are_renewed(tmp_pat
             "no client certificate": {"ca_file": tls["ca_file"], "server_name": NAME},
         }
         for case, fields in wrong.items():
-            async with Prometheus(connection(**fields)) as prometheus:
+            async with client(connection(**fields)) as prometheus:
                 with pytest.raises(PrometheusUnreachableError, match="cannot be reached"):
                     pytest.fail(f"{case}: {await prometheus.instant('up', NOW)}")
 

@@ -23,6 +23,7 @@ from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Sta
 from spillway.domain.threshold.solve import solve
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
+from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection, prometheus_url
 from spillway.sources.csv import csv_file
 from spillway.sources.csv_rules import CsvError
@@ -93,7 +94,7 @@ async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
     now = time.time()
     try:
         if source.prometheus is not None:
-            async with Prometheus(source.prometheus) as prometheus:
+            async with ApiClient(source.prometheus) as prometheus:
                 names = await known_workloads(prometheus, now)
         else:
             names = sorted(_from_csv(source.csv))

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from spillway.domain.model.owners import workload_key
 from spillway.sources.history import OTHER_SOURCE, namespace_of
-from spillway.sources.prometheus import Prometheus
+from spillway.sources.queries import Queries
 from spillway.sources.selectors import selector
 from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
 
-async def known_workloads(prometheus: Prometheus, now: float) -> Sequence[str]:
+async def known_workloads(prometheus: Queries, now: float) -> Sequence[str]:
     """The keys of the workloads, sorted.
 
     Raises:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from spillway.domain.balance.load import NodeShare
 from spillway.domain.model.names import NodeName
-from spillway.sources.prometheus import Prometheus, Series
+from spillway.sources.prometheus import Series
+from spillway.sources.queries import Queries
 from spillway.sources.selectors import with_matchers
 
 
-async def node_shares(prometheus: Prometheus, cpu: str, memory: str | None, *, now: float) -> dict[NodeName, NodeShare]:
+async def node_shares(prometheus: Queries, cpu: str, memory: str | None, *, now: float) -> dict[NodeName, NodeShare]:
     """The share of each node that the query for CPU names; with a query for memory, of each node that both name.
 
     Raises:

@@ -27,8 +27,8 @@ MOST_POINTS: Final = 11_000
 MOST_BYTES: Final = 256 * 1024 * 1024
 """Maximum size of one answer, far above that of one batch."""
 TIMEOUT_SECONDS: Final = 60.0
-_CHECK_SECONDS: Final = 10.0
-_PAUSE_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 10.0
+PAUSE_SECONDS: Final = 1.0
 _MESSAGE_CHARACTERS: Final = 300
 
 Floats = NDArray[np.float64]
@@ -190,7 +190,7 @@ class Prometheus:
         Raises:
             PrometheusError: there is no answer.
         """
-        await self._ask("query", {"query": "vector(1)"}, _CHECK_SECONDS)
+        await self._ask("query", {"query": "vector(1)"}, CHECK_SECONDS)
 
     async def range(
         self, query: str, start: float, end: float, step_seconds: float, *, seconds: float = TIMEOUT_SECONDS
@@ -225,7 +225,7 @@ class Prometheus:
         except PrometheusError as error:
             if not error.passing:
                 raise
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
         return decode(await self._post(path, parameters, limit))
 
     async def _post(self, path: str, parameters: Mapping[str, str], seconds: float) -> bytes:
@@ -252,26 +252,28 @@ class Prometheus:
         except (aiohttp.ClientError, OSError) as error:
             raise PrometheusUnreachableError(f"{self.address} cannot be reached: {error}") from error
         if status != HTTPStatus.OK:
-            raise self._failure(status, body)
+            raise failure(self.address, status, body)
         return body
 
-    def _failure(self, status: int, body: bytes) -> PrometheusError:
-        try:
-            failure = msgspec.json.decode(body, type=_Failure)
-            kind, said = failure.kind, f"{failure.kind}: {failure.message}"[:_MESSAGE_CHARACTERS]
-        except msgspec.DecodeError:
-            kind, said = "", body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return DeniedError(f"{self.address} refuses the credentials ({status}): {said}")
-        if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
-            return RefusedError(f"{self.address} refuses the query: {said}")
-        if kind in _TIMED_OUT or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}:
-            return TimedOutError(f"{self.address} answers {status}: {said}")
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return TooManyRequestsError(f"{self.address} answers {status}: {said}")
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return BusyError(f"{self.address} answers {status}: {said}")
-        return NotPrometheusError(f"{self.address} answers {status}, is it Prometheus? {said}")
+
+def failure(address: str, status: int, body: bytes) -> PrometheusError:
+    """The error that an answer with another status than 200 stands for."""
+    try:
+        told = msgspec.json.decode(body, type=_Failure)
+        kind, said = told.kind, f"{told.kind}: {told.message}"[:_MESSAGE_CHARACTERS]
+    except msgspec.DecodeError:
+        kind, said = "", body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return DeniedError(f"{address} refuses the credentials ({status}): {said}")
+    if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+        return RefusedError(f"{address} refuses the query: {said}")
+    if kind in _TIMED_OUT or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}:
+        return TimedOutError(f"{address} answers {status}: {said}")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return TooManyRequestsError(f"{address} answers {status}: {said}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return BusyError(f"{address} answers {status}: {said}")
+    return NotPrometheusError(f"{address} answers {status}, is it Prometheus? {said}")
 
 
 def decode(body: bytes) -> list[Series]:

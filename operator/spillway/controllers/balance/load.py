@@ -30,9 +30,10 @@ from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
 from spillway.kube.resource_metrics import NodeUsage, node_usage
 from spillway.kube.slices import in_slices
+from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.node_load import node_shares
-from spillway.sources.prometheus import NoPrometheusError, Prometheus, PrometheusError
+from spillway.sources.prometheus import NoPrometheusError, PrometheusError
 from spillway.telemetry import balance as metrics
 
 SHARED_SECONDS: Final = 5.0
@@ -107,7 +108,7 @@ class LoadController(Controller):
             return {name: _share(nodes[name], used) for name, used in usage.items() if name in nodes}
         if self._prometheus is None:
             raise NoPrometheusError("the operator has no Prometheus (--prometheus-url)")
-        async with Prometheus(self._prometheus) as prometheus:
+        async with ApiClient(self._prometheus) as prometheus:
             return await node_shares(prometheus, load.queries.cpu, load.queries.memory, now=now)
 
     async def _shared_usage(self, now: float) -> Mapping[NodeName, NodeUsage]:
