@@ -99,7 +99,7 @@ def _wait(cluster: Cluster, expression: str) -> list[Object]:
 def test_prometheus_loads_the_rules(watched: Cluster) -> None:
     groups = {group["name"]: group["rules"] for group in _api(watched, "rules")["groups"]}
 
-    assert set(groups) == {"spillway.consumption", "spillway.logs", "spillway.virtual-nodes"}
+    assert set(groups) == {"spillway.consumption", "spillway.logs", "spillway.virtual-nodes", "spillway.demand"}
     loaded = {rule["name"] for rules in groups.values() for rule in rules}
     written = yaml.safe_load((MONITORING / "rules.yaml").read_text())["groups"]
     assert loaded == {rule["record"] for group in written for rule in group["rules"]}
@@ -120,6 +120,11 @@ def test_pods_on_virtual_nodes_are_in_the_usual_rules_and_in_ours(watched: Clust
 
         [cpu] = _wait(watched, f'namespace_node:spillway_virtual_cpu_usage_seconds:rate5m{{namespace="{namespace}"}}')
         assert cpu["metric"]["node"] == node
+        for name, cores in (("web", 2), ("owned", 1)):
+            labels = f'namespace="{namespace}", workload="Deployment/{name}"'
+            [used] = _wait(watched, f"namespace_workload:spillway_used_cpu_cores:sum{{{labels}}} > {cores - 0.1}")
+            assert float(used["value"][1]) == pytest.approx(cores, rel=0.1), "also what is scraped by two jobs"
+            assert _wait(watched, f"namespace_workload:spillway_used_memory_bytes:sum{{{labels}}}")
         assert _wait(watched, f'namespace_node:spillway_virtual_memory_working_set_bytes:sum{{node="{node}"}}')
 
 

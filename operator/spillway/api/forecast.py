@@ -1,10 +1,28 @@
-"""The forecast in the status of an ElasticPolicy."""
+"""Days that a user knows to be unlike the others, and the forecast in the status of an ElasticPolicy."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from spillway.api.common import RecurringTime
+from spillway.api.scalars import Factor
 from spillway.api.schema import Model
+
+Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+
+class ForecastOccasion(RecurringTime):
+    """A time at which demand is unlike that of other days: a holiday, a sale.
+
+    A forecast that reaches into it follows what is said here, and demand that it brought teaches nothing about other
+    days.
+    """
+
+    like: Weekday | None = None
+    """The day that each of its days is like: the last one of this name before it, for example Sunday for a holiday.
+    Left out: the same day of the week before."""
+    factor: Factor = Factor("1")
+    """The multiple of that day's demand, for example "2.5" for a sale."""
 
 
 class WorkloadForecast(Model):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from spillway.api.common import Count, PromQl, RecurringTime
+from spillway.api.forecast import ForecastOccasion
 from spillway.api.scalars import Duration, Factor
 from spillway.api.schema import NO_SERVER_DEFAULT, Model, cel, list_map, rules
 
@@ -53,6 +54,9 @@ class Forecast(Model):
     """How much history the prediction uses, for example 14d."""
     startup: Duration = Duration("3m")
     """How long a replica takes from its creation until it serves, for example 3m."""
+    occasions: Annotated[tuple[ForecastOccasion, ...], Field(max_length=16, json_schema_extra=list_map("name"))] = ()
+    """Holidays, sales and other days that are unlike the ones before. Where several overlap, the highest demand
+    counts."""
 
 
 def _scaling_rules() -> dict[str, Any]:

@@ -22,7 +22,8 @@ from spillway.domain.threshold.history import NO_POINTS, Floats, History, merged
 from spillway.sources.batches import Batches
 from spillway.sources.connection import Connection, quoted
 from spillway.sources.pod_names import PodNames, pod_names
-from spillway.sources.prometheus import Prometheus, Series
+from spillway.sources.prometheus import Series
+from spillway.sources.queries import Queries
 from spillway.sources.selectors import any_of, highest_of_query
 
 USE_BATCH: Final = 100
@@ -33,7 +34,7 @@ RESOLUTION_SECONDS: Final = 60.0
 _MARK: Final = "spillway_workload"
 _TOLERATED_STEPS: Final = 2
 """So many may be missing in the rules' answer before the containers' metrics are asked, but not the last one."""
-_CONTAINERS: Final = 'container!="",container!="POD"'
+CONTAINERS: Final = 'container!="",container!="POD"'
 _Points = tuple[Floats, Floats]
 
 
@@ -44,7 +45,7 @@ class _Used(NamedTuple):
     """The same by container; the braces are the place of a selector."""
 
 
-_USED: Final[Mapping[DemandSource, _Used]] = {
+USED: Final[Mapping[DemandSource, _Used]] = {
     DemandSource.CPU: _Used(
         "namespace_workload:spillway_used_cpu_cores:sum", "irate(container_cpu_usage_seconds_total{}[2m])"
     ),
@@ -66,7 +67,7 @@ class DemandQuery:
 
 
 async def demands(
-    prometheus: Prometheus, batches: Batches[DemandQuery], wanted: Iterable[DemandQuery], first: int, end: int
+    prometheus: Queries, batches: Batches[DemandQuery], wanted: Iterable[DemandQuery], first: int, end: int
 ) -> AsyncIterator[Sequence[History]]:
     """The demand of the steps `first` to `end - 1` (step n begins n x 300 s after 1970), in batches.
 
@@ -95,7 +96,7 @@ def _batched_by(pair: tuple[PodNames, DemandQuery]) -> tuple[DemandSource, str]:
 class _Span:
     """A server and the ends of the first and the last step that are read from it."""
 
-    prometheus: Prometheus
+    prometheus: Queries
     first: float
     last: float
 
@@ -112,7 +113,7 @@ class _Span:
 
     async def by_use(self, batch: Sequence[DemandQuery], seconds: float) -> list[History]:
         """The use of workloads of one source, whose pods' names have one suffix."""
-        used, named = _USED[batch[0].source], {one.workload: pod_names(one.workload) for one in batch}
+        used, named = USED[batch[0].source], {one.workload: pod_names(one.workload) for one in batch}
         found: dict[str, _Points] = {}
         by_rule = {(_namespace(key), names.rule): key for key, names in named.items() if names.rule}
         if by_rule:
@@ -149,7 +150,7 @@ def use_query(connection: Connection, containers: str, workloads: Sequence[str])
     names = [pod_names(one) for one in workloads]
     pods = f"({any_of(one.stem for one in names)}){names[0].suffix}"
     namespaces = any_of(_namespace(one) for one in workloads)
-    selected = f"{_CONTAINERS},namespace=~{quoted(namespaces)},pod=~{quoted(pods)},{connection.selected}"
+    selected = f"{CONTAINERS},namespace=~{quoted(namespaces)},pod=~{quoted(pods)},{connection.selected}"
     by_container = f"max by (namespace, pod, container) ({containers.replace('{}', f'{{{selected}}}')})"
     by_pod = f"sum by (namespace, pod) ({by_container})"
     marked = f'label_replace({by_pod}, "{_MARK}", "$1", "pod", {quoted(pods)})'

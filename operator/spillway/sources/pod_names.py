@@ -16,6 +16,7 @@ HASH: Final = "[4-9bcdf]{5,10}"
 """The hash of a pod template: the digits of a number of 32 bits, in characters that form no words."""
 REVISION: Final = "[0-9]{1,4}"
 """The number of a DeploymentConfig's rollout, which is a part of its ReplicationController's name."""
+ORDINAL: Final = "[0-9]{1,4}"
 _CUT: Final = 58
 _HASHED: Final = _CUT - len("-0123456789-")
 
@@ -33,7 +34,7 @@ def pod_names(workload: str) -> PodNames:
     """The names of the pods of `Kind/namespace/name`."""
     kind, _, name = WorkloadKey.parse(workload)
     if kind == "StatefulSet":
-        return PodNames(name, "-[0-9]+", f"StatefulSet/{name}")
+        return PodNames(name, f"-{ORDINAL}", f"StatefulSet/{name}")
     if kind in LIKE_REPLICASETS:
         return PodNames(name, f"-{RANDOM}", f"ReplicaSet/{name}") if len(name) < _CUT else _cut(name)
     if kind == "DeploymentConfig":

@@ -72,8 +72,12 @@ _SCHEDULE: Final[tuple[_Place, ...]] = (
 
 PLACES: Final[Mapping[str, tuple[_Place, ...]]] = {
     "elasticpolicies": tuple(
-        ((*path, "schedules", "*", *field), rule)
-        for path in (("spec", "workloads", "*", "scaling"), ("spec", "headroom"))
+        ((*path, "*", *field), rule)
+        for path in (
+            ("spec", "workloads", "*", "scaling", "schedules"),
+            ("spec", "workloads", "*", "scaling", "forecast", "occasions"),
+            ("spec", "headroom", "schedules"),
+        )
         for field, rule in _SCHEDULE
     ),
     "virtualnodebudgets": (

@@ -4,8 +4,14 @@ import random
 import re
 
 import pytest
+import yaml
 
+from harness.chart import CHART
+from spillway.domain.forecast.refresh import DemandSource
+from spillway.sources.demand import CONTAINERS, USED
 from spillway.sources.pod_names import pod_names
+
+RULES = CHART / "files" / "monitoring" / "rules.yaml"
 
 SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -57,3 +63,19 @@ def test_the_pods_of_a_deployment_also_of_one_with_a_long_name(length: int) -> N
 )
 def test_whose_pod_it_is(workload: str, pod: str, its: bool) -> None:  # noqa: FBT001
     assert belongs(workload, pod) is its
+
+
+@pytest.mark.parametrize("source", [DemandSource.CPU, DemandSource.MEMORY])
+def test_the_rules_of_the_chart_name_workloads_as_the_operator_asks_for_them(source: DemandSource) -> None:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    rules = {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+    expression = rules[USED[source].rule]
+
+    metric = USED[source].containers.replace("{}", "{" + CONTAINERS.replace(",", ", ") + "}")
+    assert f"max by (namespace, pod, container) ({metric})" in expression
+    named = re.findall(r'"workload", "(\w+)/\$1", "pod", "\(\.\+\)([^"]+)"', expression)
+    # A later replacement wins, so the most specific pattern is the last.
+    assert named == [
+        (pod_names(f"{kind}/shop/x").rule.partition("/")[0], pod_names(f"{kind}/shop/x").suffix)
+        for kind in ("ReplicaSet", "StatefulSet", "DeploymentConfig", "Deployment")
+    ]

@@ -42,6 +42,12 @@ def _budget(**spec: Any) -> dict[str, Any]:
         ),
         (
             "elasticpolicies",
+            {"spec": {"workloads": [{"scaling": {"forecast": {"occasions": [{"timeZone": "Mars/Base"}]}}}]}},
+            "spec.workloads[0].scaling.forecast.occasions[0].timeZone",
+            "for example Asia/Shanghai",
+        ),
+        (
+            "elasticpolicies",
             {"spec": {"headroom": {"schedules": [{"start": "0 0 30 2 *"}]}}},
             "spec.headroom.schedules[0].start",
             "never comes",

@@ -12,7 +12,10 @@ from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.scaling import Scaling
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import Observed, observe, observe_statefulsets, request_now
-from spillway.domain.forecast.refresh import DemandNeed, DemandProblem, DemandSource
+from spillway.domain.forecast.named_days import occasions_within
+from spillway.domain.forecast.occasions import Occasion
+from spillway.domain.forecast.refresh import LONGEST_HISTORY_SECONDS, DemandNeed, DemandProblem, DemandSource
+from spillway.domain.forecast.spec import LONGEST_WINDOW_SECONDS
 from spillway.domain.model.units import GIB
 from spillway.kube.slices import in_slices
 from spillway.sources.selectors import filled_in
@@ -42,6 +45,7 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> As
     if not any(asks(policy) for policy in world.governance.policies.values()):
         return found
     observed = {**await observe(world), **observe_statefulsets(world)}
+    occasions: dict[tuple[str, str], tuple[Occasion, ...]] = {}
     async for one in in_slices(list(observed.values())):
         workload_class = world.governance.class_of(one.claim)
         if workload_class is None or workload_class.scaling is None or not workload_class.scaling.forecasts:
@@ -50,7 +54,10 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> As
         if request is not None:
             found.requests[one.workload] = request
         found.observed[one.workload] = one
-        need = _need(one.workload, workload_class.scaling, request)
+        place = one.claim.policy, workload_class.name
+        if place not in occasions:
+            occasions[place] = _occasions(workload_class.scaling, world.now())
+        need = _need(one.workload, workload_class.scaling, request, occasions[place])
         if isinstance(need, DemandNeed):
             found.needs.append(need)
         elif need is not None:
@@ -58,7 +65,16 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> As
     return found
 
 
-def _need(workload: str, scaling: Scaling, request: tuple[float, float] | None) -> DemandNeed | DemandProblem | None:
+def _occasions(scaling: Scaling, now: float) -> tuple[Occasion, ...]:
+    if scaling.forecast is None:
+        return ()
+    begin = now - min(scaling.forecast.history.seconds, LONGEST_HISTORY_SECONDS)
+    return occasions_within(scaling.forecast.occasions, begin, now + LONGEST_WINDOW_SECONDS)
+
+
+def _need(
+    workload: str, scaling: Scaling, request: tuple[float, float] | None, occasions: tuple[Occasion, ...]
+) -> DemandNeed | DemandProblem | None:
     """What is asked for; None while it is not known what a replica requests."""
     target, forecast = scaling.target, scaling.forecast
     if target is None or forecast is None:
@@ -85,4 +101,5 @@ def _need(workload: str, scaling: Scaling, request: tuple[float, float] | None) 
         history_seconds=float(forecast.history.seconds),
         window_seconds=float(forecast.window.seconds),
         startup_seconds=float(forecast.startup.seconds),
+        occasions=occasions,
     )

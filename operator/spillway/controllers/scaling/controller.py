@@ -192,9 +192,11 @@ class ScalingController(Controller):
     def _invalid(self) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {}
         for one in self._classes.values():
-            for place, problem in one.timetable.problems.items():
-                path = f"spec.workloads[{one.name}].scaling.schedules{place}"
-                found.setdefault(one.policy.metadata.name, []).append(f"{path}: {problem}")
+            occasions = one.scaling.forecast.occasions if one.scaling.forecast is not None else ()
+            for where, timetable in (("schedules", one.timetable), ("forecast.occasions", Timetable(occasions))):
+                for place, problem in timetable.problems.items():
+                    path = f"spec.workloads[{one.name}].scaling.{where}{place}"
+                    found.setdefault(one.policy.metadata.name, []).append(f"{path}: {problem}")
         return {policy: tuple(problems) for policy, problems in found.items()}
 
     def _announce(self, now: float) -> None:

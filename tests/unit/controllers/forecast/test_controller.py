@@ -1,9 +1,11 @@
 """When forecasts are refreshed, what is asked and published, and what a failure leaves standing."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.refresh import NO_SAMPLES, DemandNeed, DemandProblem, DemandSource, Trouble
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.state.catalog import Kind
@@ -63,6 +65,16 @@ async def test_what_one_replica_carries(
 
     [need] = process.requests[0].needs
     assert (need.source, need.query, need.per_replica) == asked
+
+
+async def test_the_days_that_a_user_names_are_asked_with_each_workload(process: Process) -> None:
+    clock = FakeClock(datetime(2026, 10, 1, 8, tzinfo=UTC).timestamp())
+    day = {"name": "holiday", "start": "0 0 1 10 *", "duration": "24h", "like": "Sunday", "factor": "0.5"}
+    later = {"name": "sale", "start": "0 0 11 11 *", "duration": "24h", "factor": "3"}
+    await controller_of(world_of(clock, policy(occasions=[day, later])), process).reconcile("refresh")
+
+    begin = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
+    assert process.requests[0].needs[0].occasions == (Occasion(begin, begin + 86_400, 4, 0.5),)
 
 
 async def test_a_statefulset_is_forecast_as_well(clock: FakeClock, process: Process) -> None:

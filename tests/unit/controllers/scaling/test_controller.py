@@ -202,6 +202,14 @@ async def test_an_invalid_schedule_fails_alone_and_is_told() -> None:
     assert "for example Asia/Shanghai" in message
 
 
+async def test_an_invalid_occasion_is_told_as_a_schedule_is() -> None:
+    bad = {"name": "holiday", "start": "0 0 31 2 *", "duration": "24h"}
+    scene = _Scene(_policy(forecast={"occasions": [bad]}), at=NOON)
+    await scene.look()
+    message = scene.conditions["InvalidSchedule"]
+    assert "spec.workloads[default].scaling.forecast.occasions[holiday].start" in message
+
+
 async def test_workloads_without_an_autoscaler_are_told_once_all_are_known() -> None:
     scene = _Scene(_policy(schedules=[EVENING]), autoscaler=False)
     await scene.look()
