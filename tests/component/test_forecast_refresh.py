@@ -18,6 +18,7 @@ from spillway.controllers.forecast.refresher import Refresher
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.refresh import DemandNeed, DemandSource, Refreshed, RefreshRequest, WorkloadDemand
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats
+from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Prometheus, PrometheusUnreachableError
 from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
@@ -100,8 +101,9 @@ def query(app: str, promql: str | None = None, per_replica: float = 10.0) -> Dem
 
 def run(work: Callable[[Refresher], Coroutine[Any, Any, T]], url: str, **options: Any) -> T:
     async def inside() -> T:
-        async with Prometheus(Connection(url=url, **options)) as prometheus:
-            return await work(Refresher(Reading(prometheus)))
+        connection = Connection(url=url, **options)
+        async with Prometheus(connection) as prometheus, ApiClient(connection) as business:
+            return await work(Refresher(Reading(prometheus, business)))
 
     return asyncio.run(inside())
 

@@ -228,6 +228,7 @@ def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestProm
         pytest.param(503, '{"errorType":"timeout","error":"late"}', TimedOutError, id="the server's own limit"),
         pytest.param(504, "<html>", TimedOutError, id="the limit of a proxy"),
         pytest.param(422, '{"errorType":"execution","error":"too many samples"}', RefusedError, id="samples"),
+        pytest.param(414, "<html>", RefusedError, id="a proxy's limit of a URL"),
         pytest.param(401, "who are you", DeniedError, id="credentials"),
         pytest.param(404, "<html>", NotPrometheusError, id="another server"),
         pytest.param(200, "<html>", NotPrometheusError, id="no JSON"),

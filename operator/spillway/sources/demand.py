@@ -9,7 +9,7 @@ two minutes apart. A workload that fails has a problem, and the others of its ba
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -29,7 +29,7 @@ from spillway.sources.selectors import any_of, highest_of_query
 USE_BATCH: Final = 100
 """Workloads per request for their use."""
 QUERY_BATCH: Final = 16
-"""Users' queries per request; each costs Prometheus five times its own evaluation."""
+"""Users' queries per request for long histories; each costs Prometheus five times its own evaluation."""
 RESOLUTION_SECONDS: Final = 60.0
 _MARK: Final = "spillway_workload"
 _TOLERATED_STEPS: Final = 2
@@ -67,11 +67,18 @@ class DemandQuery:
 
 
 async def demands(
-    prometheus: Queries, batches: Batches[DemandQuery], wanted: Iterable[DemandQuery], first: int, end: int
+    prometheus: Queries,
+    batches: Batches[DemandQuery],
+    wanted: Iterable[DemandQuery],
+    first: int,
+    end: int,
+    *,
+    business: Queries | None = None,
 ) -> AsyncIterator[Sequence[History]]:
     """The demand of the steps `first` to `end - 1` (step n begins n x 300 s after 1970), in batches.
 
-    The time of a value is the end of its step. Each requested workload occurs once.
+    The time of a value is the end of its step. Each requested workload occurs once. With `business`, users' queries are
+    sent by that client, one at a time.
 
     Raises:
         PrometheusError: Prometheus does not answer.
@@ -83,6 +90,8 @@ async def demands(
         members = [one for _, one in group]
         by_query = source is DemandSource.QUERY
         size, ask = (QUERY_BATCH, span.by_query) if by_query else (USE_BATCH, span.by_use)
+        if by_query and business is not None:
+            size, ask = 1, replace(span, prometheus=business).by_query
         for start in range(0, len(members), size):
             yield await batches.read(members[start : start + size], ask)
 

@@ -139,6 +139,16 @@ _QUICK: Final = msgspec.json.Decoder(_Answer[tuple[float, float]], strict=False)
 _ANYTHING: Final = msgspec.json.Decoder(_Answer[tuple[float, str]])
 """The decoder for answers with NaN or Inf, which the fast one does not accept as numbers."""
 _SCALAR: Final = frozenset({"scalar", "string"})
+_REFUSED: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        # A proxy takes no query that is so long.
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    }
+)
 _TIMED_OUT: Final = frozenset({"timeout", "canceled"})
 """Prometheus' words for a query that took longer than its own limit, or the one that it was sent."""
 
@@ -265,7 +275,7 @@ def failure(address: str, status: int, body: bytes) -> PrometheusError:
         kind, said = "", body[:_MESSAGE_CHARACTERS].decode(errors="replace").strip()
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return DeniedError(f"{address} refuses the credentials ({status}): {said}")
-    if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+    if status in _REFUSED:
         return RefusedError(f"{address} refuses the query: {said}")
     if kind in _TIMED_OUT or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}:
         return TimedOutError(f"{address} answers {status}: {said}")

@@ -17,6 +17,7 @@ import msgspec
 from spillway.controllers.forecast.reading import Reading
 from spillway.controllers.forecast.refresher import Refresher
 from spillway.domain.forecast.refresh import Refreshed, RefreshRequest, Trouble
+from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Prometheus, PrometheusError
 
@@ -128,8 +129,8 @@ async def _answers(output: int) -> None:
     connection = msgspec.json.decode(await reader.readline(), type=Connection)
 
     async def answer() -> None:
-        async with Prometheus(connection) as prometheus:
-            refresher = Refresher(Reading(prometheus))
+        async with Prometheus(connection) as prometheus, ApiClient(connection) as business:
+            refresher = Refresher(Reading(prometheus, business))
             while True:
                 request = msgspec.json.decode(await lines.get(), type=RefreshRequest)
                 try:

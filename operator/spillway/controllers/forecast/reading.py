@@ -22,7 +22,7 @@ from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.threshold.history import History
 from spillway.sources.batches import Batches, Patience
 from spillway.sources.demand import DemandQuery, demands
-from spillway.sources.prometheus import Prometheus
+from spillway.sources.queries import Queries
 
 log: Final = structlog.get_logger(__name__)
 
@@ -53,12 +53,15 @@ class Reading:
 
     def __init__(
         self,
-        prometheus: Prometheus,
+        prometheus: Queries,
+        business: Queries,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`business` sends users' queries for their newest values; long histories are read by `prometheus`."""
         self._prometheus = prometheus
+        self._business = business
         self._now = 0.0
         self._clock = clock
         self._sleep = sleep
@@ -159,8 +162,9 @@ class Reading:
     ) -> None:
         by_key = {one.workload: one for one in members}
         wanted = [DemandQuery(one.workload, DemandSource(one.source), one.query) for one in members]
+        business = self._business if end == self.grid.end else None
         begun = self._clock()
-        async for batch in demands(self._prometheus, batches, wanted, first, end):
+        async for batch in demands(self._prometheus, batches, wanted, first, end, business=business):
             self.requests += 1
             for found in batch:
                 self._note(by_key[found.workload], found, first, end)
