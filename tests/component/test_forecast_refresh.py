@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import yaml
 
+from harness.chart import CHART
 from localcluster.ports import free_ports
 from spillway.controllers.forecast.process import ForecastProcess, RefreshFailedError
 from spillway.controllers.forecast.reading import Reading, identity_of
@@ -20,6 +22,7 @@ from spillway.domain.forecast.refresh import DemandNeed, DemandSource, Refreshed
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
+from spillway.sources.demand import USED
 from spillway.sources.prometheus import Prometheus, PrometheusUnreachableError
 from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 
@@ -173,6 +176,28 @@ def test_the_rules_of_the_chart_come_first_and_the_containers_fill_their_gaps(se
     assert np.isfinite(ruled).all()
     assert ruled[:DAY_STEPS].max() == pytest.approx(9.0, rel=1e-3)
     assert np.isfinite(legacy).any()
+
+
+def test_the_rules_say_what_the_operator_reads_by_container(server: TestPrometheus) -> None:
+    groups = yaml.safe_load((CHART / "files" / "monitoring" / "rules.yaml").read_text())["groups"]
+    rules = {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+    async def inside() -> dict[str, float]:
+        async with Prometheus(Connection(url=server.url)) as prometheus:
+            answers = [await prometheus.instant(rules[one.rule], NOW) for one in USED.values()]
+        return {
+            one.labels["workload"]: float(one.values[-1])
+            for answer in answers
+            for one in answer
+            if one.labels.get("namespace") == "shop" and "workload" in one.labels
+        }
+
+    found = asyncio.run(inside())
+
+    low = 2.0 if NOW % DAY / 3600 < 18 else 8.0
+    wanted = {"Deployment/cart": low, "Deployment/pay": 1.0, "Deployment/pay-api": 100.0, "ReplicaSet/legacy": 2.0}
+    wanted |= {"Deployment/ruled": 1.0, "StatefulSet/db": 3 * GIB}
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-3)
 
 
 def test_each_workload_is_forecast_in_replicas_and_those_that_cannot_fail_alone(server: TestPrometheus) -> None:
