@@ -16,10 +16,15 @@ def governance_of(
     elastic: Mapping[str, str] | None = None,
     virtual: Mapping[str, str] | None = None,
     cordon: str = "None",
+    places: bool = False,
 ) -> Governance:
-    """One policy `online` that governs every workload; `elastic` and `virtual` (pool `pool-v`) select by labels."""
+    """One policy `online` that governs every workload; `elastic` and `virtual` (pool `pool-v`) select by labels.
+
+    With `places` its class places pods.
+    """
     tiers: dict[str, Any] = {}
     budgets = []
+    placement: dict[str, Any] = {"placement": {"virtual": "Always"}} if places else {}
     if elastic:
         tiers["elastic"] = {"nodeSelector": {"matchLabels": dict(elastic)}, "softTaint": True}
     if virtual:
@@ -35,7 +40,7 @@ def governance_of(
     policy = ElasticPolicy.model_validate(
         {
             "metadata": {"name": "online", "uid": "uid-online", "generation": 1, "creationTimestamp": CREATED},
-            "spec": {"mode": mode, "tiers": tiers, "workloads": [{"name": "all"}]},
+            "spec": {"mode": mode, "tiers": tiers, "workloads": [{"name": "all", **placement}]},
         }
     )
     return Governance.compile([policy], budgets, [])

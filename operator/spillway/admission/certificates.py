@@ -62,7 +62,9 @@ class Certificates:
         poll_seconds: float = 5.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         is_leader: Callable[[], bool] = lambda: True,
+        key_loaded: Callable[[bytes], None] = lambda _: None,
     ) -> None:
+        """`key_loaded` is called with the authority's private key, which all replicas read, whenever it was read."""
         self._client = client
         self._tls = tls
         self._collection = paths.SECRETS.within(namespace)
@@ -75,11 +77,13 @@ class Certificates:
         self._poll_seconds = poll_seconds
         self._now = now
         self._is_leader = is_leader
+        self._key_loaded = key_loaded
         self._published: tuple[bytes, datetime] | None = None
 
     async def ensure(self) -> None:
         """Create the material if there is none, serve the certificate, and make the configurations trust it."""
         material = await self._read_or_begin()
+        self._key_loaded(material.authority_key)
         self._serve(material)
         await self._publish(material.bundle)
 
@@ -95,6 +99,7 @@ class Certificates:
     async def turn(self) -> None:
         """One turn: load a new certificate; as the leader publish the bundle and take the next step of a rotation."""
         material = await self._read_or_begin()
+        self._key_loaded(material.authority_key)
         try:
             self._serve(material)
         except ssl.SSLError as error:

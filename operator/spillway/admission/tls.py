@@ -9,7 +9,7 @@ import asyncio
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -114,16 +114,25 @@ class CertificateFiles:
     """A pair of files that another component renews, such as cert-manager through a mounted Secret.
 
     `authority` is the file with the certificate's authorities, by which replicas trust each other while one of them
-    already has the new certificate. Without it they trust the certificate itself.
+    already has the new certificate. Without it they trust the certificate itself. `key_loaded` is called with each
+    private key that is in use from then on.
     """
 
     def __init__(
-        self, certificate: Path, key: Path, tls: ServingTls, *, authority: Path | None = None, poll_seconds: float = 5.0
+        self,
+        certificate: Path,
+        key: Path,
+        tls: ServingTls,
+        *,
+        authority: Path | None = None,
+        key_loaded: Callable[[bytes], None] = lambda _: None,
+        poll_seconds: float = 5.0,
     ) -> None:
         self._certificate = certificate
         self._key = key
         self._authority = authority
         self._tls = tls
+        self._key_loaded = key_loaded
         self._poll_seconds = poll_seconds
         self._stamp: tuple[int, ...] = ()
 
@@ -142,7 +151,9 @@ class CertificateFiles:
         certificate = self._certificate.read_bytes()
         authorities = authority.read_bytes() if authority is not None else b""
         trusted = b"\n".join((authorities, certificate)) if authorities.strip() else b""
-        changed = self._tls.load(certificate, self._key.read_bytes(), trusted)
+        key = self._key.read_bytes()
+        changed = self._tls.load(certificate, key, trusted)
+        self._key_loaded(key)
         self._stamp = stamp
         return changed
 

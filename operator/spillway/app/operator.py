@@ -38,6 +38,7 @@ from spillway.kube.lease import Leadership
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
 from spillway.state.cluster import ClusterState
+from spillway.state.mark_proof import MarkProof
 from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
 from spillway.telemetry import placement as metrics
@@ -64,7 +65,10 @@ class Operator:
         self._leadership: Leadership | None = None
         self.board = Board(time.time, leading=self._may_write)
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
-        self.membership = PoolMembership(self.state, lambda: self.catalog.governance)
+        self.proof = MarkProof()
+        # Without webhooks no secret is known that the marks of other replicas could be proven by.
+        proof = self.proof if settings.webhooks else None
+        self.membership = PoolMembership(self.state, lambda: self.catalog.governance, proof=proof)
         self.stopping = asyncio.Event()
         self.endpoints: EndpointServer | None = None
         self.admission_server: AdmissionServer | None = None
@@ -226,6 +230,7 @@ class Operator:
                 settings.webhook_cert_dir / "tls.key",
                 tls,
                 authority=settings.webhook_cert_dir / "ca.crt",
+                key_loaded=self.proof.use,
             ).run()
             if settings.webhook_cert_dir is not None
             else Certificates(
@@ -234,6 +239,7 @@ class Operator:
                 namespace=settings.namespace,
                 service=settings.webhook_service,
                 is_leader=leadership.may_write,
+                key_loaded=self.proof.use,
             ).run()
         )
         server = AdmissionServer(

@@ -1,7 +1,10 @@
 """The claims on pods, by the policies and the namespaces in the state; controllers and webhooks share them."""
 
+from collections.abc import Collection
+
+from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import Labels
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
@@ -17,6 +20,26 @@ def claim_of_pods(
 ) -> Claim | None:
     """The claim on pods with these labels, whose workload is of this kind; None where no policy governs them."""
     return governance.claim(state.namespaces.get(namespace), kind, labels)
+
+
+def placing_policies(state: ClusterState, governance: Governance, pod: PodRecord) -> Collection[str]:
+    """The policies that may place this pod, whatever its marks say; none for a pod without an owner.
+
+    There is one at most where its owner is followed. Whether a Job is of a CronJob is not known, so each counts as
+    both. Of an owner that is not seen yet the kind and the namespace alone are known.
+    """
+    namespace = state.namespaces.get(pod.namespace)
+    if not pod.owner_uid or namespace is None:
+        return ()
+    owner = state.owner(pod.owner_uid)
+    if owner is not None:
+        claims = [claim_of(state, governance, owner)]
+    elif pod.owner_kind in LIKE_REPLICASETS or pod.owner_kind == "StatefulSet":
+        return governance.policies_for(namespace, pod.owner_kind)
+    else:
+        kinds = ("Job", "CronJob") if pod.owner_kind == "Job" else (pod.owner_kind,)
+        claims = [governance.claim(namespace, kind, pod.labels or {}) for kind in kinds]
+    return {claim.policy for claim in claims if claim is not None and governance.placing_class(claim) is not None}
 
 
 def losers_of(state: ClusterState, governance: Governance, owner: OwnerRecord) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from spillway.api.virtualnodebudget import PodSpecSize
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.places import remembered_place
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
-from spillway.state.claims import claim_of
+from spillway.state.claims import placing_policies
 from spillway.state.cluster import ClusterState
+from spillway.state.mark_proof import MarkProof
+from spillway.state.reservations import new_token
 from spillway.state.signal import Signal
 
 _GONE_AT_LEAST = 64
@@ -38,10 +40,13 @@ class NodeChange(NamedTuple):
 
 
 class PoolMembership:
-    """The pools of nodes and pods."""
+    """The pools of nodes and pods. Without a proof, marks are judged by the policies alone."""
 
-    def __init__(self, state: ClusterState, governance: Callable[[], Governance]) -> None:
+    def __init__(
+        self, state: ClusterState, governance: Callable[[], Governance], *, proof: MarkProof | None = None
+    ) -> None:
         self._state = state
+        self.proof = proof
         self._governance = governance
         self._compiled: Governance | None = None
         self._pools: dict[NodeName, str] = {}
@@ -98,24 +103,33 @@ class PoolMembership:
     def named_pools(self, pod: PodRecord) -> tuple[str, ...]:
         """The pools to which a pod without a node may go, as its mark names them, in order.
 
-        Anybody can write the mark, so it counts for nothing where Spillway cannot have written it: on a pod without an
-        owner, in a namespace where no policy with that pool governs anything, or of a ReplicaSet or StatefulSet that
-        none governs. While the namespace or the owner is not seen yet, the mark is believed.
+        Anybody can write the mark, so it counts for nothing where Spillway cannot have written it: without the proof in
+        its token, on a pod without an owner, or of a workload that no policy with that pool places. What cannot be seen
+        yet, the namespace or the owner, is not held against a pod.
         """
-        named = () if pod.pending is None else pod.pending.named_pools
-        namespace = self._state.namespaces.get(pod.namespace)
-        if not named or namespace is None:
-            return named if pod.owner_uid else ()
+        pending = pod.pending
+        if pending is None or not pending.pools or not pod.owner_uid:
+            return ()
+        named = pending.named_pools
+        if not self.is_proven(pod):
+            return ()
+        if pod.namespace not in self._state.namespaces:
+            return named
         governance = self._governance()
-        owner = self._state.owner(pod.owner_uid)
-        if not pod.owner_uid:
-            allowed: Collection[str] = ()
-        elif owner is None:
-            allowed = governance.pools_for(namespace, pod.owner_kind)
-        else:
-            claim = claim_of(self._state, governance, owner)
-            allowed = () if claim is None else governance.pools_of(claim.policy)
+        policies = placing_policies(self._state, governance, pod)
+        allowed = {pool for policy in policies for pool in governance.pools_of(policy)}
         return tuple(pool for pool in named if pool in allowed)
+
+    def token(self, namespace: str, owner: OwnerUid, pools: str) -> str:
+        """A new token for the reservation of a pod whose mark names these pools, separated by commas."""
+        return new_token() if self.proof is None else self.proof.token(namespace, owner, pools)
+
+    def is_proven(self, pod: PodRecord) -> bool:
+        """Whether the mark of pools on a waiting pod is Spillway's own, as its token proves."""
+        pending = pod.pending
+        return pending is not None and (
+            self.proof is None or self.proof.holds(pending.reservation, pod.namespace, pod.owner_uid, pending.pools)
+        )
 
     def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
         """The sizes that may have been requested from the providers of these pools."""

@@ -15,11 +15,12 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from spillway.domain.budget.price import billed
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts, add_count
 from spillway.state.cluster import ClusterState
 from spillway.state.growth import Growth, larger
@@ -27,6 +28,9 @@ from spillway.state.pool_membership import NodeChange, PoolMembership
 from spillway.state.refusals import Refusals
 from spillway.state.reservations import Reservations
 from spillway.telemetry import placement as metrics
+
+_REMEMBERED: Final = 8192
+"""Tokens whose bearers are remembered."""
 
 
 class PoolUse(NamedTuple):
@@ -93,6 +97,8 @@ class LiveUsage:
         self._arrivals: dict[PodUid, Arrival] = {}
         """Of pods on pools that were seen to be created, or to request more than before."""
         self._changes = 0
+        self._bearers: FairMemory[str, PodUid] = FairMemory(_REMEMBERED)
+        """By token, the pod that counts on pools by it: whoever copies the marks of a pod has no token of its own."""
         self._marked: set[PodUid] = set()
         """Pods without a node whose marks name pools, believed or not."""
         self._waiting: dict[OwnerUid, list[asyncio.Event]] = {}
@@ -105,6 +111,7 @@ class LiveUsage:
             state.subscribe(ReplicaSetRecord, self._owner_changed),
             state.subscribe(StatefulSetRecord, self._owner_changed),
             state.subscribe(NamespaceRecord, self._namespace_changed),
+            *(() if membership.proof is None else (membership.proof.changed.subscribe(self._policies_changed),)),
         )
 
     def close(self) -> None:
@@ -281,7 +288,7 @@ class LiveUsage:
         if pod.finished:
             return None
         pools = self.membership.pools_of_pod(pod)
-        if not pools:
+        if not pools or not (pod.node or self._bears_token(pod)):
             return None
         ladder = self.membership.ladder(*pools) if pod.size else ()
         as_billed = billed(pod.requests, pod.size, ladder)
@@ -294,6 +301,16 @@ class LiveUsage:
         )
         unstarted = pod.pending is not None and pod.active
         return _Entry(pod.owner_uid, pod.active, pools, use, unstarted, None if pod.node else pod.extended)
+
+    def _bears_token(self, pod: PodRecord) -> bool:
+        """Whether no other pod was seen with its token before; without a proof tokens mean nothing."""
+        token = "" if self.membership.proof is None or pod.pending is None else pod.pending.reservation
+        if not token:
+            return True
+        bearer = self._bearers.get(token)
+        if bearer is None:
+            self._bearers.put(token, pod.uid, share=pod.namespace)
+        return bearer in {None, pod.uid}
 
     def _replace(self, uid: PodUid, entry: _Entry | None) -> None:
         old = self._entries.get(uid)

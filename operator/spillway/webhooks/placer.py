@@ -25,7 +25,6 @@ from spillway.domain.placement.pools import Pool, mismatch_of, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
 from spillway.state.open_pools import Candidate, OpenPools
-from spillway.state.reservations import new_token
 from spillway.state.usage import LiveUsage
 
 _REMEMBERED: Final = 4096
@@ -81,11 +80,10 @@ class Placer:
         facts = self._facts(new, redirect or _NO_REDIRECT, volumes, defaults)
         if not act:
             return plan(new, facts)
-        token = new_token()
-        placed = plan(new, facts, reservation=token)
+        placed = plan(new, facts, token_for=partial(self.usage.membership.token, new.namespace, new.owner))
         self.usage.reservations.reserve(
             new.owner,
-            token=token,
+            token=placed.token,
             pools=placed.pools,
             used=placed.used,
             billed=placed.billed,

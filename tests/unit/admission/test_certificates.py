@@ -39,16 +39,18 @@ async def test_the_leader_replaces_a_certificate_that_is_not_its_keys(*, leads: 
     now = datetime.now(UTC)
     data = begin(NAMES, Lifetimes(), now).as_secret()
     data["tls.key"] = begin(NAMES, Lifetimes(), now).serving_key
-    server, tls = SecretServer(data), ServingTls()
+    server, tls, keys = SecretServer(data), ServingTls(), list[bytes]()
     certificates = Certificates(
         server,
         tls,
         namespace="spillway-system",
         is_leader=lambda: leads,
+        key_loaded=keys.append,
     )
     for _ in range(3):
         await certificates.turn()
     assert tls.ready.is_set() is leads
+    assert set(keys) == {data["ca.key"]}, "every replica reads the same key, served or not"
     held = Material.from_secret({key: base64.b64decode(value) for key, value in server.secret["data"].items()})
     assert held is not None
     assert (held.serving_key == data["tls.key"]) is not leads

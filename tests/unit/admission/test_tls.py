@@ -36,8 +36,8 @@ def test_a_pair_that_does_not_fit_leaves_the_old_one() -> None:
 
 
 def test_files_are_loaded_when_they_change(tmp_path: Path) -> None:
-    tls = ServingTls()
-    files = CertificateFiles(tmp_path / "tls.crt", tmp_path / "tls.key", tls)
+    tls, keys = ServingTls(), list[bytes]()
+    files = CertificateFiles(tmp_path / "tls.crt", tmp_path / "tls.key", tls, key_loaded=keys.append)
     with pytest.raises(OSError, match=r"tls\.crt"):
         files.refresh()
     for _ in range(2):
@@ -49,6 +49,8 @@ def test_files_are_loaded_when_they_change(tmp_path: Path) -> None:
             os.replace(fresh, tmp_path / name)  # noqa: PTH105
         assert files.refresh()
         assert not files.refresh()
+        assert keys[-1] == key
+    assert len(keys) == 2
 
 
 def test_a_half_replaced_pair_is_tried_again(tmp_path: Path) -> None:

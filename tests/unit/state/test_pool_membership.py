@@ -174,12 +174,14 @@ DEN = make_namespace("den", team="den")
 
 def test_pools_are_believed_only_where_spillway_can_have_named_them() -> None:
     waiting = make_pod("a", node="", phase=Phase.PENDING, pending=PENDING)
-    job = replace(waiting, owner_kind="Job", owner_uid=OwnerUid("job-1"))
+    job = replace(waiting, owner_kind="Job", owner_uid=OwnerUid("job-1"), labels={"app": "web"})
     assert _names(waiting, SHOP, make_replicaset(labels={"app": "web"})) == ("a",), "b is no pool of the policy"
     assert _names(waiting, SHOP, make_replicaset(labels={"app": "other"})) == (), "no class has it"
     assert _names(replace(waiting, namespace="den"), DEN) == (), "nothing there is governed"
     assert _names(replace(job, namespace="den"), DEN) == ()
     assert _names(job, SHOP) == ("a",)
+    assert _names(replace(job, labels={"app": "other"}), SHOP) == (), "no class has such a Job"
+    assert _names(replace(job, labels=None), SHOP) == ()
     assert _names(replace(waiting, owner_uid=OwnerUid("")), SHOP) == (), "a bare pod is never placed"
     assert _names(replace(waiting, owner_uid=OwnerUid(""))) == ()
     assert _names(waiting) == ("a", "b"), "while nothing is known of it"
@@ -198,6 +200,7 @@ def test_a_mark_is_looked_at_again_when_its_namespace_and_its_replicaset_are_see
 
 def test_a_pod_counts_on_the_pool_of_its_node_or_on_those_to_which_it_may_go() -> None:
     scene = Scene()
+    scene.governance = governance_of(virtual=VIRTUAL, places=True)
     scene.state.apply(make_namespace("shop"))
     scene.state.apply(make_replicaset())
 

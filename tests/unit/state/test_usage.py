@@ -12,6 +12,7 @@ from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
+from spillway.state.mark_proof import MarkProof
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage, PoolUse
@@ -139,7 +140,7 @@ def test_another_budget_is_seen_at_the_next_question(state: ClusterState) -> Non
 
 
 def test_a_waiting_pod_leaves_the_pools_that_its_policy_no_longer_gives_it(state: ClusterState) -> None:
-    compiled = [governance_of(virtual=VIRTUAL)]
+    compiled = [governance_of(virtual=VIRTUAL, places=True)]
     usage = LiveUsage(state, PoolMembership(state, lambda: compiled[0]), Reservations(lambda: 0.0))
     state.apply(make_namespace("shop"))
     state.apply(make_replicaset())
@@ -148,7 +149,40 @@ def test_a_waiting_pod_leaves_the_pools_that_its_policy_no_longer_gives_it(state
     compiled[0] = Governance.compile([], [], [])
     assert usage.on("pool-v") == PoolUse(), "no policy: the mark is not believed any more"
     assert usage.physical(OWNER) == 1
+    compiled[0] = governance_of(virtual=VIRTUAL, places=True)
+    assert usage.on("pool-v").used == ONE
     compiled[0] = governance_of(virtual=VIRTUAL)
+    assert usage.on("pool-v") == PoolUse(), "its class places no pods"
+
+
+def test_marks_count_for_one_pod_alone_and_only_with_their_proof(state: ClusterState) -> None:
+    compiled, proof = governance_of(virtual=VIRTUAL, places=True), MarkProof()
+    membership = PoolMembership(state, lambda: compiled, proof=proof)
+    usage = LiveUsage(state, membership, Reservations(lambda: 0.0))
+    state.apply(make_namespace("shop"))
+    state.apply(make_replicaset())
+    state.apply(_waiting("forged", reservation="0123456789abcdef"))
+    state.apply(_waiting("bare"))
+    assert usage.on("pool-v") == PoolUse(), "its ReplicaSet is governed, and Spillway has not placed it"
+    token = membership.token("shop", OWNER, "pool-v,pool-w")
+    state.apply(_waiting("honest", reservation=token))
+    assert usage.on("pool-v").used == ONE
+    state.apply(_waiting("copied", reservation=token, cpu_millis=10_000_000))
+    assert usage.on("pool-v").used == ONE, "the token is another pod's"
+    state.remove(_waiting("honest", reservation=token))
+    state.apply(_waiting("late", reservation=token, cpu_millis=10_000_000))
+    assert usage.on("pool-v") == PoolUse()
+
+
+def test_marks_are_looked_at_again_when_the_secret_is_known(state: ClusterState) -> None:
+    compiled, before, after = governance_of(virtual=VIRTUAL, places=True), MarkProof(), MarkProof()
+    before.use(b"secret")
+    usage = LiveUsage(state, PoolMembership(state, lambda: compiled, proof=after), Reservations(lambda: 0.0))
+    state.apply(make_namespace("shop"))
+    state.apply(make_replicaset())
+    state.apply(_waiting("d", reservation=before.token("shop", OWNER, "pool-v,pool-w")))
+    assert usage.on("pool-v") == PoolUse()
+    after.use(b"secret")
     assert usage.on("pool-v").used == ONE
 
 

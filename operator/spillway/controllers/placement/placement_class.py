@@ -1,8 +1,8 @@
 """The class that governs a pod's placement: whether it may be changed, and how long it waits.
 
 Contract: placement applies only to classes that set `threshold` or `placement`; pods of other classes are ignored here.
-For a pod whose template is not watched (for example a Job's) only the policy is known, by its mark: it waits for the
-longest time among the policy's classes.
+For a pod whose template is not watched (for example a Job's) the policy in its mark counts if that may place pods of
+its namespace, kind and labels: anybody can write the mark. It waits for the longest time among the policy's classes.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from spillway.api.elasticpolicy import Placement
 from spillway.controllers.base import World
 from spillway.domain.model.records import PodRecord
+from spillway.state.claims import placing_policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ def governed(world: World, pod: PodRecord) -> Governed | None:
         if claim is None or found is None:
             return None
         return Governed(claim.policy, claim.enforced, found.effective_placement)
-    policy = world.governance.policies.get(pod.policy)
-    classes = [one for one in (() if policy is None else policy.spec.workloads) if one.places_pods]
-    if policy is None or not classes:
+    if pod.policy not in placing_policies(world.state, world.governance, pod):
         return None
+    policy = world.governance.policies[pod.policy]
+    classes = [one for one in policy.spec.workloads if one.places_pods]
     longest = max((one.effective_placement.spill_after for one in classes), key=lambda one: one.seconds)
     return Governed(pod.policy, policy.spec.enforced, Placement(spill_after=longest))

@@ -73,7 +73,7 @@ class WithdrawnController(Controller):
         return await self._replace(pod)
 
     def _is_withdrawn(self, pod: PodRecord) -> bool:
-        if not self._tokens.new(pod) or self._is_unreadable(pod):
+        if not self.world.membership.is_proven(pod) or not self._tokens.new(pod) or self._is_unreadable(pod):
             return False
         who = governed(self.world, pod)
         return withdrawn(pod, self.world.membership.named_pools(pod) if who is not None and who.enforced else ())

@@ -66,8 +66,6 @@ STARTING_SECONDS: Final = 1.0
 """Seconds for which the room of young nodes is cached."""
 
 _FOR_GOOD: Final = frozenset({StayReason.EXPENDABLE, StayReason.UNSUITABLE})
-_PROMISED: Final = OwnerUid("spilled")
-"""The owner of a spilled pod's reservation: its own owner already counts the pod."""
 
 
 class SpillController(Controller):
@@ -184,8 +182,14 @@ class SpillController(Controller):
         reservations, used = self._open_pools.usage.reservations, pod.requests
         # On the pools in its mark it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
-        token = reservations.reserve(
-            _PROMISED, pools=pools, used=used, billed=self._billed(pod, pools), extended=pod.extended or {}
+        token = self.world.membership.token(pod.namespace, pod.owner_uid, ",".join(chosen.pools))
+        reservations.reserve(
+            _promised(pod),
+            token=token,
+            pools=pools,
+            used=used,
+            billed=self._billed(pod, pools),
+            extended=pod.extended or {},
         )
         pool = self._open_pools.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
@@ -360,6 +364,14 @@ class SpillController(Controller):
 def _waits(pod: PodRecord) -> bool:
     """Whether the scheduler has found no node for it."""
     return pod.unschedulable_since > 0
+
+
+def _promised(pod: PodRecord) -> OwnerUid:
+    """The owner of a spilled pod's reservation: its own owner already counts the pod.
+
+    One for each owner: a reservation of one owner that expires says nothing about those of others.
+    """
+    return OwnerUid(f"spilled from {pod.owner_uid or pod.uid}")
 
 
 def _is_as_seen(pod: PodRecord, raw: Json) -> bool:

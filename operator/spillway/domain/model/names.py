@@ -44,7 +44,8 @@ POOLS: Final = "spillway.dev/pools"
 """Annotation on a pod: the VirtualNodeBudgets whose pools may take it, in order of preference, separated by commas."""
 
 RESERVATION: Final = "spillway.dev/reservation"
-"""Annotation on a pod: the token of its reservation, which counts until the operator's watch shows the pod."""
+"""Annotation on a pod: the token of its reservation, which counts until the operator's watch shows the pod. It also
+proves that Spillway wrote `spillway.dev/pools`."""
 
 SIZE: Final = "spillway.dev/size"
 """Annotation on a pod: the size requested from the provider if it is larger than the pod's requests, as

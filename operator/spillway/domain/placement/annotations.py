@@ -3,15 +3,18 @@
 Contract: pure. They replace what is there: a template that was copied from a pod must not decide for its pods.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from spillway.domain.model import names
 from spillway.domain.placement.decide import NodeKind
 
 
-def virtual_annotations(pools: Sequence[str], *, size: str, policy: str, reservation: str) -> dict[str, str]:
-    """The annotations of a pod for virtual nodes; `size` is empty for a pod that requests no step of a ladder."""
-    marks = {names.PLACEMENT: NodeKind.VIRTUAL.value, names.POOLS: ",".join(pools)}
+def virtual_annotations(pools: str, *, size: str, policy: str, reservation: str) -> dict[str, str]:
+    """The annotations of a pod for virtual nodes of `pools`, separated by commas.
+
+    `size` is empty for a pod that requests no step of a ladder.
+    """
+    marks = {names.PLACEMENT: NodeKind.VIRTUAL.value, names.POOLS: pools}
     return marks | ({names.SIZE: size} if size else {}) | _common(policy, reservation)
 
 

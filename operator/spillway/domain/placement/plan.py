@@ -38,6 +38,14 @@ from spillway.domain.threshold.effective import Choice, ThresholdReason, effecti
 
 _ONE: Final = Usage(1)
 
+TokenFor = Callable[[str], str]
+"""Gives the token of a pod's reservation by the pools in its mark, separated by commas."""
+
+
+def no_token(_: str) -> str:
+    """Of a dry run, which reserves nothing."""
+    return ""
+
 
 @dataclass(frozen=True, slots=True)
 class NewPod:
@@ -133,24 +141,26 @@ class PodPlacement:
     """Of a class that keeps off virtual nodes: a pool where the pod may land by its user's own toleration."""
     problem: str = ""
     """What is wrong with the workload's own threshold."""
+    token: str = ""
+    """Of its reservation, as its marks have it."""
 
 
-def plan(new: NewPod, facts: Facts, *, reservation: str = "") -> PodPlacement:
-    """Place one pod. `reservation` is the token under which its place will be promised; empty for a dry run."""
+def plan(new: NewPod, facts: Facts, *, token_for: TokenFor = no_token) -> PodPlacement:
+    """Place one pod. `token_for` gives the token under which its place will be promised."""
     decision = decided(new, facts)
     if not decision.virtual:
-        placement = _physical(new, facts, decision, reservation)
+        placement = _physical(new, facts, decision, token_for)
         never = decision.reason is PlacementReason.NEVER
         return replace(placement, tolerated=_tolerated(new, facts)) if never else placement
     clause = unsuitable(new.pod, facts.local_claims)
     if clause is not None:
         kept = Decision(NodeKind.PHYSICAL, PlacementReason.UNSUITABLE)
-        return _physical(new, facts, kept, reservation, because=clause)
+        return _physical(new, facts, kept, token_for, because=clause)
     admission, built = _admitted(new, facts)
     if built is None:
         kept = Decision(NodeKind.PHYSICAL, PlacementReason.NO_POOL)
-        return _physical(new, facts, kept, reservation, because=f"no pool takes it ({admission.because})")
-    return _virtual(new, decision, admission.pools, built, reservation)
+        return _physical(new, facts, kept, token_for, because=f"no pool takes it ({admission.because})")
+    return _virtual(new, decision, admission.pools, built, token_for)
 
 
 def decided(new: NewPod, facts: Facts) -> Decision:
@@ -208,15 +218,19 @@ def _build(new: NewPod, facts: Facts, pool: Pool) -> _Built:
     return _Built(draft, *measured(shaped, size, ladder, facts.growth), size)
 
 
-def _virtual(new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Built, reservation: str) -> PodPlacement:
+def _virtual(
+    new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Built, token_for: TokenFor
+) -> PodPlacement:
     draft, used, cost, size = built
     admitted = tuple(pool.name for pool in pools)
     draft.add_all(toleration_additions(draft.pod, (one for pool in pools for one in pool.tolerations)))
     draft.add_all(affinity_additions(draft.pod, [pool.spec.node_selector for pool in pools]))
-    marks = virtual_annotations(admitted, size=size, policy=new.claim.policy, reservation=reservation)
+    named = ",".join(admitted)
+    token = token_for(named)
+    marks = virtual_annotations(named, size=size, policy=new.claim.policy, reservation=token)
     additions = _marked(draft, marks)
     changes = PoolChanges(size, pools[0].spec.pod_overlay is not None, _is_larger(draft.pod, new.pod))
-    return PodPlacement(decision, additions, admitted, used, cost, changes, conflicts=draft.conflicts)
+    return PodPlacement(decision, additions, admitted, used, cost, changes, conflicts=draft.conflicts, token=token)
 
 
 def _is_larger(built: Json, pod: Json) -> bool:
@@ -226,13 +240,19 @@ def _is_larger(built: Json, pod: Json) -> bool:
     return added or requests_of(built) != requests_of(pod)
 
 
-def _physical(new: NewPod, facts: Facts, decision: Decision, reservation: str, *, because: str = "") -> PodPlacement:
+def _physical(new: NewPod, facts: Facts, decision: Decision, token_for: TokenFor, *, because: str = "") -> PodPlacement:
     draft = Draft(new.pod)
     add_landing_variables(draft, facts.landing)
-    marks = physical_annotations(new.present_annotations, policy=new.claim.policy, reservation=reservation)
+    token = token_for("")
+    marks = physical_annotations(new.present_annotations, policy=new.claim.policy, reservation=token)
     additions = _marked(draft, marks)
     return PodPlacement(
-        decision, additions, because=because, conflicts=draft.conflicts, problem=facts.threshold.problem
+        decision,
+        additions,
+        because=because,
+        conflicts=draft.conflicts,
+        problem=facts.threshold.problem,
+        token=token,
     )
 
 

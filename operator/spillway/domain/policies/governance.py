@@ -190,24 +190,22 @@ class Governance:
         compiled = self._policies.get(policy)
         return () if compiled is None else tuple(name for name, _ in compiled.pools)
 
-    def pools_for(self, namespace: NamespaceRecord | None, kind: str) -> frozenset[str]:
-        """The pools of all policies with a class for owners of this kind in the namespace, whatever their labels.
+    def policies_for(self, namespace: NamespaceRecord, kind: str) -> frozenset[str]:
+        """The policies with a class that places pods of such owners in the namespace, whatever their labels.
 
-        A ReplicaSet or ReplicationController may be of any kind of workload, a Job may be of a CronJob.
+        A ReplicaSet or ReplicationController may be of any kind of workload.
         """
-        if namespace is None or self._excluded(namespace.name):
+        if self._excluded(namespace.name):
             return frozenset()
-        kinds = {kind, "CronJob"} if kind == "Job" else {kind}
         any_kind = kind in LIKE_REPLICASETS
-        policies = [
-            policy
-            for policy in self._policies.values()
-            if any(
-                match.namespaces.matches(namespace.labels) and (any_kind or not match.kinds or kinds & match.kinds)
-                for _, match in policy.classes
-            )
-        ]
-        return frozenset(name for policy in policies for name, _ in policy.pools)
+        return frozenset(
+            name
+            for name, policy in self._policies.items()
+            for (_, match), workload_class in zip(policy.classes, self.policies[name].spec.workloads, strict=True)
+            if workload_class.places_pods
+            and match.namespaces.matches(namespace.labels)
+            and (any_kind or not match.kinds or kind in match.kinds)
+        )
 
     def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
         """The sizes that may be asked of these pools' providers."""

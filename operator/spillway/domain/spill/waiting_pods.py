@@ -199,13 +199,13 @@ def plan_spill(
 
 
 def spill_additions(
-    pod: Json, found: SpillPlan, overlay: PodOverlay, reservation: str
+    pod: Json, found: SpillPlan, overlay: PodOverlay, token: str
 ) -> tuple[tuple[Addition, ...], tuple[str, ...]]:
     """The additions to a pod that goes that way in place, and what of the overlay its user had set otherwise."""
     draft = Draft(pod)
     draft.add_all(toleration_additions(pod, found.tolerations))
     add_metadata(draft, overlay, pool=found.pools[0])
-    marks = {POOLS: ",".join(found.pools), RESERVATION: reservation}
+    marks = {POOLS: ",".join(found.pools), RESERVATION: token}
     draft.add_all(annotation_additions(draft.at("metadata", "annotations"), marks))
     return draft.additions, draft.conflicts
 

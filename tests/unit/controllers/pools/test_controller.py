@@ -14,6 +14,7 @@ from spillway.domain.pools.health import PROBE_PODS
 from spillway.domain.pools.start_failures import REMEMBERED_SECONDS
 from spillway.kube.pod_events import PodEvent
 from spillway.state.catalog import Kind
+from tests.builders import make_namespace
 from tests.support.fake_clock import FakeClock
 from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, nodes, policy, sent
 from tests.support.statuses import budget_status
@@ -249,7 +250,7 @@ async def give_up(found: Rig, *pods: PodRecord) -> None:
 
 async def test_a_pool_falls_also_for_pods_that_were_replaced_one_after_the_other() -> None:
     first, second, third = several()
-    found = rig(first, failover=FAILOVER)
+    found = rig(first, make_namespace("bank"), failover=FAILOVER)
     await found.advance(60.0)
     await give_up(found, first)
     for pod in (second, third):

@@ -13,6 +13,7 @@ from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
+from spillway.state.mark_proof import MarkProof
 from tests.builders import make_namespace, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
@@ -153,3 +154,10 @@ async def test_every_waiting_pod_is_looked_at_when_the_policies_change() -> None
     rig.delete(Kind.ELASTIC_POLICY, "online")
     assert set(rig.controller.all_keys()) == {"uid-web-1", "uid-web-2"}
     assert len(rig.controller.queue) == 2
+
+
+async def test_a_pod_that_spillway_did_not_mark_is_not_replaced() -> None:
+    found = Rig(waiting("forged"))
+    found.world.membership.proof = MarkProof()
+    found.delete(Kind.ELASTIC_POLICY, "online")
+    assert await found.settle(*found.world.state.pods.values()) == []

@@ -9,13 +9,13 @@ from spillway.domain.placement.annotations import physical_annotations, virtual_
 @pytest.mark.parametrize(
     ("pools", "size", "reservation", "expected"),
     [
-        (["a"], "", "", {PLACEMENT: "virtual", POOLS: "a", POLICY: "online"}),
-        (["b", "a"], "", "r1", {PLACEMENT: "virtual", POOLS: "b,a", POLICY: "online", RESERVATION: "r1"}),
-        (["a"], "2000m-1", "", {PLACEMENT: "virtual", POOLS: "a", POLICY: "online", SIZE: "2000m-1"}),
+        ("a", "", "", {PLACEMENT: "virtual", POOLS: "a", POLICY: "online"}),
+        ("b,a", "", "r1", {PLACEMENT: "virtual", POOLS: "b,a", POLICY: "online", RESERVATION: "r1"}),
+        ("a", "2000m-1", "", {PLACEMENT: "virtual", POOLS: "a", POLICY: "online", SIZE: "2000m-1"}),
     ],
 )
 def test_a_virtual_pod_names_its_pools_in_order(
-    pools: list[str], size: str, reservation: str, expected: dict[str, str]
+    pools: str, size: str, reservation: str, expected: dict[str, str]
 ) -> None:
     assert virtual_annotations(pools, size=size, policy="online", reservation=reservation) == expected
 

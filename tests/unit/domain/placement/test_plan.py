@@ -76,7 +76,7 @@ def facts(*pools: Pool, physical: int = 2, full: str = "", **changes: Any) -> Fa
     ],
 )
 def test_where_a_pod_goes(given_facts: Facts, reason: PlacementReason, pools: tuple[str, ...]) -> None:
-    placed = plan(new_pod(), given_facts, reservation="r1")
+    placed = plan(new_pod(), given_facts, token_for=lambda _: "r1")
     assert (placed.decision.reason, placed.pools) == (reason, pools)
     annotations = applied(incoming(), placed.additions)["metadata"]["annotations"]
     assert annotations[names.PLACEMENT] == ("virtual" if pools else "physical")
@@ -98,7 +98,7 @@ def test_a_dry_run_has_no_reservation() -> None:
 
 
 def test_a_pod_on_a_step_of_the_ladder_requests_and_costs_its_size() -> None:
-    placed = plan(new_pod(), facts(pool("a", step=2, stockOut=STOCK_OUT)), reservation="r1")
+    placed = plan(new_pod(), facts(pool("a", step=2, stockOut=STOCK_OUT)), token_for=lambda _: "r1")
     pod = applied(incoming(), placed.additions)
     requests = pod["spec"]["containers"][0]["resources"]["requests"]
     assert (placed.used.cpu_millis, placed.used.memory_bytes) == (2000, 4 * GIB)
@@ -136,7 +136,7 @@ def test_a_pod_is_virtual_only_with_a_pool_and_keeps_what_its_user_wrote(
         *pools, physical=physical, refusal_by_limits=lambda one, *_: "is full" if one.name in full else ""
     )
 
-    placed = plan(new_pod(pod), given_facts, reservation="r1")
+    placed = plan(new_pod(pod), given_facts, token_for=lambda _: "r1")
 
     open_pools = tuple(one.name for one in pools if not one.closed and one.name not in full)
     assert placed.pools == (open_pools if physical >= 2 else ())

@@ -1,0 +1,56 @@
+"""The proof in a token: for one namespace, owner and list of pools, and by the keys that a process knows."""
+
+import pytest
+
+from spillway.domain.model.names import OwnerUid
+from spillway.state.mark_proof import MarkProof
+
+OWNER = OwnerUid("rs-web")
+
+
+def proof_of(*secrets: bytes) -> MarkProof:
+    proof = MarkProof()
+    for secret in secrets:
+        proof.use(secret)
+    return proof
+
+
+@pytest.mark.parametrize(
+    ("namespace", "owner", "pools"),
+    [("den", "rs-web", "a,b"), ("shop", "rs-other", "a,b"), ("shop", "rs-web", "b,a"), ("shop", "rs-web", "")],
+)
+def test_a_token_proves_the_marks_of_one_owner_for_these_pools(namespace: str, owner: str, pools: str) -> None:
+    proof = proof_of(b"secret")
+    token = proof.token("shop", OWNER, "a,b")
+    assert proof_of(b"secret").holds(token, "shop", OWNER, "a,b"), "another replica with the same secret"
+    assert not proof.holds(token, namespace, OwnerUid(owner), pools)
+
+
+def test_every_token_is_another() -> None:
+    proof = MarkProof()
+    assert len({proof.token("shop", OWNER, "a") for _ in range(10)}) == 10
+
+
+@pytest.mark.parametrize("token", ["", "-", "0123456789abcdef", "0123456789abcdef-00", "é-é", "a-\ud800"])
+def test_what_spillway_did_not_write_proves_nothing(token: str) -> None:
+    assert not proof_of(b"secret").holds(token, "shop", OWNER, "a")
+
+
+def test_keys_before_a_rotation_are_accepted_for_a_while() -> None:
+    proof = proof_of(b"first")
+    token = proof.token("shop", OWNER, "a")
+    proof.use(b"second")
+    assert proof.holds(token, "shop", OWNER, "a")
+    assert not proof_of(b"second").holds(token, "shop", OWNER, "a"), "another process never knew the first"
+    for number in range(3):
+        proof.use(b"later %d" % number)
+    assert not proof.holds(token, "shop", OWNER, "a")
+
+
+def test_a_new_key_is_announced_once() -> None:
+    heard: list[None] = []
+    proof = MarkProof()
+    proof.changed.subscribe(lambda: heard.append(None))
+    proof.use(b"secret")
+    proof.use(b"secret")
+    assert len(heard) == 1
