@@ -108,11 +108,48 @@ def test_readers_may_get_two_paths_and_are_those_that_are_listed(chart: Chart) -
     prometheus = {"kind": "ServiceAccount", "name": "prometheus-k8s", "namespace": "monitoring"}
     values = {"metrics": {"authorization": True, "readers": [prometheus], "serviceMonitor": {"enabled": True}}}
     guarded = Chart.render(values)
-    assert guarded.one("ClusterRoleBinding", "spillway-reader")["subjects"] == [prometheus]
-    [endpoint] = guarded.one("ServiceMonitor")["spec"]["endpoints"]
-    assert endpoint["bearerTokenFile"].endswith("/token")
+    scrape = {"kind": "ServiceAccount", "name": "spillway-scrape", "namespace": "spillway-system"}
+    assert guarded.one("ClusterRoleBinding", "spillway-reader")["subjects"] == [prometheus, scrape]
     [container] = guarded.one("Deployment")["spec"]["template"]["spec"]["containers"]
     assert "--authorize-metrics" in container["args"]
+
+
+def _sent_token(chart: Chart, monitor: str) -> object:
+    """The Secret with the token that Prometheus sends to the endpoints of a ServiceMonitor, if it sends one."""
+    [endpoint] = chart.one("ServiceMonitor", monitor)["spec"]["endpoints"]
+    assert not {"bearerTokenFile", "bearerTokenSecret"} & set(endpoint), "deprecated by the Prometheus operator"
+    authorization = endpoint.get("authorization")
+    assert authorization is None or authorization["type"] == "Bearer"
+    return authorization and authorization["credentials"]
+
+
+def test_prometheus_sends_the_token_of_an_identity_that_may_read_metrics() -> None:
+    monitors: dict[str, Any] = {"serviceMonitor": {"enabled": True}, "virtualNodes": {"enabled": True}}
+    token = {"name": "spillway-scrape", "key": "token"}
+    chart = Chart.render({"metrics": monitors | {"authorization": True}})
+    assert _sent_token(chart, "spillway") == _sent_token(chart, "spillway-virtual-nodes") == token
+    secret = chart.one("Secret", "spillway-scrape")
+    assert secret["type"] == "kubernetes.io/service-account-token"
+    assert secret["metadata"]["annotations"] == {"kubernetes.io/service-account.name": "spillway-scrape"}
+    assert chart.one("ServiceAccount", "spillway-scrape")["automountServiceAccountToken"] is False
+    for role in ("spillway-reader", "spillway-scrape"):
+        [subject] = chart.one("ClusterRoleBinding", role)["subjects"]
+        assert subject["name"] == "spillway-scrape"
+    assert chart.one("ClusterRole", "spillway-scrape")["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]}
+    ]
+
+
+def test_prometheus_sends_a_token_of_the_users_and_none_where_none_is_needed() -> None:
+    own = {"enabled": True, "tokenSecret": {"name": "mine", "key": "bearer"}}
+    chart = Chart.render({"metrics": {"authorization": True, "serviceMonitor": own, "virtualNodes": own}})
+    assert _sent_token(chart, "spillway") == _sent_token(chart, "spillway-virtual-nodes") == own["tokenSecret"]
+    open_chart = Chart.render({"metrics": {"serviceMonitor": {"enabled": True}}})
+    assert _sent_token(open_chart, "spillway") is None
+    for one in (chart, open_chart):
+        assert "spillway-scrape" not in str(
+            one.kinds("ServiceAccount") + one.kinds("Secret") + one.kinds("ClusterRole")
+        )
 
 
 @pytest.mark.parametrize("role", ["ClusterRole", "Role"])

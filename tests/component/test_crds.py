@@ -405,7 +405,57 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a zone key that is no label": (
         balance(zoneKey="the zone"),
         "spec.zoneKey",
-        "for example topology.kubernetes.io/zone",
+        "for example example.com/name",
+    ),
+    "a selector of elastic nodes whose key is no label": (
+        policy(tiers={"elastic": {"nodeSelector": {"matchLabels": {"my pool": "a"}}}}),
+        "spec.tiers.elastic.nodeSelector.matchLabels",
+        "must have keys of an optional DNS name with a slash",
+    ),
+    "a selector of a pool whose key is no label": (
+        budget(nodeSelector={"matchLabels": {"-bad-": "a"}}),
+        "spec.nodeSelector.matchLabels",
+        "for example example.com/name",
+    ),
+    "a selector of balanced nodes whose key has no name": (
+        balance(nodeSelector={"matchLabels": {"example.com/": "a"}}),
+        "spec.nodeSelector.matchLabels",
+        "for example example.com/name",
+    ),
+    "a requirement on what is no label": (
+        budget(nodeSelector={"matchExpressions": [{"key": "a..b/c", "operator": "Exists"}]}),
+        "spec.nodeSelector.matchExpressions[0].key",
+        "for example example.com/name",
+    ),
+    "a class by a label of namespaces that is none": (
+        workload(match={"namespaces": {"matchExpressions": [{"key": "my team", "operator": "Exists"}]}}),
+        "spec.workloads[0].match.namespaces.matchExpressions[0].key",
+        "for example example.com/name",
+    ),
+    "a class by a label of pods that is none": (
+        workload(match={"labels": {"matchLabels": {"a/b/c": "x"}}}),
+        "spec.workloads[0].match.labels.matchLabels",
+        "for example example.com/name",
+    ),
+    "a balance of workloads by what is no label": (
+        balance(match={"labels": {"matchLabels": {"über": "x"}}}),
+        "spec.match.labels.matchLabels",
+        "for example example.com/name",
+    ),
+    "a value that no label has": (
+        budget(nodeSelector={"matchLabels": {"pool": "my pool"}}),
+        "spec.nodeSelector.matchLabels[pool]",
+        "for example elastic-1",
+    ),
+    "a requirement of a value that no label has": (
+        budget(nodeSelector={"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a", "-b"]}]}),
+        "spec.nodeSelector.matchExpressions[0].values[1]",
+        "for example elastic-1",
+    ),
+    "a toleration of what is no taint": (
+        budget(podOverlay={"tolerations": [{"key": "my taint", "operator": "Exists"}]}),
+        "spec.podOverlay.tolerations[0].key",
+        "for example example.com/name",
     ),
     "Prometheus without queries": (
         balance(load={"source": "Prometheus"}),

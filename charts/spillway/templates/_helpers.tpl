@@ -3,6 +3,7 @@
 {{- define "spillway.webhookService" -}}spillway-webhook{{- end -}}
 {{- define "spillway.webhookSecret" -}}spillway-webhook-tls{{- end -}}
 {{- define "spillway.readerName" -}}spillway-reader{{- end -}}
+{{- define "spillway.scrapeName" -}}spillway-scrape{{- end -}}
 {{- define "spillway.restoreName" -}}spillway-restore{{- end -}}
 
 {{- define "spillway.selectorLabels" -}}
@@ -67,6 +68,24 @@ matchExpressions:
 annotations:
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "spillway.webhookService" . }}
 {{- end }}
+{{- end -}}
+
+{{/* Whether the chart makes the token that Prometheus sends, by service: a ServiceMonitor that sends one, and no Secret of the user's with it. */}}
+{{- define "spillway.scrapeMetrics" -}}
+{{- $metrics := .Values.metrics -}}
+{{- if and $metrics.authorization $metrics.serviceMonitor.enabled (not $metrics.serviceMonitor.tokenSecret.name) -}}true{{- end -}}
+{{- end -}}
+{{- define "spillway.scrapeKubelets" -}}
+{{- with .Values.metrics.virtualNodes }}{{ if and .enabled (not .tokenSecret.name) -}}true{{- end }}{{ end -}}
+{{- end -}}
+
+{{/* The token that Prometheus sends: dict "secret" the user's Secret "root" $ */}}
+{{- define "spillway.scrapeAuthorization" -}}
+authorization:
+  type: Bearer
+  credentials:
+    name: {{ .secret.name | default (include "spillway.scrapeName" .root) }}
+    key: {{ ternary .secret.key "token" (ne .secret.name "") }}
 {{- end -}}
 
 {{/* Whether the pre-delete hook is rendered. `helm template` cannot look anything up, and what it prints may be applied with kubectl, which would run the hook's Job at once and stop the operator. */}}

@@ -1,9 +1,10 @@
 """Models that the three kinds share: metadata, selectors, the match of workloads, recurring times, prices of nodes."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from spillway.api.conditions import Condition
 from spillway.api.scalars import Duration, Money, Timestamp
@@ -27,23 +28,68 @@ Name = Annotated[
 Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"format": "int32"})]
 Percent = Annotated[int, Field(ge=1, le=100, json_schema_extra={"format": "int32"})]
 PromQl = Annotated[str, Field(min_length=1, max_length=4096)]
-KEY_EXPRESSION = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-"""The key of a label or of an annotation."""
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+KEY_EXPRESSION = f"^({_DNS_LABEL}([.]{_DNS_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
+"""The key of a label, an annotation or a taint."""
 KEY_FORM = (
     "an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
     "with a letter or a digit at both ends, for example example.com/name"
 )
 """The same in words."""
 KEY_LENGTH_MAX = 317
-AnnotationKey = Annotated[
+LABEL_VALUE_EXPRESSION = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+_KEY = re.compile(KEY_EXPRESSION, re.ASCII)
+_LABEL_VALUE = re.compile(LABEL_VALUE_EXPRESSION, re.ASCII)
+_LABEL_VALUE_FORM = (
+    "at most 63 letters, digits, '-', '_' and '.', with a letter or a digit at both ends, for example elastic-1"
+)
+
+
+def valid_key(key: str) -> str:
+    """The key of a label, an annotation or a taint, if it has the form of one.
+
+    Raises:
+        ValueError: the message says what is allowed.
+    """
+    if len(key) > KEY_LENGTH_MAX or _KEY.fullmatch(key) is None:
+        raise ValueError(f"{key!r} must be {KEY_FORM}")
+    return key
+
+
+def _valid_label_value(value: str) -> str:
+    if _LABEL_VALUE.fullmatch(value) is None:
+        raise ValueError(f"{value!r} must be {_LABEL_VALUE_FORM}")
+    return value
+
+
+MetadataKey = Annotated[
     str,
     Field(
         min_length=1,
         max_length=KEY_LENGTH_MAX,
         json_schema_extra=rules(cel(f"self.matches('{KEY_EXPRESSION}')", f"must be {KEY_FORM}")),
     ),
+    AfterValidator(valid_key),
 ]
-LabelText = Annotated[str, Field(max_length=63)]
+"""The key of a label, an annotation or a taint."""
+LabelText = Annotated[
+    str,
+    Field(
+        max_length=63,
+        json_schema_extra=rules(cel(f"self.matches('{LABEL_VALUE_EXPRESSION}')", f"must be {_LABEL_VALUE_FORM}")),
+    ),
+    AfterValidator(_valid_label_value),
+]
+"""The value of a label or of a taint."""
+LABEL_KEYS = rules(
+    cel(
+        f"self.all(key, key.size() <= {KEY_LENGTH_MAX} && key.matches('{KEY_EXPRESSION}'))",
+        f"must have keys of {KEY_FORM}",
+    ),
+)
+"""The rule for a map of labels, whose keys have no schema of their own."""
+LabelKey = Annotated[str, AfterValidator(valid_key)]
+"""A key of such a map."""
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_map("type"))]
 Generation = Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})]
 
@@ -94,7 +140,7 @@ class LabelSelectorRequirement(Model):
         )
     )
 
-    key: Annotated[str, Field(min_length=1, max_length=317)]
+    key: MetadataKey
     """The label's key."""
     operator: SelectorOperator
     """In, NotIn, Exists or DoesNotExist. NotIn and DoesNotExist also hold where the label is absent."""
@@ -107,7 +153,9 @@ class LabelSelector(Model):
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
-    match_labels: Annotated[dict[str, LabelText], Field(max_length=32)] = Field(default_factory=dict)
+    match_labels: Annotated[dict[LabelKey, LabelText], Field(max_length=32, json_schema_extra=LABEL_KEYS)] = Field(
+        default_factory=dict
+    )
     """Labels that must exist with exactly these values, for example {pool: elastic}."""
     match_expressions: Annotated[
         tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=atomic_list())

@@ -2,9 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
-from spillway.api.common import KEY_EXPRESSION, KEY_FORM, KEY_LENGTH_MAX, AnnotationKey, LabelText
+from spillway.api.common import (
+    KEY_EXPRESSION,
+    KEY_FORM,
+    KEY_LENGTH_MAX,
+    LABEL_KEYS,
+    LabelKey,
+    LabelText,
+    MetadataKey,
+    valid_key,
+)
 from spillway.api.schema import Model, any_object, atomic_list, cel, list_map, rules
 
 _EnvName = Annotated[
@@ -36,12 +45,6 @@ _NameServer = Annotated[
 ]
 _DNS_LABEL = rules(
     cel("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", "must be a DNS label, for example log-agent"),
-)
-_LABEL_KEYS = rules(
-    cel(
-        f"self.all(key, key.size() <= {KEY_LENGTH_MAX} && key.matches('{KEY_EXPRESSION}'))",
-        f"must have keys of {KEY_FORM}",
-    ),
 )
 _Path = Annotated[
     str,
@@ -108,7 +111,14 @@ class OverlayToleration(Model):
         )
     )
 
-    key: Annotated[str, Field(max_length=317)] = ""
+    key: Annotated[
+        str,
+        Field(
+            max_length=KEY_LENGTH_MAX,
+            json_schema_extra=rules(cel(f"self == '' || self.matches('{KEY_EXPRESSION}')", f"must be {KEY_FORM}")),
+        ),
+        AfterValidator(lambda key: key and valid_key(key)),
+    ] = ""
     """The taint's key, for example virtual-kubelet.io/provider."""
     operator: Literal["Equal", "Exists"] = "Equal"
     """Equal compares the value; Exists ignores it."""
@@ -180,7 +190,7 @@ class CoreDump(Model):
         ),
     ] = "core-%h-%p-%t"
     """The file name pattern in that folder, as in core(5): %h is the host name, %p the process ID, %t the time."""
-    annotation: AnnotationKey | None = None
+    annotation: MetadataKey | None = None
     """The provider's annotation that takes folder and name, for example k8s.aliyun.com/eci-core-pattern."""
     volume: Annotated[
         dict[str, Any] | None,
@@ -266,10 +276,10 @@ class PodOverlay(Model):
     """Additions to a pod that may run on this pool. A field that the user's pod already sets is never overwritten."""
 
     annotations: Annotated[
-        dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64, json_schema_extra=_LABEL_KEYS)
+        dict[LabelKey, Annotated[str, Field(max_length=4096)]], Field(max_length=64, json_schema_extra=LABEL_KEYS)
     ] = Field(default_factory=dict)
     """Annotations to add, for example {k8s.aliyun.com/eci-image-cache: "true"}."""
-    labels: Annotated[dict[str, LabelText], Field(max_length=64, json_schema_extra=_LABEL_KEYS)] = Field(
+    labels: Annotated[dict[LabelKey, LabelText], Field(max_length=64, json_schema_extra=LABEL_KEYS)] = Field(
         default_factory=dict
     )
     """Labels to add."""

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from spillway.api.common import CURRENCY, AnnotationKey, Count, LabelSelector, ObjectMeta, Status, selects_something
+from spillway.api.common import CURRENCY, Count, LabelSelector, MetadataKey, ObjectMeta, Status, selects_something
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.scalars import Cpu, Duration, Memory, Money, Timestamp
 from spillway.api.schema import API_VERSION, NO_SERVER_DEFAULT, Model, atomic_list, bounded_name, cel, list_map, rules
@@ -116,7 +116,7 @@ class PodSpecSize(Model):
 class SpecsAnnotation(Model):
     """The provider's annotation that takes a list of acceptable sizes."""
 
-    key: AnnotationKey
+    key: MetadataKey
     """The annotation, for example k8s.aliyun.com/eci-use-specs."""
     format: Annotated[
         str,

@@ -5,10 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from spillway.api.common import (
-    KEY_EXPRESSION,
-    KEY_LENGTH_MAX,
     Count,
     LabelSelector,
+    MetadataKey,
     ObjectMeta,
     Percent,
     PromQl,
@@ -143,19 +142,7 @@ class ZonalBalanceSpec(Model):
     """Selects the nodes that are kept even by their labels. Left out or empty: every node."""
     match: WorkloadMatch | None = None
     """Which workloads are kept even. Left out: every workload outside the namespaces kube-* and the operator's own."""
-    zone_key: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=KEY_LENGTH_MAX,
-            json_schema_extra=rules(
-                cel(
-                    f"self.matches('{KEY_EXPRESSION}')",
-                    "must be a label's key, for example topology.kubernetes.io/zone",
-                )
-            ),
-        ),
-    ] = "topology.kubernetes.io/zone"
+    zone_key: MetadataKey = "topology.kubernetes.io/zone"
     """The node label whose value is the zone, for example topology.kubernetes.io/zone."""
     max_skew: Annotated[int, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = 1
     """By how many replicas two zones of one workload may differ after a scale-down, at least 1."""

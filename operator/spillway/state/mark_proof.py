@@ -1,9 +1,9 @@
 """The proof that Spillway wrote the marks of a pod, which is a part of the token of its reservation.
 
-Contract: a token holds a random part and a keyed digest of it, of the pod's namespace and owner, and of the pools that
-the marks name. So nobody else can write the mark of pools, and marks that were copied to a pod of another owner prove
-nothing. The key is derived from a secret that all replicas read; the keys before it are still accepted by a process
-that knew them. Before a secret is known, tokens are proven by a key of this process alone.
+Contract: a token holds a random part and a keyed digest of it, of the pod's namespace and owner, and of the pools in
+the mark. Only Spillway can make one, and a copy of it on a pod of another owner proves nothing. The key is derived from
+a secret that all replicas read; the keys before it are still accepted by a process that knew them. Before a secret is
+known, tokens are proven by a key of this process alone.
 """
 
 import hashlib

@@ -98,3 +98,36 @@ def test_pools_are_compared_by_one_core_with_four_gib() -> None:
     read = VirtualNodeBudget.model_validate(budget(price=price))
     assert read.spec.price is not None
     assert read.spec.price.compared == Decimal("0.526")
+
+
+KEYS = ["", "-bad-", "my key", "a/b/c", "/name", "example.com/", "a..b/c", "Example.com/a", "é", "a\n", "x" * 64]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_that_no_label_has_is_refused_wherever_labels_are_selected(key: str) -> None:
+    requirement = {"matchExpressions": [{"key": key, "operator": "Exists"}]}
+    balance: dict[str, Any] = {"metadata": {"name": "even"}}
+    for selector in (requirement, {"matchLabels": {key: "a"}}):
+        places: list[tuple[type[ElasticPolicy | VirtualNodeBudget | ZonalBalance], dict[str, Any]]] = [
+            (VirtualNodeBudget, budget(nodeSelector=selector)),
+            (ElasticPolicy, policy(tiers={"elastic": {"nodeSelector": selector}})),
+            (ElasticPolicy, policy(workloads=[{"name": "default", "match": {"labels": selector}}])),
+            (ElasticPolicy, policy(workloads=[{"name": "default", "match": {"namespaces": selector}}])),
+            (ZonalBalance, balance | {"spec": {"nodeSelector": selector}}),
+            (ZonalBalance, balance | {"spec": {"match": {"labels": selector}}}),
+        ]
+        for kind, raw in places:
+            with pytest.raises(ValidationError, match=r"matchLabels|matchExpressions"):
+                kind.model_validate(raw)
+
+
+@pytest.mark.parametrize("key", ["a", "app.kubernetes.io/name", "A_b.c-1", "x" * 63, "1.2/3"])
+def test_keys_of_labels_are_taken(key: str) -> None:
+    read = VirtualNodeBudget.model_validate(budget(nodeSelector={"matchLabels": {key: "a"}}))
+    assert read.spec.node_selector.match_labels == {key: "a"}
+
+
+@pytest.mark.parametrize("value", ["my pool", "-a", "a-", "é", "a\n", "x" * 64])
+def test_a_value_that_no_label_has_is_refused(value: str) -> None:
+    with pytest.raises(ValidationError):
+        VirtualNodeBudget.model_validate(budget(nodeSelector={"matchLabels": {"pool": value}}))
