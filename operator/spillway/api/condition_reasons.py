@@ -264,7 +264,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _false("Drained", "Every node is closed, and no pod remains that is to be evicted."),
             _false("Opening", "The nodes are being opened."),
             _false("Unhealthy", "The pool has failed: see `Healthy`."),
-            _false("OutOfStock", "The provider is out of stock: see `InStock`."),
+            _false("OutOfStock", "The provider is out of stock, at least for pods of one namespace: see `InStock`."),
             _false("LimitReached", "A limit is reached: see `AtLimit`."),
         ),
     ),
@@ -288,7 +288,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("InStock", "Pods get the size that they request."),
             _true("BiggerSize", "Smaller sizes had no stock, so pods request a larger size."),
-            _false("OutOfStock", "There was no stock of any size."),
+            _false("OutOfStock", "There was no stock of any size, at least for pods of the namespaces in the message."),
         ),
     ),
     ConditionMeaning(

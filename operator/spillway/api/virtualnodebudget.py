@@ -264,6 +264,17 @@ class NamespaceHealth(PoolHealth):
     """The namespace. While the state is Failed the pool takes none of its pods."""
 
 
+class NamespaceLadder(Model):
+    """The size that pods of one namespace request."""
+
+    namespace: Annotated[str, Field(max_length=63)]
+    """The namespace, pods of which had no stock of the sizes before this one."""
+    step: Count = 0
+    """The size of `stockOut.ladder`, counted as in `ladderStep`."""
+    since: Timestamp | None = None
+    """When that step was reached."""
+
+
 class VirtualNodeBudgetStatus(Status):
     """The observed state of the pool. Lists are bounded; metrics have the rest."""
 
@@ -283,9 +294,15 @@ class VirtualNodeBudgetStatus(Status):
     """The 20 workloads that use the most of the pool."""
     ladder_step: Count | None = None
     """The size of `stockOut.ladder` that is requested now, counted from 1; 0 is the pod's own request, and the number
-    of sizes plus one means that the pool is out of stock."""
+    of sizes plus one means that the pool is out of stock. It is the highest of `namespaceLadders`."""
     ladder_since: Timestamp | None = None
     """When that step was reached; it is reset after `stockOut.forgetAfter`."""
+    namespace_ladders: Annotated[
+        tuple[NamespaceLadder, ...],
+        Field(max_length=NAMESPACES_IN_STATUS, json_schema_extra=list_map("namespace")),
+    ] = ()
+    """The steps by the namespace whose pods had no stock, the highest first. The pods of other namespaces request the
+    highest step that two of these have reached."""
     health: PoolHealth | None = None
     """The health of the pool; absent if it has never failed."""
     namespace_health: Annotated[

@@ -26,7 +26,7 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.placement.pools import Pool, pool_fit
 from spillway.domain.policies.governance import Governance
-from spillway.domain.pools.verdict import HELD, KEPT_OUT, RETRYING, takes_probe
+from spillway.domain.pools.verdict import HELD, RETRYING, takes_probe
 from spillway.state.board import Board
 from spillway.state.neighbours import PoolNeighbours
 from spillway.state.usage import LiveUsage, PoolUse
@@ -69,17 +69,18 @@ class OpenPools:
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
         self._beyond: dict[str, _Beyond] = {}
         """The last answer of `beyond` for each pool, which is asked for once for every pod that has not started."""
-        self._kept_out: dict[str, tuple[Pool, Pool]] = {}
-        """Each pool as pods see it whose namespace is kept out, beside the pool itself."""
+        self._for_namespaces: dict[tuple[str, str, int], tuple[Pool, Pool]] = {}
+        """By pool, clause and step: the pool as pods of some namespaces see it, beside the pool itself."""
 
     def pool(self, name: str, namespace: str = "") -> Pool:
         """The pool of an existing VirtualNodeBudget, for pods of a namespace; the same object until it changes."""
-        pool = self._for_all(name)
-        if pool.closed or namespace not in self._board.verdict(name).kept_out:
+        pool, verdict = self._for_all(name), self._board.verdict(name)
+        clause, step = verdict.clause_for(namespace), verdict.step_for(namespace)
+        if pool.closed or (not clause and step == pool.step):
             return pool
-        known = self._kept_out.get(name)
+        known = self._for_namespaces.get((name, clause, step))
         if known is None or known[0] is not pool:
-            known = self._kept_out[name] = (pool, replace(pool, closed=KEPT_OUT))
+            known = self._for_namespaces[name, clause, step] = (pool, replace(pool, closed=clause, step=step))
         return known[1]
 
     def pools(self, policy: str, namespace: str) -> list[Pool]:

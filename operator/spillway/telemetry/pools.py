@@ -16,7 +16,7 @@ FAILURES: Final = counter(
 )
 LADDER_STEP: Final = gauge(
     "spillway_pool_ladder_step",
-    "The size of the pool's ladder that is requested; 0 is the pod's own request. Leader only.",
+    "The largest size of the pool's ladder that pods of a namespace request; 0 is the pod's own. Leader only.",
     ("pool",),
 )
 KEPT_OUT: Final = gauge(

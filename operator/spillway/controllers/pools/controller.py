@@ -22,7 +22,8 @@ from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import Hold
 from spillway.domain.pools.failover import mostly_dead
 from spillway.domain.pools.health import Health, PoolObservation, State, Times, judge, next_look
-from spillway.domain.pools.size_ladder import BOTTOM, another_size, decayed, seconds_to_decay, stocked_out
+from spillway.domain.pools.namespace_ladders import NO_LADDERS
+from spillway.domain.pools.size_ladder import another_size, stocked_out
 from spillway.domain.pools.sizes import Size
 from spillway.domain.pools.start_failures import FOR_NAMESPACE, StartFailure
 from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
@@ -107,7 +108,8 @@ class PoolsController(Controller):
         budget, view = self.world.governance.budgets.get(pool), self.views.get(pool)
         if budget is None or view is None or budget.spec.stock_out is None:
             return False
-        return another_size(view.memory.position, budget.spec.stock_out.ladder, _asked(pod, budget.spec.stock_out))
+        position = view.memory.ladders.of(pod.namespace)
+        return another_size(position, budget.spec.stock_out.ladder, _asked(pod, budget.spec.stock_out))
 
     # Verdicts
 
@@ -138,13 +140,13 @@ class PoolsController(Controller):
         namespaces, look = self._judge_namespaces(pool, memory, seen, times)
         stock_out = budget.spec.stock_out
         forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
-        position = BOTTOM if stock_out is None else decayed(memory.position, forget_after, now)
-        self._publish(budget, PoolMemory(health, position, namespaces))
+        ladders = NO_LADDERS if stock_out is None else memory.ladders.decayed(forget_after, now)
+        self._publish(budget, PoolMemory(health, ladders, namespaces))
         hold = Hold.of(budget)
         dues = [
             next_look(health, seen, times, now),
             look,
-            seconds_to_decay(position, forget_after, now),
+            ladders.seconds_to_decay(forget_after, now),
             hold.until - now if hold.until is not None and hold.active(now) else None,
             DOUBTFUL_SECONDS if doubtful else None,
         ]
@@ -187,8 +189,10 @@ class PoolsController(Controller):
             self._nodes.nodes(pool),
             memory.health,
             held=Hold.of(budget).active(self.world.now()),
-            step=memory.position.step,
-            out_of_stock=memory.position.out_of_stock(ladder),
+            step=memory.ladders.for_all.step,
+            out_of_stock=memory.ladders.for_all.out_of_stock(ladder),
+            steps={name: one.step for name, one in memory.ladders.ahead.items()},
+            out_of_stock_for=memory.ladders.out_of_stock(ladder),
             coming=self._usage.unstarted(pool) if retrying else 0,
             kept_out=memory.kept_out,
         )
@@ -223,7 +227,7 @@ class PoolsController(Controller):
         metrics.KEPT_OUT.clear()
         for pool, view in self.views.items():
             metrics.TAKES.labels(pool, view.verdict.reason).set(view.verdict.takes)
-            metrics.LADDER_STEP.labels(pool).set(view.verdict.step)
+            metrics.LADDER_STEP.labels(pool).set(view.memory.ladders.highest.step)
             metrics.KEPT_OUT.labels(pool).set(len(view.verdict.kept_out))
 
     # Changes
@@ -234,14 +238,14 @@ class PoolsController(Controller):
             return
         memory = self._memory(pool)
         position = stocked_out(
-            memory.position,
+            memory.ladders.of(pod.namespace),
             budget.spec.stock_out.ladder,
             _asked(pod, budget.spec.stock_out),
             created=pod.created,
             listed=budget.spec.stock_out.annotation is not None,
             now=self.world.now(),
         )
-        self._publish(budget, replace(memory, position=position))
+        self._publish(budget, replace(memory, ladders=memory.ladders.moved(pod.namespace, position)))
         self.queue.add(pool)
 
     def _pod_waits(self, waiting: UnstartedPod) -> None:
@@ -274,6 +278,7 @@ def _log_fields(view: PoolView) -> dict[str, object]:
         "takes": view.verdict.takes,
         "reason": view.verdict.reason,
         "step": view.verdict.step,
+        "steps": dict(sorted(view.verdict.steps.items())[:NAMED]),
         "health": str(health.state),
         "failed_for": str(health.reason or ""),
         "failures": health.failures,

@@ -12,9 +12,16 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from spillway.api.virtualnodebudget import NAMESPACES_IN_STATUS, NamespaceHealth, PoolHealth, VirtualNodeBudgetStatus
+from spillway.api.virtualnodebudget import (
+    NAMESPACES_IN_STATUS,
+    NamespaceHealth,
+    NamespaceLadder,
+    PoolHealth,
+    VirtualNodeBudgetStatus,
+)
 from spillway.domain.pools.health import Health, HealthReason, State
-from spillway.domain.pools.size_ladder import BOTTOM, Position
+from spillway.domain.pools.namespace_ladders import EVERYONE, NO_LADDERS, NamespaceLadders
+from spillway.domain.pools.size_ladder import Position
 
 NEVER_FAILED: Final = Health()
 
@@ -24,7 +31,7 @@ class PoolMemory:
     """What one pool remembers."""
 
     health: Health = NEVER_FAILED
-    position: Position = BOTTOM
+    ladders: NamespaceLadders = NO_LADDERS
     namespaces: Mapping[str, Health] = field(default_factory=lambda: MappingProxyType({}))
     """The health for the pods of one namespace, where pods of it failed to start."""
 
@@ -44,10 +51,15 @@ class PoolMemory:
     @classmethod
     def of_status(cls, found: VirtualNodeBudgetStatus) -> Self:
         """The same of a status that is parsed."""
-        step, since = found.ladder_step or 0, found.ladder_since
-        position = Position(step, since.timestamp()) if step and since is not None else BOTTOM
+        ladders = {
+            one.namespace: Position(one.step, one.since.timestamp())
+            for one in found.namespace_ladders
+            if one.step and one.since is not None
+        }
+        if not ladders and found.ladder_step and found.ladder_since is not None:
+            ladders = {EVERYONE: Position(found.ladder_step, found.ladder_since.timestamp())}
         namespaces = {one.namespace: _health(one) for one in found.namespace_health}
-        return cls(_health(found.health), position, namespaces)
+        return cls(_health(found.health), NamespaceLadders(ladders), namespaces)
 
     def status(self) -> dict[str, Any]:
         """The fields of the status that contain it."""
@@ -58,8 +70,13 @@ class PoolMemory:
                 NamespaceHealth(namespace=name, **_fields(health))
                 for name, health in most_pressing[:NAMESPACES_IN_STATUS]
             ),
-            "ladder_step": self.position.step,
-            "ladder_since": _moment(self.position.since),
+            "ladder_step": self.ladders.highest.step,
+            "ladder_since": _moment(self.ladders.highest.since),
+            "namespace_ladders": tuple(
+                NamespaceLadder(namespace=name, step=one.step, since=_moment(one.since))
+                for name, one in sorted(self.ladders.positions.items(), key=lambda one: (-one[1].step, one[0]))
+                if name != EVERYONE
+            )[:NAMESPACES_IN_STATUS],
         }
 
 

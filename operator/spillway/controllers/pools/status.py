@@ -92,7 +92,7 @@ def _failing(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition
         return ObservedCondition(ACCEPTING, holds=False, reason="Unhealthy", message=health.message)
     if budget.spec.stock_out is not None:
         stock = _in_stock(budget, memory)
-        if memory.position.out_of_stock(budget.spec.stock_out.ladder):
+        if memory.ladders.highest.out_of_stock(budget.spec.stock_out.ladder):
             return ObservedCondition(ACCEPTING, holds=False, reason="OutOfStock", message=stock.message)
     if memory.health.state is State.RETRYING:
         return ObservedCondition(ACCEPTING, holds=True, reason="Retrying", message=health.message)
@@ -121,16 +121,19 @@ def _kept_out(memory: PoolMemory) -> str:
 
 
 def _in_stock(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition:
-    position, stock_out = memory.position, budget.spec.stock_out
+    position, stock_out = memory.ladders.highest, budget.spec.stock_out
     if stock_out is None or not position.step:
         message = "Pods get the size that they request."
         return ObservedCondition(IN_STOCK, holds=True, reason="InStock", message=message)
     until = _time(position.since + stock_out.forget_after.seconds)
+    ahead = sorted(name for name, one in memory.ladders.ahead.items() if one.step == position.step)
+    only = f" for pods of {first_names(ahead, most=NAMED)}, as no other namespace has seen" if ahead else ""
     if position.out_of_stock(stock_out.ladder):
-        message = f"There was no stock of any size; it is tried again after {until}."
+        message = f"There was no stock of any size{only}; it is tried again after {until}."
         return ObservedCondition(IN_STOCK, holds=False, reason="OutOfStock", message=message)
     size = stock_out.ladder[position.step - 1]
-    message = f"There was no stock of smaller sizes: cpu {size.cpu}, memory {size.memory} is asked for until {until}."
+    asked = f"cpu {size.cpu}, memory {size.memory} is asked for until {until}"
+    message = f"There was no stock of smaller sizes{only}: {asked}."
     return ObservedCondition(IN_STOCK, holds=True, reason="BiggerSize", message=message)
 
 

@@ -118,7 +118,9 @@ class UnstartedPods:
     def subscribe(self) -> Iterable[Unsubscribe]:
         """Follow the pods from now on; `changed` is emitted for each that has not started."""
         yield self._world.state.subscribe(PodRecord, self._changed)
-        yield self._world.catalog.subscribe(self._policies_changed)
+        yield self._world.catalog.subscribe(self._marks_believed)
+        if self._world.membership.proof is not None:
+            yield self._world.membership.proof.changed.subscribe(self._marks_believed)
         for pod in list(self._world.state.pods.values()):
             if pod.pending is not None:
                 self._changed(None, pod)
@@ -154,7 +156,7 @@ class UnstartedPods:
             self._given_up.pop(one.pool, None)
         self._report_start(one.pools)
 
-    def _policies_changed(self) -> None:
+    def _marks_believed(self) -> None:
         """Other pools may be believed of the marks now."""
         for one in list(self._pods.values()):
             if not one.pod.node and one.named != self._world.membership.named_pools(one.pod):

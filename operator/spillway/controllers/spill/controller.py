@@ -210,7 +210,7 @@ class SpillController(Controller):
     def _plan_spill(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> SpillPlan | None:
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
-        others = [open_pools.pool(name) for name in governance.budgets if name not in listed]
+        others = [open_pools.pool(name, pod.namespace) for name in governance.budgets if name not in listed]
         pools = open_pools.pools(who.policy, pod.namespace)
         avoided = self.world.board.avoided(pod.owner_uid)
         has_room = self._room_for(pod, raw, volumes)

@@ -5,7 +5,8 @@ stays held when it is healthy again, and one that failed stays closed when the h
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.records import NodeRecord
@@ -13,6 +14,7 @@ from spillway.domain.pools.health import PROBE_PODS, Health, State
 
 HELD: Final = "is held"
 KEPT_OUT: Final = "did not start pods of its namespace"
+NO_STOCK: Final = "is out of stock for pods of its namespace"
 RETRYING: Final = f"is being tried with {PROBE_PODS} pods at a time"
 CLAUSES: Final[Mapping[str, str]] = {
     "Held": HELD,
@@ -35,6 +37,10 @@ class PoolVerdict:
     """The size of `stockOut.ladder` that is requested now; 0 is the pod's own request."""
     kept_out: frozenset[str] = frozenset()
     """Namespaces whose pods it does not take, because pods of theirs did not start there."""
+    steps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """The same as `step` for namespaces whose pods had no stock of more sizes than others saw."""
+    out_of_stock_for: frozenset[str] = frozenset()
+    """Of these, the namespaces for whose pods there was no stock of any size."""
 
     @property
     def closed(self) -> bool:
@@ -43,7 +49,17 @@ class PoolVerdict:
 
     def closed_to(self, namespace: str) -> bool:
         """Whether pods of this namespace that were sent there would never get a node, or not start."""
-        return self.closed or namespace in self.kept_out
+        return self.closed or bool(self.clause_for(namespace))
+
+    def clause_for(self, namespace: str) -> str:
+        """Why pods of this namespace do not go to the pool while others do; empty if they do."""
+        if namespace in self.kept_out:
+            return KEPT_OUT
+        return NO_STOCK if namespace in self.out_of_stock_for else ""
+
+    def step_for(self, namespace: str) -> int:
+        """The size that pods of this namespace request."""
+        return self.steps.get(namespace, self.step)
 
     @property
     def clause(self) -> str:
@@ -73,6 +89,8 @@ def pool_verdict(
     out_of_stock: bool,
     coming: int,
     kept_out: frozenset[str] = frozenset(),
+    steps: Mapping[str, int] = MappingProxyType({}),
+    out_of_stock_for: frozenset[str] = frozenset(),
 ) -> PoolVerdict:
     """The verdict on one pool. `coming` counts pods that are sent there, or bound, and have not started."""
     nodes = tuple(nodes)
@@ -89,4 +107,4 @@ def pool_verdict(
         takes, reason = False, "OutOfStock"
     elif health.state is State.RETRYING:
         takes, reason = takes_probe(coming), "Retrying"
-    return PoolVerdict(takes, reason, step, kept_out)
+    return PoolVerdict(takes, reason, step, kept_out, steps, out_of_stock_for)

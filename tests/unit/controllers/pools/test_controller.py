@@ -398,22 +398,42 @@ async def test_a_sign_on_a_pod_moves_the_ladder_and_time_moves_it_back() -> None
     found = rig(stockOut=STOCK_OUT)
     found.apply(sent("web-1", node="a-1", reason="NoStock", cpu_millis=500, memory_bytes=1 << 30))
     verdict = found.world.board.verdict("a")
-    assert (verdict.takes, verdict.step) == (True, 1)
+    assert (verdict.takes, verdict.step_for("shop")) == (True, 1)
+    assert (verdict.step, verdict.step_for("bank")) == (0, 0), "one namespace moves no other's pods"
     assert condition(status_of(found), "InStock") == ("True", "BiggerSize")
     assert status_of(found).ladder_step == 1
     await found.advance(1.0)
     found.apply(sent("web-2", node="a-1", reason="NoStock", created=1001.0, size=f"2000m-{4 << 30}"))
-    assert found.world.board.verdict("a").step == 2
+    assert found.world.board.verdict("a").step_for("shop") == 2
     await found.advance(1.0)
     found.apply(sent("web-3", node="a-1", reason="NoStock", created=1002.0, size=f"4000m-{8 << 30}"))
     verdict = found.world.board.verdict("a")
-    assert (verdict.takes, verdict.reason) == (False, "OutOfStock")
+    assert verdict.closed_to("shop")
+    assert not verdict.closed_to("bank")
     assert condition(status_of(found), "Accepting") == ("False", "OutOfStock")
     await found.advance(1799.0)
-    assert await found.judge() == (False, "OutOfStock")
+    await found.judge()
+    assert found.world.board.verdict("a").closed_to("shop")
     await found.advance(1.0)
     assert await found.judge() == (True, "Open")
-    assert found.world.board.verdict("a").step == 0
+    assert not found.world.board.verdict("a").closed_to("shop")
+    assert found.world.board.verdict("a").step_for("shop") == 0
+
+
+async def test_a_size_without_stock_in_two_namespaces_is_none_for_everyone() -> None:
+    found = rig(make_namespace("bank"), stockOut=STOCK_OUT)
+    for created in (1000.0, 1010.0, 1020.0):
+        found.apply(sent(f"web-{created}", node="a-1", reason="NoStock", created=created, size=""))
+        found.apply(sent(f"big-{created}", node="a-1", reason="NoStock", created=created + 1, size=f"2000m-{4 << 30}"))
+        await found.advance(10.0)
+    verdict = found.world.board.verdict("a")
+    assert (verdict.step, verdict.step_for("shop")) == (0, 2)
+    other = sent("bank-1", node="a-1", reason="NoStock", created=1030.0, namespace="bank")
+    found.apply(other)
+    verdict = found.world.board.verdict("a")
+    assert (verdict.step, verdict.step_for("shop"), verdict.step_for("bank")) == (1, 2, 1)
+    second = rig(clock=FakeClock(1500.0), status=status_of(found).wire(), stockOut=STOCK_OUT)
+    assert second.world.board.verdict("a") == verdict, "a new leader knows it"
 
 
 async def test_an_event_is_as_good_as_a_status_also_when_it_comes_before_the_binding() -> None:
@@ -421,9 +441,9 @@ async def test_an_event_is_as_good_as_a_status_also_when_it_comes_before_the_bin
     pod = sent("web-1")
     found.apply(pod)
     found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "web-1", "NoStock", "no stock"))
-    assert found.world.board.verdict("a").step == 0, "on no node yet"
+    assert found.world.board.verdict("a").step_for("shop") == 0, "on no node yet"
     found.apply(msgspec.structs.replace(pod, node=NodeName("a-1")))
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
     assert found.unstarted.pods[pod.uid].out_of_stock
 
 
@@ -431,10 +451,10 @@ async def test_the_step_survives_a_change_of_leader() -> None:
     first = rig(stockOut=STOCK_OUT)
     first.apply(sent("web-1", node="a-1", reason="NoStock"))
     second = rig(clock=FakeClock(1500.0), status=status_of(first).wire(), stockOut=STOCK_OUT)
-    assert second.world.board.verdict("a").step == 1
+    assert second.world.board.verdict("a").step_for("shop") == 1
     await second.advance(1301.0)
     await second.judge()
-    assert second.world.board.verdict("a").step == 0
+    assert second.world.board.verdict("a").step_for("shop") == 0
 
 
 async def test_a_budget_that_is_gone_is_gone_from_the_board() -> None:

@@ -138,7 +138,7 @@ async def test_a_stock_out_is_answered_at_once_by_the_next_size_on_the_same_pool
     found = rig(pod, stockOut=STOCK_OUT)
     await found.replacer.reconcile(pod.uid)
     assert found.writer.names == ["web-1"]
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
     assert redirect(found) == Redirect(0.0, virtual=True)
 
 
@@ -146,7 +146,7 @@ async def test_a_stock_out_without_a_bigger_size_goes_to_the_next_pool() -> None
     pod = sent("web-1", node="a-1", pools="a", reason="NoStock", cpu_millis=32_000, memory_bytes=1 << 30)
     found = rig(pod, stockOut=STOCK_OUT)
     await found.replacer.reconcile(pod.uid)
-    assert found.world.board.verdict("a").step == 0
+    assert found.world.board.verdict("a").step_for("shop") == 0
     assert redirect(found) == Redirect(0.0, virtual=True, avoid=frozenset({"a"}))
 
 

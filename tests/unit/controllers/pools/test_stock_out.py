@@ -27,7 +27,7 @@ def rig(mode: str = "Enforce", clock: FakeClock | None = None, **stock_out: Any)
 def test_a_failed_pod_shows_the_stock_out_and_its_replica_asks_for_the_next_size() -> None:
     found, pod = rig(), sent("web-1", node="a-1", pools="a", **SMALL)
     found.apply(pod, failed(pod, "a-1"))
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
     assert found.world.board.avoided(WEB) == frozenset()
     assert found.writer.names == [], "its owner replaces it"
 
@@ -35,9 +35,9 @@ def test_a_failed_pod_shows_the_stock_out_and_its_replica_asks_for_the_next_size
 def test_one_that_was_never_seen_waiting_counts_as_well() -> None:
     found, pod = rig(), sent("web-1", pools="a", **SMALL)
     found.apply(pod, failed(pod, "a-1"))
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
     found.apply(failed(sent("web-2", pools="a", cpu_millis=2000, memory_bytes=4 << 30, created=1003.0), "a-1"))
-    assert found.world.board.verdict("a").step == 2
+    assert found.world.board.verdict("a").step_for("shop") == 2
 
 
 def test_without_a_bigger_size_the_next_one_avoids_the_pool() -> None:
@@ -49,7 +49,7 @@ def test_without_a_bigger_size_the_next_one_avoids_the_pool() -> None:
 def test_a_jobs_next_pod_avoids_the_pool_whatever_sizes_it_has() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
     found.apply(pod, failed(pod, "a-1"))
-    assert found.world.board.verdict("a").step == 1, "for others"
+    assert found.world.board.verdict("a").step_for("shop") == 1, "for others"
     assert found.world.board.avoided(JOB) == {"a"}, "each try costs one of its retries"
 
 
@@ -88,27 +88,27 @@ def test_a_failure_that_is_no_stock_out(told: tuple[str, str]) -> None:
     found = rig(detect=[{"messageRegex": "NoStock|enough"}])
     pod = sent("job-1", node="a-1", pools="a", **OF_JOB)
     found.apply(pod, failed(pod, "a-1", told))
-    assert found.world.board.verdict("a").step == 0
+    assert found.world.board.verdict("a").step_for("shop") == 0
     assert found.world.board.avoided(JOB) == frozenset()
 
 
 def test_any_of_the_reasons_is_enough() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
     found.apply(pod, failed(pod, "a-1", ("ProviderFailed", "create failed"), ("NoStock", "")))
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
 
 
 def test_a_new_leader_takes_old_failures_for_what_they_are() -> None:
     found = rig(clock=FakeClock(1000.0 + NEW_FAILURE_SECONDS + 1))
     found.apply(failed(sent("job-1", pools="a", **SMALL, **OF_JOB), "a-1"))
-    assert found.world.board.verdict("a").step == 0
+    assert found.world.board.verdict("a").step_for("shop") == 0
 
 
 def test_a_pod_that_ran_is_no_sign() -> None:
     found, pod = rig(), sent("web-1", node="a-1", pools="a", **SMALL)
     running = msgspec.structs.replace(pod, phase=Phase.RUNNING, pending=None)
     found.apply(pod, running, msgspec.structs.replace(running, phase=Phase.FAILED))
-    assert found.world.board.verdict("a").step == 0
+    assert found.world.board.verdict("a").step_for("shop") == 0
 
 
 def test_an_event_about_a_failed_pod_counts_once_with_its_status() -> None:
@@ -122,7 +122,7 @@ def test_an_event_about_a_failed_pod_counts_once_with_its_status() -> None:
         found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
     assert told == ["job-1"]
     assert found.world.board.avoided(JOB) == {"a"}
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
 
 
 def test_an_event_that_came_first_is_not_counted_again() -> None:
@@ -132,22 +132,22 @@ def test_an_event_that_came_first_is_not_counted_again() -> None:
     assert found.world.board.avoided(JOB) == frozenset(), "it may still be deleted"
     found.apply(failed(pod, "a-1", ("ProviderFailed", "")))
     assert found.world.board.avoided(JOB) == {"a"}
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
 
 
 def test_an_event_in_another_namespace_says_nothing_about_a_pod() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
     found.apply(pod)
     found.pools.stock_outs.handle_event(PodEvent(pod.uid, "elsewhere", "job-1", "NoStock", ""))
-    assert found.world.board.verdict("a").step == 0
+    assert found.world.board.verdict("a").step_for("shop") == 0
     found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
 
 
 def test_elsewhere_than_on_a_pool_it_says_nothing() -> None:
     found, pod = rig(), sent("web-1", pools="a", **SMALL)
     found.apply(msgspec.structs.replace(pod, node=NodeName("owned-1")), failed(pod, "owned-1"))
-    assert found.world.board.verdict("a").step == 0
+    assert found.world.board.verdict("a").step_for("shop") == 0
 
 
 def test_events_of_another_namespace_push_out_no_event_that_came_before_its_pod() -> None:
@@ -158,7 +158,7 @@ def test_events_of_another_namespace_push_out_no_event_that_came_before_its_pod(
     for number in range(2 * REMEMBERED_EVENTS):
         report(PodEvent(PodUid(f"none-{number}"), "hostile", "none", "NoStock", ""))
     found.apply(pod)
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
 
 
 def test_an_early_event_that_is_repeated_is_the_newest_of_its_namespace() -> None:
@@ -169,4 +169,4 @@ def test_an_early_event_that_is_repeated_is_the_newest_of_its_namespace() -> Non
             report(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
         report(PodEvent(PodUid(f"none-{number}"), "shop", "none", "NoStock", ""))
     found.apply(pod)
-    assert found.world.board.verdict("a").step == 1
+    assert found.world.board.verdict("a").step_for("shop") == 1
