@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.controllers.spill.placement_class import governed
+from spillway.controllers.placement.placement_class import governed
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Phase, PodRecord
 from tests.builders import make_namespace, make_pod, make_replicaset
