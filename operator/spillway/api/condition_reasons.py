@@ -139,7 +139,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "Learning",
         POLICY,
-        "Workloads of mode Auto have no threshold yet, so all of their replicas stay on physical nodes.",
+        "Workloads of mode Auto have no threshold yet, so all of their replicas stay on physical nodes. If the history "
+        "of some cannot be read, the reason is the most frequent one, and the message counts the workloads by reason.",
         (
             _true("LearningHistory", "They have less than two days of history."),
             *_prometheus(),
@@ -207,9 +208,13 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "OverTarget",
         POLICY,
-        "The replicas that must stay on owned nodes exceed what `targetUtilization` allows.",
+        "The replicas that must stay on owned nodes exceed what `targetUtilization` allows, or find no node.",
         (
-            _true("MinimaExceedTarget", "Lower a `min`, or own more nodes."),
+            _true("MinimaExceedTarget", "They are more than the target allows. Lower a `min`, or own more nodes."),
+            _true(
+                "MinimaFindNoNode",
+                "The sum of all nodes has room for them, but no single node does. Own larger nodes, or lower a `min`.",
+            ),
             _false("MinimaFit", "They fit."),
         ),
     ),

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spillway.cli.planning import Outcome
+from spillway.controllers.status.wording import first_names
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
 
 _WIDTH: Final = 110
@@ -70,6 +71,11 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
         lines.append(
             f"what must stay there (min, given numbers, learning, no threshold) is {plan.excess_cores:.4g} cores more "
             "than the target allows"
+        )
+    if plan.unplaced_cores > 0:
+        lines.append(
+            f"no single owned node has room for {plan.unplaced_cores:.4g} cores of the replicas of "
+            f"{first_names(plan.unplaced)} that must stay there"
         )
     if policy.learning:
         lines.append(

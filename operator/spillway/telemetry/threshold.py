@@ -24,7 +24,7 @@ PLAN_MADE: Final = gauge(
 OWNED_CORES: Final = gauge(
     "spillway_threshold_owned_cores",
     "Cores of owned nodes: capacity, allowed (capacity times the target), planned (the peak of the plan), excess "
-    "(how much more than allowed must stay there).",
+    "(how much more than allowed must stay there), unplaced (how much of what must stay there finds no single node).",
     ("what",),
 )
 SAVING: Final = gauge(
@@ -83,6 +83,7 @@ def set_plan(plan: Plan | None, shown: Collection[str]) -> None:
     OWNED_CORES.labels("allowed").set(plan.allowed_cores)
     OWNED_CORES.labels("planned").set(plan.peak_cores)
     OWNED_CORES.labels("excess").set(plan.excess_cores)
+    OWNED_CORES.labels("unplaced").set(plan.unplaced_cores)
     for policy in plan.policies:
         LEARNING.labels(policy.name).set(policy.learning)
         UNUSABLE.labels(policy.name).set(sum(one.policy == policy.name and bool(one.problem) for one in workloads))

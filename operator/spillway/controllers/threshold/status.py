@@ -5,8 +5,9 @@ sums are those of the plan in force. What is not known (prices, history) is abse
 history, this includes its threshold.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from textwrap import shorten
 from typing import Final
 
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, Saving, WorkloadThreshold
@@ -30,6 +31,8 @@ STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
 OVER_TARGET: Final = "OverTarget"
 NOT_PLANNED: Final = "NotPlanned"
+SAID_CHARACTERS: Final = 300
+"""The length of what is quoted of one error."""
 
 
 class ThresholdContributor:
@@ -136,7 +139,8 @@ def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Ite
             f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
             "is enough."
         )
-        reason, why = _unreadable((one for one in current if not _is_auto(one)), otherwise="LearningHistory")
+        young = [one for one in current if one.choice.reason is ThresholdReason.LEARNING_HISTORY]
+        reason, why = _by_reason(young, otherwise="LearningHistory")
         yield ObservedCondition(LEARNING, holds=True, reason=reason, message=message + why)
     else:
         message = "Every threshold of mode Auto is based on enough history."
@@ -153,24 +157,52 @@ def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Ite
 
 
 def _over_target(plan: Plan | None) -> ObservedCondition:
-    if plan is None or plan.excess_cores <= 0:
+    if plan is None or not (plan.excess_cores > 0 or plan.unplaced_cores > 0):
         message = "What must stay on owned nodes fits into them at their target."
         return ObservedCondition(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
-    message = (
-        f"What must stay on owned nodes (min, numbers given by hand, workloads that learn or have no threshold) is "
-        f"{plan.excess_cores:.4g} cores more than the {plan.allowed_cores:.4g} that the target allows. It holds all "
-        "the same, and nothing is planned beside it at those hours."
-    )
-    return ObservedCondition(OVER_TARGET, holds=True, reason="MinimaExceedTarget", message=message)
+    reason, told = "MinimaFindNoNode", []
+    if plan.excess_cores > 0:
+        reason = "MinimaExceedTarget"
+        told.append(
+            f"What must stay on owned nodes (min, numbers given by hand, workloads that learn or have no threshold) is "
+            f"{plan.excess_cores:.4g} cores more than the {plan.allowed_cores:.4g} that the target allows. It stays "
+            "there all the same, and nothing else is planned there at those hours."
+        )
+    if plan.unplaced_cores > 0:
+        told.append(
+            f"No single owned node has room for {plan.unplaced_cores:.4g} cores of the replicas of "
+            f"{first_names(plan.unplaced)} that must stay on owned nodes, whatever the sum of all nodes is: they wait "
+            "for larger nodes, or for a lower min."
+        )
+    return ObservedCondition(OVER_TARGET, holds=True, reason=reason, message=" ".join(told))
 
 
-def _unreadable(current: Iterable[ThresholdNow], *, otherwise: str) -> tuple[str, str]:
-    """The reason and the sentence about the first workload whose history cannot be read; `otherwise` without one."""
-    for one in current:
+def _by_reason(ones: Iterable[ThresholdNow], *, otherwise: str) -> tuple[str, str]:
+    """The most frequent reason, and a sentence for each: how many workloads it concerns, and the first of them.
+
+    `otherwise` is the reason of those whose history can be read; it comes last, and alone it needs no sentence.
+    """
+    found: dict[str, dict[str, str]] = {}
+    readable = 0
+    for one in ones:
         if one.planned is not None and one.planned.problem:
-            message = f" The history of {one.planned.workload} cannot be read: {one.planned.problem}"
-            return one.planned.problem_reason or otherwise, message
-    return otherwise, ""
+            reason = one.planned.problem_reason or otherwise
+            found.setdefault(reason, {})[one.planned.workload] = one.planned.problem
+        else:
+            readable += 1
+    if not found:
+        return otherwise, ""
+    reasons = sorted(found, key=lambda reason: (-len(found[reason]), reason))
+    told = [_unreadable(reason, found[reason]) for reason in reasons]
+    if readable:
+        told.append(f" {otherwise} ({readable}): the history of the others can be read.")
+    return reasons[0], "".join(told)
+
+
+def _unreadable(reason: str, problems: Mapping[str, str]) -> str:
+    names = sorted(problems)
+    said = shorten(problems[names[0]], SAID_CHARACTERS, placeholder=" …")
+    return f" {reason} ({len(names)}): the history of {first_names(names)} cannot be read: {said}"
 
 
 def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> ObservedCondition:
@@ -184,7 +216,7 @@ def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> Observed
                 f"{_named(sorted(one.observed.workload for one in kept))} less than {days:g} days of history now, and "
                 "had more: the threshold of the plan before stays in force until there is enough."
             )
-            reason, why = _unreadable(kept, otherwise="HistoryLost")
+            reason, why = _by_reason(kept, otherwise="HistoryLost")
             return ObservedCondition(STALE_PLAN, holds=True, reason=reason, message=message + why)
         return ObservedCondition(STALE_PLAN, holds=False, reason="PlanIsFresh", message="The plan is up to date.")
     since = (

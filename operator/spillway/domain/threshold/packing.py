@@ -84,6 +84,8 @@ class Packed:
     thresholds: Mapping[str, int]
     unplaced_cores: float
     """Cores of minima that find no node, at the worst step."""
+    unplaced: tuple[str, ...] = ()
+    """The workloads of these minima."""
 
 
 class Packing:
@@ -106,7 +108,7 @@ class Packing:
         found = dict(thresholds)
         if not self._large:
             return Packed(MappingProxyType(found), 0.0)
-        unplaced = 0.0
+        unplaced = np.zeros((len(self._large), 1))
         for _ in range(_AGAIN):
             wanted, placed, unplaced = self._place(found)
             lower = {
@@ -117,10 +119,11 @@ class Packing:
             if all(found[name] <= count for name, count in lower.items()):
                 break
             found |= {name: min(found[name], count) for name, count in lower.items()}
-        return Packed(MappingProxyType(found), unplaced)
+        whose = tuple(one.workload for row, one in enumerate(self._large) if (unplaced[row] > 0).any())
+        return Packed(MappingProxyType(found), float((self._per_replica @ unplaced).max()), whose)
 
-    def _place(self, thresholds: Mapping[str, int]) -> tuple[_Table, _Table, float]:
-        """Replicas that are wanted and that found a node, by workload and step; and cores of minima that found none."""
+    def _place(self, thresholds: Mapping[str, int]) -> tuple[_Table, _Table, _Table]:
+        """By workload and step: the replicas that are wanted, those that found a node, and minima that found none."""
         counts = [thresholds[one.workload] for one in self._large]
         levels = self._stretched(np.array([one.whole_replicas() for one in self._large]))
         levels = np.minimum(levels, np.array(counts)[:, None])
@@ -140,7 +143,7 @@ class Packing:
                 if (missing > 0).any():
                     placed[row] += _first_fit(missing, requests, *free)
             if part is minima:
-                unplaced = float((self._per_replica @ (minima - placed)).max())
+                unplaced = minima - placed
         return wanted, placed, unplaced
 
     def _stretched(self, wanted: _Table) -> _Table:

@@ -2,7 +2,7 @@
 
 Contract: as `allocate`, and besides: a workload is bounded by the places that the nodes have for its pods, and large
 pods are placed node by node. Room that they cannot use goes to the other workloads. Minima hold all the same;
-`unplaced_cores` says by how much they find no node.
+`unplaced_cores` says by how much they find no node, and `unplaced` whose they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ class Placeable:
     demands: Sequence[Demand]
     packing: Packing | None
     unplaced_cores: float = 0.0
+    unplaced: tuple[str, ...] = ()
 
     def lowered(self, thresholds: Mapping[str, int]) -> Mapping[str, int]:
         """These thresholds, each as high as its replicas find nodes."""
@@ -56,7 +57,7 @@ def allocate_placeable(
         if not lower or attempt == _ATTEMPTS - 1:
             break
         lowest |= lower
-    return Placeable(replace(plan, thresholds=packed.thresholds), bounded, packing, packed.unplaced_cores)
+    return Placeable(replace(plan, thresholds=packed.thresholds), bounded, packing, packed.unplaced_cores, packed.unplaced)
 
 
 def on_nodes(demand: Demand, requests: Requests, nodes: Nodes) -> Demand:

@@ -157,7 +157,9 @@ def _solved(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
         capacity_cores=capacity,
         peak_cores=reserved(owned, demands),
         allowed_cores=allocation.usable_cores,
-        excess_cores=max(allocation.excess_cores, planned.unplaced_cores),
+        excess_cores=allocation.excess_cores,
+        unplaced_cores=planned.unplaced_cores,
+        unplaced=planned.unplaced,
         policies=tuple(
             policy_sums(
                 policies[name],

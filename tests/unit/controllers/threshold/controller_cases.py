@@ -32,6 +32,7 @@ class Planner:
         self.problem_reason = ""
         self.kept = False
         self.excess = 0.0
+        self.unplaced: dict[str, float] = {}
         self._clock = clock
 
     async def __call__(self, request: PlanRequest) -> Plan:
@@ -46,6 +47,8 @@ class Planner:
             peak_cores=1.0,
             allowed_cores=request.capacity_cores * 0.65,
             excess_cores=self.excess,
+            unplaced_cores=sum(self.unplaced.values()),
+            unplaced=tuple(self.unplaced),
             seconds=0.5,
             policies=(
                 PlannedPolicy(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from spillway.api.elasticpolicy import WorkloadThreshold
@@ -50,7 +51,39 @@ async def test_a_query_that_fails_is_told_with_what_prometheus_said(
 
     assert told(controller) == {"Learning": reason}
     [message] = [one.message for one in status_of(controller).conditions if one.holds]
-    assert f"The history of {WEB} cannot be read: bad_data: unclosed left brace" in message
+    assert f"{reason} (1): the history of {WEB} cannot be read: bad_data: unclosed left brace" in message
+
+
+async def test_reasons_are_counted_and_the_most_frequent_one_is_that_of_the_condition(
+    clock: FakeClock, planner: Planner
+) -> None:
+    world = world_of(clock, policy())
+    for index in range(20):
+        world.state.apply(make_replicaset(f"w{index:02}", owner_uid=f"d-{index}"))
+    controller = controller_of(world, planner)
+    planner.keep = None
+    await controller.reconcile("plan")
+    plan = controller.report.plan
+    assert plan is not None
+    problems = {3: ("QueryRefused", "bad_data"), **dict.fromkeys(range(4, 16), ("QueryTimedOut", "slow " * 100))}
+    controller.report.plan = msgspec.structs.replace(
+        plan,
+        workloads=tuple(
+            msgspec.structs.replace(one, problem_reason=problems[index][0], problem=problems[index][1])
+            if index in problems
+            else one
+            for index, one in enumerate(sorted(plan.workloads, key=lambda one: one.workload))
+        ),
+    )
+    await controller.reconcile("look")
+
+    assert told(controller) == {"Learning": "QueryTimedOut"}
+    [message] = [one.message for one in status_of(controller).conditions if one.holds]
+    first = ", ".join(f"Deployment/shop/w{index:02}" for index in range(4, 9))
+    assert f"QueryTimedOut (12): the history of {first} and 7 more cannot be read: slow slow" in message
+    assert "QueryRefused (1): the history of Deployment/shop/w03 cannot be read: bad_data" in message
+    assert "LearningHistory (8)" in message
+    assert len(message) < 1500
 
 
 @pytest.mark.parametrize(("problem", "reason"), [("", "HistoryLost"), ("bad_data: no", "QueryRefused")])
@@ -79,6 +112,23 @@ async def test_minima_above_the_target_are_told(clock: FakeClock, planner: Plann
     [message] = [one.message for one in status_of(controller).conditions if one.holds]
     assert "is 5.5 cores more than the 4.55 that the target allows" in message
     assert b'spillway_threshold_owned_cores{what="excess"} 5.5\n' in exposition()
+
+
+@pytest.mark.parametrize(("excess", "reason"), [(0.0, "MinimaFindNoNode"), (5.5, "MinimaExceedTarget")])
+async def test_minima_that_find_no_node_are_told_with_their_workloads(
+    clock: FakeClock, planner: Planner, excess: float, reason: str
+) -> None:
+    planner.excess = excess
+    planner.unplaced = {f"Deployment/shop/w{index}": 2.0 for index in range(7)}
+    controller = controller_of(world_of(clock, policy()), planner)
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert told(controller) == {"OverTarget": reason}
+    [message] = [one.message for one in status_of(controller).conditions if one.holds]
+    assert "has room for 14 cores of the replicas of Deployment/shop/w0" in message
+    assert "and 2 more" in message
+    assert ("more than the 4.55 that the target allows" in message) == (excess > 0)
 
 
 async def test_a_bad_annotation_that_stands_is_told_once(clock: FakeClock, planner: Planner) -> None:

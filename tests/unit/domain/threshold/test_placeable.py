@@ -48,6 +48,7 @@ def test_minima_that_find_no_node_hold_and_are_counted() -> None:
 
     assert set(found.allocation.thresholds.values()) == {3}
     assert found.unplaced_cores == 36.0
+    assert found.unplaced == tuple(found.allocation.thresholds)
 
 
 @settings(max_examples=60)

@@ -196,6 +196,13 @@ def test_what_a_service_has_grown_by_is_given_back_when_others_need_the_room() -
     assert found.peak_cores == 81
 
 
+def test_minima_that_find_no_node_are_not_what_exceeds_the_target() -> None:
+    # Three pods of 12 cores: 36 of 100 cores, and no node has more than 10.
+    found = solved(need(minimum=3, request_cores=12.0), **TEN_OF_TEN)
+
+    assert (found.excess_cores, found.unplaced_cores, found.unplaced) == (0.0, 36.0, (CART,))
+
+
 TEN_OF_TEN: dict[str, Any] = {"cores": 100.0, "node_cores": 10.0, "nodes": (NodeGroup(count=10, cores=10.0),)}
 
 
