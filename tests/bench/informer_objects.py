@@ -33,6 +33,8 @@ class Shape:
     namespaces: int = 100
     pod_bytes: int = 7_000
     """Of each pod's JSON, filled up by managedFields as long ones are."""
+    marked: bool = True
+    """Whether pods and elastic nodes carry the marks of a policy `day`; without it the operator removes them."""
 
     @property
     def replicasets(self) -> int:
@@ -45,7 +47,7 @@ def objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
     for index in range(shape.namespaces):
         yield f"/registry/namespaces/{_namespace(index)}", encode(_namespace_object(index))
     for index in range(shape.nodes):
-        yield f"/registry/minions/{_node(index)}", encode(_node_object(index))
+        yield f"/registry/minions/{_node(index)}", encode(_node_object(shape, index))
     for index in range(shape.replicasets):
         namespace = _namespace(index % shape.namespaces)
         yield f"/registry/replicasets/{namespace}/{_replicaset(index)}", encode(_replicaset_object(shape, index))
@@ -130,7 +132,7 @@ def _namespace_object(index: int) -> dict[str, Any]:
     }
 
 
-def _node_object(index: int) -> dict[str, Any]:
+def _node_object(shape: Shape, index: int) -> dict[str, Any]:
     elastic = index % 5 == 0
     taint = {"key": "spillway.dev/elastic", "effect": "PreferNoSchedule", "value": "day"}
     images = [{"names": [f"registry/app@sha256:{number:064x}"], "sizeBytes": 90000000} for number in range(20)]
@@ -154,7 +156,7 @@ def _node_object(index: int) -> dict[str, Any]:
         },
         "spec": {
             "providerID": f"aws:///{ZONES[index % 3]}/i-{index:017x}",
-            "taints": [taint] if elastic else [],
+            "taints": [taint] if elastic and shape.marked else [],
         },
         "status": {
             "capacity": {"cpu": "32", "memory": "128Gi", "pods": "110"},
@@ -240,6 +242,12 @@ def _pod_spec(owner: int) -> dict[str, Any]:
 
 def _pod_object(shape: Shape, index: int, cost: int) -> dict[str, Any]:
     owner = index // shape.pods_per_replicaset
+    marks = {
+        "controller.kubernetes.io/pod-deletion-cost": str(cost),
+        "spillway.dev/deletion-cost": str(cost),
+        "spillway.dev/policy": "day",
+        "spillway.dev/tier": "fixed" if index % 5 else "elastic",
+    }
     created, started = _stamp(owner * 240 + index % 7), _stamp(owner * 240 + index % 7 + 20 + index % 40)
     pod = {
         "apiVersion": "v1",
@@ -250,13 +258,7 @@ def _pod_object(shape: Shape, index: int, cost: int) -> dict[str, Any]:
             "uid": _uid("pod", index),
             "creationTimestamp": created,
             "labels": _labels(owner),
-            "annotations": {
-                "controller.kubernetes.io/pod-deletion-cost": str(cost),
-                "spillway.dev/deletion-cost": str(cost),
-                "spillway.dev/policy": "day",
-                "spillway.dev/tier": "fixed" if index % 5 else "elastic",
-                "prometheus.io/scrape": "true",
-            },
+            "annotations": (marks if shape.marked else {}) | {"prometheus.io/scrape": "true"},
             "ownerReferences": [
                 {
                     "apiVersion": "apps/v1",

@@ -1,7 +1,7 @@
 """A watch over the event loop: it measures how late the loop runs, and logs the stack of a long stall.
 
 Contract: all admission requests are answered in one event loop, so whatever blocks the loop delays pods. A task in the
-loop wakes ten times a second and measures its lateness (`spillway_event_loop_late_seconds`). A second thread records
+loop wakes five times a second and measures its lateness (`spillway_event_loop_late_seconds`). A second thread records
 the loop's stack once a wake-up is overdue. When the loop continues, the stall is logged with that stack and with the
 share of the stall in which the process had a core: near 0 it waited for the machine or a disk, near 1 it ran code.
 """
@@ -19,7 +19,7 @@ from spillway.telemetry.event_loop import LATE_SECONDS
 
 log: Final = structlog.get_logger(__name__)
 
-BEAT_SECONDS: Final = 0.1
+BEAT_SECONDS: Final = 0.2
 OVERDUE_SECONDS: Final = 0.3
 """Seconds of lateness from which on it is a stall; an admission answer is delayed by as much."""
 _FRAMES: Final = 6

@@ -77,6 +77,8 @@ class ClusterState:
             StatefulSetRecord: self._statefulsets,
             NamespaceRecord: self._namespaces,
         }
+        self.revision = 0
+        """The number of changes of records so far: while it stays the same, so does all that follows from records."""
         self.node_usage = NodeUsage()
         self.repelling_pods = RepellingPods()
         self._changed: dict[type[Any], Signal[Any, Any]] = {
@@ -342,6 +344,7 @@ class ClusterState:
         _discard(self._replicasets_by_owner, old.owner_uid, old.uid)
 
     def _notify(self, record_type: type[Record], old: Record | None, new: Record | None) -> None:
+        self.revision += 1
         self._changed[record_type].emit(old, new)
         if record_type is PodRecord and self._waiters:
             waiters: Signal[Any, Any] | None = self._waiters.get(PodUid(record_key(new or old)))

@@ -2,7 +2,8 @@
 
 Contract: measured by the leader only, from the moment at which it began to lead, so a gap without a leader is a gap in
 the counters. The workloads that use most have their own series and the others share `other`, so the number of series is
-bounded; the series of a workload that is no longer among the largest are removed.
+bounded; the series of a workload that is no longer among the largest are removed. While no pod starts, ends or is
+resized, an export costs as much as there are series, and not as there are workloads.
 """
 
 from collections import Counter
@@ -24,6 +25,8 @@ OTHER: Final = "other"
 """The name that all workloads share that have none of their own."""
 NAMED: Final = 200
 """Workloads with a name of their own."""
+NAMES_KEPT_SECONDS: Final = 300
+"""How long the names of the accounts are used without looking them up again, while no pod changes."""
 Account = str
 """The account: the uid of the pods' owner, or one account per namespace for pods without an owner."""
 
@@ -53,6 +56,11 @@ class WorkloadConsumption:
         self._workloads: dict[Account, str] = {}
         self._named: frozenset[str] = frozenset()
         self._series: dict[str, set[tuple[CounterMetric, tuple[str, ...]]]] = {}
+        self._labels: Mapping[Account, str] = {}
+        """The name under which each account is exported, as of the last time that the names were looked up."""
+        self._rates: Mapping[Key, Consumed] = {}
+        """What these names consume in a second, while no pod changes."""
+        self._names_until = 0
 
     def account_of(self, pod: PodRecord) -> Account:
         """The account of this pod."""
@@ -71,6 +79,19 @@ class WorkloadConsumption:
 
     async def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
         """Add the consumption and the charges since the last call to the counters, in slices of time."""
+        known = all(account in self._labels for account, _ in charges)
+        if known and self.meter.unchanged and now < self._names_until:
+            seconds = self.meter.pass_time(now)
+            if seconds:
+                self._count({key: _times(rate, seconds) for key, rate in self._rates.items()})
+        else:
+            await self._export_anew(now, charges)
+        for (account, pool), charge in charges.items():
+            label = Key(self._labels[account], "", pool)
+            self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
+
+    async def _export_anew(self, now: int, charges: Iterable[tuple[Account, str]]) -> None:
+        """Export the consumption, look up the name of each account again, and keep the rates."""
         present = self.meter.present()
         consumed = self.meter.collect(now)
         # A Job that started and ended since the last call has consumed, although none of its pods is left.
@@ -83,18 +104,25 @@ class WorkloadConsumption:
         async for account in in_slices(exported):
             counted_as[account] = counted_as_by_name(self.workload(account))
         self._name(present, gone, counted_as)
-        labels = {account: name if name in self._named else OTHER for account, name in counted_as.items()}
-        for key, (cpu, memory) in (await _by_label(consumed, labels)).items():
+        self._labels = {account: name if name in self._named else OTHER for account, name in counted_as.items()}
+        self._names_until = now + NAMES_KEPT_SECONDS
+        self._count(await _by_label(consumed, self._labels))
+        if self.meter.unchanged:
+            # Otherwise a pod has changed in between, and the next call looks at all of them again.
+            rates = {key: rate for key, rate in present.items() if any(rate)}
+            self._rates = await _by_label(rates, self._labels)
+
+    def _count(self, consumed: Mapping[Key, Consumed]) -> None:
+        for key, (cpu, memory) in consumed.items():
             self._add(metrics.CONSUMED_CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
             self._add(metrics.CONSUMED_MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
-        for (account, pool), charge in charges.items():
-            label = Key(labels[account], "", pool)
-            self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
 
-    def _name(self, present: Mapping[Key, int], gone: Iterable[Account], counted_as: Mapping[Account, str]) -> None:
+    def _name(
+        self, present: Mapping[Key, Consumed], gone: Iterable[Account], counted_as: Mapping[Account, str]
+    ) -> None:
         by_workload = Counter(dict.fromkeys((counted_as[account] for account in gone), 0))
-        for key, cpu_millis in present.items():
-            by_workload[counted_as[key.account]] += cpu_millis
+        for key, rate in present.items():
+            by_workload[counted_as[key.account]] += rate.cpu_millis_seconds
         self._named = named(self._named, by_workload, size=self._size)
         for workload in self._series.keys() - self._named - {OTHER}:
             for counter, labels in self._series.pop(workload):
@@ -115,3 +143,7 @@ async def _by_label(consumed: Mapping[Key, Consumed], labels: Mapping[Account, s
         before = sums.get(label, Consumed())
         sums[label] = Consumed(before.cpu_millis_seconds + cpu, before.memory_byte_seconds + memory)
     return sums
+
+
+def _times(rate: Consumed, seconds: int) -> Consumed:
+    return Consumed(rate.cpu_millis_seconds * seconds, rate.memory_byte_seconds * seconds)

@@ -7,9 +7,10 @@ one replica less, and the order of scale-downs deletes a virtual one.
 Contract: at most one surge per workload and `at_once` in all; the workload that has been due for the longest has the
 next turn. Its template is read once, because only nodes on which its pods may run are room for it. A surge that another
 leader left is found by its mark and ended. A policy in Recommend plans and counts. For stable workloads nothing is read
-or written otherwise.
+or written otherwise, and while nothing changes and no workload's time has come, nothing is computed.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.bring_back_room import BringBackRoom
+from spillway.controllers.spill.bring_back_words import SAID, TOLD
 from spillway.controllers.spill.surge import SurgeScaler, target_of
 from spillway.controllers.spill.virtual_replicas import (
     SpilledWorkload,
@@ -46,23 +48,6 @@ MARKS_KEPT: Final = 8
 """The number of removed marks to remember per workload; a watch is never behind by as many surges."""
 JUDGED_SECONDS: Final = 60.0
 """Seconds after a success until it is checked whether a virtual replica has gone."""
-
-
-_SAID: Final = {
-    Left.PAUSED: "it is paused",
-    Left.AUTOSCALER_AT_MAXIMUM: "its HorizontalPodAutoscaler allows no additional replica",
-    Left.FOREIGN_WRITER: "another client writes its deletion costs, so it is not known which replica would be deleted",
-    Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
-}
-"""Reasons that only the user can change, for an Event; the others pass without action."""
-
-
-_TOLD: Final = {
-    SurgeOutcome.NO_ROOM: "no physical node took it",
-    SurgeOutcome.NOT_READY: "not every replica was ready in time",
-    SurgeOutcome.NO_GAIN: "the additional replica is on a virtual node too",
-    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
-}
 
 
 class _Hoped(NamedTuple):
@@ -108,6 +93,10 @@ class BringBackController(Controller):
         self._planned: dict[OwnerUid, int] = {}
         self._room = BringBackRoom(world)
         self._without_node: set[PodUid] = set()
+        self._seen: tuple[object, ...] = ()
+        """What the last look found: the state's revision, the policies and the plan of thresholds."""
+        self._look_from = 0.0
+        """From when a look may have another result although nothing of that has changed."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         self._without_node = {pod.uid for pod in self.world.state.pods.values() if not pod.node}
@@ -119,8 +108,12 @@ class BringBackController(Controller):
 
     async def reconcile(self, key: str) -> float | None:
         if key == ALL:
-            await self._look()
+            present = (self.world.state.revision, self.world.governance, self.world.board.thresholds)
+            if self.world.now() >= self._look_from or present != self._seen:
+                self._seen, self._look_from = present, 0.0
+                self._look_from = await self._look()
             return self._look_seconds
+        self._look_from = 0.0
         uid = OwnerUid(key)
         replicaset = self.world.state.replicasets.get(uid)
         if replicaset is None:
@@ -140,7 +133,8 @@ class BringBackController(Controller):
 
     # Looking
 
-    async def _look(self) -> None:
+    async def _look(self) -> float:
+        """Check all workloads; returns from when time alone may change the result."""
         now = self.world.now()
         found = {one.uid: one async for one in workloads(self.world)}
         others = await without_surge(self.world)
@@ -167,6 +161,16 @@ class BringBackController(Controller):
         for (policy, why), replicas in left.items():
             metrics.BRING_BACK_LEFT.labels(policy, why.value).set(replicas)
         self._prune(found, now)
+        return self._due_next(now)
+
+    def _due_next(self, now: float) -> float:
+        if self._surges or self._begins or self._room.unread:
+            return now
+        dues = [one.until for one in self._hoped.values()]
+        for memory in self._memories.values():
+            dues.append(memory.not_before)
+            dues.append(memory.due_from(self._hold_seconds) or 0.0)
+        return min((due for due in dues if due > now), default=math.inf)
 
     def _turns(self, resting: Iterable[SpilledWorkload], now: float) -> Collection[OwnerUid]:
         """The workloads that surge next."""
@@ -340,17 +344,17 @@ class BringBackController(Controller):
         if outcome is SurgeOutcome.BROUGHT_BACK:
             message = f"one replica came back from a virtual node: {physical} are on physical nodes now"
             self._events.record(reference, "Normal", event_reasons.BROUGHT_BACK, message)
-        elif outcome in _TOLD:
-            message = f"a replica was not brought back from a virtual node: {_TOLD[outcome]}; tried again later"
+        elif outcome in TOLD:
+            message = f"a replica was not brought back from a virtual node: {TOLD[outcome]}; tried again later"
             self._events.record(reference, "Normal", event_reasons.BRING_BACK_FAILED, message)
 
     def _say(self, replicaset: ReplicaSetRecord, reason: Left) -> None:
         """Emit an Event once, and only for a reason that does not pass without action."""
         known = self._left.get(replicaset.uid)
         self._left[replicaset.uid] = reason
-        if reason is known or reason not in _SAID:
+        if reason is known or reason not in SAID:
             return
-        message = f"its replicas on virtual nodes are not brought back: {_SAID[reason]}"
+        message = f"its replicas on virtual nodes are not brought back: {SAID[reason]}"
         self._events.record(workload_of(replicaset).reference, "Normal", event_reasons.BRING_BACK_LEFT, message)
 
     # Changes, and forgetting

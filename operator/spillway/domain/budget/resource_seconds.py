@@ -1,7 +1,8 @@
 """Resource-seconds: millicores and bytes times seconds, for the metrics of consumption. What they cost is in `ledger`.
 
 Contract: pure, in whole Unix seconds. A `Meter` integrates sums that change; its result does not depend on when it is
-read.
+read. While nothing is added or removed, a reader that keeps the rates need not read every key again: it takes the time
+that has passed (`pass_time`), and multiplies.
 """
 
 from collections.abc import Hashable, Mapping
@@ -40,6 +41,15 @@ class Meter(Generic[K]):
 
     def __init__(self) -> None:
         self._sums: dict[K, _Sum] = {}
+        self._collected_at: int | None = None
+        """The time until which all sums are collected; None if they have changed since, or differ in it."""
+        self._passed_at = 0
+        """The time until which `pass_time` has been called."""
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was added or removed since the last `collect`."""
+        return self._collected_at is not None
 
     def add(self, key: K, cpu_millis: int, memory_bytes: int, *, now: int) -> None:
         """Count one more pod from now on."""
@@ -49,21 +59,34 @@ class Meter(Generic[K]):
         """Count one pod less from now on; it must have been added."""
         self._change(key, -cpu_millis, -memory_bytes, -1, now)
 
-    def present(self) -> Mapping[K, int]:
-        """The millicores that count now, by key."""
-        return {key: one.cpu_millis for key, one in self._sums.items()}
+    def present(self) -> Mapping[K, Consumed]:
+        """What counts now, by key: the consumption of each second from now on."""
+        return {key: Consumed(one.cpu_millis, one.memory_bytes) for key, one in self._sums.items()}
 
     def collect(self, now: int) -> Mapping[K, Consumed]:
         """The consumption since the last call; a key without pods is forgotten after that."""
         collected: dict[K, Consumed] = {}
         for key, one in list(self._sums.items()):
-            _advance(one, now)
+            self._advance(one, now)
             if one.consumed != (0, 0):
                 collected[key] = one.consumed
                 one.consumed = Consumed()
             if not one.pods:
                 del self._sums[key]
+        self._collected_at = now if all(one.at == now for one in self._sums.values()) else None
         return collected
+
+    def pass_time(self, now: int) -> int:
+        """The seconds since the last call or `collect`, which the caller charges at the rates of `present` itself.
+
+        Only while the meter is `unchanged`.
+        """
+        if self._collected_at is None:
+            raise ValueError("the meter has changed since it was collected")
+        seconds = max(0, now - self._collected_at)
+        self._collected_at += seconds
+        self._passed_at = self._collected_at
+        return seconds
 
     def clear(self, now: int) -> Mapping[K, Consumed]:
         """Collect and reset: all pods that count will be added again."""
@@ -75,18 +98,19 @@ class Meter(Generic[K]):
         one = self._sums.get(key)
         if one is None:
             one = self._sums[key] = _Sum(now)
-        _advance(one, now)
+        self._collected_at = None
+        self._advance(one, now)
         one.cpu_millis += cpu_millis
         one.memory_bytes += memory_bytes
         one.pods += pods
 
-
-def _advance(one: _Sum, now: int) -> None:
-    seconds = now - one.at
-    if seconds <= 0:
-        return
-    one.consumed = Consumed(
-        one.consumed.cpu_millis_seconds + one.cpu_millis * seconds,
-        one.consumed.memory_byte_seconds + one.memory_bytes * seconds,
-    )
-    one.at = now
+    def _advance(self, one: _Sum, now: int) -> None:
+        one.at = max(one.at, self._passed_at)
+        seconds = now - one.at
+        if seconds <= 0:
+            return
+        one.consumed = Consumed(
+            one.consumed.cpu_millis_seconds + one.cpu_millis * seconds,
+            one.consumed.memory_byte_seconds + one.memory_bytes * seconds,
+        )
+        one.at = now

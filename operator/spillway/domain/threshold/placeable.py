@@ -57,7 +57,9 @@ def allocate_placeable(
         if not lower or attempt == _ATTEMPTS - 1:
             break
         lowest |= lower
-    return Placeable(replace(plan, thresholds=packed.thresholds), bounded, packing, packed.unplaced_cores, packed.unplaced)
+    return Placeable(
+        replace(plan, thresholds=packed.thresholds), bounded, packing, packed.unplaced_cores, packed.unplaced
+    )
 
 
 def on_nodes(demand: Demand, requests: Requests, nodes: Nodes) -> Demand:

@@ -177,8 +177,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     allowed_cores: float
     """Capacity times target: the load that it may put there."""
     excess_cores: float = 0.0
-    """By how much the replicas that must stay on owned nodes exceed the allowed load at the fullest step; 0 if they fit.
-    """
+    """By how much the replicas that must stay on owned nodes exceed the allowed load at the fullest step; 0 if
+    they fit."""
     unplaced_cores: float = 0.0
     """Of the replicas that must stay on owned nodes, the cores of those for which no single node has room."""
     unplaced: tuple[str, ...] = ()

@@ -1,15 +1,18 @@
 """The books that the leader keeps: what each change of pods, nodes and budgets does to them, and what they tell."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client.samples import Sample
 from structlog.testing import capture_logs
 
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import World
+from spillway.controllers.budget.consumption import NAMES_KEPT_SECONDS, WorkloadConsumption
 from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.pool_costs import PERSIST_SECONDS
 from spillway.controllers.budget.status import BudgetContributor
@@ -401,6 +404,41 @@ async def test_consumption_by_workload_tier_and_pool() -> None:
     assert cost == pytest.approx(0.12), "the minimum of a minute, of two cores"
     await stage.tick(10)
     assert consumed("fixed", "") == (20, 40 * GIB)
+
+
+async def test_while_no_pod_changes_consumption_is_counted_without_looking_at_each_workload(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixed = [
+        make_pod(f"f{n}", owner_uid=f"u{n}", cpu_millis=1000, policy="online", tier="fixed", started=START)
+        for n in range(50)
+    ]
+    stage = await Stage(*fixed, resources=[budget(price=None)]).begin()
+    await stage.tick(10)
+    looked_up: list[str] = []
+    plain = WorkloadConsumption.workload
+
+    def workload(self: WorkloadConsumption, account: str) -> str:
+        looked_up.append(account)
+        return plain(self, account)
+
+    monkeypatch.setattr(WorkloadConsumption, "workload", workload)
+    for _ in range(5):
+        await stage.tick(10)
+    assert looked_up == []
+    assert sum(one.value for one in _consumed_cpu_seconds()) == 50 * 60
+    stage.remove("f0")
+    await stage.tick(10)
+    assert len(looked_up) >= 49
+    assert sum(one.value for one in _consumed_cpu_seconds()) == 50 * 60 + 49 * 10
+    looked_up.clear()
+    await stage.tick(NAMES_KEPT_SECONDS)
+    assert len(looked_up) == 49, "the name of a workload may have changed"
+
+
+def _consumed_cpu_seconds() -> Iterable[Sample]:
+    [family] = metrics.CONSUMED_CPU_SECONDS.collect()
+    return [one for one in family.samples if one.name.endswith("_total")]
 
 
 async def test_jobs_of_a_cron_job_are_one_workload_and_bare_pods_one_a_namespace() -> None:

@@ -431,3 +431,36 @@ async def test_a_surge_that_finds_no_room_is_undone_and_tried_later() -> None:
     assert await found.step(10) is None
     assert found.written == ["mark", "3->4", "4->3", "unmark"]
     assert found.outcome()[0] == 1
+
+
+async def test_while_nothing_changes_and_no_time_has_come_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[float] = []
+    clock = FakeClock()
+    physical = make_pod("a", node=NodeName("n1"))
+    cluster = Cluster(clock, *policy(), pods=[physical])
+    plain = cluster.controller._look
+
+    async def look() -> float:
+        looked.append(clock.now())
+        return await plain()
+
+    monkeypatch.setattr(cluster.controller, "_look", look)
+    for _ in range(5):
+        await cluster.look(10.0)
+    assert len(looked) == 1
+    cluster.changed(physical, ready=False)
+    for _ in range(3):
+        await cluster.look(10.0)
+    assert len(looked) == 2
+    cluster.changed(cluster.seen, replicas=2)
+    cluster.replicas = 2
+    for pod in (physical, make_pod("b", node=NodeName("v1"))):
+        cluster.world.state.apply(pod)
+    await cluster.begin()
+    waits = len(looked)
+    for _ in range(5):
+        await cluster.look(10.0)
+    assert len(looked) == waits, "a replica is to come back, and its time has not come"
+    await cluster.look(HOLD)
+    await cluster.step()
+    assert cluster.written == ["mark", "2->3"]

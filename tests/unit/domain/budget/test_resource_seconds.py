@@ -1,5 +1,6 @@
 """Who used what: exact between any looks, and told under few names that do not come and go."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,12 @@ def test_what_is_collected_is_the_sum_over_the_pods(
     total: dict[str, Consumed] = {}
 
     def collect(now: int) -> None:
-        for key, more in meter.collect(now).items():
+        if meter.unchanged:
+            seconds = meter.pass_time(now)
+            found = {key: Consumed(one[0] * seconds, one[1] * seconds) for key, one in meter.present().items()}
+        else:
+            found = dict(meter.collect(now))
+        for key, more in found.items():
             before = total.get(key, Consumed())
             total[key] = Consumed(before[0] + more[0], before[1] + more[1])
 
@@ -38,6 +44,7 @@ def test_what_is_collected_is_the_sum_over_the_pods(
             sum(life[2] * life[4] for life in lives if life[0] == key),
         )
         assert total.get(key, Consumed()) == expected
+    meter.collect(151)
     assert not meter.present()
 
 
@@ -48,6 +55,19 @@ def test_beginning_anew_loses_nothing_of_before() -> None:
     meter.add("a", 1000, 5, now=10)
     assert meter.collect(12) == {"a": Consumed(2000, 10)}
     assert meter.collect(12) == {}
+
+
+def test_time_passes_only_over_a_meter_that_has_not_changed() -> None:
+    meter = Meter[str]()
+    meter.add("a", 1000, 5, now=0)
+    with pytest.raises(ValueError, match="changed"):
+        meter.pass_time(10)
+    meter.collect(10)
+    assert meter.pass_time(14) == 4
+    assert meter.pass_time(12) == 0, "the clock went back"
+    meter.add("b", 1000, 5, now=15)
+    assert not meter.unchanged
+    assert meter.collect(16) == {"a": Consumed(2000, 10), "b": Consumed(1000, 5)}
 
 
 def test_a_clock_that_goes_back_consumes_nothing() -> None:

@@ -1,0 +1,21 @@
+"""The wording of the Events about a bring-back: why a workload stays as it is, and how a surge ended."""
+
+from typing import Final
+
+from spillway.domain.spill.bring_back import Left, SurgeOutcome
+
+SAID: Final = {
+    Left.PAUSED: "it is paused",
+    Left.AUTOSCALER_AT_MAXIMUM: "its HorizontalPodAutoscaler allows no additional replica",
+    Left.FOREIGN_WRITER: "another client writes its deletion costs, so it is not known which replica would be deleted",
+    Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
+}
+"""Reasons that only the user can change, for an Event; the others pass without action."""
+
+
+TOLD: Final = {
+    SurgeOutcome.NO_ROOM: "no physical node took it",
+    SurgeOutcome.NOT_READY: "not every replica was ready in time",
+    SurgeOutcome.NO_GAIN: "the additional replica is on a virtual node too",
+    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
+}
