@@ -45,7 +45,7 @@ LIMITS: Final = ("Pods", "Cpu", "Memory", "CostPerHour", "CostPerMonth")
 CONFLICTS: Final = {CONFLICT, TIER_CONFLICT}
 FROM_DATA: Final[dict[str, Pairs]] = {
     "report.trouble": {("StalePlan", one) for one in TROUBLES} | {("Learning", "NoPrometheus")},
-    "_unreadable": {(kind, one) for kind in ("StalePlan", "Learning") for one in PROBLEMS},
+    "_by_reason": {(kind, one) for kind in ("StalePlan", "Learning") for one in PROBLEMS},
     "problem.reason": {
         ("LoadDataStale", one)
         for one in (
@@ -193,8 +193,8 @@ def _reasons(node: ast.expr, scope: ast.stmt, module: ModuleType) -> Iterator[st
         case ast.BoolOp():
             for one in node.values:
                 yield from _reasons(one, scope, module)
-        case ast.Call(func=ast.Name(id="_unreadable")):
-            assert "_unreadable" in FROM_DATA
+        case ast.Call(func=ast.Name(id="_by_reason")):
+            assert "_by_reason" in FROM_DATA
             yield from (str(_text(one.value, module)) for one in node.keywords if one.arg == "otherwise")
         case ast.Name() if _text(node, module) is None:
             values = [one.value for one in ast.walk(scope) if isinstance(one, ast.Assign) and _sets(one, node.id)]

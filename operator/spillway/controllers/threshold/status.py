@@ -160,7 +160,8 @@ def _over_target(plan: Plan | None) -> ObservedCondition:
     if plan is None or not (plan.excess_cores > 0 or plan.unplaced_cores > 0):
         message = "What must stay on owned nodes fits into them at their target."
         return ObservedCondition(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
-    reason, told = "MinimaFindNoNode", []
+    reason = "MinimaFindNoNode"
+    told: list[str] = []
     if plan.excess_cores > 0:
         reason = "MinimaExceedTarget"
         told.append(

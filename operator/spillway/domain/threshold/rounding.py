@@ -70,9 +70,9 @@ def fill(levels: Levels, thresholds: Counts, room: Series, slack: float, *, by_d
     With `by_duty` what is needed for most steps goes first, whatever its size. One that does not fit never will, since
     loads only grow; so each run of levels is looked at once.
     """
-    filled = thresholds.copy()
-    left = room - levels.load(filled) + slack
     weights = np.ones(levels.workloads) if by_duty else levels.cpu_cores
+    filled = _first_that_fit(levels, thresholds, room + slack, weights)
+    left = room - levels.load(filled) + slack
     runs = levels.run_of(np.arange(levels.workloads), filled + 1)
     heap = [
         (-float(levels.duty[run] * weights[workload]), workload, int(run))
@@ -92,3 +92,26 @@ def fill(levels: Levels, thresholds: Counts, room: Series, slack: float, *, by_d
         if fits == wanted and run < levels.last[workload]:
             heapq.heappush(heap, (-float(levels.duty[run + 1] * weights[workload]), workload, run + 1))
     return filled
+
+
+def _first_that_fit(levels: Levels, thresholds: Counts, room: Series, weights: Series) -> Counts:
+    """Raise the thresholds by the first runs in the order of `fill` that all fit, found by bisection."""
+    owner = np.repeat(np.arange(levels.workloads), levels.last - levels.first + 1)
+    runs = np.flatnonzero(levels.top > thresholds[owner])
+    # Within a workload, a higher run is needed for fewer steps, so this order is the one in which a heap gives them.
+    runs = runs[np.lexsort((runs, -levels.duty[runs] * weights[owner[runs]]))]
+    low, high = 0, runs.size
+
+    def raised(count: int) -> Counts:
+        found = thresholds.copy()
+        # Of several for one workload the last, which is the highest, stays.
+        found[owner[runs[:count]]] = levels.top[runs[:count]]
+        return found
+
+    while low < high:
+        middle = (low + high + 1) // 2
+        if (levels.load(raised(middle)) <= room).all():
+            low = middle
+        else:
+            high = middle - 1
+    return raised(low)

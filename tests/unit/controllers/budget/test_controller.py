@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import World
-from spillway.controllers.budget.consumption import NAMES_KEPT_SECONDS, WorkloadConsumption
 from spillway.controllers.budget.controller import BudgetController
 from spillway.controllers.budget.pool_costs import PERSIST_SECONDS
+from spillway.controllers.budget.resource_seconds import NAMES_KEPT_SECONDS, WorkloadConsumption
 from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.price import shown

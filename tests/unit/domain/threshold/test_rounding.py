@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.domain.threshold.levels import Levels
+from spillway.domain.threshold.demand import Series
+from spillway.domain.threshold.levels import Counts, Levels
 from spillway.domain.threshold.rounding import fill, fit
 
 STEPS = 6
@@ -76,3 +77,39 @@ def test_who_is_raised_first(room: float, by_duty: bool, expected: list[int]) ->
 def test_the_replica_that_loses_least_goes_first() -> None:
     levels = Levels(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]), np.ones(2))
     assert fit(levels, levels.most, np.array([1.0, 1.0, 1.0]), SLACK).tolist() == [1, 0]
+
+
+def one_by_one(levels: Levels, thresholds: Counts, room: Series, slack: float, *, by_duty: bool) -> Counts:
+    """What `fill` does, one run of levels after the other."""
+    filled, left = thresholds.copy(), room - levels.load(thresholds) + slack
+    closed: set[int] = set()
+    while True:
+        runs = levels.run_of(np.arange(levels.workloads), filled + 1)
+        weights = np.ones(levels.workloads) if by_duty else levels.cpu_cores
+        open_ = [one for one in range(levels.workloads) if one not in closed and runs[one] <= levels.last[one]]
+        if not open_:
+            return filled
+        chosen = min(open_, key=lambda one: (-levels.duty[runs[one]] * weights[one], one))
+        wanted = int(levels.top[runs[chosen]] - filled[chosen])
+        needs = levels.needed[chosen] >= levels.top[runs[chosen]]
+        fits = min(wanted, int(max(left.min(initial=np.inf, where=needs), 0.0) / levels.cpu_cores[chosen]))
+        left -= fits * levels.cpu_cores[chosen] * needs
+        filled[chosen] += fits
+        if fits < wanted:
+            closed.add(chosen)
+
+
+@settings(max_examples=100)
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), by_duty=st.booleans())
+def test_filling_from_the_first_that_all_fit_is_filling_one_by_one(seed: int, share: float, *, by_duty: bool) -> None:
+    random = np.random.default_rng(seed)
+    workloads, steps = random.integers(1, 20), random.integers(1, 20)
+    needed = random.integers(0, random.integers(1, 30) + 1, (workloads, steps)).astype(float)
+    levels = Levels(needed, random.choice([0.25, 0.5, 1.0, 2.0], workloads))
+    room = np.full(steps, share * levels.load(levels.most).max())
+    some = np.minimum(levels.most, random.integers(0, 3, workloads))
+    begun = some if (levels.load(some) <= room).all() else np.zeros_like(some)
+
+    filled = fill(levels, begun, room, 1e-9, by_duty=by_duty)
+
+    assert filled.tolist() == one_by_one(levels, begun, room, 1e-9, by_duty=by_duty).tolist()
