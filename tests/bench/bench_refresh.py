@@ -10,7 +10,6 @@ histories are read by both clients of Prometheus, each in a process of its own.
 import asyncio
 import json
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -222,18 +221,18 @@ def _read_pair(name: str, url: str, days: int, now: float) -> dict[str, Any]:
                     requests += 1
         return points, requests
 
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    begun = time.perf_counter()
+    own = psutil.Process()
+    _forget_highest()
+    memory, cpu, begun = _highest_mib("self"), cpu_seconds(own), time.perf_counter()
     points, requests = asyncio.run(read())
     seconds = time.perf_counter() - begun
-    after = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "workloads": PAIR_WORKLOADS,
         "points": points,
         "requests": requests,
         "seconds": round(seconds, 2),
-        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2),
-        "mib_more": round((after.ru_maxrss - before.ru_maxrss) / 1024, 1),
+        "cpu_seconds": round(cpu_seconds(own) - cpu, 2),
+        "mib_more": round(_highest_mib("self") - memory, 1),
     }
 
 

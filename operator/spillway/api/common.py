@@ -90,7 +90,8 @@ LABEL_KEYS = rules(
 """The rule for a map of labels, whose keys have no schema of their own."""
 LabelKey = Annotated[str, AfterValidator(valid_key)]
 """A key of such a map."""
-Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_map("type"))]
+CONDITIONS_MAX = 32
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=CONDITIONS_MAX, json_schema_extra=list_map("type"))]
 Generation = Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 CURRENCY = {

@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from spillway.api.common import CONDITIONS_MAX
+from spillway.api.condition_reasons import ALL, CONDITIONS
 from spillway.api.conditions import Condition, ConditionStatus, find, merge, without
 
 NOW = datetime(2026, 11, 11, 18, 0, tzinfo=UTC)
@@ -62,3 +66,8 @@ def test_on_the_wire_it_is_a_metav1_condition() -> None:
 
 def test_an_endless_message_is_cut_to_what_kubernetes_takes() -> None:
     assert len(Condition.make("Ready", holds=False, reason="Long", message="x" * 40_000, now=NOW).message) == 32_768
+
+
+@pytest.mark.parametrize("kind", ["ElasticPolicy", "VirtualNodeBudget", "ZonalBalance"])
+def test_a_status_has_room_for_every_condition_of_its_kind(kind: str) -> None:
+    assert sum(one.kind in (kind, ALL) for one in CONDITIONS) <= CONDITIONS_MAX

@@ -33,6 +33,8 @@ OFFSETS_SECONDS: Final = 30
 """Operators of several clusters do not ask one Prometheus at the same time."""
 CHANGED_SECONDS: Final = 3.0
 AGAIN_SECONDS: Final = 1.0
+OLDER_SECONDS: Final = 120.0
+"""The time for older history in one refresh."""
 RETRY_SECONDS: Final = 10.0
 LONGEST_RETRY_SECONDS: Final = 300.0
 NO_PROMETHEUS: Final = "NoPrometheus"
@@ -126,8 +128,10 @@ class ForecastController(Controller):
             self.report_changed.emit()
             return None
         now = self.world.now()
+        # The first forecasts do not wait for older history.
+        seconds = OLDER_SECONDS if self.report.made else 0.0
         try:
-            found = await self._process.refresh(RefreshRequest(now, tuple(asked.needs)))
+            found = await self._process.refresh(RefreshRequest(now, tuple(asked.needs), seconds))
         except RefreshFailedError as error:
             return self._failed(error, asked)
         self._failures = 0

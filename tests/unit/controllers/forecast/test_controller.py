@@ -94,8 +94,10 @@ async def test_it_is_refreshed_soon_after_each_step_and_at_once_while_histories_
     assert (clock.now() + pause) % 300 == pytest.approx(27.0), "20 s for late samples, and its own offset"
     assert 0 < pause <= 300
 
+    assert process.requests[0].seconds == 0, "the first forecasts do not wait for older history"
     process.backlog = 3
     assert await controller.reconcile("refresh") == 1.0
+    assert process.requests[1].seconds > 0
     process.older_trouble = Trouble("PrometheusUnreachable", "away")
     assert await controller.reconcile("refresh") == pytest.approx(pause), "after a failure there is no hurry"
 
