@@ -1,7 +1,7 @@
 """Refusals: which pools are left out for which owner, because the API server refused its pods there.
 
 Contract: belongs to the leader, which placed the pods; a new leader begins without them and learns by the next refusal.
-`told` reports that a pod of an owner was refused. Which of its pods that was follows from its reservations: those whose
+`report` says that a pod of an owner was refused. Which of its pods that was follows from its reservations: those whose
 pods have not appeared once the watch has caught up. A reservation that expires without such a report counts only while
 its owner is seen to have fewer pods than it wants, so that a request for a pod that is not wanted leaves no pool out. A
 report counts only for an owner in its own namespace of which this process has placed a pod.
@@ -27,7 +27,7 @@ _REMEMBERED: Final = 4096
 class _Owner:
     owner: Owner
     message: str = ""
-    """What was last told."""
+    """The last message of the API server."""
     anyway_until: float = 0.0
     """Until when its refusals say nothing about a pool, because pods for physical nodes were refused as well."""
     pools: dict[str, LeftOut] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Refusals:
         self._owners: FairMemory[OwnerUid, _Owner] = FairMemory(_REMEMBERED)
         self.found: Signal[PoolLeftOut] = Signal("PoolLeftOut", key=lambda one: one.owner.key)
         """Emitted when a pool is left out for an owner, once for each failure."""
-        self.settling: Signal[()] = Signal("Refusal")
+        self.expiry_due: Signal[()] = Signal("Refusal")
         """Emitted after a refusal: `expire` of the reservations is due `SETTLE_SECONDS` later."""
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             reservations.lost.subscribe(self._lost),
@@ -68,14 +68,14 @@ class Refusals:
         """A pod of this owner, which belongs to this workload, was placed."""
         self._owners.put(uid, self._owners.get(uid) or _Owner(owner), share=owner.namespace)
 
-    def told(self, uid: OwnerUid, namespace: str, message: str) -> bool:
+    def report(self, uid: OwnerUid, namespace: str, message: str) -> bool:
         """The API server has refused a pod of this owner; whether that is news about an owner that is known."""
         known = self._owners.get(uid)
         if known is None or known.owner.namespace != namespace:
             return False
         known.message = message
         self._reservations.refuse(uid)
-        self.settling.emit()
+        self.expiry_due.emit()
         return True
 
     def pools(self, uid: OwnerUid) -> Mapping[str, str]:
@@ -94,9 +94,9 @@ class Refusals:
             if found is not None and found.until > now:
                 yield PoolLeftOut(known.owner, pool, found)
 
-    def _lost(self, uid: OwnerUid, ended: Collection[Reservation], told: bool) -> None:  # noqa: FBT001 - a signal's
+    def _lost(self, uid: OwnerUid, ended: Collection[Reservation], refused: bool) -> None:  # noqa: FBT001 - a signal's
         known = self._owners.get(uid)
-        if known is None or not (told or self._is_short(uid)):
+        if known is None or not (refused or self._is_short(uid)):
             return
         now = self._state.now()
         lost = [LostPod(one.pools, one.changes) for one in ended]
@@ -105,7 +105,7 @@ class Refusals:
             known.pools.clear()
         if now < known.anyway_until:
             return
-        message = known.message if told else ""
+        message = known.message if refused else ""
         for pool, changes in responsible(lost, message).items():
             before = known.pools.get(pool)
             state = known.pools[pool] = left_out(before, changes, message, now)
@@ -121,7 +121,7 @@ class Refusals:
             if old is not None:
                 self._owners.pop(old.uid)
         elif new.refused and (old is None or old.refused != new.refused):
-            self.told(new.uid, new.namespace, new.refused)
+            self.report(new.uid, new.namespace, new.refused)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if old is not None or new is None:

@@ -124,12 +124,12 @@ class Reservations:
         changes: PoolChanges = NO_CHANGES,
         extended: Mapping[str, int] = MappingProxyType({}),
         token: str = "",
-        hold: bool = True,
+        counts_on_pools: bool = True,
     ) -> str:
         """Reserve a place for a pod: on physical nodes if no pool is given.
 
         `measured` is the part of `used` that is no expected growth. Returns the token for its mark: the given one, or a
-        new one. With `hold` False it counts for the owner alone.
+        new one. With `counts_on_pools` False it counts for the owner alone.
         """
         self.expire()
         token = token or new_token()
@@ -139,7 +139,7 @@ class Reservations:
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
         owned.physical += not pools
-        reservation.held = hold and bool(pools) and owner not in self._unproven
+        reservation.held = counts_on_pools and bool(pools) and owner not in self._unproven
         if reservation.held:
             owned.held[token] = None
             self._count(reservation, 1)
@@ -190,7 +190,7 @@ class Reservations:
             for token in (*owned.tokens, *owned.held):
                 self._refused.setdefault(token, due)
 
-    def settling(self, owner: OwnerUid) -> float:
+    def unsettled_seconds(self, owner: OwnerUid) -> float:
         """The seconds until it is known which of the owner's reservations are for pods that exist."""
         owned = self._owners.get(owner)
         if owned is None or not self._refused:
@@ -200,9 +200,9 @@ class Reservations:
 
     def expire(self) -> None:
         """End the reservations that have expired, or whose pods were refused."""
-        for told, ended in ((True, self._end_refused()), (False, self._end_expired())):
+        for refused, ended in ((True, self._end_refused()), (False, self._end_expired())):
             for owner, lost in ended.items():
-                self.lost.emit(owner, lost, told)
+                self.lost.emit(owner, lost, refused)
 
     def _end_refused(self) -> Mapping[OwnerUid, Sequence[Reservation]]:
         ended: dict[OwnerUid, list[Reservation]] = {}

@@ -73,9 +73,9 @@ class Placer:
         *,
         defaults: Defaults = NO_DEFAULTS,
         act: bool = True,
-        hold: bool = True,
+        counts_on_pools: bool = True,
     ) -> PodPlacement:
-        """Decide, and reserve the place; with `hold` False the reservation counts for the owner, and on no pool."""
+        """Decide, and reserve the place; with `counts_on_pools` False, for the owner alone."""
         redirect = self._board.take_redirect(new.owner) if act else None
         facts = self._facts(new, redirect or _NO_REDIRECT, volumes, defaults)
         if not act:
@@ -90,7 +90,7 @@ class Placer:
             measured=placed.used - facts.growth if placed.pools else self._measured(new),
             changes=placed.changes,
             extended=extended_requests(new.pod.get("spec") or {}) if placed.pools else {},
-            hold=hold,
+            counts_on_pools=counts_on_pools,
         )
         return placed
 

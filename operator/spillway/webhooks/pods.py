@@ -52,7 +52,7 @@ PATIENCE_SECONDS: Final = 0.25
 
 SETTLED_SECONDS: Final = 0.5
 """How long to wait for the watch to show which pods exist of an owner that had one refused."""
-SETTLING_SECONDS: Final = 0.01
+POLL_SECONDS: Final = 0.01
 
 KEPT_PLAN_SECONDS: Final = 0.8
 """How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
@@ -201,7 +201,7 @@ class PodWebhook:
         if not self._board.leading():
             raise LetGoError("not-leader")
         # From here on there is no await: the place is reserved before another request counts.
-        placed = placer.place(new, volumes, defaults=defaults, act=act, hold=bound is not None)
+        placed = placer.place(new, volumes, defaults=defaults, act=act, counts_on_pools=bound is not None)
         if bound is not None:
             placer.usage.cap_pool_reservations(subject.owner, bound)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED
@@ -265,11 +265,11 @@ class PodWebhook:
         reservations, seen = self._placer.usage.reservations, self._places.state.replicasets.get(owner)
         if seen is not None and seen.refused:
             reservations.refuse(owner)
-        if reservations.settling(owner) > 0.0:
+        if reservations.unsettled_seconds(owner) > 0.0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline.within(SETTLED_SECONDS)):
-                    while reservations.settling(owner) > 0.0:  # noqa: ASYNC110 - the watch and the time end it
-                        await asyncio.sleep(SETTLING_SECONDS)
+                    while reservations.unsettled_seconds(owner) > 0.0:  # noqa: ASYNC110 - the watch and the time end it
+                        await asyncio.sleep(POLL_SECONDS)
 
     async def _catch_up(self, subject: _Subject, deadline: Deadline) -> int:
         """Wait until the watches are not behind the owner's controller, and return how many pods it wants.

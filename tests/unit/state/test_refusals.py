@@ -42,7 +42,7 @@ class Rig:
         self.reservations.settle(token)
 
     def refuse(self, message: str = SAID) -> None:
-        self.refusals.told(UID, "shop", message)
+        self.refusals.report(UID, "shop", message)
         self.advance(SETTLE_SECONDS)
 
     def advance(self, seconds: float) -> None:
@@ -75,7 +75,7 @@ def test_the_pools_of_a_refused_pod_are_left_out_for_its_owner_and_tried_again_l
 def test_only_what_does_not_appear_was_refused() -> None:
     rig = Rig()
     virtual, physical = rig.place("a"), rig.place()
-    rig.refusals.told(UID, "shop", SAID)
+    rig.refusals.report(UID, "shop", SAID)
     rig.show("web-1", physical)
     rig.advance(SETTLE_SECONDS)
     assert rig.left_out == {"a"}
@@ -129,7 +129,7 @@ def test_that_physical_pods_were_refused_is_forgotten_by_itself() -> None:
 def test_who_cannot_know_is_not_believed(uid: OwnerUid, namespace: str) -> None:
     rig = Rig()
     token = rig.place("a")
-    assert not rig.refusals.told(uid, namespace, SAID)
+    assert not rig.refusals.report(uid, namespace, SAID)
     rig.advance(SETTLE_SECONDS)
     assert rig.reservations.get(token) is not None
     assert rig.left_out == set()

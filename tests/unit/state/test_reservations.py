@@ -161,8 +161,8 @@ def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reserv
     created, refused = reservations.reserve(OWNER, used=POD), reservations.reserve(OWNER, pools=("a",), used=POD)
     other = reservations.reserve(OTHER, used=POD)
     reservations.refuse(OWNER)
-    assert reservations.settling(OWNER) == SETTLE_SECONDS
-    assert reservations.settling(OTHER) == 0.0
+    assert reservations.unsettled_seconds(OWNER) == SETTLE_SECONDS
+    assert reservations.unsettled_seconds(OTHER) == 0.0
     later = reservations.reserve(OWNER, used=POD)
     reservations.settle(created)
     clock.seconds += SETTLE_SECONDS
@@ -171,7 +171,7 @@ def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reserv
     assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1), "the next try counts"
     assert reservations.used_of("a") == Usage()
     assert reservations.get(other) is not None
-    assert reservations.settling(OWNER) == 0.0
+    assert reservations.unsettled_seconds(OWNER) == 0.0
     reservations.settle(later)
     reservations.reserve(OWNER, pools=("a",), used=POD)
     assert reservations.used_of("a") == POD, "a refusal casts no doubt on its owner"

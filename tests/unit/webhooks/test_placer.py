@@ -556,7 +556,7 @@ def test_a_pool_whose_pods_are_refused_is_left_out_for_the_next_pool_and_then_fo
         placed = scene.place()
         found.append(placed.pools)
         assert placed.pools or SAID in placed.because
-        scene.usage.refusals.told(OWNER, "shop", SAID)
+        scene.usage.refusals.report(OWNER, "shop", SAID)
         scene.seconds += SETTLE_SECONDS
     assert found == [("a",), ("b",), ()]
 

@@ -42,7 +42,7 @@ class RefusedPodsController(Controller):
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self._usage.refusals.found.subscribe(self._found)
-        yield self._usage.refusals.settling.subscribe(self._settle)
+        yield self._usage.refusals.expiry_due.subscribe(self._settle)
         yield self.world.catalog.subscribe(self._read_policies)
         self._read_policies()
         if self._watch is not None:
@@ -57,7 +57,7 @@ class RefusedPodsController(Controller):
 
     def handle_event(self, event: PodEvent) -> None:
         """An owner's controller could not create a pod."""
-        self._usage.refusals.told(OwnerUid(event.uid), event.namespace, event.message)
+        self._usage.refusals.report(OwnerUid(event.uid), event.namespace, event.message)
 
     def _settle(self) -> None:
         self.queue.add_after(_KEY, SETTLE_SECONDS + SLACK_SECONDS)

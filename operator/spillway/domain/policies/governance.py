@@ -296,7 +296,7 @@ def _compiled(policy: ElasticPolicy, budgets: Mapping[str, VirtualNodeBudget]) -
         elastic=None if elastic is None else Selector.of(elastic.node_selector),
         soft_taint=elastic is not None and elastic.soft_taint,
         pools=tuple((budget.metadata.name, Selector.of(budget.spec.node_selector)) for budget in listed),
-        price_rank=_dearness(listed),
+        price_rank=_price_ranks(listed),
     )
 
 
@@ -304,7 +304,7 @@ def _listed(policy: ElasticPolicy) -> tuple[str, ...]:
     return () if policy.spec.tiers.virtual is None else policy.spec.tiers.virtual.budgets
 
 
-def _dearness(listed: Sequence[VirtualNodeBudget]) -> Mapping[str, int]:
+def _price_ranks(listed: Sequence[VirtualNodeBudget]) -> Mapping[str, int]:
     """0 for the pool to be emptied last: by price where all have one in one currency, else in the policy's order."""
     prices = [budget.spec.price for budget in listed]
     names = [budget.metadata.name for budget in listed]

@@ -94,7 +94,7 @@ async def test_a_pool_for_which_the_api_server_refused_pods_of_the_owner_is_left
     usage = found.usage
     usage.refusals.placed(OWNER, Owner("apps/v1", "Deployment", "shop", "web", OwnerUid("d-web")))
     usage.reservations.reserve(OWNER, pools=("a",), used=Usage(1), changes=PoolChanges(overlay=True))
-    usage.refusals.told(OWNER, "shop", 'Pod "web-2" is invalid: spec.dnsConfig')
+    usage.refusals.report(OWNER, "shop", 'Pod "web-2" is invalid: spec.dnsConfig')
     await found.clock.advance(SETTLE_SECONDS)
     usage.reservations.expire()
     await found.look()

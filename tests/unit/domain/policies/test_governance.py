@@ -174,7 +174,7 @@ def test_a_relabelled_node_stands_elsewhere() -> None:
         ),
     ],
 )
-def test_dearness(pools: tuple[VirtualNodeBudget, ...], price_rank: dict[str, int]) -> None:
+def test_price_ranks(pools: tuple[VirtualNodeBudget, ...], price_rank: dict[str, int]) -> None:
     compiled = governance(policy(budgets=("a", "b")), *pools)
     found = {pool: compiled.place("online", make_node(labels={"pool": pool})).price_rank for pool in price_rank}
     assert found == price_rank
