@@ -22,8 +22,9 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.allocation import allocate
-from spillway.domain.threshold.cycle import DAY_SECONDS, Cycle, cycle_of
+from spillway.domain.threshold.cycle import Cycle, cycle_of
 from spillway.domain.threshold.demand import Demand, Series
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.packing import Nodes, Requests

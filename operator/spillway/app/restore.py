@@ -32,6 +32,7 @@ from spillway.kube.decode import NODES, PODS
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.pages import PageLimit, page_of, pages
+from spillway.kube.wire import PageMeta
 from spillway.kube.writer import Writer
 
 PAGE: Final = 500
@@ -54,13 +55,8 @@ class _Object(msgspec.Struct):
     metadata: _Meta
 
 
-class _PageMeta(msgspec.Struct, rename={"next": "continue", "remaining": "remainingItemCount"}):
-    next: str = ""
-    remaining: int | None = None
-
-
 class _Page(msgspec.Struct):
-    metadata: _PageMeta
+    metadata: PageMeta
     items: list[msgspec.Raw] | None = None
 
 

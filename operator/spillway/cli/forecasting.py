@@ -15,6 +15,7 @@ from spillway.domain.forecast.forecaster import Replay, replay
 from spillway.domain.forecast.grid import filled, on_grid
 from spillway.domain.forecast.outcome import Outcome, in_force, outcome_of, scale_for
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats, ForecastSpec
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.sources.csv_rules import CsvError
 from spillway.sources.csv_series import CsvSeries, csv_series
 
@@ -89,7 +90,7 @@ def summary(found: FileForecast, emitted: Path | None) -> str:
     console = Console(file=out, width=_WIDTH, highlight=False, soft_wrap=True)
     known = np.isfinite(found.served)
     spec = found.spec
-    days = (found.times[-1] - found.start) / 86_400
+    days = (found.times[-1] - found.start) / DAY_SECONDS
     console.print(
         f"{found.series.values.size} values from {_day(found.series.times[0])} to {_day(found.series.times[-1])} "
         f"({days:.1f} days), usually {found.series.usual_seconds / 60:g} min apart or less"

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from spillway.cli.planning import Outcome
 from spillway.controllers.status.wording import first_names
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
 
 _WIDTH: Final = 110
-_DAY: Final = 86_400.0
 
 
 def as_json(outcome: Outcome) -> str:
@@ -45,7 +45,7 @@ def _workloads(workloads: list[PlannedWorkload], currency: str) -> Table:
             one.workload,
             "all" if one.threshold is None else str(one.threshold),
             str(one.peak),
-            f"{one.history_seconds / _DAY:.1f} d",
+            f"{one.history_seconds / DAY_SECONDS:.1f} d",
             "" if one.confidence is None else f"{one.confidence} %",
             _amount(one.saving_per_hour),
         )
@@ -79,8 +79,8 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
         )
     if policy.learning:
         lines.append(
-            f"{policy.learning} of {policy.auto} workloads have less than {PAST_ENOUGH_SECONDS / _DAY:g} days of "
-            "history and therefore stay on physical nodes"
+            f"{policy.learning} of {policy.auto} workloads have less than {PAST_ENOUGH_SECONDS / DAY_SECONDS:g} days "
+            "of history and therefore stay on physical nodes"
         )
     if policy.saved_vs_owned is not None and policy.saved_vs_virtual is not None:
         lines.append(

@@ -21,6 +21,7 @@ from spillway import __version__
 from spillway.kube.auth import Credentials
 from spillway.kube.errors import ApiError, TooLargeError, transport_errors
 from spillway.kube.pages import PAGE_BYTES, items_of
+from spillway.kube.wire import PageMeta
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -40,14 +41,10 @@ Param = str | int | float | bool | None
 """A query parameter; None leaves it out."""
 
 
-class _ListMetadata(msgspec.Struct, rename={"next": "continue"}):
-    next: str = ""
-
-
 class _Objects(msgspec.Struct):
     """A page of whole JSON objects."""
 
-    metadata: _ListMetadata
+    metadata: PageMeta
     items: list[dict[str, Any]] | None = None
 
 

@@ -4,7 +4,7 @@ Contract: the parser skips everything that is not named here, so managedFields, 
 objects. Every field has a default and accepts null, so an absent field is not an error.
 """
 
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -224,10 +224,19 @@ class Namespace(msgspec.Struct, gc=False):
     metadata: Meta
 
 
-class PageMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "next": "continue"}):
+_PAGE_FIELDS: Final = {
+    "resource_version": "resourceVersion",
+    "next": "continue",
+    "remaining": "remainingItemCount",
+}
+
+
+class PageMeta(msgspec.Struct, rename=_PAGE_FIELDS):
     resource_version: str = ""
     next: str = ""
     """Token of the next page; empty on the last."""
+    remaining: int | None = None
+    """How many items follow, where the API server knows it."""
 
 
 class Page(msgspec.Struct, Generic[ObjectT]):

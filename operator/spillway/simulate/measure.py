@@ -1,12 +1,13 @@
 """The measurements of a replay."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from spillway.domain.model.names import PodUid, Tier, Zone
+from spillway.domain.balance.skew import zone_skew
+from spillway.domain.model.names import PodUid, Tier
 from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS
@@ -50,10 +51,10 @@ class Measures:
                 c.uid in went and c.ready and c.tier is not Tier.VIRTUAL for c in candidates
             )
         zones = {c.zone for c in candidates if c.zone}
-        left = _skew((c for c in candidates if c.uid not in went), zones)
+        left = zone_skew(Counter(c.zone for c in candidates if c.uid not in went), zones)
         self.skews.append(left)
         self.avoidable_skews.append(
-            left - min(left, max(1, _skew((c for c in candidates if c.uid not in should), zones)))
+            left - min(left, max(1, zone_skew(Counter(c.zone for c in candidates if c.uid not in should), zones)))
         )
 
     def add(self, other: "Measures") -> None:
@@ -92,9 +93,3 @@ class Measures:
             "elastic_nodes_max": max(self.elastic_nodes, default=0),
             "elastic_nodes_mean": round(float(np.mean(self.elastic_nodes or [0])), 2),
         }
-
-
-def _skew(candidates: Iterable[Candidate], zones: Iterable[Zone]) -> int:
-    counts = Counter(c.zone for c in candidates)
-    totals = [counts[zone] for zone in zones]
-    return max(totals, default=0) - min(totals, default=0)

@@ -17,11 +17,11 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.history import STEP_SECONDS, Floats
 
 _LONGEST_STEP_SECONDS: Final = 3600.0
 """The largest usual distance of two values: a level of a day says nothing about the day's peak."""
-DAY_SECONDS: Final = 86_400.0
 YEAR_2000_SECONDS: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _JITTER: Final = 1.5
 _SHOWN: Final = 64

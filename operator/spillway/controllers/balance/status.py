@@ -15,6 +15,7 @@ from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.balance.load import LoadProblem, Loads, evenness
+from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import selects
@@ -70,7 +71,7 @@ def balance_part(
     zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
     node_zones = Counter(zone_of.values())
     zones = [zone for zone in node_zones if zone]
-    skews = [_skew(pods, zones) for pods in workloads.values()]
+    skews = [zone_skew(pods, zones) for pods in workloads.values()]
     pod_zones: Counter[str] = Counter()
     for pods in workloads.values():
         pod_zones.update(pods)
@@ -109,8 +110,3 @@ def _staleness(loads: Loads | None, *, known: bool) -> Iterable[ObservedConditio
         "no taint of a hot node changes."
     )
     yield ObservedCondition(LOAD_DATA_STALE, holds=True, reason=problem.reason, message=message)
-
-
-def _skew(pods: Counter[str], zones: Iterable[str]) -> int:
-    counts = [pods[zone] for zone in zones]
-    return max(counts) - min(counts) if counts else 0

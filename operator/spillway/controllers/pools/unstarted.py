@@ -14,7 +14,7 @@ from typing import Final
 
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import PodUid
-from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord
 from spillway.domain.model.remember import remember
 from spillway.domain.pools.start_failures import REMEMBERED_SECONDS, StartFailure, counted_workload
 from spillway.domain.pools.unstarted import stuck
@@ -86,13 +86,11 @@ class UnstartedPods:
         Each counts for `REMEMBERED_SECONDS` only: one that waits on and on may be its own problem.
         """
         now, last_start = self._world.now(), self.last_start(pool)
-        nodes = self._world.state.nodes
         given_up = (one for own in self._given_up.get(pool, {}).values() for one in own.values())
         found = [one for one in given_up if now < one.due + REMEMBERED_SECONDS]
         for one in self.on_pool(pool):
-            node = nodes.get(one.pod.node)
-            # On a node that is down no pod starts; this does not count against the pool.
-            if node is None or not node.ready or one.given_up or not stuck(one.pod, out_of_stock=one.out_of_stock):
+            node = self._working_node(one)
+            if node is None or one.given_up or not stuck(one.pod, out_of_stock=one.out_of_stock):
                 continue
             if now < one.bound_at + start_after + REMEMBERED_SECONDS:
                 due = max(one.bound_at, last_start) + start_after
@@ -132,14 +130,18 @@ class UnstartedPods:
     def give_up(self, one: UnstartedPod) -> None:
         """Record that this pod is being replaced, because it does not start where it is bound."""
         one.given_up = True
-        node = self._world.state.nodes.get(one.pod.node)
-        if node is None or not node.ready:
-            # On a node that is down no pod starts; this does not count against the pool.
+        node = self._working_node(one)
+        if node is None:
             return
         namespace = one.pod.namespace
         failure = StartFailure(self._world.now(), namespace, one.workload, node.name)
         own = self._given_up.setdefault(one.pool, {}).setdefault(namespace, OrderedDict())
         remember(own, one.pod.uid, failure, most=_REMEMBERED)
+
+    def _working_node(self, one: UnstartedPod) -> NodeRecord | None:
+        """The node of a pod; None while it is down: no pod starts there, which does not count against the pool."""
+        node = self._world.state.nodes.get(one.pod.node)
+        return node if node is not None and node.ready else None
 
     def _changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         if new is not None and new.pending is not None and new.active:

@@ -20,7 +20,7 @@ from spillway.domain.model.names import OwnerUid, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.model.units import GIB
+from spillway.domain.model.units import DAY_SECONDS, GIB
 from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
 from spillway.domain.threshold.replicas import requested_replicas
 from spillway.domain.threshold.request import (
@@ -249,7 +249,7 @@ def _need(
         # threshold.
         history_seconds=max(float(threshold.history.seconds), PAST_ENOUGH_SECONDS)
         if threshold is not None
-        else 14 * 86_400.0,
+        else 14.0 * DAY_SECONDS,
         query=query,
         per_replica=per_replica,
     )

@@ -22,6 +22,7 @@ from spillway.controllers.threshold.controller import (
     ThresholdReport,
 )
 from spillway.domain.model.owners import WITH_REPLICASETS, WITHOUT_REPLICAS, WorkloadKey
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 
@@ -134,7 +135,7 @@ def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Ite
         message = f"{_named(learning)} no threshold, because {report.message}: all replicas stay on physical nodes."
         yield ObservedCondition(LEARNING, holds=True, reason=report.trouble, message=message)
     elif learning:
-        days = PAST_ENOUGH_SECONDS / 86_400
+        days = PAST_ENOUGH_SECONDS / DAY_SECONDS
         message = (
             f"{_named(learning)} less than {days:g} days of history: all replicas stay on physical nodes until there "
             "is enough."
@@ -212,7 +213,7 @@ def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> Observed
     if not report.trouble:
         kept = [one for one in current if _is_auto(one) and one.planned is not None and one.planned.kept]
         if kept:
-            days = PAST_ENOUGH_SECONDS / 86_400
+            days = PAST_ENOUGH_SECONDS / DAY_SECONDS
             message = (
                 f"{_named(sorted(one.observed.workload for one in kept))} less than {days:g} days of history now, and "
                 "had more: the threshold of the plan before stays in force until there is enough."

@@ -11,8 +11,9 @@ import msgspec
 
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, ForecastSpec
+from spillway.domain.model.units import DAY_SECONDS
 
-LONGEST_HISTORY_SECONDS = 28 * 86_400
+LONGEST_HISTORY_SECONDS = 28 * DAY_SECONDS
 """What the forecaster can use: its profiles of the week look back four weeks."""
 NO_SAMPLES = "NoSamples"
 """The reason of the problem that Prometheus has had no recent sample."""
@@ -36,7 +37,7 @@ class DemandNeed(msgspec.Struct, frozen=True):
     """What one replica carries at its target load; above 0."""
     query: str = ""
     """PromQL with $(namespace) and $(workload) filled in, for the source QUERY."""
-    history_seconds: float = 14 * 86_400.0
+    history_seconds: float = 14.0 * DAY_SECONDS
     window_seconds: float = 1800.0
     startup_seconds: float = 180.0
     occasions: tuple[Occasion, ...] = ()
@@ -45,7 +46,7 @@ class DemandNeed(msgspec.Struct, frozen=True):
     @property
     def spec(self) -> ForecastSpec:
         """The span to forecast; a window that a replica's start would outlast begins with the next step."""
-        window = min(max(self.window_seconds, self.startup_seconds + STEP_SECONDS), 86_400.0)
+        window = min(max(self.window_seconds, self.startup_seconds + STEP_SECONDS), float(DAY_SECONDS))
         return ForecastSpec(min(self.startup_seconds, window - STEP_SECONDS), window)
 
     @property

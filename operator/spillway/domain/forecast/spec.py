@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spillway.domain.model.units import DAY_SECONDS
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -19,7 +21,7 @@ STEP_SECONDS: Final = 300
 HOUR_STEPS: Final = 3600 // STEP_SECONDS
 DAY_STEPS: Final = 24 * HOUR_STEPS
 WEEK_STEPS: Final = 7 * DAY_STEPS
-LONGEST_WINDOW_SECONDS: Final = 86_400
+LONGEST_WINDOW_SECONDS: Final = DAY_SECONDS
 DEFAULT_PRICE: Final = 10.0
 
 

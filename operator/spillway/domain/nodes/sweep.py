@@ -6,7 +6,7 @@ Spillway recorded belongs to another client and stays. Which pods have lost thei
 `controllers.nodes.sweep`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,10 +59,14 @@ def unmark(pod: PodRecord) -> dict[str, None]:
 
 def unmark_annotations(annotations: Mapping[str, str]) -> dict[str, None]:
     """As `unmark`, for the annotations of any object, including keys that this version does not know."""
-    removed: dict[str, None] = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
+    removed = _own_keys(annotations)
     if COST_WRITTEN in removed and annotations.get(POD_DELETION_COST) == annotations[COST_WRITTEN]:
         removed[POD_DELETION_COST] = None
     return removed
+
+
+def _own_keys(annotations: Iterable[str]) -> dict[str, None]:
+    return {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class NodeRestore:
 
 def restore_node(node: NodeRecord, annotations: Sequence[str] = ()) -> NodeRestore | None:
     """Everything of Spillway's on one node; None if there is nothing. `annotations` are the keys that it carries."""
-    keys = {key: None for key in annotations if key.startswith(PREFIX) and key not in USER_KEYS}
+    keys = _own_keys(annotations)
     if node.cordoned_by:
         keys[CORDONED_BY] = None
     tainted = any(taint.key in TAINTS for taint in node.taints)

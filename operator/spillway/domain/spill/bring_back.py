@@ -18,11 +18,12 @@ from typing import Final, Self
 
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.units import DAY_SECONDS
 
 LONGEST_BACKOFF_SECONDS: Final = 6 * 3600.0
 HINDERED_SECONDS: Final = 30.0
 """Seconds until a workload that could not surge is checked again for the first time."""
-FORGOTTEN_SECONDS: Final = 24 * 3600.0
+FORGOTTEN_SECONDS: Final = float(DAY_SECONDS)
 """The age in seconds from which on a mark is not trusted: `kubectl rollout undo` may have copied it from an old
 ReplicaSet."""
 STUCK_SECONDS: Final = 10.0

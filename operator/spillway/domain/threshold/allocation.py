@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.demand import Demand, Series, steps_of
+from spillway.domain.threshold.demand import SLACK, Demand, Series, steps_of
 from spillway.domain.threshold.levels import Counts, Levels
 from spillway.domain.threshold.rounding import fill, fit
 
@@ -36,8 +36,6 @@ _LARGE: Final = 2_000_000
 _FEW: Final = 2_000
 _NEAR: Final = 1.05
 """Load over room up to which making more than a few replicas fit is worth the time."""
-_SLACK: Final = 1e-9
-"""Part of the usable cores that a plan may be above them."""
 _ROUNDING: Final = 1e-13
 """The relative error of sums."""
 
@@ -88,7 +86,7 @@ def allocate(
         return Allocation(MappingProxyType({}), np.zeros(0), usable, 0.0, 0.0)
     minima = _load(ordered, {demand.workload: demand.minimum for demand in ordered})
     excess = max(0.0, float(minima.max()) - usable)
-    slack = _SLACK * usable + _ROUNDING * float(sum(demand.most * demand.cpu_cores for demand in ordered))
+    slack = SLACK * usable + _ROUNDING * float(sum(demand.most * demand.cpu_cores for demand in ordered))
     room = np.maximum(usable - minima, 0.0)
     thresholds: dict[str, int] = {}
     bound = float(minima.sum())

@@ -17,9 +17,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.demand import Series
 
-DAY_SECONDS: Final = 86_400
 LEAST_HISTORY_SECONDS: Final = 2 * DAY_SECONDS
 
 LEAST_COVERAGE: Final = 0.9

@@ -8,12 +8,17 @@ replicas then. Levels are nested, so owning k of them is a threshold of k.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Series = NDArray[np.float64]
 """One number for each step of a cycle."""
+
+
+SLACK: Final = 1e-9
+"""The part of an amount by which a sum may pass it, which is more than sums are rounded by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

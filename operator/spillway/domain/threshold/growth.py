@@ -11,13 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
-from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.demand import Demand, steps_of
-
-_SLACK: Final = 1e-9
+from spillway.domain.threshold.demand import SLACK, Demand, steps_of
 
 
 def grown(
@@ -35,10 +32,10 @@ def grown(
         if wanted <= 0:
             continue
         share = min(1.0, max(left, 0.0) / wanted)
-        given = {one: math.floor(count * share + _SLACK) for one, count in lacking.items()}
+        given = {one: math.floor(count * share + SLACK) for one, count in lacking.items()}
         left -= sum(count * one.cpu_cores for one, count in given.items())
         for one, count in lacking.items():
-            if given[one] < count and one.cpu_cores <= left + _SLACK:
+            if given[one] < count and one.cpu_cores <= left + SLACK:
                 given[one] += 1
                 left -= one.cpu_cores
         for one, count in given.items():

@@ -12,12 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.demand import Demand, steps_of
+from spillway.domain.threshold.demand import SLACK, Demand, steps_of
 
 _TOLERATED_REPLICAS: Final = 1
 _TOLERATED_SHARE: Final = 0.1
-
-_SLACK: Final = 1e-9
 
 
 def settle(
@@ -39,7 +37,7 @@ def settle(
     usable = capacity_cores * target_utilization
     load = np.sum([by_name[name].owned_load(count) for name, count in held.items()], axis=0)
     above = {name for name, count in held.items() if count > planned[name]}
-    while above and float(load.max()) > usable * (1 + _SLACK):
+    while above and float(load.max()) > usable * (1 + SLACK):
         fullest = int(load.argmax())
         added = {name: by_name[name].owned_load(held[name]) - by_name[name].owned_load(planned[name]) for name in above}
         # The fullest step may be full of others' replicas; then any that is above its plan goes, the first by name.

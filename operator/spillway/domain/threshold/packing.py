@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spillway.domain.threshold.demand import Demand
+from spillway.domain.threshold.demand import SLACK, Demand
 from spillway.domain.threshold.node_groups import NodeGroup
 
 SMALL_FROM: Final = 8
@@ -26,7 +26,6 @@ _CELLS: Final = 10_000_000
 """Workloads x nodes x steps that are placed within a second or so."""
 _FEWEST_STEPS: Final = 12
 _AGAIN: Final = 20
-_SLACK: Final = 1e-9
 
 _Table = NDArray[np.float64]
 
@@ -40,8 +39,8 @@ class Requests(NamedTuple):
 
 def fitting(requests: Requests, room: NodeGroup, *, memory: bool = True) -> float:
     """How many replicas fit on an empty node with this room; infinite for one that requests nothing."""
-    by_cores = math.floor(room.cores / requests.cores + _SLACK) if requests.cores > 0 else math.inf
-    by_memory = math.floor(room.gib / requests.gib + _SLACK) if memory and requests.gib > 0 else math.inf
+    by_cores = math.floor(room.cores / requests.cores + SLACK) if requests.cores > 0 else math.inf
+    by_memory = math.floor(room.gib / requests.gib + SLACK) if memory and requests.gib > 0 else math.inf
     return min(by_cores, by_memory)
 
 
@@ -159,9 +158,9 @@ def _first_fit(missing: _Table, requests: Requests, cores: _Table, gib: _Table) 
     """Place so many replicas at each step on the first nodes with room, which is taken; return how many found one."""
     fits = np.full(cores.shape, np.inf)
     if requests.cores > 0:
-        fits = np.floor(cores / requests.cores + _SLACK)
+        fits = np.floor(cores / requests.cores + SLACK)
     if requests.gib > 0:
-        fits = np.minimum(fits, np.floor(gib / requests.gib + _SLACK))
+        fits = np.minimum(fits, np.floor(gib / requests.gib + SLACK))
     before = np.cumsum(fits, axis=1) - fits
     taken = np.clip(missing[:, None] - before, 0.0, fits)
     cores -= taken * requests.cores

@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.cycle import DAY_SECONDS, Cycle, cycle_of
+from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.threshold.cycle import Cycle, cycle_of
 from spillway.domain.threshold.effective import LARGEST
 from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, Problem
 

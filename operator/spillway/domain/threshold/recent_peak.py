@@ -7,9 +7,11 @@ so amounts fall from entry to entry, and there are no more of them than there we
 from collections.abc import Sequence
 from typing import Final
 
+from spillway.domain.model.units import DAY_SECONDS
+
 Sample = tuple[float, float]
 
-WINDOW_SECONDS: Final = 86_400.0
+WINDOW_SECONDS: Final = float(DAY_SECONDS)
 
 
 def seen_now(before: Sequence[Sample], now: float, amount: float) -> tuple[Sample, ...]:

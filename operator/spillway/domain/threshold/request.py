@@ -10,10 +10,11 @@ from typing import Final
 
 import msgspec
 
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.recent_peak import Sample
 
-PAST_ENOUGH_SECONDS: Final = 2 * 86_400.0
+PAST_ENOUGH_SECONDS: Final = 2.0 * DAY_SECONDS
 """With less history than this a workload stays physical while its history is collected."""
 
 
@@ -49,7 +50,7 @@ class WorkloadNeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     minimum: int = 0
     maximum: int | None = None
     priority: int = 0
-    history_seconds: float = 14 * 86_400.0
+    history_seconds: float = 14.0 * DAY_SECONDS
     query: str = ""
     per_replica: float = 1.0
 

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from spillway.domain.threshold.cycle import DAY_SECONDS
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.elastic import on_elastic, seen_elastic
 from spillway.domain.threshold.growth import grown, reserved

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spillway.domain.threshold.cycle import DAY_SECONDS, cycle_of
+from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.threshold.cycle import cycle_of
 
 START = 1_700_006_400  # a midnight, UTC
 HOUR = 3600
