@@ -15,7 +15,7 @@ from spillway.domain.model.usage import Usage
 from spillway.domain.pools.resize import requests_of
 from spillway.kube.decode import NAMESPACES, NODES, PODS
 from spillway.state.board import Board
-from spillway.state.open_pools import Candidate, OpenPools
+from spillway.state.open_pools import OpenPools, PodToFit
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -72,7 +72,7 @@ def _refusal(cluster: ClusterApi, namespace: str, pod: Object) -> str:
     return (
         NodeFit(pod["spec"], pool.tolerations).refusal_by_all(pool.open_nodes)
         or pools.refusal_by_limits(pool, used, used)
-        or pools.refusal_by_nodes(Candidate(pod, namespace, OwnerUid(""), used), pool)
+        or pools.refusal_by_nodes(PodToFit(pod, namespace, OwnerUid(""), used), pool)
     )
 
 

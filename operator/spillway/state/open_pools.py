@@ -34,7 +34,7 @@ from spillway.state.usage import LiveUsage, PoolUse
 _NOTHING_SPENT: Final = Decimal(0)
 
 
-class Candidate(NamedTuple):
+class PodToFit(NamedTuple):
     """A pod for which a place is looked for."""
 
     pod: Json
@@ -119,7 +119,7 @@ class OpenPools:
         broken = fits(self._room(pool.name, pool.spec, use), used.cpu_millis, used.memory_bytes, billed=billed)
         return f"is at its limit ({broken}){_resizing(use)}" if broken else ""
 
-    def refusal_by_nodes(self, pod: Candidate, pool: Pool) -> str:
+    def refusal_by_nodes(self, pod: PodToFit, pool: Pool) -> str:
         """Why no node that may take the pod has room, or why other pods leave none to it; empty if one is left."""
         spec: Json = pod.pod.get("spec") or {}
         nodes = pool_fit(spec, pool.tolerations).admitted(pool.open_nodes) if pod.nodes is None else pod.nodes

@@ -24,7 +24,7 @@ from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided,
 from spillway.domain.placement.pools import Pool, mismatch_of, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
-from spillway.state.open_pools import Candidate, OpenPools
+from spillway.state.open_pools import OpenPools, PodToFit
 from spillway.state.usage import LiveUsage
 
 _REMEMBERED: Final = 4096
@@ -126,7 +126,7 @@ class Placer:
         fitting: _Fitting = {}
 
         def refusal_by_nodes(pod: Json, pool: Pool, used: Usage) -> str:
-            candidate = Candidate(pod, new.namespace, new.owner, used, volumes, nodes=fitting.get(pool.name))
+            candidate = PodToFit(pod, new.namespace, new.owner, used, volumes, nodes=fitting.get(pool.name))
             return self._open_pools.refusal_by_nodes(candidate, pool)
 
         return Facts(

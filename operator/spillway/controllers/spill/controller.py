@@ -53,7 +53,7 @@ from spillway.domain.spill.waiting_pods import (
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.node_room import FreeNodes, PodFit
-from spillway.state.open_pools import Candidate, OpenPools
+from spillway.state.open_pools import OpenPools, PodToFit
 from spillway.telemetry import pools as pool_metrics
 from spillway.telemetry import spill as metrics
 
@@ -240,7 +240,7 @@ class SpillController(Controller):
             clause = self._open_pools.refusal_by_limits(pool, pod.requests, self._billed(pod, (pool.name,)))
             if clause or raw is None:
                 return clause
-            candidate = Candidate(raw, pod.namespace, pod.owner_uid, pod.requests, volumes, pod.uid)
+            candidate = PodToFit(raw, pod.namespace, pod.owner_uid, pod.requests, volumes, pod.uid)
             return self._open_pools.refusal_by_nodes(candidate, pool)
 
         return refusal
