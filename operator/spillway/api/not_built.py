@@ -12,11 +12,7 @@ NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
         "headroom",
     ),
     "VirtualNodeBudget": (),
-    "ZonalBalance": (
-        "target",
-        "classes",
-        "rebalance",
-    ),
+    "ZonalBalance": ("classes",),
 }
 """Paths under `spec`, by kind; `[]` is every entry of a list."""
 

@@ -74,7 +74,8 @@ class BalanceTarget(Model):
     """When nodes count as even."""
 
     max_imbalance_percent: Annotated[Percent, Field()] = 20
-    """Percentage points between the most and the least loaded node, for example 20."""
+    """Percentage points between the most and the least loaded node up to which no moves are planned, for example
+    20."""
 
 
 class ZoneLoadSource(Model):
@@ -127,12 +128,14 @@ class Rebalance(Model):
     """Moving running pods to even out load."""
 
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
-    """Disabled: nothing is moved. DryRun: the moves are only reported. Active: pods are moved."""
+    """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved."""
     by: Literal["Surge", "Evict"] = "Surge"
-    """Surge: one more replica first, then the old one goes. Evict: through the Eviction API. Both respect disruption
-    budgets."""
+    """Evict: through the Eviction API, which respects disruption budgets. Surge: one more replica first, then the old
+    one goes; not implemented yet, so that with mode Active nothing is moved."""
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
     """The maximum number of moves per minute, for example 5."""
+    settle: Duration = Duration("5m")
+    """A workload that has changed, or a pod that has become ready, less long ago is not moved, for example 5m."""
 
 
 class ZonalBalanceSpec(Model):
@@ -165,7 +168,12 @@ class ZonalBalanceSpec(Model):
     @property
     def reads_load(self) -> bool:
         """Whether the load of the nodes is read: it is asked for, or something follows from it."""
-        return self.load is not None or self.hot_nodes is not None
+        return self.load is not None or self.hot_nodes is not None or self.plans_moves
+
+    @property
+    def plans_moves(self) -> bool:
+        """Whether moves of pods are planned."""
+        return self.rebalance is not None and self.rebalance.mode != "Disabled"
 
     @property
     def places_replicas(self) -> bool:
@@ -191,6 +199,12 @@ class Moves(Model):
 
     planned: Count = 0
     """Moves in the current plan."""
+    expected_imbalance_percent: Count | None = None
+    """The imbalance that the plan would leave; absent without a plan."""
+    next: Annotated[
+        tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
+    ] = ()
+    """The first moves of the plan, 10 at most, for example "shop/web-1: n1 (92 % to 71 %) to n4"."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Completed moves since the operator started."""
 

@@ -14,6 +14,7 @@ from functools import partial
 from spillway.app.settings import Settings
 from spillway.controllers.balance.hot_nodes import HotNodesController
 from spillway.controllers.balance.load import LoadController
+from spillway.controllers.balance.rebalance import RebalanceController
 from spillway.controllers.balance.status import BalanceContributor
 from spillway.controllers.balance.zone_loads import ZoneLoadController
 from spillway.controllers.base import Controller, World
@@ -145,6 +146,8 @@ class Leader:
             workload_series=settings.workload_series,
         )
         hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
+        moves = self._writer("rebalance", settings.evictions_per_second)
+        rebalance = RebalanceController(world, self._client, moves, events)
         spill = SpillController(
             world,
             self._writer("spill", settings.spills_per_second),
@@ -189,6 +192,7 @@ class Leader:
             LoadController(world, self._client, settings.prometheus),
             ZoneLoadController(world, self._client, settings.prometheus),
             hot,
+            rebalance,
             UnreadThresholdController(world, events, self._client),
             spill,
             BringBackController(
@@ -215,6 +219,7 @@ class Leader:
                 forecasts=forecasts,
                 scaling=scaling,
                 hot=hot,
+                rebalance=rebalance,
                 refused=refused,
                 overlays=overlays,
             ),
@@ -231,6 +236,7 @@ class Leader:
         forecasts: ForecastController,
         scaling: ScalingController,
         hot: HotNodesController,
+        rebalance: RebalanceController,
         refused: RefusedPodsController,
         overlays: OverlayController,
     ) -> StatusController:
@@ -254,7 +260,7 @@ class Leader:
                 RefusedPodsContributor(self._open_pools.usage.refusals),
                 BudgetContributor(counts, ledger),
             ),
-            balances=(resources, BalanceContributor(world, counts, hot.hot)),
+            balances=(resources, BalanceContributor(world, counts, hot.hot, rebalance.moves)),
         )
         return StatusController(
             world,
@@ -272,6 +278,7 @@ class Leader:
                 forecasts.report_changed,
                 scaling.report_changed,
                 hot.changed,
+                rebalance.changed,
                 world.board.loads_changed,
                 world.board.scale_downs_counted,
             ),

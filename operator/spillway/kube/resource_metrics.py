@@ -17,6 +17,13 @@ POD_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "pods", namespaced
 _TIMEOUT_SECONDS: Final = 15.0
 
 
+class PodUsage(NamedTuple):
+    """What a pod uses."""
+
+    cpu_millis: float
+    memory_bytes: float
+
+
 class NodeUsage(NamedTuple):
     """What a node uses, at the end of the window in which it was measured (Unix seconds)."""
 
@@ -80,8 +87,8 @@ async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
     return found
 
 
-async def pod_cpu_millis(client: Transport, namespace: str) -> dict[str, float]:
-    """The CPU that each pod of a namespace uses, by its name; an entry that is no amount is left out.
+async def pod_usage(client: Transport, namespace: str) -> dict[str, PodUsage]:
+    """The use of each pod of a namespace that has been measured, by its name; one that is no amount is left out.
 
     Raises:
         RequestError: there is no answer.
@@ -89,10 +96,12 @@ async def pod_cpu_millis(client: Transport, namespace: str) -> dict[str, float]:
     raw = await client.request("GET", POD_METRICS.within(namespace), timeout=_TIMEOUT_SECONDS)
     with transport_errors():
         entries = _pods.decode(raw).items
-    found: dict[str, float] = {}
+    found: dict[str, PodUsage] = {}
     async for entry in in_slices(entries):
         try:
-            found[entry.metadata.name] = 1000 * sum(float(parse_quantity(one.usage.cpu)) for one in entry.containers)
+            cpu = sum(float(parse_quantity(one.usage.cpu)) for one in entry.containers)
+            memory = sum(float(parse_quantity(one.usage.memory)) for one in entry.containers)
         except ValueError:
             continue
+        found[entry.metadata.name] = PodUsage(1000 * cpu, memory)
     return found

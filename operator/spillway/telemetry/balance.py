@@ -26,3 +26,14 @@ READINGS: Final = counter(
     "Readings of the load by outcome: Good, or why the reading does not count, as in the condition LoadDataStale.",
     ("balance", "outcome"),
 )
+MOVES_PLANNED: Final = PrerenderedGauge(
+    "spillway_balance_moves_planned", "Moves of pods in the present plan. Leader only.", ("balance",)
+)
+MOVES: Final = counter(
+    "spillway_balance_moves",
+    "Moves of pods that were tried, by the answer: evicted, blocked by a disruption budget, or gone.",
+    ("balance", "result"),
+)
+MOVES_WITHOUT_EFFECT: Final = counter(
+    "spillway_balance_moves_without_effect", "How often moves did not lower the imbalance.", ("balance",)
+)

@@ -5,12 +5,13 @@ is not known.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from spillway.api.conditions import READY
-from spillway.api.zonalbalance import Load, ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.api.zonalbalance import Load, Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
 from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
@@ -35,11 +36,18 @@ _BALANCING: Final = ObservedCondition(
 class BalanceContributor:
     """The contributor of zones and load."""
 
-    def __init__(self, world: World, counts: WorkloadCounts, hot: Mapping[str, Sequence[NodeName]]) -> None:
-        """`hot` are the hot nodes of each ZonalBalance."""
+    def __init__(
+        self,
+        world: World,
+        counts: WorkloadCounts,
+        hot: Mapping[str, Sequence[NodeName]],
+        moves: Callable[[str], Moves | None],
+    ) -> None:
+        """`hot` are the hot nodes of each ZonalBalance, `moves` says what is moved for it."""
         self._world = world
         self._counts = counts
         self._hot = hot
+        self._moves = moves
 
     def part(self, model: ZonalBalance, _current: ZonalBalanceStatus, now: datetime) -> StatusPart:
         """The part of one balance."""
@@ -48,7 +56,8 @@ class BalanceContributor:
         selected = [node for node in nodes if selects(model.spec.node_selector, node.labels)]
         loads = self._world.board.loads.get(name) if model.spec.reads_load else None
         workloads = self._counts.zones_by_workload(self._covered(name))
-        return balance_part(model, selected, workloads, loads=loads, hot=self._hot.get(name, ()), now=now.timestamp())
+        part = balance_part(model, selected, workloads, loads=loads, hot=self._hot.get(name, ()), now=now.timestamp())
+        return replace(part, fields={**part.fields, "moves": self._moves(name)})
 
     def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
         state, governance = self._world.state, self._world.governance

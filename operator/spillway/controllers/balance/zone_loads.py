@@ -18,7 +18,7 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
-from spillway.kube.resource_metrics import pod_cpu_millis
+from spillway.kube.resource_metrics import PodUsage, pod_usage
 from spillway.kube.slices import in_slices
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import NoPrometheusError, Prometheus, PrometheusError
@@ -89,7 +89,7 @@ class ZoneLoadController(Controller):
                 covered[one.namespace].append(one)
         found: dict[str, Mapping[str, float]] = {}
         for namespace, owners in covered.items():
-            used = await pod_cpu_millis(self._client, namespace)
+            used = await pod_usage(self._client, namespace)
             pods: dict[str, list[PodRecord]] = defaultdict(list)
             for owner in owners:
                 pods[f"{namespace}/{workload_of(owner).name}"] += state.pods_of(owner.uid)
@@ -97,14 +97,14 @@ class ZoneLoadController(Controller):
                 found[name] = self._by_zone(members, used, balance.spec.zone_key)
         return found
 
-    def _by_zone(self, pods: Iterable[PodRecord], used: Mapping[str, float], zone_key: str) -> Mapping[str, float]:
+    def _by_zone(self, pods: Iterable[PodRecord], used: Mapping[str, PodUsage], zone_key: str) -> Mapping[str, float]:
         """The mean CPU by zone; of a zone in which too few pods were measured it is not known."""
         nodes = self.world.state.nodes
         by_zone: dict[str, list[float | None]] = defaultdict(list)
         for pod in pods:
             node = nodes.get(pod.node)
             if node is not None and pod.ready and pod.active and (zone := node.labels.get(zone_key)):
-                by_zone[zone].append(used.get(pod.name))
+                by_zone[zone].append(used[pod.name].cpu_millis if pod.name in used else None)
         means: dict[str, float] = {}
         for zone, values in by_zone.items():
             known = [value for value in values if value is not None]

@@ -72,7 +72,7 @@ def following(before: Loads, shares: Mapping[NodeName, NodeShare], weights: Weig
     kept = math.exp(-max(now - before.at, 0.0) / SMOOTHING_SECONDS)
     found: dict[NodeName, float] = {}
     for name, share in shares.items():
-        new = _percent(share, weights)
+        new = percent_of(share.cpu, share.memory, weights)
         old = before.percent.get(name)
         found[name] = new if old is None else new + (old - new) * kept
     return Loads(MappingProxyType(found), now)
@@ -119,10 +119,11 @@ def evenness(percent: Mapping[NodeName, float], zone_of: Mapping[NodeName, str])
     return Evenness({zone: fmean(loads) for zone, loads in by_zone.items()}, max(known) - min(known) if known else None)
 
 
-def _percent(share: NodeShare, weights: Weights) -> float:
-    if share.memory is None:
-        return 100 * share.cpu
-    return 100 * (weights.cpu * share.cpu + weights.memory * share.memory) / (weights.cpu + weights.memory)
+def percent_of(cpu: float, memory: float | None, weights: Weights) -> float:
+    """The load of these shares in percent; that of CPU alone where memory is not read."""
+    if memory is None:
+        return 100 * cpu
+    return 100 * (weights.cpu * cpu + weights.memory * memory) / (weights.cpu + weights.memory)
 
 
 def _believable(share: NodeShare) -> bool:

@@ -14,6 +14,7 @@ from spillway.api import ElasticPolicy, Resource, ZonalBalance
 from spillway.api.elasticpolicy import Placement
 from spillway.api.not_built import NOT_BUILT
 from spillway.api.scaling import ScalingTarget
+from spillway.api.zonalbalance import ZonalBalanceSpec
 
 _FORECAST: Final = ("mode", "window", "history")
 """Fields that mean something only with a target."""
@@ -51,9 +52,17 @@ def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
                     given = [field for field in _FORECAST if field in scaling.forecast.model_fields_set]
                     yield from (f"{here}.forecast.{field}" for field in given) if planned else (f"{here}.forecast",)
         case ZonalBalance():
-            # The status counts by it; a scale-down keeps the zones of all nodes.
-            if resource.spec.node_selector.match_labels or resource.spec.node_selector.match_expressions:
-                yield "spec.nodeSelector"
+            yield from _without_effect_on_balance(resource.spec)
+
+
+def _without_effect_on_balance(spec: ZonalBalanceSpec) -> Iterator[str]:
+    # The status counts by it, and the load is read by it; a scale-down keeps the zones of all nodes.
+    if (spec.node_selector.match_labels or spec.node_selector.match_expressions) and not spec.reads_load:
+        yield "spec.nodeSelector"
+    if spec.rebalance is not None and spec.rebalance.mode == "Active" and spec.rebalance.by == "Surge":
+        yield "spec.rebalance.by"
+    if spec.target is not None and not spec.plans_moves:
+        yield "spec.target"
 
 
 def _counts(target: ScalingTarget, placement: Placement) -> bool:

@@ -87,7 +87,7 @@ async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_
     world = make_world(records, resources, FakeClock())
     counts = WorkloadCounts(world)
     await counts.refresh()
-    part = BalanceContributor(world, counts, {}).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
+    part = BalanceContributor(world, counts, {}, lambda _: None).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
     assert (part.fields["workloads"], part.fields["max_skew"]) == (1, 3)
     assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 3), ("b", 1, 0)]
 

@@ -1,0 +1,242 @@
+"""The rebalancer, with the real state and catalog, and answers of metrics.k8s.io."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.controllers.balance.rebalance import EFFECT_SECONDS, RebalanceController
+from spillway.domain.balance.hot_nodes import hot_taint
+from spillway.domain.balance.load import Loads
+from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.domain.model.records import Taint
+from spillway.kube.errors import UnreachableError
+from spillway.kube.writer import Eviction
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_writer import FakeWriter
+from tests.support.world import Record, make_world, policy_resource, resource
+
+START = 10_000.0
+SETTLE_SECONDS = 300.0
+NODES = ("busy", "idle", "other")
+
+
+class Metrics:
+    """An API server that has the pods of metrics.k8s.io alone: each uses two cores."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.down = False
+
+    async def request(self, method: str, path: str, **_: Any) -> bytes:
+        assert method == "GET"
+        self.asked.append(path)
+        if self.down:
+            raise UnreachableError("connection refused")
+        names = [f"{app}-{index}" for app in ("web", "api", "cart") for index in range(1, 3)]
+        usage = {"cpu": "2", "memory": "0"}
+        items = [{"metadata": {"name": name}, "containers": [{"usage": usage}]} for name in names]
+        return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
+
+
+class Scene:
+    """Three workloads with a replica each on a busy and on an idle node, and the balance of a test."""
+
+    def __init__(self, *more: dict[str, Any], change: Any = None, nodes: Any = None, **rebalance: Any) -> None:
+        self.clock = FakeClock(START)
+        spec: dict[str, Any] = {
+            "load": {"weights": {"cpu": 100, "memory": 0}},
+            "rebalance": {"mode": "DryRun", **rebalance},
+        }
+        balance = resource(Kind.ZONAL_BALANCE, "even", **spec)
+        records: list[Record] = [
+            make_node(name, labels={ZONE_LABEL: "a"}, **(nodes or {}).get(name, {}))
+            for name in ("busy", "idle", "other")
+        ]
+        for app in ("web", "api", "cart"):
+            records.append(make_replicaset(app, replicas=2))
+            for index, node in ((1, "busy"), (2, "other")):
+                pod = make_pod(
+                    f"{app}-{index}", node=NodeName(node), owner_uid=make_replicaset(app).uid, ready_since=0.0
+                )
+                records.append(pod)
+        self.world = make_world([], [balance, *more], self.clock)
+        for record in records:
+            self.world.state.apply(change(record) if change is not None else record)
+        self.metrics = Metrics()
+        self.evicted: list[str] = []
+        self.answer = Eviction.EVICTED
+        self.writer = FakeWriter(evict=lambda pod: self._evict(pod.name))
+        self.events = FakeRecorder()
+        self.controller = RebalanceController(self.world, self.metrics, self.writer, self.events)
+        self.load(95.0, 20.0, 60.0)
+
+    def _evict(self, name: str) -> Eviction:
+        self.evicted.append(name)
+        return self.answer
+
+    def load(self, *percent: float) -> None:
+        loads = dict(zip(map(NodeName, NODES), percent, strict=True))
+        self.world.board.set_loads("even", Loads(loads, self.clock.now()))
+
+    async def later(self, seconds: float = SETTLE_SECONDS) -> None:
+        await self.clock.advance(seconds)
+        self.load(95.0, 20.0, 60.0)
+        await self.controller.reconcile("even")
+
+    @property
+    def planned(self) -> list[str]:
+        plan = self.controller.plans.get("even")
+        return [] if plan is None else [move.key for move in plan.moves]
+
+
+async def test_a_dry_run_plans_and_moves_nothing() -> None:
+    scene = Scene()
+    await scene.later()
+    assert scene.planned == ["shop/api-1"]
+    assert not scene.evicted
+    [event] = scene.events.said
+    assert (event.about, event.what) == ("ZonalBalance/even", "Normal MovesPlanned")
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert (moves.planned, moves.done, moves.expected_imbalance_percent) == (1, 0, 25)
+    assert moves.next == ("shop/api-1: busy (95 % to 70 %) to idle",)
+    await scene.later()
+    assert len(scene.events.said) == 1
+
+
+async def test_active_evicts_and_waits_until_the_load_shows_it() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    await scene.later()
+    assert scene.evicted == ["api-1"]
+    assert [(one.about, one.what) for one in scene.events.said][1:] == [("Deployment/api", "Normal PodMoved")]
+    await scene.later(EFFECT_SECONDS - 1.0)
+    assert scene.evicted == ["api-1"]
+
+
+async def test_moves_that_do_not_help_are_tried_again_later_and_not_with_the_same_workload() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    await scene.later()
+    await scene.later(EFFECT_SECONDS)
+    assert len(scene.evicted) == 1
+    await scene.later(EFFECT_SECONDS)
+    assert scene.evicted == ["api-1", "cart-1"]
+
+
+async def test_moves_that_help_are_followed_by_others() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    await scene.later()
+    await scene.clock.advance(EFFECT_SECONDS)
+    scene.load(80.0, 20.0, 60.0)
+    await scene.controller.reconcile("even")
+    assert len(scene.evicted) == 2
+
+
+async def test_moves_in_a_minute_are_bounded() -> None:
+    scene = Scene(mode="Active", by="Evict", maxMovesPerMinute=1)
+    scene.load(150.0, 20.0, 60.0)
+    await scene.clock.advance(SETTLE_SECONDS)
+    scene.load(150.0, 20.0, 60.0)
+    await scene.controller.reconcile("even")
+    assert len(scene.planned) == 2
+    assert len(scene.evicted) == 1
+
+
+async def test_an_eviction_that_a_disruption_budget_blocks_is_no_move() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    scene.answer = Eviction.BLOCKED
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert moves.done == 0
+    await scene.later(30.0)
+    assert scene.evicted == ["api-1", "api-1"]
+
+
+async def test_surge_moves_nothing_yet() -> None:
+    scene = Scene(mode="Active")
+    await scene.later()
+    assert (scene.planned, scene.evicted) == (["shop/api-1"], [])
+
+
+def _single(record: Record) -> Record:
+    return msgspec.structs.replace(record, replicas=1) if hasattr(record, "replicas") else record
+
+
+def _unready(record: Record) -> Record:
+    return msgspec.structs.replace(record, ready=False) if getattr(record, "name", "").endswith("-2") else record
+
+
+def _surging(record: Record) -> Record:
+    return msgspec.structs.replace(record, surge="x") if hasattr(record, "surge") else record
+
+
+def _young(record: Record) -> Record:
+    return msgspec.structs.replace(record, ready_since=START) if hasattr(record, "ready_since") else record
+
+
+@pytest.mark.parametrize(
+    ("more", "change"),
+    [
+        pytest.param((policy_resource(mode="Recommend"),), None, id="a policy in Recommend"),
+        pytest.param((), _single, id="more pods than replicas"),
+        pytest.param((), _unready, id="a replica that is not ready"),
+        pytest.param(
+            (), lambda one: one if not hasattr(one, "surge") else msgspec.structs.replace(one, surge="x"), id="a surge"
+        ),
+    ],
+)
+async def test_a_workload_that_is_not_settled_is_left(more: tuple[dict[str, Any], ...], change: Any) -> None:
+    scene = Scene(*more, change=change)
+    await scene.later()
+    assert not scene.planned
+
+
+async def test_a_workload_that_has_just_changed_and_a_young_pod_are_left() -> None:
+    scene = Scene()
+    await scene.later(SETTLE_SECONDS - 1.0)
+    assert not scene.planned
+    young = Scene(change=_young)
+    await young.later(SETTLE_SECONDS - 1.0)
+    assert not young.planned
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        {"unschedulable": True},
+        {"ready": False},
+        {"taints": (hot_taint("even"),)},
+        {"taints": (Taint("gpu", "NoSchedule"),)},
+    ],
+    ids=["cordoned", "not ready", "hot", "tainted"],
+)
+async def test_a_node_that_takes_no_pods_is_no_target(closed: dict[str, Any]) -> None:
+    scene = Scene(nodes={"idle": closed})
+    await scene.later()
+    assert all(move.target != "idle" for move in scene.controller.plans["even"].moves)
+
+
+async def test_without_a_load_or_the_use_of_pods_there_is_no_plan() -> None:
+    scene = Scene()
+    await scene.later()
+    scene.metrics.down = True
+    await scene.controller.reconcile("even")
+    assert not scene.planned
+    scene.metrics.down = False
+    await scene.controller.reconcile("even")
+    assert scene.planned
+    await scene.clock.advance(181.0)
+    await scene.controller.reconcile("even")
+    assert not scene.planned
+
+
+async def test_a_balance_that_plans_no_moves_any_more_has_none() -> None:
+    scene = Scene()
+    await scene.later()
+    scene.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
+    assert await scene.controller.reconcile("even") is None
+    assert scene.controller.moves("even") is None

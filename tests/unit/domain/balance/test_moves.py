@@ -1,0 +1,158 @@
+"""Which pods would be moved to make nodes even, by tables and by properties that hold for every cluster."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.balance.load import Weights
+from spillway.domain.balance.moves import LEAST_GAIN, PER_NODE, MovablePod, MovePlan, NodeView, plan_moves
+from spillway.domain.model.names import NodeName, PodUid, Zone
+
+TAINT = ("dedicated", "gpu", "NoSchedule")
+
+
+def node(name: str, percent: float, zone: str = "a", **changes: Any) -> NodeView:
+    room: dict[str, Any] = {
+        "cpu_millis": 10_000,
+        "memory_bytes": 1 << 35,
+        "free_millis": 4000,
+        "free_bytes": 1 << 33,
+        "free_pods": 50,
+    }
+    return NodeView(NodeName(name), Zone(zone), percent, **{**room, **changes})
+
+
+def pod(name: str, on: str, percent: float, workload: str = "", **changes: Any) -> MovablePod:
+    amounts: dict[str, Any] = {
+        "cpu_millis": 500,
+        "memory_bytes": 1 << 30,
+        "used_millis": 100 * percent,
+        "used_bytes": 0,
+        "zones": {},
+    }
+    key = f"shop/{name}"
+    return MovablePod(PodUid(name), key, workload or f"Deployment/{key}", NodeName(on), **{**amounts, **changes})
+
+
+def plan(nodes: list[NodeView], pods: list[MovablePod], **changes: Any) -> MovePlan:
+    return plan_moves(
+        nodes, pods, **{"weights": Weights(100, 0), "max_imbalance": 20.0, "max_skew": 1, "most": 10, **changes}
+    )
+
+
+def targets(found: MovePlan) -> list[tuple[str, str]]:
+    return [(move.pod, move.target) for move in found.moves]
+
+
+HOT, WARM, COLD = node("hot", 90.0), node("warm", 50.0), node("cold", 30.0)
+
+
+def test_the_pod_with_the_greatest_gain_goes_to_the_least_loaded_node() -> None:
+    found = plan([HOT, WARM, COLD], [pod("small", "hot", 5.0), pod("large", "hot", 25.0), pod("other", "warm", 20.0)])
+    assert targets(found)[0] == ("large", "cold")
+    assert (found.before, found.moves[0].source_percent, found.moves[0].target_percent) == (60, (90, 65), (30, 55))
+    assert found.moves[0].text == "shop/large: hot (90 % to 65 %) to cold"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods"),
+    [
+        pytest.param([node("hot", 50.0), COLD], [pod("p", "hot", 10.0)], id="even enough"),
+        pytest.param([HOT, COLD], [pod("p", "hot", 61.0)], id="it would be as uneven the other way round"),
+        pytest.param([HOT, COLD], [pod("p", "hot", LEAST_GAIN - 0.1)], id="no gain that shows"),
+        pytest.param([HOT, node("cold", 30.0, free_millis=499)], [pod("p", "hot", 20.0)], id="no CPU to request"),
+        pytest.param([HOT, node("cold", 30.0, free_bytes=0)], [pod("p", "hot", 20.0)], id="no memory to request"),
+        pytest.param([HOT, node("cold", 30.0, free_pods=0)], [pod("p", "hot", 20.0)], id="no room for a pod"),
+        pytest.param([HOT, node("cold", 30.0, accepts=False)], [pod("p", "hot", 20.0)], id="closed"),
+        pytest.param([HOT, node("cold", 30.0, taints=frozenset({TAINT}))], [pod("p", "hot", 20.0)], id="tainted"),
+        pytest.param(
+            [HOT, node("cold", 30.0, "b")],
+            [pod("p", "hot", 20.0, zones={Zone("a"): 1, Zone("b"): 2})],
+            id="zones would be less even",
+        ),
+        pytest.param([], [], id="nothing"),
+    ],
+)
+def test_no_move(nodes: list[NodeView], pods: list[MovablePod]) -> None:
+    assert plan(nodes, pods).moves == ()
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [{Zone("a"): 2, Zone("b"): 1}, {Zone("a"): 5, Zone("b"): 1}, {Zone("a"): 1}],
+    ids=["stay within the skew", "become more even", "the only replica"],
+)
+def test_a_move_to_another_zone(zones: dict[Zone, int]) -> None:
+    found = plan([HOT, node("cold", 30.0, "b")], [pod("p", "hot", 20.0, zones=zones)])
+    assert targets(found) == [("p", "cold")]
+
+
+def test_a_taint_that_the_pod_tolerates_where_it_is_does_not_keep_it_away() -> None:
+    nodes = [node("hot", 90.0, taints=frozenset({TAINT})), node("cold", 30.0, taints=frozenset({TAINT}))]
+    assert targets(plan(nodes, [pod("p", "hot", 20.0)])) == [("p", "cold")]
+
+
+def test_a_workload_and_a_node_move_a_bounded_number_of_pods() -> None:
+    pods = [pod(f"web-{index}", "hot", 5.0, "Deployment/shop/web") for index in range(3)]
+    assert len(plan([HOT, COLD], pods).moves) == 1
+    others = [pod(f"p{index}", "hot", 5.0) for index in range(9)]
+    assert len(plan([HOT, COLD], others).moves) == PER_NODE
+    assert len(plan([HOT, COLD], others, most=1).moves) == 1
+
+
+NODES = [NodeName(f"n{index}") for index in range(5)]
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> tuple[list[NodeView], list[MovablePod]]:
+    nodes = [
+        node(
+            name,
+            draw(st.floats(0, 150)),
+            draw(st.sampled_from("ab")),
+            free_millis=draw(st.integers(0, 3000)),
+            free_pods=draw(st.integers(0, 3)),
+            accepts=draw(st.booleans()),
+        )
+        for name in NODES[: draw(st.integers(1, 5))]
+    ]
+    zones = {Zone("a"): draw(st.integers(0, 4)), Zone("b"): draw(st.integers(0, 4))}
+    pods = [
+        pod(
+            f"p{index}",
+            draw(st.sampled_from(nodes)).name,
+            draw(st.floats(0, 60)),
+            f"Deployment/shop/w{draw(st.integers(0, 5))}",
+            cpu_millis=draw(st.integers(0, 2000)),
+            zones=zones,
+        )
+        for index in range(draw(st.integers(0, 12)))
+    ]
+    return nodes, pods
+
+
+@given(clusters(), st.integers(0, 8))
+def test_every_plan_is_bounded_and_makes_nodes_no_less_even(
+    cluster: tuple[list[NodeView], list[MovablePod]], most: int
+) -> None:
+    nodes, pods = cluster
+    found = plan(nodes, pods, most=most)
+    assert len(found.moves) <= most
+    assert found.after <= found.before + 1e-9
+    by_name = {one.name: one for one in nodes}
+    by_uid = {one.uid: one for one in pods}
+    assert max(Counter(move.workload for move in found.moves).values(), default=0) <= 1
+    for side in ("source", "target"):
+        assert max(Counter(getattr(move, side) for move in found.moves).values(), default=0) <= PER_NODE
+    asked: Counter[NodeName] = Counter()
+    for move in found.moves:
+        assert move.source == by_uid[move.pod].node != move.target
+        assert by_name[move.target].accepts
+        busier = max(move.source_percent[0], move.target_percent[0])
+        assert max(move.source_percent[1], move.target_percent[1]) <= busier - LEAST_GAIN + 1e-9
+        asked[move.target] += by_uid[move.pod].cpu_millis
+    assert all(asked[name] <= by_name[name].free_millis for name in asked)
+    assert plan(list(reversed(nodes)), list(reversed(pods)), most=most) == found
