@@ -18,11 +18,13 @@ STEP_ENDS_SECONDS = 300.0 + 90.0
 USED_CORES, REPLICAS, REQUESTED = 1.5, 3, "500m"
 DEMAND = USED_CORES * REPLICAS / (0.5 * 0.6)
 """In replicas at 60 % of their request."""
+NOISE = 0.25
+"""The highest of five rates is above their mean, the more the less evenly the scrapes come."""
 
 
 @pytest.fixture(scope="module")
 def watched(cluster_factory: ClusterFactory) -> Cluster:
-    cluster = cluster_factory(Options(prometheus=True, prometheus_scrape_seconds=5))
+    cluster = cluster_factory(Options(prometheus=True, prometheus_scrape_seconds=15))
     assert isinstance(cluster, Cluster)
     cluster.add_nodes("fixed", 1, cpu="64", pods=100)
     return cluster
@@ -84,7 +86,7 @@ def test_what_pods_use_becomes_a_forecast_in_status_metrics_and_recommendation(w
 
         def forecast() -> bool:
             [found] = status()["forecasts"]
-            return bool(found["workload"] == workload and float(found["present"]) == pytest.approx(DEMAND, rel=0.1))
+            return bool(found["workload"] == workload and float(found["present"]) == pytest.approx(DEMAND, rel=NOISE))
 
         # The first rates may be from before the usage was set.
         watched.wait_until(forecast, f"a demand of {DEMAND} replicas", timeout_seconds=STEP_ENDS_SECONDS)
@@ -92,12 +94,12 @@ def test_what_pods_use_becomes_a_forecast_in_status_metrics_and_recommendation(w
         labels = {"namespace": namespace, "kind": "Deployment", "workload": "web"}
         shown = operator.metrics(0)
         for metric in ("present", "demand"):
-            assert shown.total(f"spillway_forecast_{metric}_replicas", **labels) == pytest.approx(DEMAND, rel=0.1)
+            assert shown.total(f"spillway_forecast_{metric}_replicas", **labels) == pytest.approx(DEMAND, rel=NOISE)
         assert shown.total("spillway_forecast_workloads", state="forecast") == 1
         assert shown.total("spillway_forecast_workloads", state="unusable") == 1
         assert shown.total("spillway_forecast_refreshes_total", result="made") >= 1
         [recommended] = [one for one in status().get("scaling") or [] if one["workload"] == workload]
-        assert recommended["forecast"] == pytest.approx(DEMAND, rel=0.15)
+        assert recommended["forecast"] == pytest.approx(DEMAND, rel=NOISE)
 
         events = watched.rest.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
         unusable = [one["regarding"]["name"] for one in events if one["reason"] == "DemandUnusable"]

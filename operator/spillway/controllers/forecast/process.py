@@ -21,8 +21,9 @@ from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Prometheus, PrometheusError
 
-SECONDS: Final = 300.0
-"""The time for one answer, beside the time that the request gives for older history."""
+SECONDS: Final = 900.0
+"""The time for one answer, beside the time that the request gives for older history. It tells a process that hangs from
+one that gets little CPU, which would lose all histories."""
 NICENESS: Final = 10
 LINE_BYTES: Final = 64 * 1024 * 1024
 _MODULE: Final = "spillway.controllers.forecast.process"
