@@ -60,12 +60,12 @@ def main() -> None:
         stack.callback(processes.close)
         etcd = f"http://{LOOPBACK}:{layout.ports.etcd}"
         processes.start(core.etcd(layout, find))
-        seeded = asyncio.run(_seed(etcd, shape))
+        seeded = asyncio.run(seed(etcd, shape))
         # The audit log would only cost the API server time: no one reads it here.
         api_server = core.api_server(layout, Options(audit=False), find)
         processes.start(replace(api_server, env={"GOMEMLIMIT": _API_SERVER_MEMORY}))
         _say("waiting until the API server has read it all")
-        ready_seconds = _wait_until_cached(Rest(layout.kubeconfig))
+        ready_seconds = wait_until_cached(Rest(layout.kubeconfig))
         pids = {name: processes.pid(name) for name in ("etcd", "kube-apiserver")}
         result: dict[str, Any] = {}
         if "informer" in arguments.only:
@@ -74,7 +74,7 @@ def main() -> None:
             if shape.marked:
                 # Without their policy the operator would take the marks off for minutes, and would not be at rest.
                 _say("taking the marks off")
-                asyncio.run(_seed(etcd, replace(shape, marked=False)))
+                asyncio.run(seed(etcd, replace(shape, marked=False)))
             _say("starting the operator")
             features = Options().features
             result["operator"] = informer_operator.measure(
@@ -104,7 +104,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _seed(etcd: str, shape: Shape) -> dict[str, Any]:
+async def seed(etcd: str, shape: Shape) -> dict[str, Any]:
     started = time.monotonic()
     async with EtcdGateway(etcd) as gateway:
         await gateway.wait(_START_SECONDS)
@@ -114,7 +114,7 @@ async def _seed(etcd: str, shape: Shape) -> dict[str, Any]:
             "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
 
 
-def _wait_until_cached(rest: Rest) -> float:
+def wait_until_cached(rest: Rest) -> float:
     """Until every kind is served from the API server's cache: reading it in is not the informer's time."""
     started = time.monotonic()
     for path in ("/readyz", "/api/v1/namespaces", "/api/v1/nodes", "/apis/apps/v1/replicasets", "/api/v1/pods"):

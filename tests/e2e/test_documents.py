@@ -245,7 +245,6 @@ def _drained(shop: Shop) -> None:
 
 NEEDS: Final[dict[str, Callable[[Shop], object]]] = {
     "kubectl scale -n shop deployment/web --replicas=30": _marked,
-    "kubectl delete elp try": lambda shop: shop.kubectl("delete", "deployment", "web", "-n", "shop"),
     "kubectl describe deployment cart": _closed,
     "--for=condition=NearLimit": lambda shop: shop.patch("vnb", "eci-a", '{"spec":{"limits":{"pods":5}}}'),
     "{.status.drain}": _drained,
