@@ -35,7 +35,7 @@ from tests.bench.ran_on import cpu_seconds, ran_on
 ROOT: Final = Path(__file__).parents[2]
 RESULT: Final = ROOT / "build/bench/restore.json"
 LIMIT_SECONDS: Final = 300.0
-"""The time that `helm uninstall` waits by default; the chart's Job has no shorter one."""
+"""The time that `helm uninstall` waits by default; the chart's Job may take twice as long."""
 _LONGEST_SECONDS: Final = 1500.0
 _RESTORED: Final = re.compile(r"(\d+) pods")
 

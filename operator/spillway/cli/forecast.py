@@ -25,7 +25,7 @@ def forecast(
     price: Annotated[
         float,
         typer.Option(
-            help="What a unit of demand that is not served costs, in units of capacity that is not used; above 0."
+            help="The cost of a unit of demand that is not served, in units of capacity that is not used; above 0."
         ),
     ] = 10.0,
     emit: Annotated[
@@ -34,9 +34,9 @@ def forecast(
 ) -> None:
     """Forecast the demand in FILE, and show what it would have been worth. The cluster is not needed.
 
-    ts is Unix seconds or RFC 3339. At each step of five minutes, by what was known before it alone, the forecast is the
-    demand to provide for from --startup to --window later; predictable is false where nothing beat the present demand
-    with headroom.
+    ts is in Unix seconds or RFC 3339. The forecast of each step of five minutes uses only what was known before that
+    step. It is the demand to provide for between --startup and --window later; predictable is false where no forecast
+    was better than the present demand with headroom.
     """
     from spillway.api.quantity import duration_seconds  # noqa: PLC0415  # not for `--help`
     from spillway.cli.forecasting import ForecastError, forecast_file, summary, write  # noqa: PLC0415
