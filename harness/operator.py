@@ -57,12 +57,17 @@ class Installation:
     ) -> None:
         self.cluster = cluster
         self.namespace = NAMESPACE
-        self.webhook_port = free_ports(1)[0]
+        self.webhook_port, self.metrics_api_port = free_ports(2)
         self.chart = Chart.render(self._values(values or {}), namespace=NAMESPACE)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="spillway-"))
         self.kubeconfig = self.folder / "kubeconfig"
         self._keep_folder = folder is not None
         self._flags = tuple(flags)
+        self._metrics_api = (
+            ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
+            if self._serves_metrics(values or {})
+            else ()
+        )
         self._env = {**(env or {}), "PYTHONPATH": str(PROJECT / "operator"), "PYTHONUNBUFFERED": "1"}
         self.reader_token = ""
         """Of a ServiceAccount that may read `/debug/plans` and `/metrics`; there once the chart is applied."""
@@ -77,7 +82,14 @@ class Installation:
         if not webhook.get("enabled", True):
             return dict(values)
         service = {"type": "ExternalName", "externalName": webhook_host(self.cluster), "port": self.webhook_port}
-        return {**values, "webhook": {**webhook, "service": service}}
+        found = {**values, "webhook": {**webhook, "service": service}}
+        if self._serves_metrics(values):
+            found["externalMetrics"] = {**values["externalMetrics"], "servicePort": self.metrics_api_port}
+        return found
+
+    @staticmethod
+    def _serves_metrics(values: Mapping[str, Any]) -> bool:
+        return bool(values.get("externalMetrics", {}).get("enabled"))
 
     def __enter__(self) -> Self:
         return self
@@ -163,6 +175,7 @@ class Installation:
             # No Endpoints move here: the processes share one port, and whoever is left answers.
             "--drain-seconds=0.5",
             f"--lease-name={NAME}",
+            *self._metrics_api,
             *self._flags,
             *flags,
         ]

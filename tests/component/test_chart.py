@@ -18,6 +18,7 @@ EVERYTHING: dict[str, Any] = {
     "extraArgs": ["--upkeep-seconds=10"],
     "extraEnv": [{"name": "TZ", "value": "UTC"}],
     "serviceAccount": {"annotations": {"a": "b"}},
+    "externalMetrics": {"enabled": True},
     "metrics": {
         name: {"enabled": True, "labels": {"release": "prometheus"}}
         for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")
@@ -229,6 +230,35 @@ def test_webhook_configurations_are_patched_by_name_only(chart: Chart) -> None:
     assert set(rule["verbs"]) == {"get", "patch"}
 
 
+def test_the_external_metrics_api_leads_to_the_operators_own_service() -> None:
+    chart = Chart.render({"externalMetrics": {"enabled": True}})
+
+    registered = chart.one("APIService")
+    service = chart.one("Service", "spillway-webhook")
+    assert registered["spec"]["service"] == {
+        "name": "spillway-webhook",
+        "namespace": "spillway-system",
+        "port": 9445,
+    }
+    assert [port["port"] for port in service["spec"]["ports"]] == [443, 9445]
+    binding = chart.one("RoleBinding", "spillway-external-metrics")
+    assert (binding["metadata"]["namespace"], binding["roleRef"]["name"]) == (
+        "kube-system",
+        "extension-apiserver-authentication-reader",
+    )
+    [rule] = [rule for _, rule in _rules(chart) if "apiservices" in rule["resources"]]
+    assert (rule["resourceNames"], set(rule["verbs"])) == (["v1beta1.external.metrics.k8s.io"], {"get", "patch"})
+    [reader] = chart.one("ClusterRoleBinding", "spillway-external-metrics")["subjects"]
+    assert reader["name"] == "horizontal-pod-autoscaler"
+
+
+def test_without_it_no_api_is_registered_and_none_can_be_read(chart: Chart) -> None:
+    assert not chart.kinds("APIService")
+    assert not any("apiservices" in rule["resources"] for _, rule in _rules(chart))
+    with pytest.raises(ChartError, match=r"needs webhook\.enabled"):
+        Chart.render({"externalMetrics": {"enabled": True}, "webhook": {"enabled": False}})
+
+
 def test_with_cert_manager_we_read_no_secret_and_patch_no_configuration() -> None:
     chart = Chart.render(CERT_MANAGER)
 
@@ -293,7 +323,7 @@ def test_every_flag_of_the_deployment_is_one_of_the_program() -> None:
     from spillway.app.settings import Settings  # noqa: PLC0415
 
     fields = {name.replace("_", "-") for name in Settings.model_fields}
-    for values in ({}, CERT_MANAGER, {"webhook": {"enabled": False}}):
+    for values in ({}, EVERYTHING, CERT_MANAGER, {"webhook": {"enabled": False}}):
         [container] = Chart.render(values).one("Deployment")["spec"]["template"]["spec"]["containers"]
         assert container["args"][0] == "run"
         flags = {arg.removeprefix("--").partition("=")[0].removeprefix("no-") for arg in container["args"][1:]}

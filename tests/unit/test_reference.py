@@ -13,6 +13,8 @@ import pytest
 
 from spillway.api.condition_reasons import CONDITIONS
 from spillway.controllers.nodes.status import _BRIEF
+from spillway.controllers.scaling.registration import REASONS
+from spillway.controllers.scaling.status import NOT_SERVED
 from spillway.domain.budget.alerts import AT, NEAR
 from spillway.domain.forecast.refresh import NO_SAMPLES
 from spillway.domain.model import event_reasons, names
@@ -65,6 +67,7 @@ FROM_DATA: Final[dict[str, Pairs]] = {
     "state.problems[0].reason": {("Ready", one) for one in (*CONFLICTS, BUDGET_NOT_FOUND)}
     | {("Stalled", one) for one in CONFLICTS}
     | {("Reconciling", BUDGET_NOT_FOUND)},
+    "trouble.reason": {(NOT_SERVED, one) for one in REASONS},
     # The same object with another type.
     "replace(accepting, type=RECONCILING, holds=True)": {("Reconciling", one) for one in _BRIEF},
     # Copies of conditions that are made elsewhere.

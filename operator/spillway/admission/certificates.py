@@ -58,15 +58,21 @@ class Certificates:
         service: str = "spillway-webhook",
         secret: str = "spillway-webhook-tls",  # noqa: S107  # the Secret's name
         configuration: str = "spillway",
+        api_service: str = "",
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008  # frozen
         poll_seconds: float = 5.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         is_leader: Callable[[], bool] = lambda: True,
         key_loaded: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        """`key_loaded` is called with the authority's private key, which all replicas read, whenever it was read."""
+        """`key_loaded` is called with the authority's private key, which all replicas read, whenever it was read.
+
+        `api_service` is the APIService that has to trust the certificate too; empty without one.
+        """
         self._client = client
         self._tls = tls
+        self._service = (namespace, service)
+        self._api_service = api_service
         self._collection = paths.SECRETS.within(namespace)
         self._path = paths.SECRETS.named(secret, namespace=namespace)
         self._namespace = namespace
@@ -185,6 +191,8 @@ class Certificates:
         for plural in CONFIGURATION_KINDS:
             path = paths.webhook_configurations(plural).named(self._configuration)
             in_place &= await self._publish_in(path, bundle, missing_only=missing_only)
+        if self._api_service:
+            in_place &= await self._publish_in_api_service(bundle, missing_only=missing_only)
         now = self._now()
         if missing_only or not in_place:
             self._published = None
@@ -205,16 +213,37 @@ class Certificates:
         stale = [index for index, now in enumerate(trusted) if now != wanted and not (missing_only and now)]
         if not stale:
             return True
-        version = configuration["metadata"]["resourceVersion"]
+        places = [("webhooks", str(index), "clientConfig", "caBundle") for index in stale]
+        return await self._trust(path, configuration, places, wanted)
+
+    async def _publish_in_api_service(self, bundle: bytes, *, missing_only: bool) -> bool:
+        """The same in the APIService, unless another installation owns it."""
+        path = paths.API_SERVICES.named(self._api_service)
+        try:
+            found = await self._client.get_json(path)
+        except ApiError as error:
+            if error.status == 404:
+                return True
+            raise
+        service, now = found["spec"].get("service") or {}, found["spec"].get("caBundle")
+        wanted = base64.b64encode(bundle).decode()
+        ours = (service.get("namespace"), service.get("name")) == self._service
+        if not ours or now == wanted or (missing_only and now):
+            return True
+        return await self._trust(path, found, [("spec", "caBundle")], wanted)
+
+    async def _trust(self, path: str, found: dict[str, Any], places: Sequence[tuple[str, ...]], wanted: str) -> bool:
+        """Write the bundle at these places of the object that was read; False if it has changed since."""
+        version = found["metadata"]["resourceVersion"]
         patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
-        patch += json_patch(Addition(("webhooks", str(index), "clientConfig", "caBundle"), wanted) for index in stale)
+        patch += json_patch(Addition(place, wanted) for place in places)
         try:
             await self._client.request("PATCH", path, body=msgspec.json.encode(patch), content_type=JSON_PATCH)
         except ApiError as error:
             if error.status not in _CONFLICTS:
                 raise
             return False
-        log.info("caBundle published", key="/".join(path.rsplit("/", 2)[-2:]), webhooks=len(stale))
+        log.info("caBundle published", key="/".join(path.rsplit("/", 2)[-2:]), places=len(places))
         return True
 
 

@@ -1,12 +1,13 @@
-"""The server for other replicas: it answers what they forward to the leader, on one channel for each path and replica.
+"""The server for other replicas: what they forward to the leader, a channel for each path and replica, and its pages.
 
 Contract: a caller has to show a certificate with one of `client_names`; others are answered with 403.
 """
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -32,10 +33,13 @@ class PeerServer:
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # replicas come from other pods
         client_names: Collection[str] = (),
+        pages: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
         clock: Clock = time.monotonic,
     ) -> None:
+        """`pages` are paths whose JSON any replica may read."""
         self._client_names = frozenset(client_names)
         self._webhooks = tuple(webhooks)
+        self._pages = pages
         self._tls = tls
         self._host = host
         self._port = port
@@ -54,6 +58,8 @@ class PeerServer:
             answering = Answering(partial(self._answer, webhook))
             application.router.add_get(webhook.path, answering.serve)
             application.on_shutdown.append(answering.close)
+        for path, content in self._pages.items():
+            application.router.add_get(path, _page(content))
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=3.0)
         await runner.setup()
         listener = listen(self._host, self._port)
@@ -79,3 +85,10 @@ class PeerServer:
 
     async def _answer(self, webhook: Webhook, request: AdmissionRequest, seconds: float) -> Answer:
         return await answer(webhook, request, Deadline(self._clock, min(seconds, webhook.bound_seconds)))
+
+
+def _page(content: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=content(), content_type="application/json")
+
+    return answer

@@ -38,6 +38,10 @@ class ServingTls:
         """The context for other replicas. Trust is added and never removed before the process ends."""
         self.peer_context.verify_mode = ssl.CERT_REQUIRED
         self.peer_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        self.front_context = _server_context()
+        """The context for kube-apiserver as the front of the aggregated API. It asks for a client certificate, and
+        takes a caller without one, who has to show a token."""
+        self.front_context.verify_mode = ssl.CERT_OPTIONAL
         self._loaded: tuple[bytes, bytes] | None = None
         self._trusted = b""
         self.peers: ssl.SSLContext | None = None
@@ -49,6 +53,14 @@ class ServingTls:
     def certificate(self) -> x509.Certificate | None:
         """The certificate that the next handshake shows."""
         return x509.load_pem_x509_certificate(self._loaded[0]) if self._loaded else None
+
+    def trust_front_proxy(self, authorities_pem: str) -> None:
+        """Accept client certificates of these authorities from kube-apiserver; earlier ones stay trusted.
+
+        Raises:
+            ssl.SSLError: the text is not PEM.
+        """
+        self.front_context.load_verify_locations(cadata=authorities_pem)
 
     def load(self, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes = b"") -> bool:
         """Serve with this pair from now on; False if it is already in use.
@@ -68,6 +80,7 @@ class ServingTls:
             calling.load_cert_chain(path, password="")
             self.context.load_cert_chain(path, password="")
             self.peer_context.load_cert_chain(path, password="")
+            self.front_context.load_cert_chain(path, password="")
         self.peer_context.load_verify_locations(cadata=trusted.decode())
         self.peers, self._trusted = calling, trusted
         if self._loaded == (certificate_pem, key_pem):

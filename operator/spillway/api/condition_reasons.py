@@ -255,6 +255,17 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         ),
     ),
     ConditionMeaning(
+        "MetricNotServed",
+        POLICY,
+        "The operator runs with `--external-metrics`, and autoscalers cannot read the recommended replicas there.",
+        (
+            _true("NotRegistered", "There is no APIService `v1beta1.external.metrics.k8s.io`."),
+            _true("OwnedByAnother", "That APIService leads to another component, such as KEDA."),
+            _true("NotAvailable", "kube-apiserver does not reach the operator; the message has its words."),
+            _false("Served", "The metric is served."),
+        ),
+    ),
+    ConditionMeaning(
         "Accepting",
         BUDGET,
         "The pool takes new pods.",

@@ -44,6 +44,7 @@ from spillway.controllers.pools.withdrawn import WithdrawnController
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.controllers.scale_down.status import ScaleDownContributor
 from spillway.controllers.scaling.controller import ScalingController
+from spillway.controllers.scaling.registration import RegistrationController
 from spillway.controllers.scaling.status import ScalingContributor
 from spillway.controllers.spill.bring_back import BringBackController
 from spillway.controllers.spill.controller import SpillController
@@ -148,6 +149,9 @@ class Leader:
         hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
         moves = self._writer("rebalance", settings.evictions_per_second)
         rebalance = RebalanceController(world, self._client, moves, events)
+        registration = RegistrationController(
+            world, self._client, service=settings.webhook_service, namespace=settings.namespace
+        )
         spill = SpillController(
             world,
             self._writer("spill", settings.spills_per_second),
@@ -193,6 +197,7 @@ class Leader:
             ZoneLoadController(world, self._client, settings.prometheus),
             hot,
             rebalance,
+            *([registration] if settings.external_metrics else ()),
             UnreadThresholdController(world, events, self._client),
             spill,
             BringBackController(
@@ -218,6 +223,7 @@ class Leader:
                 thresholds,
                 forecasts=forecasts,
                 scaling=scaling,
+                registration=registration,
                 hot=hot,
                 rebalance=rebalance,
                 refused=refused,
@@ -237,6 +243,7 @@ class Leader:
         scaling: ScalingController,
         hot: HotNodesController,
         rebalance: RebalanceController,
+        registration: RegistrationController,
         refused: RefusedPodsController,
         overlays: OverlayController,
     ) -> StatusController:
@@ -250,7 +257,7 @@ class Leader:
                 ScaleDownContributor(counts, world.board),
                 ThresholdContributor(counts, thresholds),
                 ForecastContributor(forecasts, world.board),
-                ScalingContributor(scaling),
+                ScalingContributor(scaling, registration),
             ),
             budgets=(
                 resources,
@@ -280,6 +287,7 @@ class Leader:
                 hot.changed,
                 rebalance.changed,
                 world.board.loads_changed,
+                registration.changed,
                 world.board.scale_downs_counted,
             ),
         )

@@ -19,15 +19,22 @@ from typing import Final
 import structlog
 
 from spillway.admission.certificates import Certificates
+from spillway.admission.leader_page import LeaderPage
 from spillway.admission.peer_server import PeerServer
 from spillway.admission.peers import Forwarder
 from spillway.admission.server import AdmissionServer
 from spillway.admission.tls import CertificateFiles, ServingTls
+from spillway.aggregated.documents import API_SERVICE
+from spillway.aggregated.front_proxy import FrontProxyFollower
+from spillway.aggregated.server import AggregatedServer
 from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
 from spillway.app.memory import keep_for_good
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
+from spillway.controllers.base import World
+from spillway.controllers.scaling import answers
+from spillway.controllers.scaling.answers import Answers
 from spillway.domain.policies.governance import Governance
 from spillway.handlers.resync import Resync
 from spillway.handlers.watcher import PolicyWatcher
@@ -73,6 +80,7 @@ class Operator:
         self.endpoints: EndpointServer | None = None
         self.admission_server: AdmissionServer | None = None
         self.peer_server: PeerServer | None = None
+        self.aggregated_server: AggregatedServer | None = None
         self._address = ""
         self._serving = False
         self._ends: asyncio.Queue[tuple[str, BaseException | None]] = asyncio.Queue()
@@ -106,6 +114,10 @@ class Operator:
             forward_plans = forward(outcomes.FORWARDED)
             stack.push_async_callback(forward_pods.close)
             stack.push_async_callback(forward_plans.close)
+            page = LeaderPage(
+                answers.PAGE, leadership.leader_address, lambda: tls.peers, server_name=service, clock=time.monotonic
+            )
+            stack.push_async_callback(page.close)
             admission = build_admission(
                 self.state,
                 lambda: self.catalog.governance,
@@ -139,7 +151,18 @@ class Operator:
             self._begin("informers", Informers(client, self.state).run())
             self._begin("policies", self._follow_policies(client))
             if settings.webhooks:
-                self._begin("admission", self._serve_admission(client, admission, leadership, tls))
+                world = World(
+                    state=self.state,
+                    catalog=self.catalog,
+                    places=admission.places,
+                    now=time.time,
+                    board=self.board,
+                    membership=self.membership,
+                )
+                numbers = Answers(world, page)
+                self._begin("admission", self._serve_admission(client, admission, leadership, tls, numbers=numbers))
+                if settings.external_metrics:
+                    self._begin("external-metrics", self._serve_metrics(client, tls, numbers))
                 self._begin("announcements", admission.events.run())
                 self._begin("outcomes", admission.outcomes.run())
             lead = self._begin("leadership", self._contend(client, admission, leadership))
@@ -168,8 +191,9 @@ class Operator:
         if self.admission_server is not None:
             await self._serve_until(begun + self.settings.drain_seconds)
             await self.admission_server.stop()
-        if self.peer_server is not None:
-            await self.peer_server.stop()
+        for server in (self.peer_server, self.aggregated_server):
+            if server is not None:
+                await server.stop()
         log.info("stopped")
         return 0
 
@@ -221,7 +245,13 @@ class Operator:
             group.create_task(resync.run(), name="resync")
 
     async def _serve_admission(
-        self, client: KubeClient, admission: Admission, leadership: Leadership, tls: ServingTls
+        self,
+        client: KubeClient,
+        admission: Admission,
+        leadership: Leadership,
+        tls: ServingTls,
+        *,
+        numbers: Answers,
     ) -> None:
         settings = self.settings
         upkeep = (
@@ -238,6 +268,7 @@ class Operator:
                 tls,
                 namespace=settings.namespace,
                 service=settings.webhook_service,
+                api_service=API_SERVICE if settings.external_metrics else "",
                 is_leader=leadership.may_write,
                 key_loaded=self.proof.use,
             ).run()
@@ -255,6 +286,7 @@ class Operator:
             port=settings.peer_port,
             host=settings.webhook_host,
             client_names=(f"{settings.webhook_service}.{settings.namespace}.svc",),
+            pages={answers.PAGE: numbers.own_page},
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(upkeep, name="certificates")
@@ -267,6 +299,24 @@ class Operator:
             self._address = _address(settings.advertise_host, peers.port)
             self.admission_server = server
             self._serving = True
+
+    async def _serve_metrics(self, client: KubeClient, tls: ServingTls, numbers: Answers) -> None:
+        settings = self.settings
+        follower = FrontProxyFollower(client, tls)
+        server = AggregatedServer(
+            numbers.values,
+            DelegatedAccess(client),
+            lambda: follower.present,
+            tls=tls.front_context,
+            port=settings.external_metrics_port,
+            host=settings.webhook_host,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follower.run(), name="front-proxy")
+            await tls.ready.wait()
+            await self._know_the_cluster()
+            await server.start()
+            self.aggregated_server = server
 
     async def _contend(self, client: KubeClient, admission: Admission, leadership: Leadership) -> None:
         leader = Leader(

@@ -10,6 +10,7 @@ from spillway.cli import prometheus_flags
 
 OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
+SCALING = "Scaling"
 LIMITS = "Limits"
 
 
@@ -112,6 +113,21 @@ def run(
         typer.Option(
             help="Address at which other replicas reach this one. Default: $POD_IP, else 127.0.0.1.",
             rich_help_panel=WEBHOOKS,
+        ),
+    ] = None,
+    external_metrics: Annotated[
+        bool,
+        typer.Option(
+            help="Serve the recommended replicas at the aggregated API external.metrics.k8s.io. Leave it off where "
+            "another component, such as KEDA, serves that API.",
+            rich_help_panel=SCALING,
+        ),
+    ] = False,
+    external_metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of that API, with the webhooks' certificate; 0 picks a free one. Default: 9445.",
+            rich_help_panel=SCALING,
         ),
     ] = None,
     node_writes_per_second: Annotated[

@@ -1,7 +1,7 @@
 """Delegated authentication and authorization: the API server says who a bearer token is, and what that user may do.
 
-Contract: a TokenReview, then a SubjectAccessReview for a path that is no resource. An answer is kept for
-`KEPT_SECONDS`, under a digest of the token and never under the token itself. At most `CONCURRENT_REVIEWS` questions
+Contract: a TokenReview says who holds a token, a SubjectAccessReview whether a user may do something. An answer is kept
+for `KEPT_SECONDS`, under a digest of the token and never under the token itself. At most `CONCURRENT_REVIEWS` questions
 are under way, so that a flood of invented tokens is no flood of requests. Where the API server cannot be asked the
 verdict is `UNKNOWN`: nothing is shown then.
 """
@@ -10,9 +10,9 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -43,50 +43,110 @@ class Verdict(Enum):
     UNKNOWN = 503
 
 
+class User(NamedTuple):
+    """A user as the API server knows it."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Access(NamedTuple):
+    """What a user asks to do: with a path that is no resource, or with a resource of a namespace."""
+
+    verb: str
+    path: str = ""
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    namespace: str = ""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """As a SubjectAccessReview says it."""
+        if not self.resource:
+            return {"nonResourceAttributes": {"path": self.path, "verb": self.verb}}
+        return {
+            "resourceAttributes": {
+                "verb": self.verb,
+                "group": self.group,
+                "version": self.version,
+                "resource": self.resource,
+                "namespace": self.namespace,
+            }
+        }
+
+
 class DelegatedAccess:
     """The authorization of callers of this process by the API server. `clock` gives monotonic seconds."""
 
     def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
-        self._kept: OrderedDict[tuple[bytes, str], tuple[float, Verdict]] = OrderedDict()
+        self._users: OrderedDict[bytes, tuple[float, User | Verdict]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[User, Access], tuple[float, Verdict]] = OrderedDict()
         self._slots = asyncio.Semaphore(CONCURRENT_REVIEWS)
 
     async def get(self, token: str, path: str) -> Verdict:
         """Whether whoever holds this token may `get` the path."""
+        user = await self.authenticate(token)
+        return user if isinstance(user, Verdict) else await self.authorize(user, Access("get", path))
+
+    async def authenticate(self, token: str) -> User | Verdict:
+        """The user who holds this token; a verdict if there is none, or the API server cannot be asked."""
         if not token or len(token) > LONGEST_TOKEN:
             return Verdict.UNAUTHENTICATED
-        key = (hashlib.sha256(token.encode(errors="replace")).digest(), path)
-        kept = self._kept.get(key)
+        key = hashlib.sha256(token.encode(errors="replace")).digest()
+        kept = self._users.get(key)
         if kept is not None and kept[0] > self._clock():
             return kept[1]
+        review = await self._create(_TOKENS, "authentication.k8s.io/v1", "TokenReview", {"token": token})
+        if review is None:
+            return Verdict.UNKNOWN
+        user = _user(review.get("user") or {}) if review.get("authenticated") else Verdict.UNAUTHENTICATED
+        remember(self._users, key, (self._clock() + KEPT_SECONDS, user), most=REMEMBERED)
+        return user
+
+    async def authorize(self, user: User, access: Access) -> Verdict:
+        """Whether the user may do so."""
+        kept = self._verdicts.get((user, access))
+        if kept is not None and kept[0] > self._clock():
+            return kept[1]
+        asked = {
+            "user": user.name,
+            "uid": user.uid,
+            "groups": list(user.groups),
+            "extra": {key: list(values) for key, values in user.extra},
+            **access.attributes,
+        }
+        review = await self._create(_ACCESS, "authorization.k8s.io/v1", "SubjectAccessReview", asked)
+        if review is None:
+            return Verdict.UNKNOWN
+        verdict = Verdict.ALLOWED if review.get("allowed") else Verdict.FORBIDDEN
+        remember(self._verdicts, (user, access), (self._clock() + KEPT_SECONDS, verdict), most=REMEMBERED)
+        return verdict
+
+    async def _create(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any] | None:
+        """The status of the review; None where the API server cannot be asked."""
+        body = {"apiVersion": version, "kind": kind, "spec": spec}
         try:
             with transport_errors():
                 async with asyncio.timeout(REVIEW_SECONDS), self._slots:
-                    verdict = await self._ask(token, path)
+                    raw = await self._client.request("POST", path, body=body)
+                answer = msgspec.json.decode(raw, type=dict[str, Any])
         except RequestError as error:
-            log.warning("a caller cannot be authorized", key=path, error=str(error))
-            return Verdict.UNKNOWN
-        remember(self._kept, key, (self._clock() + KEPT_SECONDS, verdict), most=REMEMBERED)
-        return verdict
-
-    async def _ask(self, token: str, path: str) -> Verdict:
-        review = await self._create(_TOKENS, "authentication.k8s.io/v1", "TokenReview", {"token": token})
-        if not review.get("authenticated"):
-            return Verdict.UNAUTHENTICATED
-        user = review.get("user") or {}
-        asked = {
-            "user": user.get("username", ""),
-            "uid": user.get("uid", ""),
-            "groups": user.get("groups") or [],
-            "extra": user.get("extra") or {},
-            "nonResourceAttributes": {"path": path, "verb": "get"},
-        }
-        review = await self._create(_ACCESS, "authorization.k8s.io/v1", "SubjectAccessReview", asked)
-        return Verdict.ALLOWED if review.get("allowed") else Verdict.FORBIDDEN
-
-    async def _create(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-        body = {"apiVersion": version, "kind": kind, "spec": spec}
-        answer = msgspec.json.decode(await self._client.request("POST", path, body=body), type=dict[str, Any])
+            log.warning("a caller cannot be authorized", key=kind, error=str(error))
+            return None
         status: dict[str, Any] = answer.get("status") or {}
         return status
+
+
+def _user(said: Mapping[str, Any]) -> User:
+    extra = {str(key): tuple(map(str, values or ())) for key, values in (said.get("extra") or {}).items()}
+    return User(
+        str(said.get("username", "")),
+        str(said.get("uid", "")),
+        tuple(map(str, said.get("groups") or ())),
+        tuple(sorted(extra.items())),
+    )

@@ -9,7 +9,7 @@ from typing import Final
 
 from spillway.domain.scaling.recommend import Recommendation
 from spillway.telemetry.prerendered import WORKLOAD_LABELS, PrerenderedGauge, workload_labels
-from spillway.telemetry.registry import gauge
+from spillway.telemetry.registry import counter, gauge
 
 RECOMMENDED: Final = PrerenderedGauge(
     "spillway_scaling_recommended_replicas",
@@ -28,6 +28,18 @@ WORKLOADS: Final = gauge(
     "Workloads with a recommended number of replicas, by its reason (Schedule, Forecast, Minimum, CurrentReplicas, "
     "ScalingsPerHour).",
     ("reason",),
+)
+
+REQUESTS: Final = counter(
+    "spillway_external_metrics_requests",
+    "Requests to the API external.metrics.k8s.io, by verdict (allowed, unauthenticated, forbidden, unknown).",
+    ("verdict",),
+)
+ANSWERS: Final = counter(
+    "spillway_external_metrics_answers",
+    "Answers with recommended replicas, by source: leader (this replica leads), asked (the leader, a few seconds ago "
+    "at most), kept (its last answer), alone (the schedules and the present replicas, without the leader).",
+    ("source",),
 )
 
 

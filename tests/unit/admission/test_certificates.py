@@ -13,6 +13,8 @@ from spillway.admission.tls import ServingTls
 from spillway.kube.errors import ApiError
 
 NAMES = service_names("spillway-webhook", "spillway-system")
+NAME = "v1beta1.external.metrics.k8s.io"
+API_SERVICE = f"/apis/apiregistration.k8s.io/v1/apiservices/{NAME}"
 SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
 
 
@@ -21,14 +23,25 @@ class SecretServer:
 
     def __init__(self, data: dict[str, bytes]) -> None:
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        self.registered: dict[str, Any] | None = None
+        """The APIService."""
+        self.trusted: list[str] = []
         self.secret: dict[str, Any] = {"metadata": {"resourceVersion": "1"}, "data": encoded}
 
     async def get_json(self, path: str) -> dict[str, Any]:
+        if path == API_SERVICE and self.registered is not None:
+            return self.registered
         if path != SECRET:
             raise ApiError(404, "NotFound", path)
         return self.secret
 
     async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> bytes:
+        if path == API_SERVICE:
+            assert self.registered is not None
+            operations = msgspec.json.decode(body)
+            self.registered["spec"]["caBundle"] = operations[-1]["value"]
+            self.trusted.append(operations[-1]["path"])
+            return b"{}"
         assert (method, path) == ("PUT", SECRET)
         self.secret = body
         return msgspec.json.encode(body)
@@ -55,3 +68,35 @@ async def test_the_leader_replaces_a_certificate_that_is_not_its_keys(*, leads: 
     assert held is not None
     assert (held.serving_key == data["tls.key"]) is not leads
     assert held.authorities == (data["ca.crt"],), "what the API server trusts stays"
+
+
+def _registered(service: str, bundle: str | None = None) -> dict[str, Any]:
+    spec = {"service": {"namespace": "spillway-system", "name": service}}
+    return {"metadata": {"resourceVersion": "7"}, "spec": spec if bundle is None else {**spec, "caBundle": bundle}}
+
+
+@pytest.mark.parametrize(
+    ("registered", "leads", "written"),
+    [
+        (_registered("spillway-webhook"), False, True),
+        (_registered("spillway-webhook", "b2xk"), True, True),
+        # Another replica changes only what is empty, and none what belongs to another installation.
+        (_registered("spillway-webhook", "b2xk"), False, False),
+        (_registered("keda-operator-metrics-apiserver"), True, False),
+        (None, True, False),
+    ],
+)
+async def test_the_api_service_trusts_the_certificate_if_it_leads_here(
+    registered: dict[str, Any] | None, *, leads: bool, written: bool
+) -> None:
+    data = begin(NAMES, Lifetimes(), datetime.now(UTC)).as_secret()
+    server = SecretServer(data)
+    server.registered = registered
+    certificates = Certificates(
+        server, ServingTls(), namespace="spillway-system", api_service=NAME, is_leader=lambda: leads
+    )
+    await certificates.turn()
+    await certificates.turn()
+    assert server.trusted == (["/spec/caBundle"] if written else [])
+    if written and registered is not None:
+        assert base64.b64decode(registered["spec"]["caBundle"]) == data["ca.crt"]

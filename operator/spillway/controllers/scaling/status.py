@@ -10,6 +10,7 @@ from typing import Final
 
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, WorkloadScaling
 from spillway.controllers.scaling.controller import ScalingController, ScalingNow, ScalingReport
+from spillway.controllers.scaling.registration import RegistrationController, Trouble
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 
@@ -18,23 +19,34 @@ MOST_REPLICAS: Final = 1_000_000
 INVALID: Final = "InvalidSchedule"
 NO_AUTOSCALER: Final = "NoAutoscaler"
 NOT_EXACT: Final = "NotExact"
+NOT_SERVED: Final = "MetricNotServed"
 
 
 class ScalingContributor:
     """The contributor of recommended replicas."""
 
-    def __init__(self, scaling: ScalingController) -> None:
+    def __init__(self, scaling: ScalingController, registration: RegistrationController) -> None:
         self._scaling = scaling
+        self._registration = registration
 
     def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
         """The part of one policy."""
-        return scaling_part(model.metadata.name, self._scaling.report)
+        return scaling_part(model.metadata.name, self._scaling.report, self._registration.trouble)
 
 
-def scaling_part(policy: str, report: ScalingReport) -> StatusPart:
-    """The part of one policy."""
+def scaling_part(policy: str, report: ScalingReport, trouble: Trouble | None = None) -> StatusPart:
+    """The part of one policy; `trouble` is why the metric is not served."""
     found = {workload: one for workload, one in report.workloads.items() if one.claim.policy == policy}
-    return StatusPart({"scaling": _listed(found)}, tuple(_conditions(policy, found, report)))
+    conditions = (*_conditions(policy, found, report), _served(found, trouble))
+    return StatusPart({"scaling": _listed(found)}, conditions)
+
+
+def _served(found: Mapping[str, ScalingNow], trouble: Trouble | None) -> ObservedCondition:
+    if not found or trouble is None:
+        message = "The external metrics API is served, or not asked for."
+        return ObservedCondition(NOT_SERVED, holds=False, reason="Served", message=message)
+    message = f"Autoscalers cannot read the recommended replicas as an external metric: {trouble.message}."
+    return ObservedCondition(NOT_SERVED, holds=True, reason=trouble.reason, message=message)
 
 
 def _listed(found: Mapping[str, ScalingNow]) -> tuple[WorkloadScaling, ...]:

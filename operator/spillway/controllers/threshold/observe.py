@@ -55,10 +55,11 @@ class Observed:
         return requested_replicas(self.newest, self.total)
 
 
-async def observe(world: World) -> Mapping[str, Observed]:
-    """The governed workloads by Kind/namespace/name."""
+async def observe(world: World, namespace: str = "") -> Mapping[str, Observed]:
+    """The governed workloads by Kind/namespace/name, of one namespace or of all."""
     found: dict[str, Observed] = {}
-    async for replicaset in in_slices(list(world.state.replicasets.values())):
+    replicasets = world.state.replicasets.values()
+    async for replicaset in in_slices([one for one in replicasets if namespace in {"", one.namespace}]):
         claim = world.claim_of(replicaset)
         if claim is None:
             continue
@@ -83,10 +84,10 @@ def _revision(owner: OwnerRecord) -> int:
     return owner.revision if isinstance(owner, ReplicaSetRecord) else 0
 
 
-def observe_statefulsets(world: World) -> Mapping[str, Observed]:
-    """The governed StatefulSets: they have a threshold, and no plan."""
+def observe_statefulsets(world: World, namespace: str = "") -> Mapping[str, Observed]:
+    """The governed StatefulSets, of one namespace or of all: they have a threshold, and no plan."""
     found: dict[str, Observed] = {}
-    for one in list(world.state.statefulsets.values()):
+    for one in [one for one in world.state.statefulsets.values() if namespace in {"", one.namespace}]:
         claim = world.claim_of(one)
         if claim is not None:
             key = workload_of(one).key

@@ -8,7 +8,7 @@ import msgspec
 from spillway.api.elasticpolicy import ElasticPolicyStatus, WorkloadScaling
 from spillway.controllers.base import World
 from spillway.controllers.scaling.controller import LONGEST_SECONDS, ScalingController
-from spillway.controllers.scaling.status import ScalingContributor
+from spillway.controllers.scaling.status import scaling_part
 from spillway.domain.scaling.autoscalers import METRIC, AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.domain.scaling.recommend import Reason
@@ -74,13 +74,13 @@ class _Scene:
     @property
     def status(self) -> ElasticPolicyStatus:
         model = self.world.governance.policies["online"]
-        part = ScalingContributor(self.controller).part(model, model.status, datetime.fromtimestamp(NOON))  # noqa: DTZ006
+        part = scaling_part(model.metadata.name, self.controller.report)
         return model.status.model_copy(update=dict(part.fields))
 
     @property
     def conditions(self) -> dict[str, str]:
         model = self.world.governance.policies["online"]
-        part = ScalingContributor(self.controller).part(model, model.status, datetime.fromtimestamp(NOON))  # noqa: DTZ006
+        part = scaling_part(model.metadata.name, self.controller.report)
         return {one.type: one.message for one in part.conditions if one.holds}
 
 

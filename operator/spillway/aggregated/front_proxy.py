@@ -1,0 +1,125 @@
+"""Who calls the aggregated API: the user that kube-apiserver names in headers, vouched for by its client certificate.
+
+Contract: the authority of that certificate, its allowed names and the names of the headers are read from the ConfigMap
+`kube-system/extension-apiserver-authentication`, at the start and then every minute. Headers of a caller without such a
+certificate mean nothing.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+import structlog
+
+from spillway.admission.server import is_known_client
+from spillway.admission.tls import ServingTls
+from spillway.kube import paths
+from spillway.kube.access import User
+from spillway.kube.errors import RequestError
+from spillway.kube.protocols import Reader
+
+log: Final = structlog.get_logger(__name__)
+
+PATH: Final = paths.CONFIG_MAPS.named("extension-apiserver-authentication", namespace="kube-system")
+AGAIN_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrontProxy:
+    """How kube-apiserver says who calls."""
+
+    authorities: str
+    """PEM certificates of the authority of its client certificate."""
+    names: tuple[str, ...] = ()
+    """Common names, one of which the certificate has; none allows all."""
+    user_headers: tuple[str, ...] = ("X-Remote-User",)
+    group_headers: tuple[str, ...] = ("X-Remote-Group",)
+    extra_prefixes: tuple[str, ...] = ("X-Remote-Extra-",)
+
+    @classmethod
+    def of(cls, data: Mapping[str, str]) -> "FrontProxy | None":
+        """As the ConfigMap's data says it; None where the cluster has no such authority.
+
+        Raises:
+            ValueError: a list in it is not JSON.
+
+        """
+        authorities = data.get("requestheader-client-ca-file", "").strip()
+        if not authorities:
+            return None
+
+        def listed(key: str) -> tuple[str, ...]:
+            return msgspec.json.decode(data.get(f"requestheader-{key}") or "[]", type=tuple[str, ...])
+
+        return cls(
+            authorities,
+            listed("allowed-names"),
+            listed("username-headers"),
+            listed("group-headers"),
+            listed("extra-headers-prefix"),
+        )
+
+    def user(self, headers: Mapping[str, str], certificate: Mapping[str, Any] | None) -> User | None:
+        """The user that a request names; None without such a certificate, or if it names none.
+
+        `headers` are case-insensitive and may have several values of a name (`getall`).
+        """
+        if not certificate or not is_known_client(self.names, certificate):
+            return None
+        name = next((value for header in self.user_headers for value in _all(headers, header) if value), "")
+        if not name:
+            return None
+        groups = tuple(value for header in self.group_headers for value in _all(headers, header))
+        return User(name, "", groups, tuple(sorted(self._extra(headers).items())))
+
+    def _extra(self, headers: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for header in {str(key).lower() for key in headers}:
+            for prefix in self.extra_prefixes:
+                if header.startswith(prefix.lower()):
+                    found[unquote(header[len(prefix) :])] = _all(headers, header)
+        return found
+
+
+def _all(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
+    getall = getattr(headers, "getall", None)
+    if getall is not None:
+        return tuple(getall(name, ()))
+    return tuple(value for key, value in headers.items() if key.lower() == name.lower())
+
+
+class FrontProxyFollower:
+    """Follows the ConfigMap, and lets `tls` ask callers for a certificate of its authority."""
+
+    def __init__(self, reader: Reader, tls: ServingTls) -> None:
+        self._reader = reader
+        self._tls = tls
+        self._trusted: Collection[str] = ()
+        self.present: FrontProxy | None = None
+        """None while it is not known."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            pause = AGAIN_SECONDS if await self.turn() else RETRY_SECONDS
+            await asyncio.sleep(pause)
+
+    async def turn(self) -> bool:
+        """Read it once; False if it cannot be read."""
+        try:
+            found = await self._reader.get_json(PATH)
+            proxy = FrontProxy.of(found.get("data") or {})
+            if proxy is not None and proxy.authorities not in self._trusted:
+                self._tls.trust_front_proxy(proxy.authorities)
+                self._trusted = (*self._trusted, proxy.authorities)
+        except (RequestError, ValueError, OSError) as error:
+            log.warning("who may call the aggregated API is not known yet", key=PATH, error=str(error))
+            return False
+        if proxy is None:
+            log.warning("the API server has no authority for aggregated APIs", key=PATH)
+        self.present = proxy
+        return proxy is not None

@@ -1,0 +1,95 @@
+"""The answers of any replica to who asks for recommended replicas: an autoscaler never finds the metric missing.
+
+Contract: the leader answers from its board. Another replica answers from the leader's page, read a few seconds ago at
+most; while the leader is not reached, from its last answer, for `KEPT_SECONDS`; and without one, as for a workload that
+the leader does not know yet, from the schedules and the present number of replicas, so that nothing is scaled down.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import msgspec
+
+from spillway.controllers.base import World
+from spillway.controllers.threshold.observe import observe, observe_statefulsets
+from spillway.domain.model.owners import WorkloadKey
+from spillway.domain.model.recurring import Timetable
+from spillway.domain.scaling.demand import STALE_SECONDS
+from spillway.domain.scaling.recommend import Asked, recommend
+from spillway.telemetry import scaling as metrics
+
+PAGE: Final = "/scaling/recommendations"
+"""The path at which replicas ask the leader."""
+KEPT_SECONDS: Final = STALE_SECONDS
+
+_numbers: Final = msgspec.json.Decoder(dict[str, int])
+_NOTHING: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({})
+
+
+class Page(Protocol):
+    """The leader's page as another replica reads it."""
+
+    content: bytes | None
+    read_at: float
+
+    async def refresh(self) -> bool:
+        """Read it again; whether the content is fresh."""
+
+
+class Answers:
+    """The recommended replicas as this replica knows them. `clock` gives monotonic seconds, as the page's does."""
+
+    def __init__(self, world: World, page: Page, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._world = world
+        self._page = page
+        self._clock = clock
+        self._source: object = None
+        self._by_namespace: Mapping[str, Mapping[str, int]] = _NOTHING
+
+    def own_page(self) -> bytes:
+        """What this replica tells the others, if it leads."""
+        return msgspec.json.encode({key: one.replicas for key, one in self._world.board.recommendations.items()})
+
+    async def values(self, namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, int]:
+        """The recommended replicas of the wanted workloads of a namespace."""
+        source, known = await self._known()
+        found = {workload: one for workload, one in known.get(namespace, {}).items() if wanted(workload)}
+        if not found:
+            source, found = "alone", await self._alone(namespace, wanted)
+        metrics.ANSWERS.labels(source).inc()
+        return found
+
+    async def _known(self) -> tuple[str, Mapping[str, Mapping[str, int]]]:
+        board = self._world.board
+        if board.leading():
+            recommendations = board.recommendations
+            if self._source is not recommendations:
+                self._keep(recommendations, {key: one.replicas for key, one in recommendations.items()})
+            return "leader", self._by_namespace
+        fresh = await self._page.refresh()
+        content = self._page.content
+        if content is None or self._clock() - self._page.read_at > KEPT_SECONDS:
+            return "alone", _NOTHING
+        if self._source is not content:
+            self._keep(content, _numbers.decode(content))
+        return ("asked" if fresh else "kept"), self._by_namespace
+
+    def _keep(self, source: object, numbers: Mapping[str, int]) -> None:
+        found: dict[str, dict[str, int]] = {}
+        for workload, replicas in numbers.items():
+            found.setdefault(WorkloadKey.parse(workload).namespace, {})[workload] = replicas
+        self._source, self._by_namespace = source, found
+
+    async def _alone(self, namespace: str, wanted: Callable[[str], bool]) -> dict[str, int]:
+        world, now = self._world, self._world.now()
+        observed = {**await observe(world, namespace), **observe_statefulsets(world, namespace)}
+        found: dict[str, int] = {}
+        for workload, one in observed.items():
+            workload_class = world.governance.class_of(one.claim) if wanted(workload) else None
+            if workload_class is not None and workload_class.scaling is not None:
+                active, _ = Timetable(workload_class.scaling.schedules).at(now)
+                asked = Asked(current=one.replicas, active=active, settling=True)
+                found[workload] = recommend(workload_class.scaling, asked, now).replicas
+        return found

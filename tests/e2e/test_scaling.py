@@ -1,0 +1,237 @@
+"""Recommended replicas and the real HPA controller: it scales up when a schedule begins, before there is any load.
+
+Contract: the cluster is of this module's own, because an aggregated API that is registered and away would hold up the
+removal of namespaces in the one that others share.
+"""
+
+import base64
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
+from tests.support.e2e import LEASE_SECONDS
+from tests.support.stage import GROUP_PATH
+
+API = "/apis/external.metrics.k8s.io/v1beta1"
+API_SERVICE = "apiservice/v1beta1.external.metrics.k8s.io"
+METRIC = "spillway-recommended-replicas"
+FLOOR = 5
+WAIT_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def served(cluster_factory: ClusterFactory) -> ClusterApi:
+    cluster = cluster_factory(Options(metrics_server=True))
+    cluster.add_nodes("fixed", 2, cpu="16")
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def installation(served: ClusterApi) -> Iterator[Installation]:
+    """Two replicas that serve the external metrics API."""
+    values = {"externalMetrics": {"enabled": True}}
+    with Installation(served, values, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]) as installed:
+        installed.apply()
+        installed.start(2)
+        installed.wait_ready()
+        installed.wait_leader()
+        served.kubectl(
+            "wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1beta1.external.metrics.k8s.io"
+        )
+        yield installed
+
+
+def _deployment(namespace: str) -> dict[str, Any]:
+    labels = {"app": "web"}
+    container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": "1"}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [container], "nodeSelector": {"pool": "fixed"}},
+            },
+        },
+    }
+
+
+def _autoscaler(namespace: str) -> dict[str, Any]:
+    recommended = {
+        "metric": {"name": METRIC, "selector": {"matchLabels": {"kind": "Deployment", "workload": "web"}}},
+        "target": {"type": "AverageValue", "averageValue": "1"},
+    }
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": 1,
+            "maxReplicas": 10,
+            "metrics": [{"type": "Resource", "resource": cpu}, {"type": "External", "external": recommended}],
+        },
+    }
+
+
+def _policy(namespace: str, start: datetime, duration: str) -> dict[str, Any]:
+    schedule = {"name": "peak", "start": f"{start.minute} {start.hour} * * *", "duration": duration, "replicas": FLOOR}
+    match = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    return {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "ElasticPolicy",
+        "metadata": {"name": namespace},
+        "spec": {
+            "mode": "Enforce",
+            "workloads": [{"name": "web", "match": match, "scaling": {"schedules": [schedule]}}],
+        },
+    }
+
+
+def _next_minute(ahead_seconds: float) -> datetime:
+    """The first whole minute that is at least so far ahead."""
+    return (datetime.now(UTC) + timedelta(seconds=ahead_seconds + 60)).replace(second=0, microsecond=0)
+
+
+def _value(cluster: ClusterApi, namespace: str) -> int | None:
+    """What kube-apiserver passes on; None if it cannot be asked now, or knows no such workload."""
+    selector = "labelSelector=kind%3DDeployment%2Cworkload%3Dweb"
+    try:
+        found = json.loads(cluster.kubectl("get", "--raw", f"{API}/namespaces/{namespace}/{METRIC}?{selector}"))
+    except ClusterError:
+        return None
+    return sum(int(item["value"]) for item in found["items"]) if found["items"] else None
+
+
+def _replicas(cluster: ClusterApi, namespace: str) -> int:
+    return int(cluster.rest.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/web")["spec"]["replicas"])
+
+
+def _conditions(cluster: ClusterApi, path: str) -> dict[str, tuple[str, str]]:
+    found = cluster.rest.get(path).get("status", {}).get("conditions") or []
+    return {one["type"]: (one["status"], one["reason"]) for one in found}
+
+
+def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
+    served: ClusterApi, installation: Installation
+) -> None:
+    with served.namespace() as namespace:
+        served.apply(_deployment(namespace))
+        (pod,) = served.wait_pods_ready(namespace, 1)
+        served.set_usage(namespace, [pod["metadata"]["name"]], cpu="10m")
+        served.apply(_autoscaler(namespace))
+        start = _next_minute(20)
+        served.apply(_policy(namespace, start, "45s"))
+        autoscaler = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/web"
+        served.wait_until(
+            lambda: _conditions(served, autoscaler).get("ScalingActive", ("", ""))[0] == "True",
+            "the autoscaler to read both metrics",
+            timeout_seconds=WAIT_SECONDS,
+        )
+        if datetime.now(UTC) < start:
+            assert _replicas(served, namespace) == 1
+
+        # No pod has any load.
+        served.wait_until(
+            lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule", timeout_seconds=WAIT_SECONDS
+        )
+        assert datetime.now(UTC) >= start
+        status = served.rest.get(f"{GROUP_PATH}/elasticpolicies/{namespace}")["status"]
+        [shown] = status["scaling"]
+        assert (shown["workload"], shown["reason"], shown["schedule"], shown["autoscaler"]) == (
+            f"Deployment/{namespace}/web",
+            "Schedule",
+            "peak",
+            "web",
+        )
+
+        served.wait_until(
+            lambda: _replicas(served, namespace) == 1, "the scale-down by CPU", timeout_seconds=WAIT_SECONDS
+        )
+        assert datetime.now(UTC) >= start + timedelta(seconds=45)
+        served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
+
+
+def test_the_number_stays_while_the_leader_is_gone(served: ClusterApi, installation: Installation) -> None:
+    with served.namespace() as namespace:
+        served.apply(_deployment(namespace))
+        served.wait_pods_ready(namespace, 1)
+        served.apply(_policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m"))
+        served.wait_until(lambda: _value(served, namespace) == FLOOR, "the number", timeout_seconds=WAIT_SECONDS)
+        asked = installation.total("spillway_external_metrics_answers_total", source="asked")
+
+        leader = installation.wait_leader()
+        installation.kill(leader)
+        seen: list[int] = []
+        end = time.monotonic() + 2 * LEASE_SECONDS
+        while time.monotonic() < end:
+            value = _value(served, namespace)
+            seen += [] if value is None else [value]
+        # A connection to the killed process may fail once; whatever is answered is the number.
+        assert set(seen) == {FLOOR}
+        assert len(seen) > LEASE_SECONDS
+        installation.start_one(leader)
+        installation.wait_ready()
+        installation.wait_leader()
+        assert asked >= 0
+        served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
+
+
+def _direct(installation: Installation, path: str, **headers: str) -> int:
+    """The HTTP status of a request that does not come through kube-apiserver."""
+    secret = installation.cluster.rest.get("/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls")
+    trusted = ssl.create_default_context(cadata=base64.b64decode(secret["data"]["ca.crt"]).decode())
+    request = urllib.request.Request(f"https://localhost:{installation.metrics_api_port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=trusted) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_who_comes_past_kube_apiserver_needs_a_token_with_the_right(
+    served: ClusterApi, installation: Installation
+) -> None:
+    with served.namespace() as namespace:
+        path = f"{API}/namespaces/{namespace}/{METRIC}"
+        assert _direct(installation, path) == 401
+        assert _direct(installation, path, **{"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}) == 401
+        plain = served.service_account_token(namespace, "default")
+        assert _direct(installation, path, Authorization=f"Bearer {plain}") == 403
+        reader = served.service_account_token("kube-system", "horizontal-pod-autoscaler")
+        assert _direct(installation, path, Authorization=f"Bearer {reader}") == 200
+        assert _direct(installation, "/healthz") == 200
+
+
+def test_kubectl_finds_the_api_and_strangers_are_refused(served: ClusterApi, installation: Installation) -> None:
+    found = json.loads(served.kubectl("get", "--raw", API))
+    assert [one["name"] for one in found["resources"]] == [METRIC]
+    listing = ("api-resources", "--api-group=external.metrics.k8s.io", "--output=name", "--cached=false")
+    served.wait_until(
+        lambda: f"{METRIC}.external.metrics.k8s.io" in served.kubectl(*listing),
+        "kube-apiserver to have read the API's resources",
+        timeout_seconds=WAIT_SECONDS,
+    )
+    with served.namespace() as namespace:
+        path = f"{API}/namespaces/{namespace}/{METRIC}"
+        with pytest.raises(ClusterError, match="forbidden"):
+            served.kubectl("get", "--raw", path, "--as=mallory")
+        controller = "--as=system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+        # A workload without scaling has no number, which an autoscaler reports.
+        assert json.loads(served.kubectl("get", "--raw", path, controller))["items"] == []
+        with pytest.raises(ClusterError, match="the only one is"):
+            served.kubectl("get", "--raw", f"{API}/namespaces/{namespace}/other")

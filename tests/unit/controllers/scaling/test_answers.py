@@ -1,0 +1,87 @@
+"""Where each replica's answers come from."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from spillway.controllers.scaling.answers import KEPT_SECONDS, Answers
+from spillway.domain.scaling.recommend import Reason, Recommendation
+from spillway.state.catalog import Kind
+from tests.builders import make_replicaset, make_statefulset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, resource
+
+CART = "Deployment/shop/cart"
+NOON = datetime.fromisoformat("2026-03-02T12:00:00+00:00").timestamp()
+
+
+class _Page:
+    """The leader's page; `answer` is what the leader says, None while it is not reached."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.answer: dict[str, int] | None = None
+        self.content: bytes | None = None
+        self.read_at = float("-inf")
+
+    async def refresh(self) -> bool:
+        if self.answer is None:
+            return False
+        self.content, self.read_at = msgspec.json.encode(self.answer), self._clock.now()
+        return True
+
+
+class _Scene:
+    def __init__(self, *, leads: bool = False, **scaling: Any) -> None:
+        self.clock = FakeClock(NOON)
+        workloads = [{"name": "default", "scaling": scaling}]
+        policy = resource(Kind.ELASTIC_POLICY, "online", tiers={}, workloads=workloads)
+        cart = make_replicaset("cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=4)
+        self.world = make_world([cart, make_statefulset("db", replicas=3)], [policy], self.clock)
+        self.world.board.leading = lambda: leads
+        self.page = _Page(self.clock)
+        self.answers = Answers(self.world, self.page, clock=self.clock.now)
+
+    async def cart(self) -> int | None:
+        return (await self.answers.values("shop", lambda workload: workload == CART)).get(CART)
+
+
+async def test_the_leader_answers_from_its_board() -> None:
+    scene = _Scene(leads=True)
+    scene.world.board.recommendations = {CART: Recommendation(12, Reason.FORECAST)}
+    assert await scene.cart() == 12
+    scene.world.board.recommendations = {CART: Recommendation(7, Reason.FORECAST)}
+    assert await scene.cart() == 7
+    assert msgspec.json.decode(scene.answers.own_page()) == {CART: 7}
+
+
+async def test_another_replica_answers_what_the_leader_says_and_keeps_it_for_a_while() -> None:
+    scene = _Scene(forecast={})
+    scene.page.answer = {CART: 12, "Deployment/other/cart": 99}
+    assert await scene.cart() == 12
+    scene.page.answer = None
+    await scene.clock.advance(KEPT_SECONDS)
+    assert await scene.cart() == 12
+    # Then the present number, which scales nothing down.
+    await scene.clock.advance(1)
+    assert await scene.cart() == 4
+
+
+async def test_without_a_leader_the_schedules_hold_and_nothing_is_scaled_down() -> None:
+    now = {"name": "now", "start": "0 12 * * *", "duration": "1h", "replicas": 9}
+    assert await _Scene(schedules=[now]).cart() == 9
+    assert await _Scene(schedules=[now], forecast={}).cart() == 9
+    assert await _Scene(forecast={}).cart() == 4
+
+
+async def test_a_workload_that_the_leader_does_not_know_yet_is_answered() -> None:
+    scene = _Scene(leads=True, minReplicas=2)
+    assert await scene.cart() == 2
+    assert set(await scene.answers.values("shop", lambda _: True)) == {CART, "StatefulSet/shop/db"}
+
+
+async def test_what_has_no_scaling_has_no_number() -> None:
+    scene = _Scene(leads=True, minReplicas=2)
+    assert await scene.answers.values("shop", lambda workload: workload == "Deployment/shop/unknown") == {}
+    assert await scene.answers.values("elsewhere", lambda _: True) == {}
