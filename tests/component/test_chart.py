@@ -196,7 +196,7 @@ def _names(cell: str) -> list[str]:
         ("deployments", {"get"}),
         ("deployments/scale", {"get", "patch"}),
         ("replicasets/scale", {"get", "patch"}),
-        ("horizontalpodautoscalers", {"list", "watch"}),
+        ("horizontalpodautoscalers", {"list", "watch", "create", "patch", "delete"}),
         ("replicationcontrollers", {"get", "list", "watch", "patch"}),
         ("replicationcontrollers/scale", {"get", "patch"}),
         ("statefulsets", {"get", "list", "watch"}),

@@ -190,6 +190,72 @@ def test_the_number_stays_while_the_leader_is_gone(served: ClusterApi, installat
         served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
 
 
+def test_a_managed_autoscaler_holds_the_floor_and_goes_with_its_policy(
+    served: ClusterApi, installation: Installation
+) -> None:
+    with served.namespace() as namespace:
+        served.apply(_deployment(namespace))
+        (pod,) = served.wait_pods_ready(namespace, 1)
+        served.set_usage(namespace, [pod["metadata"]["name"]], cpu="10m")
+        policy = _policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m")
+        policy["spec"]["workloads"][0]["scaling"] |= {
+            "hpa": "Managed",
+            "maxReplicas": 8,
+            "target": {"metric": "cpu", "utilization": 50},
+        }
+        served.apply(policy)
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/spillway-deployment-web"
+        served.wait_until(
+            lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule", timeout_seconds=WAIT_SECONDS
+        )
+        spec = served.rest.get(path)["spec"]
+        assert (spec["minReplicas"], spec["maxReplicas"]) == (FLOOR, 8)
+
+        # Without the schedule CPU alone decides.
+        served.rest.merge(
+            f"{GROUP_PATH}/elasticpolicies/{namespace}",
+            {
+                "spec": {
+                    "workloads": [
+                        {
+                            **policy["spec"]["workloads"][0],
+                            "scaling": {**policy["spec"]["workloads"][0]["scaling"], "schedules": []},
+                        }
+                    ]
+                }
+            },
+        )
+        served.wait_until(
+            lambda: _replicas(served, namespace) == 1, "the scale-down by CPU", timeout_seconds=WAIT_SECONDS
+        )
+        # Kubernetes collects what a policy owned.
+        served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
+        served.wait_until(lambda: not served.exists(path), "the autoscaler to go", timeout_seconds=WAIT_SECONDS)
+
+
+def test_an_autoscaler_of_the_users_is_left_alone(served: ClusterApi, installation: Installation) -> None:
+    with served.namespace() as namespace:
+        served.apply(_deployment(namespace))
+        served.apply(_autoscaler(namespace))
+        policy = _policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m")
+        policy["spec"]["workloads"][0]["scaling"] |= {
+            "hpa": "Managed",
+            "maxReplicas": 8,
+            "target": {"metric": "cpu", "utilization": 50},
+        }
+        served.apply(policy)
+        path = f"{GROUP_PATH}/elasticpolicies/{namespace}"
+        served.wait_until(
+            lambda: _conditions(served, path).get("ForeignAutoscaler") == ("True", "NotOurs"),
+            "the autoscaler to be reported",
+            timeout_seconds=WAIT_SECONDS,
+        )
+        items = served.rest.items(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")
+        assert [one["metadata"]["name"] for one in items] == ["web"]
+        assert items[0]["spec"]["minReplicas"] == 1
+        served.rest.delete(path)
+
+
 def _direct(installation: Installation, path: str, **headers: str) -> int:
     """The HTTP status of a request that does not come through kube-apiserver."""
     secret = installation.cluster.rest.get("/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls")

@@ -255,6 +255,15 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         ),
     ),
     ConditionMeaning(
+        "ForeignAutoscaler",
+        POLICY,
+        "`hpa: Managed` asks for autoscalers where others stand. Spillway never changes one that it did not create.",
+        (
+            _true("NotOurs", "The message names the workloads and the autoscalers that stay."),
+            _false("NoOtherAutoscaler", "None stands in the way."),
+        ),
+    ),
+    ConditionMeaning(
         "MetricNotServed",
         POLICY,
         "The operator runs with `--external-metrics`, and autoscalers cannot read the recommended replicas there.",

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
     "ElasticPolicy": (
-        "workloads[].scaling.hpa",
         "headroom",
     ),
     "VirtualNodeBudget": (),

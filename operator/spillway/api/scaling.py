@@ -88,6 +88,14 @@ def _scaling_rules() -> dict[str, Any]:
             field=".hpa",
         ),
         cel(
+            "!has(self.hpa) || self.hpa != 'Managed' || !has(self.schedules)"
+            " || self.schedules.all(one, one.replicas > 0)",
+            "must have at least 1 replica in each entry with hpa: Managed, because Kubernetes does not scale to zero "
+            'by CPU or memory, for example {hpa: Managed, schedules: [{name: night, start: "0 22 * * *", duration: 8h, '
+            "replicas: 1}]}",
+            field=".schedules",
+        ),
+        cel(
             "!has(self.hpa) || self.hpa != 'Managed' || !has(self.minReplicas) || self.minReplicas > 0",
             "must be at least 1 with hpa: Managed, because Kubernetes does not scale to zero by CPU or memory, for "
             "example {hpa: Managed, minReplicas: 1}",

@@ -44,6 +44,7 @@ from spillway.controllers.pools.withdrawn import WithdrawnController
 from spillway.controllers.scale_down.deletion_cost import DeletionCostController
 from spillway.controllers.scale_down.status import ScaleDownContributor
 from spillway.controllers.scaling.controller import ScalingController
+from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController
 from spillway.controllers.scaling.status import ScalingContributor
 from spillway.controllers.spill.bring_back import BringBackController
@@ -75,6 +76,7 @@ from spillway.state.pool_membership import PoolMembership
 STATUS_WRITES_PER_SECOND = 10.0
 SURGE_WRITES_PER_SECOND = 5.0
 PLAN_WRITES_PER_SECOND = 2.0
+AUTOSCALER_WRITES_PER_SECOND = 10.0
 
 
 class Leader:
@@ -149,6 +151,9 @@ class Leader:
         hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
         moves = self._writer("rebalance", settings.evictions_per_second)
         rebalance = RebalanceController(world, self._client, moves, events)
+        managed = ManagedAutoscalersController(
+            world, self._writer("autoscalers", AUTOSCALER_WRITES_PER_SECOND), scaling, autoscalers
+        )
         registration = RegistrationController(
             world, self._client, service=settings.webhook_service, namespace=settings.namespace
         )
@@ -197,6 +202,7 @@ class Leader:
             ZoneLoadController(world, self._client, settings.prometheus),
             hot,
             rebalance,
+            managed,
             *([registration] if settings.external_metrics else ()),
             UnreadThresholdController(world, events, self._client),
             spill,
@@ -224,6 +230,7 @@ class Leader:
                 forecasts=forecasts,
                 scaling=scaling,
                 registration=registration,
+                managed=managed,
                 hot=hot,
                 rebalance=rebalance,
                 refused=refused,
@@ -244,6 +251,7 @@ class Leader:
         hot: HotNodesController,
         rebalance: RebalanceController,
         registration: RegistrationController,
+        managed: ManagedAutoscalersController,
         refused: RefusedPodsController,
         overlays: OverlayController,
     ) -> StatusController:
@@ -257,7 +265,7 @@ class Leader:
                 ScaleDownContributor(counts, world.board),
                 ThresholdContributor(counts, thresholds),
                 ForecastContributor(forecasts, world.board),
-                ScalingContributor(scaling, registration),
+                ScalingContributor(scaling, registration, managed),
             ),
             budgets=(
                 resources,
@@ -288,6 +296,7 @@ class Leader:
                 rebalance.changed,
                 world.board.loads_changed,
                 registration.changed,
+                managed.changed,
                 world.board.scale_downs_counted,
             ),
         )

@@ -25,8 +25,10 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
+from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.spill.bring_back import Surge
 from spillway.kube import paths
+from spillway.kube.autoscalers import AUTOSCALERS
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS
 from spillway.kube.errors import ApiError, RequestError
@@ -74,6 +76,7 @@ class Restored:
     costs: int = 0
     replaced: int = 0
     surges: int = 0
+    autoscalers: int = 0
     failed: list[str] = field(default_factory=list)
     clean: bool = False
     """Whether the last pass found nothing to restore."""
@@ -106,7 +109,7 @@ class Restore:
             if number:
                 await asyncio.sleep(PAUSE_SECONDS)
             self.result.failed.clear()
-            found = await self._nodes() + await self._pods() + await self._replicasets()
+            found = await self._nodes() + await self._pods() + await self._replicasets() + await self._autoscalers()
             if self._dry_run:
                 return self.result
             if not found:
@@ -209,6 +212,25 @@ class Restore:
                 return
         self.result.surges += surge is not None
         self._say(f"{what}: {', '.join(removed)} off")
+
+    async def _autoscalers(self) -> int:
+        work: list[Awaitable[None]] = []
+        async for raw in self._items(paths.AUTOSCALERS.everywhere):
+            record = AUTOSCALERS.one(raw)
+            if record.ours:
+                work.append(self._autoscaler(record))
+        await self._together(work)
+        return len(work)
+
+    async def _autoscaler(self, record: AutoscalerRecord) -> None:
+        path = paths.AUTOSCALERS.named(record.name, namespace=record.namespace)
+        what = f"horizontalpodautoscaler/{record.key}"
+        if not self._dry_run and not await self._answered(
+            what, self._writer.delete(paths.AUTOSCALERS.plural, path, uid=record.uid)
+        ):
+            return
+        self.result.autoscalers += 1
+        self._say(f"{what}: deleted, Spillway created it")
 
     async def _answered(self, what: str, write: Awaitable[bool]) -> bool:
         """Whether the API server answered, which includes the answer that there is nothing to do."""

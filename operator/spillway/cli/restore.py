@@ -3,11 +3,14 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from spillway.app.errors import SettingsError
+
+if TYPE_CHECKING:
+    from spillway.app.restore import Restored
 
 
 def restore(
@@ -116,18 +119,25 @@ async def _restore(
     except (RequestError, OSError) as error:
         typer.echo(f"error: {error or 'timed out'}", err=True)
         return 1
-    verb = "would be restored" if options.dry_run else "restored"
-    typer.echo(
-        f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
-        f"({result.costs} deletion costs) {verb}"
-    )
-    if result.replaced:
-        done = "would be replaced" if options.dry_run else "replaced"
-        typer.echo(f"{result.replaced} pods that waited for virtual nodes and never started {done}")
-    if result.surges:
-        typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
+    _summarise(result, dry_run=options.dry_run)
     if not options.dry_run and not result.clean:
         typer.echo("something of Spillway's comes back or could not be changed:", err=True)
         typer.echo("\n".join(result.failed) or "is an operator still running?", err=True)
         return 1
     return 0
+
+
+def _summarise(result: "Restored", *, dry_run: bool) -> None:
+    verb = "would be restored" if dry_run else "restored"
+    typer.echo(
+        f"{result.nodes} nodes ({result.taints} taints, {result.cordons} cordons) and {result.pods} pods "
+        f"({result.costs} deletion costs) {verb}"
+    )
+    if result.replaced:
+        done = "would be replaced" if dry_run else "replaced"
+        typer.echo(f"{result.replaced} pods that waited for virtual nodes and never started {done}")
+    if result.surges:
+        typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
+    if result.autoscalers:
+        done = "would be deleted" if dry_run else "deleted"
+        typer.echo(f"{result.autoscalers} HorizontalPodAutoscalers that Spillway created {done}")

@@ -32,14 +32,10 @@ class Autoscalers:
         found = self._by_workload.get(workload)
         return min(found.values(), key=lambda one: one.name) if found else None
 
-    def of_others(self, workload: str) -> AutoscalerRecord | None:
-        """One that scales the workload and that Spillway did not create."""
-        found = (one for one in self._by_workload.get(workload, {}).values() if not one.policy)
-        return min(found, key=lambda one: one.name, default=None)
-
-    def named(self, namespace: str, name: str) -> AutoscalerRecord | None:
-        """The one of this name."""
-        return next((one for one in self._by_uid.values() if (one.namespace, one.name) == (namespace, name)), None)
+    @property
+    def some_are_ours(self) -> bool:
+        """Whether Spillway created some of them."""
+        return any(one.ours for one in self._by_uid.values())
 
     def apply(self, record: AutoscalerRecord) -> None:
         """Add or replace one."""

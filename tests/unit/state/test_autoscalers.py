@@ -25,14 +25,13 @@ def test_they_are_found_by_the_workload_that_they_scale() -> None:
     assert found.of("Deployment/shop/moved") == autoscaler("b", target_name="moved")
 
 
-def test_one_of_others_comes_before_one_that_spillway_created() -> None:
+def test_it_is_known_whether_some_were_created_by_spillway() -> None:
     found = Autoscalers()
-    found.apply(autoscaler("a", policy="online"))
-    assert found.of_others("Deployment/shop/cart") is None
-    found.apply(autoscaler("b"))
-    assert found.of_others("Deployment/shop/cart") == autoscaler("b")
-    assert found.named("shop", "b") == autoscaler("b")
-    assert found.named("elsewhere", "b") is None
+    # A copy under another name is the user's.
+    found.apply(autoscaler("copy", policy="online"))
+    assert not found.some_are_ours
+    found.apply(autoscaler("spillway-deployment-cart", policy="online"))
+    assert found.some_are_ours
 
 
 def test_changes_are_told_and_nothing_else() -> None:

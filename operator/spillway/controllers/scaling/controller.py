@@ -18,13 +18,14 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.threshold.observe import Observed, observe, observe_statefulsets
 from spillway.domain.model import event_reasons
 from spillway.domain.model.named_workloads import named
-from spillway.domain.model.owners import object_reference
+from spillway.domain.model.owners import Owner, object_reference, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.model.recurring import Timetable
+from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.rate import pause_seconds
-from spillway.domain.scaling.recommend import Asked, Recommendation, recommend
+from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, recommend
 from spillway.kube.protocols import Recorder
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
@@ -34,6 +35,8 @@ from spillway.telemetry import scaling as metrics
 ALL: Final = "*"
 CHANGED_SECONDS: Final = 0.5
 """How soon a change shows in the recommendations: several changes often come together."""
+MOST_REPLICAS: Final = 1_000_000
+"""As many as a field of the API holds."""
 LONGEST_SECONDS: Final = 30.0
 """The time between two passes at most, after which forecasts that are too old, or a step that may follow, show."""
 
@@ -52,6 +55,8 @@ class ScalingNow(NamedTuple):
     """The present recommendation for one workload."""
 
     claim: Claim
+    owner: Owner
+    scaling: Scaling
     recommendation: Recommendation
     autoscaler: str
     """The name of the HorizontalPodAutoscaler that scales it; empty without one."""
@@ -64,6 +69,8 @@ class ScalingReport:
     """The present recommendations, by workload, and the schedules that are not valid, by policy."""
 
     workloads: Mapping[str, ScalingNow] = field(default_factory=dict)
+    complete: bool = False
+    """Whether there was a pass."""
     invalid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     autoscalers_known: bool = False
 
@@ -106,6 +113,7 @@ class ScalingController(Controller):
         """The schedules that held at the last pass, by class; absent for one that had no pass."""
         self._shown: frozenset[str] = frozenset()
         self._began: float | None = None
+        self._searched = False
         self.report = ScalingReport()
         self.report_changed: Signal[()] = Signal("ScalingReport")
         """Emitted when the report has changed."""
@@ -126,7 +134,9 @@ class ScalingController(Controller):
         now = self.world.now()
         self._began = now if self._began is None else self._began
         self._classes = self._compiled()
-        self._watch.want(wanted=bool(self._classes))
+        # Once also without a class: an earlier leader may have created autoscalers for one that is gone.
+        self._searched = self._searched or self._autoscalers.known
+        self._watch.want(wanted=bool(self._classes) or not self._searched or self._autoscalers.some_are_ours)
         self._publish({workload: one async for workload, one in self._recommendations(now)})
         self._announce(now)
         if not self._classes:
@@ -150,14 +160,15 @@ class ScalingController(Controller):
             active=found.timetable.at(now)[0],
             upcoming=found.timetable.upcoming(now, now + found.ahead_seconds) if found.ahead_seconds else (),
             forecast=self.world.board.forecasts.get(one.workload),
-            autoscaler=None if autoscaler is None else autoscaler.summary,
+            autoscaler=None if autoscaler is None else _bounds(found.scaling, autoscaler),
             settling=now - (self._began or now) < STALE_SECONDS,
         )
         before = self.world.board.recommendations.get(one.workload)
         recommendation = recommend(found.scaling, asked, now, None if before is None else before.steps)
         name, others = ("", False) if autoscaler is None else (autoscaler.name, autoscaler.other_metrics)
-        moved = found.scaling.schedule_only and others and autoscaler is not None and not autoscaler.policy
-        return ScalingNow(one.claim, recommendation, name, moved_by_others=moved)
+        moved = found.scaling.schedule_only and others and autoscaler is not None and not autoscaler.ours
+        owner = workload_of(one.newest)
+        return ScalingNow(one.claim, owner, found.scaling, recommendation, name, moved_by_others=moved)
 
     def _compiled(self) -> dict[tuple[str, str], _Class]:
         """The classes with `scaling`; the timetable of one whose schedules are as before is kept."""
@@ -184,9 +195,9 @@ class ScalingController(Controller):
         if changed:
             self.world.board.recommendations_changed.emit()
         invalid = self._invalid()
-        before = (self.report.workloads, self.report.invalid, self.report.autoscalers_known)
-        if before != (found, invalid, self._autoscalers.known):
-            self.report = ScalingReport(found, invalid, self._autoscalers.known)
+        report = ScalingReport(found, complete=True, invalid=invalid, autoscalers_known=self._autoscalers.known)
+        if self.report != report:
+            self.report = report
             self.report_changed.emit()
 
     def _invalid(self) -> Mapping[str, tuple[str, ...]]:
@@ -232,6 +243,15 @@ class ScalingController(Controller):
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if self._classes and old is not None and new is not None and old.labels != new.labels:
             self._look_soon()
+
+
+def _bounds(scaling: Scaling, autoscaler: AutoscalerRecord) -> Autoscaler:
+    """The bounds of the autoscaler; those of the class for one of Spillway's, whose minimum is the recommendation."""
+    if not autoscaler.ours:
+        return autoscaler.summary
+    least = 0 if scaling.schedule_only else max(1, scaling.min_replicas or 1)
+    most = MOST_REPLICAS if scaling.max_replicas is None else scaling.max_replicas
+    return Autoscaler(autoscaler.name, least, max(least, most), other_metrics=not scaling.schedule_only)
 
 
 def _watched(owner: OwnerRecord) -> tuple[object, ...]:

@@ -6,38 +6,56 @@ are listed.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, WorkloadScaling
-from spillway.controllers.scaling.controller import ScalingController, ScalingNow, ScalingReport
+from spillway.controllers.scaling.controller import MOST_REPLICAS, ScalingController, ScalingNow, ScalingReport
+from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController, Trouble
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 
 LISTED: Final = 64
-MOST_REPLICAS: Final = 1_000_000
 INVALID: Final = "InvalidSchedule"
 NO_AUTOSCALER: Final = "NoAutoscaler"
 NOT_EXACT: Final = "NotExact"
+FOREIGN: Final = "ForeignAutoscaler"
 NOT_SERVED: Final = "MetricNotServed"
 
 
 class ScalingContributor:
     """The contributor of recommended replicas."""
 
-    def __init__(self, scaling: ScalingController, registration: RegistrationController) -> None:
+    def __init__(
+        self,
+        scaling: ScalingController,
+        registration: RegistrationController,
+        managed: ManagedAutoscalersController,
+    ) -> None:
         self._scaling = scaling
+        self._managed = managed
         self._registration = registration
 
     def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
         """The part of one policy."""
-        return scaling_part(model.metadata.name, self._scaling.report, self._registration.trouble)
+        trouble, foreign = self._registration.trouble, self._managed.plan.foreign
+        return scaling_part(model.metadata.name, self._scaling.report, trouble, foreign)
 
 
-def scaling_part(policy: str, report: ScalingReport, trouble: Trouble | None = None) -> StatusPart:
-    """The part of one policy; `trouble` is why the metric is not served."""
+def scaling_part(
+    policy: str,
+    report: ScalingReport,
+    trouble: Trouble | None = None,
+    foreign: Mapping[str, str] = MappingProxyType({}),
+) -> StatusPart:
+    """The part of one policy.
+
+    `trouble` is why the metric is not served; `foreign` are autoscalers of the user's where Spillway was to create one,
+    by workload.
+    """
     found = {workload: one for workload, one in report.workloads.items() if one.claim.policy == policy}
-    conditions = (*_conditions(policy, found, report), _served(found, trouble))
+    conditions = (*_conditions(policy, found, report), _served(found, trouble), _foreign(found, foreign))
     return StatusPart({"scaling": _listed(found)}, conditions)
 
 
@@ -47,6 +65,18 @@ def _served(found: Mapping[str, ScalingNow], trouble: Trouble | None) -> Observe
         return ObservedCondition(NOT_SERVED, holds=False, reason="Served", message=message)
     message = f"Autoscalers cannot read the recommended replicas as an external metric: {trouble.message}."
     return ObservedCondition(NOT_SERVED, holds=True, reason=trouble.reason, message=message)
+
+
+def _foreign(found: Mapping[str, ScalingNow], foreign: Mapping[str, str]) -> ObservedCondition:
+    kept = sorted(f"{workload} ({name})" for workload, name in foreign.items() if workload in found)
+    if not kept:
+        message = "No other autoscaler stands where hpa: Managed asks for one."
+        return ObservedCondition(FOREIGN, holds=False, reason="NoOtherAutoscaler", message=message)
+    message = (
+        f"An autoscaler that Spillway did not create stands in the way for {first_names(kept)}, so none is created "
+        "there. Delete it, or set hpa: Feed."
+    )
+    return ObservedCondition(FOREIGN, holds=True, reason="NotOurs", message=message)
 
 
 def _listed(found: Mapping[str, ScalingNow]) -> tuple[WorkloadScaling, ...]:

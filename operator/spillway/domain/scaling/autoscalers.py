@@ -16,6 +16,11 @@ METRIC: Final = "spillway-recommended-replicas"
 _OURS: Final = "spillway"
 
 
+def managed_name(kind: str, workload: str) -> str:
+    """The name of the autoscaler that Spillway creates for a workload."""
+    return f"spillway-{kind.lower()}-{workload}"
+
+
 class AutoscalerRecord(msgspec.Struct, frozen=True):
     """One HorizontalPodAutoscaler, without what changes at every look that its controller takes."""
 
@@ -41,6 +46,11 @@ class AutoscalerRecord(msgspec.Struct, frozen=True):
     def workload(self) -> str:
         """The workload that it scales."""
         return workload_key(self.target_kind, self.namespace, self.target_name)
+
+    @property
+    def ours(self) -> bool:
+        """Whether Spillway created it: it has the mark, and the name; a copy under another name is the user's."""
+        return bool(self.policy) and self.name == managed_name(self.target_kind, self.target_name)
 
     @property
     def other_metrics(self) -> bool:

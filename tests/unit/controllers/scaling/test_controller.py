@@ -1,91 +1,29 @@
 """The recommended replicas of governed workloads, over time."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from spillway.api.elasticpolicy import ElasticPolicyStatus, WorkloadScaling
-from spillway.controllers.base import World
-from spillway.controllers.scaling.controller import LONGEST_SECONDS, ScalingController
+from spillway.api.elasticpolicy import WorkloadScaling
+from spillway.controllers.scaling.controller import LONGEST_SECONDS
 from spillway.controllers.scaling.status import scaling_part
 from spillway.domain.scaling.autoscalers import METRIC, AutoscalerRecord
-from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
+from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.recommend import Reason
-from spillway.state.autoscalers import Autoscalers
-from spillway.state.catalog import Kind
 from spillway.telemetry.registry import exposition
-from tests.builders import make_replicaset, make_statefulset
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_recorder import FakeRecorder
-from tests.support.world import make_world, resource
-
-NOON = datetime.fromisoformat("2026-03-02T12:00:00+00:00").timestamp()
-CART = "Deployment/shop/cart"
-EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 12}
+from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, Scene, policy
 
 
-class _Watch:
-    def __init__(self) -> None:
-        self.wanted = False
-
-    def want(self, *, wanted: bool) -> None:
-        self.wanted = wanted
-
-    def start(self) -> Any:
-        return lambda: None
+def _listed(scene: Scene) -> object:
+    return scaling_part("online", scene.controller.report).fields["scaling"]
 
 
-def _policy(*, version: int = 1, **scaling: Any) -> dict[str, Any]:
-    workloads = [{"name": "default", "scaling": scaling} if scaling else {"name": "default"}]
-    return resource(Kind.ELASTIC_POLICY, "online", version=version, tiers={}, workloads=workloads)
-
-
-class _Scene:
-    """One workload of four replicas, with an autoscaler of 2 to 50 on CPU and the recommended number."""
-
-    def __init__(self, policy: dict[str, Any], *, autoscaler: bool = True, at: float = NOON, series: int = 10) -> None:
-        self.clock = FakeClock(at)
-        cart = make_replicaset("cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=4)
-        self.world: World = make_world([cart, make_statefulset("db", replicas=3)], [policy], self.clock)
-        self.recorder, self.autoscalers, self.watch = FakeRecorder(), Autoscalers(), _Watch()
-        if autoscaler:
-            self.autoscalers.apply(AutoscalerRecord("u", "shop", "cart", "Deployment", "cart", 2, 50, ("cpu", METRIC)))
-        self.autoscalers.keep(["u"])
-        self.controller = ScalingController(
-            self.world, self.recorder, self.autoscalers, self.watch, workload_series=series
-        )
-
-    async def look(self) -> float | None:
-        return await self.controller.reconcile("*")
-
-    @property
-    def cart(self) -> tuple[int, Reason]:
-        found = self.world.board.recommendations[CART]
-        return found.replicas, found.reason
-
-    def forecast(self, highest: float) -> None:
-        made = DemandForecast(self.clock.now(), min(1.0, highest), highest, predictable=True)
-        self.world.board.forecasts = {CART: made}
-
-    def change(self, policy: dict[str, Any]) -> None:
-        self.world.catalog.replace(Kind.ELASTIC_POLICY, [policy], 60)
-
-    @property
-    def status(self) -> ElasticPolicyStatus:
-        model = self.world.governance.policies["online"]
-        part = scaling_part(model.metadata.name, self.controller.report)
-        return model.status.model_copy(update=dict(part.fields))
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        model = self.world.governance.policies["online"]
-        part = scaling_part(model.metadata.name, self.controller.report)
-        return {one.type: one.message for one in part.conditions if one.holds}
+def _conditions(scene: Scene) -> dict[str, str]:
+    return {one.type: one.message for one in scaling_part("online", scene.controller.report).conditions if one.holds}
 
 
 async def test_a_schedule_counts_from_its_start_to_its_end() -> None:
-    scene = _Scene(_policy(schedules=[EVENING]))
+    scene = Scene(policy(schedules=[EVENING]))
     assert await scene.look() == LONGEST_SECONDS
     assert scene.cart == (2, Reason.MINIMUM)
     await scene.clock.advance(6 * 3600 - 10)
@@ -100,7 +38,7 @@ async def test_a_schedule_counts_from_its_start_to_its_end() -> None:
 
 
 async def test_the_start_of_a_schedule_is_told_once() -> None:
-    scene = _Scene(_policy(schedules=[EVENING]))
+    scene = Scene(policy(schedules=[EVENING]))
     await scene.look()
     assert not scene.recorder.said
     await scene.clock.advance(6 * 3600)
@@ -112,14 +50,14 @@ async def test_the_start_of_a_schedule_is_told_once() -> None:
 
 
 async def test_a_new_leader_tells_no_schedule_that_has_begun_before() -> None:
-    scene = _Scene(_policy(schedules=[EVENING]), at=NOON + 7 * 3600)
+    scene = Scene(policy(schedules=[EVENING]), at=NOON + 7 * 3600)
     await scene.look()
     assert scene.cart == (12, Reason.SCHEDULE)
     assert not scene.recorder.said
 
 
 async def test_a_forecast_counts_until_it_is_too_old() -> None:
-    scene = _Scene(_policy(forecast={}))
+    scene = Scene(policy(forecast={}))
     scene.forecast(8.4)
     await scene.look()
     assert scene.cart == (9, Reason.FORECAST)
@@ -130,7 +68,7 @@ async def test_a_forecast_counts_until_it_is_too_old() -> None:
 
 
 async def test_a_new_leader_without_forecasts_keeps_the_present_number_for_a_while() -> None:
-    scene = _Scene(_policy(forecast={}))
+    scene = Scene(policy(forecast={}))
     await scene.look()
     assert scene.cart == (4, Reason.CURRENT)
     await scene.clock.advance(STALE_SECONDS)
@@ -139,7 +77,7 @@ async def test_a_new_leader_without_forecasts_keeps_the_present_number_for_a_whi
 
 
 async def test_every_governed_workload_with_scaling_has_a_number() -> None:
-    scene = _Scene(_policy(minReplicas=1))
+    scene = Scene(policy(minReplicas=1))
     await scene.look()
     assert {key: one.replicas for key, one in scene.world.board.recommendations.items()} == {
         CART: 2,
@@ -148,17 +86,17 @@ async def test_every_governed_workload_with_scaling_has_a_number() -> None:
 
 
 async def test_nothing_is_read_or_recommended_without_scaling() -> None:
-    scene = _Scene(_policy(schedules=[EVENING]))
+    scene = Scene(policy(schedules=[EVENING]))
     await scene.look()
     assert scene.watch.wanted
-    scene.change(_policy(version=2))
+    scene.change(policy(version=2))
     assert await scene.look() is None
     assert not scene.watch.wanted
     assert not scene.world.board.recommendations
 
 
 async def test_a_bounded_rate_remembers_its_steps() -> None:
-    scene = _Scene(_policy(schedules=[EVENING], maxScalingsPerHour=1), at=NOON + 5 * 3600 + 1801)
+    scene = Scene(policy(schedules=[EVENING], maxScalingsPerHour=1), at=NOON + 5 * 3600 + 1801)
     await scene.look()
     assert scene.cart == (12, Reason.HELD)
     await scene.clock.advance(6 * 3600)
@@ -170,7 +108,7 @@ async def test_a_bounded_rate_remembers_its_steps() -> None:
 
 
 async def test_changes_of_recommendations_are_signalled() -> None:
-    scene = _Scene(_policy(schedules=[EVENING]))
+    scene = Scene(policy(schedules=[EVENING]))
     told: list[int] = []
     scene.world.board.recommendations_changed.subscribe(lambda: told.append(scene.cart[0]))
     await scene.look()
@@ -181,10 +119,10 @@ async def test_changes_of_recommendations_are_signalled() -> None:
 
 
 async def test_the_status_lists_the_numbers_and_where_they_come_from() -> None:
-    scene = _Scene(_policy(schedules=[EVENING], forecast={"mode": "Preview"}), at=NOON + 7 * 3600)
+    scene = Scene(policy(schedules=[EVENING], forecast={"mode": "Preview"}), at=NOON + 7 * 3600)
     scene.forecast(30)
     await scene.look()
-    assert scene.status.scaling == (
+    assert _listed(scene) == (
         WorkloadScaling(
             workload=CART, replicas=12, reason="Schedule", schedule="evening", forecast=30, autoscaler="cart"
         ),
@@ -194,10 +132,10 @@ async def test_the_status_lists_the_numbers_and_where_they_come_from() -> None:
 
 async def test_an_invalid_schedule_fails_alone_and_is_told() -> None:
     bad = {**EVENING, "name": "bad", "timeZone": "Mars/Olympus"}
-    scene = _Scene(_policy(schedules=[bad, EVENING]), at=NOON + 7 * 3600)
+    scene = Scene(policy(schedules=[bad, EVENING]), at=NOON + 7 * 3600)
     await scene.look()
     assert scene.cart == (12, Reason.SCHEDULE)
-    message = scene.conditions["InvalidSchedule"]
+    message = _conditions(scene)["InvalidSchedule"]
     assert "spec.workloads[default].scaling.schedules[bad].timeZone" in message
     assert "for example Asia/Shanghai" in message
 
@@ -211,27 +149,27 @@ async def test_an_invalid_occasion_is_told_as_a_schedule_is() -> None:
 
 
 async def test_workloads_without_an_autoscaler_are_told_once_all_are_known() -> None:
-    scene = _Scene(_policy(schedules=[EVENING]), autoscaler=False)
+    scene = Scene(policy(schedules=[EVENING]), autoscaler=False)
     await scene.look()
-    assert f"{CART}, StatefulSet/shop/db" in scene.conditions["NoAutoscaler"]
+    assert f"{CART}, StatefulSet/shop/db" in _conditions(scene)["NoAutoscaler"]
     scene.autoscalers.clear()
     await scene.look()
-    assert "NoAutoscaler" not in scene.conditions
+    assert "NoAutoscaler" not in _conditions(scene)
 
 
 async def test_an_autoscaler_that_also_goes_by_cpu_is_not_exact() -> None:
-    scene = _Scene(_policy(schedules=[EVENING], scheduleOnly=True, minReplicas=3))
+    scene = Scene(policy(schedules=[EVENING], scheduleOnly=True, minReplicas=3))
     await scene.look()
-    assert CART in scene.conditions["NotExact"]
+    assert CART in _conditions(scene)["NotExact"]
     record = scene.autoscalers.of(CART)
     assert record is not None
     scene.autoscalers.apply(msgspec.structs.replace(record, metrics=(METRIC,)))
     await scene.look()
-    assert "NotExact" not in scene.conditions
+    assert "NotExact" not in _conditions(scene)
 
 
 async def test_only_the_largest_workloads_have_series() -> None:
-    scene = _Scene(_policy(schedules=[EVENING], forecast={"mode": "Preview"}), series=1)
+    scene = Scene(policy(schedules=[EVENING], forecast={"mode": "Preview"}), series=1)
     scene.forecast(7)
     await scene.look()
     text = exposition().decode()
@@ -241,3 +179,27 @@ async def test_only_the_largest_workloads_have_series() -> None:
         line for line in text.splitlines() if line.startswith("spillway_scaling_")
     )
     assert 'spillway_scaling_workloads{reason="Minimum"} 2.0' in text
+
+
+async def test_autoscalers_are_searched_once_for_what_an_earlier_leader_left() -> None:
+    scene = Scene(policy())
+    scene.autoscalers.clear()
+    await scene.look()
+    assert scene.watch.wanted
+    scene.autoscalers.keep([])
+    await scene.look()
+    assert not scene.watch.wanted
+
+
+async def test_the_floor_of_spillways_own_autoscaler_is_no_bound_of_the_next_number() -> None:
+    managed: dict[str, Any] = {"hpa": "Managed", "maxReplicas": 9, "target": {"metric": "cpu", "utilization": 60}}
+    scene = Scene(policy(schedules=[EVENING], **managed), at=NOON + 7 * 3600, autoscaler=False)
+    record = AutoscalerRecord(
+        "m", "shop", "spillway-deployment-cart", "Deployment", "cart", 9, 9, ("cpu",), policy="online"
+    )
+    scene.autoscalers.apply(record)
+    await scene.look()
+    assert scene.cart == (9, Reason.SCHEDULE)
+    await scene.clock.advance(5 * 3600)
+    await scene.look()
+    assert scene.cart == (1, Reason.MINIMUM)

@@ -66,7 +66,6 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
             headroom={"max": {"nodes": 5}},
         )
     ) == (
-        "spec.workloads[batch].scaling.hpa",
         "spec.headroom",
         "spec.workloads[queue].scaling.forecast.mode",
     )

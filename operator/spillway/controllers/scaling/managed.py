@@ -1,0 +1,90 @@
+"""The controller of the HorizontalPodAutoscalers that Spillway creates for classes with `hpa: Managed`.
+
+Contract: one key. It follows the recommendations and the autoscalers, applies what differs, and deletes what no class
+asks for any more, under the uid that it saw; also what an earlier leader left. In mode Recommend nothing is written,
+and what was written before is deleted. Nothing happens before both the recommendations and all autoscalers are known.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Final
+
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.scaling.controller import ScalingController
+from spillway.domain.scaling.managed import ManagedPlan, ManagedWorkload, Wanted, plan_managed
+from spillway.kube import paths
+from spillway.kube.errors import InvalidNameError
+from spillway.kube.invalid_names import warn_once
+from spillway.kube.protocols import ObjectWriter
+from spillway.state.autoscalers import Autoscalers
+from spillway.state.signal import Signal
+
+ALL: Final = "*"
+CHANGED_SECONDS: Final = 0.2
+
+
+class ManagedAutoscalersController(Controller):
+    """The controller of Spillway's own autoscalers."""
+
+    name: ClassVar = "autoscalers"
+
+    def __init__(
+        self, world: World, writer: ObjectWriter, scaling: ScalingController, autoscalers: Autoscalers
+    ) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._scaling = scaling
+        self._autoscalers = autoscalers
+        self.plan = ManagedPlan((), (), {})
+        """The last plan."""
+        self.changed: Signal[()] = Signal("ManagedPlan")
+        """Emitted when the workloads with an autoscaler of the user's have changed."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self._scaling.report_changed.subscribe(self._look_soon)
+        yield self._autoscalers.changed.subscribe(self._look_soon)
+        yield self.world.catalog.subscribe(self._look_soon)
+
+    def all_keys(self) -> Iterable[str]:
+        return [ALL]
+
+    async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
+        if not (self._scaling.report.complete and self._autoscalers.known):
+            return None
+        plan = plan_managed(self._workloads(), self._autoscalers.all.values())
+        told = plan.foreign != self.plan.foreign
+        self.plan = plan
+        if told:
+            self.changed.emit()
+        for wanted in plan.apply:
+            await self._apply(wanted)
+        for one in plan.delete:
+            path = paths.AUTOSCALERS.named(one.name, namespace=one.namespace)
+            if await self._writer.delete(paths.AUTOSCALERS.plural, path, uid=one.uid):
+                self.log.info("autoscaler deleted", key=one.key, policy=one.policy)
+        return None
+
+    def _workloads(self) -> Iterator[ManagedWorkload]:
+        for one in self._scaling.report.workloads.values():
+            policy = self.world.governance.policies.get(one.claim.policy)
+            if policy is not None and policy.spec.enforced and one.scaling.hpa == "Managed":
+                yield ManagedWorkload(
+                    one.owner, one.claim.policy, policy.metadata.uid, one.scaling, one.recommendation.replicas
+                )
+
+    async def _apply(self, wanted: Wanted) -> None:
+        try:
+            path = paths.AUTOSCALERS.named(wanted.name, namespace=wanted.namespace)
+        except InvalidNameError as error:
+            warn_once(error)
+            return
+        await self._writer.apply(path, wanted.body)
+        spec = wanted.body["spec"]
+        self.log.info(
+            "autoscaler applied",
+            key=f"{wanted.namespace}/{wanted.name}",
+            least=spec["minReplicas"],
+            most=spec["maxReplicas"],
+        )
+
+    def _look_soon(self) -> None:
+        self.queue.add_after(ALL, CHANGED_SECONDS)
