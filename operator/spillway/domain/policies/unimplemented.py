@@ -45,7 +45,8 @@ def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
                 here, scaling = f"spec.workloads[{one.name}].scaling", one.scaling
                 if scaling.forecasts:
                     continue
-                if scaling.target is not None and not (planned and _counts(scaling.target, one.effective_placement)):
+                target = None if scaling.hpa == "Managed" else scaling.target
+                if target is not None and not (planned and _counts(target, one.effective_placement)):
                     yield f"{here}.target"
                 if scaling.forecast is not None and scaling.target is None:
                     # A plan of thresholds counts the start-up all the same.

@@ -60,7 +60,10 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
             tiers={"fixed": {"targetUtilization": 65}},
             workloads=[
                 {"name": "web", "placement": {}},
-                {"name": "batch", "scaling": {"schedules": [EVENING], "hpa": "Managed"}},
+                {
+                    "name": "batch",
+                    "scaling": {"schedules": [EVENING], "hpa": "Managed", "maxReplicas": 9, **CPU},
+                },
                 {"name": "queue", "threshold": {}, "scaling": {"forecast": {"mode": "Active", "startup": "3m"}}},
             ],
             headroom={"max": {"nodes": 5}},
