@@ -104,6 +104,11 @@ crds: $(STAMP) ## Generate crds/ and the chart's copies from the models
 	@rm -f charts/spillway/files/crds/*.yaml
 	@cp crds/*.yaml charts/spillway/files/crds/
 
+.PHONY: proto
+proto: $(STAMP) ## Generate the messages of KEDA's external scaler from their definition
+	@$(RUN) -m grpc_tools.protoc -Ioperator/spillway/keda --python_out=operator/spillway/keda --pyi_out=operator/spillway/keda \
+		operator/spillway/keda/externalscaler.proto
+
 .PHONY: reference
 reference: crds ## Generate docs/reference from the models, metrics, Events, conditions and marks
 	@$(RUN) -m spillway.reference

@@ -19,6 +19,7 @@ EVERYTHING: dict[str, Any] = {
     "extraEnv": [{"name": "TZ", "value": "UTC"}],
     "serviceAccount": {"annotations": {"a": "b"}},
     "externalMetrics": {"enabled": True},
+    "kedaScaler": {"enabled": True},
     "metrics": {
         name: {"enabled": True, "labels": {"release": "prometheus"}}
         for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")
@@ -250,6 +251,17 @@ def test_the_external_metrics_api_leads_to_the_operators_own_service() -> None:
     assert (rule["resourceNames"], set(rule["verbs"])) == (["v1beta1.external.metrics.k8s.io"], {"get", "patch"})
     [reader] = chart.one("ClusterRoleBinding", "spillway-external-metrics")["subjects"]
     assert reader["name"] == "horizontal-pod-autoscaler"
+
+
+def test_keda_reaches_its_scaler_through_the_operators_own_service() -> None:
+    chart = Chart.render({"kedaScaler": {"enabled": True}})
+
+    service = chart.one("Service", "spillway-webhook")
+    assert [port["port"] for port in service["spec"]["ports"]] == [443, 9446]
+    [container] = chart.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {"--keda-scaler", "--keda-scaler-port=9446"} <= set(container["args"])
+    with pytest.raises(ChartError, match=r"needs webhook\.enabled"):
+        Chart.render({"kedaScaler": {"enabled": True}, "webhook": {"enabled": False}})
 
 
 def test_without_it_no_api_is_registered_and_none_can_be_read(chart: Chart) -> None:

@@ -54,6 +54,13 @@ class ServingTls:
         """The certificate that the next handshake shows."""
         return x509.load_pem_x509_certificate(self._loaded[0]) if self._loaded else None
 
+    @property
+    def pair(self) -> tuple[bytes, bytes]:
+        """The certificate and its key that the next handshake shows, as PEM. Only once it is `ready`."""
+        if self._loaded is None:
+            raise RuntimeError("there is no serving certificate yet")
+        return self._loaded
+
     def trust_front_proxy(self, authorities_pem: str) -> None:
         """Accept client certificates of these authorities from kube-apiserver; earlier ones stay trusted.
 

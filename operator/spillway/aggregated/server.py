@@ -44,7 +44,16 @@ _TEXT: Final = {
     Verdict.UNKNOWN: "the API server could not be asked who calls",
 }
 
-Values = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, int]]]
+
+class HasReplicas(Protocol):
+    """The recommended replicas of one workload."""
+
+    @property
+    def replicas(self) -> int:
+        """The number."""
+
+
+Values = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, HasReplicas]]]
 """Given a namespace and which workloads are wanted: their recommended replicas, by workload."""
 
 
@@ -147,7 +156,7 @@ class AggregatedServer:
         except SelectorError as error:
             return _refused(HTTPStatus.BAD_REQUEST, str(error))
         found = await self._values(namespace, lambda workload: _selected(workload, requirements))
-        items = sorted((workload, value) for workload, value in found.items())
+        items = sorted((workload, number.replicas) for workload, number in found.items())
         return _json(value_list(((_labels(workload), value) for workload, value in items), self._now()))
 
 

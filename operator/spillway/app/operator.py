@@ -25,11 +25,10 @@ from spillway.admission.peers import Forwarder
 from spillway.admission.server import AdmissionServer
 from spillway.admission.tls import CertificateFiles, ServingTls
 from spillway.aggregated.documents import API_SERVICE
-from spillway.aggregated.front_proxy import FrontProxyFollower
-from spillway.aggregated.server import AggregatedServer
 from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
 from spillway.app.memory import keep_for_good
+from spillway.app.scaling_apis import ScalingApis
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
 from spillway.controllers.base import World
@@ -80,7 +79,7 @@ class Operator:
         self.endpoints: EndpointServer | None = None
         self.admission_server: AdmissionServer | None = None
         self.peer_server: PeerServer | None = None
-        self.aggregated_server: AggregatedServer | None = None
+        self.scaling_apis: ScalingApis | None = None
         self._address = ""
         self._serving = False
         self._ends: asyncio.Queue[tuple[str, BaseException | None]] = asyncio.Queue()
@@ -161,8 +160,11 @@ class Operator:
                 )
                 numbers = Answers(world, page)
                 self._begin("admission", self._serve_admission(client, admission, leadership, tls, numbers=numbers))
-                if settings.external_metrics:
-                    self._begin("external-metrics", self._serve_metrics(client, tls, numbers))
+                apis = self.scaling_apis = ScalingApis(
+                    settings, client, self.board, tls=tls, numbers=numbers, known=self._know_the_cluster
+                )
+                for name, work in apis.tasks():
+                    self._begin(name, work)
                 self._begin("announcements", admission.events.run())
                 self._begin("outcomes", admission.outcomes.run())
             lead = self._begin("leadership", self._contend(client, admission, leadership))
@@ -191,9 +193,10 @@ class Operator:
         if self.admission_server is not None:
             await self._serve_until(begun + self.settings.drain_seconds)
             await self.admission_server.stop()
-        for server in (self.peer_server, self.aggregated_server):
-            if server is not None:
-                await server.stop()
+        if self.peer_server is not None:
+            await self.peer_server.stop()
+        if self.scaling_apis is not None:
+            await self.scaling_apis.stop()
         log.info("stopped")
         return 0
 
@@ -299,24 +302,6 @@ class Operator:
             self._address = _address(settings.advertise_host, peers.port)
             self.admission_server = server
             self._serving = True
-
-    async def _serve_metrics(self, client: KubeClient, tls: ServingTls, numbers: Answers) -> None:
-        settings = self.settings
-        follower = FrontProxyFollower(client, tls)
-        server = AggregatedServer(
-            numbers.values,
-            DelegatedAccess(client),
-            lambda: follower.present,
-            tls=tls.front_context,
-            port=settings.external_metrics_port,
-            host=settings.webhook_host,
-        )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(follower.run(), name="front-proxy")
-            await tls.ready.wait()
-            await self._know_the_cluster()
-            await server.start()
-            self.aggregated_server = server
 
     async def _contend(self, client: KubeClient, admission: Admission, leadership: Leadership) -> None:
         leader = Leader(

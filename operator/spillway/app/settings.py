@@ -53,6 +53,8 @@ class Settings(BaseModel):
     peer_port: int = Field(default=9444, ge=0, le=65535)
     external_metrics: bool = False
     external_metrics_port: int = Field(default=9445, ge=0, le=65535)
+    keda_scaler: bool = False
+    keda_scaler_port: int = Field(default=9446, ge=0, le=65535)
     advertise_host: str = Field(default_factory=default_host, min_length=1)
     metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
     metrics_port: int = Field(default=8080, ge=0, le=65535)
@@ -120,8 +122,9 @@ class Settings(BaseModel):
             raise ValueError(f"webhook_client_ca_file: file not found: {self.webhook_client_ca_file}")
         if self.webhook_client_names and self.webhook_client_ca_file is None:
             raise ValueError("webhook_client_names: needs webhook_client_ca_file, the authority that vouches for them")
-        if self.external_metrics and not self.webhooks:
-            raise ValueError("external_metrics: needs webhooks, whose certificate and Service it shares")
+        for name in ("external_metrics", "keda_scaler"):
+            if getattr(self, name) and not self.webhooks:
+                raise ValueError(f"{name}: needs webhooks, whose certificate and Service it shares")
         _ = self.prometheus
         return self
 

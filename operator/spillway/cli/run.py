@@ -130,6 +130,20 @@ def run(
             rich_help_panel=SCALING,
         ),
     ] = None,
+    keda_scaler: Annotated[
+        bool,
+        typer.Option(
+            help="Serve the recommended replicas to KEDA, as an external push scaler over gRPC with TLS.",
+            rich_help_panel=SCALING,
+        ),
+    ] = False,
+    keda_scaler_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of that scaler, with the webhooks' certificate; 0 picks a free one. Default: 9446.",
+            rich_help_panel=SCALING,
+        ),
+    ] = None,
     node_writes_per_second: Annotated[
         float | None,
         typer.Option(help="Maximum writes per second, for taints and for cordons each.", rich_help_panel=LIMITS),

@@ -42,6 +42,12 @@ ANSWERS: Final = counter(
     ("source",),
 )
 
+KEDA_REQUESTS: Final = counter(
+    "spillway_keda_scaler_requests",
+    "Requests of KEDA to the external scaler, by result: answered, or unknown (the workload has no scaling).",
+    ("result",),
+)
+
 
 def set_recommendations(all_of_them: Mapping[str, Recommendation], shown: Mapping[str, Recommendation]) -> None:
     """Replace the values; only workloads in `shown` have series of their own."""

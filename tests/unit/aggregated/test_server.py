@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from spillway.aggregated.server import AggregatedServer
+from spillway.controllers.scaling.answers import Number
 from spillway.kube.access import Access, User, Verdict
 
 ROOT = "/apis/external.metrics.k8s.io/v1beta1"
@@ -33,8 +34,10 @@ class _Gate:
         return Verdict.ALLOWED if user.name == "reader" else Verdict.FORBIDDEN
 
 
-async def _values(namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, int]:
-    return {key: value for key, value in NUMBERS.items() if namespace == "shop" and wanted(key)}
+async def _values(namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, Number]:
+    return {
+        key: Number(value, active=value > 0) for key, value in NUMBERS.items() if namespace == "shop" and wanted(key)
+    }
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ the leader does not know yet, from the schedules and the present number of repli
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,15 +17,29 @@ from spillway.controllers.threshold.observe import observe, observe_statefulsets
 from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.demand import STALE_SECONDS
-from spillway.domain.scaling.recommend import Asked, recommend
+from spillway.domain.scaling.recommend import Asked, Recommendation, recommend
 from spillway.telemetry import scaling as metrics
 
 PAGE: Final = "/scaling/recommendations"
 """The path at which replicas ask the leader."""
 KEPT_SECONDS: Final = STALE_SECONDS
 
-_numbers: Final = msgspec.json.Decoder(dict[str, int])
-_NOTHING: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({})
+
+class Number(NamedTuple):
+    """The recommended replicas of one workload."""
+
+    replicas: int
+    active: bool
+    """Whether anything asks for a replica at all."""
+
+    @classmethod
+    def of(cls, recommendation: Recommendation) -> "Number":
+        """The number of a recommendation."""
+        return cls(recommendation.replicas, recommendation.active)
+
+
+_numbers: Final = msgspec.json.Decoder(dict[str, Number])
+_NOTHING: Final[Mapping[str, Mapping[str, Number]]] = MappingProxyType({})
 
 
 class Page(Protocol):
@@ -46,13 +60,13 @@ class Answers:
         self._page = page
         self._clock = clock
         self._source: object = None
-        self._by_namespace: Mapping[str, Mapping[str, int]] = _NOTHING
+        self._by_namespace: Mapping[str, Mapping[str, Number]] = _NOTHING
 
     def own_page(self) -> bytes:
         """What this replica tells the others, if it leads."""
-        return msgspec.json.encode({key: one.replicas for key, one in self._world.board.recommendations.items()})
+        return msgspec.json.encode(_numbers_of(self._world.board.recommendations))
 
-    async def values(self, namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, int]:
+    async def values(self, namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, Number]:
         """The recommended replicas of the wanted workloads of a namespace."""
         source, known = await self._known()
         found = {workload: one for workload, one in known.get(namespace, {}).items() if wanted(workload)}
@@ -61,12 +75,12 @@ class Answers:
         metrics.ANSWERS.labels(source).inc()
         return found
 
-    async def _known(self) -> tuple[str, Mapping[str, Mapping[str, int]]]:
+    async def _known(self) -> tuple[str, Mapping[str, Mapping[str, Number]]]:
         board = self._world.board
         if board.leading():
             recommendations = board.recommendations
             if self._source is not recommendations:
-                self._keep(recommendations, {key: one.replicas for key, one in recommendations.items()})
+                self._keep(recommendations, _numbers_of(recommendations))
             return "leader", self._by_namespace
         fresh = await self._page.refresh()
         content = self._page.content
@@ -76,20 +90,24 @@ class Answers:
             self._keep(content, _numbers.decode(content))
         return ("asked" if fresh else "kept"), self._by_namespace
 
-    def _keep(self, source: object, numbers: Mapping[str, int]) -> None:
-        found: dict[str, dict[str, int]] = {}
-        for workload, replicas in numbers.items():
-            found.setdefault(WorkloadKey.parse(workload).namespace, {})[workload] = replicas
+    def _keep(self, source: object, numbers: Mapping[str, Number]) -> None:
+        found: dict[str, dict[str, Number]] = {}
+        for workload, number in numbers.items():
+            found.setdefault(WorkloadKey.parse(workload).namespace, {})[workload] = number
         self._source, self._by_namespace = source, found
 
-    async def _alone(self, namespace: str, wanted: Callable[[str], bool]) -> dict[str, int]:
+    async def _alone(self, namespace: str, wanted: Callable[[str], bool]) -> dict[str, Number]:
         world, now = self._world, self._world.now()
         observed = {**await observe(world, namespace), **observe_statefulsets(world, namespace)}
-        found: dict[str, int] = {}
+        found: dict[str, Number] = {}
         for workload, one in observed.items():
             workload_class = world.governance.class_of(one.claim) if wanted(workload) else None
             if workload_class is not None and workload_class.scaling is not None:
                 active, _ = Timetable(workload_class.scaling.schedules).at(now)
                 asked = Asked(current=one.replicas, active=active, settling=True)
-                found[workload] = recommend(workload_class.scaling, asked, now).replicas
+                found[workload] = Number.of(recommend(workload_class.scaling, asked, now))
         return found
+
+
+def _numbers_of(recommendations: Mapping[str, Recommendation]) -> dict[str, Number]:
+    return {workload: Number.of(one) for workload, one in recommendations.items()}

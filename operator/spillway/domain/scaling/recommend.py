@@ -78,6 +78,9 @@ class Recommendation:
     reason: Reason
     schedule: str = ""
     """The schedule that gives the number, for the reason SCHEDULE."""
+    active: bool = True
+    """Whether anything asks for a replica at all, whatever the autoscaler's minimum is: KEDA scales to zero where
+    nothing does."""
     forecast: int | None = None
     """The replicas that the forecast alone would give, also where it does not count."""
     forecast_state: ForecastState = ForecastState.DISABLED
@@ -91,9 +94,12 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None =
     forecast = None if asked.forecast is None else replicas_for(asked.forecast.highest)
     counted = forecast if state is ForecastState.COUNTS and not scaling.schedule_only else None
     wanted, reason, schedule = _highest(scaling, asked, asked.active, counted, state)
+    active = _bounded(scaling, None, wanted) > 0
     bounded = _bounded(scaling, asked.autoscaler, wanted)
+    if bounded > wanted:
+        reason, schedule = Reason.MINIMUM, ""
     if scaling.max_scalings_per_hour is None:
-        return Recommendation(bounded, reason, schedule, forecast, state)
+        return Recommendation(bounded, reason, schedule, active, forecast, state)
     later, _, _ = _highest(scaling, asked, (*asked.active, *asked.upcoming), counted, state)
     ahead = max(bounded, _bounded(scaling, asked.autoscaler, later))
     steps = before or Steps(_first(scaling, asked, ahead), now)
@@ -101,7 +107,7 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None =
     held = _bounded(scaling, asked.autoscaler, steps.replicas)
     if held != bounded:
         reason, schedule = Reason.HELD, ""
-    return Recommendation(held, reason, schedule, forecast, state, steps)
+    return Recommendation(held, reason, schedule, active, forecast, state, steps)
 
 
 def replicas_for(demand: float) -> int:
@@ -138,9 +144,7 @@ def _highest(
         found.append((forecast, Reason.FORECAST, ""))
     elif _keeps_current(scaling, asked, state):
         found.append((asked.current, Reason.CURRENT, ""))
-    highest = max(found, key=lambda one: one[0], default=(0, Reason.MINIMUM, ""))
-    minimum = _minimum(scaling, asked.autoscaler)
-    return highest if highest[0] >= minimum and found else (minimum, Reason.MINIMUM, "")
+    return max(found, key=lambda one: one[0], default=(0, Reason.MINIMUM, ""))
 
 
 def _keeps_current(scaling: Scaling, asked: Asked, state: ForecastState) -> bool:
@@ -149,10 +153,6 @@ def _keeps_current(scaling: Scaling, asked: Asked, state: ForecastState) -> bool
     if state not in {ForecastState.MISSING, ForecastState.STALE}:
         return False
     return asked.settling or asked.autoscaler is None or not asked.autoscaler.other_metrics
-
-
-def _minimum(scaling: Scaling, autoscaler: Autoscaler | None) -> int:
-    return max(scaling.min_replicas or 0, autoscaler.minimum if autoscaler is not None else 0)
 
 
 def _bounded(scaling: Scaling, autoscaler: Autoscaler | None, replicas: int) -> int:

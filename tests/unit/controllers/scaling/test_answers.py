@@ -21,7 +21,7 @@ class _Page:
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
-        self.answer: dict[str, int] | None = None
+        self.answer: dict[str, tuple[int, bool]] | None = None
         self.content: bytes | None = None
         self.read_at = float("-inf")
 
@@ -44,7 +44,8 @@ class _Scene:
         self.answers = Answers(self.world, self.page, clock=self.clock.now)
 
     async def cart(self) -> int | None:
-        return (await self.answers.values("shop", lambda workload: workload == CART)).get(CART)
+        found = (await self.answers.values("shop", lambda workload: workload == CART)).get(CART)
+        return None if found is None else found.replicas
 
 
 async def test_the_leader_answers_from_its_board() -> None:
@@ -53,12 +54,12 @@ async def test_the_leader_answers_from_its_board() -> None:
     assert await scene.cart() == 12
     scene.world.board.recommendations = {CART: Recommendation(7, Reason.FORECAST)}
     assert await scene.cart() == 7
-    assert msgspec.json.decode(scene.answers.own_page()) == {CART: 7}
+    assert msgspec.json.decode(scene.answers.own_page()) == {CART: [7, True]}
 
 
 async def test_another_replica_answers_what_the_leader_says_and_keeps_it_for_a_while() -> None:
     scene = _Scene(forecast={})
-    scene.page.answer = {CART: 12, "Deployment/other/cart": 99}
+    scene.page.answer = {CART: (12, True), "Deployment/other/cart": (99, True)}
     assert await scene.cart() == 12
     scene.page.answer = None
     await scene.clock.advance(KEPT_SECONDS)

@@ -217,3 +217,20 @@ def test_every_active_schedule_is_met_up_to_the_bounds(scaling: Scaling, asked: 
     found = recommend(scaling, asked, NOW)
     most = min(scaling.max_replicas or 0, asked.autoscaler.maximum if asked.autoscaler is not None else 1_000)
     assert all(found.replicas >= min(one.replicas, most) for one in asked.active)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "asked", "active"),
+    [
+        # KEDA's autoscaler has a minimum of 1, and KEDA goes to zero by itself.
+        (ACTIVE, Asked(3, forecast=_forecast(0.0), autoscaler=ON_CPU), False),
+        (ACTIVE, Asked(3, forecast=_forecast(0.1), autoscaler=ON_CPU), True),
+        (_scaling(), Asked(3, autoscaler=ON_CPU), False),
+        (_scaling(), Asked(3, (_schedule(1),), autoscaler=ON_CPU), True),
+        (_scaling(minReplicas=1), Asked(3, autoscaler=ON_CPU), True),
+        (ACTIVE, Asked(0), False),
+        (ACTIVE, Asked(3), True),
+    ],
+)
+def test_a_workload_is_active_while_something_asks_for_it(scaling: Scaling, asked: Asked, *, active: bool) -> None:
+    assert recommend(scaling, asked, NOW).active is active

@@ -1,0 +1,187 @@
+"""KEDA's external push scaler: the recommended replicas of the workload that a ScaledObject's trigger names.
+
+Contract: imported only where it is served, because gRPC takes 40 MiB. The number is the same as that of the external
+metrics API, answered by every replica. A workload is active while anything asks for a replica of it; a change is pushed
+to KEDA, which scales from and to zero by it. A trigger without `workload`, or one that names a workload without
+`scaling`, is refused with what is right, and KEDA then uses the `fallback` of its ScaledObject.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+import grpc
+import grpc.aio
+import structlog
+
+from spillway.admission.tls import ServingTls
+from spillway.domain.model.owners import workload_key
+from spillway.domain.scaling.autoscalers import METRIC
+from spillway.keda.externalscaler_pb2 import (
+    GetMetricSpecResponse,
+    GetMetricsRequest,
+    GetMetricsResponse,
+    IsActiveResponse,
+    MetricSpec,
+    MetricValue,
+    ScaledObjectRef,
+)
+from spillway.state.signal import Signal
+from spillway.telemetry import scaling as metrics
+
+log: Final = structlog.get_logger(__name__)
+
+SERVICE: Final = "externalscaler.ExternalScaler"
+PUSH_SECONDS: Final = 5.0
+"""How often a replica that does not lead looks whether a workload has become active, or is no longer."""
+STOP_SECONDS: Final = 1.0
+_EXAMPLE: Final = "for example {scalerAddress: spillway-webhook.spillway-system:9446, kind: Deployment, workload: cart}"
+
+
+class Number(Protocol):
+    """The recommended replicas of one workload."""
+
+    @property
+    def replicas(self) -> int:
+        """The number."""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything asks for a replica at all."""
+
+
+Values = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, Number]]]
+"""Given a namespace and which workloads are wanted: their recommended replicas, by workload."""
+
+
+class KedaScaler:
+    """The gRPC server. `changed` is emitted when recommendations of this replica have changed."""
+
+    def __init__(
+        self,
+        values: Values,
+        changed: Signal[()],
+        *,
+        tls: ServingTls | None,
+        port: int,
+        host: str = "0.0.0.0",  # noqa: S104
+    ) -> None:
+        """`tls=None` serves without TLS, for tests."""
+        self._values = values
+        self._changed = changed
+        self._tls = tls
+        self._host = host
+        self.port = port
+        """The port in use, which the system chose if port 0 was requested."""
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Start to listen; returns once connections are accepted."""
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((self._handlers(),))
+        address = f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
+        if self._tls is None:
+            self.port = server.add_insecure_port(address)
+        else:
+            self.port = server.add_secure_port(address, _credentials(self._tls))
+        await server.start()
+        self._server = server
+        log.info("external scaler for KEDA listens", port=self.port)
+
+    async def stop(self) -> None:
+        """Stop listening; streams end."""
+        if self._server is not None:
+            await self._server.stop(STOP_SECONDS)
+            self._server = None
+
+    def _handlers(self) -> Any:  # noqa: ANN401 - grpc has no types
+        def unary(method: Any, request: Any) -> Any:  # noqa: ANN401
+            return grpc.unary_unary_rpc_method_handler(
+                method, request_deserializer=request.FromString, response_serializer=_encoded
+            )
+
+        stream = grpc.unary_stream_rpc_method_handler(
+            self.stream_is_active, request_deserializer=ScaledObjectRef.FromString, response_serializer=_encoded
+        )
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "IsActive": unary(self.is_active, ScaledObjectRef),
+                "StreamIsActive": stream,
+                "GetMetricSpec": unary(self.get_metric_spec, ScaledObjectRef),
+                "GetMetrics": unary(self.get_metrics, GetMetricsRequest),
+            },
+        )
+
+    async def is_active(self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext") -> IsActiveResponse:
+        """Whether the workload is to have a replica at all."""
+        return IsActiveResponse(result=(await self._number(asked, context)).active)
+
+    async def stream_is_active(
+        self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext"
+    ) -> AsyncIterator[IsActiveResponse]:
+        """The same, at once and then at every change."""
+        changed = asyncio.Event()
+        unsubscribe = self._changed.subscribe(changed.set)
+        try:
+            told: bool | None = None
+            while True:
+                changed.clear()
+                active = (await self._number(asked, context)).active
+                if active is not told:
+                    told = active
+                    yield IsActiveResponse(result=active)
+                try:
+                    async with asyncio.timeout(PUSH_SECONDS):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            unsubscribe()
+
+    async def get_metric_spec(
+        self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext"
+    ) -> GetMetricSpecResponse:
+        """One metric, of which each replica is worth one."""
+        await _workload(asked, context)
+        return GetMetricSpecResponse(metricSpecs=[MetricSpec(metricName=METRIC, targetSize=1, targetSizeFloat=1.0)])
+
+    async def get_metrics(self, asked: GetMetricsRequest, context: "grpc.aio.ServicerContext") -> GetMetricsResponse:
+        """The recommended replicas."""
+        replicas = (await self._number(asked.scaledObjectRef, context)).replicas
+        value = MetricValue(metricName=METRIC, metricValue=replicas, metricValueFloat=float(replicas))
+        return GetMetricsResponse(metricValues=[value])
+
+    async def _number(self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext") -> Number:
+        workload = await _workload(asked, context)
+        number = (await self._values(asked.namespace, lambda one: one == workload)).get(workload)
+        metrics.KEDA_REQUESTS.labels("unknown" if number is None else "answered").inc()
+        if number is None:
+            text = f"{workload} has no recommended replicas: no ElasticPolicy with scaling governs it"
+            await context.abort(grpc.StatusCode.NOT_FOUND, text)
+            raise AssertionError("unreachable")
+        return number
+
+
+async def _workload(asked: ScaledObjectRef, context: "grpc.aio.ServicerContext") -> str:
+    """The workload that the trigger's metadata names."""
+    name = asked.scalerMetadata.get("workload", "")
+    if not name or "/" in name:
+        text = f'the trigger\'s metadata must name a workload, {_EXAMPLE}; the ScaledObject is "{asked.name}"'
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+    return workload_key(asked.scalerMetadata.get("kind", "") or "Deployment", asked.namespace, name)
+
+
+def _encoded(message: Any) -> bytes:  # noqa: ANN401 - any message
+    encoded: bytes = message.SerializeToString()
+    return encoded
+
+
+def _credentials(tls: ServingTls) -> Any:  # noqa: ANN401 - grpc has no types
+    """Credentials that show the certificate in use at each handshake."""
+
+    def present() -> Any:  # noqa: ANN401
+        certificate, key = tls.pair
+        return grpc.ssl_server_certificate_configuration([(key, certificate)])
+
+    return grpc.dynamic_ssl_server_credentials(present(), present)
