@@ -196,3 +196,31 @@ def _node(cluster: ClusterApi) -> str:
 
 def _patch(kind: str, name: str, change: Mapping[str, Any], *flags: str, form: str = "merge") -> list[str]:
     return ["patch", kind, name, f"--type={form}", f"--patch={json.dumps(change)}", *flags]
+
+
+def test_autoscalers_of_others_are_neither_made_nor_deleted(
+    cluster: ClusterApi, namespace: str, attempt: Attempt
+) -> None:
+    def body(name: str, **annotations: str) -> Object:
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+        return {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name, "namespace": namespace, "annotations": annotations},
+            "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9},
+        }
+
+    def made(name: str, **annotations: str) -> str:
+        return attempt("create", "--filename=-", stdin=json.dumps(body(name, **annotations)))
+
+    collection = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
+    cluster.apply(body("theirs"))
+    ours = {"spillway.dev/policy": "online"}
+    assert not made("spillway-deployment-web", **ours)
+    assert not attempt("delete", f"--raw={collection}/spillway-deployment-web")
+
+    refusal = "only the HorizontalPodAutoscalers that it created"
+    assert refusal in made("spillway-deployment-web")
+    assert refusal in made("web", **ours)
+    assert refusal in attempt("delete", f"--raw={collection}/theirs")
+    assert cluster.exists(f"{collection}/theirs")
