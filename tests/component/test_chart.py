@@ -415,7 +415,8 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         assert item["metadata"]["name"] == "spillway-restore"
     resources = {r for rule in chart.one("ClusterRole", "spillway-restore")["rules"] for r in rule["resources"]}
     scales = {"deployments/scale", "replicasets/scale", "replicationcontrollers/scale"}
-    assert resources == {"pods", "nodes", "jobs", "replicasets", "replicationcontrollers"} | scales
+    kinds = {"pods", "nodes", "jobs", "replicasets", "replicationcontrollers", "horizontalpodautoscalers"}
+    assert resources == kinds | scales
     own = chart.one("Role", "spillway-restore")["rules"]
     assert {r for rule in own for r in rule["resources"] if "delete" in rule["verbs"]} == {"leases", "configmaps"}
     [container] = chart.one("Job")["spec"]["template"]["spec"]["containers"]

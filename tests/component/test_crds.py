@@ -266,18 +266,6 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.workloads[0].scaling.minReplicas",
         "must be at least 1",
     ),
-    "a managed autoscaler to zero by a schedule": (
-        workload(
-            scaling={
-                "hpa": "Managed",
-                "maxReplicas": 9,
-                "target": {"metric": "cpu", "utilization": 60},
-                "schedules": [EVENING | {"replicas": 0}],
-            }
-        ),
-        "spec.workloads[0].scaling.schedules",
-        "must have at least 1 replica",
-    ),
     "no scaling at all in an hour": (
         workload(scaling={"maxScalingsPerHour": 0}),
         "spec.workloads[0].scaling.maxScalingsPerHour",

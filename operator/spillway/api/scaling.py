@@ -88,14 +88,6 @@ def _scaling_rules() -> dict[str, Any]:
             field=".hpa",
         ),
         cel(
-            "!has(self.hpa) || self.hpa != 'Managed' || !has(self.schedules)"
-            " || self.schedules.all(one, one.replicas > 0)",
-            "must have at least 1 replica in each entry with hpa: Managed, because Kubernetes does not scale to zero "
-            'by CPU or memory, for example {hpa: Managed, schedules: [{name: night, start: "0 22 * * *", duration: 8h, '
-            "replicas: 1}]}",
-            field=".schedules",
-        ),
-        cel(
             "!has(self.hpa) || self.hpa != 'Managed' || !has(self.minReplicas) || self.minReplicas > 0",
             "must be at least 1 with hpa: Managed, because Kubernetes does not scale to zero by CPU or memory, for "
             "example {hpa: Managed, minReplicas: 1}",
@@ -129,8 +121,8 @@ class Scaling(Model):
     out: no limit."""
     hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
     """Feed: the recommended number is served as a metric to a HorizontalPodAutoscaler or to KEDA. Managed: Spillway
-    also creates the HorizontalPodAutoscaler, on the target's resource, whose minReplicas is the recommended number. It
-    never changes one that it did not create."""
+    also creates the HorizontalPodAutoscaler, on the target's resource, whose minReplicas is the recommended number, at
+    least 1. It never changes one that it did not create."""
 
     @property
     def forecasts(self) -> bool:
