@@ -6,9 +6,10 @@ is moved to the first moment after the skipped hour; one whose hour comes twice 
 minute or hour field begins with `*` (as in Debian's cron). Where both day fields are restricted, either is enough.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
@@ -102,10 +103,50 @@ class Recurrence:
 
     def starts_after(self, moment: float) -> Iterator[float]:
         """The starts later than `moment`, in their order; none once it has not matched for 50 years."""
+        if self.zone is not UTC and any(field.startswith("*") for field in self.expression.split()[:2]):
+            yield from self._by_the_clock(moment)
+            return
         for start in CronSim(self.expression, datetime.fromtimestamp(moment, self.zone)):
             # In an hour that comes twice cronsim goes by the clock on the wall, which has been there before.
             if start.timestamp() > moment:
                 yield start.timestamp()
+
+    def _by_the_clock(self, moment: float) -> Iterator[float]:
+        """Every minute at which the clock on the wall matches, also those that come twice.
+
+        Between two changes of the clock the wall is a fixed distance from UTC. cronsim alone misses a match right after
+        a change by half an hour.
+        """
+        known = float(math.floor(moment))
+        offset = self._offset(known)
+        wall = datetime.fromtimestamp(known, UTC).replace(tzinfo=None) + offset
+        while True:
+            for start in CronSim(self.expression, wall):
+                instant = (start - offset).replace(tzinfo=UTC).timestamp()
+                if self._offset(instant) != offset:
+                    known = self._change(known, instant)
+                    offset = self._offset(known)
+                    # A second before, because the change itself may match.
+                    wall = datetime.fromtimestamp(known - 1, UTC).replace(tzinfo=None) + offset
+                    break
+                yield instant
+                known = instant
+            else:
+                return
+
+    def _offset(self, instant: float) -> timedelta:
+        return datetime.fromtimestamp(instant, self.zone).utcoffset() or timedelta()
+
+    def _change(self, before: float, after: float) -> float:
+        """The first second of another distance from UTC than at `before`."""
+        offset = self._offset(before)
+        while after - before > 1:
+            middle = before + (after - before) // 2
+            if self._offset(middle) == offset:
+                before = middle
+            else:
+                after = middle
+        return after
 
     def at(self, now: float) -> tuple[bool, float]:
         """Whether it holds at `now`, and until when that stays so; infinite if for ever.
