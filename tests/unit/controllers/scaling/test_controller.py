@@ -142,9 +142,9 @@ async def test_an_invalid_schedule_fails_alone_and_is_told() -> None:
 
 async def test_an_invalid_occasion_is_told_as_a_schedule_is() -> None:
     bad = {"name": "holiday", "start": "0 0 31 2 *", "duration": "24h"}
-    scene = _Scene(_policy(forecast={"occasions": [bad]}), at=NOON)
+    scene = Scene(policy(forecast={"occasions": [bad]}), at=NOON)
     await scene.look()
-    message = scene.conditions["InvalidSchedule"]
+    message = _conditions(scene)["InvalidSchedule"]
     assert "spec.workloads[default].scaling.forecast.occasions[holiday].start" in message
 
 
