@@ -1,6 +1,7 @@
 """Models of node autoscalers: cluster-autoscaler with and without draining, and Karpenter with `WhenEmpty`.
 
-Scale-up: pods that fit nowhere ask for nodes in a zone that takes them, zones kept balanced; a node boots for 90 s.
+Scale-up: pods that fit nowhere ask for nodes in a zone that takes them, zones kept balanced; a node boots for as long
+as the scenario says.
 Scale-down, cluster-autoscaler: a node that was empty for 10 min goes; with draining, so does one that was under 50 %
 requested for 10 min and whose pods fit elsewhere, one at a time, its pods evicted; nothing within 10 min of a scale-up.
 Karpenter: an empty node goes after `consolidateAfter`. Left out: unready nodes, stock-outs of machines, and node prices
@@ -15,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spillway.simulate.cluster import MAX_PODS, Pod, SimCluster
-from spillway.simulate.scenario import STEP_SECONDS, ZONES
+from spillway.simulate.scenario import ZONES
 from spillway.simulate.scheduler import Scheduler
 
-_BOOT_STEPS: Final = 90 // STEP_SECONDS
-_SCAN_STEPS: Final = 60 // STEP_SECONDS
+SCAN_SECONDS: Final = 60.0
 """How often nodes that might be drained are looked at."""
 
 
@@ -27,17 +27,15 @@ _SCAN_STEPS: Final = 60 // STEP_SECONDS
 class AutoscalerRules:
     """The rules by which a node autoscaler removes nodes."""
 
-    idle_steps: int
+    idle_seconds: float
     drain_below: float = 0.0
     """Nodes with a smaller share of requests are drained if their pods fit elsewhere; 0 never drains."""
-    delay_after_add_steps: int = 0
+    delay_after_add_seconds: float = 0.0
 
 
-CLUSTER_AUTOSCALER: Final = AutoscalerRules(600 // STEP_SECONDS, delay_after_add_steps=600 // STEP_SECONDS)
-CLUSTER_AUTOSCALER_DRAINS: Final = AutoscalerRules(
-    600 // STEP_SECONDS, drain_below=0.5, delay_after_add_steps=600 // STEP_SECONDS
-)
-KARPENTER_WHEN_EMPTY: Final = AutoscalerRules(60 // STEP_SECONDS)
+CLUSTER_AUTOSCALER: Final = AutoscalerRules(600.0, delay_after_add_seconds=600.0)
+CLUSTER_AUTOSCALER_DRAINS: Final = AutoscalerRules(600.0, drain_below=0.5, delay_after_add_seconds=600.0)
+KARPENTER_WHEN_EMPTY: Final = AutoscalerRules(60.0)
 
 
 class NodeAutoscaler:
@@ -47,6 +45,11 @@ class NodeAutoscaler:
         self._cluster = cluster
         self._scheduler = scheduler
         self._rules = rules
+        scenario = cluster.scenario
+        self._boot = scenario.steps_in(scenario.node_startup_seconds)
+        self._scan = max(scenario.steps_in(SCAN_SECONDS), 1)
+        self._idle = scenario.steps_in(rules.idle_seconds)
+        self._delay = scenario.steps_in(rules.delay_after_add_seconds)
         self._booting: dict[int, int] = {}
         self._unneeded_since: dict[int, int] = {}
         self._last_add = -(10**9)
@@ -100,18 +103,18 @@ class NodeAutoscaler:
         if not choices:
             return None
         slot = min(choices, key=lambda s: (in_use[cluster.zone[s]], s))
-        self._booting[slot] = step + _BOOT_STEPS
+        self._booting[slot] = step + self._boot
         self._last_add = step
         return slot
 
     def scale_down(self, step: int) -> list[Pod]:
         """Take away nodes that are not needed; return the pods of a node to drain, all of which have to be evicted."""
         cluster, rules = self._cluster, self._rules
-        drains = rules.drain_below > 0 and step % _SCAN_STEPS == 0
+        drains = rules.drain_below > 0 and step % self._scan == 0
         self._watch(step, drains=drains)
-        if step - self._last_add < rules.delay_after_add_steps:
+        if step - self._last_add < self._delay:
             return []
-        due = [slot for slot, since in self._unneeded_since.items() if step - since >= rules.idle_steps]
+        due = [slot for slot, since in self._unneeded_since.items() if step - since >= self._idle]
         for slot in due:
             if not cluster.pods_on[slot]:
                 self.remove(slot)

@@ -10,18 +10,11 @@ from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.model.records import NodeRecord, Phase
 from spillway.domain.model.units import GIB
 from spillway.domain.scale_down.candidates import Candidate
-from spillway.simulate.scenario import STEP_SECONDS, ZONES, Scenario
+from spillway.simulate.scenario import ZONES, Scenario
 
-EPOCH: Final = 1_000_000.0
-"""Unix time of step 0; an arbitrary value."""
 MAX_PODS: Final = 110
 _UNASSIGNED: Final = -1
 _PENDING: Final = Phase.PENDING
-
-
-def seconds(step: int) -> float:
-    """The Unix time of a step."""
-    return EPOCH + step * STEP_SECONDS
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +31,8 @@ class Pod:
     """Step from which it is ready, once bound."""
     deletion_cost: int | None = None
     pending_since: int = 0
+    virtual: bool = False
+    """Whether it is on virtual nodes, or is sent there."""
 
     @property
     def assigned(self) -> bool:
@@ -139,7 +134,7 @@ class SimCluster:
                 uid=self.names[slot],
                 name=self.names[slot],
                 labels={},
-                created=seconds(self.created[slot]),
+                created=self.scenario.time_of(self.created[slot]),
                 ready=True,
                 unschedulable=False,
                 deleting=False,
@@ -159,7 +154,7 @@ class SimCluster:
     def candidate(self, pod: Pod, step: int, node_order: int) -> Candidate:
         """A pod as the planners see it."""
         if not pod.assigned:
-            return Candidate(uid=pod.uid, phase=_PENDING, ready=False, created=seconds(pod.created))
+            return Candidate(uid=pod.uid, phase=_PENDING, ready=False, created=self.scenario.time_of(pod.created))
         ready = pod.ready_from <= step
         return Candidate(
             uid=pod.uid,
@@ -169,8 +164,8 @@ class SimCluster:
             price_rank=self.price_rank[pod.node],
             node_order=node_order,
             ready=ready,
-            ready_since=seconds(pod.ready_from) if ready else 0.0,
-            created=seconds(pod.created),
+            ready_since=self.scenario.time_of(pod.ready_from) if ready else 0.0,
+            created=self.scenario.time_of(pod.created),
             deletion_cost=pod.deletion_cost or 0,
             stamped=pod.deletion_cost is not None,
             same_node_owner_pods=int(self.of_workload[pod.workload, pod.node]),

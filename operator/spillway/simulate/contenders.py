@@ -15,6 +15,7 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.costs import cost_writes, free_index, initial_cost
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.node_order import emptying_order
+from spillway.simulate.hpa import Ints
 
 
 class Contender(Protocol):
@@ -27,6 +28,16 @@ class Contender(Protocol):
     @property
     def looks_after(self) -> bool:
         """Whether `at_rest` needs to be called."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it writes costs by the plan of a scale-down."""
+
+    def recommended(self, step: int) -> Ints | None:
+        """The recommended replicas of each workload, an external metric for its HPA; None where there is none."""
+
+    def goes_virtual(self, workload: int, physical: int, step: int) -> bool:
+        """Whether the next pod of a workload that has `physical` ones off virtual nodes is sent to virtual nodes."""
 
     def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         """The cost of a pod that is bound now, and the number of writes for it.
@@ -47,6 +58,15 @@ class Plain:
 
     soft_taint: bool = False
     looks_after: bool = False
+    exact: bool = False
+
+    def recommended(self, step: int) -> Ints | None:
+        del step
+        return None
+
+    def goes_virtual(self, workload: int, physical: int, step: int) -> bool:
+        del workload, physical, step
+        return False
 
     def initial_cost(self, place: NodePlace, node_order: int, in_zone: Iterable[int | None]) -> tuple[int | None, int]:
         del place, node_order, in_zone
@@ -73,11 +93,12 @@ class Flat(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Spillway:
+class Spillway(Plain):
     """The production planners: an initial cost, an exact order at a scale-down, and next victims marked in advance."""
 
     soft_taint: bool = True
     looks_after: bool = True
+    exact: bool = True
     depth: Callable[[int], int] = depth_for
     """The number of replicas that are marked as next victims when a ReplicaSet becomes stable."""
 

@@ -1,7 +1,8 @@
 """A model of the Horizontal Pod Autoscaler for all workloads at once.
 
-One resource metric that lags by `_LAG` steps, tolerance 10 %, scale-up by at most doubling or four pods a period, and a
-stabilisation window of five minutes for scaling down: Kubernetes' defaults.
+One resource metric that lags by half a minute, tolerance 10 %, scale-up by at most doubling or four pods in 15 s, and
+a stabilisation window of five minutes for scaling down: Kubernetes' defaults. An external metric may ask for more, as
+Spillway's recommended replicas do; for a workload under schedules alone that number is exact.
 """
 
 from typing import Final
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from spillway.simulate.scenario import STEP_SECONDS, Scenario
 
-_LAG: Final = 2
+_LAG_SECONDS: Final = 30.0
 _TOLERANCE: Final = 0.1
-_WINDOW: Final = 300 // STEP_SECONDS
+_WINDOW_SECONDS: Final = 300.0
+_LEAST_WINDOW: Final = 2
+"""The window holds this step and the one before, however long they are."""
 
 Ints = NDArray[np.int64]
 
@@ -25,7 +28,11 @@ class Hpa:
         self._demand = scenario.demand
         self._least = np.array([w.min_replicas for w in scenario.workloads])
         self._most = np.array([w.max_replicas for w in scenario.workloads])
-        self._recent = np.zeros((_WINDOW, len(scenario.workloads)), dtype=np.int64)
+        self._exact = np.array([w.schedule_only for w in scenario.workloads])
+        self._lag = scenario.steps_in(_LAG_SECONDS)
+        self._window = max(scenario.steps_in(_WINDOW_SECONDS), _LEAST_WINDOW)
+        self._periods = max(scenario.step_seconds // STEP_SECONDS, 1)
+        self._recent = np.zeros((self._window, len(scenario.workloads)), dtype=np.int64)
 
     def initial(self) -> Ints:
         """The numbers of replicas at the start of the replay."""
@@ -33,13 +40,16 @@ class Hpa:
         self._recent[:] = wanted
         return wanted
 
-    def desired(self, step: int, replicas: Ints, ready: Ints) -> Ints:
-        """The desired numbers of replicas at this step."""
-        demand = self._demand[:, max(step - _LAG, 0)]
+    def desired(self, step: int, replicas: Ints, ready: Ints, recommended: Ints | None = None) -> Ints:
+        """The desired numbers of replicas at this step; `recommended` is the external metric, if there is one."""
+        demand = self._demand[:, max(step - self._lag, 0)]
         ratio = demand / np.maximum(ready, 1)
         wanted = np.where(np.abs(ratio - 1) <= _TOLERANCE, replicas, np.ceil(demand).astype(np.int64))
-        wanted = np.minimum(wanted, np.maximum(2 * replicas, replicas + 4))
+        if recommended is not None:
+            wanted = np.maximum(wanted, recommended)
+        wanted = np.minimum(wanted, np.maximum(2**self._periods * replicas, replicas + 4 * self._periods))
         wanted = np.clip(wanted, self._least, self._most)
-        self._recent[step % _WINDOW] = wanted
+        self._recent[step % self._window] = wanted
         stable = self._recent.max(axis=0)
-        return np.where(wanted < replicas, np.minimum(stable, replicas), wanted)
+        found = np.where(wanted < replicas, np.minimum(stable, replicas), wanted)
+        return found if recommended is None else np.where(self._exact, recommended, found)

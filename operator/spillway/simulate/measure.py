@@ -26,6 +26,7 @@ class Measures:
     virtual_pod_steps: int = 0
     pending_steps: int = 0
     steps: int = 0
+    step_seconds: int = STEP_SECONDS
     created: int = 0
     writes_born: int = 0
     writes_scale_down: int = 0
@@ -60,13 +61,14 @@ class Measures:
     def add(self, other: "Measures") -> None:
         """Add the counts of another replay of the same contender."""
         for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            if name != "step_seconds":
+                setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def summary(self) -> dict[str, float]:
         """The figures by the names of the report."""
         deleted = max(self.victims + self.rollout_victims, 1)
         writes = self.writes_born + self.writes_scale_down + self.writes_rollout + self.writes_at_rest
-        hours = STEP_SECONDS / HOUR_SECONDS
+        hours = self.step_seconds / HOUR_SECONDS
         skews = np.array(self.skews or [0])
         return {
             "victims": self.victims,
@@ -77,7 +79,7 @@ class Measures:
             "zone_skew_max": int(skews.max()),
             "zone_skew_p99": float(np.percentile(skews, 99)),
             "extra_api_writes_per_deleted_pod": round(writes / deleted, 4),
-            "idle_writes_per_minute": round(self.idle_writes / max(self.steps * STEP_SECONDS / 60, 1), 4),
+            "idle_writes_per_minute": round(self.idle_writes / max(self.steps * self.step_seconds / 60, 1), 4),
             "zone_skew_avoidable_max": max(self.avoidable_skews, default=0),
             "zone_skew_avoidable": sum(skew > 0 for skew in self.avoidable_skews),
             "scale_downs": len(self.skews),
@@ -89,7 +91,7 @@ class Measures:
             "writes_rollout": self.writes_rollout,
             "writes_at_rest": self.writes_at_rest,
             "virtual_pod_hours": round(self.virtual_pod_steps * hours, 2),
-            "pending_pod_minutes": round(self.pending_steps * STEP_SECONDS / 60, 1),
+            "pending_pod_minutes": round(self.pending_steps * self.step_seconds / 60, 1),
             "elastic_nodes_max": max(self.elastic_nodes, default=0),
             "elastic_nodes_mean": round(float(np.mean(self.elastic_nodes or [0])), 2),
         }

@@ -13,33 +13,38 @@ from spillway.domain.model.records import NodeRecord
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import kubernetes_victims
 from spillway.domain.scale_down.ranking import plan_scale_down
-from spillway.simulate.autoscaler import AutoscalerRules, NodeAutoscaler
-from spillway.simulate.cluster import Pod, ReplicaSet, SimCluster, seconds
+from spillway.simulate.autoscaler import SCAN_SECONDS, AutoscalerRules, NodeAutoscaler
+from spillway.simulate.cluster import Pod, ReplicaSet, SimCluster
 from spillway.simulate.contenders import Contender, shared_order
+from spillway.simulate.course import Course
 from spillway.simulate.hpa import Hpa
 from spillway.simulate.measure import Measures
-from spillway.simulate.scenario import STEP_SECONDS, Scenario
+from spillway.simulate.scenario import Scenario
 from spillway.simulate.scheduler import Scheduler
 
-_GRACE_STEPS: Final = 30 // STEP_SECONDS
-_SPILL_STEPS: Final = 60 // STEP_SECONDS
-_REST_STEPS: Final = 60 // STEP_SECONDS
-"""Steps without a change after which a workload is stable and its next victims are marked."""
-_ORDER_STEPS: Final = 60 // STEP_SECONDS
+_GRACE_SECONDS: Final = 30.0
+_SPILL_SECONDS: Final = 60.0
+_REST_SECONDS: Final = 60.0
+"""The time without a change after which a workload is stable and its next victims are marked."""
+_ORDER_SECONDS: Final = 60.0
 """The maximum age of the pod counts by which nodes are ordered."""
-_IDLE_STEPS: Final = 300 // STEP_SECONDS
+_IDLE_SECONDS: Final = 300.0
 _SURGE: Final = 0.25
 _MAX_SKEW: Final = 1
 
 
-def replay(scenario: Scenario, contender: Contender, rules: AutoscalerRules) -> Measures:
-    """Replay the days of the scenario once."""
-    return _Replay(scenario, contender, rules).run()
+def replay(scenario: Scenario, contender: Contender, rules: AutoscalerRules, course: Course | None = None) -> Measures:
+    """Replay the days of the scenario once; `course` is filled in at each step.
+
+    With a course, what a scale-down should have deleted is worked out only for a contender that goes by it.
+    """
+    return _Replay(scenario, contender, rules, course).run()
 
 
 class _Replay:
-    def __init__(self, scenario: Scenario, contender: Contender, rules: AutoscalerRules) -> None:
+    def __init__(self, scenario: Scenario, contender: Contender, rules: AutoscalerRules, course: Course | None) -> None:
         self._scenario = scenario
+        self._course = course
         self._contender = contender
         self._cluster = SimCluster(scenario)
         random = np.random.default_rng([scenario.seed, 1])
@@ -58,7 +63,12 @@ class _Replay:
         self._order: dict[NodeName, int] = {}
         self._order_of = (-1, -1)
         self._step = 0
-        self._measures = Measures()
+        self._measures = Measures(step_seconds=scenario.step_seconds)
+        self._grace, self._spill, self._rest_steps, order, self._idle = map(
+            scenario.steps_in, (_GRACE_SECONDS, _SPILL_SECONDS, _REST_SECONDS, _ORDER_SECONDS, _IDLE_SECONDS)
+        )
+        self._order_steps = max(order, 1)
+        self._scans = max(round(scenario.step_seconds / SCAN_SECONDS), 1)
 
     def run(self) -> Measures:
         for step in range(self._scenario.steps):
@@ -88,7 +98,8 @@ class _Replay:
     def _scale(self) -> None:
         replicasets = self._current
         ready = np.array([rs.ready + sum(o.ready for o in old) for rs, old in zip(replicasets, self._old, strict=True)])
-        self._desired = self._hpa.desired(self._step, self._desired, ready)
+        recommended = self._contender.recommended(self._step)
+        self._desired = self._hpa.desired(self._step, self._desired, ready, recommended)
         for index, replicaset in enumerate(replicasets):
             desired = int(self._desired[index])
             if self._old[index]:
@@ -119,9 +130,12 @@ class _Replay:
             self._old[index] = []
 
     def _create(self, replicaset: ReplicaSet, count: int) -> None:
+        physical = sum(not pod.virtual for pod in replicaset.pods.values())
         for _ in range(count):
             uid = PodUid(f"{self._uids.integers(2**63):016x}")
             pod = Pod(uid, replicaset.workload, replicaset.revision, self._step, pending_since=self._step)
+            pod.virtual = self._contender.goes_virtual(replicaset.workload, physical, self._step)
+            physical += not pod.virtual
             replicaset.pods[uid] = pod
             self._pending.append(pod)
             self._changed[replicaset.workload] = self._step
@@ -129,9 +143,11 @@ class _Replay:
     def _scale_down(self, replicaset: ReplicaSet, count: int, *, mirror: bool = False) -> None:
         if count <= 0:
             return
-        now, measures = seconds(self._step), self._measures
+        now, measures = self._scenario.time_of(self._step), self._measures
         candidates = self._candidates(replicaset)
-        planned = plan_scale_down(candidates, count, max_skew=_MAX_SKEW, mirror=mirror, now=now).uids
+        planned: tuple[PodUid, ...] = ()
+        if self._contender.exact or self._course is None:
+            planned = plan_scale_down(candidates, count, max_skew=_MAX_SKEW, mirror=mirror, now=now).uids
         writes = self._contender.before_scale_down(candidates, planned)
         if writes:
             for uid, cost in writes.items():
@@ -154,7 +170,10 @@ class _Replay:
         self._changed[pod.workload] = self._step
         if pod.assigned:
             self._cluster.leave(pod)
-            self._leaving.append((self._step + _GRACE_STEPS, pod))
+            if self._grace:
+                self._leaving.append((self._step + self._grace, pod))
+            else:
+                self._cluster.release(pod)
         else:
             self._pending.remove(pod)
 
@@ -166,7 +185,7 @@ class _Replay:
     # Nodes
 
     def _nodes_order(self) -> dict[NodeName, int]:
-        as_of = (self._cluster.elastic_changes, self._step // _ORDER_STEPS)
+        as_of = (self._cluster.elastic_changes, self._step // self._order_steps)
         if self._order_of != as_of:
             self._order_of = as_of
             names = self._cluster.names
@@ -194,6 +213,9 @@ class _Replay:
         waiting: list[Pod] = []
         hopeless: set[int] = set()
         for pod in self._pending:
+            if pod.virtual:
+                self._bind(pod, self._scheduler.virtual_node(pod))
+                continue
             node = None if pod.workload in hopeless else self._scheduler.physical_node(pod)
             if node is None:
                 hopeless.add(pod.workload)
@@ -204,7 +226,7 @@ class _Replay:
             self._autoscaler.scale_up(waiting, self._step)
             self._pending = []
             for pod in waiting:
-                if self._step - pod.pending_since >= _SPILL_STEPS and not self._autoscaler.can_help(pod):
+                if self._step - pod.pending_since >= self._spill and not self._autoscaler.can_help(pod):
                     self._bind(pod, self._scheduler.virtual_node(pod))
                 else:
                     self._pending.append(pod)
@@ -219,15 +241,25 @@ class _Replay:
         order = self._nodes_order().get(cluster.names[node], 0)
         pod.deletion_cost, writes = self._contender.initial_cost(self._place(node), order, in_zone)
         cluster.bind(pod, node, self._step)
-        self._starting[pod.ready_from].append(pod)
+        pod.virtual = node >= cluster.physical
+        if pod.ready_from > self._step:
+            self._starting[pod.ready_from].append(pod)
+        else:
+            self._replicaset_of(pod).ready += 1
         self._changed[pod.workload] = pod.ready_from
         self._measures.created += 1
         self._measures.writes_born += writes
 
     def _take_nodes_away(self) -> None:
+        for _ in range(self._scans):
+            if not self._take_one_away():
+                return
+
+    def _take_one_away(self) -> bool:
+        """Drain one node, if one is due."""
         evicted = self._autoscaler.scale_down(self._step)
         if not evicted:
-            return
+            return False
         slot = evicted[0].node
         for pod in evicted:
             replicaset = self._replicaset_of(pod) if self._is_active(pod) else None
@@ -236,9 +268,11 @@ class _Replay:
                 self._delete(replicaset, pod.uid)
                 self._create(replicaset, 1)
         self._leaving = deque(entry for entry in self._leaving if entry[1].node != slot)
-        for pod in evicted:
-            self._cluster.release(pod)
+        if self._grace:
+            for pod in evicted:
+                self._cluster.release(pod)
         self._autoscaler.remove(slot)
+        return True
 
     def _is_active(self, pod: Pod) -> bool:
         replicasets: Sequence[ReplicaSet] = [self._current[pod.workload], *self._old[pod.workload]]
@@ -251,7 +285,7 @@ class _Replay:
         if not self._contender.looks_after:
             return
         quiet = self._step - self._changed
-        for index in np.flatnonzero(quiet == _REST_STEPS):
+        for index in np.flatnonzero(quiet == self._rest_steps):
             replicaset = self._current[index]
             if self._old[index] or not replicaset.pods:
                 continue
@@ -259,7 +293,7 @@ class _Replay:
             for uid, cost in writes.items():
                 replicaset.pods[uid].deletion_cost = cost
             self._measures.writes_at_rest += len(writes)
-            self._measures.idle_writes += len(writes) * int(quiet[index] > _IDLE_STEPS)
+            self._measures.idle_writes += len(writes) * int(quiet[index] > self._idle)
 
     def _account(self) -> None:
         measures = self._measures
@@ -269,3 +303,6 @@ class _Replay:
         measures.elastic_nodes.append(nodes)
         measures.virtual_pod_steps += sum(self._cluster.pool_pods)
         measures.pending_steps += len(self._pending)
+        if self._course is not None:
+            ready = np.array([one.ready for one in self._current])
+            self._course.note(self._step, self._cluster, nodes, ready, measures.evictions)

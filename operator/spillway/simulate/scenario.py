@@ -4,6 +4,7 @@ Contract: everything follows from the seed. The sizes are those of a medium clus
 800 pods, nodes that hold about 20, load that falls to a fifth or less at night.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from spillway.domain.model.units import HOUR_SECONDS
 
 STEP_SECONDS: Final = 15
-"""The sync period of the HPA in seconds; it is the length of one step."""
+"""The sync period of the HPA in seconds: the length of a step, unless a scenario has a longer one."""
+EPOCH: Final = 1_000_000.0
+"""The Unix time at which a made scenario begins; an arbitrary value."""
 STEPS_A_DAY: Final = 24 * HOUR_SECONDS // STEP_SECONDS
 ZONES: Final = ("z-a", "z-b", "z-c")
 
@@ -37,6 +40,8 @@ class SimulatedWorkload:
     """Steps from bound to ready."""
     rollouts: tuple[int, ...]
     """Steps at which a new revision is rolled out."""
+    schedule_only: bool = False
+    """Whether a recommended number of replicas is exact and its HPA does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,23 @@ class Scenario:
     virtual_pool_pods: tuple[int, ...]
     """Capacity of each virtual pool, the cheapest first; the last one takes the rest."""
     seed: int
+    step_seconds: int = STEP_SECONDS
+    node_startup_seconds: float = 90.0
+    """The time from the order of an elastic node until pods start on it."""
+    start: float = EPOCH
+    """The Unix time of the first step."""
 
     @property
     def steps(self) -> int:
         return int(self.demand.shape[1])
+
+    def steps_in(self, seconds: float) -> int:
+        """A time in whole steps, to the nearest one."""
+        return math.floor(seconds / self.step_seconds + 0.5)
+
+    def time_of(self, step: int) -> float:
+        """The Unix time of a step."""
+        return self.start + step * self.step_seconds
 
 
 def two_peak_days(

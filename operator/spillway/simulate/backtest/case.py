@@ -1,0 +1,101 @@
+"""The case of a backtest: the recorded demand of services, the nodes that there are, and what they cost.
+
+Contract: demand is in replicas at the target load, on the grid of five minutes from a whole hour; nan is a gap. The
+first `LEARNING_STEPS` are replayed and are not counted: nothing can be planned from less than two days.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.api.scaling import Scaling
+from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
+
+LEARNING_STEPS: Final = 2 * DAY_STEPS
+LEAST_STEPS: Final = LEARNING_STEPS + HOUR_STEPS
+
+
+class CaseError(ValueError):
+    """The case cannot be replayed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The prices of an hour, in one currency."""
+
+    owned_node: float
+    elastic_node: float
+    virtual_core: float
+    virtual_gib: float = 0.0
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The nodes, their prices, and how pods and nodes start."""
+
+    nodes: int
+    """Owned nodes."""
+    node_cores: float
+    """Allocatable cores of an owned or elastic node."""
+    node_gib: float
+    """Allocatable memory of one; 0 leaves memory out."""
+    elastic_nodes: int
+    """The most elastic nodes that there can be."""
+    prices: Prices
+    target: float = 0.65
+    """The share of its request that a replica should use."""
+    node_startup_seconds: float = 180.0
+    pod_startup_seconds: float = 60.0
+    window_seconds: float = 1800.0
+    """How far a forecast looks ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One workload, as it requests and scales."""
+
+    workload: str
+    """Kind/namespace/name."""
+    cores: float
+    """CPU request of a replica."""
+    gib: float = 0.0
+    """Memory request of a replica."""
+    scaling: Scaling | None = None
+    """How Spillway scales it; None for a forecast of its demand."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """What is replayed.
+
+    Raises:
+        CaseError: there is no service, or too little demand.
+    """
+
+    title: str
+    setup: Setup
+    services: tuple[Service, ...]
+    start: float
+    """Unix seconds of the first step, a whole hour."""
+    demand: Floats
+    """By service and step."""
+
+    def __post_init__(self) -> None:
+        if not self.services or self.demand.shape[0] != len(self.services):
+            raise CaseError("there is no workload to replay")
+        if self.demand.shape[1] < LEAST_STEPS:
+            hours = self.demand.shape[1] / HOUR_STEPS
+            raise CaseError(
+                f"there are {hours:.1f} hours of demand that all workloads have in common; a backtest needs two days "
+                "to learn from and an hour to replay"
+            )
+
+    @property
+    def hours(self) -> float:
+        """The hours that are counted."""
+        return float((self.demand.shape[1] - LEARNING_STEPS) / HOUR_STEPS)
+
+    @property
+    def counted_from(self) -> float:
+        """Unix seconds at which counting begins."""
+        return self.start + LEARNING_STEPS * STEP_SECONDS

@@ -1,0 +1,109 @@
+"""The figures of a contender: what its nodes cost, what they were used for, and what demand was not served.
+
+Contract: only counted steps count. Owned nodes are paid for at every step, elastic ones from their order until they
+are removed, virtual ones by the requests of the pods on them. Percentages are of the whole time.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, Floats
+from spillway.simulate.backtest.case import LEARNING_STEPS, Case
+from spillway.simulate.course import Course
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """One contender's figures."""
+
+    cost: float
+    owned_cost: float
+    elastic_cost: float
+    virtual_cost: float
+    elastic_node_hours: float
+    virtual_core_hours: float
+    unmet_percent: float
+    """Demand beyond what the ready replicas carry at all of their CPU request, of all demand."""
+    above_target_percent: float
+    """Demand beyond what they carry at the target, of all demand."""
+    evictions: int
+    cpu_percent: float
+    """CPU in use on owned and elastic nodes, of what is allocatable there."""
+    packing_percent: float
+    """CPU requested there, of what is allocatable there."""
+    cost_by_day: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tiers:
+    """CPU requests by tier, at each counted step."""
+
+    owned: Floats
+    elastic: Floats
+    virtual: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One contender's result."""
+
+    name: str
+    figures: Figures
+    tiers: Tiers
+
+
+def outcome_of(name: str, case: Case, course: Course) -> Outcome:
+    """The outcome of a replay."""
+    prices, counted = case.setup.prices, slice(LEARNING_STEPS, None)
+    evictions = course.evictions
+    elastic = course.elastic_nodes[counted] * prices.elastic_node
+    virtual = course.virtual_cores[counted] * prices.virtual_core + course.virtual_gib[counted] * prices.virtual_gib
+    figures = _figures(case, elastic, virtual)
+    load = float(course.load_cores[counted].sum())
+    allocatable = float(course.allocatable_cores[counted].sum())
+    tiers = Tiers(course.fixed_cores[counted], course.elastic_cores[counted], course.virtual_cores[counted])
+    return Outcome(
+        name,
+        msgspec.structs.replace(
+            figures,
+            elastic_node_hours=float(course.elastic_nodes[counted].sum()) / HOUR_STEPS,
+            virtual_core_hours=float(tiers.virtual.sum()) / HOUR_STEPS,
+            unmet_percent=percent(float(course.unmet_cores[counted].sum()), load),
+            above_target_percent=percent(float(course.late_cores[counted].sum()), load),
+            evictions=int(evictions[-1] - evictions[LEARNING_STEPS - 1]),
+            cpu_percent=percent(float(course.used_cores[counted].sum()), allocatable),
+            packing_percent=percent(float((tiers.owned + tiers.elastic).sum()), allocatable),
+        ),
+        tiers,
+    )
+
+
+def costs(case: Case, elastic: Floats, virtual: Floats, nodes: int | None = None) -> Figures:
+    """Figures with the costs alone; the series are of an hour of each counted step."""
+    return _figures(case, elastic, virtual, nodes)
+
+
+def _figures(case: Case, elastic: Floats, virtual: Floats, nodes: int | None = None) -> Figures:
+    owned = np.full(elastic.size, (case.setup.nodes if nodes is None else nodes) * case.setup.prices.owned_node)
+    by_step = (owned + elastic + virtual) / HOUR_STEPS
+    days = np.add.reduceat(by_step, np.arange(0, by_step.size, DAY_STEPS))
+    return Figures(
+        cost=float(by_step.sum()),
+        owned_cost=float(owned.sum()) / HOUR_STEPS,
+        elastic_cost=float(elastic.sum()) / HOUR_STEPS,
+        virtual_cost=float(virtual.sum()) / HOUR_STEPS,
+        elastic_node_hours=0.0,
+        virtual_core_hours=0.0,
+        unmet_percent=0.0,
+        above_target_percent=0.0,
+        evictions=0,
+        cpu_percent=0.0,
+        packing_percent=0.0,
+        cost_by_day=tuple(float(day) for day in days),
+    )
+
+
+def percent(part: float, whole: float) -> float:
+    """100 x part / whole; 0 of nothing."""
+    return 100 * part / whole if whole > 0 else 0.0

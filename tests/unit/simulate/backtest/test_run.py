@@ -1,0 +1,110 @@
+"""One backtest of made services: contenders are treated equally, and nothing is planned from what comes later."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spillway.domain.forecast.spec import DAY_STEPS
+from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
+from spillway.simulate.backtest.case import LEARNING_STEPS, Case, CaseError, Prices, Service, Setup
+from spillway.simulate.backtest.recommended import recommended
+from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result, run
+from spillway.simulate.backtest.thresholds import thresholds
+
+START = 1_767_571_200.0
+REACTIVE = (PLAIN, FLAT)
+
+
+def case(days: float = 4.0, services: int = 6) -> Case:
+    hour = np.arange(int(days * DAY_STEPS)) / 12 % 24
+    random = np.random.default_rng(5)
+    waves = np.exp(-(((hour - 19) / 2.0) ** 2) / 2)
+    demand = np.stack([(2 + (6 + 4 * one) * waves) * random.normal(1, 0.02, hour.size) for one in range(services)])
+    return Case(
+        "made",
+        Setup(
+            nodes=6,
+            node_cores=8.0,
+            node_gib=32.0,
+            elastic_nodes=8,
+            prices=Prices(owned_node=0.24, elastic_node=0.4, virtual_core=0.0405, virtual_gib=0.0045),
+        ),
+        tuple(Service(f"Deployment/shop/{one}", 1.0, 2.0) for one in range(services)),
+        START,
+        demand,
+    )
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return run(case())
+
+
+def test_all_contenders_pay_for_the_same_owned_nodes_over_the_same_hours(result: Result) -> None:
+    owned = 6 * 0.24 * 48
+    for name in (*REACTIVE, SPILLWAY, CLAIRVOYANT):
+        figures = result.of(name).figures
+        assert figures.owned_cost == pytest.approx(owned)
+        assert figures.cost == pytest.approx(figures.owned_cost + figures.elastic_cost + figures.virtual_cost)
+        assert sum(figures.cost_by_day) == pytest.approx(figures.cost)
+        assert len(figures.cost_by_day) == 2
+
+
+def test_no_contender_that_serves_all_demand_at_the_target_is_cheaper_than_the_clairvoyant(result: Result) -> None:
+    served = [one for one in result.outcomes if one.figures.above_target_percent < 0.05]
+    assert SPILLWAY in [one.name for one in served]
+    least = result.of(CLAIRVOYANT).figures
+    assert all(one.figures.cost >= least.cost for one in served)
+    assert least.cost < result.of(OWNED).figures.cost
+
+
+def test_a_forecast_has_replicas_up_before_they_are_needed(result: Result) -> None:
+    late = {name: result.of(name).figures.above_target_percent for name in (*REACTIVE, SPILLWAY)}
+    assert late[SPILLWAY] < 0.5 * min(late[name] for name in REACTIVE)
+
+
+def test_nodes_are_never_fuller_than_full(result: Result) -> None:
+    for one in result.outcomes:
+        assert 0 < one.figures.cpu_percent <= one.figures.packing_percent <= 100 + 1e-6
+
+
+def test_thresholds_follow_from_the_days_before_alone() -> None:
+    whole = case(5)
+    changed = whole.demand.copy()
+    changed[0, LEARNING_STEPS + DAY_STEPS :] *= 3
+    before = thresholds(whole)
+    after = thresholds(replace(whole, demand=changed))
+    assert before[0].replicas == (None,) * 6
+    assert before[:3] == after[:3]
+    assert before[3] != after[3]
+
+
+def test_recommended_replicas_follow_from_the_steps_before_alone() -> None:
+    whole, cut = case(3, services=2), 2 * DAY_STEPS + 100
+    changed = whole.demand.copy()
+    changed[:, cut:] *= 1.5
+    before, after = recommended(whole), recommended(replace(whole, demand=changed))
+    assert (before[:, : cut + 1] == after[:, : cut + 1]).all()
+    assert (before[:, cut + 1 :] < after[:, cut + 1 :]).any()
+
+
+def test_gaps_are_filled_and_the_same_case_gives_the_same_result() -> None:
+    demand = case(3, services=2).demand.copy()
+    demand[0, 100:140] = np.nan
+    gappy = replace(case(3, services=2), demand=demand)
+    first, second = run(gappy), run(gappy)
+    assert [one.figures for one in first.outcomes] == [one.figures for one in second.outcomes]
+    assert np.isfinite(first.demand_cores).all()
+
+
+def test_too_little_demand_is_refused() -> None:
+    with pytest.raises(CaseError, match=r"48\.0 hours of demand .* two days to learn"):
+        case(2)
+
+
+def test_progress_is_told_up_to_the_end() -> None:
+    seen: dict[str, list[tuple[int, int]]] = {}
+    run(case(2.1, services=1), told=lambda what, done, of: seen.setdefault(what, []).append((done, of)))
+    assert list(seen) == ["forecasts", "thresholds", PLAIN, FLAT, SPILLWAY]
+    assert all(steps[0][0] == 0 and steps[-1][0] == steps[-1][1] for steps in seen.values())
