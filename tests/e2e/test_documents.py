@@ -285,7 +285,13 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/reference/observability.md": NOTHING,
 }
 HELM: Final = ("docs/how-to/install.md", "docs/explanation/security.md", "docs/how-to/uninstall.md")
-NO_CLUSTER: Final = ("README.md", "docs/tutorial/demo.md", "docs/how-to/local-cluster.md", "docs/how-to/forecast.md")
+NO_CLUSTER: Final = (
+    "README.md",
+    "docs/tutorial/demo.md",
+    "docs/how-to/local-cluster.md",
+    "docs/how-to/forecast.md",
+    "docs/how-to/backtest.md",
+)
 
 
 @pytest.mark.parametrize("page", HELM)

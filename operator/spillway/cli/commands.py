@@ -10,6 +10,7 @@ import typer
 
 from spillway import __version__
 from spillway.app.errors import SettingsError
+from spillway.cli.backtest import backtest
 from spillway.cli.crds import crds
 from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
@@ -45,6 +46,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "run": run,
     "restore": restore,
     "forecast": forecast,
+    "backtest": backtest,
     "crds": crds,
     "version": version,
     "completion": completion,

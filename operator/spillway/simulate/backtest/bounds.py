@@ -60,10 +60,14 @@ def clairvoyant(case: Case) -> Outcome:
     return Outcome(CLAIRVOYANT, figures, Tiers(owned, on_elastic, virtual_cores))
 
 
+def nodes_for_the_peak(case: Case) -> int:
+    """The number of nodes that hold the highest demand."""
+    return math.ceil(float(_needed(case).nodes.max()) - ROUNDING)
+
+
 def owned_for_the_peak(case: Case) -> Outcome:
     """As many owned nodes as the peak needs, and nothing else."""
-    needed = _needed(case)
-    nodes = math.ceil(float(needed.nodes.max()) - ROUNDING)
+    needed, nodes = _needed(case), nodes_for_the_peak(case)
     nothing = np.zeros_like(needed.cores)
     allocatable = nodes * case.setup.node_cores * needed.cores.size
     figures = msgspec.structs.replace(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.api.scaling import Scaling
-from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
+from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, LONGEST_WINDOW_SECONDS, STEP_SECONDS, Floats
 
 LEARNING_STEPS: Final = 2 * DAY_STEPS
 LEAST_STEPS: Final = LEARNING_STEPS + HOUR_STEPS
@@ -31,10 +31,14 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The nodes, their prices, and how pods and nodes start."""
+    """The nodes, their prices, and how pods and nodes start.
+
+    Raises:
+        CaseError: a forecast would look less far ahead than pods and nodes take to start.
+    """
 
     nodes: int
-    """Owned nodes."""
+    """The number of owned nodes."""
     node_cores: float
     """Allocatable cores of an owned or elastic node."""
     node_gib: float
@@ -49,13 +53,20 @@ class Setup:
     window_seconds: float = 1800.0
     """How far a forecast looks ahead."""
 
+    def __post_init__(self) -> None:
+        if not self.node_startup_seconds + self.pod_startup_seconds < self.window_seconds <= LONGEST_WINDOW_SECONDS:
+            raise CaseError(
+                "the window of a forecast must be longer than the start of a node and of a pod together, and at most "
+                "24 hours"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """One workload, as it requests and scales."""
 
     workload: str
-    """Kind/namespace/name."""
+    """The key of the workload: Kind/namespace/name."""
     cores: float
     """CPU request of a replica."""
     gib: float = 0.0
@@ -86,8 +97,7 @@ class Case:
         if self.demand.shape[1] < LEAST_STEPS:
             hours = self.demand.shape[1] / HOUR_STEPS
             raise CaseError(
-                f"there are {hours:.1f} hours of demand that all workloads have in common; a backtest needs two days "
-                "to learn from and an hour to replay"
+                f"there are {hours:.1f} hours of demand; a backtest needs two days to learn from and an hour to replay"
             )
 
     @property

@@ -16,7 +16,7 @@ from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case, Prices, Service, Setup
 
 _MONDAY: Final = 1_767_571_200.0
-"""2026-01-05T00:00:00Z."""
+"""The Unix time of 2026-01-05T00:00:00Z."""
 _DAYS: Final = 9
 _SERVICES: Final = 20
 

@@ -1,0 +1,211 @@
+"""`spillway backtest`: what Spillway would have saved on a history of demand, beside plain Kubernetes."""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spillway.app.errors import SettingsError
+from spillway.cli import prometheus_flags
+from spillway.cli.flags import parsed
+from spillway.cli.plan import Output
+from spillway.domain.model.units import GIB
+
+if TYPE_CHECKING:
+    from spillway.simulate.backtest.run import Result
+
+_NODES = "Nodes and prices"
+_PODS = "Pods"
+
+
+class Example(StrEnum):
+    """The built-in examples."""
+
+    EVENING_PEAK = "evening-peak"
+    TWO_PEAKS = "two-peaks"
+
+
+def backtest(  # each branch is a flag that is missing
+    *,
+    example: Annotated[
+        Example | None, typer.Option(help="Replay a built-in example; it brings its nodes and prices.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with CSV files of demand, plain or gzipped: workload,time,replicas for many workloads, or "
+            "ts,value for the workload with the file's name. requests.csv has workload,cpu,memory."
+        ),
+    ] = None,
+    prometheus_url: prometheus_flags.Url = None,
+    prometheus_matcher: prometheus_flags.Matcher = None,
+    prometheus_header: prometheus_flags.Header = None,
+    prometheus_token_file: prometheus_flags.TokenFile = None,
+    prometheus_username_file: prometheus_flags.UsernameFile = None,
+    prometheus_password_file: prometheus_flags.PasswordFile = None,
+    prometheus_ca_file: prometheus_flags.CaFile = None,
+    prometheus_cert_file: prometheus_flags.CertFile = None,
+    prometheus_key_file: prometheus_flags.KeyFile = None,
+    prometheus_server_name: prometheus_flags.ServerName = None,
+    history: Annotated[str, typer.Option(help="How much history to read from Prometheus; more than 2d.")] = "14d",
+    nodes: Annotated[int, typer.Option(help="Owned nodes.", min=0, rich_help_panel=_NODES)] = 0,
+    node_cores: Annotated[
+        float | None,
+        typer.Option(help="Allocatable cores of an owned or elastic node.", min=0.001, rich_help_panel=_NODES),
+    ] = None,
+    node_memory: Annotated[
+        str,
+        typer.Option(
+            help="Allocatable memory of one, for example 60Gi. With 0 memory is ignored.", rich_help_panel=_NODES
+        ),
+    ] = "0",
+    elastic_nodes: Annotated[
+        int | None,
+        typer.Option(
+            help="The most elastic nodes. Default: enough for the peak if --elastic-node-hour is given, else none.",
+            min=0,
+            rich_help_panel=_NODES,
+        ),
+    ] = None,
+    node_hour: Annotated[
+        float | None, typer.Option(help="Price of one owned node per hour.", min=0, rich_help_panel=_NODES)
+    ] = None,
+    elastic_node_hour: Annotated[
+        float | None, typer.Option(help="Price of one elastic node per hour.", min=0, rich_help_panel=_NODES)
+    ] = None,
+    virtual_cpu_hour: Annotated[
+        float | None, typer.Option(help="Price of one core on virtual nodes per hour.", min=0, rich_help_panel=_NODES)
+    ] = None,
+    virtual_memory_gib_hour: Annotated[
+        float, typer.Option(help="Price of one GiB of memory on virtual nodes per hour.", min=0, rich_help_panel=_NODES)
+    ] = 0.0,
+    currency: Annotated[
+        str, typer.Option(help="Currency of the prices, for example CNY.", rich_help_panel=_NODES)
+    ] = "",
+    node_startup: Annotated[
+        str, typer.Option(help="The time from the order of an elastic node until it is ready.", rich_help_panel=_NODES)
+    ] = "3m",
+    cpu: Annotated[
+        str | None,
+        typer.Option(help="CPU request of a replica that is not in the file of requests.", rich_help_panel=_PODS),
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Memory request of such a replica.", rich_help_panel=_PODS)] = "0",
+    requests: Annotated[
+        Path | None,
+        typer.Option(help="CSV file with workload,cpu,memory: the requests of replicas.", rich_help_panel=_PODS),
+    ] = None,
+    per_replica: Annotated[
+        float,
+        typer.Option(help="The part of a value of ts,value that one replica carries.", min=1e-9, rich_help_panel=_PODS),
+    ] = 1.0,
+    target_utilization: Annotated[
+        int,
+        typer.Option(
+            help="Percent of its CPU request that a replica should use; also the target of the owned nodes.",
+            min=1,
+            max=100,
+            rich_help_panel=_PODS,
+        ),
+    ] = 65,
+    pod_startup: Annotated[
+        str, typer.Option(help="The time from the start of a pod on a node until it is ready.", rich_help_panel=_PODS)
+    ] = "1m",
+    window: Annotated[str, typer.Option(help="How far a forecast looks ahead.", rich_help_panel=_PODS)] = "30m",
+    report: Annotated[
+        Path | None, typer.Option(help="HTML file to write: the table with charts; needs no network to be shown.")
+    ] = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="Output format: table or json.")] = Output.TABLE,
+) -> None:
+    """Replay a history of demand through the planners, beside plain Kubernetes: what would have been saved?
+
+    The source is --example, --folder or --prometheus-url. The first two days are learnt from and do not count.
+    """
+    from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
+    from spillway.app.prometheus import connection_of  # noqa: PLC0415
+    from spillway.cli.backtest_output import as_json, as_table  # noqa: PLC0415
+    from spillway.cli.backtest_progress import run_with_progress  # noqa: PLC0415
+    from spillway.cli.backtesting import Sizes, case_of_folder, case_of_prometheus, requests_from  # noqa: PLC0415
+    from spillway.simulate.backtest.case import CaseError, Prices, Setup  # noqa: PLC0415
+    from spillway.simulate.backtest.examples import EXAMPLES  # noqa: PLC0415
+    from spillway.sources.csv_rules import CsvError  # noqa: PLC0415
+    from spillway.sources.prometheus import PrometheusError  # noqa: PLC0415
+
+    if example is not None or folder is not None:
+        # They win over an environment variable that is set for the operator.
+        prometheus_url = None
+    if sum(one is not None for one in (example, folder, prometheus_url)) != 1:
+        raise SettingsError("give one of --example, --folder and --prometheus-url, the source of the demand")
+    writer = None if report is None else _writer(report)
+    try:
+        if example is not None:
+            case = EXAMPLES[example.value]()
+        else:
+            if node_cores is None or node_hour is None or virtual_cpu_hour is None:
+                raise SettingsError("give --node-cores, --node-hour and --virtual-cpu-hour (and --nodes)")
+            if elastic_nodes and elastic_node_hour is None:
+                raise SettingsError("--elastic-nodes: give --elastic-node-hour, their price, as well")
+            setup = Setup(
+                nodes=nodes,
+                node_cores=node_cores,
+                node_gib=parsed("--node-memory", memory_bytes, node_memory) / GIB,
+                elastic_nodes=elastic_nodes or 0,
+                prices=Prices(node_hour, elastic_node_hour or 0.0, virtual_cpu_hour, virtual_memory_gib_hour, currency),
+                target=target_utilization / 100,
+                node_startup_seconds=float(parsed("--node-startup", duration_seconds, node_startup)),
+                pod_startup_seconds=float(parsed("--pod-startup", duration_seconds, pod_startup)),
+                window_seconds=float(parsed("--window", duration_seconds, window)),
+            )
+            sizes = Sizes(
+                requests_from(requests),
+                None if cpu is None else parsed("--cpu", cpu_millis, cpu) / 1000,
+                parsed("--memory", memory_bytes, memory) / GIB,
+            )
+            unlimited = elastic_nodes is None and elastic_node_hour is not None
+            if folder is not None:
+                case = case_of_folder(folder, setup, sizes, per_replica=per_replica, unlimited=unlimited)
+            else:
+                connection = connection_of(
+                    prometheus_url or "",
+                    matchers=prometheus_matcher or (),
+                    headers=prometheus_header or (),
+                    token_file=prometheus_token_file,
+                    username_file=prometheus_username_file,
+                    password_file=prometheus_password_file,
+                    ca_file=prometheus_ca_file,
+                    cert_file=prometheus_cert_file,
+                    key_file=prometheus_key_file,
+                    server_name=prometheus_server_name,
+                )
+                seconds = float(parsed("--history", duration_seconds, history))
+                case = asyncio.run(case_of_prometheus(connection, setup, sizes, seconds=seconds, unlimited=unlimited))
+    except (CsvError, CaseError, PrometheusError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    result = run_with_progress(case)
+    if writer is not None:
+        writer(result)
+    typer.echo(as_json(result) if output is Output.JSON else as_table(result), nl=False)
+
+
+def _writer(path: Path) -> "Callable[[Result], None]":
+    """What writes the report; that it can be made is known before the long work begins."""
+    try:
+        from spillway.cli.backtest_report import page  # noqa: PLC0415  # plotly is optional
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f'--report: needs {error.name}; install it with: pip install "spillway-operator[report]"'
+        ) from error
+
+    def write(result: "Result") -> None:
+        try:
+            path.write_text(page(result), encoding="utf-8")
+        except OSError as error:
+            typer.echo(f"{path} cannot be written: {error.strerror or error}", err=True)
+            raise typer.Exit(1) from error
+
+    return write

@@ -1,0 +1,104 @@
+"""The output of a backtest: JSON for programs, a table for people."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from spillway.domain.forecast.spec import STEP_SECONDS
+from spillway.simulate.backtest.bounds import OWNED
+from spillway.simulate.backtest.figures import Figures
+from spillway.simulate.backtest.run import PLAIN, SPILLWAY, Result
+
+_WIDTH: Final = 110
+_SMALL_COST: Final = 100.0
+
+ROWS: Final[tuple[tuple[str, Callable[[Figures], float], str], ...]] = (
+    ("cost", lambda one: one.cost, "cost"),
+    ("  owned nodes", lambda one: one.owned_cost, "cost"),
+    ("  elastic nodes", lambda one: one.elastic_cost, "cost"),
+    ("  virtual nodes", lambda one: one.virtual_cost, "cost"),
+    ("elastic node-hours", lambda one: one.elastic_node_hours, "amount"),
+    ("virtual core-hours", lambda one: one.virtual_core_hours, "amount"),
+    ("unmet demand", lambda one: one.unmet_percent, "small percent"),
+    ("demand above the target", lambda one: one.above_target_percent, "small percent"),
+    ("evictions", lambda one: one.evictions, "count"),
+    ("mean CPU utilisation", lambda one: one.cpu_percent, "percent"),
+    ("packing", lambda one: one.packing_percent, "percent"),
+)
+"""The rows of the table: words, value and form."""
+
+
+def as_json(result: Result) -> str:
+    """The figures of all contenders, the thresholds and the case."""
+    case = result.case
+    found: dict[str, Any] = {
+        "title": case.title,
+        "workloads": len(case.services),
+        "from": case.counted_from,
+        "hours": case.hours,
+        "setup": case.setup,
+        "saved_percent": {one.name: result.saved_percent(one.name) for one in result.outcomes if one.name != SPILLWAY},
+        "contenders": {one.name: one.figures for one in result.outcomes},
+        "thresholds": [
+            {
+                "from": case.start + one.step * STEP_SECONDS,
+                "replicas": dict(zip((service.workload for service in case.services), one.replicas, strict=True)),
+            }
+            for one in result.thresholds
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+
+
+def as_table(result: Result) -> str:
+    """What was replayed, the saving, and the figures of all contenders side by side."""
+    out = io.StringIO()
+    console = Console(file=out, width=_WIDTH, highlight=False, soft_wrap=True)
+    console.print(about(result))
+    console.print(headline(result))
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for one in result.outcomes:
+        table.add_column(one.name, justify="right")
+    for words, value, form in ROWS:
+        table.add_row(words, *(formatted(value(one.figures), form) for one in result.outcomes))
+    console.print(table)
+    return out.getvalue()
+
+
+def about(result: Result) -> str:
+    """One line: the demand, how long it is, and the nodes."""
+    case, setup = result.case, result.case.setup
+    since = datetime.fromtimestamp(case.counted_from, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"{case.title}: {len(case.services)} {'workload' if len(case.services) == 1 else 'workloads'}, "
+        f"{case.hours / 24:.1f} days from {since}; {setup.nodes} owned nodes of {setup.node_cores:g} cores, up to "
+        f"{setup.elastic_nodes} elastic ones, costs in {setup.prices.currency or 'the unit of the prices'}"
+    )
+
+
+def headline(result: Result) -> str:
+    """The saving against plain Kubernetes, and against nodes owned for the peak."""
+    parts = [f"{_saved(result.saved_percent(name))} {name}" for name in (PLAIN, OWNED)]
+    return f"Spillway: {parts[0]} Kubernetes, {parts[1]}"
+
+
+def formatted(value: float, form: str) -> str:
+    """A figure as it is shown."""
+    if form == "cost":
+        return f"{value:,.2f}" if abs(value) < _SMALL_COST else f"{value:,.0f}"
+    if form == "percent":
+        return f"{value:.1f} %"
+    if form == "small percent":
+        return f"{value:.3f} %"
+    return f"{value:,.0f}" if form == "count" else f"{value:,.1f}"
+
+
+def _saved(percent: float) -> str:
+    return f"{percent:.1f} % less than" if percent >= 0 else f"{-percent:.1f} % more than"
