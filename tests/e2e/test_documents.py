@@ -37,6 +37,7 @@ NOT_RUN: Final = {
     "head -3 load.csv": "the user's own recording, which the page describes",
     "spillway forecast load.csv": "the same; tests/unit/cli/test_forecast.py runs it on recordings",
     "head -3 forecast.csv": "what that command writes",
+    "spillway backtest --folder demand": "the user's own recordings; tests/unit/cli/test_backtest.py runs it on others",
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
     "docker build": "no container engine",
     "docker push": "no container engine",

@@ -99,7 +99,7 @@ def test_gaps_are_filled_and_the_same_case_gives_the_same_result() -> None:
 
 
 def test_too_little_demand_is_refused() -> None:
-    with pytest.raises(CaseError, match=r"48\.0 hours of demand .* two days to learn"):
+    with pytest.raises(CaseError, match=r"48\.0 hours of demand; a backtest needs two days"):
         case(2)
 
 
