@@ -27,7 +27,8 @@ class Attempt(Protocol):
 
 @pytest.fixture(scope="module")
 def policies() -> list[Object]:
-    return Chart.render(namespace=NAMESPACE).kinds(POLICIES, BINDINGS)
+    values = {"admissionPolicy": {"refuseNodeNames": "^virtual-"}}
+    return Chart.render(values, namespace=NAMESPACE).kinds(POLICIES, BINDINGS)
 
 
 @pytest.fixture
@@ -67,6 +68,34 @@ def test_the_api_server_finds_no_fault_in_the_expressions(cluster: ClusterApi, p
             assert status.get("typeChecking", {}).get("expressionWarnings", []) == [], name
     finally:
         cluster.delete(policies, "--wait=false")
+
+
+def test_pods_that_name_a_virtual_node_are_refused(cluster: ClusterApi, namespace: str, policies: list[Object]) -> None:
+    strict = [item for item in policies if item["metadata"]["name"] == "spillway-bound-pods"]
+    assert len(strict) == 2
+
+    def refused(node: str) -> str:
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "web", "namespace": namespace},
+            "spec": {"nodeName": node, "containers": [{"name": "web", "image": "web"}]},
+        }
+        try:
+            cluster.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
+        except ClusterError as error:
+            return str(error)
+        return ""
+
+    assert not refused("virtual-1")
+    cluster.apply(strict)
+    try:
+        cluster.wait_until(lambda: bool(refused("virtual-1")), "the policy", timeout_seconds=_PROBE_SECONDS)
+        assert "must not name the virtual node virtual-1" in refused("virtual-1")
+        assert not refused("fixed-1")
+        assert not refused("")
+    finally:
+        cluster.delete(strict, "--wait=false")
 
 
 def test_a_pod_keeps_everything_but_spillways_marks(cluster: ClusterApi, namespace: str, attempt: Attempt) -> None:

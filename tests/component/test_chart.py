@@ -154,6 +154,19 @@ def test_prometheus_sends_a_token_of_the_users_and_none_where_none_is_needed() -
         )
 
 
+def test_pods_that_name_a_virtual_node_are_refused_only_on_request(chart: Chart) -> None:
+    names = [item["metadata"]["name"] for item in chart.kinds("ValidatingAdmissionPolicy")]
+    assert "spillway-bound-pods" not in names
+    with pytest.raises(ChartError, match="refuseNodeNames"):
+        Chart.render({"admissionPolicy": {"refuseNodeNames": "it's"}})
+    strict = Chart.render({"admissionPolicy": {"refuseNodeNames": r"^virtual-\d+$"}})
+    [rule] = strict.one("ValidatingAdmissionPolicy", "spillway-bound-pods")["spec"]["validations"]
+    assert rule["expression"] == r"!object.spec.nodeName.matches(r'^virtual-\d+$')"
+    assert strict.one("ValidatingAdmissionPolicyBinding", "spillway-bound-pods")["spec"]["validationActions"] == [
+        "Deny"
+    ]
+
+
 @pytest.mark.parametrize("role", ["ClusterRole", "Role"])
 def test_the_page_about_the_installation_names_every_right_and_no_other(chart: Chart, role: str) -> None:
     granted = {

@@ -55,6 +55,17 @@ def test_a_pod_counts_where_it_is_or_is_to_go(state: ClusterState) -> None:
     assert usage.on("pool-w") == PoolUse(ONE, ONE, ONE, ONE)
 
 
+def test_a_pod_that_names_its_node_counts_whoever_made_it(state: ClusterState) -> None:
+    usage = _usage(state, governance_of(virtual=VIRTUAL, places=True))
+    state.apply(make_namespace("kube-x"))
+    bare = make_pod(
+        "bare", namespace="kube-x", node="v1", owner_uid=OwnerUid(""), phase=Phase.PENDING, pending=Pending()
+    )
+    state.apply(bare)
+    state.apply(make_pod("forged", node="v1", phase=Phase.PENDING, pending=Pending(placement="physical", pools="")))
+    assert usage.on("pool-v").used == usage.on("pool-v").waiting == Usage(2, 1000, 2 << 30)
+
+
 def test_bound_it_leaves_the_pools_that_did_not_get_it(state: ClusterState) -> None:
     usage = _usage(state)
     state.apply(_waiting("d"))
