@@ -10,6 +10,8 @@ import pytest
 from localcluster import ClusterApi
 from localcluster.rest import Object
 from spillway.domain.fit.node_fit import NodeFit
+from spillway.domain.fit.suitability import claims_of, unsuitable
+from spillway.domain.fit.volume_reach import of_volume
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
 from spillway.domain.pools.resize import requests_of
@@ -35,10 +37,12 @@ def test_a_pod_that_fits_is_scheduled_and_one_that_does_not_waits(
 ) -> None:
     chance = random.Random(seed)
     names = _nodes(cluster, chance)
+    volumes = _volumes(cluster, namespace, names)
     try:
         wrong = list(_disagreements(cluster, namespace, chance))
     finally:
         cluster.delete_nodes(names)
+        cluster.delete(volumes, "--wait=false")
     assert not wrong, "\n\n".join(wrong)
 
 
@@ -69,10 +73,14 @@ def _refusal(cluster: ClusterApi, namespace: str, pod: Object) -> str:
     pool = pools.pool("a")
     asked = requests_of(pod)
     used = Usage(1, asked.cpu_millis, asked.memory_bytes)
+    volumes = [
+        of_volume(claim, cluster.rest.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")) for claim in claims_of(pod)
+    ]
+    assert unsuitable(pod, [one.claim for one in volumes if one.local]) is None
     return (
         NodeFit(pod["spec"], pool.tolerations).refusal_by_all(pool.open_nodes)
         or pools.refusal_by_limits(pool, used, used)
-        or pools.refusal_by_nodes(PodToFit(pod, namespace, OwnerUid(""), used), pool)
+        or pools.refusal_by_nodes(PodToFit(pod, namespace, OwnerUid(""), used, volumes), pool)
     )
 
 
@@ -125,8 +133,53 @@ def _nodes(cluster: ClusterApi, chance: random.Random) -> list[str]:
     return names
 
 
+VOLUMES: Mapping[str, list[Object]] = {
+    "anywhere": [],
+    "zone-a": [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["a"]}]}],
+    "zone-z": [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["z"]}]}],
+    "racks": [
+        {"matchExpressions": [{"key": RACK, "operator": "In", "values": ["r0"]}]},
+        {"matchExpressions": [{"key": RACK, "operator": "NotIn", "values": ["r0", "r1"]}]},
+    ],
+    "no-rack": [{"matchExpressions": [{"key": RACK, "operator": "DoesNotExist"}]}],
+}
+"""The claims, each with the node selector terms of its volume."""
+
+
+def _volumes(cluster: ClusterApi, namespace: str, nodes: list[str]) -> list[Object]:
+    """A bound claim for each entry of `VOLUMES`, and one for a single node; the volumes."""
+    one_node = [{"matchExpressions": [{"key": HOST, "operator": "In", "values": [nodes[1]]}]}]
+    modes, capacity = ["ReadWriteMany"], {"storage": "1Gi"}
+    volumes: list[Object] = []
+    claims: list[Object] = []
+    for claim, terms in {**VOLUMES, "one-node": one_node}.items():
+        meta = {"name": f"{namespace}-{claim}"}
+        affinity = {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}} if terms else {}
+        bound = {"claimRef": {"namespace": namespace, "name": claim}, "persistentVolumeReclaimPolicy": "Retain"}
+        source = {"nfs": {"server": "nfs.example.com", "path": "/"}, "storageClassName": ""}
+        spec = {"accessModes": modes, "capacity": capacity, **bound, **source, **affinity}
+        volumes.append({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": spec})
+        wanted = {"accessModes": modes, "resources": {"requests": capacity}, "storageClassName": ""}
+        claims.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": claim, "namespace": namespace},
+                "spec": {**wanted, "volumeName": meta["name"]},
+            }
+        )
+    cluster.apply([*volumes, *claims])
+    path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+
+    def all_bound() -> bool:
+        return all(one["status"].get("phase") == "Bound" for one in cluster.rest.items(path))
+
+    cluster.wait_until(all_bound, "the claims to be bound", timeout_seconds=60)
+    return volumes
+
+
 def _pod(chance: random.Random, namespace: str, name: str) -> Object:
-    labels = {"app": chance.choice("abc")} | ({"tier": "x"} if chance.random() < 0.3 else {})
+    labels = _labels(chance)
     requests = {"cpu": chance.choice(["100m", "500m", "1", "3"]), "memory": chance.choice(["128Mi", "1Gi"])}
     if chance.random() < 0.15:
         requests[GPU] = chance.choice(["1", "1", "2", "99"])
@@ -150,12 +203,31 @@ def _pod(chance: random.Random, namespace: str, name: str) -> Object:
         spec["nodeSelector"] = {ZONE: chance.choice("abc")}
     if chance.random() < 0.2:
         spec["tolerations"] = [{"key": "karpenter.sh/disrupted", "operator": "Exists"}]
+    spec["volumes"] = _some_volumes(chance)
     meta = {"name": name, "namespace": namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
+def _some_volumes(chance: random.Random) -> list[Object]:
+    claims = chance.sample([*VOLUMES, "one-node"], chance.choice([0, 0, 0, 0, 0, 1, 1, 2]))
+    return [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
+
+
+def _labels(chance: random.Random) -> dict[str, str]:
+    tier = {"tier": "x"} if chance.random() < 0.3 else {}
+    version = {"version": chance.choice("12")} if chance.random() < 0.6 else {}
+    return {"app": chance.choice("abc"), **tier, **version}
+
+
 def _required(chance: random.Random) -> Mapping[str, Any]:
     term: Object = {"topologyKey": chance.choice([HOST, ZONE, RACK]), "labelSelector": _selector(chance)}
+    if chance.random() < 0.3:
+        # The API server takes no key that the selector names as well.
+        term["labelSelector"] = {"matchExpressions": [{"key": "tier", "operator": chance.choice(["Exists", "NotIn"])}]}
+        if term["labelSelector"]["matchExpressions"][0]["operator"] == "NotIn":
+            term["labelSelector"]["matchExpressions"][0]["values"] = ["y"]
+        keys = chance.sample(["app", "version", "absent"], 2)
+        term["matchLabelKeys"], term["mismatchLabelKeys"] = keys[:1], keys[1:]
     if chance.random() < 0.2:
         term["namespaceSelector"] = chance.choice([{}, {"matchLabels": {"not": "there"}}])
     return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
@@ -168,6 +240,8 @@ def _spread(chance: random.Random, key: str) -> Mapping[str, Any]:
         "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": _selector(chance),
     }
+    if chance.random() < 0.3:
+        constraint["matchLabelKeys"] = [chance.choice(["version", "absent"])]
     if chance.random() < 0.4:
         constraint["minDomains"] = chance.choice([1, 2, 3, 5])
     if chance.random() < 0.3:

@@ -3,21 +3,35 @@
 Contract: nothing is created. Only what the API server says of the pod itself (422 Invalid) counts against the overlay;
 a refusal that may come from that namespace (its quota, LimitRanges, pod security level, a webhook, a missing right) or
 from the server's state says nothing about other namespaces. Then the reason is given as `unknown`.
+
+Whoever reaches the webhook can ask for trials. So a result is kept for a while, and the rate of trials is limited:
+beyond it the result is `unknown` at once.
 """
 
-from collections.abc import Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from spillway.api.podoverlay import PodOverlay
+from spillway.domain.model.remember import remember
 from spillway.domain.overlay.trial import overlay_field, trial_pod
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError, RequestError
+from spillway.kube.ratelimit import TokenBucket
 
 _NAME: Final = "spillway-overlay-trial"
 _LONGEST: Final = 500
+TRIALS_PER_SECOND: Final = 1.0
+TRIALS_AT_ONCE: Final = 20
+"""Trials without waiting for the rate; a cluster has fewer pools that are changed together."""
+KEPT_SECONDS: Final = 10.0
+"""Seconds for which a result is used again: clients try an object by a dry run first."""
+_KEPT: Final = 64
+_BUSY: Final = "too many overlays are being tried, apply it again in some seconds"
 
 
 class Fault(NamedTuple):
@@ -38,12 +52,27 @@ class Trial(NamedTuple):
 class OverlayTrials:
     """The trials of overlays in one namespace."""
 
-    def __init__(self, client: KubeClient, namespace: str) -> None:
+    def __init__(self, client: KubeClient, namespace: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._path = paths.PODS.within(namespace)
+        self._clock = clock
+        self._turns = TokenBucket(TRIALS_PER_SECOND, TRIALS_AT_ONCE, clock=clock)
+        self._kept: OrderedDict[bytes, tuple[float, Trial]] = OrderedDict()
 
     async def run(self, pool: str, overlay: PodOverlay, seconds: float) -> Trial:
         """Try the overlay of a pool, for at most `seconds`."""
+        key = msgspec.json.encode((pool, overlay.wire()))
+        until, kept = self._kept.get(key, (0.0, None))
+        if kept is not None and self._clock() < until:
+            return kept
+        if not self._turns.take_now():
+            return Trial(unknown=_BUSY)
+        trial = await self._try(pool, overlay, seconds)
+        if not trial.unknown:
+            remember(self._kept, key, (self._clock() + KEPT_SECONDS, trial), most=_KEPT)
+        return trial
+
+    async def _try(self, pool: str, overlay: PodOverlay, seconds: float) -> Trial:
         pod = trial_pod(_NAME, overlay, pool=pool)
         params = {"dryRun": "All", "fieldValidation": "Strict"}
         try:

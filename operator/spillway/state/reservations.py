@@ -11,8 +11,10 @@ watch has caught up.
 An owner's controller creates no pod while it knows as many as it wants. If it does, the remaining reservations of that
 owner were for pods that were never created: `disown` removes them from the owner's count. They count against the limits
 of the pools until they expire, because an error there costs money, but never more of them than `hold_to` allows: as
-many as the owner wants pods. When a reservation expires without a pod, further reservations of that owner count against
-no pool until one of its pods is seen, so that a repeated request, from any client, keeps no pool closed.
+many as the owner wants pods. Of owners that are not followed that number is not known, and anybody who reaches the
+webhook can invent one, so the number of all their reservations is bounded. When a reservation expires without a pod,
+further reservations of that owner count against no pool until one of its pods is seen, so that a repeated request, from
+any client, keeps no pool closed.
 """
 
 import math
@@ -24,7 +26,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import FairMemory, remember
 from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.state.growth import grown_by, larger
@@ -37,6 +39,8 @@ CATCH_UP_SECONDS: Final = 1.0
 """The seconds that a watch needs to catch up after a silence."""
 SETTLE_SECONDS: Final = 0.25
 """After a refused creation: the seconds in which the watch shows those pods of the owner that were created."""
+UNFOLLOWED_MAX: Final = 4096
+"""The number of reservations of all owners that are not followed, shared out by namespace; beyond it the oldest end."""
 REMEMBERED_OWNERS: Final = 4096
 """The number of owners to remember whose reservation expired without a pod."""
 
@@ -109,6 +113,8 @@ class Reservations:
         self._owners: dict[OwnerUid, _Owner] = {}
         self._unproven: OrderedDict[OwnerUid, None] = OrderedDict()
         """Owners whose last reservation expired without a pod."""
+        self._unfollowed: FairMemory[str, None] = FairMemory(UNFOLLOWED_MAX)
+        """The tokens of owners that are not followed."""
         self._used: dict[str, Usage] = {}
         self._billed: dict[str, Usage] = {}
         self._extended: dict[str, dict[str, int]] = {}
@@ -125,14 +131,18 @@ class Reservations:
         extended: Mapping[str, int] = MappingProxyType({}),
         token: str = "",
         counts_on_pools: bool = True,
+        unfollowed_in: str = "",
     ) -> str:
         """Reserve a place for a pod: on physical nodes if no pool is given.
 
         `measured` is the part of `used` that is no expected growth. Returns the token for its mark: the given one, or a
-        new one. With `counts_on_pools` False it counts for the owner alone.
+        new one. With `counts_on_pools` False it counts for the owner alone. `unfollowed_in` is the namespace of an
+        owner of which nothing says how many pods it wants.
         """
         self.expire()
         token = token or new_token()
+        if unfollowed_in:
+            self._end_unfollowed(self._unfollowed.put(token, None, share=unfollowed_in))
         due = self.clock() + self._seconds
         reservation = Reservation(owner, pools, used, billed or used, measured, changes, extended, due)
         self._held[token] = reservation
@@ -287,10 +297,16 @@ class Reservations:
         """The number of reservations by pool."""
         return Counter({pool: usage.pods for pool, usage in self._used.items()})
 
+    def _end_unfollowed(self, token: str | None) -> None:
+        reservation = None if token is None else self._held.pop(token, None)
+        if token is not None and reservation is not None:
+            self._release(token, reservation)
+
     def _doubt(self, owner: OwnerUid) -> None:
         remember(self._unproven, owner, None, most=REMEMBERED_OWNERS)
 
     def _release(self, token: str, reservation: Reservation) -> None:
+        self._unfollowed.pop(token)
         owned = self._owners.get(reservation.owner)
         if owned is None:
             return

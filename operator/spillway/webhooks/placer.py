@@ -74,8 +74,12 @@ class Placer:
         defaults: Defaults = NO_DEFAULTS,
         act: bool = True,
         counts_on_pools: bool = True,
+        followed: bool = True,
     ) -> PodPlacement:
-        """Decide, and reserve the place; with `counts_on_pools` False, for the owner alone."""
+        """Decide, and reserve the place; with `counts_on_pools` False, for the owner alone.
+
+        `followed` says whether it is known how many pods the owner wants.
+        """
         redirect = self._board.take_redirect(new.owner) if act else None
         facts = self._facts(new, redirect or _NO_REDIRECT, volumes, defaults)
         if not act:
@@ -91,6 +95,7 @@ class Placer:
             changes=placed.changes,
             extended=extended_requests(new.pod.get("spec") or {}) if placed.pools else {},
             counts_on_pools=counts_on_pools,
+            unfollowed_in="" if followed else new.namespace,
         )
         return placed
 

@@ -201,7 +201,10 @@ class PodWebhook:
         if not self._board.leading():
             raise LetGoError("not-leader")
         # From here on there is no await: the place is reserved before another request counts.
-        placed = placer.place(new, volumes, defaults=defaults, act=act, counts_on_pools=bound is not None)
+        followed = workload.record is not None
+        placed = placer.place(
+            new, volumes, defaults=defaults, act=act, counts_on_pools=bound is not None, followed=followed
+        )
         if bound is not None:
             placer.usage.cap_pool_reservations(subject.owner, bound)
         counter = metrics.DECISIONS if subject.claim.enforced else metrics.RECOMMENDED

@@ -4,7 +4,7 @@ import pytest
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
-from spillway.state.reservations import SETTLE_SECONDS, Reservations
+from spillway.state.reservations import SETTLE_SECONDS, UNFOLLOWED_MAX, Reservations
 
 OWNER, OTHER = OwnerUid("rs-1"), OwnerUid("rs-2")
 POD = Usage(1, 500, 1 << 30)
@@ -155,6 +155,26 @@ def test_only_the_newest_promises_of_an_owner_hold_pools(reservations: Reservati
     reservations.hold_to(OWNER, -1)
     assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 0)
     reservations.expire()
+
+
+def test_owners_that_are_not_followed_have_a_bounded_number_of_reservations(reservations: Reservations) -> None:
+    honest = reservations.reserve(OTHER, pools=("a",), used=POD, unfollowed_in="shop")
+    followed = reservations.reserve(OTHER, used=POD)
+    for number in range(UNFOLLOWED_MAX + 100):
+        reservations.reserve(OwnerUid(f"invented-{number}"), used=POD, unfollowed_in="den")
+    held = [number for number in range(UNFOLLOWED_MAX + 100) if reservations.count_of(OwnerUid(f"invented-{number}"))]
+    assert len(held) == UNFOLLOWED_MAX - 1
+    assert held[-1] == UNFOLLOWED_MAX + 99, "the oldest of the namespace with most ended"
+    assert reservations.get(honest)
+    assert reservations.get(followed)
+    assert reservations.used_of("a") == POD
+
+
+def test_those_that_have_ended_make_room_for_others(reservations: Reservations) -> None:
+    first = reservations.reserve(OTHER, used=POD, unfollowed_in="shop")
+    for _ in range(UNFOLLOWED_MAX):
+        reservations.settle(reservations.reserve(OWNER, used=POD, unfollowed_in="shop"))
+    assert reservations.get(first)
 
 
 def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reservations, clock: _Clock) -> None:

@@ -7,10 +7,12 @@ import pytest
 
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
+from spillway.api.podoverlay import PodOverlay
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError, RequestError, UnreachableError
-from spillway.kube.overlay_trial import OverlayTrials
+from spillway.kube.overlay_trial import KEPT_SECONDS, TRIALS_AT_ONCE, OverlayTrials, Trial
 from spillway.webhooks.overlay_validation import OverlayValidationWebhook
+from tests.support.fake_clock import FakeClock
 
 OVERLAY: dict[str, Any] = {"sidecars": [{"name": "agent", "image": "agent:1"}]}
 INVALID = ApiError(
@@ -61,6 +63,20 @@ async def test_the_api_server_is_asked_by_a_dry_run_in_the_operators_namespace()
     assert (answer.denials, answer.warnings) == ((), ())
     params = {"dryRun": "All", "fieldValidation": "Strict"}
     assert client.asked == [("POST", "/api/v1/namespaces/spillway-system/pods", params)]
+
+
+async def test_trials_are_few_however_often_anybody_asks() -> None:
+    client, clock = _Client(None), FakeClock()
+    trials = OverlayTrials(cast("KubeClient", client), "spillway-system", clock=clock.now)
+    overlay = PodOverlay.model_validate(OVERLAY)
+    assert await trials.run("eci", overlay, 1.0) == await trials.run("eci", overlay, 1.0) == Trial()
+    assert len(client.asked) == 1, "the result is known"
+    results = [await trials.run(f"eci-{number}", overlay, 1.0) for number in range(100)]
+    assert len(client.asked) == TRIALS_AT_ONCE
+    assert "too many overlays" in results[-1].unknown
+    await clock.advance(KEPT_SECONDS)
+    assert await trials.run("eci", overlay, 1.0) == Trial()
+    assert len(client.asked) == TRIALS_AT_ONCE + 1
 
 
 async def test_a_refusal_names_the_fields_of_the_overlay() -> None:

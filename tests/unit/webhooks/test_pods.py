@@ -14,6 +14,7 @@ from spillway.domain.model import names
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Pending
 from spillway.domain.policies.governance import Governance
+from spillway.state import reservations
 from tests.builders import (
     VAST,
     make_node,
@@ -294,3 +295,16 @@ async def test_a_pod_that_exists_keeps_its_place_while_others_are_refused() -> N
     token = next(one.value for one in first.additions)[names.RESERVATION]
     scene.state.apply(make_pod("web-1", pending=Pending(placement="physical", reservation=token)))
     assert (await waiting).outcome == "virtual"
+
+
+async def test_invented_owners_keep_no_more_places_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reservations, "UNFOLLOWED_MAX", 3)
+    scene = Scene(placing(manual(5)))
+    for number in range(10):
+        pod = incoming(kind="CloneSet")
+        pod["metadata"]["ownerReferences"][0]["uid"] = f"invented-{number}"
+        assert (await scene.ask(pod)).outcome == "physical"
+    assert sum(scene.usage.total(OwnerUid(f"invented-{number}")) for number in range(10)) == 3
+    for _ in range(5):
+        await scene.ask()
+    assert scene.usage.physical(OwnerUid("rs-web")) == 5, "an owner that is followed has as many as it wants"

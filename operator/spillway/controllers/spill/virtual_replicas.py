@@ -19,6 +19,7 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
 from spillway.domain.threshold.effective import effective
 from spillway.kube.slices import in_slices
+from spillway.state.claims import placing_policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,10 @@ async def without_surge(world: World) -> Counter[str]:
         found.update(
             pod.policy
             for pod in world.state.pods_on(node.name)
-            if pod.active and pod.policy and pod.owner_kind and pod.owner_kind not in others
+            if pod.active
+            and pod.policy
+            and pod.owner_kind
+            and pod.owner_kind not in others
+            and pod.policy in placing_policies(world.state, world.governance, pod)
         )
     return found

@@ -44,8 +44,11 @@ class FairMemory(Generic[K, V]):
     def values(self) -> Iterable[V]:
         return self._values.values()
 
-    def put(self, key: K, value: V, *, share: str) -> None:
-        """Remember this as the newest entry of the share; if there are too many then, an oldest one is forgotten."""
+    def put(self, key: K, value: V, *, share: str) -> K | None:
+        """Remember this as the newest entry of the share; if there are too many then, an oldest one is forgotten.
+
+        Returns the key that was forgotten for it.
+        """
         self.pop(key)
         self._values[key] = value
         self._share_of[key] = share
@@ -54,7 +57,10 @@ class FairMemory(Generic[K, V]):
         if len(self._values) > self._most:
             even = max(self._most // len(self._shares), 1)
             largest = own if len(own) > even else max(self._shares.values(), key=len)
-            self.pop(next(iter(largest)))
+            forgotten = next(iter(largest))
+            self.pop(forgotten)
+            return forgotten
+        return None
 
     def update(self, key: K, value: V) -> None:
         """Replace the value of an entry, which gets no newer by this; nothing without one."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.controllers.spill.virtual_replicas import physical_room, workload
+from spillway.controllers.spill.virtual_replicas import physical_room, without_surge, workload
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
 from spillway.state.reservations import Reservations
@@ -58,3 +58,15 @@ async def test_a_pod_waits_for_physical_room_unless_it_can_start_on_a_pool_alone
     room = await physical_room(world, pods)
     assert room.holds(500, 0), "the bare pod and the one that spilled are served first"
     assert not room.holds(501, 0)
+
+
+async def test_replicas_without_a_surge_count_only_for_a_policy_that_places_them() -> None:
+    of_set: dict[str, Any] = {"node": NodeName("a-1"), "owner_uid": OwnerUid("set-1"), "owner_kind": "CloneSet"}
+    pods = [
+        make_pod("placed", policy="online", **of_set),
+        make_pod("forged", policy="victim", **of_set),
+        make_pod("elsewhere", policy="online", namespace="unseen", **of_set),
+        make_pod("web-1", policy="online", node=NodeName("a-1")),
+    ]
+    world = make_world([make_replicaset(), *nodes("a"), *pods], [budget("a"), budget("b"), policy()], FakeClock())
+    assert await without_surge(world) == {"online": 1}
