@@ -275,6 +275,20 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         ),
     ),
     ConditionMeaning(
+        "HeadroomReady",
+        POLICY,
+        "All of the headroom has a node. Present with `headroom`.",
+        (
+            _true("Kept", "All of it is there, or none is needed now."),
+            _true("BuffersIgnored", "The same, by balloons: no node autoscaler acts on CapacityBuffers."),
+            _false("WaitingForNodes", "Some of it waits for a node autoscaler to add nodes."),
+            _false("Recommended", "The policy is in mode Recommend; the message says how much would be kept."),
+            _false("NoElasticTier", "The policy has no elastic tier."),
+            _false("UnitUnknown", "There is no `unit`, and no governed pod with requests to take it from."),
+            _false("BadSchedule", "A schedule has no valid `start` or an unknown `timeZone`; the message says which."),
+        ),
+    ),
+    ConditionMeaning(
         "Accepting",
         BUDGET,
         "The pool takes new pods.",

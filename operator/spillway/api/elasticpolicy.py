@@ -17,7 +17,7 @@ from spillway.api.common import (
     selects_something,
 )
 from spillway.api.forecast import WorkloadForecast
-from spillway.api.headroom import Headroom
+from spillway.api.headroom import Headroom, HeadroomStatus
 from spillway.api.scalars import Duration, Timestamp
 from spillway.api.scaling import Scaling
 from spillway.api.schema import (
@@ -301,6 +301,8 @@ class ElasticPolicyStatus(Status):
         tuple[WorkloadForecast, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
     ] = ()
     """The forecast demand of the largest workloads, 64 at most."""
+    headroom: HeadroomStatus | None = None
+    """The headroom; absent without `headroom` in the spec."""
 
 
 class ElasticPolicy(Model):

@@ -18,6 +18,9 @@ def _one_unit(example: str) -> dict[str, Any]:
     )
 
 
+_SHORT = Annotated[str, Field(max_length=64)]
+
+
 class HeadroomUnit(Model):
     """The size of one placeholder pod."""
 
@@ -74,11 +77,45 @@ class Headroom(Model):
     min: HeadroomAmount | None = None
     """The minimum, for example {pods: 0}. With `from: Fixed` this is the headroom outside the schedules."""
     max: HeadroomAmount | None = None
-    """The maximum, for example {nodes: 5}."""
+    """The maximum, for example {nodes: 5}. Left out: 1000 placeholder pods, or `maxNodes` of the elastic tier."""
     unit: HeadroomUnit | None = None
     """The size of one placeholder pod. Left out: the largest common request of the governed workloads."""
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
     """Forecast: the amount that demand is expected to need before new nodes are ready. Fixed: `min` and the schedules
     only."""
     schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
-    """Amounts at recurring times."""
+    """Amounts at recurring times. `max` also bounds them."""
+
+
+class HeadroomZone(Model):
+    """The headroom of one zone."""
+
+    zone: Annotated[str, Field(max_length=63)]
+    """The zone; empty for headroom in no zone in particular."""
+    pods: Count
+    """The placeholder pods that are wanted there."""
+    ready: Count = 0
+    """Those of them that have a node, so that their room is free for others."""
+
+
+class HeadroomStatus(Model):
+    """The present headroom of a policy. In mode Recommend it is what would be kept."""
+
+    pods: Count
+    """The placeholder pods that are wanted."""
+    ready: Count = 0
+    """Those of them that have a node."""
+    nodes: Count = 0
+    """The elastic nodes that would hold all of them, if these held nothing else."""
+    unit: HeadroomUnit | None = None
+    """The size of one placeholder pod; absent while nothing is known of the governed workloads."""
+    reason: _SHORT = ""
+    """The source of the number: Forecast, Minimum, Schedule, Maximum, Held or NoRise."""
+    schedule: Annotated[str, Field(max_length=63)] = ""
+    """For Schedule: the entry of `schedules` that gives the number."""
+    forecast: Count = 0
+    """The placeholder pods that the forecast alone would give."""
+    held_by: _SHORT = ""
+    """What holds it: Balloons or CapacityBuffer; empty in mode Recommend."""
+    zones: Annotated[tuple[HeadroomZone, ...], Field(max_length=16, json_schema_extra=list_map("zone"))] = ()
+    """The headroom of each zone, 16 at most."""

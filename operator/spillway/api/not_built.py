@@ -7,7 +7,7 @@ reference; the condition `NotImplemented` of an object names those that its mani
 from typing import Any, Final
 
 NOT_BUILT: Final[dict[str, tuple[str, ...]]] = {
-    "ElasticPolicy": ("headroom",),
+    "ElasticPolicy": (),
     "VirtualNodeBudget": (),
     "ZonalBalance": ("classes",),
 }

@@ -23,6 +23,9 @@ from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.forecast.controller import OFFSETS_SECONDS, ForecastController, Forecasting
 from spillway.controllers.forecast.process import ForecastProcess
 from spillway.controllers.forecast.status import ForecastContributor
+from spillway.controllers.headroom.controller import HeadroomController
+from spillway.controllers.headroom.objects import HeadroomObjects
+from spillway.controllers.headroom.status import HeadroomContributor
 from spillway.controllers.nodes.cordon import CordonController
 from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.nodes.status import CordonContributor
@@ -58,6 +61,7 @@ from spillway.controllers.threshold.process import plan_beside
 from spillway.controllers.threshold.status import ThresholdContributor
 from spillway.controllers.threshold.store import PlanStore
 from spillway.controllers.threshold.unread import UnreadThresholdController
+from spillway.domain.headroom.manifests import Look
 from spillway.domain.placement.job_retries import Retries
 from spillway.kube.autoscalers import AutoscalerWatch
 from spillway.kube.client import KubeClient
@@ -77,6 +81,7 @@ STATUS_WRITES_PER_SECOND = 10.0
 SURGE_WRITES_PER_SECOND = 5.0
 PLAN_WRITES_PER_SECOND = 2.0
 AUTOSCALER_WRITES_PER_SECOND = 10.0
+HEADROOM_WRITES_PER_SECOND = 10.0
 
 
 class Leader:
@@ -148,6 +153,7 @@ class Leader:
             AutoscalerWatch(self._client, autoscalers),
             workload_series=settings.workload_series,
         )
+        headroom = self._headroom(events, autoscalers)
         hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
         moves = self._writer("rebalance", settings.evictions_per_second)
         rebalance = RebalanceController(world, self._client, moves, events)
@@ -198,6 +204,7 @@ class Leader:
             thresholds,
             forecasts,
             scaling,
+            headroom,
             LoadController(world, self._client, settings.prometheus),
             ZoneLoadController(world, self._client, settings.prometheus),
             hot,
@@ -231,11 +238,26 @@ class Leader:
                 scaling=scaling,
                 registration=registration,
                 managed=managed,
+                headroom=headroom,
                 hot=hot,
                 rebalance=rebalance,
                 refused=refused,
                 overlays=overlays,
             ),
+        )
+
+    def _headroom(self, events: Recorder, autoscalers: Autoscalers) -> HeadroomController:
+        settings, writer = self._settings, self._writer("headroom", HEADROOM_WRITES_PER_SECOND)
+        look = Look(settings.headroom_image, settings.headroom_priority_class, settings.headroom_pull_secrets)
+        return HeadroomController(
+            self._world,
+            writer,
+            events,
+            HeadroomObjects(self._client, writer, look, settings.namespace),
+            autoscalers,
+            namespace=settings.namespace,
+            mechanism=settings.headroom_by,
+            hold_seconds=settings.headroom_hold_seconds,
         )
 
     def _statuses(
@@ -248,6 +270,7 @@ class Leader:
         *,
         forecasts: ForecastController,
         scaling: ScalingController,
+        headroom: HeadroomController,
         hot: HotNodesController,
         rebalance: RebalanceController,
         registration: RegistrationController,
@@ -266,6 +289,7 @@ class Leader:
                 ThresholdContributor(counts, thresholds),
                 ForecastContributor(forecasts, world.board),
                 ScalingContributor(scaling, registration, managed),
+                HeadroomContributor(headroom),
             ),
             budgets=(
                 resources,
@@ -292,6 +316,7 @@ class Leader:
                 thresholds.report_changed,
                 forecasts.report_changed,
                 scaling.report_changed,
+                headroom.report_changed,
                 hot.changed,
                 rebalance.changed,
                 world.board.loads_changed,

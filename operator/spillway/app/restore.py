@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from spillway.controllers.headroom.objects import listed
 from spillway.controllers.placement.job_retries import retry_taken
 from spillway.controllers.spill.surge import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
@@ -24,6 +25,7 @@ from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.nodes.sweep import NodeRestore, restore_node, unmark_annotations
 from spillway.domain.placement.job_retries import Retries
+from spillway.domain.policies.governance import OWN_NAMESPACE
 from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
 from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.spill.bring_back import Surge
@@ -77,6 +79,8 @@ class Restored:
     replaced: int = 0
     surges: int = 0
     autoscalers: int = 0
+    headroom: int = 0
+    """Objects that held headroom."""
     failed: list[str] = field(default_factory=list)
     clean: bool = False
     """Whether the last pass found nothing to restore."""
@@ -90,11 +94,14 @@ class Restore:
         client: KubeClient,
         *,
         say: Say,
+        namespace: str = OWN_NAMESPACE,
         dry_run: bool = False,
         rate: float = DEFAULT_RATE,
         keep_costs: bool = False,
     ) -> None:
+        """`namespace` is that of the operator, in which objects hold headroom."""
         self._client = client
+        self._namespace = namespace
         self._say = say
         self._dry_run = dry_run
         self._keep_costs = keep_costs
@@ -104,18 +111,29 @@ class Restore:
         self.result = Restored()
 
     async def run(self) -> Restored:
-        """Pass over nodes, pods and ReplicaSets until nothing of Spillway's is left."""
+        """Pass over headroom, nodes, pods and ReplicaSets until nothing of Spillway's is left."""
         for number in range(PASSES):
             if number:
                 await asyncio.sleep(PAUSE_SECONDS)
             self.result.failed.clear()
-            found = await self._nodes() + await self._pods() + await self._replicasets() + await self._autoscalers()
+            found = await self._headroom() + await self._nodes() + await self._pods()
+            found += await self._replicasets() + await self._autoscalers()
             if self._dry_run:
                 return self.result
             if not found:
                 self.result.clean = True
                 break
         return self.result
+
+    async def _headroom(self) -> int:
+        found = (await listed(self._client, self._namespace)).objects.values()
+        for one in found:
+            what = f"{one.resource.plural}/{self._namespace}/{one.name}"
+            path = one.resource.named(one.name, namespace=self._namespace)
+            if self._dry_run or await self._done(what, self._writer.delete(one.resource.plural, path, uid=one.uid)):
+                self.result.headroom += 1
+                self._say(f"{what}: deleted, it held headroom")
+        return len(found)
 
     async def _nodes(self) -> int:
         work: list[Awaitable[None]] = []

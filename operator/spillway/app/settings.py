@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
+DEFAULT_HEADROOM_IMAGE = "registry.k8s.io/pause:3.10.1"
+"""An image of less than a megabyte that does nothing."""
+
+HeadroomBy = Literal["auto", "capacity-buffer", "balloons"]
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -83,6 +87,11 @@ class Settings(BaseModel):
     prometheus_cert_file: Path | None = None
     prometheus_key_file: Path | None = None
     prometheus_server_name: str | None = None
+    headroom_by: HeadroomBy = "auto"
+    headroom_image: str = Field(default=DEFAULT_HEADROOM_IMAGE, min_length=1)
+    headroom_pull_secrets: tuple[str, ...] = ()
+    headroom_priority_class: str = Field(default="spillway-headroom", pattern=DNS_LABEL, max_length=63)
+    headroom_hold_seconds: float = Field(default=600.0, ge=0)
     threshold_seconds: float = Field(default=3600.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
     drain_seconds: float = Field(default=8.0, ge=0, le=600)

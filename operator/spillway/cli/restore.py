@@ -35,6 +35,13 @@ def restore(
             help="At the end, delete this Lease and the last plan of the thresholds. Stop the operator first.",
         ),
     ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            help="Namespace of the operator, in which objects hold headroom. Default: that of --stop-deployment or "
+            "--forget, else spillway-system."
+        ),
+    ] = None,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether this is the right cluster.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
@@ -48,7 +55,7 @@ def restore(
     ] = False,
     rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 500.0,
 ) -> None:
-    """Remove every taint, cordon and annotation of Spillway from the cluster, once.
+    """Remove every taint, cordon, annotation and placeholder pod of Spillway from the cluster, once.
 
     The command shows the cluster and asks first. Pods that wait for virtual nodes and never started are deleted, so
     that their owners replace them by pods without Spillway's affinity. What other clients wrote stays. The command is
@@ -56,11 +63,13 @@ def restore(
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
     file = str(kubeconfig) if kubeconfig else None
-    options = _Options(yes=yes, dry_run=dry_run, quiet=quiet, keep_costs=keep_deletion_costs, rate=rate)
+    own = namespace or next((one[0] for one in (target, lease) if one is not None), "spillway-system")
+    options = _Options(namespace=own, yes=yes, dry_run=dry_run, quiet=quiet, keep_costs=keep_deletion_costs, rate=rate)
     sys.exit(asyncio.run(_restore(file, context, target, lease, options)))
 
 
 class _Options(NamedTuple):
+    namespace: str
     yes: bool
     dry_run: bool
     quiet: bool
@@ -112,7 +121,14 @@ async def _restore(
                 return 1
             if target is not None and not options.dry_run:
                 await stop_deployment(client, *target, say=say)
-            run = Restore(client, say=say, dry_run=options.dry_run, rate=options.rate, keep_costs=options.keep_costs)
+            run = Restore(
+                client,
+                say=say,
+                namespace=options.namespace,
+                dry_run=options.dry_run,
+                rate=options.rate,
+                keep_costs=options.keep_costs,
+            )
             result = await run.run()
             if lease is not None and result.clean:
                 await forget(client, *lease, say=say)
@@ -136,6 +152,8 @@ def _summarise(result: "Restored", *, dry_run: bool) -> None:
     if result.replaced:
         done = "would be replaced" if dry_run else "replaced"
         typer.echo(f"{result.replaced} pods that waited for virtual nodes and never started {done}")
+    if result.headroom:
+        typer.echo(f"{result.headroom} objects that held headroom {'would be ' if dry_run else ''}deleted")
     if result.surges:
         typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
     if result.autoscalers:

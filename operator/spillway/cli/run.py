@@ -12,6 +12,7 @@ OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
 SCALING = "Scaling"
 LIMITS = "Limits"
+HEADROOM = "Headroom"
 
 
 def run(
@@ -99,6 +100,36 @@ def run(
         typer.Option(
             help="Seconds between two plans of the thresholds; none without --prometheus-url.",
             rich_help_panel=prometheus_flags.PANEL,
+        ),
+    ] = None,
+    headroom_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What holds headroom: capacity-buffer, balloons, or auto: a CapacityBuffer where the API server has "
+            "them and a node autoscaler acts on them, else balloons. Default: auto.",
+            rich_help_panel=HEADROOM,
+        ),
+    ] = None,
+    headroom_image: Annotated[
+        str | None,
+        typer.Option(help="Image of placeholder pods, which has to wait and do nothing.", rich_help_panel=HEADROOM),
+    ] = None,
+    headroom_pull_secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Secret of the operator's namespace with which that image is pulled; may be repeated.",
+            rich_help_panel=HEADROOM,
+        ),
+    ] = None,
+    headroom_priority_class: Annotated[
+        str | None,
+        typer.Option(help="PriorityClass of placeholder pods; its value has to be -10.", rich_help_panel=HEADROOM),
+    ] = None,
+    headroom_hold_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds for which less headroom is needed before it shrinks; it grows at once. Default: 600.",
+            rich_help_panel=HEADROOM,
         ),
     ] = None,
     peer_port: Annotated[
@@ -222,7 +253,7 @@ def run(
 ) -> None:
     """Run one replica of the operator."""
     given = dict(locals())
-    for name in ("webhook_client_name", "prometheus_matcher", "prometheus_header"):
+    for name in ("webhook_client_name", "prometheus_matcher", "prometheus_header", "headroom_pull_secret"):
         given[f"{name}s"] = given.pop(name)
     from spillway.app.serve import serve  # noqa: PLC0415  # kopf and aiohttp take a second: `--help` need not wait
     from spillway.app.settings import Settings  # noqa: PLC0415

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.owners import WITHOUT_REPLICAS
+from spillway.domain.model.owners import WITHOUT_REPLICAS, is_balloon
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import add_count
 from spillway.state.cluster import ClusterState
@@ -25,7 +25,7 @@ class Counts:
 
     minute: float
     pods: Counter[NodeName]
-    """Active ones."""
+    """Active ones, without balloons."""
     staying: Counter[NodeName]
     """The pods of these that no planned scale-down removes from their node, and that do not end by themselves."""
 
@@ -63,7 +63,8 @@ class NodeCounts:
             self._add(new, 1)
 
     def _add(self, pod: PodRecord, by: int) -> None:
-        if pod.node and pod.active:
+        # Balloons leave any node at any time.
+        if pod.node and pod.active and not is_balloon(pod):
             add_count(self._pods, pod.node, by)
             if not pod.policy and pod.owner_kind not in WITHOUT_REPLICAS:
                 add_count(self._staying, pod.node, by)

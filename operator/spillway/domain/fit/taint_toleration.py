@@ -38,7 +38,12 @@ def taint_toleration(spec: Json) -> NodeTest:
 
 def lasting_taints(node: NodeRecord) -> tuple[Taint, ...]:
     """The taints that keep a pod off this node for good unless it tolerates them."""
-    return tuple(taint for taint in node.taints if taint.effect in _HARD and not _passes(taint))
+    return tuple(taint for taint in hard_taints(node) if not _passes(taint))
+
+
+def hard_taints(node: NodeRecord) -> tuple[Taint, ...]:
+    """The taints that keep a pod off this node now unless it tolerates them."""
+    return tuple(taint for taint in node.taints if taint.effect in _HARD)
 
 
 def is_initialising(node: NodeRecord) -> bool:

@@ -50,6 +50,8 @@ BRING_BACK_LEFT: Final = "BringBackLeft"
 SCHEDULE_STARTED: Final = "ScheduleStarted"
 """Normal, on the ElasticPolicy: an entry of `scaling.schedules` has begun. Names its class, its replicas and its
 end."""
+HEADROOM_CHANGED: Final = "HeadroomChanged"
+"""Normal, on the ElasticPolicy: another amount of headroom is wanted. Says how much, and why."""
 NODES_HOT: Final = "NodesHot"
 """Warning, on the ZonalBalance: nodes have become hot; names them."""
 MOVES_PLANNED: Final = "MovesPlanned"

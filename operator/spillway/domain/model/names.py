@@ -31,8 +31,8 @@ POOL: Final = "spillway.dev/pool"
 """Annotation on a pod: on a virtual node, the VirtualNodeBudget of the node's pool."""
 
 POLICY: Final = "spillway.dev/policy"
-"""Annotation on a pod: the ElasticPolicy that governs it. On a HorizontalPodAutoscaler: the ElasticPolicy for which
-Spillway created it."""
+"""Annotation on a pod: the ElasticPolicy that governs it. On a HorizontalPodAutoscaler, and on an object that holds
+headroom: the ElasticPolicy for which Spillway created it."""
 
 CLASS: Final = "spillway.dev/class"
 """Label that users set on a pod template: the name of the workload class in the policy."""
@@ -59,7 +59,15 @@ SURGE: Final = "spillway.dev/bring-back"
 virtual nodes. The value is the state before that, and its time."""
 
 APPLIED: Final = "spillway.dev/applied"
-"""Annotation on a HorizontalPodAutoscaler: the digest of the spec that Spillway applied last."""
+"""Annotation on a HorizontalPodAutoscaler, and on an object that holds headroom: the digest of the spec that Spillway
+applied last."""
+
+HEADROOM: Final = "spillway.dev/headroom"
+"""Label on a Deployment, PodTemplate or CapacityBuffer in Spillway's namespace, and on the pods of the first: it holds
+headroom. The value is the name of the object."""
+
+HEADROOM_PREFIX: Final = "spillway-headroom-"
+"""What the names of these objects begin with."""
 
 LANDING: Final = "landing.spillway.dev/"
 """Prefix of annotations on a pod that say where it runs; environment variables refer to them."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.names import HEADROOM_PREFIX, OwnerUid
 from spillway.domain.model.records import OwnerRecord, PodRecord, StatefulSetRecord
 
 PER_NODE: Final = frozenset({"DaemonSet", "Node"})
@@ -135,6 +135,11 @@ def owner_of(pod: PodRecord, owner: OwnerRecord | None) -> Owner:
 def has_successor(pod: PodRecord) -> bool:
     """Whether the pod's owner creates another one in its place once it is deleted, and not for the same node."""
     return bool(pod.owner_uid) and pod.owner_kind not in PER_NODE
+
+
+def is_balloon(pod: PodRecord) -> bool:
+    """Whether the pod only holds headroom."""
+    return pod.owner_kind == "ReplicaSet" and pod.owner_name.startswith(HEADROOM_PREFIX)
 
 
 def controller_of(references: Iterable[OwnerReference] | None) -> OwnerReference | None:

@@ -14,7 +14,7 @@ from spillway.api.virtualnodebudget import StockOut
 from spillway.domain.fit.requests import amount_of, container_request, requested
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import SIZE
-from spillway.domain.model.units import MIB
+from spillway.domain.model.units import quantity
 from spillway.domain.pools.sizes import Size, sizes_from
 
 Pod = Mapping[str, Any]
@@ -98,7 +98,7 @@ def _shares(held: Sequence[int], total: int) -> list[int]:
 
 def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
     """The resources with these requests, and with limits that are not below them."""
-    grown = {resource: _text(resource, amount) for resource, amount in amounts.items()}
+    grown = {resource: quantity(resource, amount) for resource, amount in amounts.items()}
     limits = dict(resources.get("limits") or {})
     too_low = {
         resource for resource in limits if resource in amounts and amount_of(limits, resource) < amounts[resource]
@@ -112,9 +112,3 @@ def _raised(resources: Pod, amounts: Mapping[str, int]) -> dict[str, Any]:
 def _sidecars(spec: Pod, resource: str) -> int:
     ones = spec.get("initContainers") or ()
     return sum(container_request(one, resource) for one in ones if one.get("restartPolicy") == "Always")
-
-
-def _text(resource: str, amount: int) -> str:
-    if resource == "cpu":
-        return str(amount // 1000) if amount % 1000 == 0 else f"{amount}m"
-    return f"{amount // MIB}Mi" if amount % MIB == 0 else str(amount)

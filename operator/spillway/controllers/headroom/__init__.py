@@ -1,0 +1,1 @@
+"""The controller of headroom: it sizes the headroom of each policy and keeps the objects that hold it."""

@@ -1,0 +1,391 @@
+"""The controller of headroom: it sizes the headroom of each policy, keeps it in the cluster, and lets nodes go.
+
+Contract: sizes are computed and reported for every policy with `headroom`; objects exist only for those in Enforce.
+What exists for a policy that is gone, only recommends or has no `headroom` is deleted, also at the start. A headroom
+that shrinks gives up first the balloons on the node that empties first: their deletion costs are lowered in one pass,
+and the number falls in the next.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
+
+from spillway.api.elasticpolicy import ElasticPolicy
+from spillway.api.headroom import Headroom, HeadroomSchedule
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.headroom.objects import By, Found, HeadroomObjects
+from spillway.controllers.headroom.observe import (
+    ElasticMemory,
+    ForecastMemory,
+    Governed,
+    balloon_nodes,
+    balloons_by_name,
+    governed_by_policy,
+    needs_of,
+)
+from spillway.controllers.threshold.observe import observe, observe_statefulsets
+from spillway.domain.headroom.hold import Hold
+from spillway.domain.headroom.leaving import leaving_costs, nodes_to_empty
+from spillway.domain.headroom.manifests import Held, quantities
+from spillway.domain.headroom.size import HeadroomNeeds, HeadroomSize, Reason, most_units, size, spread
+from spillway.domain.model import event_reasons
+from spillway.domain.model.names import POD_DELETION_COST, NodeName, Zone
+from spillway.domain.model.owners import is_balloon, object_reference
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.recurring import Timetable
+from spillway.kube import paths
+from spillway.kube.protocols import ObjectWriter, Recorder
+from spillway.state.autoscalers import Autoscalers
+from spillway.state.catalog import Kind
+from spillway.state.signal import Signal
+from spillway.telemetry import headroom as metrics
+
+ALL: Final = "*"
+Mechanism = Literal["auto", "capacity-buffer", "balloons"]
+CHANGED_SECONDS: Final = 1.0
+"""How soon a change shows: several changes often come together."""
+PASS_SECONDS: Final = 15.0
+"""The time between two passes at most: free room and requests change without a change that this controller follows."""
+NEXT_STEP_SECONDS: Final = 2.0
+"""The time until the second step of a change that takes two."""
+IGNORED_SECONDS: Final = 120.0
+"""A CapacityBuffer about which no autoscaler has said anything for so long is ignored: balloons take its place."""
+RETRY_BUFFERS_SECONDS: Final = 3600.0
+BARREN_SECONDS: Final = 600.0
+"""A zone without an elastic node in which a balloon waits for so long has none to offer."""
+RETRY_ZONE_SECONDS: Final = 3600.0
+MOVED_SECONDS: Final = 600.0
+"""The time for which balloons are not moved again from a node that they were moved from."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadroomNow:
+    """The present headroom of one policy."""
+
+    size: HeadroomSize
+    needs: HeadroomNeeds | None
+    """None while the size of a unit is not known."""
+    by_zone: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
+    ready: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
+    by: By | None = None
+    """None in mode Recommend."""
+    invalid: tuple[str, ...] = ()
+    """Schedules that are not valid."""
+    elastic: bool = True
+    """Whether the policy has an elastic tier."""
+    buffers_ignored: bool = False
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one policy."""
+
+    elastic: ElasticMemory = field(default_factory=ElasticMemory)
+    hold: Hold | None = None
+    schedules: tuple[HeadroomSchedule, ...] = ()
+    timetable: Timetable[HeadroomSchedule] = field(default_factory=lambda: Timetable[HeadroomSchedule](()))
+    barren: dict[Zone, float] = field(default_factory=dict)
+    """Until when a zone is left out."""
+    moved: dict[NodeName, float] = field(default_factory=dict)
+    """When balloons were moved from a node."""
+
+
+class HeadroomController(Controller):
+    """The controller of headroom."""
+
+    name: ClassVar = "headroom"
+
+    def __init__(
+        self,
+        world: World,
+        writer: ObjectWriter,
+        events: Recorder,
+        objects: HeadroomObjects,
+        autoscalers: Autoscalers,
+        *,
+        namespace: str,
+        mechanism: Mechanism = "auto",
+        hold_seconds: float = 600.0,
+    ) -> None:
+        super().__init__(world)
+        self._writer = writer
+        self._events = events
+        self._objects = objects
+        self._autoscalers = autoscalers
+        self._namespace = namespace
+        self._mechanism = mechanism
+        self._hold_seconds = hold_seconds
+        self._memories: dict[str, _Memory] = {}
+        self._forecasts = ForecastMemory()
+        self._swept = False
+        self._ignored_until = 0.0
+        self._again = PASS_SECONDS
+        self.report: Mapping[str, HeadroomNow] = MappingProxyType({})
+        """The present headroom by policy."""
+        self.report_changed: Signal[()] = Signal("HeadroomNow")
+        """Emitted when the report has changed."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self._look_soon)
+        yield self.world.board.forecasts_changed.subscribe(self._look_soon)
+        yield self.world.state.subscribe(NodeRecord, self._node_changed)
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+
+    def all_keys(self) -> Iterable[str]:
+        return [ALL]
+
+    async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
+        policies = {
+            name: policy.spec.headroom
+            for name, policy in self.world.governance.policies.items()
+            if policy.spec.headroom is not None
+        }
+        self._forecasts.take(self.world.board.forecasts)
+        self._memories = {name: self._memories.get(name) or _Memory() for name in policies}
+        if not policies and self._swept:
+            self._publish({})
+            return None
+        self._again = PASS_SECONDS
+        found = await self._objects.read()
+        by = self._held_by(found)
+        now = await self._sized(policies, found, by)
+        wanted = [held for name, one in now.items() if one.by is not None for held in self._held(name, one)]
+        if by is By.BALLOONS:
+            wanted = await self._shrunk(wanted, found)
+        unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
+        if changes := await self._objects.write(wanted, by, found, kept=unreadable):
+            self.log.info("headroom written", key=self._namespace, objects=len(wanted), changes=changes)
+        elif by is By.BALLOONS:
+            await self._compact(now, found)
+        self._swept = not wanted and not changes
+        self._publish(now)
+        if not policies:
+            return self._again if not self._swept else None
+        following = min(memory.timetable.at(self.world.now())[1] for memory in self._memories.values())
+        return min(self._again, max(0.0, following - self.world.now()))
+
+    # The size
+
+    async def _sized(self, policies: Mapping[str, Headroom], found: Found, by: By) -> dict[str, HeadroomNow]:
+        if not policies:
+            return {}
+        observed = {**await observe(self.world), **observe_statefulsets(self.world)}
+        governed = await governed_by_policy(self.world, observed, self._forecasts, self._autoscalers)
+        balloons = balloons_by_name(self.world, self._namespace)
+        now: dict[str, HeadroomNow] = {}
+        for name, spec in policies.items():
+            policy = self.world.governance.policies.get(name)
+            if policy is not None and name in governed:
+                now[name] = self._now(policy, spec, governed[name], found, balloons, by)
+        return now
+
+    def _now(  # noqa: PLR0917 - all that is known of one policy
+        self,
+        policy: ElasticPolicy,
+        spec: Headroom,
+        governed: Governed,
+        found: Found,
+        balloons: Mapping[str, Sequence[PodRecord]],
+        by: By,
+    ) -> HeadroomNow:
+        name, now = policy.metadata.name, self.world.now()
+        memory = self._memories[name]
+        if memory.schedules != spec.schedules:
+            memory.schedules, memory.timetable = spec.schedules, Timetable(spec.schedules)
+        invalid = tuple(f"spec.headroom.schedules{place}: {text}" for place, text in memory.timetable.problems.items())
+        if policy.spec.tiers.elastic is None:
+            return HeadroomNow(HeadroomSize(0, Reason.NOTHING), None, invalid=invalid, elastic=False)
+        active, _ = memory.timetable.at(now)
+        needs = needs_of(self.world, policy, governed, active, memory.elastic)
+        if needs is None:
+            return HeadroomNow(HeadroomSize(0, Reason.NOTHING), None, invalid=invalid)
+        wanted = size(needs)
+        if memory.hold is None:
+            # What a previous leader has made was wanted until now.
+            memory.hold = Hold().then(found.replicas(name), now, seconds=self._hold_seconds)
+        memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds)
+        pods = memory.hold.pods(most_units(needs))
+        if pods != wanted.pods:
+            wanted = HeadroomSize(pods, Reason.HELD, forecast=wanted.forecast)
+        result = HeadroomNow(
+            wanted,
+            needs,
+            by_zone=spread(pods, self._zones(name, memory, balloons)),
+            by=by if policy.spec.enforced else None,
+            invalid=invalid,
+            buffers_ignored=found.buffers_served and by is By.BALLOONS and self._mechanism == "auto",
+        )
+        return self._with_ready(name, result, found, balloons)
+
+    def _with_ready(
+        self, policy: str, now: HeadroomNow, found: Found, balloons: Mapping[str, Sequence[PodRecord]]
+    ) -> HeadroomNow:
+        if now.by is None:
+            return now
+        ready: dict[Zone, int] = {}
+        for zone, held in ((held.zone, held) for held in self._held(policy, now)):
+            if now.by is By.BUFFERS:
+                buffer = found.of(paths.CAPACITY_BUFFERS, held.name)
+                there = (buffer.replicas or 0) if buffer is not None and buffer.provisioned else 0
+            else:
+                there = sum(bool(pod.node) for pod in balloons.get(held.name, ()))
+            ready[zone] = min(there, held.pods)
+        return HeadroomNow(
+            now.size, now.needs, now.by_zone, ready, now.by, now.invalid, buffers_ignored=now.buffers_ignored
+        )
+
+    def _zones(self, policy: str, memory: _Memory, balloons: Mapping[str, Sequence[PodRecord]]) -> Sequence[Zone]:
+        """The zones of elastic nodes and of governed pods, without those that have had no elastic node to offer."""
+        now = self.world.now()
+        memory.barren = {zone: until for zone, until in memory.barren.items() if until > now}
+        occupied = {
+            self.world.places.place(policy, node).zone
+            for node in self.world.state.nodes.values()
+            if self.world.governance.elastic_owner(node) is not None
+        }
+        for zone in memory.elastic.zones - occupied:
+            held = self._one(policy, zone, 0, memory)
+            if held is None:
+                continue
+            since = [pod.unschedulable_since for pod in balloons.get(held.name, ()) if pod.unschedulable_since]
+            if since and now - min(since) >= BARREN_SECONDS:
+                memory.barren[zone] = now + RETRY_ZONE_SECONDS
+                self.log.warning("no elastic node comes in this zone, headroom moves to others", key=f"{policy}/{zone}")
+        return sorted(memory.elastic.zones - memory.barren.keys()) or sorted(memory.elastic.zones)
+
+    # The objects
+
+    def _held_by(self, found: Found) -> By:
+        if self._mechanism == "balloons" or not found.buffers_served:
+            return By.BALLOONS
+        if self._mechanism == "capacity-buffer":
+            return By.BUFFERS
+        now = self.world.now()
+        buffers = [one for one in found.objects.values() if one.resource is paths.CAPACITY_BUFFERS]
+        if buffers and not any(one.answered for one in buffers):
+            oldest = min(one.created for one in buffers)
+            if now - oldest >= IGNORED_SECONDS:
+                self._ignored_until = now + RETRY_BUFFERS_SECONDS
+                self.log.warning("no node autoscaler acts on CapacityBuffers, balloons take their place", key=ALL)
+        return By.BALLOONS if now < self._ignored_until else By.BUFFERS
+
+    def _held(self, policy: str, now: HeadroomNow) -> Iterable[Held]:
+        """The objects that are wanted."""
+        memory = self._memories[policy]
+        for zone in sorted(now.by_zone):
+            held = self._one(policy, zone, now.by_zone[zone], memory)
+            if held is not None:
+                yield held
+
+    def _one(self, policy: str, zone: Zone, pods: int, memory: _Memory) -> Held | None:
+        found = self.world.governance.policies.get(policy)
+        if found is None or found.spec.tiers.elastic is None or memory.elastic.unit is None:
+            return None
+        return Held(
+            policy=policy,
+            policy_uid=found.metadata.uid,
+            zone=zone,
+            pods=pods,
+            unit=memory.elastic.unit,
+            elastic=found.spec.tiers.elastic.node_selector,
+            taints=memory.elastic.taints,
+        )
+
+    async def _shrunk(self, wanted: Sequence[Held], found: Found) -> list[Held]:
+        """The objects to write now: one that shrinks keeps its number until the right balloons have the lowest cost."""
+        balloons = balloons_by_name(self.world, self._namespace)
+        result: list[Held] = []
+        for held in wanted:
+            present = found.of(paths.DEPLOYMENTS, held.name)
+            pods = balloons.get(held.name, ())
+            shrinks = present is not None and (present.replicas or 0) > held.pods
+            leaving = len(pods) - held.pods
+            if shrinks and leaving > 0 and await self._mark_leaving(held, pods, leaving):
+                self._again = NEXT_STEP_SECONDS
+                held = _with_pods(held, len(pods))  # noqa: PLW2901 - the same with another number
+            result.append(held)
+        return result
+
+    async def _mark_leaving(self, held: Held, pods: Sequence[PodRecord], leaving: int) -> bool:
+        """Whether the deletion cost of a balloon had to be changed."""
+        memory = self._memories[held.policy]
+        nodes = balloon_nodes(self.world, held.policy, memory.elastic, pods)
+        costs = leaving_costs(pods, leaving, nodes)
+        changed = False
+        for pod in pods:
+            cost = costs.get(pod.uid)
+            if cost is not None and pod.deletion_cost != cost:
+                changed = await self._writer.annotate_pod(pod, {POD_DELETION_COST: str(cost)}) or changed
+        return changed
+
+    async def _compact(self, now: Mapping[str, HeadroomNow], found: Found) -> None:
+        """Delete the balloons of nodes that could go without them; their Deployments create them elsewhere."""
+        balloons = balloons_by_name(self.world, self._namespace)
+        at = self.world.now()
+        for name, one in now.items():
+            if one.by is not By.BALLOONS or one.needs is None:
+                continue
+            memory = self._memories[name]
+            mine = [pod for held in self._held(name, one) for pod in balloons.get(held.name, ())]
+            if any(not pod.node for pod in mine) or len(mine) != found.replicas(name):
+                continue
+            memory.moved = {node: when for node, when in memory.moved.items() if at - when < MOVED_SECONDS}
+            nodes = balloon_nodes(self.world, name, memory.elastic, mine)
+            for node in nodes_to_empty(tuple(nodes.values()), one.needs.unit, memory.moved.keys()):
+                memory.moved[node] = at
+                metrics.MOVED.labels(name).inc()
+                self.log.info("balloons leave a node that holds nothing else", key=node, policy=name)
+                for pod in [pod for pod in mine if pod.node == node]:
+                    path = paths.PODS.named(pod.name, namespace=pod.namespace)
+                    await self._writer.delete("pods", path, uid=pod.uid)
+                self._again = NEXT_STEP_SECONDS
+
+    # The report
+
+    def _publish(self, now: Mapping[str, HeadroomNow]) -> None:
+        before = self.report
+        if before == now:
+            return
+        for name, one in now.items():
+            earlier = before.get(name)
+            if (earlier.size.pods if earlier is not None else 0) != one.size.pods:
+                self._announce(name, one, earlier)
+        self.report = MappingProxyType(dict(now))
+        metrics.set_headroom(
+            {(name, zone): pods for name, one in now.items() for zone, pods in one.by_zone.items()},
+            {(name, zone): pods for name, one in now.items() for zone, pods in one.ready.items()},
+            {name: one.size.forecast for name, one in now.items()},
+        )
+        self.report_changed.emit()
+
+    def _announce(self, name: str, now: HeadroomNow, before: HeadroomNow | None) -> None:
+        policy = self.world.governance.policies.get(name)
+        if policy is None or now.needs is None:
+            return
+        unit = quantities(now.needs.unit)
+        each = " and ".join(f"{amount} of {resource}" for resource, amount in unit.items())
+        verb = "is" if now.by is not None else "would be"
+        earlier = f", after {before.size.pods}" if before is not None else ""
+        cause = f"schedule {now.size.schedule}" if now.size.schedule else str(now.size.reason)
+        message = f"The headroom {verb} {now.size.pods} units of {each} ({cause}){earlier}."
+        about = object_reference(policy.api_version, policy.kind, policy.metadata.name, policy.metadata.uid)
+        self._events.record(about, "Normal", event_reasons.HEADROOM_CHANGED, message)
+
+    # Changes that require a pass
+
+    def _look_soon(self) -> None:
+        self.queue.add_after(ALL, CHANGED_SECONDS)
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if self._memories and (old is None or new is None):
+            self._look_soon()
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is not None and is_balloon(pod) and (old is None or new is None or old.node != new.node):
+            self._look_soon()
+
+
+def _with_pods(held: Held, pods: int) -> Held:
+    return Held(held.policy, held.policy_uid, held.zone, pods, held.unit, held.elastic, held.taints)

@@ -1,0 +1,160 @@
+"""The objects that hold headroom, as the API server has them, and the writes that make them what is wanted.
+
+Contract: only objects in the operator's namespace with the label `names.HEADROOM` are read, changed and deleted. One
+that is as wanted is not written again.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from spillway.domain.headroom.manifests import Held, Look, balloons, capacity_buffer, pod_template
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import APPLIED, HEADROOM, POLICY
+from spillway.kube import paths
+from spillway.kube.errors import ApiError
+from spillway.kube.paths import ApiResource
+from spillway.kube.protocols import ObjectWriter
+
+RESOURCES: Final = (paths.DEPLOYMENTS, paths.CAPACITY_BUFFERS, paths.POD_TEMPLATES)
+
+
+class By(StrEnum):
+    """What holds headroom."""
+
+    BALLOONS = "Balloons"
+    BUFFERS = "CapacityBuffer"
+
+
+class Lister(Protocol):
+    """Reads short lists of objects."""
+
+    async def get_json(self, path: str, *, labelSelector: str) -> Any:  # noqa: ANN401, N803 - JSON, and its parameter
+        """The answer to a GET of a collection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One object."""
+
+    resource: ApiResource
+    name: str
+    uid: str
+    policy: str
+    applied: str
+    created: float
+    replicas: int | None
+    answered: bool
+    """Of a CapacityBuffer: whether a node autoscaler has said anything about it."""
+    provisioned: bool
+    """Of a CapacityBuffer: whether all of it fits on nodes that exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All objects of headroom."""
+
+    objects: Mapping[tuple[str, str], Present]
+    """By the plural of the resource, and the name."""
+    buffers_served: bool
+    """Whether the API server has CapacityBuffers."""
+
+    def of(self, resource: ApiResource, name: str) -> Present | None:
+        return self.objects.get((resource.plural, name))
+
+    def replicas(self, policy: str) -> int:
+        """The units that the objects of a policy ask for now."""
+        return sum(one.replicas or 0 for one in self.objects.values() if one.policy == policy)
+
+
+class HeadroomObjects:
+    """Reads and writes them."""
+
+    def __init__(self, lister: Lister, writer: ObjectWriter, look: Look, namespace: str) -> None:
+        self._lister = lister
+        self._writer = writer
+        self._look = look
+        self._namespace = namespace
+
+    async def read(self) -> Found:
+        """All that exist.
+
+        Raises:
+            RequestError: the API server did not answer, or refused.
+        """
+        return await listed(self._lister, self._namespace)
+
+    async def write(self, wanted: Iterable[Held], by: By, found: Found, *, kept: Collection[str] = frozenset()) -> int:
+        """Make the objects those that are wanted, and delete all others; the number of changes.
+
+        Those of the policies `kept` stay as they are: these policies exist, and this version cannot read them.
+        """
+        present: set[tuple[str, str]] = set()
+        changes = 0
+        for held in wanted:
+            for resource, body in self._bodies(held, by):
+                present.add((resource.plural, held.name))
+                if _as_wanted(found.of(resource, held.name), body):
+                    continue
+                await self._writer.apply(resource.named(held.name, namespace=self._namespace), body)
+                changes += 1
+        for key, one in found.objects.items():
+            if key not in present and one.policy not in kept:
+                path = one.resource.named(one.name, namespace=self._namespace)
+                changes += await self._writer.delete(one.resource.plural, path, uid=one.uid)
+        return changes
+
+    def _bodies(self, held: Held, by: By) -> tuple[tuple[ApiResource, dict[str, Any]], ...]:
+        if by is By.BALLOONS:
+            return ((paths.DEPLOYMENTS, balloons(held, self._look, self._namespace)),)
+        return (
+            (paths.POD_TEMPLATES, pod_template(held, self._look, self._namespace)),
+            (paths.CAPACITY_BUFFERS, capacity_buffer(held, self._namespace)),
+        )
+
+
+async def listed(lister: Lister, namespace: str) -> Found:
+    """All objects of headroom in the operator's namespace.
+
+    Raises:
+        RequestError: the API server did not answer, or refused.
+    """
+    found: dict[tuple[str, str], Present] = {}
+    served = True
+    for resource in RESOURCES:
+        try:
+            answer = await lister.get_json(resource.within(namespace), labelSelector=HEADROOM)
+        except ApiError as error:
+            if not (error.not_found and resource is paths.CAPACITY_BUFFERS):
+                raise
+            served = False
+            continue
+        for item in answer.get("items") or ():
+            one = _present(resource, item)
+            found[resource.plural, one.name] = one
+    return Found(found, served)
+
+
+def _as_wanted(present: Present | None, body: Json) -> bool:
+    if present is None or present.applied != body["metadata"]["annotations"][APPLIED]:
+        return False
+    return bool(present.replicas == body.get("spec", {}).get("replicas"))
+
+
+def _present(resource: ApiResource, item: Json) -> Present:
+    metadata = item["metadata"]
+    annotations = metadata.get("annotations") or {}
+    conditions = {one.get("type"): one.get("status") for one in (item.get("status") or {}).get("conditions") or ()}
+    return Present(
+        resource=resource,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        policy=annotations.get(POLICY, ""),
+        applied=annotations.get(APPLIED, ""),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+        replicas=(item.get("spec") or {}).get("replicas"),
+        answered="ReadyForProvisioning" in conditions,
+        provisioned=conditions.get("Provisioning") == "True",
+    )

@@ -1,0 +1,93 @@
+"""The part of an ElasticPolicy's status about headroom: the amount in each zone, and the condition.
+
+Contract: pure, except for the contributor that reads the values. 16 zones are listed.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
+from spillway.api.headroom import HeadroomStatus, HeadroomUnit, HeadroomZone
+from spillway.api.scalars import Cpu, Memory
+from spillway.controllers.headroom.controller import HeadroomController, HeadroomNow
+from spillway.controllers.status.part import ObservedCondition, StatusPart
+from spillway.controllers.status.wording import first_names
+from spillway.domain.model.units import quantity
+
+LISTED: Final = 16
+READY: Final = "HeadroomReady"
+
+
+class HeadroomContributor:
+    """The contributor of headroom."""
+
+    def __init__(self, headroom: HeadroomController) -> None:
+        self._headroom = headroom
+
+    def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
+        """The part of one policy."""
+        return headroom_part(self._headroom.report.get(model.metadata.name))
+
+
+def headroom_part(now: HeadroomNow | None) -> StatusPart:
+    """The part of one policy; None where it has no headroom, or the first pass is not done."""
+    if now is None:
+        return StatusPart({"headroom": None})
+    return StatusPart({"headroom": _status(now)}, (_condition(now),))
+
+
+def _status(now: HeadroomNow) -> HeadroomStatus:
+    needs, pods = now.needs, now.size.pods
+    unit = None
+    if needs is not None:
+        cpu, memory = needs.unit
+        unit = HeadroomUnit(cpu=Cpu(quantity("cpu", cpu)), memory=Memory(quantity("memory", memory)))
+    return HeadroomStatus(
+        pods=pods,
+        ready=sum(now.ready.values()),
+        nodes=-(-pods // needs.units_per_node) if needs is not None else 0,
+        unit=unit,
+        reason=now.size.reason.value,
+        schedule=now.size.schedule,
+        forecast=now.size.forecast,
+        held_by=now.by.value if now.by is not None else "",
+        zones=tuple(
+            HeadroomZone(zone=zone, pods=count, ready=now.ready.get(zone, 0))
+            for zone, count in sorted(now.by_zone.items())[:LISTED]
+        ),
+    )
+
+
+def _condition(now: HeadroomNow) -> ObservedCondition:
+    pods, ready = now.size.pods, sum(now.ready.values())
+    problems = (
+        (
+            not now.elastic,
+            "NoElasticTier",
+            "The policy has no elastic tier (spec.tiers.elastic), so there is no node to keep headroom on.",
+        ),
+        (
+            bool(now.invalid),
+            "BadSchedule",
+            f"{first_names(now.invalid)}. These entries count for nothing; the others are in force.",
+        ),
+        (
+            now.needs is None,
+            "UnitUnknown",
+            'No governed pod has requests; set spec.headroom.unit, for example {cpu: "2", memory: 4Gi}.',
+        ),
+        (now.by is None, "Recommended", f"In mode Enforce, {pods} placeholder pods would be kept."),
+        (
+            ready < pods,
+            "WaitingForNodes",
+            f"{pods - ready} of {pods} placeholder pods wait for a node autoscaler to add nodes.",
+        ),
+    )
+    for holds, reason, message in problems:
+        if holds:
+            return ObservedCondition(READY, holds=False, reason=reason, message=message)
+    if now.buffers_ignored:
+        message = "No node autoscaler acts on CapacityBuffers, so balloons hold the headroom."
+        return ObservedCondition(READY, holds=True, reason="BuffersIgnored", message=message)
+    message = "All of the headroom is there." if pods else "No headroom is needed now."
+    return ObservedCondition(READY, holds=True, reason="Kept", message=message)

@@ -1,0 +1,45 @@
+"""Metrics of headroom: the placeholder pods that each policy wants in each zone, and those that have a node.
+
+Contract: set by the leader and replaced as a whole. In mode Recommend only what is wanted is exported.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from spillway.telemetry.registry import counter, gauge
+
+_POLICY_AND_ZONE: Final = ("policy", "zone")
+
+WANTED: Final = gauge(
+    "spillway_headroom_pods",
+    "Placeholder pods of headroom that a policy wants in a zone (empty: in no zone in particular). Leader only.",
+    _POLICY_AND_ZONE,
+)
+READY: Final = gauge(
+    "spillway_headroom_ready_pods",
+    "Those of them that have a node, so that their room is free for others. Leader only.",
+    _POLICY_AND_ZONE,
+)
+FORECAST: Final = gauge(
+    "spillway_headroom_forecast_pods",
+    "Placeholder pods that the expected rise of demand alone would give, before the bounds of the policy. Leader only.",
+    ("policy",),
+)
+MOVED: Final = counter(
+    "spillway_headroom_nodes_emptied",
+    "Nodes that gave up their balloons to others, so that a node autoscaler can remove them.",
+    ("policy",),
+)
+
+
+def set_headroom(
+    wanted: Mapping[tuple[str, str], int], ready: Mapping[tuple[str, str], int], forecast: Mapping[str, int]
+) -> None:
+    """Replace the values, by policy and zone."""
+    for metric, values in ((WANTED, wanted), (READY, ready)):
+        metric.clear()
+        for labels, pods in values.items():
+            metric.labels(*labels).set(pods)
+    FORECAST.clear()
+    for policy, pods in forecast.items():
+        FORECAST.labels(policy).set(pods)

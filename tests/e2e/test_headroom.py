@@ -1,0 +1,269 @@
+"""Headroom with the real scheduler and the real Karpenter: a peak, a valley, and what holds it."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness import Installation
+from localcluster import Cluster, ClusterFactory, Options
+from tests.support.e2e import LEASE_SECONDS
+
+POLICIES = "/apis/spillway.dev/v1alpha1/elasticpolicies"
+BUFFERS = "/apis/autoscaling.x-k8s.io/v1beta1/namespaces/spillway-system/capacitybuffers"
+SYSTEM = "spillway-system"
+HEADROOM = "spillway.dev/headroom"
+HOLD_SECONDS = 4
+SLOTS = 3
+"""Pods of one CPU that a machine of four holds."""
+WAIT_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def elastic(cluster_factory: ClusterFactory) -> Cluster:
+    """A cluster all of whose nodes come from Karpenter, which removes only those that are empty."""
+    cluster = cluster_factory(Options(karpenter=True))
+    assert isinstance(cluster, Cluster)
+    for zone in ("a", "b"):
+        cluster.add_karpenter_pool(
+            f"elastic-{zone}", zones=[f"zone-{zone}"], labels={"tier": "elastic"}, consolidate_after="1s"
+        )
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def installed(elastic: Cluster) -> Iterator[Installation]:
+    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1", f"--headroom-hold-seconds={HOLD_SECONDS}"]
+    with Installation(elastic, flags=flags) as installation:
+        installation.apply()
+        yield installation
+
+
+class _Scene:
+    """A governed Deployment of pods of one CPU, and a policy with headroom in units of their size."""
+
+    def __init__(self, cluster: Cluster, namespace: str, zones: list[str]) -> None:
+        self.cluster, self.namespace, self.zones = cluster, namespace, zones
+
+    def policy(self, **headroom: Any) -> None:
+        self.cluster.apply(
+            {
+                "apiVersion": "spillway.dev/v1alpha1",
+                "kind": "ElasticPolicy",
+                "metadata": {"name": self.namespace},
+                "spec": {
+                    "mode": "Enforce",
+                    "tiers": {"elastic": {"nodeSelector": {"matchLabels": {"tier": "elastic"}}}},
+                    "workloads": [
+                        {
+                            "name": "default",
+                            "match": {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}},
+                        }
+                    ],
+                    "headroom": headroom,
+                },
+            }
+        )
+
+    def web(self, replicas: int) -> None:
+        labels = {"app": "web"}
+        selector = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": self.zones}
+        terms = [{"matchExpressions": [selector]}]
+        nodes = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        spread = {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": labels},
+        }
+        container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": "1", "memory": "64Mi"}}}
+        self.cluster.apply(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "web", "namespace": self.namespace},
+                "spec": {
+                    "replicas": replicas,
+                    "selector": {"matchLabels": labels},
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {
+                            "terminationGracePeriodSeconds": 0,
+                            "containers": [container],
+                            "affinity": {"nodeAffinity": nodes},
+                            "topologySpreadConstraints": [spread],
+                        },
+                    },
+                },
+            }
+        )
+
+    def scale(self, replicas: int) -> None:
+        self.cluster.kubectl("scale", "deployment", "web", f"--replicas={replicas}", "-n", self.namespace)
+
+    @property
+    def nodes(self) -> set[str]:
+        return {
+            one["metadata"]["name"] for one in self.cluster.rest.items("/api/v1/nodes", labelSelector="tier=elastic")
+        }
+
+    @property
+    def balloons(self) -> list[dict[str, Any]]:
+        return self.cluster.pods(SYSTEM, HEADROOM)
+
+    def placed(self, pods: list[dict[str, Any]]) -> list[str]:
+        return [pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")]
+
+    def wait_balloons(self, count: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            found[:] = self.balloons
+            return len(found) == count == len(self.placed(found))
+
+        self.cluster.wait_until(there, f"{count} balloons on nodes", timeout_seconds=WAIT_SECONDS)
+        return found
+
+    def wait_nodes(self, most: int) -> None:
+        self.cluster.wait_until(
+            lambda: len(self.nodes) <= most, f"at most {most} elastic nodes", timeout_seconds=WAIT_SECONDS
+        )
+
+    def wait_condition(self, reason: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+
+        def holds() -> bool:
+            status = self.cluster.rest.get(f"{POLICIES}/{self.namespace}").get("status") or {}
+            found.clear()
+            found.update(status)
+            return any(
+                one["type"] == "HeadroomReady" and one["reason"] == reason for one in status.get("conditions") or ()
+            )
+
+        self.cluster.wait_until(holds, f"HeadroomReady with {reason}", timeout_seconds=WAIT_SECONDS)
+        return found
+
+
+@pytest.fixture
+def scene(elastic: Cluster, installed: Installation, request: pytest.FixtureRequest) -> Iterator[_Scene]:
+    """A scene with an operator that has the flags of the test's parameter; the cluster is empty afterwards."""
+    flags, zones = request.param
+    installed.start_one(0, flags=flags)
+    installed.wait_ready(0)
+    installed.wait_leader()
+    with elastic.namespace() as namespace:
+        made = _Scene(elastic, namespace, zones)
+        yield made
+        elastic.rest.delete(f"{POLICIES}/{namespace}")
+        elastic.rest.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments/web")
+        elastic.wait_until(
+            lambda: not made.balloons and not made.nodes, "an empty cluster", timeout_seconds=WAIT_SECONDS
+        )
+        if 0 in installed.running:
+            installed.kill(0)
+        elastic.rest.delete("/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway")
+
+
+UNIT = {"cpu": "1", "memory": "64Mi"}
+BALLOONS = (["--headroom-by=balloons"], ["zone-a", "zone-b"])
+
+
+@pytest.mark.parametrize("scene", [BALLOONS], indirect=True)
+def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_them(
+    scene: _Scene, record_property: Any
+) -> None:
+    scene.web(2)
+    scene.cluster.wait_pods_ready(scene.namespace, 2, timeout_seconds=WAIT_SECONDS)
+    scene.policy(**{"from": "Fixed", "min": {"pods": 4}, "unit": UNIT})
+    balloons = scene.wait_balloons(4)
+    status = scene.wait_condition("Kept")
+    zones = {one["zone"]: one["pods"] for one in status["headroom"]["zones"]}
+    assert zones == {"zone-a": 2, "zone-b": 2}
+    [balloon, *_] = balloons
+    assert balloon["spec"]["priority"] == -10
+    assert balloon["spec"]["terminationGracePeriodSeconds"] == 0
+    assert "karpenter.sh/do-not-disrupt" not in balloon["metadata"]["annotations"]
+
+    before, uids = scene.nodes, {one["metadata"]["uid"] for one in balloons}
+    started = time.monotonic()
+    scene.scale(6)
+    pods = scene.cluster.wait_pods_ready(scene.namespace, 6, timeout_seconds=WAIT_SECONDS)
+    record_property("pods_ready_seconds", round(time.monotonic() - started, 2))
+    # The peak waited for no node: each of its pods runs where balloons were.
+    assert set(scene.placed(pods)) <= before
+    balloons = scene.wait_balloons(4)
+    record_property("headroom_again_seconds", round(time.monotonic() - started, 2))
+    assert not uids & {one["metadata"]["uid"] for one in balloons}
+    assert scene.nodes > before
+    scene.wait_condition("Kept")
+
+
+@pytest.mark.parametrize("scene", [(BALLOONS[0], ["zone-a"])], indirect=True)
+def test_balloons_keep_no_node_that_could_go(scene: _Scene, record_property: Any) -> None:
+    scene.web(5)
+    scene.cluster.wait_pods_ready(scene.namespace, 5, timeout_seconds=WAIT_SECONDS)
+    scene.policy(**{"from": "Fixed", "min": {"pods": 6}, "unit": UNIT})
+    scene.wait_balloons(6)
+    at_peak = len(scene.nodes)
+    assert at_peak >= 4
+
+    # The valley: the same headroom fits on two nodes, and Karpenter removes only empty ones.
+    started = time.monotonic()
+    scene.scale(0)
+    scene.wait_nodes(6 // SLOTS)
+    record_property("valley_seconds", round(time.monotonic() - started, 2))
+    scene.wait_balloons(6)
+
+    # The headroom shrinks: the balloons of one node go, not some of each.
+    started = time.monotonic()
+    scene.policy(**{"from": "Fixed", "min": {"pods": 3}, "unit": UNIT})
+    scene.wait_nodes(1)
+    record_property("shrink_seconds", round(time.monotonic() - started, 2))
+    scene.wait_balloons(3)
+
+    # Zero headroom keeps nothing.
+    scene.policy(**{"from": "Fixed", "min": {"pods": 0}, "unit": UNIT})
+    scene.wait_nodes(0)
+    scene.wait_condition("Kept")
+
+
+@pytest.mark.parametrize("scene", [([], ["zone-a", "zone-b"])], indirect=True)
+def test_karpenter_keeps_the_headroom_of_capacity_buffers(scene: _Scene, record_property: Any) -> None:
+    scene.web(2)
+    scene.cluster.wait_pods_ready(scene.namespace, 2, timeout_seconds=WAIT_SECONDS)
+    scene.policy(**{"from": "Fixed", "min": {"pods": 6}, "unit": UNIT})
+    status = scene.wait_condition("Kept")
+    assert status["headroom"]["heldBy"] == "CapacityBuffer"
+    assert status["headroom"]["ready"] == 6
+    assert [one["spec"]["replicas"] for one in scene.cluster.rest.items(BUFFERS)] == [3, 3]
+    assert not scene.balloons
+    before = scene.nodes
+    assert len(before) * SLOTS >= 8
+
+    started = time.monotonic()
+    scene.scale(8)
+    pods = scene.cluster.wait_pods_ready(scene.namespace, 8, timeout_seconds=WAIT_SECONDS)
+    record_property("pods_ready_seconds", round(time.monotonic() - started, 2))
+    assert set(scene.placed(pods)) <= before
+    scene.cluster.wait_until(lambda: scene.nodes > before, "nodes for the buffers", timeout_seconds=WAIT_SECONDS)
+
+    # Without the section they go, and with them the nodes that nothing else needs.
+    scene.scale(0)
+    scene.cluster.kubectl(
+        "patch", "elp", scene.namespace, "--type=json", "-p", '[{"op":"remove","path":"/spec/headroom"}]'
+    )
+    scene.cluster.wait_until(lambda: not scene.cluster.rest.items(BUFFERS), "no buffers", timeout_seconds=WAIT_SECONDS)
+    scene.wait_nodes(0)
+
+
+@pytest.mark.parametrize("scene", [BALLOONS], indirect=True)
+def test_restore_removes_what_holds_headroom(scene: _Scene, installed: Installation) -> None:
+    scene.policy(**{"from": "Fixed", "min": {"pods": 2}, "unit": UNIT})
+    scene.wait_balloons(2)
+    installed.kill(0)
+    said = installed.restore()
+    assert "it held headroom" in said
+    assert "objects that held headroom deleted" in said
+    scene.wait_nodes(0)
+    assert not scene.balloons

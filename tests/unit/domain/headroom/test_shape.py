@@ -1,0 +1,65 @@
+"""Shapes of pods and units."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.fit.room import Free
+from spillway.domain.headroom.shape import Shape, common_unit, units_for
+
+SHAPES = st.builds(Shape, st.integers(0, 8000), st.integers(0, 1 << 36))
+REQUESTS = st.lists(st.tuples(SHAPES, st.integers(0, 500)), max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "into", "count"),
+    [
+        ((1000, 100), (3900, 1000), 3),
+        ((1000, 400), (3900, 1000), 2),
+        ((0, 400), (3900, 1000), 2),
+        ((0, 0), (3900, 1000), 0),
+        ((4000, 1), (3900, 1000), 0),
+        ((1000, 100), (-5, 1000), 0),
+    ],
+)
+def test_as_many_fit_as_the_scarcer_resource_allows(shape: tuple[int, int], into: tuple[int, int], count: int) -> None:
+    assert Shape(*shape).fits(Shape(*into)) == count
+
+
+def test_a_node_also_bounds_the_number_of_pods() -> None:
+    assert Shape(100, 1).fits_free(Free(4000, 1000, 7)) == 7
+    assert Shape(100, 1).fits_free(Free(4000, 1000, -1)) == 0
+
+
+def test_a_pod_larger_than_the_unit_takes_several() -> None:
+    assert units_for(Shape(2500, 100), Shape(1000, 1000)) == 3
+    assert units_for(Shape(500, 2001), Shape(1000, 1000)) == 3
+    assert units_for(Shape(0, 0), Shape(1000, 1000)) == 1
+
+
+def test_the_unit_is_the_largest_common_request_and_not_that_of_a_single_pod() -> None:
+    requests = [(Shape(500, 1000), 60), (Shape(1000, 200), 39), (Shape(32_000, 9000), 1)]
+    assert common_unit(requests) == Shape(1000, 1000)
+    assert common_unit([(Shape(0, 0), 5)]) is None
+    assert common_unit([]) is None
+
+
+@given(REQUESTS)
+def test_a_pod_of_every_common_request_fits_into_one_unit(requests: list[tuple[Shape, int]]) -> None:
+    unit = common_unit(requests)
+    known = [(shape, max(replicas, 1)) for shape, replicas in requests if shape.known]
+    if not known:
+        assert unit is None
+        return
+    assert unit is not None
+    total = sum(replicas for _, replicas in known)
+    for shape, replicas in known:
+        assert unit.covers(shape) or replicas < 0.05 * total
+
+
+@given(REQUESTS, SHAPES)
+def test_a_unit_is_kept_only_while_it_covers_what_is_common(requests: list[tuple[Shape, int]], before: Shape) -> None:
+    fresh, kept = common_unit(requests), common_unit(requests, before)
+    assert kept in {fresh, before}
+    if fresh is not None and kept is not None:
+        assert kept.covers(fresh)
