@@ -60,34 +60,29 @@ def _status(now: HeadroomNow) -> HeadroomStatus:
 
 def _condition(now: HeadroomNow) -> ObservedCondition:
     pods, ready = now.size.pods, sum(now.ready.values())
-    problems = (
-        (
-            not now.elastic,
-            "NoElasticTier",
-            "The policy has no elastic tier (spec.tiers.elastic), so there is no node to keep headroom on.",
-        ),
-        (
-            bool(now.invalid),
-            "BadSchedule",
-            f"{first_names(now.invalid)}. These entries count for nothing; the others are in force.",
-        ),
-        (
-            now.needs is None,
-            "UnitUnknown",
-            'No governed pod has requests; set spec.headroom.unit, for example {cpu: "2", memory: 4Gi}.',
-        ),
-        (now.by is None, "Recommended", f"In mode Enforce, {pods} placeholder pods would be kept."),
-        (
-            ready < pods,
-            "WaitingForNodes",
-            f"{pods - ready} of {pods} placeholder pods wait for a node autoscaler to add nodes.",
-        ),
-    )
-    for holds, reason, message in problems:
-        if holds:
-            return ObservedCondition(READY, holds=False, reason=reason, message=message)
+    if not now.elastic:
+        reason = "NoElasticTier"
+        message = "The policy has no elastic tier (spec.tiers.elastic), so there is no node to keep headroom on."
+    elif now.invalid:
+        reason = "BadSchedule"
+        message = f"{first_names(now.invalid)}. These entries count for nothing; the others are in force."
+    elif now.needs is None:
+        reason = "UnitUnknown"
+        message = 'No governed pod has requests; set spec.headroom.unit, for example {cpu: "2", memory: 4Gi}.'
+    elif now.by is None:
+        reason = "Recommended"
+        message = f"In mode Enforce, {pods} placeholder pods would be kept."
+    elif ready < pods:
+        reason = "WaitingForNodes"
+        message = f"{pods - ready} of {pods} placeholder pods wait for a node autoscaler to add nodes."
+    else:
+        return _kept(now)
+    return ObservedCondition(READY, holds=False, reason=reason, message=message)
+
+
+def _kept(now: HeadroomNow) -> ObservedCondition:
     if now.buffers_ignored:
         message = "No node autoscaler acts on CapacityBuffers, so balloons hold the headroom."
         return ObservedCondition(READY, holds=True, reason="BuffersIgnored", message=message)
-    message = "All of the headroom is there." if pods else "No headroom is needed now."
+    message = "All of the headroom is there." if now.size.pods else "No headroom is needed now."
     return ObservedCondition(READY, holds=True, reason="Kept", message=message)
