@@ -431,7 +431,13 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
     kinds = {"pods", "nodes", "jobs", "replicasets", "replicationcontrollers", "horizontalpodautoscalers"}
     assert resources == kinds | scales
     own = chart.one("Role", "spillway-restore")["rules"]
-    assert {r for rule in own for r in rule["resources"] if "delete" in rule["verbs"]} == {"leases", "configmaps"}
+    assert {r for rule in own for r in rule["resources"] if "delete" in rule["verbs"]} == {
+        "leases",
+        "configmaps",
+        "deployments",
+        "podtemplates",
+        "capacitybuffers",
+    }
     [container] = chart.one("Job")["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [
         "restore",

@@ -205,6 +205,7 @@ class HeadroomController(Controller):
             # What a previous leader has made was wanted until now.
             memory.hold = Hold().then(found.replicas(name), now, seconds=self._hold_seconds)
         memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds)
+        self._again = min(self._again, max(0.0, memory.hold.shrinks_at(self._hold_seconds) - now))
         pods = memory.hold.pods(most_units(needs))
         if pods != wanted.pods:
             wanted = HeadroomSize(pods, Reason.HELD, forecast=wanted.forecast)

@@ -18,6 +18,10 @@ class Hold:
         recent = tuple(one for one in self.wanted if now - one[0] < seconds and one[1] > pods)
         return Hold((*recent, (now, pods)))
 
+    def shrinks_at(self, seconds: float) -> float:
+        """When it shrinks next if nothing else is wanted until then, Unix seconds; infinite if it does not."""
+        return self.wanted[0][0] + seconds if len(self.wanted) > 1 else float("inf")
+
     def pods(self, most: int) -> int:
         """The units to keep, at most `most`."""
         return min(max((pods for _, pods in self.wanted), default=0), most)

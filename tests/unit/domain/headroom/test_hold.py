@@ -14,6 +14,7 @@ def test_it_grows_at_once_and_shrinks_once_less_was_enough_for_long_enough() -> 
     assert hold.pods(100) == 8
     hold = hold.then(3, 659.0, seconds=600)
     assert hold.pods(100) == 8
+    assert hold.shrinks_at(600) == 660.0
     hold = hold.then(1, 661.0, seconds=600)
     assert hold.pods(100) == 3
 
