@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from localcluster.errors import ClusterError
 
@@ -58,17 +59,24 @@ class Tool:
             digest.update((self.folder / name).read_bytes())
         for source in self.sources():
             digest.update(source.read_bytes())
-        digest.update(repr((self.build_args(), self.data)).encode())
+        digest.update(repr((self.build_args(), sorted(BUILD_ENVIRONMENT.items()), self.data)).encode())
         return digest.hexdigest()
 
+
+BUILD_ENVIRONMENT: Final = {"CGO_ENABLED": "0"}
+"""Of every build, so that each package is compiled once: cgo would make of many standard packages a second variant."""
 
 # Without its version compiled in, clients cannot parse the server's.
 _KUBERNETES_LDFLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2"
 
 
+SHARED: Final = "kubernetes"
+"""The module of all programs that are built on the Kubernetes libraries: one version of each, compiled once."""
+
+
 def _kubernetes(name: str, *version_args: str) -> Tool:
     return Tool(
-        "kubernetes",
+        SHARED,
         f"k8s.io/kubernetes/cmd/{name}",
         ldflags=_KUBERNETES_LDFLAGS,
         version_args=version_args,
@@ -82,23 +90,23 @@ TOOLS: Mapping[str, Tool] = {
     "kube-controller-manager": _kubernetes("kube-controller-manager", "--version"),
     "kube-scheduler": _kubernetes("kube-scheduler", "--version"),
     "kubectl": _kubernetes("kubectl", "version", "--client"),
-    "kwok": Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", version_args=("--version",), minimum=(0, 7)),
+    "kwok": Tool(SHARED, "sigs.k8s.io/kwok/cmd/kwok", version_args=("--version",), minimum=(0, 7)),
     "metrics-server": Tool(
-        "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", version_args=("--version",), minimum=(0, 7)
+        SHARED, "sigs.k8s.io/metrics-server/cmd/metrics-server", version_args=("--version",), minimum=(0, 7)
     ),
     "karpenter-kwok": Tool(
-        "karpenter",
+        SHARED,
         "sigs.k8s.io/karpenter/kwok",
         data=(
             ("sigs.k8s.io/karpenter", "pkg/apis/crds/*.yaml"),
             ("sigs.k8s.io/karpenter", "kwok/apis/crds/*.yaml"),
         ),
     ),
-    "helm": Tool("helm", "helm.sh/helm/v4/cmd/helm", version_args=("version", "--short"), minimum=(3, 14)),
-    "deletion-order": Tool("kubernetes", "./deletionorder"),
-    "pod-requests": Tool("kubernetes", "./podrequests"),
+    "helm": Tool(SHARED, "helm.sh/helm/v4/cmd/helm", version_args=("version", "--short"), minimum=(3, 14)),
+    "deletion-order": Tool(SHARED, "./deletionorder"),
+    "pod-requests": Tool(SHARED, "./podrequests"),
     "prometheus": Tool(
-        "prometheus",
+        SHARED,
         "github.com/prometheus/prometheus/cmd/prometheus",
         tags="remove_all_sd,enable_kubernetes_sd,enable_file_sd",
         version_args=("--version",),

@@ -1,6 +1,7 @@
 """The build of the components from their pinned Go modules."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,9 @@ def _build(console: Console, name: str, title: str) -> None:
     argv = ["go", "build", "-v", "-o", str(output), *tool.build_args()]
     lines: list[str] = []
     with (
-        subprocess.Popen(argv, cwd=tool.folder, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            argv, cwd=tool.folder, env=os.environ | binaries.BUILD_ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        ) as process,
         console.status(title) as status,
     ):
         for line in process.stderr or ():

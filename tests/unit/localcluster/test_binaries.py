@@ -1,4 +1,7 @@
-"""The programs of a cluster, and the order in which they are built."""
+"""The programs of a cluster: built in an order, from modules that share what they compile."""
+
+import re
+from collections import Counter
 
 import pytest
 
@@ -6,6 +9,44 @@ from demo.day import programs
 from harness.chart import HELM
 from localcluster import binaries
 from localcluster.external import BESIDE, CHOICE
+
+USUAL = [binaries.tool(name) for name in binaries.USUAL]
+
+
+def required(module: str) -> dict[str, str]:
+    """The Go modules in a `go.mod`, with their versions."""
+    text = (binaries.TOOLS_DIR / module / "go.mod").read_text()
+    return dict(re.findall(r"^\t(\S+) (v\S+)", text, re.MULTILINE))
+
+
+def test_the_kubernetes_libraries_are_in_one_module_and_so_compiled_once() -> None:
+    users = Counter(
+        library
+        for module in {tool.module for tool in USUAL}
+        for library in required(module)
+        if library.startswith("k8s.io/")
+    )
+
+    assert {"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go"} <= set(users)
+    assert {library for library, count in users.items() if count > 1} == set()
+
+
+def test_libraries_of_kubernetes_have_the_version_of_the_control_plane() -> None:
+    pinned = required(binaries.SHARED)
+    control_plane = pinned["k8s.io/kubernetes"].removeprefix("v1.")
+
+    for library in ("api", "apimachinery", "apiserver", "client-go", "component-base", "metrics"):
+        assert pinned[f"k8s.io/{library}"] == f"v0.{control_plane}"
+    assert f"gitVersion={pinned['k8s.io/kubernetes']}" in binaries.tool("kube-apiserver").ldflags
+
+
+def test_no_flag_of_a_program_makes_other_variants_of_the_packages_it_shares() -> None:
+    own = {"-tags", "-ldflags"}  # tags choose files, and ldflags are for the linker alone
+    flags = {
+        tuple(arg for arg in tool.build_args()[:-1] if arg not in own | {tool.tags, tool.ldflags}) for tool in USUAL
+    }
+
+    assert flags == {("-trimpath",)}
 
 
 def test_what_the_demo_needs_is_built_first_and_nothing_else_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,3 +62,11 @@ def test_on_another_cluster_the_demo_needs_no_control_plane(monkeypatch: pytest.
     monkeypatch.setenv(CHOICE, "external")
 
     assert programs() == [*BESIDE, HELM]
+
+
+def test_a_program_is_built_again_when_its_environment_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = binaries.tool("kwok").stamp()
+
+    assert binaries.tool("kwok").stamp() == before
+    monkeypatch.setattr(binaries, "BUILD_ENVIRONMENT", {"CGO_ENABLED": "1"})
+    assert binaries.tool("kwok").stamp() != before
