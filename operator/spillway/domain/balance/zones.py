@@ -48,9 +48,9 @@ def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[
     if len(loads) < 2 or not all(math.isfinite(load) and load >= 0 for load in loads.values()):
         return {}
     least, most = min(loads.values()), max(loads.values())
-    if most <= 0 or 100 * (most - least) / most < differs_by_percent:
+    if most <= 0 or 100 * ((most - least) / most) < differs_by_percent:
         return {}
-    weights = {zone: round(HEAVIEST * (load - least) / (most - least)) for zone, load in loads.items()}
+    weights = {zone: round(HEAVIEST * ((load - least) / (most - least))) for zone, load in loads.items()}
     return {zone: weight for zone, weight in weights.items() if weight}
 
 

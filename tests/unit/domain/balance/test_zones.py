@@ -29,6 +29,7 @@ LABELS = {"app": "web", "pod-template-hash": "abc"}
         pytest.param({"a": 100.0, "b": math.nan}, {}, id="one is no number"),
         pytest.param({"a": math.inf, "b": 1.0}, {}, id="one is infinite"),
         pytest.param({"a": 100.0, "b": -1.0}, {}, id="one is negative"),
+        pytest.param({"a": 1.7e308, "b": 0.0}, {"a": 100}, id="one is as large as a number can be"),
     ],
 )
 def test_the_weights_of_zones(loads: Mapping[str, float], weights: Mapping[str, int]) -> None:

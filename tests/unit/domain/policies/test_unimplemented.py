@@ -68,10 +68,22 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
             ],
             headroom={"max": {"nodes": 5}},
         )
-    ) == (
-        "spec.headroom",
-        "spec.workloads[queue].scaling.forecast.mode",
-    )
+    ) == ("spec.workloads[queue].scaling.forecast.mode",)
+    assert named(resource(ZonalBalance, classes={})) == ("spec.classes",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "idle"),
+    [
+        pytest.param({"nodeSelector": {"matchLabels": {"a": "b"}}}, ("spec.nodeSelector",), id="nothing is read"),
+        pytest.param({"nodeSelector": {"matchLabels": {"a": "b"}}, "hotNodes": {}}, (), id="the load is read"),
+        pytest.param({"target": {}}, ("spec.target",), id="no moves are planned"),
+        pytest.param({"target": {}, "rebalance": {"mode": "Active", "by": "Evict"}}, (), id="evictions"),
+        pytest.param({"rebalance": {"mode": "Active"}}, ("spec.rebalance.by",), id="surges"),
+    ],
+)
+def test_what_a_balance_names(spec: dict[str, Any], idle: tuple[str, ...]) -> None:
+    assert named(resource(ZonalBalance, **spec)) == idle
 
 
 MANUAL = {"mode": "Manual", "replicas": 3}
