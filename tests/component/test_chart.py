@@ -348,6 +348,8 @@ def test_every_flag_of_the_deployment_is_one_of_the_program() -> None:
     from spillway.app.settings import Settings  # noqa: PLC0415
 
     fields = {name.replace("_", "-") for name in Settings.model_fields}
+    # A flag that may be repeated has its name in the singular.
+    fields |= {name.removesuffix("s") for name in fields}
     for values in ({}, EVERYTHING, CERT_MANAGER, {"webhook": {"enabled": False}}):
         [container] = Chart.render(values).one("Deployment")["spec"]["template"]["spec"]["containers"]
         assert container["args"][0] == "run"

@@ -362,7 +362,7 @@ def test_a_status_tells_what_is_wrong(cluster: ClusterApi, leading: Installation
             "the missing budget",
         )
         second = policy("b-second", namespace_label="twice")
-        second["spec"]["headroom"] = {"max": {"nodes": 5}}
+        second["spec"]["workloads"][0]["scaling"] = {"forecast": {"mode": "Active"}}
         with applied(cluster, second):
             eventually(
                 lambda: condition(cluster, "elasticpolicies", "b-second", "Ready").get("status") == "False",
@@ -371,7 +371,7 @@ def test_a_status_tells_what_is_wrong(cluster: ClusterApi, leading: Installation
             found = condition(cluster, "elasticpolicies", "b-second", "Ready")
             assert "a-first" in found["message"]
             unbuilt = condition(cluster, "elasticpolicies", "b-second", "NotImplemented")
-            assert (unbuilt["status"], "spec.headroom" in unbuilt["message"]) == ("True", True)
+            assert (unbuilt["status"], "scaling.forecast" in unbuilt["message"]) == ("True", True)
 
 
 # Helpers

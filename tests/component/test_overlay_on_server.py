@@ -7,7 +7,7 @@ import pytest
 
 from localcluster import ClusterApi
 from localcluster.rest import RestError
-from spillway.domain.model.additions import json_patch
+from spillway.domain.model.additions import annotation_additions, json_patch
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.plan import add_landing_variables, add_overlay
 from tests.unit.domain.overlay.overlay_cases import CASES, FULL, LOGS, Json, container, overlay, pod
@@ -58,11 +58,11 @@ def test_every_overlaid_pod_is_valid_and_a_second_round_adds_nothing(
 
 def test_the_servers_json_patch_does_what_a_plan_says(cluster: ClusterApi, namespace: str) -> None:
     """On an object that may be patched freely: a pod may not, once it is there."""
-    raw = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "one", "namespace": namespace}}
+    present = {"present": "0"}
+    metadata = {"name": "one", "namespace": namespace, "annotations": present}
+    raw = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata}
     cluster.rest.create(f"/api/v1/namespaces/{namespace}/configmaps", raw)
-    draft = Draft(raw | {"spec": {}})
-    add_overlay(draft, overlay(annotations={"a/b": "1", "c~d": "2"}), pool="pool-v")
-    patch = json_patch(draft.additions)
+    patch = json_patch(annotation_additions(present, {"a/b": "1", "c~d": "2"}))
     path = f"/api/v1/namespaces/{namespace}/configmaps/one"
     # "~" is no part of a valid key: the server has to have read it back.
     with pytest.raises(RestError, match="c~d"):
