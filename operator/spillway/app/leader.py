@@ -14,6 +14,7 @@ from functools import partial
 from spillway.app.settings import Settings
 from spillway.controllers.balance.hot_nodes import HotNodesController
 from spillway.controllers.balance.load import LoadController
+from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.rebalance import RebalanceController
 from spillway.controllers.balance.status import BalanceContributor
 from spillway.controllers.balance.zone_loads import ZoneLoadController
@@ -155,8 +156,9 @@ class Leader:
         )
         headroom = self._headroom(events, autoscalers)
         hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
+        readings = Readings(world, self._client, settings.prometheus)
         moves = self._writer("rebalance", settings.evictions_per_second)
-        rebalance = RebalanceController(world, self._client, moves, events)
+        rebalance = RebalanceController(world, readings, moves, events)
         managed = ManagedAutoscalersController(
             world, self._writer("autoscalers", AUTOSCALER_WRITES_PER_SECOND), scaling, autoscalers
         )
@@ -205,8 +207,8 @@ class Leader:
             forecasts,
             scaling,
             headroom,
-            LoadController(world, self._client, settings.prometheus),
-            ZoneLoadController(world, self._client, settings.prometheus),
+            LoadController(world, readings),
+            ZoneLoadController(world, readings),
             hot,
             rebalance,
             managed,

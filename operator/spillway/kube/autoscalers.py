@@ -4,8 +4,6 @@ Contract: it fills `Autoscalers`, and empties it when it ends. Every failure is 
 `run` ends only when it is cancelled.
 """
 
-import asyncio
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -16,9 +14,11 @@ from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.decode import Decoder
 from spillway.kube.reflector import Reflector, WatchSettings
+from spillway.kube.wanted_watch import WantedWatch
 from spillway.state.autoscalers import Autoscalers
 
 SETTINGS: Final = WatchSettings(page_size=500, watch_seconds=250.0, silence_seconds=310.0)
+EVERYWHERE: Final = paths.AUTOSCALERS.everywhere
 DEFAULT_METRIC: Final = "cpu"
 """Kubernetes scales by CPU where an autoscaler names no metric."""
 
@@ -123,48 +123,19 @@ class _AutoscalerSink:
         self._autoscalers.remove(record.uid)
 
 
-class AutoscalerWatch:
-    """The watch, which is started and stopped by `want`."""
+class AutoscalerWatch(WantedWatch):
+    """The watch; what it follows is a path, `EVERYWHERE`."""
+
+    name = "autoscalers"
 
     def __init__(self, client: KubeClient, autoscalers: Autoscalers) -> None:
+        super().__init__()
         self._client = client
         self._autoscalers = autoscalers
-        self._wanted = False
-        self._changed = asyncio.Event()
 
-    def want(self, *, wanted: bool) -> None:
-        """Follow the autoscalers from now on, or no longer."""
-        if wanted != self._wanted:
-            self._wanted = wanted
-            self._changed.set()
+    async def _follow(self, what: str) -> None:
+        sink = _AutoscalerSink(self._autoscalers)
+        await Reflector(self._client, sink, path=what, decoder=AUTOSCALERS, settings=SETTINGS).run()
 
-    def start(self) -> Callable[[], None]:
-        """Follow them while they are wanted; returns what ends it."""
-        task = asyncio.get_running_loop().create_task(self.run(), name="autoscalers")
-
-        def stop() -> None:
-            task.cancel()
-
-        return stop
-
-    async def run(self) -> None:
-        """Follow them while they are wanted, until cancelled."""
-        while True:
-            self._changed.clear()
-            following = asyncio.create_task(self._follow(), name="autoscaler-watch") if self._wanted else None
-            try:
-                await self._changed.wait()
-            finally:
-                if following is not None:
-                    following.cancel()
-                    await asyncio.wait({following})
-                    self._autoscalers.clear()
-
-    async def _follow(self) -> None:
-        await Reflector(
-            self._client,
-            _AutoscalerSink(self._autoscalers),
-            path=paths.AUTOSCALERS.everywhere,
-            decoder=AUTOSCALERS,
-            settings=SETTINGS,
-        ).run()
+    def _ended(self) -> None:
+        self._autoscalers.clear()

@@ -22,6 +22,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.decode import Decoder
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.reflector import Reflector, WatchSettings
+from spillway.kube.wanted_watch import WantedWatch
 
 log = structlog.get_logger(__name__)
 
@@ -127,8 +128,13 @@ class _PodEventSink:
         """An Event that has expired says nothing about its pod."""
 
 
-class PodEvents:
-    """The watch that calls `listener` for each wanted Event: about pods, or about all other objects."""
+class PodEvents(WantedWatch):
+    """The watch that calls `listener` for each wanted Event: about pods, or about all other objects.
+
+    What it follows is a field selector.
+    """
+
+    name = "pod-events"
 
     def __init__(
         self,
@@ -140,49 +146,21 @@ class PodEvents:
         jitter: Callable[[], float] = random.random,
         about_pods: bool = True,
     ) -> None:
+        super().__init__()
         self._client = client
         self._about_pods = about_pods
         self._listener = listener
         self._sleep = sleep
         self._now = now
         self._jitter = jitter
-        self._wanted = ""
-        self._changed = asyncio.Event()
 
-    def want(self, selector: str) -> None:
-        """Follow the Events of this field selector from now on; the empty one stops the watch."""
-        if selector != self._wanted:
-            self._wanted = selector
-            self._changed.set()
-
-    def start(self) -> Callable[[], None]:
-        """Follow the wanted Events from now on; returns what ends it."""
-        task = asyncio.get_running_loop().create_task(self.run(), name="events")
-
-        def stop() -> None:
-            task.cancel()
-
-        return stop
-
-    async def run(self) -> None:
-        """Follow the wanted Events until cancelled."""
-        while True:
-            self._changed.clear()
-            following = asyncio.create_task(self._follow(self._wanted), name="pod-events") if self._wanted else None
-            try:
-                await self._changed.wait()
-            finally:
-                if following is not None:
-                    following.cancel()
-                    await asyncio.wait({following})
-
-    async def _follow(self, selector: str) -> None:
+    async def _follow(self, what: str) -> None:
         reflector = Reflector(
             self._client,
             _PodEventSink(self._listener, self._now, about_pods=self._about_pods),
             path=PATH,
             decoder=_events,
-            selector=selector,
+            selector=what,
             settings=SETTINGS,
             sleep=self._sleep,
             jitter=self._jitter,

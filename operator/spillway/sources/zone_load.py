@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from spillway.sources.history import namespace_of
-from spillway.sources.prometheus import Prometheus
+from spillway.sources.queries import Queries
 from spillway.sources.selectors import with_matchers
 
 
-async def zone_loads(prometheus: Prometheus, query: str, *, now: float) -> Mapping[str, Mapping[str, float]]:
+async def zone_loads(prometheus: Queries, query: str, *, now: float) -> Mapping[str, Mapping[str, float]]:
     """The load by workload (`namespace/name`) and zone; a series without one of the labels is left out.
 
     Raises:

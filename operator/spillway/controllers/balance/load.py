@@ -1,16 +1,17 @@
 """The controller of loads: it reads the real load of the nodes that each ZonalBalance selects.
 
-Contract: one key for each ZonalBalance, read every `load.refresh`; the reading of metrics.k8s.io is shared by all of
-them. A ZonalBalance that nothing needs the load for sends no request. The loads are published on the board, also when a
-reading failed, so that whoever acts on them sees their age.
+Contract: one key for each ZonalBalance, read every `load.refresh`. A ZonalBalance that nothing needs the load for sends
+no request. The loads are published on the board, also when a reading failed, so that whoever acts on them sees their
+age.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from spillway.api.zonalbalance import Load, LoadWeights, ZonalBalance
+from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import (
     YOUNG_SECONDS,
@@ -26,20 +27,12 @@ from spillway.domain.balance.load import (
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Selector
-from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
-from spillway.kube.resource_metrics import NodeUsage, node_usage
+from spillway.kube.resource_metrics import NodeUsage
 from spillway.kube.slices import in_slices
-from spillway.sources.api_client import ApiClient
-from spillway.sources.connection import Connection
 from spillway.sources.node_load import node_shares
-from spillway.sources.prometheus import NoPrometheusError, PrometheusError
+from spillway.sources.prometheus import PrometheusError
 from spillway.telemetry import balance as metrics
-
-SHARED_SECONDS: Final = 5.0
-"""A reading of metrics.k8s.io is used for every ZonalBalance that asks within so many seconds."""
-LEAST_REFRESH_SECONDS: Final = 5
-"""The load is not read more often, whatever `load.refresh` says."""
 
 
 class LoadController(Controller):
@@ -47,42 +40,37 @@ class LoadController(Controller):
 
     name: ClassVar = "load"
 
-    def __init__(self, world: World, client: Transport, prometheus: Connection | None) -> None:
+    def __init__(self, world: World, readings: Readings) -> None:
         super().__init__(world)
-        self._client = client
-        self._prometheus = prometheus
-        self._usage: tuple[float, Mapping[NodeName, NodeUsage]] = (-SHARED_SECONDS, {})
-        self._read: dict[str, tuple[float, Load]] = {}
-        """When each ZonalBalance was last read, and by which section."""
+        self._readings = readings
+        self._refreshes = Refreshes()
         self._even: dict[str, Evenness] = {}
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
-        return {*self.world.governance.balances, *self._read}
+        return {*self.world.governance.balances, *self._refreshes.keys}
 
     async def reconcile(self, key: str) -> float | None:
         balance = self.world.governance.balances.get(key)
         if balance is None or not balance.spec.reads_load:
-            self._read.pop(key, None)
+            self._refreshes.forget(key)
             self.world.board.withdraw_loads(key)
             self._show(key, None)
             return None
         load, now = balance.spec.load or Load(), self.world.now()
-        refresh = float(max(load.refresh.seconds, LEAST_REFRESH_SECONDS))
-        last, by = self._read.get(key, (0.0, None))
-        if by == load and last <= now < last + refresh:
-            return last + refresh - now
-        self._read[key] = now, load
-        before = self.world.board.loads.get(key, Loads()) if by == load else Loads()
+        if left := self._refreshes.seconds_left(key, load, load, now):
+            return left
+        same = self._refreshes.begin(key, load, now)
+        before = self.world.board.loads.get(key, Loads()) if same else Loads()
         nodes = await nodes_of(self.world, balance)
         loads = await self._reading(load, before, nodes, now)
         self.world.board.set_loads(key, loads)
         metrics.READINGS.labels(key, loads.problem.reason if loads.problem else "Good").inc()
         zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
         self._show(key, evenness(loads.current(now, load.stale_after.seconds), zone_of))
-        return refresh
+        return refresh_seconds(load)
 
     async def _reading(self, load: Load, before: Loads, nodes: Iterable[NodeRecord], now: float) -> Loads:
         try:
@@ -103,20 +91,11 @@ class LoadController(Controller):
 
     async def _shares(self, load: Load, now: float) -> Mapping[NodeName, NodeShare]:
         if load.queries is None:
-            usage = await self._shared_usage(now)
+            usage = await self._readings.nodes()
             nodes = self.world.state.nodes
             return {name: _share(nodes[name], used) for name, used in usage.items() if name in nodes}
-        if self._prometheus is None:
-            raise NoPrometheusError("the operator has no Prometheus (--prometheus-url)")
-        async with ApiClient(self._prometheus) as prometheus:
+        async with self._readings.prometheus() as prometheus:
             return await node_shares(prometheus, load.queries.cpu, load.queries.memory, now=now)
-
-    async def _shared_usage(self, now: float) -> Mapping[NodeName, NodeUsage]:
-        at, usage = self._usage
-        if not at <= now < at + SHARED_SECONDS:
-            usage = await node_usage(self._client)
-            self._usage = now, usage
-        return usage
 
     def _show(self, balance: str, even: Evenness | None) -> None:
         """Replace the values of the metrics of one ZonalBalance."""

@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Load, LoadWeights, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.load import nodes_of
+from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import Loads, Weights
 from spillway.domain.balance.moves import MovablePod, Move, MovePlan, NodeView, plan_moves
@@ -24,10 +25,9 @@ from spillway.domain.model.names import HOT_TAINT, NodeName, Zone
 from spillway.domain.model.owners import object_reference, workload_key, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
-from spillway.kube.resource_metrics import PodUsage, pod_usage
+from spillway.kube.resource_metrics import PodUsage
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import Eviction
 from spillway.state.claims import balance_of
@@ -75,9 +75,9 @@ class RebalanceController(Controller):
 
     name: ClassVar = "rebalance"
 
-    def __init__(self, world: World, client: Transport, writer: ObjectWriter, events: Recorder) -> None:
+    def __init__(self, world: World, readings: Readings, writer: ObjectWriter, events: Recorder) -> None:
         super().__init__(world)
-        self._client = client
+        self._readings = readings
         self._writer = writer
         self._events = events
         self._memories: dict[str, _Memory] = {}
@@ -179,7 +179,7 @@ class RebalanceController(Controller):
             if not chosen or memory.resting.get(key, 0.0) > now or not self._settled(owner, pods, now - settle):
                 continue
             if owner.namespace not in used:
-                used[owner.namespace] = await pod_usage(self._client, owner.namespace)
+                used[owner.namespace] = await self._readings.pods(owner.namespace)
             zones = Counter(
                 Zone(nodes[pod.node].labels.get(balance.spec.zone_key, "")) for pod in pods if pod.node in nodes
             )

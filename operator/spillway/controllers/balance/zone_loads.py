@@ -8,24 +8,22 @@ older than `load.staleAfter`; then all zones count as equal.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import Load, ZonalBalance, ZonePreference
-from spillway.controllers.balance.load import LEAST_REFRESH_SECONDS
+from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.zones import ZoneReading, zone_weights
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import OwnerRecord, PodRecord
-from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
-from spillway.kube.resource_metrics import PodUsage, pod_usage
+from spillway.kube.resource_metrics import PodUsage
 from spillway.kube.slices import in_slices
-from spillway.sources.connection import Connection
-from spillway.sources.prometheus import NoPrometheusError, Prometheus, PrometheusError
+from spillway.sources.prometheus import PrometheusError
 from spillway.sources.zone_load import zone_loads
 from spillway.state.claims import balance_of
 
-LEAST_MEASURED: float = 0.8
+LEAST_MEASURED: Final = 0.8
 """The part of a workload's ready pods that must have been measured."""
 Loads = Mapping[str, Mapping[str, float]]
 """By workload (`namespace/name`) and zone."""
@@ -36,48 +34,42 @@ class ZoneLoadController(Controller):
 
     name: ClassVar = "zone-load"
 
-    def __init__(self, world: World, client: Transport, prometheus: Connection | None) -> None:
+    def __init__(self, world: World, readings: Readings) -> None:
         super().__init__(world)
-        self._client = client
-        self._prometheus = prometheus
-        self._read: dict[str, tuple[float, ZonePreference]] = {}
-        """When each ZonalBalance was last read, and by which section."""
+        self._readings = readings
+        self._refreshes = Refreshes()
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
-        return {*self.world.governance.balances, *self._read}
+        return {*self.world.governance.balances, *self._refreshes.keys}
 
     async def reconcile(self, key: str) -> float | None:
         balance = self.world.governance.balances.get(key)
         preference = None if balance is None else balance.spec.zone_preference
         if balance is None or preference is None:
-            self._read.pop(key, None)
+            self._refreshes.forget(key)
             self.world.board.set_zone_reading(key, None)
             return None
-        now = self.world.now()
-        refresh = float(max((balance.spec.load or Load()).refresh.seconds, LEAST_REFRESH_SECONDS))
-        last, by = self._read.get(key, (0.0, None))
-        if by == preference and last <= now < last + refresh:
-            return last + refresh - now
-        self._read[key] = now, preference
+        load, now = balance.spec.load or Load(), self.world.now()
+        if left := self._refreshes.seconds_left(key, preference, load, now):
+            return left
+        self._refreshes.begin(key, preference, now)
         try:
             loads = await self._loads(balance, preference, now)
         except (RequestError, PrometheusError) as error:
             self.log.warning("the load by zone cannot be read", key=key, error=str(error))
-            return refresh
+            return refresh_seconds(load)
         percent = float(preference.when_differs_by_percent)
         weights = {name: found for name, zones in loads.items() if (found := zone_weights(zones, percent))}
         self.world.board.set_zone_reading(key, ZoneReading(now, weights))
-        return refresh
+        return refresh_seconds(load)
 
     async def _loads(self, balance: ZonalBalance, preference: ZonePreference, now: float) -> Loads:
         if preference.from_ is None:
             return await self._measured(balance)
-        if self._prometheus is None:
-            raise NoPrometheusError("the operator has no Prometheus (--prometheus-url)")
-        async with Prometheus(self._prometheus) as prometheus:
+        async with self._readings.prometheus() as prometheus:
             return await zone_loads(prometheus, preference.from_.query, now=now)
 
     async def _measured(self, balance: ZonalBalance) -> Loads:
@@ -89,7 +81,7 @@ class ZoneLoadController(Controller):
                 covered[one.namespace].append(one)
         found: dict[str, Mapping[str, float]] = {}
         for namespace, owners in covered.items():
-            used = await pod_usage(self._client, namespace)
+            used = await self._readings.pods(namespace)
             pods: dict[str, list[PodRecord]] = defaultdict(list)
             for owner in owners:
                 pods[f"{namespace}/{workload_of(owner).name}"] += state.pods_of(owner.uid)

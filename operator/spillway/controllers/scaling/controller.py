@@ -26,6 +26,7 @@ from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.rate import pause_seconds
 from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, recommend
+from spillway.kube.autoscalers import EVERYWHERE
 from spillway.kube.protocols import Recorder
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
@@ -44,8 +45,8 @@ LONGEST_SECONDS: Final = 30.0
 class Watch(Protocol):
     """The watch of HorizontalPodAutoscalers."""
 
-    def want(self, *, wanted: bool) -> None:
-        """Follow them from now on, or no longer."""
+    def want(self, what: str) -> None:
+        """Follow what this path lists from now on; nothing if it is empty."""
 
     def start(self) -> Unsubscribe:
         """Follow them while they are wanted; returns what ends it."""
@@ -136,7 +137,8 @@ class ScalingController(Controller):
         self._classes = self._compiled()
         # Once also without a class: an earlier leader may have created autoscalers for one that is gone.
         self._searched = self._searched or self._autoscalers.known
-        self._watch.want(wanted=bool(self._classes) or not self._searched or self._autoscalers.some_are_ours)
+        needed = bool(self._classes) or not self._searched or self._autoscalers.some_are_ours
+        self._watch.want(EVERYWHERE if needed else "")
         self._publish({workload: one async for workload, one in self._recommendations(now)})
         self._announce(now)
         if not self._classes:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from spillway.controllers.balance.load import LoadController
+from spillway.controllers.balance.readings import Readings
 from spillway.domain.model.names import NodeName
 from spillway.kube.errors import UnreachableError
 from spillway.state.catalog import Kind
@@ -43,7 +44,7 @@ def scene(*balances: dict[str, Any]) -> tuple[LoadController, Metrics, FakeClock
     world = make_world([make_node(name) for name in NAMES], balances, clock)
     metrics = Metrics()
     metrics.use(n1=("4000000000n", "16Gi"), n2=("800m", "0"))
-    return LoadController(world, metrics, None), metrics, clock
+    return LoadController(world, Readings(world, metrics, None)), metrics, clock
 
 
 def balance(name: str = "even", **spec: Any) -> dict[str, Any]:

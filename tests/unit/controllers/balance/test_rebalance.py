@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
 from spillway.controllers.balance.rebalance import EFFECT_SECONDS, RebalanceController
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
@@ -71,7 +72,9 @@ class Scene:
         self.answer = Eviction.EVICTED
         self.writer = FakeWriter(evict=lambda pod: self._evict(pod.name))
         self.events = FakeRecorder()
-        self.controller = RebalanceController(self.world, self.metrics, self.writer, self.events)
+        self.controller = RebalanceController(
+            self.world, Readings(self.world, self.metrics, None), self.writer, self.events
+        )
         self.load(95.0, 20.0, 60.0)
 
     def _evict(self, name: str) -> Eviction:
@@ -224,6 +227,7 @@ async def test_without_a_load_or_the_use_of_pods_there_is_no_plan() -> None:
     scene = Scene()
     await scene.later()
     scene.metrics.down = True
+    await scene.clock.advance(SHARED_SECONDS)
     await scene.controller.reconcile("even")
     assert not scene.planned
     scene.metrics.down = False

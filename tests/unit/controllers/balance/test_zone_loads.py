@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.zone_loads import ZoneLoadController
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.kube.errors import UnreachableError
@@ -46,7 +47,7 @@ def scene(*balances: dict[str, Any]) -> tuple[ZoneLoadController, Metrics, FakeC
     other = make_pod("other-1", namespace="shop", node=NodeName("a1"), owner_uid=make_replicaset("other").uid)
     world = make_world([*nodes, make_replicaset("web"), make_replicaset("other"), *pods, other], balances, clock)
     metrics = Metrics()
-    return ZoneLoadController(world, metrics, None), metrics, clock
+    return ZoneLoadController(world, Readings(world, metrics, None)), metrics, clock
 
 
 def weights(controller: ZoneLoadController) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class FakeWatch:
     def __init__(self) -> None:
         self.wanted = False
 
-    def want(self, *, wanted: bool) -> None:
-        self.wanted = wanted
+    def want(self, what: str) -> None:
+        self.wanted = bool(what)
 
     def start(self) -> Unsubscribe:
         return lambda: None

@@ -1,0 +1,101 @@
+"""The readings of real load that the controllers of balance share, and when each of them is due.
+
+Contract: what metrics.k8s.io reports of the nodes, or of the pods of a namespace, is read once for all that ask within
+`SHARED_SECONDS`.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, TypeVar
+
+from spillway.api.zonalbalance import Load
+from spillway.controllers.base import World
+from spillway.domain.model.names import NodeName
+from spillway.kube.client import Transport
+from spillway.kube.resource_metrics import NodeUsage, PodUsage, node_usage, pod_usage
+from spillway.sources.api_client import ApiClient
+from spillway.sources.connection import Connection
+from spillway.sources.prometheus import NoPrometheusError
+
+SHARED_SECONDS: Final = 5.0
+LEAST_REFRESH_SECONDS: Final = 5
+"""No load is read more often, whatever `load.refresh` says."""
+
+V = TypeVar("V")
+
+
+class Readings:
+    """The readings; one object for all controllers of balance."""
+
+    def __init__(self, world: World, client: Transport, prometheus: Connection | None) -> None:
+        self._world = world
+        self._client = client
+        self._prometheus = prometheus
+        self._nodes: dict[str, tuple[float, dict[NodeName, NodeUsage]]] = {}
+        self._pods: dict[str, tuple[float, dict[str, PodUsage]]] = {}
+
+    async def nodes(self) -> Mapping[NodeName, NodeUsage]:
+        """What each node uses.
+
+        Raises:
+            RequestError: metrics.k8s.io has no answer.
+        """
+        return await self._once(self._nodes, "", lambda: node_usage(self._client))
+
+    async def pods(self, namespace: str) -> Mapping[str, PodUsage]:
+        """What each pod of a namespace uses, by its name.
+
+        Raises:
+            RequestError: metrics.k8s.io has no answer.
+        """
+        return await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
+
+    def prometheus(self) -> ApiClient:
+        """The client of the operator's Prometheus, to be closed by the caller.
+
+        Raises:
+            NoPrometheusError: the operator has none.
+        """
+        if self._prometheus is None:
+            raise NoPrometheusError("the operator has no Prometheus (--prometheus-url)")
+        return ApiClient(self._prometheus)
+
+    async def _once(self, kept: dict[str, tuple[float, V]], key: str, read: Callable[[], Awaitable[V]]) -> V:
+        now = self._world.now()
+        for old in [name for name, (at, _) in kept.items() if not at <= now < at + SHARED_SECONDS]:
+            del kept[old]
+        if key not in kept:
+            kept[key] = now, await read()
+        return kept[key][1]
+
+
+class Refreshes:
+    """When each ZonalBalance was last read, and by which section of its spec."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[float, object]] = {}
+
+    @property
+    def keys(self) -> Collection[str]:
+        """The ZonalBalances that have been read."""
+        return self._read.keys()
+
+    def seconds_left(self, key: str, section: object, load: Load, now: float) -> float:
+        """The seconds until the next reading; 0.0 if it is due, as it is at once where the section has changed."""
+        last, by = self._read.get(key, (0.0, None))
+        due = last + refresh_seconds(load)
+        return due - now if by == section and last <= now < due else 0.0
+
+    def begin(self, key: str, section: object, now: float) -> bool:
+        """Note a reading; whether the one before was by the same section."""
+        same = self._read.get(key, (0.0, None))[1] == section
+        self._read[key] = now, section
+        return same
+
+    def forget(self, key: str) -> None:
+        """Forget a ZonalBalance that is not read any more."""
+        self._read.pop(key, None)
+
+
+def refresh_seconds(load: Load) -> float:
+    """How often a load is read."""
+    return float(max(load.refresh.seconds, LEAST_REFRESH_SECONDS))
