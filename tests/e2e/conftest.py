@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from harness import Installation
+from harness.operator import install
 from harness.scene import Scene
-from localcluster import ClusterApi
+from localcluster import Cluster, ClusterApi, ClusterFactory, Options
 from tests.support.e2e import LEASE_SECONDS, Start
 from tests.support.stage import OwnedNodes, Stage
 from tests.support.tight import MakeStage, TightStage
@@ -36,6 +37,29 @@ def installation(cluster: ClusterApi) -> Iterator[Installation]:
     with Installation(cluster, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]) as installed:
         installed.apply()
         yield installed
+
+
+@pytest.fixture(scope="session")
+def measured(cluster_factory: ClusterFactory) -> Cluster:
+    """The cluster of the scenarios about real load: metrics-server measures what pods pretend to use."""
+    found = cluster_factory(Options(metrics_server=True))
+    assert isinstance(found, Cluster)
+    return found
+
+
+@pytest.fixture(scope="session")
+def measuring(measured: Cluster) -> Iterator[Installation]:
+    """Two replicas in the cluster of the scenarios about real load."""
+    installed = install(measured, replicas=2, flags=["--status-seconds=1"])
+    yield installed
+    installed.close()
+
+
+@pytest.fixture
+def measured_namespace(measured: Cluster) -> Iterator[str]:
+    """A namespace in that cluster."""
+    with measured.namespace() as name:
+        yield name
 
 
 @contextmanager

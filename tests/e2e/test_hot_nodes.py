@@ -1,36 +1,20 @@
 """Hot nodes with the real scheduler and metrics-server: new pods avoid them, and nothing changes without data."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from harness import Installation
-from harness.operator import install
-from localcluster import Cluster, ClusterFactory, Options
+from localcluster import Cluster
 from localcluster.metrics_server import API_SERVICE
 from localcluster.rest import Object
 from tests.support.installed import applied, condition, deployment, eventually, status
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "even"}
 WAIT_SECONDS = 120.0
 """metrics-server measures every ten seconds, and needs two samples."""
-
-
-@pytest.fixture(scope="module")
-def measured(cluster_factory: ClusterFactory) -> Cluster:
-    cluster = cluster_factory(Options(metrics_server=True))
-    assert isinstance(cluster, Cluster)
-    return cluster
-
-
-@pytest.fixture(scope="module")
-def operator(measured: Cluster) -> Iterator[Installation]:
-    installed = install(measured, replicas=1, flags=["--status-seconds=1"])
-    yield installed
-    installed.close()
 
 
 def balance(**spec: Any) -> Object:
@@ -66,32 +50,32 @@ def landed(cluster: Cluster, namespace: str, name: str, replicas: int) -> set[st
 
 
 def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
-    measured: Cluster, operator: Installation, namespace_of: str
+    measured: Cluster, measuring: Installation, measured_namespace: str
 ) -> None:
     nodes = measured.add_nodes("even", 3, cpu="8", zones=["zone-a"])
     busy, *others = nodes
     # By requests the busy node is the emptiest, so the scheduler alone prefers it.
     for name in others:
-        filler = deployment(namespace_of, f"filler-{name}", 1, nodeName=name)
+        filler = deployment(measured_namespace, f"filler-{name}", 1, nodeName=name)
         filler["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "4", "memory": "64Mi"}
         measured.apply(filler)
-    measured.apply(deployment(namespace_of, "busy", 1, nodeName=busy))
-    pods = measured.wait_pods_ready(namespace_of, 3, timeout_seconds=WAIT_SECONDS)
-    assert landed(measured, namespace_of, "before", 1) == {busy}
+    measured.apply(deployment(measured_namespace, "busy", 1, nodeName=busy))
+    pods = measured.wait_pods_ready(measured_namespace, 3, timeout_seconds=WAIT_SECONDS)
+    assert landed(measured, measured_namespace, "before", 1) == {busy}
     [pod] = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"]["app"] == "busy"]
     with applied(measured, balance()):
-        measured.set_usage(namespace_of, [pod], cpu="7")
+        measured.set_usage(measured_namespace, [pod], cpu="7")
         eventually(lambda: hot(measured) == {busy}, "the busy node to be tainted", seconds=WAIT_SECONDS)
-        assert busy not in landed(measured, namespace_of, "after", 4)
+        assert busy not in landed(measured, measured_namespace, "after", 4)
         eventually(lambda: status(measured, "zonalbalances", "even").get("hotNodes") == [busy], "the status to name it")
         shown = status(measured, "zonalbalances", "even")
         assert shown["imbalancePercent"] > 50
         assert [zone["name"] for zone in shown["zones"] if "loadPercent" in zone] == ["zone-a"]
-        assert operator.total("spillway_balance_hot_nodes", balance="even") == 1
+        assert measuring.total("spillway_balance_hot_nodes", balance="even") == 1
 
         service = measured.rest.get(API_SERVICE)
         measured.rest.delete(API_SERVICE)
-        measured.set_usage(namespace_of, [pod], cpu="10m")
+        measured.set_usage(measured_namespace, [pod], cpu="10m")
         eventually(
             lambda: condition(measured, "zonalbalances", "even", "LoadDataStale").get("status") == "True",
             "the load to count as stale",
@@ -106,12 +90,6 @@ def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
         stale = condition(measured, "zonalbalances", "even", "LoadDataStale")
         assert (stale["status"], stale["reason"]) == ("False", "LoadIsFresh")
 
-        measured.set_usage(namespace_of, [pod], cpu="7")
+        measured.set_usage(measured_namespace, [pod], cpu="7")
         eventually(lambda: hot(measured) == {busy}, "the node to be hot again", seconds=WAIT_SECONDS)
     eventually(lambda: not hot(measured), "the taint to go with its balance")
-
-
-@pytest.fixture
-def namespace_of(measured: Cluster) -> Iterator[str]:
-    with measured.namespace() as name:
-        yield name

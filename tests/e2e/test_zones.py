@@ -1,19 +1,17 @@
 """Zones of new replicas with the real scheduler: they go where their own service is most loaded, within maxSkew."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from harness import Installation
-from harness.operator import install
-from localcluster import Cluster, ClusterFactory, Options
+from localcluster import Cluster
 from localcluster.rest import Object
 from tests.support.installed import applied, deployment, eventually
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "zoned"}
 WAIT_SECONDS = 120.0
@@ -22,25 +20,9 @@ PROBES = 32
 """More than the API server keeps connections to one replica: the rest reach the other one as well."""
 
 
-@pytest.fixture(scope="module")
-def measured(cluster_factory: ClusterFactory) -> Cluster:
-    cluster = cluster_factory(Options(metrics_server=True))
-    assert isinstance(cluster, Cluster)
-    cluster.add_nodes("zoned", 6, cpu="16")
-    return cluster
-
-
-@pytest.fixture(scope="module")
-def operator(measured: Cluster) -> Iterator[Installation]:
-    installed = install(measured, replicas=2, flags=["--status-seconds=1"])
-    yield installed
-    installed.close()
-
-
-@pytest.fixture
-def place(measured: Cluster) -> Iterator[str]:
-    with measured.namespace() as name:
-        yield name
+@pytest.fixture(scope="module", autouse=True)
+def nodes(measured: Cluster) -> list[str]:
+    return measured.add_nodes("zoned", 6, cpu="16")
 
 
 def balance(**spec: Any) -> Object:
@@ -79,59 +61,61 @@ def load(cluster: Cluster, namespace: str, name: str, busy: str) -> None:
 
 
 def test_new_replicas_go_where_their_own_service_is_most_loaded(
-    measured: Cluster, operator: Installation, place: str
+    measured: Cluster, measuring: Installation, measured_namespace: str
 ) -> None:
-    measured.apply(deployment(place, "plain", 6, nodeSelector=POOL))
-    measured.wait_pods_ready(place, 6, "app=plain", timeout_seconds=WAIT_SECONDS)
+    measured.apply(deployment(measured_namespace, "plain", 6, nodeSelector=POOL))
+    measured.wait_pods_ready(measured_namespace, 6, "app=plain", timeout_seconds=WAIT_SECONDS)
     # The scheduler alone spreads new replicas evenly, whatever the load.
-    load(measured, place, "plain", "zone-b")
-    assert scale(measured, place, "plain", 9) == {"zone-a": 3, "zone-b": 3, "zone-c": 3}
+    load(measured, measured_namespace, "plain", "zone-b")
+    assert scale(measured, measured_namespace, "plain", 9) == {"zone-a": 3, "zone-b": 3, "zone-c": 3}
 
     spec = {"maxSkew": 3, "zoneSpread": {}, "zonePreference": {}}
     with applied(measured, balance(**spec)):
-        measured.apply(deployment(place, "ours", 6, nodeSelector=POOL))
-        measured.wait_pods_ready(place, 6, "app=ours", timeout_seconds=WAIT_SECONDS)
-        before = zones(measured, place, "ours")
+        measured.apply(deployment(measured_namespace, "ours", 6, nodeSelector=POOL))
+        measured.wait_pods_ready(measured_namespace, 6, "app=ours", timeout_seconds=WAIT_SECONDS)
+        before = zones(measured, measured_namespace, "ours")
         assert max(before.values()) - min(before.values()) <= 3
-        load(measured, place, "ours", "zone-b")
+        load(measured, measured_namespace, "ours", "zone-b")
 
         [replicaset] = [
             item
-            for item in measured.rest.items(f"/apis/apps/v1/namespaces/{place}/replicasets")
+            for item in measured.rest.items(f"/apis/apps/v1/namespaces/{measured_namespace}/replicasets")
             if item["metadata"]["labels"]["app"] == "ours"
         ]
 
         def preferred() -> bool:
-            affinity = probe(measured, place, replicaset)["spec"].get("affinity") or {}
+            affinity = probe(measured, measured_namespace, replicaset)["spec"].get("affinity") or {}
             return "zone-b" in str(affinity.get("nodeAffinity"))
 
         eventually(preferred, "the busy zone to be preferred", seconds=WAIT_SECONDS)
-        after = scale(measured, place, "ours", 9)
+        after = scale(measured, measured_namespace, "ours", 9)
         gained = after - before
         assert gained["zone-b"] >= 2
         # The least loaded zones stay within maxSkew of it.
         assert max(after.values()) - min(after.values()) <= 3
-    assert operator.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
+    assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
 
 
-def test_a_zone_that_is_lost_holds_no_pod_up(measured: Cluster, operator: Installation, place: str) -> None:
+def test_a_zone_that_is_lost_holds_no_pod_up(
+    measured: Cluster, measuring: Installation, measured_namespace: str
+) -> None:
     with applied(measured, balance(maxSkew=1, zoneSpread={})):
-        measured.apply(deployment(place, "even", 0, nodeSelector=POOL))
-        wait_known(measured, place)
-        assert scale(measured, place, "even", 6) == {"zone-a": 2, "zone-b": 2, "zone-c": 2}
+        measured.apply(deployment(measured_namespace, "even", 0, nodeSelector=POOL))
+        wait_known(measured, measured_namespace)
+        assert scale(measured, measured_namespace, "even", 6) == {"zone-a": 2, "zone-b": 2, "zone-c": 2}
         lost = [name for name, zone in zone_of_nodes(measured).items() if zone == "zone-c"]
         measured.fail_nodes(lost)
         try:
-            measured.kubectl("scale", "deployment", "even", "--replicas=10", "-n", place)
+            measured.kubectl("scale", "deployment", "even", "--replicas=10", "-n", measured_namespace)
             # With the lost zone counted, the others could have one replica more each.
             eventually(
-                lambda: zones(measured, place, "even") == {"zone-a": 4, "zone-b": 4, "zone-c": 2},
+                lambda: zones(measured, measured_namespace, "even") == {"zone-a": 4, "zone-b": 4, "zone-c": 2},
                 "the new replicas to be in the other zones",
                 seconds=WAIT_SECONDS,
             )
         finally:
             measured.heal_nodes(lost)
-    assert operator.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") >= 10
+    assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") >= 10
 
 
 def wait_known(cluster: Cluster, namespace: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import HotNodes, Load, ZonalBalance
-from spillway.controllers.balance.load import nodes_of
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.status.wording import first_names
 from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot, taints_with
@@ -18,8 +17,8 @@ from spillway.domain.model import event_reasons
 from spillway.domain.model.names import HOT_TAINT, NodeName, Zone
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NodeRecord, Taint
-from spillway.domain.model.selectors import selects
 from spillway.kube.protocols import ObjectWriter, Recorder
+from spillway.kube.slices import in_slices
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
@@ -63,7 +62,8 @@ class HotNodesController(Controller):
             self._since.pop(key, None)
             self._set_hot(key, None)
             return await self._remove_orphans()
-        nodes = {node.name: node for node in await nodes_of(self.world, balance) if self._owner(node) is balance}
+        governance, every = self.world.governance, list(self.world.state.nodes.values())
+        nodes = {node.name: node async for node in in_slices(every) if governance.hot_balance_of(node) == key}
         loads = self._loads(balance)
         tainted = {name for name, node in nodes.items() if hot_taint(key) in node.taints}
         plan = self._plan(balance, rule, nodes, loads, tainted)
@@ -115,24 +115,9 @@ class HotNodesController(Controller):
         unreadable = self.world.catalog.unreadable(Kind.ZONAL_BALANCE)
         for node in list(self.world.state.nodes.values()):
             values = {taint.value for taint in node.taints if taint.key == HOT_TAINT}
-            owner = self._owner(node)
-            if values and not values & unreadable and (owner is None or values != {owner.metadata.name}):
+            if values and not values & unreadable and values != {self.world.governance.hot_balance_of(node)}:
                 refused |= not await self._write(node, None)
         return REFUSED_SECONDS if refused else None
-
-    def _owner(self, node: NodeRecord) -> ZonalBalance | None:
-        """The ZonalBalance that decides on the node's taint."""
-        governance = self.world.governance
-        if governance.budget_of(node) is not None:
-            return None
-        return next(
-            (
-                one
-                for one in governance.balances.values()
-                if one.spec.hot_nodes is not None and selects(one.spec.node_selector, node.labels)
-            ),
-            None,
-        )
 
     def _announce(self, balance: ZonalBalance, hot: Iterable[NodeName]) -> None:
         """Record an Event about nodes that have become hot; `hot` are those without the taint."""

@@ -19,7 +19,7 @@ from spillway.domain.balance.load import LoadProblem, Loads, evenness
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
-from spillway.domain.model.selectors import selects
+from spillway.domain.model.selectors import Selector
 from spillway.state.claims import balance_of
 
 ZONES_MAX: Final = 64
@@ -52,8 +52,8 @@ class BalanceContributor:
     def part(self, model: ZonalBalance, _current: ZonalBalanceStatus, now: datetime) -> StatusPart:
         """The part of one balance."""
         name = model.metadata.name
-        nodes = self._world.state.nodes.values()
-        selected = [node for node in nodes if selects(model.spec.node_selector, node.labels)]
+        selector = Selector.of(model.spec.node_selector)
+        selected = [node for node in self._world.state.nodes.values() if selector.matches(node.labels)]
         loads = self._world.board.loads.get(name) if model.spec.reads_load else None
         workloads = self._counts.zones_by_workload(self._covered(name))
         part = balance_part(model, selected, workloads, loads=loads, hot=self._hot.get(name, ()), now=now.timestamp())

@@ -114,11 +114,17 @@ class Governance:
         self._namespace_keys = _keys(match.namespaces for match in matches)
         self._label_keys = (CLASS, *_keys(match.labels for match in matches))
         elastic = (policy.elastic for policy in self._policies.values() if policy.elastic is not None)
-        self._node_keys = _keys((*elastic, *(selector for _, selector in self._pools)))
+        self._hot = tuple(
+            (one.metadata.name, Selector.of(one.spec.node_selector))
+            for one in balances
+            if one.spec.hot_nodes is not None
+        )
+        self._node_keys = _keys((*elastic, *(selector for _, selector in (*self._pools, *self._hot))))
         self._claims: FairMemory[object, tuple[Claim | None]] = FairMemory(_REMEMBERED)
         self._places: OrderedDict[object, NodePlace] = OrderedDict()
         self._owners: OrderedDict[object, ElasticOwner | None] = OrderedDict()
         self._budgets: OrderedDict[object, str | None] = OrderedDict()
+        self._hot_balances: OrderedDict[object, str | None] = OrderedDict()
         self.problems: tuple[Problem, ...] = static_problems(
             {
                 name: SelectedWorkloads(policy.classes, policy.elastic, _listed(self.policies[name]))
@@ -233,6 +239,16 @@ class Governance:
             self._budgets,
             self._node_key(node),
             lambda: next((name for name, selector in self._pools if selector.matches(node.labels)), None),
+        )
+
+    def hot_balance_of(self, node: NodeRecord) -> str | None:
+        """The oldest ZonalBalance with `hotNodes` that selects the node; None if none does, and for a virtual node."""
+        if self.budget_of(node) is not None:
+            return None
+        return _remembered(
+            self._hot_balances,
+            self._node_key(node),
+            lambda: next((name for name, selector in self._hot if selector.matches(node.labels)), None),
         )
 
     def node_problems(self, nodes: Iterable[NodeRecord]) -> tuple[Problem, ...]:
