@@ -1,13 +1,9 @@
 """The charts of the page: titles, legends and plotly figures, from what the observer saw.
 
-Contract: `charts` gives them in the page's order. A legend is HTML above its chart, so that it wraps on a narrow screen
-and never covers what is drawn. Colours are the Okabe-Ito set, told apart with any colour vision; a contender also has a
-dash pattern of its own.
+Contract: `charts` gives them in the page's order. A contender has a colour and a dash pattern of its own.
 """
 
-import html
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -16,15 +12,13 @@ from demo.contenders import Contender
 from demo.day import Scene
 from demo.measure import Sample, per_contender
 from demo.scenario import DAY_BEGINS_AT, HOURS
+from spillway.cli import report_page as page
 
-TIER_COLOUR: Final = {"fixed": "#0072B2", "elastic": "#E69F00", "virtual": "#CC79A7", "unassigned": "#999999"}
-CONTENDER_COLOUR: Final = {"plain": "#555555", "flat": "#D55E00", "spillway": "#009E73"}
+TIER_COLOUR: Final = {"fixed": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE, "unassigned": page.GREY}
+CONTENDER_COLOUR: Final = {"plain": page.DARK, "flat": page.RED, "spillway": page.GREEN}
 CONTENDER_DASH: Final = {"plain": "dot", "flat": "dash", "spillway": "solid"}
-_INK: Final = "#1b1b1b"
 _ASKED_FOR: Final = "asked for by the load"
 _NOT_PLANNED_OPACITY: Final = 0.35
-
-FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 _PODS: Final = (
     "Pods by tier",
@@ -53,23 +47,13 @@ _VICTIMS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One chapter of the page; `drawn` has one picture, or one for each contender."""
-
-    title: str
-    text: str
-    legend: str
-    drawn: tuple[str, ...]
-
-
-def charts(scene: Scene) -> list[Chart]:
+def charts(scene: Scene) -> list[page.Chart]:
     """The charts of a finished run."""
     return [
-        Chart(*_PODS, _POD_LEGEND, tuple(_pods(scene))),
-        Chart(*_NODES, _lines_legend(scene), (_nodes(scene),)),
-        Chart(*_SKEW, _lines_legend(scene), (_skew(scene),)),
-        Chart(*_VICTIMS, _VICTIM_LEGEND, (_victims(scene),)),
+        page.Chart(*_PODS, _POD_LEGEND, tuple(_pods(scene))),
+        page.Chart(*_NODES, _lines_legend(scene), (_nodes(scene),)),
+        page.Chart(*_SKEW, _lines_legend(scene), (_skew(scene),)),
+        page.Chart(*_VICTIMS, _VICTIM_LEGEND, (_victims(scene),)),
     ]
 
 
@@ -86,9 +70,7 @@ def _pods(scene: Scene) -> list[str]:
     """A chart for each contender, all with the same scale."""
     drawn = {contender: _samples(scene, contender) for contender in scene.contenders}
     most = max((sample.total for samples in drawn.values() for sample in samples), default=1)
-    return [
-        f"<div><h3>{contender.value}</h3>{_tiers(scene, samples, most)}</div>" for contender, samples in drawn.items()
-    ]
+    return [page.titled(contender.value, _tiers(scene, samples, most)) for contender, samples in drawn.items()]
 
 
 def _tiers(scene: Scene, samples: list[Sample], most: int) -> str:
@@ -107,7 +89,7 @@ def _tiers(scene: Scene, samples: list[Sample], most: int) -> str:
         y=[scene.day.ideal_replicas(sample.hour) for sample in samples],
         name=_ASKED_FOR,
         mode="lines",
-        line={"width": 1.5, "color": _INK, "dash": "dot"},
+        line={"width": 1.5, "color": page.INK, "dash": "dot"},
     )
     figure.update_yaxes(title_text="pods", range=[0, most * 1.05])
     return _html(figure)
@@ -171,44 +153,25 @@ def _line(contender: Contender) -> dict[str, Any]:
     }
 
 
-def _swatch(inside: str, words: str) -> str:
-    return f'<li><svg width="26" height="12" aria-hidden="true">{inside}</svg>{html.escape(words)}</li>'
-
-
-def _box(colour: str, words: str, *, planned: bool = True) -> str:
-    hatch = f'<path d="M2 12 12 0M14 12 24 0" stroke="{colour}" stroke-width="2"/>' if not planned else ""
-    opacity = 1.0 if planned else _NOT_PLANNED_OPACITY
-    return _swatch(f'<rect width="26" height="12" fill="{colour}" opacity="{opacity}"/>{hatch}', words)
-
-
-def _stroke(colour: str, dash: str, words: str) -> str:
-    pattern = {"dot": "2 3", "dash": "7 4"}.get(dash, "")
-    line = f'<path d="M0 6H26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{pattern}"/>'
-    return _swatch(line, words)
+def _hatched(colour: str, words: str) -> str:
+    hatch = f'<path d="M2 12 12 0M14 12 24 0" stroke="{colour}" stroke-width="2"/>'
+    return page.swatch(f'<rect width="26" height="12" fill="{colour}" opacity="{_NOT_PLANNED_OPACITY}"/>{hatch}', words)
 
 
 def _lines_legend(scene: Scene) -> str:
     return "".join(
-        _stroke(CONTENDER_COLOUR[contender], CONTENDER_DASH[contender], contender.value)
+        page.stroke(CONTENDER_COLOUR[contender], CONTENDER_DASH[contender], contender.value)
         for contender in scene.contenders
     )
 
 
-_TIER_LEGEND: Final = "".join(_box(colour, tier) for tier, colour in TIER_COLOUR.items())
-_POD_LEGEND: Final = _TIER_LEGEND + _stroke(_INK, "dot", _ASKED_FOR)
-_VICTIM_LEGEND: Final = _TIER_LEGEND + _box(TIER_COLOUR["unassigned"], "hatched: not as planned", planned=False)
+_TIER_LEGEND: Final = "".join(page.box(colour, tier) for tier, colour in TIER_COLOUR.items())
+_POD_LEGEND: Final = _TIER_LEGEND + page.stroke(page.INK, "dot", _ASKED_FOR)
+_VICTIM_LEGEND: Final = _TIER_LEGEND + _hatched(TIER_COLOUR["unassigned"], "hatched: not as planned")
 
 
 def _html(figure: go.Figure, *, height: int = 320, hours: bool = True) -> str:
-    """The chart as HTML. Its legend stands above it in the page, where it wraps and never covers the chart."""
-    figure.update_layout(
-        template="plotly_white",
-        height=height,
-        margin={"l": 60, "r": 20, "t": 15, "b": 50},
-        font={"family": FONT, "size": 13},
-        showlegend=False,
-        hovermode="x unified" if hours else "closest",
-    )
+    """The chart as HTML; with `hours` its x axis is the day."""
     if hours:
         marks = [DAY_BEGINS_AT + 4 * step for step in range(7)]
         figure.update_xaxes(
@@ -217,5 +180,4 @@ def _html(figure: go.Figure, *, height: int = 320, hours: bool = True) -> str:
             ticktext=[f"{int(mark % HOURS):02d}:00" for mark in marks],
             range=[DAY_BEGINS_AT, DAY_BEGINS_AT + HOURS],
         )
-    config = {"displayModeBar": False, "responsive": True}
-    return f"<div>{figure.to_html(full_html=False, include_plotlyjs=False, config=config)}</div>"
+    return page.drawn(figure, height=height, closest=not hours)

@@ -1,72 +1,56 @@
 """The charts of a backtest's report: demand and capacity by tier, cost by day, and thresholds, as plotly figures.
 
-Contract: legends are HTML above a chart, so that they wrap on a narrow screen. Colours are the Okabe-Ito set, told
-apart with any colour vision; lines also differ by their dashes. Series of more than `_POINTS` are shown by the highest
-value of each hour.
+Contract: series of more than `_POINTS` are shown by the highest value of each hour.
 """
 
-import html
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
 
+from spillway.cli import report_page as page
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
 from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result
 
-FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_INK: Final = "#1b1b1b"
-_TIERS: Final = {"owned": "#0072B2", "elastic": "#E69F00", "virtual": "#CC79A7"}
+_TIERS: Final = {"owned": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE}
 _LINES: Final = {
-    PLAIN: ("#555555", "dot"),
-    FLAT: ("#D55E00", "dash"),
-    SPILLWAY: ("#009E73", "solid"),
-    CLAIRVOYANT: ("#56B4E9", "dashdot"),
-    OWNED: ("#999999", "longdash"),
+    PLAIN: (page.DARK, "dot"),
+    FLAT: (page.RED, "dash"),
+    SPILLWAY: (page.GREEN, "solid"),
+    CLAIRVOYANT: (page.SKY, "dashdot"),
+    OWNED: (page.GREY, "longdash"),
 }
 _POINTS: Final = 2 * DAY_STEPS
 _MOST_WORKLOADS: Final = 30
 _FEW_DAYS: Final = 4
 """Below this number of days there are bars instead of lines."""
-_CONFIG: Final = {"displayModeBar": False, "responsive": True}
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One chapter of the page."""
-
-    title: str
-    text: str
-    legend: str
-    drawn: tuple[str, ...]
-
-
-def charts(result: Result) -> list[Chart]:
+def charts(result: Result) -> list[page.Chart]:
     """The charts in the page's order."""
     return [
-        Chart(
+        page.Chart(
             "Demand and capacity by tier",
             "CPU requests of the pods on each tier, on one scale. The line is what the demand needs at the target.",
-            "".join(_box(colour, tier) for tier, colour in _TIERS.items())
-            + _stroke(_INK, "dot", "needed by the demand"),
+            "".join(page.box(colour, tier) for tier, colour in _TIERS.items())
+            + page.stroke(page.INK, "dot", "needed by the demand"),
             tuple(_tiers(result)),
         ),
-        Chart(
+        page.Chart(
             "Cost of each day",
             "Owned nodes are paid for whether they are in use or not, so every line has the same least cost, except "
             "that of nodes owned for the peak.",
-            "".join(_stroke(*_LINES[one.name], one.name) for one in result.outcomes),
+            "".join(page.stroke(*_LINES[one.name], one.name) for one in result.outcomes),
             (_costs(result),),
         ),
-        Chart(
+        page.Chart(
             "Thresholds",
             "Replicas that stay off virtual nodes, on the day with the highest threshold, beside the highest demand. "
             + _shown(result),
-            _box(_TIERS["owned"], "threshold") + _mark(_INK, "highest demand"),
+            page.box(_TIERS["owned"], "threshold") + page.mark(page.INK, "highest demand"),
             (_thresholds(result),),
         ),
     ]
@@ -90,10 +74,10 @@ def _tiers(result: Result) -> list[str]:
             )
         times, values = _series(result, result.demand_cores)
         figure.add_scatter(
-            x=times, y=values, name="needed", mode="lines", line={"width": 1.5, "color": _INK, "dash": "dot"}
+            x=times, y=values, name="needed", mode="lines", line={"width": 1.5, "color": page.INK, "dash": "dot"}
         )
         figure.update_yaxes(title_text="cores requested", range=[0, most * 1.05])
-        found.append(f"<div><h3>{html.escape(one.name)}</h3>{_html(figure)}</div>")
+        found.append(page.titled(one.name, page.drawn(figure)))
     return found
 
 
@@ -111,7 +95,7 @@ def _costs(result: Result) -> str:
             figure.add_scatter(x=days, y=costs, name=one.name, mode="lines+markers", line=line)
     figure.update_xaxes(type="category")
     figure.update_yaxes(title_text=f"cost of a day {result.case.setup.prices.currency}".strip(), rangemode="tozero")
-    return _html(figure)
+    return page.drawn(figure)
 
 
 def _thresholds(result: Result) -> str:
@@ -138,11 +122,11 @@ def _thresholds(result: Result) -> str:
         x=[float(np.ceil(peaks[row])) for row in rows],
         name="highest demand",
         mode="markers",
-        marker={"color": _INK, "symbol": "line-ns-open", "size": 12, "line": {"width": 2}},
+        marker={"color": page.INK, "symbol": "line-ns-open", "size": 12, "line": {"width": 2}},
     )
     figure.update_xaxes(title_text="replicas", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", automargin=True)
-    return _html(figure, height=110 + 24 * len(rows), closest=True)
+    return page.drawn(figure, height=110 + 24 * len(rows), closest=True)
 
 
 def _shown(result: Result) -> str:
@@ -161,33 +145,3 @@ def _series(result: Result, values: Floats) -> tuple[list[datetime], Sequence[fl
 
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, tz=UTC)
-
-
-def _html(figure: go.Figure, *, height: int = 320, closest: bool = False) -> str:
-    figure.update_layout(
-        template="plotly_white",
-        height=height,
-        margin={"l": 60, "r": 20, "t": 15, "b": 50},
-        font={"family": FONT, "size": 13},
-        showlegend=False,
-        hovermode="closest" if closest else "x unified",
-    )
-    return f"<div>{figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG)}</div>"
-
-
-def _swatch(inside: str, words: str) -> str:
-    return f'<li><svg width="26" height="12" aria-hidden="true">{inside}</svg>{html.escape(words)}</li>'
-
-
-def _box(colour: str, words: str) -> str:
-    return _swatch(f'<rect width="26" height="12" fill="{colour}"/>', words)
-
-
-def _mark(colour: str, words: str) -> str:
-    return _swatch(f'<path d="M13 0V12" stroke="{colour}" stroke-width="2"/>', words)
-
-
-def _stroke(colour: str, dash: str, words: str) -> str:
-    pattern: dict[str, Any] = {"dot": "2 3", "dash": "7 4", "dashdot": "7 3 2 3", "longdash": "11 3"}
-    line = f'<path d="M0 6H26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{pattern.get(dash, "")}"/>'
-    return _swatch(line, words)

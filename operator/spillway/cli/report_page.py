@@ -1,0 +1,119 @@
+"""A self-contained HTML page with charts: its style, the legends, and the form of a chart.
+
+Contract: plotly is inside the page, so that it needs no network. A legend is HTML above its chart, so that it wraps on
+a narrow screen and never covers what is drawn. Colours are the Okabe-Ito set, told apart with any colour vision; lines
+also differ by their dashes.
+"""
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+INK: Final = "#1b1b1b"
+BLUE: Final = "#0072B2"
+ORANGE: Final = "#E69F00"
+PURPLE: Final = "#CC79A7"
+GREEN: Final = "#009E73"
+RED: Final = "#D55E00"
+SKY: Final = "#56B4E9"
+DARK: Final = "#555555"
+GREY: Final = "#999999"
+_DASHES: Final = {"dot": "2 3", "dash": "7 4", "dashdot": "7 3 2 3", "longdash": "11 3"}
+_CONFIG: Final = {"displayModeBar": False, "responsive": True}
+
+_STYLE: Final = f"""
+body {{ font-family: {FONT}; margin: 2rem auto; max-width: 74rem; padding: 0 1rem; color: {INK};
+ background: #fff; }}
+h1 {{ font-size: 1.5rem; margin-bottom: .3rem; }} h2 {{ font-size: 1.1rem; margin: 2rem 0 .2rem; }}
+h3 {{ font-size: .95rem; font-weight: 600; margin: .6rem 0 0; }}
+p {{ line-height: 1.5; max-width: 60rem; margin: .3rem 0 .8rem; color: #444; }}
+p.headline {{ font-size: 1.25rem; font-weight: 600; margin: .8rem 0; }}
+div.scroll {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; margin: .5rem 0 1rem; }}
+th, td {{ padding: .35rem .9rem; border-bottom: 1px solid #ddd; text-align: right;
+ font-variant-numeric: tabular-nums; }}
+th:first-child, td:first-child {{ text-align: left; }} th {{ border-bottom: 2px solid #999; }}
+tr.strong {{ font-weight: 600; }}
+ul.legend {{ display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; margin: .4rem 0 0; padding: 0;
+ font-size: .85rem; }}
+ul.legend svg {{ vertical-align: middle; margin-right: .4rem; }}
+td:not(:first-child) {{ white-space: nowrap; }}
+div.charts {{ display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 0 1rem; }}
+@media (max-width: 40rem) {{
+ body {{ margin: 1rem auto; padding: 0 .7rem; font-size: .9rem; }} th, td {{ padding: .3rem .4rem; }}
+ p.headline {{ font-size: 1.1rem; }} div.charts {{ grid-template-columns: minmax(0, 1fr); }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chapter of a page; `drawn` has its pictures, which stand beside each other where there is room."""
+
+    title: str
+    text: str
+    legend: str
+    drawn: tuple[str, ...]
+
+
+def document(title: str, body: str, charts: Iterable[Chart], *, style: str = "") -> str:
+    """The whole file: `body`, which is HTML, and the charts below it; `style` is added to that of every page."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}{style}</style><script>{get_plotlyjs()}</script></head><body>"
+        f"{body}{''.join(map(_chapter, charts))}</body></html>\n"
+    )
+
+
+def _chapter(chart: Chart) -> str:
+    return (
+        f"<h2>{chart.title}</h2><p>{html.escape(chart.text)}</p>"
+        f'<ul class="legend">{chart.legend}</ul>'
+        f'<div class="charts" style="--columns: {len(chart.drawn)}">{"".join(chart.drawn)}</div>'
+    )
+
+
+def drawn(figure: go.Figure, *, height: int = 320, closest: bool = False) -> str:
+    """A chart as HTML; `closest` shows the value of one thing at a time, and not of all at the same x."""
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 20, "t": 15, "b": 50},
+        font={"family": FONT, "size": 13},
+        showlegend=False,
+        hovermode="closest" if closest else "x unified",
+    )
+    return f"<div>{figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG)}</div>"
+
+
+def titled(name: str, chart: str) -> str:
+    """A chart that is one of several, with its name above it."""
+    return f"<div><h3>{html.escape(name)}</h3>{chart}</div>"
+
+
+def swatch(inside: str, words: str) -> str:
+    """An entry of a legend; `inside` is SVG of 26 by 12."""
+    return f'<li><svg width="26" height="12" aria-hidden="true">{inside}</svg>{html.escape(words)}</li>'
+
+
+def box(colour: str, words: str) -> str:
+    """The entry of an area or a bar."""
+    return swatch(f'<rect width="26" height="12" fill="{colour}"/>', words)
+
+
+def mark(colour: str, words: str) -> str:
+    """The entry of a mark across a bar."""
+    return swatch(f'<path d="M13 0V12" stroke="{colour}" stroke-width="2"/>', words)
+
+
+def stroke(colour: str, dash: str, words: str) -> str:
+    """The entry of a line, with one of plotly's dashes."""
+    pattern = _DASHES.get(dash, "")
+    line = f'<path d="M0 6H26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{pattern}"/>'
+    return swatch(line, words)
