@@ -13,29 +13,23 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from spillway.domain.forecast.refresh import DemandSource
 from spillway.domain.forecast.spec import STEP_SECONDS
 from spillway.domain.model.owners import WorkloadKey
-from spillway.domain.threshold.history import NO_POINTS, Floats, History, merged
+from spillway.domain.threshold.history import NO_POINTS, History
 from spillway.sources.batches import Batches
 from spillway.sources.connection import Connection, quoted
 from spillway.sources.pod_names import PodNames, pod_names
+from spillway.sources.points import MARK, QUERY_BATCH, RESOLUTION_SECONDS, Points, add_points, points_of_queries
 from spillway.sources.prometheus import Series
 from spillway.sources.queries import Queries
-from spillway.sources.selectors import any_of, highest_of_query
+from spillway.sources.selectors import any_of
 
 USE_BATCH: Final = 100
 """Workloads per request for their use."""
-QUERY_BATCH: Final = 16
-"""Users' queries per request for long histories; each costs Prometheus five times its own evaluation."""
-RESOLUTION_SECONDS: Final = 60.0
-_MARK: Final = "spillway_workload"
 _TOLERATED_STEPS: Final = 2
 """So many may be missing in the rules' answer before the containers' metrics are asked, but not the last one."""
 CONTAINERS: Final = 'container!="",container!="POD"'
-_Points = tuple[Floats, Floats]
 
 
 class _Used(NamedTuple):
@@ -110,35 +104,29 @@ class _Span:
     last: float
 
     async def by_query(self, batch: Sequence[DemandQuery], seconds: float) -> list[History]:
-        connection = self.prometheus.connection
-        asked = "\nor ".join(
-            highest_of_query(connection, one.query, (_MARK, one.workload), STEP_SECONDS, RESOLUTION_SECONDS)
-            for one in batch
-        )
-        found: dict[str, _Points] = {}
-        for series in await self._ask(asked, seconds):
-            _add(found, series.labels.get(_MARK), series)
+        queries, span = {one.workload: one.query for one in batch}, (self.first, self.last)
+        found = await points_of_queries(self.prometheus, queries, span=span, step_seconds=STEP_SECONDS, seconds=seconds)
         return [_history(one, found) for one in batch]
 
     async def by_use(self, batch: Sequence[DemandQuery], seconds: float) -> list[History]:
         """The use of workloads of one source, whose pods' names have one suffix."""
         used, named = USED[batch[0].source], {one.workload: pod_names(one.workload) for one in batch}
-        found: dict[str, _Points] = {}
+        found: dict[str, Points] = {}
         by_rule = {(_namespace(key), names.rule): key for key, names in named.items() if names.rule}
         if by_rule:
             asked = rule_query(self.prometheus.connection, used.rule, [rule for _, rule in by_rule])
             for series in await self._ask(asked, seconds):
-                _add(
+                add_points(
                     found, by_rule.get((series.labels.get("namespace", ""), series.labels.get("workload", ""))), series
                 )
         lacking = [key for key in named if not self._complete(found.get(key))]
         if lacking:
             by_stem = {(_namespace(key), named[key].stem): key for key in lacking}
             for series in await self._ask(use_query(self.prometheus.connection, used.containers, lacking), seconds):
-                _add(found, by_stem.get(_labels(series, _MARK)), series)
+                add_points(found, by_stem.get(_labels(series, MARK)), series)
         return [_history(one, found) for one in batch]
 
-    def _complete(self, points: _Points | None) -> bool:
+    def _complete(self, points: Points | None) -> bool:
         steps = (self.last - self.first) / STEP_SECONDS + 1
         if points is None or not points[0].size:
             return False
@@ -162,8 +150,8 @@ def use_query(connection: Connection, containers: str, workloads: Sequence[str])
     selected = f"{CONTAINERS},namespace=~{quoted(namespaces)},pod=~{quoted(pods)},{connection.selected}"
     by_container = f"max by (namespace, pod, container) ({containers.replace('{}', f'{{{selected}}}')})"
     by_pod = f"sum by (namespace, pod) ({by_container})"
-    marked = f'label_replace({by_pod}, "{_MARK}", "$1", "pod", {quoted(pods)})'
-    highest = f"(sum by (namespace, {_MARK}) ({marked}))[{STEP_SECONDS}s:{RESOLUTION_SECONDS:g}s]"
+    marked = f'label_replace({by_pod}, "{MARK}", "$1", "pod", {quoted(pods)})'
+    highest = f"(sum by (namespace, {MARK}) ({marked}))[{STEP_SECONDS}s:{RESOLUTION_SECONDS:g}s]"
     return f"max_over_time({highest})"
 
 
@@ -175,14 +163,5 @@ def _namespace(workload: str) -> str:
     return WorkloadKey.parse(workload).namespace
 
 
-def _add(found: dict[str, _Points], workload: str | None, series: Series) -> None:
-    """Add what a series knows of a workload at the steps of which nothing is known yet."""
-    if workload is None:
-        return
-    known = np.isfinite(series.values)
-    points = (series.times[known], series.values[known])
-    found[workload] = merged(found[workload], points) if workload in found else points
-
-
-def _history(wanted: DemandQuery, found: Mapping[str, _Points]) -> History:
+def _history(wanted: DemandQuery, found: Mapping[str, Points]) -> History:
     return History(wanted.workload, *found.get(wanted.workload, (NO_POINTS, NO_POINTS)))

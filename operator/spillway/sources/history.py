@@ -15,23 +15,19 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, Floats, History, Problem, merged
+from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, History, Problem
 from spillway.sources.batches import Batches, Patience
+from spillway.sources.points import QUERY_BATCH, Points, add_points, points_of_queries
 from spillway.sources.prometheus import Prometheus, Series
-from spillway.sources.selectors import highest_of_query, selector
+from spillway.sources.selectors import selector
 from spillway.telemetry.prerendered import workload_labels
 from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
 BATCH: Final = 100
 """Workloads per request: 14 days of them are 9 MB of JSON."""
-QUERY_BATCH: Final = 16
-"""Users' queries per request; each costs Prometheus five times its own evaluation."""
-QUERY_RESOLUTION_SECONDS: Final = 60
 OTHER_SOURCE: Final = "kube_deployment_spec_replicas"
 _TOLERATED_STEPS: Final = 2
 """So many may be missing before the other source is asked, as the first and the last often are."""
-_MARK: Final = "spillway_workload"
-_Points = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +87,10 @@ class _Span:
         ours = await self._ask(
             self._highest(WORKLOAD_REPLICAS.name, ("kind", "workload"), (name for _, _, name in keys)), seconds
         )
-        found: dict[str, _Points] = {}
+        found: dict[str, Points] = {}
         for series in ours:
             key = (namespace_of(series.labels), series.labels.get("kind", ""), series.labels.get("workload", ""))
-            _add(found, keys.get(key), series)
+            add_points(found, keys.get(key), series)
         most = (self.end - self.start) / self.step_seconds + 1
         lacking = {
             key: workload
@@ -107,15 +103,16 @@ class _Span:
             )
             for series in theirs:
                 key = (namespace_of(series.labels), "Deployment", series.labels.get("deployment", ""))
-                _add(found, lacking.get(key), series)
+                add_points(found, lacking.get(key), series)
         return [_history(one, found.get(one.workload)) for one in batch]
 
     async def by_query(self, batch: Sequence[HistoryRequest], seconds: float) -> list[History]:
         """The histories by users' queries."""
-        answer = await self._ask("\nor ".join(self._marked(one) for one in batch), seconds)
-        found: dict[str, _Points] = {}
-        for series in answer:
-            _add(found, series.labels.get(_MARK, ""), series)
+        queries = {one.workload: one.query for one in batch}
+        span = (self.start, self.end)
+        found = await points_of_queries(
+            self.prometheus, queries, span=span, step_seconds=self.step_seconds, seconds=seconds
+        )
         return [_history(one, found.get(one.workload)) for one in batch]
 
     async def _ask(self, query: str, seconds: float) -> list[Series]:
@@ -127,31 +124,13 @@ class _Span:
         grouped = ", ".join(("namespace", "exported_namespace", *labels))
         return f"max by ({grouped}) (max_over_time({series}[{self.step_seconds:g}s]))"
 
-    def _marked(self, wanted: HistoryRequest) -> str:
-        return highest_of_query(
-            self.prometheus.connection,
-            wanted.query,
-            (_MARK, wanted.workload),
-            self.step_seconds,
-            QUERY_RESOLUTION_SECONDS,
-        )
-
 
 def namespace_of(labels: Mapping[str, str]) -> str:
     """The namespace of the workload; a scrape without `honor_labels` renames it, as it sets the exporter's own."""
     return labels.get("exported_namespace") or labels.get("namespace", "")
 
 
-def _add(found: dict[str, _Points], workload: str | None, series: Series) -> None:
-    """Add what a series knows of a workload at the steps of which nothing is known yet."""
-    if workload is None:
-        return
-    known = np.isfinite(series.values)
-    points = (series.times[known], series.values[known])
-    found[workload] = merged(found[workload], points) if workload in found else points
-
-
-def _history(wanted: HistoryRequest, points: _Points | None) -> History:
+def _history(wanted: HistoryRequest, points: Points | None) -> History:
     if points is None:
         return History(wanted.workload, NO_POINTS, NO_POINTS)
     if not points[0].size:
