@@ -101,6 +101,17 @@ def _policy(namespace: str, start: datetime, duration: str) -> dict[str, Any]:
     }
 
 
+def _managed_policy(namespace: str) -> dict[str, Any]:
+    """A policy that owns the autoscaler, and whose schedule has begun."""
+    policy = _policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m")
+    policy["spec"]["workloads"][0]["scaling"] |= {
+        "hpa": "Managed",
+        "maxReplicas": 8,
+        "target": {"metric": "cpu", "utilization": 50},
+    }
+    return policy
+
+
 def _next_minute(ahead_seconds: float) -> datetime:
     """The first whole minute that is at least so far ahead."""
     return (datetime.now(UTC) + timedelta(seconds=ahead_seconds + 60)).replace(second=0, microsecond=0)
@@ -197,12 +208,7 @@ def test_a_managed_autoscaler_holds_the_floor_and_goes_with_its_policy(
         served.apply(_deployment(namespace))
         (pod,) = served.wait_pods_ready(namespace, 1)
         served.set_usage(namespace, [pod["metadata"]["name"]], cpu="10m")
-        policy = _policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m")
-        policy["spec"]["workloads"][0]["scaling"] |= {
-            "hpa": "Managed",
-            "maxReplicas": 8,
-            "target": {"metric": "cpu", "utilization": 50},
-        }
+        policy = _managed_policy(namespace)
         served.apply(policy)
         path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/spillway-deployment-web"
         served.wait_until(
@@ -212,19 +218,8 @@ def test_a_managed_autoscaler_holds_the_floor_and_goes_with_its_policy(
         assert (spec["minReplicas"], spec["maxReplicas"]) == (FLOOR, 8)
 
         # Without the schedule CPU alone decides.
-        served.rest.merge(
-            f"{GROUP_PATH}/elasticpolicies/{namespace}",
-            {
-                "spec": {
-                    "workloads": [
-                        {
-                            **policy["spec"]["workloads"][0],
-                            "scaling": {**policy["spec"]["workloads"][0]["scaling"], "schedules": []},
-                        }
-                    ]
-                }
-            },
-        )
+        policy["spec"]["workloads"][0]["scaling"]["schedules"] = []
+        served.rest.merge(f"{GROUP_PATH}/elasticpolicies/{namespace}", {"spec": policy["spec"]})
         served.wait_until(
             lambda: _replicas(served, namespace) == 1, "the scale-down by CPU", timeout_seconds=WAIT_SECONDS
         )
@@ -237,13 +232,7 @@ def test_an_autoscaler_of_the_users_is_left_alone(served: ClusterApi, installati
     with served.namespace() as namespace:
         served.apply(_deployment(namespace))
         served.apply(_autoscaler(namespace))
-        policy = _policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m")
-        policy["spec"]["workloads"][0]["scaling"] |= {
-            "hpa": "Managed",
-            "maxReplicas": 8,
-            "target": {"metric": "cpu", "utilization": 50},
-        }
-        served.apply(policy)
+        served.apply(_managed_policy(namespace))
         path = f"{GROUP_PATH}/elasticpolicies/{namespace}"
         served.wait_until(
             lambda: _conditions(served, path).get("ForeignAutoscaler") == ("True", "NotOurs"),
