@@ -26,7 +26,7 @@ import yaml
 from harness.chart import PROJECT, Chart
 from harness.reach import webhook_host
 from harness.samples import Samples
-from localcluster import ClusterApi, ClusterError
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi, ClusterError
 from localcluster.ports import free_ports
 from localcluster.processes import Process, Processes
 from localcluster.rest import Object, RestError
@@ -39,7 +39,6 @@ READER: Final = "spillway-reader"
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """kwok would simulate the pods; the processes take their place."""
 _POLL_SECONDS: Final = 0.05
-_READY_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 20.0
 
 
@@ -237,7 +236,7 @@ class Installation:
         except OSError:
             return False
 
-    def wait_ready(self, *indexes: int, timeout_seconds: float = _READY_SECONDS) -> None:
+    def wait_ready(self, *indexes: int, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
         """Until these (or all) are ready. Raises `ClusterError` with the logs' tails."""
         wanted = indexes or tuple(self._metrics_ports)
 
@@ -262,7 +261,7 @@ class Installation:
         holder = lease["spec"].get("holderIdentity") or ""
         return next((index for index in self.running if holder.startswith(f"{self._pods[index]}_")), None)
 
-    def wait_leader(self, *, other_than: int | None = None, timeout_seconds: float = 60.0) -> int:
+    def wait_leader(self, *, other_than: int | None = None, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> int:
         """Until a running process (another one) leads; its index."""
 
         def found() -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from localcluster.nodes import PROVIDER_TAINT, ZONES
 from localcluster.rest import Object
 
@@ -235,7 +235,7 @@ class Scene:
 
         return self.cluster.wait_until(stamped, f"the marks on the pods of {name}", timeout_seconds=30)
 
-    def wait_ready(self, name: str, count: int, *, timeout_seconds: float = 60.0) -> list[PodView]:
+    def wait_ready(self, name: str, count: int, *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> list[PodView]:
         """Until the Deployment has exactly `count` pods, all ready."""
         self.cluster.wait_pods_ready(self.namespace, count, f"app={name}", timeout_seconds=timeout_seconds)
         return self.pods(name)

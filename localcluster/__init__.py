@@ -7,7 +7,7 @@ metrics-server, Karpenter, Prometheus) is the real thing. Nothing in this packag
 
 from collections.abc import Callable
 
-from localcluster.api import ClusterApi
+from localcluster.api import DEFAULT_WAIT_SECONDS, ClusterApi
 from localcluster.cluster import Cluster
 from localcluster.errors import ClusterError, FeatureMissing
 from localcluster.external import ExternalCluster
@@ -16,4 +16,13 @@ from localcluster.options import Options
 ClusterFactory = Callable[[Options], ClusterApi]
 """Starts a cluster with these options, or gives an existing one that fits (the tests' fixture ``cluster_factory``)."""
 
-__all__ = ["Cluster", "ClusterApi", "ClusterError", "ClusterFactory", "ExternalCluster", "FeatureMissing", "Options"]
+__all__ = [
+    "DEFAULT_WAIT_SECONDS",
+    "Cluster",
+    "ClusterApi",
+    "ClusterError",
+    "ClusterFactory",
+    "ExternalCluster",
+    "FeatureMissing",
+    "Options",
+]

@@ -19,7 +19,8 @@ from localcluster.rest import Object, Rest, RestError
 
 T = TypeVar("T")
 
-DEFAULT_WAIT_SECONDS = 60.0
+DEFAULT_WAIT_SECONDS = 180.0
+"""A wait ends as soon as its answer comes; only one that never comes takes so long, and a busy machine is slow."""
 _POLL_SECONDS = 0.1
 _UNREADY = {"status": "False", "reason": "NodeNotReady"}
 

@@ -46,7 +46,7 @@ def attempt(cluster: ClusterApi, tmp_path: Path) -> Iterator[Attempt]:
         [node] = cluster.add_nodes("fixed", 1)
         forbidden = _patch("node", node, {"metadata": {"labels": {"probe": "x"}}}, "--dry-run=server")
         # The API server compiles a new policy a moment after it was created.
-        cluster.wait_until(lambda: "ValidatingAdmissionPolicy" in run(*forbidden), "the policies", timeout_seconds=60)
+        cluster.wait_until(lambda: "ValidatingAdmissionPolicy" in run(*forbidden), "the policies")
         yield run
         installation.uninstall()
         cluster.delete_nodes([node])

@@ -39,8 +39,6 @@ from tests.support.installed import (
     status,
 )
 
-pytestmark = pytest.mark.timeout(240)
-
 FLAGS = ("--lease-seconds=6", "--upkeep-seconds=1", "--status-seconds=0.5")
 OWN = "/api/v1/namespaces/spillway-system"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway"

@@ -11,8 +11,6 @@ from typer.testing import CliRunner, Result
 from spillway.cli.commands import application
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
 
-pytestmark = pytest.mark.timeout(200)
-
 DAY = 86_400.0
 SETUP = ("--nodes=3", "--node-cores=4", "--node-hour=0.2", "--virtual-cpu-hour=0.06", "--cpu=1")
 

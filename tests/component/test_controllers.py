@@ -31,8 +31,6 @@ from tests.support.installed import (
     stays,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
 THEIRS = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
 FLAGS = ("--lease-seconds=6", "--upkeep-seconds=1", "--status-seconds=0.5")
 

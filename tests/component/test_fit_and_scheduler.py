@@ -108,7 +108,7 @@ def _is_scheduled(cluster: ClusterApi, namespace: str, name: str) -> bool:
         ]
         return "no" if "Unschedulable" in reasons else ""
 
-    return cluster.wait_until(answered, f"the scheduler's answer on {name}", timeout_seconds=30) == "yes"
+    return cluster.wait_until(answered, f"the scheduler's answer on {name}") == "yes"
 
 
 def _nodes(cluster: ClusterApi, chance: random.Random) -> list[str]:
@@ -174,7 +174,7 @@ def _volumes(cluster: ClusterApi, namespace: str, nodes: list[str]) -> list[Obje
     def all_bound() -> bool:
         return all(one["status"].get("phase") == "Bound" for one in cluster.rest.items(path))
 
-    cluster.wait_until(all_bound, "the claims to be bound", timeout_seconds=60)
+    cluster.wait_until(all_bound, "the claims to be bound")
     return volumes
 
 

@@ -26,8 +26,6 @@ from spillway.sources.demand import USED
 from spillway.sources.prometheus import Prometheus, PrometheusUnreachableError
 from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 
-pytestmark = pytest.mark.timeout(180)
-
 T = TypeVar("T")
 
 DAY = 86_400.0

@@ -33,8 +33,6 @@ from spillway.sources.prometheus import (
 from spillway.sources.selectors import filled_in
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
 
-pytestmark = pytest.mark.timeout(120)
-
 T = TypeVar("T")
 
 DAY = 86_400.0

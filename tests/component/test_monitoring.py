@@ -93,7 +93,7 @@ def _api(cluster: Cluster, path: str) -> Any:
 
 
 def _wait(cluster: Cluster, expression: str) -> list[Object]:
-    return cluster.wait_until(lambda: cluster.prometheus_query(expression), expression, timeout_seconds=45)
+    return cluster.wait_until(lambda: cluster.prometheus_query(expression), expression)
 
 
 def test_prometheus_loads_the_rules(watched: Cluster) -> None:

@@ -62,7 +62,7 @@ def test_a_rollout_requests_what_its_deployment_does(
 ) -> None:
     def wait(requested: int, total: int) -> None:
         wanted = (requested, total, requested)
-        cluster.wait_until(lambda: observed(cluster, namespace) == wanted, f"replicas {wanted}", timeout_seconds=60)
+        cluster.wait_until(lambda: observed(cluster, namespace) == wanted, f"replicas {wanted}")
 
     cluster.apply([deployment(namespace, "one", strategy)])
     wait(4, 4)

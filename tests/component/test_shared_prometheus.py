@@ -21,8 +21,6 @@ from spillway.sources.prometheus import DeniedError, Prometheus, PrometheusUnrea
 from tests.support.certificates import write_certificates
 from tests.support.prometheus import PASSWORD, TestPrometheus, WebConfig, prometheus_running, replicas_series
 
-pytestmark = pytest.mark.timeout(120)
-
 DAY = 86_400.0
 NOW = 1_790_000_100.0
 CART = "Deployment/shop/cart"

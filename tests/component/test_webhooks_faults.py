@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from localcluster import ClusterApi
 from localcluster.rest import Object
 from spillway.admission.authority import Lifetimes
@@ -105,7 +103,6 @@ def test_a_defect_of_ours_blocks_nothing(cluster: ClusterApi) -> None:
         assert errors._value.get() == before + 1
 
 
-@pytest.mark.timeout(180)
 def test_certificates_rotate_under_load_without_a_failed_call(cluster: ClusterApi) -> None:
     """Two servers share the port, one of them only follows; every creation of a node must come back tainted."""
     lifetimes = Lifetimes(authority=timedelta(seconds=18), serving=timedelta(seconds=8), overlap=timedelta(seconds=2))

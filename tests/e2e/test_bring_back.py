@@ -5,7 +5,6 @@ from typing import Any
 
 from harness import Installation
 from localcluster import ClusterApi
-from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.tight import FLAGS, HOLD_SECONDS, PODS_PER_NODE, MakeStage, TightStage, is_ready
 
 OPERATOR_FLAGS = FLAGS
@@ -28,7 +27,7 @@ def overflowing(stage: TightStage, name: str, virtual: int) -> int:
     return replicas
 
 
-def wait_home(stage: TightStage, name: str, replicas: int, *, timeout_seconds: float = 60.0, budget: str = "") -> None:
+def wait_home(stage: TightStage, name: str, replicas: int, *, budget: str = "") -> None:
     """Until all are physical and nothing of a surge is left; at no look fewer are ready than asked for, or two more."""
 
     def home() -> bool:
@@ -42,7 +41,7 @@ def wait_home(stage: TightStage, name: str, replicas: int, *, timeout_seconds: f
         at_rest = asked == replicas and not stage.marks()
         return at_rest and stage.bound_tiers(name) == {"physical": replicas, "virtual": 0, "waiting": 0}
 
-    stage.cluster.wait_until(home, f"all of {name} on owned nodes", timeout_seconds=timeout_seconds)
+    stage.cluster.wait_until(home, f"all of {name} on owned nodes")
 
 
 def test_virtual_replicas_come_back_when_room_returns_and_nothing_is_written_afterwards(
@@ -87,9 +86,7 @@ def test_only_what_the_threshold_asks_for_comes_back(make_stage: MakeStage, clus
     stage.add_owned(3)
 
     wanted = {"physical": 3, "virtual": 2, "waiting": 0}
-    cluster.wait_until(
-        lambda: stage.bound_tiers("web") == wanted and not stage.marks(), "one to come back", timeout_seconds=30
-    )
+    cluster.wait_until(lambda: stage.bound_tiers("web") == wanted and not stage.marks(), "one to come back")
     assert stage.deployment("web")["spec"]["replicas"] == replicas
 
 
@@ -107,14 +104,14 @@ def test_a_surge_whose_leader_dies_is_ended_by_the_next(
     leader = operators.wait_leader()
     stage.add_owned(1)
 
-    cluster.wait_until(stage.marks, "the surge", timeout_seconds=30)
+    cluster.wait_until(stage.marks, "the surge")
     operators.kill(leader, signal.SIGKILL)
     operators.wait_leader(other_than=leader)
     cluster.wait_until(lambda: len(stage.pods("web")) == replicas + 1, "the replica more, which waits at its gate")
     assert stage.marks()
     stage.open_gates("web")
 
-    wait_home(stage, "web", replicas, timeout_seconds=TAKE_OVER_SECONDS)
+    wait_home(stage, "web", replicas)
     start(operators, leader)
 
 
@@ -129,7 +126,7 @@ def test_what_cannot_surge_is_left_and_says_why(
     )
     stage.add_owned(1)
 
-    cluster.wait_until(lambda: stage.events("BringBackLeft"), "the Event", timeout_seconds=30)
+    cluster.wait_until(lambda: stage.events("BringBackLeft"), "the Event")
     left = {"policy": stage.id, "reason": "AutoscalerAtMaximum"}
     cluster.wait_until(lambda: operators.total("spillway_bring_back_left", **left) == 1, "the metric")
     assert stage.bound_tiers("web")["virtual"] == 1
@@ -152,7 +149,6 @@ def test_many_that_cannot_move_keep_none_from_its_turn(make_stage: MakeStage, cl
     cluster.wait_until(
         lambda: {name for name, _ in stage.events("BringBackLeft")} >= {f"Deployment/{name}" for name in stuck},
         "each to have had its turn",
-        timeout_seconds=60,
     )
     pause(stage, "healthy", paused=False)
     wait_home(stage, "healthy", 1)

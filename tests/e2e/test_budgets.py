@@ -10,7 +10,6 @@ import pytest
 from harness import Installation
 from localcluster import ClusterApi
 from localcluster.rest import Object
-from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
 OWNED = OwnedNodes("owned-by-budgets", 1, cpu="100", pods=100)
@@ -60,7 +59,7 @@ def _wait_counted(stage: Stage, pods: int) -> dict[str, Any]:
         rate = Decimal(used.get("costPerHour", "-1"))
         return used if used.get("pods") == pods and rate == pods * 1800 else None
 
-    found = stage.cluster.wait_until(counted, f"a status with {pods} pods", timeout_seconds=TAKE_OVER_SECONDS)
+    found = stage.cluster.wait_until(counted, f"a status with {pods} pods")
     assert found is not None
     return found
 
@@ -85,7 +84,7 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
 
     leader = operators.wait_leader()
     operators.kill(leader)
-    operators.wait_leader(other_than=leader, timeout_seconds=TAKE_OVER_SECONDS)
+    operators.wait_leader(other_than=leader)
     operators.start_one(leader)
     stage.scale("web", 10)
     stage.wait_bound("web", 10)
@@ -126,7 +125,7 @@ def test_a_pod_that_ends_early_is_charged_the_minimum_and_a_month_that_is_spent_
         return used.get("pods") == 0 and used.get("costThisMonth") == "720"
 
     # Two pods of a tenth of a core owe an hour each, however short they ran.
-    cluster.wait_until(over, "both pods to be charged", timeout_seconds=20)
+    cluster.wait_until(over, "both pods to be charged")
     assert _condition(stage, "AtLimit") is None
     labels = {"pool": stage.pools["a"], "workload": f"Job/{stage.id}/short"}
 

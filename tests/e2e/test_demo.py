@@ -17,7 +17,6 @@ from harness.chart import PROJECT
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.timeout(400),
     pytest.mark.skipif(os.environ.get("CLUSTER", "local") != "local", reason="looks at processes of a local cluster"),
 ]
 

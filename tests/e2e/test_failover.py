@@ -14,7 +14,6 @@ from localcluster import ClusterApi
 from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 from tests.e2e.conftest import LEASE_PATH
-from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 from tests.support.tight import is_ready
 
@@ -53,7 +52,7 @@ def manual(replicas: int) -> dict[str, Any]:
 
 def wait_condition(stage: Stage, kind: str, *reasons: str) -> None:
     stage.cluster.wait_until(
-        lambda: stage.pool_conditions().get(kind, ("", ""))[1] in reasons, f"{kind} of a: {reasons}", timeout_seconds=45
+        lambda: stage.pool_conditions().get(kind, ("", ""))[1] in reasons, f"{kind} of a: {reasons}"
     )
 
 
@@ -69,7 +68,7 @@ def wait_where(stage: Stage, name: str, **expected: int) -> None:
         ready = [pod for pod in pods if pod["spec"].get("nodeName") and is_ready(pod)]
         return len(ready) == len(pods) and stage.where(ready) == expected
 
-    stage.cluster.wait_until(there, f"{name} on {expected}", timeout_seconds=60)
+    stage.cluster.wait_until(there, f"{name} on {expected}")
 
 
 def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by_itself(stage: Stage) -> None:
@@ -108,7 +107,7 @@ def test_the_next_leader_does_not_forget_that_a_pool_has_failed(stage: Stage, op
 
     leader = operators.wait_leader()
     operators.kill(leader)
-    operators.wait_leader(other_than=leader, timeout_seconds=TAKE_OVER_SECONDS)
+    operators.wait_leader(other_than=leader)
     stage.wait_governed()
     stage.scale("web", 10)
     wait_where(stage, "web", b=10)
@@ -219,7 +218,7 @@ class Provider:
             ready = [pod for pod in found if pod["spec"].get("nodeName") and is_ready(pod)]
             return len(ready) == len(found) and self.stage.where(ready) == expected
 
-        self.stage.cluster.wait_until(there, f"{self.name} on {expected}", timeout_seconds=60)
+        self.stage.cluster.wait_until(there, f"{self.name} on {expected}")
         return found
 
 
@@ -297,7 +296,7 @@ def test_a_job_whose_pod_fails_for_want_of_stock_ends_on_owned_nodes(stage: Stag
         found = cluster.rest.get(f"{jobs}/report").get("status", {}).get("conditions") or []
         return {one["type"]: one["status"] for one in found}
 
-    cluster.wait_until(lambda: {"Complete", "Failed"} & ended().keys(), "the Job's end", timeout_seconds=60)
+    cluster.wait_until(lambda: {"Complete", "Failed"} & ended().keys(), "the Job's end")
     assert ended().get("Complete") == "True"
     assert list(places.values()) == ["a", "physical"]
     assert stage.pool_status()["ladderStep"] == 1, "seen by the first failure"

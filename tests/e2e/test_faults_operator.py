@@ -10,7 +10,7 @@ import pytest
 from harness import Installation
 from harness.scene import Scene, by_tier, tier_violations, zone_skew
 from localcluster import ClusterApi
-from tests.support.e2e import LEASE_SECONDS, TAKE_OVER_SECONDS, Start
+from tests.support.e2e import LEASE_SECONDS, Start
 from tests.support.installed import deployment, eventually, status
 
 SLOW_NODE_WRITES = "--node-writes-per-second=10"
@@ -100,7 +100,7 @@ def test_killed_in_the_middle_of_a_cordon(start: Start, make_scene: Callable[...
     cluster.wait_until(lambda: len(scene.closed()) > 5, "some nodes closed")
     _kill_leader(operator)
     half_done = len(scene.closed())
-    cluster.wait_until(lambda: scene.closed() == nodes, "all nodes closed", timeout_seconds=TAKE_OVER_SECONDS)
+    cluster.wait_until(lambda: scene.closed() == nodes, "all nodes closed")
     assert half_done < len(nodes)
 
     # A node that joins a held pool is closed, under the new leader as well.
@@ -130,7 +130,7 @@ def test_killed_in_the_middle_of_a_drain(operator: Installation, scene: Scene, c
     eventually(lambda: (drain().get("evicted"), drain().get("blocked")) == (2, 4), "the drain to be held up")
     begun = drain()["started"]
     _kill_leader(operator)
-    operator.wait_leader(timeout_seconds=TAKE_OVER_SECONDS)
+    operator.wait_leader()
     assert drain()["remaining"] == 4
     cluster.rest.delete(f"{budgets}/web")
 
@@ -149,7 +149,7 @@ def test_killed_before_the_end_of_a_hold(operator: Installation, scene: Scene, c
     scene.patch("virtualnodebudgets", scene.budget, {"cordonUntil": until.strftime("%Y-%m-%dT%H:%M:%SZ")})
     leader = _kill_leader(operator)
 
-    cluster.wait_until(lambda: scene.closed() != nodes, "the first to open", timeout_seconds=TAKE_OVER_SECONDS)
+    cluster.wait_until(lambda: scene.closed() != nodes, "the first to open")
     assert datetime.now(UTC) >= until
     assert operator.leader() != leader
     cluster.wait_until(lambda: not scene.closed(), "all open")
@@ -170,9 +170,7 @@ def test_killed_in_the_middle_of_a_taint_sweep(
     cluster.wait_until(lambda: len(scene.tainted()) > 5, "some nodes tainted")
     _kill_leader(operator)
     assert len(scene.tainted()) < len(scene.nodes["elastic"])
-    cluster.wait_until(
-        lambda: scene.tainted() == set(scene.nodes["elastic"]), "all tainted", timeout_seconds=TAKE_OVER_SECONDS
-    )
+    cluster.wait_until(lambda: scene.tainted() == set(scene.nodes["elastic"]), "all tainted")
 
     operator.start_one(next(index for index in (0, 1) if index not in operator.running), flags=[SLOW_NODE_WRITES])
     operator.wait_ready()
@@ -180,7 +178,7 @@ def test_killed_in_the_middle_of_a_taint_sweep(
     cluster.wait_until(lambda: len(scene.tainted()) < len(scene.nodes["elastic"]) - 5, "some taints gone")
     _kill_leader(operator)
     assert scene.tainted()
-    cluster.wait_until(lambda: not scene.tainted(), "all taints gone", timeout_seconds=TAKE_OVER_SECONDS)
+    cluster.wait_until(lambda: not scene.tainted(), "all taints gone")
     assert foreign in cluster.rest.get(f"/api/v1/nodes/{kept}")["spec"]["taints"]
 
 
@@ -199,7 +197,7 @@ def test_policy_deleted_while_everybody_was_away(start: Start, scene: Scene, clu
 
     start()
 
-    cluster.wait_until(lambda: not scene.marked_objects(), "everything of ours gone", timeout_seconds=30)
+    cluster.wait_until(lambda: not scene.marked_objects(), "everything of ours gone")
     assert not scene.closed()
 
 
@@ -225,12 +223,12 @@ def test_a_frozen_leader_loses_the_lease_and_exits_when_it_thaws(
     frozen = operator.wait_leader()
     operator.kill(frozen, signal.SIGSTOP)
 
-    other = operator.wait_leader(other_than=frozen, timeout_seconds=TAKE_OVER_SECONDS)
+    other = operator.wait_leader(other_than=frozen)
     scene.patch("elasticpolicies", scene.policy, {"mode": "Recommend"})
     cluster.wait_until(lambda: not scene.tainted(), "the new leader to act")
     operator.kill(frozen, signal.SIGCONT)
 
-    cluster.wait_until(lambda: operator.pid(frozen) is None, "the old leader's end", timeout_seconds=TAKE_OVER_SECONDS)
+    cluster.wait_until(lambda: operator.pid(frozen) is None, "the old leader's end")
     assert operator.return_code(frozen) == 1
     assert operator.leader() == other
     assert not scene.tainted(), "it wrote nothing after it lost the lease"

@@ -24,7 +24,7 @@ def test_two_policies_claim_one_workload_the_oldest_wins_and_the_other_says_so(
         condition = scene.condition("elasticpolicies", second)
         return condition is not None and condition["status"] == "False" and scene.policy in condition["message"]
 
-    cluster.wait_until(loser_says_so, "the second policy's condition", timeout_seconds=30)
+    cluster.wait_until(loser_says_so, "the second policy's condition")
     scene.scale("web", 15)
     after = scene.wait_ready("web", 15)
     assert not tier_violations(pods, after)
@@ -32,7 +32,7 @@ def test_two_policies_claim_one_workload_the_oldest_wins_and_the_other_says_so(
 
     scene.delete("elasticpolicies", scene.policy)
 
-    cluster.wait_until(lambda: _taints_of(scene) == {second}, "the taints of the heir", timeout_seconds=30)
+    cluster.wait_until(lambda: _taints_of(scene) == {second}, "the taints of the heir")
     scene.deploy("later", 1)
     [later] = scene.wait_ready("later", 1)
     assert later.annotations["spillway.dev/policy"] == second
@@ -79,7 +79,7 @@ def test_policy_deleted_while_scaling(operator: Installation, scene: Scene, clus
     scene.scale("web", 11)
 
     scene.wait_ready("web", 11)
-    cluster.wait_until(lambda: not scene.marked_objects(), "everything of ours gone", timeout_seconds=30)
+    cluster.wait_until(lambda: not scene.marked_objects(), "everything of ours gone")
 
 
 @pytest.mark.parametrize("back", ["Enforce", "Recommend"])
@@ -92,7 +92,7 @@ def test_leaving_enforce_takes_everything_off_and_coming_back_puts_it_on(
     scene.fill("web")
 
     scene.patch("elasticpolicies", scene.policy, {"mode": "Recommend"})
-    cluster.wait_until(lambda: not scene.marked_objects(), "everything of ours gone", timeout_seconds=30)
+    cluster.wait_until(lambda: not scene.marked_objects(), "everything of ours gone")
 
     scene.patch("elasticpolicies", scene.policy, {"mode": back})
     if back == "Enforce":

@@ -78,7 +78,6 @@ def test_a_certificate_that_nobody_can_use_is_replaced(
     cluster.wait_until(
         lambda: operator.total("spillway_serving_certificate_expiry_timestamp_seconds") / 2 > time.time(),
         "both replicas to serve a fresh certificate",
-        timeout_seconds=60,
     )
 
     def born_stamped() -> bool:
@@ -87,4 +86,4 @@ def test_a_certificate_that_nobody_can_use_is_replaced(
         [pod] = scene.wait_ready(name, 1)
         return bool(pod.marks)
 
-    cluster.wait_until(born_stamped, "a pod that got its cost when it was bound", timeout_seconds=30)
+    cluster.wait_until(born_stamped, "a pod that got its cost when it was bound")

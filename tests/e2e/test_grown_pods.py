@@ -41,7 +41,7 @@ def wait_decided(stage: Stage, name: str, count: int) -> list[Object]:
             stage.cluster.rest.delete(f"/api/v1/namespaces/{stage.namespace}/pods/{pod['metadata']['name']}")
         return not late
 
-    stage.cluster.wait_until(decided, f"{count} decided pods of {name}", timeout_seconds=60)
+    stage.cluster.wait_until(decided, f"{count} decided pods of {name}")
     return found
 
 
@@ -92,7 +92,7 @@ def test_a_pod_that_passes_a_limit_because_it_grew_is_replaced_elsewhere(stage: 
         def moved() -> bool:
             return [stage.place(pod["spec"].get("nodeName", "")) for pod in stage.pods("cart")] == ["b"]
 
-        cluster.wait_until(moved, "the pod that grew on pool b", timeout_seconds=60)
+        cluster.wait_until(moved, "the pod that grew on pool b")
     assert on_pool(stage, [*stage.pods("web"), *stage.pods("cart")]) == 800
     assert ("Deployment/cart", f"Pods that never started are replaced: a limit of {stage.pools['a']} is passed.") in (
         stage.events("PodsReplaced")
@@ -119,7 +119,7 @@ def test_a_limit_counts_what_a_pod_holds_until_its_resize_is_done(stage: Stage, 
         used = cluster.rest.get(f"/api/v1/namespaces/{stage.namespace}/resourcequotas/all").get("status", {})
         return bool(used.get("used", {}).get("requests.cpu") == "3")
 
-    cluster.wait_until(counted, "3 cores in the quota", timeout_seconds=30)
+    cluster.wait_until(counted, "3 cores in the quota")
     stage.deploy("worker", 3, cpu="1")
     workers = stage.wait_bound("worker", 3)
     assert stage.tiers(workers) == {"virtual": 1, "physical": 2}
@@ -128,4 +128,4 @@ def test_a_limit_counts_what_a_pod_holds_until_its_resize_is_done(stage: Stage, 
         used = cluster.rest.get(f"{GROUP_PATH}/virtualnodebudgets/{stage.pools['a']}").get("status", {}).get("used", {})
         return bool(used.get("cpu") == "4")
 
-    cluster.wait_until(shown, "4 cores in the status", timeout_seconds=30)
+    cluster.wait_until(shown, "4 cores in the status")

@@ -16,7 +16,6 @@ HEADROOM = "spillway.dev/headroom"
 HOLD_SECONDS = 4
 SLOTS = 3
 """Pods of one CPU that a machine of four holds."""
-WAIT_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +120,11 @@ class _Scene:
             found[:] = self.balloons
             return len(found) == count == len(self.placed(found))
 
-        self.cluster.wait_until(there, f"{count} balloons on nodes", timeout_seconds=WAIT_SECONDS)
+        self.cluster.wait_until(there, f"{count} balloons on nodes")
         return found
 
     def wait_nodes(self, most: int) -> None:
-        self.cluster.wait_until(
-            lambda: len(self.nodes) <= most, f"at most {most} elastic nodes", timeout_seconds=WAIT_SECONDS
-        )
+        self.cluster.wait_until(lambda: len(self.nodes) <= most, f"at most {most} elastic nodes")
 
     def wait_condition(self, reason: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -140,7 +137,7 @@ class _Scene:
                 one["type"] == "HeadroomReady" and one["reason"] == reason for one in status.get("conditions") or ()
             )
 
-        self.cluster.wait_until(holds, f"HeadroomReady with {reason}", timeout_seconds=WAIT_SECONDS)
+        self.cluster.wait_until(holds, f"HeadroomReady with {reason}")
         return found
 
 
@@ -156,9 +153,7 @@ def scene(elastic: Cluster, installed: Installation, request: pytest.FixtureRequ
         yield made
         elastic.rest.delete(f"{POLICIES}/{namespace}")
         elastic.rest.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments/web")
-        elastic.wait_until(
-            lambda: not made.balloons and not made.nodes, "an empty cluster", timeout_seconds=WAIT_SECONDS
-        )
+        elastic.wait_until(lambda: not made.balloons and not made.nodes, "an empty cluster")
         if 0 in installed.running:
             installed.kill(0)
         elastic.rest.delete("/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway")
@@ -171,7 +166,7 @@ BALLOONS = (["--headroom-by=balloons"], ["zone-a", "zone-b"])
 @pytest.mark.parametrize("scene", [BALLOONS], indirect=True)
 def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_them(scene: _Scene) -> None:
     scene.web(2)
-    scene.cluster.wait_pods_ready(scene.namespace, 2, timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_pods_ready(scene.namespace, 2)
     scene.policy(**{"from": "Fixed", "min": {"pods": 4}, "unit": UNIT})
     balloons = scene.wait_balloons(4)
     status = scene.wait_condition("Kept")
@@ -184,7 +179,7 @@ def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_
 
     before, uids = scene.nodes, {one["metadata"]["uid"] for one in balloons}
     scene.scale(6)
-    pods = scene.cluster.wait_pods_ready(scene.namespace, 6, timeout_seconds=WAIT_SECONDS)
+    pods = scene.cluster.wait_pods_ready(scene.namespace, 6)
     # The peak waited for no node: each of its pods runs where balloons were.
     assert set(scene.placed(pods)) <= before
     balloons = scene.wait_balloons(4)
@@ -196,7 +191,7 @@ def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_
 @pytest.mark.parametrize("scene", [(BALLOONS[0], ["zone-a"])], indirect=True)
 def test_balloons_keep_no_node_that_could_go(scene: _Scene) -> None:
     scene.web(5)
-    scene.cluster.wait_pods_ready(scene.namespace, 5, timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_pods_ready(scene.namespace, 5)
     scene.policy(**{"from": "Fixed", "min": {"pods": 6}, "unit": UNIT})
     scene.wait_balloons(6)
     at_peak = len(scene.nodes)
@@ -221,7 +216,7 @@ def test_balloons_keep_no_node_that_could_go(scene: _Scene) -> None:
 @pytest.mark.parametrize("scene", [([], ["zone-a", "zone-b"])], indirect=True)
 def test_karpenter_keeps_the_headroom_of_capacity_buffers(scene: _Scene) -> None:
     scene.web(2)
-    scene.cluster.wait_pods_ready(scene.namespace, 2, timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_pods_ready(scene.namespace, 2)
     scene.policy(**{"from": "Fixed", "min": {"pods": 6}, "unit": UNIT})
     status = scene.wait_condition("Kept")
     assert status["headroom"]["heldBy"] == "CapacityBuffer"
@@ -232,16 +227,16 @@ def test_karpenter_keeps_the_headroom_of_capacity_buffers(scene: _Scene) -> None
     assert len(before) * SLOTS >= 8
 
     scene.scale(8)
-    pods = scene.cluster.wait_pods_ready(scene.namespace, 8, timeout_seconds=WAIT_SECONDS)
+    pods = scene.cluster.wait_pods_ready(scene.namespace, 8)
     assert set(scene.placed(pods)) <= before
-    scene.cluster.wait_until(lambda: scene.nodes > before, "nodes for the buffers", timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_until(lambda: scene.nodes > before, "nodes for the buffers")
 
     # Without the section they go, and with them the nodes that nothing else needs.
     scene.scale(0)
     scene.cluster.kubectl(
         "patch", "elp", scene.namespace, "--type=json", "-p", '[{"op":"remove","path":"/spec/headroom"}]'
     )
-    scene.cluster.wait_until(lambda: not scene.cluster.rest.items(BUFFERS), "no buffers", timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_until(lambda: not scene.cluster.rest.items(BUFFERS), "no buffers")
     scene.wait_nodes(0)
 
 

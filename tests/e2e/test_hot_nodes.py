@@ -10,11 +10,9 @@ from localcluster.metrics_server import API_SERVICE
 from localcluster.rest import Object
 from tests.support.installed import applied, condition, deployment, eventually, status
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("balance")]
+pytestmark = [pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "even"}
-WAIT_SECONDS = 120.0
-"""metrics-server measures every ten seconds, and needs two samples."""
 
 
 def balance(**spec: Any) -> Object:
@@ -45,7 +43,7 @@ def hot(cluster: Cluster) -> set[str]:
 def landed(cluster: Cluster, namespace: str, name: str, replicas: int) -> set[str]:
     """Where the pods of a new Deployment land."""
     cluster.apply(deployment(namespace, name, replicas, nodeSelector=POOL))
-    pods = cluster.wait_pods_ready(namespace, replicas, f"app={name}", timeout_seconds=WAIT_SECONDS)
+    pods = cluster.wait_pods_ready(namespace, replicas, f"app={name}")
     return {pod["spec"]["nodeName"] for pod in pods}
 
 
@@ -60,12 +58,12 @@ def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
         filler["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "4", "memory": "64Mi"}
         measured.apply(filler)
     measured.apply(deployment(measured_namespace, "busy", 1, nodeName=busy))
-    pods = measured.wait_pods_ready(measured_namespace, 3, timeout_seconds=WAIT_SECONDS)
+    pods = measured.wait_pods_ready(measured_namespace, 3)
     assert landed(measured, measured_namespace, "before", 1) == {busy}
     [pod] = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"]["app"] == "busy"]
     with applied(measured, balance()):
         measured.set_usage(measured_namespace, [pod], cpu="7")
-        eventually(lambda: hot(measured) == {busy}, "the busy node to be tainted", seconds=WAIT_SECONDS)
+        eventually(lambda: hot(measured) == {busy}, "the busy node to be tainted")
         assert busy not in landed(measured, measured_namespace, "after", 4)
         eventually(lambda: status(measured, "zonalbalances", "even").get("hotNodes") == [busy], "the status to name it")
         shown = status(measured, "zonalbalances", "even")
@@ -79,17 +77,16 @@ def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
         eventually(
             lambda: condition(measured, "zonalbalances", "even", "LoadDataStale").get("status") == "True",
             "the load to count as stale",
-            seconds=WAIT_SECONDS,
         )
         assert hot(measured) == {busy}
         assert "imbalancePercent" not in status(measured, "zonalbalances", "even")
 
         clean = {key: service[key] for key in ("apiVersion", "kind", "spec")}
         measured.apply({**clean, "metadata": {"name": service["metadata"]["name"]}})
-        eventually(lambda: not hot(measured), "the cooled node to lose its taint", seconds=WAIT_SECONDS)
+        eventually(lambda: not hot(measured), "the cooled node to lose its taint")
         stale = condition(measured, "zonalbalances", "even", "LoadDataStale")
         assert (stale["status"], stale["reason"]) == ("False", "LoadIsFresh")
 
         measured.set_usage(measured_namespace, [pod], cpu="7")
-        eventually(lambda: hot(measured) == {busy}, "the node to be hot again", seconds=WAIT_SECONDS)
+        eventually(lambda: hot(measured) == {busy}, "the node to be hot again")
     eventually(lambda: not hot(measured), "the taint to go with its balance")

@@ -90,7 +90,7 @@ def test_it_runs_on_in_cluster_credentials_and_a_read_only_file_system(
                 lease = cluster.rest.get("/apis/coordination.k8s.io/v1/namespaces/spillway-system/leases/spillway")
                 return str(lease["spec"].get("holderIdentity")).startswith("spillway-in-cluster_")
 
-            cluster.wait_until(leads, "it to lead", timeout_seconds=40)
+            cluster.wait_until(leads, "it to lead")
         finally:
             process.terminate()
             code = process.wait(30)

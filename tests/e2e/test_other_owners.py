@@ -10,7 +10,6 @@ from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
 OWNED = OwnedNodes("owned-by-other-owners", 2, cpu="50", pods=100)
 THRESHOLD = "spillway.dev/threshold"
-WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def _wait_replaced(stage: Stage, gone: set[str], count: int) -> list[Object]:
         uids = {pod["metadata"]["uid"] for pod in found}
         return len(found) == count and uids.isdisjoint(gone) and all(pod["spec"].get("nodeName") for pod in found)
 
-    stage.cluster.wait_until(replaced, "the replacements on nodes", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(replaced, "the replacements on nodes")
     return found
 
 
@@ -101,7 +100,7 @@ def test_the_status_lists_the_statefulsets_threshold(stage: Stage) -> None:
             {key: one.get(key) for key in ("workload", "replicas", "reason")} for one in thresholds
         ]
 
-    stage.cluster.wait_until(listed, "its threshold in the status", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(listed, "its threshold in the status")
 
 
 def test_a_replication_controller_is_placed_marked_and_scaled_down_as_a_replicaset(
@@ -131,7 +130,6 @@ def test_a_replication_controller_is_placed_marked_and_scaled_down_as_a_replicas
     stage.cluster.wait_until(
         lambda: "ReplicationController/legacy" in [about for about, _ in stage.events("ScaleDownPlanned")],
         f"an Event on it, not on {planned}",
-        timeout_seconds=WAIT_SECONDS,
     )
 
     def counted() -> bool:
@@ -140,7 +138,7 @@ def test_a_replication_controller_is_placed_marked_and_scaled_down_as_a_replicas
         victims = 10 - len(physical)
         return (scale_down.get("victims"), scale_down.get("asPlanned")) == (victims, victims)
 
-    stage.cluster.wait_until(counted, "the victims in the status", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(counted, "the victims in the status")
 
 
 REFUSED: list[Any] = [

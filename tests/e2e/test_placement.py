@@ -7,7 +7,6 @@ import pytest
 
 from harness import Installation, Samples
 from localcluster import Cluster, ClusterApi
-from tests.support.e2e import TAKE_OVER_SECONDS
 from tests.support.stage import PLACEMENT, OwnedNodes, Stage, writes_to_pods
 
 pytestmark = pytest.mark.alone
@@ -78,7 +77,7 @@ def test_a_rollout_ends_with_as_many_physical_pods_as_it_began_with(stage: Stage
         new = [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get("version") == "2"]
         return len(new) == len(pods) == 20 and all(pod["spec"].get("nodeName") for pod in new)
 
-    cluster.wait_until(rolled_out, "the rollout to end", timeout_seconds=60)
+    cluster.wait_until(rolled_out, "the rollout to end")
     assert stage.tiers(stage.pods("web")) == {"physical": 8, "virtual": 12}
 
 
@@ -117,7 +116,7 @@ def test_classes_annotations_and_what_cannot_run_there(stage: Stage, cluster: Cl
         tolerated = dict(stage.events("ToleratesVirtual"))
         return "hostNetwork" in kept.get("Deployment/host", "") and "Deployment/never" in tolerated
 
-    cluster.wait_until(told, "the Events that say why", timeout_seconds=15)
+    cluster.wait_until(told, "the Events that say why")
     assert len(stage.events("KeptPhysical")) == 1, "one for the workload, not one for each pod"
 
 
@@ -156,7 +155,7 @@ def test_pods_that_keep_apart_run_at_once_although_a_pool_is_one_node(stage: Sta
         note = dict(stage.events("KeptPhysical")).get("Deployment/gateway", "")
         return "has no node that its anti-affinity to other pods leaves free" in note
 
-    cluster.wait_until(told, "the Event that says why", timeout_seconds=15)
+    cluster.wait_until(told, "the Event that says why")
 
 
 def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(stage: Stage, cluster: ClusterApi) -> None:
@@ -173,7 +172,7 @@ def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(stage: Stage, c
         node = cluster.rest.get(f"/api/v1/nodes/{stage.nodes[0]}")
         return not node["spec"].get("unschedulable")
 
-    cluster.wait_until(opened, "the pool to open", timeout_seconds=20)
+    cluster.wait_until(opened, "the pool to open")
     stage.deploy("later", 3)
     admitted = {pod["metadata"]["annotations"]["spillway.dev/pools"] for pod in stage.wait_bound("later", 3)}
     assert admitted == {f"{stage.pools['a']},{stage.pools['b']}"}
@@ -211,7 +210,7 @@ def test_the_next_leader_decides_as_exactly(operators: Installation, stage: Stag
 
     operators.kill(leader)
     operators.start_one(leader)
-    operators.wait_leader(other_than=leader, timeout_seconds=TAKE_OVER_SECONDS)
+    operators.wait_leader(other_than=leader)
     operators.wait_ready(0, 1)
     stage.wait_governed()
 

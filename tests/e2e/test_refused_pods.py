@@ -14,7 +14,6 @@ from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 OWNED = OwnedNodes("owned-by-refused", 1, cpu="100", pods=200)
 ALWAYS = {"placement": {"virtual": "Always"}}
 HELD = {"cordon": "Hold"}
-WAIT_SECONDS = 45.0
 
 
 def _places(stage: Stage, pods: list[Object]) -> set[str]:
@@ -47,7 +46,7 @@ def test_a_pool_whose_overlay_a_limit_range_refuses_is_left_out_for_the_next_poo
     stage.deploy("web", 6)
     assert _places(stage, stage.wait_bound("web", 6)) == {"b"}
     assert any("maximum cpu usage per Container is 1" in note for note in _left_out(stage, "Deployment/web", "a"))
-    stage.cluster.wait_until(lambda: _refused(stage, "a"), "the condition PodsRefused", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(lambda: _refused(stage, "a"), "the condition PodsRefused")
 
 
 def _refused(stage: Stage, pool: str) -> bool:
@@ -70,7 +69,7 @@ def test_without_another_pool_the_pods_become_physical(stage: Stage) -> None:
         pods = stage.cluster.pods(stage.namespace, "job-name=batch")
         return len(pods) == 3 and {stage.place(pod["spec"].get("nodeName", "?")) for pod in pods} == {"physical"}
 
-    stage.cluster.wait_until(job_runs, "the Job on physical nodes", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(job_runs, "the Job on physical nodes")
 
 
 def test_a_pod_security_level_that_refuses_an_overlay_holds_nothing_up(stage: Stage) -> None:
@@ -98,7 +97,7 @@ def test_a_size_that_a_namespace_refuses_is_skipped(stage: Stage) -> None:
         pods = stage.pods("web")
         return len(pods) == 3 and all(stage.place(pod["spec"].get("nodeName", "?a")) == "physical" for pod in pods)
 
-    stage.cluster.wait_until(lambda: physical() and _bound(stage), "three physical pods", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(lambda: physical() and _bound(stage), "three physical pods")
     assert any("size 2000m" in note for note in _left_out(stage, "Deployment/web", "a"))
 
 

@@ -51,7 +51,7 @@ def _wait_others(scene: Scene, before: list[PodView], count: int) -> list[PodVie
         found = _others(scene, before)
         return found if len(found) == count and all(pod.node for pod in found) else []
 
-    return scene.cluster.wait_until(come, f"{count} pods of the new version", timeout_seconds=30)
+    return scene.cluster.wait_until(come, f"{count} pods of the new version")
 
 
 def _wait_fewer(scene: Scene, before: list[PodView]) -> list[PodView]:
@@ -64,7 +64,7 @@ def _wait_fewer(scene: Scene, before: list[PodView]) -> list[PodView]:
         counts.append(len(stay))
         return stay if len(stay) < len(before) and counts[-6:] == [len(stay)] * 6 else []
 
-    return scene.cluster.wait_until(settled, "fewer pods of the old version", timeout_seconds=30)
+    return scene.cluster.wait_until(settled, "fewer pods of the old version")
 
 
 def _assert_normal_order(operator: Installation, scene: Scene, before: list[PodView], after: list[PodView]) -> None:
@@ -203,11 +203,11 @@ def test_exact_scale_down_resumes_once_an_application_takes_its_own_cost_off(
         return condition if condition is not None and condition["status"] == status else None
 
     _annotate(scene, busy, {COST: "1000"})
-    told = cluster.wait_until(lambda: foreign("True"), "the foreign writer to be told", timeout_seconds=20)
+    told = cluster.wait_until(lambda: foreign("True"), "the foreign writer to be told")
     assert f"{scene.namespace}/{busy.name}" in json.dumps(told)
 
     _annotate(scene, busy, {COST: None})
-    cluster.wait_until(lambda: foreign("False"), "the end of it", timeout_seconds=20)
+    cluster.wait_until(lambda: foreign("False"), "the end of it")
     again = {pod.uid: pod for pod in scene.wait_stamped("web")}
     assert again[busy.uid].cost < 0
 

@@ -25,7 +25,6 @@ API = "/apis/external.metrics.k8s.io/v1beta1"
 API_SERVICE = "apiservice/v1beta1.external.metrics.k8s.io"
 METRIC = "spillway-recommended-replicas"
 FLOOR = 5
-WAIT_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -150,15 +149,12 @@ def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
         served.wait_until(
             lambda: _conditions(served, autoscaler).get("ScalingActive", ("", ""))[0] == "True",
             "the autoscaler to read both metrics",
-            timeout_seconds=WAIT_SECONDS,
         )
         if datetime.now(UTC) < start:
             assert _replicas(served, namespace) == 1
 
         # No pod has any load.
-        served.wait_until(
-            lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule", timeout_seconds=WAIT_SECONDS
-        )
+        served.wait_until(lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule")
         assert datetime.now(UTC) >= start
         status = served.rest.get(f"{GROUP_PATH}/elasticpolicies/{namespace}")["status"]
         [shown] = status["scaling"]
@@ -169,9 +165,7 @@ def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
             "web",
         )
 
-        served.wait_until(
-            lambda: _replicas(served, namespace) == 1, "the scale-down by CPU", timeout_seconds=WAIT_SECONDS
-        )
+        served.wait_until(lambda: _replicas(served, namespace) == 1, "the scale-down by CPU")
         assert datetime.now(UTC) >= start + timedelta(seconds=45)
         served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
 
@@ -181,7 +175,7 @@ def test_the_number_stays_while_the_leader_is_gone(served: ClusterApi, installat
         served.apply(_deployment(namespace))
         served.wait_pods_ready(namespace, 1)
         served.apply(_policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m"))
-        served.wait_until(lambda: _value(served, namespace) == FLOOR, "the number", timeout_seconds=WAIT_SECONDS)
+        served.wait_until(lambda: _value(served, namespace) == FLOOR, "the number")
         asked = installation.total("spillway_external_metrics_answers_total", source="asked")
 
         leader = installation.wait_leader()
@@ -211,21 +205,17 @@ def test_a_managed_autoscaler_holds_the_floor_and_goes_with_its_policy(
         policy = _managed_policy(namespace)
         served.apply(policy)
         path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/spillway-deployment-web"
-        served.wait_until(
-            lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule", timeout_seconds=WAIT_SECONDS
-        )
+        served.wait_until(lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule")
         spec = served.rest.get(path)["spec"]
         assert (spec["minReplicas"], spec["maxReplicas"]) == (FLOOR, 8)
 
         # Without the schedule CPU alone decides.
         policy["spec"]["workloads"][0]["scaling"]["schedules"] = []
         served.rest.merge(f"{GROUP_PATH}/elasticpolicies/{namespace}", {"spec": policy["spec"]})
-        served.wait_until(
-            lambda: _replicas(served, namespace) == 1, "the scale-down by CPU", timeout_seconds=WAIT_SECONDS
-        )
+        served.wait_until(lambda: _replicas(served, namespace) == 1, "the scale-down by CPU")
         # Kubernetes collects what a policy owned.
         served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
-        served.wait_until(lambda: not served.exists(path), "the autoscaler to go", timeout_seconds=WAIT_SECONDS)
+        served.wait_until(lambda: not served.exists(path), "the autoscaler to go")
 
 
 def test_an_autoscaler_of_the_users_is_left_alone(served: ClusterApi, installation: Installation) -> None:
@@ -237,7 +227,6 @@ def test_an_autoscaler_of_the_users_is_left_alone(served: ClusterApi, installati
         served.wait_until(
             lambda: _conditions(served, path).get("ForeignAutoscaler") == ("True", "NotOurs"),
             "the autoscaler to be reported",
-            timeout_seconds=WAIT_SECONDS,
         )
         items = served.rest.items(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")
         assert [one["metadata"]["name"] for one in items] == ["web"]
@@ -279,7 +268,6 @@ def test_kubectl_finds_the_api_and_strangers_are_refused(served: ClusterApi, ins
     served.wait_until(
         lambda: f"{METRIC}.external.metrics.k8s.io" in served.kubectl(*listing),
         "kube-apiserver to have read the API's resources",
-        timeout_seconds=WAIT_SECONDS,
     )
     with served.namespace() as namespace:
         path = f"{API}/namespaces/{namespace}/{METRIC}"

@@ -25,7 +25,7 @@ def wait_where(stage: Stage, name: str, count: int, pool: str) -> list[Object]:
         bound = all(pod["spec"].get("nodeName") for pod in found)
         return bound and len(found) == count and stage.where(found) == {pool: count}
 
-    stage.cluster.wait_until(there, f"{count} pods of {name} on {pool}", timeout_seconds=90)
+    stage.cluster.wait_until(there, f"{count} pods of {name} on {pool}")
     return found
 
 
@@ -64,7 +64,6 @@ def test_one_broken_workload_leaves_a_pool_and_a_namespace_keeps_only_itself_out
     stage.cluster.wait_until(
         lambda: stage.pool_conditions().get("Accepting") == ("True", "NamespacesKeptOut"),
         "the namespace to be kept out",
-        timeout_seconds=60,
     )
     moved = wait_where(stage, "late", 2, "b")
     assert uids(moved).isdisjoint(uids(late))

@@ -78,11 +78,9 @@ def test_never_stays_waiting_and_a_limit_holds_for_those_that_spill(
     cluster.wait_until(lambda: stage.bound_tiers("home")["physical"] == 2, "the node to be full")
     stage.half("web", 6)
 
-    cluster.wait_until(lambda: stage.bound_tiers("web")["virtual"] == 3, "what the limits leave", timeout_seconds=30)
+    cluster.wait_until(lambda: stage.bound_tiers("web")["virtual"] == 3, "what the limits leave")
     kept = {"policy": stage.id, "reason": "NoPool"}
-    cluster.wait_until(
-        lambda: operators.total("spillway_spill_kept_total", **kept) == 3, "the others to be kept", timeout_seconds=30
-    )
+    cluster.wait_until(lambda: operators.total("spillway_spill_kept_total", **kept) == 3, "the others to be kept")
     assert stage.bound_tiers("web") == {"physical": 0, "virtual": 3, "waiting": 3}
     assert stage.bound_tiers("home") == {"physical": 2, "virtual": 0, "waiting": 1}
     places = [stage.place(pod["spec"]["nodeName"]) for pod in stage.pods("web") if pod["spec"].get("nodeName")]
@@ -103,9 +101,7 @@ def test_balloons_are_preempted_before_any_pod_goes_to_a_virtual_node(
     assert stage.tiers(pods) == {"physical": 6}
     # The balloons come again, wait for room longer than `spillAfter`, and no one pays for virtual nodes for them.
     kept = {"policy": stage.id, "reason": "Expendable"}
-    cluster.wait_until(
-        lambda: operators.total("spillway_spill_kept_total", **kept) == 6, "the balloons to be due", timeout_seconds=30
-    )
+    cluster.wait_until(lambda: operators.total("spillway_spill_kept_total", **kept) == 6, "the balloons to be due")
     assert stage.bound_tiers("balloon") == {"physical": 0, "virtual": 0, "waiting": 6}
     assert operators.total("spillway_spills_total", policy=stage.id) == 0
 
@@ -134,7 +130,7 @@ def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage
         stage.open_gates("batch")
         return stage.bound_tiers("batch")["waiting"] == 0
 
-    cluster.wait_until(let_all_go, "four pods on nodes", timeout_seconds=60)
+    cluster.wait_until(let_all_go, "four pods on nodes")
     pods = stage.wait_bound("batch", 4)
 
     assert stage.tiers(pods) == {"physical": 2, "virtual": 2}
@@ -168,13 +164,12 @@ def test_recommend_counts_and_changes_nothing(
     stage = make_stage(1)
     stage.govern(overflow(spillAfter="1s"))
     cluster.rest.merge(f"/apis/spillway.dev/v1alpha1/elasticpolicies/{stage.id}", {"spec": {"mode": "Recommend"}})
-    cluster.wait_until(lambda: not _decided(stage), "the policy to recommend", timeout_seconds=30)
+    cluster.wait_until(lambda: not _decided(stage), "the policy to recommend")
     stage.half("web", 3)
 
     cluster.wait_until(
         lambda: operators.total("spillway_spill_recommended_total", policy=stage.id, move="spill") == 1,
         "the pod that would have spilled",
-        timeout_seconds=30,
     )
     assert stage.bound_tiers("web") == {"physical": 2, "virtual": 0, "waiting": 1}
     assert not [pod for pod in stage.pods("web") if "spillway.dev/pools" in (pod["metadata"].get("annotations") or {})]

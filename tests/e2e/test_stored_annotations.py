@@ -29,7 +29,7 @@ def test_an_annotation_without_effect_that_was_stored_before_is_told(cluster: Cl
         def told() -> list[str]:
             return [note for about, note in stage.events("InvalidThreshold") if about == "DaemonSet/agent"]
 
-        notes = cluster.wait_until(told, "the Event on the DaemonSet", timeout_seconds=60)
+        notes = cluster.wait_until(told, "the Event on the DaemonSet")
         assert "has no effect on a DaemonSet" in notes[0]
     finally:
         stage.close()

@@ -88,7 +88,7 @@ class Shop:
         def told() -> bool:
             return self.thresholds().items() >= wanted.items()
 
-        self.stage.cluster.wait_until(told, f"thresholds of {wanted} in the status", timeout_seconds=30)
+        self.stage.cluster.wait_until(told, f"thresholds of {wanted} in the status")
 
     def grown(self, workload: str, replicas: int) -> dict[str, int]:
         """Where the replicas are once there are so many."""
@@ -169,7 +169,7 @@ def planned(shop: Shop) -> Shop:
     shop.give_past(3, "cart", "capped")
     shop.stage.cluster.rest.merge(shop.policy_path, {"spec": {"tiers": {"fixed": FIXED}}})
     # The first plan may read the longer history as well, and gives the same numbers; amounts need the prices.
-    shop.stage.cluster.wait_until(lambda: "saving" in shop.status(), "the plan with prices", timeout_seconds=30)
+    shop.stage.cluster.wait_until(lambda: "saving" in shop.status(), "the plan with prices")
     shop.wait_thresholds(cart=(CART, "Auto"))
     return shop
 
@@ -331,7 +331,7 @@ def test_without_prometheus_the_next_leader_goes_by_the_last_plan_and_says_that_
     # It is tried again after a while by itself; another change is what we need not wait for.
     planned.prometheus.start()
     cluster.rest.merge(planned.policy_path, {"spec": {"tiers": {"fixed": FIXED}}})
-    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "the plan", timeout_seconds=90)
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "False", "the plan")
 
 
 def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop) -> None:
@@ -353,7 +353,7 @@ def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop
 
     unreadable = f"The history of {planned.name('broken')} cannot be read: perReplica is 0"
     # A plan with the first query may come in between.
-    cluster.wait_until(lambda: unreadable in planned.condition("Learning")[2], "the condition", timeout_seconds=60)
+    cluster.wait_until(lambda: unreadable in planned.condition("Learning")[2], "the condition")
     assert planned.condition("Learning")[1] == "InvalidDemand"
     planned.wait_thresholds(broken=(None, "LearningHistory"))
     number, reason = planned.thresholds()["cart"]
@@ -373,7 +373,7 @@ def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop
         ]
         return any("perReplica is 0" in note for note in found)
 
-    cluster.wait_until(told, "the Event on the workload", timeout_seconds=30)
+    cluster.wait_until(told, "the Event on the workload")
     shown = planned.operator.metrics(0)
     assert shown.total("spillway_policy_workloads_unusable", policy=stage.id) == 1
 
@@ -414,11 +414,11 @@ def test_a_policy_that_only_recommends_makes_no_room_for_others(planned: Shop) -
                 "spec": spec,
             },
         )
-        cluster.wait_until(lambda: capacity() == OWNED_CORES - 6, "a plan without its cores", timeout_seconds=60)
-        cluster.wait_until(listed, "its own thresholds in its status", timeout_seconds=60)
+        cluster.wait_until(lambda: capacity() == OWNED_CORES - 6, "a plan without its cores")
+        cluster.wait_until(listed, "its own thresholds in its status")
 
         cluster.rest.merge(path, {"spec": {"mode": "Enforce"}})
-        cluster.wait_until(lambda: capacity() == OWNED_CORES, "a plan in which it acts", timeout_seconds=60)
+        cluster.wait_until(lambda: capacity() == OWNED_CORES, "a plan in which it acts")
     finally:
         cluster.rest.delete(path)
         cluster.rest.delete(f"/api/v1/namespaces/{namespace}")
@@ -434,7 +434,7 @@ def test_once_prometheus_is_taken_away_the_plan_in_force_is_stale(planned: Shop)
     operator.wait_ready(0)
     operator.wait_leader()
 
-    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "True", "the condition", timeout_seconds=60)
+    cluster.wait_until(lambda: planned.condition("StalePlan")[0] == "True", "the condition")
     _, reason, message = planned.condition("StalePlan")
     assert reason == "NoPrometheus"
     assert "no Prometheus is configured (--prometheus-url); the plan of " in message

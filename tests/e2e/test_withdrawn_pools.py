@@ -15,7 +15,6 @@ from tests.support.stage import GROUP_PATH, Stage
 
 REPLICAS, THRESHOLD = 6, 2
 NO_SCHEDULER = "no-scheduler"
-WAIT_SECONDS = 45.0
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def _fill(stage: Stage) -> tuple[set[str], set[str]]:
         found[:] = stage.pods("web")
         return len(found) == REPLICAS
 
-    stage.cluster.wait_until(all_there, "the pods", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(all_there, "the pods")
     sent = {pod["metadata"]["uid"] for pod in found if _affinity(pod)}
     physical = {pod["metadata"]["uid"] for pod in found} - sent
     assert (len(physical), len(sent)) == (THRESHOLD, REPLICAS - THRESHOLD), "undecided pods stay physical"
@@ -63,7 +62,7 @@ def _wait_plain(stage: Stage, physical: set[str], sent: set[str]) -> None:
         uids = {pod["metadata"]["uid"] for pod in pods}
         return len(pods) == REPLICAS and all(map(_is_plain, pods)) and physical < uids and uids.isdisjoint(sent)
 
-    stage.cluster.wait_until(plain, "plain pods in place of those that waited", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(plain, "plain pods in place of those that waited")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_without_one_pool_the_pods_wait_for_the_other_alone(stage: Stage, how: s
         uids = {pod["metadata"]["uid"] for pod in pods}
         return len(pods) == REPLICAS and uids.isdisjoint(sent) and named == [left] * (REPLICAS - THRESHOLD)
 
-    stage.cluster.wait_until(replaced, "pods for the other pool", timeout_seconds=WAIT_SECONDS)
+    stage.cluster.wait_until(replaced, "pods for the other pool")
     assert not any(gone in str(_affinity(pod)) for pod in stage.pods("web"))
 
 

@@ -6,8 +6,6 @@ from harness import Installation
 
 LEASE_SECONDS = 8
 """The shortest that can be renewed in time: a scenario waits for it wherever a leader is killed."""
-TAKE_OVER_SECONDS = 5.0 * LEASE_SECONDS
-"""On a busy machine, a killed leader's work is finished by then."""
 
 
 class Start(Protocol):

@@ -57,7 +57,7 @@ class Injector:
             "admissionReviewVersions": ["v1"],
         }
         self.cluster.rest.create(_CONFIGURATIONS, {"metadata": {"name": self.name}, "webhooks": [webhook]})
-        self.cluster.wait_until(self._serves, "the injector", timeout_seconds=30)
+        self.cluster.wait_until(self._serves, "the injector")
         return self
 
     def __exit__(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from localcluster.cluster import Cluster
 from localcluster.rest import Object, RestError
 from spillway.domain.model.names import ELASTIC_TAINT
@@ -15,7 +15,6 @@ from spillway.domain.nodes.sweep import unmark_annotations
 T = TypeVar("T")
 
 API = "/apis/spillway.dev/v1alpha1"
-WAIT_SECONDS = 60.0
 
 
 def policy(name: str, *, mode: str = "Enforce", namespace_label: str = "", **tiers: Any) -> Object:
@@ -126,7 +125,7 @@ def condition(cluster: ClusterApi, plural: str, name: str, kind: str) -> Mapping
     return next((item for item in conditions if item["type"] == kind), {})
 
 
-def eventually(check: Callable[[], T], what: str, *, seconds: float = WAIT_SECONDS) -> T:
+def eventually(check: Callable[[], T], what: str, *, seconds: float = DEFAULT_WAIT_SECONDS) -> T:
     """Ask until the answer is truthy; a refusal of the server counts as "not yet"."""
     deadline = time.monotonic() + seconds
     trouble: object = ""

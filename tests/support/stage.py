@@ -19,7 +19,6 @@ from localcluster.rest import Object
 
 GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
 PLACEMENT: Final = "spillway.dev/placement"
-_READY_SECONDS: Final = 90.0
 _PROBES: Final = 48
 """More than the API server keeps connections to one replica (25): the rest reach the other one as well."""
 
@@ -96,7 +95,7 @@ class Stage:
                 made = list(pool.map(lambda _: self.cluster.rest.create(path, self._probe()), range(_PROBES)))
             return all(PLACEMENT in (pod["metadata"].get("annotations") or {}) for pod in made)
 
-        self.cluster.wait_until(marked, f"the policy {self.id} to be known", timeout_seconds=30)
+        self.cluster.wait_until(marked, f"the policy {self.id} to be known")
 
     def _probe(self) -> Object:
         # Of a kind that the operator does not look up: there is no such object.
@@ -199,7 +198,7 @@ class Stage:
             found[:] = self.pods(name)
             return len(found) == count and all(pod["spec"].get("nodeName") for pod in found)
 
-        self.cluster.wait_until(bound, f"{count} pods of {name} on nodes", timeout_seconds=_READY_SECONDS)
+        self.cluster.wait_until(bound, f"{count} pods of {name} on nodes")
         return found
 
     def tiers(self, pods: list[Object]) -> dict[str, int]:
