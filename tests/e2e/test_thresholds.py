@@ -351,7 +351,7 @@ def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop
     broken["scaling"] = {"target": {"query": "vector(1e12)", "perReplica": "0"}}
     cluster.rest.merge(planned.policy_path, {"spec": {"workloads": [broken, *before]}})
 
-    unreadable = f"The history of {planned.name('broken')} cannot be read: perReplica is 0"
+    unreadable = f"the history of {planned.name('broken')} cannot be read: perReplica is 0"
     # A plan with the first query may come in between.
     cluster.wait_until(lambda: unreadable in planned.condition("Learning")[2], "the condition")
     assert planned.condition("Learning")[1] == "InvalidDemand"

@@ -204,7 +204,8 @@ def _by_reason(ones: Iterable[ThresholdNow], *, otherwise: str) -> tuple[str, st
 def _unreadable(reason: str, problems: Mapping[str, str]) -> str:
     names = sorted(problems)
     said = shorten(problems[names[0]], SAID_CHARACTERS, placeholder=" …")
-    return f" {reason} ({len(names)}): the history of {first_names(names)} cannot be read: {said}"
+    end = "" if said.endswith((".", "…")) else "."
+    return f" {reason} ({len(names)}): the history of {first_names(names)} cannot be read: {said}{end}"
 
 
 def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> ObservedCondition:

@@ -51,7 +51,7 @@ async def test_a_query_that_fails_is_told_with_what_prometheus_said(
 
     assert told(controller) == {"Learning": reason}
     [message] = [one.message for one in status_of(controller).conditions if one.holds]
-    assert f"{reason} (1): the history of {WEB} cannot be read: bad_data: unclosed left brace" in message
+    assert f"{reason} (1): the history of {WEB} cannot be read: bad_data: unclosed left brace." in message
 
 
 async def test_reasons_are_counted_and_the_most_frequent_one_is_that_of_the_condition(
