@@ -7,12 +7,9 @@ is left out: it is passed by pods that run on, and closes the pool for new ones.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
-from decimal import localcontext
 from typing import NamedTuple
 
-from spillway.domain.budget.limits import LimitRoom
-from spillway.domain.budget.price import EXACT
+from spillway.domain.budget.limits import Demand, LimitRoom
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.usage import Usage
 
@@ -51,20 +48,16 @@ def beyond(left: LimitRoom, residents: Iterable[Resident]) -> tuple[PodUid, ...]
         # One that stays lets those of its owner go first. Once it has, none of them is left while a limit is passed.
         of_owner = () if pod.may_leave or not pod.owner else leavers.pop(pod.owner, ())
         for one in (*of_owner, pod):
-            if one.uid not in going and _helps(one, left):
-                left = _without(left, one)
+            if one.uid in going:
+                continue
+            amounts = left.demand(one.used, one.billed)
+            if _helps(amounts, left):
+                left = LimitRoom(tuple(use.without(amounts) for use in left.uses), left.price)
                 if one.may_leave:
                     going[one.uid] = None
     return tuple(going)
 
 
-def _helps(pod: Resident, left: LimitRoom) -> bool:
+def _helps(pod: Demand, left: LimitRoom) -> bool:
     """Whether a limit is passed of which the pod uses something."""
-    amounts = left.demand(pod.used, pod.billed)
-    return any(use.limit.amount(amounts) for use in left.uses if use.passed)
-
-
-def _without(left: LimitRoom, pod: Resident) -> LimitRoom:
-    amounts = left.demand(pod.used, pod.billed)
-    with localcontext(EXACT):
-        return replace(left, uses=tuple(replace(use, used=use.used - use.limit.amount(amounts)) for use in left.uses))
+    return any(use.limit.amount(pod) for use in left.uses if use.passed)

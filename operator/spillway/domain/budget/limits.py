@@ -16,9 +16,9 @@ No pod is admitted that would bring a sum beyond its limit; a sum may reach it.
 A cost limit without a price limits nothing (the API server refuses such a budget).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from spillway.api.virtualnodebudget import BudgetLimits, PoolPrice
@@ -67,6 +67,10 @@ class Limit(NamedTuple):
     """Whether its use grows while pods run. It then closes the pool for new pods when nothing is left, even for a pod
     that may cost nothing, and no pod is sent away because of it."""
 
+    def less(self, amount: Amount, part: Amount) -> Amount:
+        """The difference of two of its amounts, exact."""
+        return EXACT.subtract(amount, part) if self.cost else amount - part
+
 
 LIMITS: Final = (
     Limit("pods", "pods", int, lambda pod: pod.used.pods),
@@ -77,7 +81,7 @@ LIMITS: Final = (
         "costPerMonth",
         "cost_per_month",
         lambda money: money.amount * HOUR_SECONDS,
-        lambda pod: pod.rate * pod.minimum_seconds,
+        lambda pod: EXACT.multiply(pod.rate, pod.minimum_seconds),
         unit=HOUR_SECONDS,
         cost=True,
         accrues=True,
@@ -105,8 +109,7 @@ class LimitUse:
     @property
     def left(self) -> Amount:
         """The room; negative if the limit was lowered below the use."""
-        with localcontext(EXACT):
-            return self.allowed - self.used
+        return self.limit.less(self.allowed, self.used)
 
     @property
     def share(self) -> Decimal:
@@ -133,8 +136,12 @@ class LimitUse:
         left = self.left
         if self.limit.accrues and pod.rate and left <= 0:
             return False
-        with localcontext(EXACT):
-            return self.limit.amount(pod) <= max(left, 0)
+        return self.limit.amount(pod) <= max(left, 0)
+
+    def without(self, pod: Demand) -> "LimitUse":
+        """The use once such a pod is gone."""
+        used = self.limit.less(self.used, self.limit.amount(pod))
+        return LimitUse(self.limit, self.allowed, used, self.by_pods, self.pods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +150,11 @@ class LimitRoom:
 
     uses: tuple[LimitUse, ...] = ()
     price: PoolPrice | None = None
+    """None also where no limit needs it."""
 
     def demand(self, used: Usage, billed: Usage) -> Demand:
         """The amounts that these limits see of requests, and of what the provider bills of them."""
-        if self.price is None or not any(use.limit.cost for use in self.uses):
-            return Demand(used, _ZERO, 0)
-        rate = per_hour(self.price, billed.cpu_millis, billed.memory_bytes)
-        return Demand(used, rate, self.price.minimum_seconds)
+        return _demand(self.price, used, billed)
 
 
 UNLIMITED: Final = LimitRoom()
@@ -172,12 +177,22 @@ def room(
     """
     if limits is None:
         return UNLIMITED
-    unused = LimitRoom(tuple(_unused(limits, price)), price)
-    present = unused.demand(used, billed or used)
-    promised = None if waiting is None else unused.demand(waiting, waiting)
-    with localcontext(EXACT):
-        uses = tuple(_use(one, present, promised, spent_this_month) for one in unused.uses)
-    return LimitRoom(uses, price)
+    limited = [
+        (limit, value)
+        for limit in LIMITS
+        if (value := getattr(limits, limit.attribute)) is not None and (price is not None or not limit.cost)
+    ]
+    charged = price if any(limit.cost for limit, _ in limited) else None
+    present = _demand(charged, used, billed or used)
+    promised = None if waiting is None else _demand(charged, waiting, waiting)
+    uses: list[LimitUse] = []
+    for limit, value in limited:
+        by_pods = taken = limit.amount(present)
+        if limit.accrues:
+            taken = EXACT.multiply(spent_this_month, limit.unit)
+            taken = taken if promised is None else EXACT.add(taken, limit.amount(promised))
+        uses.append(LimitUse(limit, limit.written(value), taken, by_pods, used.pods))
+    return LimitRoom(tuple(uses), charged)
 
 
 def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage | None = None) -> str:
@@ -192,17 +207,7 @@ def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage |
     return next((use.name for use in left.uses if not use.takes(pod)), "")
 
 
-def _unused(limits: BudgetLimits, price: PoolPrice | None) -> Iterator[LimitUse]:
-    for limit in LIMITS:
-        value = getattr(limits, limit.attribute)
-        if value is not None and (price is not None or not limit.cost):
-            yield LimitUse(limit, limit.written(value), 0)
-
-
-def _use(unused: LimitUse, present: Demand, waiting: Demand | None, spent: Decimal) -> LimitUse:
-    limit = unused.limit
-    by_pods = used = limit.amount(present)
-    if limit.accrues:
-        used = spent * limit.unit + (0 if waiting is None else limit.amount(waiting))
-    pods = present.used.pods
-    return LimitUse(limit, unused.allowed, used, by_pods, pods)
+def _demand(price: PoolPrice | None, used: Usage, billed: Usage) -> Demand:
+    if price is None:
+        return Demand(used, _ZERO, 0)
+    return Demand(used, per_hour(price, billed.cpu_millis, billed.memory_bytes), price.minimum_seconds)
