@@ -4,7 +4,7 @@ Contract: nothing here awaits, so a caller that asks for room and reserves it in
 The pods webhook and the controllers use the same answer.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -49,15 +49,6 @@ class PodToFit(NamedTuple):
     """The pool's nodes that may take it, as far as it and they alone decide; None if that is not worked out yet."""
 
 
-class _Beyond(NamedTuple):
-    """The pods that have to leave a pool, and what that follows from."""
-
-    spec: VirtualNodeBudgetSpec
-    version: int
-    leavers: frozenset[PodUid]
-    going: tuple[PodUid, ...]
-
-
 class OpenPools:
     """The pools of all VirtualNodeBudgets, from the verdicts on the board, the budgets' specs and the live counts."""
 
@@ -67,8 +58,8 @@ class OpenPools:
         self._board = board
         self._governance = governance
         self._pools: dict[str, tuple[tuple[object, ...], Pool]] = {}
-        self._beyond: dict[str, _Beyond] = {}
-        """The last answer of `beyond` for each pool, which is asked for once for every pod that has not started."""
+        self._beyond: dict[str, tuple[tuple[object, ...], tuple[PodUid, ...]]] = {}
+        """By pool: what the last answer of `beyond` followed from, and that answer."""
         self._for_namespaces: dict[tuple[str, str, int], tuple[Pool, Pool]] = {}
         """By pool, clause and step: the pool as pods of some namespaces see it, beside the pool itself."""
 
@@ -195,36 +186,42 @@ class OpenPools:
     def beyond(self, name: str, may_leave: Callable[[], Iterable[PodUid]]) -> tuple[PodUid, ...]:
         """Those of the pods that may leave this pool which have to, because they passed a limit of it.
 
-        They are asked for only where one is passed. Reservations do not count, because a pod that has not appeared
-        makes no other leave; nor do pods that are being deleted, which leave by themselves.
+        They are asked for only where one is passed, and once for each state. Reservations do not count, because a pod
+        that has not appeared makes no other leave; nor do pods that are being deleted, which leave by themselves.
         """
-        budget = self._governance().budgets.get(name)
+        governance = self._governance()
+        budget = governance.budgets.get(name)
         if budget is None or budget.spec.limits is None:
             return ()
-        left = self._room(name, budget.spec, self.usage.staying(name))
+        staying = self.usage.staying(name)
+        left = self._room(name, budget.spec, staying)
         if not passed(left):
             return ()
-        ladder = self.usage.membership.ladder(name)
-        leavers = frozenset(may_leave())
+        # What stays says whether another mark is believed since, which is no change of a record.
+        follows_from = (self._state.revision, governance, staying)
+        known = self._beyond.get(name)
+        if known is None or known[0] != follows_from:
+            known = self._beyond[name] = (follows_from, self._going(name, left, frozenset(may_leave())))
+        return known[1]
+
+    def _going(self, name: str, left: LimitRoom, leavers: Collection[PodUid]) -> tuple[PodUid, ...]:
         if not leavers:
             return ()
-        version, known = self.usage.version(name), self._beyond.get(name)
-        if known is not None and known.spec is budget.spec and (known.version, known.leavers) == (version, leavers):
-            return known.going
-        pods = [
-            Resident(
-                pod.uid,
-                pod.owner_uid,
-                self.usage.arrival(pod),
-                pod.requests,
-                billed_for(pod.requests, pod.size, ladder),
-                may_leave=pod.uid in leavers,
-            )
-            for pod in self.usage.pods_on(name)
-        ]
-        going = beyond(left, pods)
-        self._beyond[name] = _Beyond(budget.spec, version, leavers, going)
-        return going
+        ladder = self.usage.membership.ladder(name)
+        return beyond(
+            left,
+            (
+                Resident(
+                    pod.uid,
+                    pod.owner_uid,
+                    self.usage.arrival(pod),
+                    pod.requests,
+                    billed_for(pod.requests, pod.size, ladder),
+                    may_leave=pod.uid in leavers,
+                )
+                for pod in self.usage.pods_on(name)
+            ),
+        )
 
     def _room(self, name: str, spec: VirtualNodeBudgetSpec, use: PoolUse) -> LimitRoom:
         spent = self._board.spent.get(name, _NOTHING_SPENT)

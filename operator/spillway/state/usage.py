@@ -92,8 +92,6 @@ class LiveUsage:
         """The part of these that is being deleted."""
         self._unstarted: dict[str, int] = {}
         self._promised: dict[str, dict[str, int]] = {}
-        self._versions: dict[str, int] = {}
-        """By pool; another number after each change of one of its pods."""
         self._arrivals: dict[PodUid, Arrival] = {}
         """Of pods on pools that were seen to be created, or to request more than before."""
         self._changes = 0
@@ -214,11 +212,6 @@ class LiveUsage:
         seen, leaving = self._pools.get(pool, PoolUse()), self._leaving.get(pool, PoolUse())
         return PoolUse(*(a - b for a, b in zip(seen, leaving, strict=True)))
 
-    def version(self, pool: str) -> int:
-        """Another number whenever something has changed of the pods of a pool that `staying` or `arrival` tell."""
-        self.membership.refresh()
-        return self._versions.get(pool, 0)
-
     def arrival(self, pod: PodRecord) -> Arrival:
         """When a pod became as large as it is; it has not arrived yet while a resize of it is not done."""
         if pod.granted != pod.requests:
@@ -327,7 +320,6 @@ class LiveUsage:
         if entry.active and entry.owner:
             add_count(self._virtual, entry.owner, sign)
         for pool in entry.pools:
-            self._versions[pool] = self._versions.get(pool, 0) + 1
             if entry.unstarted:
                 add_count(self._unstarted, pool, sign)
             if entry.promised:

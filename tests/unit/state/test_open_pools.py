@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model import names
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.plan import NewPod, PodPlacement
 from spillway.domain.pools.health import PROBE_PODS
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
+from spillway.state.mark_proof import MarkProof
 from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
@@ -199,3 +200,52 @@ def test_of_pods_of_one_second_the_one_that_came_last_leaves(names: tuple[str, s
     assert pools.beyond("a", lambda: [pod.uid for pod in pods]) == (pods[1].uid,)
     state.apply(msgspec.structs.replace(pods[0], cpu_millis=700))
     assert pools.beyond("a", lambda: [pod.uid for pod in pods]) == (pods[0].uid,), "or the one that grew last"
+
+
+def test_who_may_leave_is_asked_once_until_something_changes_and_a_node_that_goes_is_a_change() -> None:
+    governance = placing(manual(0), {"a": {"limits": {"cpu": "1"}}})
+    state = make_state()
+    for name in ("v-1", "v-2"):
+        state.apply(make_node(name, labels=labels_of("a")))
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance), Reservations(lambda: 0.0))
+    pools = OpenPools(usage, Board(lambda: 0.0), lambda: governance)
+    older, newer = (
+        make_pod(f"web-{number}", node=f"v-{number}", cpu_millis=700, phase=Phase.PENDING, created=float(number))
+        for number in (1, 2)
+    )
+    asked: list[None] = []
+
+    def may_leave() -> list[PodUid]:
+        asked.append(None)
+        return [older.uid, newer.uid]
+
+    for pod in (older, newer):
+        state.apply(pod)
+    assert pools.beyond("a", may_leave) == (newer.uid,)
+    assert pools.beyond("a", may_leave) == (newer.uid,)
+    assert len(asked) == 1
+    state.remove(state.nodes[NodeName("v-2")])
+    assert pools.beyond("a", may_leave) == (older.uid,), "pods of a node that is gone are about to be deleted"
+
+
+def test_another_mark_that_is_believed_is_a_change() -> None:
+    governance = placing(manual(0), {"a": {"limits": {"cpu": "1"}}})
+    state, proof, elsewhere = make_state(), MarkProof(), MarkProof()
+    elsewhere.use(b"secret")
+    usage = LiveUsage(state, PoolMembership(state, lambda: governance, proof=proof), Reservations(lambda: 0.0))
+    pools = OpenPools(usage, Board(lambda: 0.0), lambda: governance)
+    state.apply(make_node("v-a", labels=labels_of("a")))
+    running = make_pod("web-1", node="v-a", cpu_millis=2000, created=1.0)
+    waiting = make_pod(
+        "web-2",
+        node="",
+        cpu_millis=500,
+        phase=Phase.PENDING,
+        created=2.0,
+        pending=Pending(placement="virtual", pools="a", reservation=elsewhere.token("shop", OWNER, "a")),
+    )
+    for pod in (running, waiting):
+        state.apply(pod)
+    assert pools.beyond("a", lambda: [waiting.uid]) == ()
+    proof.use(b"secret")
+    assert pools.beyond("a", lambda: [waiting.uid]) == (waiting.uid,)
