@@ -110,8 +110,10 @@ class BringBackController(Controller):
         if key == ALL:
             present = (self.world.state.revision, self.world.governance, self.world.board.thresholds)
             if self.world.now() >= self._look_from or present != self._seen:
-                self._seen, self._look_from = present, 0.0
-                self._look_from = await self._look()
+                self._seen, self._look_from = (), math.inf
+                due = await self._look()
+                # What another worker did meanwhile asks for one more look.
+                self._seen, self._look_from = present, min(self._look_from, due)
             return self._look_seconds
         self._look_from = 0.0
         uid = OwnerUid(key)

@@ -464,3 +464,36 @@ async def test_while_nothing_changes_and_no_time_has_come_nothing_is_computed(mo
     await cluster.look(HOLD)
     await cluster.step()
     assert cluster.written == ["mark", "2->3"]
+
+
+async def test_what_another_worker_does_during_a_look_asks_for_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[float] = []
+    found = Cluster(FakeClock(), *policy(), pods=[make_pod("a", node=NodeName("n1"))])
+    plain = found.controller._look
+
+    async def look() -> float:
+        looked.append(found.clock.now())
+        due = await plain()
+        if len(looked) == 1:
+            await found.step()
+        return due
+
+    monkeypatch.setattr(found.controller, "_look", look)
+    for _ in range(5):
+        await found.look(10.0)
+    assert len(looked) == 2
+
+
+async def test_a_look_that_fails_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Cluster(FakeClock(), *policy(), pods=[make_pod("a", node=NodeName("v1")), make_pod("b")])
+    plain = found.controller._room.refresh
+
+    async def refused(*_: object) -> None:
+        raise ApiError(500, "InternalError", "oops")
+
+    monkeypatch.setattr(found.controller._room, "refresh", refused)
+    with pytest.raises(ApiError):
+        await found.look()
+    monkeypatch.setattr(found.controller._room, "refresh", plain)
+    await found.look()
+    assert UID in found.controller._memories
