@@ -9,10 +9,10 @@ known, tokens are proven by a key of this process alone.
 import hashlib
 import hmac
 import secrets
-import uuid
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
+from spillway.state.reservations import new_token
 from spillway.state.signal import Signal
 
 _KEYS: Final = 3
@@ -38,7 +38,7 @@ class MarkProof:
 
     def token(self, namespace: str, owner: OwnerUid, pools: str) -> str:
         """A new token for the reservation of a pod whose mark names these pools, separated by commas."""
-        number = uuid.uuid4().hex[:16]
+        number = new_token()
         return f"{number}-{_digest(self._keys[0], number, namespace, owner, pools)}"
 
     def holds(self, token: str, namespace: str, owner: OwnerUid, pools: str) -> bool:

@@ -121,8 +121,11 @@ class PoolMembership:
         return tuple(pool for pool in named if pool in allowed)
 
     def token(self, namespace: str, owner: OwnerUid, pools: str) -> str:
-        """A new token for the reservation of a pod whose mark names these pools, separated by commas."""
-        return new_token() if self.proof is None else self.proof.token(namespace, owner, pools)
+        """A new token for the reservation of a pod whose mark names these pools, separated by commas.
+
+        Without pools there is nothing to prove, and the token has no digest.
+        """
+        return new_token() if self.proof is None or not pools else self.proof.token(namespace, owner, pools)
 
     def is_proven(self, pod: PodRecord) -> bool:
         """Whether the mark of pools on a waiting pod is Spillway's own, as its token proves."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
+from spillway.state.mark_proof import MarkProof
 from spillway.state.pool_membership import NodeChange, PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -218,3 +219,11 @@ def test_a_pod_counts_on_the_pool_of_its_node_or_on_those_to_which_it_may_go() -
     assert answers(pod(owner_uid=OwnerUid(""))) == ((), False), "anybody may have marked a bare pod"
     assert answers(pod(pools="")) == ((), False)
     assert scene.membership.pools_of_pod(pod(terminating=True)) == ()
+
+
+def test_a_token_has_a_digest_only_where_there_are_pools_to_prove() -> None:
+    proof = MarkProof()
+    membership = PoolMembership(make_state(), governance_of, proof=proof)
+    owner = OwnerUid("rs-web")
+    assert proof.holds(membership.token("shop", owner, "a,b"), "shop", owner, "a,b")
+    assert membership.token("shop", owner, "").isalnum()

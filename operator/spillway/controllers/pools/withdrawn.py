@@ -17,7 +17,7 @@ from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.placement.job_retries import Retries
-from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, withdrawn
+from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, waits_for_pools, withdrawn
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
@@ -54,6 +54,8 @@ class WithdrawnController(Controller):
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self._unstarted.changed.subscribe(self._look_at)
         yield self.world.catalog.subscribe(self.add_all)
+        if self.world.membership.proof is not None:
+            yield self.world.membership.proof.changed.subscribe(self.add_all)
         yield self.world.state.subscribe(NamespaceRecord, self._namespace_changed)
         yield self.world.state.subscribe(ReplicaSetRecord, self._owner_changed)
         yield self.world.state.subscribe(StatefulSetRecord, self._owner_changed)
@@ -73,7 +75,10 @@ class WithdrawnController(Controller):
         return await self._replace(pod)
 
     def _is_withdrawn(self, pod: PodRecord) -> bool:
-        if not self.world.membership.is_proven(pod) or not self._tokens.new(pod) or self._is_unreadable(pod):
+        if not waits_for_pools(pod) or not self._tokens.new(pod) or self._is_unreadable(pod):
+            return False
+        # Its digest is only worth computing for a pod that waits.
+        if not self.world.membership.is_proven(pod):
             return False
         who = governed(self.world, pod)
         return withdrawn(pod, self.world.membership.named_pools(pod) if who is not None and who.enforced else ())

@@ -1,13 +1,13 @@
 """Waiting pods after a policy, a budget or a selection is gone: which are replaced, when, and how often."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from spillway.controllers.pools.unstarted import UnstartedPods
 from spillway.controllers.pools.withdrawn import WithdrawnController
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, PodRecord
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS
@@ -28,10 +28,17 @@ def waiting(name: str = "web-1", *, token: str = "", pools: str = "a,b", **chang
 
 
 class Rig:
-    def __init__(self, *pods: PodRecord, answer: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        *pods: PodRecord,
+        answer: Callable[[str], bool] = lambda _: True,
+        proof: MarkProof | None = None,
+        policies: Iterable[Any] = (policy(),),
+    ) -> None:
         self.clock = FakeClock(1000.0)
         records: list[Record] = [*nodes("a", "b"), make_replicaset(), *pods]
-        self.world = make_world(records, [budget("a"), budget("b"), policy()], self.clock)
+        self.world = make_world(records, [budget("a"), budget("b"), *policies], self.clock)
+        self.world.membership.proof = proof
         self.writer, self.events = FakeWriter(answering(answer)), FakeRecorder()
         unstarted = UnstartedPods(self.world)
         self.controller = WithdrawnController(
@@ -161,3 +168,16 @@ async def test_a_pod_that_spillway_did_not_mark_is_not_replaced() -> None:
     found.world.membership.proof = MarkProof()
     found.delete(Kind.ELASTIC_POLICY, "online")
     assert await found.settle(*found.world.state.pods.values()) == []
+
+
+async def test_a_mark_that_is_proven_only_later_is_looked_at_then() -> None:
+    """Pods of a replica whose secret this one does not know yet."""
+    secret, proof, elsewhere = b"secret", MarkProof(), MarkProof()
+    elsewhere.use(secret)
+    pod = waiting(token=elsewhere.token("shop", OwnerUid("rs-web"), "a,b"))
+    found = Rig(pod, proof=proof, policies=())
+    assert await found.settle(pod) == []
+    assert len(found.controller.queue) == 0
+    proof.use(secret)
+    assert len(found.controller.queue) == 1
+    assert await found.settle(pod) == ["web-1"]
