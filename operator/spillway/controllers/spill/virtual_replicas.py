@@ -5,7 +5,7 @@ while it has no node, may go to one (`PoolMembership.pools_of_pod`).
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 
 from spillway.api.elasticpolicy import WorkloadClass
@@ -18,7 +18,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import Progress, ReplicaSplit
 from spillway.domain.threshold.effective import effective
-from spillway.kube.slices import in_slices
+from spillway.kube.slices import TimeSlice, in_slices
 from spillway.state.claims import placing_policies
 
 
@@ -120,14 +120,20 @@ async def without_surge(world: World) -> Counter[str]:
     """Replicas on virtual nodes by policy whose owner is neither a ReplicaSet nor a Job (a StatefulSet's)."""
     found: Counter[str] = Counter()
     others = WITHOUT_REPLICAS | LIKE_REPLICASETS
-    async for node in in_slices(list(world.membership.nodes_in_pools())):
-        found.update(
-            pod.policy
-            for pod in world.state.pods_on(node.name)
-            if pod.active
-            and pod.policy
-            and pod.owner_kind
-            and pod.owner_kind not in others
-            and pod.policy in placing_policies(world.state, world.governance, pod)
-        )
-    return found
+    state, governance = world.state, world.governance
+    of_owners: dict[tuple[str, OwnerUid], Collection[str]] = {}
+    time_slice = TimeSlice()
+    for node in list(world.membership.nodes_in_pools()):
+        for pod in tuple(state.pods_on(node.name)):
+            if not (pod.active and pod.policy and pod.owner_kind) or pod.owner_kind in others:
+                continue
+            owner = (pod.namespace, pod.owner_uid)
+            policies = of_owners.get(owner)
+            if policies is None:
+                policies = placing_policies(state, governance, pod)
+                # Where the owner is not followed they follow from the labels of each pod.
+                if state.owner(pod.owner_uid) is not None:
+                    of_owners[owner] = policies
+            found[pod.policy] += pod.policy in policies
+            await time_slice.pause()
+    return +found

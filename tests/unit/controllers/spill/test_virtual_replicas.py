@@ -1,5 +1,6 @@
 """Which replicas count as virtual, and who waits for physical room: the same answer as admission's counts give."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,12 +8,13 @@ import pytest
 from spillway.controllers.spill.virtual_replicas import physical_room, without_surge, workload
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.kube import slices
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.pools import budget, nodes, policy
-from tests.support.world import make_world
+from tests.support.world import Record, make_world
 
 OWNER = OwnerUid("rs-web")
 
@@ -70,3 +72,25 @@ async def test_replicas_without_a_surge_count_only_for_a_policy_that_places_them
     ]
     world = make_world([make_replicaset(), *nodes("a"), *pods], [budget("a"), budget("b"), policy()], FakeClock())
     assert await without_surge(world) == {"online": 1}
+
+
+async def test_pods_of_one_large_node_let_other_tasks_run_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+    of_set: dict[str, Any] = {"owner_uid": OwnerUid("set-1"), "owner_kind": "StatefulSet"}
+    pods = [make_pod(f"db-{n}", policy="online", node=NodeName("a-1"), **of_set) for n in range(20)]
+    records: list[Record] = [make_statefulset(uid=OwnerUid("set-1")), *nodes("a"), *pods]
+    world = make_world(records, [budget("a"), budget("b"), policy()], FakeClock())
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    try:
+        assert await without_surge(world) == {"online": 20}
+    finally:
+        task.cancel()
+    assert turns >= len(pods) - 1
