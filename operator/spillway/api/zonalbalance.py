@@ -1,6 +1,6 @@
 """ZonalBalance: even distribution of replicas and load over zones and nodes."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -68,6 +68,9 @@ class Load(Model):
     """Older data is ignored: then all zones and nodes count as equal and nothing is moved; for example 3m."""
     weights: LoadWeights | None = None
     """The weight of each resource; CPU 70 and memory 30 if not given."""
+
+
+_DEFAULT_LOAD: Final = Load()
 
 
 class BalanceTarget(Model):
@@ -164,6 +167,11 @@ class ZonalBalanceSpec(Model):
     """Classification of pods by what they use most."""
     rebalance: Rebalance | None = None
     """Moving running pods to even out load."""
+
+    @property
+    def effective_load(self) -> Load:
+        """Where the load of nodes is read, also where the manifest does not say."""
+        return self.load or _DEFAULT_LOAD
 
     @property
     def reads_load(self) -> bool:

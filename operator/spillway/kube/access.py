@@ -9,7 +9,6 @@ verdict is `UNKNOWN`: nothing is shown then.
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -17,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import KeptFor
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError, transport_errors
@@ -83,9 +82,8 @@ class DelegatedAccess:
 
     def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._clock = clock
-        self._users: OrderedDict[bytes, tuple[float, User | Verdict]] = OrderedDict()
-        self._verdicts: OrderedDict[tuple[User, Access], tuple[float, Verdict]] = OrderedDict()
+        self._users: KeptFor[bytes, User | Verdict] = KeptFor(KEPT_SECONDS, REMEMBERED, clock)
+        self._verdicts: KeptFor[tuple[User, Access], Verdict] = KeptFor(KEPT_SECONDS, REMEMBERED, clock)
         self._slots = asyncio.Semaphore(CONCURRENT_REVIEWS)
 
     async def get(self, token: str, path: str) -> Verdict:
@@ -99,20 +97,20 @@ class DelegatedAccess:
             return Verdict.UNAUTHENTICATED
         key = hashlib.sha256(token.encode(errors="replace")).digest()
         kept = self._users.get(key)
-        if kept is not None and kept[0] > self._clock():
-            return kept[1]
+        if kept is not None:
+            return kept
         review = await self._create(_TOKENS, "authentication.k8s.io/v1", "TokenReview", {"token": token})
         if review is None:
             return Verdict.UNKNOWN
         user = _user(review.get("user") or {}) if review.get("authenticated") else Verdict.UNAUTHENTICATED
-        remember(self._users, key, (self._clock() + KEPT_SECONDS, user), most=REMEMBERED)
+        self._users.put(key, user)
         return user
 
     async def authorize(self, user: User, access: Access) -> Verdict:
         """Whether the user may do so."""
         kept = self._verdicts.get((user, access))
-        if kept is not None and kept[0] > self._clock():
-            return kept[1]
+        if kept is not None:
+            return kept
         asked = {
             "user": user.name,
             "uid": user.uid,
@@ -124,7 +122,7 @@ class DelegatedAccess:
         if review is None:
             return Verdict.UNKNOWN
         verdict = Verdict.ALLOWED if review.get("allowed") else Verdict.FORBIDDEN
-        remember(self._verdicts, (user, access), (self._clock() + KEPT_SECONDS, verdict), most=REMEMBERED)
+        self._verdicts.put((user, access), verdict)
         return verdict
 
     async def _create(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any] | None:

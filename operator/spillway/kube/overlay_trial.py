@@ -9,14 +9,13 @@ beyond it the result is `unknown` at once.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from spillway.api.podoverlay import PodOverlay
-from spillway.domain.model.remember import remember
+from spillway.domain.model.remember import KeptFor
 from spillway.domain.overlay.trial import overlay_field, trial_pod
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
@@ -55,21 +54,20 @@ class OverlayTrials:
     def __init__(self, client: KubeClient, namespace: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._path = paths.PODS.within(namespace)
-        self._clock = clock
         self._turns = TokenBucket(TRIALS_PER_SECOND, TRIALS_AT_ONCE, clock=clock)
-        self._kept: OrderedDict[bytes, tuple[float, Trial]] = OrderedDict()
+        self._kept: KeptFor[bytes, Trial] = KeptFor(KEPT_SECONDS, _KEPT, clock)
 
     async def run(self, pool: str, overlay: PodOverlay, seconds: float) -> Trial:
         """Try the overlay of a pool, for at most `seconds`."""
         key = msgspec.json.encode((pool, overlay.wire()))
-        until, kept = self._kept.get(key, (0.0, None))
-        if kept is not None and self._clock() < until:
+        kept = self._kept.get(key)
+        if kept is not None:
             return kept
         if not self._turns.take_now():
             return Trial(unknown=_BUSY)
         trial = await self._try(pool, overlay, seconds)
         if not trial.unknown:
-            remember(self._kept, key, (self._clock() + KEPT_SECONDS, trial), most=_KEPT)
+            self._kept.put(key, trial)
         return trial
 
     async def _try(self, pool: str, overlay: PodOverlay, seconds: float) -> Trial:

@@ -7,8 +7,8 @@ the leader reads. A pod that a policy in Recommend governs is left as it is, and
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from spillway.api.zonalbalance import Load, ZonalBalance
-from spillway.domain.balance.zones import WhenUnsatisfiable, preference_additions, spread_additions
+from spillway.api.zonalbalance import ZonalBalance
+from spillway.domain.balance.zones import WhenUnsatisfiable, ZoneWeights, preference_additions, spread_additions
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_SPREAD
@@ -43,8 +43,10 @@ class Zones:
         spec = balance.spec
         owner = workload.owner
         reading = self._board.zone_readings.get(balance.metadata.name)
-        stale_after = float((spec.load or Load()).stale_after.seconds)
-        weights = {} if reading is None else reading.of(owner.namespace, owner.name, now=now, stale_after=stale_after)
+        weights: ZoneWeights = {}
+        if reading is not None:
+            stale_after = float(spec.effective_load.stale_after.seconds)
+            weights = reading.of(owner.namespace, owner.name, now=now, stale_after=stale_after)
         labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
         when = _when(balance, labels)
         spread: tuple[Addition, ...] = ()

@@ -8,7 +8,7 @@ changes. An existing ZonalBalance that cannot be read keeps its taints.
 from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Final
 
-from spillway.api.zonalbalance import HotNodes, Load, ZonalBalance
+from spillway.api.zonalbalance import HotNodes, ZonalBalance
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.status.wording import first_names
 from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot, taints_with
@@ -88,7 +88,7 @@ class HotNodesController(Controller):
         return plan_hot(zones, loads, hot, since=since, tainted=tainted, now=self.world.now())
 
     def _loads(self, balance: ZonalBalance) -> Mapping[NodeName, float]:
-        load = balance.spec.load or Load()
+        load = balance.spec.effective_load
         known = self.world.board.loads.get(balance.metadata.name, Loads())
         return known.current(self.world.now(), load.stale_after.seconds)
 

@@ -59,7 +59,7 @@ class LoadController(Controller):
             self.world.board.withdraw_loads(key)
             self._show(key, None)
             return None
-        load, now = balance.spec.load or Load(), self.world.now()
+        load, now = balance.spec.effective_load, self.world.now()
         if left := self._refreshes.seconds_left(key, load, load, now):
             return left
         same = self._refreshes.begin(key, load, now)

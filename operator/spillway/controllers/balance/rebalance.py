@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from spillway.api.zonalbalance import BalanceTarget, Load, LoadWeights, Moves, Rebalance, ZonalBalance
+from spillway.api.zonalbalance import BalanceTarget, LoadWeights, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.load import nodes_of
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -126,7 +126,7 @@ class RebalanceController(Controller):
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> MovePlan | None:
         """The present plan; None while the load is not known."""
-        load = balance.spec.load or Load()
+        load = balance.spec.effective_load
         known = self.world.board.loads.get(balance.metadata.name, Loads())
         percent = known.current(self.world.now(), load.stale_after.seconds)
         if not percent:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from spillway.api.conditions import READY
-from spillway.api.zonalbalance import Load, Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.api.zonalbalance import Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
 from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
@@ -84,7 +84,7 @@ def balance_part(
     pod_zones: Counter[str] = Counter()
     for pods in workloads.values():
         pod_zones.update(pods)
-    stale_after = (balance.spec.load or Load()).stale_after.seconds
+    stale_after = balance.spec.effective_load.stale_after.seconds
     current = {} if loads is None else loads.current(now, stale_after)
     even = evenness(current, zone_of)
     fields = {

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
-from spillway.api.zonalbalance import Load, ZonalBalance, ZonePreference
+from spillway.api.zonalbalance import ZonalBalance, ZonePreference
 from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.zones import ZoneReading, zone_weights
@@ -52,7 +52,7 @@ class ZoneLoadController(Controller):
             self._refreshes.forget(key)
             self.world.board.set_zone_reading(key, None)
             return None
-        load, now = balance.spec.load or Load(), self.world.now()
+        load, now = balance.spec.effective_load, self.world.now()
         if left := self._refreshes.seconds_left(key, preference, load, now):
             return left
         self._refreshes.begin(key, preference, now)

@@ -22,7 +22,7 @@ from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.alerts import AT, NEAR, alerts, limits_of
 from spillway.domain.budget.limits import RESIZES_COUNT, LimitUse
 from spillway.domain.budget.price import shown
-from spillway.domain.model.units import GIB, MIB
+from spillway.domain.model.units import GIB, MIB, quantity
 from spillway.domain.model.usage import Usage
 
 TOP: Final = 20
@@ -79,7 +79,7 @@ def budget_part(
         return StatusPart({"per_workload_top": top}, listed)
     use = BudgetUse(
         pods=used.pods,
-        cpu=_cpu(used.cpu_millis),
+        cpu=Cpu(quantity("cpu", used.cpu_millis)),
         memory=_memory(used.memory_bytes),
         **_costs(budget, costs, current.used),
     )
@@ -149,7 +149,7 @@ def _top(workloads: Mapping[str, Usage], costs: PoolCosts | None) -> tuple[Workl
         WorkloadUse(
             workload=name,
             pods=usage.pods,
-            cpu=_cpu(usage.cpu_millis),
+            cpu=Cpu(quantity("cpu", usage.cpu_millis)),
             memory=_memory(usage.memory_bytes),
             cost_per_hour=_money(rates[name]) if name in rates else None,
         )
@@ -159,10 +159,6 @@ def _top(workloads: Mapping[str, Usage], costs: PoolCosts | None) -> tuple[Workl
 
 def _money(amount: Decimal) -> Money:
     return Money(shown(amount))
-
-
-def _cpu(millis: int) -> Cpu:
-    return Cpu(f"{millis // 1000}" if millis % 1000 == 0 else f"{millis}m")
 
 
 def _memory(amount: int) -> Memory:

@@ -185,14 +185,15 @@ class PoolsController(Controller):
         pool = budget.metadata.name
         ladder = () if budget.spec.stock_out is None else budget.spec.stock_out.ladder
         retrying = memory.health.state is State.RETRYING
+        common, ahead = memory.ladders.for_all, memory.ladders.ahead
         verdict = pool_verdict(
             self._nodes.nodes(pool),
             memory.health,
             held=Hold.of(budget).active(self.world.now()),
-            step=memory.ladders.for_all.step,
-            out_of_stock=memory.ladders.for_all.out_of_stock(ladder),
-            steps={name: one.step for name, one in memory.ladders.ahead.items()},
-            out_of_stock_for=memory.ladders.out_of_stock(ladder),
+            step=common.step,
+            out_of_stock=common.out_of_stock(ladder),
+            steps={name: one.step for name, one in ahead.items()},
+            out_of_stock_for=frozenset(name for name, one in ahead.items() if one.out_of_stock(ladder)),
             coming=self._usage.unstarted(pool) if retrying else 0,
             kept_out=memory.kept_out,
         )

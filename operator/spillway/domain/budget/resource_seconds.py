@@ -88,12 +88,6 @@ class Meter(Generic[K]):
         self._passed_at = self._collected_at
         return seconds
 
-    def clear(self, now: int) -> Mapping[K, Consumed]:
-        """Collect and reset: all pods that count will be added again."""
-        collected = self.collect(now)
-        self._sums.clear()
-        return collected
-
     def _change(self, key: K, cpu_millis: int, memory_bytes: int, pods: int, now: int) -> None:
         one = self._sums.get(key)
         if one is None:

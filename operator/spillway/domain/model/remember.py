@@ -20,6 +20,25 @@ def remember(memory: OrderedDict[K, V], key: K, value: V, *, most: int) -> None:
         memory.popitem(last=False)
 
 
+class KeptFor(Generic[K, V]):
+    """A memory of at most `most` entries, each used for `seconds` after it was put, as `clock` gives them."""
+
+    def __init__(self, seconds: float, most: int, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._clock = clock
+        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value of a key; None if there is none, or its time is over."""
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and self._clock() < entry[0] else None
+
+    def put(self, key: K, value: V) -> None:
+        """Remember this as the newest entry; beyond `most` entries the oldest is forgotten."""
+        remember(self._entries, key, (self._clock() + self._seconds, value), most=self._most)
+
+
 class FairMemory(Generic[K, V]):
     """A memory of at most `most` entries that are shared out, so that no share can make it forget those of others.
 

@@ -5,12 +5,12 @@ pods can ask for what no provider has. What several namespaces have seen (`FOR_A
 highest step that so many of them have reached. Each position is forgotten by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from heapq import nlargest
 from types import MappingProxyType
 from typing import Final, Self
 
-from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.pools.size_ladder import BOTTOM, Position, decayed, seconds_to_decay
 from spillway.domain.pools.start_failures import FOR_ALL
 
@@ -27,8 +27,9 @@ class NamespaceLadders:
     @property
     def for_all(self) -> Position:
         """The position for the pods of every namespace."""
-        seen = sorted((one for name, one in self.positions.items() if name != EVERYONE), key=_height, reverse=True)
-        common = seen[FOR_ALL - 1] if len(seen) >= FOR_ALL else BOTTOM
+        seen = (one for name, one in self.positions.items() if name != EVERYONE)
+        highest = nlargest(FOR_ALL, seen, key=_height)
+        common = highest[-1] if len(highest) == FOR_ALL else BOTTOM
         return max(common, self.positions.get(EVERYONE, BOTTOM), key=_height)
 
     @property
@@ -51,10 +52,6 @@ class NamespaceLadders:
         if position == self.of(namespace):
             return self
         return type(self)({**self.positions, namespace: position})
-
-    def out_of_stock(self, ladder: Sequence[PodSpecSize]) -> frozenset[str]:
-        """The namespaces, beside those that `for_all` holds for, for whose pods every size has failed."""
-        return frozenset(name for name, one in self.ahead.items() if one.out_of_stock(ladder))
 
     def decayed(self, forget_after: float, now: float) -> Self:
         """The positions at `now`, each forgotten `forget_after` seconds after its last move."""

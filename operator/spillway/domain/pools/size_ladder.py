@@ -1,6 +1,6 @@
-"""The position of a pool on its ladder of sizes.
+"""A position on the ladder of sizes of a pool; `namespace_ladders` keeps one for each namespace.
 
-Contract: one position for the whole pool. Step 0 is a pod's own request, step `k` is the `k`-th size, or the first
+Contract: pure. Step 0 is a pod's own request, step `k` is the `k`-th size, or the first
 after it that is large enough, and the step after the last size means that the pool is out of stock. A stock-out of the
 size that is requested now moves the position beyond that size; one of an earlier step (the pod was created before the
 last move) or of another size does not move it. `forgetAfter` after the last move the position returns to 0. So in that
@@ -17,7 +17,7 @@ from spillway.domain.pools.sizes import Size, sizes_from
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The step of a pool, and when it was reached."""
+    """A step, and when it was reached."""
 
     step: int = 0
     since: float = 0.0

@@ -48,11 +48,10 @@ def test_what_is_collected_is_the_sum_over_the_pods(
     assert not meter.present()
 
 
-def test_beginning_anew_loses_nothing_of_before() -> None:
+def test_each_second_is_collected_once() -> None:
     meter = Meter[str]()
     meter.add("a", 1000, 5, now=0)
-    assert meter.clear(10) == {"a": Consumed(10_000, 50)}
-    meter.add("a", 1000, 5, now=10)
+    assert meter.collect(10) == {"a": Consumed(10_000, 50)}
     assert meter.collect(12) == {"a": Consumed(2000, 10)}
     assert meter.collect(12) == {}
 

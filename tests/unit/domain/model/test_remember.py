@@ -3,7 +3,7 @@ from collections import Counter, OrderedDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.model.remember import FairMemory, remember
+from spillway.domain.model.remember import FairMemory, KeptFor, remember
 
 MOST = 12
 
@@ -18,6 +18,21 @@ def test_the_oldest_entry_is_forgotten() -> None:
     for key in ("a", "b", "a", "c"):
         remember(memory, key, 0, most=2)
     assert list(memory) == ["a", "c"]
+
+
+def test_an_entry_is_used_for_a_while() -> None:
+    now = 100.0
+    memory: KeptFor[str, int] = KeptFor(10.0, 2, lambda: now)
+    assert memory.get("a") is None
+    memory.put("a", 1)
+    now = 109.0
+    memory.put("b", 2)
+    assert (memory.get("a"), memory.get("b")) == (1, 2)
+    now = 110.0
+    assert (memory.get("a"), memory.get("b")) == (None, 2)
+    memory.put("a", 3)
+    memory.put("c", 4)
+    assert [memory.get(key) for key in "abc"] == [3, None, 4], "beyond the bound the oldest is forgotten"
 
 
 def test_one_share_may_have_all_entries_while_nobody_else_wants_any() -> None:

@@ -4,11 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.pools.namespace_ladders import EVERYONE, NO_LADDERS, NamespaceLadders
 from spillway.domain.pools.size_ladder import BOTTOM, Position
-
-LADDER = tuple(PodSpecSize.model_validate({"cpu": str(cores), "memory": "4Gi"}) for cores in (1, 2))
 
 
 def ladders(**steps: int) -> NamespaceLadders:
@@ -50,13 +47,6 @@ def test_a_stock_out_moves_its_own_namespace() -> None:
     found = NO_LADDERS.moved("shop", Position(1, 100.0))
     assert (found.of("shop").step, found.of("bank").step, found.highest.step) == (1, 0, 1)
     assert found.moved("shop", found.of("shop")) is found, "nothing new"
-
-
-def test_the_pool_is_out_of_stock_for_those_who_have_tried_every_size() -> None:
-    assert ladders(shop=3, bank=1).out_of_stock(LADDER) == {"shop"}
-    both = ladders(shop=3, bank=3)
-    assert both.for_all.out_of_stock(LADDER)
-    assert both.out_of_stock(LADDER) == frozenset(), "it is for everyone"
 
 
 def test_each_position_is_forgotten_by_itself() -> None:
