@@ -147,9 +147,10 @@ def _conditions_page() -> Iterator[str]:
     yield "# Conditions"
     yield ""
     yield (
-        "`Ready`, `Accepting`, `Healthy` and `InStock` are True while all is well. Every other condition is True in an "
-        "exceptional situation: it appears when it is first True, and then stays, with the status False once the "
-        "situation is over. The reason `Resolved` then says that the condition does not apply any more."
+        "`Ready`, `Accepting`, `Healthy`, `InStock` and `HeadroomReady` are True while all is well. Every other "
+        "condition is True in an exceptional situation: it appears when it is first True, and then stays, with the "
+        "status False once the situation is over. The reason `Resolved` then says that the condition does not apply "
+        "any more."
     )
     for one in CONDITIONS:
         yield ""

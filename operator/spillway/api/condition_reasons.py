@@ -230,10 +230,11 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "InvalidSchedule",
         POLICY,
-        "A schedule of `scaling` has no valid `start` or an unknown `timeZone`, and counts for nothing.",
+        "A schedule of `scaling`, or an occasion of `scaling.forecast`, has no valid `start` or an unknown `timeZone`, "
+        "and is ignored.",
         (
             _true("BadSchedule", "The message names the fields and what is allowed."),
-            _false("SchedulesAreGood", "Every schedule is valid."),
+            _false("SchedulesAreGood", "Every schedule and every occasion is valid."),
         ),
     ),
     ConditionMeaning(

@@ -61,8 +61,9 @@ class ElasticTier(Model):
     price: NodePrice | None = None
     """The price of an elastic node while it exists."""
     max_nodes: Annotated[int, Field(ge=1, le=100_000, json_schema_extra={"format": "int32"})] | None = None
-    """The most elastic nodes that the autoscaler adds, 1 to 100000. Thresholds plan no more replicas on elastic nodes
-    than these hold; without it there is no such limit."""
+    """The maximum number of elastic nodes, 1 to 100000: set it to the limit of your node autoscaler. Thresholds plan
+    no more replicas on elastic nodes than these nodes hold, and headroom is no more than they hold. Left out: no
+    limit."""
 
 
 class VirtualTier(Model):

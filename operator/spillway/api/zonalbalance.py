@@ -131,7 +131,7 @@ class Rebalance(Model):
     """Moving running pods to even out load."""
 
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
-    """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved."""
+    """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved (with `by: Evict`)."""
     by: Literal["Surge", "Evict"] = "Surge"
     """Evict: through the Eviction API, which respects disruption budgets. Surge: one more replica first, then the old
     one goes; not implemented yet, so that with mode Active nothing is moved."""
@@ -145,13 +145,15 @@ class ZonalBalanceSpec(Model):
     """What the user wants."""
 
     node_selector: LabelSelector = Field(default_factory=LabelSelector)
-    """Selects the nodes that are kept even by their labels. Left out or empty: every node."""
+    """Selects, by their labels, the nodes whose load is read and kept even. Left out or empty: every node. Virtual
+    nodes never count for load, hot nodes and moves."""
     match: WorkloadMatch | None = None
     """Which workloads are kept even. Left out: every workload outside the namespaces kube-* and the operator's own."""
     zone_key: MetadataKey = "topology.kubernetes.io/zone"
     """The node label whose value is the zone, for example topology.kubernetes.io/zone."""
     max_skew: Annotated[int, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = 1
-    """By how many replicas two zones of one workload may differ after a scale-down, at least 1."""
+    """By how many replicas two zones of one workload may differ, at least 1. It applies to scale-downs, to the
+    constraint of `zoneSpread` and to moves."""
     load: Load | None = None
     """Where the real load of nodes is read."""
     target: BalanceTarget | None = None

@@ -1,4 +1,4 @@
-"""`spillway restore`: removes every taint, cordon and annotation of Spillway from the cluster."""
+"""`spillway restore`: removes every taint, cordon, annotation, HPA and placeholder pod of Spillway from the cluster."""
 
 import asyncio
 import sys
@@ -55,7 +55,7 @@ def restore(
     ] = False,
     rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 500.0,
 ) -> None:
-    """Remove every taint, cordon, annotation and placeholder pod of Spillway from the cluster, once.
+    """Remove every taint, cordon, annotation, HPA and placeholder pod of Spillway from the cluster, once.
 
     The command shows the cluster and asks first. Pods that wait for virtual nodes and never started are deleted, so
     that their owners replace them by pods without Spillway's affinity. What other clients wrote stays. The command is
@@ -88,7 +88,8 @@ def _target(option: str, text: str | None) -> tuple[str, str] | None:
 
 def _is_wanted(cluster: str, *, stops: bool) -> bool:
     """Whether the user confirms that this is the cluster. Without a terminal the answer is no."""
-    typer.echo(f"This removes every taint, cordon and annotation of Spillway from {cluster}.", err=True)
+    what = "taint, cordon, annotation, HPA and placeholder pod"
+    typer.echo(f"This removes every {what} of Spillway from {cluster}.", err=True)
     if stops:
         typer.echo("It stops the operator first.", err=True)
     if not sys.stdin.isatty():

@@ -4,8 +4,8 @@
 2. Virtual before physical, the most expensive pool first.
 3. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
 4. Elastic before fixed.
-5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload, the
-   hot ones first.
+5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload; of
+   nodes with equally many, a hot one.
 6. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
 7. Newest, then UID.
 
