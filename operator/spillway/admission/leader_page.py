@@ -13,6 +13,8 @@ import aiohttp
 import structlog
 
 from spillway.admission.deadline import Clock
+from spillway.kube.client import read_bounded
+from spillway.kube.errors import TooLargeError
 
 log: Final = structlog.get_logger(__name__)
 
@@ -44,7 +46,7 @@ class LeaderPage:
         self._reading = asyncio.Lock()
         self._tried = float("-inf")
         self.content: bytes | None = None
-        """The last answer; None before the first."""
+        """The last answer, the same object while the answers are equal; None before the first."""
         self.read_at = float("-inf")
         """When it came, by `clock`."""
 
@@ -76,8 +78,10 @@ class LeaderPage:
                 timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS),
                 raise_for_status=True,
             ) as response:
-                raw = await response.content.read(_MOST_BYTES)
-                if response.content.at_eof():
-                    self.content, self.read_at = raw, self._clock()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raw = await read_bounded(response, _MOST_BYTES)
+        except (aiohttp.ClientError, TimeoutError, OSError, TooLargeError) as error:
             log.info("the leader's page cannot be read", key=self._path, address=address, error=repr(error))
+            return
+        # The same answer stays the same object, by which its reader knows that there is nothing to decode.
+        self.content = self.content if raw == self.content else raw
+        self.read_at = self._clock()

@@ -220,7 +220,7 @@ def _param(value: Param) -> str:
 
 
 async def _unpacked(response: aiohttp.ClientResponse, most_bytes: int = 0) -> bytes:
-    raw = await _read(response, most_bytes) if most_bytes else await response.read()
+    raw = await read_bounded(response, most_bytes) if most_bytes else await response.read()
     if response.headers.get("Content-Encoding") != "gzip":
         return raw
     # Gzip ends with the size of what it holds: one buffer of that size instead of pieces that are joined.
@@ -233,8 +233,13 @@ async def _unpacked(response: aiohttp.ClientResponse, most_bytes: int = 0) -> by
     return await asyncio.get_running_loop().run_in_executor(_UNPACKER, zlib.decompress, raw, _GZIP, size)
 
 
-async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
-    """The body as it was sent; what is over the bound is left in the connection, which is closed."""
+async def read_bounded(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """The whole body; what is over the bound is left in the connection, which is closed.
+
+    Raises:
+        TooLargeError: the body is larger than `most_bytes`.
+
+    """
     chunks: list[bytes] = []
     left = most_bytes
     while chunk := await response.content.readany():

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from spillway.admission import leader_page
 from spillway.admission.authority import Lifetimes, begin
 from spillway.admission.leader_page import FETCH_SECONDS, FRESH_SECONDS, LeaderPage
 from spillway.admission.peer_server import PeerServer
@@ -55,6 +56,32 @@ async def test_it_is_read_when_asked_for_and_not_more_often_than_needed(replicas
     await replicas.clock.advance(FRESH_SECONDS)
     assert await replicas.page.refresh()
     assert (replicas.page.content, replicas.reads) == (b"{}", 2)
+
+
+async def test_a_page_of_many_workloads_is_read_whole(replicas: _Replicas) -> None:
+    replicas.says = b",".join(b'"Deployment/shop/cart-%d":12' % index for index in range(40_000))
+    assert len(replicas.says) > 1 << 20
+    assert await replicas.page.refresh()
+    assert replicas.page.content == replicas.says
+
+
+async def test_a_page_over_the_bound_is_not_accepted(replicas: _Replicas, monkeypatch: pytest.MonkeyPatch) -> None:
+    await replicas.page.refresh()
+    before, read_at = replicas.page.content, replicas.page.read_at
+    monkeypatch.setattr(leader_page, "_MOST_BYTES", 1000)
+    replicas.says = bytes(1001)
+    await replicas.clock.advance(FRESH_SECONDS)
+    await replicas.page.refresh()
+    assert (replicas.page.content, replicas.page.read_at, replicas.reads) == (before, read_at, 2)
+
+
+async def test_an_equal_answer_stays_the_same_object(replicas: _Replicas) -> None:
+    await replicas.page.refresh()
+    before, read_at = replicas.page.content, replicas.page.read_at
+    await replicas.clock.advance(FRESH_SECONDS)
+    await replicas.page.refresh()
+    assert replicas.page.content is before
+    assert replicas.page.read_at > read_at
 
 
 async def test_the_last_answer_stays_while_the_leader_is_gone(replicas: _Replicas) -> None:
