@@ -2,7 +2,8 @@
 
 Contract: one key. It follows the recommendations and the autoscalers, applies what differs, and deletes what no class
 asks for any more, under the uid that it saw; also what an earlier leader left. In mode Recommend nothing is written,
-and what was written before is deleted. Nothing happens before both the recommendations and all autoscalers are known.
+and what was written before is deleted. The autoscalers of a policy that this version cannot read stay. Nothing happens
+before both the recommendations and all autoscalers are known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from spillway.kube.errors import InvalidNameError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.protocols import ObjectWriter
 from spillway.state.autoscalers import Autoscalers
+from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
 
 ALL: Final = "*"
@@ -50,7 +52,8 @@ class ManagedAutoscalersController(Controller):
     async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
         if not (self._scaling.report.complete and self._autoscalers.known):
             return None
-        plan = plan_managed(self._workloads(), self._autoscalers.all.values())
+        unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
+        plan = plan_managed(self._workloads(), self._autoscalers.all.values(), kept=unreadable)
         told = plan.foreign != self.plan.foreign
         self.plan = plan
         if told:

@@ -7,7 +7,7 @@ is written then. The ElasticPolicy owns each, so Kubernetes deletes them with it
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,14 +98,19 @@ def digest(*parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:16]
 
 
-def plan_managed(workloads: Iterable[ManagedWorkload], present: Iterable[AutoscalerRecord]) -> ManagedPlan:
-    """What has to change, given all autoscalers of the cluster."""
+def plan_managed(
+    workloads: Iterable[ManagedWorkload], present: Iterable[AutoscalerRecord], *, kept: Collection[str] = frozenset()
+) -> ManagedPlan:
+    """What has to change, given all autoscalers of the cluster.
+
+    Those of the policies `kept` are not deleted: these policies exist, and this version cannot read them.
+    """
     present = tuple(present)
     by_name = {(one.namespace, one.name): one for one in present}
     users = {one.workload: one.name for one in sorted(present, key=lambda one: one.name, reverse=True) if not one.ours}
     apply: list[Wanted] = []
     foreign: dict[str, str] = {}
-    kept: set[str] = set()
+    asked_for: set[str] = set()
     for one in workloads:
         standing = by_name.get((one.owner.namespace, one.name))
         if one.owner.key in users:
@@ -116,10 +121,10 @@ def plan_managed(workloads: Iterable[ManagedWorkload], present: Iterable[Autosca
             continue
         body = manifest(one)
         if standing is not None:
-            kept.add(standing.uid)
+            asked_for.add(standing.uid)
         if standing is None or not _stands(standing, body):
             apply.append(Wanted(one.owner.namespace, one.name, body))
-    delete = tuple(one for one in present if one.ours and one.uid not in kept)
+    delete = tuple(one for one in present if one.ours and one.uid not in asked_for and one.policy not in kept)
     return ManagedPlan(tuple(apply), delete, foreign)
 
 

@@ -104,6 +104,16 @@ async def test_nothing_happens_before_everything_is_known() -> None:
     assert managed.writer.writes == []
 
 
+async def test_the_autoscalers_of_a_policy_that_a_new_leader_cannot_read_stay() -> None:
+    old = _Managed()
+    await old.look()
+    for mode, written in (("AModeOfALaterVersion", []), ("Recommend", [("delete", NAME)])):
+        new = _Managed(mode=mode)
+        for record in old.scene.autoscalers.all.values():
+            new.scene.autoscalers.apply(record)
+        assert await new.look() == written
+
+
 async def test_an_exact_number_leaves_no_room() -> None:
     managed = _Managed(scheduleOnly=True, minReplicas=3, maxReplicas=None)
     await managed.look()

@@ -97,6 +97,12 @@ def test_spillways_goes_where_the_user_adds_one_and_where_no_class_asks_for_it()
     assert plan_managed([], [ours]).delete == (ours,)
 
 
+def test_those_of_a_policy_that_cannot_be_read_stay() -> None:
+    ours = _stored(manifest(_workload()))
+    of_another = msgspec.structs.replace(_stored(manifest(_workload(name="shop"))), policy="batch")
+    assert plan_managed([], [ours, of_another], kept={"online"}).delete == (of_another,)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 60)), unique_by=lambda one: one[0]),
     st.sets(st.sampled_from("abcde")),
