@@ -104,6 +104,29 @@ class WatchError(RequestError):
         self.gone = code == HTTPStatus.GONE
 
 
+class FailedRequests:
+    """The requests that failed in a pass that goes on with the others."""
+
+    def __init__(self) -> None:
+        self._errors: list[RequestError] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep a `RequestError` instead of raising it."""
+        try:
+            yield
+        except RequestError as error:
+            self._errors.append(error)
+
+    def raise_together(self, message: str) -> None:
+        """Raise an `ExceptionGroup` if any has failed."""
+        if self._errors:
+            raise ExceptionGroup(message, self._errors)
+
+
 @contextmanager
 def transport_errors() -> Iterator[None]:
     """Raise `UnreachableError` for what aiohttp, the socket, a timeout, zlib or the JSON decoder raises."""

@@ -35,6 +35,7 @@ from spillway.domain.model.owners import is_balloon, object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.recurring import Timetable
 from spillway.kube import paths
+from spillway.kube.errors import FailedRequests
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.catalog import Kind
@@ -151,15 +152,17 @@ class HeadroomController(Controller):
         by = self._held_by(found)
         now = await self._sized(policies, found, by)
         wanted = [held for name, one in now.items() if one.by is not None for held in self._held(name, one)]
+        failed = FailedRequests()
         if by is By.BALLOONS:
-            wanted = await self._shrunk(wanted, found)
+            wanted = await self._shrunk(wanted, found, failed)
         unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
-        if changes := await self._objects.write(wanted, by, found, kept=unreadable):
+        if changes := await self._objects.write(wanted, by, found, failed, kept=unreadable):
             self.log.info("headroom written", key=self._namespace, objects=len(wanted), changes=changes)
         elif by is By.BALLOONS:
-            await self._compact(now, found)
-        self._swept = not wanted and not changes
+            await self._compact(now, found, failed)
+        self._swept = not wanted and not changes and not failed
         self._publish(now)
+        failed.raise_together("headroom not written")
         if not policies:
             return self._again if not self._swept else None
         following = min(memory.timetable.at(self.world.now())[1] for memory in self._memories.values())
@@ -293,7 +296,7 @@ class HeadroomController(Controller):
             taints=memory.elastic.taints,
         )
 
-    async def _shrunk(self, wanted: Sequence[Held], found: Found) -> list[Held]:
+    async def _shrunk(self, wanted: Sequence[Held], found: Found, failed: FailedRequests) -> list[Held]:
         """The objects to write now: one that shrinks keeps its number until the right balloons have the lowest cost."""
         balloons = balloons_by_name(self.world, self._namespace)
         result: list[Held] = []
@@ -302,13 +305,13 @@ class HeadroomController(Controller):
             pods = balloons.get(held.name, ())
             shrinks = present is not None and (present.replicas or 0) > held.pods
             leaving = len(pods) - held.pods
-            if shrinks and leaving > 0 and await self._mark_leaving(held, pods, leaving):
+            if shrinks and leaving > 0 and await self._mark_leaving(held, pods, leaving, failed):
                 self._again = NEXT_STEP_SECONDS
                 held = _with_pods(held, len(pods))  # noqa: PLW2901 - the same with another number
             result.append(held)
         return result
 
-    async def _mark_leaving(self, held: Held, pods: Sequence[PodRecord], leaving: int) -> bool:
+    async def _mark_leaving(self, held: Held, pods: Sequence[PodRecord], leaving: int, failed: FailedRequests) -> bool:
         """Whether the deletion cost of a balloon had to be changed."""
         memory = self._memories[held.policy]
         nodes = balloon_nodes(self.world, held.policy, memory.elastic, pods)
@@ -317,10 +320,14 @@ class HeadroomController(Controller):
         for pod in pods:
             cost = costs.get(pod.uid)
             if cost is not None and pod.deletion_cost != cost:
-                changed = await self._writer.annotate_pod(pod, {POD_DELETION_COST: str(cost)}) or changed
+                with failed.collected():
+                    changed = await self._writer.annotate_pod(pod, {POD_DELETION_COST: str(cost)}) or changed
+                    continue
+                # Without its cost the wrong balloon would go.
+                changed = True
         return changed
 
-    async def _compact(self, now: Mapping[str, HeadroomNow], found: Found) -> None:
+    async def _compact(self, now: Mapping[str, HeadroomNow], found: Found, failed: FailedRequests) -> None:
         """Delete the balloons of nodes that could go without them; their Deployments create them elsewhere."""
         balloons = balloons_by_name(self.world, self._namespace)
         at = self.world.now()
@@ -339,7 +346,8 @@ class HeadroomController(Controller):
                 self.log.info("balloons leave a node that holds nothing else", key=node, policy=name)
                 for pod in [pod for pod in mine if pod.node == node]:
                     path = paths.PODS.named(pod.name, namespace=pod.namespace)
-                    await self._writer.delete("pods", path, uid=pod.uid)
+                    with failed.collected():
+                        await self._writer.delete("pods", path, uid=pod.uid)
                 self._again = NEXT_STEP_SECONDS
 
     # The report

@@ -1,7 +1,7 @@
 """The objects that hold headroom, as the API server has them, and the writes that make them what is wanted.
 
 Contract: only objects in the operator's namespace with the label `names.HEADROOM` are read, changed and deleted. One
-that is as wanted is not written again.
+that is as wanted is not written again. A write that fails does not keep back those of other policies.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +14,7 @@ from spillway.domain.headroom.manifests import Held, Look, balloons, capacity_bu
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import APPLIED, HEADROOM, POLICY
 from spillway.kube import paths
-from spillway.kube.errors import ApiError
+from spillway.kube.errors import ApiError, FailedRequests
 from spillway.kube.paths import ApiResource
 from spillway.kube.protocols import ObjectWriter
 
@@ -86,24 +86,43 @@ class HeadroomObjects:
         """
         return await listed(self._lister, self._namespace)
 
-    async def write(self, wanted: Iterable[Held], by: By, found: Found, *, kept: Collection[str] = frozenset()) -> int:
+    async def write(
+        self,
+        wanted: Iterable[Held],
+        by: By,
+        found: Found,
+        failed: FailedRequests,
+        *,
+        kept: Collection[str] = frozenset(),
+    ) -> int:
         """Make the objects those that are wanted, and delete all others; the number of changes.
 
-        Those of the policies `kept` stay as they are: these policies exist, and this version cannot read them.
+        Those of the policies `kept` stay as they are: these policies exist, and this version cannot read them. Nothing
+        of a policy is deleted while one of its objects cannot be written, because that one may take its place.
         """
         present: set[tuple[str, str]] = set()
+        stays = set(kept)
         changes = 0
         for held in wanted:
-            for resource, body in self._bodies(held, by):
-                present.add((resource.plural, held.name))
-                if _as_wanted(found.of(resource, held.name), body):
-                    continue
-                await self._writer.apply(resource.named(held.name, namespace=self._namespace), body)
-                changes += 1
+            bodies = self._bodies(held, by)
+            present.update((resource.plural, held.name) for resource, _ in bodies)
+            with failed.collected():
+                changes += await self._write(held.name, bodies, found)
+                continue
+            stays.add(held.policy)
         for key, one in found.objects.items():
-            if key not in present and one.policy not in kept:
+            if key not in present and one.policy not in stays:
                 path = one.resource.named(one.name, namespace=self._namespace)
-                changes += await self._writer.delete(one.resource.plural, path, uid=one.uid)
+                with failed.collected():
+                    changes += await self._writer.delete(one.resource.plural, path, uid=one.uid)
+        return changes
+
+    async def _write(self, name: str, bodies: Iterable[tuple[ApiResource, dict[str, Any]]], found: Found) -> int:
+        changes = 0
+        for resource, body in bodies:
+            if not _as_wanted(found.of(resource, name), body):
+                await self._writer.apply(resource.named(name, namespace=self._namespace), body)
+                changes += 1
         return changes
 
     def _bodies(self, held: Held, by: By) -> tuple[tuple[ApiResource, dict[str, Any]], ...]:

@@ -3,7 +3,7 @@
 Contract: one key. It follows the recommendations and the autoscalers, applies what differs, and deletes what no class
 asks for any more, under the uid that it saw; also what an earlier leader left. In mode Recommend nothing is written,
 and what was written before is deleted. The autoscalers of a policy that this version cannot read stay. Nothing happens
-before both the recommendations and all autoscalers are known.
+before both the recommendations and all autoscalers are known. A write that fails does not keep back the others.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,10 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.scaling.controller import ScalingController
+from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.managed import ManagedPlan, ManagedWorkload, Wanted, plan_managed
 from spillway.kube import paths
-from spillway.kube.errors import InvalidNameError
+from spillway.kube.errors import FailedRequests, InvalidNameError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.protocols import ObjectWriter
 from spillway.state.autoscalers import Autoscalers
@@ -58,12 +59,14 @@ class ManagedAutoscalersController(Controller):
         self.plan = plan
         if told:
             self.changed.emit()
+        failed = FailedRequests()
         for wanted in plan.apply:
-            await self._apply(wanted)
+            with failed.collected():
+                await self._apply(wanted)
         for one in plan.delete:
-            path = paths.AUTOSCALERS.named(one.name, namespace=one.namespace)
-            if await self._writer.delete(paths.AUTOSCALERS.plural, path, uid=one.uid):
-                self.log.info("autoscaler deleted", key=one.key, policy=one.policy)
+            with failed.collected():
+                await self._delete(one)
+        failed.raise_together("autoscalers not written")
         return None
 
     def _workloads(self) -> Iterator[ManagedWorkload]:
@@ -88,6 +91,11 @@ class ManagedAutoscalersController(Controller):
             least=spec["minReplicas"],
             most=spec["maxReplicas"],
         )
+
+    async def _delete(self, one: AutoscalerRecord) -> None:
+        path = paths.AUTOSCALERS.named(one.name, namespace=one.namespace)
+        if await self._writer.delete(paths.AUTOSCALERS.plural, path, uid=one.uid):
+            self.log.info("autoscaler deleted", key=one.key, policy=one.policy)
 
     def _look_soon(self) -> None:
         self.queue.add_after(ALL, CHANGED_SECONDS)

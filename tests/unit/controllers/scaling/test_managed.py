@@ -3,10 +3,13 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.status import scaling_part
 from spillway.kube.autoscalers import AUTOSCALERS
+from spillway.kube.errors import ApiError
+from tests.builders import make_replicaset
 from tests.support.fake_writer import FakeWriter, Write
 from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, Scene, policy
 
@@ -112,6 +115,34 @@ async def test_the_autoscalers_of_a_policy_that_a_new_leader_cannot_read_stay() 
         for record in old.scene.autoscalers.all.values():
             new.scene.autoscalers.apply(record)
         assert await new.look() == written
+
+
+async def test_one_that_cannot_be_written_does_not_keep_back_the_others() -> None:
+    managed = _Managed()
+    managed.scene.world.state.apply(
+        make_replicaset("shop-1", owner_kind="Deployment", owner_name="shop", owner_uid="s", desired=2)
+    )
+    refused, respond = {NAME}, managed.writer.respond
+    assert respond is not None
+
+    async def refusing(write: Write) -> bool:
+        if write.name in refused:
+            raise ApiError(403, "Forbidden", "a webhook refuses it")
+        return await respond(write)
+
+    managed.writer.respond = refusing
+    with pytest.raises(ExceptionGroup) as raised:
+        await managed.look()
+    assert [str(one) for one in raised.value.exceptions] == ["403 Forbidden: a webhook refuses it"]
+    assert [(one.verb, one.name) for one in managed.writer.done] == [("apply", "spillway-deployment-shop")]
+    refused.clear()
+    assert await managed.look() == [("apply", NAME)]
+    # The same holds for those that go.
+    managed.scene.change(policy(version=2, mode="Recommend", **MANAGED))
+    refused.add(NAME)
+    with pytest.raises(ExceptionGroup):
+        await managed.look()
+    assert [one.name for one in managed.scene.autoscalers.all.values()] == [NAME]
 
 
 async def test_an_exact_number_leaves_no_room() -> None:
