@@ -4,9 +4,11 @@ Contract: pure. The syntax of Kubernetes: `=`, `==`, `!=`, `in`, `notin`, a key 
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
+
+from spillway.api.common import SelectorOperator
+from spillway.domain.model.selectors import Requirement, Selector
 
 _KEY: Final = r"[A-Za-z0-9][-A-Za-z0-9_./]*"
 _PART: Final = re.compile(
@@ -20,31 +22,14 @@ class SelectorError(ValueError):
     """The text is not a label selector."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One part of a selector."""
-
-    key: str
-    values: frozenset[str] | None
-    """None stands for any value."""
-    wanted: bool
-    """False where the label must not have one of the values; it may then be absent."""
-
-    def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels meet it."""
-        value = labels.get(self.key)
-        has = value is not None and (self.values is None or value in self.values)
-        return has is self.wanted
-
-
-def parse_selector(text: str) -> tuple[Requirement, ...]:
-    """The parts of a selector; none of the empty one, which selects everything.
+def parse_selector(text: str) -> Selector:
+    """The selector; the empty text selects everything.
 
     Raises:
         SelectorError: the text is no selector.
 
     """
-    return tuple(_parts(text)) if text.strip() else ()
+    return Selector(frozenset(_parts(text)) if text.strip() else frozenset())
 
 
 def _parts(text: str) -> Iterator[Requirement]:
@@ -55,11 +40,13 @@ def _parts(text: str) -> Iterator[Requirement]:
             raise SelectorError(f'"{text}" is not a label selector, for example kind=Deployment,workload=cart')
         at = found.end()
         if found["absent"]:
-            yield Requirement(found["alone"], None, wanted=False)
+            yield found["alone"], SelectorOperator.DOES_NOT_EXIST, frozenset()
         elif found["sign"]:
-            yield Requirement(found["key"], frozenset({found["value"]}), wanted=found["sign"] != "!=")
+            operator = SelectorOperator.NOT_IN if found["sign"] == "!=" else SelectorOperator.IN
+            yield found["key"], operator, frozenset({found["value"]})
         elif found["word"]:
             values = frozenset(value.strip() for value in found["values"].split(","))
-            yield Requirement(found["key"], values, wanted=found["word"] == "in")
+            operator = SelectorOperator.IN if found["word"] == "in" else SelectorOperator.NOT_IN
+            yield found["key"], operator, values
         else:
-            yield Requirement(found["key"], None, wanted=True)
+            yield found["key"], SelectorOperator.EXISTS, frozenset()

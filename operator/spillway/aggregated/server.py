@@ -7,7 +7,7 @@ list is empty for a workload without `scaling`, which an autoscaler reports as a
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -28,9 +28,11 @@ from spillway.aggregated.documents import (
     value_list,
 )
 from spillway.aggregated.front_proxy import FrontProxy
-from spillway.aggregated.selector import Requirement, SelectorError, parse_selector
+from spillway.aggregated.selector import SelectorError, parse_selector
 from spillway.domain.model.owners import WorkloadKey
+from spillway.domain.model.selectors import Selector
 from spillway.domain.scaling.autoscalers import METRIC
+from spillway.domain.scaling.recommend import Numbers
 from spillway.kube.access import Access, User, Verdict
 from spillway.telemetry import scaling as metrics
 
@@ -43,18 +45,6 @@ _TEXT: Final = {
     Verdict.UNAUTHENTICATED: "Unauthorized",
     Verdict.UNKNOWN: "the API server could not be asked who calls",
 }
-
-
-class HasReplicas(Protocol):
-    """The recommended replicas of one workload."""
-
-    @property
-    def replicas(self) -> int:
-        """The number."""
-
-
-Values = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, HasReplicas]]]
-"""Given a namespace and which workloads are wanted: their recommended replicas, by workload."""
 
 
 class Gate(Protocol):
@@ -72,7 +62,7 @@ class AggregatedServer:
 
     def __init__(
         self,
-        values: Values,
+        values: Numbers,
         gate: Gate,
         front_proxy: Callable[[], FrontProxy | None],
         *,
@@ -152,10 +142,10 @@ class AggregatedServer:
         if metric != METRIC:
             return _refused(HTTPStatus.NOT_FOUND, f'the metric "{metric}" is not served; the only one is {METRIC}')
         try:
-            requirements = parse_selector(request.query.get("labelSelector", ""))
+            selector = parse_selector(request.query.get("labelSelector", ""))
         except SelectorError as error:
             return _refused(HTTPStatus.BAD_REQUEST, str(error))
-        found = await self._values(namespace, lambda workload: _selected(workload, requirements))
+        found = await self._values(namespace, lambda workload: _selected(workload, selector))
         items = sorted((workload, number.replicas) for workload, number in found.items())
         return _json(value_list(((_labels(workload), value) for workload, value in items), self._now()))
 
@@ -165,9 +155,8 @@ def _labels(workload: str) -> dict[str, str]:
     return {"kind": key.kind, "workload": key.name}
 
 
-def _selected(workload: str, requirements: Iterable[Requirement]) -> bool:
-    labels = _labels(workload)
-    return all(one.holds(labels) for one in requirements)
+def _selected(workload: str, selector: Selector) -> bool:
+    return selector.matches(_labels(workload))
 
 
 def _access(request: web.Request) -> Access:

@@ -7,8 +7,8 @@ to KEDA, which scales from and to zero by it. A trigger without `workload`, or o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -17,6 +17,7 @@ import structlog
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.owners import workload_key
 from spillway.domain.scaling.autoscalers import METRIC
+from spillway.domain.scaling.recommend import Number, Numbers
 from spillway.keda.externalscaler_pb2 import (
     GetMetricSpecResponse,
     GetMetricsRequest,
@@ -38,28 +39,12 @@ STOP_SECONDS: Final = 1.0
 _EXAMPLE: Final = "for example {scalerAddress: spillway-webhook.spillway-system:9446, kind: Deployment, workload: cart}"
 
 
-class Number(Protocol):
-    """The recommended replicas of one workload."""
-
-    @property
-    def replicas(self) -> int:
-        """The number."""
-
-    @property
-    def active(self) -> bool:
-        """Whether anything asks for a replica at all."""
-
-
-Values = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, Number]]]
-"""Given a namespace and which workloads are wanted: their recommended replicas, by workload."""
-
-
 class KedaScaler:
     """The gRPC server. `changed` is emitted when recommendations of this replica have changed."""
 
     def __init__(
         self,
-        values: Values,
+        values: Numbers,
         changed: Signal[()],
         *,
         tls: ServingTls | None,

@@ -15,20 +15,13 @@ from spillway.kube.client import KubeClient
 from spillway.kube.decode import Decoder
 from spillway.kube.reflector import Reflector, WatchSettings
 from spillway.kube.wanted_watch import WantedWatch
+from spillway.kube.wire import Meta
 from spillway.state.autoscalers import Autoscalers
 
 SETTINGS: Final = WatchSettings(page_size=500, watch_seconds=250.0, silence_seconds=310.0)
 EVERYWHERE: Final = paths.AUTOSCALERS.everywhere
 DEFAULT_METRIC: Final = "cpu"
 """Kubernetes scales by CPU where an autoscaler names no metric."""
-
-
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    annotations: dict[str, str] | None = None
 
 
 class _Named(msgspec.Struct):
@@ -69,7 +62,7 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 
 class _Autoscaler(msgspec.Struct):
-    metadata: _Meta
+    metadata: Meta
     spec: _Spec = msgspec.field(default_factory=_Spec)
 
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from spillway.aggregated.server import AggregatedServer
-from spillway.controllers.scaling.answers import Number
+from spillway.domain.scaling.recommend import Number
 from spillway.kube.access import Access, User, Verdict
 
 ROOT = "/apis/external.metrics.k8s.io/v1beta1"

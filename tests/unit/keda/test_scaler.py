@@ -15,7 +15,7 @@ from grpc_tools import protoc
 
 from spillway.admission.authority import Lifetimes, begin
 from spillway.admission.tls import ServingTls
-from spillway.controllers.scaling.answers import Number
+from spillway.domain.scaling.recommend import Number
 from spillway.keda import externalscaler_pb2, scaler
 from spillway.keda.scaler import KedaScaler
 from spillway.state.signal import Signal

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.scaling import Scaling
 from spillway.controllers.base import World
-from spillway.controllers.threshold.observe import Observed, observe, observe_statefulsets, request_now
+from spillway.controllers.threshold.observe import Observed, observe_all, request_now
 from spillway.domain.forecast.named_days import occasions_within
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.refresh import LONGEST_HISTORY_SECONDS, DemandNeed, DemandProblem, DemandSource
@@ -44,7 +44,7 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> As
     found = Asked()
     if not any(asks(policy) for policy in world.governance.policies.values()):
         return found
-    observed = {**await observe(world), **observe_statefulsets(world)}
+    observed = await observe_all(world)
     occasions: dict[tuple[str, str], tuple[Occasion, ...]] = {}
     async for one in in_slices(list(observed.values())):
         workload_class = world.governance.class_of(one.claim)

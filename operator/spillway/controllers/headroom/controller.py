@@ -24,7 +24,7 @@ from spillway.controllers.headroom.observe import (
     governed_by_policy,
     needs_of,
 )
-from spillway.controllers.threshold.observe import observe, observe_statefulsets
+from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.headroom.hold import Hold
 from spillway.domain.headroom.leaving import leaving_costs, nodes_to_empty
 from spillway.domain.headroom.manifests import Held, quantities
@@ -173,7 +173,7 @@ class HeadroomController(Controller):
     async def _sized(self, policies: Mapping[str, Headroom], found: Found, by: By) -> dict[str, HeadroomNow]:
         if not policies:
             return {}
-        observed = {**await observe(self.world), **observe_statefulsets(self.world)}
+        observed = await observe_all(self.world)
         governed = await governed_by_policy(self.world, observed, self._forecasts, self._autoscalers)
         balloons = balloons_by_name(self.world, self._namespace)
         now: dict[str, HeadroomNow] = {}

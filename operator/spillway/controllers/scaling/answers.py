@@ -6,36 +6,25 @@ the leader does not know yet, from the schedules and the present number of repli
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from spillway.api.scaling import ReplicaSchedule
 from spillway.controllers.base import World
-from spillway.controllers.threshold.observe import observe, observe_statefulsets
+from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.demand import STALE_SECONDS
-from spillway.domain.scaling.recommend import Asked, Recommendation, recommend
+from spillway.domain.scaling.recommend import Asked, Number, Recommendation, recommend
+from spillway.kube.slices import in_slices
 from spillway.telemetry import scaling as metrics
 
 PAGE: Final = "/scaling/recommendations"
 """The path at which replicas ask the leader."""
 KEPT_SECONDS: Final = STALE_SECONDS
-
-
-class Number(NamedTuple):
-    """The recommended replicas of one workload."""
-
-    replicas: int
-    active: bool
-    """Whether anything asks for a replica at all."""
-
-    @classmethod
-    def of(cls, recommendation: Recommendation) -> "Number":
-        """The number of a recommendation."""
-        return cls(recommendation.replicas, recommendation.active)
 
 
 _numbers: Final = msgspec.json.Decoder(dict[str, Number])
@@ -61,10 +50,14 @@ class Answers:
         self._clock = clock
         self._source: object = None
         self._by_namespace: Mapping[str, Mapping[str, Number]] = _NOTHING
+        self._own: tuple[Mapping[str, Recommendation], bytes] = ({}, b"{}")
 
     def own_page(self) -> bytes:
-        """What this replica tells the others, if it leads."""
-        return msgspec.json.encode(_numbers_of(self._world.board.recommendations))
+        """What this replica tells the others, if it leads. They ask every few seconds."""
+        recommendations = self._world.board.recommendations
+        if self._own[0] is not recommendations:
+            self._own = recommendations, msgspec.json.encode(_numbers_of(recommendations))
+        return self._own[1]
 
     async def values(self, namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, Number]:
         """The recommended replicas of the wanted workloads of a namespace."""
@@ -98,16 +91,20 @@ class Answers:
 
     async def _alone(self, namespace: str, wanted: Callable[[str], bool]) -> dict[str, Number]:
         world, now = self._world, self._world.now()
-        observed = {**await observe(world, namespace), **observe_statefulsets(world, namespace)}
+        observed = await observe_all(world, namespace)
         found: dict[str, Number] = {}
-        for workload, one in observed.items():
+        active_by_class: dict[tuple[str, str], Sequence[ReplicaSchedule]] = {}
+        async for workload, one in in_slices(observed.items()):
             workload_class = world.governance.class_of(one.claim) if wanted(workload) else None
-            if workload_class is not None and workload_class.scaling is not None:
-                active, _ = Timetable(workload_class.scaling.schedules).at(now)
-                asked = Asked(current=one.replicas, active=active, settling=True)
-                found[workload] = Number.of(recommend(workload_class.scaling, asked, now))
+            if workload_class is None or workload_class.scaling is None:
+                continue
+            place = one.claim.policy, workload_class.name
+            if place not in active_by_class:
+                active_by_class[place] = Timetable(workload_class.scaling.schedules).at(now)[0]
+            asked = Asked(current=one.replicas, active=active_by_class[place], settling=True)
+            found[workload] = recommend(workload_class.scaling, asked, now).number
         return found
 
 
 def _numbers_of(recommendations: Mapping[str, Recommendation]) -> dict[str, Number]:
-    return {workload: Number.of(one) for workload, one in recommendations.items()}
+    return {workload: one.number for workload, one in recommendations.items()}

@@ -5,7 +5,7 @@ of workloads, policies, forecasts and autoscalers, and comes at the next moment 
 writes nothing. A schedule that is not valid counts for nothing, and the others of its class stay in force.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.scalars import rfc3339
 from spillway.api.scaling import ReplicaSchedule, Scaling
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.threshold.observe import Observed, observe, observe_statefulsets
+from spillway.controllers.threshold.observe import Observed, observe_all
 from spillway.domain.model import event_reasons
 from spillway.domain.model.named_workloads import named
 from spillway.domain.model.owners import Owner, object_reference, workload_of
@@ -83,10 +83,8 @@ class _Class(NamedTuple):
     name: str
     scaling: Scaling
     timetable: Timetable[ReplicaSchedule]
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.policy.metadata.name, self.name
+    problems: tuple[str, ...]
+    """Its schedules and occasions that are not valid."""
 
     @property
     def ahead_seconds(self) -> float:
@@ -149,7 +147,7 @@ class ScalingController(Controller):
     async def _recommendations(self, now: float) -> AsyncIterator[tuple[str, ScalingNow]]:
         if not self._classes:
             return
-        observed = {**await observe(self.world), **observe_statefulsets(self.world)}
+        observed = await observe_all(self.world)
         async for one in in_slices(observed.values()):
             found = self._classes.get((one.claim.policy, one.claim.workload_class))
             if found is not None:
@@ -173,16 +171,20 @@ class ScalingController(Controller):
         return ScalingNow(one.claim, owner, found.scaling, recommendation, name, moved_by_others=moved)
 
     def _compiled(self) -> dict[tuple[str, str], _Class]:
-        """The classes with `scaling`; the timetable of one whose schedules are as before is kept."""
+        """The classes with `scaling`; what was parsed of one whose `scaling` is as before is kept."""
         found: dict[tuple[str, str], _Class] = {}
         for policy in self.world.governance.policies.values():
             for one in policy.spec.workloads:
                 if one.scaling is None:
                     continue
-                before = self._classes.get((policy.metadata.name, one.name))
-                same = before is not None and before.scaling.schedules == one.scaling.schedules
-                timetable = before.timetable if before is not None and same else Timetable(one.scaling.schedules)
-                found[policy.metadata.name, one.name] = _Class(policy, one.name, one.scaling, timetable)
+                key = policy.metadata.name, one.name
+                before = self._classes.get(key)
+                if before is not None and before.scaling == one.scaling:
+                    found[key] = before._replace(policy=policy)
+                else:
+                    timetable = Timetable(one.scaling.schedules)
+                    problems = tuple(_problems(one.name, one.scaling, timetable))
+                    found[key] = _Class(policy, one.name, one.scaling, timetable, problems)
         return found
 
     def _publish(self, found: Mapping[str, ScalingNow]) -> None:
@@ -205,11 +207,8 @@ class ScalingController(Controller):
     def _invalid(self) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {}
         for one in self._classes.values():
-            occasions = one.scaling.forecast.occasions if one.scaling.forecast is not None else ()
-            for where, timetable in (("schedules", one.timetable), ("forecast.occasions", Timetable(occasions))):
-                for place, problem in timetable.problems.items():
-                    path = f"spec.workloads[{one.name}].scaling.{where}{place}"
-                    found.setdefault(one.policy.metadata.name, []).append(f"{path}: {problem}")
+            if one.problems:
+                found.setdefault(one.policy.metadata.name, []).extend(one.problems)
         return {policy: tuple(problems) for policy, problems in found.items()}
 
     def _announce(self, now: float) -> None:
@@ -239,12 +238,26 @@ class ScalingController(Controller):
         self.queue.add_after(ALL, CHANGED_SECONDS)
 
     def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
-        if self._classes and (old is None or new is None or _watched(old) != _watched(new)):
+        same = old is not None and new is not None and _watched(old) == _watched(new)
+        if not same and any(self._scales(one) for one in (old, new) if one is not None):
             self._look_soon()
 
+    def _scales(self, owner: OwnerRecord) -> bool:
+        """Whether the class of the owner has `scaling`."""
+        claim = self.world.claim_of(owner) if self._classes else None
+        return claim is not None and (claim.policy, claim.workload_class) in self._classes
+
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        if self._classes and old is not None and new is not None and old.labels != new.labels:
+        # Owners may be seen before their namespace, and nothing governs them until then.
+        if self._classes and (old is None or new is None or old.labels != new.labels):
             self._look_soon()
+
+
+def _problems(name: str, scaling: Scaling, schedules: Timetable[ReplicaSchedule]) -> Iterator[str]:
+    occasions = Timetable(scaling.forecast.occasions if scaling.forecast is not None else ())
+    for where, found in (("schedules", schedules.problems), ("forecast.occasions", occasions.problems)):
+        for place, problem in found.items():
+            yield f"spec.workloads[{name}].scaling.{where}{place}: {problem}"
 
 
 def _bounds(scaling: Scaling, autoscaler: AutoscalerRecord) -> Autoscaler:

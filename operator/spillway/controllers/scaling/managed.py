@@ -6,17 +6,18 @@ and what was written before is deleted. The autoscalers of a policy that this ve
 before both the recommendations and all autoscalers are known. A write that fails does not keep back the others.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.scaling.controller import ScalingController
 from spillway.domain.scaling.autoscalers import AutoscalerRecord
-from spillway.domain.scaling.managed import ManagedPlan, ManagedWorkload, Wanted, plan_managed
+from spillway.domain.scaling.managed import ManagedPlan, ManagedPlanner, ManagedWorkload, Wanted
 from spillway.kube import paths
 from spillway.kube.errors import FailedRequests, InvalidNameError
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.protocols import ObjectWriter
+from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
@@ -53,8 +54,7 @@ class ManagedAutoscalersController(Controller):
     async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
         if not (self._scaling.report.complete and self._autoscalers.known):
             return None
-        unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
-        plan = plan_managed(self._workloads(), self._autoscalers.all.values(), kept=unreadable)
+        plan = await self._planned()
         told = plan.foreign != self.plan.foreign
         self.plan = plan
         if told:
@@ -69,13 +69,20 @@ class ManagedAutoscalersController(Controller):
         failed.raise_together("autoscalers not written")
         return None
 
-    def _workloads(self) -> Iterator[ManagedWorkload]:
-        for one in self._scaling.report.workloads.values():
-            policy = self.world.governance.policies.get(one.claim.policy)
+    async def _planned(self) -> ManagedPlan:
+        planner = ManagedPlanner(kept=self.world.catalog.unreadable(Kind.ELASTIC_POLICY))
+        workloads, policies = self._scaling.report.workloads, self.world.governance.policies
+        async for autoscaler in in_slices(list(self._autoscalers.all.values())):
+            planner.present(autoscaler)
+        async for one in in_slices(workloads.values()):
+            policy = policies.get(one.claim.policy)
             if policy is not None and policy.spec.enforced and one.scaling.hpa == "Managed":
-                yield ManagedWorkload(
-                    one.owner, one.claim.policy, policy.metadata.uid, one.scaling, one.recommendation.replicas
+                planner.want(
+                    ManagedWorkload(
+                        one.owner, one.claim.policy, policy.metadata.uid, one.scaling, one.recommendation.replicas
+                    )
                 )
+        return planner.plan()
 
     async def _apply(self, wanted: Wanted) -> None:
         try:

@@ -22,7 +22,7 @@ from spillway.controllers.threshold.observe import (
     choice_of,
     elastic_now,
     observe,
-    observe_statefulsets,
+    observe_all,
     request_now,
     request_of,
 )
@@ -266,7 +266,7 @@ class ThresholdController(Controller):
     # The observation
 
     async def _look(self) -> float | None:
-        observed = {**await observe(self.world), **observe_statefulsets(self.world)}
+        observed = await observe_all(self.world)
         planned = {one.workload: one for one in self.report.planned}
         current: dict[str, ThresholdNow] = {}
         history: set[str] = set()
@@ -321,11 +321,13 @@ class ThresholdController(Controller):
             self.queue.add_after(PLAN, CHANGED_SECONDS)
 
     def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
-        if old is None or new is None or _watched(old) != _watched(new):
+        same = old is not None and new is not None and _watched(old) == _watched(new)
+        if not same and any(self.world.claim_of(one) is not None for one in (old, new) if one is not None):
             self.queue.add_after(LOOK, LOOK_SECONDS)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        if old is not None and new is not None and old.labels != new.labels:
+        # Owners may be seen before their namespace, and nothing governs them until then.
+        if old is None or new is None or old.labels != new.labels:
             self.queue.add_after(LOOK, LOOK_SECONDS)
 
 

@@ -56,7 +56,7 @@ class Observed:
 
 
 async def observe(world: World, namespace: str = "") -> Mapping[str, Observed]:
-    """The governed workloads by Kind/namespace/name, of one namespace or of all."""
+    """The governed workloads with ReplicaSets by Kind/namespace/name, of one namespace or of all."""
     found: dict[str, Observed] = {}
     replicasets = world.state.replicasets.values()
     async for replicaset in in_slices([one for one in replicasets if namespace in {"", one.namespace}]):
@@ -84,10 +84,11 @@ def _revision(owner: OwnerRecord) -> int:
     return owner.revision if isinstance(owner, ReplicaSetRecord) else 0
 
 
-def observe_statefulsets(world: World, namespace: str = "") -> Mapping[str, Observed]:
-    """The governed StatefulSets, of one namespace or of all: they have a threshold, and no plan."""
-    found: dict[str, Observed] = {}
-    for one in [one for one in world.state.statefulsets.values() if namespace in {"", one.namespace}]:
+async def observe_all(world: World, namespace: str = "") -> Mapping[str, Observed]:
+    """What `observe` finds, and the governed StatefulSets, which have a threshold but no plan."""
+    found = dict(await observe(world, namespace))
+    statefulsets = world.state.statefulsets.values()
+    async for one in in_slices([one for one in statefulsets if namespace in {"", one.namespace}]):
         claim = world.claim_of(one)
         if claim is not None:
             key = workload_of(one).key

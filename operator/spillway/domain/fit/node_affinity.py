@@ -7,6 +7,7 @@ node's name (`matchFields`). A term without any requirement matches no node.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spillway.api.common import LabelSelector
 from spillway.domain.fit.rule import NodeTest
 from spillway.domain.model.documents import REQUIRED, Json
 from spillway.domain.model.records import NodeRecord
@@ -38,6 +39,16 @@ def matches_any(terms: Sequence[Mapping[str, Any]], node: NodeRecord) -> bool:
 def required_terms(affinity: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The terms of a node affinity that a node must satisfy, one of them at least."""
     return (affinity.get(REQUIRED) or {}).get("nodeSelectorTerms") or ()
+
+
+def selector_requirements(selector: LabelSelector) -> list[dict[str, Any]]:
+    """A label selector as requirements of a node selector term."""
+    exact = [{"key": key, "operator": "In", "values": [value]} for key, value in sorted(selector.match_labels.items())]
+    general: list[dict[str, Any]] = [
+        {"key": one.key, "operator": one.operator.value, **({"values": list(one.values)} if one.values else {})}
+        for one in selector.match_expressions
+    ]
+    return [*exact, *general]
 
 
 def _matches(term: Mapping[str, Any], node: NodeRecord) -> bool:

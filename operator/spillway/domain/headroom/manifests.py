@@ -1,7 +1,6 @@
 """The objects that hold headroom: balloon Deployments, or CapacityBuffers with the template of their pods.
 
-Contract: pure. Every object carries the label `names.HEADROOM`, names its ElasticPolicy in an annotation and as its
-owner (so it goes with the policy, also while no operator runs), and has a digest of what was asked for. A balloon asks
+Contract: pure. Every object carries the label `names.HEADROOM` and the marks of `domain.model.created`. A balloon asks
 for one unit, runs on elastic nodes of one zone alone, never on virtual nodes, and ends at once. What tells a node
 autoscaler not to remove a node is never on it.
 """
@@ -12,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from spillway.api.common import LabelSelector
+from spillway.domain.fit.node_affinity import selector_requirements
 from spillway.domain.headroom.leaving import BALLOON_COST
 from spillway.domain.headroom.shape import Shape
+from spillway.domain.model.created import Created
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import APPLIED, HEADROOM, HEADROOM_PREFIX, POD_DELETION_COST, POLICY, ZONE_LABEL, Zone
+from spillway.domain.model.names import HEADROOM, HEADROOM_PREFIX, POD_DELETION_COST, ZONE_LABEL, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.units import quantity
 
@@ -104,26 +103,8 @@ def _pod_labels(held: Held) -> dict[str, str]:
 
 
 def _marked(api_version: str, kind: str, held: Held, namespace: str, body: Json) -> dict[str, Any]:
-    digest = hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()[:16]
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {
-            "name": held.name,
-            "namespace": namespace,
-            "labels": {**_pod_labels(held), "app.kubernetes.io/managed-by": "spillway"},
-            "annotations": {POLICY: held.policy, APPLIED: digest},
-            "ownerReferences": [
-                {
-                    "apiVersion": "spillway.dev/v1alpha1",
-                    "kind": "ElasticPolicy",
-                    "name": held.policy,
-                    "uid": held.policy_uid,
-                }
-            ],
-        },
-        **body,
-    }
+    created = Created(namespace, held.name, held.policy, held.policy_uid, _pod_labels(held))
+    return created.manifest(api_version, kind, body)
 
 
 def _template(held: Held, look: Look) -> dict[str, Any]:
@@ -189,13 +170,8 @@ _NO_SPREAD: Final[Mapping[str, Any]] = {
 
 
 def _nodes(held: Held) -> dict[str, Any]:
-    selector = held.elastic
     expressions = [
-        *({"key": key, "operator": "In", "values": [value]} for key, value in sorted(selector.match_labels.items())),
-        *(
-            {"key": one.key, "operator": one.operator.value, **({"values": list(one.values)} if one.values else {})}
-            for one in selector.match_expressions
-        ),
+        *selector_requirements(held.elastic),
         {"key": _VIRTUAL_KUBELET[0], "operator": "NotIn", "values": [_VIRTUAL_KUBELET[1]]},
     ]
     if held.zone:

@@ -12,7 +12,8 @@ from spillway.domain.model.documents import Json
 
 Labels = Mapping[str, str]
 _Test = Callable[[Labels], bool]
-_Requirement = tuple[str, SelectorOperator, frozenset[str]]
+Requirement = tuple[str, SelectorOperator, frozenset[str]]
+"""A label key, and what must hold for its value."""
 
 
 class Selector:
@@ -22,9 +23,9 @@ class Selector:
 
     keys: frozenset[str]
     """The label keys that it reads: labels that agree on these give the same result."""
-    requirements: frozenset[_Requirement]
+    requirements: frozenset[Requirement]
 
-    def __init__(self, requirements: frozenset[_Requirement]) -> None:
+    def __init__(self, requirements: frozenset[Requirement]) -> None:
         self.requirements = requirements
         self.keys = frozenset(key for key, _, _ in requirements)
         self._tests = tuple(_test(*requirement) for requirement in requirements)
@@ -95,7 +96,7 @@ def _test(key: str, operator: SelectorOperator, values: frozenset[str]) -> _Test
 _ABSENT: Final[Any] = object()
 
 
-def _implies(mine: _Requirement, theirs: _Requirement) -> bool:
+def _implies(mine: Requirement, theirs: Requirement) -> bool:
     if mine == theirs:
         return True
     key, operator, values = mine

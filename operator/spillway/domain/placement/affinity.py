@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from spillway.api.common import LabelSelector
-from spillway.domain.fit.node_affinity import required_terms
+from spillway.domain.fit.node_affinity import required_terms, selector_requirements
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import PREFERRED, REQUIRED, Json
 
@@ -18,16 +18,6 @@ HEAVIEST: Final = 100
 """Kubernetes allows weights from 1 to 100."""
 
 _NODE_AFFINITY: Final = ("spec", "affinity", "nodeAffinity")
-
-
-def pool_requirements(selector: LabelSelector) -> list[dict[str, Any]]:
-    """A pool's node selector as requirements of a node selector term."""
-    exact = [{"key": key, "operator": "In", "values": [value]} for key, value in sorted(selector.match_labels.items())]
-    general: list[dict[str, Any]] = [
-        {"key": one.key, "operator": one.operator.value, **({"values": list(one.values)} if one.values else {})}
-        for one in selector.match_expressions
-    ]
-    return [*exact, *general]
 
 
 def affinity_additions(pod: Json, pools: Sequence[LabelSelector]) -> tuple[Addition, ...]:
@@ -38,7 +28,7 @@ def affinity_additions(pod: Json, pools: Sequence[LabelSelector]) -> tuple[Addit
     """
     if not pools:
         raise ValueError("a pod that goes to virtual nodes needs a pool")
-    required = [pool_requirements(selector) for selector in pools]
+    required = [selector_requirements(selector) for selector in pools]
     spec = pod.get("spec") or {}
     affinity = spec.get("affinity") or {}
     present = affinity.get("nodeAffinity") or {}

@@ -3,19 +3,16 @@
 Contract: pure. The recommended number is the autoscaler's minReplicas, so a floor holds to the replica and needs no
 metric; with `scheduleOnly` it is maxReplicas as well. One autoscaler a workload, under a name that says whose it is.
 One with that name and without Spillway's annotation, or another one that scales the workload, is the user's: nothing
-is written then. The ElasticPolicy owns each, so Kubernetes deletes them with it.
+is written then. Each carries the marks of `domain.model.created`.
 """
 
-import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from spillway.api.scaling import Scaling
-from spillway.api.schema import API_VERSION
-from spillway.domain.model.names import APPLIED, FIELD_MANAGER, POLICY
+from spillway.domain.model.created import Created
+from spillway.domain.model.names import APPLIED
 from spillway.domain.model.owners import Owner
 from spillway.domain.scaling.autoscalers import AutoscalerRecord, managed_name
 from spillway.domain.scaling.rate import pause_seconds
@@ -63,7 +60,7 @@ class ManagedPlan:
 
 
 def manifest(one: ManagedWorkload) -> dict[str, Any]:
-    """The autoscaler as it is applied, with a digest of its spec."""
+    """The autoscaler as it is applied."""
     least = max(1, one.replicas)
     most = least if one.scaling.schedule_only else max(least, one.scaling.max_replicas or least)
     spec: dict[str, Any] = {
@@ -78,54 +75,55 @@ def manifest(one: ManagedWorkload) -> dict[str, Any]:
     if one.scaling.max_scalings_per_hour is not None:
         window = min(_LONGEST_WINDOW, max(_DEFAULT_WINDOW, int(pause_seconds(one.scaling.max_scalings_per_hour))))
         spec["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": window}}
-    owner = {"apiVersion": API_VERSION, "kind": "ElasticPolicy", "name": one.policy, "uid": one.policy_uid}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {
-            "name": one.name,
-            "namespace": one.owner.namespace,
-            "labels": {"app.kubernetes.io/managed-by": FIELD_MANAGER},
-            "annotations": {POLICY: one.policy, APPLIED: digest(spec, owner)},
-            "ownerReferences": [owner],
-        },
-        "spec": spec,
-    }
+    created = Created(one.owner.namespace, one.name, one.policy, one.policy_uid)
+    return created.manifest("autoscaling/v2", "HorizontalPodAutoscaler", {"spec": spec})
 
 
-def digest(*parts: Mapping[str, Any]) -> str:
-    """The mark by which a spec that was applied is recognised."""
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:16]
+class ManagedPlanner:
+    """The planner of what has to change; workload after workload, so that the caller may pause in between.
 
-
-def plan_managed(
-    workloads: Iterable[ManagedWorkload], present: Iterable[AutoscalerRecord], *, kept: Collection[str] = frozenset()
-) -> ManagedPlan:
-    """What has to change, given all autoscalers of the cluster.
-
-    Those of the policies `kept` are not deleted: these policies exist, and this version cannot read them.
+    Every autoscaler of the cluster is taken before the first workload.
     """
-    present = tuple(present)
-    by_name = {(one.namespace, one.name): one for one in present}
-    users = {one.workload: one.name for one in sorted(present, key=lambda one: one.name, reverse=True) if not one.ours}
-    apply: list[Wanted] = []
-    foreign: dict[str, str] = {}
-    asked_for: set[str] = set()
-    for one in workloads:
-        standing = by_name.get((one.owner.namespace, one.name))
-        if one.owner.key in users:
-            foreign[one.owner.key] = users[one.owner.key]
-            continue
+
+    def __init__(self, *, kept: Collection[str] = frozenset()) -> None:
+        """The autoscalers of the policies `kept` stay: these policies exist, and this version cannot read them."""
+        self._kept = kept
+        self._by_name: dict[tuple[str, str], AutoscalerRecord] = {}
+        self._users: dict[str, str] = {}
+        self._apply: list[Wanted] = []
+        self._foreign: dict[str, str] = {}
+        self._asked_for: set[str] = set()
+
+    def present(self, one: AutoscalerRecord) -> None:
+        """Take an autoscaler that exists."""
+        self._by_name[one.namespace, one.name] = one
+        if not one.ours:
+            self._users[one.workload] = min(one.name, self._users.get(one.workload, one.name))
+
+    def want(self, one: ManagedWorkload) -> None:
+        """Take a workload that is to have one of Spillway's."""
+        workload = one.owner.key
+        standing = self._by_name.get((one.owner.namespace, one.name))
+        if workload in self._users:
+            self._foreign[workload] = self._users[workload]
+            return
         if (standing is not None and not standing.ours) or len(one.name) > _LONGEST_NAME or not one.owner.api_version:
-            foreign[one.owner.key] = one.name
-            continue
+            self._foreign[workload] = one.name
+            return
         body = manifest(one)
         if standing is not None:
-            asked_for.add(standing.uid)
+            self._asked_for.add(standing.uid)
         if standing is None or not _stands(standing, body):
-            apply.append(Wanted(one.owner.namespace, one.name, body))
-    delete = tuple(one for one in present if one.ours and one.uid not in asked_for and one.policy not in kept)
-    return ManagedPlan(tuple(apply), delete, foreign)
+            self._apply.append(Wanted(one.owner.namespace, one.name, body))
+
+    def plan(self) -> ManagedPlan:
+        """What to write and to delete, once all are taken."""
+        delete = tuple(
+            one
+            for one in self._by_name.values()
+            if one.ours and one.uid not in self._asked_for and one.policy not in self._kept
+        )
+        return ManagedPlan(tuple(self._apply), delete, self._foreign)
 
 
 def _stands(standing: AutoscalerRecord, body: Mapping[str, Any]) -> bool:

@@ -8,9 +8,10 @@ number of replicas is kept, because to know nothing is no reason to scale down.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from spillway.api.scaling import ReplicaSchedule, Scaling
 from spillway.domain.scaling.demand import DemandForecast
@@ -86,6 +87,23 @@ class Recommendation:
     forecast_state: ForecastState = ForecastState.DISABLED
     steps: Steps | None = None
     """For the next recommendation, where scalings per hour are bounded."""
+
+    @property
+    def number(self) -> "Number":
+        """What autoscalers are told of it."""
+        return Number(self.replicas, self.active)
+
+
+class Number(NamedTuple):
+    """The recommended replicas of one workload, as autoscalers are told."""
+
+    replicas: int
+    active: bool
+    """Whether anything asks for a replica at all."""
+
+
+Numbers = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, Number]]]
+"""Given a namespace and which workloads are wanted: their numbers, by workload."""
 
 
 def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None = None) -> Recommendation:

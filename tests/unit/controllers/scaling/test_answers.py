@@ -1,11 +1,15 @@
 """Where each replica's answers come from."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
+import pytest
 
+from spillway.controllers.scaling import answers
 from spillway.controllers.scaling.answers import KEPT_SECONDS, Answers
+from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.recommend import Reason, Recommendation
 from spillway.state.catalog import Kind
 from tests.builders import make_replicaset, make_statefulset
@@ -54,7 +58,12 @@ async def test_the_leader_answers_from_its_board() -> None:
     assert await scene.cart() == 12
     scene.world.board.recommendations = {CART: Recommendation(7, Reason.FORECAST)}
     assert await scene.cart() == 7
-    assert msgspec.json.decode(scene.answers.own_page()) == {CART: [7, True]}
+    page = scene.answers.own_page()
+    assert msgspec.json.decode(page) == {CART: [7, True]}
+    # It is asked for by every other replica every few seconds.
+    assert scene.answers.own_page() is page
+    scene.world.board.recommendations = {CART: Recommendation(8, Reason.FORECAST)}
+    assert msgspec.json.decode(scene.answers.own_page()) == {CART: [8, True]}
 
 
 async def test_another_replica_answers_what_the_leader_says_and_keeps_it_for_a_while() -> None:
@@ -74,6 +83,20 @@ async def test_without_a_leader_the_schedules_hold_and_nothing_is_scaled_down() 
     assert await _Scene(schedules=[now]).cart() == 9
     assert await _Scene(schedules=[now], forecast={}).cart() == 9
     assert await _Scene(forecast={}).cart() == 4
+
+
+async def test_the_schedules_of_a_class_are_read_once_for_all_its_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(entries: Sequence[Any]) -> Timetable[Any]:
+        read.append(len(entries))
+        return Timetable(entries)
+
+    monkeypatch.setattr(answers, "Timetable", counted)
+    scene = _Scene(schedules=[{"name": "now", "start": "0 12 * * *", "duration": "1h", "replicas": 9}])
+    found = await scene.answers.values("shop", lambda _: True)
+    assert {key: one.replicas for key, one in found.items()} == {CART: 9, "StatefulSet/shop/db": 9}
+    assert read == [1]
 
 
 async def test_a_workload_that_the_leader_does_not_know_yet_is_answered() -> None:

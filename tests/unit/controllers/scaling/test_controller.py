@@ -1,16 +1,21 @@
 """The recommended replicas of governed workloads, over time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from spillway.api.elasticpolicy import WorkloadScaling
+from spillway.controllers.scaling import controller
 from spillway.controllers.scaling.controller import LONGEST_SECONDS
 from spillway.controllers.scaling.status import scaling_part
+from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.autoscalers import METRIC, AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.recommend import Reason
 from spillway.telemetry.registry import exposition
+from tests.builders import make_namespace, make_replicaset, make_statefulset
 from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, Scene, policy
 
 
@@ -146,6 +151,56 @@ async def test_an_invalid_occasion_is_told_as_a_schedule_is() -> None:
     await scene.look()
     message = _conditions(scene)["InvalidSchedule"]
     assert "spec.workloads[default].scaling.forecast.occasions[holiday].start" in message
+
+
+async def test_schedules_and_occasions_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(entries: Sequence[Any]) -> Timetable[Any]:
+        read.append(len(entries))
+        return Timetable(entries)
+
+    monkeypatch.setattr(controller, "Timetable", counted)
+    occasions = [{"name": "sale", "start": "0 0 11 11 *", "duration": "24h", "like": "Sunday"}]
+    scene = Scene(policy(schedules=[EVENING], forecast={"occasions": occasions}))
+    await scene.look()
+    await scene.clock.advance(6 * 3600)
+    await scene.look()
+    assert read == [1, 1]
+    assert scene.cart == (12, Reason.SCHEDULE)
+    # Until the class changes.
+    scene.change(policy(version=2, schedules=[EVENING | {"replicas": 20}], forecast={"occasions": occasions}))
+    await scene.look()
+    assert read == [1, 1, 1, 1]
+    assert scene.cart == (20, Reason.SCHEDULE)
+
+
+async def test_only_changes_of_workloads_with_scaling_require_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {"name": "plain", "match": {"kinds": ["StatefulSet"]}}
+    scene = Scene(policy(schedules=[EVENING]))
+    changed = policy(version=2, schedules=[EVENING])
+    changed["spec"]["workloads"].insert(0, jobs)
+    scene.change(changed)
+    await scene.look()
+    asked: list[str] = []
+    monkeypatch.setattr(scene.controller.queue, "add_after", lambda key, _: asked.append(key))
+    list(scene.controller.subscribe())
+    state = scene.world.state
+    state.apply(make_statefulset("db", replicas=9))
+    state.apply(make_replicaset("pay-1", namespace="kube-system", owner_kind="Deployment", owner_name="pay"))
+    assert not asked
+    cart = make_replicaset("cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=6)
+    state.apply(cart)
+    state.apply(cart)
+    assert len(asked) == 1
+    # One that no class governs any more has counted before.
+    state.remove(cart)
+    assert len(asked) == 2
+    # The workloads of a namespace may be seen before the namespace is.
+    state.apply(make_replicaset("new-1", namespace="new", owner_kind="Deployment", owner_name="new"))
+    assert len(asked) == 2
+    state.apply(make_namespace("new"))
+    assert len(asked) == 3
 
 
 async def test_workloads_without_an_autoscaler_are_told_once_all_are_known() -> None:

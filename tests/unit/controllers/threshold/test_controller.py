@@ -9,7 +9,7 @@ from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.domain.model.names import NodeName
 from spillway.domain.threshold.request import Stance
 from spillway.telemetry import threshold as metrics
-from tests.builders import make_pod, make_replicaset
+from tests.builders import make_namespace, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.unit.controllers.threshold.controller_cases import (
@@ -270,3 +270,22 @@ async def test_no_history_is_kept_of_a_workload_that_is_not_planned(clock: FakeC
     await controller_of(world, None, workload_series=1).reconcile("look")
     assert b'workload="web"} 3\n' in metrics.WORKLOAD_REPLICAS.text
     assert b'workload="web",reason="Manual"} 2\n' in metrics.THRESHOLD.text
+
+
+async def test_only_changes_of_governed_workloads_require_another_look(
+    clock: FakeClock, planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(clock, policy())
+    controller = controller_of(world, planner)
+    asked: list[str] = []
+    monkeypatch.setattr(controller.queue, "add_after", lambda key, _: asked.append(key))
+    list(controller.subscribe())
+    world.state.apply(make_replicaset("proxy", namespace="kube-system", replicas=3))
+    assert not asked
+    world.state.apply(make_replicaset("web", replicas=9, revision=7))
+    assert asked == ["look"]
+    # The workloads of a namespace may be seen before the namespace is.
+    world.state.apply(make_replicaset("new", namespace="new"))
+    assert asked == ["look"]
+    world.state.apply(make_namespace("new"))
+    assert asked == ["look", "look"]

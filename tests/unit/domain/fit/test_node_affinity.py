@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.fit.node_affinity import allows, node_affinity
+from spillway.api.common import LabelSelector
+from spillway.domain.fit.node_affinity import allows, node_affinity, selector_requirements
 from spillway.domain.model.documents import REQUIRED
 from tests.builders import make_node
 
@@ -45,3 +46,18 @@ def test_a_users_own_wishes_are_read_as_the_scheduler_reads_them(spec: dict[str,
     assert allows(spec, node) is expected
     test = node_affinity(spec)
     assert (test is None or not test(node)) is expected
+
+
+def test_a_label_selector_becomes_requirements_of_one_term() -> None:
+    selector = LabelSelector.model_validate(
+        {
+            "matchLabels": {"zone": "a", "pool": "elastic"},
+            "matchExpressions": [_expression("disk", "In", "ssd", "nvme"), _expression("gpu", "DoesNotExist")],
+        }
+    )
+    assert selector_requirements(selector) == [
+        _expression("pool", "In", "elastic"),
+        _expression("zone", "In", "a"),
+        _expression("disk", "In", "ssd", "nvme"),
+        _expression("gpu", "DoesNotExist"),
+    ]

@@ -1,6 +1,7 @@
 """The objects that hold headroom."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -90,6 +91,8 @@ def test_the_digest_tells_what_changed() -> None:
     assert digest(HELD) == digest(HELD)
     other = Held("online", "uid", Zone("a"), 3, Shape(1600, 4 << 30), ELASTIC)
     assert digest(HELD) != digest(other)
+    # A policy of the same name that was created anew is another owner.
+    assert digest(HELD) != digest(replace(HELD, policy_uid="another"))
 
 
 def test_a_resource_that_is_not_requested_is_left_out() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.common import LabelSelector
-from spillway.domain.fit.node_affinity import allows
+from spillway.domain.fit.node_affinity import allows, selector_requirements
 from spillway.domain.model.selectors import selects
-from spillway.domain.placement.affinity import affinity_additions, pool_requirements, weights
+from spillway.domain.placement.affinity import affinity_additions, weights
 from tests.builders import make_node
 from tests.support.json_patch import applied
 
@@ -42,11 +42,11 @@ def _joined(pod: Mapping[str, Any], *pools: LabelSelector) -> Any:
 def test_a_pod_without_affinity_may_run_on_the_pools_alone() -> None:
     joined = _joined(_pod(), ECI, TKE)["nodeAffinity"]
     assert joined[REQUIRED]["nodeSelectorTerms"] == [
-        {"matchExpressions": pool_requirements(ECI)},
-        {"matchExpressions": pool_requirements(TKE)},
+        {"matchExpressions": selector_requirements(ECI)},
+        {"matchExpressions": selector_requirements(TKE)},
     ]
     assert [(one["weight"], one["preference"]["matchExpressions"]) for one in joined[PREFERRED]] == [
-        (100, pool_requirements(ECI))
+        (100, selector_requirements(ECI))
     ]
 
 
@@ -59,10 +59,10 @@ def test_each_of_the_users_terms_is_crossed_with_each_pool_and_keeps_its_fields(
     field = _expression("metadata.name", "In", "v1")
     pod = _pod({"matchExpressions": [zone]}, {"matchExpressions": [disk], "matchFields": [field]})
     assert _joined(pod, ECI, TKE)["nodeAffinity"][REQUIRED]["nodeSelectorTerms"] == [
-        {"matchExpressions": [zone, *pool_requirements(ECI)]},
-        {"matchExpressions": [zone, *pool_requirements(TKE)]},
-        {"matchExpressions": [disk, *pool_requirements(ECI)], "matchFields": [field]},
-        {"matchExpressions": [disk, *pool_requirements(TKE)], "matchFields": [field]},
+        {"matchExpressions": [zone, *selector_requirements(ECI)]},
+        {"matchExpressions": [zone, *selector_requirements(TKE)]},
+        {"matchExpressions": [disk, *selector_requirements(ECI)], "matchFields": [field]},
+        {"matchExpressions": [disk, *selector_requirements(TKE)], "matchFields": [field]},
     ]
 
 
