@@ -91,7 +91,7 @@ def test_the_digest_tells_what_changed() -> None:
     assert digest(HELD) == digest(HELD)
     other = Held("online", "uid", Zone("a"), 3, Shape(1600, 4 << 30), ELASTIC)
     assert digest(HELD) != digest(other)
-    # A policy of the same name that was created anew is another owner.
+    # A policy of the same name that was created again is another owner.
     assert digest(HELD) != digest(replace(HELD, policy_uid="another"))
 
 
