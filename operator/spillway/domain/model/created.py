@@ -1,8 +1,8 @@
 """The objects that Spillway creates for an ElasticPolicy: their metadata, with a digest of what is wanted.
 
 Contract: pure. Each object names its policy in an annotation and as its owner, so that Kubernetes deletes it with the
-policy, also while no operator runs. The digest covers the body and the owner, so an object of a policy that was created
-anew under the same name is written again.
+policy, also while no operator runs. The digest covers the body and the owner, so an object is written again if its
+policy was deleted and created again under the same name.
 """
 
 import hashlib
