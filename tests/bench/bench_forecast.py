@@ -23,7 +23,7 @@ from spillway.domain.forecast.distribution import QUANTILES as CYCLE_QUANTILES
 from spillway.domain.forecast.distribution import coming_cycle
 from spillway.domain.forecast.forecaster import Replay, forecast, replay
 from spillway.domain.forecast.mixture import pinball
-from spillway.domain.forecast.outcome import Outcome, in_force, outcome_of, scale_for
+from spillway.domain.forecast.outcome import CapacityOutcome, in_force, outcome_of, scale_for
 from spillway.domain.forecast.pricing import QUANTILES
 from spillway.domain.forecast.spec import (
     DAY_STEPS,
@@ -158,7 +158,7 @@ def priced(trace: Trace, spec: ForecastSpec, price: float) -> Floats:
 
 
 def at_cranes_cost(
-    trace: Trace, spec: ForecastSpec, decided: dict[str, Floats], by_price: dict[float, Outcome]
+    trace: Trace, spec: ForecastSpec, decided: dict[str, Floats], by_price: dict[float, CapacityOutcome]
 ) -> dict[str, Any]:
     """The comparison at the mean capacity of Crane as it is: Spillway by the price that comes closest, and a factor."""
     mean = scored(trace, decided["crane"], spec).mean_capacity
@@ -195,7 +195,7 @@ def crane_decisions(trace: Trace, spec: ForecastSpec) -> Floats:
     return found
 
 
-def scored(trace: Trace, decided: Floats, spec: ForecastSpec) -> Outcome:
+def scored(trace: Trace, decided: Floats, spec: ForecastSpec) -> CapacityOutcome:
     """The outcome from the second week on."""
     capacity = in_force(decided, spec.first)
     begin = min(WEEK_STEPS, trace.grid.size // 2)
@@ -203,13 +203,13 @@ def scored(trace: Trace, decided: Floats, spec: ForecastSpec) -> Outcome:
     return outcome_of(trace.values, trace.steps, capacity)
 
 
-def at_cost(trace: Trace, decided: Floats, spec: ForecastSpec, mean: float) -> Outcome:
+def at_cost(trace: Trace, decided: Floats, spec: ForecastSpec, mean: float) -> CapacityOutcome:
     """The outcome with the factor that gives this mean capacity."""
     present = scored(trace, decided, spec).mean_capacity
     return scored(trace, decided * scale_for(np.array([present]), mean), spec)
 
 
-def told(trace: Trace, outcome: Outcome) -> dict[str, float]:
+def told(trace: Trace, outcome: CapacityOutcome) -> dict[str, float]:
     """An outcome for people."""
     return {
         "mean_capacity": float(f"{outcome.mean_capacity:.6g}"),
@@ -219,7 +219,7 @@ def told(trace: Trace, outcome: Outcome) -> dict[str, float]:
     }
 
 
-def unmet_ratio(ours: Outcome, theirs: Outcome) -> float:
+def unmet_ratio(ours: CapacityOutcome, theirs: CapacityOutcome) -> float:
     """Our unmet demand over theirs."""
     least = LEAST_UNMET_PERCENT
     return round(max(ours.unmet_percent, least) / max(theirs.unmet_percent, least), 4)

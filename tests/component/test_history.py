@@ -19,6 +19,7 @@ from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import (
+    AnswerTooLargeError,
     BusyError,
     DeniedError,
     NotPrometheusError,
@@ -27,7 +28,6 @@ from spillway.sources.prometheus import (
     PrometheusUnreachableError,
     RefusedError,
     TimedOutError,
-    TooLargeError,
     TooManyRequestsError,
 )
 from spillway.sources.selectors import filled_in
@@ -199,7 +199,7 @@ async def test_both_clients_give_the_same_series(server: TestPrometheus) -> None
 async def test_an_answer_of_any_size_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_client, "MOST_BYTES", 1000)
     async with _answering(200, "x" * 5000) as (url, _), ApiClient(Connection(url=url)) as prometheus:
-        with pytest.raises(TooLargeError):
+        with pytest.raises(AnswerTooLargeError):
             await prometheus.instant("up", NOW)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -116,6 +117,15 @@ def test_no_docstring_and_no_comment_says_we(path: Path) -> None:
     source = path.read_text()
     texts = [text for _, text in _docstrings(ast.parse(source))] + re.findall(r"^\s*# .*$", source, re.MULTILINE)
     assert [text for text in texts if re.search(FIRST_PERSON, text)] == []
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    found = defaultdict[str, list[str]](list)
+    for path in MODULES:
+        for node in _tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(_id(path))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=_id)

@@ -128,7 +128,7 @@ def backtest(  # each branch is a flag that is missing
     from spillway.cli.backtest_output import as_json, as_table  # noqa: PLC0415
     from spillway.cli.backtest_progress import run_with_progress  # noqa: PLC0415
     from spillway.cli.backtesting import Sizes, case_of_folder, case_of_prometheus, requests_from  # noqa: PLC0415
-    from spillway.simulate.backtest.case import CaseError, Prices, Setup  # noqa: PLC0415
+    from spillway.simulate.backtest.case import CaseError, HourlyPrices, Setup  # noqa: PLC0415
     from spillway.simulate.backtest.examples import EXAMPLES  # noqa: PLC0415
     from spillway.sources.csv_rules import CsvError  # noqa: PLC0415
     from spillway.sources.prometheus import PrometheusError  # noqa: PLC0415
@@ -152,7 +152,9 @@ def backtest(  # each branch is a flag that is missing
                 node_cores=node_cores,
                 node_gib=parsed("--node-memory", memory_bytes, node_memory) / GIB,
                 elastic_nodes=elastic_nodes or 0,
-                prices=Prices(node_hour, elastic_node_hour or 0.0, virtual_cpu_hour, virtual_memory_gib_hour, currency),
+                prices=HourlyPrices(
+                    node_hour, elastic_node_hour or 0.0, virtual_cpu_hour, virtual_memory_gib_hour, currency
+                ),
                 target=target_utilization / 100,
                 node_startup_seconds=float(parsed("--node-startup", duration_seconds, node_startup)),
                 pod_startup_seconds=float(parsed("--pod-startup", duration_seconds, pod_startup)),

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from spillway.domain.forecast.forecaster import Replay, replay
 from spillway.domain.forecast.grid import filled, on_grid
-from spillway.domain.forecast.outcome import Outcome, in_force, outcome_of, scale_for
+from spillway.domain.forecast.outcome import CapacityOutcome, in_force, outcome_of, scale_for
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats, ForecastSpec
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.sources.csv_rules import CsvError
@@ -130,12 +130,12 @@ def _table(found: FileForecast) -> Table:
     return table
 
 
-def _outcome(found: FileForecast, capacity: Floats) -> Outcome:
+def _outcome(found: FileForecast, capacity: Floats) -> CapacityOutcome:
     steps = ((found.series.times - found.start) // STEP_SECONDS).astype(np.int64)
     return outcome_of(found.series.values, steps, capacity)
 
 
-def _cells(outcome: Outcome, times: Floats) -> tuple[str, ...]:
+def _cells(outcome: CapacityOutcome, times: Floats) -> tuple[str, ...]:
     distance = float(np.median(np.diff(times))) if times.size > 1 else 0.0
     return (
         f"{outcome.mean_capacity:.6g}",

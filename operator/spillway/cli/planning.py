@@ -63,14 +63,14 @@ class Alone:
     history_seconds: float
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ShownPlan(msgspec.Struct, frozen=True):
     """The plan, and the policy whose part of it is shown."""
 
     policy: str
     plan: Plan
 
 
-async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, source: Source) -> Outcome | str:
+async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, source: Source) -> ShownPlan | str:
     """The plan of all policies of a cluster, of which one is shown."""
     try:
         async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
@@ -89,7 +89,7 @@ async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, 
     return await _outcome(policy, request, source)
 
 
-async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
+async def plan_alone(alone: Alone, source: Source) -> ShownPlan | str:
     """The plan of all workloads in the source, for nodes and replicas as the flags describe them."""
     now = time.time()
     try:
@@ -135,7 +135,7 @@ async def plan_alone(alone: Alone, source: Source) -> Outcome | str:
     return await _outcome(_NAME, request, source)
 
 
-async def _outcome(policy: str, request: PlanRequest, source: Source) -> Outcome | str:
+async def _outcome(policy: str, request: PlanRequest, source: Source) -> ShownPlan | str:
     begun = time.perf_counter()
     try:
         if source.prometheus is not None:
@@ -146,7 +146,7 @@ async def _outcome(policy: str, request: PlanRequest, source: Source) -> Outcome
     except (CsvError, PrometheusError) as error:
         return str(error)
     plan = await asyncio.to_thread(solve, request, pasts)
-    return Outcome(policy, msgspec.structs.replace(plan, seconds=time.perf_counter() - begun))
+    return ShownPlan(policy, msgspec.structs.replace(plan, seconds=time.perf_counter() - begun))
 
 
 def _from_csv(path: Path | None) -> Mapping[str, Past]:

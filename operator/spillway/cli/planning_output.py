@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from spillway.cli.planning import Outcome
+from spillway.cli.planning import ShownPlan
 from spillway.controllers.status.wording import first_names
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
@@ -15,12 +15,12 @@ from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, Planned
 _WIDTH: Final = 110
 
 
-def as_json(outcome: Outcome) -> str:
+def as_json(outcome: ShownPlan) -> str:
     """The whole outcome as JSON, with the names of its fields."""
     return msgspec.json.format(msgspec.json.encode(outcome), indent=2).decode() + "\n"
 
 
-def as_tables(outcome: Outcome) -> str:
+def as_tables(outcome: ShownPlan) -> str:
     """The outcome as tables: the workloads of the policy, the totals, and the number of nodes."""
     plan = outcome.plan
     policy = next(one for one in plan.policies if one.name == outcome.policy)

@@ -17,14 +17,14 @@ POD_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "pods", namespaced
 _TIMEOUT_SECONDS: Final = 15.0
 
 
-class PodUsage(NamedTuple):
+class PodMetrics(NamedTuple):
     """What a pod uses."""
 
     cpu_millis: float
     memory_bytes: float
 
 
-class NodeUsage(NamedTuple):
+class NodeMetrics(NamedTuple):
     """What a node uses, at the end of the window in which it was measured (Unix seconds)."""
 
     cpu_millis: float
@@ -68,7 +68,7 @@ _nodes: Final = msgspec.json.Decoder(_NodeList)
 _pods: Final = msgspec.json.Decoder(_PodList)
 
 
-async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
+async def node_usage(client: Transport) -> dict[NodeName, NodeMetrics]:
     """The use of every node that has been measured; an entry that is no amount is left out.
 
     Raises:
@@ -77,17 +77,17 @@ async def node_usage(client: Transport) -> dict[NodeName, NodeUsage]:
     raw = await client.request("GET", NODE_METRICS.everywhere, timeout=_TIMEOUT_SECONDS)
     with transport_errors():
         entries = _nodes.decode(raw).items
-    found: dict[NodeName, NodeUsage] = {}
+    found: dict[NodeName, NodeMetrics] = {}
     async for entry in in_slices(entries):
         try:
             cpu, memory = float(parse_quantity(entry.usage.cpu)), float(parse_quantity(entry.usage.memory))
         except ValueError:
             continue
-        found[NodeName(entry.metadata.name)] = NodeUsage(1000 * cpu, memory, unix_seconds(entry.timestamp))
+        found[NodeName(entry.metadata.name)] = NodeMetrics(1000 * cpu, memory, unix_seconds(entry.timestamp))
     return found
 
 
-async def pod_usage(client: Transport, namespace: str) -> dict[str, PodUsage]:
+async def pod_usage(client: Transport, namespace: str) -> dict[str, PodMetrics]:
     """The use of each pod of a namespace that has been measured, by its name; one that is no amount is left out.
 
     Raises:
@@ -96,12 +96,12 @@ async def pod_usage(client: Transport, namespace: str) -> dict[str, PodUsage]:
     raw = await client.request("GET", POD_METRICS.within(namespace), timeout=_TIMEOUT_SECONDS)
     with transport_errors():
         entries = _pods.decode(raw).items
-    found: dict[str, PodUsage] = {}
+    found: dict[str, PodMetrics] = {}
     async for entry in in_slices(entries):
         try:
             cpu = sum(float(parse_quantity(one.usage.cpu)) for one in entry.containers)
             memory = sum(float(parse_quantity(one.usage.memory)) for one in entry.containers)
         except ValueError:
             continue
-        found[entry.metadata.name] = PodUsage(1000 * cpu, memory)
+        found[entry.metadata.name] = PodMetrics(1000 * cpu, memory)
     return found

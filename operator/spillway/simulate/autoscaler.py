@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spillway.simulate.cluster import MAX_PODS, Pod, SimCluster
+from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
 from spillway.simulate.scenario import ZONES
 from spillway.simulate.scheduler import Scheduler
 
@@ -59,7 +59,7 @@ class NodeAutoscaler:
         """The number of elastic nodes that are paid for."""
         return int(self._cluster.alive[list(self._cluster.elastic_slots)].sum()) + len(self._booting)
 
-    def can_help(self, pod: Pod) -> bool:
+    def can_help(self, pod: SimPod) -> bool:
         """Whether a node for this pod is ordered, or could be."""
         cluster = self._cluster
         allowed = self._scheduler.zones_allowed(pod)
@@ -76,7 +76,7 @@ class NodeAutoscaler:
             self._cluster.add_elastic(slot, step)
         return bool(booted)
 
-    def scale_up(self, pending: Iterable[Pod], step: int) -> None:
+    def scale_up(self, pending: Iterable[SimPod], step: int) -> None:
         """Order nodes for pods that fit nowhere, in addition to the nodes that are already ordered."""
         cluster = self._cluster
         scenario = cluster.scenario
@@ -107,7 +107,7 @@ class NodeAutoscaler:
         self._last_add = step
         return slot
 
-    def scale_down(self, step: int) -> list[Pod]:
+    def scale_down(self, step: int) -> list[SimPod]:
         """Take away nodes that are not needed; return the pods of a node to drain, all of which have to be evicted."""
         cluster, rules = self._cluster, self._rules
         drains = rules.drain_below > 0 and step % self._scan == 0

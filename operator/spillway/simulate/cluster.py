@@ -18,7 +18,7 @@ _PENDING: Final = Phase.PENDING
 
 
 @dataclass(eq=False, slots=True)
-class Pod:
+class SimPod:
     """One pod, from its creation to its end."""
 
     uid: PodUid
@@ -40,12 +40,12 @@ class Pod:
 
 
 @dataclass(eq=False, slots=True)
-class ReplicaSet:
+class SimReplicaSet:
     """The pods of one revision of a workload."""
 
     workload: int
     revision: int
-    pods: dict[PodUid, Pod] = field(default_factory=dict)
+    pods: dict[PodUid, SimPod] = field(default_factory=dict)
     ready: int = 0
     """The number of ready pods."""
 
@@ -76,7 +76,7 @@ class SimCluster:
         self.pods_on = np.zeros(size, dtype=np.int64)
         self.of_workload = np.zeros((len(scenario.workloads), size), dtype=np.int64)
         self.in_zone = np.zeros((len(scenario.workloads), zones), dtype=np.int64)
-        self.on_node: list[dict[PodUid, Pod]] = [{} for _ in range(size)]
+        self.on_node: list[dict[PodUid, SimPod]] = [{} for _ in range(size)]
         self.pool_pods = [0] * len(pools)
         self._named = 0
         self.elastic_changes = 0
@@ -86,7 +86,7 @@ class SimCluster:
     def elastic_slots(self) -> range:
         return range(self.scenario.fixed_nodes, self.physical)
 
-    def bind(self, pod: Pod, node: int, step: int) -> None:
+    def bind(self, pod: SimPod, node: int, step: int) -> None:
         """Put a pod on a node; it is ready after its workload's time to start."""
         workload = self.scenario.workloads[pod.workload]
         pod.node, pod.bound, pod.ready_from = node, step, step + workload.startup_steps
@@ -99,12 +99,12 @@ class SimCluster:
         if node >= self.physical:
             self.pool_pods[self.price_rank[node]] += 1
 
-    def leave(self, pod: Pod) -> None:
+    def leave(self, pod: SimPod) -> None:
         """Stop counting a pod that is being deleted; its room is given back by `release`."""
         self.of_workload[pod.workload, pod.node] -= 1
         self.in_zone[pod.workload, self.zone[pod.node]] -= 1
 
-    def release(self, pod: Pod) -> None:
+    def release(self, pod: SimPod) -> None:
         """Give back the room of a pod that is gone."""
         workload = self.scenario.workloads[pod.workload]
         self.cpu_free[pod.node] += workload.cpu
@@ -151,7 +151,7 @@ class SimCluster:
     def zone_of(self, node: int) -> Zone:
         return Zone(ZONES[self.zone[node]])
 
-    def candidate(self, pod: Pod, step: int, node_order: int) -> Candidate:
+    def candidate(self, pod: SimPod, step: int, node_order: int) -> Candidate:
         """A pod as the planners see it."""
         if not pod.assigned:
             return Candidate(uid=pod.uid, phase=_PENDING, ready=False, created=self.scenario.time_of(pod.created))

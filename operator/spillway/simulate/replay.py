@@ -14,7 +14,7 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import kubernetes_victims
 from spillway.domain.scale_down.ranking import plan_scale_down
 from spillway.simulate.autoscaler import SCAN_SECONDS, AutoscalerRules, NodeAutoscaler
-from spillway.simulate.cluster import Pod, ReplicaSet, SimCluster
+from spillway.simulate.cluster import SimCluster, SimPod, SimReplicaSet
 from spillway.simulate.contenders import Contender, shared_order
 from spillway.simulate.course import Course
 from spillway.simulate.hpa import Hpa
@@ -53,12 +53,12 @@ class _Replay:
         self._autoscaler = NodeAutoscaler(self._cluster, self._scheduler, rules)
         self._hpa = Hpa(scenario)
         count = len(scenario.workloads)
-        self._current = [ReplicaSet(workload=w, revision=1) for w in range(count)]
-        self._old: list[list[ReplicaSet]] = [[] for _ in range(count)]
+        self._current = [SimReplicaSet(workload=w, revision=1) for w in range(count)]
+        self._old: list[list[SimReplicaSet]] = [[] for _ in range(count)]
         self._desired = self._hpa.initial()
-        self._pending: list[Pod] = []
-        self._starting: defaultdict[int, list[Pod]] = defaultdict(list)
-        self._leaving: deque[tuple[int, Pod]] = deque()
+        self._pending: list[SimPod] = []
+        self._starting: defaultdict[int, list[SimPod]] = defaultdict(list)
+        self._leaving: deque[tuple[int, SimPod]] = deque()
         self._changed = np.zeros(count, dtype=np.int64)
         self._order: dict[NodeName, int] = {}
         self._order_of = (-1, -1)
@@ -114,7 +114,7 @@ class _Replay:
             if self._step in workload.rollouts and not self._old[index]:
                 old = self._current[index]
                 self._old[index] = [old]
-                self._current[index] = ReplicaSet(workload=index, revision=old.revision + 1)
+                self._current[index] = SimReplicaSet(workload=index, revision=old.revision + 1)
 
     def _continue_rollout(self, index: int, desired: int) -> None:
         """Continue a rollout as the Deployment controller does with its defaults of 25 % surge and 25 % unavailable."""
@@ -129,18 +129,18 @@ class _Replay:
         if not old.pods:
             self._old[index] = []
 
-    def _create(self, replicaset: ReplicaSet, count: int) -> None:
+    def _create(self, replicaset: SimReplicaSet, count: int) -> None:
         physical = sum(not pod.virtual for pod in replicaset.pods.values())
         for _ in range(count):
             uid = PodUid(f"{self._uids.integers(2**63):016x}")
-            pod = Pod(uid, replicaset.workload, replicaset.revision, self._step, pending_since=self._step)
+            pod = SimPod(uid, replicaset.workload, replicaset.revision, self._step, pending_since=self._step)
             pod.virtual = self._contender.goes_virtual(replicaset.workload, physical, self._step)
             physical += not pod.virtual
             replicaset.pods[uid] = pod
             self._pending.append(pod)
             self._changed[replicaset.workload] = self._step
 
-    def _scale_down(self, replicaset: ReplicaSet, count: int, *, mirror: bool = False) -> None:
+    def _scale_down(self, replicaset: SimReplicaSet, count: int, *, mirror: bool = False) -> None:
         if count <= 0:
             return
         now, measures = self._scenario.time_of(self._step), self._measures
@@ -164,7 +164,7 @@ class _Replay:
         for uid in gone:
             self._delete(replicaset, uid)
 
-    def _delete(self, replicaset: ReplicaSet, uid: PodUid) -> None:
+    def _delete(self, replicaset: SimReplicaSet, uid: PodUid) -> None:
         pod = replicaset.pods.pop(uid)
         replicaset.ready -= pod.assigned and pod.ready_from <= self._step
         self._changed[pod.workload] = self._step
@@ -177,7 +177,7 @@ class _Replay:
         else:
             self._pending.remove(pod)
 
-    def _replicaset_of(self, pod: Pod) -> ReplicaSet:
+    def _replicaset_of(self, pod: SimPod) -> SimReplicaSet:
         """The ReplicaSet of a pod; if the pod is already gone, any ReplicaSet of its workload."""
         current, old = self._current[pod.workload], self._old[pod.workload]
         return old[0] if old and old[0].revision == pod.revision else current
@@ -202,7 +202,7 @@ class _Replay:
         cluster = self._cluster
         return NodePlace(tier=cluster.tier[node], zone=cluster.zone_of(node), price_rank=cluster.price_rank[node])
 
-    def _candidates(self, replicaset: ReplicaSet) -> list[Candidate]:
+    def _candidates(self, replicaset: SimReplicaSet) -> list[Candidate]:
         order, names = self._nodes_order(), self._cluster.names
         return [
             self._cluster.candidate(pod, self._step, order.get(names[pod.node], 0) if pod.assigned else 0)
@@ -210,7 +210,7 @@ class _Replay:
         ]
 
     def _schedule(self) -> None:
-        waiting: list[Pod] = []
+        waiting: list[SimPod] = []
         hopeless: set[int] = set()
         for pod in self._pending:
             if pod.virtual:
@@ -233,7 +233,7 @@ class _Replay:
         else:
             self._pending = []
 
-    def _bind(self, pod: Pod, node: int) -> None:
+    def _bind(self, pod: SimPod, node: int) -> None:
         cluster = self._cluster
         zone = cluster.zone[node]
         siblings = self._replicaset_of(pod).pods.values()
@@ -274,8 +274,8 @@ class _Replay:
         self._autoscaler.remove(slot)
         return True
 
-    def _is_active(self, pod: Pod) -> bool:
-        replicasets: Sequence[ReplicaSet] = [self._current[pod.workload], *self._old[pod.workload]]
+    def _is_active(self, pod: SimPod) -> bool:
+        replicasets: Sequence[SimReplicaSet] = [self._current[pod.workload], *self._old[pod.workload]]
         return any(pod.uid in replicaset.pods for replicaset in replicasets)
 
     # Books

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spillway.simulate.cluster import MAX_PODS, Pod, SimCluster
+from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
 from spillway.simulate.scenario import ZONES
 
 _ZONE_MAX_SKEW: Final = 5
@@ -27,7 +27,7 @@ class Scheduler:
         physical = cluster.physical
         self._taint_score = np.where(cluster.soft_taint[:physical], 0.0, 300.0) if soft_taint else np.zeros(physical)
 
-    def physical_node(self, pod: Pod) -> int | None:
+    def physical_node(self, pod: SimPod) -> int | None:
         """The best physical node that fits."""
         cluster, physical = self._cluster, self._cluster.physical
         workload = cluster.scenario.workloads[pod.workload]
@@ -45,7 +45,7 @@ class Scheduler:
         # The scheduler chooses at random among equals.
         return int(nodes[np.argmax(score + self._random.random(len(nodes)) * 1e-3)])
 
-    def zones_allowed(self, pod: Pod) -> NDArray[np.bool_]:
+    def zones_allowed(self, pod: SimPod) -> NDArray[np.bool_]:
         """Whether, by zone, a hard zone spread lets the pod in."""
         cluster = self._cluster
         if not cluster.scenario.workloads[pod.workload].hard_zone_spread:
@@ -53,7 +53,7 @@ class Scheduler:
         counts = cluster.in_zone[pod.workload]
         return np.asarray(counts <= counts.min(), dtype=np.bool_)
 
-    def virtual_node(self, pod: Pod) -> int:
+    def virtual_node(self, pod: SimPod) -> int:
         """The node of the cheapest virtual pool with room, in the allowed zone with fewest of its kind."""
         cluster = self._cluster
         allowed = self.zones_allowed(pod)
@@ -64,7 +64,7 @@ class Scheduler:
         counts = cluster.in_zone[pod.workload]
         return min(nodes, key=lambda node: (counts[cluster.zone[node]], node))
 
-    def _spread_score(self, pod: Pod, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
+    def _spread_score(self, pod: SimPod, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
         cluster = self._cluster
         raw = cluster.of_workload[pod.workload, nodes] * np.log(len(nodes) + 2) + (_HOST_MAX_SKEW - 1)
         if not cluster.scenario.workloads[pod.workload].hard_zone_spread:

@@ -21,11 +21,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from spillway.sources.connection import Connection, prometheus_url
-from spillway.sources.credentials import Credentials, CredentialsError
+from spillway.sources.credentials import SourceCredentials, SourceCredentialsError
 from spillway.sources.prometheus import (
     CHECK_SECONDS,
     PAUSE_SECONDS,
     TIMEOUT_SECONDS,
+    AnswerTooLargeError,
     DeniedError,
     NotPrometheusError,
     PrometheusError,
@@ -33,7 +34,6 @@ from spillway.sources.prometheus import (
     RefusedError,
     Series,
     TimedOutError,
-    TooLargeError,
     failure,
 )
 
@@ -69,7 +69,7 @@ class ApiClient:
     def __init__(self, connection: Connection, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.connection: Final = connection
         self._url = prometheus_url(connection.url)
-        self._credentials = Credentials(connection)
+        self._credentials = SourceCredentials(connection)
         self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
         self._session.trust_env = False
@@ -136,7 +136,7 @@ class ApiClient:
     async def _once(self, request: Callable[[float], Any], limit: float) -> list[Series]:
         try:
             self._renew()
-        except CredentialsError as error:
+        except SourceCredentialsError as error:
             raise DeniedError(str(error)) from error
         try:
             # The thread itself ends when the server is silent for as long.
@@ -168,7 +168,7 @@ class ApiClient:
         for piece in response.iter_content(_PIECE_BYTES):
             size += len(piece)
             if size > MOST_BYTES:
-                raise TooLargeError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
+                raise AnswerTooLargeError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
             pieces.append(piece)
         body = b"".join(pieces)
         if response.status_code != HTTPStatus.OK:

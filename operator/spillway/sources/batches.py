@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from spillway.domain.threshold.history import NO_POINTS, History, Problem
+from spillway.domain.threshold.history import NO_POINTS, History, HistoryProblem
 from spillway.sources.prometheus import PrometheusError, RefusedError
 
 log: Final = structlog.get_logger(__name__)
@@ -122,7 +122,7 @@ class Batches(Generic[Item]):
     def _failed(self, item: Item, error: PrometheusError, message: str) -> History:
         workload = self._name(item)
         log.warning("the history of a workload cannot be read", key=workload, error=message)
-        return History(workload, NO_POINTS, NO_POINTS, Problem(error.query_reason, message))
+        return History(workload, NO_POINTS, NO_POINTS, HistoryProblem(error.query_reason, message))
 
 
 async def _all(parts: Sequence[Awaitable[list[History]]]) -> list[list[History]]:

@@ -14,11 +14,11 @@ from spillway.sources.connection import Connection
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-class CredentialsError(Exception):
+class SourceCredentialsError(Exception):
     """A file cannot be read or used; the message names it and says why."""
 
 
-class Credentials:
+class SourceCredentials:
     """The credentials of one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -63,7 +63,9 @@ class Credentials:
                 self._context, self._stamp = context, stamp
         except (OSError, ValueError) as error:
             named = ", ".join(files)
-            raise CredentialsError(f"the certificates or the key cannot be loaded from {named}: {error}") from error
+            raise SourceCredentialsError(
+                f"the certificates or the key cannot be loaded from {named}: {error}"
+            ) from error
         return self._context
 
 
@@ -71,4 +73,4 @@ def _text(what: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"the {what} file cannot be read: {error}") from error
+        raise SourceCredentialsError(f"the {what} file cannot be read: {error}") from error

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 
 from spillway.domain.threshold.effective import LARGEST
-from spillway.domain.threshold.history import History, Problem
+from spillway.domain.threshold.history import History, HistoryProblem
 from spillway.sources.csv_rules import (
     YEAR_2000_SECONDS,
     CsvError,
     Span,
-    Times,
+    TimeColumn,
     add_to_step,
     held,
     number,
@@ -48,7 +48,7 @@ def csv_histories(lines: Iterable[str], *, now: float) -> list[History]:
     Raises:
         CsvError: a column is missing, or a line has no such time or number.
     """
-    times, span = Times("time", now, YEAR_2000_SECONDS, "before the year 2000"), Span("time", MOST_DAYS)
+    times, span = TimeColumn("time", now, YEAR_2000_SECONDS, "before the year 2000"), Span("time", MOST_DAYS)
     highest: dict[str, dict[float, float]] = {}
     for line, (workload, moment, replicas) in rows(lines, COLUMNS):
         if not workload:
@@ -70,5 +70,7 @@ def _history(workload: str, steps: Mapping[float, float]) -> History:
     usual = usual_distance(steps)
     if message := too_coarse(usual, "a plan"):
         times = np.array(sorted(steps))
-        return History(workload, times, np.array([steps[time] for time in times]), Problem("HistoryTooCoarse", message))
+        return History(
+            workload, times, np.array([steps[time] for time in times]), HistoryProblem("HistoryTooCoarse", message)
+        )
     return History(workload, *held(steps, usual))

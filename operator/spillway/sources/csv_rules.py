@@ -37,7 +37,7 @@ class CsvError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class TimeColumn:
     """The times that a file may hold."""
 
     column: str

@@ -15,7 +15,7 @@ from spillway.domain.threshold.history import Floats
 from spillway.sources.csv_rules import (
     CsvError,
     Span,
-    Times,
+    TimeColumn,
     add_to_step,
     held,
     number,
@@ -64,7 +64,7 @@ def series_of(lines: Iterable[str], column: str, *, now: float) -> CsvSeries:
     """
     if column == TIME_COLUMN:
         raise CsvError(f"column {column}: is the time, name the column that has the values")
-    times, span = Times(TIME_COLUMN, now), Span(TIME_COLUMN, MOST_DAYS)
+    times, span = TimeColumn(TIME_COLUMN, now), Span(TIME_COLUMN, MOST_DAYS)
     samples: list[tuple[float, float]] = []
     steps: dict[float, float] = {}
     for line, (moment, text) in rows(lines, (TIME_COLUMN, column)):

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, History, Problem
+from spillway.domain.threshold.history import NO_POINTS, STEP_SECONDS, History, HistoryProblem
 from spillway.sources.batches import Batches, Patience
 from spillway.sources.points import QUERY_BATCH, Points, add_points, points_of_queries
 from spillway.sources.prometheus import Prometheus, Series
@@ -134,6 +134,6 @@ def _history(wanted: HistoryRequest, points: Points | None) -> History:
     if points is None:
         return History(wanted.workload, NO_POINTS, NO_POINTS)
     if not points[0].size:
-        return History(wanted.workload, *points, Problem("InvalidDemand", "its demand is never a finite number"))
+        return History(wanted.workload, *points, HistoryProblem("InvalidDemand", "its demand is never a finite number"))
     with np.errstate(over="ignore"):
         return History(wanted.workload, points[0], points[1] / wanted.per_replica)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spillway.sources.connection import Connection, prometheus_url
-from spillway.sources.credentials import Credentials, CredentialsError
+from spillway.sources.credentials import SourceCredentials, SourceCredentialsError
 
 MOST_POINTS: Final = 11_000
 """Maximum points per series in one answer: Prometheus' own limit (`exceeded maximum resolution`)."""
@@ -99,7 +99,7 @@ class NotPrometheusError(PrometheusError):
     reason = "NotPrometheus"
 
 
-class TooLargeError(PrometheusError):
+class AnswerTooLargeError(PrometheusError):
     """The answer is too large."""
 
     reason = "AnswerTooLarge"
@@ -167,7 +167,7 @@ class Prometheus:
     def __init__(self, connection: Connection, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.connection: Final = connection
         self._url = prometheus_url(connection.url)
-        self._credentials = Credentials(connection)
+        self._credentials = SourceCredentials(connection)
         self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -243,7 +243,7 @@ class Prometheus:
             raise RuntimeError("use `async with`")
         try:
             headers, certificates = self._credentials.headers(), self._credentials.tls()
-        except CredentialsError as error:
+        except SourceCredentialsError as error:
             raise DeniedError(str(error)) from error
         try:
             async with self._session.post(
@@ -322,6 +322,6 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > MOST_BYTES:
-            raise TooLargeError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
+            raise AnswerTooLargeError(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
         pieces.append(piece)
     return b"".join(pieces)

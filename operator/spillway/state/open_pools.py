@@ -23,7 +23,7 @@ from spillway.domain.model.pod_terms import TERMS_MAX
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Labels
 from spillway.domain.model.usage import NOTHING, Usage
-from spillway.domain.nodes.cordon import Hold
+from spillway.domain.nodes.cordon import BudgetCordon
 from spillway.domain.placement.pools import Pool, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import HELD, RETRYING, takes_probe
@@ -87,7 +87,7 @@ class OpenPools:
         budget = self._governance().budgets[name]
         verdict = self._board.verdict(name)
         membership = self.usage.membership
-        closed = HELD if Hold.of(budget).active(self._board.now()) else verdict.clause
+        closed = HELD if BudgetCordon.of(budget).active(self._board.now()) else verdict.clause
         key = (budget.spec, membership.version(name), closed, verdict.step)
         known = self._pools.get(name)
         if known is not None and known[0][0] is budget.spec and known[0][1:] == key[1:]:

@@ -6,7 +6,7 @@ Contract: set by the leader and replaced as a whole, with at most one series for
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from spillway.domain.threshold.effective import Choice
+from spillway.domain.threshold.effective import EffectiveThreshold
 from spillway.domain.threshold.request import Plan, PlannedWorkload
 from spillway.telemetry.prerendered import WORKLOAD_LABELS, PrerenderedGauge, workload_labels
 from spillway.telemetry.registry import counter, gauge, histogram
@@ -113,7 +113,7 @@ def set_replicas(replicas: Mapping[str, int]) -> None:
     WORKLOAD_REPLICAS.replace({workload_labels(key): count for key, count in replicas.items()})
 
 
-def set_thresholds(choices: Mapping[str, Choice]) -> None:
+def set_thresholds(choices: Mapping[str, EffectiveThreshold]) -> None:
     """Replace the thresholds in force, by workload."""
     THRESHOLD.replace(
         {

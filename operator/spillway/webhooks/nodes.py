@@ -14,7 +14,7 @@ from spillway.admission.review import AdmissionRequest, Answer
 from spillway.domain.model.additions import Addition, annotation_additions
 from spillway.domain.model.names import CORDONED_BY
 from spillway.domain.model.records import NodeRecord, Taint
-from spillway.domain.nodes.cordon import Hold, plan_cordon
+from spillway.domain.nodes.cordon import BudgetCordon, plan_cordon
 from spillway.domain.nodes.taints import plan_taint
 from spillway.kube.decode import NODES
 from spillway.state.node_places import NodePlaces
@@ -75,7 +75,7 @@ class NodeWebhook:
         budget = governance.budget_of(node)
         if budget is None:
             return None
-        plan = plan_cordon(node, budget, {budget: Hold.of(governance.budgets[budget])}, self._now())
+        plan = plan_cordon(node, budget, {budget: BudgetCordon.of(governance.budgets[budget])}, self._now())
         return plan.mark if plan is not None and plan.unschedulable else None
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from spillway.app.errors import SettingsError
 from spillway.cli.commands import application
-from spillway.cli.planning import Outcome
+from spillway.cli.planning import ShownPlan
 from spillway.cli.planning_output import as_tables
 from spillway.domain.threshold.request import Plan, PlannedPolicy
 
@@ -279,6 +279,6 @@ def test_the_sums_of_a_plan_beside_a_policy_that_only_recommends(
         policies=(watched, *others),
     )
 
-    text = as_tables(Outcome("watched", made))
+    text = as_tables(ShownPlan("watched", made))
 
     assert ("that is the plan of the enforced policies; watched is in Recommend" in text) == said

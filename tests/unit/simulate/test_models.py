@@ -5,7 +5,7 @@ import pytest
 
 from spillway.domain.model.names import PodUid, Tier
 from spillway.simulate.autoscaler import CLUSTER_AUTOSCALER, CLUSTER_AUTOSCALER_DRAINS, NodeAutoscaler
-from spillway.simulate.cluster import Pod, SimCluster
+from spillway.simulate.cluster import SimCluster, SimPod
 from spillway.simulate.hpa import Hpa
 from spillway.simulate.scenario import ZONES, Scenario, SimulatedWorkload
 from spillway.simulate.scheduler import Scheduler
@@ -19,8 +19,8 @@ def make(*, hard: bool = True, demand: list[float] | None = None) -> Scenario:
     return Scenario((workload,), np.array([demand or [1.0] * 400]), 16.0, 64.0, FIXED, ELASTIC, (2, 10_000), 1)
 
 
-def pods(count: int) -> list[Pod]:
-    return [Pod(PodUid(f"u{n:02}"), workload=0, revision=1, created=0) for n in range(count)]
+def pods(count: int) -> list[SimPod]:
+    return [SimPod(PodUid(f"u{n:02}"), workload=0, revision=1, created=0) for n in range(count)]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def scheduler(cluster: SimCluster, *, soft_taint: bool = True) -> Scheduler:
     return Scheduler(cluster, np.random.default_rng(1), soft_taint=soft_taint)
 
 
-def bind_all(cluster: SimCluster, count: int) -> list[Pod]:
+def bind_all(cluster: SimCluster, count: int) -> list[SimPod]:
     """Bind pods until nothing fits; return those that wait."""
     waiting = []
     for pod in pods(count):

@@ -9,13 +9,13 @@ import pytest
 from spillway.domain.threshold.history import NO_POINTS, History
 from spillway.sources.batches import Batches, Check, Patience
 from spillway.sources.prometheus import (
+    AnswerTooLargeError,
     BusyError,
     DeniedError,
     PrometheusError,
     PrometheusUnreachableError,
     RefusedError,
     TimedOutError,
-    TooLargeError,
     TooManyRequestsError,
 )
 
@@ -60,7 +60,7 @@ def batches(asked: Asked, check: Check = alive, patience: Patience | None = None
         (TimedOutError("too long"), "QueryTimedOut"),
         (RefusedError("bad_data"), "QueryRefused"),
         (BusyError("500"), "QueryFailed"),
-        (TooLargeError("256 MiB"), "AnswerTooLarge"),
+        (AnswerTooLargeError("256 MiB"), "AnswerTooLarge"),
     ],
 )
 async def test_a_workload_fails_alone_with_its_reason(error: PrometheusError, reason: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spillway.sources.connection import Connection
-from spillway.sources.credentials import Credentials, CredentialsError
+from spillway.sources.credentials import SourceCredentials, SourceCredentialsError
 from tests.support.certificates import write_certificates
 
 URL = "https://prometheus:9090"
@@ -16,7 +16,7 @@ URL = "https://prometheus:9090"
 def test_a_token_is_read_for_each_request(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("first\n")
-    credentials = Credentials(Connection(url=URL, token_file=str(token), headers={"X-Scope-OrgID": "prod"}))
+    credentials = SourceCredentials(Connection(url=URL, token_file=str(token), headers={"X-Scope-OrgID": "prod"}))
     assert credentials.headers() == {"X-Scope-OrgID": "prod", "Authorization": "Bearer first"}
 
     token.write_text("second")
@@ -27,7 +27,7 @@ def test_a_token_is_read_for_each_request(tmp_path: Path) -> None:
 def test_basic_authentication_from_the_keys_of_a_secret(tmp_path: Path) -> None:
     (tmp_path / "username").write_text("spillway\n")
     (tmp_path / "password").write_text(" ünd:colon \n")
-    credentials = Credentials(
+    credentials = SourceCredentials(
         Connection(url=URL, username_file=str(tmp_path / "username"), password_file=str(tmp_path / "password"))
     )
 
@@ -38,7 +38,7 @@ def test_basic_authentication_from_the_keys_of_a_secret(tmp_path: Path) -> None:
 
 def test_certificates_are_loaded_again_when_they_have_changed(tmp_path: Path) -> None:
     files = write_certificates(tmp_path, "prometheus")
-    credentials = Credentials(
+    credentials = SourceCredentials(
         Connection(url=URL, ca_file=str(files.ca), cert_file=str(files.certificate), key_file=str(files.key))
     )
     first = credentials.tls()
@@ -56,11 +56,11 @@ def test_certificates_are_loaded_again_when_they_have_changed(tmp_path: Path) ->
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
-    with pytest.raises(CredentialsError, match=f"token file cannot be read: .*{absent}"):
-        Credentials(Connection(url=URL, token_file=str(absent))).headers()
-    with pytest.raises(CredentialsError, match=f"certificates or the key cannot be loaded from {absent}"):
-        Credentials(Connection(url=URL, ca_file=str(absent))).tls()
+    with pytest.raises(SourceCredentialsError, match=f"token file cannot be read: .*{absent}"):
+        SourceCredentials(Connection(url=URL, token_file=str(absent))).headers()
+    with pytest.raises(SourceCredentialsError, match=f"certificates or the key cannot be loaded from {absent}"):
+        SourceCredentials(Connection(url=URL, ca_file=str(absent))).tls()
     text = tmp_path / "text"
     text.write_text("not PEM")
-    with pytest.raises(CredentialsError, match=f"cannot be loaded from {text}"):
-        Credentials(Connection(url=URL, cert_file=str(text))).tls()
+    with pytest.raises(SourceCredentialsError, match=f"cannot be loaded from {text}"):
+        SourceCredentials(Connection(url=URL, cert_file=str(text))).tls()

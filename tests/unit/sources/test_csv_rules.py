@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.sources.csv_rules import CsvError, Span, Times, add_to_step, held, number, rows, usual_distance
+from spillway.sources.csv_rules import CsvError, Span, TimeColumn, add_to_step, held, number, rows, usual_distance
 
 NOW = 1_780_000_000.0
 
@@ -41,7 +41,7 @@ def test_numbers(text: str, expected: float) -> None:
 
 
 def test_a_time_before_the_earliest_is_refused_in_the_words_of_the_file() -> None:
-    times = Times("at", NOW, 1000.0, "before the beginning")
+    times = TimeColumn("at", NOW, 1000.0, "before the beginning")
 
     assert times.seconds("1000", 3) == 1000
     with pytest.raises(CsvError, match=r'line 3, column at: .*"999" is before the beginning'):

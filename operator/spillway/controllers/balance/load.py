@@ -28,7 +28,7 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Selector
 from spillway.kube.errors import RequestError
-from spillway.kube.resource_metrics import NodeUsage
+from spillway.kube.resource_metrics import NodeMetrics
 from spillway.kube.slices import in_slices
 from spillway.sources.node_load import node_shares
 from spillway.sources.prometheus import PrometheusError
@@ -118,7 +118,7 @@ async def nodes_of(world: World, balance: ZonalBalance) -> list[NodeRecord]:
     ]
 
 
-def _share(node: NodeRecord, used: NodeUsage) -> NodeShare:
+def _share(node: NodeRecord, used: NodeMetrics) -> NodeShare:
     """The shares of a node; one that can allocate nothing has no believable value."""
     cpu = used.cpu_millis / node.cpu_millis if node.cpu_millis else math.nan
     memory = used.memory_bytes / node.memory_bytes if node.memory_bytes else math.nan

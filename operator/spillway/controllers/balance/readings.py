@@ -11,7 +11,7 @@ from spillway.api.zonalbalance import Load
 from spillway.controllers.base import World
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
-from spillway.kube.resource_metrics import NodeUsage, PodUsage, node_usage, pod_usage
+from spillway.kube.resource_metrics import NodeMetrics, PodMetrics, node_usage, pod_usage
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import NoPrometheusError
@@ -30,10 +30,10 @@ class Readings:
         self._world = world
         self._client = client
         self._prometheus = prometheus
-        self._nodes: dict[str, tuple[float, dict[NodeName, NodeUsage]]] = {}
-        self._pods: dict[str, tuple[float, dict[str, PodUsage]]] = {}
+        self._nodes: dict[str, tuple[float, dict[NodeName, NodeMetrics]]] = {}
+        self._pods: dict[str, tuple[float, dict[str, PodMetrics]]] = {}
 
-    async def nodes(self) -> Mapping[NodeName, NodeUsage]:
+    async def nodes(self) -> Mapping[NodeName, NodeMetrics]:
         """What each node uses.
 
         Raises:
@@ -41,7 +41,7 @@ class Readings:
         """
         return await self._once(self._nodes, "", lambda: node_usage(self._client))
 
-    async def pods(self, namespace: str) -> Mapping[str, PodUsage]:
+    async def pods(self, namespace: str) -> Mapping[str, PodMetrics]:
         """What each pod of a namespace uses, by its name.
 
         Raises:

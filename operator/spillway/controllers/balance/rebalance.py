@@ -27,7 +27,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecor
 from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
-from spillway.kube.resource_metrics import PodUsage
+from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import Eviction
 from spillway.state.claims import balance_of
@@ -168,7 +168,7 @@ class RebalanceController(Controller):
         """The pods on busy nodes that may be moved, with what they use."""
         now, state, name = self.world.now(), self.world.state, balance.metadata.name
         settle = float((balance.spec.rebalance or Rebalance()).settle.seconds)
-        used: dict[str, Mapping[str, PodUsage]] = {}
+        used: dict[str, Mapping[str, PodMetrics]] = {}
         async for owner in in_slices(list(state.replicasets.values())):
             covered = owner.replicas >= LEAST_REPLICAS and balance_of(state, self.world.governance, owner) == name
             if not covered:

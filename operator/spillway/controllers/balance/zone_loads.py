@@ -17,7 +17,7 @@ from spillway.domain.balance.zones import ZoneReading, zone_weights
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.kube.errors import RequestError
-from spillway.kube.resource_metrics import PodUsage
+from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
 from spillway.sources.prometheus import PrometheusError
 from spillway.sources.zone_load import zone_loads
@@ -89,7 +89,7 @@ class ZoneLoadController(Controller):
                 found[name] = self._by_zone(members, used, balance.spec.zone_key)
         return found
 
-    def _by_zone(self, pods: Iterable[PodRecord], used: Mapping[str, PodUsage], zone_key: str) -> Mapping[str, float]:
+    def _by_zone(self, pods: Iterable[PodRecord], used: Mapping[str, PodMetrics], zone_key: str) -> Mapping[str, float]:
         """The mean CPU by zone; of a zone in which too few pods were measured it is not known."""
         nodes = self.world.state.nodes
         by_zone: dict[str, list[float | None]] = defaultdict(list)

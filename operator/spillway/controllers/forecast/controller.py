@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.forecast.observe import Asked, Requests, asked_of, asks
+from spillway.controllers.forecast.observe import Requests, WorkloadsToForecast, asked_of, asks
 from spillway.controllers.forecast.process import RefreshFailedError
 from spillway.domain.forecast.refresh import NO_SAMPLES, DemandProblem, Refreshed, RefreshRequest
 from spillway.domain.forecast.spec import STEP_SECONDS
@@ -145,7 +145,7 @@ class ForecastController(Controller):
         due = (now - LATE_SECONDS - self._offset_seconds) // STEP_SECONDS + 1
         return due * STEP_SECONDS + LATE_SECONDS + self._offset_seconds - now
 
-    def _failed(self, error: RefreshFailedError, asked: Asked) -> float:
+    def _failed(self, error: RefreshFailedError, asked: WorkloadsToForecast) -> float:
         self._failures += 1
         metrics.REFRESHES.labels("failed").inc()
         pause = backoff_seconds(self._failures, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -162,7 +162,7 @@ class ForecastController(Controller):
         self.report_changed.emit()
         return pause
 
-    def _publish(self, found: Refreshed, asked: Asked, now: float) -> None:
+    def _publish(self, found: Refreshed, asked: WorkloadsToForecast, now: float) -> None:
         metrics.REFRESHES.labels("made").inc()
         metrics.REFRESH_SECONDS.observe(found.seconds)
         metrics.MADE.set(now)
@@ -182,7 +182,7 @@ class ForecastController(Controller):
         self.report_changed.emit()
 
     @staticmethod
-    def _counts(problem: DemandProblem, asked: Asked) -> bool:
+    def _counts(problem: DemandProblem, asked: WorkloadsToForecast) -> bool:
         """Whether it is a problem: a workload without replicas uses nothing."""
         observed = asked.observed.get(problem.workload)
         return observed is not None and (problem.reason != NO_SAMPLES or observed.replicas > 0)
@@ -207,7 +207,7 @@ class ForecastController(Controller):
             self.report = ForecastReport()
             self.report_changed.emit()
 
-    def _report_problems(self, asked: Asked) -> None:
+    def _report_problems(self, asked: WorkloadsToForecast) -> None:
         said = {key: f"There is no forecast: {one.message}." for key, one in self.report.problems.items()}
         for workload, message in said.items():
             if self._reported.get(workload) != message:
@@ -230,5 +230,5 @@ def policies_text(world: World) -> str:
     )
 
 
-def _policies(asked: Asked) -> Mapping[str, str]:
+def _policies(asked: WorkloadsToForecast) -> Mapping[str, str]:
     return {workload: one.claim.policy for workload, one in asked.observed.items()}

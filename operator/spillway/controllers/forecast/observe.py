@@ -25,7 +25,7 @@ Requests = dict[str, tuple[float, float]]
 
 
 @dataclass(slots=True)
-class Asked:
+class WorkloadsToForecast:
     """The workloads that ask for a forecast."""
 
     observed: dict[str, Observed] = field(default_factory=dict)
@@ -39,9 +39,9 @@ def asks(policy: ElasticPolicy) -> bool:
     return any(one.scaling is not None and one.scaling.forecasts for one in policy.spec.workloads)
 
 
-async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> Asked:
+async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> WorkloadsToForecast:
     """The workloads that ask for a forecast; `known` are the requests that were last seen."""
-    found = Asked()
+    found = WorkloadsToForecast()
     if not any(asks(policy) for policy in world.governance.policies.values()):
         return found
     observed = await observe_all(world)

@@ -16,7 +16,7 @@ import msgspec
 
 from spillway.controllers.forecast.reading import Reading
 from spillway.controllers.forecast.refresher import Refresher
-from spillway.domain.forecast.refresh import Refreshed, RefreshRequest, Trouble
+from spillway.domain.forecast.refresh import Refreshed, RefreshProblem, RefreshRequest
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Prometheus, PrometheusError
@@ -137,7 +137,7 @@ async def _answers(output: int) -> None:
                 try:
                     found = await refresher.refresh(request)
                 except PrometheusError as error:
-                    found = Refreshed(trouble=Trouble(error.reason, str(error)))
+                    found = Refreshed(trouble=RefreshProblem(error.reason, str(error)))
                 _write(output, msgspec.json.encode(found) + b"\n")
 
     work = asyncio.create_task(answer(), name="answer")

@@ -22,8 +22,8 @@ from spillway.domain.forecast.refresh import (
     DemandNeed,
     DemandProblem,
     Refreshed,
+    RefreshProblem,
     RefreshRequest,
-    Trouble,
     WorkloadDemand,
 )
 from spillway.domain.forecast.spec import STEP_SECONDS, Flags, Floats, ForecastSpec
@@ -60,7 +60,7 @@ class Refresher:
             await reading.read_older(needs, request.seconds)
         except PrometheusError as error:
             log.warning("older history cannot be read yet", error=str(error))
-            trouble = Trouble(error.reason, str(error))
+            trouble = RefreshProblem(error.reason, str(error))
         forecasts, problems = self._forecasts(needs)
         return Refreshed(
             tuple(forecasts),

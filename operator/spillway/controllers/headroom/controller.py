@@ -28,7 +28,7 @@ from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.headroom.hold import Hold
 from spillway.domain.headroom.leaving import leaving_costs, nodes_to_empty
 from spillway.domain.headroom.manifests import Held, quantities
-from spillway.domain.headroom.size import HeadroomNeeds, HeadroomSize, Reason, most_units, size, spread
+from spillway.domain.headroom.size import HeadroomNeeds, HeadroomReason, HeadroomSize, most_units, size, spread
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import POD_DELETION_COST, NodeName, Zone
 from spillway.domain.model.owners import is_balloon, object_reference
@@ -198,11 +198,11 @@ class HeadroomController(Controller):
             memory.schedules, memory.timetable = spec.schedules, Timetable(spec.schedules)
         invalid = tuple(f"spec.headroom.schedules{place}: {text}" for place, text in memory.timetable.problems.items())
         if policy.spec.tiers.elastic is None:
-            return HeadroomNow(HeadroomSize(0, Reason.NOTHING), None, invalid=invalid, elastic=False)
+            return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), None, invalid=invalid, elastic=False)
         active, _ = memory.timetable.at(now)
         needs = needs_of(self.world, policy, governed, active, memory.elastic)
         if needs is None:
-            return HeadroomNow(HeadroomSize(0, Reason.NOTHING), None, invalid=invalid)
+            return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), None, invalid=invalid)
         wanted = size(needs)
         if memory.hold is None:
             # What a previous leader has made was wanted until now.
@@ -211,7 +211,7 @@ class HeadroomController(Controller):
         self._again = min(self._again, max(0.0, memory.hold.shrinks_at(self._hold_seconds) - now))
         pods = memory.hold.pods(most_units(needs))
         if pods != wanted.pods:
-            wanted = HeadroomSize(pods, Reason.HELD, forecast=wanted.forecast)
+            wanted = HeadroomSize(pods, HeadroomReason.HELD, forecast=wanted.forecast)
         result = HeadroomNow(
             wanted,
             needs,

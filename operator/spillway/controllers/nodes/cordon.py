@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import CORDONED_BY, NodeName
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.nodes.cordon import Hold, next_opening, plan_cordon
+from spillway.domain.nodes.cordon import BudgetCordon, next_opening, plan_cordon
 from spillway.domain.policies.governance import Governance
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.writer import REFUSED_SECONDS
@@ -20,9 +20,9 @@ from spillway.state.catalog import Kind
 LONGEST_SLEEP_SECONDS: Final = 3600.0
 
 
-def holds_of(governance: Governance) -> Mapping[str, Hold]:
+def holds_of(governance: Governance) -> Mapping[str, BudgetCordon]:
     """The hold that every budget requests, by the budget's name."""
-    return {name: Hold.of(budget) for name, budget in governance.budgets.items()}
+    return {name: BudgetCordon.of(budget) for name, budget in governance.budgets.items()}
 
 
 class CordonController(Controller):
@@ -36,7 +36,7 @@ class CordonController(Controller):
         self._writer = writer
         self._alarm: asyncio.TimerHandle | None = None
         self._governance: Governance | None = None
-        self._holds: Mapping[str, Hold] = {}
+        self._holds: Mapping[str, BudgetCordon] = {}
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.state.subscribe(NodeRecord, self._changed)
@@ -62,7 +62,7 @@ class CordonController(Controller):
         self.log.info("node closed" if plan.mark else "node opened", key=key, budget=plan.mark or "", written=written)
         return None if written else REFUSED_SECONDS
 
-    def _current_holds(self) -> Mapping[str, Hold]:
+    def _current_holds(self) -> Mapping[str, BudgetCordon]:
         governance = self.world.governance
         if governance is not self._governance:
             self._governance, self._holds = governance, holds_of(governance)

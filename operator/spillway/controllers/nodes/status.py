@@ -15,7 +15,7 @@ from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
-from spillway.domain.nodes.cordon import Hold
+from spillway.domain.nodes.cordon import BudgetCordon
 
 _BRIEF: Final = frozenset({"Opening", "Closing"})
 """The states that end within seconds; a drain may take hours."""
@@ -34,7 +34,7 @@ class CordonContributor:
         """The part of one budget. A new leader keeps the progress of the one before until its own first pass."""
         name = model.metadata.name
         drain = self._drains.progress.get(name)
-        if drain is None and Hold.of(model).drains(now.timestamp()):
+        if drain is None and BudgetCordon.of(model).drains(now.timestamp()):
             drain = current.drain
         return cordon_part(model, self._nodes.pool(name), drain, now)
 
@@ -51,7 +51,7 @@ def cordon_part(budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgres
 def _accepting(
     budget: VirtualNodeBudget, count: PoolCount, drain: DrainProgress | None, now: datetime
 ) -> ObservedCondition | None:
-    hold = Hold.of(budget)
+    hold = BudgetCordon.of(budget)
     if not hold.active(now.timestamp()):
         if not count.cordoned:
             return None

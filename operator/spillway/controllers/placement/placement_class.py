@@ -14,7 +14,7 @@ from spillway.state.claims import placing_policies
 
 
 @dataclass(frozen=True, slots=True)
-class Governed:
+class GovernedPlacement:
     """The policy that governs a pod's placement."""
 
     policy: str
@@ -28,7 +28,7 @@ class Governed:
         return float(self.placement.spill_after.seconds)
 
 
-def governed(world: World, pod: PodRecord) -> Governed | None:
+def governed(world: World, pod: PodRecord) -> GovernedPlacement | None:
     """The policy that places this pod; None if no policy does."""
     owner = world.state.owner(pod.owner_uid)
     if owner is not None:
@@ -36,10 +36,10 @@ def governed(world: World, pod: PodRecord) -> Governed | None:
         found = world.governance.placing_class(claim)
         if claim is None or found is None:
             return None
-        return Governed(claim.policy, claim.enforced, found.effective_placement)
+        return GovernedPlacement(claim.policy, claim.enforced, found.effective_placement)
     if pod.policy not in placing_policies(world.state, world.governance, pod):
         return None
     policy = world.governance.policies[pod.policy]
     classes = [one for one in policy.spec.workloads if one.places_pods]
     longest = max((one.effective_placement.spill_after for one in classes), key=lambda one: one.seconds)
-    return Governed(pod.policy, policy.spec.enforced, Placement(spill_after=longest))
+    return GovernedPlacement(pod.policy, policy.spec.enforced, Placement(spill_after=longest))

@@ -18,8 +18,7 @@ from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
 from spillway.domain.model.names import Tier
-from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND
-from spillway.domain.policies.governance import Problem
+from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND, ResourceProblem
 from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
 from spillway.state.catalog import Kind
 
@@ -28,7 +27,7 @@ from spillway.state.catalog import Kind
 class ResourceState:
     """What is known about a resource of any kind."""
 
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ResourceProblem, ...] = ()
     not_implemented: tuple[str, ...] = ()
     """Fields that are set and have no behaviour in this version."""
     rejected: str = ""
@@ -95,7 +94,7 @@ def policy_part(policy: ElasticPolicy, count: PolicyCount, nodes: Mapping[Tier, 
     return StatusPart({"workloads": workloads, "nodes": tiers}, (_ready(policy, governed=workloads.governed),))
 
 
-def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Problem, ...]:
+def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[ResourceProblem, ...]:
     """The problem of a policy that selects workloads of an older one, given as (workload, older policy)."""
     pairs = sorted(lost)
     if not pairs:
@@ -105,7 +104,7 @@ def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Proble
         f"{first_names([workload for workload, _ in pairs])} selected here as well, governed by the older {winners}; "
         "select disjoint workloads."
     )
-    return (Problem("ElasticPolicy", policy, READY, "Conflict", message),)
+    return (ResourceProblem("ElasticPolicy", policy, READY, "Conflict", message),)
 
 
 def _ready(policy: ElasticPolicy, *, governed: int) -> ObservedCondition:

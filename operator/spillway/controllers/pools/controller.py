@@ -19,9 +19,9 @@ from spillway.controllers.pools.stock_out import StockOutDetector
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.budget.price import size_asked
 from spillway.domain.model.records import PodRecord
-from spillway.domain.nodes.cordon import Hold
+from spillway.domain.nodes.cordon import BudgetCordon
 from spillway.domain.pools.failover import mostly_dead
-from spillway.domain.pools.health import Health, PoolObservation, State, Times, judge, next_look
+from spillway.domain.pools.health import FailoverTimes, Health, PoolObservation, State, judge, next_look
 from spillway.domain.pools.namespace_ladders import NO_LADDERS
 from spillway.domain.pools.size_ladder import another_size, stocked_out
 from spillway.domain.pools.sizes import Size
@@ -47,11 +47,11 @@ NAMED: Final = 10
 """Namespaces that a log line names."""
 
 
-def times_of(budget: VirtualNodeBudget) -> Times:
+def times_of(budget: VirtualNodeBudget) -> FailoverTimes:
     """The times of a budget's `failover`, or their defaults."""
     failover = budget.spec.failover or DEFAULT_FAILOVER
     start_after = max(SHORTEST_START_SECONDS, float(failover.start_after.seconds))
-    return Times(_seconds(failover.unhealthy_after), _seconds(failover.retry_after), start_after)
+    return FailoverTimes(_seconds(failover.unhealthy_after), _seconds(failover.retry_after), start_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class PoolsController(Controller):
         forget_after = _seconds(stock_out.forget_after) if stock_out is not None else 0.0
         ladders = NO_LADDERS if stock_out is None else memory.ladders.decayed(forget_after, now)
         self._publish(budget, PoolMemory(health, ladders, namespaces))
-        hold = Hold.of(budget)
+        hold = BudgetCordon.of(budget)
         dues = [
             next_look(health, seen, times, now),
             look,
@@ -153,7 +153,7 @@ class PoolsController(Controller):
         return min((due + SLACK_SECONDS for due in dues if due is not None), default=None)
 
     def _judge_namespaces(
-        self, pool: str, memory: PoolMemory, seen: PoolObservation, times: Times
+        self, pool: str, memory: PoolMemory, seen: PoolObservation, times: FailoverTimes
     ) -> tuple[Mapping[str, Health], float | None]:
         """The health of the pool for each namespace whose pods have failed there, and when it may change."""
         now = self.world.now()
@@ -174,7 +174,7 @@ class PoolsController(Controller):
             dues += [] if due is None else [due]
         return found, min(dues, default=None)
 
-    def _seen(self, pool: str, times: Times) -> PoolObservation:
+    def _seen(self, pool: str, times: FailoverTimes) -> PoolObservation:
         return PoolObservation(
             down_since=self._nodes.down_since(pool),
             failures=self._unstarted.start_failures(pool, times.start_after),
@@ -189,7 +189,7 @@ class PoolsController(Controller):
         verdict = pool_verdict(
             self._nodes.nodes(pool),
             memory.health,
-            held=Hold.of(budget).active(self.world.now()),
+            held=BudgetCordon.of(budget).active(self.world.now()),
             step=common.step,
             out_of_stock=common.out_of_stock(ladder),
             steps={name: one.step for name, one in ahead.items()},

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.placement.job_retries import JOB_SECONDS, is_last_try
-from spillway.controllers.placement.placement_class import Governed, governed
+from spillway.controllers.placement.placement_class import GovernedPlacement, governed
 from spillway.controllers.placement.replacement import Replacement, ReplacementResult
 from spillway.controllers.pools.controller import PoolsController, times_of
 from spillway.controllers.pools.recommended import RecommendedReplacements
@@ -181,7 +181,9 @@ class ReplaceUnstartedController(Controller):
                 if who is not None and who.enforced:
                     yield one.pod.uid
 
-    async def _replace(self, one: UnstartedPod, who: Governed, cause: Cause, pools: tuple[str, ...]) -> float | None:
+    async def _replace(
+        self, one: UnstartedPod, who: GovernedPlacement, cause: Cause, pools: tuple[str, ...]
+    ) -> float | None:
         """Replace a pod because of these pools."""
         pod = one.pod
         if not has_successor(pod):

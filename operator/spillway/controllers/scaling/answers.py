@@ -31,7 +31,7 @@ _numbers: Final = msgspec.json.Decoder(dict[str, Number])
 _NOTHING: Final[Mapping[str, Mapping[str, Number]]] = MappingProxyType({})
 
 
-class Page(Protocol):
+class RemotePage(Protocol):
     """The leader's page as another replica reads it."""
 
     content: bytes | None
@@ -44,7 +44,7 @@ class Page(Protocol):
 class Answers:
     """The recommended replicas as this replica knows them. `clock` gives monotonic seconds, as the page's does."""
 
-    def __init__(self, world: World, page: Page, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, world: World, page: RemotePage, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._world = world
         self._page = page
         self._clock = clock

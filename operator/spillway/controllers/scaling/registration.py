@@ -24,7 +24,7 @@ REASONS: Final = (NOT_REGISTERED, OWNED_BY_ANOTHER, NOT_AVAILABLE)
 PATH: Final = paths.API_SERVICES.named(API_SERVICE)
 
 
-class Trouble(NamedTuple):
+class RegistrationProblem(NamedTuple):
     """Why the metric is not served through kube-apiserver."""
 
     reason: str
@@ -40,7 +40,7 @@ class RegistrationController(Controller):
         super().__init__(world)
         self._reader = reader
         self._service = (namespace, service)
-        self.trouble: Trouble | None = None
+        self.trouble: RegistrationProblem | None = None
         """None while the API is registered and available, and while nothing asks for it."""
         self.changed: Signal[()] = Signal("Registration")
         """Emitted when the trouble has changed."""
@@ -72,14 +72,16 @@ class RegistrationController(Controller):
         return found
 
 
-def trouble_of(registered: Mapping[str, Any] | None, service: tuple[str, str]) -> Trouble | None:
+def trouble_of(registered: Mapping[str, Any] | None, service: tuple[str, str]) -> RegistrationProblem | None:
     """What is wrong with the APIService, which should lead to this Service, given as namespace and name."""
     if registered is None:
-        return Trouble(NOT_REGISTERED, f"there is no APIService {API_SERVICE}; the chart's externalMetrics creates it")
+        return RegistrationProblem(
+            NOT_REGISTERED, f"there is no APIService {API_SERVICE}; the chart's externalMetrics creates it"
+        )
     leads = registered["spec"].get("service") or {}
     if (leads.get("namespace"), leads.get("name")) != service:
         owner = f"{leads.get('namespace', '')}/{leads.get('name', '')}"
-        return Trouble(
+        return RegistrationProblem(
             OWNED_BY_ANOTHER,
             f"the APIService {API_SERVICE} leads to the Service {owner}; a cluster has one such API, so let that one "
             "serve the number: KEDA through Spillway's external scaler, prometheus-adapter through "
@@ -88,5 +90,5 @@ def trouble_of(registered: Mapping[str, Any] | None, service: tuple[str, str]) -
     conditions = (registered.get("status") or {}).get("conditions") or ()
     available = next((one for one in conditions if one.get("type") == "Available"), None)
     if available is not None and available.get("status") != "True":
-        return Trouble(NOT_AVAILABLE, f"kube-apiserver does not reach it: {available.get('message', '')}")
+        return RegistrationProblem(NOT_AVAILABLE, f"kube-apiserver does not reach it: {available.get('message', '')}")
     return None

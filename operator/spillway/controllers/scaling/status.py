@@ -12,7 +12,7 @@ from typing import Final
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, WorkloadScaling
 from spillway.controllers.scaling.controller import MOST_REPLICAS, ScalingController, ScalingNow, ScalingReport
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
-from spillway.controllers.scaling.registration import RegistrationController, Trouble
+from spillway.controllers.scaling.registration import RegistrationController, RegistrationProblem
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 
@@ -46,7 +46,7 @@ class ScalingContributor:
 def scaling_part(
     policy: str,
     report: ScalingReport,
-    trouble: Trouble | None = None,
+    trouble: RegistrationProblem | None = None,
     foreign: Mapping[str, str] = MappingProxyType({}),
 ) -> StatusPart:
     """The part of one policy.
@@ -59,7 +59,7 @@ def scaling_part(
     return StatusPart({"scaling": _listed(found)}, conditions)
 
 
-def _served(found: Mapping[str, ScalingNow], trouble: Trouble | None) -> ObservedCondition:
+def _served(found: Mapping[str, ScalingNow], trouble: RegistrationProblem | None) -> ObservedCondition:
     if not found or trouble is None:
         message = "The external metrics API is served, or not asked for."
         return ObservedCondition(NOT_SERVED, holds=False, reason="Served", message=message)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.placement.placement_class import Governed, governed
+from spillway.controllers.placement.placement_class import GovernedPlacement, governed
 from spillway.controllers.placement.replacement import Replacement, ReplacementResult
 from spillway.controllers.spill.reading import SpillReading
 from spillway.domain.budget.price import billed
@@ -37,8 +37,8 @@ from spillway.domain.placement.events import kept_physical
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.placement.pools import Pool, admit, mismatch
 from spillway.domain.spill.waiting_pods import (
+    Direction,
     Due,
-    Move,
     SpillPlan,
     StayReason,
     Turns,
@@ -127,7 +127,7 @@ class SpillController(Controller):
         self._plan(pod, who, found.move)
         return None
 
-    def _due(self, pod: PodRecord, who: Governed) -> Due | None:
+    def _due(self, pod: PodRecord, who: GovernedPlacement) -> Due | None:
         placement, named = who.placement, pools_named(pod)
         if not named:
             return due(pod, placement)
@@ -147,8 +147,8 @@ class SpillController(Controller):
         nodes = [node for pool in pools for node in self.world.membership.nodes(pool) if takes_pods(node)]
         return bool(nodes) and all(map(is_initialising, nodes))
 
-    async def _move(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
-        if found.move is Move.RECALL:
+    async def _move(self, pod: PodRecord, who: GovernedPlacement, found: Due) -> float | None:
+        if found.move is Direction.RECALL:
             return await self._recall(pod, who)
         replicaset = self.world.state.replicasets.get(pod.owner_uid)
         if replicaset is not None and replicaset.surge:
@@ -157,7 +157,7 @@ class SpillController(Controller):
 
     # Spilling
 
-    async def _spill(self, pod: PodRecord, who: Governed, found: Due) -> float | None:
+    async def _spill(self, pod: PodRecord, who: GovernedPlacement, found: Due) -> float | None:
         raw = await self._reading.pod(pod)
         if raw is None or not _is_as_seen(pod, raw):
             return REFUSED_SECONDS
@@ -175,10 +175,10 @@ class SpillController(Controller):
             return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw, volumes))
         if not chosen.in_place:
             tried = frozenset(pools_named(pod))
-            return await self._replace(pod, who, Move.SPILL, pool=chosen.pools[0], tried=tried)
+            return await self._replace(pod, who, Direction.SPILL, pool=chosen.pools[0], tried=tried)
         return await self._patch(pod, who, raw, chosen)
 
-    async def _patch(self, pod: PodRecord, who: Governed, raw: Json, chosen: SpillPlan) -> float | None:
+    async def _patch(self, pod: PodRecord, who: GovernedPlacement, raw: Json, chosen: SpillPlan) -> float | None:
         reservations, used = self._open_pools.usage.reservations, pod.requests
         # On the pools in its mark it counts already.
         pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
@@ -207,7 +207,9 @@ class SpillController(Controller):
             self._events.record(itself, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
         return None
 
-    def _plan_spill(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> SpillPlan | None:
+    def _plan_spill(
+        self, pod: PodRecord, who: GovernedPlacement, raw: Json, volumes: Sequence[VolumeReach]
+    ) -> SpillPlan | None:
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name, pod.namespace) for name in governance.budgets if name not in listed]
@@ -219,7 +221,7 @@ class SpillController(Controller):
         choose = partial(plan_spill, raw, pools, has_room, others, left_out=left_out)
         return choose(avoid=avoided) or choose()
 
-    def _refusals(self, pod: PodRecord, who: Governed, raw: Json, volumes: Sequence[VolumeReach]) -> str:
+    def _refusals(self, pod: PodRecord, who: GovernedPlacement, raw: Json, volumes: Sequence[VolumeReach]) -> str:
         """Why no pool takes it; empty for a pod that may already go to some pools."""
         if pools_named(pod):
             return ""
@@ -265,21 +267,27 @@ class SpillController(Controller):
 
     # Replacing
 
-    async def _recall(self, pod: PodRecord, who: Governed) -> float | None:
+    async def _recall(self, pod: PodRecord, who: GovernedPlacement) -> float | None:
         """Replace it for another pool if one is left that did not fail to start it, else for physical nodes."""
         tried = frozenset(pools_named(pod))
         if self._is_left(pod, who, tried | self.world.board.avoided(pod.owner_uid)):
             return await self._replace(pod, who, None, tried=tried)
-        return await self._replace(pod, who, Move.RECALL, tried=tried)
+        return await self._replace(pod, who, Direction.RECALL, tried=tried)
 
-    def _is_left(self, pod: PodRecord, who: Governed, tried: Collection[str]) -> bool:
+    def _is_left(self, pod: PodRecord, who: GovernedPlacement, tried: Collection[str]) -> bool:
         """Whether an open pool was not tried. Admission decides whether it suits the pod."""
         has_room = self._room_for(pod)
         pools = (pool for pool in self._open_pools.pools(who.policy, pod.namespace) if pool.name not in tried)
         return any(not pool.closed and pool.open_nodes and not has_room(pool) for pool in pools)
 
     async def _replace(
-        self, pod: PodRecord, who: Governed, move: Move | None, *, pool: str = "", tried: frozenset[str] = frozenset()
+        self,
+        pod: PodRecord,
+        who: GovernedPlacement,
+        move: Direction | None,
+        *,
+        pool: str = "",
+        tried: frozenset[str] = frozenset(),
     ) -> float | None:
         """Delete the pod in the version that was read; its owner creates a successor, which changes sides.
 
@@ -290,7 +298,7 @@ class SpillController(Controller):
             return self._keep(pod, who, StayReason.CANNOT_REPLACE)
         if move is not None and self._turns.wait(owner, move, now, who.spill_after) > 0:
             return self._keep(pod, who, StayReason.TURNED)
-        nodes = NodeKind.PHYSICAL if move is Move.RECALL else NodeKind.VIRTUAL
+        nodes = NodeKind.PHYSICAL if move is Direction.RECALL else NodeKind.VIRTUAL
         result = await self._replacement.replace(pod, nodes=nodes, avoid=tried)
         if result is ReplacementResult.NO_RETRY:
             return self._keep(pod, who, StayReason.CANNOT_REPLACE)
@@ -302,12 +310,12 @@ class SpillController(Controller):
         self._report(pod, who, move, pool)
         return None
 
-    def _report(self, pod: PodRecord, who: Governed, move: Move | None, pool: str) -> None:
-        if move is Move.SPILL:
+    def _report(self, pod: PodRecord, who: GovernedPlacement, move: Direction | None, pool: str) -> None:
+        if move is Direction.SPILL:
             metrics.SPILLS.labels(who.policy, pool, "replaced").inc()
             reason = event_reasons.SPILLED
             message = f"pods that no physical node had room for are replaced by pods for virtual nodes of {pool}"
-        elif move is Move.RECALL:
+        elif move is Direction.RECALL:
             metrics.RECALLS.labels(who.policy).inc()
             reason = event_reasons.RECALLED
             message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
@@ -322,7 +330,7 @@ class SpillController(Controller):
 
     # Keeping
 
-    def _keep(self, pod: PodRecord, who: Governed, reason: StayReason, because: str = "") -> float | None:
+    def _keep(self, pod: PodRecord, who: GovernedPlacement, reason: StayReason, because: str = "") -> float | None:
         """Keep the pod for now, and check less and less often. An Event on its owner says `because`, if given."""
         was = self._kept.get(pod.uid)
         if was is None or was[0] is not reason:
@@ -340,7 +348,7 @@ class SpillController(Controller):
         self._kept[pod.uid] = (reason, self.world.now() + pause, checks)
         return pause + SOON_SECONDS
 
-    def _plan(self, pod: PodRecord, who: Governed, move: Move) -> None:
+    def _plan(self, pod: PodRecord, who: GovernedPlacement, move: Direction) -> None:
         if pod.uid not in self._planned:
             self._planned.add(pod.uid)
             metrics.RECOMMENDED.labels(who.policy, move.value).inc()

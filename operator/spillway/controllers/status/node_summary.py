@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.model.names import Tier
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.policies.governance import Problem
+from spillway.domain.policies.conflicts import ResourceProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class NodeSummary:
         self._world = world
         self._outdated = True
         self._tiers: dict[str, Counter[Tier]] = {}
-        self.problems: tuple[Problem, ...] = ()
+        self.problems: tuple[ResourceProblem, ...] = ()
         """What the nodes show to be wrong between resources."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:

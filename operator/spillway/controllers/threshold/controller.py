@@ -33,7 +33,7 @@ from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.named_workloads import named
 from spillway.domain.model.owners import object_reference, workload_of
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
-from spillway.domain.threshold.effective import Choice
+from spillway.domain.threshold.effective import EffectiveThreshold
 from spillway.domain.threshold.recent_peak import Sample, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.errors import RequestError
@@ -73,7 +73,7 @@ class ThresholdNow:
     """The present threshold of one workload."""
 
     observed: Observed
-    choice: Choice
+    choice: EffectiveThreshold
     planned: PlannedWorkload | None
 
 

@@ -21,7 +21,7 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.units import DAY_SECONDS, GIB
-from spillway.domain.threshold.effective import Choice, ThresholdReason, effective
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason, effective
 from spillway.domain.threshold.replicas import requested_replicas
 from spillway.domain.threshold.request import (
     PAST_ENOUGH_SECONDS,
@@ -96,7 +96,7 @@ async def observe_all(world: World, namespace: str = "") -> Mapping[str, Observe
     return found
 
 
-def choice_of(workload_class: WorkloadClass, observed: Observed, thresholds: Mapping[str, int]) -> Choice:
+def choice_of(workload_class: WorkloadClass, observed: Observed, thresholds: Mapping[str, int]) -> EffectiveThreshold:
     """The present threshold of the workload."""
     planned = isinstance(observed.newest, ReplicaSetRecord)
     auto = thresholds.get(observed.workload) if planned else None
@@ -257,7 +257,7 @@ def _need(
     )
 
 
-def _stance(workload_class: WorkloadClass, choice: Choice) -> tuple[Stance, int]:
+def _stance(workload_class: WorkloadClass, choice: EffectiveThreshold) -> tuple[Stance, int]:
     virtual = workload_class.effective_placement.virtual
     if virtual == "Always":
         return Stance.VIRTUAL, 0

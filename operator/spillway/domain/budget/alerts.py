@@ -25,7 +25,7 @@ TURNING_SHARES: Final = (_NEAR_UNTIL, NEAR_SHARE, _FULL_UNTIL)
 """The shares of a limit at which a condition may turn."""
 
 
-class Found(Protocol):
+class PresentCondition(Protocol):
     """The part of a present condition that matters here."""
 
     @property
@@ -43,7 +43,11 @@ class Alert:
 
 
 def alerts(
-    uses: Iterable[LimitUse], *, near: Found | None, at: Found | None, written: BudgetLimits | None
+    uses: Iterable[LimitUse],
+    *,
+    near: PresentCondition | None,
+    at: PresentCondition | None,
+    written: BudgetLimits | None,
 ) -> list[Alert]:
     """The content of both conditions. `near` and `at` are the present ones, `written` the user's limits."""
     listed = list(uses)
@@ -58,7 +62,7 @@ def alerts(
     ]
 
 
-def limits_of(condition: Found | None, kind: str) -> frozenset[str]:
+def limits_of(condition: PresentCondition | None, kind: str) -> frozenset[str]:
     """The limits that a condition names in its reason; none without a condition."""
     words = condition.reason.split(",") if condition is not None else []
     return frozenset(name for name, word in _WORDS.items() if f"{word}{kind}" in words)

@@ -9,7 +9,7 @@ is left out: it is passed by pods that run on, and closes the pool for new ones.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from spillway.domain.budget.limits import Demand, LimitRoom
+from spillway.domain.budget.limits import LimitRoom, PoolDemand
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.usage import Usage
 
@@ -58,6 +58,6 @@ def beyond(left: LimitRoom, residents: Iterable[Resident]) -> tuple[PodUid, ...]
     return tuple(going)
 
 
-def _helps(pod: Demand, left: LimitRoom) -> bool:
+def _helps(pod: PoolDemand, left: LimitRoom) -> bool:
     """Whether a limit is passed of which the pod uses something."""
     return any(use.limit.amount(pod) for use in left.uses if use.passed)

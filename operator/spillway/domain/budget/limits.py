@@ -37,7 +37,7 @@ Amount = int | Decimal
 """Pods, millicores or bytes; money per hour; of the month, money times seconds per hour, so that nothing is divided."""
 
 
-class Demand(NamedTuple):
+class PoolDemand(NamedTuple):
     """The amounts of one pod, or of several together."""
 
     used: Usage
@@ -57,7 +57,7 @@ class Limit(NamedTuple):
     """Its field in the model."""
     written: Callable[[Any], Amount]
     """The field's value as an amount."""
-    amount: Callable[[Demand], Amount]
+    amount: Callable[[PoolDemand], Amount]
     """How much of it is taken."""
     unit: int = 1
     """How many of its amounts are one in the manifest."""
@@ -131,14 +131,14 @@ class LimitUse:
         """Whether pods have to go that never started."""
         return not self.limit.accrues and self.left < 0
 
-    def takes(self, pod: Demand) -> bool:
+    def takes(self, pod: PoolDemand) -> bool:
         """Whether one more pod fits. One that takes nothing of the limit always does."""
         left = self.left
         if self.limit.accrues and pod.rate and left <= 0:
             return False
         return self.limit.amount(pod) <= max(left, 0)
 
-    def without(self, pod: Demand) -> "LimitUse":
+    def without(self, pod: PoolDemand) -> "LimitUse":
         """The use once such a pod is gone."""
         used = self.limit.less(self.used, self.limit.amount(pod))
         return LimitUse(self.limit, self.allowed, used, self.by_pods, self.pods)
@@ -152,7 +152,7 @@ class LimitRoom:
     price: PoolPrice | None = None
     """None also where no limit needs it."""
 
-    def demand(self, used: Usage, billed: Usage) -> Demand:
+    def demand(self, used: Usage, billed: Usage) -> PoolDemand:
         """The amounts that these limits see of requests, and of what the provider bills of them."""
         return _demand(self.price, used, billed)
 
@@ -207,7 +207,7 @@ def fits(left: LimitRoom, cpu_millis: int, memory_bytes: int, *, billed: Usage |
     return next((use.name for use in left.uses if not use.takes(pod)), "")
 
 
-def _demand(price: PoolPrice | None, used: Usage, billed: Usage) -> Demand:
+def _demand(price: PoolPrice | None, used: Usage, billed: Usage) -> PoolDemand:
     if price is None:
-        return Demand(used, _ZERO, 0)
-    return Demand(used, per_hour(price, billed.cpu_millis, billed.memory_bytes), price.minimum_seconds)
+        return PoolDemand(used, _ZERO, 0)
+    return PoolDemand(used, per_hour(price, billed.cpu_millis, billed.memory_bytes), price.minimum_seconds)

@@ -35,7 +35,7 @@ _TINY: Final = 1e-200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Forecast:
+class PresentForecast:
     """The present forecast, one value for each row."""
 
     served: Floats
@@ -54,10 +54,10 @@ class Replay:
     """The forecast of each of `QUANTILES` for the maximum of the span (row, quantile, origin)."""
 
 
-def forecast(values: Floats, spec: ForecastSpec) -> Forecast:
+def forecast(values: Floats, spec: ForecastSpec) -> PresentForecast:
     """The forecast at the end of these histories, shape (row, step), on the grid of five minutes from a whole hour."""
     parts = _parts(values, lambda rows: _present(rows, spec))
-    return Forecast(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return PresentForecast(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def replay(values: Floats, spec: ForecastSpec) -> Replay:

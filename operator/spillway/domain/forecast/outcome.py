@@ -15,7 +15,7 @@ _ROUNDING = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CapacityOutcome:
     """What a capacity was worth."""
 
     mean_capacity: float
@@ -34,7 +34,7 @@ def in_force(decided: Floats, first: int) -> Floats:
     return capacity
 
 
-def outcome_of(demand: Floats, step: NDArray[np.int64], capacity: Floats) -> Outcome:
+def outcome_of(demand: Floats, step: NDArray[np.int64], capacity: Floats) -> CapacityOutcome:
     """The outcome for samples of demand, each in a step of the capacity."""
     there = capacity[step]
     known = np.isfinite(there) & np.isfinite(demand)
@@ -42,7 +42,7 @@ def outcome_of(demand: Floats, step: NDArray[np.int64], capacity: Floats) -> Out
     total = float(wanted.sum())
     short = wanted > there * _ROUNDING
     unmet = float((wanted - there)[short].sum())
-    return Outcome(
+    return CapacityOutcome(
         mean_capacity=float(np.nanmean(capacity)) if np.isfinite(capacity).any() else 0.0,
         unmet_percent=100 * unmet / total if total else 0.0,
         under_percent=100 * float(short.mean()) if short.size else 0.0,

@@ -85,7 +85,7 @@ class DemandProblem(msgspec.Struct, frozen=True):
     message: str
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class RefreshProblem(msgspec.Struct, frozen=True):
     """Why nothing could be read."""
 
     reason: str
@@ -102,5 +102,5 @@ class Refreshed(msgspec.Struct, frozen=True):
     requests: int = 0
     """The batches that were read."""
     seconds: float = 0.0
-    trouble: Trouble | None = None
+    trouble: RefreshProblem | None = None
     """Prometheus has failed; with forecasts, only older history is missing for it."""

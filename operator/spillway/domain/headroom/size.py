@@ -24,7 +24,7 @@ _OPEN_UNITS: Final = 32
 """Units that are filled at a time; the fullest is given up, which wastes a little room and bounds the work."""
 
 
-class Reason(StrEnum):
+class HeadroomReason(StrEnum):
     """What the size follows from."""
 
     NOTHING = "NoRise"
@@ -77,7 +77,7 @@ class HeadroomSize:
     """The size of a policy's headroom."""
 
     pods: int
-    reason: Reason
+    reason: HeadroomReason
     schedule: str = ""
     """The schedule that gives the size, for the reason SCHEDULE."""
     forecast: int = 0
@@ -87,18 +87,18 @@ class HeadroomSize:
 def size(needs: HeadroomNeeds) -> HeadroomSize:
     """The units that are wanted now."""
     forecast = _forecast(needs) if needs.spec.from_ == "Forecast" else 0
-    found = [(forecast, Reason.FORECAST, "")]
+    found = [(forecast, HeadroomReason.FORECAST, "")]
     if needs.spec.min is not None:
-        found.append((amount(needs.spec.min, needs.units_per_node), Reason.MINIMUM, ""))
+        found.append((amount(needs.spec.min, needs.units_per_node), HeadroomReason.MINIMUM, ""))
     found.extend(
-        (amount(one, needs.units_per_node), Reason.SCHEDULE, one.name)
+        (amount(one, needs.units_per_node), HeadroomReason.SCHEDULE, one.name)
         for one in sorted(needs.active, key=lambda one: one.name)
     )
     pods, reason, schedule = max(found, key=lambda one: one[0])
     most = most_units(needs)
     if pods > most:
-        return HeadroomSize(most, Reason.MAXIMUM, forecast=forecast)
-    return HeadroomSize(pods, reason if pods else Reason.NOTHING, schedule if pods else "", forecast)
+        return HeadroomSize(most, HeadroomReason.MAXIMUM, forecast=forecast)
+    return HeadroomSize(pods, reason if pods else HeadroomReason.NOTHING, schedule if pods else "", forecast)
 
 
 def _forecast(needs: HeadroomNeeds) -> int:

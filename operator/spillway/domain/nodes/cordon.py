@@ -16,7 +16,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class BudgetCordon:
     """The cordon that one budget asks for; `until` is Unix seconds, None for no end."""
 
     budget: str
@@ -50,7 +50,9 @@ class CordonPlan:
     mark: str | None
 
 
-def plan_cordon(node: NodeRecord, budget: str | None, holds: Mapping[str, Hold], now: float) -> CordonPlan | None:
+def plan_cordon(
+    node: NodeRecord, budget: str | None, holds: Mapping[str, BudgetCordon], now: float
+) -> CordonPlan | None:
     """The change that one node needs; `budget` is the pool to which the node belongs, None where it is in none.
 
     None if the node is already correct, was closed by another client, or is being deleted.
@@ -69,7 +71,7 @@ def plan_cordon(node: NodeRecord, budget: str | None, holds: Mapping[str, Hold],
     return CordonPlan(node=node, unschedulable=False if node.unschedulable else None, mark=None)
 
 
-def next_opening(holds: Iterable[Hold], now: float) -> float | None:
+def next_opening(holds: Iterable[BudgetCordon], now: float) -> float | None:
     """When the first of the holds ends automatically (Unix seconds); None if none does."""
     ends = [hold.until for hold in holds if hold.until is not None and hold.active(now)]
     return min(ends, default=None)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from spillway.api.elasticpolicy import Placement
-from spillway.domain.threshold.effective import Choice, ThresholdReason
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 
 
 class NodeKind(StrEnum):
@@ -63,7 +63,7 @@ _WITHOUT_NUMBER: Final = {
 
 def decide(
     placement: Placement,
-    threshold: Choice,
+    threshold: EffectiveThreshold,
     physical: int,
     *,
     redirect: Literal["", "physical", "virtual"] = "",

@@ -34,7 +34,7 @@ from spillway.domain.placement.decide import Decision, NodeKind, PlacementReason
 from spillway.domain.placement.pools import Pool, PoolAdmission, admit
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.domain.pools.resize import requests_of, resize
-from spillway.domain.threshold.effective import Choice, ThresholdReason, effective, unread_on
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason, effective, unread_on
 
 _ONE: Final = Usage(1)
 
@@ -80,11 +80,11 @@ class NewPod:
         """The token of the reservation that an earlier round of admission made for it."""
         return str((self.present_annotations or {}).get(names.RESERVATION, ""))
 
-    def threshold(self, auto: int | None) -> Choice:
+    def threshold(self, auto: int | None) -> EffectiveThreshold:
         """Its workload's threshold; `auto` is the number that mode Auto plans, None while there is no plan."""
         if not self.numbered:
             problem = unread_on(WorkloadKey.parse(self.workload).kind) if self.annotation else ""
-            return Choice(None, ThresholdReason.NO_THRESHOLD, problem)
+            return EffectiveThreshold(None, ThresholdReason.NO_THRESHOLD, problem)
         return effective(self.workload_class.threshold, self.annotation, auto, planned=self.planned)
 
 
@@ -94,7 +94,7 @@ class Facts(NamedTuple):
     physical: int
     """Pods of its owner on physical nodes, those included that are decided and not seen yet; where the replicas have an
     order, those that come before it."""
-    threshold: Choice
+    threshold: EffectiveThreshold
     """Its workload's threshold."""
     landing: Sequence[tuple[str, PodOverlay]]
     """The overlays of its policy's pools, by name."""

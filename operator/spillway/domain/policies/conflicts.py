@@ -20,7 +20,7 @@ CONFLICT: Final = "Conflict"
 TIER_CONFLICT: Final = "TierConflict"
 
 
-class Problem(NamedTuple):
+class ResourceProblem(NamedTuple):
     """One finding about the resource `name` of `kind`, for its condition `type` with this reason and message."""
 
     kind: str
@@ -48,7 +48,7 @@ class SelectedPool(NamedTuple):
 
 def static_problems(
     policies: Mapping[str, SelectedWorkloads], pools: Sequence[SelectedPool], balances: Mapping[str, Match]
-) -> tuple[Problem, ...]:
+) -> tuple[ResourceProblem, ...]:
     """The problems that the resources alone show."""
     return (
         *_missing_budgets(policies, {pool.name for pool in pools}),
@@ -61,7 +61,7 @@ def static_problems(
 
 def node_conflicts(
     elastic: Mapping[str, Selector], pools: Sequence[SelectedPool], nodes: Iterable[NodeRecord]
-) -> tuple[Problem, ...]:
+) -> tuple[ResourceProblem, ...]:
     """The problems that the nodes show: one for each pair of resources, with a node as an example."""
     examples: dict[tuple[str, str, str], list[str]] = {}
     for node in nodes:
@@ -85,23 +85,23 @@ def _among(nodes: Sequence[str]) -> str:
     return f"{len(nodes)} nodes, among them {min(nodes)}," if len(nodes) > 1 else f"the node {nodes[0]}"
 
 
-def _elastic_and_virtual(policy: str, budget: str, which: str) -> Problem:
+def _elastic_and_virtual(policy: str, budget: str, which: str) -> ResourceProblem:
     message = (
         f"tiers.elastic.nodeSelector and the VirtualNodeBudget {budget} both select {which}: where the policy lists "
         f"the budget they count as virtual. Give one of the two selectors a label that only its own nodes have."
     )
-    return Problem("ElasticPolicy", policy, READY, TIER_CONFLICT, message)
+    return ResourceProblem("ElasticPolicy", policy, READY, TIER_CONFLICT, message)
 
 
-def _in_two_pools(younger: str, older: str, which: str) -> Problem:
+def _in_two_pools(younger: str, older: str, which: str) -> ResourceProblem:
     message = (
         f"nodeSelector selects {which} which the older VirtualNodeBudget {older} selects too and keeps. "
         f"Give one of the two selectors a label that only its own nodes have."
     )
-    return Problem("VirtualNodeBudget", younger, READY, CONFLICT, message)
+    return ResourceProblem("VirtualNodeBudget", younger, READY, CONFLICT, message)
 
 
-def _missing_budgets(policies: Mapping[str, SelectedWorkloads], known: set[str]) -> Iterator[Problem]:
+def _missing_budgets(policies: Mapping[str, SelectedWorkloads], known: set[str]) -> Iterator[ResourceProblem]:
     for name, policy in policies.items():
         missing = [budget for budget in policy.budgets if budget not in known]
         if missing:
@@ -109,10 +109,10 @@ def _missing_budgets(policies: Mapping[str, SelectedWorkloads], known: set[str])
                 f"tiers.virtual.budgets names {', '.join(missing)}, and there is no such VirtualNodeBudget: the rest "
                 f"of the policy works, its nodes count as fixed. Create it, or take it off the list."
             )
-            yield Problem("ElasticPolicy", name, READY, BUDGET_NOT_FOUND, message)
+            yield ResourceProblem("ElasticPolicy", name, READY, BUDGET_NOT_FOUND, message)
 
 
-def _claimed_twice(policies: Mapping[str, SelectedWorkloads]) -> Iterator[Problem]:
+def _claimed_twice(policies: Mapping[str, SelectedWorkloads]) -> Iterator[ResourceProblem]:
     for (older, winner), (younger, loser) in combinations(policies.items(), 2):
         lost = [name for name, match in loser.classes if any(match.within(claimed) for _, claimed in winner.classes)]
         if lost:
@@ -120,27 +120,29 @@ def _claimed_twice(policies: Mapping[str, SelectedWorkloads]) -> Iterator[Proble
                 f"workloads {', '.join(lost)}: the older policy {older} selects all of these workloads too and governs "
                 f"them. Narrow the match of one of the two, for example by namespace."
             )
-            yield Problem("ElasticPolicy", younger, READY, CONFLICT, message)
+            yield ResourceProblem("ElasticPolicy", younger, READY, CONFLICT, message)
 
 
-def _tier_conflicts(policies: Mapping[str, SelectedWorkloads], pools: Sequence[SelectedPool]) -> Iterator[Problem]:
+def _tier_conflicts(
+    policies: Mapping[str, SelectedWorkloads], pools: Sequence[SelectedPool]
+) -> Iterator[ResourceProblem]:
     for name, policy in policies.items():
         for pool in pools:
             if policy.elastic is not None and (policy.elastic.within(pool.nodes) or pool.nodes.within(policy.elastic)):
                 yield _elastic_and_virtual(name, pool.name, "the same nodes")
 
 
-def _shared_pools(pools: Sequence[SelectedPool]) -> Iterator[Problem]:
+def _shared_pools(pools: Sequence[SelectedPool]) -> Iterator[ResourceProblem]:
     for older, younger in combinations(pools, 2):
         if younger.nodes.within(older.nodes) or older.nodes.within(younger.nodes):
             yield _in_two_pools(younger.name, older.name, "nodes")
 
 
-def _covered_balances(balances: Mapping[str, Match]) -> Iterator[Problem]:
+def _covered_balances(balances: Mapping[str, Match]) -> Iterator[ResourceProblem]:
     for (older, winner), (younger, loser) in combinations(balances.items(), 2):
         if loser.within(winner):
             message = (
                 f"the older ZonalBalance {older} selects all of its workloads too and counts for them. "
                 f"Narrow the match of one of the two, for example by namespace."
             )
-            yield Problem("ZonalBalance", younger, READY, CONFLICT, message)
+            yield ResourceProblem("ZonalBalance", younger, READY, CONFLICT, message)

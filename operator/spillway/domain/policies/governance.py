@@ -26,10 +26,16 @@ from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NamespaceRecord, NodeRecord
 from spillway.domain.model.remember import FairMemory, remember
 from spillway.domain.model.selectors import Labels, Selector
-from spillway.domain.policies.conflicts import Problem, SelectedPool, SelectedWorkloads, node_conflicts, static_problems
+from spillway.domain.policies.conflicts import (
+    ResourceProblem,
+    SelectedPool,
+    SelectedWorkloads,
+    node_conflicts,
+    static_problems,
+)
 from spillway.domain.policies.matching import Match
 
-__all__ = ["OWN_NAMESPACE", "ElasticOwner", "Governance", "Problem"]
+__all__ = ["OWN_NAMESPACE", "ElasticOwner", "Governance"]
 
 OWN_NAMESPACE: Final = "spillway-system"
 """The default namespace of the operator; no workload in it is ever governed."""
@@ -125,7 +131,7 @@ class Governance:
         self._owners: OrderedDict[object, ElasticOwner | None] = OrderedDict()
         self._budgets: OrderedDict[object, str | None] = OrderedDict()
         self._hot_balances: OrderedDict[object, str | None] = OrderedDict()
-        self.problems: tuple[Problem, ...] = static_problems(
+        self.problems: tuple[ResourceProblem, ...] = static_problems(
             {
                 name: SelectedWorkloads(policy.classes, policy.elastic, _listed(self.policies[name]))
                 for name, policy in self._policies.items()
@@ -251,7 +257,7 @@ class Governance:
             lambda: next((name for name, selector in self._hot if selector.matches(node.labels)), None),
         )
 
-    def node_problems(self, nodes: Iterable[NodeRecord]) -> tuple[Problem, ...]:
+    def node_problems(self, nodes: Iterable[NodeRecord]) -> tuple[ResourceProblem, ...]:
         """The problems that only the nodes show: a node elastic in a policy and in a budget, or in two budgets."""
         elastic = {policy.name: policy.elastic for policy in self._policies.values() if policy.elastic is not None}
         return node_conflicts(elastic, tuple(SelectedPool(*pool) for pool in self._pools), nodes)

@@ -71,7 +71,7 @@ class PoolObservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class FailoverTimes:
     """The times in seconds of the budget's `failover`."""
 
     unhealthy_after: float
@@ -84,7 +84,9 @@ class Times:
         return backoff_seconds(failures, first=self.retry_after, longest=longest)
 
 
-def judge(health: Health, seen: PoolObservation, times: Times, now: float, *, namespaces: int = FOR_ALL) -> Health:
+def judge(
+    health: Health, seen: PoolObservation, times: FailoverTimes, now: float, *, namespaces: int = FOR_ALL
+) -> Health:
     """The health at `now`. Idempotent. `namespaces` is the number of namespaces whose pods have to fail to start."""
     failed = _failing(health, seen, times, now, namespaces)
     if health.state is State.FAILED:
@@ -102,7 +104,7 @@ def judge(health: Health, seen: PoolObservation, times: Times, now: float, *, na
 
 
 def next_look(
-    health: Health, seen: PoolObservation, times: Times, now: float, *, namespaces: int = FOR_ALL
+    health: Health, seen: PoolObservation, times: FailoverTimes, now: float, *, namespaces: int = FOR_ALL
 ) -> float | None:
     """Seconds until time alone may change the result of `judge`; None if it cannot."""
     dues: list[float] = []
@@ -119,7 +121,9 @@ def next_look(
     return max(0.0, min(dues) - now) if dues else None
 
 
-def _failing(health: Health, seen: PoolObservation, times: Times, now: float, namespaces: int) -> HealthReason | None:
+def _failing(
+    health: Health, seen: PoolObservation, times: FailoverTimes, now: float, namespaces: int
+) -> HealthReason | None:
     if seen.down_since is not None and now - seen.down_since >= times.unhealthy_after:
         return HealthReason.NODES_NOT_READY
     closed = _closed_from(health, seen, times, namespaces)
@@ -128,7 +132,7 @@ def _failing(health: Health, seen: PoolObservation, times: Times, now: float, na
     return None
 
 
-def _closed_from(health: Health, seen: PoolObservation, times: Times, namespaces: int) -> float | None:
+def _closed_from(health: Health, seen: PoolObservation, times: FailoverTimes, namespaces: int) -> float | None:
     """The time from which the pods that do not start close the pool, if there are enough of them."""
     if health.state is not State.RETRYING:
         return closed_from(seen.failures, pods=FAILED_PODS, namespaces=namespaces)
@@ -137,7 +141,7 @@ def _closed_from(health: Health, seen: PoolObservation, times: Times, namespaces
     return None if closed is None else max(closed, health.since + times.start_after)
 
 
-def _not_forgotten(health: Health, times: Times, now: float) -> int:
+def _not_forgotten(health: Health, times: FailoverTimes, now: float) -> int:
     """The failures that still count."""
     healthy = health.state is State.HEALTHY
     return 0 if healthy and now - health.since >= times.held(health.failures) else health.failures

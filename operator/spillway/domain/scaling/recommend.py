@@ -21,7 +21,7 @@ _ROUNDING = 1e-6
 """A demand of 3 and a rounding error is no demand of 4."""
 
 
-class Reason(StrEnum):
+class ScalingReason(StrEnum):
     """What the recommended number follows from."""
 
     SCHEDULE = "Schedule"
@@ -76,7 +76,7 @@ class Recommendation:
     """The recommended replicas of one workload, and why."""
 
     replicas: int
-    reason: Reason
+    reason: ScalingReason
     schedule: str = ""
     """The schedule that gives the number, for the reason SCHEDULE."""
     active: bool = True
@@ -115,7 +115,7 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None =
     active = _bounded(scaling, None, wanted) > 0
     bounded = _bounded(scaling, asked.autoscaler, wanted)
     if bounded > wanted:
-        reason, schedule = Reason.MINIMUM, ""
+        reason, schedule = ScalingReason.MINIMUM, ""
     if scaling.max_scalings_per_hour is None:
         return Recommendation(bounded, reason, schedule, active, forecast, state)
     later, _, _ = _highest(scaling, asked, (*asked.active, *asked.upcoming), counted, state)
@@ -124,7 +124,7 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None =
     steps = next_step(steps, bounded, ahead, now, per_hour=scaling.max_scalings_per_hour)
     held = _bounded(scaling, asked.autoscaler, steps.replicas)
     if held != bounded:
-        reason, schedule = Reason.HELD, ""
+        reason, schedule = ScalingReason.HELD, ""
     return Recommendation(held, reason, schedule, active, forecast, state, steps)
 
 
@@ -151,18 +151,24 @@ def _forecast_state(scaling: Scaling, forecast: DemandForecast | None, now: floa
 
 def _highest(
     scaling: Scaling, asked: Asked, schedules: Sequence[ReplicaSchedule], forecast: int | None, state: ForecastState
-) -> tuple[int, Reason, str]:
+) -> tuple[int, ScalingReason, str]:
     """The highest number that something asks for, and what does; a schedule counts before a forecast of the same."""
     if scaling.schedule_only:
         first = max(schedules, key=lambda one: one.replicas, default=None)
         outside = scaling.min_replicas or 0
-        return (first.replicas, Reason.SCHEDULE, first.name) if first is not None else (outside, Reason.MINIMUM, "")
-    found: list[tuple[int, Reason, str]] = [(one.replicas, Reason.SCHEDULE, one.name) for one in schedules]
+        return (
+            (first.replicas, ScalingReason.SCHEDULE, first.name)
+            if first is not None
+            else (outside, ScalingReason.MINIMUM, "")
+        )
+    found: list[tuple[int, ScalingReason, str]] = [
+        (one.replicas, ScalingReason.SCHEDULE, one.name) for one in schedules
+    ]
     if forecast is not None:
-        found.append((forecast, Reason.FORECAST, ""))
+        found.append((forecast, ScalingReason.FORECAST, ""))
     elif _keeps_current(scaling, asked, state):
-        found.append((asked.current, Reason.CURRENT, ""))
-    return max(found, key=lambda one: one[0], default=(0, Reason.MINIMUM, ""))
+        found.append((asked.current, ScalingReason.CURRENT, ""))
+    return max(found, key=lambda one: one[0], default=(0, ScalingReason.MINIMUM, ""))
 
 
 def _keeps_current(scaling: Scaling, asked: Asked, state: ForecastState) -> bool:

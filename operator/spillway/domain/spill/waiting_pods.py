@@ -40,7 +40,7 @@ LONGEST_TURN_SECONDS: Final = 3600.0
 TURNS_FORGOTTEN_SECONDS: Final = 4 * 3600.0
 
 
-class Move(StrEnum):
+class Direction(StrEnum):
     """The direction in which a waiting pod changes sides."""
 
     SPILL = "spill"
@@ -75,7 +75,7 @@ class StayReason(StrEnum):
 class Due:
     """A move, and its time (Unix seconds)."""
 
-    move: Move
+    move: Direction
     at: float
 
 
@@ -101,12 +101,12 @@ def due(
     at = pod.unschedulable_since + placement.spill_after.seconds
     if pending.virtual:
         soon = pod.unschedulable_since + INITIALISING_SECONDS
-        return Due(Move.RECALL, min(at, soon) if initialising else at)
+        return Due(Direction.RECALL, min(at, soon) if initialising else at)
     if placement.virtual == "Never" or everywhere:
         return None
     if pending.pools and not closed:
         at = max(at, spilled_at + placement.spill_after.seconds)
-    return Due(Move.SPILL, at)
+    return Due(Direction.SPILL, at)
 
 
 def pools_named(pod: PodRecord) -> tuple[str, ...]:
@@ -214,9 +214,9 @@ def spill_additions(
 class Turns:
     """Keeps pods of one owner from being replaced back and forth: each change of direction waits twice as long."""
 
-    _last: dict[OwnerUid, tuple[Move, float, int]] = field(default_factory=dict)
+    _last: dict[OwnerUid, tuple[Direction, float, int]] = field(default_factory=dict)
 
-    def wait(self, owner: OwnerUid, move: Move, now: float, spill_after: float) -> float:
+    def wait(self, owner: OwnerUid, move: Direction, now: float, spill_after: float) -> float:
         """Seconds until a pod of this owner may be replaced that way; 0 for now."""
         last = self._last.get(owner)
         if last is None or last[0] is move:
@@ -224,7 +224,7 @@ class Turns:
         _, at, turns = last
         return max(0.0, at + backoff_seconds(turns + 1, first=spill_after, longest=LONGEST_TURN_SECONDS) - now)
 
-    def note(self, owner: OwnerUid, move: Move, now: float) -> None:
+    def note(self, owner: OwnerUid, move: Direction, now: float) -> None:
         """Record that a pod of this owner was replaced in this direction."""
         last = self._last.pop(owner, None)
         if last is not None and now - last[1] >= TURNS_FORGOTTEN_SECONDS:

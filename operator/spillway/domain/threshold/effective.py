@@ -47,7 +47,7 @@ class ThresholdReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EffectiveThreshold:
     """A workload's threshold: replicas to keep on physical nodes, None for all of them."""
 
     replicas: int | None
@@ -83,7 +83,9 @@ def unread_on(kind: str) -> str:
     return f"the annotation {THRESHOLD} has no effect on a {kind}{why}: it is read on {READ_ON}"
 
 
-def effective(threshold: Threshold | None, annotation: str, auto: int | None, *, planned: bool = True) -> Choice:
+def effective(
+    threshold: Threshold | None, annotation: str, auto: int | None, *, planned: bool = True
+) -> EffectiveThreshold:
     """The threshold of a workload of a class with this `threshold`.
 
     `annotation` is the workload's, empty for none; `auto` is the plan's number, None while there is no plan; `planned`
@@ -95,15 +97,15 @@ def effective(threshold: Threshold | None, annotation: str, auto: int | None, *,
     except AnnotationError as error:
         given, problem = None, str(error)
     if given is not None:
-        return Choice(given, ThresholdReason.ANNOTATION)
+        return EffectiveThreshold(given, ThresholdReason.ANNOTATION)
     if threshold is None:
-        return Choice(None, ThresholdReason.NO_THRESHOLD, problem)
+        return EffectiveThreshold(None, ThresholdReason.NO_THRESHOLD, problem)
     if threshold.mode == "Manual":
-        return Choice(bounded(threshold, threshold.replicas or 0), ThresholdReason.MANUAL, problem)
+        return EffectiveThreshold(bounded(threshold, threshold.replicas or 0), ThresholdReason.MANUAL, problem)
     if auto is None:
         reason = ThresholdReason.LEARNING_HISTORY if planned else ThresholdReason.NOT_PLANNED
-        return Choice(None, reason, problem)
-    return Choice(bounded(threshold, auto), ThresholdReason.AUTO, problem)
+        return EffectiveThreshold(None, reason, problem)
+    return EffectiveThreshold(bounded(threshold, auto), ThresholdReason.AUTO, problem)
 
 
 def bounded(threshold: Threshold, replicas: int) -> int:

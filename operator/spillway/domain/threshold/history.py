@@ -18,7 +18,7 @@ NO_POINTS: Final[Floats] = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Problem:
+class HistoryProblem:
     """The reason why the history of one workload cannot be read, while others can."""
 
     reason: str
@@ -33,7 +33,7 @@ class History:
     workload: str
     times: Floats
     replicas: Floats
-    problem: Problem | None = None
+    problem: HistoryProblem | None = None
     """Why there is none, if this workload alone is the cause."""
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.cycle import Cycle, cycle_of
 from spillway.domain.threshold.effective import LARGEST
-from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, Problem
+from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
 
 MOST_REPLICAS: Final = LARGEST
 REPRESENTATIVE_SECONDS: Final = 7.0 * DAY_SECONDS
@@ -34,12 +34,12 @@ class Past:
     """The highest demand ever seen, without what is too high to be true."""
     seconds: float = 0.0
     """The time that the history covers."""
-    problem: Problem | None = None
+    problem: HistoryProblem | None = None
 
 
 NO_PAST: Final = Past()
 WITHOUT_SCALE: Final = Past(
-    problem=Problem(
+    problem=HistoryProblem(
         INVALID, 'perReplica is 0, so the value of the query gives no number of replicas: give more than "0"'
     )
 )
@@ -65,17 +65,19 @@ def past_of(history: History, wanted_seconds: float = REPRESENTATIVE_SECONDS) ->
     )
 
 
-def _problem(replicas: Floats, cycle: Cycle | None) -> Problem | None:
+def _problem(replicas: Floats, cycle: Cycle | None) -> HistoryProblem | None:
     """The reason why these values are no demand."""
     finite = replicas[np.isfinite(replicas)]
     too_high = int((finite >= MOST_REPLICAS).sum())
     if too_high and (cycle is None or too_high > _TOO_HIGH_SHARE * replicas.size):
-        return Problem(
+        return HistoryProblem(
             INVALID,
             f"its demand reaches {finite.max():.3g} replicas, and no threshold is above {MOST_REPLICAS}: check the "
             "query and its perReplica",
         )
     bad = int(replicas.size - finite.size + (finite < 0).sum())
     if cycle is None and bad:
-        return Problem(INVALID, f"{bad} of {replicas.size} values of its demand are negative or no finite number")
+        return HistoryProblem(
+            INVALID, f"{bad} of {replicas.size} values of its demand are negative or no finite number"
+        )
     return None

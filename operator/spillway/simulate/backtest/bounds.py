@@ -14,7 +14,7 @@ import numpy as np
 from spillway.domain.forecast.spec import HOUR_STEPS, Floats
 from spillway.domain.threshold.demand import ROUNDING
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case
-from spillway.simulate.backtest.figures import Outcome, Tiers, costs, percent
+from spillway.simulate.backtest.figures import ContenderResult, CpuByTier, costs, percent
 from spillway.simulate.backtest.scenario import whole_demand
 
 CLAIRVOYANT = "clairvoyant"
@@ -33,7 +33,7 @@ class _Needed:
     """Nodes that hold it, a fraction counts."""
 
 
-def clairvoyant(case: Case) -> Outcome:
+def clairvoyant(case: Case) -> ContenderResult:
     """The cheapest way to serve all of the demand, for what it is known to be."""
     setup, prices, needed = case.setup, case.setup.prices, _needed(case)
     beyond = np.maximum(needed.nodes - setup.nodes, 0.0)
@@ -57,7 +57,7 @@ def clairvoyant(case: Case) -> Outcome:
         cpu_percent=percent(float((needed.load * physical).sum()), allocatable),
         packing_percent=percent(float((owned + on_elastic).sum()), allocatable),
     )
-    return Outcome(CLAIRVOYANT, figures, Tiers(owned, on_elastic, virtual_cores))
+    return ContenderResult(CLAIRVOYANT, figures, CpuByTier(owned, on_elastic, virtual_cores))
 
 
 def nodes_for_the_peak(case: Case) -> int:
@@ -65,7 +65,7 @@ def nodes_for_the_peak(case: Case) -> int:
     return math.ceil(float(_needed(case).nodes.max()) - ROUNDING)
 
 
-def owned_for_the_peak(case: Case) -> Outcome:
+def owned_for_the_peak(case: Case) -> ContenderResult:
     """As many owned nodes as the peak needs, and nothing else."""
     needed, nodes = _needed(case), nodes_for_the_peak(case)
     nothing = np.zeros_like(needed.cores)
@@ -75,7 +75,7 @@ def owned_for_the_peak(case: Case) -> Outcome:
         cpu_percent=percent(float(needed.load.sum()), allocatable),
         packing_percent=percent(float(needed.cores.sum()), allocatable),
     )
-    return Outcome(OWNED, figures, Tiers(needed.cores, nothing, nothing))
+    return ContenderResult(OWNED, figures, CpuByTier(needed.cores, nothing, nothing))
 
 
 def _needed(case: Case) -> _Needed:

@@ -19,7 +19,7 @@ class CaseError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class HourlyPrices:
     """The prices of an hour, in one currency."""
 
     owned_node: float
@@ -45,7 +45,7 @@ class Setup:
     """Allocatable memory of one; 0 leaves memory out."""
     elastic_nodes: int
     """The most elastic nodes that there can be."""
-    prices: Prices
+    prices: HourlyPrices
     target: float = 0.65
     """The share of its request that a replica should use."""
     node_startup_seconds: float = 180.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spillway.api.elasticpolicy import Placement
 from spillway.domain.placement.decide import decide
-from spillway.domain.threshold.effective import Choice, ThresholdReason
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 from spillway.simulate.backtest.thresholds import Thresholds
 from spillway.simulate.contenders import Spillway
 from spillway.simulate.hpa import Ints
@@ -30,4 +30,4 @@ class Planned(Spillway):
         at = bisect_right(self.thresholds, step, key=lambda one: one.step) - 1
         threshold = self.thresholds[at].replicas[workload]
         reason = ThresholdReason.LEARNING_HISTORY if threshold is None else ThresholdReason.AUTO
-        return decide(_PLACEMENT, Choice(threshold, reason), physical).virtual
+        return decide(_PLACEMENT, EffectiveThreshold(threshold, reason), physical).virtual

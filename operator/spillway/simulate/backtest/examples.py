@@ -13,7 +13,7 @@ import numpy as np
 from spillway.api.scalars import Duration
 from spillway.api.scaling import ReplicaSchedule, Scaling
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS
-from spillway.simulate.backtest.case import LEARNING_STEPS, Case, Prices, Service, Setup
+from spillway.simulate.backtest.case import LEARNING_STEPS, Case, HourlyPrices, Service, Setup
 
 _MONDAY: Final = 1_767_571_200.0
 """The Unix time of 2026-01-05T00:00:00Z."""
@@ -35,7 +35,7 @@ def evening_peak() -> Case:
             node_gib=0.0,
             elastic_nodes=0,
             target=1.0,
-            prices=Prices(owned_node=0.1, elastic_node=0.0, virtual_core=0.015, currency="C"),
+            prices=HourlyPrices(owned_node=0.1, elastic_node=0.0, virtual_core=0.015, currency="C"),
         ),
         services=(
             Service(
@@ -75,7 +75,9 @@ def two_peaks() -> Case:
             node_cores=16.0,
             node_gib=64.0,
             elastic_nodes=round(needed * 0.5 / 16),
-            prices=Prices(owned_node=0.48, elastic_node=0.77, virtual_core=0.0405, virtual_gib=0.0045, currency="USD"),
+            prices=HourlyPrices(
+                owned_node=0.48, elastic_node=0.77, virtual_core=0.0405, virtual_gib=0.0045, currency="USD"
+            ),
         ),
         services=tuple(services),
         start=_MONDAY,

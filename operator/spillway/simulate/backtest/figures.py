@@ -36,7 +36,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tiers:
+class CpuByTier:
     """CPU requests by tier, at each counted step."""
 
     owned: Floats
@@ -45,15 +45,15 @@ class Tiers:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class ContenderResult:
     """One contender's result."""
 
     name: str
     figures: Figures
-    tiers: Tiers
+    tiers: CpuByTier
 
 
-def outcome_of(name: str, case: Case, course: Course) -> Outcome:
+def outcome_of(name: str, case: Case, course: Course) -> ContenderResult:
     """The outcome of a replay."""
     prices, counted = case.setup.prices, slice(LEARNING_STEPS, None)
     evictions = course.evictions
@@ -62,8 +62,8 @@ def outcome_of(name: str, case: Case, course: Course) -> Outcome:
     figures = _figures(case, elastic, virtual)
     load = float(course.load_cores[counted].sum())
     allocatable = float(course.allocatable_cores[counted].sum())
-    tiers = Tiers(course.fixed_cores[counted], course.elastic_cores[counted], course.virtual_cores[counted])
-    return Outcome(
+    tiers = CpuByTier(course.fixed_cores[counted], course.elastic_cores[counted], course.virtual_cores[counted])
+    return ContenderResult(
         name,
         msgspec.structs.replace(
             figures,

@@ -11,7 +11,7 @@ from spillway.simulate.autoscaler import CLUSTER_AUTOSCALER_DRAINS, AutoscalerRu
 from spillway.simulate.backtest.bounds import clairvoyant, owned_for_the_peak
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case
 from spillway.simulate.backtest.contender import Planned
-from spillway.simulate.backtest.figures import Outcome, outcome_of
+from spillway.simulate.backtest.figures import ContenderResult, outcome_of
 from spillway.simulate.backtest.recommended import recommended
 from spillway.simulate.backtest.scenario import scenario_of, whole_demand
 from spillway.simulate.backtest.thresholds import Thresholds, thresholds
@@ -33,13 +33,13 @@ class Result:
     """The result of a backtest."""
 
     case: Case
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ContenderResult, ...]
     """Plain Kubernetes first, then flat cost, Spillway, nodes owned for the peak, and the clairvoyant."""
     thresholds: tuple[Thresholds, ...]
     demand_cores: Floats
     """CPU requests of the replicas that serve all of the demand at the target, at each counted step."""
 
-    def of(self, name: str) -> Outcome:
+    def of(self, name: str) -> ContenderResult:
         """The outcome of a contender."""
         return next(one for one in self.outcomes if one.name == name)
 

@@ -6,7 +6,7 @@ from typing import Any
 from spillway.controllers.base import World
 from spillway.controllers.forecast.controller import ForecastController
 from spillway.controllers.forecast.process import RefreshFailedError
-from spillway.domain.forecast.refresh import DemandProblem, Refreshed, RefreshRequest, Trouble, WorkloadDemand
+from spillway.domain.forecast.refresh import DemandProblem, Refreshed, RefreshProblem, RefreshRequest, WorkloadDemand
 from spillway.state.catalog import Kind
 from tests.builders import make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
@@ -25,7 +25,7 @@ class Process:
         self.highest = 12.34
         self.trouble = ""
         self.backlog = 0
-        self.older_trouble: Trouble | None = None
+        self.older_trouble: RefreshProblem | None = None
         self.problems: tuple[DemandProblem, ...] = ()
         self.closed = 0
         self._clock = clock

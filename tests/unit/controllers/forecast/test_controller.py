@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spillway.domain.forecast.occasions import Occasion
-from spillway.domain.forecast.refresh import NO_SAMPLES, DemandNeed, DemandProblem, DemandSource, Trouble
+from spillway.domain.forecast.refresh import NO_SAMPLES, DemandNeed, DemandProblem, DemandSource, RefreshProblem
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.state.catalog import Kind
 from spillway.telemetry import forecast as metrics
@@ -98,7 +98,7 @@ async def test_it_is_refreshed_soon_after_each_step_and_at_once_while_histories_
     process.backlog = 3
     assert await controller.reconcile("refresh") == 1.0
     assert process.requests[1].seconds > 0
-    process.older_trouble = Trouble("PrometheusUnreachable", "away")
+    process.older_trouble = RefreshProblem("PrometheusUnreachable", "away")
     assert await controller.reconcile("refresh") == pytest.approx(pause), "after a failure there is no hurry"
 
 

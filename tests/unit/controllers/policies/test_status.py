@@ -10,12 +10,12 @@ from spillway.controllers.policies.status import ResourceState, lost_workloads, 
 from spillway.controllers.status.merge import merged_status
 from spillway.controllers.status.workload_counts import PolicyCount
 from spillway.domain.model.names import Tier
-from spillway.domain.policies.conflicts import Problem
+from spillway.domain.policies.conflicts import ResourceProblem
 from tests.support.world import policy_resource
 
 
-def problem(kind: str, reason: str, message: str = "It is wrong.") -> Problem:
-    return Problem("ElasticPolicy", "online", kind, reason, message)
+def problem(kind: str, reason: str, message: str = "It is wrong.") -> ResourceProblem:
+    return ResourceProblem("ElasticPolicy", "online", kind, reason, message)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.scaling.controller import ScalingController
 from spillway.domain.scaling.autoscalers import METRIC, AutoscalerRecord
 from spillway.domain.scaling.demand import DemandForecast
-from spillway.domain.scaling.recommend import Reason
+from spillway.domain.scaling.recommend import ScalingReason
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.catalog import Kind
 from tests.builders import make_replicaset, make_statefulset
@@ -68,7 +68,7 @@ class Scene:
         return await self.controller.reconcile("*")
 
     @property
-    def cart(self) -> tuple[int, Reason]:
+    def cart(self) -> tuple[int, ScalingReason]:
         """The recommendation for the Deployment."""
         found = self.world.board.recommendations[CART]
         return found.replicas, found.reason

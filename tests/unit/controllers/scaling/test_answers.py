@@ -10,7 +10,7 @@ import pytest
 from spillway.controllers.scaling import answers
 from spillway.controllers.scaling.answers import KEPT_SECONDS, Answers
 from spillway.domain.model.recurring import Timetable
-from spillway.domain.scaling.recommend import Reason, Recommendation
+from spillway.domain.scaling.recommend import Recommendation, ScalingReason
 from spillway.state.catalog import Kind
 from tests.builders import make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
@@ -54,15 +54,15 @@ class _Scene:
 
 async def test_the_leader_answers_from_its_board() -> None:
     scene = _Scene(leads=True)
-    scene.world.board.recommendations = {CART: Recommendation(12, Reason.FORECAST)}
+    scene.world.board.recommendations = {CART: Recommendation(12, ScalingReason.FORECAST)}
     assert await scene.cart() == 12
-    scene.world.board.recommendations = {CART: Recommendation(7, Reason.FORECAST)}
+    scene.world.board.recommendations = {CART: Recommendation(7, ScalingReason.FORECAST)}
     assert await scene.cart() == 7
     page = scene.answers.own_page()
     assert msgspec.json.decode(page) == {CART: [7, True]}
     # It is asked for by every other replica every few seconds.
     assert scene.answers.own_page() is page
-    scene.world.board.recommendations = {CART: Recommendation(8, Reason.FORECAST)}
+    scene.world.board.recommendations = {CART: Recommendation(8, ScalingReason.FORECAST)}
     assert msgspec.json.decode(scene.answers.own_page()) == {CART: [8, True]}
 
 

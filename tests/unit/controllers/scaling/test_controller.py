@@ -13,7 +13,7 @@ from spillway.controllers.scaling.status import scaling_part
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.autoscalers import METRIC, AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
-from spillway.domain.scaling.recommend import Reason
+from spillway.domain.scaling.recommend import ScalingReason
 from spillway.telemetry.registry import exposition
 from tests.builders import make_namespace, make_replicaset, make_statefulset
 from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, Scene, policy
@@ -30,16 +30,16 @@ def _conditions(scene: Scene) -> dict[str, str]:
 async def test_a_schedule_counts_from_its_start_to_its_end() -> None:
     scene = Scene(policy(schedules=[EVENING]))
     assert await scene.look() == LONGEST_SECONDS
-    assert scene.cart == (2, Reason.MINIMUM)
+    assert scene.cart == (2, ScalingReason.MINIMUM)
     await scene.clock.advance(6 * 3600 - 10)
     # The pass at the start of a schedule is due when it starts.
     assert await scene.look() == 10
     await scene.clock.advance(10)
     await scene.look()
-    assert scene.cart == (12, Reason.SCHEDULE)
+    assert scene.cart == (12, ScalingReason.SCHEDULE)
     await scene.clock.advance(5 * 3600)
     await scene.look()
-    assert scene.cart == (2, Reason.MINIMUM)
+    assert scene.cart == (2, ScalingReason.MINIMUM)
 
 
 async def test_the_start_of_a_schedule_is_told_once() -> None:
@@ -57,7 +57,7 @@ async def test_the_start_of_a_schedule_is_told_once() -> None:
 async def test_a_new_leader_tells_no_schedule_that_has_begun_before() -> None:
     scene = Scene(policy(schedules=[EVENING]), at=NOON + 7 * 3600)
     await scene.look()
-    assert scene.cart == (12, Reason.SCHEDULE)
+    assert scene.cart == (12, ScalingReason.SCHEDULE)
     assert not scene.recorder.said
 
 
@@ -65,20 +65,20 @@ async def test_a_forecast_counts_until_it_is_too_old() -> None:
     scene = Scene(policy(forecast={}))
     scene.forecast(8.4)
     await scene.look()
-    assert scene.cart == (9, Reason.FORECAST)
+    assert scene.cart == (9, ScalingReason.FORECAST)
     await scene.clock.advance(STALE_SECONDS + 1)
     await scene.look()
     # CPU scales it as well, so there is no reason to keep it.
-    assert scene.cart == (2, Reason.MINIMUM)
+    assert scene.cart == (2, ScalingReason.MINIMUM)
 
 
 async def test_a_new_leader_without_forecasts_keeps_the_present_number_for_a_while() -> None:
     scene = Scene(policy(forecast={}))
     await scene.look()
-    assert scene.cart == (4, Reason.CURRENT)
+    assert scene.cart == (4, ScalingReason.CURRENT)
     await scene.clock.advance(STALE_SECONDS)
     await scene.look()
-    assert scene.cart == (2, Reason.MINIMUM)
+    assert scene.cart == (2, ScalingReason.MINIMUM)
 
 
 async def test_every_governed_workload_with_scaling_has_a_number() -> None:
@@ -103,13 +103,13 @@ async def test_nothing_is_read_or_recommended_without_scaling() -> None:
 async def test_a_bounded_rate_remembers_its_steps() -> None:
     scene = Scene(policy(schedules=[EVENING], maxScalingsPerHour=1), at=NOON + 5 * 3600 + 1801)
     await scene.look()
-    assert scene.cart == (12, Reason.HELD)
+    assert scene.cart == (12, ScalingReason.HELD)
     await scene.clock.advance(6 * 3600)
     await scene.look()
-    assert scene.cart == (2, Reason.MINIMUM)
+    assert scene.cart == (2, ScalingReason.MINIMUM)
     await scene.clock.advance(20 * 3600)
     await scene.look()
-    assert scene.cart == (12, Reason.SCHEDULE)
+    assert scene.cart == (12, ScalingReason.SCHEDULE)
 
 
 async def test_changes_of_recommendations_are_signalled() -> None:
@@ -139,7 +139,7 @@ async def test_an_invalid_schedule_fails_alone_and_is_told() -> None:
     bad = {**EVENING, "name": "bad", "timeZone": "Mars/Olympus"}
     scene = Scene(policy(schedules=[bad, EVENING]), at=NOON + 7 * 3600)
     await scene.look()
-    assert scene.cart == (12, Reason.SCHEDULE)
+    assert scene.cart == (12, ScalingReason.SCHEDULE)
     message = _conditions(scene)["InvalidSchedule"]
     assert "spec.workloads[default].scaling.schedules[bad].timeZone" in message
     assert "for example Asia/Shanghai" in message
@@ -167,12 +167,12 @@ async def test_schedules_and_occasions_are_read_once(monkeypatch: pytest.MonkeyP
     await scene.clock.advance(6 * 3600)
     await scene.look()
     assert read == [1, 1]
-    assert scene.cart == (12, Reason.SCHEDULE)
+    assert scene.cart == (12, ScalingReason.SCHEDULE)
     # Until the class changes.
     scene.change(policy(version=2, schedules=[EVENING | {"replicas": 20}], forecast={"occasions": occasions}))
     await scene.look()
     assert read == [1, 1, 1, 1]
-    assert scene.cart == (20, Reason.SCHEDULE)
+    assert scene.cart == (20, ScalingReason.SCHEDULE)
 
 
 async def test_only_changes_of_workloads_with_scaling_require_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ async def test_the_floor_of_spillways_own_autoscaler_is_no_bound_of_the_next_num
     )
     scene.autoscalers.apply(record)
     await scene.look()
-    assert scene.cart == (9, Reason.SCHEDULE)
+    assert scene.cart == (9, ScalingReason.SCHEDULE)
     await scene.clock.advance(5 * 3600)
     await scene.look()
-    assert scene.cart == (1, Reason.MINIMUM)
+    assert scene.cart == (1, ScalingReason.MINIMUM)

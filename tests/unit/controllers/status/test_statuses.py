@@ -14,7 +14,7 @@ from spillway.controllers.status.node_summary import PoolCount
 from spillway.controllers.status.workload_counts import PolicyCount
 from spillway.domain.model.names import Tier
 from spillway.domain.model.usage import Usage
-from spillway.domain.policies.governance import Problem
+from spillway.domain.policies.conflicts import ResourceProblem
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.catalog import Kind
 from tests.builders import make_node
@@ -80,7 +80,9 @@ def test_scale_downs_add_up_over_leaders() -> None:
         pytest.param(FINE, "Enforce", ("True", "Enforcing"), id="enforces"),
         pytest.param(FINE, "Recommend", ("True", "Recommending"), id="recommends"),
         pytest.param(
-            ResourceState(problems=(Problem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)),
+            ResourceState(
+                problems=(ResourceProblem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)
+            ),
             "Enforce",
             ("False", "BudgetNotFound"),
             id="a problem",
@@ -105,13 +107,15 @@ def test_a_policy_that_selects_nothing_says_so_and_is_ready() -> None:
     [
         pytest.param(FINE, None, None, id="fine"),
         pytest.param(
-            ResourceState(problems=(Problem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)),
+            ResourceState(
+                problems=(ResourceProblem("ElasticPolicy", "online", "Ready", "BudgetNotFound", "No eci-b."),)
+            ),
             ("True", "BudgetNotFound"),
             None,
             id="a budget that may still be applied",
         ),
         pytest.param(
-            ResourceState(problems=(Problem("ElasticPolicy", "online", "Ready", "Conflict", "Twice."),)),
+            ResourceState(problems=(ResourceProblem("ElasticPolicy", "online", "Ready", "Conflict", "Twice."),)),
             None,
             ("True", "Conflict"),
             id="a conflict",
@@ -161,7 +165,7 @@ def test_fields_that_do_nothing_are_named() -> None:
 
 
 def test_a_problem_with_a_condition_of_its_own_is_resolved_once_it_is_gone() -> None:
-    problem = Problem("ElasticPolicy", "online", "TierConflict", "ElasticAndVirtual", "Node n1.")
+    problem = ResourceProblem("ElasticPolicy", "online", "TierConflict", "ElasticAndVirtual", "Node n1.")
     first = status_of(ResourceState(problems=(problem,)))
     assert said(first, "TierConflict") == ("True", "ElasticAndVirtual")
     assert said(status_of(current=first, now=LATER), "TierConflict") == ("False", "Resolved")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spillway.domain.forecast.forecaster import forecast, replay
-from spillway.domain.forecast.outcome import Outcome, in_force, outcome_of, scale_for
+from spillway.domain.forecast.outcome import CapacityOutcome, in_force, outcome_of, scale_for
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, Floats, ForecastSpec
 from tests.unit.domain.forecast.demand_shapes import at, wandering, working_days
 
@@ -16,7 +16,9 @@ def served(values: Floats, spec: ForecastSpec = SPEC) -> Floats:
     return found
 
 
-def outcome(values: Floats, decided: Floats, begin: int, end: int | None = None, spec: ForecastSpec = SPEC) -> Outcome:
+def outcome(
+    values: Floats, decided: Floats, begin: int, end: int | None = None, spec: ForecastSpec = SPEC
+) -> CapacityOutcome:
     """The outcome of these decisions in the steps from `begin` on."""
     capacity, steps = in_force(decided, spec.first), np.arange(values.shape[1])[begin:end]
     return outcome_of(values[0, begin:end], steps - begin, capacity[begin:end])

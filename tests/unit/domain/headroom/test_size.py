@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.domain.fit.room import Free
 from spillway.domain.headroom.shape import Shape
-from spillway.domain.headroom.size import MOST_UNITS, HeadroomNeeds, Reason, Rising, size, spread, units_of
+from spillway.domain.headroom.size import MOST_UNITS, HeadroomNeeds, HeadroomReason, Rising, size, spread, units_of
 from spillway.domain.model.names import Zone
 
 UNIT = Shape(1000, 1000)
@@ -28,25 +28,25 @@ def _needs(spec: dict[str, Any] | None = None, rising: int = 0, **given: Any) ->
 @pytest.mark.parametrize(
     ("needs", "pods", "reason"),
     [
-        (_needs(), 0, Reason.NOTHING),
-        (_needs(rising=4), 4, Reason.FORECAST),
-        (_needs({"from": "Fixed"}, rising=4), 0, Reason.NOTHING),
-        (_needs({"min": {"pods": 3}}), 3, Reason.MINIMUM),
-        (_needs({"min": {"pods": 3}}, rising=4), 4, Reason.FORECAST),
-        (_needs({"min": {"nodes": 2}}, node=Shape(3900, 9000)), 6, Reason.MINIMUM),
-        (_needs({"min": {"nodes": 2}}), 2, Reason.MINIMUM),
-        (_needs({"max": {"pods": 3}}, rising=9), 3, Reason.MAXIMUM),
-        (_needs({"max": {"nodes": 1}}, rising=9, node=Shape(3900, 9000)), 3, Reason.MAXIMUM),
-        (_needs(rising=9, max_nodes=2, node=Shape(3900, 9000)), 6, Reason.MAXIMUM),
-        (_needs({"min": {"pods": 3}}, active=[EVENING], node=Shape(3900, 9000)), 6, Reason.SCHEDULE),
-        (_needs({"from": "Fixed"}, active=[EVENING], node=Shape(3900, 9000)), 6, Reason.SCHEDULE),
-        (_needs({"max": {"pods": 2}}, active=[EVENING], node=Shape(3900, 9000)), 2, Reason.MAXIMUM),
-        (_needs(rising=MOST_UNITS * 2), MOST_UNITS, Reason.FORECAST),
+        (_needs(), 0, HeadroomReason.NOTHING),
+        (_needs(rising=4), 4, HeadroomReason.FORECAST),
+        (_needs({"from": "Fixed"}, rising=4), 0, HeadroomReason.NOTHING),
+        (_needs({"min": {"pods": 3}}), 3, HeadroomReason.MINIMUM),
+        (_needs({"min": {"pods": 3}}, rising=4), 4, HeadroomReason.FORECAST),
+        (_needs({"min": {"nodes": 2}}, node=Shape(3900, 9000)), 6, HeadroomReason.MINIMUM),
+        (_needs({"min": {"nodes": 2}}), 2, HeadroomReason.MINIMUM),
+        (_needs({"max": {"pods": 3}}, rising=9), 3, HeadroomReason.MAXIMUM),
+        (_needs({"max": {"nodes": 1}}, rising=9, node=Shape(3900, 9000)), 3, HeadroomReason.MAXIMUM),
+        (_needs(rising=9, max_nodes=2, node=Shape(3900, 9000)), 6, HeadroomReason.MAXIMUM),
+        (_needs({"min": {"pods": 3}}, active=[EVENING], node=Shape(3900, 9000)), 6, HeadroomReason.SCHEDULE),
+        (_needs({"from": "Fixed"}, active=[EVENING], node=Shape(3900, 9000)), 6, HeadroomReason.SCHEDULE),
+        (_needs({"max": {"pods": 2}}, active=[EVENING], node=Shape(3900, 9000)), 2, HeadroomReason.MAXIMUM),
+        (_needs(rising=MOST_UNITS * 2), MOST_UNITS, HeadroomReason.FORECAST),
     ],
     ids=str,
 )
 def test_the_size_is_the_most_that_something_asks_for_within_the_bounds(
-    needs: HeadroomNeeds, pods: int, reason: Reason
+    needs: HeadroomNeeds, pods: int, reason: HeadroomReason
 ) -> None:
     found = size(needs)
     assert (found.pods, found.reason) == (pods, reason)

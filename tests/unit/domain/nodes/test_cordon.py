@@ -7,14 +7,14 @@ import pytest
 from spillway.api.virtualnodebudget import Cordon
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Phase
-from spillway.domain.nodes.cordon import Hold, is_spared, next_opening, plan_cordon, plan_drain
+from spillway.domain.nodes.cordon import BudgetCordon, is_spared, next_opening, plan_cordon, plan_drain
 from tests.builders import make_node, make_pod
 
 NOW = 1000.0
-HELD = Hold("eci-a", Cordon.HOLD)
-OPEN = Hold("eci-a", Cordon.NONE)
-EXPIRED = Hold("eci-a", Cordon.HOLD, until=NOW)
-LATER = Hold("eci-a", Cordon.HOLD_AND_DRAIN, until=NOW + 60)
+HELD = BudgetCordon("eci-a", Cordon.HOLD)
+OPEN = BudgetCordon("eci-a", Cordon.NONE)
+EXPIRED = BudgetCordon("eci-a", Cordon.HOLD, until=NOW)
+LATER = BudgetCordon("eci-a", Cordon.HOLD_AND_DRAIN, until=NOW + 60)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ LATER = Hold("eci-a", Cordon.HOLD_AND_DRAIN, until=NOW + 60)
     ],
 )
 def test_one_node(
-    *, unschedulable: bool, mark: str, hold: Hold | None, change: tuple[bool | None, str | None] | None
+    *, unschedulable: bool, mark: str, hold: BudgetCordon | None, change: tuple[bool | None, str | None] | None
 ) -> None:
     holds = {hold.budget: hold} if hold else {}
     plan = plan_cordon(make_node(unschedulable=unschedulable, cordoned_by=mark), "eci-a", holds, NOW)
@@ -50,12 +50,12 @@ def test_a_node_being_deleted_is_left() -> None:
     ("holds", "opening"),
     [
         pytest.param([HELD, OPEN], None, id="no end"),
-        pytest.param([LATER, Hold("b", Cordon.HOLD, NOW + 5)], NOW + 5, id="the first"),
+        pytest.param([LATER, BudgetCordon("b", Cordon.HOLD, NOW + 5)], NOW + 5, id="the first"),
         pytest.param([EXPIRED], None, id="already over"),
-        pytest.param([Hold("b", Cordon.NONE, NOW + 5)], None, id="not held at all"),
+        pytest.param([BudgetCordon("b", Cordon.NONE, NOW + 5)], None, id="not held at all"),
     ],
 )
-def test_next_opening(holds: list[Hold], opening: float | None) -> None:
+def test_next_opening(holds: list[BudgetCordon], opening: float | None) -> None:
     assert next_opening(holds, NOW) == opening
 
 

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from spillway.api.elasticpolicy import Placement, WorkloadClass
 from spillway.domain.placement.decide import NodeKind, PlacementReason, decide
-from spillway.domain.threshold.effective import Choice, ThresholdReason
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 
 NEVER, OVERFLOW, ALWAYS = (Placement(virtual=mode) for mode in ("Never", "Overflow", "Always"))
-LEARNING = Choice(None, ThresholdReason.LEARNING_HISTORY)
-NONE = Choice(None, ThresholdReason.NO_THRESHOLD)
+LEARNING = EffectiveThreshold(None, ThresholdReason.LEARNING_HISTORY)
+NONE = EffectiveThreshold(None, ThresholdReason.NO_THRESHOLD)
 
 
-def _manual(replicas: int) -> Choice:
-    return Choice(replicas, ThresholdReason.MANUAL)
+def _manual(replicas: int) -> EffectiveThreshold:
+    return EffectiveThreshold(replicas, ThresholdReason.MANUAL)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def _manual(replicas: int) -> Choice:
 )
 def test_the_tier_follows_from_class_threshold_and_count(
     placement: Placement,
-    threshold: Choice,
+    threshold: EffectiveThreshold,
     physical: int,
     redirect: Literal["", "physical", "virtual"],
     expected: tuple[str, PlacementReason],

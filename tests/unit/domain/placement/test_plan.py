@@ -15,7 +15,7 @@ from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import NodeKind, PlacementReason
 from spillway.domain.placement.plan import Facts, NewPod, plan
 from spillway.domain.placement.pools import Pool
-from spillway.domain.threshold.effective import Choice, ThresholdReason
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 from tests.builders import make_namespace, make_node
 from tests.support.json_patch import applied
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
@@ -43,7 +43,7 @@ def facts(*pools: Pool, physical: int = 2, full: str = "", **changes: Any) -> Fa
     """The facts about a workload with a threshold of two; the pool named `full` has no room."""
     given: dict[str, Any] = {
         "physical": physical,
-        "threshold": Choice(2, ThresholdReason.MANUAL),
+        "threshold": EffectiveThreshold(2, ThresholdReason.MANUAL),
         "landing": [(one.name, one.overlay) for one in pools],
         "pools": lambda: pools,
         "mismatch": lambda _pod, _pool, _tolerations: "",

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.names import NodeName
-from spillway.domain.pools.health import Health, HealthReason, State, Times, judge, next_look
+from spillway.domain.pools.health import FailoverTimes, Health, HealthReason, State, judge, next_look
 from spillway.domain.pools.health import PoolObservation as Seen
 from spillway.domain.pools.start_failures import FOR_NAMESPACE, StartFailure
 
-TIMES = Times(unhealthy_after=60.0, retry_after=300.0, start_after=120.0)
+TIMES = FailoverTimes(unhealthy_after=60.0, retry_after=300.0, start_after=120.0)
 FINE = Seen()
 FAILED = Health(State.FAILED, 1, 1000.0, 1300.0, HealthReason.NODES_NOT_READY)
 RETRYING = Health(State.RETRYING, 1, 1300.0, 1300.0, HealthReason.NODES_NOT_READY)

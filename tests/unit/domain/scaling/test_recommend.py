@@ -11,8 +11,8 @@ from spillway.domain.scaling.recommend import (
     Asked,
     Autoscaler,
     ForecastState,
-    Reason,
     Recommendation,
+    ScalingReason,
     recommend,
     replicas_for,
 )
@@ -34,7 +34,7 @@ def _forecast(highest: float, *, made: float = NOW) -> DemandForecast:
     return DemandForecast(made, min(1.0, highest), highest, predictable=True)
 
 
-def _said(found: Recommendation) -> tuple[int, Reason, str]:
+def _said(found: Recommendation) -> tuple[int, ScalingReason, str]:
     return found.replicas, found.reason, found.schedule
 
 
@@ -45,78 +45,78 @@ ACTIVE = _scaling(forecast={"mode": "Active"})
     ("scaling", "asked", "expected"),
     [
         # The highest of schedules and forecast, and which it is.
-        (_scaling(), Asked(8, autoscaler=ON_CPU), (2, Reason.MINIMUM, "")),
-        (_scaling(), Asked(8, (_schedule(9),), autoscaler=ON_CPU), (9, Reason.SCHEDULE, "evening")),
+        (_scaling(), Asked(8, autoscaler=ON_CPU), (2, ScalingReason.MINIMUM, "")),
+        (_scaling(), Asked(8, (_schedule(9),), autoscaler=ON_CPU), (9, ScalingReason.SCHEDULE, "evening")),
         (
             _scaling(),
             Asked(8, (_schedule(9), _schedule(12, "sale")), autoscaler=ON_CPU),
-            (12, Reason.SCHEDULE, "sale"),
+            (12, ScalingReason.SCHEDULE, "sale"),
         ),
-        (ACTIVE, Asked(8, forecast=_forecast(11.2), autoscaler=ON_CPU), (12, Reason.FORECAST, "")),
+        (ACTIVE, Asked(8, forecast=_forecast(11.2), autoscaler=ON_CPU), (12, ScalingReason.FORECAST, "")),
         (
             ACTIVE,
             Asked(8, (_schedule(9),), forecast=_forecast(11.2), autoscaler=ON_CPU),
-            (12, Reason.FORECAST, ""),
+            (12, ScalingReason.FORECAST, ""),
         ),
         (
             ACTIVE,
             Asked(8, (_schedule(20),), forecast=_forecast(11.2), autoscaler=ON_CPU),
-            (20, Reason.SCHEDULE, "evening"),
+            (20, ScalingReason.SCHEDULE, "evening"),
         ),
         # The bounds of the autoscaler, and of the class.
-        (ACTIVE, Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU), (50, Reason.FORECAST, "")),
-        (ACTIVE, Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU), (2, Reason.MINIMUM, "")),
+        (ACTIVE, Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU), (50, ScalingReason.FORECAST, "")),
+        (ACTIVE, Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU), (2, ScalingReason.MINIMUM, "")),
         (
             _scaling(forecast={}, minReplicas=4, maxReplicas=30),
             Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU),
-            (30, Reason.FORECAST, ""),
+            (30, ScalingReason.FORECAST, ""),
         ),
         (
             _scaling(forecast={}, minReplicas=4),
             Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU),
-            (4, Reason.MINIMUM, ""),
+            (4, ScalingReason.MINIMUM, ""),
         ),
         # To zero, where the autoscaler allows it.
         (
             ACTIVE,
             Asked(8, forecast=_forecast(0.0), autoscaler=Autoscaler("q", 0, 9, other_metrics=False)),
-            (0, Reason.FORECAST, ""),
+            (0, ScalingReason.FORECAST, ""),
         ),
         (
             ACTIVE,
             Asked(0, forecast=_forecast(0.2), autoscaler=Autoscaler("q", 0, 9, other_metrics=False)),
-            (1, Reason.FORECAST, ""),
+            (1, ScalingReason.FORECAST, ""),
         ),
         # Without a forecast: another metric scales the workload, or it stays as it is.
-        (ACTIVE, Asked(8, autoscaler=ON_CPU), (2, Reason.MINIMUM, "")),
-        (ACTIVE, Asked(8, autoscaler=ON_CPU, settling=True), (8, Reason.CURRENT, "")),
-        (ACTIVE, Asked(8, autoscaler=ALONE), (8, Reason.CURRENT, "")),
-        (ACTIVE, Asked(8, (_schedule(9),), autoscaler=ALONE), (9, Reason.SCHEDULE, "evening")),
-        (ACTIVE, Asked(8), (8, Reason.CURRENT, "")),
-        (ACTIVE, Asked(8, forecast=_forecast(30, made=NOW - STALE_SECONDS - 1)), (8, Reason.CURRENT, "")),
+        (ACTIVE, Asked(8, autoscaler=ON_CPU), (2, ScalingReason.MINIMUM, "")),
+        (ACTIVE, Asked(8, autoscaler=ON_CPU, settling=True), (8, ScalingReason.CURRENT, "")),
+        (ACTIVE, Asked(8, autoscaler=ALONE), (8, ScalingReason.CURRENT, "")),
+        (ACTIVE, Asked(8, (_schedule(9),), autoscaler=ALONE), (9, ScalingReason.SCHEDULE, "evening")),
+        (ACTIVE, Asked(8), (8, ScalingReason.CURRENT, "")),
+        (ACTIVE, Asked(8, forecast=_forecast(30, made=NOW - STALE_SECONDS - 1)), (8, ScalingReason.CURRENT, "")),
         (
             ACTIVE,
             Asked(8, forecast=_forecast(30, made=NOW - STALE_SECONDS - 1), autoscaler=ON_CPU),
-            (2, Reason.MINIMUM, ""),
+            (2, ScalingReason.MINIMUM, ""),
         ),
         # A preview is told and does not count; neither is its absence a reason to keep the number.
-        (_scaling(forecast={"mode": "Preview"}), Asked(8, forecast=_forecast(30)), (0, Reason.MINIMUM, "")),
-        (_scaling(forecast={"mode": "Preview"}), Asked(8, autoscaler=ALONE), (2, Reason.MINIMUM, "")),
-        (_scaling(forecast={"mode": "Disabled"}), Asked(8, forecast=_forecast(30)), (0, Reason.MINIMUM, "")),
+        (_scaling(forecast={"mode": "Preview"}), Asked(8, forecast=_forecast(30)), (0, ScalingReason.MINIMUM, "")),
+        (_scaling(forecast={"mode": "Preview"}), Asked(8, autoscaler=ALONE), (2, ScalingReason.MINIMUM, "")),
+        (_scaling(forecast={"mode": "Disabled"}), Asked(8, forecast=_forecast(30)), (0, ScalingReason.MINIMUM, "")),
         # Exact.
         (
             _scaling(scheduleOnly=True, minReplicas=3),
             Asked(8, forecast=_forecast(30), autoscaler=ON_CPU),
-            (3, Reason.MINIMUM, ""),
+            (3, ScalingReason.MINIMUM, ""),
         ),
         (
             _scaling(scheduleOnly=True, minReplicas=3),
             Asked(8, (_schedule(2),), autoscaler=Autoscaler("a", 1, 50, other_metrics=False)),
-            (2, Reason.SCHEDULE, "evening"),
+            (2, ScalingReason.SCHEDULE, "evening"),
         ),
     ],
 )
-def test_the_number_and_its_reason(scaling: Scaling, asked: Asked, expected: tuple[int, Reason, str]) -> None:
+def test_the_number_and_its_reason(scaling: Scaling, asked: Asked, expected: tuple[int, ScalingReason, str]) -> None:
     assert _said(recommend(scaling, asked, NOW)) == expected
 
 
@@ -147,17 +147,17 @@ def test_a_bounded_rate_steps_to_what_is_coming_and_keeps_it() -> None:
     scaling = _scaling(maxScalingsPerHour=2)
     asked = Asked(2, (_schedule(6),), (_schedule(6), _schedule(15, "sale")), autoscaler=ON_CPU)
     first = recommend(scaling, asked, NOW, Steps(2, NOW - 9000))
-    assert _said(first) == (15, Reason.HELD, "")
+    assert _said(first) == (15, ScalingReason.HELD, "")
     soon = recommend(scaling, Asked(15, autoscaler=ON_CPU), NOW + 60, first.steps)
-    assert _said(soon) == (15, Reason.HELD, "")
+    assert _said(soon) == (15, ScalingReason.HELD, "")
     late = recommend(scaling, Asked(15, autoscaler=ON_CPU), NOW + 3600, soon.steps)
-    assert _said(late) == (2, Reason.MINIMUM, "")
+    assert _said(late) == (2, ScalingReason.MINIMUM, "")
 
 
 def test_a_new_leader_takes_no_step_that_the_last_one_may_have_taken() -> None:
     scaling = _scaling(maxScalingsPerHour=2)
     first = recommend(scaling, Asked(14, autoscaler=ON_CPU), NOW)
-    assert _said(first) == (14, Reason.HELD, "")
+    assert _said(first) == (14, ScalingReason.HELD, "")
     assert recommend(scaling, Asked(14, autoscaler=ON_CPU), NOW + 1800, first.steps).replicas == 2
 
 

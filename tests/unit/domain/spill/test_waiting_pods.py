@@ -19,8 +19,8 @@ from spillway.domain.spill.waiting_pods import (
     NODE_START_SECONDS,
     NOMINATED_SECONDS,
     TURNS_FORGOTTEN_SECONDS,
+    Direction,
     Due,
-    Move,
     SpillPlan,
     StayReason,
     Turns,
@@ -45,20 +45,24 @@ def waiting(since: float = 1000.0, **marks: Any) -> PodRecord:
 @pytest.mark.parametrize(
     ("pod", "placement", "wanted"),
     [
-        pytest.param(waiting(placement="physical"), PLACEMENT, Due(Move.SPILL, 1060.0), id="physical"),
-        pytest.param(waiting(), PLACEMENT, Due(Move.SPILL, 1060.0), id="made while we were away"),
+        pytest.param(waiting(placement="physical"), PLACEMENT, Due(Direction.SPILL, 1060.0), id="physical"),
+        pytest.param(waiting(), PLACEMENT, Due(Direction.SPILL, 1060.0), id="made while we were away"),
         pytest.param(
             waiting(placement="physical"),
             WorkloadClass(name="x").effective_placement,
-            Due(Move.SPILL, 1060.0),
+            Due(Direction.SPILL, 1060.0),
             id="a class with a threshold only",
         ),
-        pytest.param(waiting(placement="physical"), ALWAYS, Due(Move.SPILL, 1060.0), id="Always, no pool was open"),
+        pytest.param(
+            waiting(placement="physical"), ALWAYS, Due(Direction.SPILL, 1060.0), id="Always, no pool was open"
+        ),
         pytest.param(waiting(placement="physical"), NEVER, None, id="Never"),
         pytest.param(
-            waiting(placement="virtual", pools="eci"), PLACEMENT, Due(Move.RECALL, 1060.0), id="no pool took it"
+            waiting(placement="virtual", pools="eci"), PLACEMENT, Due(Direction.RECALL, 1060.0), id="no pool took it"
         ),
-        pytest.param(waiting(placement="virtual", pools="eci"), ALWAYS, Due(Move.RECALL, 1060.0), id="nor this one"),
+        pytest.param(
+            waiting(placement="virtual", pools="eci"), ALWAYS, Due(Direction.RECALL, 1060.0), id="nor this one"
+        ),
         pytest.param(waiting(since=0.0, placement="physical"), PLACEMENT, None, id="not tried yet"),
         pytest.param(make_pod(), PLACEMENT, None, id="running"),
         pytest.param(
@@ -78,14 +82,14 @@ def test_who_is_due_and_when(pod: PodRecord, placement: Placement, wanted: Due |
 
 def test_a_pod_waits_only_briefly_for_nodes_that_their_cloud_does_not_initialise() -> None:
     pod = waiting(placement="virtual", pools="eci")
-    assert due(pod, PLACEMENT, initialising=True) == Due(Move.RECALL, 1000.0 + INITIALISING_SECONDS)
+    assert due(pod, PLACEMENT, initialising=True) == Due(Direction.RECALL, 1000.0 + INITIALISING_SECONDS)
 
 
 @pytest.mark.parametrize(
     ("placement", "spilled_at", "closed", "wanted"),
     [
-        pytest.param(PLACEMENT, 1060.0, False, Due(Move.SPILL, 1120.0), id="its pools have their time too"),
-        pytest.param(PLACEMENT, 1060.0, True, Due(Move.SPILL, 1060.0), id="they are closed"),
+        pytest.param(PLACEMENT, 1060.0, False, Due(Direction.SPILL, 1120.0), id="its pools have their time too"),
+        pytest.param(PLACEMENT, 1060.0, True, Due(Direction.SPILL, 1060.0), id="they are closed"),
         pytest.param(NEVER, 1060.0, True, None, id="Never by now"),
     ],
 )
@@ -256,16 +260,16 @@ OWNER = OwnerUid("rs-web")
 def test_many_pods_of_an_owner_may_go_the_same_way_at_once() -> None:
     turns = Turns()
     for _ in range(50):
-        assert turns.wait(OWNER, Move.RECALL, 1000.0, 60.0) == 0.0
-        turns.note(OWNER, Move.RECALL, 1000.0)
-    assert turns.wait(OWNER, Move.SPILL, 1010.0, 60.0) == 50.0
-    assert turns.wait(OwnerUid("rs-other"), Move.SPILL, 1010.0, 60.0) == 0.0
+        assert turns.wait(OWNER, Direction.RECALL, 1000.0, 60.0) == 0.0
+        turns.note(OWNER, Direction.RECALL, 1000.0)
+    assert turns.wait(OWNER, Direction.SPILL, 1010.0, 60.0) == 50.0
+    assert turns.wait(OwnerUid("rs-other"), Direction.SPILL, 1010.0, 60.0) == 0.0
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(Move)), st.integers(1, 4000)), max_size=60))
-def test_each_change_of_direction_waits_longer(story: list[tuple[Move, int]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from(list(Direction)), st.integers(1, 4000)), max_size=60))
+def test_each_change_of_direction_waits_longer(story: list[tuple[Direction, int]]) -> None:
     turns, now = Turns(), 0.0
-    last: Move | None = None
+    last: Direction | None = None
     changes: list[float] = []
     at = 0.0
     for move, seconds in story:

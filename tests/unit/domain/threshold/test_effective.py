@@ -1,7 +1,13 @@
 import pytest
 
 from spillway.api.elasticpolicy import Threshold
-from spillway.domain.threshold.effective import AnnotationError, Choice, ThresholdReason, effective, parse_annotation
+from spillway.domain.threshold.effective import (
+    AnnotationError,
+    EffectiveThreshold,
+    ThresholdReason,
+    effective,
+    parse_annotation,
+)
 
 MANUAL = Threshold(mode="Manual", replicas=12)
 AUTO = Threshold()
@@ -10,25 +16,25 @@ AUTO = Threshold()
 @pytest.mark.parametrize(
     ("threshold", "annotation", "auto", "expected"),
     [
-        (AUTO, "", 7, Choice(7, ThresholdReason.AUTO)),
-        (AUTO, "", None, Choice(None, ThresholdReason.LEARNING_HISTORY)),
-        (AUTO, "", 0, Choice(0, ThresholdReason.AUTO)),
-        (Threshold(min=2, max=5), "", 7, Choice(5, ThresholdReason.AUTO)),
-        (Threshold(min=2, max=5), "", 0, Choice(2, ThresholdReason.AUTO)),
-        (Threshold(min=2, max=5), "", None, Choice(None, ThresholdReason.LEARNING_HISTORY)),
-        (MANUAL, "", 7, Choice(12, ThresholdReason.MANUAL)),
-        (MANUAL, "", None, Choice(12, ThresholdReason.MANUAL)),
-        (Threshold(mode="Manual", replicas=12, max=10), "", None, Choice(10, ThresholdReason.MANUAL)),
-        (Threshold(mode="Manual", replicas=0), "", 3, Choice(0, ThresholdReason.MANUAL)),
-        (MANUAL, "30", 7, Choice(30, ThresholdReason.ANNOTATION)),
-        (Threshold(min=2, max=5), "30", 7, Choice(30, ThresholdReason.ANNOTATION)),
-        (AUTO, "0", 7, Choice(0, ThresholdReason.ANNOTATION)),
-        (None, "3", 7, Choice(3, ThresholdReason.ANNOTATION)),
-        (None, "", 7, Choice(None, ThresholdReason.NO_THRESHOLD)),
+        (AUTO, "", 7, EffectiveThreshold(7, ThresholdReason.AUTO)),
+        (AUTO, "", None, EffectiveThreshold(None, ThresholdReason.LEARNING_HISTORY)),
+        (AUTO, "", 0, EffectiveThreshold(0, ThresholdReason.AUTO)),
+        (Threshold(min=2, max=5), "", 7, EffectiveThreshold(5, ThresholdReason.AUTO)),
+        (Threshold(min=2, max=5), "", 0, EffectiveThreshold(2, ThresholdReason.AUTO)),
+        (Threshold(min=2, max=5), "", None, EffectiveThreshold(None, ThresholdReason.LEARNING_HISTORY)),
+        (MANUAL, "", 7, EffectiveThreshold(12, ThresholdReason.MANUAL)),
+        (MANUAL, "", None, EffectiveThreshold(12, ThresholdReason.MANUAL)),
+        (Threshold(mode="Manual", replicas=12, max=10), "", None, EffectiveThreshold(10, ThresholdReason.MANUAL)),
+        (Threshold(mode="Manual", replicas=0), "", 3, EffectiveThreshold(0, ThresholdReason.MANUAL)),
+        (MANUAL, "30", 7, EffectiveThreshold(30, ThresholdReason.ANNOTATION)),
+        (Threshold(min=2, max=5), "30", 7, EffectiveThreshold(30, ThresholdReason.ANNOTATION)),
+        (AUTO, "0", 7, EffectiveThreshold(0, ThresholdReason.ANNOTATION)),
+        (None, "3", 7, EffectiveThreshold(3, ThresholdReason.ANNOTATION)),
+        (None, "", 7, EffectiveThreshold(None, ThresholdReason.NO_THRESHOLD)),
     ],
 )
 def test_the_annotation_comes_before_manual_and_manual_before_the_plan(
-    threshold: Threshold | None, annotation: str, auto: int | None, expected: Choice
+    threshold: Threshold | None, annotation: str, auto: int | None, expected: EffectiveThreshold
 ) -> None:
     assert effective(threshold, annotation, auto) == expected
 
@@ -56,5 +62,5 @@ def test_a_bad_annotation_decides_nothing_and_is_told() -> None:
 
 
 def test_a_kind_that_is_never_planned_does_not_learn() -> None:
-    assert effective(AUTO, "", None, planned=False) == Choice(None, ThresholdReason.NOT_PLANNED)
-    assert effective(MANUAL, "", None, planned=False) == Choice(12, ThresholdReason.MANUAL)
+    assert effective(AUTO, "", None, planned=False) == EffectiveThreshold(None, ThresholdReason.NOT_PLANNED)
+    assert effective(MANUAL, "", None, planned=False) == EffectiveThreshold(12, ThresholdReason.MANUAL)

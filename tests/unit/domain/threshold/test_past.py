@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, Problem
+from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
 from spillway.domain.threshold.past import MOST_REPLICAS, past_of
 
 DAY = 288
@@ -16,7 +16,7 @@ NAME = "Deployment/shop/cart"
 TIMES = np.arange(3 * DAY) * STEP_SECONDS
 
 
-def history(values: NDArray[np.floating[Any]], problem: Problem | None = None) -> History:
+def history(values: NDArray[np.floating[Any]], problem: HistoryProblem | None = None) -> History:
     return History(NAME, TIMES[: values.size].astype(np.float64), values.astype(np.float64), problem)
 
 
@@ -63,7 +63,7 @@ def test_a_spike_that_is_too_high_is_a_gap() -> None:
 
 def test_a_short_history_is_no_problem_and_one_that_the_source_found_stays() -> None:
     assert past_of(history(all_of(10.0, 1))).problem is None
-    found = Problem("QueryRefused", "unclosed left brace")
+    found = HistoryProblem("QueryRefused", "unclosed left brace")
     past = past_of(history(all_of(10.0), found))
     assert (past.cycle, past.problem) == (None, found)
 

@@ -7,7 +7,7 @@ import pytest
 
 from spillway.domain.forecast.spec import DAY_STEPS
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
-from spillway.simulate.backtest.case import LEARNING_STEPS, Case, CaseError, Prices, Service, Setup
+from spillway.simulate.backtest.case import LEARNING_STEPS, Case, CaseError, HourlyPrices, Service, Setup
 from spillway.simulate.backtest.recommended import recommended
 from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result, run
 from spillway.simulate.backtest.thresholds import thresholds
@@ -28,7 +28,7 @@ def case(days: float = 4.0, services: int = 6) -> Case:
             node_cores=8.0,
             node_gib=32.0,
             elastic_nodes=8,
-            prices=Prices(owned_node=0.24, elastic_node=0.4, virtual_core=0.0405, virtual_gib=0.0045),
+            prices=HourlyPrices(owned_node=0.24, elastic_node=0.4, virtual_core=0.0405, virtual_gib=0.0045),
         ),
         tuple(Service(f"Deployment/shop/{one}", 1.0, 2.0) for one in range(services)),
         START,
