@@ -60,7 +60,7 @@ def _prometheus(*extra: ReasonMeaning) -> Sequence[ReasonMeaning]:
 def _limits(suffix: str, meaning: str) -> Sequence[ReasonMeaning]:
     return (
         *(_true(f"{name[0].upper()}{name[1:]}{suffix}", f"`limits.{name}` {meaning}.") for name in _LIMITS),
-        _false("WithinLimits", "No limit is concerned any more."),
+        _false("WithinLimits", "This applies to no limit any more."),
     )
 
 
@@ -89,12 +89,12 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "Reconciling",
         ALL,
-        "For kstatus: the object waits for something that comes by itself.",
+        "For kstatus: the object waits for something, and no change of its spec is needed.",
         (
             _true("BudgetNotFound", "ElasticPolicy: it waits for a VirtualNodeBudget to be created."),
             _true("Closing", "VirtualNodeBudget: the nodes of the pool are being closed."),
             _true("Opening", "VirtualNodeBudget: the nodes of the pool are being opened."),
-            _false("Resolved", "There is nothing to wait for any more."),
+            _false("Resolved", "The object waits for nothing any more."),
         ),
     ),
     ConditionMeaning(
@@ -113,7 +113,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         ALL,
         "The operator's data is too old to act on, so the last good state stays.",
         (
-            _true("StaleData", "The API server has not been heard for too long."),
+            _true("StaleData", "The operator has received nothing from the API server for too long."),
             _false("DataIsFresh", "The data is up to date."),
         ),
     ),
@@ -150,7 +150,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "StalePlan",
         POLICY,
-        "No newer plan of the thresholds could be made. The last good one stays in force, also over a restart, and "
+        "No newer plan of the thresholds could be made. The last good plan stays in force, even after a restart, and "
         "planning is tried again.",
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
@@ -201,7 +201,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         POLICY,
         "Mode Auto has no threshold for some governed workloads, because of their kind.",
         (
-            _true("NoReplicaSets", "They have no ReplicaSets. Give them a class of mode Manual."),
+            _true("NoReplicaSets", "They have no ReplicaSets. Use a class of mode Manual for them."),
             _false("KindsArePlanned", "Mode Auto plans every kind in use."),
         ),
     ),
@@ -251,27 +251,28 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         POLICY,
         "The class of some workloads has `scheduleOnly`, and something else scales them as well.",
         (
-            _true("OtherMetrics", "Their HorizontalPodAutoscalers also go by other metrics."),
+            _true("OtherMetrics", "Their HorizontalPodAutoscalers also use other metrics."),
             _false("SchedulesOnly", "Nothing but the schedules scales them."),
         ),
     ),
     ConditionMeaning(
         "ForeignAutoscaler",
         POLICY,
-        "`hpa: Managed` asks for autoscalers where others stand. Spillway never changes one that it did not create.",
+        "The class of some workloads has `hpa: Managed`, and other HorizontalPodAutoscalers target them. Spillway "
+        "never changes one that it did not create, so it creates none there.",
         (
-            _true("NotOurs", "The message names the workloads and the autoscalers that stay."),
-            _false("NoOtherAutoscaler", "None stands in the way."),
+            _true("NotOurs", "The message names the workloads and the other HorizontalPodAutoscalers."),
+            _false("NoOtherAutoscaler", "No other HorizontalPodAutoscaler targets them."),
         ),
     ),
     ConditionMeaning(
         "MetricNotServed",
         POLICY,
-        "The operator runs with `--external-metrics`, and autoscalers cannot read the recommended replicas there.",
+        "The operator runs with `--external-metrics`, but autoscalers cannot read the recommended replicas.",
         (
             _true("NotRegistered", "There is no APIService `v1beta1.external.metrics.k8s.io`."),
             _true("OwnedByAnother", "That APIService leads to another component, such as KEDA."),
-            _true("NotAvailable", "kube-apiserver does not reach the operator; the message has its words."),
+            _true("NotAvailable", "kube-apiserver does not reach the operator; the message contains its error."),
             _false("Served", "The metric is served."),
         ),
     ),
@@ -280,13 +281,15 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         POLICY,
         "All of the headroom has a node. Present with `headroom`.",
         (
-            _true("Kept", "All of it is there, or none is needed now."),
-            _true("BuffersIgnored", "The same, by balloons: no node autoscaler acts on CapacityBuffers."),
-            _false("WaitingForNodes", "Some of it waits for a node autoscaler to add nodes."),
+            _true("Kept", "All of the headroom has a node, or none is needed now."),
+            _true("BuffersIgnored", "The same, with balloons, because no node autoscaler acts on CapacityBuffers."),
+            _false("WaitingForNodes", "Some placeholder pods are pending until a node autoscaler adds nodes."),
             _false("Recommended", "The policy is in mode Recommend; the message says how much would be kept."),
             _false("NoElasticTier", "The policy has no elastic tier."),
-            _false("UnitUnknown", "There is no `unit`, and no governed pod with requests to take it from."),
-            _false("BadSchedule", "A schedule has no valid `start` or an unknown `timeZone`; the message says which."),
+            _false(
+                "UnitUnknown", "`unit` is not set, and no governed pod has requests from which it could be derived."
+            ),
+            _false("BadSchedule", "A schedule has no valid `start` or an unknown `timeZone`; the message names it."),
         ),
     ),
     ConditionMeaning(
@@ -299,9 +302,9 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("NamespacesKeptOut", "It takes no pods of the namespaces in the message: see `Healthy`."),
             _false("NoNodes", "The pool has no node, or none that is ready."),
             _false("Closing", "The nodes are being closed."),
-            _false("Held", "Every node is closed."),
-            _false("Draining", "Every node is closed, and the pods there are being evicted."),
-            _false("Drained", "Every node is closed, and no pod remains that is to be evicted."),
+            _false("Held", "Every node is unschedulable."),
+            _false("Draining", "Every node is unschedulable, and the pods there are being evicted."),
+            _false("Drained", "Every node is unschedulable, and no pod remains that is to be evicted."),
             _false("Opening", "The nodes are being opened."),
             _false("Unhealthy", "The pool has failed: see `Healthy`."),
             _false("OutOfStock", "The provider is out of stock, at least for pods of one namespace: see `InStock`."),
@@ -358,7 +361,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "The pool is left out for some workloads. The message names them.",
         (
             _true("RefusedByAPIServer", "The API server refuses their pods for the pool."),
-            _true("NotCreated", "Their pods for the pool do not appear."),
+            _true("NotCreated", "Their pods for the pool are not created."),
             _false("Resolved", "The pool is left out for no workload."),
         ),
     ),
@@ -371,8 +374,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("MetricsUnreachable", "metrics.k8s.io cannot be read; the message has the answer."),
             _true("PartialLoad", "Fewer than 80 % of the nodes have a value."),
             _true("OldLoad", "The values were measured longer ago than `load.staleAfter`."),
-            _true("AbsurdLoad", "The values are negative, no numbers, or above 200 %."),
-            _true("NoNodes", "No ready node is selected that has been measured, or has had the time to be."),
+            _true("AbsurdLoad", "The values are negative, not numbers, or above 200 %."),
+            _true("NoNodes", "No ready node is selected, or all of them joined in the last two minutes."),
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
             _true("NotPrometheus", "The answers are not those of a Prometheus."),

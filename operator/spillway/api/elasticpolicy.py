@@ -87,7 +87,7 @@ class Tiers(Model):
     fixed: FixedTier | None = None
     """Owned or prepaid nodes: every node that no other tier selects."""
     elastic: ElasticTier | None = None
-    """Nodes that come and go with the day through a node autoscaler."""
+    """Nodes that a node autoscaler adds and removes."""
     virtual: VirtualTier | None = None
     """Serverless nodes: each pod is billed while it runs."""
 
@@ -158,7 +158,7 @@ class WorkloadClass(Model):
     placement: Placement | None = None
     """What may go to virtual nodes, and when."""
     scaling: Scaling | None = None
-    """The number of replicas."""
+    """The recommended number of replicas, and how autoscalers get it."""
 
     @property
     def places_pods(self) -> bool:
@@ -183,14 +183,14 @@ class ElasticPolicySpec(Model):
     """Recommend: the policy is planned and reported, and nothing is written on pods, nodes or workloads. Enforce: the
     policy is enforced."""
     tiers: Tiers = Field(default_factory=Tiers)
-    """The nodes by what it costs to keep them."""
+    """The nodes, divided into tiers by how they are paid for."""
     workloads: Annotated[
         tuple[WorkloadClass, ...], Field(min_length=1, max_length=32, json_schema_extra=list_map("name"))
     ]
     """The workloads that this policy governs, by class; at least one. If two policies select a workload, the older
     one governs it."""
     headroom: Headroom | None = None
-    """Spare capacity kept on elastic nodes."""
+    """Capacity that is kept free on elastic nodes."""
 
     @property
     def enforced(self) -> bool:
@@ -228,7 +228,8 @@ class Saving(Model):
     per_hour: str
     """Amount compared with owning nodes for the peak; negative if the plan costs more, for example "12.40"."""
     per_hour_against_virtual: str | None = None
-    """Amount compared with owning nodes for the valley alone and using virtual nodes for the rest."""
+    """Amount compared with owning nodes for the lowest demand only and using virtual nodes for the rest; negative if
+    the plan costs more."""
     currency: str
     """ISO 4217 code of these amounts."""
 
@@ -239,8 +240,7 @@ class ScaleDownCounts(Model):
     since: Timestamp
     """When counting started."""
     victims: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Replicas that were deleted in planned scale-downs. In mode Recommend Kubernetes chose them, and the plan only
-    named its own choice."""
+    """Replicas that were deleted in planned scale-downs. In mode Recommend, Kubernetes chose them without the plan."""
     as_planned: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Of these, the replicas that the plan had named."""
 
@@ -253,13 +253,14 @@ class WorkloadThreshold(Model):
     replicas: Count | None = None
     """Replicas that are kept on physical nodes; absent if all of them are."""
     reason: Annotated[str, Field(max_length=64)] = ""
-    """The source of the number: Auto, Manual, Annotation or LearningHistory."""
+    """The source of the number: Auto, Manual or Annotation. Without a number: LearningHistory or NotPlanned."""
     confidence: Annotated[int | None, Field(ge=0, le=100, json_schema_extra={"format": "int32"})] = None
     """The confidence in the assumed demand, in percent; it is low while less than a week of history is known."""
     saving_per_hour: str | None = None
     """Saving compared with owning nodes for this workload's peak."""
     saving_per_hour_against_virtual: str | None = None
-    """Saving compared with owning nodes for this workload's valley alone and using virtual nodes for the rest."""
+    """Saving compared with owning nodes for this workload's lowest demand only and using virtual nodes for the
+    rest."""
 
 
 class WorkloadScaling(Model):
@@ -291,7 +292,7 @@ class ElasticPolicyStatus(Status):
     saving: Saving | None = None
     """The saving; absent without prices."""
     owned_nodes_advised: Count | None = None
-    """How many fixed nodes would be worth owning for the observed demand."""
+    """The number of fixed nodes with the lowest cost for the observed demand."""
     thresholds: Annotated[
         tuple[WorkloadThreshold, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
     ] = ()
@@ -324,7 +325,7 @@ class ElasticPolicy(Model):
         ("Fixed", "integer", ".status.workloads.onFixed", 0, "Their replicas on fixed nodes"),
         ("Elastic", "integer", ".status.workloads.onElastic", 0, "Their replicas on elastic nodes"),
         ("Virtual", "integer", ".status.workloads.onVirtual", 0, "Their replicas on virtual nodes"),
-        ("Saving/h", "string", ".status.saving.perHour", 0, "Saved in an hour against owning for the peak"),
+        ("Saving/h", "string", ".status.saving.perHour", 0, "Saving per hour compared with owning for the peak"),
         ("Currency", "string", ".status.saving.currency", 1, "Currency of the saving"),
         ("Victims", "integer", ".status.scaleDown.victims", 1, "Replicas deleted in planned scale-downs"),
         ("As-planned", "integer", ".status.scaleDown.asPlanned", 1, "Of these, the replicas that the plan had named"),

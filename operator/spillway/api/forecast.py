@@ -12,17 +12,17 @@ Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satur
 
 
 class ForecastOccasion(RecurringTime):
-    """A time at which demand is unlike that of other days: a holiday, a sale.
+    """A period in which demand is unlike that of other days, for example a holiday or a sale.
 
-    A forecast that reaches into it follows what is said here, and demand that it brought teaches nothing about other
-    days.
+    A forecast whose span includes the period uses the demand that is defined here. The demand of the period is left out
+    of the history afterwards.
     """
 
     like: Weekday | None = None
-    """The day that each of its days is like: the last one of this name before it, for example Sunday for a holiday.
+    """The day of the week whose demand is used: the last such day before the period, for example Sunday for a holiday.
     Left out: the same day of the week before."""
     factor: Factor = Factor("1")
-    """The multiple of that day's demand, for example "2.5" for a sale."""
+    """The factor by which that demand is multiplied, for example "2.5" for a sale."""
 
 
 class WorkloadForecast(Model):
@@ -35,4 +35,5 @@ class WorkloadForecast(Model):
     highest: Annotated[str, Field(max_length=32)]
     """The highest demand to provide for from one start-up ahead until the end of the window, for example "31.0"."""
     predictable: bool = False
-    """Whether a forecast tells it. False: it is the present demand with headroom, because no forecast was better."""
+    """Whether `highest` comes from a forecast. False: it is the present demand with headroom, because no forecast was
+    better."""

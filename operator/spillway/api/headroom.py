@@ -55,7 +55,7 @@ class HeadroomSchedule(RecurringTime):
 
 
 class Headroom(Model):
-    """Spare capacity on elastic nodes: pods find room at once, and node autoscalers add the next nodes early."""
+    """Capacity that is kept free on elastic nodes: pods find room at once, and node autoscalers act early."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -81,8 +81,8 @@ class Headroom(Model):
     unit: HeadroomUnit | None = None
     """The size of one placeholder pod. Left out: the largest common request of the governed workloads."""
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
-    """Forecast: the amount that demand is expected to need before new nodes are ready. Fixed: `min` and the schedules
-    only."""
+    """Forecast: the capacity that the forecast demand needs before new nodes are ready. Fixed: only `min` and the
+    schedules."""
     schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Amounts at recurring times. `max` also bounds them."""
 
@@ -91,30 +91,30 @@ class HeadroomZone(Model):
     """The headroom of one zone."""
 
     zone: Annotated[str, Field(max_length=63)]
-    """The zone; empty for headroom in no zone in particular."""
+    """The zone; empty for headroom that is not bound to a zone."""
     pods: Count
-    """The placeholder pods that are wanted there."""
+    """The placeholder pods that are needed there."""
     ready: Count = 0
-    """Those of them that have a node, so that their room is free for others."""
+    """Of these, placeholder pods that have a node, so that their room can be used at once."""
 
 
 class HeadroomStatus(Model):
     """The present headroom of a policy. In mode Recommend it is what would be kept."""
 
     pods: Count
-    """The placeholder pods that are wanted."""
+    """The placeholder pods that are needed."""
     ready: Count = 0
-    """Those of them that have a node."""
+    """Of these, placeholder pods that have a node."""
     nodes: Count = 0
-    """The elastic nodes that would hold all of them, if these held nothing else."""
+    """The number of empty elastic nodes that would hold all of them."""
     unit: HeadroomUnit | None = None
-    """The size of one placeholder pod; absent while nothing is known of the governed workloads."""
+    """The size of one placeholder pod; absent while the requests of the governed workloads are not known."""
     reason: _SHORT = ""
     """The source of the number: Forecast, Minimum, Schedule, Maximum, Held or NoRise."""
     schedule: Annotated[str, Field(max_length=63)] = ""
     """For Schedule: the entry of `schedules` that gives the number."""
     forecast: Count = 0
-    """The placeholder pods that the forecast alone would give."""
+    """The placeholder pods that the forecast alone would need."""
     held_by: _SHORT = ""
     """What holds it: Balloons or CapacityBuffer; empty in mode Recommend."""
     zones: Annotated[tuple[HeadroomZone, ...], Field(max_length=16, json_schema_extra=list_map("zone"))] = ()

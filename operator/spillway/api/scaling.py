@@ -28,8 +28,9 @@ class ScalingTarget(Model):
     utilization: Annotated[int | None, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = None
     """Percent of the request that a replica should use, for example 60."""
     query: PromQl | None = None
-    """PromQL whose one value is the demand of the whole workload, for example sum(rate(requests_total[2m])).
-    $(namespace), $(workload) and $(matchers) are replaced by those of the workload and of the operator's Prometheus."""
+    """PromQL query for the demand of the whole workload, for example sum(rate(requests_total[2m])); several series are
+    added. $(namespace) and $(workload) are replaced by those of the workload, $(matchers) by the label matchers of the
+    operator's Prometheus."""
     per_replica: Factor | None = None
     """How much of the query's value one replica can serve, for example "200"."""
 
@@ -53,9 +54,9 @@ class Forecast(Model):
     history: Duration = Duration("14d")
     """How much history the prediction uses, for example 14d."""
     startup: Duration = Duration("3m")
-    """How long a replica takes from its creation until it serves, for example 3m."""
+    """How long a replica takes from its creation until it is ready, for example 3m."""
     occasions: Annotated[tuple[ForecastOccasion, ...], Field(max_length=16, json_schema_extra=list_map("name"))] = ()
-    """Holidays, sales and other days that are unlike the ones before. Where several overlap, the highest demand
+    """Holidays, sales and other days that are unlike the days before. If several overlap, the highest demand
     counts."""
 
 
@@ -97,7 +98,7 @@ def _scaling_rules() -> dict[str, Any]:
 
 
 class Scaling(Model):
-    """The recommended number of replicas: the highest of schedules and forecast, a metric for HPA and KEDA."""
+    """The recommended number of replicas: the highest of schedules and forecast, as a metric for HPA and KEDA."""
 
     model_config = ConfigDict(json_schema_extra=_scaling_rules())
 
@@ -108,21 +109,21 @@ class Scaling(Model):
     forecast: Forecast | None = None
     """Prediction of demand."""
     min_replicas: Count | None = None
-    """The fewest replicas to recommend, also within the bounds of the HorizontalPodAutoscaler. With `scheduleOnly` the
-    exact number outside of all schedules."""
+    """The minimum of the recommended number; the HorizontalPodAutoscaler's own minimum applies as well. With
+    `scheduleOnly`, the exact number outside of all schedules."""
     max_replicas: Annotated[int, Field(ge=1, le=1_000_000, json_schema_extra={"format": "int32"})] | None = None
-    """The most replicas to recommend, also within the bounds of the HorizontalPodAutoscaler."""
+    """The maximum of the recommended number; the HorizontalPodAutoscaler's own maximum applies as well."""
     schedule_only: bool = False
-    """For services that bear no surprise: the recommended number is exactly that of the schedules, and `minReplicas`
-    outside of them. No forecast counts, and with `hpa: Managed` nothing else scales the workload."""
+    """For services that need an exact number of replicas: the recommended number is exactly that of the schedules, and
+    `minReplicas` outside of them. No forecast counts, and with `hpa: Managed` nothing else scales the workload."""
     max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
-    """For services that suffer from each scaling, such as consumers of Kafka: the recommended number changes at most
-    this often within any hour, 1 to 60. Each step then covers the highest number until the next one is possible. Left
-    out: no limit."""
+    """For services that suffer from each scaling, such as consumers of Kafka: how often the recommended number may
+    change within any hour, 1 to 60. Each step up then covers the highest number that is expected until the next step
+    is possible. Left out: no limit."""
     hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
     """Feed: the recommended number is served as a metric to a HorizontalPodAutoscaler or to KEDA. Managed: Spillway
-    also creates the HorizontalPodAutoscaler, on the target's resource, whose minReplicas is the recommended number, at
-    least 1. It never changes one that it did not create."""
+    also creates a HorizontalPodAutoscaler on the target's resource. Its minReplicas is the recommended number, at
+    least 1. Spillway never changes a HorizontalPodAutoscaler that it did not create."""
 
     @property
     def forecasts(self) -> bool:

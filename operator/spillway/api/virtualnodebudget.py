@@ -148,7 +148,7 @@ class StockOut(Model):
     next size and all larger ones. Left out: their requests are raised to the next size. In both cases a pod that never
     started is replaced."""
     forget_after: Duration = Duration("30m")
-    """How long after a stock-out the smallest size is tried again, for example 30m."""
+    """How long after the last step to a larger size the smallest size is tried again, for example 30m."""
 
 
 class VirtualNodeBudgetSpec(Model):
@@ -301,16 +301,16 @@ class VirtualNodeBudgetStatus(Status):
         tuple[NamespaceLadder, ...],
         Field(max_length=NAMESPACES_IN_STATUS, json_schema_extra=list_map("namespace")),
     ] = ()
-    """The steps by the namespace whose pods had no stock, the highest first. The pods of other namespaces request the
-    highest step that two of these have reached."""
+    """The step of each namespace whose pods had no stock, the highest first. The pods of all other namespaces request
+    the highest step that at least two of these namespaces have reached."""
     health: PoolHealth | None = None
     """The health of the pool; absent if it has never failed."""
     namespace_health: Annotated[
         tuple[NamespaceHealth, ...],
         Field(max_length=NAMESPACES_IN_STATUS, json_schema_extra=list_map("namespace")),
     ] = ()
-    """The namespaces whose pods have failed to start on the pool while no other namespace's did; those whose pods the
-    pool does not take come first."""
+    """Namespaces whose pods failed to start on the pool, one namespace at a time; if pods of several fail together, the
+    whole pool counts as failed. Namespaces whose pods the pool does not take come first."""
 
 
 class VirtualNodeBudget(Model):
@@ -337,7 +337,7 @@ class VirtualNodeBudget(Model):
         ("Cost/month", "string", ".status.used.costThisMonth", 0, "Cost since the start of the month"),
         ("Limit/month", "string", ".spec.limits.costPerMonth", 1, "The limit of cost per month"),
         ("Currency", "string", ".spec.price.currency", 1, "Currency of the costs"),
-        ("Until", "string", ".spec.cordonUntil", 1, "When it opens again"),
+        ("Until", "string", ".spec.cordonUntil", 1, "When the pool opens again"),
     )
 
     api_version: Literal["spillway.dev/v1alpha1"] = API_VERSION

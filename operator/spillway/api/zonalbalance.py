@@ -39,9 +39,9 @@ class LoadQueries(Model):
     """PromQL queries for the load of every node, as a share of its allocatable amount, by the label `node`."""
 
     cpu: PromQl
-    """CPU in use by node, 0 to 1."""
+    """Share of the CPU in use, by node, 0 to 1."""
     memory: PromQl | None = None
-    """Memory in use by node, 0 to 1. Left out: memory does not count."""
+    """Share of the memory in use, by node, 0 to 1. Left out: memory does not count."""
 
 
 class Load(Model):
@@ -74,27 +74,28 @@ _DEFAULT_LOAD: Final = Load()
 
 
 class BalanceTarget(Model):
-    """When nodes count as even."""
+    """The difference in load between nodes that is accepted."""
 
     max_imbalance_percent: Annotated[Percent, Field()] = 20
-    """Percentage points between the most and the least loaded node up to which no moves are planned, for example
-    20."""
+    """The difference between the most and the least loaded node, in percentage points, up to which no moves are
+    planned, for example 20."""
 
 
 class ZoneLoadSource(Model):
     """Where a workload's own load by zone is read."""
 
     query: PromQl
-    """PromQL that gives one value for each zone and workload, by the labels `zone`, `namespace` and `workload` (the
-    name), for example the mean CPU of a replica. $(matchers) is replaced by those of the operator's Prometheus."""
+    """PromQL query with one value for each zone and workload, by the labels `zone`, `namespace` and `workload` (the
+    name), for example the mean CPU of a replica. $(matchers) is replaced by the label matchers of the operator's
+    Prometheus."""
 
 
 class ZoneSpread(Model):
     """A topology spread constraint over zones, with `maxSkew`, for pods that have none."""
 
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "DoNotSchedule"
-    """DoNotSchedule: a replica waits rather than making the zones uneven by more than maxSkew. ScheduleAnyway: even
-    zones are only preferred. The label spillway.dev/zone-spread of a pod template overrides it."""
+    """DoNotSchedule: a replica stays pending if the zones would differ by more than maxSkew. ScheduleAnyway: even zones
+    are only preferred. The label spillway.dev/zone-spread of a pod template overrides it."""
 
 
 class ZonePreference(Model):
@@ -111,11 +112,11 @@ class HotNodes(Model):
     """What to do about nodes that are too busy."""
 
     above: Percent = 80
-    """Percent of load above which a node is hot, for example 80."""
+    """The load in percent above which a node is hot, for example 80."""
     for_: Annotated[Duration, Field(alias="for")] = Duration("5m")
     """How long the load must stay above it, for example 5m."""
     soft_taint: bool = True
-    """Put a PreferNoSchedule taint on hot nodes until they have cooled."""
+    """Put the taint spillway.dev/hot with the effect PreferNoSchedule on hot nodes until their load is lower again."""
 
 
 class LoadClasses(Model):
@@ -133,12 +134,12 @@ class Rebalance(Model):
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
     """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved (with `by: Evict`)."""
     by: Literal["Surge", "Evict"] = "Surge"
-    """Evict: through the Eviction API, which respects disruption budgets. Surge: one more replica first, then the old
-    one goes; not implemented yet, so that with mode Active nothing is moved."""
+    """Evict: pods are evicted through the Eviction API, which respects disruption budgets. Surge: one additional
+    replica is created first, then the old one is deleted; not implemented yet, so with mode Active nothing is moved."""
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
     """The maximum number of moves per minute, for example 5."""
     settle: Duration = Duration("5m")
-    """A workload that has changed, or a pod that has become ready, less long ago is not moved, for example 5m."""
+    """How long a workload must not have changed, and a pod must have been ready, before it is moved, for example 5m."""
 
 
 class ZonalBalanceSpec(Model):
@@ -157,12 +158,12 @@ class ZonalBalanceSpec(Model):
     load: Load | None = None
     """Where the real load of nodes is read."""
     target: BalanceTarget | None = None
-    """When nodes count as even."""
+    """The difference in load between nodes that is accepted."""
     zone_spread: ZoneSpread | None = None
     """Gives new pods a topology spread constraint over zones. Left out: none is added."""
     zone_preference: ZonePreference | None = None
-    """Where a new replica goes: preferred node affinity for the zones where its own service is most loaded. Without a
-    zone spread, of the pod itself or from `zoneSpread`, nothing bounds how uneven the zones become."""
+    """Gives new pods a preferred node affinity for the zones in which their own workload has the highest load. Without
+    a topology spread constraint over zones (the pod's own, or from `zoneSpread`), the zones may become very uneven."""
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None

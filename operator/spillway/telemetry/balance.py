@@ -7,7 +7,7 @@ from spillway.telemetry.registry import counter
 
 ZONE_LOAD: Final = PrerenderedGauge(
     "spillway_balance_zone_load_ratio",
-    "Mean load of a zone's nodes, 1 being all that they can allocate; absent while the load is not known. Leader only.",
+    "Mean load of a zone's nodes, as a share of what is allocatable; absent while the load is not known. Leader only.",
     ("balance", "zone"),
 )
 IMBALANCE: Final = PrerenderedGauge(
@@ -17,7 +17,7 @@ IMBALANCE: Final = PrerenderedGauge(
 )
 READ_AT: Final = PrerenderedGauge(
     "spillway_balance_load_timestamp_seconds",
-    "When the load was last known, in Unix seconds; absent before. Leader only.",
+    "Time of the last good reading of the load, in Unix seconds; absent before the first. Leader only.",
     ("balance",),
 )
 HOT_NODES: Final = PrerenderedGauge("spillway_balance_hot_nodes", "Nodes that are hot. Leader only.", ("balance",))
@@ -31,7 +31,7 @@ MOVES_PLANNED: Final = PrerenderedGauge(
 )
 MOVES: Final = counter(
     "spillway_balance_moves",
-    "Moves of pods that were tried, by the answer: evicted, blocked by a disruption budget, or gone.",
+    "Moves of pods that were tried, by result: evicted, blocked by a disruption budget, or gone (deleted before).",
     ("balance", "result"),
 )
 MOVES_WITHOUT_EFFECT: Final = counter(

@@ -24,8 +24,8 @@ MADE: Final = gauge(
 )
 WORKLOADS: Final = gauge(
     "spillway_forecast_workloads",
-    "Workloads that ask for a forecast, by state: forecast (they have one), backfilling (their history is being read), "
-    "unusable (their demand cannot be forecast; the Event DemandUnusable on each says why).",
+    "Workloads whose class has a forecast, by state: forecast (they have one), backfilling (their history is being "
+    "read), unusable (their demand cannot be forecast; the Event DemandUnusable on each says why).",
     ("state",),
 )
 DEMAND: Final = PrerenderedGauge(
@@ -41,8 +41,8 @@ PRESENT: Final = PrerenderedGauge(
 )
 PREDICTABLE: Final = PrerenderedGauge(
     "spillway_forecast_predictable",
-    "1 where a forecast tells the demand, 0 where it is the present one with headroom; absent beyond "
-    "--workload-series.",
+    "1 where the demand to provide for comes from a forecast, 0 where it is the present demand with headroom; absent "
+    "beyond --workload-series.",
     WORKLOAD_LABELS,
 )
 

@@ -12,22 +12,22 @@ _POLICY_AND_ZONE: Final = ("policy", "zone")
 
 WANTED: Final = gauge(
     "spillway_headroom_pods",
-    "Placeholder pods of headroom that a policy wants in a zone (empty: in no zone in particular). Leader only.",
+    "Placeholder pods that a policy needs in a zone (empty: headroom that is not bound to a zone). Leader only.",
     _POLICY_AND_ZONE,
 )
 READY: Final = gauge(
     "spillway_headroom_ready_pods",
-    "Those of them that have a node, so that their room is free for others. Leader only.",
+    "Of spillway_headroom_pods, those that have a node. Leader only.",
     _POLICY_AND_ZONE,
 )
 FORECAST: Final = gauge(
     "spillway_headroom_forecast_pods",
-    "Placeholder pods that the expected rise of demand alone would give, before the bounds of the policy. Leader only.",
+    "Placeholder pods that the forecast alone would need, before the bounds of the policy. Leader only.",
     ("policy",),
 )
 MOVED: Final = counter(
     "spillway_headroom_nodes_emptied",
-    "Nodes that gave up their balloons to others, so that a node autoscaler can remove them.",
+    "Nodes whose balloons were deleted, so that a node autoscaler can remove the nodes.",
     ("policy",),
 )
 

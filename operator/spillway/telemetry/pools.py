@@ -16,20 +16,20 @@ FAILURES: Final = counter(
 )
 LADDER_STEP: Final = gauge(
     "spillway_pool_ladder_step",
-    "The largest size of the pool's ladder that pods of a namespace request; 0 is the pod's own. Leader only.",
+    "The highest step of the ladder that pods of a namespace request; 0 is the pod's own request. Leader only.",
     ("pool",),
 )
 KEPT_OUT: Final = gauge(
     "spillway_pool_namespaces_kept_out",
-    "Namespaces whose pods the pool does not take, because pods of theirs did not start there. Leader only.",
+    "Namespaces whose pods the pool does not take, because some of their pods did not start there. Leader only.",
     ("pool",),
 )
 STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider reported a stock-out.", ("pool",))
 REPLACED: Final = counter(
     "spillway_failover_pods",
-    "Pods that were replaced: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, "
-    "NotStarted, OverLimit, no node took them: Unschedulable, or no policy gives them their pools any more: "
-    "PoolsWithdrawn, which has no pool).",
+    "Pods that were replaced, by reason: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, "
+    "NotStarted, OverLimit, Unschedulable if no node took them, PoolsWithdrawn, without a pool, if no policy sends "
+    "them to their pools any more).",
     ("pool", "reason"),
 )
 RECOMMENDED: Final = counter(
@@ -39,5 +39,5 @@ RECOMMENDED: Final = counter(
 )
 SUSPENDED: Final = gauge(
     "spillway_failover_suspended",
-    "1 while nothing is deleted because most of the other nodes look dead as well.",
+    "1 while no pod is deleted because 55 % or more of the nodes outside the pools are not ready either.",
 )

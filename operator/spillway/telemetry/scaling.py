@@ -14,13 +14,13 @@ from spillway.telemetry.registry import counter, gauge
 RECOMMENDED: Final = PrerenderedGauge(
     "spillway_scaling_recommended_replicas",
     "Recommended replicas of a workload: the highest of its schedules and of its forecast demand, within the bounds of "
-    "its autoscaler. Leader only; of the largest workloads, by --workload-series.",
+    "its autoscaler. Leader only; absent beyond --workload-series.",
     WORKLOAD_LABELS,
 )
 FORECAST: Final = PrerenderedGauge(
     "spillway_scaling_forecast_replicas",
-    "Replicas that the forecast of a workload alone would give, also in mode Preview; absent without a forecast, and "
-    "beyond --workload-series.",
+    "Replicas that the forecast alone needs, also in mode Preview; absent without a forecast, and beyond "
+    "--workload-series.",
     WORKLOAD_LABELS,
 )
 WORKLOADS: Final = gauge(
@@ -37,8 +37,9 @@ REQUESTS: Final = counter(
 )
 ANSWERS: Final = counter(
     "spillway_external_metrics_answers",
-    "Answers with recommended replicas, by source: leader (this replica leads), asked (the leader, a few seconds ago "
-    "at most), kept (its last answer), alone (the schedules and the present replicas, without the leader).",
+    "Answers with recommended replicas, by source: leader (this replica is the leader), asked (an answer of the "
+    "leader, at most a few seconds old), kept (an older answer of the leader), alone (the schedules and "
+    "the present replicas).",
     ("source",),
 )
 

@@ -17,12 +17,12 @@ RECALLS: Final = counter(
 )
 KEPT: Final = counter(
     "spillway_spill_kept",
-    "Waiting pods that were due and stayed as they were, by reason; counted once for each pod and reason.",
+    "Waiting pods that were due to spill and did not, by reason; counted once for each pod and reason.",
     ("policy", "reason"),
 )
 RECOMMENDED: Final = counter(
     "spillway_spill_recommended",
-    "Waiting pods that would have changed sides (spill, recall), had the policy been in Enforce.",
+    "Waiting pods that would have gone to virtual nodes (spill) or back to physical nodes (recall) in mode Enforce.",
     ("policy", "move"),
 )
 BRING_BACKS: Final = counter(
@@ -38,7 +38,7 @@ BRING_BACKS_RECOMMENDED: Final = counter(
 )
 BRING_BACK_LEFT: Final = gauge(
     "spillway_bring_back_left",
-    "Replicas that belong on physical nodes and are left on virtual ones, by reason. Leader only.",
+    "Replicas that belong on physical nodes but stay on virtual ones, by reason. Leader only.",
     ("policy", "reason"),
 )
 BRING_BACK_SURGES: Final = gauge(

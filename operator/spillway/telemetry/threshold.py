@@ -29,13 +29,13 @@ OWNED_CORES: Final = gauge(
 )
 SAVING: Final = gauge(
     "spillway_policy_saving_per_hour",
-    "Saved in an hour by the plan: against owned (owning nodes for the peak), or against virtual (virtual nodes "
-    "beyond the valley).",
+    "Saving per hour of the plan, compared with owned (owning nodes for the peak) or virtual (owning nodes for the "
+    "lowest demand only).",
     ("policy", "against", "currency"),
 )
 ADVISED: Final = gauge(
     "spillway_policy_owned_nodes_advised",
-    "Fixed nodes that are worth owning for the demand seen.",
+    "The number of fixed nodes with the lowest cost for the observed demand.",
     ("policy",),
 )
 LEARNING: Final = gauge(
@@ -50,13 +50,14 @@ UNUSABLE: Final = gauge(
 )
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
     "spillway_workload_replicas",
-    "Replicas that a governed workload requests; the history from which thresholds are planned. Leader only; of "
-    "workloads of other modes than Auto only the largest, by --workload-series.",
+    "Replicas that a governed workload requests; the history from which thresholds are planned. Leader only. All "
+    "workloads of mode Auto have a series; of the others, only the largest (--workload-series).",
     WORKLOAD_LABELS,
 )
 THRESHOLD: Final = PrerenderedGauge(
     "spillway_workload_threshold",
-    "Replicas that are kept on physical nodes, with the reason; absent where all are, and beyond --workload-series.",
+    "Replicas that are kept on physical nodes, with the reason; absent if all replicas are, and beyond "
+    "--workload-series.",
     (*WORKLOAD_LABELS, "reason"),
 )
 CONFIDENCE: Final = PrerenderedGauge(
@@ -64,8 +65,8 @@ CONFIDENCE: Final = PrerenderedGauge(
 )
 WORKLOAD_SAVING: Final = PrerenderedGauge(
     "spillway_workload_saving_per_hour",
-    "Saved in an hour by the plan with this workload alone: against owned (nodes for its peak), or against "
-    "virtual (virtual nodes beyond its valley).",
+    "Saving per hour of the plan for this workload, compared with owned (owning nodes for its peak) or virtual (owning "
+    "nodes for its lowest demand only).",
     (*WORKLOAD_LABELS, "against"),
 )
 

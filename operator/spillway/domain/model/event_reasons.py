@@ -31,8 +31,8 @@ INVALID_THRESHOLD: Final = "InvalidThreshold"
 """Warning, on the workload: its annotation `spillway.dev/threshold` is not a number of replicas and is not used, or has
 no effect on its kind, as on a DaemonSet."""
 DEMAND_UNUSABLE: Final = "DemandUnusable"
-"""Warning, on the workload: its demand cannot be read or used. No threshold is planned for it, so that it keeps its
-last threshold or stays on physical nodes; or there is no forecast for it. Says which, and why."""
+"""Warning, on the workload: its demand cannot be read or used. Says why, and which applies: no threshold is planned for
+it (it keeps its last threshold, or stays on physical nodes), or there is no forecast for it."""
 THRESHOLDS_PLANNED: Final = "ThresholdsPlanned"
 """Normal, on the ElasticPolicy: a plan changed thresholds of its workloads. Says how many, and how full the owned nodes
 become."""
@@ -46,15 +46,17 @@ BROUGHT_BACK: Final = "BroughtBack"
 BRING_BACK_FAILED: Final = "BringBackFailed"
 """Normal, on the workload: an attempt to bring a replica back was undone, and why. It is tried again later."""
 BRING_BACK_LEFT: Final = "BringBackLeft"
-"""Normal, on the workload: its replicas stay on virtual nodes until something about it is changed, and what."""
+"""Normal, on the workload: its replicas stay on virtual nodes until it is changed. Says what has to be changed."""
 SCHEDULE_STARTED: Final = "ScheduleStarted"
 """Normal, on the ElasticPolicy: an entry of `scaling.schedules` has begun. Names its class, its replicas and its
 end."""
 HEADROOM_CHANGED: Final = "HeadroomChanged"
-"""Normal, on the ElasticPolicy: another amount of headroom is wanted. Says how much, and why."""
+"""Normal, on the ElasticPolicy: the amount of headroom has changed. Says how much is needed, and why."""
 NODES_HOT: Final = "NodesHot"
-"""Warning, on the ZonalBalance: nodes have become hot; names them."""
+"""Warning, on the ZonalBalance: nodes have become hot. Names them."""
 MOVES_PLANNED: Final = "MovesPlanned"
-"""Normal, on the ZonalBalance: moves of pods would make the nodes more even; how many, and the first of them."""
+"""Normal, on the ZonalBalance: moves of pods would make the load of nodes more even. Says how many, and names the first
+ones."""
 POD_MOVED: Final = "PodMoved"
-"""Normal, on the workload: a pod was evicted to make the load of nodes even; from where, and where it is expected."""
+"""Normal, on the workload: a pod was evicted to make the load of nodes even. Names its node, and the node where its
+replacement is expected."""

@@ -85,11 +85,12 @@ LANDING_VECTOR: Final = "landing.spillway.dev/vector"
 """Annotation on a pod: the configuration of the log shipper in this pod."""
 
 ELASTIC_TAINT: Final = "spillway.dev/elastic"
-"""Taint on a node: keeps an elastic node for last, with the effect PreferNoSchedule. The value is the ElasticPolicy."""
+"""Taint on a node: makes pods prefer fixed nodes to this elastic node, with the effect PreferNoSchedule. The value is
+the ElasticPolicy."""
 
 ZONE_SPREAD: Final = "spillway.dev/zone-spread"
-"""Label that users set on a pod template: `DoNotSchedule`, `ScheduleAnyway` or `None`, in place of what its
-ZonalBalance says in `zoneSpread`."""
+"""Label that users set on a pod template: `DoNotSchedule`, `ScheduleAnyway` or `None`; it overrides `zoneSpread` of its
+ZonalBalance."""
 
 HOT_TAINT: Final = "spillway.dev/hot"
 """Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
