@@ -247,4 +247,4 @@ class HttpConnection(asyncio.Protocol):
 
 
 class _RefusedError(Exception):
-    """Raised in a callback of the parser, which then reports the request as one that cannot be parsed."""
+    """The error of a callback of the parser, which then reports the request as one that cannot be parsed."""

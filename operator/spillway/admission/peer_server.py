@@ -23,7 +23,7 @@ log: Final = structlog.get_logger(__name__)
 
 
 class PeerServer:
-    """Serves `webhooks` to other replicas on one address until stopped. `tls=None` serves plain HTTP, for tests."""
+    """The server of `webhooks` for other replicas, on one address until stopped. `tls=None` means plain HTTP."""
 
     def __init__(
         self,

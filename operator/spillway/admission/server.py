@@ -46,7 +46,7 @@ Handler = Callable[[AdmissionRequest, Deadline], Awaitable[Answer]]
 
 
 class LetGoError(Exception):
-    """Raised by a handler that cannot do its work for this request: it is allowed, and the reason is counted."""
+    """The error of a handler that cannot do its work for a request: that is allowed, and the reason is counted."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -89,7 +89,7 @@ async def answer(webhook: Webhook, request: AdmissionRequest, deadline: Deadline
 
 
 class AdmissionServer:
-    """Serves `webhooks` to the API server on one address until stopped.
+    """The server of `webhooks` for the API server, on one address until stopped.
 
     `client_names` are common names and DNS names, one of which a caller's certificate has to carry; the TLS context has
     to ask for certificates then. `tls=None` serves plain HTTP, for tests behind no API server.

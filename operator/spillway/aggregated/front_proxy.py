@@ -93,7 +93,7 @@ def _all(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 class FrontProxyFollower:
-    """Follows the ConfigMap, and lets `tls` ask callers for a certificate of its authority."""
+    """A watch of the ConfigMap, which lets `tls` ask callers for a certificate of its authority."""
 
     def __init__(self, reader: Reader, tls: ServingTls) -> None:
         self._reader = reader

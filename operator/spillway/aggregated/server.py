@@ -58,7 +58,7 @@ class Gate(Protocol):
 
 
 class AggregatedServer:
-    """Serves the metric on one address until stopped. `tls=None` serves plain HTTP, for tests."""
+    """The server of the metric, on one address until stopped. `tls=None` serves plain HTTP, for tests."""
 
     def __init__(
         self,

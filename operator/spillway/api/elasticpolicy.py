@@ -308,7 +308,7 @@ class ElasticPolicyStatus(Status):
 
 
 class ElasticPolicy(Model):
-    """Decides on which tier of nodes replicas run, and which replicas are deleted first when load falls.
+    """The tiers of nodes on which replicas run, and the order in which replicas are deleted when load falls.
 
     Owned nodes come first, elastic nodes take the daily wave, and serverless nodes take the spike.
     """

@@ -99,7 +99,7 @@ class ZoneSpread(Model):
 
 
 class ZonePreference(Model):
-    """Places a new replica in the zone where its own service has the highest load."""
+    """The placement of a new replica in the zone where its own service has the highest load."""
 
     from_: Annotated[ZoneLoadSource | None, Field(alias="from")] = None
     """Where the load is read. Left out: the mean CPU of the workload's pods in each zone, from metrics.k8s.io. Without
@@ -120,7 +120,7 @@ class HotNodes(Model):
 
 
 class LoadClasses(Model):
-    """Pods are classified by what they use most, and spread within a class, so that no node is full of one class."""
+    """Classes of pods by what they use most; each class is spread, so that no node is full of one class."""
 
     enabled: bool = True
     """Label pods as cpu-bound or memory-bound by their history, and add a preferred anti-affinity within a class."""
@@ -206,7 +206,7 @@ class ZoneState(Model):
 
 
 class Moves(Model):
-    """Pods moved to even out load."""
+    """The pods that were moved to even out load."""
 
     planned: Count = 0
     """Moves in the current plan."""
@@ -238,11 +238,11 @@ class ZonalBalanceStatus(Status):
     ] = ()
     """Names of hot nodes, 50 at most."""
     moves: Moves | None = None
-    """Pods moved to even out load."""
+    """The pods that were moved to even out load."""
 
 
 class ZonalBalance(Model):
-    """Keeps the replicas of each workload even over zones, and the load even over nodes.
+    """An even distribution of the replicas of each workload over zones, and of the load over nodes.
 
     If no ZonalBalance matches a workload, a scale-down keeps its zones within one replica by the label
     topology.kubernetes.io/zone.

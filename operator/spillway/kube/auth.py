@@ -31,7 +31,7 @@ _RELOAD_AFTER_REFUSAL_SECONDS = 10.0
 
 
 class CredentialsError(OSError):
-    """There are no usable credentials for the API server; the message is one line."""
+    """The lack of usable credentials for the API server; the message is one line."""
 
 
 class Credentials:

@@ -61,7 +61,7 @@ class _Status(msgspec.Struct):
 
 
 class Transport(Protocol):
-    """Sends requests to an API server; a `KubeClient` does."""
+    """What sends requests to an API server, such as a `KubeClient`."""
 
     async def request(
         self,

@@ -15,28 +15,28 @@ from spillway.kube.writer import Eviction
 
 
 class Reader(Protocol):
-    """Reads single objects and short lists."""
+    """A reader of single objects and short lists."""
 
     async def get_json(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
         """The answer to a GET as plain Python values."""
 
 
 class ByteReader(Protocol):
-    """Reads single objects that are decoded by their own decoder."""
+    """A reader of single objects that are decoded by their own decoder."""
 
     async def request(self, method: str, path: str) -> bytes:
         """The body of the answer."""
 
 
 class Recorder(Protocol):
-    """Records Events."""
+    """A recorder of Events."""
 
     def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
         """Say `message` about an object."""
 
 
 class ObjectWriter(Protocol):
-    """Changes objects; where the answer is False, the object is gone or has changed since it was seen."""
+    """A writer of changes; where its answer is False, the object is gone or has changed since it was seen."""
 
     async def annotate_pod(self, pod: PodRecord, annotations: Annotations) -> bool:
         """Set or remove annotations of a pod."""

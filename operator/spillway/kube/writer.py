@@ -101,7 +101,7 @@ class _Present(msgspec.Struct, frozen=True):
 
 
 class Writer:
-    """Writes at most `rate` times a second (bursts of `burst`), while `may_write()` says so."""
+    """The writer of changes: at most `rate` a second (bursts of `burst`), and only while `may_write()` says so."""
 
     def __init__(
         self,

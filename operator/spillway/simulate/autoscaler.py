@@ -39,7 +39,7 @@ KARPENTER_WHEN_EMPTY: Final = AutoscalerRules(60.0)
 
 
 class NodeAutoscaler:
-    """Adds elastic nodes for pending pods and takes away those that are not needed."""
+    """A node autoscaler: elastic nodes come for pending pods and go when they are not needed."""
 
     def __init__(self, cluster: SimCluster, scheduler: Scheduler, rules: AutoscalerRules) -> None:
         self._cluster = cluster

@@ -54,7 +54,7 @@ class Patience:
 
 
 class Batches(Generic[Item]):
-    """Reads batches, and splits those that fail."""
+    """A reader of batches, which splits those that fail."""
 
     def __init__(
         self,

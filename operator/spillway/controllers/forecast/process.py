@@ -30,7 +30,7 @@ _MODULE: Final = "spillway.controllers.forecast.process"
 
 
 class RefreshFailedError(Exception):
-    """There is no answer. `reason` is a word for a condition."""
+    """The error of a refresh without an answer. `reason` is a word for a condition."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -29,7 +29,7 @@ class By(StrEnum):
 
 
 class Lister(Protocol):
-    """Reads short lists of objects."""
+    """A reader of short lists of objects."""
 
     async def get_json(self, path: str, *, labelSelector: str) -> Any:  # noqa: ANN401, N803 - JSON, and its parameter
         """The answer to a GET of a collection."""
@@ -70,7 +70,7 @@ class Found:
 
 
 class HeadroomObjects:
-    """Reads and writes them."""
+    """The reader and writer of the objects of headroom."""
 
     def __init__(self, lister: Lister, writer: ObjectWriter, look: Look, namespace: str) -> None:
         self._lister = lister

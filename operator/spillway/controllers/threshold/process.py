@@ -41,7 +41,7 @@ class _Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PlanFailedError(Exception):
-    """There is no plan. `reason` is a word for a condition."""
+    """The error of a request without a plan. `reason` is a word for a condition."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

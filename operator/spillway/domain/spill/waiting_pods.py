@@ -212,7 +212,7 @@ def spill_additions(
 
 @dataclass(slots=True)
 class Turns:
-    """Keeps pods of one owner from being replaced back and forth: each change of direction waits twice as long."""
+    """A guard against replacing the pods of one owner back and forth: each change of direction waits twice as long."""
 
     _last: dict[OwnerUid, tuple[Direction, float, int]] = field(default_factory=dict)
 
