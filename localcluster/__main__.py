@@ -44,9 +44,13 @@ def up(
     karpenter: Annotated[
         bool, typer.Option("--karpenter", help="With Karpenter, a node autoscaler with simulated machines.")
     ] = False,
-    prometheus: Annotated[bool, typer.Option("--prometheus")] = False,
-    hpa_sync_seconds: float = Options.hpa_sync_seconds,
-    hpa_downscale_stabilization_seconds: float = Options.hpa_downscale_stabilization_seconds,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="With Prometheus.")] = False,
+    hpa_sync_seconds: Annotated[
+        float, typer.Option(help="Seconds between two checks of an HPA.")
+    ] = Options.hpa_sync_seconds,
+    hpa_downscale_stabilization_seconds: Annotated[
+        float, typer.Option(help="Seconds after which an HPA may scale down.")
+    ] = Options.hpa_downscale_stabilization_seconds,
     nodes: Annotated[int, typer.Option(help="Machines of the pool `fixed`, over three zones.")] = 3,
     virtual_nodes: Annotated[int, typer.Option(help="Virtual nodes of the pool `virtual`.")] = 0,
     foreground: Annotated[

@@ -209,7 +209,7 @@ def run(
     bring_backs_at_once: Annotated[
         int | None,
         typer.Option(
-            help="Maximum workloads that run one additional replica at a time to bring one back.",
+            help="Maximum number of workloads that run an additional replica at the same time to bring another back.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
@@ -230,16 +230,16 @@ def run(
     workload_series: Annotated[
         int | None,
         typer.Option(
-            help="Workloads that have series of their own in the metrics of thresholds and of forecasts: those with "
-            "most replicas. The replicas of workloads of mode Auto always have theirs: they are the history. "
-            "Default: 1000.",
+            help="Number of workloads, those with most replicas, that have series of their own in the metrics of "
+            "thresholds and of forecasts. Every workload of mode Auto has a series of its replicas, which are the "
+            "history for thresholds. Default: 1000.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which a stopping replica still answers admission requests, until Endpoints have moved. "
+            help="Seconds for which a stopping replica still answers admission requests, until endpoints have changed. "
             "Default: 8.",
             rich_help_panel=LIMITS,
         ),
