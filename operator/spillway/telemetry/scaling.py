@@ -4,6 +4,7 @@ Contract: set by the leader and replaced as a whole, with at most one series for
 can serve the first to a HorizontalPodAutoscaler.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -55,5 +56,5 @@ def set_recommendations(all_of_them: Mapping[str, Recommendation], shown: Mappin
     RECOMMENDED.replace({workload_labels(key): one.replicas for key, one in shown.items()})
     FORECAST.replace({workload_labels(key): one.forecast for key, one in shown.items() if one.forecast is not None})
     WORKLOADS.clear()
-    for one in all_of_them.values():
-        WORKLOADS.labels(one.reason.value).inc()
+    for reason, count in Counter(one.reason.value for one in all_of_them.values()).items():
+        WORKLOADS.labels(reason).set(count)

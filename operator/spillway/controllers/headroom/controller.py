@@ -7,36 +7,31 @@ and the number falls in the next.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.headroom.leaving import LeavingBalloons
+from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloons_by_name, nodes_now
 from spillway.controllers.headroom.objects import By, Found, HeadroomObjects
-from spillway.controllers.headroom.observe import (
-    ElasticMemory,
-    ForecastMemory,
-    Governed,
-    balloon_nodes,
-    balloons_by_name,
-    governed_by_policy,
-    needs_of,
-)
+from spillway.controllers.headroom.observe import ForecastMemory, Governed, governed_by_policy, needs_of
 from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.headroom.hold import Hold
-from spillway.domain.headroom.leaving import leaving_costs, nodes_to_empty
 from spillway.domain.headroom.manifests import Held, quantities
-from spillway.domain.headroom.size import HeadroomNeeds, HeadroomReason, HeadroomSize, most_units, size, spread
+from spillway.domain.headroom.shape import Shape
+from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_units, rise_units, size, spread
 from spillway.domain.model import event_reasons
-from spillway.domain.model.names import POD_DELETION_COST, NodeName, Zone
+from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import is_balloon, object_reference
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.recurring import Timetable
 from spillway.kube import paths
 from spillway.kube.errors import FailedRequests
 from spillway.kube.protocols import ObjectWriter, Recorder
+from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
@@ -56,8 +51,6 @@ RETRY_BUFFERS_SECONDS: Final = 3600.0
 BARREN_SECONDS: Final = 600.0
 """A zone without an elastic node in which a balloon waits for so long has none to offer."""
 RETRY_ZONE_SECONDS: Final = 3600.0
-MOVED_SECONDS: Final = 600.0
-"""The time for which balloons are not moved again from a node that they were moved from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +58,9 @@ class HeadroomNow:
     """The present headroom of one policy."""
 
     size: HeadroomSize
-    needs: HeadroomNeeds | None
+    unit: Shape | None = None
     """None while the size of a unit is not known."""
+    units_per_node: int = 1
     by_zone: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
     ready: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
     by: By | None = None
@@ -88,8 +82,17 @@ class _Memory:
     timetable: Timetable[HeadroomSchedule] = field(default_factory=lambda: Timetable[HeadroomSchedule](()))
     barren: dict[Zone, float] = field(default_factory=dict)
     """Until when a zone is left out."""
-    moved: dict[NodeName, float] = field(default_factory=dict)
-    """When balloons were moved from a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one pass goes by, besides the governed workloads."""
+
+    found: Found
+    by: By
+    nodes: NodesNow
+    balloons: Mapping[str, Sequence[PodRecord]]
+    """By the name of the object that holds them."""
 
 
 class HeadroomController(Controller):
@@ -150,16 +153,21 @@ class HeadroomController(Controller):
         self._again = PASS_SECONDS
         found = await self._objects.read()
         by = self._held_by(found)
-        now = await self._sized(policies, found, by)
+        nodes = await nodes_now(self.world, policies)
+        seen = _Seen(found, by, nodes, balloons_by_name(self.world, self._namespace))
+        now = await self._sized(policies, seen)
         wanted = [held for name, one in now.items() if one.by is not None for held in self._held(name, one)]
         failed = FailedRequests()
+        leaving = LeavingBalloons(self.world, self._writer, wanted, balloons=seen.balloons, nodes=nodes, failed=failed)
         if by is By.BALLOONS:
-            wanted = await self._shrunk(wanted, found, failed)
+            wanted = await leaving.shrunk(found)
         unreadable = self.world.catalog.unreadable(Kind.ELASTIC_POLICY)
         if changes := await self._objects.write(wanted, by, found, failed, kept=unreadable):
             self.log.info("headroom written", key=self._namespace, objects=len(wanted), changes=changes)
         elif by is By.BALLOONS:
-            await self._compact(now, found, failed)
+            await leaving.compact(found, {name: memory.elastic for name, memory in self._memories.items()})
+        if leaving.unfinished:
+            self._again = NEXT_STEP_SECONDS
         self._swept = not wanted and not changes and not failed
         self._publish(now)
         failed.raise_together("headroom not written")
@@ -170,43 +178,38 @@ class HeadroomController(Controller):
 
     # The size
 
-    async def _sized(self, policies: Mapping[str, Headroom], found: Found, by: By) -> dict[str, HeadroomNow]:
+    async def _sized(self, policies: Mapping[str, Headroom], seen: _Seen) -> dict[str, HeadroomNow]:
         if not policies:
             return {}
         observed = await observe_all(self.world)
         governed = await governed_by_policy(self.world, observed, self._forecasts, self._autoscalers)
-        balloons = balloons_by_name(self.world, self._namespace)
         now: dict[str, HeadroomNow] = {}
         for name, spec in policies.items():
             policy = self.world.governance.policies.get(name)
             if policy is not None and name in governed:
-                now[name] = self._now(policy, spec, governed[name], found, balloons, by)
+                now[name] = await self._now(policy, spec, governed[name], seen)
         return now
 
-    def _now(  # noqa: PLR0917 - all that is known of one policy
-        self,
-        policy: ElasticPolicy,
-        spec: Headroom,
-        governed: Governed,
-        found: Found,
-        balloons: Mapping[str, Sequence[PodRecord]],
-        by: By,
-    ) -> HeadroomNow:
+    async def _now(self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen) -> HeadroomNow:
         name, now = policy.metadata.name, self.world.now()
         memory = self._memories[name]
         if memory.schedules != spec.schedules:
             memory.schedules, memory.timetable = spec.schedules, Timetable(spec.schedules)
         invalid = tuple(f"spec.headroom.schedules{place}: {text}" for place, text in memory.timetable.problems.items())
         if policy.spec.tiers.elastic is None:
-            return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), None, invalid=invalid, elastic=False)
+            return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), invalid=invalid, elastic=False)
         active, _ = memory.timetable.at(now)
-        needs = needs_of(self.world, policy, governed, active, memory.elastic)
+        memory.elastic.take(seen.nodes.elastic[name], governed.zones)
+        needs = needs_of(policy, governed, active, seen.nodes.free_fixed, memory.elastic)
         if needs is None:
-            return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), None, invalid=invalid)
-        wanted = size(needs)
+            return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), invalid=invalid)
+        forecast = 0
+        async for forecast in in_slices(rise_units(needs)):  # noqa: B007 - the last one counts
+            pass
+        wanted = size(needs, forecast)
         if memory.hold is None:
             # What a previous leader has made was wanted until now.
-            memory.hold = Hold().then(found.replicas(name), now, seconds=self._hold_seconds)
+            memory.hold = Hold().then(seen.found.replicas(name), now, seconds=self._hold_seconds)
         memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds)
         self._again = min(self._again, max(0.0, memory.hold.shrinks_at(self._hold_seconds) - now))
         pods = memory.hold.pods(most_units(needs))
@@ -214,45 +217,36 @@ class HeadroomController(Controller):
             wanted = HeadroomSize(pods, HeadroomReason.HELD, forecast=wanted.forecast)
         result = HeadroomNow(
             wanted,
-            needs,
-            by_zone=spread(pods, self._zones(name, memory, balloons)),
-            by=by if policy.spec.enforced else None,
+            needs.unit,
+            needs.units_per_node,
+            by_zone=spread(pods, self._zones(name, memory, seen)),
+            by=seen.by if policy.spec.enforced else None,
             invalid=invalid,
-            buffers_ignored=found.buffers_served and by is By.BALLOONS and self._mechanism == "auto",
+            buffers_ignored=seen.found.buffers_served and seen.by is By.BALLOONS and self._mechanism == "auto",
         )
-        return self._with_ready(name, result, found, balloons)
+        return result if result.by is None else replace(result, ready=self._ready(name, result, seen))
 
-    def _with_ready(
-        self, policy: str, now: HeadroomNow, found: Found, balloons: Mapping[str, Sequence[PodRecord]]
-    ) -> HeadroomNow:
-        if now.by is None:
-            return now
+    def _ready(self, policy: str, now: HeadroomNow, seen: _Seen) -> Mapping[Zone, int]:
         ready: dict[Zone, int] = {}
-        for zone, held in ((held.zone, held) for held in self._held(policy, now)):
+        for held in self._held(policy, now):
             if now.by is By.BUFFERS:
-                buffer = found.of(paths.CAPACITY_BUFFERS, held.name)
+                buffer = seen.found.of(paths.CAPACITY_BUFFERS, held.name)
                 there = (buffer.replicas or 0) if buffer is not None and buffer.provisioned else 0
             else:
-                there = sum(bool(pod.node) for pod in balloons.get(held.name, ()))
-            ready[zone] = min(there, held.pods)
-        return HeadroomNow(
-            now.size, now.needs, now.by_zone, ready, now.by, now.invalid, buffers_ignored=now.buffers_ignored
-        )
+                there = sum(bool(pod.node) for pod in seen.balloons.get(held.name, ()))
+            ready[held.zone] = min(there, held.pods)
+        return ready
 
-    def _zones(self, policy: str, memory: _Memory, balloons: Mapping[str, Sequence[PodRecord]]) -> Sequence[Zone]:
+    def _zones(self, policy: str, memory: _Memory, seen: _Seen) -> Sequence[Zone]:
         """The zones of elastic nodes and of governed pods, without those that have had no elastic node to offer."""
         now = self.world.now()
         memory.barren = {zone: until for zone, until in memory.barren.items() if until > now}
-        occupied = {
-            self.world.places.place(policy, node).zone
-            for node in self.world.state.nodes.values()
-            if self.world.governance.elastic_owner(node) is not None
-        }
-        for zone in memory.elastic.zones - occupied:
+        for zone in memory.elastic.zones - seen.nodes.elastic[policy].zones:
             held = self._one(policy, zone, 0, memory)
             if held is None:
                 continue
-            since = [pod.unschedulable_since for pod in balloons.get(held.name, ()) if pod.unschedulable_since]
+            balloons = seen.balloons.get(held.name, ())
+            since = [pod.unschedulable_since for pod in balloons if pod.unschedulable_since]
             if since and now - min(since) >= BARREN_SECONDS:
                 memory.barren[zone] = now + RETRY_ZONE_SECONDS
                 self.log.warning("no elastic node comes in this zone, headroom moves to others", key=f"{policy}/{zone}")
@@ -296,60 +290,6 @@ class HeadroomController(Controller):
             taints=memory.elastic.taints,
         )
 
-    async def _shrunk(self, wanted: Sequence[Held], found: Found, failed: FailedRequests) -> list[Held]:
-        """The objects to write now: one that shrinks keeps its number until the right balloons have the lowest cost."""
-        balloons = balloons_by_name(self.world, self._namespace)
-        result: list[Held] = []
-        for held in wanted:
-            present = found.of(paths.DEPLOYMENTS, held.name)
-            pods = balloons.get(held.name, ())
-            shrinks = present is not None and (present.replicas or 0) > held.pods
-            leaving = len(pods) - held.pods
-            if shrinks and leaving > 0 and await self._mark_leaving(held, pods, leaving, failed):
-                self._again = NEXT_STEP_SECONDS
-                held = _with_pods(held, len(pods))  # noqa: PLW2901 - the same with another number
-            result.append(held)
-        return result
-
-    async def _mark_leaving(self, held: Held, pods: Sequence[PodRecord], leaving: int, failed: FailedRequests) -> bool:
-        """Whether the deletion cost of a balloon had to be changed."""
-        memory = self._memories[held.policy]
-        nodes = balloon_nodes(self.world, held.policy, memory.elastic, pods)
-        costs = leaving_costs(pods, leaving, nodes)
-        changed = False
-        for pod in pods:
-            cost = costs.get(pod.uid)
-            if cost is not None and pod.deletion_cost != cost:
-                with failed.collected():
-                    changed = await self._writer.annotate_pod(pod, {POD_DELETION_COST: str(cost)}) or changed
-                    continue
-                # Without its cost the wrong balloon would go.
-                changed = True
-        return changed
-
-    async def _compact(self, now: Mapping[str, HeadroomNow], found: Found, failed: FailedRequests) -> None:
-        """Delete the balloons of nodes that could go without them; their Deployments create them elsewhere."""
-        balloons = balloons_by_name(self.world, self._namespace)
-        at = self.world.now()
-        for name, one in now.items():
-            if one.by is not By.BALLOONS or one.needs is None:
-                continue
-            memory = self._memories[name]
-            mine = [pod for held in self._held(name, one) for pod in balloons.get(held.name, ())]
-            if any(not pod.node for pod in mine) or len(mine) != found.replicas(name):
-                continue
-            memory.moved = {node: when for node, when in memory.moved.items() if at - when < MOVED_SECONDS}
-            nodes = balloon_nodes(self.world, name, memory.elastic, mine)
-            for node in nodes_to_empty(tuple(nodes.values()), one.needs.unit, memory.moved.keys()):
-                memory.moved[node] = at
-                metrics.MOVED.labels(name).inc()
-                self.log.info("balloons leave a node that holds nothing else", key=node, policy=name)
-                for pod in [pod for pod in mine if pod.node == node]:
-                    path = paths.PODS.named(pod.name, namespace=pod.namespace)
-                    with failed.collected():
-                        await self._writer.delete("pods", path, uid=pod.uid)
-                self._again = NEXT_STEP_SECONDS
-
     # The report
 
     def _publish(self, now: Mapping[str, HeadroomNow]) -> None:
@@ -370,9 +310,9 @@ class HeadroomController(Controller):
 
     def _announce(self, name: str, now: HeadroomNow, before: HeadroomNow | None) -> None:
         policy = self.world.governance.policies.get(name)
-        if policy is None or now.needs is None:
+        if policy is None or now.unit is None:
             return
-        unit = quantities(now.needs.unit)
+        unit = quantities(now.unit)
         each = " and ".join(f"{amount} of {resource}" for resource, amount in unit.items())
         verb = "is" if now.by is not None else "would be"
         earlier = f", after {before.size.pods}" if before is not None else ""
@@ -394,7 +334,3 @@ class HeadroomController(Controller):
         pod = new or old
         if pod is not None and is_balloon(pod) and (old is None or new is None or old.node != new.node):
             self._look_soon()
-
-
-def _with_pods(held: Held, pods: int) -> Held:
-    return Held(held.policy, held.policy_uid, held.zone, pods, held.unit, held.elastic, held.taints)

@@ -37,15 +37,15 @@ def headroom_part(now: HeadroomNow | None) -> StatusPart:
 
 
 def _status(now: HeadroomNow) -> HeadroomStatus:
-    needs, pods = now.needs, now.size.pods
+    pods = now.size.pods
     unit = None
-    if needs is not None:
-        cpu, memory = needs.unit
+    if now.unit is not None:
+        cpu, memory = now.unit
         unit = HeadroomUnit(cpu=Cpu(quantity("cpu", cpu)), memory=Memory(quantity("memory", memory)))
     return HeadroomStatus(
         pods=pods,
         ready=sum(now.ready.values()),
-        nodes=-(-pods // needs.units_per_node) if needs is not None else 0,
+        nodes=-(-pods // now.units_per_node),
         unit=unit,
         reason=now.size.reason.value,
         schedule=now.size.schedule,
@@ -66,7 +66,7 @@ def _condition(now: HeadroomNow) -> ObservedCondition:
     elif now.invalid:
         reason = "BadSchedule"
         message = f"{first_names(now.invalid)}. These entries count for nothing; the others are in force."
-    elif now.needs is None:
+    elif now.unit is None:
         reason = "UnitUnknown"
         message = 'No governed pod has requests; set spec.headroom.unit, for example {cpu: "2", memory: 4Gi}.'
     elif now.by is None:

@@ -4,8 +4,7 @@ Contract: pure. Amounts are millicores and bytes. A shape of zero in one resourc
 zero in both fits nowhere, because nothing is known of it.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from spillway.domain.fit.room import Free
@@ -46,17 +45,14 @@ def units_for(shape: Shape, unit: Shape) -> int:
     return max((-(-one // there) for one, there in zip(shape, unit, strict=True) if there > 0), default=1) or 1
 
 
-def common_unit(requests: Iterable[tuple[Shape, int]], before: Shape | None = None) -> Shape | None:
-    """The largest common request of workloads, given as (request, replicas), each resource by itself.
+def common_unit(requests: Mapping[Shape, int], before: Shape | None = None) -> Shape | None:
+    """The largest common request of workloads, given as the replicas with each request, each resource by itself.
 
     A pod of any workload whose request is common fits into one unit. `before` is the present unit, which is kept while
     it fits nearly as well, because a new unit replaces every balloon. None where nothing is known.
     """
-    counted: Counter[Shape] = Counter()
-    for shape, replicas in requests:
-        if shape.known:
-            counted[shape] += max(replicas, 1)
-    enough = COMMON_SHARE * counted.total()
+    counted = {shape: replicas for shape, replicas in requests.items() if shape.known}
+    enough = COMMON_SHARE * sum(counted.values())
     common = [shape for shape, replicas in counted.items() if replicas >= enough]
     if not common:
         # Many workloads of different shapes: each of them is rare.

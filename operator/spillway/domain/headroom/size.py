@@ -7,8 +7,9 @@ nodes is not taken off: the units are held there first, and only those that find
 other, or one more.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -39,27 +40,18 @@ class HeadroomReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rising:
-    """A workload and the replicas that it is expected to start."""
-
-    workload: str
-    replicas: int
-    shape: Shape
-    """What one replica requests."""
-
-
-@dataclass(frozen=True, slots=True)
 class HeadroomNeeds:
     """Everything that a size follows from."""
 
     spec: Headroom
     unit: Shape
-    rising: Sequence[Rising] = ()
+    rising: Mapping[Shape, int] = field(default_factory=dict)
+    """The replicas that governed workloads are expected to start, by what one of them requests."""
     active: Sequence[HeadroomSchedule] = ()
     """The schedules that hold now."""
     free_fixed: Sequence[Free] = ()
     """The free room of fixed nodes, one entry a node."""
-    waiting: Sequence[Rising] = ()
+    waiting: Mapping[Shape, int] = field(default_factory=dict)
     """Pods that wait for a node already; they are served from this room first."""
     node: Shape | None = None
     """What one elastic node has for pods, without those of DaemonSets; None while no elastic node has been seen."""
@@ -84,9 +76,8 @@ class HeadroomSize:
     """The units that the expected rise alone would take, also where other bounds count."""
 
 
-def size(needs: HeadroomNeeds) -> HeadroomSize:
-    """The units that are wanted now."""
-    forecast = _forecast(needs) if needs.spec.from_ == "Forecast" else 0
+def size(needs: HeadroomNeeds, forecast: int) -> HeadroomSize:
+    """The units that are wanted now, given the last of `rise_units`."""
     found = [(forecast, HeadroomReason.FORECAST, "")]
     if needs.spec.min is not None:
         found.append((amount(needs.spec.min, needs.units_per_node), HeadroomReason.MINIMUM, ""))
@@ -99,13 +90,6 @@ def size(needs: HeadroomNeeds) -> HeadroomSize:
     if pods > most:
         return HeadroomSize(most, HeadroomReason.MAXIMUM, forecast=forecast)
     return HeadroomSize(pods, reason if pods else HeadroomReason.NOTHING, schedule if pods else "", forecast)
-
-
-def _forecast(needs: HeadroomNeeds) -> int:
-    rooms = [one for one in needs.free_fixed if one.pods > 0]
-    for one in needs.waiting:
-        _placed(rooms, one)
-    return units_of(needs.rising, needs.unit, rooms)
 
 
 def most_units(needs: HeadroomNeeds) -> int:
@@ -125,30 +109,42 @@ def amount(given: HeadroomAmount | HeadroomSchedule, units_per_node: int) -> int
     return (given.nodes or 0) * units_per_node
 
 
-def units_of(rising: Sequence[Rising], unit: Shape, free: Sequence[Free]) -> int:
-    """Units whose room holds all of these replicas that find none in `free`; never more than `MOST_UNITS`."""
-    largest_first = sorted(
-        (one for one in rising if one.replicas > 0 and one.shape.known),
-        key=lambda one: (-one.shape.cpu_millis, -one.shape.memory_bytes, one.workload),
-    )
-    rooms = [one for one in free if one.pods > 0]
+def rise_units(needs: HeadroomNeeds) -> Iterator[int]:
+    """Units whose room holds the expected rise as far as it finds none on fixed nodes; never more than `MOST_UNITS`.
+
+    It looks at one shape after another and gives a number after each, so that the caller may pause in between; the last
+    number counts. Nothing is given where no rise counts.
+    """
+    rising = _largest_first(needs.rising) if needs.spec.from_ == "Forecast" else []
+    if not rising:
+        return
+    waiting = _largest_first(needs.waiting)
+    rooms = _Rooms(needs.free_fixed, [shape for shape, _ in (*waiting, *rising)])
+    for shape, count in waiting:
+        rooms.place(shape, count)
+        yield 0
     units, started = 0, list[Shape]()
-    for one in largest_first:
-        left = one.replicas - _placed(rooms, one)
-        if not unit.covers(one.shape):
-            units += left * units_for(one.shape, unit)
+    for shape, count in rising:
+        left = count - rooms.place(shape, count)
+        if not needs.unit.covers(shape):
+            units += left * units_for(shape, needs.unit)
         else:
-            left = _filled(started, one.shape, left)
-            each = min(one.shape.fits(unit), max(left, 1))
+            left = _filled(started, shape, left)
+            each = min(shape.fits(needs.unit), max(left, 1))
             whole, rest = divmod(left, each)
             units += whole + (rest > 0)
-            started.extend(_less(unit, one.shape, each) for _ in range(min(whole, _OPEN_UNITS)))
+            started.extend(_less(needs.unit, shape, each) for _ in range(min(whole, _OPEN_UNITS)))
             if rest:
-                started.append(_less(unit, one.shape, rest))
+                started.append(_less(needs.unit, shape, rest))
             started = sorted((room for room in started if room.known), reverse=True)[:_OPEN_UNITS]
         if units >= MOST_UNITS:
-            return MOST_UNITS
-    return units
+            yield MOST_UNITS
+            return
+        yield units
+
+
+def _largest_first(counts: Mapping[Shape, int]) -> list[tuple[Shape, int]]:
+    return sorted(((shape, count) for shape, count in counts.items() if count > 0 and shape.known), reverse=True)
 
 
 def spread(pods: int, zones: Sequence[Zone]) -> Mapping[Zone, int]:
@@ -159,18 +155,42 @@ def spread(pods: int, zones: Sequence[Zone]) -> Mapping[Zone, int]:
     return MappingProxyType({zone: count for zone, count in found.items() if count})
 
 
-def _placed(rooms: list[Free], one: Rising) -> int:
-    """How many replicas find room in `rooms`, which is taken off."""
-    left = one.replicas
-    for index, room in enumerate(rooms):
-        if not left:
-            break
-        count = min(left, one.shape.fits_free(room))
-        if count:
-            cpu, memory = count * one.shape.cpu_millis, count * one.shape.memory_bytes
-            rooms[index] = Free(room.cpu_millis - cpu, room.memory_bytes - memory, room.pods - count)
+class _Rooms:
+    """The free room of nodes, one node after another, without those that take none of these shapes."""
+
+    def __init__(self, free: Iterable[Free], shapes: Iterable[Shape]) -> None:
+        cpus, memories = zip(*(_floors(shape) for shape in shapes), strict=True)
+        cpu, memory = min(cpus), min(memories)
+        usable = [one for one in free if one.pods > 0 and one.cpu_millis >= cpu and one.memory_bytes >= memory]
+        self._cpu = [one.cpu_millis for one in usable]
+        self._memory = [one.memory_bytes for one in usable]
+        self._pods = [one.pods for one in usable]
+
+    def place(self, shape: Shape, replicas: int) -> int:
+        """How many of the replicas find room, which is taken off."""
+        least_cpu, least_memory = _floors(shape)
+        cpu, memory = shape
+        left = replicas
+        for index, there in enumerate(self._cpu):
+            if there < least_cpu or self._memory[index] < least_memory:
+                continue
+            count = min(left, self._pods[index])
+            if cpu:
+                count = min(count, there // cpu)
+            if memory:
+                count = min(count, self._memory[index] // memory)
+            self._cpu[index] -= count * cpu
+            self._memory[index] -= count * memory
+            self._pods[index] -= count
             left -= count
-    return one.replicas - left
+            if not left:
+                break
+        return replicas - left
+
+
+def _floors(shape: Shape) -> tuple[float, float]:
+    """The least CPU and memory that a node has to have left; what is not requested is no bound."""
+    return (shape.cpu_millis or -math.inf, shape.memory_bytes or -math.inf)
 
 
 def _filled(started: list[Shape], shape: Shape, replicas: int) -> int:

@@ -1,14 +1,12 @@
 """The headroom of a policy over time: its size, the objects that hold it, and the nodes that may go."""
 
-import msgspec
-
 from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS
-from spillway.domain.headroom.leaving import LEAVING_COST
-from spillway.domain.model.names import POD_DELETION_COST, ZONE_LABEL
+from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase
+from spillway.state.catalog import Kind
 from spillway.telemetry.registry import exposition
-from tests.builders import make_node
-from tests.unit.controllers.headroom.scene import FIXED, HOLD, JOBS, SYSTEM, Scene, elastic, policy
+from tests.builders import make_node, make_pod
+from tests.unit.controllers.headroom.scene import FIXED, HOLD, JOBS, UNIT, Scene, elastic, policy
 
 
 async def test_the_expected_rise_is_kept_evenly_over_the_zones() -> None:
@@ -156,40 +154,6 @@ async def test_buffers_that_nobody_acts_on_are_replaced_by_balloons() -> None:
     assert scene.condition == (True, "BuffersIgnored")
 
 
-async def test_a_headroom_that_shrinks_gives_up_the_node_that_empties_first() -> None:
-    scene = Scene(policy({**FIXED, "min": {"pods": 4}}), nodes=(elastic("e1"), elastic("e3", created=20.0)))
-    await scene.look()
-    # Of the two nodes e3 is the newer one and empties first.
-    pods = [scene.balloon(f"p{index}", "e1" if index < 2 else "e3") for index in range(4)]
-    scene.change(policy({**FIXED, "min": {"pods": 3}}, version=2))
-    await scene.look(HOLD + 1)
-    marked = [write for write in scene.writer.writes if write.verb == "annotate_pod"]
-    assert [(one.name, one.body) for one in marked] == [("p2", {POD_DELETION_COST: str(LEAVING_COST)})]
-    assert scene.server.replicas() == {"a": 4}
-    scene.world.state.apply(msgspec.structs.replace(pods[2], deletion_cost=LEAVING_COST))
-    await scene.look()
-    assert scene.server.replicas() == {"a": 3}
-
-
-async def test_a_node_with_nothing_but_balloons_is_emptied_where_another_has_room() -> None:
-    scene = Scene(policy({**FIXED, "min": {"pods": 2}}), nodes=(elastic("e1"),))
-    await scene.look()
-    scene.world.state.apply(elastic("e9", created=20.0))
-    scene.leave("shop", "cart-3")
-    scene.balloon("p0", "e9")
-    scene.balloon("p1", "", phase=Phase.PENDING, pending=Pending())
-    await scene.look()
-    # One waits for a node: nothing is moved now.
-    assert not [write for write in scene.writer.writes if write.verb == "delete"]
-    scene.change(policy({**FIXED, "min": {"pods": 1}}, version=2))
-    scene.leave(SYSTEM, "p1")
-    await scene.look(HOLD + 1)
-    assert scene.server.replicas() == {"a": 1}
-    await scene.look()
-    deleted = [write.name for write in scene.writer.writes if write.verb == "delete"]
-    assert deleted == ["p0"]
-
-
 async def test_a_zone_without_an_elastic_node_to_offer_is_left_out() -> None:
     scene = Scene(
         policy({**FIXED, "min": {"pods": 2}}),
@@ -204,6 +168,37 @@ async def test_a_zone_without_an_elastic_node_to_offer_is_left_out() -> None:
     assert scene.server.replicas() == {"a": 1, "b": 1}
     await scene.look(2)
     assert scene.server.replicas() == {"a": 2}
+
+
+async def test_an_elastic_node_of_another_policy_does_not_make_a_zone_offer_one() -> None:
+    mine = policy({**FIXED, "min": {"pods": 2}})
+    theirs = policy(None, name="sales", tiers={"elastic": {"nodeSelector": {"matchLabels": {"pool": "sales"}}}})
+    other = make_node("s1", labels={"pool": "sales", ZONE_LABEL: "b"})
+    scene = Scene(mine, nodes=(elastic("e1"), other))
+    scene.world.catalog.replace(Kind.ELASTIC_POLICY, [mine, theirs], 60)
+    await scene.look()
+    assert scene.server.replicas() == {"a": 1, "b": 1}
+    scene.balloon("p1", "", zone="b", phase=Phase.PENDING, pending=Pending(unschedulable_since=scene.clock.now()))
+    await scene.look(BARREN_SECONDS + 1)
+    assert scene.server.replicas() == {"a": 2}
+
+
+async def test_the_report_changes_only_with_what_it_says() -> None:
+    fixed = make_node("f1", labels={ZONE_LABEL: "a"}, cpu_millis=900, memory_bytes=8 << 30)
+    scene = Scene(policy({"unit": UNIT}), nodes=(elastic("e1"), fixed))
+    scene.leave("shop", "cart-1")
+    scene.leave("shop", "cart-3")
+    scene.forecast(6.0)
+    await scene.look()
+    changes: list[int] = []
+    scene.controller.report_changed.subscribe(lambda: changes.append(1))
+    # Free room of which no unit becomes more or less.
+    scene.world.state.apply(make_pod("small", node=fixed.name, cpu_millis=100, memory_bytes=1 << 20))
+    await scene.look(1)
+    assert not changes
+    scene.forecast(9.0)
+    await scene.look(1)
+    assert changes
 
 
 async def test_the_objects_of_a_policy_that_cannot_be_read_stay() -> None:

@@ -8,7 +8,7 @@ from spillway.domain.fit.room import Free
 from spillway.domain.headroom.shape import Shape, common_unit, units_for
 
 SHAPES = st.builds(Shape, st.integers(0, 8000), st.integers(0, 1 << 36))
-REQUESTS = st.lists(st.tuples(SHAPES, st.integers(0, 500)), max_size=12)
+REQUESTS = st.dictionaries(SHAPES, st.integers(1, 500), max_size=12)
 
 
 @pytest.mark.parametrize(
@@ -38,27 +38,27 @@ def test_a_pod_larger_than_the_unit_takes_several() -> None:
 
 
 def test_the_unit_is_the_largest_common_request_and_not_that_of_a_single_pod() -> None:
-    requests = [(Shape(500, 1000), 60), (Shape(1000, 200), 39), (Shape(32_000, 9000), 1)]
+    requests = {Shape(500, 1000): 60, Shape(1000, 200): 39, Shape(32_000, 9000): 1}
     assert common_unit(requests) == Shape(1000, 1000)
-    assert common_unit([(Shape(0, 0), 5)]) is None
-    assert common_unit([]) is None
+    assert common_unit({Shape(0, 0): 5}) is None
+    assert common_unit({}) is None
 
 
 @given(REQUESTS)
-def test_a_pod_of_every_common_request_fits_into_one_unit(requests: list[tuple[Shape, int]]) -> None:
+def test_a_pod_of_every_common_request_fits_into_one_unit(requests: dict[Shape, int]) -> None:
     unit = common_unit(requests)
-    known = [(shape, max(replicas, 1)) for shape, replicas in requests if shape.known]
+    known = {shape: replicas for shape, replicas in requests.items() if shape.known}
     if not known:
         assert unit is None
         return
     assert unit is not None
-    total = sum(replicas for _, replicas in known)
-    for shape, replicas in known:
+    total = sum(known.values())
+    for shape, replicas in known.items():
         assert unit.covers(shape) or replicas < 0.05 * total
 
 
 @given(REQUESTS, SHAPES)
-def test_a_unit_is_kept_only_while_it_covers_what_is_common(requests: list[tuple[Shape, int]], before: Shape) -> None:
+def test_a_unit_is_kept_only_while_it_covers_what_is_common(requests: dict[Shape, int], before: Shape) -> None:
     fresh, kept = common_unit(requests), common_unit(requests, before)
     assert kept in {fresh, before}
     if fresh is not None and kept is not None:

@@ -1,5 +1,7 @@
 """The size of headroom, and its spread over zones."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,21 +10,36 @@ from hypothesis import strategies as st
 
 from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.domain.fit.room import Free
-from spillway.domain.headroom.shape import Shape
-from spillway.domain.headroom.size import MOST_UNITS, HeadroomNeeds, HeadroomReason, Rising, size, spread, units_of
+from spillway.domain.headroom.shape import Shape, units_for
+from spillway.domain.headroom.size import (
+    MOST_UNITS,
+    HeadroomNeeds,
+    HeadroomReason,
+    HeadroomSize,
+    rise_units,
+    size,
+    spread,
+)
 from spillway.domain.model.names import Zone
 
 UNIT = Shape(1000, 1000)
 EVENING = HeadroomSchedule.model_validate({"name": "evening", "start": "0 18 * * *", "duration": "1h", "nodes": 2})
 SHAPES = st.builds(Shape, st.integers(1, 3000), st.integers(1, 3000))
-RISING = st.lists(st.builds(Rising, st.text("ab", max_size=3), st.integers(0, 60), SHAPES), max_size=8)
+RISING = st.dictionaries(SHAPES, st.integers(0, 60), max_size=8)
+FEW = st.dictionaries(st.builds(Shape, st.integers(0, 1500), st.integers(0, 1500)), st.integers(0, 3), max_size=8)
 FREE = st.lists(st.builds(Free, st.integers(-10, 5000), st.integers(-10, 5000), st.integers(-1, 20)), max_size=5)
 
 
 def _needs(spec: dict[str, Any] | None = None, rising: int = 0, **given: Any) -> HeadroomNeeds:
-    return HeadroomNeeds(
-        Headroom.model_validate(spec or {}), UNIT, rising=[Rising("Deployment/shop/cart", rising, UNIT)], **given
-    )
+    return HeadroomNeeds(Headroom.model_validate(spec or {}), UNIT, rising={UNIT: rising}, **given)
+
+
+def _size(needs: HeadroomNeeds) -> HeadroomSize:
+    return size(needs, [0, *rise_units(needs)][-1])
+
+
+def _units(rising: Mapping[Shape, int], free: Sequence[Free] = (), **given: Any) -> int:
+    return [0, *rise_units(HeadroomNeeds(Headroom(), UNIT, rising=rising, free_fixed=free, **given))][-1]
 
 
 @pytest.mark.parametrize(
@@ -48,46 +65,98 @@ def _needs(spec: dict[str, Any] | None = None, rising: int = 0, **given: Any) ->
 def test_the_size_is_the_most_that_something_asks_for_within_the_bounds(
     needs: HeadroomNeeds, pods: int, reason: HeadroomReason
 ) -> None:
-    found = size(needs)
+    found = _size(needs)
     assert (found.pods, found.reason) == (pods, reason)
 
 
 def test_a_schedule_is_named() -> None:
-    assert size(_needs(active=[EVENING])).schedule == "evening"
+    assert _size(_needs(active=[EVENING])).schedule == "evening"
 
 
 def test_free_room_on_fixed_nodes_is_taken_off_after_waiting_pods_are_served() -> None:
     free = [Free(2500, 9000, 10), Free(1500, 9000, 10)]
-    assert size(_needs(rising=5, free_fixed=free)).pods == 2
-    waiting = [Rising("Deployment/shop/pay", 2, UNIT)]
-    assert size(_needs(rising=5, free_fixed=free, waiting=waiting)).pods == 4
+    assert _size(_needs(rising=5, free_fixed=free)).pods == 2
+    waiting = {UNIT: 2}
+    assert _size(_needs(rising=5, free_fixed=free, waiting=waiting)).pods == 4
     # They are not counted themselves: they get their nodes without headroom.
-    assert size(_needs(rising=0, waiting=waiting)).pods == 0
+    assert _size(_needs(rising=0, waiting=waiting)).pods == 0
 
 
 def test_small_pods_share_a_unit_and_large_ones_take_several() -> None:
-    small, large = Rising("a", 7, Shape(250, 100)), Rising("b", 2, Shape(2500, 100))
-    assert units_of([small], UNIT, ()) == 2
-    assert units_of([large], UNIT, ()) == 6
-    assert units_of([Rising("c", 1, Shape(700, 700)), Rising("d", 1, Shape(300, 300))], UNIT, ()) == 1
+    small, large = Shape(250, 100), Shape(2500, 100)
+    assert _units({small: 7}) == 2
+    assert _units({large: 2}) == 6
+    assert _units({Shape(700, 700): 1, Shape(300, 300): 1}) == 1
+
+
+def test_there_is_a_pause_after_each_shape() -> None:
+    rising = {Shape(cpu, 100): 1 for cpu in (100, 200, 300)}
+    needs = HeadroomNeeds(Headroom(), UNIT, rising=rising, waiting={Shape(400, 100): 1, UNIT: 1})
+    assert list(rise_units(needs)) == [0, 0, 1, 1, 1]
+    assert list(rise_units(replace(needs, spec=Headroom.model_validate({"from": "Fixed"})))) == []
 
 
 @given(RISING, FREE)
-def test_the_units_hold_all_that_finds_no_room_elsewhere(rising: list[Rising], free: list[Free]) -> None:
-    units = units_of(rising, UNIT, free)
+def test_the_units_hold_all_that_finds_no_room_elsewhere(rising: dict[Shape, int], free: list[Free]) -> None:
+    units = _units(rising, free)
     usable = [one for one in free if one.pods > 0]
     for resource, there in (("cpu_millis", UNIT.cpu_millis), ("memory_bytes", UNIT.memory_bytes)):
-        wanted = sum(one.replicas * getattr(one.shape, resource) for one in rising)
+        wanted = sum(count * getattr(shape, resource) for shape, count in rising.items())
         elsewhere = sum(max(0, getattr(one, resource)) for one in usable)
         assert wanted - elsewhere <= units * there
     # One unit a pod, or as many as it is large, is always enough.
-    assert units <= sum(one.replicas * 3 for one in rising)
+    assert units <= sum(count * 3 for count in rising.values())
 
 
-@given(RISING, FREE)
-def test_more_free_room_never_means_more_headroom_for_pods_of_one_shape(rising: list[Rising], free: list[Free]) -> None:
-    alike = [Rising(one.workload, one.replicas, Shape(400, 300)) for one in rising]
-    assert units_of(alike, UNIT, free) <= units_of(alike, UNIT, ())
+@given(st.integers(0, 500), FREE)
+def test_more_free_room_never_means_more_headroom_for_pods_of_one_shape(rising: int, free: list[Free]) -> None:
+    alike = {Shape(400, 300): rising}
+    assert _units(alike, free) <= _units(alike)
+
+
+@given(FEW, FEW, FREE)
+def test_all_replicas_of_a_shape_at_a_time_give_what_one_after_another_gives(
+    rising: dict[Shape, int], waiting: dict[Shape, int], free: list[Free]
+) -> None:
+    assert _units(rising, free, waiting=waiting) == _one_after_another(rising, waiting, free)
+
+
+def _one_after_another(rising: Mapping[Shape, int], waiting: Mapping[Shape, int], free: Sequence[Free]) -> int:
+    """The units, if each replica is placed by itself in the first room in which it fits."""
+    rooms = list(free)
+    started: list[Shape] = []
+    units = 0
+    for shape in _one_by_one(waiting):
+        _placed(rooms, shape)
+    before = None
+    for shape in _one_by_one(rising):
+        if shape != before:
+            before, started = shape, sorted(started, reverse=True)
+        if _placed(rooms, shape):
+            continue
+        if not UNIT.covers(shape):
+            units += units_for(shape, UNIT)
+            continue
+        index = next((index for index, room in enumerate(started) if shape.fits(room)), None)
+        if index is None:
+            units += 1
+            index = len(started)
+            started.append(UNIT)
+        room = started[index]
+        started[index] = Shape(room.cpu_millis - shape.cpu_millis, room.memory_bytes - shape.memory_bytes)
+    return units
+
+
+def _one_by_one(counts: Mapping[Shape, int]) -> list[Shape]:
+    return [shape for shape in sorted(counts, reverse=True) if shape.known for _ in range(counts[shape])]
+
+
+def _placed(rooms: list[Free], shape: Shape) -> bool:
+    for index, room in enumerate(rooms):
+        if shape.fits_free(room):
+            rooms[index] = room.less(*shape)
+            return True
+    return False
 
 
 @given(
@@ -97,14 +166,14 @@ def test_more_free_room_never_means_more_headroom_for_pods_of_one_shape(rising: 
     st.one_of(st.none(), st.integers(1, 9)),
 )
 def test_the_size_is_within_its_bounds(
-    rising: list[Rising], least: int | None, most: int | None, max_nodes: int | None
+    rising: dict[Shape, int], least: int | None, most: int | None, max_nodes: int | None
 ) -> None:
     bounds = {"min": {"pods": least}, "max": {"nodes": most}}
     given_bounds = {name: one for name, one in bounds.items() if None not in one.values()}
     spec = Headroom.model_validate(given_bounds)
     needs = HeadroomNeeds(spec, UNIT, rising=rising, node=Shape(3900, 9000), max_nodes=max_nodes)
     highest = min([MOST_UNITS, *(3 * one for one in (most, max_nodes) if one is not None)])
-    assert highest >= size(needs).pods >= min(least or 0, highest)
+    assert highest >= _size(needs).pods >= min(least or 0, highest)
 
 
 @given(st.integers(0, 200), st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=6))

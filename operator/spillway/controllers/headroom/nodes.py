@@ -1,0 +1,124 @@
+"""The nodes as one pass of headroom sees them, and what is remembered of elastic ones.
+
+Contract: reads and never writes, in slices of time: one walk over all nodes a pass, and one over the elastic nodes of a
+policy where its balloons have to leave some. What is known of elastic nodes (their zones, size and taints) is
+remembered while none of them exists, because in the valley there may be none.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from spillway.controllers.base import World
+from spillway.controllers.threshold.observe import owned_by_all
+from spillway.domain.fit.room import Free
+from spillway.domain.fit.taint_toleration import hard_taints, lasting_taints
+from spillway.domain.headroom.leaving import BalloonNode
+from spillway.domain.headroom.shape import Shape
+from spillway.domain.model.names import NodeName, Tier, Zone
+from spillway.domain.model.owners import PER_NODE, is_balloon
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
+from spillway.kube.slices import in_slices
+
+
+@dataclass(slots=True)
+class ElasticNodes:
+    """The elastic nodes of one policy."""
+
+    nodes: list[NodeRecord] = field(default_factory=list)
+    zones: set[Zone] = field(default_factory=set)
+    sizes: Counter[Shape] = field(default_factory=Counter)
+    """What each of them has for pods."""
+    taints: dict[Taint, None] = field(default_factory=dict)
+    """Their lasting taints."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodesNow:
+    """The nodes at the time of a pass."""
+
+    elastic: Mapping[str, ElasticNodes]
+    """By policy."""
+    free_fixed: Sequence[Free]
+    """The free room of the fixed nodes that take pods."""
+
+
+@dataclass(slots=True)
+class ElasticMemory:
+    """What is known of the elastic nodes of one policy."""
+
+    zones: set[Zone] = field(default_factory=set)
+    node: Shape | None = None
+    taints: tuple[Taint, ...] = ()
+    unit: Shape | None = None
+    moved: dict[NodeName, float] = field(default_factory=dict)
+    """When balloons were moved from a node."""
+
+    def take(self, elastic: ElasticNodes, zones: Iterable[Zone]) -> None:
+        """Note what the elastic nodes tell, and the zones in which pods of governed workloads run."""
+        self.zones.update(elastic.zones, zones)
+        self.zones.discard(Zone(""))
+        if elastic.nodes:
+            self.node = max(elastic.sizes, key=lambda shape: (elastic.sizes[shape], shape))
+            self.taints = tuple(elastic.taints)
+
+
+async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
+    """The nodes, as these policies see them."""
+    elastic = {policy: ElasticNodes() for policy in policies}
+    free_fixed: list[Free] = []
+    async for node in in_slices(list(world.state.nodes.values())):
+        for policy, found in elastic.items():
+            place = world.places.place(policy, node)
+            if place.tier is Tier.ELASTIC:
+                found.nodes.append(node)
+                found.zones.add(place.zone)
+                found.sizes[_for_pods(world, node)] += 1
+                found.taints.update(dict.fromkeys(lasting_taints(node)))
+        if node.ready and owned_by_all(world, node):
+            free_fixed.append(world.state.node_usage.free_on(node))
+    return NodesNow(elastic, free_fixed)
+
+
+def _for_pods(world: World, node: NodeRecord) -> Shape:
+    """What a node has for pods, without those that come with it."""
+    own = [pod for pod in world.state.pods_on(node.name) if pod.owner_kind in PER_NODE and not pod.finished]
+    return Shape(
+        node.cpu_millis - sum(pod.cpu_millis for pod in own),
+        node.memory_bytes - sum(pod.memory_bytes for pod in own),
+    )
+
+
+async def balloon_nodes(
+    world: World, policy: str, elastic: Iterable[NodeRecord], taints: Collection[Taint], balloons: Sequence[PodRecord]
+) -> Mapping[NodeName, BalloonNode]:
+    """The elastic nodes of a policy with what its balloons, which tolerate these taints, have to know of them."""
+    order = world.places.order(policy)
+    mine = {pod.uid for pod in balloons}
+    here = Counter(pod.node for pod in balloons if pod.node and pod.active)
+    found: dict[NodeName, BalloonNode] = {}
+    async for node in in_slices(elastic):
+        others = sum(
+            pod.uid not in mine and pod.owner_kind not in PER_NODE and not pod.finished
+            for pod in world.state.pods_on(node.name)
+        )
+        found[node.name] = BalloonNode(
+            name=node.name,
+            zone=world.places.place(policy, node).zone,
+            order=order.get(node.name, 0),
+            free=world.state.node_usage.free_on(node),
+            balloons=here[node.name],
+            others=others,
+            open=node.ready and not node.unschedulable and not node.deleting and set(hard_taints(node)) <= set(taints),
+        )
+    return found
+
+
+def balloons_by_name(world: World, namespace: str) -> Mapping[str, Sequence[PodRecord]]:
+    """The balloons that are not being deleted, by the name of the object that holds them."""
+    found: dict[str, list[PodRecord]] = defaultdict(list)
+    for pod in world.state.pods_in(namespace):
+        if is_balloon(pod) and pod.active:
+            # A ReplicaSet is named after its Deployment.
+            found[pod.owner_name.rpartition("-")[0]].append(pod)
+    return found
