@@ -23,6 +23,14 @@ class FakeClock:
         heapq.heappush(self._sleepers, (self._now + seconds, self._count, waiter))
         await waiter
 
+    def forward(self, seconds: float) -> None:
+        """Let time pass for code that reads the clock and never sleeps."""
+        self._now += seconds
+
+    async def skip(self, seconds: float) -> None:
+        """A `sleep` that ends at once, with the time passed."""
+        self._now += seconds
+
     async def advance(self, seconds: float) -> None:
         """Let time pass: sleepers wake in order, each at its own time, and what they start gets to run."""
         await settle()

@@ -3,20 +3,13 @@
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.state.board import Board
+from tests.support.fake_clock import FakeClock
 
 OWNER = OwnerUid("rs-1")
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def test_a_redirect_is_used_once_and_in_order() -> None:
-    board = Board(_Clock())
+    board = Board(FakeClock())
     board.redirect(OWNER, physical=True)
     board.redirect(OWNER, avoid=frozenset({"eci-a"}))
     first, second = board.take_redirect(OWNER), board.take_redirect(OWNER)
@@ -28,30 +21,30 @@ def test_a_redirect_is_used_once_and_in_order() -> None:
 
 
 def test_a_redirect_that_nobody_used_in_time_is_void() -> None:
-    clock = _Clock()
+    clock = FakeClock()
     board = Board(clock)
     board.redirect(OWNER, physical=True, seconds=10)
-    clock.seconds += 9
+    clock.forward(9)
     board.redirect(OWNER, virtual=True, seconds=10)
-    clock.seconds += 1
+    clock.forward(1)
     found = board.take_redirect(OWNER)
     assert found is not None
     assert found.virtual
 
 
 def test_redirects_of_owners_that_create_no_more_pods_are_forgotten() -> None:
-    clock = _Clock()
+    clock = FakeClock()
     board = Board(clock)
     for number in range(4096):
         board.redirect(OwnerUid(f"gone-{number}"), physical=True, seconds=10)
-    clock.seconds += 20
+    clock.forward(20)
     board.redirect(OWNER, physical=True)
     assert not board.redirected(OwnerUid("gone-0"))
     assert board.redirected(OWNER)
 
 
 def test_a_redirect_is_withdrawn_when_its_pod_was_not_deleted() -> None:
-    board = Board(_Clock())
+    board = Board(FakeClock())
     board.redirect(OWNER, physical=True)
     board.redirect(OWNER, virtual=True)
     board.withdraw_redirect(OWNER)
@@ -63,30 +56,30 @@ def test_a_redirect_is_withdrawn_when_its_pod_was_not_deleted() -> None:
 
 
 def test_an_owners_pods_avoid_pool_after_pool_for_a_while() -> None:
-    clock = _Clock()
+    clock = FakeClock()
     board = Board(clock)
     board.avoid(OWNER, {"eci-a"}, 600.0, namespace="shop")
-    clock.seconds += 599
+    clock.forward(599)
     board.avoid(OWNER, {"tke-b"}, 600.0, namespace="shop")
     board.avoid(OWNER, (), 9000.0, namespace="shop")
-    clock.seconds += 599
+    clock.forward(599)
     assert board.avoided(OWNER) == {"eci-a", "tke-b"}, "the first is not forgotten while the next is tried"
     assert board.avoided(OwnerUid("another")) == frozenset()
-    clock.seconds += 1
+    clock.forward(1)
     assert board.avoided(OWNER) == frozenset()
     board.avoid(OWNER, {"tke-b"}, 600.0, namespace="shop")
     assert board.avoided(OWNER) == {"tke-b"}
 
 
 def test_a_pool_of_which_nothing_is_known_takes_pods() -> None:
-    board = Board(_Clock())
+    board = Board(FakeClock())
     assert board.verdict("eci-a") is OPEN
     board.verdicts = {"eci-a": PoolVerdict(takes=False, reason="OutOfStock")}
     assert not board.verdict("eci-a").takes
 
 
 def test_no_namespace_makes_the_board_forget_what_owners_of_another_avoid() -> None:
-    board = Board(_Clock())
+    board = Board(FakeClock())
     board.avoid(OWNER, {"eci-a"}, 600.0, namespace="shop")
     for number in range(10_000):
         board.avoid(OwnerUid(f"hostile-{number}"), {"eci-a"}, 600.0, namespace="hostile")

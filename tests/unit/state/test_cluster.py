@@ -26,13 +26,7 @@ from tests.builders import (
     make_state,
     make_statefulset,
 )
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.fake_clock import FakeClock
 
 
 def test_a_pod_is_found_by_uid_name_owner_and_node() -> None:
@@ -184,13 +178,13 @@ async def test_synced_is_all_resources() -> None:
 
 
 def test_silence_makes_it_stale() -> None:
-    clock = Clock()
+    clock = FakeClock(100.0)
     state = make_state(clock=clock)
     assert state.last_event_age(PodRecord) == float("inf")
     assert state.stale()
     state.mark_synced()
     assert not state.stale()
-    clock.now += 61
+    clock.forward(61)
     assert state.stale()
     assert not state.stale(max_age=90)
     for record_type in (PodRecord, NodeRecord):
@@ -200,14 +194,14 @@ def test_silence_makes_it_stale() -> None:
 
 
 def test_a_list_is_no_sign_of_the_watch() -> None:
-    clock = Clock()
+    clock = FakeClock(100.0)
     state = make_state(clock=clock)
     state.mark_synced()
     state.touch(PodRecord, listed=True)
     assert state.last_event_age(PodRecord) == 0
     assert state.watched_age(PodRecord) == float("inf")
     state.touch(PodRecord)
-    clock.now += 5
+    clock.forward(5)
     state.touch(PodRecord, listed=True)
     assert state.watched_age(PodRecord) == 5
 
@@ -250,7 +244,7 @@ async def test_a_predicate_that_raises_does_not_reach_the_informer() -> None:
 
 def test_a_pod_that_was_gated_is_unschedulable_since_the_scheduler_was_seen_to_look_for_a_node() -> None:
     """The condition's own time is that of the creation."""
-    clock = Clock()
+    clock = FakeClock(100.0)
     state = make_state(now=clock)
 
     def waits(**pending: Any) -> float:
@@ -260,10 +254,10 @@ def test_a_pod_that_was_gated_is_unschedulable_since_the_scheduler_was_seen_to_l
         return held.unschedulable_since
 
     assert waits(gated=True) == 0.0
-    clock.now += 3600
-    refused = clock.now
+    clock.forward(3600)
+    refused = clock.now()
     assert waits(unschedulable_since=100.0) == refused
-    clock.now += 5
+    clock.forward(5)
     assert waits(unschedulable_since=100.0, message="0/3 nodes") == refused, "it is seen again"
     assert waits(unschedulable_since=refused + 4) == refused + 4, "it was bound to be placed in between"
 

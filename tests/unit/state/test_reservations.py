@@ -5,26 +5,20 @@ import pytest
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
 from spillway.state.reservations import SETTLE_SECONDS, UNFOLLOWED_MAX, Reservations
+from tests.support.fake_clock import FakeClock
 
 OWNER, OTHER = OwnerUid("rs-1"), OwnerUid("rs-2")
 POD = Usage(1, 500, 1 << 30)
 BIGGER = Usage(1, 2000, 4 << 30)
 
 
-class _Clock:
-    seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(100.0)
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
-@pytest.fixture
-def reservations(clock: _Clock) -> Reservations:
+def reservations(clock: FakeClock) -> Reservations:
     return Reservations(clock, seconds=10.0)
 
 
@@ -68,37 +62,37 @@ def test_a_promise_of_physical_nodes_counts_for_its_owner_alone(reservations: Re
     assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (0, 0)
 
 
-def test_what_nobody_comes_for_is_let_go(reservations: Reservations, clock: _Clock) -> None:
+def test_what_nobody_comes_for_is_let_go(reservations: Reservations, clock: FakeClock) -> None:
     reservations.reserve(OWNER, pools=("a",), used=POD)
-    clock.seconds += 6
+    clock.forward(6)
     late = reservations.reserve(OWNER, used=POD)
-    clock.seconds += 4
+    clock.forward(4)
     reservations.expire()
     assert reservations.used_of("a") == Usage()
     assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1)
     assert reservations.get(late) is not None
 
 
-def test_while_the_watch_is_silent_no_promise_is_let_go(clock: _Clock) -> None:
-    heard = clock.seconds
+def test_while_the_watch_is_silent_no_promise_is_let_go(clock: FakeClock) -> None:
+    heard = clock.now()
     reservations = Reservations(clock, known_until=lambda: heard, seconds=10.0)
     reservations.reserve(OWNER, pools=("a",), used=POD)
     for _ in range(45):
-        clock.seconds += 1
+        clock.forward(1)
         reservations.expire()
     assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (POD, 1)
     heard += 9
     reservations.expire()
     assert reservations.used_of("a") == POD, "heard, but not since its time was up"
-    heard = clock.seconds
+    heard = clock.now()
     reservations.expire()
     assert reservations.used_of("a") == POD, "the watch has just come back and may tell of the pod next"
-    clock.seconds += 1
+    clock.forward(1)
     reservations.expire()
     assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 0)
 
 
-def test_a_void_promise_leaves_its_owners_count_and_not_the_pools(reservations: Reservations, clock: _Clock) -> None:
+def test_a_void_promise_leaves_its_owners_count_and_not_the_pools(reservations: Reservations, clock: FakeClock) -> None:
     first = reservations.reserve(OWNER, pools=("a",), used=POD)
     reservations.reserve(OWNER, used=POD)
     reservations.disown(OWNER, 1)
@@ -111,7 +105,7 @@ def test_a_void_promise_leaves_its_owners_count_and_not_the_pools(reservations: 
     assert reservations.count_of(OWNER) == 1
     reservations.disown(OWNER, 5)
     assert reservations.count_of(OWNER) == 0
-    clock.seconds += 11
+    clock.forward(11)
     reservations.expire()
     assert reservations.count_of(OWNER) == 0
 
@@ -126,17 +120,17 @@ def test_a_pod_that_grew_before_it_came_to_be_is_measured_again(reservations: Re
 
 
 def test_an_owner_whose_pod_never_came_holds_no_pool_until_one_is_seen(
-    reservations: Reservations, clock: _Clock
+    reservations: Reservations, clock: FakeClock
 ) -> None:
     """A request that is repeated, whoever sends it, keeps no pool closed."""
     reservations.reserve(OWNER, pools=("a",), used=BIGGER)
-    clock.seconds += 10
+    clock.forward(10)
     for _ in range(3):
         token = reservations.reserve(OWNER, pools=("a",), used=BIGGER)
         assert (reservations.used_of("a"), reservations.count_of(OWNER)) == (Usage(), 1)
         reservations.remeasure(token, used=POD, billed=POD)
         assert reservations.used_of("a") == Usage()
-        clock.seconds += 10
+        clock.forward(10)
     reservations.reserve(OTHER, pools=("a",), used=POD)
     assert reservations.used_of("a") == POD, "others hold theirs"
     reservations.settle(reservations.reserve(OWNER, pools=("a",), used=POD))
@@ -177,7 +171,7 @@ def test_those_that_have_ended_make_room_for_others(reservations: Reservations) 
     assert reservations.get(first)
 
 
-def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reservations, clock: _Clock) -> None:
+def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reservations, clock: FakeClock) -> None:
     created, refused = reservations.reserve(OWNER, used=POD), reservations.reserve(OWNER, pools=("a",), used=POD)
     other = reservations.reserve(OTHER, used=POD)
     reservations.refuse(OWNER)
@@ -185,7 +179,7 @@ def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reserv
     assert reservations.unsettled_seconds(OTHER) == 0.0
     later = reservations.reserve(OWNER, used=POD)
     reservations.settle(created)
-    clock.seconds += SETTLE_SECONDS
+    clock.forward(SETTLE_SECONDS)
     reservations.expire()
     assert reservations.get(refused) is None
     assert (reservations.count_of(OWNER), reservations.physical_of(OWNER)) == (1, 1), "the next try counts"
@@ -197,7 +191,7 @@ def test_a_refused_pod_counts_until_the_watch_has_caught_up(reservations: Reserv
     assert reservations.used_of("a") == POD, "a refusal casts no doubt on its owner"
 
 
-def test_what_ended_without_a_pod_is_told_with_its_cause(reservations: Reservations, clock: _Clock) -> None:
+def test_what_ended_without_a_pod_is_told_with_its_cause(reservations: Reservations, clock: FakeClock) -> None:
     told: list[tuple[OwnerUid, list[tuple[str, ...]], bool]] = []
     reservations.lost.subscribe(lambda owner, lost, refused: told.append((owner, [one.pools for one in lost], refused)))
     reservations.reserve(OWNER, pools=("a",), used=POD)
@@ -206,6 +200,6 @@ def test_what_ended_without_a_pod_is_told_with_its_cause(reservations: Reservati
     seen = reservations.reserve(OTHER, used=POD)
     reservations.refuse(OWNER)
     reservations.settle(seen)
-    clock.seconds += 10.0
+    clock.forward(10.0)
     reservations.expire()
     assert told == [(OWNER, [("a",), ()], True), (OTHER, [("b",)], False)]

@@ -30,6 +30,7 @@ from spillway.webhooks.plan_log import PlanLog
 from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_replication_controller, make_state
+from tests.support.fake_clock import FakeClock
 from tests.support.fake_writer import FakeWriter
 from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
@@ -37,16 +38,6 @@ from tests.support.policies import governance_of
 ELASTIC = {"pool": "elastic"}
 
 Annotations = Mapping[str, str | None]
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Server(FakeWriter):
@@ -73,7 +64,7 @@ class Server(FakeWriter):
 class Scene:
     def __init__(self, *, mode: str = "Enforce") -> None:
         self.state = make_state(now=lambda: 1000.0)
-        self.clock = Clock()
+        self.clock = FakeClock(100.0)
         self.server = Server(self.state)
         self.plans = PlanLog()
         self.followed: list[FollowedPlan] = []
@@ -88,7 +79,7 @@ class Scene:
             places,
             Lookup(self.state, GetServer()),
             self.server,
-            CacheWait(self.state, self.clock, sleep=self.clock.sleep),
+            CacheWait(self.state, self.clock, sleep=self.clock.skip),
             plans=self.plans,
             follow=self.followed.append,
             clock=self.clock,
