@@ -23,6 +23,7 @@ from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter, Respond, Write, answering
 from tests.support.world import make_world, resource
@@ -46,13 +47,19 @@ def deleting(answer: Callable[[str], bool]) -> Respond:
     return respond
 
 
-class Jobs:
+def jobs() -> FakeReader:
     """Every Job forgives four failures. The uid of all of them is `job`, that of the owner of other pods `rs-web`."""
 
-    async def get_json(self, path: str) -> Any:
+    def respond(path: str) -> dict[str, Any]:
         assert path.startswith("/apis/batch/v1/namespaces/shop/jobs/")
-        uid = "rs-web" if path.endswith("/web") else "job"
-        return {"metadata": {"uid": uid}, "spec": {"backoffLimit": 4}, "status": {}}
+        return job("rs-web" if path.endswith("/web") else "job", 4)
+
+    return FakeReader(respond)
+
+
+def job(uid: str, backoff_limit: int) -> dict[str, Any]:
+    """A Job as the API server shows it."""
+    return {"metadata": {"uid": uid}, "spec": {"backoffLimit": backoff_limit}, "status": {}}
 
 
 def budget(name: str, *, version: int = 1, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -148,7 +155,7 @@ class Rig:
                 world,
                 writer,
                 events,
-                Jobs(),
+                jobs(),
                 pools=pools,
                 open_pools=open_pools,
                 unstarted=unstarted,

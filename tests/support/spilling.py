@@ -11,13 +11,13 @@ from spillway.domain.model.names import POOLS, RESERVATION, NodeName, OwnerUid, 
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.spill.waiting_pods import StayReason
-from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.open_pools import OpenPools
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter
 from tests.support.json_patch import applied
@@ -52,8 +52,7 @@ class Cluster(FakeWriter):
         self.world = make_world(records, resources or policy(), self.clock)
         self.usage = LiveUsage(self.world.state, self.world.membership, Reservations(self.clock.now))
         self.raw: dict[str, Any] = {}
-        self.objects: dict[str, Any] = {}
-        self.read: list[str] = []
+        self.reader = FakeReader(self._pod)
         self.patched: dict[str, Mapping[str, Any]] = {}
         self.deleted: list[str] = []
         self.answer = True
@@ -63,7 +62,7 @@ class Cluster(FakeWriter):
         self.controller = SpillController(
             self.world,
             self,
-            self,
+            self.reader,
             self.events,
             self.open_pools,
             retries=self.retries,
@@ -100,13 +99,8 @@ class Cluster(FakeWriter):
         found: str = self.patched[name]["metadata"]["annotations"][POOLS]
         return found
 
-    async def get_json(self, path: str) -> Any:
-        self.read.append(path)
-        if path in self.objects:
-            return self.objects[path]
-        if "/pods/" in path:
-            return self.json(path.rsplit("/", 1)[-1])
-        raise ApiError(404, "NotFound", path)
+    def _pod(self, path: str) -> dict[str, Any] | None:
+        return self.json(path.rsplit("/", 1)[-1]) if "/pods/" in path else None
 
     async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Any) -> bool:
         assert resource_version == "7"

@@ -10,7 +10,7 @@ import pytest
 from spillway.admission.authority import Lifetimes, Material, begin
 from spillway.admission.certificates import Certificates, service_names
 from spillway.admission.tls import ServingTls
-from spillway.kube.errors import ApiError
+from tests.support.fake_reader import FakeReader
 
 NAMES = service_names("spillway-webhook", "spillway-system")
 NAME = "v1beta1.external.metrics.k8s.io"
@@ -18,32 +18,23 @@ API_SERVICE = f"/apis/apiregistration.k8s.io/v1/apiservices/{NAME}"
 SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
 
 
-class SecretServer:
+class SecretServer(FakeReader):
     """An API server that holds one Secret and no webhook configuration."""
 
     def __init__(self, data: dict[str, bytes]) -> None:
+        super().__init__()
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        self.registered: dict[str, Any] | None = None
-        """The APIService."""
         self.trusted: list[str] = []
-        self.secret: dict[str, Any] = {"metadata": {"resourceVersion": "1"}, "data": encoded}
-
-    async def get_json(self, path: str) -> dict[str, Any]:
-        if path == API_SERVICE and self.registered is not None:
-            return self.registered
-        if path != SECRET:
-            raise ApiError(404, "NotFound", path)
-        return self.secret
+        self.objects[SECRET] = {"metadata": {"resourceVersion": "1"}, "data": encoded}
 
     async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> bytes:
         if path == API_SERVICE:
-            assert self.registered is not None
             operations = msgspec.json.decode(body)
-            self.registered["spec"]["caBundle"] = operations[-1]["value"]
+            self.objects[API_SERVICE]["spec"]["caBundle"] = operations[-1]["value"]
             self.trusted.append(operations[-1]["path"])
             return b"{}"
         assert (method, path) == ("PUT", SECRET)
-        self.secret = body
+        self.objects[SECRET] = body
         return msgspec.json.encode(body)
 
 
@@ -64,7 +55,7 @@ async def test_the_leader_replaces_a_certificate_that_is_not_its_keys(*, leads: 
         await certificates.turn()
     assert tls.ready.is_set() is leads
     assert set(keys) == {data["ca.key"]}, "every replica reads the same key, served or not"
-    held = Material.from_secret({key: base64.b64decode(value) for key, value in server.secret["data"].items()})
+    held = Material.from_secret({key: base64.b64decode(value) for key, value in server.objects[SECRET]["data"].items()})
     assert held is not None
     assert (held.serving_key == data["tls.key"]) is not leads
     assert held.authorities == (data["ca.crt"],), "what the API server trusts stays"
@@ -91,7 +82,7 @@ async def test_the_api_service_trusts_the_certificate_if_it_leads_here(
 ) -> None:
     data = begin(NAMES, Lifetimes(), datetime.now(UTC)).as_secret()
     server = SecretServer(data)
-    server.registered = registered
+    server.objects[API_SERVICE] = registered
     certificates = Certificates(
         server, ServingTls(), namespace="spillway-system", api_service=NAME, is_leader=lambda: leads
     )

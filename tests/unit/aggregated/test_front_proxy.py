@@ -10,6 +10,7 @@ from spillway.admission.tls import ServingTls
 from spillway.aggregated.front_proxy import FrontProxy, FrontProxyFollower
 from spillway.kube.access import User
 from spillway.kube.errors import ApiError
+from tests.support.fake_reader import FakeReader
 
 CA = begin(("front",), Lifetimes(), datetime.now(UTC)).bundle.decode()
 DATA = {
@@ -59,37 +60,24 @@ def test_without_an_authority_nobody_is_named() -> None:
     assert FrontProxy.of({"client-ca-file": "x"}) is None
 
 
-class _Reader:
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-
-    async def get_json(self, path: str) -> Any:
-        assert path == "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+PATH = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
 
 
 async def test_the_follower_trusts_each_authority_once_and_keeps_the_last_answer() -> None:
     tls = ServingTls()
     garbled = {**DATA, "requestheader-allowed-names": "{"}
-    follower = FrontProxyFollower(
-        _Reader(
-            ApiError(403, "Forbidden", "no"),
-            {"data": DATA},
-            {"data": DATA},
-            {"data": garbled},
-        ),
-        tls,
-    )
+    answers = iter([ApiError(403, "Forbidden", "no"), {"data": DATA}, {"data": DATA}, {"data": garbled}])
+    reader = FakeReader(lambda _: next(answers))
+    follower = FrontProxyFollower(reader, tls)
     assert [await follower.turn() for _ in range(4)] == [False, True, True, False]
+    assert set(reader.read) == {PATH}
     assert follower.present == _proxy()
     assert len(tls.front_context.get_ca_certs()) == 1
     assert tls.front_context.verify_mode is ssl.CERT_OPTIONAL
 
 
 async def test_an_authority_that_is_no_certificate_is_not_trusted() -> None:
-    follower = FrontProxyFollower(_Reader({"data": {**DATA, "requestheader-client-ca-file": "nonsense"}}), ServingTls())
+    answer = {"data": {**DATA, "requestheader-client-ca-file": "nonsense"}}
+    follower = FrontProxyFollower(FakeReader(lambda _: answer), ServingTls())
     assert not await follower.turn()
     assert follower.present is None

@@ -27,8 +27,8 @@ from tests.builders import (
     make_replicaset,
     make_state,
 )
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
-from tests.support.get_server import GetServer
 from tests.support.placement import incoming, labels_of
 
 CLAIM = "/api/v1/namespaces/shop/persistentvolumeclaims/disk"
@@ -44,7 +44,7 @@ AUTO = {"threshold": {"mode": "Auto"}}
 class Scene:
     def __init__(self, governance: Governance, *, leads: bool = True) -> None:
         self.state = make_state()
-        self.server = GetServer()
+        self.server = FakeReader()
         self.recorder = FakeRecorder()
         self.forwarded: list[str] = []
         self.state.apply(make_namespace("shop"))

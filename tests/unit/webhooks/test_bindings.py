@@ -26,7 +26,7 @@ from tests.builders import (
     make_state,
     make_statefulset,
 )
-from tests.support.get_server import GetServer
+from tests.support.fake_reader import FakeReader
 from tests.support.policies import governance_of
 
 VIRTUAL = {"type": "virtual-kubelet"}
@@ -36,7 +36,7 @@ ELASTIC = {"pool": "elastic"}
 class Scene:
     def __init__(self, *, mode: str = "Enforce", governance: Governance | None = None) -> None:
         self.state = make_state()
-        self.server = GetServer()
+        self.server = FakeReader()
         for name, labels in (("f1", {"pool": "fixed"}), ("e1", ELASTIC), ("v1", VIRTUAL)):
             self.state.apply(make_node(name, labels={**labels, ZONE_LABEL: "a"}))
         self.state.apply(make_namespace("shop"))
@@ -120,7 +120,7 @@ async def test_a_statefulsets_pod_is_governed_by_its_template_and_gets_no_cost(s
     answer = await scene.ask("db-0")
     assert answer.outcome == "marked"
     assert set(_marks(answer)) == {TIER, POLICY}
-    assert not scene.server.asked, "the informer knows it"
+    assert not scene.server.read, "the informer knows it"
 
 
 async def test_a_statefulset_of_another_group_is_known_by_its_pods_labels(scene: Scene) -> None:
@@ -138,9 +138,9 @@ async def test_a_pod_that_the_informer_has_not_seen_is_asked_for(scene: Scene) -
 
 
 async def test_the_watch_may_show_a_pod_before_the_question_is_answered(scene: Scene) -> None:
-    scene.server.silent = True
+    scene.server.answers.clear()
     asking = asyncio.create_task(scene.ask("web-9", uid="uid-9"))
-    while not scene.server.asked:  # noqa: ASYNC110 - the task runs meanwhile
+    while not scene.server.read:  # noqa: ASYNC110 - the task runs meanwhile
         await asyncio.sleep(0.001)
     scene.state.apply(make_pod("web-9", uid=PodUid("uid-9"), node=""))
     async with asyncio.timeout(5):

@@ -2,29 +2,21 @@
 
 import asyncio
 
-import msgspec
-
 from spillway.admission.deadline import Deadline
 from spillway.domain.model.names import OwnerUid
 from spillway.webhooks.lookup import Lookup
 from tests.builders import make_replicaset, make_state
-from tests.support.get_server import GetServer
+from tests.support.fake_reader import FakeReader
 
 UID = OwnerUid("rs-web")
 PATH = "/apis/apps/v1/namespaces/shop/replicasets/web"
 
 
-class SlowServer(GetServer):
-    """Answers once it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = asyncio.Event()
-
-    async def request(self, method: str, path: str) -> bytes:
-        self.asked.append(f"{method} {path}")
-        await self.go.wait()
-        return msgspec.json.encode(self.objects[path]) if path in self.objects else b"not json"
+def _slow() -> FakeReader:
+    """A reader that answers once it is told to, and not with a ReplicaSet for what it does not know."""
+    server = FakeReader(lambda _: "no object")
+    server.answers.clear()
+    return server
 
 
 def _deadline() -> Deadline:
@@ -32,7 +24,7 @@ def _deadline() -> Deadline:
 
 
 async def test_a_question_about_the_same_uid_in_another_place_does_not_answer_for_the_real_one() -> None:
-    server = SlowServer()
+    server = _slow()
     server.objects[PATH] = {"metadata": {"name": "web", "namespace": "shop", "uid": UID}}
     lookup = Lookup(make_state(), server)
     asking = [
@@ -40,9 +32,9 @@ async def test_a_question_about_the_same_uid_in_another_place_does_not_answer_fo
         for namespace, name in (("attacker", "web"), ("shop", "other"), ("shop", "web"))
     ]
     async with asyncio.timeout(5.0):
-        while len(server.asked) < 3:  # noqa: ASYNC110  # the tasks run meanwhile
+        while len(server.read) < 3:  # noqa: ASYNC110  # the tasks run meanwhile
             await asyncio.sleep(0.001)
-        server.go.set()
+        server.answers.set()
         elsewhere, misnamed, real = await asyncio.gather(*asking)
     assert (elsewhere, misnamed) == (None, None)
     assert real is not None
@@ -50,13 +42,13 @@ async def test_a_question_about_the_same_uid_in_another_place_does_not_answer_fo
 
 
 async def test_those_that_ask_for_the_same_share_one_request_and_the_watch_may_answer() -> None:
-    server, state = SlowServer(), make_state()
+    server, state = _slow(), make_state()
     lookup = Lookup(state, server)
     asking = [asyncio.create_task(lookup.replicaset("shop", "web", UID, _deadline())) for _ in range(3)]
     async with asyncio.timeout(5.0):
-        while not server.asked:  # noqa: ASYNC110  # the tasks run meanwhile
+        while not server.read:  # noqa: ASYNC110  # the tasks run meanwhile
             await asyncio.sleep(0.001)
         state.apply(make_replicaset())
         found = await asyncio.gather(*asking)
     assert [one.key for one in found if one is not None] == ["shop/web"] * 3
-    assert server.asked == [f"GET {PATH}"]
+    assert server.read == [PATH]

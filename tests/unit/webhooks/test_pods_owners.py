@@ -46,7 +46,7 @@ async def test_a_job_of_a_cronjob_counts_as_the_cronjob(job: dict[str, Any], out
     pod = incoming(kind="Job", owner="nightly-1", uid="job-1")
     assert (await scene.ask(pod)).outcome == outcome
     assert (await scene.ask(pod)).outcome == outcome
-    assert scene.server.asked == [f"GET {JOB}"]
+    assert scene.server.read == [JOB]
 
 
 async def test_where_no_class_names_jobs_one_is_asked_for_only_to_hold_its_place() -> None:
@@ -57,7 +57,7 @@ async def test_where_no_class_names_jobs_one_is_asked_for_only_to_hold_its_place
     scene = Scene(placing({"placement": {"virtual": "Always"}}))
     scene.server.objects[JOB] = job_object() | {"spec": {"parallelism": 3}}
     assert [(await scene.ask(pod)).outcome for _ in range(2)] == ["virtual"] * 2
-    assert scene.server.asked == [f"GET {JOB}"]
+    assert scene.server.read == [JOB]
     assert scene.usage.on("a").used.pods == 2
 
 
@@ -168,7 +168,7 @@ async def test_while_the_watch_does_not_show_that_a_replicaset_has_grown_the_thr
     scene.server.objects[REPLICASET] = _grown(30)
     answers = await asyncio.gather(*(scene.ask() for _ in range(20)))
     assert sorted(answer.outcome for answer in answers) == ["physical"] * 2 + ["virtual"] * 18
-    assert scene.server.asked == [f"GET {REPLICASET}"], "those that wait share one question"
+    assert scene.server.read == [REPLICASET], "those that wait share one question"
 
 
 async def test_promises_beyond_what_the_replicaset_wants_at_present_are_void(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ from spillway.webhooks.replicasets import ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_replication_controller, make_state
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_writer import FakeWriter
-from tests.support.get_server import GetServer
 from tests.support.policies import governance_of
 
 ELASTIC = {"pool": "elastic"}
@@ -77,7 +77,7 @@ class Scene:
         places = NodePlaces(self.state, lambda: governance, self.clock, now=self.clock)
         self.webhook = ReplicaSetWebhook(
             places,
-            Lookup(self.state, GetServer()),
+            Lookup(self.state, FakeReader()),
             self.server,
             CacheWait(self.state, self.clock, sleep=self.clock.skip),
             plans=self.plans,

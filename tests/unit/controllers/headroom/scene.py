@@ -16,11 +16,11 @@ from spillway.domain.headroom.manifests import Look
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.scaling.demand import DemandForecast
-from spillway.kube.errors import ApiError
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter, Write
 from tests.support.world import ELASTIC, make_world, resource
@@ -49,22 +49,26 @@ def elastic(name: str, zone: str = "a", **given: Any) -> NodeRecord:
     return make_node(name, labels=labels, cpu_millis=4000, memory_bytes=16 << 30, **given)
 
 
-class Server:
+class Server(FakeReader):
     """The objects of the operator's namespace, by the writes that reach them."""
 
     def __init__(self, clock: FakeClock, *, buffers: bool) -> None:
+        super().__init__(self._list)
         self._clock = clock
         self._buffers = buffers
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
 
-    async def get_json(self, path: str, *, labelSelector: str) -> Any:  # noqa: N803 - as the API calls it
-        assert labelSelector == "spillway.dev/headroom"
+    async def get_json(self, path: str, **params: Any) -> Any:
+        assert params == {"labelSelector": "spillway.dev/headroom"}
+        return await super().get_json(path, **params)
+
+    def _list(self, path: str) -> dict[str, Any] | None:
         plural = path.rsplit("/", 1)[-1]
         if plural == "capacitybuffers" and not self._buffers:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            return None
         return {"items": [item for (kind, _), item in sorted(self.items.items()) if kind == plural]}
 
-    async def respond(self, write: Write) -> bool:
+    async def write(self, write: Write) -> bool:
         if write.verb == "apply":
             plural = f"{write.body['kind'].lower()}s"
             created = datetime.fromtimestamp(self._clock.now(), UTC).isoformat()
@@ -117,7 +121,7 @@ class Scene:
         ]
         self.world = make_world([make_namespace(SYSTEM), *nodes, cart, *pods], [policy], self.clock)
         self.server = items or Server(self.clock, buffers=buffers)
-        self.writer, self.recorder = FakeWriter(self.server.respond), FakeRecorder()
+        self.writer, self.recorder = FakeWriter(self.server.write), FakeRecorder()
         objects = HeadroomObjects(self.server, self.writer, Look("pause", "spillway-headroom"), SYSTEM)
         self.controller = HeadroomController(
             self.world,

@@ -13,7 +13,7 @@ class Refusing:
     """A server that refuses the writes of some objects, by the beginning of their names."""
 
     def __init__(self, scene: Scene) -> None:
-        self._respond = scene.server.respond
+        self._respond = scene.server.write
         self.refused = ""
         scene.writer.respond = self
 

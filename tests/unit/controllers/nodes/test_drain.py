@@ -17,8 +17,9 @@ from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_writer import FakeWriter
-from tests.support.pools import Jobs
+from tests.support.pools import job, jobs
 from tests.support.world import make_world, resource
 
 LABELS = {"pool": "virtual"}
@@ -34,7 +35,7 @@ def draining(pods: int, answer: Answer, *, open_nodes: bool = False) -> tuple[Dr
     budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon="HoldAndDrain")
     world = make_world([node, *records], [budget], FakeClock())
     writer = FakeWriter(evict=answer)
-    return DrainController(world, writer, Jobs(), Retries()), writer, world
+    return DrainController(world, writer, jobs(), Retries()), writer, world
 
 
 async def test_pods_whose_budget_protects_them_hold_up_no_others() -> None:
@@ -137,22 +138,8 @@ async def test_progress_shows_before_the_first_answer() -> None:
 # Pods that stay
 
 
+JOB = "/apis/batch/v1/namespaces/shop/jobs/etl"
 OF_JOB: dict[str, Any] = {"owner_kind": "Job", "owner_uid": OwnerUid("job-1"), "owner_name": "etl"}
-
-
-class JobReads:
-    """A Job with this `backoffLimit`; `limit` may change, and None is an API server that does not answer."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.reads = 0
-
-    async def get_json(self, path: str) -> Any:
-        assert path == "/apis/batch/v1/namespaces/shop/jobs/etl"
-        self.reads += 1
-        if self.limit is None:
-            raise UnreachableError(path)
-        return {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": self.limit}, "status": {}}
 
 
 class Scene:
@@ -164,8 +151,13 @@ class Scene:
         budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon="HoldAndDrain")
         self.world = make_world([node, *pods], [budget], self.clock)
         self.writer = FakeWriter(evict=answer)
-        self.jobs = JobReads(limit)
+        self.jobs = FakeReader()
+        self.answer_with(limit)
         self.controller = DrainController(self.world, self.writer, self.jobs, Retries())
+
+    def answer_with(self, limit: int | None) -> None:
+        """The Job has this `backoffLimit`; with None the API server does not answer."""
+        self.jobs.objects[JOB] = UnreachableError(JOB) if limit is None else job("job-1", limit)
 
     async def drain(self, seconds: float = 0.0) -> dict[str, Any]:
         """Let time pass, and drain in one pass; the progress."""
@@ -198,18 +190,18 @@ async def test_a_job_keeps_its_last_retry_and_is_not_read_for_each_pod() -> None
     assert scene.writer.names == ["etl-05", "etl-04", "etl-03"], "three of four retries"
     assert (found["spared"], found["sparedPods"]) == (3, ["shop/etl-00", "shop/etl-01", "shop/etl-02"])
     assert (found["remaining"], found["blocked"], found["evicted"]) == (3, 0, 3), "what was evicted still terminates"
-    assert scene.jobs.reads == 4
+    assert scene.jobs.read == [JOB] * 4
     assert (await scene.drain(AGAIN_SECONDS))["spared"] == 3, "also while the watch does not show that they terminate"
     for pod in [pod for pod in scene.world.state.pods.values() if pod.name in scene.writer.names]:
         scene.world.state.remove(pod)
     assert (await scene.drain(AGAIN_SECONDS))["remaining"] == 0
-    assert scene.jobs.reads == 4, "it is not read in every pass"
+    assert scene.jobs.read == [JOB] * 4, "it is not read in every pass"
 
 
 async def test_a_job_is_read_again_after_a_while() -> None:
     scene = Scene(*etl(1), limit=None)
     assert (await scene.drain())["spared"] == 1, "one that cannot be read has no retry"
-    scene.jobs.limit = 4
+    scene.answer_with(4)
     await scene.drain(JOB_SECONDS - 1)
     assert scene.writer.names == []
     found = await scene.drain(1)

@@ -9,7 +9,7 @@ from spillway.state.catalog import Kind
 from tests.builders import make_node
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_writer import FakeWriter
-from tests.support.pools import Jobs
+from tests.support.pools import jobs
 from tests.support.world import make_world, resource
 
 LABELS = {"pool": "virtual"}
@@ -20,7 +20,7 @@ def drain_in_status(cordon: str) -> object:
     """What a leader that has drained nothing yet writes where the status shows a drain."""
     raw = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector=SELECTOR, cordon=cordon)
     world = make_world([make_node("v1", labels=LABELS)], [raw], FakeClock())
-    drains = DrainController(world, FakeWriter(), Jobs(), Retries())
+    drains = DrainController(world, FakeWriter(), jobs(), Retries())
     current = VirtualNodeBudgetStatus.model_validate(
         {"drain": {"started": "2025-12-31T23:59:00Z", "evicted": 7, "remaining": 9, "blocked": 3}}
     )

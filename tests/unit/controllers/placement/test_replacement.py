@@ -14,8 +14,9 @@ from spillway.kube.errors import ApiError
 from spillway.kube.writer import Fenced
 from spillway.state.board import AVOID_SECONDS, JOB_REDIRECT_SECONDS
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_writer import FakeWriter, Write
-from tests.support.pools import Jobs, budget, policy, sent
+from tests.support.pools import budget, jobs, policy, sent
 from tests.support.world import make_world
 
 RS, JOB = OwnerUid("rs-web"), OwnerUid("job")
@@ -23,13 +24,8 @@ OF_JOB: dict[str, Any] = {"owner_uid": JOB, "owner_kind": "Job", "owner_name": "
 PATH = "/api/v1/namespaces/shop/pods/web-1"
 
 
-class UnreadableJobs:
-    async def get_json(self, path: str) -> Any:
-        raise ApiError(503, "ServiceUnavailable", path)
-
-
 class Scene:
-    def __init__(self, answer: bool | Exception = True, reader: Any = None) -> None:  # noqa: FBT001, FBT002
+    def __init__(self, answer: bool | Exception = True, reader: FakeReader | None = None) -> None:  # noqa: FBT001, FBT002
         self.clock = FakeClock(1000.0)
         self.world: World = make_world([], [budget("a"), budget("b"), policy()], self.clock)
         self.retries = Retries()
@@ -43,7 +39,7 @@ class Scene:
             return answer
 
         self.writer = FakeWriter(respond)
-        self.replacement = Replacement(self.world, self.writer, reader or Jobs(), self.retries)
+        self.replacement = Replacement(self.world, self.writer, reader or jobs(), self.retries)
 
     async def replace(self, pod: PodRecord, **changes: Any) -> ReplacementResult:
         return await self.replacement.replace(pod, **changes)
@@ -77,8 +73,12 @@ async def test_of_a_pod_that_is_not_deleted_nothing_remains(answer: bool | Excep
     assert not scene.world.board.avoided(JOB)
 
 
-@pytest.mark.parametrize(("reader", "replaced"), [(None, 3), (UnreadableJobs(), 0)])
-async def test_a_job_keeps_its_last_retry_and_all_of_them_while_it_cannot_be_read(reader: Any, replaced: int) -> None:
+@pytest.mark.parametrize(
+    ("reader", "replaced"), [(jobs(), 3), (FakeReader(lambda path: ApiError(503, "ServiceUnavailable", path)), 0)]
+)
+async def test_a_job_keeps_its_last_retry_and_all_of_them_while_it_cannot_be_read(
+    reader: FakeReader, replaced: int
+) -> None:
     scene = Scene(reader=reader)
     results = [await scene.replace(sent(f"etl-{number}", **OF_JOB), nodes=NodeKind.VIRTUAL) for number in range(5)]
     assert results == [ReplacementResult.REPLACED] * replaced + [ReplacementResult.NO_RETRY] * (5 - replaced)

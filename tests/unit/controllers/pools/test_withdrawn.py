@@ -18,7 +18,7 @@ from tests.builders import make_namespace, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter, answering
-from tests.support.pools import Jobs, budget, nodes, policy, sent
+from tests.support.pools import budget, jobs, nodes, policy, sent
 from tests.support.world import Record, make_world, resource
 
 
@@ -42,7 +42,7 @@ class Rig:
         self.writer, self.events = FakeWriter(answering(answer)), FakeRecorder()
         unstarted = UnstartedPods(self.world)
         self.controller = WithdrawnController(
-            self.world, self.writer, self.events, Jobs(), unstarted=unstarted, retries=Retries()
+            self.world, self.writer, self.events, jobs(), unstarted=unstarted, retries=Retries()
         )
         self._subscriptions = [*unstarted.subscribe(), *self.controller.subscribe()]
 

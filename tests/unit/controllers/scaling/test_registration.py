@@ -7,6 +7,7 @@ from spillway.controllers.scaling.status import _served
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.world import make_world, resource
 
 OURS = ("spillway-system", "spillway-webhook")
@@ -41,43 +42,34 @@ def test_an_api_that_leads_here_is_served(registered: dict[str, Any]) -> None:
     assert trouble_of(registered, OURS) is None
 
 
-class _Reader:
-    def __init__(self) -> None:
-        self.answer: Any = ApiError(404, "NotFound", "")
-        self.asked = 0
-
-    async def get_json(self, path: str) -> Any:
-        assert path == "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io"
-        self.asked += 1
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+PATH = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io"
 
 
-def _controller(reader: _Reader, **workload: Any) -> RegistrationController:
+def _controller(reader: FakeReader, **workload: Any) -> RegistrationController:
     policy = resource(Kind.ELASTIC_POLICY, "online", tiers={}, workloads=[{"name": "default", **workload}])
     world = make_world([], [policy], FakeClock())
     return RegistrationController(world, reader, service="spillway-webhook", namespace="spillway-system")
 
 
 async def test_it_is_looked_at_while_a_class_has_scaling_and_changes_are_told() -> None:
-    reader = _Reader()
+    reader = FakeReader()
     controller, told = _controller(reader, scaling={}), []
     controller.changed.subscribe(lambda: told.append(controller.trouble and controller.trouble.reason))
     assert await controller.reconcile("*") == AGAIN_SECONDS
     await controller.reconcile("*")
-    reader.answer = _registered()
+    reader.objects[PATH] = _registered()
     await controller.reconcile("*")
+    assert set(reader.read) == {PATH}
     assert told == ["NotRegistered", None]
-    reader.answer = ApiError(500, "", "")
+    reader.objects[PATH] = ApiError(500, "", "")
     with pytest.raises(ApiError):
         await controller.reconcile("*")
 
 
 async def test_nothing_is_read_without_scaling() -> None:
-    reader = _Reader()
+    reader = FakeReader()
     assert await _controller(reader).reconcile("*") is None
-    assert not reader.asked
+    assert reader.read == []
 
 
 def test_a_policy_without_scaling_is_not_told() -> None:

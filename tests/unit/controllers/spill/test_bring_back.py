@@ -15,12 +15,14 @@ from spillway.state.catalog import Kind
 from spillway.telemetry.spill import BRING_BACKS
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter
 from tests.support.world import make_world, resource
 
 HOLD = 600.0
 UID = OwnerUid("rs-web")
+DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/web"
 VIRTUAL = {"pool": "virtual"}
 Records = list[NodeRecord | PodRecord | ReplicaSetRecord]
 
@@ -46,11 +48,11 @@ class Cluster(FakeWriter):
         self.autoscalers: list[dict[str, Any]] = []
         self.written: list[str] = []
         self.refuse = ""
-        self.reads = 0
+        self.reader = FakeReader(self._object)
         self.controller = BringBackController(
             self.world,
             self,
-            self,
+            self.reader,
             FakeRecorder(),
             hold_seconds=HOLD,
             at_once=5,
@@ -64,11 +66,10 @@ class Cluster(FakeWriter):
     def changed(self, record: Any, **changes: Any) -> None:
         self.world.state.apply(msgspec.structs.replace(record, **changes))
 
-    async def get_json(self, path: str) -> Any:
+    def _object(self, path: str) -> dict[str, Any]:
         if path.endswith("horizontalpodautoscalers"):
             return {"items": self.autoscalers}
-        assert path == "/apis/apps/v1/namespaces/shop/deployments/web"
-        self.reads += 1
+        assert path == DEPLOYMENT
         status = {"observedGeneration": 1, **dict.fromkeys(("replicas", "updatedReplicas"), self.replicas)}
         return {
             "metadata": {"name": "web", "uid": "deploy-web", "generation": 1},
@@ -84,7 +85,7 @@ class Cluster(FakeWriter):
         return True
 
     async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
-        assert (resource, path, uid) == ("deployments", "/apis/apps/v1/namespaces/shop/deployments/web", "deploy-web")
+        assert (resource, path, uid) == ("deployments", DEPLOYMENT, "deploy-web")
         if self.refuse == "raise":
             raise ApiError(500, "InternalError", "oops")
         if self.refuse or seen != self.replicas:
@@ -348,7 +349,7 @@ async def test_a_template_is_read_once() -> None:
     for _ in range(5):
         await found.look(HOLD)
         await found.step()
-    assert found.reads == 1
+    assert found.reader.read.count(DEPLOYMENT) == 1
 
 
 async def test_somebody_who_scales_meanwhile_is_right() -> None:

@@ -11,6 +11,7 @@ from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter
 from tests.support.world import make_world, resource
@@ -37,7 +38,13 @@ class Cluster(FakeWriter):
         nodes = [make_node("n1", cpu_millis=100_000), make_node("v1", labels=VIRTUAL, cpu_millis=100_000)]
         self.world = make_world(nodes, resources, self.clock)
         self.controller = BringBackController(
-            self.world, self, self, FakeRecorder(), hold_seconds=HOLD, at_once=AT_ONCE, ready_seconds=300.0
+            self.world,
+            self,
+            FakeReader(self._object),
+            FakeRecorder(),
+            hold_seconds=HOLD,
+            at_once=AT_ONCE,
+            ready_seconds=300.0,
         )
 
     def add(self, name: str) -> None:
@@ -50,7 +57,7 @@ class Cluster(FakeWriter):
         for record in records:
             self.world.state.apply(record)
 
-    async def get_json(self, path: str) -> Any:
+    def _object(self, path: str) -> Any:
         if path.endswith("horizontalpodautoscalers"):
             targets = [{"kind": "Deployment", "name": f"stuck-{n}"} for n in range(STUCK)]
             full = self.hindrance == "autoscaler"
@@ -59,7 +66,7 @@ class Cluster(FakeWriter):
         stuck = name != "healthy"
         self.asked.append(name)
         if stuck and self.hindrance == "error" and self.clock.now() > 1000.0 + HOLD / 2:
-            raise ApiError(403, "Forbidden", "no")
+            return ApiError(403, "Forbidden", "no")
         status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), 2)
         return {
             "metadata": {"name": name, "uid": f"deploy-{name}", "generation": 1},

@@ -25,7 +25,7 @@ async def test_a_pod_spills_when_it_is_due_and_not_before() -> None:
     wait = await found.look()
     assert wait is not None
     assert 1.0 <= wait < 1.1
-    assert found.read == []
+    assert found.reader.read == []
 
     assert await found.look(seconds=1) is None
     pod = found.patched["web-1"]
@@ -135,7 +135,7 @@ async def test_who_is_kept_and_how_often_it_is_looked_at(raw: dict[str, Any], re
     for_good = reason in {StayReason.EXPENDABLE, StayReason.UNSUITABLE}
     for _ in range(6):
         pauses.append(await found.look(seconds=pauses[-1] or 60.0))
-    assert len(found.read) == (1 if for_good else 7)
+    assert len(found.reader.read) == (1 if for_good else 7)
     assert pauses == [None] * 7 if for_good else pauses == sorted(pauses, key=lambda one: one or 0.0)
     assert found.patched == {}
     assert found.deleted == []
@@ -243,7 +243,7 @@ async def test_who_is_not_touched(resources: Any, pod: PodRecord) -> None:
     nothing = [resource(Kind.VIRTUAL_NODE_BUDGET, "a", nodeSelector={"matchLabels": {"pool": "a"}})]
     found = Cluster(pod, resources=resources or nothing)
     assert await found.look(seconds=3600) is None
-    assert (found.read, found.patched, found.deleted) == ([], {}, [])
+    assert (found.reader.read, found.patched, found.deleted) == ([], {}, [])
 
 
 async def test_every_waiting_pod_is_looked_at_again_when_the_policies_change() -> None:

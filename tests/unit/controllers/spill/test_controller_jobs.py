@@ -32,7 +32,7 @@ JOB = "/apis/batch/v1/namespaces/shop/jobs/etl"
 async def test_a_jobs_pod_spills_as_its_class_says(*, app: str, spills: bool) -> None:
     found = Cluster(of_job())
     found.raw = {"metadata": found.json("etl-1")["metadata"] | {"labels": {"app": app}}}
-    found.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {}}
+    found.reader.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {}}
     await found.look("etl-1")
     assert bool(found.patched) is spills
 
@@ -40,7 +40,11 @@ async def test_a_jobs_pod_spills_as_its_class_says(*, app: str, spills: bool) ->
 @pytest.mark.parametrize(("failed", "replaced"), [(0, ["etl-1"]), (5, [])])
 async def test_a_jobs_last_retry_is_its_own(failed: int, replaced: list[str]) -> None:
     found = Cluster(of_job(placement="virtual", pools="a"))
-    found.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 6}, "status": {"failed": failed}}
+    found.reader.objects[JOB] = {
+        "metadata": {"uid": "job-1"},
+        "spec": {"backoffLimit": 6},
+        "status": {"failed": failed},
+    }
     await found.look("etl-1")
     assert found.deleted == replaced
     assert found.kept("etl-1") is (None if replaced else StayReason.CANNOT_REPLACE)
@@ -48,7 +52,7 @@ async def test_a_jobs_last_retry_is_its_own(failed: int, replaced: list[str]) ->
 
 async def test_a_jobs_successor_goes_there_also_after_the_longest_back_off() -> None:
     found = Cluster(of_job(placement="virtual", pools="a,b"))
-    found.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {}}
+    found.reader.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {}}
     await found.look("etl-1")
     await found.clock.advance(601)
     redirect = found.world.board.take_redirect(OwnerUid("job-1"))
@@ -60,7 +64,7 @@ async def test_no_more_of_a_jobs_pods_than_it_forgives_at_once() -> None:
     """Several workers ask before the first of them has deleted."""
     pods = [of_job(f"etl-{n}", placement="virtual", pools="a") for n in range(6)]
     found = Cluster(*pods)
-    found.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 4}, "status": {}}
+    found.reader.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 4}, "status": {}}
     await asyncio.gather(*(found.look(pod.name) for pod in pods))
     assert len(found.deleted) == 3, "the last of four retries is its own"
 
@@ -73,7 +77,7 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
         for n, pod in enumerate(unscheduled)
     ]
     found = Cluster(*unscheduled, *bound)
-    found.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 4}, "status": {}}
+    found.reader.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 4}, "status": {}}
     unstarted = UnstartedPods(found.world)
     usage = LiveUsage(found.world.state, found.world.membership, Reservations(found.clock.now))
     pools = PoolsController(found.world, PoolNodes(found.world), unstarted, usage)
@@ -81,7 +85,7 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
         found.world,
         found,
         found.events,
-        found,
+        found.reader,
         pools=pools,
         open_pools=found.open_pools,
         unstarted=unstarted,
@@ -98,7 +102,7 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
 
 async def test_a_refused_deletion_is_none_that_a_job_has_to_forgive() -> None:
     found = Cluster(of_job(placement="virtual", pools="a"))
-    found.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 2}, "status": {}}
+    found.reader.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 2}, "status": {}}
     found.answer = False
     for _ in range(3):
         assert await found.look("etl-1") == REFUSED_SECONDS
@@ -107,7 +111,7 @@ async def test_a_refused_deletion_is_none_that_a_job_has_to_forgive() -> None:
 async def test_a_volume_of_one_node_keeps_its_pod() -> None:
     found = Cluster(waiting())
     found.raw = {"spec": {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}}
-    found.objects["/api/v1/namespaces/shop/persistentvolumeclaims/data"] = {"spec": {"volumeName": "pv-1"}}
-    found.objects["/api/v1/persistentvolumes/pv-1"] = {"spec": {"local": {"path": "/disk"}}}
+    found.reader.objects["/api/v1/namespaces/shop/persistentvolumeclaims/data"] = {"spec": {"volumeName": "pv-1"}}
+    found.reader.objects["/api/v1/persistentvolumes/pv-1"] = {"spec": {"local": {"path": "/disk"}}}
     await found.look()
     assert found.kept() is StayReason.UNSUITABLE

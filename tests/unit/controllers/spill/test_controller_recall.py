@@ -16,7 +16,7 @@ async def test_a_virtual_pod_that_no_pool_took_is_replaced_by_a_physical_one() -
     redirect = found.world.board.take_redirect(OWNER)
     assert redirect is not None
     assert redirect.physical
-    assert found.read == []
+    assert found.reader.read == []
 
 
 @pytest.mark.parametrize("spill_after", [60, 900])
