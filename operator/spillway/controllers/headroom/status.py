@@ -65,7 +65,7 @@ def _condition(now: HeadroomNow) -> ObservedCondition:
         message = "The policy has no elastic tier (spec.tiers.elastic), so there is no node to keep headroom on."
     elif now.invalid:
         reason = "BadSchedule"
-        message = f"{first_names(now.invalid)}. These entries count for nothing; the others are in force."
+        message = f"{first_names(now.invalid)}. These entries are ignored; the others are in force."
     elif now.unit is None:
         reason = "UnitUnknown"
         message = 'No governed pod has requests; set spec.headroom.unit, for example {cpu: "2", memory: 4Gi}.'

@@ -61,7 +61,7 @@ def scaling_part(
 
 def _served(found: Mapping[str, ScalingNow], trouble: RegistrationProblem | None) -> ObservedCondition:
     if not found or trouble is None:
-        message = "The external metrics API is served, or not asked for."
+        message = "The external metrics API is served, or not enabled."
         return ObservedCondition(NOT_SERVED, holds=False, reason="Served", message=message)
     message = f"Autoscalers cannot read the recommended replicas as an external metric: {trouble.message}."
     return ObservedCondition(NOT_SERVED, holds=True, reason=trouble.reason, message=message)
@@ -70,11 +70,11 @@ def _served(found: Mapping[str, ScalingNow], trouble: RegistrationProblem | None
 def _foreign(found: Mapping[str, ScalingNow], foreign: Mapping[str, str]) -> ObservedCondition:
     kept = sorted(f"{workload} ({name})" for workload, name in foreign.items() if workload in found)
     if not kept:
-        message = "No other autoscaler stands where hpa: Managed asks for one."
+        message = "No other autoscaler targets a workload with hpa: Managed."
         return ObservedCondition(FOREIGN, holds=False, reason="NoOtherAutoscaler", message=message)
     message = (
-        f"An autoscaler that Spillway did not create stands in the way for {first_names(kept)}, so none is created "
-        "there. Delete it, or set hpa: Feed."
+        f"An autoscaler that Spillway did not create targets {first_names(kept)}, so Spillway creates none there. "
+        "Delete it, or set hpa: Feed."
     )
     return ObservedCondition(FOREIGN, holds=True, reason="NotOurs", message=message)
 
@@ -100,7 +100,7 @@ def _at_most(replicas: int | None) -> int | None:
 
 def _conditions(policy: str, found: Mapping[str, ScalingNow], report: ScalingReport) -> Iterable[ObservedCondition]:
     if invalid := report.invalid.get(policy, ()):
-        message = f"{first_names(invalid)}. These entries count for nothing; the others are in force."
+        message = f"{first_names(invalid)}. These entries are ignored; the others are in force."
         yield ObservedCondition(INVALID, holds=True, reason="BadSchedule", message=message)
     else:
         message = "Every schedule is valid."
@@ -118,7 +118,7 @@ def _conditions(policy: str, found: Mapping[str, ScalingNow], report: ScalingRep
     moved = sorted(workload for workload, one in found.items() if one.moved_by_others)
     if moved:
         message = (
-            f"The HorizontalPodAutoscaler of {first_names(moved)} also goes by other metrics, so the number is not "
+            f"The HorizontalPodAutoscaler of {first_names(moved)} also uses other metrics, so the number is not "
             "exactly that of the schedules. Remove them, or set hpa: Managed."
         )
         yield ObservedCondition(NOT_EXACT, holds=True, reason="OtherMetrics", message=message)

@@ -83,7 +83,7 @@ def checked(
 ) -> Mapping[NodeName, NodeShare] | LoadProblem:
     """The believable values of the wanted nodes, or why the reading does not count."""
     if not wanted:
-        return LoadProblem("NoNodes", "no ready node is selected that has been measured, or has had the time to be")
+        return LoadProblem("NoNodes", "no ready node is selected, or all of them joined less than two minutes ago")
     present = {name: shares[name] for name in wanted if name in shares}
     fresh = {name: share for name, share in present.items() if now - share.at <= stale_after}
     good = {name: share for name, share in fresh.items() if _believable(share)}
