@@ -310,7 +310,7 @@ class ElasticPolicyStatus(Status):
 class ElasticPolicy(Model):
     """The tiers of nodes on which replicas run, and the order in which replicas are deleted when load falls.
 
-    Owned nodes come first, elastic nodes take the daily wave, and serverless nodes take the spike.
+    Owned nodes are used first, elastic nodes serve the daily peak, and serverless nodes serve short spikes.
     """
 
     model_config = ConfigDict(json_schema_extra=bounded_name())
