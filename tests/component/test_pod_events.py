@@ -88,7 +88,8 @@ async def start(server: Server) -> AsyncIterator[Callable[[], tuple[PodEvents, "
 
         def begin() -> tuple[PodEvents, asyncio.Queue[PodEvent]]:
             heard: asyncio.Queue[PodEvent] = asyncio.Queue()
-            events = PodEvents(client, heard.put_nowait, sleep=hurry, now=NOW.timestamp)
+            events = PodEvents(client, sleep=hurry, now=NOW.timestamp)
+            events.found.subscribe(heard.put_nowait)
             running.append(asyncio.create_task(events.run()))
             return events, heard
 
@@ -162,14 +163,12 @@ async def test_a_listener_that_fails_stops_nothing(server: Server, start: Start)
     server.watches.append([("ADDED", event("one")), ("ADDED", event("two"))])
     events, heard = start()
 
-    def fail_once(told: PodEvent) -> None:
-        if told.name == "one":
-            raise RuntimeError
-        heard.put_nowait(told)
+    def fail(_: PodEvent) -> None:
+        raise RuntimeError
 
-    events._listener = fail_once
+    events.found.subscribe(fail)
     events.want(STOCK)
-    assert await names(heard, 1) == ["two"]
+    assert await names(heard, 2) == ["one", "two"]
 
 
 async def test_nothing_is_asked_while_nothing_is_wanted(server: Server, start: Start) -> None:

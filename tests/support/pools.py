@@ -25,6 +25,7 @@ from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_watch import FakeWatch
 from tests.support.fake_writer import FakeWriter, Respond, Write, answering
 from tests.support.world import make_world, resource
 
@@ -121,6 +122,8 @@ class Rig:
     nodes: PoolNodes
     unstarted: UnstartedPods
     pools: PoolsController
+    watch: FakeWatch
+    """The watch of Events about pods."""
     failover: FailoverController
     replacer: ReplaceUnstartedController
     _subscriptions: list[Unsubscribe] = field(default_factory=list)
@@ -141,7 +144,8 @@ class Rig:
         usage = LiveUsage(world.state, world.membership, Reservations(clock.now))
         seen, unstarted = PoolNodes(world), UnstartedPods(world)
         recommended = RecommendedReplacements(world)
-        pools = PoolsController(world, seen, unstarted, usage)
+        watch = FakeWatch()
+        pools = PoolsController(world, seen, unstarted, usage, watch)
         open_pools = OpenPools(usage, world.board, lambda: world.governance)
         rig = cls(
             clock,
@@ -150,6 +154,7 @@ class Rig:
             seen,
             unstarted,
             pools,
+            watch,
             FailoverController(world, writer, events, seen, recommended),
             ReplaceUnstartedController(
                 world,

@@ -68,6 +68,7 @@ from spillway.kube.autoscalers import AutoscalerWatch
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.kube.overlay_trial import OverlayTrials
+from spillway.kube.pod_events import PodEvents
 from spillway.kube.protocols import Recorder
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
 from spillway.state.autoscalers import Autoscalers
@@ -127,8 +128,9 @@ class Leader:
         nodes, unstarted, retries = PoolNodes(world), UnstartedPods(world), Retries()
         recommended = RecommendedReplacements(world)
         drains = DrainController(world, self._writer("drain", settings.evictions_per_second), self._client, retries)
-        pools = PoolsController(world, nodes, unstarted, self._open_pools.usage, self._client)
-        refused = RefusedPodsController(world, events, self._open_pools.usage, self._client)
+        pools = PoolsController(world, nodes, unstarted, self._open_pools.usage, PodEvents(self._client))
+        about_owners = PodEvents(self._client, about_pods=False)
+        refused = RefusedPodsController(world, events, self._open_pools.usage, about_owners)
         overlays = OverlayController(world, OverlayTrials(self._client, settings.namespace))
         ledger = BudgetController(world, period_seconds=settings.status_seconds)
         thresholds = ThresholdController(

@@ -3,7 +3,7 @@
 Contract: one watch, as narrow as a field selector can make it, and none at all while nothing is wanted. An Event is
 never the only source of information: one that was recorded while the watch was broken is delivered when the watch
 starts again if it is young, and lost otherwise. Every failure is retried, including a missing permission; `run` ends
-only when it is cancelled. The listener must be quick; an exception of its own is logged and stops nothing.
+only when it is cancelled.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-import structlog
 
 from spillway.domain.model.names import PodUid
 from spillway.kube import paths
@@ -23,8 +22,7 @@ from spillway.kube.decode import Decoder
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.reflector import Reflector, WatchSettings
 from spillway.kube.wanted_watch import WantedWatch
-
-log = structlog.get_logger(__name__)
+from spillway.state.signal import Signal
 
 PATH: Final = paths.CORE_EVENTS.everywhere
 YOUNG_SECONDS: Final = 300.0
@@ -43,9 +41,6 @@ class PodEvent(msgspec.Struct, frozen=True):
     name: str
     reason: str
     message: str
-
-
-Listener = Callable[[PodEvent], None]
 
 
 class _Regarding(msgspec.Struct, rename="camel"):
@@ -92,10 +87,10 @@ MESSAGE_CHARACTERS: Final = 2048
 
 
 class _PodEventSink:
-    """The sink that passes Events about pods (or about all but pods) to a listener, from a list only the young ones."""
+    """The sink that emits Events about pods (or about all but pods), from a list only the young ones."""
 
-    def __init__(self, listener: Listener, now: Callable[[], float], *, about_pods: bool) -> None:
-        self._listener = listener
+    def __init__(self, found: Signal[PodEvent], now: Callable[[], float], *, about_pods: bool) -> None:
+        self._found = found
         self._about_pods = about_pods
         self._now = now
 
@@ -112,24 +107,22 @@ class _PodEventSink:
         regarding = record.involved_object
         if regarding is None or (regarding.kind == "Pod") is not self._about_pods or not regarding.uid:
             return
-        event = PodEvent(
-            PodUid(regarding.uid),
-            regarding.namespace,
-            regarding.name,
-            (record.reason or "")[:MESSAGE_CHARACTERS],
-            (record.message or "")[:MESSAGE_CHARACTERS],
+        self._found.emit(
+            PodEvent(
+                PodUid(regarding.uid),
+                regarding.namespace,
+                regarding.name,
+                (record.reason or "")[:MESSAGE_CHARACTERS],
+                (record.message or "")[:MESSAGE_CHARACTERS],
+            )
         )
-        try:
-            self._listener(event)
-        except Exception:
-            log.exception("listener failed", record="PodEvent", key=f"{event.namespace}/{event.name}")
 
     def deleted(self, record: _Event) -> None:
         """An Event that has expired says nothing about its pod."""
 
 
 class PodEvents(WantedWatch):
-    """The watch that calls `listener` for each wanted Event: about pods, or about all other objects.
+    """The watch of wanted Events: about pods, or about all other objects.
 
     What it follows is a field selector.
     """
@@ -139,7 +132,6 @@ class PodEvents(WantedWatch):
     def __init__(
         self,
         client: KubeClient,
-        listener: Listener,
         *,
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], float] = time.time,
@@ -149,7 +141,8 @@ class PodEvents(WantedWatch):
         super().__init__()
         self._client = client
         self._about_pods = about_pods
-        self._listener = listener
+        self.found: Signal[PodEvent] = Signal("PodEvent", key=lambda one: f"{one.namespace}/{one.name}")
+        """Emitted with each of them."""
         self._sleep = sleep
         self._now = now
         self._jitter = jitter
@@ -157,7 +150,7 @@ class PodEvents(WantedWatch):
     async def _follow(self, what: str) -> None:
         reflector = Reflector(
             self._client,
-            _PodEventSink(self._listener, self._now, about_pods=self._about_pods),
+            _PodEventSink(self.found, self._now, about_pods=self._about_pods),
             path=PATH,
             decoder=_events,
             selector=what,

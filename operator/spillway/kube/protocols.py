@@ -1,7 +1,7 @@
-"""What controllers and webhooks need of the API server, as protocols: reading, writing, and recording Events.
+"""What controllers and webhooks need of the API server, as protocols: reading, watching, writing, recording Events.
 
-Contract: each has one implementation for a cluster (`KubeClient`, `Writer`, `EventRecorder`) and one fake that all unit
-tests share. What each method promises stands with the implementation.
+Contract: each has an implementation for a cluster (`KubeClient`, `WantedWatch`, `Writer`, `EventRecorder`) and one fake
+that all unit tests share. What each method promises stands with the implementation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,9 @@ from spillway.domain.model.additions import Addition
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.kube.events import Reference
 from spillway.kube.patches import Annotations
+from spillway.kube.pod_events import PodEvent
 from spillway.kube.writer import Eviction
+from spillway.state.signal import Signal, Unsubscribe
 
 
 class Reader(Protocol):
@@ -26,6 +28,24 @@ class ByteReader(Protocol):
 
     async def request(self, method: str, path: str) -> bytes:
         """The body of the answer."""
+
+
+class Watch(Protocol):
+    """A watch that runs only while it is needed."""
+
+    def want(self, what: str) -> None:
+        """Follow this from now on; the empty text stops the watch."""
+
+    def start(self) -> Unsubscribe:
+        """Follow what is wanted from now on; returns what ends it."""
+
+
+class EventWatch(Watch, Protocol):
+    """A watch of Events about other objects; what it follows is a field selector."""
+
+    @property
+    def found(self) -> Signal[PodEvent]:
+        """Emitted with each of them."""
 
 
 class Recorder(Protocol):

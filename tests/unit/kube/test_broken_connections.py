@@ -8,11 +8,13 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from kubernetes.aio.client import Configuration
 
 from spillway.admission.certificates import Certificates
 from spillway.admission.tls import ServingTls
 from spillway.handlers import resync
 from spillway.handlers.resync import Resync
+from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
 from spillway.state.catalog import Catalog
 
@@ -26,9 +28,10 @@ BROKEN = [
 
 
 class BrokenClient(KubeClient):
-    """Every answer is this error."""
+    """A client to whose every request the transport fails with this error."""
 
     def __init__(self, error: Exception) -> None:
+        super().__init__(Credentials(Configuration(host="http://127.0.0.1:1"), None))
         self.error = error
         self.asked = 0
 
@@ -50,14 +53,14 @@ async def outlives(work: Awaitable[None], client: BrokenClient) -> None:
 
 @pytest.mark.parametrize("error", BROKEN)
 async def test_certificates_are_followed_on(error: Exception) -> None:
-    client = BrokenClient(error)
-    await outlives(Certificates(client, ServingTls(), namespace="spillway-system", poll_seconds=0).run(), client)
+    async with BrokenClient(error) as client:
+        await outlives(Certificates(client, ServingTls(), namespace="spillway-system", poll_seconds=0).run(), client)
 
 
 @pytest.mark.parametrize("error", BROKEN)
 async def test_our_kinds_are_listed_on(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resync, "RETRY_SECONDS", 0)
-    client = BrokenClient(error)
-    await outlives(Resync(client, Catalog()).load(), client)
-    client.asked = 0
-    await outlives(Resync(client, Catalog(), interval_seconds=0).run(), client)
+    async with BrokenClient(error) as client:
+        await outlives(Resync(client, Catalog()).load(), client)
+        client.asked = 0
+        await outlives(Resync(client, Catalog(), interval_seconds=0).run(), client)

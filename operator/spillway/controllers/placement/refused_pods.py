@@ -11,9 +11,8 @@ from typing import ClassVar, Final
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import OwnerUid
-from spillway.kube.client import KubeClient
-from spillway.kube.pod_events import PodEvent, PodEvents
-from spillway.kube.protocols import Recorder
+from spillway.kube.pod_events import PodEvent
+from spillway.kube.protocols import EventWatch, Recorder
 from spillway.state.refusals import PoolLeftOut
 from spillway.state.reservations import SETTLE_SECONDS
 from spillway.state.signal import Signal
@@ -28,15 +27,15 @@ _KEY: Final = "reservations"
 
 
 class RefusedPodsController(Controller):
-    """The controller of refused pods, with one key. Without a client no Events are read."""
+    """The controller of refused pods, with one key. `watch` follows Events about owners of pods."""
 
     name: ClassVar = "refused-pods"
 
-    def __init__(self, world: World, events: Recorder, usage: LiveUsage, client: KubeClient | None = None) -> None:
+    def __init__(self, world: World, events: Recorder, usage: LiveUsage, watch: EventWatch) -> None:
         super().__init__(world)
         self._events = events
         self._usage = usage
-        self._watch = None if client is None else PodEvents(client, self.handle_event, about_pods=False)
+        self._watch = watch
         self.changed: Signal[()] = Signal("PoolLeftOut")
         """Emitted after a pool was left out for an owner, or is tried again."""
 
@@ -45,8 +44,8 @@ class RefusedPodsController(Controller):
         yield self._usage.refusals.expiry_due.subscribe(self._settle)
         yield self.world.catalog.subscribe(self._read_policies)
         self._read_policies()
-        if self._watch is not None:
-            yield self._watch.start()
+        yield self._watch.found.subscribe(self._handle_event)
+        yield self._watch.start()
 
     def all_keys(self) -> Iterable[str]:
         return (_KEY,)
@@ -55,7 +54,7 @@ class RefusedPodsController(Controller):
         self._usage.reservations.expire()
         return PERIOD_SECONDS
 
-    def handle_event(self, event: PodEvent) -> None:
+    def _handle_event(self, event: PodEvent) -> None:
         """An owner's controller could not create a pod."""
         self._usage.refusals.report(OwnerUid(event.uid), event.namespace, event.message)
 
@@ -76,5 +75,4 @@ class RefusedPodsController(Controller):
         self.changed.emit()
 
     def _read_policies(self) -> None:
-        if self._watch is not None:
-            self._watch.want(SELECTOR if self.world.governance.places_pods else "")
+        self._watch.want(SELECTOR if self.world.governance.places_pods else "")

@@ -27,7 +27,7 @@ from spillway.domain.pools.size_ladder import another_size, stocked_out
 from spillway.domain.pools.sizes import Size
 from spillway.domain.pools.start_failures import FOR_NAMESPACE, StartFailure
 from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
-from spillway.kube.client import KubeClient
+from spillway.kube.protocols import EventWatch
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
 from spillway.state.usage import LiveUsage
@@ -63,7 +63,7 @@ class PoolView:
 
 
 class PoolsController(Controller):
-    """The pool controller. Without a client no Events are read."""
+    """The pool controller. `events` follows Events about pods."""
 
     name: ClassVar = "pools"
 
@@ -73,13 +73,13 @@ class PoolsController(Controller):
         nodes: PoolNodes,
         unstarted: UnstartedPods,
         usage: LiveUsage,
-        client: KubeClient | None = None,
+        events: EventWatch,
     ) -> None:
         super().__init__(world)
         self._usage = usage
         self._nodes = nodes
         self._unstarted = unstarted
-        self.stock_outs = StockOutDetector(world, unstarted, client, self._stock_out)
+        self.stock_outs = StockOutDetector(world, unstarted, events, self._stock_out)
         self.views: dict[str, PoolView] = {}
         """The views by pool, which the status shows."""
         self.changed: Signal[()] = Signal("PoolView")

@@ -15,8 +15,8 @@ from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.stock_out import StockOutMatcher
-from spillway.kube.client import KubeClient
-from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
+from spillway.kube.pod_events import PodEvent, field_selector
+from spillway.kube.protocols import EventWatch
 from spillway.state.signal import Signal
 from spillway.telemetry import pools as metrics
 
@@ -27,19 +27,19 @@ NO_MATCHER: Final = StockOutMatcher()
 
 
 class StockOutDetector:
-    """The detector of stock-outs for all pools; without a client it reads no Events."""
+    """The detector of stock-outs for all pools. `events` follows Events about pods."""
 
     def __init__(
         self,
         world: World,
         unstarted: UnstartedPods,
-        client: KubeClient | None,
+        events: EventWatch,
         record: Callable[[str, PodRecord], None],
     ) -> None:
         self._world = world
         self._unstarted = unstarted
         self._record = record
-        self._events = None if client is None else PodEvents(client, self.handle_event)
+        self._events = events
         self._matchers: Mapping[str, StockOutMatcher] = {}
         self._early: FairMemory[tuple[str, PodUid], PodEvent] = FairMemory(REMEMBERED_EVENTS)
         self.found: Signal[UnstartedPod] = Signal("StockOut", key=lambda one: one.pod.key)
@@ -55,10 +55,10 @@ class StockOutDetector:
         yield self._unstarted.changed.subscribe(self._waits)
         yield self._unstarted.failed.subscribe(self._fails)
         self._read_budgets()
-        if self._events is not None:
-            yield self._events.start()
+        yield self._events.found.subscribe(self._handle_event)
+        yield self._events.start()
 
-    def handle_event(self, event: PodEvent) -> None:
+    def _handle_event(self, event: PodEvent) -> None:
         """Report a stock-out if an Event about a pod is a sign of one."""
         pod = self._world.state.pods.get(event.uid)
         if pod is not None and pod.namespace != event.namespace:
@@ -80,7 +80,7 @@ class StockOutDetector:
             return
         early = self._early.pop((waiting.pod.namespace, waiting.pod.uid))
         if early is not None:
-            self.handle_event(early)
+            self._handle_event(early)
         pending = waiting.pending
         if self._matchers.get(waiting.pool, NO_MATCHER).match(pending.reason, pending.message):
             self._report(waiting.pool, waiting.pod)
@@ -88,7 +88,7 @@ class StockOutDetector:
     def _fails(self, one: UnstartedPod) -> None:
         early = self._early.pop((one.pod.namespace, one.pod.uid))
         if early is not None:
-            self.handle_event(early)
+            self._handle_event(early)
         matcher = self._matchers.get(one.pool, NO_MATCHER)
         statements = () if one.pod.failure is None else one.pod.failure.statements
         if one.out_of_stock or any(matcher.match(reason, message) for reason, message in statements):
@@ -118,7 +118,6 @@ class StockOutDetector:
         self._matchers = {
             name: StockOutMatcher.of(one.spec.stock_out) for name, one in budgets.items() if one.spec.stock_out
         }
-        if self._events is not None:
-            reasons = [matcher.reasons for matcher in self._matchers.values()]
-            known = frozenset().union(*(some for some in reasons if some is not None))
-            self._events.want(field_selector(None if None in reasons else known) if reasons else "")
+        reasons = [matcher.reasons for matcher in self._matchers.values()]
+        known = frozenset().union(*(some for some in reasons if some is not None))
+        self._events.want(field_selector(None if None in reasons else known) if reasons else "")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.scalars import rfc3339
@@ -27,7 +27,7 @@ from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.rate import pause_seconds
 from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, recommend
 from spillway.kube.autoscalers import EVERYWHERE
-from spillway.kube.protocols import Recorder
+from spillway.kube.protocols import Recorder, Watch
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.signal import Signal
@@ -40,16 +40,6 @@ MOST_REPLICAS: Final = 1_000_000
 """As many as a field of the API holds."""
 LONGEST_SECONDS: Final = 30.0
 """The time between two passes at most, after which forecasts that are too old, or a step that may follow, show."""
-
-
-class Watch(Protocol):
-    """The watch of HorizontalPodAutoscalers."""
-
-    def want(self, what: str) -> None:
-        """Follow what this path lists from now on; nothing if it is empty."""
-
-    def start(self) -> Unsubscribe:
-        """Follow them while they are wanted; returns what ends it."""
 
 
 class ScalingNow(NamedTuple):

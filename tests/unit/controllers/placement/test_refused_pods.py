@@ -9,11 +9,13 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.usage import Usage
 from spillway.domain.placement.refusals import PoolChanges
 from spillway.kube.pod_events import PodEvent
+from spillway.state.catalog import Kind
 from spillway.state.reservations import RESERVATION_SECONDS, SETTLE_SECONDS, Reservations
 from spillway.state.usage import LiveUsage
 from tests.builders import make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_watch import FakeWatch
 from tests.support.pools import budget, nodes, policy
 from tests.support.world import make_world
 
@@ -26,8 +28,8 @@ class Rig:
         self.clock = FakeClock(1000.0)
         self.world = make_world([*nodes("a"), make_replicaset()], [budget("a"), policy()], self.clock)
         self.usage = LiveUsage(self.world.state, self.world.membership, Reservations(self.clock.now))
-        self.events = FakeRecorder()
-        self.controller = RefusedPodsController(self.world, self.events, self.usage)
+        self.events, self.watch = FakeRecorder(), FakeWatch()
+        self.controller = RefusedPodsController(self.world, self.events, self.usage, self.watch)
         self.subscriptions = list(self.controller.subscribe())
         self.usage.refusals.placed(UID, workload_of(make_replicaset()))
 
@@ -36,7 +38,7 @@ class Rig:
         self.usage.reservations.reserve(UID, pools=("a",), used=Usage(1, 2000, 4 << 30), changes=changes)
 
     async def refuse(self, *, uid: str = UID, namespace: str = "shop") -> None:
-        self.controller.handle_event(PodEvent(PodUid(uid), namespace, "web", "FailedCreate", SAID))
+        self.watch.found.emit(PodEvent(PodUid(uid), namespace, "web", "FailedCreate", SAID))
         await self.clock.advance(SETTLE_SECONDS)
         await self.controller.reconcile("reservations")
 
@@ -83,3 +85,13 @@ async def test_pods_that_do_not_appear_are_told_without_a_message() -> None:
     assert message == "pool a is left out for 30 s, because pods with size 2000m-4096 were not created"
     [condition] = refused_part(tuple(rig.usage.refusals.of_pool("a"))).conditions
     assert condition.reason == "NotCreated"
+
+
+async def test_events_are_followed_while_a_class_places_pods() -> None:
+    rig = Rig()
+    assert (rig.watch.wanted, rig.watch.running) == ("reason=FailedCreate", True)
+    rig.world.catalog.delete(Kind.ELASTIC_POLICY, "online", 99)
+    assert rig.watch.wanted == ""
+    for unsubscribe in rig.subscriptions:
+        unsubscribe()
+    assert not rig.watch.running

@@ -368,7 +368,7 @@ async def test_the_next_leader_does_not_forget() -> None:
     first.fall("a-1", "a-2")
     await first.advance(60.0)
     await first.judge()
-    first.pools.stock_outs.handle_event(PodEvent(PodUid("none"), "shop", "none", "NoStock", ""))
+    first.watch.found.emit(PodEvent(PodUid("none"), "shop", "none", "NoStock", ""))
     status = status_of(first).wire()
 
     second = rig(clock=FakeClock(first.clock.now() + 5.0), status=status, failover=FAILOVER, stockOut=STOCK_OUT)
@@ -440,7 +440,7 @@ async def test_an_event_is_as_good_as_a_status_also_when_it_comes_before_the_bin
     found = rig(stockOut=STOCK_OUT)
     pod = sent("web-1")
     found.apply(pod)
-    found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "web-1", "NoStock", "no stock"))
+    found.watch.found.emit(PodEvent(pod.uid, "shop", "web-1", "NoStock", "no stock"))
     assert found.world.board.verdict("a").step_for("shop") == 0, "on no node yet"
     found.apply(msgspec.structs.replace(pod, node=NodeName("a-1")))
     assert found.world.board.verdict("a").step_for("shop") == 1

@@ -10,6 +10,7 @@ from spillway.controllers.pools.unstarted import NEW_FAILURE_SECONDS
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import Phase
 from spillway.kube.pod_events import PodEvent
+from spillway.state.catalog import Kind
 from tests.support.fake_clock import FakeClock
 from tests.support.pools import STOCK_OUT, Rig, budget, failed, nodes, policy, sent
 
@@ -119,7 +120,7 @@ def test_an_event_about_a_failed_pod_counts_once_with_its_status() -> None:
     told: list[str] = []
     found.pools.stock_outs.failed.subscribe(lambda one: told.append(one.pod.name))
     for _ in range(2):
-        found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
+        found.watch.found.emit(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
     assert told == ["job-1"]
     assert found.world.board.avoided(JOB) == {"a"}
     assert found.world.board.verdict("a").step_for("shop") == 1
@@ -128,7 +129,7 @@ def test_an_event_about_a_failed_pod_counts_once_with_its_status() -> None:
 def test_an_event_that_came_first_is_not_counted_again() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
     found.apply(pod)
-    found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
+    found.watch.found.emit(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
     assert found.world.board.avoided(JOB) == frozenset(), "it may still be deleted"
     found.apply(failed(pod, "a-1", ("ProviderFailed", "")))
     assert found.world.board.avoided(JOB) == {"a"}
@@ -138,9 +139,9 @@ def test_an_event_that_came_first_is_not_counted_again() -> None:
 def test_an_event_in_another_namespace_says_nothing_about_a_pod() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
     found.apply(pod)
-    found.pools.stock_outs.handle_event(PodEvent(pod.uid, "elsewhere", "job-1", "NoStock", ""))
+    found.watch.found.emit(PodEvent(pod.uid, "elsewhere", "job-1", "NoStock", ""))
     assert found.world.board.verdict("a").step_for("shop") == 0
-    found.pools.stock_outs.handle_event(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
+    found.watch.found.emit(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
     assert found.world.board.verdict("a").step_for("shop") == 1
 
 
@@ -152,7 +153,7 @@ def test_elsewhere_than_on_a_pool_it_says_nothing() -> None:
 
 def test_events_of_another_namespace_push_out_no_event_that_came_before_its_pod() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
-    report = found.pools.stock_outs.handle_event
+    report = found.watch.found.emit
     report(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
     report(PodEvent(pod.uid, "hostile", "job-1", "Started", ""))
     for number in range(2 * REMEMBERED_EVENTS):
@@ -163,10 +164,19 @@ def test_events_of_another_namespace_push_out_no_event_that_came_before_its_pod(
 
 def test_an_early_event_that_is_repeated_is_the_newest_of_its_namespace() -> None:
     found, pod = rig(), sent("job-1", node="a-1", pools="a", **SMALL, **OF_JOB)
-    report = found.pools.stock_outs.handle_event
+    report = found.watch.found.emit
     for number in range(REMEMBERED_EVENTS + 1):
         if number in {0, REMEMBERED_EVENTS - 1}:
             report(PodEvent(pod.uid, "shop", "job-1", "NoStock", ""))
         report(PodEvent(PodUid(f"none-{number}"), "shop", "none", "NoStock", ""))
     found.apply(pod)
     assert found.world.board.verdict("a").step_for("shop") == 1
+
+
+def test_events_are_followed_while_a_budget_has_stock_out() -> None:
+    found = Rig.of(nodes("a"), [budget("a"), policy()])
+    assert (found.watch.wanted, found.watch.running) == ("", True)
+    found.world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, budget("a", version=70, stockOut=STOCK_OUT))
+    assert found.watch.wanted == "involvedObject.kind=Pod,reason=NoStock"
+    found.world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, budget("a", version=71))
+    assert found.watch.wanted == ""

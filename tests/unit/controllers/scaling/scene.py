@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from spillway.controllers.base import Unsubscribe, World
+from spillway.controllers.base import World
 from spillway.controllers.scaling.controller import ScalingController
 from spillway.domain.scaling.autoscalers import METRIC, AutoscalerRecord
 from spillway.domain.scaling.demand import DemandForecast
@@ -13,24 +13,12 @@ from spillway.state.catalog import Kind
 from tests.builders import make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_watch import FakeWatch
 from tests.support.world import make_world, resource
 
 NOON = datetime.fromisoformat("2026-03-02T12:00:00+00:00").timestamp()
 CART = "Deployment/shop/cart"
 EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 12}
-
-
-class FakeWatch:
-    """A watch that only notes whether it is wanted."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-    def want(self, what: str) -> None:
-        self.wanted = bool(what)
-
-    def start(self) -> Unsubscribe:
-        return lambda: None
 
 
 def policy(*, version: int = 1, mode: str = "Enforce", **scaling: Any) -> dict[str, Any]:

@@ -84,7 +84,7 @@ async def test_it_goes_with_the_field_and_with_all_scaling() -> None:
         managed.scene.change(policy(version=2, **rest))
         assert await managed.look() == [("delete", NAME)]
         await managed.look()
-        assert managed.scene.watch.wanted is bool(rest)
+        assert bool(managed.scene.watch.wanted) is bool(rest)
 
 
 async def test_one_of_the_users_stays_and_is_told() -> None:

@@ -17,6 +17,7 @@ from spillway.domain.spill.waiting_pods import StayReason
 from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
+from tests.support.fake_watch import FakeWatch
 from tests.support.spilling import Cluster, waiting
 
 
@@ -80,7 +81,7 @@ async def test_whoever_deletes_a_jobs_pods_asks_the_same_account() -> None:
     found.reader.objects[JOB] = {"metadata": {"uid": "job-1"}, "spec": {"backoffLimit": 4}, "status": {}}
     unstarted = UnstartedPods(found.world)
     usage = LiveUsage(found.world.state, found.world.membership, Reservations(found.clock.now))
-    pools = PoolsController(found.world, PoolNodes(found.world), unstarted, usage)
+    pools = PoolsController(found.world, PoolNodes(found.world), unstarted, usage, FakeWatch())
     replacer = ReplaceUnstartedController(
         found.world,
         found,
