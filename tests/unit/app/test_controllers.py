@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from spillway.app.leader import Leader
+from spillway.app.controllers import Controllers
 from spillway.app.settings import Settings
 from spillway.controllers.base import World
 from spillway.kube.client import KubeClient
@@ -50,19 +50,8 @@ def admission_of(world: World, clock: FakeClock) -> Admission:
 async def test_the_leaders_controllers_leave_no_listener_behind() -> None:
     world, clock = scene()
     admission = admission_of(world, clock)
-    leader = Leader(
-        Settings.of(),
-        CLIENT,
-        world.state,
-        world.catalog,
-        admission.places,
-        board=world.board,
-        membership=world.membership,
-        open_pools=OpenPools(admission.usage, world.board, lambda: world.governance),
-        may_write=lambda: True,
-        now=clock.now,
-    )
-    controllers = leader._controllers(FakeRecorder())
+    open_pools = OpenPools(admission.usage, world.board, lambda: world.governance)
+    controllers = Controllers(Settings.of(), CLIENT, world, open_pools, FakeRecorder(), may_write=lambda: True).all
     before = listeners()
     subscriptions = [unsubscribe for controller in controllers for unsubscribe in controller.subscribe()]
     assert sum(listeners().values()) > sum(before.values()) + len(controllers)
