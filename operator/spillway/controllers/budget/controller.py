@@ -110,7 +110,7 @@ class BudgetController(Controller):
             if begins:
                 await self._take_up()
             else:
-                await self._consumption.export(now, ended)
+                await self._consumption.export(now, ended, {})
         tell = False
         for name, pool in self._accounting.pools.items():
             tell |= pool.ledger.advance(now)
@@ -222,7 +222,9 @@ class BudgetController(Controller):
                 continue
             samples.append(BudgetSample(name, used, limits, price.currency, pool.per_hour, pool.ledger.spent))
         set_budgets(samples)
-        await self._consumption.export(now, self._collect_charges(now))
+        ledgers = {name: pool.ledger for name, pool in self._accounting.pools.items() if pool.ledger.price is not None}
+        if not self._consumption.pass_time(now, ledgers):
+            await self._consumption.export(now, self._collect_charges(now), ledgers)
 
 
 def _turns(uses: Iterable[LimitUse]) -> Mapping[str, tuple[bool, ...]]:

@@ -3,19 +3,23 @@
 Contract: measured by the leader only, from the moment at which it began to lead, so a gap without a leader is a gap in
 the counters. The workloads that use most have their own series and the others share `other`, so the number of series is
 bounded; the series of a workload that is no longer among the largest are removed. While no pod starts, ends or is
-resized, an export costs as much as there are series, and not as there are workloads.
+resized, the time that passes (`pass_time`) costs as much as there are series, and not as there are workloads.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from spillway.domain.budget.ledger import PoolLedger
+from spillway.domain.budget.price import per_hour
 from spillway.domain.budget.resource_seconds import Consumed, Meter
 from spillway.domain.model.named_workloads import named
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import WorkloadKey, counted_as_by_name, workload_key, workload_of
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.units import HOUR_SECONDS
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.kube.slices import in_slices
 from spillway.state.cluster import ClusterState
 from spillway.telemetry import budget as metrics
@@ -46,6 +50,13 @@ class Charge(NamedTuple):
     currency: str
 
 
+class _Rate(NamedTuple):
+    """By how much a series grows in a second, while no pod changes."""
+
+    series: CounterMetric
+    per_second: float
+
+
 class WorkloadConsumption:
     """The meter of all tiers, the names of its accounts, and the counters."""
 
@@ -56,10 +67,12 @@ class WorkloadConsumption:
         self._workloads: dict[Account, str] = {}
         self._named: frozenset[str] = frozenset()
         self._series: dict[str, set[tuple[CounterMetric, tuple[str, ...]]]] = {}
-        self._labels: Mapping[Account, str] = {}
-        """The name under which each account is exported, as of the last time that the names were looked up."""
-        self._rates: Mapping[Key, Consumed] = {}
-        """What these names consume in a second, while no pod changes."""
+        self._rates: Sequence[_Rate] = ()
+        """Of what is consumed."""
+        self._cost_rates: Mapping[str, Sequence[_Rate]] = {}
+        """Of what is charged, by pool."""
+        self._ledgers: Mapping[str, PoolLedger[Account]] | None = None
+        """Those from which the rates follow; None while there are no rates."""
         self._names_until = 0
 
     def account_of(self, pod: PodRecord) -> Account:
@@ -77,25 +90,30 @@ class WorkloadConsumption:
             self._workloads[account] = workload_of(owner).key
         return self._workloads.get(account, f"//{account}")
 
-    async def export(self, now: int, charges: Mapping[tuple[Account, str], Charge]) -> None:
-        """Add the consumption and the charges since the last call to the counters, in slices of time."""
-        known = all(account in self._labels for account, _ in charges)
-        if known and self.meter.unchanged and now < self._names_until:
-            seconds = self.meter.pass_time(now)
-            if seconds:
-                self._count({key: _times(rate, seconds) for key, rate in self._rates.items()})
-        else:
-            await self._export_anew(now, charges)
-        for (account, pool), charge in charges.items():
-            label = Key(self._labels[account], "", pool)
-            self._add(metrics.CONSUMED_COST, label, (pool, charge.currency), float(charge.amount))
+    def pass_time(self, now: int, ledgers: Mapping[str, PoolLedger[Account]]) -> bool:
+        """Add the consumption and the charges since the last export, which the rates give while no pod changes.
 
-    async def _export_anew(self, now: int, charges: Iterable[tuple[Account, str]]) -> None:
-        """Export the consumption, look up the name of each account again, and keep the rates."""
+        Returns whether this was possible; otherwise nothing is added, and `export` is due.
+        """
+        if self._ledgers != ledgers or now >= self._names_until or not self._is_steady(ledgers):
+            return False
+        _grow(self._rates, self.meter.pass_time(now))
+        for pool, ledger in ledgers.items():
+            _grow(self._cost_rates[pool], ledger.pass_time())
+        return True
+
+    async def export(
+        self, now: int, charges: Mapping[tuple[Account, str], Charge], ledgers: Mapping[str, PoolLedger[Account]]
+    ) -> None:
+        """Add the consumption and the charges since the last call to the counters, in slices of time.
+
+        The names of the accounts are looked up again, and the rates are kept, of the charges those of these ledgers.
+        """
         present = self.meter.present()
         consumed = self.meter.collect(now)
+        billed = {pool: ledger.rates() for pool, ledger in ledgers.items()}
         # A Job that started and ended since the last call has consumed, although none of its pods is left.
-        gone = {key.account for key in consumed} | {account for account, _ in charges}
+        gone = {key.account for key in consumed} | {account for account, _ in charges}.union(*billed.values())
         exported = {key.account for key in present} | gone
         # A ReplicaSet's name is looked up while it exists and kept as long as it has a series.
         for account in self._workloads.keys() - exported:
@@ -104,18 +122,46 @@ class WorkloadConsumption:
         async for account in in_slices(exported):
             counted_as[account] = counted_as_by_name(self.workload(account))
         self._name(present, gone, counted_as)
-        self._labels = {account: name if name in self._named else OTHER for account, name in counted_as.items()}
+        labels = {account: name if name in self._named else OTHER for account, name in counted_as.items()}
         self._names_until = now + NAMES_KEPT_SECONDS
-        self._count(await _by_label(consumed, self._labels))
-        if self.meter.unchanged:
-            # Otherwise a pod has changed in between, and the next call looks at all of them again.
-            rates = {key: rate for key, rate in present.items() if any(rate)}
-            self._rates = await _by_label(rates, self._labels)
+        for key, (cpu, memory) in (await _by_label(consumed, labels)).items():
+            for series, amount in self._consumption(key, cpu, memory):
+                series.inc(amount)
+        async for (account, pool), charge in in_slices(charges.items()):
+            self._cost(labels[account], pool, charge.currency).inc(float(charge.amount))
+        self._ledgers = None
+        if self._is_steady(ledgers):
+            # If a pod changes from here on, the meter or a ledger says so, and the next call is an export again.
+            rates = await _by_label({key: rate for key, rate in present.items() if any(rate)}, labels)
+            self._rates = [
+                _Rate(series, amount)
+                for key, (cpu, memory) in rates.items()
+                for series, amount in self._consumption(key, cpu, memory)
+            ]
+            self._cost_rates = {
+                pool: await self._rates_of(pool, ledgers[pool], of, labels) for pool, of in billed.items()
+            }
+            self._ledgers = ledgers
 
-    def _count(self, consumed: Mapping[Key, Consumed]) -> None:
-        for key, (cpu, memory) in consumed.items():
-            self._add(metrics.CONSUMED_CPU_SECONDS, key, (key.tier, key.pool), cpu / 1000)
-            self._add(metrics.CONSUMED_MEMORY_BYTE_SECONDS, key, (key.tier, key.pool), memory)
+    def _is_steady(self, ledgers: Mapping[str, PoolLedger[Account]]) -> bool:
+        return self.meter.unchanged and all(ledger.unchanged for ledger in ledgers.values())
+
+    async def _rates_of(
+        self, pool: str, ledger: PoolLedger[Account], billed: Mapping[Account, Usage], labels: Mapping[Account, str]
+    ) -> Sequence[_Rate]:
+        sums: dict[str, Usage] = {}
+        async for account, usage in in_slices(billed.items()):
+            sums[labels[account]] = sums.get(labels[account], NOTHING) + usage
+        price = ledger.price
+        if price is None:
+            return ()
+        return [
+            _Rate(
+                self._cost(label, pool, price.currency),
+                float(per_hour(price, usage.cpu_millis, usage.memory_bytes)) / HOUR_SECONDS,
+            )
+            for label, usage in sums.items()
+        ]
 
     def _name(
         self, present: Mapping[Key, Consumed], gone: Iterable[Account], counted_as: Mapping[Account, str]
@@ -128,12 +174,19 @@ class WorkloadConsumption:
             for counter, labels in self._series.pop(workload):
                 counter.remove(*labels)
 
-    def _add(self, counter: CounterMetric, key: Key, rest: tuple[str, str], amount: float) -> None:
-        workload = key.account
-        namespace = "" if workload == OTHER else WorkloadKey.parse(workload).namespace
-        labels = (namespace, workload, *rest)
-        counter.labels(*labels).inc(amount)
-        self._series.setdefault(workload, set()).add((counter, labels))
+    def _consumption(self, key: Key, cpu: int, memory: int) -> Iterable[tuple[CounterMetric, float]]:
+        """The series of a key, whose account is a label, and by how much they grow."""
+        yield self._of(metrics.CONSUMED_CPU_SECONDS, key.account, key.tier, key.pool), cpu / 1000
+        yield self._of(metrics.CONSUMED_MEMORY_BYTE_SECONDS, key.account, key.tier, key.pool), memory
+
+    def _cost(self, label: str, pool: str, currency: str) -> CounterMetric:
+        return self._of(metrics.CONSUMED_COST, label, pool, currency)
+
+    def _of(self, counter: CounterMetric, label: str, *rest: str) -> CounterMetric:
+        """The series of a label, which is remembered so that it can be removed."""
+        labels = ("" if label == OTHER else WorkloadKey.parse(label).namespace, label, *rest)
+        self._series.setdefault(label, set()).add((counter, labels))
+        return counter.labels(*labels)
 
 
 async def _by_label(consumed: Mapping[Key, Consumed], labels: Mapping[Account, str]) -> Mapping[Key, Consumed]:
@@ -145,5 +198,7 @@ async def _by_label(consumed: Mapping[Key, Consumed], labels: Mapping[Account, s
     return sums
 
 
-def _times(rate: Consumed, seconds: int) -> Consumed:
-    return Consumed(rate.cpu_millis_seconds * seconds, rate.memory_byte_seconds * seconds)
+def _grow(rates: Iterable[_Rate], seconds: int) -> None:
+    if seconds:
+        for series, per_second in rates:
+            series.inc(per_second * seconds)

@@ -8,6 +8,9 @@ had been no gap. The exception is a pod that ended in the gap: it is known to ha
 
 A price, or a change of the time zone, counts from the moment it is set. When a month ends in the pool's time zone its
 total is reset; the minimum billing time belongs to the month in which the pod started.
+
+While no pod changes, `advance` costs the same whatever the number of accounts, and a caller that keeps `rates` need not
+`collect` every account again: it takes the seconds that have passed (`pass_time`), and multiplies.
 """
 
 import heapq
@@ -86,6 +89,16 @@ class PoolLedger(Generic[A]):
         self._present = NOTHING
         self._yet = NOTHING
         """The pods of these whose minimum billing time is still to be charged."""
+        self._running = NOTHING
+        """The pods of these whose minimum billing time is over."""
+        self._charged_at = at
+        """Until when the accounts are charged. This is put off while they are steady."""
+        self._steady_until: int | None = None
+        """Until when every account costs the same in each second if no pod changes; None if that is not known."""
+        self._collected = False
+        """Whether all charges until `_charged_at` are collected."""
+        self._passed = 0
+        """For how many seconds since then the caller has charged the accounts itself."""
         self._ended_cost: dict[A, Decimal] = {}
 
     @property
@@ -100,7 +113,7 @@ class PoolLedger(Generic[A]):
     @property
     def spent(self) -> Decimal:
         """The cost of the month until now, rounded up to nine decimals; never negative."""
-        return _money(self._total)
+        return _money(self._total_now)
 
     @property
     def owed(self) -> Decimal:
@@ -109,7 +122,7 @@ class PoolLedger(Generic[A]):
             return self.spent
         due = self._yet * self._minimum
         least = per_hour(self._price, due.cpu_millis, due.memory_bytes)
-        return _money(self._sum(self._total, least))
+        return _money(self._sum(self._total_now, least))
 
     @property
     def present(self) -> Usage:
@@ -176,6 +189,7 @@ class PoolLedger(Generic[A]):
         ended = False
         while now >= self._month.end:
             self._advance_all(self._month.end)
+            self._settle()
             self._month = month_of(self._month.end, self._zone)
             self._total = _ZERO
             ended = True
@@ -185,6 +199,7 @@ class PoolLedger(Generic[A]):
     def reprice(self, price: PoolPrice | None, zone: tzinfo, *, now: int) -> bool:
         """Set the price from now on. Returns whether a new total starts, because the last one has another currency."""
         self.advance(now)
+        self._change()
         another = price is not None and self._currency not in ("", price.currency)
         if another:
             self._total = _ZERO
@@ -198,12 +213,38 @@ class PoolLedger(Generic[A]):
 
     def collect(self) -> Mapping[A, Decimal]:
         """The charges of each account since the last call; rounded, for metrics."""
+        self._settle()
+        self._collected = True
         charged = self._ended_cost
         self._ended_cost = {}
         for account, one in self._accounts.items():
             charged[account] = self._sum(charged.get(account, _ZERO), one.cost)
             one.cost = _ZERO
         return {account: _UP.divide(cost, Decimal(HOUR_SECONDS)) for account, cost in charged.items() if cost}
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether each account has been charged the same for every second since the last `collect`."""
+        return self._collected and self._steady_until is not None
+
+    def rates(self) -> Mapping[A, Usage]:
+        """What each account is charged for in every second while the ledger is `unchanged`."""
+        return {account: one.running for account, one in self._accounts.items() if one.running.pods}
+
+    def pass_time(self) -> int:
+        """The seconds until `at` since the last call or `collect`, which the caller charges at the `rates` itself.
+
+        Only while the ledger is `unchanged`.
+        """
+        if not self.unchanged:
+            raise ValueError("the ledger has changed since it was collected")
+        seconds = self._at - self._charged_at - self._passed
+        self._passed += seconds
+        return seconds
+
+    @property
+    def _total_now(self) -> Decimal:
+        return self._sum(self._total, self._cost(self._running * (self._at - self._charged_at)))
 
     @property
     def _minimum(self) -> int:
@@ -213,6 +254,7 @@ class PoolLedger(Generic[A]):
         """Charge one account until now, or all of them if a month has ended in the meantime."""
         if now >= self._month.end:
             self.advance(now)
+        self._change()
         one = self._accounts.get(account)
         if one is None:
             # Nothing was charged to it, so it may begin at any time; not before what the pool has forgotten.
@@ -246,13 +288,41 @@ class PoolLedger(Generic[A]):
         one.present += tab.billed * sign
         if tab.running:
             one.running += tab.billed * sign
+            self._running += tab.billed * sign
 
     def _advance_all(self, now: int) -> None:
         if now <= self._at:
             return
+        if self._steady_until is not None and now <= self._steady_until:
+            self._at = now
+            return
+        self._settle()
         for one in self._accounts.values():
             self._advance_one(one, now)
-        self._at = now
+        self._at = self._charged_at = now
+        self._collected = False
+        if all(one.at == now for one in self._accounts.values()):
+            self._steady_until = min(
+                (one.due[0][0] for one in self._accounts.values() if one.due), default=self._month.end
+            )
+        else:
+            self._steady_until = None
+
+    def _change(self) -> None:
+        """An account is about to be charged differently."""
+        self._settle()
+        self._steady_until = None
+
+    def _settle(self) -> None:
+        """Charge the accounts until `at`, except for the seconds that the caller has charged."""
+        seconds = self._at - self._charged_at
+        if not seconds:
+            return
+        self._total = self._total_now
+        for one in self._accounts.values():
+            one.at = self._at
+            one.cost = self._sum(one.cost, self._cost(one.running * (seconds - self._passed)))
+        self._charged_at, self._passed = self._at, 0
 
     def _advance_one(self, one: _Account, now: int) -> None:
         seconds = now - one.at
@@ -272,15 +342,20 @@ class PoolLedger(Generic[A]):
                 tab.running = True
                 usage_seconds += tab.billed * (now - when)
                 one.running += tab.billed
+                self._running += tab.billed
         one.at = now
         self._charge(one, usage_seconds)
 
     def _charge(self, one: _Account, usage_seconds: Usage) -> None:
+        cost = self._cost(usage_seconds)
+        if cost:
+            self._total = self._sum(self._total, cost)
+            one.cost = self._sum(one.cost, cost)
+
+    def _cost(self, usage_seconds: Usage) -> Decimal:
         if self._price is None or not (usage_seconds.cpu_millis or usage_seconds.memory_bytes):
-            return
-        cost = per_hour(self._price, usage_seconds.cpu_millis, usage_seconds.memory_bytes)
-        self._total = self._sum(self._total, cost)
-        one.cost = self._sum(one.cost, cost)
+            return _ZERO
+        return per_hour(self._price, usage_seconds.cpu_millis, usage_seconds.memory_bytes)
 
     @staticmethod
     def _sum(first: Decimal, second: Decimal) -> Decimal:

@@ -1,6 +1,6 @@
 """The books that the leader keeps: what each change of pods, nodes and budgets does to them, and what they tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,12 +17,14 @@ from spillway.controllers.budget.pool_costs import PERSIST_SECONDS
 from spillway.controllers.budget.resource_seconds import NAMES_KEPT_SECONDS, WorkloadConsumption
 from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.price import shown
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
 from spillway.telemetry import budget as metrics
 from spillway.telemetry.budget import SHARE
+from spillway.telemetry.registry import CounterMetric
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import ELASTIC, make_world, policy_resource, resource
@@ -436,8 +438,47 @@ async def test_while_no_pod_changes_consumption_is_counted_without_looking_at_ea
     assert len(looked_up) == 49, "the name of a workload may have changed"
 
 
+async def test_while_no_pod_changes_what_a_pool_costs_is_counted_without_looking_at_each_workload(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pods = [virtual_pod(f"p{n}", owner_uid=f"u{n}", owner_kind="Job", owner_name=f"j{n}", ago=100) for n in range(50)]
+    stage = await Stage(*pods).begin()
+    await stage.tick(10)
+    before = _total(metrics.CONSUMED_COST)
+    collected: list[None] = []
+    plain = PoolLedger.collect
+
+    def collect(self: PoolLedger[str]) -> Mapping[str, Decimal]:
+        collected.append(None)
+        return plain(self)
+
+    monkeypatch.setattr(PoolLedger, "collect", collect)
+    for ticks in range(1, 6):
+        await stage.tick(10)
+        assert _total(metrics.CONSUMED_COST) - before == pytest.approx(50 * 0.001 * 10 * ticks)
+    assert collected == []
+    stage.remove("p0")
+    await stage.tick(10)
+    assert collected
+    assert _total(metrics.CONSUMED_COST) - before == pytest.approx(50 * 0.05 + 49 * 0.01)
+    spent = stage.spent()
+    stage.world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, budget(version=2, price={**PRICE, "cpuHour": "7.2"}))
+    for _ in range(2):
+        await stage.tick(10)
+    assert _total(metrics.CONSUMED_COST) - before == pytest.approx(50 * 0.05 + 49 * (0.01 + 0.01 + 0.02))
+    assert stage.spent() - spent == Decimal("0.001") * 49 * 30
+
+
 def _consumed_cpu_seconds() -> Iterable[Sample]:
-    [family] = metrics.CONSUMED_CPU_SECONDS.collect()
+    return _samples(metrics.CONSUMED_CPU_SECONDS)
+
+
+def _total(counter: CounterMetric) -> float:
+    return sum(one.value for one in _samples(counter))
+
+
+def _samples(counter: CounterMetric) -> Iterable[Sample]:
+    [family] = counter.collect()
     return [one for one in family.samples if one.name.endswith("_total")]
 
 

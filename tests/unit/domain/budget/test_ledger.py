@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spillway.api.virtualnodebudget import PoolPrice
 from spillway.domain.budget.ledger import PoolLedger, owed_seconds
 from spillway.domain.budget.month import month_of, time_zone
+from spillway.domain.budget.price import per_hour
 from spillway.domain.model.usage import Usage
 
 GIB = 1 << 30
@@ -116,6 +117,78 @@ def test_the_total_is_the_sum_over_the_pods_however_time_is_cut(
     assert not cut.collect()
     assert cut.present == Usage()
     assert cut.owed == cut.spent
+
+
+@given(lives(), ticks, st.integers(0, 120), st.integers(1, 1399))
+def test_a_caller_that_takes_the_time_charges_the_same_as_one_that_collects(
+    pods: list[Life], cuts: list[int], minimum: int, repriced: int
+) -> None:
+    one, whole, charged = ledger(minimum_seconds=minimum), ledger(minimum_seconds=minimum), dict[str, Decimal]()
+    before, paid, now = 0, price(minimum_seconds=minimum), 0
+    for now in sorted({*cuts, repriced, 1400}):
+        for to in (one, whole):
+            play(to, pods, [], begin=before, until=now)
+        if one.unchanged:
+            rates, seconds = one.rates(), one.pass_time()
+            assert one.pass_time() == 0
+            found = {
+                account: per_hour(paid, usage.cpu_millis, usage.memory_bytes) * seconds / 3600
+                for account, usage in rates.items()
+            }
+        else:
+            found = dict(one.collect())
+        for account, amount in found.items():
+            charged[account] = charged.get(account, Decimal(0)) + amount
+        if now == repriced:
+            paid = price("7.2", minimum)
+            for to in (one, whole):
+                to.reprice(paid, time_zone("UTC"), now=START + now)
+        before = now
+    assert one.spent == whole.spent
+    for account, amount in one.collect().items():
+        charged[account] = charged.get(account, Decimal(0)) + amount
+    assert {account: amount for account, amount in charged.items() if amount} == whole.collect()
+
+
+def test_time_that_passes_is_taken_only_over_a_ledger_that_has_not_changed() -> None:
+    one = ledger(minimum_seconds=60)
+    Life("p", "a", 0, 9999, 1, 0).begin(one, START)
+    one.advance(START + 100)
+    with pytest.raises(ValueError, match="changed"):
+        one.pass_time()
+    assert one.collect() == {"a": Decimal("0.1")}
+    one.advance(START + 130)
+    assert (one.rates(), one.pass_time()) == ({"a": Usage(1, 1000, 0)}, 30)
+    one.advance(START + 140)
+    Life("q", "b", 140, 9999, 1, 0).begin(one, START + 140)
+    assert not one.unchanged, "it has begun"
+    assert one.collect() == {"a": Decimal("0.01")}, "the caller has charged the other thirty seconds"
+    one.advance(START + 150)
+    assert one.collect() == {"a": Decimal("0.01"), "b": Decimal("0.06")}
+    one.advance(START + 180)
+    assert one.unchanged
+    one.advance(START + 210)
+    assert not one.unchanged, "its minimum billing time is over"
+
+
+def test_while_no_pod_changes_the_time_passes_without_a_look_at_each_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ledger(minimum_seconds=0)
+    for number in range(50):
+        Life(f"p{number}", f"a{number}", 0, 9999, 1, 0).begin(one, START)
+    one.advance(START + 10)
+    one.collect()
+    asked: list[int] = []
+
+    def counted(*arguments: Any) -> Decimal:
+        asked.append(1)
+        return per_hour(*arguments)
+
+    monkeypatch.setattr("spillway.domain.budget.ledger.per_hour", counted)
+    one.advance(START + 20)
+    assert one.unchanged
+    assert one.spent == one.owed == Decimal(1)
+    assert len(asked) <= 3
+    assert len(one.collect()) == 50
 
 
 @given(lives(), st.integers(0, 120))
