@@ -301,6 +301,24 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.limits.cpu",
         'for example "500m", 2 or "10000"',
     ),
+    "cores that Kubernetes cannot count": (
+        budget(limits={"cpu": "1e100"}),
+        "spec.limits.cpu",
+        'at most 1P that is not negative, for example "500m"',
+    ),
+    "cores that are too many, as a number": (budget(limits={"cpu": 2**53}), "spec.limits.cpu", "at most 1P"),
+    "memory that is too much": (budget(limits={"memory": "2E"}), "spec.limits.memory", "at most 1E"),
+    "a quantity of many digits": (budget(limits={"memory": "1" + "0" * 60 + "m"}), "spec.limits.memory", "at most 1E"),
+    "a label without a value": (
+        policy(workloads=[{"name": "all", "match": {"namespaces": {"matchLabels": {"team": None}}}}]),
+        "spec.workloads[0].match.namespaces.matchLabels",
+        "a key without a value is dropped",
+    ),
+    "a budget with a name that none can have": (
+        policy(tiers={"virtual": {"budgets": ["../eci"]}}),
+        "spec.tiers.virtual.budgets[0]",
+        "for example eci-a",
+    ),
     "memory in words": (budget(limits={"memory": "40 TB"}), "spec.limits.memory", 'for example "512Mi", "4Gi"'),
     "a cost below nothing": (budget(limits={"costPerHour": "-350"}), "spec.limits.costPerHour", '"90000"'),
     "a currency in words": (

@@ -24,6 +24,20 @@ Name = Annotated[
     ),
 ]
 """A DNS label: it can also stand as a label's value."""
+BoundedName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=rules(
+            cel(
+                "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+                "must be the name of an object, of lower-case letters, digits, dashes and dots, for example eci-a",
+            )
+        ),
+    ),
+]
+"""The name of an object of Spillway's kinds."""
 
 Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"format": "int32"})]
 Percent = Annotated[int, Field(ge=1, le=100, json_schema_extra={"format": "int32"})]
@@ -81,13 +95,21 @@ LabelText = Annotated[
     AfterValidator(_valid_label_value),
 ]
 """The value of a label or of a taint."""
-LABEL_KEYS = rules(
+_KEYS_HAVE_THEIR_FORM = cel(
+    f"self.all(key, key.size() <= {KEY_LENGTH_MAX} && key.matches('{KEY_EXPRESSION}'))",
+    f"must have keys of {KEY_FORM}",
+)
+LABEL_KEYS = rules(_KEYS_HAVE_THEIR_FORM)
+"""The rule for a map of labels, whose keys have no schema of their own."""
+_SELECTED_LABELS = rules(
+    _KEYS_HAVE_THEIR_FORM,
+    # Kubernetes drops a key whose value is null, as YAML reads "team:", before any rule sees it.
     cel(
-        f"self.all(key, key.size() <= {KEY_LENGTH_MAX} && key.matches('{KEY_EXPRESSION}'))",
-        f"must have keys of {KEY_FORM}",
+        "size(self) > 0",
+        "must have at least one label with a value, for example {team: shop}; "
+        "a key without a value is dropped, and without matchLabels everything is selected",
     ),
 )
-"""The rule for a map of labels, whose keys have no schema of their own."""
 LabelKey = Annotated[str, AfterValidator(valid_key)]
 """A key of such a map."""
 CONDITIONS_MAX = 32
@@ -154,8 +176,8 @@ class LabelSelector(Model):
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
-    match_labels: Annotated[dict[LabelKey, LabelText], Field(max_length=32, json_schema_extra=LABEL_KEYS)] = Field(
-        default_factory=dict
+    match_labels: Annotated[dict[LabelKey, LabelText], Field(max_length=32, json_schema_extra=_SELECTED_LABELS)] = (
+        Field(default_factory=dict)
     )
     """Labels that must exist with exactly these values, for example {pool: elastic}."""
     match_expressions: Annotated[

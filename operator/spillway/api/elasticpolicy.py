@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from spillway.api.common import (
+    BoundedName,
     Count,
     LabelSelector,
     Name,
@@ -70,7 +71,7 @@ class VirtualTier(Model):
     """Serverless nodes: each pod is billed while it runs."""
 
     budgets: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=63)], ...],
+        tuple[BoundedName, ...],
         Field(min_length=1, max_length=16, json_schema_extra=atomic_list(NO_DUPLICATES)),
     ]
     """Names of VirtualNodeBudgets in order of preference, for example [eci-a, tke-b]. When load falls, the most

@@ -32,6 +32,8 @@ _FACTOR: Final = {
     "Ei": Decimal(2) ** 60,
 }
 _MAX_CHARS: Final = 64
+_COUNTED_MOST: Final = 2**63 - 1
+"""Kubernetes counts in 64 bits: the API server takes a larger amount, and the scheduler does not count it."""
 _DURATION: Final = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,8})s)?", re.ASCII)
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
@@ -54,14 +56,28 @@ def parse_quantity(text: str) -> Decimal:
 
 @lru_cache(maxsize=4096)
 def cpu_millis(text: str) -> int:
-    """Thousandths of a core, rounded up."""
-    return int((parse_quantity(text) * 1000).to_integral_value(ROUND_CEILING))
+    """Thousandths of a core, rounded up.
+
+    Raises:
+        ValueError: the text is not a quantity, or is more than Kubernetes can count.
+    """
+    return _counted(text, parse_quantity(text) * 1000)
 
 
 @lru_cache(maxsize=4096)
 def memory_bytes(text: str) -> int:
-    """Bytes, rounded up."""
-    return int(parse_quantity(text).to_integral_value(ROUND_CEILING))
+    """Bytes, rounded up.
+
+    Raises:
+        ValueError: the text is not a quantity, or is more than Kubernetes can count.
+    """
+    return _counted(text, parse_quantity(text))
+
+
+def _counted(text: str, exact: Decimal) -> int:
+    if abs(exact) > _COUNTED_MOST:
+        raise ValueError(f'{text!r} is more than Kubernetes can count: write for example "500m", "2" or "4Gi"')
+    return int(exact.to_integral_value(ROUND_CEILING))
 
 
 @lru_cache(maxsize=1024)

@@ -49,16 +49,21 @@ class _Scalar(str):
         return dict(cls.openapi)
 
 
-def _quantity_schema(example: str) -> dict[str, Any]:
-    # As in the resource fields of Kubernetes, a number may be written without quotes.
+def _quantity_schema(most: str, number: int, example: str) -> dict[str, Any]:
+    """A quantity of at most `most`, which is `number`.
+
+    As in the resource fields of Kubernetes, a number may be written without quotes.
+    """
+    digits = 32
     return {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": True,
         "x-kubernetes-validations": [
             {
                 # Its estimated cost counts in lists: `string(self)` would be counted for the longest text possible.
-                "rule": "type(self) == int ? self >= 0 : (isQuantity(self) && !self.startsWith('-'))",
-                "message": f"must be a quantity that is not negative, for example {example}",
+                "rule": f"type(self) == int ? self >= 0 && self <= {number} : (size(self) <= {digits}"
+                f" && isQuantity(self) && !self.startsWith('-') && !quantity(self).isGreaterThan(quantity('{most}')))",
+                "message": f"must be a quantity of at most {most} that is not negative, for example {example}",
             }
         ],
     }
@@ -68,7 +73,7 @@ class Cpu(_Scalar):
     """Cores, as Kubernetes writes them: `2`, `"500m"`."""
 
     __slots__ = ()
-    openapi = _quantity_schema('"500m", 2 or "10000"')
+    openapi = _quantity_schema("1P", 10**15, '"500m", 2 or "10000"')
 
     @property
     def millis(self) -> int:
@@ -83,7 +88,7 @@ class Memory(_Scalar):
     """Bytes, as Kubernetes writes them: `"4Gi"`, `"512Mi"`."""
 
     __slots__ = ()
-    openapi = _quantity_schema('"512Mi", "4Gi" or "40Ti"')
+    openapi = _quantity_schema("1E", 10**18, '"512Mi", "4Gi" or "40Ti"')
 
     @property
     def bytes(self) -> int:

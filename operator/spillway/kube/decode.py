@@ -1,7 +1,9 @@
 """The decoding of the API server's JSON into flat records, by typed structs with only the needed fields.
 
 Contract: strings that repeat are interned. An absent, null or malformed annotation is absent in the record; decoding
-never raises for it, because one malformed object must not stop a watch.
+never raises for it, because one malformed object must not stop a watch. Of what anybody may write at any length (marks,
+labels, names of owners) a record keeps a bounded part, so that the number of objects alone decides how large the
+operator is.
 """
 
 import re
@@ -85,6 +87,14 @@ _MOST_STATEMENTS: Final = 4
 _REMEMBERED_TERMS: Final = 1024
 AFFINITY_BYTES_MAX: Final = 4096
 """The size of a pod's affinity, as JSON, from which on its anti-affinity does not count for other pods."""
+MARK_CHARACTERS_MAX: Final = 256
+"""A longer mark is none of Spillway's and counts as absent."""
+POOLS_CHARACTERS_MAX: Final = 2048
+"""The same for the mark that names several pools."""
+OWNER_CHARACTERS_MAX: Final = 1024
+"""What names an owner has fewer characters in all; an object with a longer reference counts as one without an owner."""
+LABEL_CHARACTERS_MAX: Final = 16 * 1024
+"""Of the labels of one object so many characters are kept, in the order of their keys; the rest counts as absent."""
 _INT32: Final = range(-(2**31), 2**31)
 _BEING_MADE: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _OWN_CONDITIONS: Final = frozenset({
@@ -150,7 +160,7 @@ def _raise_if_error(line: bytes) -> None:
 
 def pod_record(pod: Pod) -> PodRecord:
     meta, spec, status = pod.metadata, pod.spec or PodSpec(), pod.status or PodStatus()
-    owner = controller_of(meta.owner_references) or _NO_OWNER
+    owner = _owner(meta.owner_references)
     marks = meta.annotations or _NO_MARKS
     ready, ready_since = _readiness(status.conditions)
     (cpu, memory), held = pod_sums(spec, status)
@@ -171,13 +181,13 @@ def pod_record(pod: Pod) -> PodRecord:
         meta.deletion_timestamp is not None,
         None if marks.cost is None else deletion_cost(marks.cost),
         None if marks.cost_written is None else deletion_cost(marks.cost_written),
-        intern(marks.policy),
-        intern(marks.tier),
-        intern(marks.pool),
+        _mark(marks.policy),
+        _mark(marks.tier),
+        _mark(marks.pool),
         _shared(cpu),
         _shared(memory),
         unix_seconds(status.start_time),
-        intern(marks.size),
+        _mark(marks.size),
         _pending(marks, status) if phase is Phase.PENDING else None,
         _ended(status) if phase in FINISHED else 0.0,
         _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
@@ -223,7 +233,7 @@ def replication_controller_record(controller: ReplicaSet) -> ReplicationControll
 
 def _like_replicaset(replicaset: ReplicaSet, record_type: type[RS]) -> RS:
     meta, spec = replicaset.metadata, replicaset.spec or ReplicaSetSpec()
-    owner = controller_of(meta.owner_references) or _NO_OWNER
+    owner = _owner(meta.owner_references)
     template = spec.template.metadata if spec.template else None
     annotations = meta.annotations or {}
     # A Rollout's ReplicaSet may have the other number as well, copied from a Deployment's manifest.
@@ -239,8 +249,8 @@ def _like_replicaset(replicaset: ReplicaSet, record_type: type[RS]) -> RS:
         replicas=1 if spec.replicas is None else spec.replicas,
         revision=int(revision) if _COUNT.fullmatch(revision) else 0,
         labels=_interned(template.labels if template else None),
-        threshold=annotations.get(THRESHOLD, ""),
-        surge=annotations.get(SURGE, ""),
+        threshold=annotations.get(THRESHOLD, "")[:MARK_CHARACTERS_MAX],
+        surge=_mark(annotations.get(SURGE, "")),
         desired=desired_replicas(annotations, owner.kind),
         refused=_refusal(replicaset.status.conditions if replicaset.status else None),
     )
@@ -256,7 +266,7 @@ def statefulset_record(statefulset: StatefulSet) -> StatefulSetRecord:
         replicas=1 if spec.replicas is None else spec.replicas,
         start=spec.ordinals.start if spec.ordinals is not None else 0,
         labels=_interned(template.labels if template else None),
-        threshold=(meta.annotations or {}).get(THRESHOLD, ""),
+        threshold=(meta.annotations or {}).get(THRESHOLD, "")[:MARK_CHARACTERS_MAX],
     )
 
 
@@ -354,9 +364,9 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
         spoken.append(spoken.pop(0))
     said = next((one for one in spoken if one is not None and (one.reason or one.message)), None)
     return Pending(
-        placement=intern(marks.placement),
-        pools=intern(marks.pools),
-        reservation=marks.reservation,
+        placement=_mark(marks.placement),
+        pools=_mark(marks.pools, POOLS_CHARACTERS_MAX),
+        reservation=_mark(marks.reservation),
         unschedulable_since=unix_seconds(refused.last_transition_time)
         if refused is not None and refused.reason == "Unschedulable"
         else 0.0,
@@ -428,4 +438,28 @@ def _ended(status: PodStatus) -> float:
 
 
 def _interned(labels: dict[str, str] | None) -> dict[str, str]:
-    return {intern(key): intern(value) for key, value in labels.items()} if labels else {}
+    if not labels:
+        return {}
+    kept: dict[str, str] = {}
+    left = LABEL_CHARACTERS_MAX
+    for key, value in labels.items():
+        left -= len(key) + len(value)
+        if left < 0:
+            break
+        kept[intern(key)] = intern(value)
+    return kept
+
+
+def _mark(text: str, most: int = MARK_CHARACTERS_MAX) -> str:
+    return intern(text) if len(text) <= most else ""
+
+
+def _owner(references: Iterable[OwnerReference] | None) -> OwnerReference:
+    """The controlling owner; none where it has a longer name than anything in Kubernetes."""
+    owner = controller_of(references)
+    if (
+        owner is None
+        or len(owner.uid) + len(owner.kind) + len(owner.name) + len(owner.api_version) > OWNER_CHARACTERS_MAX
+    ):
+        return _NO_OWNER
+    return owner

@@ -1,7 +1,8 @@
 """What a pod requests beside CPU and memory, from its typed JSON: extended resources, huge pages, local storage.
 
 Contract: the sums of `domain.fit.requests.extended_requests`. The API server demands that the limit of an extended
-resource equals its request, so only limits are looked at, and parsed only where they may name one: few pods do.
+resource equals its request, so only limits are looked at, and parsed only where they may name one: few pods do. Of a
+pod that names more than `KEPT_MAX` the first ones by name are kept, so that a pod of any size has a small record.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from spillway.domain.fit.requests import EPHEMERAL_STORAGE, extended_requests
 from spillway.kube.wire import Container, PodSpec, Resources
 
 _REMEMBERED: Final = 1024
+KEPT_MAX: Final = 64
+"""The number of resources that are kept of one pod."""
 
 
 def pod_extended_requests(spec: PodSpec) -> dict[str, int] | None:
@@ -48,7 +51,7 @@ def _sums(spec: PodSpec) -> dict[str, int] | None:
             "overhead": {} if overhead is None else {EPHEMERAL_STORAGE: overhead},
         }
     )
-    return _shared(tuple(found.items())) if found else None
+    return _shared(tuple(found.items())[:KEPT_MAX]) if found else None
 
 
 def _containers(containers: Iterable[Container] | None) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.remember import FairMemory, remember
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
 from spillway.state.growth import grown_by, larger
@@ -42,7 +42,7 @@ SETTLE_SECONDS: Final = 0.25
 UNFOLLOWED_MAX: Final = 4096
 """The number of reservations of all owners that are not followed, shared out by namespace; beyond it the oldest end."""
 REMEMBERED_OWNERS: Final = 4096
-"""The number of owners to remember whose reservation expired without a pod."""
+"""The number of owners to remember whose reservation expired without a pod, shared out by namespace."""
 
 
 @dataclass(slots=True)
@@ -62,6 +62,8 @@ class Reservation:
     """What its pools change of the pod."""
     extended: Mapping[str, int]
     """What it requests beside CPU and memory."""
+    namespace: str
+    """The namespace of the pod."""
     due: float
     """The time at which it expires."""
     owned: bool = True
@@ -111,7 +113,7 @@ class Reservations:
         self.lost: Signal[OwnerUid, Sequence[Reservation], bool] = Signal("Reservation", key=lambda owner, *_: owner)
         """Emitted with an owner's reservations that have ended without a pod, and whether it had a pod refused."""
         self._owners: dict[OwnerUid, _Owner] = {}
-        self._unproven: OrderedDict[OwnerUid, None] = OrderedDict()
+        self._unproven: FairMemory[OwnerUid, None] = FairMemory(REMEMBERED_OWNERS)
         """Owners whose last reservation expired without a pod."""
         self._unfollowed: FairMemory[str, None] = FairMemory(UNFOLLOWED_MAX)
         """The tokens of owners that are not followed."""
@@ -131,20 +133,21 @@ class Reservations:
         extended: Mapping[str, int] = MappingProxyType({}),
         token: str = "",
         counts_on_pools: bool = True,
-        unfollowed_in: str = "",
+        namespace: str = "",
+        followed: bool = True,
     ) -> str:
-        """Reserve a place for a pod: on physical nodes if no pool is given.
+        """Reserve a place for a pod of this namespace: on physical nodes if no pool is given.
 
         `measured` is the part of `used` that is no expected growth. Returns the token for its mark: the given one, or a
-        new one. With `counts_on_pools` False it counts for the owner alone. `unfollowed_in` is the namespace of an
-        owner of which nothing says how many pods it wants.
+        new one. With `counts_on_pools` False it counts for the owner alone. `followed` says whether it is known how
+        many pods the owner wants.
         """
         self.expire()
         token = token or new_token()
-        if unfollowed_in:
-            self._end_unfollowed(self._unfollowed.put(token, None, share=unfollowed_in))
+        if not followed:
+            self._end_unfollowed(self._unfollowed.put(token, None, share=namespace))
         due = self.clock() + self._seconds
-        reservation = Reservation(owner, pools, used, billed or used, measured, changes, extended, due)
+        reservation = Reservation(owner, pools, used, billed or used, measured, changes, extended, namespace, due)
         self._held[token] = reservation
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
@@ -183,7 +186,7 @@ class Reservations:
         """End a reservation, because the informer shows the pod and counts it; the one that ended."""
         reservation = self._held.pop(token, None)
         if reservation is not None:
-            self._unproven.pop(reservation.owner, None)
+            self._unproven.pop(reservation.owner)
             self._release(token, reservation)
             metrics.RESERVATIONS.set(len(self._held))
         return reservation
@@ -244,7 +247,7 @@ class Reservations:
                 break
             del self._held[token]
             self._release(token, reservation)
-            self._doubt(reservation.owner)
+            self._unproven.put(reservation.owner, None, share=reservation.namespace)
             ended.setdefault(reservation.owner, []).append(reservation)
             metrics.RESERVATIONS_EXPIRED.inc()
             metrics.RESERVATIONS.set(len(self._held))
@@ -301,9 +304,6 @@ class Reservations:
         reservation = None if token is None else self._held.pop(token, None)
         if token is not None and reservation is not None:
             self._release(token, reservation)
-
-    def _doubt(self, owner: OwnerUid) -> None:
-        remember(self._unproven, owner, None, most=REMEMBERED_OWNERS)
 
     def _release(self, token: str, reservation: Reservation) -> None:
         self._unfollowed.pop(token)

@@ -95,7 +95,8 @@ class Placer:
             changes=placed.changes,
             extended=extended_requests(new.pod.get("spec") or {}) if placed.pools else {},
             counts_on_pools=counts_on_pools,
-            unfollowed_in="" if followed else new.namespace,
+            namespace=new.namespace,
+            followed=followed,
         )
         return placed
 

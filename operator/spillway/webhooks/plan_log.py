@@ -1,15 +1,18 @@
 """The most recent scale-downs as they were planned, for `/debug/plans`, Events, `explain` and the demo.
 
 Contract: bounded (the last `size` plans, the first `VICTIMS_KEPT` victims of each), in memory, of this replica only.
+The places are shared out by namespace, so that a storm of scale-downs in one hides no plan of another.
 """
 
-from collections import Counter, deque
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
+from spillway.domain.model.remember import FairMemory
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
 from spillway.domain.scale_down.reasons import VictimReason, explain
@@ -103,15 +106,16 @@ class PlanLog:
     """The log of plans, newest last, with listeners for new ones."""
 
     def __init__(self, size: int = 200) -> None:
-        self._entries: deque[PlanEntry] = deque(maxlen=size)
+        self._entries: FairMemory[int, PlanEntry] = FairMemory(size)
+        self._number = itertools.count()
         self._added: Signal[PlanEntry] = Signal("PlanEntry")
 
     @property
     def entries(self) -> tuple[PlanEntry, ...]:
-        return tuple(self._entries)
+        return tuple(self._entries.values())
 
     def add(self, entry: PlanEntry) -> None:
-        self._entries.append(entry)
+        self._entries.put(next(self._number), entry, share=entry.namespace)
         self._added.emit(entry)
 
     def subscribe(self, listener: Callable[[PlanEntry], None]) -> Unsubscribe:

@@ -59,6 +59,18 @@ def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
         parse_quantity(text)
 
 
+@pytest.mark.parametrize("text", ["1e99", "10e99", "9" * 30, "9223372036854775808", "8Ei", "-1e30"])
+def test_an_amount_that_kubernetes_cannot_count_is_refused(text: str) -> None:
+    for parse in (cpu_millis, memory_bytes):
+        with pytest.raises(ValueError, match="more than Kubernetes can count"):
+            parse(text)
+
+
+def test_the_largest_amount_that_kubernetes_counts() -> None:
+    assert memory_bytes(str(2**63 - 1)) == 2**63 - 1
+    assert cpu_millis("9e15") == 9 * 10**18
+
+
 @given(st.integers(0, 10**9))
 def test_millis_are_read_back_exactly(millis: int) -> None:
     assert cpu_millis(f"{millis}m") == millis

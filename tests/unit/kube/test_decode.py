@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spillway.domain.model.names import PLACEMENT, POLICY, POOL, POOLS, RESERVATION, SIZE, SURGE, THRESHOLD, TIER
 from spillway.domain.model.pod_terms import TERMS_MAX
 from spillway.domain.model.records import Phase, Taint
 from spillway.kube import decode
@@ -359,3 +360,35 @@ def test_what_a_pods_user_may_write_without_end_is_bounded() -> None:
     assert repels([{**term, "namespaces": ["x" * decode.AFFINITY_BYTES_MAX]}]) == 0
     odd = {"matchExpressions": [{"key": "a", "operator": "Resembles", "values": ["b"]}]}
     assert repels([{**term, "labelSelector": odd}]) == 0, "it does not stop the watch"
+
+
+MARKS = (POLICY, TIER, POOL, PLACEMENT, RESERVATION, SIZE)
+
+
+def test_what_anybody_may_write_at_any_length_is_kept_in_part() -> None:
+    long = "x" * 100_000
+    labels = {f"key-{number:05}": "x" * 63 for number in range(7000)}
+    owner = {"apiVersion": "v1", "kind": "Job", "name": long, "uid": "u", "controller": True}
+    found = record(
+        metadata={"annotations": dict.fromkeys((*MARKS, POOLS), long), "labels": labels, "ownerReferences": [owner]},
+        status={"phase": "Pending", "containerStatuses": []},
+    )
+    assert (found.policy, found.tier, found.pool, found.size, found.owner_uid, found.owner_name) == ("",) * 6
+    assert (found.pending.placement, found.pending.pools, found.pending.reservation) == ("", "", "")
+    assert 100 < len(found.labels) < 300
+    assert set(found.labels.items()) <= set(labels.items())
+
+
+def test_as_many_pools_as_a_policy_may_list_are_read() -> None:
+    pools = ",".join(f"{number:02}" + "p" * 61 for number in range(16))
+    found = record(metadata={"annotations": {POOLS: pools}}, status={"phase": "Pending", "containerStatuses": []})
+    assert found.pending.pools == pools
+
+
+def test_the_annotations_and_labels_of_an_owner_are_kept_in_part() -> None:
+    labels = {f"key-{number:05}": "x" * 63 for number in range(7000)}
+    metadata = {"uid": "u", "annotations": {THRESHOLD: "9" * 100_000, SURGE: "s" * 100_000}}
+    spec = {"template": {"metadata": {"labels": labels}}}
+    found = decode.REPLICASETS.one(msgspec.json.encode({"metadata": metadata, "spec": spec}))
+    assert (found.threshold, found.surge) == ("9" * 256, "")
+    assert 100 < len(found.labels) < 300

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.fit.requests import extended_requests
-from spillway.kube.extended_requests import pod_extended_requests
+from spillway.kube.extended_requests import KEPT_MAX, pod_extended_requests
 from spillway.kube.wire import PodSpec
 
 Object = dict[str, Any]
@@ -38,6 +38,12 @@ def test_most_pods_request_nothing_of_the_kind(spec: Object, wanted: dict[str, i
 def test_pods_that_request_the_same_share_it() -> None:
     spec = {"containers": [{"resources": {"limits": {GPU: "2"}}}]}
     assert of(spec) is of(spec)
+
+
+def test_of_a_pod_that_names_thousands_a_bounded_number_is_kept() -> None:
+    limits = {f"example.com/device-{number:04}": "1" for number in range(5000)}
+    found = of({"containers": [{"resources": {"limits": limits}}]})
+    assert list(found or ()) == sorted(limits)[:KEPT_MAX]
 
 
 EXTENDED = st.fixed_dictionaries(

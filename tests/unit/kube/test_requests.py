@@ -106,8 +106,11 @@ def test_requests_of_the_pod_as_a_whole_are_resized_as_well() -> None:
     assert requests(spec, {"containerStatuses": [reported("1")]}) == (2000, GIB)
 
 
-def test_an_amount_that_is_no_quantity_counts_nothing() -> None:
-    assert requests({"containers": [container("much")]}, {"containerStatuses": [reported("more")]}) == (0, GIB)
+@pytest.mark.parametrize("text", ["much", "10e99", "9" * 30])
+def test_an_amount_that_is_no_quantity_or_more_than_kubernetes_counts_is_nothing(text: str) -> None:
+    spec = {"containers": [container(text)]}
+    assert requests(spec, {"containerStatuses": [reported(text)]}) == (0, GIB)
+    assert requested(spec, "cpu") == 0
 
 
 CPU = st.sampled_from(["0", "1", "100m", "250m", "1500m", "0.5", "2", "1e1"])

@@ -4,7 +4,7 @@ import pytest
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
-from spillway.state.reservations import SETTLE_SECONDS, UNFOLLOWED_MAX, Reservations
+from spillway.state.reservations import REMEMBERED_OWNERS, SETTLE_SECONDS, UNFOLLOWED_MAX, Reservations
 from tests.support.fake_clock import FakeClock
 
 OWNER, OTHER = OwnerUid("rs-1"), OwnerUid("rs-2")
@@ -152,10 +152,10 @@ def test_only_the_newest_promises_of_an_owner_hold_pools(reservations: Reservati
 
 
 def test_owners_that_are_not_followed_have_a_bounded_number_of_reservations(reservations: Reservations) -> None:
-    honest = reservations.reserve(OTHER, pools=("a",), used=POD, unfollowed_in="shop")
+    honest = reservations.reserve(OTHER, pools=("a",), used=POD, namespace="shop", followed=False)
     followed = reservations.reserve(OTHER, used=POD)
     for number in range(UNFOLLOWED_MAX + 100):
-        reservations.reserve(OwnerUid(f"invented-{number}"), used=POD, unfollowed_in="den")
+        reservations.reserve(OwnerUid(f"invented-{number}"), used=POD, namespace="den", followed=False)
     held = [number for number in range(UNFOLLOWED_MAX + 100) if reservations.count_of(OwnerUid(f"invented-{number}"))]
     assert len(held) == UNFOLLOWED_MAX - 1
     assert held[-1] == UNFOLLOWED_MAX + 99, "the oldest of the namespace with most ended"
@@ -165,9 +165,9 @@ def test_owners_that_are_not_followed_have_a_bounded_number_of_reservations(rese
 
 
 def test_those_that_have_ended_make_room_for_others(reservations: Reservations) -> None:
-    first = reservations.reserve(OTHER, used=POD, unfollowed_in="shop")
+    first = reservations.reserve(OTHER, used=POD, namespace="shop", followed=False)
     for _ in range(UNFOLLOWED_MAX):
-        reservations.settle(reservations.reserve(OWNER, used=POD, unfollowed_in="shop"))
+        reservations.settle(reservations.reserve(OWNER, used=POD, namespace="shop", followed=False))
     assert reservations.get(first)
 
 
@@ -203,3 +203,17 @@ def test_what_ended_without_a_pod_is_told_with_its_cause(reservations: Reservati
     clock.forward(10.0)
     reservations.expire()
     assert told == [(OWNER, [("a",), ()], True), (OTHER, [("b",)], False)]
+
+
+def test_owners_without_pods_in_one_namespace_do_not_make_others_forgotten(
+    reservations: Reservations, clock: FakeClock
+) -> None:
+    reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den")
+    for number in range(REMEMBERED_OWNERS):
+        reservations.reserve(OwnerUid(f"rs-{number}"), pools=("a",), used=POD, namespace="hostile")
+    clock.forward(11)
+    reservations.expire()
+    reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den")
+    assert reservations.used_of("a") == Usage(), "its pod did not come, and that is remembered"
+    reservations.reserve(OTHER, pools=("a",), used=POD, namespace="shop")
+    assert reservations.used_of("a") == POD

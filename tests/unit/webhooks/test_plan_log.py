@@ -82,3 +82,11 @@ def test_an_event_goes_to_what_users_scaled() -> None:
         ("apps/v1", "Deployment/web", "Warning ScaleDownLetGo"),
     ]
     assert "not-seen" in recorder.said[2].message
+
+
+def test_a_storm_in_one_namespace_hides_no_plan_of_another() -> None:
+    log = PlanLog(size=4)
+    log.add(_entry(namespace="shop", replicaset="web-1"))
+    for number in range(10):
+        log.add(_entry(namespace="hostile", replicaset=f"storm-{number}"))
+    assert [entry.replicaset for entry in log.entries] == ["web-1", "storm-7", "storm-8", "storm-9"]

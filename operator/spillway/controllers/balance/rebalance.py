@@ -4,8 +4,9 @@ Contract: one key for each ZonalBalance with `rebalance`. A plan follows from th
 pods of busy nodes use, as metrics.k8s.io reports it; without current loads there is none. Only pods of settled
 workloads with two replicas or more are planned: every replica ready, no rollout, no change for as long as `settle`
 says, and none that a policy in Recommend governs. In mode Active with `by: Evict` at most `maxMovesPerMinute` pods are
-evicted, through the Eviction API; a workload is left alone for `WORKLOAD_SECONDS` after a move, and the next plan waits
-until the load shows what the moves did. Moves that do not help are tried again with growing delays.
+evicted, through the Eviction API; a workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the
+API server refused, so that what protects one workload keeps no node hot. The next plan waits until the load shows what
+the moves did. Moves that do not help are tried again with growing delays.
 """
 
 from collections import Counter, deque
@@ -219,17 +220,17 @@ class RebalanceController(Controller):
                 return
         while memory.recent and memory.recent[0] <= now - 60.0:
             memory.recent.popleft()
+        memory.resting = {name: until for name, until in memory.resting.items() if until > now}
         moved = 0
         for move in plan.moves[: max(rule.max_moves_per_minute - len(memory.recent), 0)]:
+            memory.resting[move.workload] = now + WORKLOAD_SECONDS
             if await self._evict(balance, move):
                 moved += 1
                 memory.recent.append(now)
-                memory.resting[move.workload] = now + WORKLOAD_SECONDS
         if moved:
             memory.done += moved
             memory.imbalance, memory.judged = plan.before, False
             memory.not_before = now + EFFECT_SECONDS
-            memory.resting = {name: until for name, until in memory.resting.items() if until > now}
             self.changed.emit()
 
     def _judge(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> None:

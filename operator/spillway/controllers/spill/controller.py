@@ -190,6 +190,7 @@ class SpillController(Controller):
             used=used,
             billed=self._billed(pod, pools),
             extended=pod.extended or {},
+            namespace=pod.namespace,
         )
         pool = self._open_pools.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
-from spillway.controllers.balance.rebalance import EFFECT_SECONDS, RebalanceController
+from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, WORKLOAD_SECONDS, RebalanceController
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
 from spillway.domain.model.names import ZONE_LABEL, NodeName
@@ -148,15 +148,17 @@ async def test_moves_in_a_minute_are_bounded() -> None:
     assert len(scene.evicted) == 1
 
 
-async def test_an_eviction_that_a_disruption_budget_blocks_is_no_move() -> None:
+async def test_a_workload_whose_eviction_is_blocked_is_no_move_and_makes_room_for_others() -> None:
     scene = Scene(mode="Active", by="Evict")
     scene.answer = Eviction.BLOCKED
     await scene.later()
     moves = scene.controller.moves("even")
     assert moves is not None
     assert moves.done == 0
-    await scene.later(30.0)
-    assert scene.evicted == ["api-1", "api-1"]
+    await scene.later(PERIOD_SECONDS)
+    assert scene.evicted == ["api-1", "cart-1"]
+    await scene.later(WORKLOAD_SECONDS)
+    assert scene.evicted == ["api-1", "cart-1", "api-1"]
 
 
 async def test_surge_moves_nothing_yet() -> None:
