@@ -15,6 +15,7 @@ from typing import Final, cast
 import httptools
 import structlog
 
+from spillway.admission.connections import Connections
 from spillway.admission.review import MAX_BODY_BYTES
 
 log: Final = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ Respond = Callable[[HttpRequest, asyncio.Transport], Awaitable[HttpResponse]]
 class HttpConnection(asyncio.Protocol):
     """The connection of one client. `last` says whether it should close after its next answer."""
 
-    def __init__(self, respond: Respond, last: Callable[[], bool], connections: "set[HttpConnection]") -> None:
+    def __init__(self, respond: Respond, last: Callable[[], bool], connections: Connections) -> None:
         self._respond = respond
         self._last = last
         self._connections = connections
@@ -92,6 +93,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - its signature
         """Forget the client. A request that is being answered is worked on to its end: it may be half done."""
         self._transport = None
+        self._body.clear()
         self._connections.discard(self)
         self._stop_timer()
         if not self.closed.done():
@@ -159,6 +161,7 @@ class HttpConnection(asyncio.Protocol):
         if self._body_bytes > MAX_BODY_BYTES:
             raise _RefusedError(f"a body may have {MAX_BODY_BYTES} bytes")
         self._body.append(body)
+        self._connections.receive(self, len(body))
 
     def on_message_complete(self) -> None:
         if not self._aborting:
@@ -167,6 +170,9 @@ class HttpConnection(asyncio.Protocol):
         request = HttpRequest(path.decode("latin-1"), query.decode("latin-1"), b"".join(self._body))
         self._body.clear()
         self._received, self._in_headers = 0, True
+        if not self._connections.answer(self):
+            request = HttpRequest(request.path, request.query, b"")
+            self._refusal = HttpResponse.text(HTTPStatus.SERVICE_UNAVAILABLE, "too many large requests")
         self._work = self._loop.create_task(self._answer(request, keep_alive=self._parser.should_keep_alive()))
 
     def _count_header(self, count: int) -> None:
@@ -190,6 +196,7 @@ class HttpConnection(asyncio.Protocol):
             raise
         finally:
             self._work = None
+            self._connections.answered(self)
         self._write(response, close=not keep_alive or self._last())
 
     def _refuse(self, why: str) -> None:
@@ -215,11 +222,17 @@ class HttpConnection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Close at once if nothing of a request has arrived; otherwise after its answer (`last` has to say so)."""
-        if self._work is None and not self._received and self._transport is not None:
+        if not self.busy and self._transport is not None:
             self._transport.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request arrives or is being answered."""
+        return self._work is not None or self._received > 0
 
     def abort(self) -> None:
         """Close at once, whatever is being received or answered."""
+        self._body.clear()
         if self._transport is not None:
             self._transport.abort()
 

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs
 
 import structlog
 
+from spillway.admission.connections import Connections
 from spillway.admission.deadline import Clock, Deadline, hold_seconds
 from spillway.admission.http_connection import HttpConnection, HttpRequest, HttpResponse
 from spillway.admission.review import (
@@ -39,6 +40,8 @@ BACKSTOP_SECONDS: Final = 0.1
 """A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
 FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
 """What a caller is told whose certificate is refused."""
+HANDSHAKE_SECONDS: Final = 10.0
+"""The time for a TLS handshake: whoever is slower than any webhook's `timeoutSeconds` is gone."""
 _STOP_SECONDS: Final = 3.0
 """How long requests in progress may take when the server stops."""
 
@@ -112,7 +115,7 @@ class AdmissionServer:
         self._port = port
         self._clock = clock
         self._server: asyncio.Server | None = None
-        self._connections: set[HttpConnection] = set()
+        self._connections = Connections()
         self._draining = False
 
     @property
@@ -128,6 +131,7 @@ class AdmissionServer:
             lambda: HttpConnection(self._respond, lambda: self._draining, self._connections),
             sock=listener,
             ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
         )
         log.info("admission server listens", port=self._port, webhooks=list(self._webhooks))
 

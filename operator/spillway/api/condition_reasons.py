@@ -76,6 +76,10 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("NoWorkloads", "ElasticPolicy: it is in force and selects no workload that has pods."),
             _true("InForce", "VirtualNodeBudget: it is in force."),
             _true("Balancing", "ZonalBalance: scale-downs keep the zones of its workloads even."),
+            _false(
+                "NoZones",
+                "ZonalBalance: no physical node has the label of `zoneKey`, so new pods get no spread over zones.",
+            ),
             _false("Conflict", "An older resource of the kind selects the same workloads or nodes, and keeps them."),
             _false("TierConflict", "ElasticPolicy: the elastic tier and a VirtualNodeBudget select the same nodes."),
             _false("BudgetNotFound", "ElasticPolicy: it lists a VirtualNodeBudget that does not exist (yet)."),

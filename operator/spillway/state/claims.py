@@ -54,3 +54,8 @@ def balance_of(state: ClusterState, governance: Governance, replicaset: ReplicaS
     """The ZonalBalance that spreads a ReplicaSet's pods; None where none does."""
     namespace = state.namespaces.get(replicaset.namespace)
     return governance.balance_of(namespace, replicaset.workload_kind, replicaset.labels)
+
+
+def has_zones(state: ClusterState, governance: Governance, zone_key: str) -> bool:
+    """Whether any physical node has this label; the first one answers, unless there is none."""
+    return any(zone_key in node.labels and governance.budget_of(node) is None for node in state.nodes.values())

@@ -1,7 +1,8 @@
 """What a ZonalBalance adds to a new pod: a spread over zones, and a preference for the zones that need it most.
 
-Contract: the spread follows from the resources alone, so every replica answers the same; the preference needs what only
-the leader reads. A pod that a policy in Recommend governs is left as it is, and so is one without replicas.
+Contract: the spread follows from the resources and the nodes alone, so every replica answers the same; the preference
+needs what only the leader reads. A pod that a policy in Recommend governs is left as it is, and so is one without
+replicas. Where no physical node has the zone key there is no spread, which would keep every pod waiting.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_SPREAD
 from spillway.domain.model.places import Claim
 from spillway.state.board import Board
+from spillway.state.claims import has_zones
 from spillway.state.node_places import NodePlaces
 from spillway.webhooks.workloads import Workload
 
@@ -50,7 +52,7 @@ class Zones:
         labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
         when = _when(balance, labels)
         spread: tuple[Addition, ...] = ()
-        if when is not None:
+        if when is not None and has_zones(self._places.state, self._places.governance, spec.zone_key):
             spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when)
         return (*preference_additions(pod, spec.zone_key, weights), *spread)
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 import pytest
 
 from spillway.admission import http_connection, server
+from spillway.admission.connections import Connections
 from spillway.admission.deadline import Deadline
 from spillway.admission.http_connection import HttpResponse
 from spillway.admission.review import MAX_BODY_BYTES, AdmissionRequest, Answer
@@ -222,7 +223,7 @@ async def test_a_client_that_does_not_read_its_answers_is_given_up(
     monkeypatch: pytest.MonkeyPatch, *, reads_again: bool
 ) -> None:
     monkeypatch.setattr(http_connection, "RECEIVE_SECONDS", 0.1)
-    connection, transport = http_connection.HttpConnection(_nothing_here, lambda: False, set()), Unread()
+    connection, transport = http_connection.HttpConnection(_nothing_here, lambda: False, Connections()), Unread()
     connection.connection_made(transport)
     connection.data_received(WHOLE)
     connection.pause_writing()

@@ -7,9 +7,11 @@ import pytest
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.documents import PREFERRED
+from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.policies.governance import Governance
+from tests.builders import make_node
 from tests.support.json_patch import applied
-from tests.support.placement import incoming, manual, placing
+from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.policies import CREATED
 from tests.unit.webhooks.pod_cases import Scene
 
@@ -27,8 +29,12 @@ def governed(spec: dict[str, Any], policy: Governance | None = None) -> Governan
     return Governance.compile(policies, budgets, [balance])
 
 
+TEAM_ZONE = "example.com/zone"
+
+
 def scene(spec: dict[str, Any], policy: Governance | None = None, *, leads: bool = True) -> Scene:
     made = Scene(governed(spec, policy), leads=leads)
+    made.state.apply(make_node("f2", labels={ZONE_LABEL: "a"}))
     if leads:
         made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100}}))
     return made
@@ -118,3 +124,11 @@ async def test_pods_without_replicas_are_left_as_they_are(kind: str) -> None:
 
 async def test_a_balance_that_chooses_no_zone_costs_nothing() -> None:
     assert (await scene({}).ask()).outcome == "no-policy"
+
+
+async def test_a_zone_key_that_no_physical_node_has_keeps_no_pod_waiting() -> None:
+    made = scene(SPREAD | {"zoneKey": TEAM_ZONE}, placing(manual(2)))
+    made.state.apply(make_node("v2", labels={**labels_of("a"), TEAM_ZONE: "z"}))
+    assert "topologySpreadConstraints" not in await created(made)
+    made.state.apply(make_node("f3", labels={TEAM_ZONE: "z"}))
+    assert zones_of(await created(made)) == ["DoNotSchedule"]

@@ -20,7 +20,7 @@ from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import Selector
-from spillway.state.claims import balance_of
+from spillway.state.claims import balance_of, has_zones
 
 ZONES_MAX: Final = 64
 HOT_MAX: Final = 50
@@ -56,7 +56,15 @@ class BalanceContributor:
         selected = [node for node in self._world.state.nodes.values() if selector.matches(node.labels)]
         loads = self._world.board.loads.get(name) if model.spec.reads_load else None
         workloads = self._counts.zones_by_workload(self._covered(name))
-        part = balance_part(model, selected, workloads, loads=loads, hot=self._hot.get(name, ()), now=now.timestamp())
+        part = balance_part(
+            model,
+            selected,
+            workloads,
+            loads=loads,
+            hot=self._hot.get(name, ()),
+            zoned=has_zones(self._world.state, self._world.governance, model.spec.zone_key),
+            now=now.timestamp(),
+        )
         return replace(part, fields={**part.fields, "moves": self._moves(name)})
 
     def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
@@ -71,11 +79,13 @@ def balance_part(
     *,
     loads: Loads | None = None,
     hot: Sequence[NodeName] = (),
+    zoned: bool = True,
     now: float = 0.0,
 ) -> StatusPart:
     """The part of a balance that selects these nodes and covers these workloads, with their pods by zone.
 
-    `loads` is None where the load is not read, or was not yet; `now` is Unix seconds.
+    `loads` is None where the load is not read, or was not yet; `zoned` says whether any physical node has the zone key;
+    `now` is Unix seconds.
     """
     zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
     node_zones = Counter(zone_of.values())
@@ -103,7 +113,21 @@ def balance_part(
         "imbalance_percent": None if even.imbalance is None else round(even.imbalance),
         "hot_nodes": tuple(hot[:HOT_MAX]),
     }
-    return StatusPart(fields, (_BALANCING, *_staleness(loads, known=bool(current))))
+    return StatusPart(
+        fields,
+        (
+            _BALANCING if zoned or not balance.spec.places_replicas else _no_zones(balance),
+            *_staleness(loads, known=bool(current)),
+        ),
+    )
+
+
+def _no_zones(balance: ZonalBalance) -> ObservedCondition:
+    message = (
+        f"No physical node has the label {balance.spec.zone_key} (spec.zoneKey), so new pods get no spread over zones, "
+        "which none of them could meet."
+    )
+    return ObservedCondition(READY, holds=False, reason="NoZones", message=message)
 
 
 def _staleness(loads: Loads | None, *, known: bool) -> Iterable[ObservedCondition]:

@@ -130,3 +130,15 @@ def test_a_load_that_is_not_known_is_absent_and_says_why(
 def test_without_readings_there_is_no_condition() -> None:
     part = balance_part(balance_of(), NODES, {})
     assert {one.type for one in part.conditions} == {"Ready"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [({"zoneSpread": {}}, "NoZones"), ({"zonePreference": {}}, "NoZones"), ({"hotNodes": {}}, "Balancing")],
+)
+def test_a_zone_key_that_no_node_has_is_named(spec: dict[str, Any], reason: str) -> None:
+    balance = balance_of(zoneKey="example.com/zonne", **spec)
+    ready = balance_part(balance, [make_node("n1")], {}, zoned=False).conditions[0]
+    assert (ready.reason, ready.holds) == (reason, reason == "Balancing")
+    assert ("example.com/zonne (spec.zoneKey)" in ready.message) == (reason == "NoZones")
+    assert balance_part(balance, [make_node("n1")], {}).conditions[0].reason == "Balancing"
