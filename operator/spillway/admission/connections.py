@@ -20,7 +20,7 @@ LARGE_BYTES: Final = 1024 * 1024
 """The size of a body from which on it is a large one."""
 
 
-class Connection(Protocol):
+class OpenConnection(Protocol):
     """One connection."""
 
     closed: asyncio.Future[None]
@@ -50,44 +50,44 @@ class Connections:
         self._most = most
         self._arriving_most = arriving_bytes
         self._answering_most = answering_bytes
-        self._unanswered: dict[Connection, None] = {}
+        self._unanswered: dict[OpenConnection, None] = {}
         """Oldest first."""
-        self._answered: dict[Connection, None] = {}
+        self._answered: dict[OpenConnection, None] = {}
         """In the order of their last answers."""
-        self._arriving: dict[Connection, int] = {}
+        self._arriving: dict[OpenConnection, int] = {}
         """Bytes, in the order of their first ones."""
-        self._answering: dict[Connection, int] = {}
+        self._answering: dict[OpenConnection, int] = {}
         self._arriving_sum = 0
 
-    def __iter__(self) -> Iterator[Connection]:
+    def __iter__(self) -> Iterator[OpenConnection]:
         yield from self._unanswered
         yield from self._answered
 
     def __len__(self) -> int:
         return len(self._unanswered) + len(self._answered)
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: OpenConnection) -> None:
         """A connection was opened; beyond the bound another one is closed for it."""
         if len(self) >= self._most:
             idle = next((one for one in self if not one.busy), None)
             self._end(idle or next(iter(self)))
         self._unanswered[connection] = None
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: OpenConnection) -> None:
         """A connection was closed."""
         self._unanswered.pop(connection, None)
         self._answered.pop(connection, None)
         self._forget(connection)
         self._answering.pop(connection, None)
 
-    def receive(self, connection: Connection, count: int) -> None:
+    def receive(self, connection: OpenConnection, count: int) -> None:
         """Bytes of a body have arrived; beyond the bound bodies are given up, which may be this one."""
         self._arriving[connection] = self._arriving.get(connection, 0) + count
         self._arriving_sum += count
         while self._arriving_sum > self._arriving_most:
             self._end(next(iter(self._arriving)))
 
-    def answer(self, connection: Connection) -> bool:
+    def answer(self, connection: OpenConnection) -> bool:
         """A request has arrived whole; False where it is too large to be answered beside those that are."""
         count = self._forget(connection)
         if count >= LARGE_BYTES and sum(self._answering.values()) + count > self._answering_most:
@@ -96,7 +96,7 @@ class Connections:
             self._answering[connection] = count
         return True
 
-    def answered(self, connection: Connection) -> None:
+    def answered(self, connection: OpenConnection) -> None:
         """A request was answered."""
         self._answering.pop(connection, None)
         if connection in self._unanswered or connection in self._answered:
@@ -104,11 +104,11 @@ class Connections:
             self._answered.pop(connection, None)
             self._answered[connection] = None
 
-    def _end(self, connection: Connection) -> None:
+    def _end(self, connection: OpenConnection) -> None:
         self.discard(connection)
         connection.abort()
 
-    def _forget(self, connection: Connection) -> int:
+    def _forget(self, connection: OpenConnection) -> int:
         count = self._arriving.pop(connection, 0)
         self._arriving_sum -= count
         return count

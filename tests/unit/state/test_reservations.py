@@ -210,7 +210,7 @@ def test_owners_without_pods_in_one_namespace_do_not_make_others_forgotten(
 ) -> None:
     reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den")
     for number in range(REMEMBERED_OWNERS):
-        reservations.reserve(OwnerUid(f"rs-{number}"), pools=("a",), used=POD, namespace="hostile")
+        reservations.reserve(OwnerUid(f"hostile-{number}"), pools=("a",), used=POD, namespace="hostile")
     clock.forward(11)
     reservations.expire()
     reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den")
