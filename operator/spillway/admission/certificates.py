@@ -2,10 +2,10 @@
 
 Contract:
 
-* any replica may *start* (the first one fills the Secret and an empty `caBundle`); only the leader *rotates*; * the
-order of `authority` is kept: a new authority is in every `caBundle` before anything signed by it is served; * every
-replica follows the Secret and serves the pair in it; * of a webhook configuration only `caBundle` is changed, and only
-if it differs.
+* Any replica may *start* (the first one fills the Secret and an empty `caBundle`); only the leader *rotates*.
+* The order of `authority` is kept: a new authority is in every `caBundle` before anything signed by it is served.
+* Every replica follows the Secret and serves the pair in it.
+* Of a webhook configuration only `caBundle` is changed, and only if it differs.
 
 A conflict (409) is not an error: the next turn reads again.
 """

@@ -14,9 +14,10 @@ import structlog
 from aiohttp import web
 
 from spillway.admission.deadline import Clock, Deadline
+from spillway.admission.http_server import HttpServer, json_page
 from spillway.admission.peer_channel import Answering
 from spillway.admission.review import AdmissionRequest, Answer
-from spillway.admission.server import FORBIDDEN, Webhook, answer, is_known_client, listen
+from spillway.admission.server import FORBIDDEN, Webhook, answer, is_known_client
 from spillway.telemetry import admission as metrics
 
 log: Final = structlog.get_logger(__name__)
@@ -40,16 +41,13 @@ class PeerServer:
         self._client_names = frozenset(client_names)
         self._webhooks = tuple(webhooks)
         self._pages = pages
-        self._tls = tls
-        self._host = host
-        self._port = port
+        self._server = HttpServer(host, port, tls=tls, stop_seconds=3.0)
         self._clock = clock
-        self._runner: web.AppRunner | None = None
 
     @property
     def port(self) -> int:
         """The port in use, which the system chose if port 0 was requested."""
-        return self._port
+        return self._server.port
 
     async def start(self) -> None:
         """Start to listen; returns once connections are accepted."""
@@ -59,20 +57,13 @@ class PeerServer:
             application.router.add_get(webhook.path, answering.serve)
             application.on_shutdown.append(answering.close)
         for path, content in self._pages.items():
-            application.router.add_get(path, _page(content))
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=3.0)
-        await runner.setup()
-        listener = listen(self._host, self._port)
-        self._port = listener.getsockname()[1]
-        await web.SockSite(runner, listener, ssl_context=self._tls).start()
-        self._runner = runner
-        log.info("server for other replicas listens", port=self._port)
+            application.router.add_get(path, json_page(content))
+        await self._server.start(application)
+        log.info("server for other replicas listens", port=self.port)
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress end, close."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
 
     @web.middleware
     async def _only_known_clients(
@@ -85,10 +76,3 @@ class PeerServer:
 
     async def _answer(self, webhook: Webhook, request: AdmissionRequest, seconds: float) -> Answer:
         return await answer(webhook, request, Deadline(self._clock, min(seconds, webhook.bound_seconds)))
-
-
-def _page(content: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=content(), content_type="application/json")
-
-    return answer

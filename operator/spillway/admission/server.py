@@ -2,16 +2,15 @@
 
 Contract, whatever a handler does:
 
-* an exception inside it answers "allowed" and counts in `spillway_admission_errors_total`; * its time is bounded; at
-the bound it is cancelled, the request is allowed and the reason is counted; * a body that is not an AdmissionReview is
-answered with 400, which the API server treats by the webhook's failure policy; * if names of clients are given, a
-caller whose certificate has none of them is answered with 403.
+* An exception inside it answers "allowed" and counts in `spillway_admission_errors_total`.
+* Its time is bounded: at the bound it is cancelled, the request is allowed and the reason is counted.
+* A body that is not an AdmissionReview is answered with 400, which the API server treats by the failure policy.
+* If names of clients are given, a caller whose certificate has none of them is answered with 403.
 
 The socket is bound with `SO_REUSEPORT`, so that two replicas on one host can share a port and an upgrade overlaps.
 """
 
 import asyncio
-import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -25,6 +24,7 @@ import structlog
 from spillway.admission.connections import Connections
 from spillway.admission.deadline import Clock, Deadline, hold_seconds
 from spillway.admission.http_connection import HttpConnection, HttpRequest, HttpResponse
+from spillway.admission.http_server import listen
 from spillway.admission.review import (
     AdmissionRequest,
     Answer,
@@ -183,23 +183,3 @@ def is_known_client(names: Collection[str], certificate: Mapping[str, Any] | Non
 
 def _timeout(query: str) -> str:
     return (parse_qs(query).get("timeout") or [""])[0]
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, whose port other processes of this host can share.
-
-    Raises:
-        OSError: the address cannot be used.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.setblocking(False)  # noqa: FBT003 - its only form
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError:
-        listener.close()
-        raise
-    return listener

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from spillway.admission.server import listen
+from spillway.admission.http_server import HttpServer
 from spillway.aggregated.documents import (
     GROUP,
     GROUPS,
@@ -74,16 +74,13 @@ class AggregatedServer:
         self._values = values
         self._gate = gate
         self._front_proxy = front_proxy
-        self._tls = tls
-        self._host = host
-        self._port = port
+        self._server = HttpServer(host, port, tls=tls)
         self._now = now
-        self._runner: web.AppRunner | None = None
 
     @property
     def port(self) -> int:
         """The port in use, which the system chose if port 0 was requested."""
-        return self._port
+        return self._server.port
 
     async def start(self) -> None:
         """Start to listen; returns once connections are accepted."""
@@ -94,19 +91,12 @@ class AggregatedServer:
         application.router.add_get(f"/apis/{GROUP}", _document(ONE_GROUP))
         application.router.add_get(ROOT, _document(RESOURCES))
         application.router.add_get(f"{ROOT}/namespaces/{{namespace}}/{{metric}}", self._metric)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        listener = listen(self._host, self._port)
-        self._port = listener.getsockname()[1]
-        await web.SockSite(runner, listener, ssl_context=self._tls).start()
-        self._runner = runner
-        log.info("aggregated API listens", key=GROUP, port=self._port)
+        await self._server.start(application)
+        log.info("aggregated API listens", key=GROUP, port=self.port)
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress end, close."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
 
     @web.middleware
     async def _guard(

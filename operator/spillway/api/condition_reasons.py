@@ -7,7 +7,9 @@ is generated from it. A condition of several problems has the reason of the firs
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-_LIMITS: Final = ("pods", "cpu", "memory", "costPerHour", "costPerMonth")
+from spillway.api.virtualnodebudget import BudgetLimits
+
+_LIMITS: Final = tuple(field.alias or name for name, field in BudgetLimits.model_fields.items())
 
 POLICY: Final = "ElasticPolicy"
 BUDGET: Final = "VirtualNodeBudget"

@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
+from spillway.admission.http_server import HttpServer, json_page
 from spillway.kube.access import Verdict
 from spillway.telemetry.registry import CONTENT_TYPE
 
@@ -38,17 +39,15 @@ class EndpointServer:
             raise ValueError("guarded paths need an authorizer")
         self._guarded = frozenset(guarded) - OPEN_PATHS
         self._authorize = authorize
-        self._host = host
-        self._port = port
+        self._server = HttpServer(host, port, shared=False)
         self._checks = checks
         self._exposition = exposition
         self._pages = pages
-        self._runner: web.AppRunner | None = None
 
     @property
     def port(self) -> int:
         """The port in use, which the system chose if port 0 was requested."""
-        return self._port
+        return self._server.port
 
     async def start(self) -> None:
         """Start to listen."""
@@ -57,17 +56,12 @@ class EndpointServer:
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         for path, content in self._pages.items():
-            application.router.add_get(path, _page(content))
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        self._port = int(self._runner.addresses[0][1])
+            application.router.add_get(path, json_page(content))
+        await self._server.start(application)
 
     async def stop(self) -> None:
         """Close the socket."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
 
     @web.middleware
     async def _guard(
@@ -90,10 +84,3 @@ class EndpointServer:
     async def _readyz(self, _: web.Request) -> web.Response:
         failing = [name for name, check in self._checks.items() if not check()]
         return web.Response(status=503 if failing else 200, text="\n".join(failing) or "ok")
-
-
-def _page(content: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=content(), content_type="application/json")
-
-    return answer

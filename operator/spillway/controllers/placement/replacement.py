@@ -12,13 +12,13 @@ from enum import StrEnum
 import structlog
 
 from spillway.controllers.base import World
-from spillway.controllers.placement.job_retries import retry_taken
+from spillway.controllers.placement.job_retries import JOB_SECONDS, retry_taken
 from spillway.domain.model.records import PodRecord
 from spillway.domain.placement.decide import NodeKind
 from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader
-from spillway.kube.writer import Fenced
+from spillway.kube.writer import REFUSED_SECONDS, Fenced
 from spillway.state.board import avoid_seconds, redirect_seconds
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,13 @@ class ReplacementResult(StrEnum):
     """It has changed, has started or is gone, or the API server did not answer."""
     NO_RETRY = "no-retry"
     """Its Job would count it as failed, and has no retry left."""
+
+    @property
+    def again_seconds(self) -> float | None:
+        """When it may be tried again; None if the pod was replaced."""
+        if self is ReplacementResult.REPLACED:
+            return None
+        return JOB_SECONDS if self is ReplacementResult.NO_RETRY else REFUSED_SECONDS
 
 
 class Replacement:

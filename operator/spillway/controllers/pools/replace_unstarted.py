@@ -15,9 +15,9 @@ from functools import partial
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.placement.job_retries import JOB_SECONDS, is_last_try
+from spillway.controllers.placement.job_retries import is_last_try
 from spillway.controllers.placement.placement_class import GovernedPlacement, governed
-from spillway.controllers.placement.replacement import Replacement, ReplacementResult
+from spillway.controllers.placement.replacement import Replacement
 from spillway.controllers.pools.controller import PoolsController, times_of
 from spillway.controllers.pools.recommended import RecommendedReplacements
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
@@ -29,7 +29,6 @@ from spillway.domain.placement.decide import NodeKind
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.unstarted import Cause, cause_of, next_look, pools_to_avoid
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
-from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.open_pools import OpenPools
 from spillway.telemetry import pools as metrics
 
@@ -194,8 +193,8 @@ class ReplaceUnstartedController(Controller):
         another = cause is Cause.STOCK_OUT and self._pools.has_another_size(one.pool, pod)
         failed = pools_to_avoid(cause, pools, another_size=another)
         result = await self._replacement.replace(pod, nodes=NodeKind.VIRTUAL, avoid=failed)
-        if result is not ReplacementResult.REPLACED:
-            return JOB_SECONDS if result is ReplacementResult.NO_RETRY else REFUSED_SECONDS
+        if (again := result.again_seconds) is not None:
+            return again
         if cause is not Cause.OVER_LIMIT:
             # The pool takes others of the owner once there is room again.
             self._replacement.avoid(pod, failed, max(who.spill_after, self._start_after(one)))

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.controllers.placement.job_retries import JOB_SECONDS
 from spillway.controllers.placement.placement_class import governed
-from spillway.controllers.placement.replacement import Replacement, ReplacementResult
+from spillway.controllers.placement.replacement import Replacement
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import PodUid
@@ -19,7 +18,6 @@ from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecor
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.pools.withdrawn import SETTLED_SECONDS, Tokens, waits_for_pools, withdrawn
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
-from spillway.kube.writer import REFUSED_SECONDS
 from spillway.state.catalog import Kind
 from spillway.telemetry import pools as metrics
 
@@ -92,8 +90,8 @@ class WithdrawnController(Controller):
 
     async def _replace(self, pod: PodRecord) -> float | None:
         result = await self._replacement.replace(pod)
-        if result is not ReplacementResult.REPLACED:
-            return JOB_SECONDS if result is ReplacementResult.NO_RETRY else REFUSED_SECONDS
+        if (again := result.again_seconds) is not None:
+            return again
         self._tokens.note(pod)
         # The pools in the mark may be anything by now: they are no label.
         metrics.REPLACED.labels("", WITHDRAWN).inc()

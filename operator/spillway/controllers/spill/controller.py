@@ -303,8 +303,8 @@ class SpillController(Controller):
         result = await self._replacement.replace(pod, nodes=nodes, avoid=tried)
         if result is ReplacementResult.NO_RETRY:
             return self._keep(pod, who, StayReason.CANNOT_REPLACE)
-        if result is ReplacementResult.REFUSED:
-            return REFUSED_SECONDS
+        if (again := result.again_seconds) is not None:
+            return again
         self._replacement.avoid(pod, tried, who.spill_after)
         if move is not None:
             self._turns.note(owner, move, now)

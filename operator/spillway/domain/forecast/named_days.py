@@ -13,10 +13,10 @@ from typing import Final
 from spillway.api.forecast import ForecastOccasion
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.model.recurring import CronError, Recurrence, TimeZoneError, recurrence_of
+from spillway.domain.model.units import DAY_SECONDS
 
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WEEK: Final = 7
-_DAY_SECONDS: Final = 86_400.0
 _MOST: Final = 200
 """Parts of one entry: no history has more days, and who names every hour means no occasion."""
 
@@ -38,7 +38,7 @@ def _of(entry: ForecastOccasion, recurrence: Recurrence, begin: float, end: floa
     for start in takewhile(lambda one: one < end, starts):
         for first, last in _days(start, start + recurrence.duration_seconds, recurrence):
             back = _days_before(entry, datetime.fromtimestamp(first, recurrence.zone))
-            while last - back * _DAY_SECONDS > start:
+            while last - back * DAY_SECONDS > start:
                 back += _WEEK
             yield Occasion(first, last, back, float(entry.factor.amount))
 
