@@ -168,7 +168,11 @@ class ForecastController(Controller):
         metrics.MADE.set(now)
         forecasts = {
             one.workload: DemandForecast(
-                made=one.made, present=one.present, highest=one.highest, predictable=one.predictable
+                made=one.made,
+                present=one.present,
+                highest=one.highest,
+                predictable=one.predictable,
+                later=one.later,
             )
             for one in found.forecasts
         }

@@ -7,6 +7,9 @@ without pods, what was last seen. A workload of which nothing can be asked has a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
 
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.scaling import Scaling
@@ -22,6 +25,10 @@ from spillway.sources.selectors import filled_in
 
 Requests = dict[str, tuple[float, float]]
 """Cores and GiB that a replica requests, by workload."""
+
+
+DEFAULT_STARTUP_SECONDS: Final = 180.0
+"""Of a node, where the class names no start-up."""
 
 
 @dataclass(slots=True)
@@ -58,6 +65,8 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> Wo
         if place not in occasions:
             occasions[place] = _occasions(workload_class.scaling, world.now())
         need = _need(one.workload, workload_class.scaling, request, occasions[place])
+        if isinstance(need, DemandNeed) and _has_headroom(world, one):
+            need = msgspec.structs.replace(need, beyond_seconds=need.startup_seconds or DEFAULT_STARTUP_SECONDS)
         if isinstance(need, DemandNeed):
             found.needs.append(need)
         elif need is not None:
@@ -70,6 +79,13 @@ def _occasions(scaling: Scaling, now: float) -> tuple[Occasion, ...]:
         return ()
     begin = now - min(scaling.forecast.history.seconds, LONGEST_HISTORY_SECONDS)
     return occasions_within(scaling.forecast.occasions, begin, now + LONGEST_WINDOW_SECONDS)
+
+
+def _has_headroom(world: World, one: Observed) -> bool:
+    """Whether nodes are ordered ahead of this workload's forecast."""
+    policy = world.governance.policies.get(one.claim.policy)
+    headroom = None if policy is None else policy.spec.headroom
+    return headroom is not None and headroom.from_ == "Forecast"
 
 
 def _need(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
+import msgspec
 import numpy as np
 import structlog
 
@@ -93,23 +94,37 @@ class Refresher:
         seen = np.isfinite(values)
         last = np.where(seen.any(axis=1), values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1), -1)
         current = last >= values.shape[1] - _STALE_STEPS
-        served, predictable = _served(values[current], need.spec, need.occasions, first * float(STEP_SECONDS))
+        start = first * float(STEP_SECONDS)
+        served, predictable = _served(values[current], need.spec, need.occasions, start)
+        later = _later(values[current], need, start)
         position = 0
         for row, (identity, one) in enumerate(members):
             if current[row]:
                 present = float(values[row, last[row]])
                 highest = max(float(served[position]), present)
                 made = float((first + int(last[row]) + 1) * STEP_SECONDS)
-                yield _in_replicas(one, made, present, highest, predictable=bool(predictable[position]))
+                found = _in_replicas(one, made, present, highest, predictable=bool(predictable[position]))
+                if isinstance(found, WorkloadDemand) and found.predictable and later is not None:
+                    found = msgspec.structs.replace(found, later=float(later[position]) / one.per_replica)
+                yield found
                 position += 1
             elif grid.end - self.reading.rows[identity].added >= _STALE_STEPS:
                 message = f"Prometheus has no sample of its demand within the last {STALE_SECONDS / 60:g} minutes"
                 yield DemandProblem(one.workload, NO_SAMPLES, message)
 
 
-def _alike(need: DemandNeed) -> tuple[float, float, int, tuple[tuple[float, float, int, float], ...]]:
+def _alike(need: DemandNeed) -> tuple[float, float, float, int, tuple[tuple[float, float, int, float], ...]]:
     occasions = tuple((one.begin, one.end, one.like_days_before, one.factor) for one in need.occasions)
-    return need.startup_seconds, need.window_seconds, need.history_steps, occasions
+    return need.startup_seconds, need.window_seconds, need.beyond_seconds, need.history_steps, occasions
+
+
+def _later(values: Floats, need: DemandNeed, start: float) -> Floats | None:
+    """What is to be provided within the second window; 0 where no forecast tells it. None without such a window."""
+    spec = need.later_spec
+    if spec is None:
+        return None
+    served, predictable = _served(values, spec, need.occasions, start)
+    return np.where(predictable, served, 0.0)
 
 
 def _served(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> tuple[Floats, Flags]:

@@ -17,11 +17,11 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.headroom.leaving import LeavingBalloons
 from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloons_by_name, nodes_now
 from spillway.controllers.headroom.objects import By, Found, HeadroomObjects
-from spillway.controllers.headroom.observe import ForecastMemory, Governed, governed_by_policy, needs_of
+from spillway.controllers.headroom.observe import Governed, governed_by_policy, needs_of
 from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.headroom.hold import Hold
 from spillway.domain.headroom.manifests import Held, quantities
-from spillway.domain.headroom.shape import Shape
+from spillway.domain.headroom.shape import Shape, in_units
 from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_units, rise_units, size, spread
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import Zone
@@ -121,7 +121,6 @@ class HeadroomController(Controller):
         self._mechanism = mechanism
         self._hold_seconds = hold_seconds
         self._memories: dict[str, _Memory] = {}
-        self._forecasts = ForecastMemory()
         self._swept = False
         self._ignored_until = 0.0
         self._again = PASS_SECONDS
@@ -145,7 +144,6 @@ class HeadroomController(Controller):
             for name, policy in self.world.governance.policies.items()
             if policy.spec.headroom is not None
         }
-        self._forecasts.take(self.world.board.forecasts)
         self._memories = {name: self._memories.get(name) or _Memory() for name in policies}
         if not policies and self._swept:
             self._publish({})
@@ -182,7 +180,7 @@ class HeadroomController(Controller):
         if not policies:
             return {}
         observed = await observe_all(self.world)
-        governed = await governed_by_policy(self.world, observed, self._forecasts, self._autoscalers)
+        governed = await governed_by_policy(self.world, observed, self._autoscalers)
         now: dict[str, HeadroomNow] = {}
         for name, spec in policies.items():
             policy = self.world.governance.policies.get(name)
@@ -207,10 +205,12 @@ class HeadroomController(Controller):
         async for forecast in in_slices(rise_units(needs)):  # noqa: B007 - the last one counts
             pass
         wanted = size(needs, forecast)
+        replicas = in_units(governed.requests, needs.unit)
         if memory.hold is None:
             # What a previous leader has made was wanted until now.
-            memory.hold = Hold().then(seen.found.replicas(name), now, seconds=self._hold_seconds)
-        memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds)
+            held = seen.found.replicas(name)
+            memory.hold = Hold().then(held, now, seconds=self._hold_seconds, replicas=replicas)
+        memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds, replicas=replicas)
         self._again = min(self._again, max(0.0, memory.hold.shrinks_at(self._hold_seconds) - now))
         pods = memory.hold.pods(most_units(needs))
         if pods != wanted.pods:

@@ -6,7 +6,6 @@ Contract: reads and never writes; walks workloads in slices of time.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.headroom import Headroom, HeadroomSchedule
@@ -19,30 +18,8 @@ from spillway.domain.headroom.shape import Shape, common_unit
 from spillway.domain.headroom.size import HeadroomNeeds
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.units import GIB
-from spillway.domain.scaling.demand import DemandForecast
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
-
-_DEFAULT_STARTUP_SECONDS: Final = 180.0
-
-
-class ForecastMemory:
-    """The present forecast of each workload and the one before it."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[DemandForecast | None, DemandForecast]] = {}
-
-    def take(self, forecasts: Mapping[str, DemandForecast]) -> None:
-        """Take the present forecasts; those that are gone are forgotten."""
-        known: dict[str, tuple[DemandForecast | None, DemandForecast]] = {}
-        for workload, forecast in forecasts.items():
-            before, present = self._known.get(workload, (None, forecast))
-            known[workload] = (present, forecast) if forecast.made > present.made else (before, forecast)
-        self._known = known
-
-    def of(self, workload: str) -> tuple[DemandForecast | None, DemandForecast | None]:
-        """The forecast before, and the present one."""
-        return self._known.get(workload, (None, None))
 
 
 @dataclass(slots=True)
@@ -60,7 +37,7 @@ class Governed:
 
 
 async def governed_by_policy(
-    world: World, observed: Mapping[str, Observed], forecasts: ForecastMemory, autoscalers: Autoscalers
+    world: World, observed: Mapping[str, Observed], autoscalers: Autoscalers
 ) -> Mapping[str, Governed]:
     """The governed workloads of each policy with `headroom`."""
     governance = world.governance
@@ -78,7 +55,7 @@ async def governed_by_policy(
             continue
         shape = Shape(round(request[0] * 1000), round(request[1] * GIB))
         governed.requests[shape] += max(one.replicas, 1)
-        governed.rising[shape] += _rise(world, workload_class, one, forecasts, autoscalers)
+        governed.rising[shape] += _rise(world, workload_class, one, autoscalers)
         pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
         nodes[name].update(pod.node for pod in pods if pod.node)
         governed.waiting[shape] += sum(
@@ -92,9 +69,7 @@ async def governed_by_policy(
     return found
 
 
-def _rise(
-    world: World, workload_class: WorkloadClass, one: Observed, forecasts: ForecastMemory, autoscalers: Autoscalers
-) -> int:
+def _rise(world: World, workload_class: WorkloadClass, one: Observed, autoscalers: Autoscalers) -> int:
     scaling = workload_class.scaling
     forecast = scaling.forecast if scaling is not None else None
     if scaling is None or forecast is None or forecast.mode != "Active":
@@ -106,13 +81,10 @@ def _rise(
     if workload_class.effective_placement.virtual != "Never" and world.governance.pools_of(one.claim.policy):
         # What is beyond the threshold goes to virtual nodes, which need no headroom.
         bounds.append(choice_of(workload_class, one, world.board.thresholds).replicas)
-    before, present = forecasts.of(one.workload)
     return rise_of(
-        present,
-        before,
+        world.board.forecasts.get(one.workload),
         replicas=one.replicas,
         most=min((bound for bound in bounds if bound is not None), default=None),
-        startup_seconds=float(forecast.startup.seconds) or _DEFAULT_STARTUP_SECONDS,
         now=world.now(),
     )
 

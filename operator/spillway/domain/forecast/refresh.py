@@ -5,6 +5,7 @@ unit of the source: cores, bytes, or that of the query. A forecast is in replica
 the amount divided by what one replica carries. So a workload whose request changes keeps its history.
 """
 
+from dataclasses import replace
 from enum import StrEnum
 
 import msgspec
@@ -40,6 +41,8 @@ class DemandNeed(msgspec.Struct, frozen=True):
     history_seconds: float = 14.0 * DAY_SECONDS
     window_seconds: float = 1800.0
     startup_seconds: float = 180.0
+    beyond_seconds: float = 0.0
+    """How much further a second window ends, for headroom; 0 where there is none."""
     occasions: tuple[Occasion, ...] = ()
     """In order of their begin."""
 
@@ -48,6 +51,13 @@ class DemandNeed(msgspec.Struct, frozen=True):
         """The span to forecast; a window that a replica's start would outlast begins with the next step."""
         window = min(max(self.window_seconds, self.startup_seconds + STEP_SECONDS), float(DAY_SECONDS))
         return ForecastSpec(min(self.startup_seconds, window - STEP_SECONDS), window)
+
+    @property
+    def later_spec(self) -> ForecastSpec | None:
+        """The second span, whose window ends `beyond_seconds` later; None where it is not another one."""
+        spec = self.spec
+        later = replace(spec, window_seconds=min(spec.window_seconds + self.beyond_seconds, float(DAY_SECONDS)))
+        return later if later.end > spec.end else None
 
     @property
     def history_steps(self) -> int:
@@ -74,6 +84,8 @@ class WorkloadDemand(msgspec.Struct, frozen=True):
     present: float
     highest: float
     predictable: bool
+    later: float = 0.0
+    """The highest demand until the end of the second window, where a forecast tells it; else 0."""
 
 
 class DemandProblem(msgspec.Struct, frozen=True):

@@ -45,6 +45,15 @@ def units_for(shape: Shape, unit: Shape) -> int:
     return max((-(-one // there) for one, there in zip(shape, unit, strict=True) if there > 0), default=1) or 1
 
 
+def in_units(requests: Mapping[Shape, int], unit: Shape) -> int:
+    """How many units all of these replicas take, in the resource of which each takes most."""
+    return round(sum(replicas * _part(shape, unit) for shape, replicas in requests.items()))
+
+
+def _part(shape: Shape, unit: Shape) -> float:
+    return max((one / there for one, there in zip(shape, unit, strict=True) if there > 0), default=0.0)
+
+
 def common_unit(requests: Mapping[Shape, int], before: Shape | None = None) -> Shape | None:
     """The largest common request of workloads, given as the replicas with each request, each resource by itself.
 

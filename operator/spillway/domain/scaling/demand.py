@@ -23,6 +23,9 @@ class DemandForecast:
     """The highest demand to provide for from one start-up ahead until the end of the window; at least `present`."""
     predictable: bool
     """Whether a forecast serves it, and not the present demand with headroom."""
+    later: float = 0.0
+    """The highest demand until one start-up after the end of the window: what `highest` may be by the time at which a
+    node is ready that is ordered now. 0 where nothing asks for it, or no forecast tells it."""
 
     def is_stale(self, now: float) -> bool:
         """Whether it is too old to be used at `now`, Unix seconds."""

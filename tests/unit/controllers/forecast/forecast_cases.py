@@ -23,6 +23,7 @@ class Process:
     def __init__(self, clock: FakeClock) -> None:
         self.requests: list[RefreshRequest] = []
         self.highest = 12.34
+        self.later = 0.0
         self.trouble = ""
         self.backlog = 0
         self.older_trouble: RefreshProblem | None = None
@@ -37,7 +38,7 @@ class Process:
         failed = {one.workload for one in self.problems}
         return Refreshed(
             forecasts=tuple(
-                WorkloadDemand(one.workload, self._clock.now(), 5.0, self.highest, predictable=True)
+                WorkloadDemand(one.workload, self._clock.now(), 5.0, self.highest, predictable=True, later=self.later)
                 for one in request.needs
                 if one.workload not in failed
             ),
@@ -52,11 +53,19 @@ class Process:
 
 
 def policy(
-    target: Mapping[str, Any] | None = CPU, *, version: int = 1, mode: str = "Active", **forecast: Any
+    target: Mapping[str, Any] | None = CPU,
+    *,
+    version: int = 1,
+    mode: str = "Active",
+    headroom: Mapping[str, Any] | None = None,
+    **forecast: Any,
 ) -> dict[str, Any]:
     scaling = {"target": target, "forecast": {"mode": mode, **forecast}} if target is not None else {}
     workloads = [{"name": "default", "scaling": scaling}]
-    return resource(Kind.ELASTIC_POLICY, "online", version=version, mode="Enforce", tiers={}, workloads=workloads)
+    more = {} if headroom is None else {"headroom": headroom}
+    return resource(
+        Kind.ELASTIC_POLICY, "online", version=version, mode="Enforce", tiers={}, workloads=workloads, **more
+    )
 
 
 def world_of(clock: FakeClock, resource: Mapping[str, Any], *, statefulset: bool = False) -> World:

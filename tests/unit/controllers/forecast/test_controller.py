@@ -67,6 +67,26 @@ async def test_what_one_replica_carries(
     assert (need.source, need.query, need.per_replica) == asked
 
 
+@pytest.mark.parametrize(
+    ("headroom", "startup", "beyond"),
+    [
+        pytest.param({"from": "Forecast"}, "90s", 90.0, id="one start-up"),
+        pytest.param({"from": "Forecast"}, "0s", 180.0, id="a node takes some time in any case"),
+        pytest.param({"from": "Fixed", "min": {"pods": 2}}, "90s", 0.0, id="headroom without forecasts"),
+        pytest.param(None, "90s", 0.0, id="no headroom"),
+    ],
+)
+async def test_headroom_asks_for_the_demand_beyond_the_window(
+    clock: FakeClock, process: Process, headroom: dict[str, Any] | None, startup: str, beyond: float
+) -> None:
+    process.later = 20.5
+    world = world_of(clock, policy(startup=startup, headroom=headroom))
+    await controller_of(world, process).reconcile("refresh")
+
+    assert process.requests[0].needs[0].beyond_seconds == beyond
+    assert world.board.forecasts[WEB].later == 20.5
+
+
 async def test_the_days_that_a_user_names_are_asked_with_each_workload(process: Process) -> None:
     clock = FakeClock(datetime(2026, 10, 1, 8, tzinfo=UTC).timestamp())
     day = {"name": "holiday", "start": "0 0 1 10 *", "duration": "24h", "like": "Sunday", "factor": "0.5"}

@@ -14,7 +14,7 @@ from spillway.controllers.headroom.status import HeadroomContributor
 from spillway.domain.headroom.leaving import BALLOON_COST
 from spillway.domain.headroom.manifests import Look
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.state.autoscalers import Autoscalers
 from spillway.state.catalog import Kind
@@ -92,6 +92,12 @@ class Server(FakeReader):
         return sorted(name for _, name in self.items)
 
 
+def _cart(replicas: int) -> ReplicaSetRecord:
+    return make_replicaset(
+        "cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=replicas, replicas=replicas
+    )
+
+
 class Scene:
     """Two elastic nodes in two zones, with four governed replicas of a core each."""
 
@@ -105,9 +111,7 @@ class Scene:
         items: Server | None = None,
     ) -> None:
         self.clock = FakeClock(NOON)
-        cart = make_replicaset(
-            "cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=4, replicas=4
-        )
+        cart = _cart(4)
         pods = [
             make_pod(
                 f"cart-{index}",
@@ -141,9 +145,13 @@ class Scene:
     def change(self, policy: Any) -> None:
         self.world.catalog.replace(Kind.ELASTIC_POLICY, [policy] if policy is not None else [], 60)
 
-    def forecast(self, highest: float) -> None:
-        made = DemandForecast(self.clock.now(), 4.0, highest, predictable=True)
+    def forecast(self, highest: float, later: float = 0.0) -> None:
+        made = DemandForecast(self.clock.now(), 4.0, highest, predictable=True, later=later)
         self.world.board.forecasts = {CART: made}
+
+    def scale(self, replicas: int) -> None:
+        """The workload asks for so many replicas; their pods are not there yet."""
+        self.world.state.apply(_cart(replicas))
 
     def balloon(self, name: str, node: str, *, zone: str = "a", **given: Any) -> PodRecord:
         """A balloon of the object of this zone, on a node or waiting for one."""

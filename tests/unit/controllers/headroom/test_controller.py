@@ -54,6 +54,19 @@ async def test_it_shrinks_after_a_spike_once_less_was_enough_for_long_enough() -
     assert scene.server.items == {}
 
 
+async def test_nodes_are_ordered_before_the_peak_and_not_twice_when_it_takes_them() -> None:
+    scene = Scene(policy({}))
+    # The floor of autoscalers is still four; one start-up later it is ten.
+    scene.forecast(4.0, later=10.0)
+    await scene.look()
+    assert scene.server.replicas() == {"a": 3, "b": 3}
+    # The floor has come, and the replicas with it: what they take is not kept free once more.
+    scene.forecast(10.0, later=10.0)
+    scene.scale(10)
+    await scene.look(1)
+    assert scene.server.items == {}
+
+
 async def test_a_new_leader_without_forecasts_keeps_what_there_is() -> None:
     old = Scene(policy({}))
     old.forecast(8.0)

@@ -19,6 +19,20 @@ def test_it_grows_at_once_and_shrinks_once_less_was_enough_for_long_enough() -> 
     assert hold.pods(100) == 3
 
 
+def test_what_the_workloads_have_taken_of_it_is_not_kept() -> None:
+    hold = Hold().then(8, 0.0, seconds=600, replicas=20)
+    # Six of the eight were for these replicas.
+    hold = hold.then(0, 60.0, seconds=600, replicas=26)
+    assert hold.pods(100) == 2
+    # A spike that is over gives them back, and no more than there was.
+    hold = hold.then(0, 120.0, seconds=600, replicas=20)
+    assert hold.pods(100) == 8
+    hold = hold.then(0, 180.0, seconds=600, replicas=4)
+    assert hold.pods(100) == 8
+    hold = hold.then(1, 240.0, seconds=600, replicas=40)
+    assert hold.pods(100) == 1
+
+
 def test_a_lower_bound_counts_at_once() -> None:
     assert Hold().then(8, 0.0, seconds=600).pods(5) == 5
 

@@ -1,0 +1,80 @@
+"""The forecasts of a refresh: for the window, and for headroom one start-up beyond it."""
+
+import re
+from typing import Final
+
+import msgspec
+import numpy as np
+import pytest
+
+from spillway.controllers.forecast.reading import Reading
+from spillway.controllers.forecast.refresher import Refresher
+from spillway.domain.forecast.refresh import DemandNeed, DemandSource, RefreshRequest, WorkloadDemand
+from spillway.domain.forecast.spec import STEP_SECONDS
+from spillway.domain.model.units import DAY_SECONDS
+from spillway.sources.connection import Connection
+from spillway.sources.prometheus import Series
+
+NOON: Final = 20_000.5 * DAY_SECONDS
+VALLEY, PEAK = 20.0, 100.0
+NEED: Final = DemandNeed(
+    "Deployment/shop/web",
+    DemandSource.QUERY,
+    10.0,
+    "up",
+    window_seconds=600.0,
+    startup_seconds=240.0,
+    beyond_seconds=240.0,
+)
+
+
+class DailyPeak:
+    """A server whose demand is at its peak for an hour from noon on, every day."""
+
+    connection = Connection(url="http://prometheus.test")
+
+    async def check(self) -> None:
+        """It always answers."""
+
+    async def instant(self, query: str, at: float, *, seconds: float = 0.0) -> list[Series]:
+        raise NotImplementedError
+
+    async def range(
+        self,
+        query: str,
+        start: float,
+        end: float,
+        step_seconds: float,
+        *,
+        seconds: float = 0.0,  # noqa: ARG002
+    ) -> list[Series]:
+        times = np.arange(start, end + 1, step_seconds)
+        # A value belongs to the step that ends with it.
+        since_noon = (times - STEP_SECONDS - NOON) % DAY_SECONDS
+        values = np.where(since_noon < 3600, PEAK, VALLEY) * (1 + 0.01 * np.sin(times))
+        [name] = re.findall(r'"spillway_workload", "([^"]+)"', query)
+        return [Series({"spillway_workload": name}, times, values)]
+
+
+async def _forecast(minutes_before_noon: int, need: DemandNeed = NEED) -> WorkloadDemand:
+    server = DailyPeak()
+    refresher = Refresher(Reading(server, server))
+    [found] = (await refresher.refresh(RefreshRequest(NOON - 60 * minutes_before_noon, (need,)))).forecasts
+    assert found.predictable
+    return found
+
+
+async def test_a_peak_beyond_the_window_is_told_one_start_up_before_it_is_within() -> None:
+    outside = await _forecast(15)
+    assert outside.highest == pytest.approx(2.0, rel=0.1)
+    assert outside.later == pytest.approx(2.0, rel=0.1)
+    ahead = await _forecast(10)
+    assert ahead.highest == pytest.approx(2.0, rel=0.1)
+    assert ahead.later == pytest.approx(10.0, rel=0.1)
+    within = await _forecast(5)
+    assert within.highest == pytest.approx(10.0, rel=0.1)
+    assert within.later == pytest.approx(10.0, rel=0.1)
+
+
+async def test_without_headroom_nothing_beyond_the_window_is_forecast() -> None:
+    assert (await _forecast(10, msgspec.structs.replace(NEED, beyond_seconds=0.0))).later == 0
