@@ -12,6 +12,7 @@ from localcluster.rest import Object
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.suitability import claims_of, unsuitable
 from spillway.domain.fit.volume_reach import of_volume
+from spillway.domain.model.host_ports import host_ports
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
 from spillway.domain.pools.resize import requests_of
@@ -76,7 +77,9 @@ def _refusal(cluster: ClusterApi, namespace: str, pod: Object) -> str:
     volumes = [
         of_volume(claim, cluster.rest.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")) for claim in claims_of(pod)
     ]
-    assert unsuitable(pod, [one.claim for one in volumes if one.local]) is None
+    if not host_ports(pod["spec"]):
+        # Spillway keeps pods that take a port of their node physical, whatever the scheduler says.
+        assert unsuitable(pod, [one.claim for one in volumes if one.local]) is None
     return (
         NodeFit(pod["spec"], pool.tolerations).refusal_by_all(pool.open_nodes)
         or pools.refusal_by_limits(pool, used, used)
@@ -188,7 +191,7 @@ def _pod(chance: random.Random, namespace: str, name: str) -> Object:
     container: Object = {"name": "main", "image": "main", "resources": {"requests": requests, "limits": {}}}
     if GPU in requests:
         container["resources"]["limits"] = {GPU: requests[GPU]}
-    spec: Object = {"containers": [container]}
+    spec: Object = _with_host_ports({"containers": [container]}, chance)
     affinity: Object = {}
     if chance.random() < 0.35:
         affinity["podAntiAffinity"] = _required(chance)
@@ -206,6 +209,22 @@ def _pod(chance: random.Random, namespace: str, name: str) -> Object:
     spec["volumes"] = _some_volumes(chance)
     meta = {"name": name, "namespace": namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+
+
+def _with_host_ports(spec: Object, chance: random.Random) -> Object:
+    if chance.random() < 0.25:
+        spec["containers"][0]["ports"] = [_host_port(chance)]
+    if chance.random() < 0.1:
+        always = {"restartPolicy": "Always"} if chance.random() < 0.5 else {}
+        spec["initContainers"] = [{"name": "init", "image": "init", "ports": [_host_port(chance)], **always}]
+    return spec
+
+
+def _host_port(chance: random.Random) -> Mapping[str, Any]:
+    """One of few ports, so that some are taken on every node; the scheduler compares addresses and protocols too."""
+    address = chance.choice([{}, {}, {"hostIP": "10.0.0.1"}, {"hostIP": "10.0.0.2"}])
+    protocol = chance.choice([{}, {"protocol": "TCP"}, {"protocol": "UDP"}])
+    return {"containerPort": 80, "hostPort": chance.choice([8080, 9090]), **address, **protocol}
 
 
 def _some_volumes(chance: random.Random) -> list[Object]:

@@ -71,7 +71,7 @@ class Operator:
         self._leadership: Leadership | None = None
         self.board = Board(time.time, leading=self._may_write)
         self.catalog = Catalog(partial(Governance.compile, own_namespace=settings.namespace))
-        self.proof = MarkProof()
+        self.proof = MarkProof(time.time)
         # Without webhooks no secret is known that the marks of other replicas could be proven by.
         proof = self.proof if settings.webhooks else None
         self.membership = PoolMembership(self.state, lambda: self.catalog.governance, proof=proof)

@@ -36,6 +36,10 @@ SERVICE: Final = "externalscaler.ExternalScaler"
 PUSH_SECONDS: Final = 5.0
 """How often a replica that does not lead looks whether a workload has become active, or is no longer."""
 STOP_SECONDS: Final = 1.0
+CALLS_MAX: Final = 4096
+"""The number of calls at a time: KEDA's operator keeps one stream for each ScaledObject. Others are refused at once."""
+_OPTIONS: Final = (("grpc.max_receive_message_length", 64 * 1024), ("grpc.max_metadata_size", 16 * 1024))
+"""Whoever reaches the port may call: a reference to a ScaledObject is small."""
 _EXAMPLE: Final = "for example {scalerAddress: spillway-webhook.spillway-system:9446, kind: Deployment, workload: cart}"
 
 
@@ -62,7 +66,7 @@ class KedaScaler:
 
     async def start(self) -> None:
         """Start to listen; returns once connections are accepted."""
-        server = grpc.aio.server()
+        server = grpc.aio.server(maximum_concurrent_rpcs=CALLS_MAX, options=_OPTIONS)
         server.add_generic_rpc_handlers((self._handlers(),))
         address = f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
         if self._tls is None:

@@ -2,7 +2,9 @@
 
 Contract: a TokenReview says who holds a token, a SubjectAccessReview whether a user may do something. An answer is kept
 for `KEPT_SECONDS`, under a digest of the token and never under the token itself. At most `CONCURRENT_REVIEWS` questions
-are under way, so that a flood of invented tokens is no flood of requests. Where the API server cannot be asked the
+of a kind are under way, so that a flood of invented tokens is no flood of requests. Tokens that were good lately,
+tokens that were not, and what users may do are questions of different kinds, and one user has one question at a time:
+neither invented tokens nor one user's requests keep others from an answer. Where the API server cannot be asked the
 verdict is `UNKNOWN`: nothing is shown then.
 """
 
@@ -10,8 +12,10 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from enum import Enum
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -27,6 +31,8 @@ KEPT_SECONDS: Final = 10.0
 CONCURRENT_REVIEWS: Final = 4
 REVIEW_SECONDS: Final = 3.0
 REMEMBERED: Final = 1024
+GOOD_SECONDS: Final = 3600.0
+"""A token that was good within this time is asked about before those that were not."""
 LONGEST_TOKEN: Final = 16 * 1024
 
 _TOKENS: Final = paths.TOKEN_REVIEWS.everywhere
@@ -82,9 +88,15 @@ class DelegatedAccess:
 
     def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._users: KeptFor[bytes, User | Verdict] = KeptFor(KEPT_SECONDS, REMEMBERED, clock)
+        self._users: KeptFor[bytes, User] = KeptFor(KEPT_SECONDS, REMEMBERED, clock)
+        self._refused: KeptFor[bytes, Verdict] = KeptFor(KEPT_SECONDS, REMEMBERED, clock)
+        self._good: KeptFor[bytes, User] = KeptFor(GOOD_SECONDS, REMEMBERED, clock)
         self._verdicts: KeptFor[tuple[User, Access], Verdict] = KeptFor(KEPT_SECONDS, REMEMBERED, clock)
-        self._slots = asyncio.Semaphore(CONCURRENT_REVIEWS)
+        self._good_tokens = asyncio.Semaphore(CONCURRENT_REVIEWS)
+        self._other_tokens = asyncio.Semaphore(CONCURRENT_REVIEWS)
+        self._rights = asyncio.Semaphore(CONCURRENT_REVIEWS)
+        self._asking: WeakValueDictionary[User, asyncio.Lock] = WeakValueDictionary()
+        """One lock for each user about whom a question is under way."""
 
     async def get(self, token: str, path: str) -> Verdict:
         """Whether whoever holds this token may `get` the path."""
@@ -96,14 +108,19 @@ class DelegatedAccess:
         if not token or len(token) > LONGEST_TOKEN:
             return Verdict.UNAUTHENTICATED
         key = hashlib.sha256(token.encode(errors="replace")).digest()
-        kept = self._users.get(key)
+        kept = self._users.get(key) or self._refused.get(key)
         if kept is not None:
             return kept
-        review = await self._create(_TOKENS, "authentication.k8s.io/v1", "TokenReview", {"token": token})
+        slots = self._good_tokens if self._good.get(key) else self._other_tokens
+        review = await self._create(slots, _TOKENS, "authentication.k8s.io/v1", "TokenReview", {"token": token})
         if review is None:
             return Verdict.UNKNOWN
-        user = _user(review.get("user") or {}) if review.get("authenticated") else Verdict.UNAUTHENTICATED
+        if not review.get("authenticated"):
+            self._refused.put(key, Verdict.UNAUTHENTICATED)
+            return Verdict.UNAUTHENTICATED
+        user = _user(review.get("user") or {})
         self._users.put(key, user)
+        self._good.put(key, user)
         return user
 
     async def authorize(self, user: User, access: Access) -> Verdict:
@@ -118,19 +135,34 @@ class DelegatedAccess:
             "extra": {key: list(values) for key, values in user.extra},
             **access.attributes,
         }
-        review = await self._create(_ACCESS, "authorization.k8s.io/v1", "SubjectAccessReview", asked)
+        own = self._asking.setdefault(user, asyncio.Lock())
+        review = await self._create(
+            self._rights, _ACCESS, "authorization.k8s.io/v1", "SubjectAccessReview", asked, first=own
+        )
         if review is None:
             return Verdict.UNKNOWN
         verdict = Verdict.ALLOWED if review.get("allowed") else Verdict.FORBIDDEN
         self._verdicts.put((user, access), verdict)
         return verdict
 
-    async def _create(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any] | None:
-        """The status of the review; None where the API server cannot be asked."""
+    async def _create(
+        self,
+        slots: asyncio.Semaphore,
+        path: str,
+        version: str,
+        kind: str,
+        spec: dict[str, Any],
+        *,
+        first: asyncio.Lock | None = None,
+    ) -> dict[str, Any] | None:
+        """The status of the review; None where the API server cannot be asked in time.
+
+        It is asked once `first`, if there is one, and then one of the slots is free.
+        """
         body = {"apiVersion": version, "kind": kind, "spec": spec}
         try:
             with transport_errors():
-                async with asyncio.timeout(REVIEW_SECONDS), self._slots:
+                async with asyncio.timeout(REVIEW_SECONDS), first or nullcontext(), slots:
                     raw = await self._client.request("POST", path, body=body)
                 answer = msgspec.json.decode(raw, type=dict[str, Any])
         except RequestError as error:

@@ -45,6 +45,7 @@ from spillway.domain.model.records import (
 )
 from spillway.kube.errors import WatchError
 from spillway.kube.extended_requests import pod_extended_requests
+from spillway.kube.host_ports import pod_host_ports
 from spillway.kube.requests import amount, pod_sums
 from spillway.kube.wire import (
     Change,
@@ -196,6 +197,7 @@ def pod_record(pod: Pod) -> PodRecord:
         _repels(bytes(spec.affinity), meta.namespace) if spec.affinity and spec.node_name else (),
         held,
         pod_extended_requests(spec),
+        pod_host_ports(spec),
     )
 
 

@@ -86,6 +86,8 @@ class Container(msgspec.Struct, gc=False, rename="camel"):
     name: str = ""
     resources: Resources | None = None
     restart_policy: str | None = None
+    ports: msgspec.Raw = msgspec.Raw()
+    """Left unparsed: only ports of the node are read, which few pods take."""
 
 
 class PodSpec(msgspec.Struct, gc=False, rename="camel"):

@@ -12,6 +12,7 @@ from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.room import NodeRoom, PodRequests
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
+from spillway.domain.model.host_ports import HostPort, first_taken, host_ports
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.usage import add_amounts
@@ -19,13 +20,14 @@ from spillway.state.cluster import ClusterState
 
 
 class PodFit:
-    """The nodes on which pods of one spec may run, and what they request beside CPU and memory."""
+    """The nodes on which pods of one spec may run, and what they take of a node beside CPU and memory."""
 
     def __init__(self, spec: Json, volumes: Sequence[VolumeReach] = ()) -> None:
         self._spec = spec
         self._node_fit = NodeFit(spec)
         self._volumes = volumes
         self.extended = extended_requests(spec)
+        self.ports = host_ports(spec)
 
     @cached_property
     def key(self) -> bytes:
@@ -45,6 +47,7 @@ class FreeNodes:
         self._room = room
         self._promised: dict[NodeName, dict[str, int]] = {}
         """What was promised beside CPU and memory."""
+        self._promised_ports: dict[NodeName, list[HostPort]] = {}
 
     def find(self, pod: PodFit, request: PodRequests) -> NodeName | None:
         """A node for one more such pod; None where there is none."""
@@ -63,9 +66,15 @@ class FreeNodes:
         self._room.take(node, *request)
         if pod.extended:
             add_amounts(self._promised, node, pod.extended, 1)
+        if pod.ports:
+            self._promised_ports.setdefault(node, []).extend(pod.ports)
         return True
 
     def _offers(self, node: NodeRecord, pod: PodFit) -> bool:
+        usage = self._state.node_usage
+        taken = (*usage.ports_on(node.name), *self._promised_ports.get(node.name, ())) if pod.ports else ()
+        if first_taken(pod.ports, taken) is not None:
+            return False
         promised = self._promised.get(node.name, {})
         wanted = {name: amount + promised.get(name, 0) for name, amount in pod.extended.items()}
-        return self._state.node_usage.offers(node, wanted)
+        return usage.offers(node, wanted)

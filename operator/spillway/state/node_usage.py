@@ -4,12 +4,13 @@ Contract: a pod counts from being seen until it is finished (Succeeded, Failed) 
 terminating pod still takes its room. Reading a sum costs the same whatever the cluster's size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from spillway.domain.fit.room import Free
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
-from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
+from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts, add_count
 
 
 class NodeUsage:
@@ -19,6 +20,8 @@ class NodeUsage:
         self._nodes: dict[NodeName, Usage] = {}
         self._extended: dict[NodeName, dict[str, int]] = {}
         """What pods request beside CPU and memory, by resource; of nodes with such pods."""
+        self._ports: dict[NodeName, dict[HostPort, int]] = {}
+        """How many pods take each port of the node; of nodes with such pods."""
 
     def on_node(self, node: NodeName) -> Usage:
         return self._nodes.get(node, NOTHING)
@@ -31,6 +34,10 @@ class NodeUsage:
     def extended_free_on(self, node: NodeRecord, resource: str) -> int:
         """How much of a resource beside CPU and memory a node has left."""
         return node.extended.get(resource, 0) - self._extended.get(node.name, NO_AMOUNTS).get(resource, 0)
+
+    def ports_on(self, node: NodeName) -> Collection[HostPort]:
+        """The ports of a node that its pods take."""
+        return self._ports.get(node, {}).keys()
 
     def offers(self, node: NodeRecord, wanted: Mapping[str, int]) -> bool:
         """Whether a node has so much left of resources beside CPU and memory."""
@@ -55,6 +62,12 @@ class NodeUsage:
             self._nodes.pop(pod.node, None)
         if pod.extended:
             add_amounts(self._extended, pod.node, pod.extended, sign)
+        if pod.host_ports:
+            taken = self._ports.setdefault(pod.node, {})
+            for port in pod.host_ports:
+                add_count(taken, port, sign)
+            if not taken:
+                del self._ports[pod.node]
 
 
 def _counted_alike(old: PodRecord, new: PodRecord) -> bool:

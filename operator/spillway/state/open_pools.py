@@ -4,7 +4,7 @@ Contract: nothing here awaits, so a caller that asks for room and reserves it in
 The pods webhook and the controllers use the same answer.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -18,6 +18,7 @@ from spillway.domain.fit.other_pods import COMPARED_MAX, concerns_other_pods, re
 from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
+from spillway.domain.model.host_ports import HostPort, first_taken, host_ports
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.pod_terms import TERMS_MAX
 from spillway.domain.model.records import NodeRecord
@@ -119,7 +120,7 @@ class OpenPools:
             return f"has no node {unreached}"
         labels: Labels = (pod.pod.get("metadata") or {}).get("labels") or {}
         by_others = concerns_other_pods(spec) or self._is_repelled(labels, pod.namespace)
-        nodes, taken = self._offering(nodes, pool, extended_requests(spec))
+        nodes, taken = self._offering(nodes, pool, spec)
         if taken:
             return taken
         nodes = self._with_room(nodes, pool, pod.used, every=by_others)
@@ -155,16 +156,27 @@ class OpenPools:
             spec, namespace, count=lambda one: len(state.pods_in(one)), count_all=lambda: len(state.pods)
         )
 
-    def _offering(
-        self, nodes: Sequence[NodeRecord], pool: Pool, wanted: Mapping[str, int]
-    ) -> tuple[Sequence[NodeRecord], str]:
-        """The nodes of these on which such resources are free, if all promised to the pool get theirs; or why none."""
-        for name, amount in wanted.items():
+    def _offering(self, nodes: Sequence[NodeRecord], pool: Pool, spec: Json) -> tuple[Sequence[NodeRecord], str]:
+        """The nodes of these on which what the pod takes beside CPU and memory is free; or why none.
+
+        Resources are free if all pods that are promised to the pool get theirs.
+        """
+        for name, amount in extended_requests(spec).items():
             free = {node.name: max(self._state.node_usage.extended_free_on(node, name), 0) for node in nodes}
             nodes = [node for node in nodes if free[node.name] >= amount]
             if not nodes or sum(free.values()) < self.usage.promised(pool.name, name) + amount:
                 return (), f"has no node with {amount} of {name} free, which the pod requests"
-        return nodes, ""
+        return self._with_ports(nodes, host_ports(spec))
+
+    def _with_ports(self, nodes: Sequence[NodeRecord], wanted: Sequence[HostPort]) -> tuple[Sequence[NodeRecord], str]:
+        """The nodes of these on which the ports are free that the pod takes of its node; or why none."""
+        if not wanted or not nodes:
+            return nodes, ""
+        usage = self._state.node_usage
+        conflicts = [first_taken(wanted, usage.ports_on(node.name)) for node in nodes]
+        found = [node for node, conflict in zip(nodes, conflicts, strict=True) if conflict is None]
+        port = next((conflict.port for conflict in conflicts if conflict is not None), 0)
+        return found, "" if found else f"has no node on which the port {port} is free, which the pod takes (hostPort)"
 
     def _with_room(self, nodes: Sequence[NodeRecord], pool: Pool, used: Usage, *, every: bool) -> Sequence[NodeRecord]:
         """The nodes of these that would hold one more such pod when all promised to the pool have their places.

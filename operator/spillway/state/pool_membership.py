@@ -131,7 +131,8 @@ class PoolMembership:
         """Whether the mark of pools on a waiting pod is Spillway's own, as its token proves."""
         pending = pod.pending
         return pending is not None and (
-            self.proof is None or self.proof.holds(pending.reservation, pod.namespace, pod.owner_uid, pending.pools)
+            self.proof is None
+            or self.proof.holds(pending.reservation, pod.namespace, pod.owner_uid, pending.pools, created=pod.created)
         )
 
     def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:

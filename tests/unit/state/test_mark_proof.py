@@ -3,7 +3,7 @@
 import pytest
 
 from spillway.domain.model.names import OwnerUid
-from spillway.state.mark_proof import MarkProof
+from spillway.state.mark_proof import TOKEN_SECONDS, MarkProof
 
 OWNER = OwnerUid("rs-web")
 
@@ -54,3 +54,21 @@ def test_a_new_key_is_announced_once() -> None:
     proof.use(b"secret")
     proof.use(b"secret")
     assert len(heard) == 1
+
+
+def test_tokens_cannot_be_collected_for_pods_of_later() -> None:
+    proof, other = MarkProof(lambda: 5000.0), MarkProof()
+    for one in (proof, other):
+        one.use(b"secret")
+    token = proof.token("shop", OWNER, "a")
+
+    def holds(token: str, created: float) -> bool:
+        return other.holds(token, "shop", OWNER, "a", created=created)
+
+    assert holds(token, 5000.0 + TOKEN_SECONDS)
+    assert holds(token, 100.0), "a pod that waits gets its token when it spills"
+    assert not holds(token, 5001.0 + TOKEN_SECONDS)
+    number, _, digest = token.partition("-")
+    for forged in (number.partition(".")[0], f"{number}0", f"{number.partition('.')[0]}.ffffff"):
+        assert not holds(f"{forged}-{digest}", 100.0), "the time is signed"
+    assert holds(other.token("shop", OWNER, "a"), 1e9), "of a version before"

@@ -5,6 +5,7 @@ import pytest
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.documents import Json
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.state.node_room import FreeNodes, PodFit
@@ -47,6 +48,20 @@ def test_the_node_that_is_found(pod: PodFit, wanted: str | None) -> None:
         make_pod("other", node=NodeName("gpu-taken"), cpu_millis=1, extended={GPU: 1}),
     )
     assert nodes.find(pod, REQUEST) == wanted
+
+
+def test_a_port_of_a_node_is_given_once() -> None:
+    pod = PodFit({"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 8080}]}]})
+    other = PodFit({"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 9090}]}]})
+    nodes = free(
+        make_node("n1", cpu_millis=2000),
+        make_node("n2", cpu_millis=1000),
+        make_pod("proxy", node=NodeName("n1"), cpu_millis=1, host_ports=(HostPort(8080),)),
+    )
+    assert nodes.find(pod, REQUEST) == "n2"
+    assert nodes.find(other, REQUEST) == "n1"
+    assert [nodes.take(pod, REQUEST) for _ in range(2)] == [True, False]
+    assert pod.key != other.key
 
 
 def test_what_is_promised_is_not_promised_again() -> None:

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
@@ -57,3 +58,15 @@ def test_what_is_left_of_a_resource_beside_cpu_and_memory() -> None:
     assert usage.offers(node, {"gpu.example.com/a": 3})
     usage.replace(one, None)
     assert usage.extended_free_on(node, "gpu.example.com/a") == 4
+
+
+def test_a_port_is_free_again_when_the_last_pod_that_takes_it_is_gone() -> None:
+    usage, ports = NodeUsage(), (HostPort(80), HostPort(80, "UDP"))
+    first, second = make_pod("a", host_ports=ports), make_pod("b", host_ports=ports[:1])
+    usage.replace(None, first)
+    usage.replace(None, second)
+    assert set(usage.ports_on(first.node)) == set(ports)
+    usage.replace(first, None)
+    assert set(usage.ports_on(first.node)) == {HostPort(80)}
+    usage.replace(second, make_pod("b", host_ports=ports[:1], phase=Phase.SUCCEEDED))
+    assert not usage.ports_on(first.node)

@@ -17,6 +17,7 @@ from spillway.domain.fit.rule import Rule
 from spillway.domain.fit.taint_toleration import Toleration, taint_toleration
 from spillway.domain.fit.topology_spread import topology_spread
 from spillway.domain.model.documents import Json
+from spillway.domain.model.host_ports import host_ports
 from spillway.domain.model.records import NodeRecord
 
 RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, extended_resources, taint_toleration)
@@ -61,7 +62,8 @@ def takes_pods(node: NodeRecord) -> bool:
 
 
 def constraints(spec: Json) -> bytes:
-    """All that the rules read of a pod, as one key: pods with equal keys may run on the same nodes."""
+    """All that the rules read of a pod, and the ports that it takes: pods with equal keys may run on the same nodes."""
     affinity: Any = (spec.get("affinity") or {}).get("nodeAffinity")
     spread, tolerations = spec.get("topologySpreadConstraints"), spec.get("tolerations")
-    return msgspec.json.encode((spec.get("nodeSelector"), affinity, spread, tolerations, extended_requests(spec)))
+    taken = extended_requests(spec), host_ports(spec)
+    return msgspec.json.encode((spec.get("nodeSelector"), affinity, spread, tolerations, *taken))

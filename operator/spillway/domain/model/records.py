@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid, pools_in
 from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.usage import Usage
@@ -127,6 +128,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """The (millicores, bytes) that its kubelet reports as allocated or in use; None while it reports nothing."""
     extended: dict[str, int] | None = None
     """What it requests beside CPU and memory, by resource; None for most pods."""
+    host_ports: tuple[HostPort, ...] = ()
+    """The ports of its node that it takes."""
 
     @property
     def key(self) -> str:
