@@ -12,7 +12,6 @@ from localcluster.rest import Object
 from spillway.domain.fit.node_fit import NodeFit
 from spillway.domain.fit.suitability import claims_of, unsuitable
 from spillway.domain.fit.volume_reach import of_volume
-from spillway.domain.model.host_ports import host_ports
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
 from spillway.domain.pools.resize import requests_of
@@ -77,9 +76,9 @@ def _refusal(cluster: ClusterApi, namespace: str, pod: Object) -> str:
     volumes = [
         of_volume(claim, cluster.rest.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")) for claim in claims_of(pod)
     ]
-    if not host_ports(pod["spec"]):
-        # Spillway keeps pods that take a port of their node physical, whatever the scheduler says.
-        assert unsuitable(pod, [one.claim for one in volumes if one.local]) is None
+    # Spillway keeps pods that take a port of their node physical, whatever the scheduler says.
+    tied = unsuitable(pod, [one.claim for one in volumes if one.local])
+    assert tied is None or "(hostPort)" in tied
     return (
         NodeFit(pod["spec"], pool.tolerations).refusal_by_all(pool.open_nodes)
         or pools.refusal_by_limits(pool, used, used)

@@ -31,7 +31,7 @@ class Governed:
     waiting: Counter[Shape] = field(default_factory=Counter)
     """The pods that wait for a node, by the request of their workload."""
     requests: Counter[Shape] = field(default_factory=Counter)
-    """The replicas of all workloads, by their request; a workload without any counts as one."""
+    """The replicas of all workloads that have a node or are expected, by their request."""
     zones: set[Zone] = field(default_factory=set)
     """Where their pods run, without virtual nodes."""
 
@@ -54,10 +54,12 @@ async def governed_by_policy(
         if request is None:
             continue
         shape = Shape(round(request[0] * 1000), round(request[1] * GIB))
-        governed.requests[shape] += max(one.replicas, 1)
-        governed.rising[shape] += _rise(world, workload_class, one, autoscalers)
+        rise = _rise(world, workload_class, one, autoscalers)
+        governed.rising[shape] += rise
         pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
         nodes[name].update(pod.node for pod in pods if pod.node)
+        # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.
+        governed.requests[shape] += sum(bool(pod.node) for pod in pods) + rise
         governed.waiting[shape] += sum(
             not pod.node and pod.pending is not None and not pod.pending.virtual for pod in pods
         )
@@ -101,7 +103,7 @@ def needs_of(
     if spec.unit is not None:
         memory.unit = Shape(spec.unit.cpu.millis, spec.unit.memory.bytes)
     else:
-        memory.unit = common_unit(governed.requests, memory.unit)
+        memory.unit = common_unit(governed.requests, memory.unit, node=memory.node)
     if memory.unit is None or not memory.unit.known:
         return None
     elastic = policy.spec.tiers.elastic

@@ -54,18 +54,23 @@ def _part(shape: Shape, unit: Shape) -> float:
     return max((one / there for one, there in zip(shape, unit, strict=True) if there > 0), default=0.0)
 
 
-def common_unit(requests: Mapping[Shape, int], before: Shape | None = None) -> Shape | None:
+def common_unit(
+    requests: Mapping[Shape, int], before: Shape | None = None, *, node: Shape | None = None
+) -> Shape | None:
     """The largest common request of workloads, given as the replicas with each request, each resource by itself.
 
     A pod of any workload whose request is common fits into one unit. `before` is the present unit, which is kept while
-    it fits nearly as well, because a new unit replaces every balloon. None where nothing is known.
+    it fits nearly as well, because a new unit replaces every balloon. What no elastic node of the size `node` holds is
+    not considered while anything else is known. None where nothing is known.
     """
     counted = {shape: replicas for shape, replicas in requests.items() if shape.known}
+    if node is not None:
+        counted = {shape: replicas for shape, replicas in counted.items() if node.covers(shape)} or counted
     enough = COMMON_SHARE * sum(counted.values())
     common = [shape for shape, replicas in counted.items() if replicas >= enough]
     if not common:
         # Many workloads of different shapes: each of them is rare.
-        common = list(counted)
+        common = [shape for shape, replicas in counted.items() if replicas]
     if not common:
         return before
     unit = Shape(max(one.cpu_millis for one in common), max(one.memory_bytes for one in common))

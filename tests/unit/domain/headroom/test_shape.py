@@ -63,3 +63,16 @@ def test_a_unit_is_kept_only_while_it_covers_what_is_common(requests: dict[Shape
     assert kept in {fresh, before}
     if fresh is not None and kept is not None:
         assert kept.covers(fresh)
+
+
+def test_what_is_only_asked_for_or_fits_no_node_makes_no_unit() -> None:
+    node, honest, asked, huge = Shape(8000, 8000), Shape(2000, 1000), Shape(4000, 4000), Shape(900_000, 1)
+    assert common_unit({honest: 10, asked: 0, huge: 500}, node=node) == honest
+    assert common_unit({honest: 50, huge: 500}) == Shape(900_000, 1000), "while the size of a node is not known"
+    assert common_unit({honest: 0, asked: 0}, node=node) == asked, "nothing runs yet"
+    assert common_unit({huge: 5}, node=node) == huge
+
+
+def test_of_many_rare_requests_those_that_run_make_the_unit() -> None:
+    rare = {Shape(100 + number, 10): 1 for number in range(40)}
+    assert common_unit({**rare, Shape(5000, 5000): 0}) == Shape(139, 10)
