@@ -176,9 +176,11 @@ class LabelSelector(Model):
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
-    match_labels: Annotated[dict[LabelKey, LabelText], Field(max_length=32, json_schema_extra=_SELECTED_LABELS)] = (
-        Field(default_factory=dict)
-    )
+    match_labels: Annotated[
+        dict[LabelKey, LabelText],
+        # An empty one is refused, so it is not written either.
+        Field(max_length=32, json_schema_extra=_SELECTED_LABELS, exclude_if=lambda labels: not labels),
+    ] = Field(default_factory=dict)
     """Labels that must exist with exactly these values, for example {pool: elastic}."""
     match_expressions: Annotated[
         tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=atomic_list())

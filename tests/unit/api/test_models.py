@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
+from spillway.api.common import LabelSelector
 from spillway.api.elasticpolicy import ElasticPolicySpec
 from spillway.api.scalars import Cpu, Duration, Memory
 
@@ -131,3 +132,9 @@ def test_keys_of_labels_are_taken(key: str) -> None:
 def test_a_value_that_no_label_has_is_refused(value: str) -> None:
     with pytest.raises(ValidationError):
         VirtualNodeBudget.model_validate(budget(nodeSelector={"matchLabels": {"pool": value}}))
+
+
+def test_a_selector_without_labels_is_written_without_them() -> None:
+    exists = {"key": "pool", "operator": "Exists", "values": []}
+    assert LabelSelector.model_validate({"matchExpressions": [exists]}).wire() == {"matchExpressions": [exists]}
+    assert LabelSelector.model_validate({"matchLabels": {"a": "b"}}).wire()["matchLabels"] == {"a": "b"}
