@@ -69,7 +69,13 @@ class Load(Model):
     weights: LoadWeights | None = None
     """The weight of each resource; CPU 70 and memory 30 if not given."""
 
+    @property
+    def effective_weights(self) -> LoadWeights:
+        """The weight of each resource, also where the manifest does not say."""
+        return self.weights or _DEFAULT_WEIGHTS
 
+
+_DEFAULT_WEIGHTS: Final = LoadWeights()
 _DEFAULT_LOAD: Final = Load()
 
 

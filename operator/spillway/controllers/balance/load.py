@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from spillway.api.zonalbalance import Load, LoadWeights, ZonalBalance
+from spillway.api.zonalbalance import Load, ZonalBalance
 from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import (
@@ -86,7 +86,7 @@ class LoadController(Controller):
         found = checked(shares, wanted, now=now, stale_after=float(load.stale_after.seconds))
         if isinstance(found, LoadProblem):
             return replace(before, problem=found)
-        weights = load.weights or LoadWeights()
+        weights = load.effective_weights
         return following(before, found, Weights(weights.cpu, weights.memory), now=now)
 
     async def _shares(self, load: Load, now: float) -> Mapping[NodeName, NodeShare]:

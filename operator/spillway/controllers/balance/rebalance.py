@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from spillway.api.zonalbalance import BalanceTarget, LoadWeights, Moves, Rebalance, ZonalBalance
+from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.load import nodes_of
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -136,7 +136,7 @@ class RebalanceController(Controller):
         target = float((balance.spec.target or BalanceTarget()).max_imbalance_percent)
         busy = {name for name in nodes if percent[name] > min(percent.values()) + target}
         pods = [one async for one in self._movable(balance, nodes, busy, memory)] if busy else []
-        weights = load.weights or LoadWeights()
+        weights = load.effective_weights
         only_cpu = load.queries is not None and load.queries.memory is None
         return plan_moves(
             [self._view(node, percent[name], balance.spec.zone_key) for name, node in nodes.items()],
