@@ -185,7 +185,7 @@ def test_workloads_keep_their_template_and_scale_by_one(cluster: ClusterApi, nam
         change = {"spec": {"replicas": replicas}}
         return attempt(*_patch("deployment", "web", change, at, "--subresource=scale"))
 
-    assert not refused({"metadata": {"annotations": {"spillway.dev/bring-back": "x"}}})
+    assert not refused({"metadata": {"annotations": {"spillway.dev/surge": "x"}}})
     assert "no annotation of a ReplicaSet" in refused({"metadata": {"annotations": {"theirs": "1"}}})
     assert "nothing of a ReplicaSet" in refused({"spec": {"replicas": 0}})
     assert "nothing of a ReplicaSet" in refused({"metadata": {"labels": {"app": "victim"}}})

@@ -11,9 +11,10 @@ from localcluster import ClusterApi
 from spillway.admission.deadline import Deadline
 from spillway.app.restore import Restore
 from spillway.controllers.spill.bring_back import BringBackController
+from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.model.names import SURGE, OwnerUid
 from spillway.domain.model.owners import OwnerReference
-from spillway.domain.spill.bring_back import Surge
+from spillway.domain.surge.steps import Surge
 from spillway.kube import decode
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
@@ -115,10 +116,10 @@ async def test_a_surge_of_a_forged_owner_reaches_no_other_namespace(
         workloads=[{"name": "default", "threshold": {"mode": "Manual", "replicas": 10}}],
     )
     clock = FakeClock(2000.0)
+    world = make_world([replicaset], [policy], clock)
     controller = BringBackController(
-        make_world([replicaset], [policy], clock),
-        Writer(client, rate=1000, burst=100),
-        client,
+        world,
+        SurgeScaler(world, Writer(client, rate=1000, burst=100), client),
         EventRecorder(client),
         hold_seconds=0.0,
         at_once=5,

@@ -5,7 +5,7 @@ import pytest
 from localcluster import ClusterApi
 from spillway.app.restore import Restore
 from spillway.domain.model.names import SURGE
-from spillway.domain.spill.bring_back import Surge
+from spillway.domain.surge.steps import Surge
 from spillway.kube.client import KubeClient
 from tests.support.installed import annotations, deployment
 

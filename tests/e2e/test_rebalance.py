@@ -1,17 +1,21 @@
 """Moves with the real scheduler, metrics-server and Eviction API: a busy node loses a pod, a protected one stays."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from harness import Installation
 from localcluster import Cluster
-from tests.support.installed import applied, deployment, eventually, status
+from spillway.domain.model.names import SURGE
+from tests.support.installed import annotations, applied, deployment, eventually, policy, status
+from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "moved"}
 APPS = ("a", "b", "c")
+APART = (("alone", 1), ("full", 3))
 
 
 def balance(**rebalance: Any) -> dict[str, Any]:
@@ -74,3 +78,106 @@ def test_a_busy_node_loses_a_pod_and_a_disruption_budget_holds(
         assert len(left) == len(before) - len(gone)
         events = measured.rest.items(f"/apis/events.k8s.io/v1/namespaces/{measured_namespace}/events")
         assert {one["regarding"]["name"] for one in events if one["reason"] == "PodMoved"} == gone
+
+
+def autoscaler(namespace: str, name: str, replicas: int, maximum: int) -> dict[str, Any]:
+    """An autoscaler that takes back at once whatever is above its least number of replicas."""
+    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 10_000}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": replicas,
+            "maxReplicas": maximum,
+            "metrics": [{"type": "Resource", "resource": metric}],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+        },
+    }
+
+
+class ReadyWatch:
+    """The least number of ready replicas that each workload has had since the watch began."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self.least: dict[str, int] = {}
+
+    def look(self) -> None:
+        pods = [pod for pod in self._cluster.pods(self._namespace) if "deletionTimestamp" not in pod["metadata"]]
+        ready = Counter(pod["metadata"]["labels"]["app"] for pod in pods if is_ready(pod))
+        for app in {*self.least, *ready}:
+            self.least[app] = min(self.least.get(app, ready[app]), ready[app])
+
+
+def counted(measuring: Installation, result: str) -> float:
+    return measuring.total("spillway_balance_moves_total", balance="moved", result=result)
+
+
+def wait_at_rest(cluster: Cluster, namespace: str, pods: int) -> None:
+    """As many pods as asked for, and no mark of a surge."""
+    eventually(lambda: len([pod for pod in cluster.pods(namespace) if is_ready(pod)]) == pods, "as many pods as before")
+    path = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
+    eventually(lambda: not any(SURGE in annotations(one) for one in cluster.rest.items(path)), "no mark to be left")
+
+
+@pytest.mark.parametrize("governed", [False, True], ids=["no policy", "governed"])
+def test_the_only_replica_moves_without_a_gap_and_a_workload_at_its_maximum_is_left(
+    measured: Cluster, measuring: Installation, measured_namespace: str, *, governed: bool
+) -> None:
+    nodes = measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
+    measured.apply([deployment(measured_namespace, app, replicas, nodeSelector=POOL) for app, replicas in APART])
+    measured.apply(autoscaler(measured_namespace, "full", 3, maximum=3))
+    pods = measured.wait_pods_ready(measured_namespace, 4)
+    busy = next(pod["spec"]["nodeName"] for pod in pods if pod["metadata"]["labels"]["app"] == "alone")
+    before = on(measured, measured_namespace, busy)
+    assert {"alone", "full"} <= set(before.values())
+    measured.set_usage(measured_namespace, before, cpu="2600m")
+    evicted, watch = counted(measuring, "evicted"), ReadyWatch(measured, measured_namespace)
+    measured.rest.merge(f"/api/v1/namespaces/{measured_namespace}", {"metadata": {"labels": {"team": "moved"}}})
+    policies = [policy("moved", namespace_label="moved")] if governed else []
+
+    def away() -> bool:
+        watch.look()
+        return "alone" not in on(measured, measured_namespace, busy).values()
+
+    def left() -> bool:
+        watch.look()
+        lines = (status(measured, "zonalbalances", "moved").get("moves") or {}).get("left") or []
+        return f"Deployment/{measured_namespace}/full: AutoscalerAtMaximum" in lines
+
+    with applied(measured, *policies, balance(mode="Active", by="Surge", maxMovesPerMinute=10)):
+        eventually(away, "the only replica of a workload to leave the busy node", seconds=120)
+        eventually(left, "the workload at its maximum to be left", seconds=60)
+        wait_at_rest(measured, measured_namespace, 4)
+        watch.look()
+
+    assert watch.least == dict(APART)
+    assert counted(measuring, "evicted") == evicted
+    assert {pod["spec"]["nodeName"] for pod in measured.pods(measured_namespace)} <= set(nodes)
+
+
+def test_an_autoscaler_that_scales_in_between_takes_precedence_and_no_replica_is_missing(
+    measured: Cluster, measuring: Installation, measured_namespace: str
+) -> None:
+    measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
+    slow = deployment(measured_namespace, "slow", 3, nodeSelector=POOL)
+    # The surge waits until its replica is available, and the autoscaler looks every 15 seconds.
+    slow["spec"]["minReadySeconds"] = 60
+    measured.apply([slow, autoscaler(measured_namespace, "slow", 3, maximum=9)])
+    pods = measured.wait_pods_ready(measured_namespace, 3)
+    measured.set_usage(measured_namespace, [pods[0]["metadata"]["name"]], cpu="6")
+    overtaken, watch = counted(measuring, "Overtaken"), ReadyWatch(measured, measured_namespace)
+
+    def seen() -> bool:
+        watch.look()
+        return counted(measuring, "Overtaken") > overtaken
+
+    with applied(measured, balance(mode="Active", by="Surge")):
+        eventually(seen, "the autoscaler to scale during a surge", seconds=180)
+        wait_at_rest(measured, measured_namespace, 3)
+        watch.look()
+
+    assert watch.least == {"slow": 3}

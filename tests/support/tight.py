@@ -16,7 +16,7 @@ CPU: Final = "500m"
 PODS_PER_NODE: Final = 2
 HOLD_SECONDS: Final = 2
 FLAGS: Final = (f"--bring-back-seconds={HOLD_SECONDS}", "--upkeep-seconds=1", "--surge-ready-seconds=30")
-MARK: Final = "spillway.dev/bring-back"
+MARK: Final = "spillway.dev/surge"
 
 
 class TightStage(Stage):

@@ -389,6 +389,16 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _false("LoadIsFresh", "The load is known."),
         ),
     ),
+    ConditionMeaning(
+        "ForeignDescheduler",
+        BALANCE,
+        "Another descheduler runs in the cluster. While it does, no pod is moved, so that two of them do not move the "
+        "same pods to and fro. The message names it.",
+        (
+            _true("DeschedulerRuns", "A descheduler was found by the labels of its pods."),
+            _false("NoDescheduler", "None was found."),
+        ),
+    ),
 )
 """Every type of condition with its reasons, in the order of the reference. Any of them is False with the reason
 `Resolved` when the feature that it is about is no longer configured."""

@@ -138,10 +138,10 @@ class Rebalance(Model):
     """Moving running pods to even out load."""
 
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
-    """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved (with `by: Evict`)."""
+    """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved."""
     by: Literal["Surge", "Evict"] = "Surge"
-    """Evict: pods are evicted through the Eviction API, which respects disruption budgets. Surge: one additional
-    replica is created first, then the old one is deleted; not implemented yet, so with mode Active nothing is moved."""
+    """Surge: one additional replica is created first, and once it is ready the old one is deleted, so that no replica
+    is missing. Evict: pods are evicted through the Eviction API, which respects disruption budgets."""
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
     """The maximum number of moves per minute, for example 5."""
     settle: Duration = Duration("5m")
@@ -222,6 +222,13 @@ class Moves(Model):
         tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
     ] = ()
     """The first moves of the plan, 10 at most, for example "shop/web-1: n1 (92 % to 71 %) to n4"."""
+    in_progress: Count = 0
+    """Workloads that run an additional replica now, so that a pod can move."""
+    left: Annotated[
+        tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
+    ] = ()
+    """Workloads with pods on busy nodes that are left as they are, 10 at most, and why, for example
+    "Deployment/shop/web: AutoscalerAtMaximum"."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Completed moves since the operator started."""
 

@@ -54,6 +54,8 @@ from spillway.controllers.status.controller import StatusController
 from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import Contributors
 from spillway.controllers.status.workload_counts import WorkloadCounts
+from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.controllers.threshold.controller import MakePlan, ThresholdController
 from spillway.controllers.threshold.process import plan_beside
 from spillway.controllers.threshold.status import ThresholdContributor
@@ -136,9 +138,10 @@ class Controllers:
         )
         self._headroom = self._headroom_controller(autoscalers)
         self._hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
-        self._rebalance = RebalanceController(
-            world, readings, self._writer("rebalance", settings.evictions_per_second), events
-        )
+        scaler = SurgeScaler(world, self._writer("surge", SURGE_WRITES_PER_SECOND), client)
+        moves = SurgeMovesController(world, scaler, ready_seconds=settings.surge_ready_seconds)
+        evictions = self._writer("rebalance", settings.evictions_per_second)
+        self._rebalance = RebalanceController(world, readings, evictions, events, moves)
         self.all: Sequence[Controller] = (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
@@ -176,6 +179,7 @@ class Controllers:
             LoadController(world, readings),
             ZoneLoadController(world, readings),
             self._hot,
+            moves,
             self._rebalance,
             self._managed,
             *([self._registration] if settings.external_metrics else ()),
@@ -190,8 +194,7 @@ class Controllers:
             ),
             BringBackController(
                 world,
-                self._writer("bring-back", SURGE_WRITES_PER_SECOND),
-                client,
+                scaler,
                 events,
                 hold_seconds=settings.bring_back_seconds,
                 at_once=settings.bring_backs_at_once,
@@ -242,7 +245,7 @@ class Controllers:
                 RefusedPodsContributor(self._open_pools.usage.refusals),
                 BudgetContributor(counts, self._ledger),
             ),
-            balances=(resources, BalanceContributor(world, counts, self._hot.hot, self._rebalance.moves)),
+            balances=(resources, BalanceContributor(world, counts, self._hot.hot, self._rebalance)),
         )
         return StatusController(
             world,

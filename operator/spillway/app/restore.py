@@ -18,7 +18,7 @@ import msgspec
 
 from spillway.controllers.headroom.objects import listed
 from spillway.controllers.placement.job_retries import retry_taken
-from spillway.controllers.spill.surge import shrink, target_of
+from spillway.controllers.surge.scaler import shrink, target_of
 from spillway.controllers.threshold.store import CHUNKS, name_of
 from spillway.domain.model.names import POD_DELETION_COST
 from spillway.domain.model.owners import LIKE_REPLICASETS
@@ -28,7 +28,7 @@ from spillway.domain.placement.job_retries import Retries
 from spillway.domain.policies.governance import OWN_NAMESPACE
 from spillway.domain.pools.withdrawn import Tokens, waits_for_pools
 from spillway.domain.scaling.autoscalers import AutoscalerRecord
-from spillway.domain.spill.bring_back import Surge
+from spillway.domain.surge.steps import Surge
 from spillway.kube import paths
 from spillway.kube.autoscalers import AUTOSCALERS
 from spillway.kube.client import MERGE_PATCH, KubeClient

@@ -116,6 +116,7 @@ def _checked_namespace(namespace: str, field: str) -> str:
 
 
 NAMESPACES: Final = ApiResource("", "v1", "namespaces", namespaced=False)
+RESOURCE_QUOTAS: Final = ApiResource("", "v1", "resourcequotas", namespaced=True)
 NODES: Final = ApiResource("", "v1", "nodes", namespaced=False)
 PODS: Final = ApiResource("", "v1", "pods", namespaced=True)
 CORE_EVENTS: Final = ApiResource("", "v1", "events", namespaced=True)

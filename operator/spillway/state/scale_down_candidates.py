@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate, candidates_of, related_pods
+from spillway.domain.surge.steps import replaced_pod
 from spillway.state.node_places import NodePlaces
 
 
@@ -23,4 +24,5 @@ def scale_down_candidates(
         lambda node: places.place(claim.policy, node, zone_key=claim.zone_key),
         places.order(claim.policy),
         related=related_pods(replicaset, state.siblings_of(replicaset), state.pods_of),
+        replaced=replaced_pod(replicaset.surge),
     )

@@ -31,8 +31,14 @@ MOVES_PLANNED: Final = PrerenderedGauge(
 )
 MOVES: Final = counter(
     "spillway_balance_moves",
-    "Moves of pods that were tried, by result: evicted, blocked by a disruption budget, or gone (deleted before).",
+    "Moves of pods that were tried, by the answer: evicted, blocked by a disruption budget, or gone; by surge: moved, "
+    "or why not.",
     ("balance", "result"),
+)
+MOVES_LEFT: Final = PrerenderedGauge(
+    "spillway_balance_moves_left",
+    "Workloads with pods on busy nodes that are not moved, by reason. Leader only.",
+    ("balance", "reason"),
 )
 MOVES_WITHOUT_EFFECT: Final = counter(
     "spillway_balance_moves_without_effect", "How often moves did not lower the imbalance.", ("balance",)

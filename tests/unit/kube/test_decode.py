@@ -213,7 +213,7 @@ def test_a_replicaset_has_its_templates_labels() -> None:
                 "annotations": {
                     "deployment.kubernetes.io/revision": "12",
                     "spillway.dev/threshold": "8",
-                    "spillway.dev/bring-back": "replicas=9 physical=8 since=2026-01-01T00:00:00Z",
+                    "spillway.dev/surge": "replicas=9 placed=8 since=2026-01-01T00:00:00Z",
                 },
                 "ownerReferences": [
                     {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d1", "controller": True}
@@ -226,7 +226,7 @@ def test_a_replicaset_has_its_templates_labels() -> None:
     assert (found.replicas, found.revision, found.labels) == (0, 12, {"app": "web"})
     assert (found.owner_uid, found.owner_kind, found.owner_name) == ("d1", "Deployment", "web")
     assert found.owner_api_version == "apps/v1"
-    assert (found.threshold, found.surge) == ("8", "replicas=9 physical=8 since=2026-01-01T00:00:00Z")
+    assert (found.threshold, found.surge) == ("8", "replicas=9 placed=8 since=2026-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(

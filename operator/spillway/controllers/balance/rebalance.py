@@ -1,37 +1,40 @@
-"""The rebalancer: it plans the moves that would make nodes even, and in mode Active evicts pods for them.
+"""The rebalancer: it plans the moves that would make nodes even, and in mode Active moves pods for them.
 
-Contract: one key for each ZonalBalance with `rebalance`. A plan follows from the loads on the board and from what the
-pods of busy nodes use, as metrics.k8s.io reports it; without current loads there is none. Only pods of settled
-workloads with two replicas or more are planned: every replica ready, no rollout, no change for as long as `settle`
-says, and none that a policy in Recommend governs. In mode Active with `by: Evict` at most `maxMovesPerMinute` pods are
-evicted, through the Eviction API; a workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the
-API server refused, so that what protects one workload keeps no node hot. The next plan waits until the load shows what
-the moves did. Moves that do not help are tried again with growing delays.
+Contract: one key for each ZonalBalance with `rebalance`. A plan follows from the loads on the board and from the pods
+that may be moved (`movable_pods`); without current loads there is none. In mode Active at most `maxMovesPerMinute` pods
+are moved: by Surge an additional replica of the workload comes first, by Evict the pod goes through the Eviction API. A
+workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the API server refused, so that what
+protects one workload keeps no node hot, and longer after each surge in a row that failed. The next plan waits until the
+load shows what the moves did. Moves that do not help are tried again with growing delays. While another descheduler
+runs, nothing is moved.
 """
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.load import nodes_of
+from spillway.controllers.balance.movable import Movable, key_of, movable_pods
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
+from spillway.controllers.surge.words import told
+from spillway.domain.balance.descheduler import is_descheduler
 from spillway.domain.balance.load import Loads, Weights
-from spillway.domain.balance.moves import MovablePod, Move, MovePlan, NodeView, plan_moves
+from spillway.domain.balance.moves import Move, MovePlan, NodeView, plan_moves
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
-from spillway.domain.model.names import HOT_TAINT, NodeName, Zone
-from spillway.domain.model.owners import object_reference, workload_key, workload_of
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.domain.model.names import HOT_TAINT, Zone
+from spillway.domain.model.owners import object_reference, workload_of
+from spillway.domain.model.records import NodeRecord
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
-from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import Eviction
-from spillway.state.claims import balance_of
 from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
@@ -41,14 +44,14 @@ WORKLOAD_SECONDS: Final = 600.0
 EFFECT_SECONDS: Final = 180.0
 """After so long the load shows what moves did."""
 LONGEST_PAUSE_SECONDS: Final = 3600.0
+LONGEST_REST_SECONDS: Final = 6 * 3600.0
+"""A workload whose surges fail is left alone for so long at most."""
 LEAST_EFFECT: Final = 1.0
 """Percentage points by which moves must have lowered the imbalance to count as a help."""
 PLANNED_MOST: Final = 50
 """Moves in one plan."""
-LEAST_REPLICAS: Final = 2
-"""An eviction leaves a workload with one replica without any for a while."""
 LISTED: Final = 10
-"""Moves that a status names."""
+"""Moves, and workloads that are left, that a status names."""
 _HARD: Final = frozenset({"NoSchedule", "NoExecute"})
 
 
@@ -68,6 +71,12 @@ class _Memory:
     """When pods were moved in the last minute."""
     resting: dict[str, float] = field(default_factory=dict)
     """Until when a workload is left alone."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """How many surges of a workload failed in a row, or could not begin."""
+    refused: dict[str, Left | SurgeOutcome] = field(default_factory=dict)
+    """Why a workload's last surge failed, or did not begin; as long as it rests."""
+    left: dict[str, Left] = field(default_factory=dict)
+    """Why workloads with pods on busy nodes are not in the plan."""
     done: int = 0
 
 
@@ -76,19 +85,26 @@ class RebalanceController(Controller):
 
     name: ClassVar = "rebalance"
 
-    def __init__(self, world: World, readings: Readings, writer: ObjectWriter, events: Recorder) -> None:
+    def __init__(
+        self, world: World, readings: Readings, writer: ObjectWriter, events: Recorder, surges: SurgeMovesController
+    ) -> None:
         super().__init__(world)
         self._readings = readings
         self._writer = writer
         self._events = events
+        self._surges = surges
+        surges.askers[Purpose.REBALANCE] = self._asks
         self._memories: dict[str, _Memory] = {}
         self.plans: dict[str, MovePlan] = {}
         """The present plan of each ZonalBalance."""
+        self.descheduler = ""
+        """The other descheduler for which nothing is moved; empty if none was found."""
         self.changed: Signal[()] = Signal("MovePlan")
         """Emitted when a plan has changed, or a pod was moved."""
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
+        yield self._surges.ended.subscribe(self._ended)
 
     def all_keys(self) -> Iterable[str]:
         return {*self.world.governance.balances, *self.plans}
@@ -101,6 +117,8 @@ class RebalanceController(Controller):
         return Moves(
             planned=0 if plan is None else len(plan.moves),
             done=memory.done,
+            in_progress=self._surges.in_progress(Purpose.REBALANCE, balance),
+            left=tuple(f"{name}: {reason.value}" for name, reason in sorted(self._left(memory).items())[:LISTED]),
             expected_imbalance_percent=None if plan is None else round(plan.after),
             next=() if plan is None else tuple(move.text for move in plan.moves[:LISTED]),
         )
@@ -121,9 +139,23 @@ class RebalanceController(Controller):
         if plan is not None and plan.moves and not self.plans.get(key, _NO_PLAN).moves:
             self._announce(balance, plan)
         self._set_plan(key, plan)
-        if plan is not None and rule.mode == "Active" and rule.by == "Evict":
-            await self._move(balance, rule, plan, memory)
+        self._show_left()
+        if rule.mode == "Active":
+            self.descheduler = await self._find_descheduler()
+            if plan is not None and not self.descheduler:
+                await self._move(balance, rule, plan, memory)
         return PERIOD_SECONDS
+
+    async def _find_descheduler(self) -> str:
+        """The key of another descheduler that runs, of a ReplicaSet or a pod; empty if there is none."""
+        state = self.world.state
+        async for owner in in_slices(list(state.replicasets.values())):
+            if owner.replicas and is_descheduler(owner.labels):
+                return owner.key
+        async for pod in in_slices(list(state.pods.values())):
+            if pod.labels and pod.active and is_descheduler(pod.labels):
+                return pod.key
+        return ""
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> MovePlan | None:
         """The present plan; None while the load is not known."""
@@ -135,12 +167,15 @@ class RebalanceController(Controller):
         nodes = {node.name: node for node in await nodes_of(self.world, balance) if node.name in percent}
         target = float((balance.spec.target or BalanceTarget()).max_imbalance_percent)
         busy = {name for name in nodes if percent[name] > min(percent.values()) + target}
-        pods = [one async for one in self._movable(balance, nodes, busy, memory)] if busy else []
+        movable = Movable((), {})
+        if busy:
+            movable = await movable_pods(self.world, self._readings, balance, nodes, busy=busy, resting=memory.resting)
+        memory.left = dict(movable.left)
         weights = load.effective_weights
         only_cpu = load.queries is not None and load.queries.memory is None
         return plan_moves(
             [self._view(node, percent[name], balance.spec.zone_key) for name, node in nodes.items()],
-            pods,
+            movable.pods,
             weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
             max_imbalance=target,
             max_skew=balance.spec.max_skew,
@@ -163,56 +198,11 @@ class RebalanceController(Controller):
             accepts=node.ready and not node.unschedulable and not node.deleting and not hot,
         )
 
-    async def _movable(
-        self, balance: ZonalBalance, nodes: Mapping[NodeName, NodeRecord], busy: set[NodeName], memory: _Memory
-    ) -> AsyncIterator[MovablePod]:
-        """The pods on busy nodes that may be moved, with what they use."""
-        now, state, name = self.world.now(), self.world.state, balance.metadata.name
-        settle = float((balance.spec.rebalance or Rebalance()).settle.seconds)
-        used: dict[str, Mapping[str, PodMetrics]] = {}
-        async for owner in in_slices(list(state.replicasets.values())):
-            covered = owner.replicas >= LEAST_REPLICAS and balance_of(state, self.world.governance, owner) == name
-            if not covered:
-                continue
-            pods = [pod for pod in state.pods_of(owner.uid) if pod.active]
-            chosen = [pod for pod in pods if pod.node in busy and now - pod.ready_since >= settle]
-            key = _key_of(owner)
-            if not chosen or memory.resting.get(key, 0.0) > now or not self._settled(owner, pods, now - settle):
-                continue
-            if owner.namespace not in used:
-                used[owner.namespace] = await self._readings.pods(owner.namespace)
-            zones = Counter(
-                Zone(nodes[pod.node].labels.get(balance.spec.zone_key, "")) for pod in pods if pod.node in nodes
-            )
-            for pod in chosen:
-                usage = used[owner.namespace].get(pod.name)
-                if usage is not None:
-                    yield MovablePod(
-                        pod.uid,
-                        pod.key,
-                        key,
-                        pod.node,
-                        pod.cpu_millis,
-                        pod.memory_bytes,
-                        usage.cpu_millis,
-                        usage.memory_bytes,
-                        zones,
-                    )
-
-    def _settled(self, owner: ReplicaSetRecord, pods: Collection[PodRecord], since: float) -> bool:
-        """Whether nothing has happened to the workload since then, and a policy, if one governs it, is in force."""
-        claim = self.world.claim_of(owner)
-        if claim is not None and not claim.enforced:
-            return False
-        whole = len(pods) == owner.replicas and all(pod.ready for pod in pods)
-        rolling = bool(owner.owner_uid) and is_outgoing(owner, self.world.state.replicasets_of(owner.owner_uid))
-        return whole and not rolling and not owner.surge and owner.grew <= since
-
     # Moving
 
     async def _move(self, balance: ZonalBalance, rule: Rebalance, plan: MovePlan, memory: _Memory) -> None:
         now = self.world.now()
-        if now < memory.not_before:
+        if now < memory.not_before or self._surges.in_progress(Purpose.REBALANCE, balance.metadata.name):
             return
         if not memory.judged:
             self._judge(balance.metadata.name, plan, memory, now)
@@ -224,14 +214,21 @@ class RebalanceController(Controller):
         moved = 0
         for move in plan.moves[: max(rule.max_moves_per_minute - len(memory.recent), 0)]:
             memory.resting[move.workload] = now + WORKLOAD_SECONDS
-            if await self._evict(balance, move):
+            if await self._evict(balance, move) if rule.by == "Evict" else self._surge(balance, move):
                 moved += 1
                 memory.recent.append(now)
         if moved:
-            memory.done += moved
-            memory.imbalance, memory.judged = plan.before, False
-            memory.not_before = now + EFFECT_SECONDS
+            self._note(memory, now, moved if rule.by == "Evict" else 0, before=plan.before)
             self.changed.emit()
+
+    def _note(self, memory: _Memory, now: float, moved: int, *, before: float | None = None) -> None:
+        """Remember that pods were moved, and wait until the load shows it."""
+        memory.done += moved
+        if before is not None:
+            memory.imbalance = before
+        memory.judged = False
+        memory.not_before = now + EFFECT_SECONDS
+        memory.refused = {name: why for name, why in memory.refused.items() if name in memory.resting}
 
     def _judge(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> None:
         """Wait longer if the last moves did not help."""
@@ -265,6 +262,57 @@ class RebalanceController(Controller):
             self._events.record(workload_of(owner).reference, "Normal", event_reasons.POD_MOVED, message)
         return True
 
+    def _surge(self, balance: ZonalBalance, move: Move) -> bool:
+        """Ask for the move; what came of it is learned by `_ended`."""
+        pod = self.world.state.pods.get(move.pod)
+        if pod is None or pod.terminating:
+            return False
+        return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, balance.metadata.name))
+
+    def _asks(self, balance: str) -> bool:
+        """Whether this ZonalBalance wants pods to be moved by surge."""
+        found = self.world.governance.balances.get(balance)
+        rule = None if found is None else found.spec.rebalance
+        return rule is not None and rule.mode == "Active" and rule.by == "Surge"
+
+    def _ended(self, end: MoveEnd) -> None:
+        if end.purpose is not Purpose.REBALANCE:
+            return
+        memory, now, workload = self._memories.get(end.asker), self.world.now(), key_of(end.replicaset)
+        if memory is None:
+            return
+        metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
+        if end.moved:
+            memory.failed.pop(workload, None)
+            memory.refused.pop(workload, None)
+            memory.resting[workload] = now + WORKLOAD_SECONDS
+            self._note(memory, now, 1)
+            message = f"A pod was moved off node {end.node}: an additional replica was ready before it was deleted."
+            self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
+        else:
+            memory.failed[workload] += 1
+            memory.refused[workload] = end.result
+            memory.resting[workload] = now + backoff_seconds(
+                memory.failed[workload], first=WORKLOAD_SECONDS, longest=LONGEST_REST_SECONDS
+            )
+            message = f"A pod is not moved off a busy node: {told(end.result)}. It is tried again later."
+            self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.MOVE_LEFT, message)
+        self._show_left()
+        self.queue.add(end.asker)
+        self.changed.emit()
+
+    def _left(self, memory: _Memory) -> dict[str, Left | SurgeOutcome]:
+        """The workloads with pods on busy nodes that are left, and why."""
+        now = self.world.now()
+        refused = {name: why for name, why in memory.refused.items() if memory.resting.get(name, 0.0) > now}
+        return {**memory.left, **refused}
+
+    def _show_left(self) -> None:
+        counts: Counter[tuple[str, ...]] = Counter()
+        for name, memory in self._memories.items():
+            counts.update((name, reason.value) for reason in self._left(memory).values())
+        metrics.MOVES_LEFT.replace(dict(counts))
+
     def _announce(self, balance: ZonalBalance, plan: MovePlan) -> None:
         reference = object_reference(balance.api_version, balance.kind, balance.metadata.name, balance.metadata.uid)
         message = (
@@ -285,8 +333,3 @@ class RebalanceController(Controller):
 
 
 _NO_PLAN: Final = MovePlan((), 0.0, 0.0)
-
-
-def _key_of(owner: ReplicaSetRecord) -> str:
-    top = workload_of(owner)
-    return workload_key(top.kind, top.namespace, top.name)

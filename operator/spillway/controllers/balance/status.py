@@ -5,10 +5,10 @@ is not known.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from spillway.api.conditions import READY
 from spillway.api.zonalbalance import Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
@@ -25,12 +25,23 @@ from spillway.state.claims import balance_of, has_zones
 ZONES_MAX: Final = 64
 HOT_MAX: Final = 50
 LOAD_DATA_STALE: Final = "LoadDataStale"
+FOREIGN_DESCHEDULER: Final = "ForeignDescheduler"
 _BALANCING: Final = ObservedCondition(
     READY,
     holds=True,
     reason="Balancing",
     message="A scale-down keeps the zones of the governed workloads within maxSkew.",
 )
+
+
+class Rebalancer(Protocol):
+    """What moves pods."""
+
+    descheduler: str
+    """The key of another descheduler that runs, or empty."""
+
+    def moves(self, balance: str) -> Moves | None:
+        """What is moved for a ZonalBalance."""
 
 
 class BalanceContributor:
@@ -41,13 +52,13 @@ class BalanceContributor:
         world: World,
         counts: WorkloadCounts,
         hot: Mapping[str, Sequence[NodeName]],
-        moves: Callable[[str], Moves | None],
+        rebalancer: Rebalancer,
     ) -> None:
-        """`hot` are the hot nodes of each ZonalBalance, `moves` says what is moved for it."""
+        """`hot` are the hot nodes of each ZonalBalance."""
         self._world = world
         self._counts = counts
         self._hot = hot
-        self._moves = moves
+        self._rebalancer = rebalancer
 
     def part(self, model: ZonalBalance, _current: ZonalBalanceStatus, now: datetime) -> StatusPart:
         """The part of one balance."""
@@ -65,7 +76,8 @@ class BalanceContributor:
             zoned=has_zones(self._world.state, self._world.governance, model.spec.zone_key),
             now=now.timestamp(),
         )
-        return replace(part, fields={**part.fields, "moves": self._moves(name)})
+        conditions = (*part.conditions, *_descheduling(model, self._rebalancer.descheduler))
+        return replace(part, fields={**part.fields, "moves": self._rebalancer.moves(name)}, conditions=conditions)
 
     def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
         state, governance = self._world.state, self._world.governance
@@ -128,6 +140,17 @@ def _no_zones(balance: ZonalBalance) -> ObservedCondition:
         "which none of them could meet."
     )
     return ObservedCondition(READY, holds=False, reason="NoZones", message=message)
+
+
+def _descheduling(balance: ZonalBalance, other: str) -> Iterable[ObservedCondition]:
+    if balance.spec.rebalance is None or balance.spec.rebalance.mode != "Active":
+        return
+    if other:
+        message = f"Another descheduler runs: {other}. While it does, no pod is moved."
+        yield ObservedCondition(FOREIGN_DESCHEDULER, holds=True, reason="DeschedulerRuns", message=message)
+        return
+    message = "No other descheduler runs."
+    yield ObservedCondition(FOREIGN_DESCHEDULER, holds=False, reason="NoDescheduler", message=message)
 
 
 def _staleness(loads: Loads | None, *, known: bool) -> Iterable[ObservedCondition]:

@@ -14,6 +14,7 @@ from spillway.domain.model.names import PodUid
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.nodes.sweep import carries_marks, unmark
 from spillway.domain.pools.withdrawn import waits_for_pools
+from spillway.domain.surge.steps import replaced_pod
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import REFUSED_SECONDS
@@ -84,6 +85,9 @@ class SweepController(Controller):
         # Each resource has its own watch: a namespace may be seen later than the pods in it.
         if owner.namespace not in self.world.state.namespaces:
             return False
+        if isinstance(owner, ReplicaSetRecord) and replaced_pod(owner.surge):
+            # A surge has just given one of its pods the lowest cost; the next change of the owner ends it.
+            return False
         # A pod that an enforced policy claims is never taken from it, whatever policy its marks name, if any: a scale-
         # down may just have given it its first cost, and the upkeep puts the marks right.
         claim = self.world.claim_of(owner)
@@ -99,7 +103,7 @@ class SweepController(Controller):
         self.queue.add(ALL)
 
     def _owner_changed(self, old: OwnerRecord | None, new: OwnerRecord | None) -> None:
-        if old is not None and new is not None and old.labels != new.labels:
+        if old is not None and new is not None and (old.labels != new.labels or _ended_surge(old, new)):
             for pod in self.world.state.pods_of(new.uid):
                 self._pod_changed(None, pod)
 
@@ -118,3 +122,10 @@ class SweepController(Controller):
             self.queue.add_after(pod.uid, TERMINATING_SECONDS)
         else:
             self.queue.add(pod.uid)
+
+
+def _ended_surge(old: OwnerRecord, new: OwnerRecord) -> bool:
+    """Whether a surge that chose a pod has ended: a pod that stays loses the cost that it was given."""
+    if not isinstance(old, ReplicaSetRecord) or not isinstance(new, ReplicaSetRecord):
+        return False
+    return old.surge != new.surge and replaced_pod(old.surge) is not None

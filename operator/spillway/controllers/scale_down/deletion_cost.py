@@ -19,6 +19,7 @@ from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.rollout import replaced_until
+from spillway.domain.surge.steps import replaced_pod
 from spillway.kube.protocols import ObjectWriter
 from spillway.state.scale_down_candidates import scale_down_candidates
 from spillway.telemetry import scale_down as metrics
@@ -167,6 +168,9 @@ class DeletionCostController(Controller):
             if old is not None:
                 self._forget(old.uid)
         elif old is None or (old.revision, old.labels) != (new.revision, new.labels):
+            self._stir(new.uid)
+        elif replaced_pod(old.surge) and not new.surge:
+            # A pod that was to go and stays is no longer the next one.
             self._stir(new.uid)
         # A newer one that is no longer wanted releases the older ones, as after an aborted canary.
         if old is not None and old.replicas and (new is None or not new.replicas):

@@ -11,15 +11,14 @@ or written otherwise, and while nothing changes and no workload's time has come,
 """
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.spill.bring_back_room import BringBackRoom
-from spillway.controllers.spill.bring_back_words import SAID, TOLD
-from spillway.controllers.spill.surge import SurgeScaler, target_of
+from spillway.controllers.spill.bring_back_words import SAID, TOLD, outcome_label
 from spillway.controllers.spill.virtual_replicas import (
     SpilledWorkload,
     brings_back,
@@ -27,25 +26,25 @@ from spillway.controllers.spill.virtual_replicas import (
     workload,
     workloads,
 )
+from spillway.controllers.surge.runner import STEP_SECONDS, SurgeRunner
+from spillway.controllers.surge.scaler import SurgeScaler, target_of
 from spillway.domain.model import event_reasons
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.domain.spill.bring_back import BringBackMemory, Left, Step, Surge, SurgeOutcome, in_turn, next_step
-from spillway.domain.spill.surge import cannot_surge
-from spillway.kube.protocols import ObjectWriter, Reader, Recorder
+from spillway.domain.spill.bring_back import BringBackMemory, in_turn
+from spillway.domain.surge.hindrance import Left, cannot_surge
+from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
+from spillway.kube.protocols import Recorder
 from spillway.telemetry import spill as metrics
 
 ALL: Final = "*"
 """The key of a check of all workloads; any other key is the uid of a ReplicaSet that surges, or is about to."""
 LOOK_SECONDS: Final = 5.0
-STEP_SECONDS: Final = 1.0
-"""Seconds until a surge is checked again if none of its pods changes before."""
-MARKS_KEPT: Final = 8
-"""The number of removed marks to remember per workload; a watch is never behind by as many surges."""
 JUDGED_SECONDS: Final = 60.0
 """Seconds after a success until it is checked whether a virtual replica has gone."""
 
@@ -67,8 +66,7 @@ class BringBackController(Controller):
     def __init__(
         self,
         world: World,
-        writer: ObjectWriter,
-        reader: Reader,
+        scaler: SurgeScaler,
         events: Recorder,
         *,
         hold_seconds: float,
@@ -76,18 +74,15 @@ class BringBackController(Controller):
         ready_seconds: float,
     ) -> None:
         super().__init__(world)
-        self._scaler = SurgeScaler(world, writer, reader)
+        self._scaler = scaler
+        self._runner = SurgeRunner(scaler, {Purpose.BRING_BACK}, world.now, ready_seconds=ready_seconds)
         self._events = events
         self._hold_seconds = hold_seconds
         self._look_seconds = min(LOOK_SECONDS, max(hold_seconds / 4, 0.2))
         self._at_once = at_once
-        self._ready_seconds = ready_seconds
         self._memories: dict[OwnerUid, BringBackMemory] = {}
         self._begins: set[OwnerUid] = set()
         """The ReplicaSets that may surge at their next reconcile."""
-        self._surges: dict[OwnerUid, Surge] = {}
-        self._unmarked: dict[OwnerUid, deque[str]] = {}
-        """Removed marks that the watch may still show."""
         self._hoped: dict[OwnerUid, _Hoped] = {}
         self._left: dict[OwnerUid, Left] = {}
         self._planned: dict[OwnerUid, int] = {}
@@ -121,7 +116,7 @@ class BringBackController(Controller):
         if replicaset is None:
             self._forget(uid)
             return None
-        if uid in self._surges or (replicaset.surge and replicaset.surge not in self._unmarked.get(uid, ())):
+        if self._runner.concerns(replicaset):
             return await self._step(replicaset)
         if uid in self._begins:
             try:
@@ -148,7 +143,7 @@ class BringBackController(Controller):
         for uid in self._room.unread:
             self.queue.add(uid)
         # From here on there is no await: a surge that started in the meantime is not considered.
-        resting = [one for one in found.values() if one.uid not in self._surges]
+        resting = [one for one in found.values() if one.uid not in self._runner.running]
         for one in resting:
             self._observe(one, now)
         turns = self._turns(resting, now)
@@ -166,7 +161,7 @@ class BringBackController(Controller):
         return self._due_next(now)
 
     def _due_next(self, now: float) -> float:
-        if self._surges or self._begins or self._room.unread:
+        if self._runner.running or self._begins or self._room.unread:
             return now
         dues = [one.until for one in self._hoped.values()]
         for memory in self._memories.values():
@@ -187,7 +182,7 @@ class BringBackController(Controller):
             and self._kind_of_refusal(one) is None
             and self._refusal_by_pods(one) is None
         }
-        return in_turn(due_from, now, self._at_once - len(self._surges.keys() | self._begins))
+        return in_turn(due_from, now, self._at_once - len(self._runner.running | self._begins))
 
     def _observe(self, one: SpilledWorkload, now: float) -> None:
         memory = self._memories.get(one.uid, BringBackMemory())
@@ -271,11 +266,10 @@ class BringBackController(Controller):
             self._say(replicaset, reason)
             return None
         surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
-        self._surges[uid] = surge
-        metrics.BRING_BACK_SURGES.set(len(self._surges))
-        if not await self._scaler.begin(replicaset, target, surge):
+        if not await self._runner.begin(replicaset, target, surge):
             self._end(replicaset, claim.policy, SurgeOutcome.OVERTAKEN)
             return None
+        metrics.BRING_BACK_SURGES.set(len(self._runner.running))
         self.log.info("surge begun", key=replicaset.key, policy=claim.policy, replicas=surge.replicas)
         return STEP_SECONDS
 
@@ -294,27 +288,23 @@ class BringBackController(Controller):
         return None if self._room.take(one) else Left.NO_ROOM
 
     async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
-        uid, now, target = replicaset.uid, self.world.now(), target_of(replicaset)
-        surge = self._surges.get(uid) or Surge.parse(replicaset.surge)
-        claim = self.world.claim_of(replicaset) or _NOBODY
-        present = None if target is None else await self._scaler.workload(target)
-        if surge is None or target is None or present is None:
-            await self._scaler.forget(replicaset)
-            self._end(replicaset, claim.policy, SurgeOutcome.FORGOTTEN)
-            return None
-        self._surges[uid] = surge
-        metrics.BRING_BACK_SURGES.set(len(self._surges))
-        asked = present["spec"].get("replicas", 1)
-        progress = workload(self.world, replicaset, claim).progress(asked, now, wanted=self._wanted(replicaset, claim))
-        step, outcome = next_step(surge, progress, now, self._ready_seconds)
-        if outcome is None or (step is Step.SHRINK and not await self._scaler.shrink(target, surge)):
+        uid, claim = replicaset.uid, self.world.claim_of(replicaset) or _NOBODY
+
+        def look(_: Surge, present: Json) -> Progress:
+            one, asked = workload(self.world, replicaset, claim), present["spec"].get("replicas", 1)
+            return one.progress(asked, self.world.now(), wanted=self._wanted(replicaset, claim))
+
+        ended = await self._runner.step(replicaset, look)
+        metrics.BRING_BACK_SURGES.set(len(self._runner.running))
+        if ended is None:
             return STEP_SECONDS
-        await self._scaler.forget(replicaset)
-        if outcome is SurgeOutcome.BROUGHT_BACK:
-            virtual = progress.active - progress.physical - 1
-            self._hoped[uid] = _Hoped(virtual, surge.replicas, now + JUDGED_SECONDS)
-        self._report(replicaset, outcome, progress.physical)
-        self._end(replicaset, claim.policy, outcome)
+        progress, surge = ended.progress, ended.surge
+        if progress is not None and surge is not None:
+            if ended.outcome is SurgeOutcome.SUCCEEDED:
+                virtual = progress.active - progress.placed - 1
+                self._hoped[uid] = _Hoped(virtual, surge.replicas, self.world.now() + JUDGED_SECONDS)
+            self._report(replicaset, ended.outcome, progress.placed)
+        self._end(replicaset, claim.policy, ended.outcome)
         return None
 
     async def _read(self, replicaset: ReplicaSetRecord) -> None:
@@ -330,20 +320,17 @@ class BringBackController(Controller):
 
     def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: SurgeOutcome) -> None:
         uid, now = replicaset.uid, self.world.now()
-        surge = self._surges.pop(uid, None)
+        self._runner.end(replicaset)
         self._begins.discard(uid)
-        # The watch may still show the mark of the previous surge.
-        marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
-        self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
         self._memories[uid] = self._memories.get(uid, BringBackMemory()).ended(outcome, now, self._hold_seconds)
-        metrics.BRING_BACKS.labels(policy, outcome.value).inc()
-        metrics.BRING_BACK_SURGES.set(len(self._surges))
-        self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome.value)
+        metrics.BRING_BACKS.labels(policy, outcome_label(outcome)).inc()
+        metrics.BRING_BACK_SURGES.set(len(self._runner.running))
+        self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome_label(outcome))
         self.queue.add(ALL)
 
     def _report(self, replicaset: ReplicaSetRecord, outcome: SurgeOutcome, physical: int) -> None:
         reference = workload_of(replicaset).reference
-        if outcome is SurgeOutcome.BROUGHT_BACK:
+        if outcome is SurgeOutcome.SUCCEEDED:
             message = f"one replica came back from a virtual node: {physical} are on physical nodes now"
             self._events.record(reference, "Normal", event_reasons.BROUGHT_BACK, message)
         elif outcome in TOLD:
@@ -369,7 +356,7 @@ class BringBackController(Controller):
             self._without_node.add(new.uid)
         else:
             self._without_node.discard(pod.uid)
-        if pod.owner_uid in self._surges:
+        if pod.owner_uid in self._runner.running:
             self.queue.add(pod.owner_uid)
 
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
@@ -381,18 +368,19 @@ class BringBackController(Controller):
 
     def _prune(self, present: Iterable[OwnerUid], now: float) -> None:
         """Keep, for a workload without virtual replicas, only the time before which it may not be tried."""
-        for uid in self._memories.keys() - set(present) - self._surges.keys():
+        for uid in self._memories.keys() - set(present) - set(self._runner.running):
             if self._memories[uid].not_before <= now:
                 self._lay_down(uid)
 
     def _forget(self, uid: OwnerUid) -> None:
-        self._unmarked.pop(uid, None)
+        self._runner.forget(uid, gone=True)
         self._lay_down(uid)
 
     def _lay_down(self, uid: OwnerUid) -> None:
         """Forget everything except removed marks, which the watch may show while the ReplicaSet exists."""
         self._begins.discard(uid)
-        for kept in (self._memories, self._surges, self._hoped, self._left, self._planned):
+        self._runner.forget(uid, gone=False)
+        for kept in (self._memories, self._hoped, self._left, self._planned):
             kept.pop(uid, None)
         self._room.forget(uid)
         self.queue.forget(uid)

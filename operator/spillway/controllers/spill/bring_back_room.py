@@ -8,7 +8,8 @@ there is no room for it. Room that is taken is not given to another workload bef
 from collections.abc import Iterable
 
 from spillway.controllers.base import World
-from spillway.controllers.spill.virtual_replicas import SpilledWorkload, physical_room
+from spillway.controllers.spill.virtual_replicas import SpilledWorkload
+from spillway.controllers.surge.room import physical_room
 from spillway.domain.fit.room import NodeRoom, PodRequests
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from spillway.domain.spill.bring_back import Left, SurgeOutcome
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import SurgeOutcome
 
 SAID: Final = {
     Left.PAUSED: "it is paused",
@@ -16,6 +17,12 @@ SAID: Final = {
 TOLD: Final = {
     SurgeOutcome.NO_ROOM: "no physical node took it",
     SurgeOutcome.NOT_READY: "not every replica was ready in time",
+    SurgeOutcome.REFUSED: "the API server refused the additional replica",
     SurgeOutcome.NO_GAIN: "the additional replica is on a virtual node too",
     SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
 }
+
+
+def outcome_label(outcome: SurgeOutcome) -> str:
+    """The outcome as the metric and the log name it."""
+    return "BroughtBack" if outcome is SurgeOutcome.SUCCEEDED else outcome.value

@@ -1,22 +1,22 @@
-"""Virtual replicas: the workloads with replicas to bring back, and the physical room for them.
+"""Virtual replicas: the workloads with replicas to bring back.
 
 Contract: it reads only the state. A replica is virtual if it is on a pool that the policy of its workload lists or,
 while it has no node, may go to one (`PoolMembership.pools_of_pod`).
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
-from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.fit.room import Free, NodeRoom, PodRequests, waiting_requests
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.fit.room import PodRequests
+from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import LIKE_REPLICASETS, WITHOUT_REPLICAS, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.domain.spill.bring_back import Progress, ReplicaSplit
+from spillway.domain.spill.bring_back import ReplicaSplit
+from spillway.domain.surge.steps import Progress
 from spillway.domain.threshold.effective import effective
 from spillway.kube.slices import TimeSlice, in_slices
 from spillway.state.claims import placing_policies
@@ -66,9 +66,10 @@ class SpilledWorkload:
             asked=asked,
             active=len(self.pods),
             ready=sum(pod.ready for pod in self.pods),
-            physical=self.ready_physical,
+            placed=self.ready_physical,
             unschedulable_seconds=max(refused, default=0.0),
             wanted=wanted,
+            refused=bool(self.replicaset.refused),
         )
 
 
@@ -105,15 +106,6 @@ def brings_back(workload_class: WorkloadClass | None) -> bool:
     """Whether the virtual replicas of a placing class are brought back: placed by overflow, and not disabled."""
     placement = None if workload_class is None else workload_class.effective_placement
     return placement is not None and placement.virtual == "Overflow" and placement.bring_back
-
-
-async def physical_room(world: World, waiting: Iterable[PodRecord]) -> NodeRoom:
-    """The free room on nodes that are virtual for no policy; `waiting` are the pods without a node."""
-    free: dict[NodeName, Free] = {}
-    async for pool, node in in_slices(list(world.membership.every_node())):
-        if takes_pods(node) and not pool:
-            free[node.name] = world.state.node_usage.free_on(node)
-    return NodeRoom(free, waiting_requests(pod for pod in waiting if not world.membership.needs_pool(pod)))
 
 
 async def without_surge(world: World) -> Counter[str]:

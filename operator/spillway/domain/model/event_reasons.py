@@ -58,5 +58,7 @@ MOVES_PLANNED: Final = "MovesPlanned"
 """Normal, on the ZonalBalance: moves of pods would make the load of nodes more even. Says how many, and names the first
 ones."""
 POD_MOVED: Final = "PodMoved"
-"""Normal, on the workload: a pod was evicted to make the load of nodes even. Names its node, and the node where its
-replacement is expected."""
+"""Normal, on the workload: a pod was evicted, or replaced by a surge, to make the load of nodes even. Names its node,
+and for an eviction the node where its replacement is expected."""
+MOVE_LEFT: Final = "MoveLeft"
+"""Normal, on the workload: a surge was to move one of its pods, and does not. Says why. It is tried again later."""

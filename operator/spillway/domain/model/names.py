@@ -54,9 +54,9 @@ SIZE: Final = "spillway.dev/size"
 THRESHOLD: Final = "spillway.dev/threshold"
 """Annotation that users set on a workload: how many replicas to keep on physical nodes; it overrides the plan."""
 
-SURGE: Final = "spillway.dev/bring-back"
-"""Annotation on a ReplicaSet or ReplicationController: it runs one additional replica to bring another back from
-virtual nodes. The value is the state before that, and its time."""
+SURGE: Final = "spillway.dev/surge"
+"""Annotation on a ReplicaSet or ReplicationController: it runs one additional replica, so that another can be brought
+back from virtual nodes or moved. The value is the state before that, its time, and which pod is moved for whom."""
 
 APPLIED: Final = "spillway.dev/applied"
 """Annotation on a HorizontalPodAutoscaler, and on an object that holds headroom: the digest of the spec that Spillway
@@ -95,6 +95,9 @@ ZonalBalance."""
 HOT_TAINT: Final = "spillway.dev/hot"
 """Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
 is the ZonalBalance."""
+
+AVOIDED_TAINTS: Final = frozenset({HOT_TAINT})
+"""The keys of Spillway's soft taints on nodes from which pods are moved: no move goes there."""
 
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
 """Annotation on a node: the VirtualNodeBudget for whose cordon Spillway made the node unschedulable."""

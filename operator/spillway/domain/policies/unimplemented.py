@@ -60,8 +60,6 @@ def _without_effect_on_balance(spec: ZonalBalanceSpec) -> Iterator[str]:
     # The status counts by it, and the load is read by it; a scale-down keeps the zones of all nodes.
     if (spec.node_selector.match_labels or spec.node_selector.match_expressions) and not spec.reads_load:
         yield "spec.nodeSelector"
-    if spec.rebalance is not None and spec.rebalance.mode == "Active" and spec.rebalance.by == "Surge":
-        yield "spec.rebalance.by"
     if spec.target is not None and not spec.plans_moves:
         yield "spec.target"
 

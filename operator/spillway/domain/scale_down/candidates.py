@@ -44,6 +44,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Active pods on its node of every ReplicaSet of its Deployment, itself included; 0 without a Deployment."""
     node_hot: bool = False
     """Whether its node is hot: it carries the taint of a ZonalBalance, which every replica sees."""
+    replaced: bool = False
+    """Whether a surge replaces it: the mark on the ReplicaSet, which every replica sees, names it."""
 
     @property
     def assigned(self) -> bool:
@@ -61,12 +63,13 @@ def candidates_of(
     order: Mapping[NodeName, int],
     *,
     related: Mapping[NodeName, int],
+    replaced: PodUid | None = None,
 ) -> tuple[Candidate, ...]:
     """One candidate for each active pod of one ReplicaSet.
 
     `place` gives the place of a node for the policy that governs the workload; `order` is the emptying order. `related`
-    is what `related_pods` counts. A pod on a node that is not known (any more) has the place that
-    `remembered_place` gives, no zone, and empties last.
+    is what `related_pods` counts; `replaced` is the pod that a surge replaces. A pod on a node that
+    is not known (any more) has the place that `remembered_place` gives, no zone, and empties last.
     """
     active = [pod for pod in pods if pod.active]
     places: dict[NodeName, NodePlace] = {}
@@ -95,6 +98,7 @@ def candidates_of(
             stamped=pod.deletion_cost is not None,
             same_node_owner_pods=related.get(pod.node, 0) if pod.node else 0,
             node_hot=pod.node in hot,
+            replaced=pod.uid == replaced,
         )
         for pod in active
         for where in (places.get(pod.node) or remembered_place(pod),)

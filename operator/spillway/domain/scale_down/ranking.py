@@ -1,13 +1,14 @@
 """The order of a scale-down: which pods of a ReplicaSet are deleted, decided by these rules in this order.
 
 1. What Kubernetes puts first in any case: unassigned, then Pending, Unknown, not ready; among them by its rules.
-2. Virtual before physical, the most expensive pool first.
-3. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
-4. Elastic before fixed.
-5. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload; of
+2. The pod that a surge replaces, whose successor is ready elsewhere.
+3. Virtual before physical, the most expensive pool first.
+4. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
+5. Elastic before fixed.
+6. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload; of
    nodes with equally many, a hot one.
-6. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
-7. Newest, then UID.
+7. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
+8. Newest, then UID.
 
 Contract: pure and total. The plan is greedy, so `plan(n)` is a prefix of `plan(n + 1)`; it depends on the set of
 candidates and never on their sequence; a zone skew above `max_skew` is never larger than the rules before it force.
@@ -62,11 +63,16 @@ def plan_scale_down(
     matters among pods that are not ready (see `kubernetes_order`).
     """
     unready: list[Candidate] = []
+    replaced: list[Candidate] = []
     ready: list[Candidate] = []
     for candidate in candidates:
-        (ready if kubernetes_class(candidate) >= READY_CLASS else unready).append(candidate)
+        if kubernetes_class(candidate) < READY_CLASS:
+            unready.append(candidate)
+        else:
+            (replaced if candidate.replaced else ready).append(candidate)
     first = kubernetes_order(unready, now=now)[: max(count, 0)]
     victims = [Victim(candidate.uid, _kubernetes_reason(candidate)) for candidate in first]
+    victims += [Victim(candidate.uid, VictimReason.REPLACED) for candidate in replaced[: max(count - len(victims), 0)]]
     wanted = min(count - len(victims), len(ready))
     if wanted > 0:
         victims += _Greedy(ready, max_skew=max_skew, mirror=mirror).take(wanted)

@@ -13,6 +13,7 @@ class VictimReason(StrEnum):
     PENDING = "Pending"
     PHASE_UNKNOWN = "PhaseUnknown"
     NOT_READY = "NotReady"
+    REPLACED = "Replaced"
     VIRTUAL = "Virtual"
     ZONE_SKEW = "ZoneSkew"
     ELASTIC = "Elastic"
@@ -31,6 +32,7 @@ _SENTENCES: Final = {
     VictimReason.PENDING: f"it had not started yet: {_BY_KUBERNETES}",
     VictimReason.PHASE_UNKNOWN: f"its node does not answer: {_BY_KUBERNETES}",
     VictimReason.NOT_READY: f"it was not ready: {_BY_KUBERNETES}",
+    VictimReason.REPLACED: "a surge moves it off node {node}: its successor is ready elsewhere",
     VictimReason.VIRTUAL: "{virtual} is the most expensive tier still in use",
     VictimReason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
     VictimReason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",

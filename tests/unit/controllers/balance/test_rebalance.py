@@ -7,10 +7,14 @@ import pytest
 
 from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
 from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, WORKLOAD_SECONDS, RebalanceController
+from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
+from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.records import Taint
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
@@ -43,6 +47,13 @@ class Metrics:
         return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
 
 
+class Nothing:
+    """An API server from which nothing is read."""
+
+    async def get_json(self, path: str) -> Any:
+        raise AssertionError(path)
+
+
 class Scene:
     """Three workloads with a replica each on a busy and on an idle node, and the balance of a test."""
 
@@ -72,9 +83,12 @@ class Scene:
         self.answer = Eviction.EVICTED
         self.writer = FakeWriter(evict=lambda pod: self._evict(pod.name))
         self.events = FakeRecorder()
+        scaler = SurgeScaler(self.world, self.writer, Nothing())
+        self.surges = SurgeMovesController(self.world, scaler, ready_seconds=300.0)
         self.controller = RebalanceController(
-            self.world, Readings(self.world, self.metrics, None), self.writer, self.events
+            self.world, Readings(self.world, self.metrics, None), self.writer, self.events, self.surges
         )
+        self.unsubscribe = list(self.controller.subscribe())
         self.load(95.0, 20.0, 60.0)
 
     def _evict(self, name: str) -> Eviction:
@@ -84,6 +98,19 @@ class Scene:
     def load(self, *percent: float) -> None:
         loads = dict(zip(map(NodeName, NODES), percent, strict=True))
         self.world.board.set_loads("even", Loads(loads, self.clock.now()))
+
+    @property
+    def in_progress(self) -> int:
+        return self.surges.in_progress(Purpose.REBALANCE, "even")
+
+    def end(self, result: Left | SurgeOutcome) -> None:
+        """Let the move that was asked for end."""
+        [request] = self.surges._asked.values()
+        self.surges._asked.clear()
+        replicaset = self.world.state.replicasets[request.owner]
+        self.surges.ended.emit(
+            MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName("busy"))
+        )
 
     async def later(self, seconds: float = SETTLE_SECONDS) -> None:
         await self.clock.advance(seconds)
@@ -161,10 +188,55 @@ async def test_a_workload_whose_eviction_is_blocked_is_no_move_and_makes_room_fo
     assert scene.evicted == ["api-1", "cart-1", "api-1"]
 
 
-async def test_surge_moves_nothing_yet() -> None:
-    scene = Scene(mode="Active")
+async def test_a_surge_is_asked_for_and_nothing_else_until_its_effect_shows() -> None:
+    scene = Scene(mode="Active", by="Surge")
     await scene.later()
     assert (scene.planned, scene.evicted) == (["shop/api-1"], [])
+    assert scene.in_progress == 1
+    await scene.later(30.0)
+    assert scene.in_progress == 1
+    scene.end(SurgeOutcome.SUCCEEDED)
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert (moves.done, moves.in_progress) == (1, 0)
+    assert ("Deployment/api", "Normal PodMoved") in [(one.about, one.what) for one in scene.events.said]
+    await scene.later(EFFECT_SECONDS - 1.0)
+    assert scene.in_progress == 0
+
+
+@pytest.mark.parametrize("why", [Left.AUTOSCALER_AT_MAXIMUM, Left.AT_QUOTA, Left.PAUSED, SurgeOutcome.NO_ROOM])
+async def test_a_workload_whose_surge_is_given_back_rests_and_its_reason_is_shown(why: Left | SurgeOutcome) -> None:
+    scene = Scene(mode="Active", by="Surge")
+    await scene.later()
+    scene.end(why)
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert (moves.done, moves.left) == (0, (f"Deployment/shop/api: {why.value}",))
+    assert ("Deployment/api", "Normal MoveLeft") in [(one.about, one.what) for one in scene.events.said]
+    await scene.later(30.0)
+    assert scene.planned == ["shop/cart-1"], "another workload has its turn"
+
+
+async def test_a_workload_with_one_replica_is_moved_by_surge_and_left_by_evict() -> None:
+    for by, planned in (("Surge", ["shop/api-1"]), ("Evict", [])):
+        scene = Scene(mode="DryRun", by=by, change=_single)
+        for app in ("web", "api", "cart"):
+            scene.world.state.remove(scene.world.state.pods[make_pod(f"{app}-2").uid])
+        await scene.later()
+        assert scene.planned == planned, by
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert "Deployment/shop/api: SingleReplica" in moves.left
+
+
+@pytest.mark.parametrize("by", ["Surge", "Evict"])
+async def test_nothing_is_moved_while_another_descheduler_runs(by: str) -> None:
+    scene = Scene(mode="Active", by=by)
+    labels = {"app.kubernetes.io/name": "descheduler"}
+    scene.world.state.apply(make_pod("other-job", labels=labels, owner_uid="", owner_kind="Job"))
+    await scene.later()
+    assert scene.controller.descheduler == "shop/other-job"
+    assert (scene.planned, scene.evicted, scene.in_progress) == (["shop/api-1"], [], 0)
 
 
 def _single(record: Record) -> Record:

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus, ZoneState
-from spillway.controllers.balance.status import LOAD_DATA_STALE, ZONES_MAX, BalanceContributor, balance_part
+from spillway.controllers.balance.status import (
+    FOREIGN_DESCHEDULER,
+    LOAD_DATA_STALE,
+    ZONES_MAX,
+    BalanceContributor,
+    balance_part,
+)
 from spillway.controllers.status.part import StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.balance.load import LoadProblem, Loads
@@ -19,6 +25,16 @@ from tests.support.statuses import balance_status
 from tests.support.world import Record, make_world, policy_resource, resource
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Moving:
+    """A rebalancer that moves nothing."""
+
+    def __init__(self, descheduler: str = "") -> None:
+        self.descheduler = descheduler
+
+    def moves(self, _: str) -> None:
+        return
 
 
 def balance_of(**spec: Any) -> ZonalBalance:
@@ -87,7 +103,7 @@ async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_
     world = make_world(records, resources, FakeClock())
     counts = WorkloadCounts(world)
     await counts.refresh()
-    part = BalanceContributor(world, counts, {}, lambda _: None).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
+    part = BalanceContributor(world, counts, {}, Moving()).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
     assert (part.fields["workloads"], part.fields["max_skew"]) == (1, 3)
     assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 3), ("b", 1, 0)]
 
@@ -142,3 +158,19 @@ def test_a_zone_key_that_no_node_has_is_named(spec: dict[str, Any], reason: str)
     assert (ready.reason, ready.holds) == (reason, reason == "Balancing")
     assert ("example.com/zonne (spec.zoneKey)" in ready.message) == (reason == "NoZones")
     assert balance_part(balance, [make_node("n1")], {}).conditions[0].reason == "Balancing"
+
+
+@pytest.mark.parametrize(
+    ("mode", "other", "wanted"),
+    [
+        pytest.param("Active", "kube-system/descheduler", (True, "DeschedulerRuns"), id="another runs"),
+        pytest.param("Active", "", (False, "NoDescheduler"), id="none runs"),
+        pytest.param("DryRun", "kube-system/descheduler", None, id="nothing is moved anyway"),
+    ],
+)
+def test_another_descheduler_shows(mode: str, other: str, wanted: tuple[bool, str] | None) -> None:
+    world = make_world([], [], FakeClock(0.0))
+    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving(other))
+    part = contributor.part(balance_of(rebalance={"mode": mode}), ZonalBalanceStatus(), NOW)
+    found = [(one.holds, one.reason) for one in part.conditions if one.type == FOREIGN_DESCHEDULER]
+    assert found == ([] if wanted is None else [wanted])

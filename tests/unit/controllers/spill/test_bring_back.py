@@ -6,10 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.spill.bring_back import ALL, STEP_SECONDS, BringBackController
+from spillway.controllers.spill.bring_back import ALL, BringBackController
+from spillway.controllers.surge.runner import STEP_SECONDS
+from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
-from spillway.domain.spill.bring_back import Left, Surge
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import Surge
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.telemetry.spill import BRING_BACKS
@@ -51,8 +54,7 @@ class Cluster(FakeWriter):
         self.reader = FakeReader(self._object)
         self.controller = BringBackController(
             self.world,
-            self,
-            self.reader,
+            SurgeScaler(self.world, self, self.reader),
             FakeRecorder(),
             hold_seconds=HOLD,
             at_once=5,
@@ -404,7 +406,7 @@ async def test_a_mark_that_nobody_understands_is_taken_off() -> None:
 
 async def test_no_more_at_once_than_allowed() -> None:
     found = cluster()
-    found.controller._surges = {OwnerUid(f"rs-{n}"): Surge(3, 2, 900.0) for n in range(5)}
+    found.controller._runner._running = {OwnerUid(f"rs-{n}"): Surge(3, 2, 900.0) for n in range(5)}
     await found.settled()
     assert await found.step() is None
     assert found.written == []

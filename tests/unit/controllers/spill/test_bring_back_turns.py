@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from spillway.controllers.spill.bring_back import ALL, BringBackController
+from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.kube.errors import ApiError
@@ -39,8 +40,7 @@ class Cluster(FakeWriter):
         self.world = make_world(nodes, resources, self.clock)
         self.controller = BringBackController(
             self.world,
-            self,
-            FakeReader(self._object),
+            SurgeScaler(self.world, self, FakeReader(self._object)),
             FakeRecorder(),
             hold_seconds=HOLD,
             at_once=AT_ONCE,

@@ -205,7 +205,7 @@ async def test_a_young_node_without_what_the_pod_requests_is_not_waited_for() ->
 
 
 async def test_a_pod_of_a_surge_is_not_sent_where_it_should_bring_one_back_from() -> None:
-    found = Cluster(waiting(), surge="replicas=3 physical=2 since=2026-01-01T00:00:00Z")
+    found = Cluster(waiting(), surge="replicas=3 placed=2 since=2026-01-01T00:00:00Z")
     assert await found.look() is not None
     assert found.kept() is StayReason.SURGING
 

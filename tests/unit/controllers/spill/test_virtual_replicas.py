@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from spillway.controllers.spill.virtual_replicas import physical_room, without_surge, workload
+from spillway.controllers.spill.virtual_replicas import without_surge, workload
+from spillway.controllers.surge.room import physical_room
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
 from spillway.kube import slices

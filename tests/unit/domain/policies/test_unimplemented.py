@@ -79,7 +79,7 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
         pytest.param({"nodeSelector": {"matchLabels": {"a": "b"}}, "hotNodes": {}}, (), id="the load is read"),
         pytest.param({"target": {}}, ("spec.target",), id="no moves are planned"),
         pytest.param({"target": {}, "rebalance": {"mode": "Active", "by": "Evict"}}, (), id="evictions"),
-        pytest.param({"rebalance": {"mode": "Active"}}, ("spec.rebalance.by",), id="surges"),
+        pytest.param({"target": {}, "rebalance": {"mode": "Active", "by": "Surge"}}, (), id="surges"),
     ],
 )
 def test_what_a_balance_names(spec: dict[str, Any], idle: tuple[str, ...]) -> None:

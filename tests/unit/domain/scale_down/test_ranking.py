@@ -55,6 +55,14 @@ def test_an_unready_pod_on_a_fixed_node_goes_before_a_ready_one_on_a_virtual_nod
     assert plan.victims[0].reason is VictimReason.NOT_READY
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_pod_that_a_surge_replaces_goes_before_every_other_ready_one(*, mirror: bool) -> None:
+    pods = [pod("virtual", tier=Tier.VIRTUAL), pod("moved", zone="b", replaced=True), pod("starting", ready=False)]
+    plan = plan_scale_down(pods, 2, max_skew=1, mirror=mirror)
+    assert plan.uids == ("starting", "moved")
+    assert plan.victims[1].reason is VictimReason.REPLACED
+
+
 def test_pods_that_serve_nothing_go_in_the_order_of_kubernetes() -> None:
     pods = [
         pod("ready"),

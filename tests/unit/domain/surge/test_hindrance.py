@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.spill.bring_back import Left
-from spillway.domain.spill.surge import cannot_surge
+from spillway.domain.surge.hindrance import Left, cannot_surge
 
 
 def workload(kind: str = "Deployment", spec: Any = None, **status: Any) -> dict[str, Any]:

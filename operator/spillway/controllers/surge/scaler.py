@@ -1,18 +1,23 @@
 """The reads and writes of a surge: one additional replica of a workload, and its removal.
 
 Contract: the mark is written first, then the scale, so that an interrupted surge shows on the ReplicaSet and the next
-leader ends it (`domain.spill.bring_back.next_step`). Each scale names the number that it changes: a number that another
-client has changed since stays.
+leader ends it (`domain.surge.steps.next_step`). Each scale names the number that it changes: a number that another
+client has changed since stays. A chosen pod gets the lowest deletion cost before the scale-down; the order of
+scale-downs reads from the mark that it goes first (`domain.scale_down.ranking`).
 """
 
 from typing import NamedTuple
 
 from spillway.controllers.base import World
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import SURGE, OwnerUid
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, SURGE, OwnerUid
 from spillway.domain.model.owners import CAN_SURGE, workload_of
+from spillway.domain.model.places import UNKNOWN
 from spillway.domain.model.records import ReplicaSetRecord
-from spillway.domain.spill.bring_back import Surge
+from spillway.domain.scale_down.candidates import candidates_of
+from spillway.domain.scale_down.costs import cost_writes
+from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.domain.surge.steps import Surge
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.followed import FOLLOWED_OWNERS
@@ -54,12 +59,15 @@ async def shrink(writer: ObjectWriter, target: Target, surge: Surge) -> bool:
 
 
 class SurgeScaler:
-    """The start and the end of surges."""
+    """The start and the end of surges, one for all purposes."""
 
     def __init__(self, world: World, writer: ObjectWriter, reader: Reader) -> None:
+        self._state = world.state
         self._board = world.board
         self._writer = writer
         self._reader = reader
+        self.busy: set[OwnerUid] = set()
+        """The ReplicaSets that surge, for whatever purpose."""
 
     async def workload(self, target: Target) -> Json | None:
         """The present object of the workload; None if it is gone."""
@@ -73,7 +81,14 @@ class SurgeScaler:
 
     async def autoscalers(self, namespace: str) -> list[Json]:
         """The HorizontalPodAutoscalers of a namespace."""
-        found = await self._reader.get_json(paths.AUTOSCALERS.within(namespace))
+        return await self._list(paths.AUTOSCALERS, namespace)
+
+    async def quotas(self, namespace: str) -> list[Json]:
+        """The ResourceQuotas of a namespace."""
+        return await self._list(paths.RESOURCE_QUOTAS, namespace)
+
+    async def _list(self, resource: paths.ApiResource, namespace: str) -> list[Json]:
+        found = await self._reader.get_json(resource.within(namespace))
         return found.get("items") or []
 
     async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
@@ -88,6 +103,22 @@ class SurgeScaler:
         self._board.withdraw_redirect(replicaset.uid)
         await self.forget(replicaset)
         return False
+
+    async def choose(self, replicaset: ReplicaSetRecord, surge: Surge) -> bool:
+        """Let Kubernetes delete the chosen pod next; False if a pod has changed meanwhile.
+
+        Nothing is written without a chosen pod, nor where it is gone or another client writes the costs.
+        """
+        pods = {pod.uid: pod for pod in self._state.pods_of(replicaset.uid) if pod.active}
+        if surge.pod is None or surge.pod not in pods or foreign_pods(pods.values()):
+            return True
+        # Only the costs count here, not where the pods are.
+        candidates = candidates_of(pods.values(), {}, lambda _: UNKNOWN, {}, related={})
+        for uid, cost in cost_writes(candidates, {surge.pod}).items():
+            annotations = {POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)}
+            if not await self._writer.annotate_pod(pods[uid], annotations):
+                return False
+        return True
 
     async def shrink(self, target: Target, surge: Surge) -> bool:
         """Remove the replica; False if another client has scaled in the meantime, and its number stays."""

@@ -1,0 +1,112 @@
+"""The pods that may be moved off some nodes, and why those of other workloads may not.
+
+Contract: it reads the state, and what the pods use from metrics.k8s.io. Only pods of settled workloads may be moved:
+every replica ready, no rollout, no surge, no change for as long as `settle` says, and none that a policy in Recommend
+governs.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+from spillway.api.zonalbalance import Rebalance, ZonalBalance
+from spillway.controllers.balance.readings import Readings
+from spillway.controllers.base import World
+from spillway.domain.balance.moves import MovablePod
+from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.owners import CAN_SURGE, workload_key, workload_of
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.domain.surge.hindrance import Left
+from spillway.kube.resource_metrics import PodMetrics
+from spillway.kube.slices import in_slices
+from spillway.state.claims import balance_of
+
+LEAST_TO_EVICT: Final = 2
+"""An eviction leaves a workload with one replica without any for a while."""
+
+
+class Movable(NamedTuple):
+    """The pods that may be moved, and why other workloads with pods there are left as they are."""
+
+    pods: tuple[MovablePod, ...]
+    left: Mapping[str, Left]
+
+
+async def movable_pods(
+    world: World,
+    readings: Readings,
+    balance: ZonalBalance,
+    nodes: Mapping[NodeName, NodeRecord],
+    *,
+    busy: Collection[NodeName],
+    resting: Mapping[str, float],
+) -> Movable:
+    """The pods on the `busy` ones of the `nodes` of a ZonalBalance; `resting` says until when a workload is left."""
+    now, rule = world.now(), balance.spec.rebalance or Rebalance()
+    since = now - rule.settle.seconds
+    used: dict[str, Mapping[str, PodMetrics]] = {}
+    found: list[MovablePod] = []
+    left: dict[str, Left] = {}
+    async for owner in in_slices(list(world.state.replicasets.values())):
+        if not owner.replicas or balance_of(world.state, world.governance, owner) != balance.metadata.name:
+            continue
+        pods = [pod for pod in world.state.pods_of(owner.uid) if pod.active]
+        there = [pod for pod in pods if pod.node in busy]
+        key = key_of(owner)
+        if not there or resting.get(key, 0.0) > now or recommended(world, owner):
+            continue
+        reason = unsettled(world, owner, pods, since) or _cannot(owner, rule)
+        chosen = [pod for pod in there if pod.ready_since <= since]
+        if reason is not None or not chosen:
+            left[key] = reason or Left.SETTLING
+            continue
+        if owner.namespace not in used:
+            used[owner.namespace] = await readings.pods(owner.namespace)
+        zones = Counter(
+            Zone(nodes[pod.node].labels.get(balance.spec.zone_key, "")) for pod in pods if pod.node in nodes
+        )
+        found += [
+            MovablePod(
+                pod.uid,
+                pod.key,
+                key,
+                pod.node,
+                pod.cpu_millis,
+                pod.memory_bytes,
+                usage.cpu_millis,
+                usage.memory_bytes,
+                zones,
+            )
+            for pod in chosen
+            if (usage := used[owner.namespace].get(pod.name)) is not None
+        ]
+    return Movable(tuple(found), left)
+
+
+def recommended(world: World, owner: ReplicaSetRecord) -> bool:
+    """Whether a policy that is not in force governs the workload."""
+    claim = world.claim_of(owner)
+    return claim is not None and not claim.enforced
+
+
+def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], since: float) -> Left | None:
+    """Why no pod of the workload may be moved; None if nothing has happened to it since then. `pods` are its active."""
+    if bool(owner.owner_uid) and is_outgoing(owner, world.state.replicasets_of(owner.owner_uid)):
+        return Left.ROLLOUT
+    if len(pods) != owner.replicas or not all(pod.ready for pod in pods):
+        return Left.NOT_READY
+    return Left.SETTLING if owner.surge or owner.grew > since else None
+
+
+def key_of(owner: ReplicaSetRecord) -> str:
+    """The key of its workload, Kind/namespace/name."""
+    top = workload_of(owner)
+    return workload_key(top.kind, top.namespace, top.name)
+
+
+def _cannot(owner: ReplicaSetRecord, rule: Rebalance) -> Left | None:
+    """Why no pod of such a workload can be moved in the way that the rule says."""
+    if rule.by == "Evict":
+        return Left.SINGLE_REPLICA if owner.replicas < LEAST_TO_EVICT else None
+    return None if workload_of(owner).kind in CAN_SURGE else Left.CANNOT_SURGE

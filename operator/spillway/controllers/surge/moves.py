@@ -1,0 +1,264 @@
+"""The controller of moves by surge: a chosen pod leaves its node once an additional replica of its workload is ready.
+
+Contract: one key per ReplicaSet, its uid. Whoever wants a pod moved asks for it and learns by `ended` what came of it:
+the outcome of the surge, or why there was none. A workload is left as it is during a rollout, while it is paused, not
+whole, at the maximum of its HorizontalPodAutoscaler, at its ResourceQuota, or without room on another node, while one
+of its replicas is on a held pool, and if another client writes its deletion costs. A surge that another leader left is
+continued for the resource that its mark names, and withdrawn if that no longer asks for moves.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spillway.api.virtualnodebudget import Cordon
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.surge.room import physical_room
+from spillway.controllers.surge.runner import STEP_SECONDS, SurgeRunner
+from spillway.controllers.surge.scaler import SurgeScaler, target_of
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import AVOIDED_TAINTS, NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.domain.scale_down.rollout import is_outgoing
+from spillway.domain.surge.hindrance import Left, at_quota, cannot_surge
+from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
+from spillway.kube.slices import in_slices
+from spillway.state.node_room import FreeNodes, PodFit
+from spillway.state.signal import Signal
+from spillway.telemetry import surge as metrics
+
+PURPOSES = frozenset({Purpose.REBALANCE, Purpose.CONSOLIDATE})
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRequest:
+    """A pod that is to be moved, and the resource that asks for it."""
+
+    owner: OwnerUid
+    pod: PodUid
+    purpose: Purpose
+    asker: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveEnd:
+    """What came of a move: how its surge ended, or why there was none."""
+
+    replicaset: ReplicaSetRecord
+    pod: PodUid
+    purpose: Purpose
+    asker: str
+    result: SurgeOutcome | Left
+    node: NodeName
+    """The node of the pod; empty if the pod is gone."""
+
+    @property
+    def moved(self) -> bool:
+        return self.result is SurgeOutcome.SUCCEEDED
+
+
+class SurgeMovesController(Controller):
+    """The controller of moves by surge, with one key per ReplicaSet that surges or is about to."""
+
+    name: ClassVar = "moves"
+    workers: ClassVar = 4
+
+    def __init__(self, world: World, scaler: SurgeScaler, *, ready_seconds: float) -> None:
+        super().__init__(world)
+        self._scaler = scaler
+        self._runner = SurgeRunner(scaler, PURPOSES, world.now, ready_seconds=ready_seconds)
+        self._asked: dict[OwnerUid, MoveRequest] = {}
+        self._surges: dict[OwnerUid, Surge] = {}
+        self.askers: dict[Purpose, Callable[[str], bool]] = {}
+        """For each purpose, whether a resource asks for moves now."""
+        self.ended: Signal[MoveEnd] = Signal("MoveEnd", lambda end: end.replicaset.key)
+        """Emitted when a move has ended, or was given back."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+
+    def all_keys(self) -> Iterable[str]:
+        return [one.uid for one in self.world.state.replicasets.values() if one.surge]
+
+    def ask(self, request: MoveRequest) -> bool:
+        """Move this pod; False if its workload is about to surge, or does, already."""
+        if request.owner in self._asked or request.owner in self._scaler.busy:
+            return False
+        self._asked[request.owner] = request
+        self.queue.add(request.owner)
+        return True
+
+    def in_progress(self, purpose: Purpose, asker: str) -> int:
+        """How many moves go on that this resource asked for."""
+        asked = sum((one.purpose, one.asker) == (purpose, asker) for one in self._asked.values())
+        return asked + sum((one.purpose, one.asker) == (purpose, asker) for one in self._surges.values())
+
+    async def reconcile(self, key: str) -> float | None:
+        uid = OwnerUid(key)
+        replicaset = self.world.state.replicasets.get(uid)
+        if replicaset is None:
+            self._forget(uid)
+            return None
+        if self._runner.concerns(replicaset):
+            return await self._step(replicaset)
+        request = self._asked.get(uid)
+        if request is None:
+            return None
+        surge: Surge | None = None
+        reason: Left | SurgeOutcome = SurgeOutcome.WITHDRAWN
+        try:
+            surge, reason = await self._begin(replicaset, request)
+        finally:
+            # Whatever went wrong, also an error of the API server, it had its turn; a surge that began is continued.
+            self._asked.pop(uid, None)
+            if surge is None and uid not in self._runner.running:
+                self._emit(replicaset, request, reason)
+        return STEP_SECONDS if surge is not None else None
+
+    # Surging
+
+    async def _begin(
+        self, replicaset: ReplicaSetRecord, request: MoveRequest
+    ) -> tuple[Surge | None, Left | SurgeOutcome]:
+        """The surge that has begun, or None and why there is none."""
+        pod, target = self.world.state.pods.get(request.pod), target_of(replicaset)
+        if pod is None or not pod.active or not self._wanted(replicaset, request.purpose, request.asker):
+            return None, SurgeOutcome.WITHDRAWN
+        present = None if target is None else await self._scaler.workload(target)
+        if target is None or present is None:
+            return None, Left.CANNOT_SURGE
+        reason = cannot_surge(present, await self._scaler.autoscalers(replicaset.namespace))
+        if reason is None and at_quota(
+            await self._scaler.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
+        ):
+            reason = Left.AT_QUOTA
+        reason = reason or self._hindrance(replicaset, present)
+        if reason is None and not await self._has_room(pod, present):
+            reason = Left.NO_ROOM
+        if reason is not None:
+            return None, reason
+        placed = self._placed(replicaset, pod.node)
+        since = float(int(self.world.now()))
+        surge = Surge(replicaset.replicas, placed, since, pod.uid, request.purpose, request.asker)
+        if not await self._runner.begin(replicaset, target, surge):
+            self._runner.end(replicaset)
+            return None, SurgeOutcome.OVERTAKEN
+        self._surges[replicaset.uid] = surge
+        self._show()
+        self.log.info("surge begun", key=replicaset.key, pod=pod.key, purpose=surge.purpose.value, asker=surge.asker)
+        return surge, SurgeOutcome.SUCCEEDED
+
+    def _hindrance(self, replicaset: ReplicaSetRecord, present: Json) -> Left | None:
+        """The reason against a surge that the state gives."""
+        pods = [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active]
+        reasons = {
+            Left.ROLLOUT: self._outgoing(replicaset) or present["spec"].get("replicas", 1) != replicaset.replicas,
+            Left.NOT_READY: len(pods) != replicaset.replicas or not all(pod.ready for pod in pods),
+            Left.FOREIGN_WRITER: bool(foreign_pods(pods)),
+            Left.POOL_HELD: any(self._on_held_pool(pod) for pod in pods),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def _on_held_pool(self, pod: PodRecord) -> bool:
+        node = self.world.state.nodes.get(pod.node)
+        pool = None if node is None else self.world.governance.budget_of(node)
+        budget = None if pool is None else self.world.governance.budgets.get(pool)
+        return budget is not None and budget.spec.cordon is not Cordon.NONE
+
+    async def _has_room(self, pod: PodRecord, present: Json) -> bool:
+        """Whether a node that is not to be avoided has room for one more such pod."""
+        state = self.world.state
+        avoided = {name for name, node in state.nodes.items() if any(one.key in AVOIDED_TAINTS for one in node.taints)}
+        waiting = [one async for one in in_slices(list(state.pods.values())) if not one.node]
+        room = await physical_room(self.world, waiting, without=avoided | {pod.node})
+        fit = PodFit(present["spec"]["template"].get("spec") or {})
+        return FreeNodes(state, room).find(fit, (pod.cpu_millis, pod.memory_bytes)) is not None
+
+    async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
+        def look(surge: Surge, present: Json) -> Progress:
+            self._surges[replicaset.uid] = surge
+            return self._progress(replicaset, surge, present)
+
+        ended = await self._runner.step(replicaset, look)
+        if ended is None:
+            self._show()
+            return STEP_SECONDS
+        self._runner.end(replicaset)
+        self._surges.pop(replicaset.uid, None)
+        self._show()
+        surge = ended.surge
+        if surge is not None and surge.pod is not None:
+            self.log.info("surge ended", key=replicaset.key, purpose=surge.purpose.value, outcome=ended.outcome.value)
+            metrics.SURGES.labels(surge.purpose.value, ended.outcome.value).inc()
+            request = MoveRequest(replicaset.uid, surge.pod, surge.purpose, surge.asker)
+            self._emit(replicaset, request, ended.outcome)
+        return None
+
+    def _emit(self, replicaset: ReplicaSetRecord, request: MoveRequest, result: SurgeOutcome | Left) -> None:
+        known = self.world.state.pods.get(request.pod)
+        node = NodeName("") if known is None else known.node
+        self.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, node))
+
+    def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
+        now, chosen = self.world.now(), self.world.state.pods.get(surge.pod or PodUid(""))
+        pods = [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active]
+        waiting = [pod.pending.unschedulable_since for pod in pods if pod.pending is not None and not pod.node]
+        spec, ready = present["spec"], sum(pod.ready for pod in pods)
+        if spec.get("minReadySeconds"):
+            ready = min(ready, (present.get("status") or {}).get("availableReplicas", 0))
+        return Progress(
+            asked=spec.get("replicas", 1),
+            active=len(pods),
+            ready=ready,
+            placed=self._placed(replicaset, chosen.node if chosen is not None else NodeName("")),
+            unschedulable_seconds=max((now - since for since in waiting if since), default=0.0),
+            wanted=self._wanted(replicaset, surge.purpose, surge.asker),
+            refused=bool(replicaset.refused),
+        )
+
+    def _placed(self, replicaset: ReplicaSetRecord, node: NodeName) -> int:
+        """The ready pods that are not on this node."""
+        return sum(pod.ready and pod.node != node for pod in self.world.state.pods_of(replicaset.uid) if pod.active)
+
+    def _wanted(self, replicaset: ReplicaSetRecord, purpose: Purpose, asker: str) -> bool:
+        """Whether the resource still asks for moves, and the workload may be moved."""
+        claim = self.world.claim_of(replicaset)
+        asks = self.askers.get(purpose, _nobody)(asker)
+        return asks and (claim is None or claim.enforced) and not self._outgoing(replicaset)
+
+    def _outgoing(self, replicaset: ReplicaSetRecord) -> bool:
+        owner = replicaset.owner_uid
+        return bool(owner) and is_outgoing(replicaset, self.world.state.replicasets_of(owner))
+
+    # Changes, and forgetting
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        pod = new or old
+        if pod is not None and pod.owner_uid in self._runner.running:
+            self.queue.add(pod.owner_uid)
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        if new is None:
+            if old is not None:
+                self._forget(old.uid)
+        elif new.surge and (old is None or old.surge != new.surge):
+            self.queue.add(new.uid)
+
+    def _forget(self, uid: OwnerUid) -> None:
+        self._runner.forget(uid, gone=True)
+        self._asked.pop(uid, None)
+        self._surges.pop(uid, None)
+        self.queue.forget(uid)
+        self._show()
+
+    def _show(self) -> None:
+        running = Counter(surge.purpose.value for surge in self._surges.values())
+        for purpose in PURPOSES:
+            metrics.RUNNING.labels(purpose.value).set(running[purpose.value])
+
+
+def _nobody(_: str) -> bool:
+    return False

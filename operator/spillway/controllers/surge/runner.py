@@ -1,0 +1,117 @@
+"""The surges of one purpose: their start, their steps, and the marks that show them to the next leader.
+
+Contract: a workload has at most one surge, whoever requests it (`SurgeScaler.busy`). A surge that another leader left
+is found by its mark and continued by the runner whose purpose the mark names; a mark that cannot be read is removed by
+that of bring-backs. A removed mark that the watch still shows starts nothing again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.controllers.surge.scaler import SurgeScaler, Target, target_of
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.surge.steps import Progress, Purpose, Step, Surge, SurgeOutcome, next_step
+
+STEP_SECONDS: Final = 1.0
+"""Seconds until a surge is checked again if none of its pods changes before."""
+MARKS_KEPT: Final = 8
+"""The number of removed marks to remember per workload; a watch is never behind by as many surges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a surge ended; without progress, the workload was not read any more."""
+
+    outcome: SurgeOutcome
+    surge: Surge | None
+    progress: Progress | None = None
+
+
+class SurgeRunner:
+    """The surges of some purposes. `ready_seconds` bounds how long all replicas may take to become ready."""
+
+    def __init__(
+        self, scaler: SurgeScaler, purposes: Collection[Purpose], now: Callable[[], float], *, ready_seconds: float
+    ) -> None:
+        self._scaler = scaler
+        self._purposes = purposes
+        self._now = now
+        self._ready_seconds = ready_seconds
+        self._running: dict[OwnerUid, Surge] = {}
+        self._unmarked: dict[OwnerUid, deque[str]] = {}
+
+    @property
+    def running(self) -> AbstractSet[OwnerUid]:
+        """The ReplicaSets that surge."""
+        return self._running.keys()
+
+    def surge_of(self, replicaset: ReplicaSetRecord) -> Surge | None:
+        """The surge that this ReplicaSet runs, or that its mark describes; None if there is none, or it is unclear."""
+        return self._running.get(replicaset.uid) or Surge.parse(replicaset.surge)
+
+    def concerns(self, replicaset: ReplicaSetRecord) -> bool:
+        """Whether the ReplicaSet surges for these purposes, or carries such a mark that another leader left."""
+        if replicaset.uid in self._running:
+            return True
+        mark = replicaset.surge
+        if not mark or mark in self._unmarked.get(replicaset.uid, ()) or replicaset.uid in self._scaler.busy:
+            return False
+        surge = Surge.parse(mark)
+        return (Purpose.BRING_BACK if surge is None else surge.purpose) in self._purposes
+
+    async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
+        """Request the additional replica; False if another client, or another surge, was faster."""
+        if not self._occupy(replicaset.uid, surge):
+            return False
+        return await self._scaler.begin(replicaset, target, surge)
+
+    async def step(self, replicaset: ReplicaSetRecord, look: Callable[[Surge, Json], Progress]) -> Ended | None:
+        """Take the next step; returns how the surge has ended, None while it has not.
+
+        `look` gives the progress from the workload's object as it was just read.
+        """
+        target, surge = target_of(replicaset), self.surge_of(replicaset)
+        present = None if target is None else await self._scaler.workload(target)
+        if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
+            await self._scaler.forget(replicaset)
+            return Ended(SurgeOutcome.FORGOTTEN, surge)
+        progress, patience = look(surge, present), self._ready_seconds + present["spec"].get("minReadySeconds", 0)
+        step, outcome = next_step(surge, progress, self._now(), patience)
+        if outcome is None:
+            return None
+        if step is Step.SHRINK:
+            if outcome is SurgeOutcome.SUCCEEDED and not await self._scaler.choose(replicaset, surge):
+                return None
+            if not await self._scaler.shrink(target, surge):
+                return None
+        await self._scaler.forget(replicaset)
+        return Ended(outcome, surge, progress)
+
+    def end(self, replicaset: ReplicaSetRecord) -> None:
+        """Note that the surge of a ReplicaSet is over and its mark removed."""
+        uid = replicaset.uid
+        surge = self._running.pop(uid, None)
+        if surge is not None:
+            self._scaler.busy.discard(uid)
+        # The watch may still show the mark of the previous surge.
+        marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
+        self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
+
+    def forget(self, uid: OwnerUid, *, gone: bool) -> None:
+        """Forget the surge of a ReplicaSet; with `gone` also its removed marks, which the watch shows no more."""
+        if self._running.pop(uid, None) is not None:
+            self._scaler.busy.discard(uid)
+        if gone:
+            self._unmarked.pop(uid, None)
+
+    def _occupy(self, uid: OwnerUid, surge: Surge) -> bool:
+        if uid not in self._running and uid in self._scaler.busy:
+            return False
+        self._running[uid] = surge
+        self._scaler.busy.add(uid)
+        return True

@@ -1,0 +1,32 @@
+"""The wording of Events about surges: why a workload does not surge, and why a surge was undone."""
+
+from typing import Final
+
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import SurgeOutcome
+
+_TOLD: Final[dict[Left | SurgeOutcome, str]] = {
+    Left.SETTLING: "its workload has just changed",
+    Left.NO_ROOM: "no other node has room for one more replica",
+    Left.ROLLOUT: "a rollout is in progress",
+    Left.PAUSED: "its workload is paused",
+    Left.NOT_READY: "not every replica is ready",
+    Left.AUTOSCALER_AT_MAXIMUM: "the HorizontalPodAutoscaler allows no additional replica",
+    Left.AT_QUOTA: "a ResourceQuota has no room for one more replica",
+    Left.POOL_HELD: "one of the replicas is on a pool of virtual nodes that is held",
+    Left.SINGLE_REPLICA: "it is the only replica",
+    Left.FOREIGN_WRITER: "another client writes deletion costs, so it is not known which replica would be deleted",
+    Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
+    SurgeOutcome.NO_ROOM: "no node took one more replica",
+    SurgeOutcome.NOT_READY: "not every replica was ready in time",
+    SurgeOutcome.NO_GAIN: "one more replica came to the same node",
+    SurgeOutcome.REFUSED: "the API server refused one more replica",
+    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
+    SurgeOutcome.WITHDRAWN: "the move is not wanted any more",
+    SurgeOutcome.FORGOTTEN: "the mark of the surge was too old",
+}
+
+
+def told(result: Left | SurgeOutcome) -> str:
+    """Why a pod was not moved, as a clause."""
+    return _TOLD[result]

@@ -1,0 +1,283 @@
+"""Moves by surge over a small cluster: what is written, in which order, and what is given back, with its reason."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
+from spillway.controllers.surge.runner import STEP_SECONDS
+from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.domain.balance.hot_nodes import hot_taint
+from spillway.domain.model.names import POD_DELETION_COST, SURGE, NodeName, OwnerUid
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
+from spillway.kube.errors import ApiError
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_writer import FakeWriter
+from tests.support.world import Record, make_world, policy_resource, resource
+
+UID = OwnerUid("rs-web")
+READY_SECONDS = 300.0
+VIRTUAL = {"pool": "virtual"}
+
+
+class Cluster(FakeWriter):
+    """The API server's side: one Deployment of `web`, written by the controller and read back; the state follows."""
+
+    def __init__(self, *resources: Mapping[str, Any], replicas: int = 1, room: bool = True, **replicaset: Any) -> None:
+        super().__init__()
+        self.clock = FakeClock(1000.0)
+        records: list[Record] = [
+            make_node("hot", cpu_millis=1000, taints=(hot_taint("even"),)),
+            make_node("idle", cpu_millis=1000 if room else 0),
+            make_node("v1", labels=VIRTUAL, cpu_millis=0),
+            make_replicaset(**{"replicas": replicas} | replicaset),
+            *(self.pod(f"p{n}", "hot") for n in range(replicas)),
+        ]
+        self.world = make_world(records, resources, self.clock)
+        self.replicas = self.seen.replicas
+        self.spec: dict[str, Any] = {}
+        self.status: dict[str, Any] = {}
+        self.autoscalers: list[dict[str, Any]] = []
+        self.quotas: list[dict[str, Any]] = []
+        self.written: list[str] = []
+        self.asks = True
+        self.error = False
+        self.results: list[SurgeOutcome | Left] = []
+        self.scaler = SurgeScaler(self.world, self, self)
+        self.lead()
+
+    def lead(self) -> None:
+        """Replace the controller, as the next leader does."""
+        self.scaler = SurgeScaler(self.world, self, self)
+        self.controller = SurgeMovesController(self.world, self.scaler, ready_seconds=READY_SECONDS)
+        self.controller.askers[Purpose.REBALANCE] = lambda name: self.asks and name == "even"
+        self.unsubscribe = [*self.controller.subscribe(), self.controller.ended.subscribe(self._ended)]
+
+    def _ended(self, end: MoveEnd) -> None:
+        assert (end.purpose, end.asker, end.pod) == (Purpose.REBALANCE, "even", self.pod("p0", "hot").uid)
+        self.results.append(end.result)
+
+    @staticmethod
+    def pod(name: str, node: str, **changes: Any) -> PodRecord:
+        return make_pod(name, node=NodeName(node), owner_uid=UID, cpu_millis=250, **changes)
+
+    @property
+    def seen(self) -> ReplicaSetRecord:
+        return self.world.state.replicasets[UID]
+
+    def changed(self, record: Any, **changes: Any) -> None:
+        self.world.state.apply(msgspec.structs.replace(record, **changes))
+
+    async def get_json(self, path: str) -> Any:
+        if self.error:
+            raise ApiError(500, "InternalError", "oops")
+        if path.endswith("horizontalpodautoscalers"):
+            return {"items": self.autoscalers}
+        if path.endswith("resourcequotas"):
+            return {"items": self.quotas}
+        status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), self.replicas)
+        return {
+            "metadata": {"name": "web", "uid": "deploy-web", "generation": 1},
+            "spec": {"replicas": self.replicas, "template": {"spec": {}}, **self.spec},
+            "status": {"observedGeneration": 1, **status, **self.status},
+        }
+
+    async def annotate(self, resource: str, path: str, uid: str, annotations: Any) -> bool:
+        assert (resource, uid) == ("replicasets", UID)
+        assert path.endswith("/replicasets/web")
+        self.written.append("mark" if annotations[SURGE] else "unmark")
+        self.changed(self.seen, surge=annotations[SURGE] or "")
+        return True
+
+    async def annotate_pod(self, pod: PodRecord, annotations: Any) -> bool:
+        cost = int(annotations[POD_DELETION_COST])
+        self.written.append(f"{pod.name} costs {'less' if cost < 0 else 'more'}")
+        self.changed(pod, deletion_cost=cost, cost_written=cost)
+        return True
+
+    async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
+        assert (resource, uid) == ("deployments", "deploy-web")
+        assert path.endswith("/deployments/web")
+        if seen != self.replicas:
+            return False
+        self.written.append(f"{seen}->{wanted}")
+        self.replicas = wanted
+        self.changed(self.seen, replicas=wanted)
+        return True
+
+    def ask(self) -> bool:
+        pod = self.world.state.pods[self.pod("p0", "hot").uid]
+        return self.controller.ask(MoveRequest(UID, pod.uid, Purpose.REBALANCE, "even"))
+
+    async def step(self, seconds: float = 0.0) -> float | None:
+        await self.clock.advance(seconds)
+        return await self.controller.reconcile(UID)
+
+    async def begun(self) -> None:
+        assert self.ask()
+        assert await self.step() == STEP_SECONDS
+        assert self.written == ["mark", f"{self.replicas - 1}->{self.replicas}"]
+        self.written.clear()
+
+
+def appears(cluster: Cluster, node: str = "idle", **changes: Any) -> None:
+    """The additional replica is there."""
+    cluster.world.state.apply(cluster.pod("new", node, **changes))
+
+
+@pytest.mark.parametrize("resources", [(), (policy_resource(),)], ids=["no policy", "governed"])
+async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resources: Any) -> None:
+    cluster = Cluster(*resources)
+    await cluster.begun()
+    mark = Surge.parse(cluster.seen.surge)
+    assert mark == Surge(1, 0, 1000.0, cluster.pod("p0", "hot").uid, Purpose.REBALANCE, "even")
+    assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 1
+    assert await cluster.step(1) == STEP_SECONDS
+    appears(cluster, ready=False)
+    assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.written == []
+    appears(cluster)
+    assert await cluster.step(1) is None
+    assert cluster.written == ["p0 costs less", "2->1", "unmark"]
+    assert cluster.results == [SurgeOutcome.SUCCEEDED]
+    assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
+
+
+async def test_it_waits_until_the_new_replica_is_available() -> None:
+    cluster = Cluster()
+    cluster.spec = {"minReadySeconds": 30}
+    await cluster.begun()
+    appears(cluster)
+    cluster.status = {"availableReplicas": 1}
+    assert await cluster.step(READY_SECONDS + 29) == STEP_SECONDS
+    cluster.status = {}
+    await cluster.step(1)
+    assert cluster.results == [SurgeOutcome.SUCCEEDED]
+
+
+async def test_a_replica_that_comes_to_the_same_node_is_no_gain() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    appears(cluster, node="hot")
+    await cluster.step(1)
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.NO_GAIN], ["2->1", "unmark"])
+
+
+async def test_another_client_that_scales_in_between_takes_precedence() -> None:
+    cluster = Cluster(replicas=2)
+    await cluster.begun()
+    cluster.replicas = 5
+    await cluster.step(1)
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.OVERTAKEN], ["unmark"])
+
+
+async def test_a_surge_that_is_not_wanted_any_more_is_undone() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.asks = False
+    await cluster.step(1)
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], ["2->1", "unmark"])
+
+
+async def test_a_replica_that_the_api_server_refuses_is_given_up_at_once() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.changed(cluster.seen, refused='pods "web-x" is forbidden: exceeded quota')
+    await cluster.step(1)
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.REFUSED], ["2->1", "unmark"])
+
+
+async def test_the_next_leader_continues_a_surge() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.lead()
+    assert UID in cluster.controller.all_keys()
+    appears(cluster)
+    assert await cluster.step(1) is None
+    assert cluster.written == ["p0 costs less", "2->1", "unmark"]
+    assert cluster.results == [SurgeOutcome.SUCCEEDED]
+
+
+async def test_the_mark_of_a_bring_back_is_another_controllers() -> None:
+    cluster = Cluster(surge=Surge(1, 0, 900.0).mark)
+    assert await cluster.step() is None
+    assert cluster.written == []
+
+
+async def test_a_workload_has_one_surge_whoever_asks() -> None:
+    cluster = Cluster()
+    cluster.scaler.busy.add(UID)
+    assert not cluster.ask()
+    cluster.scaler.busy.clear()
+    assert cluster.ask()
+    assert not cluster.ask(), "asked for already"
+
+
+FULL = {"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 1}}
+
+
+def quota(name: str, hard: str, used: str, **spec: Any) -> dict[str, Any]:
+    return {"spec": spec, "status": {"hard": {name: hard}, "used": {name: used}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param({"spec": {"paused": True}}, Left.PAUSED, id="paused"),
+        pytest.param({"status": {"updatedReplicas": 0}}, Left.ROLLOUT, id="a rollout"),
+        pytest.param({"status": {"readyReplicas": 0}}, Left.NOT_READY, id="not whole"),
+        pytest.param({"autoscalers": [FULL]}, Left.AUTOSCALER_AT_MAXIMUM, id="at its maximum"),
+        pytest.param({"quotas": [quota("pods", "3", "3")]}, Left.AT_QUOTA, id="at its quota of pods"),
+        pytest.param({"quotas": [quota("requests.cpu", "1", "800m")]}, Left.AT_QUOTA, id="at its quota of CPU"),
+    ],
+)
+async def test_a_workload_that_cannot_surge_is_given_back_with_its_reason(
+    change: Mapping[str, Any], reason: Left
+) -> None:
+    cluster = Cluster()
+    for name, value in change.items():
+        setattr(cluster, name, value)
+    assert cluster.ask()
+    assert await cluster.step() is None
+    assert (cluster.results, cluster.written) == ([reason], [])
+    assert cluster.ask(), "it may be asked for again"
+
+
+async def test_without_room_on_another_node_nothing_begins() -> None:
+    cluster = Cluster(room=False)
+    cluster.ask()
+    await cluster.step()
+    assert (cluster.results, cluster.written) == ([Left.NO_ROOM], [])
+
+
+async def test_a_workload_with_a_replica_on_a_held_pool_is_left() -> None:
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": VIRTUAL}, cordon="Hold")
+    cluster = Cluster(budget, replicas=2)
+    cluster.changed(cluster.world.state.pods[cluster.pod("p1", "hot").uid], node=NodeName("v1"))
+    cluster.ask()
+    await cluster.step()
+    assert cluster.results == [Left.POOL_HELD]
+
+
+async def test_a_workload_whose_costs_another_client_writes_is_left() -> None:
+    cluster = Cluster(replicas=2)
+    cluster.changed(cluster.world.state.pods[cluster.pod("p1", "hot").uid], deletion_cost=7)
+    cluster.ask()
+    await cluster.step()
+    assert cluster.results == [Left.FOREIGN_WRITER]
+
+
+async def test_an_error_of_the_api_server_gives_the_move_back() -> None:
+    cluster = Cluster()
+    cluster.ask()
+    cluster.error = True
+    with pytest.raises(ApiError):
+        await cluster.step()
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], [])
+    assert cluster.ask()
