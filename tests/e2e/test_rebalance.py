@@ -1,6 +1,7 @@
 """Moves with the real scheduler, metrics-server and Eviction API: a busy node loses a pod, a protected one stays."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ pytestmark = [pytest.mark.xdist_group("balance")]
 POOL: dict[str, Any] = {"pool": "moved"}
 APPS = ("a", "b", "c")
 APART = (("alone", 1), ("full", 3))
+
+
+@pytest.fixture
+def nodes(measured: Cluster) -> Iterator[list[str]]:
+    """Three nodes of one zone for one scenario."""
+    names = measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
+    yield names
+    measured.delete_nodes(names)
 
 
 def balance(**rebalance: Any) -> dict[str, Any]:
@@ -37,10 +46,10 @@ def on(cluster: Cluster, namespace: str, node: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.usefixtures("nodes")
 def test_a_busy_node_loses_a_pod_and_a_disruption_budget_holds(
     measured: Cluster, measuring: Installation, measured_namespace: str
 ) -> None:
-    measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
     for app in APPS:
         measured.apply(deployment(measured_namespace, app, 3, nodeSelector=POOL))
     pods = measured.wait_pods_ready(measured_namespace, 9)
@@ -125,9 +134,8 @@ def wait_at_rest(cluster: Cluster, namespace: str, pods: int) -> None:
 
 @pytest.mark.parametrize("governed", [False, True], ids=["no policy", "governed"])
 def test_the_only_replica_moves_without_a_gap_and_a_workload_at_its_maximum_is_left(
-    measured: Cluster, measuring: Installation, measured_namespace: str, *, governed: bool
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str], *, governed: bool
 ) -> None:
-    nodes = measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
     measured.apply([deployment(measured_namespace, app, replicas, nodeSelector=POOL) for app, replicas in APART])
     measured.apply(autoscaler(measured_namespace, "full", 3, maximum=3))
     pods = measured.wait_pods_ready(measured_namespace, 4)
@@ -159,10 +167,10 @@ def test_the_only_replica_moves_without_a_gap_and_a_workload_at_its_maximum_is_l
     assert {pod["spec"]["nodeName"] for pod in measured.pods(measured_namespace)} <= set(nodes)
 
 
+@pytest.mark.usefixtures("nodes")
 def test_an_autoscaler_that_scales_in_between_takes_precedence_and_no_replica_is_missing(
     measured: Cluster, measuring: Installation, measured_namespace: str
 ) -> None:
-    measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
     slow = deployment(measured_namespace, "slow", 3, nodeSelector=POOL)
     # The surge waits until its replica is available, and the autoscaler looks every 15 seconds.
     slow["spec"]["minReadySeconds"] = 60
