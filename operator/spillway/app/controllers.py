@@ -106,7 +106,7 @@ class Controllers:
         self._pools = PoolsController(world, nodes, unstarted, open_pools.usage, PodEvents(client))
         about_owners = PodEvents(client, about_pods=False)
         self._refused = RefusedPodsController(world, events, open_pools.usage, about_owners)
-        self._overlays = OverlayController(world, OverlayTrials(client, settings.namespace))
+        self._overlays = OverlayController(world, OverlayTrials(client, settings.namespace).run)
         self._ledger = BudgetController(world, period_seconds=settings.status_seconds)
         self._thresholds = ThresholdController(
             world,

@@ -16,9 +16,9 @@ def run_with_progress(case: Case) -> Result:
         *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
     ) as shown:
 
-        def told(what: str, done: int, of: int) -> None:
+        def progress(what: str, done: int, of: int) -> None:
             if what not in bars:
                 bars[what] = shown.add_task(what, total=of)
             shown.update(bars[what], completed=done)
 
-        return run(case, told=told)
+        return run(case, progress=progress)

@@ -9,7 +9,7 @@ beyond it the result is `unknown` at once.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from spillway.api.podoverlay import PodOverlay
 from spillway.domain.model.remember import KeptFor
 from spillway.domain.overlay.trial import overlay_field, trial_pod
 from spillway.kube import paths
-from spillway.kube.client import KubeClient
+from spillway.kube.client import Transport
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.ratelimit import TokenBucket
 
@@ -48,10 +48,14 @@ class Trial(NamedTuple):
     """Why it is not known whether the API server takes such pods; empty if it is known."""
 
 
+TryOverlay = Callable[[str, PodOverlay, float], Awaitable[Trial]]
+"""Given a pool, its overlay, and the seconds that the trial may take."""
+
+
 class OverlayTrials:
     """The trials of overlays in one namespace."""
 
-    def __init__(self, client: KubeClient, namespace: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Transport, namespace: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._path = paths.PODS.within(namespace)
         self._turns = TokenBucket(TRIALS_PER_SECOND, TRIALS_AT_ONCE, clock=clock)

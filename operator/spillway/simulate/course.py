@@ -19,11 +19,11 @@ _ROUNDING: Final = 1e-9
 class Course:
     """One number a step for each of its columns.
 
-    `target` is the share of its request that a replica should use; `told` is called after each step.
+    `target` is the share of its request that a replica should use; `progress` is called after each step.
     """
 
-    def __init__(self, scenario: Scenario, target: float, told: Callable[[], None] = lambda: None) -> None:
-        self._told = told
+    def __init__(self, scenario: Scenario, target: float, progress: Callable[[], None] = lambda: None) -> None:
+        self._progress = progress
         steps = scenario.steps
         self._demand = scenario.demand
         self._cpu = np.array([one.cpu for one in scenario.workloads])
@@ -66,7 +66,7 @@ class Course:
         self.late_cores[step] = _above(load, ready * self._cpu * self._target)
         self.used_cores[step] = (carried * on_physical).sum()
         self.evictions[step] = evictions
-        self._told()
+        self._progress()
 
 
 def _above(load: Floats, carried: Floats) -> float:

@@ -1,6 +1,6 @@
 """What the webhook does with the API server's answer to a trial."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.api.podoverlay import PodOverlay
-from spillway.kube.client import KubeClient
+from spillway.kube.client import JSON
 from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.kube.overlay_trial import KEPT_SECONDS, TRIALS_AT_ONCE, OverlayTrials, Trial
 from spillway.webhooks.overlay_validation import OverlayValidationWebhook
@@ -37,8 +37,18 @@ class _Client:
         self.error = error
         self.asked: list[tuple[str, str, Any]] = []
 
-    async def request(self, method: str, path: str, *, params: Any, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
-        assert timeout <= 1.0
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        body: Any = None,
+        content_type: str = JSON,
+        timeout: float = 0.0,  # noqa: ASYNC109
+    ) -> bytes:
+        assert 0.0 < timeout <= 1.0
+        assert content_type == JSON
         assert msgspec.json.decode(body)["spec"]["initContainers"][0]["name"] == "agent"
         self.asked.append((method, path, params))
         if self.error is not None:
@@ -52,7 +62,7 @@ def _raw(overlay: Any, **spec: Any) -> msgspec.Raw:
 
 
 async def _answer(client: _Client, new: msgspec.Raw, old: msgspec.Raw | None = None) -> Answer:
-    webhook = OverlayValidationWebhook(OverlayTrials(cast("KubeClient", client), "spillway-system"))
+    webhook = OverlayValidationWebhook(OverlayTrials(client, "spillway-system"))
     request = AdmissionRequest(uid="u", name="eci", object=new, old_object=old or msgspec.Raw())
     return await webhook(request, Deadline(lambda: 0.0, 1.0))
 
@@ -67,7 +77,7 @@ async def test_the_api_server_is_asked_by_a_dry_run_in_the_operators_namespace()
 
 async def test_trials_are_few_however_often_anybody_asks() -> None:
     client, clock = _Client(None), FakeClock()
-    trials = OverlayTrials(cast("KubeClient", client), "spillway-system", clock=clock.now)
+    trials = OverlayTrials(client, "spillway-system", clock=clock.now)
     overlay = PodOverlay.model_validate(OVERLAY)
     assert await trials.run("eci", overlay, 1.0) == await trials.run("eci", overlay, 1.0) == Trial()
     assert len(client.asked) == 1, "the result is known"

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.kube.overlay_trial import Fault, OverlayTrials
+from spillway.kube.overlay_trial import Fault, TryOverlay
 from spillway.state.signal import Signal
 
 AGAIN_SECONDS: Final = 300.0
@@ -22,9 +22,9 @@ class OverlayController(Controller):
 
     name: ClassVar = "overlays"
 
-    def __init__(self, world: World, trials: OverlayTrials) -> None:
+    def __init__(self, world: World, try_overlay: TryOverlay) -> None:
         super().__init__(world)
-        self._trials = trials
+        self._try_overlay = try_overlay
         self._tried: dict[str, tuple[PodOverlay, tuple[Fault, ...]]] = {}
         self.changed: Signal[()] = Signal("OverlayTrial")
         """Emitted after the faults of an overlay have changed."""
@@ -47,7 +47,7 @@ class OverlayController(Controller):
         if overlay is None:
             self._tried.pop(key, None)
         elif tried is None or tried[0] != overlay:
-            trial = await self._trials.run(key, overlay, TRIAL_SECONDS)
+            trial = await self._try_overlay(key, overlay, TRIAL_SECONDS)
             if trial.unknown:
                 self._tried.pop(key, None)
                 self.log.info("overlay not tried", key=key, reason=trial.unknown)

@@ -25,8 +25,8 @@ from spillway.simulate.hpa import Ints
 _ROWS_AT_ONCE: Final = 8
 
 
-def recommended(case: Case, told: Callable[[], None] = lambda: None) -> Ints:
-    """The recommended replicas by workload and step; `told` is called once for each workload."""
+def recommended(case: Case, progress: Callable[[], None] = lambda: None) -> Ints:
+    """The recommended replicas by workload and step; `progress` is called once for each workload."""
     setup = case.setup
     spec = ForecastSpec(setup.node_startup_seconds + setup.pod_startup_seconds, setup.window_seconds)
     most = most_replicas(whole_demand(case))
@@ -40,7 +40,7 @@ def recommended(case: Case, told: Callable[[], None] = lambda: None) -> Ints:
             autoscaler = Autoscaler("hpa", 1, most[first + row], other_metrics=True)
             known = _Known(case.start, present[row], forecasts.served[row], forecasts.predictable[row])
             rows.append(_of_one(scaling, autoscaler, known))
-            told()
+            progress()
     return np.array(rows, dtype=np.int64)
 
 

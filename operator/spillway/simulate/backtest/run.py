@@ -24,7 +24,7 @@ PLAIN: Final = "plain"
 FLAT: Final = "flat cost"
 SPILLWAY: Final = "spillway"
 
-Told = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 
@@ -50,7 +50,7 @@ class Result:
 
 
 def run(
-    case: Case, rules: AutoscalerRules = CLUSTER_AUTOSCALER_DRAINS, told: Told = lambda _what, _done, _of: None
+    case: Case, rules: AutoscalerRules = CLUSTER_AUTOSCALER_DRAINS, progress: Progress = lambda _what, _done, _of: None
 ) -> Result:
     """Replay a case."""
     scenario, steps = scenario_of(case), case.demand.shape[1]
@@ -61,9 +61,9 @@ def run(
         def one_more() -> None:
             nonlocal done
             done += 1
-            told(what, done, of)
+            progress(what, done, of)
 
-        told(what, 0, of)
+        progress(what, 0, of)
         return one_more
 
     replicas = recommended(case, counting("forecasts", len(case.services)))

@@ -29,13 +29,13 @@ class Thresholds(msgspec.Struct, frozen=True):
     """By service; None keeps all of its pods physical."""
 
 
-def thresholds(case: Case, told: Callable[[], None] = lambda: None) -> list[Thresholds]:
-    """The thresholds of each day; `told` is called after each."""
+def thresholds(case: Case, progress: Callable[[], None] = lambda: None) -> list[Thresholds]:
+    """The thresholds of each day; `progress` is called after each."""
     found = [Thresholds(0, (None,) * len(case.services))]
     for step, plan in _plans(case):
         planned = plan.thresholds()
         found.append(Thresholds(step, tuple(planned.get(one.workload) for one in case.services)))
-        told()
+        progress()
     return found
 
 

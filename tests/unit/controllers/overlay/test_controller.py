@@ -1,12 +1,12 @@
 """When an overlay is tried, and what the status says about it."""
 
-from typing import Any, cast
+from typing import Any
 
 from spillway.api.conditions import OVERLAY_INVALID
 from spillway.api.podoverlay import PodOverlay
 from spillway.controllers.overlay.controller import AGAIN_SECONDS, OverlayController
 from spillway.controllers.overlay.status import overlay_part
-from spillway.kube.overlay_trial import Fault, OverlayTrials, Trial
+from spillway.kube.overlay_trial import Fault, Trial
 from spillway.state.catalog import Kind
 from tests.support.fake_clock import FakeClock
 from tests.support.pools import budget, policy
@@ -36,7 +36,7 @@ class Rig:
     def __init__(self, **spec: Any) -> None:
         self.world = make_world([], [budget("a", **spec), policy()], FakeClock(1000.0))
         self.trials = _Trials()
-        self.controller = OverlayController(self.world, cast("OverlayTrials", self.trials))
+        self.controller = OverlayController(self.world, self.trials.run)
         self.changes = 0
         self.controller.changed.subscribe(self._changed)
 

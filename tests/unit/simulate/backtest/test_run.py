@@ -105,6 +105,6 @@ def test_too_little_demand_is_refused() -> None:
 
 def test_progress_is_told_up_to_the_end() -> None:
     seen: dict[str, list[tuple[int, int]]] = {}
-    run(case(2.1, services=1), told=lambda what, done, of: seen.setdefault(what, []).append((done, of)))
+    run(case(2.1, services=1), progress=lambda what, done, of: seen.setdefault(what, []).append((done, of)))
     assert list(seen) == ["forecasts", "thresholds", PLAIN, FLAT, SPILLWAY]
     assert all(steps[0][0] == 0 and steps[-1][0] == steps[-1][1] for steps in seen.values())
