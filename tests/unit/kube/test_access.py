@@ -49,7 +49,7 @@ def access(api_server: ApiServer) -> DelegatedAccess:
 async def _flood(api_server: ApiServer, *asked: Any) -> list[asyncio.Task[Any]]:
     tasks = [asyncio.create_task(one) for one in asked]
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not api_server.asked:  # noqa: ASYNC110 - the flood tells nobody
+        while not api_server.asked:  # noqa: ASYNC110 - the tasks run meanwhile
             await asyncio.sleep(0)
     return tasks
 
