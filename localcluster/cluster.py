@@ -104,7 +104,8 @@ class Cluster(ClusterApi):
             definitions = karpenter.custom_resource_definitions()
             rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
             self._wait_served([karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
-            rest.create(karpenter.NODE_CLASSES, karpenter.node_class())
+            node_class = karpenter.node_class(startup_seconds=options.node_startup_seconds)
+            rest.create(karpenter.NODE_CLASSES, node_class)
             self._processes.start(karpenter.process(layout, options, find))
         if options.argo_rollouts:
             definitions = argo_rollouts.custom_resource_definitions()

@@ -80,8 +80,10 @@ def instance_types(
     ]
 
 
-def node_class(name: str = "default") -> Object:
-    return {"apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": name}}
+def node_class(name: str = "default", *, startup_seconds: int = 0) -> Object:
+    """The node class of all pools; its machines join the cluster so long after they were ordered."""
+    made: Object = {"apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": name}}
+    return made | ({"spec": {"nodeRegistrationDelay": f"{startup_seconds}s"}} if startup_seconds else {})
 
 
 def node_pool(

@@ -29,6 +29,8 @@ class Options:
     karpenter_feature_gates: Mapping[str, bool] = field(default_factory=lambda: {"CapacityBuffer": True})
     karpenter_env: Mapping[str, str] = field(default_factory=dict)
     """More settings of Karpenter, by its environment variables (``BATCH_IDLE_DURATION`` and so on)."""
+    node_startup_seconds: int = 0
+    """How long after Karpenter's order a machine joins the cluster."""
     prometheus_scrape_configs: tuple[Mapping[str, Any], ...] = ()
     """``scrape_configs`` added to the default ones."""
     prometheus_scrape_seconds: int = 5
