@@ -26,7 +26,7 @@ from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_uni
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import is_balloon, object_reference
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.recurring import Timetable
 from spillway.kube import paths
 from spillway.kube.errors import FailedRequests
@@ -41,6 +41,8 @@ ALL: Final = "*"
 Mechanism = Literal["auto", "capacity-buffer", "balloons"]
 CHANGED_SECONDS: Final = 1.0
 """How soon a change shows: several changes often come together."""
+TAKEN_SECONDS: Final = 0.3
+"""The same where headroom from forecasts may be taken: node autoscalers act within a second or two."""
 PASS_SECONDS: Final = 15.0
 """The time between two passes at most: free room and requests change without a change that this controller follows."""
 NEXT_STEP_SECONDS: Final = 2.0
@@ -134,6 +136,7 @@ class HeadroomController(Controller):
         yield self.world.board.forecasts_changed.subscribe(self._look_soon)
         yield self.world.state.subscribe(NodeRecord, self._node_changed)
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
+        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
 
     def all_keys(self) -> Iterable[str]:
         return [ALL]
@@ -205,7 +208,7 @@ class HeadroomController(Controller):
         async for forecast in in_slices(rise_units(needs)):  # noqa: B007 - the last one counts
             pass
         wanted = size(needs, forecast)
-        replicas = in_units(governed.requests, needs.unit)
+        replicas = in_units(governed.replicas, needs.unit)
         if memory.hold is None:
             # What a previous leader has made was wanted until now.
             held = seen.found.replicas(name)
@@ -329,6 +332,15 @@ class HeadroomController(Controller):
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         if self._memories and (old is None or new is None):
             self._look_soon()
+
+    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
+        """A workload may take headroom that was kept for it: a node autoscaler would soon replace what it takes."""
+        if new is None or new.replicas <= (0 if old is None else old.replicas):
+            return
+        claim = self.world.claim_of(new)
+        kept = self.report.get(claim.policy) if claim is not None else None
+        if kept is not None and (kept.size.forecast or kept.size.reason is HeadroomReason.HELD):
+            self.queue.add_after(ALL, TAKEN_SECONDS)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old

@@ -32,6 +32,8 @@ class Governed:
     """The pods that wait for a node, by the request of their workload."""
     requests: Counter[Shape] = field(default_factory=Counter)
     """The replicas of all workloads that have a node or are expected, by their request."""
+    replicas: Counter[Shape] = field(default_factory=Counter)
+    """The replicas that all workloads ask for, by their request."""
     zones: set[Zone] = field(default_factory=set)
     """Where their pods run, without virtual nodes."""
 
@@ -56,6 +58,7 @@ async def governed_by_policy(
         shape = Shape(round(request[0] * 1000), round(request[1] * GIB))
         rise = _rise(world, workload_class, one, autoscalers)
         governed.rising[shape] += rise
+        governed.replicas[shape] += one.replicas
         pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
         nodes[name].update(pod.node for pod in pods if pod.node)
         # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.

@@ -1,6 +1,8 @@
 """The headroom of a policy over time: its size, the objects that hold it, and the nodes that may go."""
 
-from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS
+import pytest
+
+from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS, TAKEN_SECONDS
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase
 from spillway.state.catalog import Kind
@@ -65,6 +67,25 @@ async def test_nodes_are_ordered_before_the_peak_and_not_twice_when_it_takes_the
     scene.scale(10)
     await scene.look(1)
     assert scene.server.items == {}
+
+
+async def test_replicas_that_may_take_headroom_from_a_forecast_require_a_pass_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(policy({}))
+    await scene.look()
+    asked: list[float] = []
+    monkeypatch.setattr(scene.controller.queue, "add_after", lambda _, seconds: asked.append(seconds))
+    list(scene.controller.subscribe())
+    # There is no headroom to take.
+    scene.scale(5)
+    assert asked == []
+    scene.forecast(5.0, later=10.0)
+    await scene.look()
+    scene.scale(8)
+    assert asked == [TAKEN_SECONDS]
+    scene.scale(6)
+    assert asked == [TAKEN_SECONDS]
 
 
 async def test_a_new_leader_without_forecasts_keeps_what_there_is() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.fit.room import Free
-from spillway.domain.headroom.shape import Shape, common_unit, units_for
+from spillway.domain.headroom.shape import Shape, common_unit, in_units, units_for
 
 SHAPES = st.builds(Shape, st.integers(0, 8000), st.integers(0, 1 << 36))
 REQUESTS = st.dictionaries(SHAPES, st.integers(1, 500), max_size=12)
@@ -76,3 +76,10 @@ def test_what_is_only_asked_for_or_fits_no_node_makes_no_unit() -> None:
 def test_of_many_rare_requests_those_that_run_make_the_unit() -> None:
     rare = {Shape(100 + number, 10): 1 for number in range(40)}
     assert common_unit({**rare, Shape(5000, 5000): 0}) == Shape(139, 10)
+
+
+def test_replicas_in_units_by_the_resource_of_which_each_takes_most() -> None:
+    unit = Shape(1000, 1000)
+    assert in_units({Shape(500, 100): 4, Shape(100, 2000): 3}, unit) == 8
+    assert in_units({Shape(500, 100): 4}, Shape(0, 100)) == 4
+    assert in_units({Shape(0, 0): 4}, unit) == 0
