@@ -3,7 +3,8 @@
 Contract: called by the ledger controller, with times in whole Unix seconds; nothing here waits. A pod counts in the
 pool of its node, which is the oldest VirtualNodeBudget that selects the node. A pod that was seen from its start is
 charged from its start; a pod that enters a pool by a change of labels or budgets is charged from that change. A ledger
-begins with the total that the status has stored and the time of that total, from which running pods are charged. A
+begins with the total that the status has stored and the time of that total, from which running pods are charged. A pod
+is charged at most what its node can allocate: anybody may name a node in a pod that requests more than there is. A
 budget without a stored total, or with one in another currency, is charged from the opening of its ledger.
 """
 
@@ -182,7 +183,7 @@ class PoolAccounting:
             pool,
             self._book.account_of(pod),
             pod.requests,
-            pod.granted,
+            self._granted(pod),
             self._billed(pod, pool),
             int(pod.started),
             not counts_as_physical(pod),
@@ -190,7 +191,15 @@ class PoolAccounting:
 
     def _billed(self, pod: PodRecord, pool: str) -> Usage:
         ladder = self._governance.ladder(pool) if pod.size and self._governance is not None else ()
-        return billed(pod.granted, pod.size, ladder)
+        return billed(self._granted(pod), pod.size, ladder)
+
+    def _granted(self, pod: PodRecord) -> Usage:
+        """What its node holds for the pod, which is at most what it can allocate."""
+        granted, node = pod.granted, self._state.nodes.get(pod.node)
+        if node is None:
+            held = self._held.get(pod.uid)
+            return granted if held is None else granted.at_most(held.granted)
+        return granted.at_most(Usage(1, node.cpu_millis, node.memory_bytes))
 
     def _pool_of(self, pod: PodRecord) -> str:
         pool = self._membership.pool_of_pod(pod)

@@ -20,6 +20,8 @@ EXACT: Final = Context(prec=200, traps=[Inexact])
 
 _GIB: Final = Decimal(GIB)
 _SHOWN: Final = Decimal("0.000001")
+_SHOWN_MOST: Final = Decimal("999999999999.999999")
+"""The largest amount that a status may contain; a larger one must not keep the status from being written."""
 _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
@@ -45,7 +47,7 @@ def per_hour(price: PoolPrice, cpu_millis: int, memory_bytes: int) -> Decimal:
 
 
 def shown(amount: Decimal) -> str:
-    """An amount as a status shows it: at most six decimals, without trailing zeros."""
-    rounded = amount.quantize(_SHOWN, context=_ROUNDING)
+    """An amount as a status shows it: at most six decimals, without trailing zeros, and below 10^12."""
+    rounded = min(amount, _SHOWN_MOST).quantize(_SHOWN, context=_ROUNDING)
     text = f"{rounded:f}"
     return text.rstrip("0").rstrip(".")

@@ -28,6 +28,14 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
             self.pods >= other.pods and self.cpu_millis >= other.cpu_millis and self.memory_bytes >= other.memory_bytes
         )
 
+    def at_most(self, other: "Usage") -> "Usage":
+        """The smaller of each field."""
+        return Usage(
+            min(self.pods, other.pods),
+            min(self.cpu_millis, other.cpu_millis),
+            min(self.memory_bytes, other.memory_bytes),
+        )
+
     def __mul__(self, factor: int) -> "Usage":
         """So many times as much; -1 gives what has to be added to take it away."""
         return Usage(self.pods * factor, self.cpu_millis * factor, self.memory_bytes * factor)

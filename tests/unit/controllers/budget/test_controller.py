@@ -18,7 +18,7 @@ from spillway.controllers.budget.resource_seconds import NAMES_KEPT_SECONDS, Wor
 from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.ledger import PoolLedger
-from spillway.domain.budget.price import shown
+from spillway.domain.budget.price import per_hour, shown
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
@@ -535,3 +535,20 @@ async def test_the_status_model_reads_what_the_books_say() -> None:
     assert costs is not None
     assert costs.by_workload == {"Deployment/shop/web": Decimal("3.6")}
     assert VirtualNodeBudgetStatus.model_validate(kept(str(costs.spent), 0)).used is not None
+
+
+async def test_a_pod_that_requests_more_than_its_node_has_is_charged_for_the_node() -> None:
+    huge = virtual_pod("a", cpu_millis=9 * 10**18, memory_bytes=9 * 10**18)
+    whole = make_node("v1", labels={"pool": "eci"})
+    stage = await Stage(huge).begin()
+    price = stage.world.governance.budgets["eci"].spec.price
+    assert price is not None
+    most = per_hour(price, whole.cpu_millis, whole.memory_bytes)
+    assert stage.rate() == most > 0
+    await stage.tick(3600)
+    spent = stage.spent()
+    stage.world.state.remove(whole)
+    stage.change("a", ready=True, restarts=1)
+    assert stage.rate() == most, "the node is gone and what it held is remembered"
+    await stage.tick(3600)
+    assert stage.spent() - spent == most

@@ -72,7 +72,15 @@ def test_a_size_is_the_marked_step_of_the_ladder_or_the_requests(mark: str, size
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [("0", "0"), ("12", "12"), ("1.50", "1.5"), ("0.0000004", "0"), ("0.1234565", "0.123456"), ("100", "100")],
+    [
+        ("0", "0"),
+        ("12", "12"),
+        ("1.50", "1.5"),
+        ("0.0000004", "0"),
+        ("0.1234565", "0.123456"),
+        ("100", "100"),
+        ("1e15", "999999999999.999999"),
+    ],
 )
 def test_an_amount_is_shown_with_six_decimals_at_most(amount: str, text: str) -> None:
     assert shown(Decimal(amount)) == text
