@@ -148,7 +148,7 @@ class _Board:
             and pod.memory_bytes <= free[1]
             and free[2] > 0
             and target.taints <= source.taints
-            and _keeps_zones(pod.zones, source.zone, target.zone, max_skew)
+            and keeps_zones(pod.zones, source.zone, target.zone, max_skew)
         )
 
     def target(self, pod: MovablePod, order: Iterable[NodeName], max_skew: int) -> NodeName | None:
@@ -216,7 +216,7 @@ def _best(
     return None
 
 
-def _keeps_zones(counts: Mapping[Zone, int], source: Zone, target: Zone, max_skew: int) -> bool:
+def keeps_zones(counts: Mapping[Zone, int], source: Zone, target: Zone, max_skew: int) -> bool:
     """Whether the zones of a workload stay within `max_skew`, or become no less even than they are."""
     if source == target:
         return True

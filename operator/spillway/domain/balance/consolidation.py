@@ -1,0 +1,167 @@
+"""Consolidation: which elastic nodes are emptied by moves, and which of their pods are moved next.
+
+Contract: pure, deterministic and greedy. A node is emptied only as a whole: it is little used, old enough, all of its
+pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within `max_skew` or
+become no less even. Nodes are looked at in the shared emptying order, those that are being emptied already before the
+others. The nodes that stay keep `reserve` free: the rise of requests that is expected within the time for which a node
+has to stay empty to be worth its moves. A plan names at most `most` moves, and one for each workload; the rest of a
+node follows in later plans.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from spillway.domain.balance.moves import keeps_zones
+from spillway.domain.model.names import NodeName, PodUid, Zone
+
+NO_RESERVE: Final = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class NodePod:
+    """One pod on a node that might be emptied; pods of DaemonSets are left out."""
+
+    uid: PodUid
+    workload: str
+    cpu_millis: int
+    memory_bytes: int
+    zones: Mapping[Zone, int]
+    """The replicas of its workload by zone."""
+    movable: bool = True
+    """Whether it may be moved at some time; a pod that may not keeps its node."""
+    ready_to_move: bool = True
+    """Whether it may be moved now: its workload is settled and has no move that is too recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolidationNode:
+    """One node, with its room and, where it might be emptied, its pods."""
+
+    name: NodeName
+    zone: Zone
+    cpu_millis: int
+    """What it can allocate."""
+    memory_bytes: int
+    free_millis: int
+    free_bytes: int
+    free_pods: int
+    accepts: bool = True
+    """Whether new pods may come: it is ready, schedulable, and carries no soft taint of a hot node."""
+    may_empty: bool = False
+    """Whether it is elastic and old enough."""
+    order: int = 0
+    """Its place in the shared emptying order; the highest empties first."""
+    emptying: bool = False
+    """Whether it is being emptied already."""
+    taints: frozenset[tuple[str, str, str]] = frozenset()
+    """Its hard taints (key, value, effect)."""
+    pods: tuple[NodePod, ...] = field(default=())
+
+    @property
+    def used(self) -> float:
+        """The larger share of what is requested of it, from 0 to 1."""
+        cpu = 1 - self.free_millis / self.cpu_millis if self.cpu_millis else 1.0
+        memory = 1 - self.free_bytes / self.memory_bytes if self.memory_bytes else 1.0
+        return max(cpu, memory)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolidationMove:
+    """One pod that leaves a node, and where it is expected."""
+
+    pod: PodUid
+    workload: str
+    source: NodeName
+    target: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolidationPlan:
+    """The nodes that are emptied, first to go first, and the next moves."""
+
+    nodes: tuple[NodeName, ...]
+    moves: tuple[ConsolidationMove, ...]
+
+
+def plan_consolidation(
+    nodes: Iterable[ConsolidationNode],
+    *,
+    below: float,
+    max_skew: int,
+    most: int,
+    reserve: tuple[int, int] = NO_RESERVE,
+) -> ConsolidationPlan:
+    """Empty nodes of which less than the share `below` is requested; `reserve` is (millicores, bytes)."""
+    board = _Board(nodes)
+    emptied: list[NodeName] = []
+    moves: list[ConsolidationMove] = []
+    moved: set[str] = set()
+    wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
+    for node in sorted(wanted, key=lambda one: (not one.emptying, -one.order, one.name)):
+        found = board.empty(node, max_skew=max_skew, reserve=reserve)
+        if found is None:
+            continue
+        emptied.append(node.name)
+        for pod, target in found:
+            if len(moves) < most and pod.ready_to_move and pod.workload not in moved:
+                moves.append(ConsolidationMove(pod.uid, pod.workload, node.name, target))
+                moved.add(pod.workload)
+    return ConsolidationPlan(tuple(emptied), tuple(moves))
+
+
+class _Board:
+    """The nodes as they would be after the moves so far."""
+
+    def __init__(self, nodes: Iterable[ConsolidationNode]) -> None:
+        self.nodes = {node.name: node for node in nodes}
+        self._free = {n.name: (n.free_millis, n.free_bytes, n.free_pods) for n in self.nodes.values()}
+        self._staying = {n.name for n in self.nodes.values() if n.accepts and not n.emptying}
+        self._zones: dict[str, dict[Zone, int]] = {}
+        self._targets: set[NodeName] = set()
+
+    def empty(
+        self, node: ConsolidationNode, *, max_skew: int, reserve: tuple[int, int]
+    ) -> Sequence[tuple[NodePod, NodeName]] | None:
+        """Where all pods of a node would go; None if one has no place, or too little stays free: nothing changes."""
+        if node.name in self._targets or not all(pod.movable for pod in node.pods):
+            return None
+        free, zones = dict(self._free), {name: dict(counts) for name, counts in self._zones.items()}
+        staying = [self.nodes[name] for name in sorted(self._staying - {node.name})]
+        found: list[tuple[NodePod, NodeName]] = []
+        for pod in sorted(node.pods, key=lambda one: (-one.cpu_millis, -one.memory_bytes, one.uid)):
+            counts = zones.setdefault(pod.workload, dict(pod.zones))
+            fitting = [
+                one
+                for one in staying
+                if _fits(pod, free[one.name])
+                and one.taints <= node.taints
+                and keeps_zones(counts, node.zone, one.zone, max_skew)
+            ]
+            target = min(fitting, key=partial(_preference, free), default=None)
+            if target is None:
+                return None
+            cpu, memory, pods = free[target.name]
+            free[target.name] = cpu - pod.cpu_millis, memory - pod.memory_bytes, pods - 1
+            counts[node.zone] = counts.get(node.zone, 0) - 1
+            counts[target.zone] = counts.get(target.zone, 0) + 1
+            found.append((pod, target.name))
+        if any(sum(max(free[one.name][index], 0) for one in staying) < reserve[index] for index in (0, 1)):
+            return None
+        self._free, self._zones = free, zones
+        self._staying.discard(node.name)
+        self._targets.update(target for _, target in found)
+        return found
+
+
+def _fits(pod: NodePod, free: tuple[int, int, int]) -> bool:
+    cpu, memory, pods = free
+    return pod.cpu_millis <= cpu and pod.memory_bytes <= memory and pods > 0
+
+
+def _preference(
+    free: Mapping[NodeName, tuple[int, int, int]], node: ConsolidationNode
+) -> tuple[bool, int, int, NodeName]:
+    """The lowest is preferred: a fixed node, which stays anyway; the elastic one that empties last; the fullest."""
+    return node.may_empty, node.order, free[node.name][0], node.name

@@ -1,0 +1,124 @@
+"""Which elastic nodes are emptied, and that no plan costs room, evenness of zones or more moves than allowed."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.balance.consolidation import ConsolidationNode, NodePod, plan_consolidation
+from spillway.domain.balance.skew import zone_skew
+from spillway.domain.model.names import NodeName, PodUid, Zone
+
+A, B = Zone("a"), Zone("b")
+BELOW = 0.7
+
+
+def pod(name: str, workload: str = "web", cpu: int = 1000, zones: dict[Zone, int] | None = None) -> NodePod:
+    return NodePod(PodUid(name), workload, cpu, cpu, {A: 1} if zones is None else zones)
+
+
+def node(name: str, *pods: NodePod, zone: Zone = A, elastic: bool = False, size: int = 4000) -> ConsolidationNode:
+    used = sum(one.cpu_millis for one in pods)
+    return ConsolidationNode(
+        NodeName(name), zone, size, size, size - used, size - used, 10 - len(pods), may_empty=elastic, pods=pods
+    )
+
+
+def planned(*nodes: ConsolidationNode, most: int = 10, reserve: tuple[int, int] = (0, 0)) -> dict[str, str]:
+    plan = plan_consolidation(nodes, below=BELOW, max_skew=1, most=most, reserve=reserve)
+    assert {move.source for move in plan.moves} <= set(plan.nodes)
+    return {move.pod: move.target for move in plan.moves}
+
+
+def test_a_little_used_elastic_node_is_emptied_onto_the_fullest_node_that_stays() -> None:
+    wide, full = node("wide"), node("full", pod("f", "other"), pod("g", "other"))
+    assert planned(node("e", pod("p"), elastic=True), wide, full) == {"p": "full"}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(node("e", pod("p"), elastic=False), id="it is fixed"),
+        pytest.param(node("e", pod("p", cpu=2800), elastic=True), id="it is well used"),
+        pytest.param(node("e", pod("p"), replace(pod("q"), movable=False), elastic=True), id="a pod may not be moved"),
+        pytest.param(node("e", elastic=True), id="it is empty"),
+        pytest.param(node("e", replace(pod("p"), ready_to_move=False), elastic=True), id="not now"),
+    ],
+)
+def test_a_node_that_is_left(left: ConsolidationNode) -> None:
+    assert planned(left, node("wide")) == {}
+
+
+def test_a_node_whose_pods_do_not_all_fit_is_left_as_a_whole() -> None:
+    little = node("little", pod("l", "other", cpu=2500))
+    assert planned(node("e", pod("p", "one"), pod("q", "two"), elastic=True), little) == {}
+
+
+def test_room_that_is_needed_soon_stays_free() -> None:
+    nodes = node("e", pod("p"), elastic=True), node("wide")
+    assert planned(*nodes, reserve=(3000, 3000)) == {"p": "wide"}
+    assert planned(*nodes, reserve=(3001, 0)) == {}
+
+
+def test_zones_decide_where_a_pod_may_go() -> None:
+    even = {A: 2, B: 2}
+    source = node("e", pod("p", zones=even), elastic=True)
+    assert planned(source, node("there", zone=B, size=1500), node("here")) == {"p": "here"}
+    assert planned(source, node("there", zone=B)) == {}
+
+
+def test_the_emptying_order_decides_and_what_was_begun_is_finished_first() -> None:
+    first = replace(node("first", pod("p", "one"), elastic=True), order=9)
+    begun = replace(node("begun", pod("q", "two", cpu=3000), elastic=True), order=1, emptying=True)
+    plan = plan_consolidation([first, begun, node("wide")], below=BELOW, max_skew=1, most=10)
+    assert plan.nodes == ("begun", "first")
+
+
+def test_a_pod_does_not_go_to_a_node_that_is_emptied_too() -> None:
+    one = replace(node("one", pod("p", "one"), elastic=True), order=2)
+    two = replace(node("two", pod("q", "two"), elastic=True), order=1)
+    assert planned(one, two) == {"p": "two"}
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> list[ConsolidationNode]:
+    names = [f"w{index}" for index in range(4)]
+    placed = [
+        (index, draw(st.lists(st.tuples(st.sampled_from(names), st.integers(1, 4)), max_size=4))) for index in range(6)
+    ]
+    zone_of = [draw(st.sampled_from([A, B])) for _ in placed]
+    counts = {name: Counter({A: 0, B: 0}) for name in names}
+    for index, pods in placed:
+        for name, _ in pods:
+            counts[name][zone_of[index]] += 1
+    found = []
+    for index, pods in placed:
+        on_node = [pod(f"{index}-{n}", name, cpu * 250, dict(counts[name])) for n, (name, cpu) in enumerate(pods)]
+        elastic = draw(st.booleans())
+        made = node(f"n{index}", *on_node, zone=zone_of[index], elastic=elastic)
+        found.append(replace(made, order=index, emptying=elastic and draw(st.booleans())))
+    return found
+
+
+@given(clusters(), st.integers(0, 6), st.integers(0, 4000))
+def test_a_plan_keeps_room_zones_and_bounds(nodes: list[ConsolidationNode], most: int, reserve: int) -> None:
+    plan = plan_consolidation(nodes, below=BELOW, max_skew=1, most=most, reserve=(reserve, 0))
+    by_name = {one.name: one for one in nodes}
+    pods = {one.uid: one for each in nodes for one in each.pods}
+    assert len(plan.moves) <= most
+    assert len({move.workload for move in plan.moves}) == len(plan.moves)
+    assert all(by_name[name].may_empty for name in plan.nodes)
+    assert not {move.target for move in plan.moves} & set(plan.nodes)
+    for name in {move.target for move in plan.moves}:
+        assert by_name[name].accepts
+        come = [pods[move.pod] for move in plan.moves if move.target == name]
+        assert sum(one.cpu_millis for one in come) <= by_name[name].free_millis
+        assert not by_name[name].emptying
+    for move in plan.moves:
+        counts = Counter(pods[move.pod].zones)
+        before = zone_skew(counts, [A, B])
+        counts.subtract([by_name[move.source].zone])
+        counts.update([by_name[move.target].zone])
+        assert zone_skew(counts, [A, B]) <= max(1, before)
