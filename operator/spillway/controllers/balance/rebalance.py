@@ -107,7 +107,7 @@ class RebalanceController(Controller):
         yield self._surges.ended.subscribe(self._ended)
 
     def all_keys(self) -> Iterable[str]:
-        return {*self.world.governance.balances, *self.plans}
+        return {*self.world.governance.balances, *self.plans, *self._memories}
 
     def moves(self, balance: str) -> Moves | None:
         """The part of a ZonalBalance's status about moves; None where none are planned."""

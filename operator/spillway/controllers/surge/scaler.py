@@ -6,7 +6,7 @@ client has changed since stays. A chosen pod gets the lowest deletion cost befor
 scale-downs reads from the mark that it goes first (`domain.scale_down.ranking`).
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from spillway.controllers.base import World
 from spillway.domain.model.documents import Json
@@ -24,6 +24,9 @@ from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import ObjectWriter, Reader
+
+SEEN_SECONDS: Final = 1.0
+"""Seconds after which a written cost counts as seen by the ReplicaSet controller."""
 
 
 class Target(NamedTuple):
@@ -63,6 +66,9 @@ class SurgeScaler:
 
     def __init__(self, world: World, writer: ObjectWriter, reader: Reader) -> None:
         self._state = world.state
+        self._now = world.now
+        self._chosen: dict[OwnerUid, float] = {}
+        """When the costs of a ReplicaSet whose surge is about to end were last written, or found as they should be."""
         self._board = world.board
         self._writer = writer
         self._reader = reader
@@ -105,20 +111,23 @@ class SurgeScaler:
         return False
 
     async def choose(self, replicaset: ReplicaSetRecord, surge: Surge) -> bool:
-        """Let Kubernetes delete the chosen pod next; False if a pod has changed meanwhile.
+        """Let Kubernetes delete the chosen pod next; False until that holds.
 
-        Nothing is written without a chosen pod, nor where it is gone or another client writes the costs.
+        It holds once the costs have been written for `SEEN_SECONDS`: the ReplicaSet controller chooses by what its own
+        watch has shown. Nothing is written without a chosen pod, nor where it is gone or another client writes costs.
         """
         pods = {pod.uid: pod for pod in self._state.pods_of(replicaset.uid) if pod.active}
         if surge.pod is None or surge.pod not in pods or foreign_pods(pods.values()):
             return True
         # Only the costs count here, not where the pods are.
         candidates = candidates_of(pods.values(), {}, lambda _: UNKNOWN, {}, related={})
-        for uid, cost in cost_writes(candidates, {surge.pod}).items():
+        writes = cost_writes(candidates, {surge.pod})
+        if writes:
+            self._chosen[replicaset.uid] = self._now()
+        for uid, cost in writes.items():
             annotations = {POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)}
-            if not await self._writer.annotate_pod(pods[uid], annotations):
-                return False
-        return True
+            await self._writer.annotate_pod(pods[uid], annotations)
+        return self._now() >= self._chosen.setdefault(replicaset.uid, self._now()) + SEEN_SECONDS
 
     async def shrink(self, target: Target, surge: Surge) -> bool:
         """Remove the replica; False if another client has scaled in the meantime, and its number stays."""
@@ -126,6 +135,7 @@ class SurgeScaler:
 
     async def forget(self, replicaset: ReplicaSetRecord) -> bool:
         """Remove the mark."""
+        self._chosen.pop(replicaset.uid, None)
         return await self._mark(replicaset, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.runner import STEP_SECONDS
-from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.controllers.surge.scaler import SEEN_SECONDS, SurgeScaler
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import POD_DELETION_COST, SURGE, NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -143,7 +143,10 @@ async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resou
     assert await cluster.step(1) == STEP_SECONDS
     assert cluster.written == []
     appears(cluster)
-    assert await cluster.step(1) is None
+    assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less"], "the ReplicaSet controller has to see it first"
+    assert await cluster.step(SEEN_SECONDS / 2) == STEP_SECONDS
+    assert await cluster.step(SEEN_SECONDS / 2) is None
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
     assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
@@ -158,6 +161,7 @@ async def test_it_waits_until_the_new_replica_is_available() -> None:
     assert await cluster.step(READY_SECONDS + 29) == STEP_SECONDS
     cluster.status = {}
     await cluster.step(1)
+    await cluster.step(SEEN_SECONDS)
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
 
 
@@ -199,7 +203,10 @@ async def test_the_next_leader_continues_a_surge() -> None:
     cluster.lead()
     assert UID in cluster.controller.all_keys()
     appears(cluster)
-    assert await cluster.step(1) is None
+    assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less"], "the ReplicaSet controller has to see it first"
+    assert await cluster.step(SEEN_SECONDS / 2) == STEP_SECONDS
+    assert await cluster.step(SEEN_SECONDS / 2) is None
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
 
