@@ -2,7 +2,10 @@
 
 Writes `build/bench/simulate.json`: for each contender the figures over all seeds with a node autoscaler that only takes
 empty nodes away (cluster-autoscaler's timing), and nested the same with draining (`drain`) and with Karpenter's
-`WhenEmpty` (`karpenter_when_empty`). What is modelled: docs/explanation/scale-down-order.md.
+`WhenEmpty` (`karpenter_when_empty`). Beside them, with cluster-autoscaler's timing: `plain_drain` (plain Kubernetes, and
+the autoscaler drains), `spillway_moves` (surges empty elastic nodes, and the autoscaler only takes empty ones) and
+`clairvoyant` (the fewest nodes with which the pods of `spillway_moves` could have run). What is modelled:
+docs/explanation/scale-down-order.md.
 """
 
 import json
@@ -13,18 +16,25 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from spillway.domain.model.units import HOUR_SECONDS
 from spillway.simulate.autoscaler import (
     CLUSTER_AUTOSCALER,
     CLUSTER_AUTOSCALER_DRAINS,
     KARPENTER_WHEN_EMPTY,
     AutoscalerRules,
 )
+from spillway.simulate.clairvoyant import fewest_nodes
 from spillway.simulate.contenders import Contender, Flat, Plain, Spillway
 from spillway.simulate.measure import Measures
+from spillway.simulate.moves import MoveRules
 from spillway.simulate.replay import replay
 from spillway.simulate.scenario import STEP_SECONDS, Scenario, two_peak_days
 
 OUTPUT: Final = Path("build/bench/simulate.json")
+MOVES: Final[dict[str, tuple[Contender, AutoscalerRules]]] = {
+    "plain_drain": (Plain(), CLUSTER_AUTOSCALER_DRAINS),
+    "spillway_moves": (Spillway(moves=MoveRules()), CLUSTER_AUTOSCALER),
+}
 CONTENDERS: Final[dict[str, Contender]] = {"plain": Plain(), "flat": Flat(), "spillway": Spillway()}
 AUTOSCALERS: Final[dict[str, AutoscalerRules]] = {
     "no_drain": CLUSTER_AUTOSCALER,
@@ -48,6 +58,15 @@ def main(
     for contender in CONTENDERS:
         measured[contender] = dict(by_autoscaler["no_drain"][contender])
         measured[contender] |= {name: by_autoscaler[name][contender] for name in AUTOSCALERS if name != "no_drain"}
+    for name, (one, rules) in MOVES.items():
+        measured[name], replays = figures_of(scenarios, one, rules)
+    measured["clairvoyant"] = bound(scenarios, replays, rules)
+    measured["moves_ratios"] = {
+        f"elastic_node_hours_vs_{other}": round(
+            measured["spillway_moves"]["elastic_node_hours"] / measured[other]["elastic_node_hours"], 3
+        )
+        for other in ("plain", "spillway", "plain_drain", "clairvoyant")
+    }
     measured["ratios"] = {name: ratios(figures) for name, figures in by_autoscaler.items()}
     measured["ran"] = {
         "days": days,
@@ -58,26 +77,39 @@ def main(
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(measured, indent=2) + "\n")
-    typer.echo(json.dumps(measured["ratios"], indent=2))
+    typer.echo(json.dumps(measured["ratios"] | {"spillway_moves": measured["moves_ratios"]}, indent=2))
     typer.echo(f"figures: {output}")
 
 
 def measure(scenarios: list[Scenario], rules: AutoscalerRules) -> dict[str, dict[str, Any]]:
     """Each contender's figures over all scenarios; sums, where not said otherwise by the name."""
-    figures: dict[str, dict[str, Any]] = {}
-    for name, contender in CONTENDERS.items():
-        total, by_seed = Measures(), []
-        for scenario in scenarios:
-            one = replay(scenario, contender, rules)
-            by_seed.append(one.summary())
-            total.add(one)
-        figures[name] = total.summary() | {
-            "by_seed": {
-                key: [seed[key] for seed in by_seed]
-                for key in ("elastic_node_hours", "virtual_pod_hours", "evictions", "zone_skew_max")
-            }
+    return {name: figures_of(scenarios, contender, rules)[0] for name, contender in CONTENDERS.items()}
+
+
+def figures_of(
+    scenarios: list[Scenario], contender: Contender, rules: AutoscalerRules
+) -> tuple[dict[str, Any], list[Measures]]:
+    """One contender's figures over all scenarios, and its replays."""
+    replays = [replay(scenario, contender, rules) for scenario in scenarios]
+    total, by_seed = Measures(), [one.summary() for one in replays]
+    for one in replays:
+        total.add(one)
+    figures = total.summary() | {
+        "by_seed": {
+            key: [seed[key] for seed in by_seed]
+            for key in ("elastic_node_hours", "virtual_pod_hours", "evictions", "zone_skew_max")
         }
-    return figures
+    }
+    return figures, replays
+
+
+def bound(scenarios: list[Scenario], replays: list[Measures], rules: AutoscalerRules) -> dict[str, Any]:
+    """The elastic node-hours of the fewest nodes with which these replays' pods could have run."""
+    by_seed = [
+        round(sum(fewest_nodes(one, scenario, rules)) * scenario.step_seconds / HOUR_SECONDS, 2)
+        for scenario, one in zip(scenarios, replays, strict=True)
+    ]
+    return {"elastic_node_hours": round(sum(by_seed), 2), "by_seed": {"elastic_node_hours": by_seed}}
 
 
 def ratios(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:

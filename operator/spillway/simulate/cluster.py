@@ -79,6 +79,8 @@ class SimCluster:
         self.on_node: list[dict[PodUid, SimPod]] = [{} for _ in range(size)]
         self.pool_pods = [0] * len(pools)
         self._named = 0
+        self.emptying: set[int] = set()
+        """Elastic nodes that carry the soft taint of a node that is being emptied."""
         self.elastic_changes = 0
         """Grows whenever an elastic node comes or goes."""
 
@@ -125,6 +127,7 @@ class SimCluster:
     def remove_elastic(self, slot: int) -> None:
         """Take an empty elastic node away."""
         self.alive[slot] = False
+        self.emptying.discard(slot)
         self.elastic_changes += 1
 
     def elastic_records(self) -> list[NodeRecord]:

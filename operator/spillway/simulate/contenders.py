@@ -16,6 +16,7 @@ from spillway.domain.scale_down.costs import cost_writes, free_index, initial_co
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.node_order import emptying_order
 from spillway.simulate.hpa import Ints
+from spillway.simulate.moves import MoveRules
 
 
 class Contender(Protocol):
@@ -28,6 +29,10 @@ class Contender(Protocol):
     @property
     def looks_after(self) -> bool:
         """Whether `at_rest` needs to be called."""
+
+    @property
+    def moves(self) -> MoveRules | None:
+        """How it moves pods off elastic nodes; None if it moves none."""
 
     @property
     def exact(self) -> bool:
@@ -59,6 +64,7 @@ class Plain:
     soft_taint: bool = False
     looks_after: bool = False
     exact: bool = False
+    moves: MoveRules | None = None
 
     def recommended(self, step: int) -> Ints | None:
         del step

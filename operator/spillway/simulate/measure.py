@@ -22,6 +22,13 @@ class Measures:
     virtual_first_violations: int = 0
     rollout_victims: int = 0
     evictions: int = 0
+    moves: int = 0
+    """Pods that were moved by surge."""
+    moves_given_up: int = 0
+    dips: int = 0
+    """Evictions and moves after which a workload had fewer ready replicas than requested."""
+    requested: list[tuple[float, float]] = field(default_factory=list)
+    """By step: CPU in cores and memory in GiB that pods on fixed and elastic nodes request."""
     elastic_node_steps: int = 0
     virtual_pod_steps: int = 0
     pending_steps: int = 0
@@ -76,6 +83,9 @@ class Measures:
             "virtual_first_violations": self.virtual_first_violations,
             "elastic_node_hours": round(self.elastic_node_steps * hours, 2),
             "evictions": self.evictions,
+            "moves": self.moves,
+            "moves_given_up": self.moves_given_up,
+            "dips": self.dips,
             "zone_skew_max": int(skews.max()),
             "zone_skew_p99": float(np.percentile(skews, 99)),
             "extra_api_writes_per_deleted_pod": round(writes / deleted, 4),

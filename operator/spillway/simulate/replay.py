@@ -19,6 +19,7 @@ from spillway.simulate.contenders import Contender, shared_order
 from spillway.simulate.course import Course
 from spillway.simulate.hpa import Hpa
 from spillway.simulate.measure import Measures
+from spillway.simulate.moves import SimMove, SimMoves
 from spillway.simulate.scenario import Scenario
 from spillway.simulate.scheduler import Scheduler
 
@@ -63,6 +64,10 @@ class _Replay:
         self._order: dict[NodeName, int] = {}
         self._order_of = (-1, -1)
         self._step = 0
+        rules_of_moves = contender.moves
+        self._moves = (
+            None if rules_of_moves is None else SimMoves(scenario, self._cluster, rules_of_moves, self._is_whole)
+        )
         self._measures = Measures(step_seconds=scenario.step_seconds)
         self._grace, self._spill, self._rest_steps, order, self._idle = map(
             scenario.steps_in, (_GRACE_SECONDS, _SPILL_SECONDS, _REST_SECONDS, _ORDER_SECONDS, _IDLE_SECONDS)
@@ -79,6 +84,7 @@ class _Replay:
             self._roll_out()
             self._scale()
             self._schedule()
+            self._move()
             self._take_nodes_away()
             self._rest()
             self._account()
@@ -101,13 +107,50 @@ class _Replay:
         recommended = self._contender.recommended(self._step)
         self._desired = self._hpa.desired(self._step, self._desired, ready, recommended)
         for index, replicaset in enumerate(replicasets):
-            desired = int(self._desired[index])
+            desired = int(self._desired[index]) + self._surging(index)
             if self._old[index]:
                 self._continue_rollout(index, desired)
             elif len(replicaset.pods) < desired:
                 self._create(replicaset, desired - len(replicaset.pods))
             elif len(replicaset.pods) > desired:
                 self._scale_down(replicaset, len(replicaset.pods) - desired)
+
+    # Moves
+
+    def _surging(self, index: int) -> int:
+        """The additional replica of a move; a workload that is scaled or rolled out in between gives its move up."""
+        move = None if self._moves is None else self._moves.running.get(index)
+        if self._moves is None or move is None:
+            return 0
+        if move.desired == int(self._desired[index]) and not self._old[index]:
+            return 1
+        self._give_up(index)
+        return 0
+
+    def _give_up(self, index: int) -> None:
+        if self._moves is not None:
+            del self._moves.running[index]
+            self._measures.moves_given_up += 1
+
+    def _is_whole(self, index: int) -> bool:
+        replicaset = self._current[index]
+        return not self._old[index] and replicaset.ready == len(replicaset.pods) == int(self._desired[index])
+
+    def _move(self) -> None:
+        moves = self._moves
+        if moves is None:
+            return
+        for index, move in list(moves.running.items()):
+            replicaset = self._current[index]
+            if replicaset.ready == len(replicaset.pods) == move.desired + 1 and move.pod.uid in replicaset.pods:
+                self._delete(replicaset, move.pod.uid)
+                del moves.running[index]
+                self._measures.moves += 1
+                self._measures.dips += replicaset.ready < move.desired
+            elif self._step - move.began > moves.patience or move.pod.uid not in replicaset.pods:
+                self._give_up(index)
+        for pod in moves.begin(self._step, self._nodes_order(), self._is_active):
+            moves.running[pod.workload] = SimMove(pod, pod.node, int(self._desired[pod.workload]), self._step)
 
     def _roll_out(self) -> None:
         for index, workload in enumerate(self._scenario.workloads):
@@ -266,6 +309,7 @@ class _Replay:
             if replicaset is not None:
                 self._measures.evictions += 1
                 self._delete(replicaset, pod.uid)
+                self._measures.dips += replicaset.ready < int(self._desired[pod.workload])
                 self._create(replicaset, 1)
         self._leaving = deque(entry for entry in self._leaving if entry[1].node != slot)
         if self._grace:
@@ -301,6 +345,14 @@ class _Replay:
         measures.steps += 1
         measures.elastic_node_steps += nodes
         measures.elastic_nodes.append(nodes)
+        cluster, scenario = self._cluster, self._scenario
+        alive = cluster.alive[: cluster.physical]
+        measures.requested.append(
+            (
+                float((scenario.node_cpu - cluster.cpu_free[: cluster.physical])[alive].sum()),
+                float((scenario.node_memory - cluster.memory_free[: cluster.physical])[alive].sum()),
+            )
+        )
         measures.virtual_pod_steps += sum(self._cluster.pool_pods)
         measures.pending_steps += len(self._pending)
         if self._course is not None:

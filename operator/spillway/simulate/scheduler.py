@@ -41,9 +41,18 @@ class Scheduler:
         cpu_left = (cpu[nodes] - workload.cpu) / cluster.scenario.node_cpu
         memory_left = (memory[nodes] - workload.memory) / cluster.scenario.node_memory
         score = 50 * (cpu_left + memory_left) + 100 - 50 * np.abs(cpu_left - memory_left)
-        score += 2 * self._spread_score(pod, nodes) + self._taint_score[nodes]
+        score += 2 * self._spread_score(pod, nodes) + self._taints(nodes)
         # The scheduler chooses at random among equals.
         return int(nodes[np.argmax(score + self._random.random(len(nodes)) * 1e-3)])
+
+    def _taints(self, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The score by soft taints: a node with two of them gets nothing, one with one gets half if another has two."""
+        score = self._taint_score[nodes]
+        emptying = [index for index, node in enumerate(nodes) if int(node) in self._cluster.emptying]
+        if emptying:
+            score = np.where(score > 0, score, 150.0)
+            score[emptying] = 0.0
+        return np.asarray(score, dtype=np.float64)
 
     def zones_allowed(self, pod: SimPod) -> NDArray[np.bool_]:
         """Whether, by zone, a hard zone spread lets the pod in."""

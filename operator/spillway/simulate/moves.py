@@ -1,0 +1,122 @@
+"""The moves of a replay: consolidation by surge, planned by the production planner.
+
+Contract: one plan a minute, of which at most `per_minute` moves are begun; a workload has one at a time. A move asks
+for one additional replica; once every replica is ready and the additional one is on another node, the chosen pod is
+deleted. An autoscaler or a rollout that changes the workload in between ends the move, and so does a replica that is
+not ready in time. What is known of the future is the rise of the same time a day before or, on the first day, the rise
+of the last quarter of an hour.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spillway.domain.balance.consolidation import ConsolidationNode, NodePod, plan_consolidation
+from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.units import DAY_SECONDS, GIB
+from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
+from spillway.simulate.scenario import ZONES, Scenario
+
+PLAN_SECONDS: Final = 60.0
+YOUNG_SECONDS: Final = 600.0
+"""A node that the autoscaler added more recently is not emptied."""
+READY_SECONDS: Final = 300.0
+_TREND_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRules:
+    """How a contender moves pods off elastic nodes."""
+
+    per_minute: int = 5
+    below: float = 0.7
+    """Nodes of which a smaller share is requested are emptied."""
+    worth_seconds: float = 1800.0
+    """A node is emptied only if what is requested is not expected to need it again within this time."""
+
+
+@dataclass(slots=True)
+class SimMove:
+    """One move in progress."""
+
+    pod: SimPod
+    source: int
+    desired: int
+    began: int
+
+
+class SimMoves:
+    """The moves of one replay; `at_rest` says whether a workload may be moved now."""
+
+    def __init__(
+        self, scenario: Scenario, cluster: SimCluster, rules: MoveRules, at_rest: Callable[[int], bool]
+    ) -> None:
+        self._scenario = scenario
+        self._cluster = cluster
+        self._rules = rules
+        self._at_rest = at_rest
+        self.running: dict[int, SimMove] = {}
+        """By workload."""
+        cpu = np.array([one.cpu for one in scenario.workloads])
+        memory = np.array([one.memory for one in scenario.workloads])
+        self._demand = np.stack([(np.ceil(scenario.demand) * one[:, None]).sum(axis=0) for one in (cpu, memory)])
+        self._every = max(scenario.steps_in(PLAN_SECONDS), 1)
+        self._young = scenario.steps_in(YOUNG_SECONDS)
+        self.patience = scenario.steps_in(READY_SECONDS)
+
+    def begin(self, step: int, order: Mapping[NodeName, int], active: Callable[[SimPod], bool]) -> Sequence[SimPod]:
+        """The pods to be moved now; their nodes carry the soft taint of a node that is being emptied."""
+        if step % self._every:
+            return ()
+        cluster, rules = self._cluster, self._rules
+        slots = {cluster.names[slot]: slot for slot in range(cluster.physical) if cluster.alive[slot]}
+        nodes = [self._node(slot, step, order.get(name, 0), active) for name, slot in slots.items()]
+        plan = plan_consolidation(
+            nodes, below=rules.below, max_skew=1, most=rules.per_minute, reserve=self._reserve(step)
+        )
+        cluster.emptying = {slots[name] for name in plan.nodes}
+        return [cluster.on_node[slots[move.source]][move.pod] for move in plan.moves]
+
+    def _node(self, slot: int, step: int, order: int, active: Callable[[SimPod], bool]) -> ConsolidationNode:
+        cluster, scenario = self._cluster, self._scenario
+        elastic = slot in cluster.elastic_slots
+        pods = tuple(self._pod(pod) for pod in cluster.on_node[slot].values() if active(pod)) if elastic else ()
+        return ConsolidationNode(
+            name=cluster.names[slot],
+            zone=cluster.zone_of(slot),
+            cpu_millis=int(scenario.node_cpu * 1000),
+            memory_bytes=int(scenario.node_memory * GIB),
+            free_millis=round(cluster.cpu_free[slot] * 1000),
+            free_bytes=round(cluster.memory_free[slot] * GIB),
+            free_pods=MAX_PODS - int(cluster.pods_on[slot]),
+            may_empty=elastic and step - cluster.created[slot] >= self._young,
+            order=order,
+            emptying=slot in cluster.emptying,
+            pods=pods,
+        )
+
+    def _pod(self, pod: SimPod) -> NodePod:
+        workload, counts = self._scenario.workloads[pod.workload], self._cluster.in_zone[pod.workload]
+        return NodePod(
+            uid=PodUid(pod.uid),
+            workload=workload.name,
+            cpu_millis=round(workload.cpu * 1000),
+            memory_bytes=round(workload.memory * GIB),
+            zones={Zone(zone): int(count) for zone, count in zip(ZONES, counts, strict=True)},
+            ready_to_move=pod.workload not in self.running and self._at_rest(pod.workload),
+        )
+
+    def _reserve(self, step: int) -> tuple[int, int]:
+        """The rise of requests that is expected while a node has to stay empty, as (millicores, bytes)."""
+        horizon, day = self._scenario.steps_in(self._rules.worth_seconds), self._scenario.steps_in(DAY_SECONDS)
+        now = self._demand[:, step]
+        if step >= day:
+            then = self._demand[:, step - day : step - day + horizon + 1]
+            rise = now * (then.max(axis=1) / np.maximum(then[:, 0], 1e-9) - 1)
+        else:
+            trend = self._scenario.steps_in(_TREND_SECONDS)
+            rise = (now - self._demand[:, max(step - trend, 0)]) * horizon / max(trend, 1)
+        cpu, memory = np.maximum(rise, 0)
+        return int(cpu * 1000), int(memory * GIB)
