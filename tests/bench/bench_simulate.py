@@ -2,8 +2,8 @@
 
 Writes `build/bench/simulate.json`: for each contender the figures over all seeds with a node autoscaler that only takes
 empty nodes away (cluster-autoscaler's timing), and nested the same with draining (`drain`) and with Karpenter's
-`WhenEmpty` (`karpenter_when_empty`). Beside them, with cluster-autoscaler's timing: `plain_drain` (plain Kubernetes, and
-the autoscaler drains), `spillway_moves` (surges empty elastic nodes, and the autoscaler only takes empty ones) and
+`WhenEmpty` (`karpenter_when_empty`). Beside them, with cluster-autoscaler's timing: `plain_drain` (plain Kubernetes and
+an autoscaler that drains), `spillway_moves` (surges empty elastic nodes, and the autoscaler only takes empty ones) and
 `clairvoyant` (the fewest nodes with which the pods of `spillway_moves` could have run). What is modelled:
 docs/explanation/scale-down-order.md.
 """
