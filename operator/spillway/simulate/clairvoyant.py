@@ -2,7 +2,7 @@
 
 Contract: pure. At each step all physical requests are packed without any waste, fixed nodes first, and pods move at no
 cost; a node is there in the moment in which it is needed, and the autoscaler keeps it for its idle time afterwards.
-Zones, the shapes of pods and the time to boot are left out, so that nobody can do better.
+Zones, the shapes of pods and the time to boot are left out, so no autoscaler can need fewer nodes.
 """
 
 import math
