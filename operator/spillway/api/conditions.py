@@ -30,10 +30,12 @@ HEALTHY: Final = "Healthy"
 IN_STOCK: Final = "InStock"
 OVERLAY_INVALID: Final = "OverlayInvalid"
 """The API server takes no pod with a pool's podOverlay."""
+HEADROOM_READY: Final = "HeadroomReady"
+"""All of a policy's headroom has a node."""
 PODS_REFUSED: Final = "PodsRefused"
 """The API server refuses pods that were made for a pool."""
 
-NORMALLY_TRUE: Final = frozenset({READY, ACCEPTING, HEALTHY, IN_STOCK})
+NORMALLY_TRUE: Final = frozenset({READY, ACCEPTING, HEALTHY, IN_STOCK, HEADROOM_READY})
 """Conditions that are True while all is well; every other condition is True in an unusual situation."""
 
 _MESSAGE_MAX: Final = 32_768

@@ -6,6 +6,7 @@ Contract: pure, except for the contributor that reads the values. 16 zones are l
 from datetime import datetime
 from typing import Final
 
+from spillway.api.conditions import HEADROOM_READY
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.headroom import HeadroomStatus, HeadroomUnit, HeadroomZone
 from spillway.api.scalars import Cpu, Memory
@@ -15,7 +16,6 @@ from spillway.controllers.status.wording import first_names
 from spillway.domain.model.units import quantity
 
 LISTED: Final = 16
-READY: Final = "HeadroomReady"
 
 
 class HeadroomContributor:
@@ -77,12 +77,12 @@ def _condition(now: HeadroomNow) -> ObservedCondition:
         message = f"{pods - ready} of {pods} placeholder pods wait for a node autoscaler to add nodes."
     else:
         return _kept(now)
-    return ObservedCondition(READY, holds=False, reason=reason, message=message)
+    return ObservedCondition(HEADROOM_READY, holds=False, reason=reason, message=message)
 
 
 def _kept(now: HeadroomNow) -> ObservedCondition:
     if now.buffers_ignored:
         message = "No node autoscaler acts on CapacityBuffers, so balloons hold the headroom."
-        return ObservedCondition(READY, holds=True, reason="BuffersIgnored", message=message)
+        return ObservedCondition(HEADROOM_READY, holds=True, reason="BuffersIgnored", message=message)
     message = "All of the headroom is there." if now.size.pods else "No headroom is needed now."
-    return ObservedCondition(READY, holds=True, reason="Kept", message=message)
+    return ObservedCondition(HEADROOM_READY, holds=True, reason="Kept", message=message)

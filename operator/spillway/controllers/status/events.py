@@ -7,14 +7,25 @@ that is as usual when it first appears causes none, and neither does one that re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from spillway.api.conditions import ACCEPTING, NORMALLY_TRUE, RECONCILING, STALLED, Condition, ConditionStatus
+from spillway.api.conditions import (
+    ACCEPTING,
+    HEADROOM_READY,
+    NORMALLY_TRUE,
+    RECONCILING,
+    STALLED,
+    Condition,
+    ConditionStatus,
+)
 
 _REPEATING: Final = frozenset({RECONCILING, STALLED})
 """They follow from `Ready`."""
 _HAS_ITS_OWN: Final = frozenset({"Unhealthy", "Retrying", "OutOfStock", "LimitReached"})
 """Reasons of `Accepting` that follow from `Healthy`, `InStock` and `AtLimit`."""
-_WANTED: Final = frozenset({"Held", "Draining", "Drained", "Closing", "Opening"})
-"""Reasons of `Accepting` that the user asked for."""
+_WANTED: Final = {
+    ACCEPTING: frozenset({"Held", "Draining", "Drained", "Closing", "Opening"}),
+    HEADROOM_READY: frozenset({"Recommended", "WaitingForNodes"}),
+}
+"""By condition, the reasons that the user asked for, or that are part of every rise."""
 
 
 class ConditionEvent(NamedTuple):
@@ -38,5 +49,5 @@ def condition_events(
             continue
         usual = (condition.status is ConditionStatus.TRUE) == (condition.type in NORMALLY_TRUE)
         if status is not None or not usual:
-            normal = usual or (condition.type == ACCEPTING and condition.reason in _WANTED)
+            normal = usual or condition.reason in _WANTED.get(condition.type, ())
             yield ConditionEvent("Normal" if normal else "Warning", condition.reason, condition.message)

@@ -37,19 +37,23 @@ def merged_status(current: S, parts: Iterable[StatusPart], *, generation: int, n
 def merged_conditions(
     current: Iterable[Condition], observed: Iterable[ObservedCondition], *, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """The conditions to write; of several observations of one type the first counts."""
+    """The conditions to write; of several observations of one type the first counts.
+
+    A condition that is no longer observed is resolved; one that is normally True goes, since False is a problem.
+    """
     current = tuple(current)
     found: dict[str, Condition] = {}
     for one in observed:
         present = one.holds or one.type in NORMALLY_TRUE or find(current, one.type) is not None
         if present and one.type not in found:
             found[one.type] = Condition.make(one.type, holds=one.holds, reason=one.reason, message=one.message, now=now)
+    kept = [old for old in current if old.type in found or old.type not in NORMALLY_TRUE]
     over = [
         Condition.make(old.type, holds=False, reason="Resolved", message="No longer so.", now=now)
-        for old in current
+        for old in kept
         if old.type not in found
     ]
-    return merge(current, [*found.values(), *over], generation=generation)
+    return merge(kept, [*found.values(), *over], generation=generation)
 
 
 def conditions_in(status: Mapping[str, Any]) -> tuple[Condition, ...]:

@@ -45,6 +45,15 @@ def test_a_condition_that_is_announced_causes_one_although_it_did_not_turn() -> 
     assert [one.type for one in condition_events(still, still, {"AtLimit"})] == ["Warning"]
 
 
-def test_the_reasons_that_are_told_otherwise_are_reasons_of_accepting() -> None:
-    accepting = next(one for one in CONDITIONS if one.type == ACCEPTING)
-    assert {one.reason for one in accepting.reasons} >= _HAS_ITS_OWN | _WANTED
+@pytest.mark.parametrize(("reason", "event"), [("WaitingForNodes", "Normal"), ("UnitUnknown", "Warning")])
+def test_headroom_that_waits_for_nodes_is_no_problem_and_one_without_a_unit_is(reason: str, event: str) -> None:
+    before = conditions("HeadroomReady", holds=True)
+    after = [Condition.make("HeadroomReady", holds=False, reason=reason, message="", now=NOW)]
+    assert [one.type for one in condition_events(before, after)] == [event]
+
+
+def test_the_reasons_that_are_told_otherwise_are_reasons_of_their_condition() -> None:
+    reasons = {one.type: {reason.reason for reason in one.reasons} for one in CONDITIONS}
+    assert reasons[ACCEPTING] >= _HAS_ITS_OWN
+    for condition, wanted in _WANTED.items():
+        assert reasons[condition] >= wanted

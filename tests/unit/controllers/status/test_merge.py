@@ -49,6 +49,12 @@ def test_a_condition_that_nobody_observes_any_more_is_resolved() -> None:
     assert (gone.status, gone.reason) == ("False", "Resolved")
 
 
+def test_a_condition_that_is_normally_true_goes_with_what_it_is_about() -> None:
+    first = merged(observed("HeadroomReady", holds=False))
+    assert [(one.type, one.status) for one in first.conditions] == [("HeadroomReady", "False")]
+    assert merged(current=first).conditions == ()
+
+
 def test_a_minor_value_is_written_only_with_another_change() -> None:
     present = merged(StatusPart({"nodes": 1, "cordoned": 5}))
     kept = {"cordoned": 5}
