@@ -19,6 +19,8 @@ from spillway.domain.surge.steps import Progress, Purpose, Step, Surge, SurgeOut
 
 STEP_SECONDS: Final = 1.0
 """Seconds until a surge is checked again if none of its pods changes before."""
+GOING_SECONDS: Final = 30.0
+"""Seconds after which the mark is removed although the chosen pod is not going: the ReplicaSet was scaled again."""
 MARKS_KEPT: Final = 8
 """The number of removed marks to remember per workload; a watch is never behind by as many surges."""
 
@@ -43,6 +45,8 @@ class SurgeRunner:
         self._now = now
         self._ready_seconds = ready_seconds
         self._running: dict[OwnerUid, Surge] = {}
+        self._shrunk: dict[OwnerUid, tuple[float, Ended]] = {}
+        """The surges whose workload has been scaled back and whose chosen pod is not going yet, and until when."""
         self._unmarked: dict[OwnerUid, deque[str]] = {}
 
     @property
@@ -75,6 +79,14 @@ class SurgeRunner:
 
         `look` gives the progress from the workload's object as it was just read.
         """
+        shrunk = self._shrunk.get(replicaset.uid)
+        if shrunk is not None:
+            until, ended = shrunk
+            if self._now() < until and ended.surge is not None and self._scaler.stays(ended.surge):
+                return None
+            await self._scaler.forget(replicaset)
+            self._shrunk.pop(replicaset.uid, None)
+            return ended
         target, surge = target_of(replicaset), self.surge_of(replicaset)
         present = None if target is None else await self._scaler.workload(target)
         if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
@@ -88,6 +100,9 @@ class SurgeRunner:
             if outcome is SurgeOutcome.SUCCEEDED and not await self._scaler.choose(replicaset, surge):
                 return None
             if not await self._scaler.shrink(target, surge):
+                return None
+            if outcome is SurgeOutcome.SUCCEEDED and self._scaler.stays(surge):
+                self._shrunk[replicaset.uid] = self._now() + GOING_SECONDS, Ended(outcome, surge, progress)
                 return None
         await self._scaler.forget(replicaset)
         return Ended(outcome, surge, progress)
@@ -104,6 +119,7 @@ class SurgeRunner:
 
     def forget(self, uid: OwnerUid, *, gone: bool) -> None:
         """Forget the surge of a ReplicaSet; with `gone` also its removed marks, which the watch shows no more."""
+        self._shrunk.pop(uid, None)
         if self._running.pop(uid, None) is not None:
             self._scaler.busy.discard(uid)
         if gone:

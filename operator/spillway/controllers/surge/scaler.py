@@ -129,6 +129,11 @@ class SurgeScaler:
             await self._writer.annotate_pod(pods[uid], annotations)
         return self._now() >= self._chosen.setdefault(replicaset.uid, self._now()) + SEEN_SECONDS
 
+    def stays(self, surge: Surge) -> bool:
+        """Whether the chosen pod of a surge is not going yet; False without one."""
+        pod = None if surge.pod is None else self._state.pods.get(surge.pod)
+        return pod is not None and pod.active
+
     async def shrink(self, target: Target, surge: Surge) -> bool:
         """Remove the replica; False if another client has scaled in the meantime, and its number stays."""
         return await shrink(self._writer, target, surge)

@@ -111,6 +111,10 @@ class Cluster(FakeWriter):
         self.changed(self.seen, replicas=wanted)
         return True
 
+    def goes(self) -> None:
+        """The ReplicaSet controller deletes the chosen pod."""
+        self.changed(self.world.state.pods[self.pod("p0", "hot").uid], terminating=True)
+
     def ask(self) -> bool:
         pod = self.world.state.pods[self.pod("p0", "hot").uid]
         return self.controller.ask(MoveRequest(UID, pod.uid, Purpose.REBALANCE, "even"))
@@ -146,7 +150,11 @@ async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resou
     assert await cluster.step(1) == STEP_SECONDS
     assert cluster.written == ["p0 costs less"], "the ReplicaSet controller has to see it first"
     assert await cluster.step(SEEN_SECONDS / 2) == STEP_SECONDS
-    assert await cluster.step(SEEN_SECONDS / 2) is None
+    assert await cluster.step(SEEN_SECONDS / 2) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less", "2->1"], "the mark stays until the pod is going"
+    assert await cluster.step(1) == STEP_SECONDS
+    cluster.goes()
+    assert await cluster.step(1) is None
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
     assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
@@ -162,6 +170,8 @@ async def test_it_waits_until_the_new_replica_is_available() -> None:
     cluster.status = {}
     await cluster.step(1)
     await cluster.step(SEEN_SECONDS)
+    cluster.goes()
+    await cluster.step(1)
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
 
 
@@ -206,7 +216,11 @@ async def test_the_next_leader_continues_a_surge() -> None:
     assert await cluster.step(1) == STEP_SECONDS
     assert cluster.written == ["p0 costs less"], "the ReplicaSet controller has to see it first"
     assert await cluster.step(SEEN_SECONDS / 2) == STEP_SECONDS
-    assert await cluster.step(SEEN_SECONDS / 2) is None
+    assert await cluster.step(SEEN_SECONDS / 2) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less", "2->1"], "the mark stays until the pod is going"
+    assert await cluster.step(1) == STEP_SECONDS
+    cluster.goes()
+    assert await cluster.step(1) is None
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
 
