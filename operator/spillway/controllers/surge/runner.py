@@ -2,7 +2,8 @@
 
 Contract: a workload has at most one surge, whoever requests it (`SurgeScaler.busy`). A surge that another leader left
 is found by its mark and continued by the runner whose purpose the mark names; a mark that cannot be read is removed by
-that of bring-backs. A removed mark that the watch still shows starts nothing again.
+that of bring-backs. A removed mark that the watch still shows starts nothing again. The mark stays until the chosen pod
+is going, because the order of the scale-down follows from it.
 """
 
 from collections import deque
@@ -79,14 +80,8 @@ class SurgeRunner:
 
         `look` gives the progress from the workload's object as it was just read.
         """
-        shrunk = self._shrunk.get(replicaset.uid)
-        if shrunk is not None:
-            until, ended = shrunk
-            if self._now() < until and ended.surge is not None and self._scaler.stays(ended.surge):
-                return None
-            await self._scaler.forget(replicaset)
-            self._shrunk.pop(replicaset.uid, None)
-            return ended
+        if replicaset.uid in self._shrunk:
+            return await self._follow(replicaset)
         target, surge = target_of(replicaset), self.surge_of(replicaset)
         present = None if target is None else await self._scaler.workload(target)
         if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
@@ -96,16 +91,28 @@ class SurgeRunner:
         step, outcome = next_step(surge, progress, self._now(), patience)
         if outcome is None:
             return None
-        if step is Step.SHRINK:
-            if outcome is SurgeOutcome.SUCCEEDED and not await self._scaler.choose(replicaset, surge):
-                return None
-            if not await self._scaler.shrink(target, surge):
-                return None
-            if outcome is SurgeOutcome.SUCCEEDED and self._scaler.stays(surge):
-                self._shrunk[replicaset.uid] = self._now() + GOING_SECONDS, Ended(outcome, surge, progress)
-                return None
+        if step is Step.SHRINK and not await self._shrink(replicaset, target, surge, outcome):
+            return None
+        ended = Ended(outcome, surge, progress)
+        if outcome is SurgeOutcome.SUCCEEDED and self._scaler.stays(surge):
+            self._shrunk[replicaset.uid] = self._now() + GOING_SECONDS, ended
+            return None
         await self._scaler.forget(replicaset)
-        return Ended(outcome, surge, progress)
+        return ended
+
+    async def _shrink(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge, outcome: SurgeOutcome) -> bool:
+        """Remove the replica; False if that has to be tried again."""
+        chosen = outcome is not SurgeOutcome.SUCCEEDED or await self._scaler.choose(replicaset, surge)
+        return chosen and await self._scaler.shrink(target, surge)
+
+    async def _follow(self, replicaset: ReplicaSetRecord) -> Ended | None:
+        """Remove the mark of a workload that has been scaled back, once the chosen pod is going."""
+        until, ended = self._shrunk[replicaset.uid]
+        if self._now() < until and ended.surge is not None and self._scaler.stays(ended.surge):
+            return None
+        await self._scaler.forget(replicaset)
+        self._shrunk.pop(replicaset.uid, None)
+        return ended
 
     def end(self, replicaset: ReplicaSetRecord) -> None:
         """Note that the surge of a ReplicaSet is over and its mark removed."""
