@@ -40,6 +40,7 @@ _SHORT: Final = {
     VictimReason.PENDING: "it had not started yet",
     VictimReason.PHASE_UNKNOWN: "its node does not answer",
     VictimReason.NOT_READY: "it was not ready",
+    VictimReason.REPLACED: "a surge moved it: its successor is ready",
     VictimReason.VIRTUAL: "virtual pods go first",
     VictimReason.ZONE_SKEW: "{zone} had more pods than the others",
     VictimReason.ELASTIC: "its elastic node empties next",

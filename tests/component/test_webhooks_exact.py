@@ -106,6 +106,7 @@ class Scene:
         )
 
     def plans(self) -> list[PlanEntry]:
+        """The answered scale-downs, oldest first; one that another write overtook is asked for, and answered, again."""
         return [plan for plan in self.rig.admission.plans.entries if plan.namespace == self.namespace]
 
     def raw(self, path: str) -> Any:
@@ -298,7 +299,8 @@ def test_several_replicasets_at_once(scene: Scene) -> None:
         scene.ready(name, 12)
     plans = scene.plans()[known:]
     planned = {victim.uid for plan in plans for victim in plan.victims}
-    assert [plan.let_go for plan in plans] == [""] * len(names)
+    assert {plan.let_go for plan in plans} == {""}
+    assert {plan.owner_name for plan in plans} == {*names}
     assert stood - {pod.uid for name in names for pod in scene.pods(name)} == planned
 
 
@@ -362,8 +364,7 @@ def test_recommend_plans_and_writes_nothing(rig: AdmissionRig, scene: Scene) -> 
     assert not any(_marks(pod) for pod in scene.raw("pods")["items"])
     scene.scale("web", 14)
     scene.ready("web", 14)
-    (plan,) = scene.plans()
-    assert (plan.outcome, plan.planned, plan.writes) == ("recommend", 6, 0)
+    assert {(plan.outcome, plan.planned, plan.writes) for plan in scene.plans()} == {("recommend", 6, 0)}
     assert not any(_marks(pod) for pod in scene.raw("pods")["items"])
 
 
@@ -379,7 +380,7 @@ def test_a_users_own_cost_is_left_alone(scene: Scene) -> None:
     scene.scale("web", 6)
     scene.ready("web", 6)
     assert all((pod.deletion_cost, pod.cost_written) == (7, None) for pod in scene.pods("web"))
-    assert [plan.outcome for plan in scene.plans()] == ["foreign-cost"]
+    assert {plan.outcome for plan in scene.plans()} == {"foreign-cost"}
 
 
 def test_a_job_is_marked_with_its_tier_and_no_cost(rig: AdmissionRig, scene: Scene) -> None:

@@ -193,9 +193,10 @@ def test_recommend_plans_and_writes_nothing(operator: Installation, scene: Scene
     scene.wait_ready("web", 12)
 
     assert scene.marked_objects() == []
-    [plan] = _planned(operator, scene)
-    assert plan["outcome"] == "recommend"
-    assert {victim["tier"] for victim in plan["victims"]} == {"virtual"}
+    # An answer is asked for again if another write overtook the first: each is the same.
+    plans = _planned(operator, scene)
+    assert {plan["outcome"] for plan in plans} == {"recommend"}
+    assert {victim["tier"] for plan in plans for victim in plan["victims"]} == {"virtual"}
     cluster.wait_until(lambda: _told(scene).get("victims") == 6, "the status to count whom Kubernetes chose")
     assert _told(scene)["asPlanned"] <= 6
 
