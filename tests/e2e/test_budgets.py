@@ -65,7 +65,7 @@ def _wait_counted(stage: Stage, pods: int) -> dict[str, Any]:
 
 
 def _shown(operators: Installation, stage: Stage) -> float:
-    return operators.total("spillway_budget_cost_this_month", budget=stage.pools["a"])
+    return operators.total("spillway_pool_cost_this_month", pool=stage.pools["a"])
 
 
 def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(

@@ -231,7 +231,7 @@ def test_what_it_saves_and_how_many_nodes_to_own_are_told_in_status_and_metrics(
     shown = planned.operator.metrics(0)
     labels = {"namespace": planned.stage.namespace, "kind": "Deployment", "workload": "cart"}
     assert [one.value for one in shown.select("spillway_workload_threshold", **labels, reason="Auto")] == [CART]
-    assert shown.total("spillway_workload_threshold_confidence", **labels) == cart["confidence"]
+    assert shown.total("spillway_workload_threshold_confidence_ratio", **labels) == cart["confidence"] / 100
     for against, field in (("owned", "savingPerHour"), ("virtual", "savingPerHourAgainstVirtual")):
         told = shown.total("spillway_workload_saving_per_hour", **labels, against=against)
         assert told == pytest.approx(float(cart[field]), abs=0.01)

@@ -48,6 +48,7 @@ from spillway.state.mark_proof import MarkProof
 from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
 from spillway.telemetry import placement as metrics
+from spillway.telemetry.build import set_build_info
 from spillway.telemetry.registry import exposition
 from spillway.webhooks import pods
 from spillway.webhooks import scale_down_outcomes as outcomes
@@ -129,6 +130,7 @@ class Operator:
             )
             stack.callback(self.membership.close)
             stack.callback(admission.close)
+            set_build_info()
             self.endpoints = EndpointServer(
                 settings.metrics_host,
                 settings.metrics_port,

@@ -13,30 +13,39 @@ from spillway.domain.budget.limits import LimitUse
 from spillway.domain.model.usage import Usage
 from spillway.telemetry.registry import counter, gauge
 
-USED: Final = gauge(
-    "spillway_budget_used",
-    "What the pods on a pool request: pods, cpu (cores), memory (bytes). Leader only.",
-    ("budget", "resource"),
+PODS: Final = gauge("spillway_pool_pods", "Pods on a pool, as its limits count them. Leader only.", ("pool",))
+REQUESTED_CORES: Final = gauge(
+    "spillway_pool_requested_cores", "Cores that these pods request. Leader only.", ("pool",)
 )
-LIMIT: Final = gauge(
-    "spillway_budget_limit",
-    "Each limit that is set: pods, cpu (cores), memory (bytes), costPerHour and costPerMonth (money). Leader only.",
-    ("budget", "limit"),
+REQUESTED_MEMORY: Final = gauge(
+    "spillway_pool_requested_memory_bytes", "Memory that these pods request, in bytes. Leader only.", ("pool",)
 )
-SHARE: Final = gauge(
-    "spillway_budget_limit_share",
-    "The used share of each limit; 1 is all of it. Leader only.",
-    ("budget", "limit"),
+LIMIT_PODS: Final = gauge("spillway_pool_limit_pods", "limits.pods, where it is set. Leader only.", ("pool",))
+LIMIT_CORES: Final = gauge("spillway_pool_limit_cores", "limits.cpu, where it is set. Leader only.", ("pool",))
+LIMIT_MEMORY: Final = gauge(
+    "spillway_pool_limit_memory_bytes", "limits.memory in bytes, where it is set. Leader only.", ("pool",)
+)
+LIMIT_COST_PER_HOUR: Final = gauge(
+    "spillway_pool_limit_cost_per_hour", "limits.costPerHour, where it is set. Leader only.", ("pool", "currency")
+)
+LIMIT_COST_PER_MONTH: Final = gauge(
+    "spillway_pool_limit_cost_per_month", "limits.costPerMonth, where it is set. Leader only.", ("pool", "currency")
+)
+LIMIT_USED: Final = gauge(
+    "spillway_pool_limit_used_ratio",
+    "The used share of each limit that is set, by its name (pods, cpu, memory, costPerHour, costPerMonth); 1 is all "
+    "of it. Leader only.",
+    ("pool", "limit"),
 )
 COST_PER_HOUR: Final = gauge(
-    "spillway_budget_cost_per_hour",
+    "spillway_pool_cost_per_hour",
     "The cost per hour of the running pods on a pool, at the current rate. Leader only.",
-    ("budget", "currency"),
+    ("pool", "currency"),
 )
 COST_THIS_MONTH: Final = gauge(
-    "spillway_budget_cost_this_month",
+    "spillway_pool_cost_this_month",
     "The cost of a pool since the start of the month in its time zone. Leader only.",
-    ("budget", "currency"),
+    ("pool", "currency"),
 )
 CONSUMED_CPU_SECONDS: Final = counter(
     "spillway_consumed_cpu_seconds",
@@ -56,11 +65,20 @@ CONSUMED_COST: Final = counter(
 )
 
 
+_REPLACED: Final = (
+    *(PODS, REQUESTED_CORES, REQUESTED_MEMORY),
+    *(LIMIT_PODS, LIMIT_CORES, LIMIT_MEMORY, LIMIT_COST_PER_HOUR, LIMIT_COST_PER_MONTH, LIMIT_USED),
+    *(COST_PER_HOUR, COST_THIS_MONTH),
+)
+_LIMITS: Final = {"pods": LIMIT_PODS, "cpu": LIMIT_CORES, "memory": LIMIT_MEMORY}
+_COST_LIMITS: Final = {"costPerHour": LIMIT_COST_PER_HOUR, "costPerMonth": LIMIT_COST_PER_MONTH}
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetSample:
     """The values of one pool at this moment; the costs are None where it has no price."""
 
-    budget: str
+    pool: str
     used: Usage
     limits: tuple[LimitUse, ...]
     currency: str = ""
@@ -68,17 +86,21 @@ class BudgetSample:
     cost_this_month: Decimal | None = None
 
 
-def set_budgets(pools: Iterable[BudgetSample]) -> None:
+def set_budgets(samples: Iterable[BudgetSample]) -> None:
     """Replace the values of all pools."""
-    for metric in (USED, LIMIT, SHARE, COST_PER_HOUR, COST_THIS_MONTH):
+    for metric in _REPLACED:
         metric.clear()
-    for pool in pools:
-        USED.labels(pool.budget, "pods").set(pool.used.pods)
-        USED.labels(pool.budget, "cpu").set(pool.used.cpu_millis / 1000)
-        USED.labels(pool.budget, "memory").set(pool.used.memory_bytes)
-        for use in pool.limits:
-            LIMIT.labels(pool.budget, use.name).set(float(use.allowed) / use.limit.unit)
-            SHARE.labels(pool.budget, use.name).set(float(use.share))
-        if pool.cost_per_hour is not None and pool.cost_this_month is not None:
-            COST_PER_HOUR.labels(pool.budget, pool.currency).set(float(pool.cost_per_hour))
-            COST_THIS_MONTH.labels(pool.budget, pool.currency).set(float(pool.cost_this_month))
+    for one in samples:
+        PODS.labels(one.pool).set(one.used.pods)
+        REQUESTED_CORES.labels(one.pool).set(one.used.cpu_millis / 1000)
+        REQUESTED_MEMORY.labels(one.pool).set(one.used.memory_bytes)
+        for use in one.limits:
+            allowed = float(use.allowed) / use.limit.unit
+            if use.name in _COST_LIMITS:
+                _COST_LIMITS[use.name].labels(one.pool, one.currency).set(allowed)
+            else:
+                _LIMITS[use.name].labels(one.pool).set(allowed)
+            LIMIT_USED.labels(one.pool, use.name).set(float(use.share))
+        if one.cost_per_hour is not None and one.cost_this_month is not None:
+            COST_PER_HOUR.labels(one.pool, one.currency).set(float(one.cost_per_hour))
+            COST_THIS_MONTH.labels(one.pool, one.currency).set(float(one.cost_this_month))

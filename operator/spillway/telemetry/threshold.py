@@ -61,7 +61,9 @@ THRESHOLD: Final = PrerenderedGauge(
     (*WORKLOAD_LABELS, "reason"),
 )
 CONFIDENCE: Final = PrerenderedGauge(
-    "spillway_workload_threshold_confidence", "The confidence of the plan in its demand, in percent.", WORKLOAD_LABELS
+    "spillway_workload_threshold_confidence_ratio",
+    "The confidence of the plan in its demand, from 0 to 1.",
+    WORKLOAD_LABELS,
 )
 WORKLOAD_SAVING: Final = PrerenderedGauge(
     "spillway_workload_saving_per_hour",
@@ -98,7 +100,9 @@ def set_plan(plan: Plan | None, shown: Collection[str]) -> None:
 def set_planned_workloads(workloads: Iterable[PlannedWorkload], shown: Collection[str]) -> None:
     """Replace what the plan in force says of each workload; only those in `shown` have series."""
     chosen = [one for one in workloads if one.workload in shown]
-    CONFIDENCE.replace({workload_labels(one.workload): one.confidence for one in chosen if one.confidence is not None})
+    CONFIDENCE.replace(
+        {workload_labels(one.workload): one.confidence / 100 for one in chosen if one.confidence is not None}
+    )
     WORKLOAD_SAVING.replace(
         {
             (*workload_labels(one.workload), against): saved

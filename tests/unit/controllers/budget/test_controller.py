@@ -23,7 +23,7 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
 from spillway.telemetry import budget as metrics
-from spillway.telemetry.budget import SHARE
+from spillway.telemetry.budget import LIMIT_USED
 from spillway.telemetry.registry import CounterMetric
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
@@ -369,7 +369,7 @@ async def test_a_pool_without_a_price_has_limits_and_no_cost() -> None:
     assert [use.share for use in stage.ledger.limits("eci") or ()] == [1]
     assert stage.world.board.spent == {}
     assert stage.told == 1, "that the limit is reached"
-    assert SHARE.labels("eci", "pods")._value.get() == 1
+    assert LIMIT_USED.labels("eci", "pods")._value.get() == 1
 
 
 def consumed(tier: str, pool: str, workload: str = "Deployment/shop/web") -> tuple[float, float]:
