@@ -36,8 +36,8 @@ def backtest(  # each branch is a flag that is missing
     folder: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with CSV files of demand, plain or gzipped: workload,time,replicas for many workloads, or "
-            "ts,value for the workload with the file's name. requests.csv has workload,cpu,memory."
+            help="Folder with files of demand, CSV (plain or gzipped) or Parquet: workload,time,replicas for many "
+            "workloads, or ts,value for the workload with the file's name. requests.csv has workload,cpu,memory."
         ),
     ] = None,
     prometheus_url: prometheus_flags.Url = None,

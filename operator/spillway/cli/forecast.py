@@ -12,7 +12,7 @@ from spillway.cli.flags import parsed
 
 def forecast(
     file: Annotated[
-        Path, typer.Argument(help="CSV file, plain or gzipped, with a header that names ts and the values.")
+        Path, typer.Argument(help="CSV file, plain or gzipped, or Parquet file, with the columns ts and the values.")
     ],
     *,
     column: Annotated[str, typer.Option(help="The column that has the values.")] = "value",

@@ -1,6 +1,7 @@
 """The rules that every CSV file of demand is read by: its text, its header, its times, and how long a value holds.
 
-Contract: a file is UTF-8 with or without a byte-order mark, plain or gzipped. A time is RFC 3339 or Unix seconds, and
+Contract: a file is UTF-8 with or without a byte-order mark, plain or gzipped; a Parquet file is read as the CSV file
+with the same columns and rows, and its first row is line 2. A time is RFC 3339 or Unix seconds, and
 not in the future. Of the values within a step of five minutes the highest counts. Where values are further apart, each
 one holds until the next, but never for longer than their usual distance (and a half of it, because times vary), so a
 gap remains a gap. An error names its line, its column and the expected form.
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import IO, Final, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ _JITTER: Final = 1.5
 _SHOWN: Final = 64
 """Characters of a bad value that an error repeats."""
 _GZIP: Final = b"\x1f\x8b"
+_PARQUET: Final = b"PAR1"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Found = TypeVar("Found")
@@ -74,14 +76,27 @@ def read_file(path: Path, read: Callable[[Iterable[str]], Found]) -> Found:
     """
     try:
         with path.open("rb") as raw:
-            zipped = raw.peek(len(_GZIP)).startswith(_GZIP)
-            return read(_decoded(gzip.open(raw) if zipped else raw))
+            begin = raw.peek(len(_PARQUET))
+            if begin.startswith(_PARQUET):
+                return read(_decoded(_lines_of_parquet(raw)))
+            return read(_decoded(gzip.open(raw) if begin.startswith(_GZIP) else raw))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CsvError(f"{path}: not a complete gzip file: {error}") from error
     except OSError as error:
         raise CsvError(f"{path} cannot be read: {error.strerror or error}") from error
     except CsvError as error:
         raise CsvError(f"{path}: {error}") from error
+
+
+def _lines_of_parquet(raw: IO[bytes]) -> Iterator[bytes]:
+    try:
+        from spillway.sources.parquet import ParquetError, parquet_lines  # noqa: PLC0415  # pyarrow is optional
+    except ImportError as error:
+        raise CsvError('a Parquet file needs pyarrow: pip install "spillway-operator[parquet]"') from error
+    try:
+        yield from parquet_lines(raw)
+    except ParquetError as error:
+        raise CsvError(str(error)) from error
 
 
 def _decoded(raw: Iterable[bytes]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """The demand histories in a folder of files, for a backtest.
 
-Contract: every file `*.csv` or `*.csv.gz` in the folder is read, but not those below it. One with the columns
-`workload,time,replicas` has the histories of any number of workloads; one with the columns `ts` and `value` has that of
-a workload with the name of the file. `requests.csv` has the requests of workloads. A workload may occur in one file.
+Contract: every file `*.csv`, `*.csv.gz` or `*.parquet` in the folder is read, but not those below it. One with the
+columns `workload,time,replicas` has the histories of any number of workloads; one with the columns `ts` and `value` has
+that of a workload with the name of the file. `requests.csv` (or with another of these endings) has the requests of
+workloads. A workload may occur in one file.
 """
 
 import csv
@@ -18,8 +19,9 @@ from spillway.sources.csv_rules import CsvError, read_file
 from spillway.sources.csv_series import TIME_COLUMN, csv_series
 
 REQUESTS: Final = "requests.csv"
+"""The usual name of the file of requests; it may have each of the endings."""
 VALUE_COLUMN: Final = "value"
-_ENDINGS: Final = (".csv", ".csv.gz")
+_ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ def demand_folder(folder: Path, *, per_replica: float, now: float) -> DemandFold
         raise CsvError(f"{folder} cannot be read: {error.strerror or error}") from error
     found, seen = DemandFolder(), dict[str, Path]()
     for path in files:
-        if path.name == REQUESTS:
+        if _without_ending(path.name) == _without_ending(REQUESTS):
             found.requests = dict(csv_requests(path))
             continue
         for one in _histories(path, per_replica, now):
@@ -55,8 +57,8 @@ def demand_folder(folder: Path, *, per_replica: float, now: float) -> DemandFold
             found.histories.append(one)
     if not found.histories:
         raise CsvError(
-            f"{folder} has no history; expected files *.csv or *.csv.gz with the columns {','.join(COLUMNS)}, or "
-            f"{TIME_COLUMN},{VALUE_COLUMN}"
+            f"{folder} has no history; expected files *.csv, *.csv.gz or *.parquet with the columns "
+            f"{','.join(COLUMNS)}, or {TIME_COLUMN},{VALUE_COLUMN}"
         )
     return found
 
@@ -69,8 +71,12 @@ def _histories(path: Path, per_replica: float, now: float) -> list[History]:
         except CsvError as error:
             text = str(error)
             raise CsvError(text if text.startswith(str(path)) else f"{path}: {text}") from error
-        return [History(path.name.split(".csv")[0], series.grid_times, series.grid_values / per_replica)]
+        return [History(_without_ending(path.name), series.grid_times, series.grid_values / per_replica)]
     return csv_file(path, now=now)
+
+
+def _without_ending(name: str) -> str:
+    return next(name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending))
 
 
 def _header(lines: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from pyarrow import csv, parquet
 from typer.testing import CliRunner, Result
 
 from spillway.app.errors import SettingsError
@@ -52,6 +53,19 @@ def test_a_folder_of_both_forms_is_replayed_with_each_workloads_requests(tmp_pat
     assert told["contenders"]["owned for the peak"]["cost"] == pytest.approx(24 * 6 * 0.2, rel=0.01)
     assert set(told["thresholds"][-1]["replicas"]) == {"Deployment/shop/cart", "search"}
     assert all(one["elastic_node_hours"] == 0 for one in told["contenders"].values())
+
+
+def test_parquet_files_are_replayed_as_csv_files_are(tmp_path: Path) -> None:
+    arguments = (*SETUP, "--cpu", "1", "--per-replica", "100", "-o", "json")
+    expected = backtest("--folder", folder(tmp_path), *arguments)
+    for path in tmp_path.glob("*.csv"):
+        parquet.write_table(csv.read_csv(path), path.with_suffix(".parquet"))
+        path.unlink()
+
+    found = backtest("--folder", tmp_path, *arguments)
+
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout) == json.loads(expected.stdout)
 
 
 def test_the_report_is_one_page_that_needs_no_network(tmp_path: Path) -> None:
@@ -106,7 +120,10 @@ def test_less_than_two_days_are_refused(tmp_path: Path) -> None:
 def test_an_empty_folder_says_what_is_expected(tmp_path: Path) -> None:
     found = backtest("--folder", tmp_path, *SETUP, "--cpu", "1")
     assert found.exit_code == 1
-    assert "has no history; expected files *.csv or *.csv.gz with the columns workload,time,replicas" in found.stderr
+    assert (
+        "has no history; expected files *.csv, *.csv.gz or *.parquet with the columns workload,time,replicas"
+        in found.stderr
+    )
 
 
 @pytest.mark.parametrize(
