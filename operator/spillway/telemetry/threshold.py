@@ -50,8 +50,9 @@ UNUSABLE: Final = gauge(
 )
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
     "spillway_workload_replicas",
-    "Replicas that a governed workload requests; the history from which thresholds are planned. Leader only. All "
-    "workloads of mode Auto have a series; of the others, only the largest (--workload-series).",
+    "Replicas that a governed workload requests, without those that the API server refuses; the history from which "
+    "thresholds are planned. Leader only. All workloads of mode Auto have a series; of the others, only the largest "
+    "(--workload-series).",
     WORKLOAD_LABELS,
 )
 THRESHOLD: Final = PrerenderedGauge(

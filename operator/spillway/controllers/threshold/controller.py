@@ -292,7 +292,7 @@ class ThresholdController(Controller):
 
     def _show(self, current: Mapping[str, ThresholdNow], history: Collection[str]) -> None:
         """Replace the values of the metrics with a series for each workload; those in `history` are planned from it."""
-        replicas = {key: one.observed.replicas for key, one in current.items()}
+        replicas = {key: one.observed.demanded for key, one in current.items()}
         shown = named(self._shown, replicas, size=self._workload_series)
         metrics.set_replicas({key: count for key, count in replicas.items() if key in shown or key in history})
         metrics.set_thresholds({key: one.choice for key, one in current.items() if key in shown})
@@ -332,8 +332,8 @@ class ThresholdController(Controller):
 
 
 def _watched(owner: OwnerRecord) -> tuple[object, ...]:
-    desired = owner.desired if isinstance(owner, ReplicaSetRecord) else None
-    return owner.replicas, desired, owner.threshold, owner.labels
+    desired, refused = (owner.desired, bool(owner.refused)) if isinstance(owner, ReplicaSetRecord) else (None, False)
+    return owner.replicas, desired, refused, owner.threshold, owner.labels
 
 
 def fingerprint_of(world: World) -> str:

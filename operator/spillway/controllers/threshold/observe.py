@@ -22,7 +22,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.units import DAY_SECONDS, GIB
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason, effective
-from spillway.domain.threshold.replicas import requested_replicas
+from spillway.domain.threshold.replicas import creatable_replicas, demanded_replicas, requested_replicas
 from spillway.domain.threshold.request import (
     PAST_ENOUGH_SECONDS,
     Plan,
@@ -48,11 +48,20 @@ class Observed:
     annotation: str
     newest: OwnerRecord
     owners: tuple[OwnerUid, ...]
+    creatable: int
+    """The part of `total` that exists or that the API server does not refuse."""
+    pods: int
+    """All its pods, with those that are being deleted."""
 
     @property
     def replicas(self) -> int:
         """The replicas that the workload requests."""
         return requested_replicas(self.newest, self.total)
+
+    @property
+    def demanded(self) -> int:
+        """The part of these that counts as demand: no other workload makes room for replicas that cannot be created."""
+        return demanded_replicas(self.replicas, creatable=self.creatable, pods=self.pods)
 
 
 async def observe(world: World, namespace: str = "") -> Mapping[str, Observed]:
@@ -65,8 +74,19 @@ async def observe(world: World, namespace: str = "") -> Mapping[str, Observed]:
             continue
         key = workload_of(replicaset).key
         before = found.get(key)
+        pods = world.state.pods_of(replicaset.uid)
+        creatable = creatable_replicas(replicaset, sum(pod.active for pod in pods) if replicaset.refused else 0)
         if before is None:
-            found[key] = Observed(key, claim, replicaset.replicas, replicaset.threshold, replicaset, (replicaset.uid,))
+            found[key] = Observed(
+                key,
+                claim,
+                replicaset.replicas,
+                replicaset.threshold,
+                replicaset,
+                (replicaset.uid,),
+                creatable,
+                len(pods),
+            )
             continue
         newest = max(before.newest, replicaset, key=_revision)
         found[key] = Observed(
@@ -76,6 +96,8 @@ async def observe(world: World, namespace: str = "") -> Mapping[str, Observed]:
             newest.threshold,
             newest,
             (*before.owners, replicaset.uid),
+            before.creatable + creatable,
+            before.pods + len(pods),
         )
     return found
 
@@ -92,7 +114,8 @@ async def observe_all(world: World, namespace: str = "") -> Mapping[str, Observe
         claim = world.claim_of(one)
         if claim is not None:
             key = workload_of(one).key
-            found[key] = Observed(key, claim, one.replicas, one.threshold, one, (one.uid,))
+            pods = len(world.state.pods_of(one.uid))
+            found[key] = Observed(key, claim, one.replicas, one.threshold, one, (one.uid,), one.replicas, pods)
     return found
 
 
@@ -239,7 +262,7 @@ def _need(
         workload=one.workload,
         policy=policy.metadata.name,
         stance=stance,
-        replicas=one.replicas,
+        replicas=one.demanded,
         request_cores=request[0],
         request_gib=request[1],
         load=load,

@@ -2,7 +2,8 @@
 
 Contract: as `allocate`, and besides: a workload is bounded by the places that the nodes have for its pods, and large
 pods are placed node by node. Room that they cannot use goes to the other workloads. Minima hold all the same;
-`unplaced_cores` says by how much they find no node, and `unplaced` whose they are.
+`unplaced_cores` says by how much they find no node, and `unplaced` whose they are. Pods that no node can hold take no
+room from the others, however many of them there must be.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,13 @@ from spillway.domain.threshold.packing import SMALL_FROM, Nodes, Packing, Reques
 
 _ATTEMPTS: Final = 3
 """Allocations for which the room that large pods cannot use is given to others."""
+_NO_CORES: Final = 1e-9
+"""The load of a replica that no node can hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placeable:
-    """The plan, and the demands with the bounds that the nodes set."""
+    """The plan, and the demands with the bounds that the nodes set, of the load that they can put there."""
 
     allocation: Allocation
     demands: Sequence[Demand]
@@ -48,9 +51,10 @@ def allocate_placeable(
         return Placeable(plan, demands, None)
     bounded = [on_nodes(one, requests[one.workload], nodes) for one in demands]
     packing = Packing(bounded, requests, nodes)
+    weighed = [one if nodes.places(requests[one.workload]) else replace(one, cpu_cores=_NO_CORES) for one in bounded]
     lowest: dict[str, int] = {}
     for attempt in range(_ATTEMPTS):
-        tried = [capped(one, lowest.get(one.workload)) for one in bounded]
+        tried = [capped(one, lowest.get(one.workload)) for one in weighed]
         plan = allocate(tried, capacity_cores=capacity_cores, target_utilization=target_utilization, rounds=rounds)
         packed = packing.lowered(plan.thresholds)
         lower = {name: count for name, count in packed.thresholds.items() if count < plan.thresholds[name]}
@@ -58,7 +62,7 @@ def allocate_placeable(
             break
         lowest |= lower
     return Placeable(
-        replace(plan, thresholds=packed.thresholds), bounded, packing, packed.unplaced_cores, packed.unplaced
+        replace(plan, thresholds=packed.thresholds), weighed, packing, packed.unplaced_cores, packed.unplaced
     )
 
 

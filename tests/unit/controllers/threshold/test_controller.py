@@ -135,6 +135,28 @@ async def test_a_rollout_requests_no_more_replicas_than_its_deployment(clock: Fa
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "count"),
+    [
+        pytest.param({"replicas": 1_000_000, "refused": "exceeded quota"}, 3, id="a quota refuses its pods"),
+        pytest.param({"desired": 1_000_000}, 3, id="a number that its Deployment does not ask for"),
+        pytest.param({"replicas": 5, "desired": 5}, 5, id="pods that are being created"),
+    ],
+)
+async def test_replicas_that_cannot_be_created_are_no_demand(
+    told: dict[str, Any], count: int, clock: FakeClock, planner: Planner
+) -> None:
+    world = world_of(clock, policy())
+    world.state.apply(make_replicaset("web", **told))
+    controller = controller_of(world, planner)
+
+    await controller.reconcile("plan")
+    await controller.reconcile("look")
+
+    assert [need.replicas for need in planner.requests[0].workloads] == [count]
+    assert f'workload="web"}} {count}\n'.encode() in metrics.WORKLOAD_REPLICAS.text
+
+
 async def test_demand_by_query_and_load_by_utilization(clock: FakeClock, planner: Planner) -> None:
     by_query = {"target": {"query": 'sum(rps{app="$(workload)",ns="$(namespace)"})', "perReplica": "200"}}
     by_cpu = {"target": {"metric": "cpu", "utilization": 60}}

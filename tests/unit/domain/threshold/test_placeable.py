@@ -51,6 +51,15 @@ def test_minima_that_find_no_node_hold_and_are_counted() -> None:
     assert found.unplaced == tuple(found.allocation.thresholds)
 
 
+def test_pods_that_no_node_can_hold_take_no_room_from_others() -> None:
+    huge, cart = demand("huge", [50], 12.0, minimum=50), demand("cart", [90], 1.0)
+
+    found = placeable([huge, cart])
+
+    assert dict(found.allocation.thresholds) == {huge.workload: 50, cart.workload: 90}
+    assert found.unplaced == (huge.workload,)
+
+
 @settings(max_examples=60)
 @given(some_demands(most=5, highest=8), st.integers(1, 6), st.sampled_from([1.0, 4.5, 8.0]))
 def test_every_plan_fits_the_sum_and_the_nodes(demands: list[Demand], count: int, cores: float) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spillway.domain.threshold.replicas import requested_replicas
+from spillway.domain.threshold.replicas import creatable_replicas, demanded_replicas, requested_replicas
 from tests.builders import make_replicaset
 
 
@@ -19,3 +19,24 @@ from tests.builders import make_replicaset
 )
 def test_it_is_what_the_owner_wants(desired: int | None, total: int, replicas: int) -> None:
     assert requested_replicas(make_replicaset(desired=desired), total) == replicas
+
+
+@pytest.mark.parametrize(
+    ("refused", "pods", "count"),
+    [("", 2, 9), ("exceeded quota", 2, 2), ("exceeded quota", 12, 9)],
+)
+def test_replicas_that_the_api_server_refuses_are_none_that_can_be_created(refused: str, pods: int, count: int) -> None:
+    assert creatable_replicas(make_replicaset(replicas=9, refused=refused), pods) == count
+
+
+@pytest.mark.parametrize(
+    ("creatable", "pods", "demand"),
+    [
+        pytest.param(9, 4, 9, id="its pods are being created"),
+        pytest.param(11, 11, 9, id="a rollout"),
+        pytest.param(0, 9, 9, id="between the pods of a recreation"),
+        pytest.param(2, 2, 2, id="refused by a quota, or a number that another client noted on its ReplicaSet"),
+    ],
+)
+def test_what_cannot_be_created_is_no_demand(creatable: int, pods: int, demand: int) -> None:
+    assert demanded_replicas(9, creatable=creatable, pods=pods) == demand

@@ -206,6 +206,15 @@ def test_minima_that_find_no_node_are_not_what_exceeds_the_target() -> None:
 TEN_OF_TEN: dict[str, Any] = {"cores": 100.0, "node_cores": 10.0, "nodes": (NodeGroup(count=10, cores=10.0),)}
 
 
+@pytest.mark.parametrize("stance", [Stance.PHYSICAL, Stance.PINNED, Stance.AUTO])
+def test_pods_larger_than_any_node_take_no_threshold_from_others(stance: Stance) -> None:
+    """A pod of any size can be requested; as it waits for a node, no other workload gives up its place."""
+    huge = need("huge", stance=stance, request_cores=10_000.0, replicas=40, pinned=40)
+
+    assert solved(need(), huge, **TEN_OF_TEN).thresholds()[CART] == 40
+    assert solved(need(replicas=80), huge, **TEN_OF_TEN).thresholds()[CART] == 80, "it may also grow"
+
+
 @pytest.mark.parametrize(("request_cores", "threshold"), [(2.0, 40), (5.2, 10), (11.0, 0)])
 def test_no_more_pods_are_planned_than_find_a_node(request_cores: float, threshold: int) -> None:
     found = solved(need(request_cores=request_cores), **TEN_OF_TEN)
