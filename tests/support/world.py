@@ -7,6 +7,7 @@ from spillway.controllers.base import World
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind
 from spillway.state.cluster import ClusterState, Record
+from spillway.state.mark_proof import MarkProof
 from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from tests.builders import make_namespace
@@ -46,7 +47,13 @@ def team_policy(mode: str = "Enforce") -> dict[str, Any]:
 ELASTIC = {"nodeSelector": {"matchLabels": {"pool": "elastic"}}}
 
 
-def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]], clock: FakeClock) -> World:
+def make_world(
+    records: Iterable[Record],
+    resources: Iterable[Mapping[str, Any]],
+    clock: FakeClock,
+    *,
+    proof: MarkProof | None = None,
+) -> World:
     """A world that is whole and fresh."""
     state = ClusterState(clock=clock.now, now=clock.now)
     for record in (make_namespace("shop"), *records):
@@ -56,5 +63,5 @@ def make_world(records: Iterable[Record], resources: Iterable[Mapping[str, Any]]
     for kind in Kind:
         catalog.replace(kind, [one for one in resources if one["kind"] == kind], 50)
     places = NodePlaces(state, lambda: catalog.governance, clock.now, now=clock.now)
-    membership = PoolMembership(state, lambda: catalog.governance)
+    membership = PoolMembership(state, lambda: catalog.governance, proof=proof)
     return World(state, catalog, places, clock.now, Board(clock.now), membership)

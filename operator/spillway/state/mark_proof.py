@@ -5,6 +5,8 @@ owner, and of the pools in the mark. Only Spillway can make one, and a copy of i
 nothing, nor on a pod that was created more than `TOKEN_SECONDS` later: whoever gets tokens cannot collect them. The key
 is derived from a secret that all replicas read; the keys before it are still accepted by a process that knew them.
 Before a secret is known, tokens are proven by a key of this process alone. Tokens of versions before have no time.
+
+The mark of a surge has a proof as well, of its text and its ReplicaSet.
 """
 
 import hashlib
@@ -23,6 +25,8 @@ _KEYS: Final = 3
 """Keys that are accepted: after a rotation pods still wait that were marked before it."""
 _PROOF_BYTES: Final = 10
 _PURPOSE: Final = b"spillway marks"
+_SURGE: Final = ("", "surge")
+"""Begins what is digested for the mark of a surge: a part more than in a token, so that neither proves the other."""
 
 
 class MarkProof:
@@ -60,6 +64,16 @@ class MarkProof:
         if made is not None and created > made + TOKEN_SECONDS:
             return False
         return any(hmac.compare_digest(shown, _digest(key, number, namespace, owner, pools)) for key in self._keys)
+
+    def of_surge(self, namespace: str, owner: OwnerUid, mark: str) -> str:
+        """The proof of the mark of a surge on this ReplicaSet."""
+        return _digest(self._keys[0], *_SURGE, namespace, owner, mark)
+
+    def proves_surge(self, proof: str, namespace: str, owner: OwnerUid, mark: str) -> bool:
+        """Whether the proof was made here, or by another replica, for such a mark."""
+        return proof.isascii() and any(
+            hmac.compare_digest(proof, _digest(key, *_SURGE, namespace, owner, mark)) for key in self._keys
+        )
 
 
 def _time_in(number: str) -> int | None:

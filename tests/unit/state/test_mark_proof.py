@@ -26,6 +26,17 @@ def test_a_token_proves_the_marks_of_one_owner_for_these_pools(namespace: str, o
     assert not proof.holds(token, namespace, OwnerUid(owner), pools)
 
 
+def test_the_mark_of_a_surge_is_proven_for_its_replicaset_alone() -> None:
+    proof = proof_of(b"secret")
+    shown = proof.of_surge("shop", OWNER, "replicas=3")
+    assert proof_of(b"secret", b"next").proves_surge(shown, "shop", OWNER, "replicas=3"), "after a rotation"
+    assert not proof.proves_surge(shown, "shop", OWNER, "replicas=4")
+    assert not proof.proves_surge(shown, "shop", OwnerUid("rs-other"), "replicas=3")
+    assert not proof_of(b"other").proves_surge(shown, "shop", OWNER, "replicas=3")
+    assert not proof.proves_surge("é", "shop", OWNER, "replicas=3")
+    assert not proof.holds(f"surge-{shown}", "shop", OWNER, "replicas=3"), "nor is it a token"
+
+
 def test_every_token_is_another() -> None:
     proof = MarkProof()
     assert len({proof.token("shop", OWNER, "a") for _ in range(10)}) == 10

@@ -36,7 +36,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.domain.spill.bring_back import BringBackMemory, in_turn
+from spillway.domain.spill.bring_back import BringBackMemory, DueSurge, in_turn
 from spillway.domain.surge.hindrance import Left, cannot_surge
 from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
 from spillway.kube.protocols import Recorder
@@ -97,6 +97,8 @@ class BringBackController(Controller):
         self._without_node = {pod.uid for pod in self.world.state.pods.values() if not pod.node}
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        if self.world.membership.proof is not None:
+            yield self.world.membership.proof.changed.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
         return [ALL, *(one.uid for one in self.world.state.replicasets.values() if one.surge)]
@@ -172,8 +174,8 @@ class BringBackController(Controller):
     def _turns(self, resting: Iterable[SpilledWorkload], now: float) -> Collection[OwnerUid]:
         """The workloads that surge next."""
         hindered = self._hoped.keys() | self._begins
-        due_from = {
-            one.uid: at
+        due = [
+            DueSurge(one.uid, one.replicaset.namespace, at)
             for one in resting
             if (at := self._memories[one.uid].due_from(self._hold_seconds)) is not None
             and at <= now
@@ -181,8 +183,11 @@ class BringBackController(Controller):
             and one.uid not in hindered
             and self._kind_of_refusal(one) is None
             and self._refusal_by_pods(one) is None
-        }
-        return in_turn(due_from, now, self._at_once - len(self._runner.running | self._begins))
+        ]
+        running = self._runner.running | self._begins
+        known = self.world.state.replicasets
+        namespaces = (known[uid].namespace for uid in running if uid in known)
+        return in_turn(due, now, self._at_once - len(running), running=namespaces)
 
     def _observe(self, one: SpilledWorkload, now: float) -> None:
         memory = self._memories.get(one.uid, BringBackMemory())

@@ -79,6 +79,8 @@ class SurgeMovesController(Controller):
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.state.subscribe(PodRecord, self._pod_changed)
         yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
+        if self.world.membership.proof is not None:
+            yield self.world.membership.proof.changed.subscribe(self.add_all)
 
     def all_keys(self) -> Iterable[str]:
         return [one.uid for one in self.world.state.replicasets.values() if one.surge]

@@ -3,7 +3,8 @@
 Contract: a workload has at most one surge, whoever requests it (`SurgeScaler.busy`). A surge that another leader left
 is found by its mark and continued by the runner whose purpose the mark names; a mark that cannot be read is removed by
 that of bring-backs. A removed mark that the watch still shows starts nothing again. The mark stays until the chosen pod
-is going, because the order of the scale-down follows from it.
+is going, because the order of the scale-down follows from it. A mark that Spillway did not write is none
+(`SurgeScaler.is_proven`).
 """
 
 from collections import deque
@@ -16,7 +17,15 @@ from spillway.controllers.surge.scaler import SurgeScaler, Target, target_of
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import ReplicaSetRecord
-from spillway.domain.surge.steps import Progress, Purpose, Step, Surge, SurgeOutcome, next_step
+from spillway.domain.surge.steps import (
+    LONGEST_AVAILABLE_SECONDS,
+    Progress,
+    Purpose,
+    Step,
+    Surge,
+    SurgeOutcome,
+    next_step,
+)
 
 STEP_SECONDS: Final = 1.0
 """Seconds until a surge is checked again if none of its pods changes before."""
@@ -66,6 +75,8 @@ class SurgeRunner:
         mark = replicaset.surge
         if not mark or mark in self._unmarked.get(replicaset.uid, ()) or replicaset.uid in self._scaler.busy:
             return False
+        if not self._scaler.is_proven(replicaset):
+            return False
         surge = Surge.parse(mark)
         return (Purpose.BRING_BACK if surge is None else surge.purpose) in self._purposes
 
@@ -87,7 +98,8 @@ class SurgeRunner:
         if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
             await self._scaler.forget(replicaset)
             return Ended(SurgeOutcome.FORGOTTEN, surge)
-        progress, patience = look(surge, present), self._ready_seconds + present["spec"].get("minReadySeconds", 0)
+        available = min(present["spec"].get("minReadySeconds", 0), LONGEST_AVAILABLE_SECONDS)
+        progress, patience = look(surge, present), self._ready_seconds + available
         step, outcome = next_step(surge, progress, self._now(), patience)
         if outcome is None:
             return None
@@ -121,7 +133,8 @@ class SurgeRunner:
         if surge is not None:
             self._scaler.busy.discard(uid)
         # The watch may still show the mark of the previous surge.
-        marks = {replicaset.surge, surge.mark if surge is not None else ""} - {""}
+        own = self._scaler.proven(replicaset, surge.mark) if surge is not None else ""
+        marks = {replicaset.surge, own} - {""}
         self._unmarked.setdefault(uid, deque(maxlen=MARKS_KEPT)).extend(marks)
 
     def forget(self, uid: OwnerUid, *, gone: bool) -> None:

@@ -1,7 +1,8 @@
 """The reads and writes of a surge: one additional replica of a workload, and its removal.
 
 Contract: the mark is written first, then the scale, so that an interrupted surge shows on the ReplicaSet and the next
-leader ends it (`domain.surge.steps.next_step`). Each scale names the number that it changes: a number that another
+leader ends it (`domain.surge.steps.next_step`). Anybody who may change a ReplicaSet can write such a mark, so only one
+with Spillway's proof counts. Each scale names the number that it changes: a number that another
 client has changed since stays. A chosen pod gets the lowest deletion cost before the scale-down; the order of
 scale-downs reads from the mark that it goes first (`domain.scale_down.ranking`).
 """
@@ -17,7 +18,7 @@ from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.scale_down.candidates import candidates_of
 from spillway.domain.scale_down.costs import cost_writes
 from spillway.domain.scale_down.foreign_writer import foreign_pods
-from spillway.domain.surge.steps import Surge
+from spillway.domain.surge.steps import Surge, proof_in, with_proof
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.followed import FOLLOWED_OWNERS
@@ -70,6 +71,7 @@ class SurgeScaler:
         self._chosen: dict[OwnerUid, float] = {}
         """When the costs of a ReplicaSet whose surge is about to end were last written, or found as they should be."""
         self._board = world.board
+        self._proof = world.membership.proof
         self._writer = writer
         self._reader = reader
         self.busy: set[OwnerUid] = set()
@@ -99,7 +101,7 @@ class SurgeScaler:
 
     async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
         """Add one replica, for physical nodes; False if another client was faster, and then the mark is removed."""
-        if not await self._mark(replicaset, surge.mark):
+        if not await self._mark(replicaset, self.proven(replicaset, surge.mark)):
             return False
         self._board.redirect(replicaset.uid, physical=True)
         if await self._writer.scale(
@@ -109,6 +111,19 @@ class SurgeScaler:
         self._board.withdraw_redirect(replicaset.uid)
         await self.forget(replicaset)
         return False
+
+    def is_proven(self, replicaset: ReplicaSetRecord) -> bool:
+        """Whether Spillway wrote the mark of this ReplicaSet; without keys every mark is believed."""
+        mark, proof = proof_in(replicaset.surge)
+        if self._proof is None:
+            return True
+        return self._proof.proves_surge(proof, replicaset.namespace, replicaset.uid, mark)
+
+    def proven(self, replicaset: ReplicaSetRecord, mark: str) -> str:
+        """The mark of a surge with its proof."""
+        if self._proof is None:
+            return mark
+        return with_proof(mark, self._proof.of_surge(replicaset.namespace, replicaset.uid, mark))
 
     async def choose(self, replicaset: ReplicaSetRecord, surge: Surge) -> bool:
         """Let Kubernetes delete the chosen pod next; False until that holds.

@@ -56,7 +56,8 @@ THRESHOLD: Final = "spillway.dev/threshold"
 
 SURGE: Final = "spillway.dev/surge"
 """Annotation on a ReplicaSet or ReplicationController: it runs one additional replica, so that another can be brought
-back from virtual nodes or moved. The value is the state before that, its time, and which pod is moved for whom."""
+back from virtual nodes or moved. The value is the state before that, its time, which pod is moved for whom, and the
+proof that Spillway wrote it."""
 
 APPLIED: Final = "spillway.dev/applied"
 """Annotation on a HorizontalPodAutoscaler, and on an object that holds headroom: the digest of the spec that Spillway

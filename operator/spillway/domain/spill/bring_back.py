@@ -3,10 +3,12 @@
 Contract: pure. A workload is brought back one replica at a time, by a surge (`domain.surge.steps`). A surge starts only
 if the workload was stable for some time with a replica to bring back and room for it; after a failure it is tried again
 with growing delays. The workload that has been due for the longest has the next turn, so that workloads which cannot be
-brought back delay others, but keep none from its turn.
+brought back delay others, but keep none from its turn. A namespace in which fewer surges run comes before one with
+more, so that no namespace uses all of them while others wait.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -83,7 +85,24 @@ class BringBackMemory:
         return replace(self, since=None, failures=self.failures + 1, hindrances=0, not_before=now + pause)
 
 
-def in_turn(due_from: Mapping[OwnerUid, float], now: float, free: int) -> list[OwnerUid]:
-    """The workloads that have their turn now, at most `free`: those that have been due for the longest."""
-    due = sorted((at, uid) for uid, at in due_from.items() if at <= now)
-    return [uid for _, uid in due[: max(0, free)]]
+@dataclass(frozen=True, slots=True)
+class DueSurge:
+    """A workload that may surge, its namespace, and the time from which it may."""
+
+    uid: OwnerUid
+    namespace: str
+    at: float
+
+
+def in_turn(waiting: Iterable[DueSurge], now: float, free: int, *, running: Iterable[str] = ()) -> list[OwnerUid]:
+    """The workloads that have their turn now, at most `free`: those that have been due for the longest.
+
+    `running` are the namespaces of the surges that go on, one for each.
+    """
+    taken = Counter(running)
+    ranked: list[tuple[int, float, OwnerUid]] = []
+    for one in sorted(waiting, key=lambda one: (one.at, one.uid)):
+        if one.at <= now:
+            ranked.append((taken[one.namespace], one.at, one.uid))
+            taken[one.namespace] += 1
+    return [uid for _, _, uid in sorted(ranked)[: max(0, free)]]

@@ -19,12 +19,18 @@ from spillway.domain.model.units import DAY_SECONDS
 FORGOTTEN_SECONDS: Final = float(DAY_SECONDS)
 """The age in seconds from which on a mark is not trusted: `kubectl rollout undo` may have copied it from an old
 ReplicaSet."""
+FUTURE_SECONDS: Final = 300.0
+"""How far in the future the time of a mark may be, in seconds: clocks differ by less. Anybody who may change the
+ReplicaSet can write the mark, and with a time in the future its surge would never end."""
+LONGEST_AVAILABLE_SECONDS: Final = 900.0
+"""The most of a workload's `minReadySeconds` for which a surge waits, in seconds."""
 STUCK_SECONDS: Final = 10.0
 """How long the additional replica may find no node, in seconds; a pre-emption takes less."""
 
 _MARK: Final = re.compile(
     r"replicas=(?P<replicas>[0-9]{1,9}) placed=(?P<placed>[0-9]{1,9}) since=(?P<since>\S{1,40})"
-    r"(?: pod=(?P<pod>[0-9A-Za-z-]{1,64}) for=(?P<purpose>[A-Za-z]{1,32})/(?P<asker>[0-9a-z.-]{1,253}))?",
+    r"(?: pod=(?P<pod>[0-9A-Za-z-]{1,64}) for=(?P<purpose>[A-Za-z]{1,32})/(?P<asker>[0-9a-z.-]{1,253}))?"
+    r"(?: proof=[0-9a-f]{1,64})?",
     re.ASCII,
 )
 
@@ -60,7 +66,7 @@ class SurgeOutcome(StrEnum):
     WITHDRAWN = "Withdrawn"
     """It is not requested any more."""
     FORGOTTEN = "Forgotten"
-    """The mark was too old to know which replica the surge added."""
+    """The mark was too old, or too far in the future, to know which replica the surge added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,17 @@ class Surge:
         if not found["pod"]:
             return cls(replicas, placed, since)
         return cls(replicas, placed, since, PodUid(found["pod"]), Purpose(found["purpose"]), found["asker"])
+
+
+def with_proof(mark: str, proof: str) -> str:
+    """The mark with the proof that Spillway wrote it."""
+    return f"{mark} proof={proof}" if proof else mark
+
+
+def proof_in(mark: str) -> tuple[str, str]:
+    """The mark without its proof, and the proof; empty if there is none."""
+    text, _, proof = mark.partition(" proof=")
+    return text, proof
 
 
 def replaced_pod(mark: str) -> PodUid | None:
@@ -145,7 +162,7 @@ def next_step(
     """
     if progress.asked != surge.replicas + 1:
         return Step.FORGET, SurgeOutcome.OVERTAKEN
-    if now - surge.since > FORGOTTEN_SECONDS:
+    if not -FUTURE_SECONDS <= now - surge.since <= FORGOTTEN_SECONDS:
         return Step.FORGET, SurgeOutcome.FORGOTTEN
     ends = _end(surge, progress, now, patience_seconds)
     return (Step.WAIT, None) if ends is None else (Step.SHRINK, ends)

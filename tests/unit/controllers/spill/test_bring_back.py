@@ -12,9 +12,10 @@ from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.surge.hindrance import Left
-from spillway.domain.surge.steps import Surge
+from spillway.domain.surge.steps import LONGEST_AVAILABLE_SECONDS, Surge, proof_in, with_proof
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
+from spillway.state.mark_proof import MarkProof
 from spillway.telemetry.spill import BRING_BACKS
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
@@ -34,7 +35,12 @@ class Cluster(FakeWriter):
     """The API server's side: one Deployment of `web`, written by the controller and read back; the state follows."""
 
     def __init__(
-        self, clock: FakeClock, *resources: Mapping[str, Any], pods: list[PodRecord], **replicaset: Any
+        self,
+        clock: FakeClock,
+        *resources: Mapping[str, Any],
+        pods: list[PodRecord],
+        proof: MarkProof | None = None,
+        **replicaset: Any,
     ) -> None:
         super().__init__()
         self.clock = clock
@@ -44,7 +50,7 @@ class Cluster(FakeWriter):
             make_replicaset(**{"replicas": len(pods)} | replicaset),
             *pods,
         ]
-        self.world = make_world(records, resources, clock)
+        self.world = make_world(records, resources, clock, proof=proof)
         self.replicas = self.seen.replicas
         self.spec: dict[str, Any] = {}
         self.ready: int | None = None
@@ -390,6 +396,53 @@ async def test_another_leader_ends_what_one_began() -> None:
     assert UID in found.controller.all_keys()
     assert await found.step() is None
     assert found.written == ["4->3", "unmark"]
+
+
+async def test_only_a_mark_that_spillway_wrote_begins_a_step() -> None:
+    """Any user may write such a mark on their own ReplicaSets, for any number of them and of any time."""
+    proof = MarkProof()
+    found = cluster(physical=3, surge=Surge(3, 2, 900.0).mark, replicas=4, proof=proof)
+    subscriptions = list(found.controller.subscribe())
+    for mark in (found.seen.surge, "what?", with_proof(found.seen.surge, "00ff")):
+        found.changed(found.seen, surge=mark)
+        assert await found.step() is None
+    assert found.written == []
+    assert not found.controller._runner.running
+
+    mark = Surge(3, 2, 900.0).mark
+    other = MarkProof()
+    other.use(b"secret")
+    found.changed(found.seen, surge=with_proof(mark, other.of_surge("shop", UID, mark)))
+    assert await found.step() is None, "the key is not known yet"
+    before = len(found.controller.queue)
+    proof.use(b"secret")
+    assert len(found.controller.queue) > before or not found.controller.queue.idle
+    assert await found.step() is None
+    assert found.written == ["4->3", "unmark"]
+    for end in subscriptions:
+        end()
+
+
+async def test_the_mark_of_a_surge_has_a_proof() -> None:
+    proof = MarkProof()
+    found = cluster(proof=proof)
+    await found.settled()
+    await found.step()
+    mark, shown = proof_in(found.seen.surge)
+    assert proof.proves_surge(shown, "shop", UID, mark)
+    found.world.state.apply(make_pod("p2", cpu_millis=250))
+    await found.step(1)
+    assert found.written == ["mark", "3->4", "4->3", "unmark"]
+
+
+async def test_a_workload_holds_its_surge_no_longer_than_its_pods_may_take() -> None:
+    found = cluster()
+    found.spec = {"minReadySeconds": 2**31 - 1}
+    await found.settled()
+    await found.step()
+    found.world.state.apply(make_pod("p2", ready=False, cpu_millis=250))
+    assert await found.step(300.0 + LONGEST_AVAILABLE_SECONDS + 1.0) is None
+    assert found.written == ["mark", "3->4", "4->3", "unmark"]
 
 
 async def test_a_surge_is_taken_back_once_the_policy_only_recommends() -> None:

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.spill.bring_back import LONGEST_BACKOFF_SECONDS, BringBackMemory, ReplicaSplit, in_turn
+from spillway.domain.spill.bring_back import (
+    LONGEST_BACKOFF_SECONDS,
+    BringBackMemory,
+    DueSurge,
+    ReplicaSplit,
+    in_turn,
+)
 from spillway.domain.surge.steps import SurgeOutcome
 
 HOLD = 600.0
@@ -127,7 +133,7 @@ def test_no_workload_keeps_another_from_its_turn(stuck: list[bool], at_once: int
         for uid, at in due_from.items():
             if at <= now:
                 waiting_since.setdefault(uid, dict(turns))
-        chosen = in_turn(due_from, now, at_once)
+        chosen = in_turn([DueSurge(uid, "shop", at) for uid, at in due_from.items()], now, at_once)
         assert len(chosen) == min(at_once, sum(at <= now for at in due_from.values()))
         for uid in chosen:
             before = waiting_since.pop(uid)
@@ -141,6 +147,22 @@ def test_no_workload_keeps_another_from_its_turn(stuck: list[bool], at_once: int
     rounds = -(-len(stuck) // at_once)
     if HOLD + late + 5.0 * (rounds + 1) < 200 * 5.0:
         assert turns.keys() == memories.keys()
+
+
+@pytest.mark.parametrize(
+    ("running", "free", "chosen"),
+    [
+        pytest.param((), 2, ["a0", "b0"], id="namespaces take turns"),
+        pytest.param((), 5, ["a0", "b0", "a1", "a2", "a3"], id="alone, one may use all"),
+        pytest.param(("a", "a"), 1, ["b0"], id="where fewer run first, though it is due later"),
+        pytest.param((), 0, [], id="none is free"),
+    ],
+)
+def test_no_namespace_uses_all_surges_while_others_wait(running: tuple[str, ...], free: int, chosen: list[str]) -> None:
+    due = [DueSurge(OwnerUid(f"a{n}"), "a", float(n)) for n in range(4)]
+    due += [DueSurge(OwnerUid("b0"), "b", 50.0), DueSurge(OwnerUid("b1"), "b", 101.0)]
+
+    assert in_turn(due, 100.0, free, running=running) == chosen
 
 
 def test_hindrances_wait_longer_each_time_and_a_surge_forgets_them() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spillway.domain.model.names import PodUid
 from spillway.domain.surge.steps import (
     FORGOTTEN_SECONDS,
+    FUTURE_SECONDS,
     STUCK_SECONDS,
     Progress,
     Purpose,
@@ -17,7 +18,9 @@ from spillway.domain.surge.steps import (
     Surge,
     SurgeOutcome,
     next_step,
+    proof_in,
     replaced_pod,
+    with_proof,
 )
 
 PATIENCE = 300.0
@@ -57,6 +60,10 @@ def progress(**changes: Any) -> Progress:
         pytest.param(
             1001 + FORGOTTEN_SECONDS, progress(), (Step.FORGET, SurgeOutcome.FORGOTTEN), id="a mark from long ago"
         ),
+        pytest.param(999, progress(ready=10), (Step.WAIT, None), id="a clock that is behind"),
+        pytest.param(
+            999 - FUTURE_SECONDS, progress(ready=10), (Step.FORGET, SurgeOutcome.FORGOTTEN), id="a mark of the future"
+        ),
     ],
 )
 def test_the_next_step(now: float, found: Progress, wanted: tuple[Step, SurgeOutcome | None]) -> None:
@@ -67,6 +74,16 @@ def test_the_next_step(now: float, found: Progress, wanted: tuple[Step, SurgeOut
 def test_a_mark_is_read_as_it_was_written(replicas: int, physical: int, since: int) -> None:
     surge = Surge(replicas, physical, float(since))
     assert Surge.parse(surge.mark) == surge
+
+
+@pytest.mark.parametrize("pod", [None, PodUid("0f")])
+def test_a_mark_is_read_with_its_proof(pod: PodUid | None) -> None:
+    surge = Surge(3, 2, 1000.0) if pod is None else Surge(3, 2, 1000.0, pod, Purpose.REBALANCE, "even")
+    mark = with_proof(surge.mark, "00ff")
+    assert proof_in(mark) == (surge.mark, "00ff")
+    assert proof_in(surge.mark) == (surge.mark, "")
+    assert Surge.parse(mark) == surge
+    assert replaced_pod(mark) == pod
 
 
 @given(
