@@ -33,7 +33,7 @@ from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.selectors import Selector
 from spillway.domain.scaling.autoscalers import METRIC
 from spillway.domain.scaling.recommend import Numbers
-from spillway.kube.access import Access, User, Verdict
+from spillway.kube.access import Access, User, Verdict, bearer_token
 from spillway.telemetry import scaling as metrics
 
 log: Final = structlog.get_logger(__name__)
@@ -121,8 +121,7 @@ class AggregatedServer:
         user = None if proxy is None else proxy.user(request.headers, request.get_extra_info("peercert"))
         if user is not None:
             return user
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return await self._gate.authenticate(token.strip() if scheme.lower() == "bearer" else "")
+        return await self._gate.authenticate(bearer_token(request.headers.get("Authorization", "")))
 
     async def _authorized(self, user: User, request: web.Request) -> Verdict:
         return Verdict.ALLOWED if MASTERS in user.groups else await self._gate.authorize(user, _access(request))

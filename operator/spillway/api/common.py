@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -39,7 +39,9 @@ BoundedName = Annotated[
 ]
 """The name of an object of Spillway's kinds."""
 
-Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"format": "int32"})]
+MOST_REPLICAS: Final = 1_000_000
+"""No number of replicas is higher: not in a field, not in an annotation, and not in a plan."""
+Count = Annotated[int, Field(ge=0, le=MOST_REPLICAS, json_schema_extra={"format": "int32"})]
 Percent = Annotated[int, Field(ge=1, le=100, json_schema_extra={"format": "int32"})]
 PromQl = Annotated[str, Field(min_length=1, max_length=4096)]
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

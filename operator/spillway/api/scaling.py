@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from spillway.api.common import Count, PromQl, RecurringTime
+from spillway.api.common import MOST_REPLICAS, Count, PromQl, RecurringTime
 from spillway.api.forecast import ForecastOccasion
 from spillway.api.scalars import Duration, Factor
 from spillway.api.schema import NO_SERVER_DEFAULT, Model, cel, list_map, rules
@@ -111,7 +111,7 @@ class Scaling(Model):
     min_replicas: Count | None = None
     """The minimum of the recommended number; the HorizontalPodAutoscaler's own minimum applies as well. With
     `scheduleOnly`, the exact number outside of all schedules."""
-    max_replicas: Annotated[int, Field(ge=1, le=1_000_000, json_schema_extra={"format": "int32"})] | None = None
+    max_replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS, json_schema_extra={"format": "int32"})] | None = None
     """The maximum of the recommended number; the HorizontalPodAutoscaler's own maximum applies as well."""
     schedule_only: bool = False
     """For services that need an exact number of replicas: the recommended number is exactly that of the schedules, and

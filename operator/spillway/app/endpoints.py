@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from spillway.admission.http_server import HttpServer, json_page
-from spillway.kube.access import Verdict
+from spillway.kube.access import Verdict, bearer_token
 from spillway.telemetry.registry import CONTENT_TYPE
 
 Check = Callable[[], bool]
@@ -68,8 +68,8 @@ class EndpointServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self._authorize is not None and request.path in self._guarded:
-            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            verdict = await self._authorize(token.strip() if scheme.lower() == "bearer" else "", request.path)
+            token = bearer_token(request.headers.get("Authorization", ""))
+            verdict = await self._authorize(token, request.path)
             if verdict is not Verdict.ALLOWED:
                 headers = {"WWW-Authenticate": "Bearer"} if verdict is Verdict.UNAUTHENTICATED else {}
                 return web.Response(status=verdict.value, text=verdict.name.lower(), headers=headers)

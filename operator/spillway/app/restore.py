@@ -19,7 +19,7 @@ import msgspec
 from spillway.controllers.headroom.objects import listed
 from spillway.controllers.placement.job_retries import retry_taken
 from spillway.controllers.surge.scaler import shrink, target_of
-from spillway.controllers.threshold.store import CHUNKS, name_of
+from spillway.controllers.threshold.store import paths_in
 from spillway.domain.model.names import POD_DELETION_COST
 from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -332,8 +332,7 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
 
 async def forget(client: KubeClient, namespace: str, lease: str, *, say: Say) -> None:
     """Delete what the operator keeps in its own namespace: its Lease, and the last plan of the thresholds."""
-    plans = [paths.CONFIG_MAPS.named(name_of(index), namespace=namespace) for index in range(CHUNKS)]
-    for path in (paths.LEASES.named(lease, namespace=namespace, field="--forget"), *plans):
+    for path in (paths.LEASES.named(lease, namespace=namespace, field="--forget"), *paths_in(namespace)):
         try:
             await client.request("DELETE", path)
         except ApiError as error:

@@ -48,6 +48,12 @@ class Verdict(Enum):
     UNKNOWN = 503
 
 
+def bearer_token(authorization: str) -> str:
+    """The token in an Authorization header; empty where it holds none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 class User(NamedTuple):
     """A user as the API server knows it."""
 

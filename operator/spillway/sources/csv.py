@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.effective import LARGEST
+from spillway.api.common import MOST_REPLICAS
 from spillway.domain.threshold.history import History, HistoryProblem
 from spillway.sources.csv_rules import (
     YEAR_2000_SECONDS,
@@ -55,9 +55,9 @@ def csv_histories(lines: Iterable[str], *, now: float) -> list[History]:
             raise CsvError(f"line {line}, column workload: is empty, write for example Deployment/shop/cart")
         count = number(replicas)
         # NaN fails this comparison.
-        if not 0 <= count <= LARGEST:
+        if not 0 <= count <= MOST_REPLICAS:
             raise CsvError(
-                f"line {line}, column replicas: must be a number from 0 to {LARGEST}, not {quoted(replicas)}"
+                f"line {line}, column replicas: must be a number from 0 to {MOST_REPLICAS}, not {quoted(replicas)}"
             )
         time = times.seconds(moment, line)
         span.add(time, line)

@@ -14,8 +14,8 @@ from spillway.controllers.status.wording import first_names
 from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot, taints_with
 from spillway.domain.balance.load import Loads
 from spillway.domain.model import event_reasons
-from spillway.domain.model.names import HOT_TAINT, NodeName, Zone
-from spillway.domain.model.owners import object_reference
+from spillway.domain.model.names import HOT_TAINT, NodeName
+from spillway.domain.model.owners import reference_to
 from spillway.domain.model.records import NodeRecord, Taint
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.kube.slices import in_slices
@@ -82,7 +82,7 @@ class HotNodesController(Controller):
         loads: Mapping[NodeName, float],
         tainted: Collection[NodeName],
     ) -> HotPlan:
-        zones = {name: Zone(node.labels.get(balance.spec.zone_key, "")) for name, node in nodes.items()}
+        zones = {name: node.zone_by(balance.spec.zone_key) for name, node in nodes.items()}
         since = self._since.get(balance.metadata.name, {})
         hot = HotRule(rule.above, rule.for_.seconds)
         return plan_hot(zones, loads, hot, since=since, tainted=tainted, now=self.world.now())
@@ -125,7 +125,7 @@ class HotNodesController(Controller):
         new = [name for name in hot if name not in before]
         if not new:
             return
-        reference = object_reference(balance.api_version, balance.kind, balance.metadata.name, balance.metadata.uid)
+        reference = reference_to(balance)
         rule = balance.spec.hot_nodes or HotNodes()
         message = f"The load of {first_names(new, most=_NAMED)} has been above {rule.above} % for {rule.for_}."
         self._events.record(reference, "Warning", event_reasons.NODES_HOT, message)
@@ -145,7 +145,7 @@ class HotNodesController(Controller):
             self.queue.add(balance)
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        if new is None or not any(taint.key == HOT_TAINT for taint in new.taints):
+        if new is None or not new.hot:
             return
         if old is None or old.labels != new.labels or old.taints != new.taints:
             self.queue.add(ORPHANS)

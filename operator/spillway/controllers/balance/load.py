@@ -68,7 +68,7 @@ class LoadController(Controller):
         loads = await self._reading(load, before, nodes, now)
         self.world.board.set_loads(key, loads)
         metrics.READINGS.labels(key, loads.problem.reason if loads.problem else "Good").inc()
-        zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
+        zone_of = {node.name: node.zone_by(balance.spec.zone_key) for node in nodes}
         self._show(key, evenness(loads.current(now, load.stale_after.seconds), zone_of))
         return refresh_seconds(load)
 

@@ -13,8 +13,8 @@ from spillway.api.zonalbalance import Rebalance, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import World
 from spillway.domain.balance.moves import MovablePod
-from spillway.domain.model.names import NodeName, Zone
-from spillway.domain.model.owners import CAN_SURGE, workload_key, workload_of
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.domain.surge.hindrance import Left
@@ -53,7 +53,7 @@ async def movable_pods(
             continue
         pods = [pod for pod in world.state.pods_of(owner.uid) if pod.active]
         there = [pod for pod in pods if pod.node in busy]
-        key = key_of(owner)
+        key = workload_of(owner).key
         if not there or resting.get(key, 0.0) > now or recommended(world, owner):
             continue
         reason = unsettled(world, owner, pods, since) or _cannot(owner, rule)
@@ -63,9 +63,7 @@ async def movable_pods(
             continue
         if owner.namespace not in used:
             used[owner.namespace] = await readings.pods(owner.namespace)
-        zones = Counter(
-            Zone(nodes[pod.node].labels.get(balance.spec.zone_key, "")) for pod in pods if pod.node in nodes
-        )
+        zones = Counter(nodes[pod.node].zone_by(balance.spec.zone_key) for pod in pods if pod.node in nodes)
         found += [
             MovablePod(
                 pod.uid,
@@ -97,12 +95,6 @@ def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord]
     if len(pods) != owner.replicas or not all(pod.ready for pod in pods):
         return Left.NOT_READY
     return Left.SETTLING if owner.surge or owner.grew > since else None
-
-
-def key_of(owner: ReplicaSetRecord) -> str:
-    """The key of its workload, Kind/namespace/name."""
-    top = workload_of(owner)
-    return workload_key(top.kind, top.namespace, top.name)
 
 
 def _cannot(owner: ReplicaSetRecord, rule: Rebalance) -> Left | None:

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.load import nodes_of
-from spillway.controllers.balance.movable import Movable, key_of, movable_pods
+from spillway.controllers.balance.movable import Movable, movable_pods
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
@@ -24,10 +24,11 @@ from spillway.controllers.surge.words import told
 from spillway.domain.balance.descheduler import is_descheduler
 from spillway.domain.balance.load import Loads, Weights
 from spillway.domain.balance.moves import Move, MovePlan, NodeView, plan_moves
+from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.fit.taint_toleration import hard_taints
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
-from spillway.domain.model.names import HOT_TAINT, Zone
-from spillway.domain.model.owners import object_reference, workload_of
+from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
@@ -52,7 +53,6 @@ PLANNED_MOST: Final = 50
 """Moves in one plan."""
 LISTED: Final = 10
 """Moves, and workloads that are left, that a status names."""
-_HARD: Final = frozenset({"NoSchedule", "NoExecute"})
 
 
 @dataclass(slots=True)
@@ -184,18 +184,17 @@ class RebalanceController(Controller):
 
     def _view(self, node: NodeRecord, percent: float, zone_key: str) -> NodeView:
         free = self.world.state.node_usage.free_on(node)
-        hot = any(taint.key == HOT_TAINT for taint in node.taints)
         return NodeView(
             node.name,
-            Zone(node.labels.get(zone_key, "")),
+            node.zone_by(zone_key),
             percent,
             node.cpu_millis,
             node.memory_bytes,
             free.cpu_millis,
             free.memory_bytes,
             free.pods,
-            frozenset((one.key, one.value, one.effect) for one in node.taints if one.effect in _HARD),
-            accepts=node.ready and not node.unschedulable and not node.deleting and not hot,
+            frozenset((one.key, one.value, one.effect) for one in hard_taints(node)),
+            accepts=takes_pods(node) and not node.hot,
         )
 
     # Moving
@@ -278,7 +277,7 @@ class RebalanceController(Controller):
     def _ended(self, end: MoveEnd) -> None:
         if end.purpose is not Purpose.REBALANCE:
             return
-        memory, now, workload = self._memories.get(end.asker), self.world.now(), key_of(end.replicaset)
+        memory, now, workload = self._memories.get(end.asker), self.world.now(), workload_of(end.replicaset).key
         if memory is None:
             return
         metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
@@ -314,7 +313,7 @@ class RebalanceController(Controller):
         metrics.MOVES_LEFT.replace(dict(counts))
 
     def _announce(self, balance: ZonalBalance, plan: MovePlan) -> None:
-        reference = object_reference(balance.api_version, balance.kind, balance.metadata.name, balance.metadata.uid)
+        reference = reference_to(balance)
         message = (
             f"{len(plan.moves)} moves would lower the imbalance of nodes from {plan.before:.0f} to {plan.after:.0f} "
             f"points, first {plan.moves[0].text}."

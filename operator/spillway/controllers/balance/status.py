@@ -99,7 +99,7 @@ def balance_part(
     `loads` is None where the load is not read, or was not yet; `zoned` says whether any physical node has the zone key;
     `now` is Unix seconds.
     """
-    zone_of = {node.name: node.labels.get(balance.spec.zone_key, "") for node in nodes}
+    zone_of = {node.name: node.zone_by(balance.spec.zone_key) for node in nodes}
     node_zones = Counter(zone_of.values())
     zones = [zone for zone in node_zones if zone]
     skews = [zone_skew(pods, zones) for pods in workloads.values()]

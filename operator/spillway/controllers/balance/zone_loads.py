@@ -14,6 +14,7 @@ from spillway.api.zonalbalance import ZonalBalance, ZonePreference
 from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.zones import ZoneReading, zone_weights
+from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.kube.errors import RequestError
@@ -92,10 +93,10 @@ class ZoneLoadController(Controller):
     def _by_zone(self, pods: Iterable[PodRecord], used: Mapping[str, PodMetrics], zone_key: str) -> Mapping[str, float]:
         """The mean CPU by zone; of a zone in which too few pods were measured it is not known."""
         nodes = self.world.state.nodes
-        by_zone: dict[str, list[float | None]] = defaultdict(list)
+        by_zone: dict[Zone, list[float | None]] = defaultdict(list)
         for pod in pods:
             node = nodes.get(pod.node)
-            if node is not None and pod.ready and pod.active and (zone := node.labels.get(zone_key)):
+            if node is not None and pod.ready and pod.active and (zone := node.zone_by(zone_key)):
                 by_zone[zone].append(used[pod.name].cpu_millis if pod.name in used else None)
         means: dict[str, float] = {}
         for zone, values in by_zone.items():

@@ -23,6 +23,7 @@ from spillway.domain.model.named_workloads import named
 from spillway.domain.model.owners import workload_of
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.kube.protocols import Recorder
+from spillway.sources.prometheus import NoPrometheusError
 from spillway.state.signal import Signal
 from spillway.telemetry import forecast as metrics
 
@@ -37,7 +38,6 @@ OLDER_SECONDS: Final = 120.0
 """The time for older history in one refresh."""
 RETRY_SECONDS: Final = 10.0
 LONGEST_RETRY_SECONDS: Final = 300.0
-NO_PROMETHEUS: Final = "NoPrometheus"
 
 
 class Forecasting(Protocol):
@@ -122,7 +122,7 @@ class ForecastController(Controller):
         if self._process is None:
             self.report = ForecastReport(
                 policies=_policies(asked),
-                trouble=NO_PROMETHEUS,
+                trouble=NoPrometheusError.reason,
                 message="no Prometheus is configured (--prometheus-url)",
             )
             self.report_changed.emit()

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from spillway.controllers import child_process
+from spillway.controllers.child_process import UnansweredError
 from spillway.controllers.forecast.reading import Reading
 from spillway.controllers.forecast.refresher import Refresher
 from spillway.domain.forecast.refresh import Refreshed, RefreshProblem, RefreshRequest
@@ -24,17 +26,11 @@ from spillway.sources.prometheus import Prometheus, PrometheusError
 SECONDS: Final = 900.0
 """The time for one answer, beside the time that the request gives for older history. It tells a process that hangs from
 one that gets little CPU, which would lose all histories."""
-NICENESS: Final = 10
-LINE_BYTES: Final = 64 * 1024 * 1024
 _MODULE: Final = "spillway.controllers.forecast.process"
 
 
-class RefreshFailedError(Exception):
-    """The error of a refresh without an answer. `reason` is a word for a condition."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+class RefreshFailedError(UnansweredError):
+    """The error of a refresh without an answer."""
 
 
 class ForecastProcess:
@@ -91,10 +87,7 @@ class ForecastProcess:
                 # A process that has closed its output is about to end.
                 async with asyncio.timeout(0.2):
                     code = await process.wait() if process.stdout is not None and process.stdout.at_eof() else None
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await child_process.end(process)
         return code
 
     async def _exchange(self, line: bytes) -> bytes:
@@ -109,14 +102,7 @@ class ForecastProcess:
         return await process.stdout.readline()
 
     async def _started(self) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _MODULE),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=LINE_BYTES,
-            # The same code as in this process, wherever it was imported from.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
+        process = await child_process.start(_MODULE)
         if process.stdin is not None:
             process.stdin.write(msgspec.json.encode(self._connection) + b"\n")
         return process
@@ -124,7 +110,7 @@ class ForecastProcess:
 
 async def _answers(output: int) -> None:
     """Answer the requests on standard input until it ends."""
-    reader = asyncio.StreamReader(limit=LINE_BYTES)
+    reader = asyncio.StreamReader(limit=child_process.LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     lines: asyncio.Queue[bytes] = asyncio.Queue()
     connection = msgspec.json.decode(await reader.readline(), type=Connection)
@@ -162,10 +148,8 @@ def _write(output: int, line: bytes) -> None:
 
 
 def main() -> None:
-    """Serve requests; anything printed goes to standard error."""
-    os.nice(NICENESS)
-    output = os.dup(1)
-    os.dup2(2, 1)
+    """Serve requests until standard input ends."""
+    output = child_process.answers_to()
     with suppress(BrokenPipeError, KeyboardInterrupt):
         asyncio.run(_answers(output))
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import structlog
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.controllers.forecast.reading import Reading
 from spillway.domain.forecast.demand_grid import Identity
 from spillway.domain.forecast.forecaster import forecast
@@ -33,7 +34,6 @@ from spillway.sources.prometheus import PrometheusError
 
 log: Final = structlog.get_logger(__name__)
 
-MOST_REPLICAS: Final = 1e6
 """Demand for more replicas is a mistake in the query or in `perReplica`."""
 _STALE_STEPS: Final = int(STALE_SECONDS // STEP_SECONDS)
 _ROWS_AT_ONCE: Final = 256

@@ -10,11 +10,12 @@ from typing import Final
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.forecast import WorkloadForecast
 from spillway.api.scalars import rfc3339
-from spillway.controllers.forecast.controller import NO_PROMETHEUS, ForecastController, ForecastReport
+from spillway.controllers.forecast.controller import ForecastController, ForecastReport
 from spillway.controllers.forecast.observe import asks
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.domain.scaling.demand import DemandForecast
+from spillway.sources.prometheus import NoPrometheusError
 from spillway.state.board import Board
 
 LISTED: Final = 64
@@ -63,7 +64,7 @@ def _listed(forecasts: Mapping[str, DemandForecast]) -> tuple[WorkloadForecast, 
 
 
 def _stale(current: ForecastReport, now: float) -> ObservedCondition:
-    if current.trouble == NO_PROMETHEUS or current.stale(now):
+    if current.trouble == NoPrometheusError.reason or current.stale(now):
         since = f"the last ones are of {_at(current.made)}" if current.made else "there were none before"
         message = f"No forecasts: {current.message}; {since}. Schedules and the present demand count alone."
         return ObservedCondition(STALE, holds=True, reason=current.trouble, message=message)

@@ -25,7 +25,7 @@ from spillway.domain.headroom.shape import Shape, in_units
 from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_units, rise_units, size, spread
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import Zone
-from spillway.domain.model.owners import is_balloon, object_reference
+from spillway.domain.model.owners import is_balloon, reference_to
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.recurring import Timetable
 from spillway.kube import paths
@@ -321,7 +321,7 @@ class HeadroomController(Controller):
         earlier = f", after {before.size.pods}" if before is not None else ""
         cause = f"schedule {now.size.schedule}" if now.size.schedule else str(now.size.reason)
         message = f"The headroom {verb} {now.size.pods} units of {each} ({cause}){earlier}."
-        about = object_reference(policy.api_version, policy.kind, policy.metadata.name, policy.metadata.uid)
+        about = reference_to(policy)
         self._events.record(about, "Normal", event_reasons.HEADROOM_CHANGED, message)
 
     # Changes that require a pass

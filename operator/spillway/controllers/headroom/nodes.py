@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import owned_by_all
+from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.room import Free
 from spillway.domain.fit.taint_toleration import hard_taints, lasting_taints
 from spillway.domain.headroom.leaving import BalloonNode
@@ -109,7 +110,7 @@ async def balloon_nodes(
             free=world.state.node_usage.free_on(node),
             balloons=here[node.name],
             others=others,
-            open=node.ready and not node.unschedulable and not node.deleting and set(hard_taints(node)) <= set(taints),
+            open=takes_pods(node) and set(hard_taints(node)) <= set(taints),
         )
     return found
 

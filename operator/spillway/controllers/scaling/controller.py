@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.scalars import rfc3339
 from spillway.api.scaling import ReplicaSchedule, Scaling
@@ -18,7 +19,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.threshold.observe import Observed, observe_all
 from spillway.domain.model import event_reasons
 from spillway.domain.model.named_workloads import named
-from spillway.domain.model.owners import Owner, object_reference, workload_of
+from spillway.domain.model.owners import Owner, reference_to, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.model.recurring import Timetable
@@ -36,7 +37,6 @@ from spillway.telemetry import scaling as metrics
 ALL: Final = "*"
 CHANGED_SECONDS: Final = 0.5
 """How soon a change shows in the recommendations: several changes often come together."""
-MOST_REPLICAS: Final = 1_000_000
 """As many as a field of the API holds."""
 LONGEST_SECONDS: Final = 30.0
 """The time between two passes at most, after which forecasts that are too old, or a step that may follow, show."""
@@ -219,7 +219,7 @@ class ScalingController(Controller):
         if until != float("inf"):
             message += f", the next change of its schedules is at {rfc3339(datetime.fromtimestamp(until, UTC))}"
         policy = found.policy
-        about = object_reference(policy.api_version, policy.kind, policy.metadata.name, policy.metadata.uid)
+        about = reference_to(policy)
         self._events.record(about, "Normal", event_reasons.SCHEDULE_STARTED, f"{message}.")
 
     # Changes that require a pass
@@ -260,5 +260,4 @@ def _bounds(scaling: Scaling, autoscaler: AutoscalerRecord) -> Autoscaler:
 
 
 def _watched(owner: OwnerRecord) -> tuple[object, ...]:
-    desired = owner.desired if isinstance(owner, ReplicaSetRecord) else None
-    return owner.replicas, desired, owner.labels
+    return owner.replicas, owner.desired, owner.labels

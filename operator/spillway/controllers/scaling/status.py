@@ -9,8 +9,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, WorkloadScaling
-from spillway.controllers.scaling.controller import MOST_REPLICAS, ScalingController, ScalingNow, ScalingReport
+from spillway.controllers.scaling.controller import ScalingController, ScalingNow, ScalingReport
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController, RegistrationProblem
 from spillway.controllers.status.part import ObservedCondition, StatusPart

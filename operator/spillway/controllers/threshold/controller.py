@@ -31,7 +31,7 @@ from spillway.controllers.threshold.store import PlanTooLargeError
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.named_workloads import named
-from spillway.domain.model.owners import object_reference, workload_of
+from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.threshold.effective import EffectiveThreshold
 from spillway.domain.threshold.recent_peak import Sample, seen_now
@@ -40,6 +40,7 @@ from spillway.kube.errors import RequestError
 from spillway.kube.protocols import Recorder
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import Fenced
+from spillway.sources.prometheus import NoPrometheusError
 from spillway.state.signal import Signal
 from spillway.telemetry import threshold as metrics
 
@@ -51,7 +52,6 @@ CHANGED_SECONDS: Final = 3.0
 """Seconds from a change of the policies to the next plan: several changes often come together."""
 RETRY_SECONDS: Final = 30.0
 LONGEST_RETRY_SECONDS: Final = 900.0
-NO_PROMETHEUS: Final = "NoPrometheus"
 UNREADABLE: Final = "The annotation is not used"
 
 MakePlan = Callable[[PlanRequest], Awaitable[Plan]]
@@ -173,7 +173,7 @@ class ThresholdController(Controller):
             return None
         if self._make_plan is None:
             # Also while the kept plan is recent: no other will follow it.
-            self._settled(NO_PROMETHEUS, "no Prometheus is configured (--prometheus-url)")
+            self._settled(NoPrometheusError.reason, "no Prometheus is configured (--prometheus-url)")
             return None
         age = self._age(fingerprint)
         if age is not None and age < self._period_seconds:
@@ -261,7 +261,7 @@ class ThresholdController(Controller):
                     f"New plan: {count} thresholds differ; at most {plan.peak_cores:.4g} of "
                     f"{plan.allowed_cores:.4g} cores are used on owned nodes."
                 )
-                self._events.record(_reference(entry), "Normal", event_reasons.THRESHOLDS_PLANNED, message)
+                self._events.record(reference_to(entry), "Normal", event_reasons.THRESHOLDS_PLANNED, message)
 
     # The observation
 
@@ -332,8 +332,8 @@ class ThresholdController(Controller):
 
 
 def _watched(owner: OwnerRecord) -> tuple[object, ...]:
-    desired, refused = (owner.desired, bool(owner.refused)) if isinstance(owner, ReplicaSetRecord) else (None, False)
-    return owner.replicas, desired, refused, owner.threshold, owner.labels
+    refused = isinstance(owner, ReplicaSetRecord) and bool(owner.refused)
+    return owner.replicas, owner.desired, refused, owner.threshold, owner.labels
 
 
 def fingerprint_of(world: World) -> str:
@@ -360,7 +360,3 @@ def _asked(policy: ElasticPolicy) -> list[Any]:
         for target in (one.scaling.target if one.scaling is not None else None,)
     ]
     return [policy.metadata.name, policy.spec.enforced, policy.spec.tiers.wire(), classes]
-
-
-def _reference(policy: ElasticPolicy) -> dict[str, str]:
-    return object_reference(policy.api_version, policy.kind, policy.metadata.name, policy.metadata.uid)

@@ -9,11 +9,12 @@ error.
 import asyncio
 import os
 import sys
-from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from spillway.controllers import child_process
+from spillway.controllers.child_process import UnansweredError
 from spillway.controllers.threshold.planner import make_plan
 from spillway.domain.threshold.request import Plan, PlanRequest
 from spillway.sources.connection import Connection
@@ -21,7 +22,6 @@ from spillway.sources.prometheus import Prometheus, PrometheusError
 
 SECONDS: Final = 600.0
 """A plan that takes longer is abandoned."""
-NICENESS: Final = 10
 _MODULE: Final = "spillway.controllers.threshold.process"
 
 
@@ -40,12 +40,8 @@ class _Result(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble: _Trouble | None = None
 
 
-class PlanFailedError(Exception):
-    """The error of a request without a plan. `reason` is a word for a condition."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+class PlanFailedError(UnansweredError):
+    """The error of a request without a plan."""
 
 
 async def plan_beside(request: PlanRequest, connection: Connection, *, seconds: float = SECONDS) -> Plan:
@@ -55,23 +51,14 @@ async def plan_beside(request: PlanRequest, connection: Connection, *, seconds: 
         PlanFailedError: Prometheus has no answer, or the process failed or took too long.
     """
     job = msgspec.json.encode(_Job(connection, request))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", _MODULE),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        # The same code as in this process, wherever it was imported from.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )
+    process = await child_process.start(_MODULE)
     try:
         async with asyncio.timeout(seconds):
             answer, _ = await process.communicate(job)
     except TimeoutError as error:
         raise PlanFailedError("PlanTooSlow", f"the plan was not made within {seconds:g} s") from error
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await child_process.end(process)
     try:
         result = msgspec.json.decode(answer, type=_Result)
     except msgspec.DecodeError as error:
@@ -92,10 +79,8 @@ async def _run(job: _Job) -> _Result:
 
 
 def main() -> None:
-    """Read a job from stdin, write the result to what stdout was; anything printed goes to stderr."""
-    os.nice(NICENESS)
-    answer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    """Read a job from standard input, and write the result."""
+    answer = os.fdopen(child_process.answers_to(), "wb")
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=_Job)
     result = asyncio.run(_run(job))
     with answer:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from textwrap import shorten
 from typing import Final
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.controllers.threshold.controller import (
-    NO_PROMETHEUS,
     ThresholdController,
     ThresholdNow,
     ThresholdReport,
@@ -25,6 +25,7 @@ from spillway.domain.model.owners import WITH_REPLICASETS, WITHOUT_REPLICAS, Wor
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
+from spillway.sources.prometheus import NoPrometheusError
 
 LISTED: Final = 64
 LEARNING: Final = "Learning"
@@ -103,7 +104,7 @@ def _listed(current: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
     return tuple(
         WorkloadThreshold(
             workload=one.observed.workload,
-            replicas=min(one.choice.replicas, 1_000_000) if one.choice.replicas is not None else None,
+            replicas=min(one.choice.replicas, MOST_REPLICAS) if one.choice.replicas is not None else None,
             reason=one.choice.reason.value,
             confidence=one.planned.confidence if one.planned is not None and _is_auto(one) else None,
             saving_per_hour=amounts(one)[0],
@@ -131,7 +132,7 @@ def _money(amount: float | None) -> str | None:
 
 def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Iterable[ObservedCondition]:
     learning = sorted(one.observed.workload for one in current if one.choice.reason is ThresholdReason.LEARNING_HISTORY)
-    if learning and report.trouble == NO_PROMETHEUS:
+    if learning and report.trouble == NoPrometheusError.reason:
         message = f"{_named(learning)} no threshold, because {report.message}: all replicas stay on physical nodes."
         yield ObservedCondition(LEARNING, holds=True, reason=report.trouble, message=message)
     elif learning:
@@ -209,7 +210,7 @@ def _unreadable(reason: str, problems: Mapping[str, str]) -> str:
 
 
 def _stale(current: Sequence[ThresholdNow], report: ThresholdReport) -> ObservedCondition:
-    if report.plan is None and report.trouble in {"", NO_PROMETHEUS}:
+    if report.plan is None and report.trouble in {"", NoPrometheusError.reason}:
         return ObservedCondition(STALE_PLAN, holds=False, reason="NoPlan", message="There is no plan yet.")
     if not report.trouble:
         kept = [one for one in current if _is_auto(one) and one.planned is not None and one.planned.kept]

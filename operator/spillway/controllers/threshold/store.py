@@ -40,7 +40,7 @@ class PlanStore:
     def __init__(self, client: Reader, writer: ObjectWriter, namespace: str) -> None:
         self._client = client
         self._writer = writer
-        self._paths = [paths.CONFIG_MAPS.named(name_of(index), namespace=namespace) for index in range(CHUNKS)]
+        self._paths = paths_in(namespace)
         self._written = 0
 
     async def load(self) -> Plan | None:
@@ -119,3 +119,8 @@ def unpacked(parts: list[Mapping[str, Any]]) -> Plan | None:
 def name_of(index: int) -> str:
     """The name of the ConfigMap with this part of a plan."""
     return f"spillway-thresholds-{index}"
+
+
+def paths_in(namespace: str) -> list[str]:
+    """The paths of the ConfigMaps that may hold parts of a plan."""
+    return [paths.CONFIG_MAPS.named(name_of(index), namespace=namespace) for index in range(CHUNKS)]

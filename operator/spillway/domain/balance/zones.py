@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from spillway.domain.model.additions import Addition
-from spillway.domain.model.documents import PREFERRED, Json
+from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
 
-HEAVIEST: Final = 100
-"""Kubernetes allows weights from 1 to 100 for each preference, and adds those that hold for a node."""
 HOSTNAME: Final = "kubernetes.io/hostname"
 _HOST_SKEW: Final = 3
 """As in Kubernetes' default constraints, which apply only to pods without any constraint of their own."""

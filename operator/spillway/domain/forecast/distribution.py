@@ -12,14 +12,12 @@ from typing import Final
 import numpy as np
 
 from spillway.domain.forecast.calibration import rank_of
-from spillway.domain.forecast.grid import filled
+from spillway.domain.forecast.grid import filled, offset
 from spillway.domain.forecast.mixture import pinball
 from spillway.domain.forecast.profile import DAYS, WEEKS, profile
 from spillway.domain.forecast.spec import DAY_STEPS, WEEK_STEPS, Floats
 
 QUANTILES: Final = (0.5, 0.8, 0.9, 0.95, 0.99)
-_SMALL: Final = 1e-3
-_TINY: Final = 1e-200
 _LEAST_STEPS: Final = DAY_STEPS
 """A shape needs a day of comparisons to compete."""
 _FLAT: Final = 2
@@ -48,7 +46,7 @@ def coming_cycle(values: Floats, *, quantiles: Sequence[float] = QUANTILES, cycl
     )
     recent = slice(max(steps - WEEK_STEPS, 0), steps)
     actual = np.where(seen, whole, np.nan)[:, recent]
-    small = _SMALL * _mean(actual)[:, None] + _TINY
+    small = offset(_mean(actual)[:, None])
     ratios = np.log(actual + small) - np.log(shapes[:, :, recent] + small)
     factors = np.exp(np.nan_to_num(_quantiles(ratios, quantiles)))
     ahead = shapes[:, :, steps : steps + cycle_steps]

@@ -18,7 +18,7 @@ import numpy as np
 
 from spillway.domain.forecast.calibration import hours_of, quantiles_of, sample_hours, sampled
 from spillway.domain.forecast.candidates import LAST_VALUE, candidates_of
-from spillway.domain.forecast.grid import filled
+from spillway.domain.forecast.grid import filled, offset
 from spillway.domain.forecast.mixture import loss_stride, mixed, pinball, recent_losses, skilful, weights_of
 from spillway.domain.forecast.pricing import LOOK_BACK_HOURS, QUANTILES, cheapest
 from spillway.domain.forecast.spec import HOUR_STEPS, WEEK_STEPS, Flags, Floats, ForecastSpec
@@ -26,12 +26,8 @@ from spillway.domain.forecast.window import maximum_ahead, mean_behind
 
 _ROWS_AT_ONCE: Final = 8
 """The arrays of so many rows stay in the processor's cache."""
-_SMALL: Final = 1e-3
-"""The part of the week's mean that is added to demand before logarithms and ratios are taken of it."""
 _MOST: Final = 4.0
 """A forecast is no more than so many times the highest demand that was ever seen."""
-_TINY: Final = 1e-200
-"""The same for demand that is 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +83,7 @@ def _models(values: Floats, spec: ForecastSpec) -> _Models:
     whole, seen = filled(values)
     rows = whole.shape[0]
     hours = hours_of(whole.shape[1])
-    small = _SMALL * mean_behind(whole, WEEK_STEPS) + _TINY
+    small = offset(mean_behind(whole, WEEK_STEPS))
     ahead = maximum_ahead(whole, spec.first, spec.end)
     logs = np.log(candidates_of(whole, ahead, small) + small)
     # A span with a filled gap teaches nothing.

@@ -5,6 +5,8 @@ negative or no finite number are gaps. A gap is filled from the same time of the
 else with the last value: never from what came later, and no history is discarded for it.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,6 +14,10 @@ from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, WEEK_STEPS, F
 
 GRID_SECONDS = 3600
 """A grid starts at a whole hour, because the models of a forecast are renewed at whole hours."""
+
+_SMALL: Final = 1e-3
+_TINY: Final = 1e-200
+"""For demand that is 0."""
 
 
 def on_grid(times: ArrayLike, values: ArrayLike, *, end: float | None = None) -> tuple[float, Floats]:
@@ -34,6 +40,11 @@ def on_grid(times: ArrayLike, values: ArrayLike, *, end: float | None = None) ->
     grid = np.full(steps, -np.inf)
     np.maximum.at(grid, slots - first, seen)
     return float(start), np.where(np.isfinite(grid), grid, np.nan)
+
+
+def offset(mean: Floats) -> Floats:
+    """What is added to demand before logarithms and ratios are taken of it: a small part of this mean of it."""
+    return _SMALL * mean + _TINY
 
 
 def filled(values: Floats) -> tuple[Floats, Flags]:

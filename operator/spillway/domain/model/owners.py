@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from spillway.api import Resource
 from spillway.domain.model.names import HEADROOM_PREFIX, OwnerUid
 from spillway.domain.model.records import OwnerRecord, PodRecord, StatefulSetRecord
 
@@ -108,6 +109,11 @@ def object_reference(api_version: str, kind: str, name: str, uid: str, *, namesp
     """An ObjectReference, as an Event names what it is about; without a namespace for a cluster-scoped object."""
     reference = {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
     return {**reference, "namespace": namespace} if namespace else reference
+
+
+def reference_to(resource: Resource) -> dict[str, str]:
+    """The ObjectReference of one of Spillway's resources."""
+    return object_reference(resource.api_version, resource.kind, resource.metadata.name, resource.metadata.uid)
 
 
 def workload_of(owner: OwnerRecord) -> Owner:

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from spillway.domain.model.host_ports import HostPort
-from spillway.domain.model.names import NodeName, OwnerUid, PodUid, pools_in
+from spillway.domain.model.names import HOT_TAINT, NodeName, OwnerUid, PodUid, Zone, pools_in
 from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.usage import Usage
 
@@ -207,6 +207,15 @@ class NodeRecord(msgspec.Struct, frozen=True):
     extended: dict[str, int] = {}
     """Allocatable amounts beside CPU and memory, by resource: extended resources, huge pages, local storage."""
 
+    @property
+    def hot(self) -> bool:
+        """Whether it carries the taint of a hot node, of whichever ZonalBalance."""
+        return any(taint.key == HOT_TAINT for taint in self.taints)
+
+    def zone_by(self, zone_key: str) -> Zone:
+        """Its zone: the value of this label; empty where it lacks the label."""
+        return Zone(self.labels.get(zone_key, ""))
+
 
 class ReplicaSetRecord(msgspec.Struct, frozen=True):
     """One ReplicaSet. `labels` are those of its pod template: what a policy selects on."""
@@ -293,6 +302,9 @@ class StatefulSetRecord(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     threshold: str = ""
     """The annotation `names.THRESHOLD` as it stands; empty where there is none."""
+
+    desired: ClassVar[None] = None
+    """Only a Deployment or Rollout notes on its ReplicaSets how many replicas it wants in all."""
 
     @property
     def workload_kind(self) -> str:

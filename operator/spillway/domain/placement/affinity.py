@@ -12,10 +12,7 @@ from typing import Any, Final
 from spillway.api.common import LabelSelector
 from spillway.domain.fit.node_affinity import required_terms, selector_requirements
 from spillway.domain.model.additions import Addition
-from spillway.domain.model.documents import PREFERRED, REQUIRED, Json
-
-HEAVIEST: Final = 100
-"""Kubernetes allows weights from 1 to 100."""
+from spillway.domain.model.documents import HEAVIEST, PREFERRED, REQUIRED, Json
 
 _NODE_AFFINITY: Final = ("spec", "affinity", "nodeAffinity")
 

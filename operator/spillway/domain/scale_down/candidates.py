@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
-from spillway.domain.model.names import HOT_TAINT, NodeName, OwnerUid, PodUid, Tier, Zone
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.places import NodePlace, remembered_place
 from spillway.domain.model.records import NodeRecord, Phase, PodRecord, ReplicaSetRecord, ReplicationControllerRecord
 
@@ -77,7 +77,7 @@ def candidates_of(
         node = nodes.get(name)
         if node is not None:
             places[name] = place(node)
-    hot = {name for name in places if any(taint.key == HOT_TAINT for taint in nodes[name].taints)}
+    hot = {name for name in places if nodes[name].hot}
     return tuple(
         Candidate(
             uid=pod.uid,

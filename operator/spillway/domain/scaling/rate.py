@@ -6,9 +6,8 @@ until a share of the hour has passed since the last change, and leaves one chang
 """
 
 from dataclasses import dataclass
-from typing import Final
 
-HOUR_SECONDS: Final = 3600.0
+from spillway.domain.model.units import HOUR_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

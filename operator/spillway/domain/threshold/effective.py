@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.api.elasticpolicy import Threshold
 from spillway.domain.model.names import THRESHOLD
 from spillway.domain.model.owners import JOBS, PER_NODE
 
-LARGEST: Final = 1_000_000
 """The highest threshold that an annotation may give."""
 
 _CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,6}")
@@ -65,9 +65,9 @@ def parse_annotation(text: str) -> int | None:
     """
     if not text:
         return None
-    if _CANONICAL.fullmatch(text) is None or int(text) > LARGEST:
+    if _CANONICAL.fullmatch(text) is None or int(text) > MOST_REPLICAS:
         raise AnnotationError(
-            f"the annotation {THRESHOLD} must be a whole number from 0 to {LARGEST}, for example"
+            f"the annotation {THRESHOLD} must be a whole number from 0 to {MOST_REPLICAS}, for example"
             f' {THRESHOLD}: "12" keeps 12 replicas on physical nodes; not "{text[:64]}"'
         )
     return int(text)

@@ -11,12 +11,11 @@ from typing import Final
 
 import numpy as np
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.cycle import Cycle, cycle_of
-from spillway.domain.threshold.effective import LARGEST
 from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
 
-MOST_REPLICAS: Final = LARGEST
 REPRESENTATIVE_SECONDS: Final = 7.0 * DAY_SECONDS
 """With less than a week of history not every day of the week has been seen."""
 INVALID: Final = "InvalidDemand"

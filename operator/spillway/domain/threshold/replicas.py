@@ -14,8 +14,7 @@ from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord
 
 def requested_replicas(newest: OwnerRecord, total: int) -> int:
     """The replicas of a workload by its newest ReplicaSet; `total` of all of them where no owner notes a number."""
-    desired = newest.desired if isinstance(newest, ReplicaSetRecord) else None
-    return total if desired is None else desired
+    return total if newest.desired is None else newest.desired
 
 
 def creatable_replicas(replicaset: ReplicaSetRecord, pods: int) -> int:

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.elastic import on_elastic, seen_elastic
@@ -29,7 +30,7 @@ from spillway.domain.threshold.hysteresis import settle, steadied
 from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself
 from spillway.domain.threshold.node_groups import NodeGroup, dominant_cores
 from spillway.domain.threshold.packing import Nodes, Requests
-from spillway.domain.threshold.past import MOST_REPLICAS, NO_PAST, Past
+from spillway.domain.threshold.past import NO_PAST, Past
 from spillway.domain.threshold.placeable import allocate_placeable, on_one_node
 from spillway.domain.threshold.prices import Prices, priced
 from spillway.domain.threshold.request import (

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.scaling.rate import HOUR_SECONDS, Steps, next_step, pause_seconds
+from spillway.domain.model.units import HOUR_SECONDS
+from spillway.domain.scaling.rate import Steps, next_step, pause_seconds
 
 
 def test_a_step_up_covers_the_rise_that_is_coming() -> None:

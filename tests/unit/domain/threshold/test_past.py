@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from spillway.api.common import MOST_REPLICAS
 from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
-from spillway.domain.threshold.past import MOST_REPLICAS, past_of
+from spillway.domain.threshold.past import past_of
 
 DAY = 288
 NAME = "Deployment/shop/cart"
