@@ -3,11 +3,15 @@
 Contract: imported only where it is served, because gRPC takes 40 MiB. The number is the same as that of the external
 metrics API, answered by every replica. A workload is active while anything asks for a replica of it; a change is pushed
 to KEDA, which scales from and to zero by it. A trigger without `workload`, or one that names a workload without
-`scaling`, is refused with what is right, and KEDA then uses the `fallback` of its ScaledObject.
+`scaling`, is refused with what is right wherever its number is asked for: KEDA shows that text in an Event of the
+ScaledObject, and uses its `fallback`. The metric's description is never refused, because KEDA would show an empty one
+instead, and not create its autoscaler. A stream waits for a workload that has no number yet, and ends without an error
+when the server stops, because after each error KEDA waits longer, up to a minute, until it connects again.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
@@ -63,6 +67,9 @@ class KedaScaler:
         self.port = port
         """The port in use, which the system chose if port 0 was requested."""
         self._server: grpc.aio.Server | None = None
+        self._streams: set[asyncio.Event] = set()
+        """One of each open stream, set when it is to look again."""
+        self._stopping = False
 
     async def start(self) -> None:
         """Start to listen; returns once connections are accepted."""
@@ -79,6 +86,9 @@ class KedaScaler:
 
     async def stop(self) -> None:
         """Stop listening; streams end."""
+        self._stopping = True
+        for stream in self._streams:
+            stream.set()
         if self._server is not None:
             await self._server.stop(STOP_SECONDS)
             self._server = None
@@ -110,29 +120,33 @@ class KedaScaler:
         self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext"
     ) -> AsyncIterator[IsActiveResponse]:
         """The same, at once and then at every change."""
+        workload = await _workload(asked, context)
         changed = asyncio.Event()
         unsubscribe = self._changed.subscribe(changed.set)
+        self._streams.add(changed)
         try:
             told: bool | None = None
-            while True:
+            while not self._stopping:
                 changed.clear()
-                active = (await self._number(asked, context)).active
+                number = await self._find(asked.namespace, workload)
+                active = None if number is None else number.active
                 if active is not told:
                     told = active
-                    yield IsActiveResponse(result=active)
-                try:
+                    if active is not None:
+                        yield IsActiveResponse(result=active)
+                with suppress(TimeoutError):
                     async with asyncio.timeout(PUSH_SECONDS):
                         await changed.wait()
-                except TimeoutError:
-                    continue
         finally:
+            self._streams.discard(changed)
             unsubscribe()
 
     async def get_metric_spec(
-        self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext"
+        self,
+        asked: ScaledObjectRef,  # noqa: ARG002 - every workload has the same metric
+        context: "grpc.aio.ServicerContext",  # noqa: ARG002
     ) -> GetMetricSpecResponse:
         """One metric, of which each replica is worth one."""
-        await _workload(asked, context)
         return GetMetricSpecResponse(metricSpecs=[MetricSpec(metricName=METRIC, targetSize=1, targetSizeFloat=1.0)])
 
     async def get_metrics(self, asked: GetMetricsRequest, context: "grpc.aio.ServicerContext") -> GetMetricsResponse:
@@ -143,13 +157,16 @@ class KedaScaler:
 
     async def _number(self, asked: ScaledObjectRef, context: "grpc.aio.ServicerContext") -> Number:
         workload = await _workload(asked, context)
-        number = (await self._values(asked.namespace, lambda one: one == workload)).get(workload)
+        number = await self._find(asked.namespace, workload)
         metrics.KEDA_REQUESTS.labels("unknown" if number is None else "answered").inc()
         if number is None:
             text = f"{workload} has no recommended replicas: no ElasticPolicy with scaling governs it"
             await context.abort(grpc.StatusCode.NOT_FOUND, text)
             raise AssertionError("unreachable")
         return number
+
+    async def _find(self, namespace: str, workload: str) -> Number | None:
+        return (await self._values(namespace, lambda one: one == workload)).get(workload)
 
 
 async def _workload(asked: ScaledObjectRef, context: "grpc.aio.ServicerContext") -> str:

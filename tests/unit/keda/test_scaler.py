@@ -64,7 +64,8 @@ def spillway() -> _Spillway:
 
 
 @pytest.fixture
-async def client(generated: Any, spillway: _Spillway) -> AsyncIterator[Any]:
+async def served(generated: Any, spillway: _Spillway) -> AsyncIterator[tuple[KedaScaler, Any]]:
+    """The scaler, and a client of it."""
     material = begin((NAME, "localhost"), Lifetimes(), datetime.now(UTC))
     tls = ServingTls()
     tls.load(material.serving_certificate, material.serving_key, material.bundle)
@@ -73,8 +74,13 @@ async def client(generated: Any, spillway: _Spillway) -> AsyncIterator[Any]:
     trusted = grpc.ssl_channel_credentials(material.bundle)
     named = (("grpc.ssl_target_name_override", NAME),)
     async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", trusted, options=named) as channel:
-        yield generated.ExternalScalerStub(channel)
+        yield server, generated.ExternalScalerStub(channel)
     await server.stop()
+
+
+@pytest.fixture
+def client(served: tuple[KedaScaler, Any]) -> Any:
+    return served[1]
 
 
 def _asked(**metadata: str) -> Any:
@@ -111,6 +117,36 @@ async def test_changes_are_pushed(client: Any, spillway: _Spillway) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_a_stream_waits_for_a_workload_that_has_no_number_yet(client: Any, spillway: _Spillway) -> None:
+    known, spillway.numbers = spillway.numbers, {}
+    stream = client.StreamIsActive(_asked(workload="cart"), timeout=WAIT_SECONDS)
+    while not spillway.changed:  # noqa: ASYNC110 - until the server has the call
+        await asyncio.sleep(0.01)
+    spillway.numbers = known
+    spillway.changed.emit()
+    assert (await anext(aiter(stream))).result
+    # One that has lost its number and found it again is told again.
+    spillway.numbers = {}
+    spillway.changed.emit()
+    await asyncio.sleep(0.1)
+    spillway.numbers = known
+    spillway.changed.emit()
+    assert (await anext(aiter(stream))).result
+    stream.cancel()
+
+
+async def test_streams_end_without_an_error_when_the_server_stops(served: tuple[KedaScaler, Any]) -> None:
+    # KEDA doubles the time until it connects again after each error, and never forgets that.
+    server, client = served
+    stream = client.StreamIsActive(_asked(workload="cart"), timeout=WAIT_SECONDS)
+    answers = aiter(stream)
+    assert (await anext(answers)).result
+    await server.stop()
+    with pytest.raises(StopAsyncIteration):
+        await anext(answers)
+    assert await stream.code() is grpc.StatusCode.OK
+
+
 @pytest.mark.parametrize(
     ("metadata", "code", "says"),
     [
@@ -127,6 +163,8 @@ async def test_a_trigger_that_names_nothing_is_refused_with_what_is_right(
         await client.IsActive(_asked(**metadata), timeout=WAIT_SECONDS)
     assert caught.value.code() is code
     assert says in caught.value.details()
+    # A metric without a description is all that KEDA would show of a refusal here.
+    assert (await client.GetMetricSpec(_asked(**metadata), timeout=WAIT_SECONDS)).metricSpecs
 
 
 async def test_the_present_certificate_is_shown_at_each_connection(generated: Any, spillway: _Spillway) -> None:
