@@ -4,9 +4,9 @@ Contract: one key for each ZonalBalance with `rebalance`. A plan follows from th
 that may be moved (`movable_pods`); without current loads there is none. In mode Active at most `maxMovesPerMinute` pods
 are moved: by Surge an additional replica of the workload comes first, by Evict the pod goes through the Eviction API. A
 workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the API server refused, so that what
-protects one workload keeps no node hot, and longer after each surge in a row that failed. The next plan waits until the
-load shows what the moves did. Moves that do not help are tried again with growing delays. While another descheduler
-runs, nothing is moved.
+protects one workload keeps no node hot, and longer after each surge in a row that failed. After moves that succeeded,
+the next ones wait until the load shows what they did; a move that was given back delays no other workload. Moves that
+do not help are tried again with growing delays. While another descheduler runs, nothing is moved.
 """
 
 from collections import Counter, deque
@@ -217,14 +217,14 @@ class RebalanceController(Controller):
                 moved += 1
                 memory.recent.append(now)
         if moved:
-            self._note(memory, now, moved if rule.by == "Evict" else 0, before=plan.before)
+            memory.imbalance = plan.before
+            if rule.by == "Evict":
+                self._note(memory, now, moved)
             self.changed.emit()
 
-    def _note(self, memory: _Memory, now: float, moved: int, *, before: float | None = None) -> None:
+    def _note(self, memory: _Memory, now: float, moved: int) -> None:
         """Remember that pods were moved, and wait until the load shows it."""
         memory.done += moved
-        if before is not None:
-            memory.imbalance = before
         memory.judged = False
         memory.not_before = now + EFFECT_SECONDS
         memory.refused = {name: why for name, why in memory.refused.items() if name in memory.resting}

@@ -104,9 +104,8 @@ class Scene:
         return self.surges.in_progress(Purpose.REBALANCE, "even")
 
     def end(self, result: Left | SurgeOutcome) -> None:
-        """Let the move that was asked for end."""
-        [request] = self.surges._asked.values()
-        self.surges._asked.clear()
+        """Let the first move that was asked for end."""
+        request = self.surges._asked.pop(next(iter(self.surges._asked)))
         replicaset = self.world.state.replicasets[request.owner]
         self.surges.ended.emit(
             MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName("busy"))
@@ -213,8 +212,21 @@ async def test_a_workload_whose_surge_is_given_back_rests_and_its_reason_is_show
     assert moves is not None
     assert (moves.done, moves.left) == (0, (f"Deployment/shop/api: {why.value}",))
     assert ("Deployment/api", "Normal MoveLeft") in [(one.about, one.what) for one in scene.events.said]
-    await scene.later(30.0)
-    assert scene.planned == ["shop/cart-1"], "another workload has its turn"
+    await scene.later(PERIOD_SECONDS)
+    assert scene.planned == ["shop/cart-1"]
+    assert scene.in_progress == 1, "another workload has its turn at once, because no load has to show an effect"
+
+
+async def test_after_moves_of_which_one_succeeded_all_wait_until_the_load_shows_it() -> None:
+    scene = Scene(mode="Active", by="Surge")
+    await scene.clock.advance(SETTLE_SECONDS)
+    scene.load(150.0, 20.0, 60.0)
+    await scene.controller.reconcile("even")
+    assert scene.in_progress == 2
+    scene.end(SurgeOutcome.SUCCEEDED)
+    scene.end(Left.AT_QUOTA)
+    await scene.later(PERIOD_SECONDS)
+    assert scene.in_progress == 0
 
 
 async def test_a_workload_with_one_replica_is_moved_by_surge_and_left_by_evict() -> None:
