@@ -81,7 +81,7 @@ async def _run(
 
             await live_day(scene, tick)
             figures = results.day_figures(scene)
-            about = results.surroundings(scene)
+            about = results.ran_on(scene)
     page = _write(output, scene, figures, about)
     console.print(view.picture(scene, scene.wall_seconds))
     console.print(summary(figures))

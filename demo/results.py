@@ -117,7 +117,7 @@ def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
     return found[:LISTED_MISSES]
 
 
-def surroundings(scene: Scene) -> dict[str, Any]:
+def ran_on(scene: Scene) -> dict[str, Any]:
     """The environment in which the figures were measured."""
     version = scene.cluster.rest.get("/version")
     prices = {price.key: f"{price.amount:g} a {price.per}" for price in costs.PRICES}

@@ -63,7 +63,7 @@ async def _measure(
         with view:
             await live_day(scene, tick)
             figures = results.day_figures(scene)
-            about = results.surroundings(scene)
+            about = results.ran_on(scene)
             view.say(f"waiting for rest, then counting writes for {idle_seconds:.0f} s")
             at_rest = await idle(scene, idle_seconds, tick)
         for contender in contenders:

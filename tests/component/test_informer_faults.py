@@ -212,7 +212,7 @@ async def test_a_page_in_the_middle_that_fails_is_asked_for_again(
     assert [query.get("continue") for query in api.lists] == [None, "2", "2", "2", "4"]
 
 
-async def test_an_expired_token_starts_the_list_anew(
+async def test_an_expired_token_starts_the_list_again(
     api: FakeApi, state: ClusterState, start: Callable[..., None]
 ) -> None:
     api.list_answers.extend([slow(0), status(410, "Expired")])

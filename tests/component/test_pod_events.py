@@ -143,7 +143,7 @@ async def test_what_it_says_of_a_pod(server: Server, start: Start) -> None:
         pytest.param([("ADDED", {"metadata": 7})], id="no event"),
     ],
 )
-async def test_a_watch_that_ends_badly_is_begun_anew(server: Server, start: Start, bad: list[Any]) -> None:
+async def test_a_watch_that_ends_badly_is_begun_again(server: Server, start: Start, bad: list[Any]) -> None:
     server.watches.extend([bad, [("ADDED", event("after"))]])
     events, heard = start()
     events.want(STOCK)

@@ -440,7 +440,7 @@ def all_but_one(scene: Scene, *tiers: str) -> list[str]:
 def make_ties(scene: Scene, name: str) -> dict[PodUid, str]:
     """Give all pods of a tier one cost, its highest: many have to be written then. Returns the tier of each.
 
-    A burst of that many births may be more than the machine can stamp in time: whoever has no cost gets it here.
+    A burst of so many new pods may be more than the machine can stamp in time: whoever has no cost gets it here.
     """
     highest = {"fixed": 0, "elastic": -BAND, "virtual": -2 * BAND}
     tiers = {pod.uid: _tier(scene.rig.state.nodes[pod.node].labels) for pod in scene.pods(name)}

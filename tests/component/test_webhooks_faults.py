@@ -1,4 +1,4 @@
-"""Nodes at their birth, and what must not hurt: defects of ours, certificates that rotate, a server that is away."""
+"""New nodes, and what must not hurt: defects of ours, certificates that rotate, a server that is away."""
 
 import time
 from collections.abc import Iterator

@@ -92,7 +92,7 @@ def test_unreachable_for_a_while_then_everything_is_made_up_for(
     cluster.rest.merge(f"/api/v1/nodes/{node}", {"metadata": {"labels": {"pool": scene.pool("fixed")}}})
     scene.scale("web", 14)
     after = scene.wait_ready("web", 14)
-    assert not tier_violations(before, after), "the costs from birth decide"
+    assert not tier_violations(before, after), "the costs that pods got when they were bound decide"
     proxy.set(Flow.PASS)
 
     # It may have lost its Lease meanwhile and ended, as it must; the kubelet would start it again.

@@ -1,6 +1,7 @@
 """What stands outside the code and would break unseen: the image's recipe, links in documents, make targets."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,13 @@ def test_documents_name_only_make_targets_that_exist() -> None:
     for document in DOCUMENTS:
         named = set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", document.read_text(), re.MULTILINE))
         assert named <= targets, document
+
+
+def test_the_writer_of_statuses_knows_none_of_the_features() -> None:
+    linter = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [contract] = [one for one in linter["contracts"] if one.get("source_modules") == ["spillway.controllers.status"]]
+    folders = {path.parent.name for path in (PROJECT / "operator/spillway/controllers").glob("*/__init__.py")}
+    assert contract["forbidden_modules"] == [f"spillway.controllers.{name}" for name in sorted(folders - {"status"})]
 
 
 def test_every_bench_target_has_its_script() -> None:

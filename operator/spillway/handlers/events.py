@@ -13,7 +13,7 @@ from spillway.api.schema import GROUP, VERSION
 from spillway.state.catalog import Kind
 
 Deliver = Callable[[Kind, str, dict[str, Any]], None]
-"""Takes the kind, the type of the event (`DELETED`, or anything else) and the raw object."""
+"""A function that takes the kind, the type of the event (`DELETED`, or anything else) and the raw object."""
 
 Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 

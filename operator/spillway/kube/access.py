@@ -2,10 +2,10 @@
 
 Contract: a TokenReview says who holds a token, a SubjectAccessReview whether a user may do something. An answer is kept
 for `KEPT_SECONDS`, under a digest of the token and never under the token itself. At most `CONCURRENT_REVIEWS` questions
-of a kind are under way, so that a flood of invented tokens is no flood of requests. Tokens that were good lately,
-tokens that were not, and what users may do are questions of different kinds, and one user has one question at a time:
-neither invented tokens nor one user's requests keep others from an answer. Where the API server cannot be asked the
-verdict is `UNKNOWN`: nothing is shown then.
+of a kind are under way, so that a flood of invented tokens is no flood of requests. Tokens that were good within
+`GOOD_SECONDS`, tokens that were not, and what users may do are questions of different kinds, and one user has one
+question at a time: neither invented tokens nor one user's requests keep others from an answer. Where the API server
+cannot be asked the verdict is `UNKNOWN`: nothing is shown then.
 """
 
 import asyncio

@@ -40,7 +40,7 @@ def test_a_secret_holds_it_and_gives_it_back() -> None:
 
 
 @pytest.mark.parametrize("broken", ["ca.crt", "ca.key", "tls.crt", "tls.key"])
-def test_a_secret_that_lacks_something_is_begun_anew(broken: str) -> None:
+def test_a_secret_that_lacks_something_is_begun_again(broken: str) -> None:
     data = begin(NAMES, LIFETIMES, START).as_secret()
     assert Material.from_secret(data | {broken: b"nonsense"}) is None
     assert Material.from_secret({key: value for key, value in data.items() if key != broken}) is None
@@ -58,7 +58,7 @@ def test_a_certificate_without_its_key_is_replaced_at_once() -> None:
     assert next_step(step, NAMES, LIFETIMES, START, published=False) is None
 
 
-def test_an_authority_without_its_key_is_begun_anew() -> None:
+def test_an_authority_without_its_key_is_begun_again() -> None:
     other = begin(NAMES, LIFETIMES, START)
     assert Material.from_secret(begin(NAMES, LIFETIMES, START).as_secret() | {"ca.key": other.authority_key}) is None
 

@@ -124,7 +124,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
-    """Two pods on a fixed node, two on an elastic one, with the costs of their birth."""
+    """Two pods on a fixed node, two on an elastic one, with the costs that they got when they were bound."""
     scene = Scene()
     for index, node in enumerate(("f1", "f1", "e1", "e1")):
         scene.pod(f"{node}-{index}", node, -1_000_000 - index if node == "e1" else -index)
@@ -179,7 +179,7 @@ async def test_the_next_step_counts_pods_that_are_on_their_way_out(scene: Scene)
     assert scene.victims == [["e1-3"], ["e1-2"]]
 
 
-async def test_raised_again_and_lowered_plans_anew(scene: Scene) -> None:
+async def test_raised_again_and_lowered_plans_again(scene: Scene) -> None:
     await scene.ask(4, 2)
     assert await scene.ask(4, 3) == "as-stored"
     assert scene.victims == [["e1-3", "e1-2"], ["e1-3"]]

@@ -11,7 +11,7 @@ from spillway.domain.model.records import NodeRecord
 
 
 def extended_resources(spec: Json) -> NodeTest | None:
-    """Refuses nodes that do not offer an extended resource that the pod requests."""
+    """The test that refuses nodes that do not offer an extended resource that the pod requests."""
     wanted = extended_requests(spec)
     if not wanted:
         return None

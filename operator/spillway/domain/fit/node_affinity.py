@@ -14,7 +14,7 @@ from spillway.domain.model.records import NodeRecord
 
 
 def node_affinity(spec: Json) -> NodeTest | None:
-    """Refuses nodes that the pod's own node selector or required affinity excludes."""
+    """The test that refuses nodes that the pod's own node selector or required affinity excludes."""
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     if not spec.get("nodeSelector") and affinity.get(REQUIRED) is None:
         return None

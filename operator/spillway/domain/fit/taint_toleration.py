@@ -24,7 +24,7 @@ _HARD: Final = frozenset({"NoSchedule", "NoExecute"})
 
 
 def taint_toleration(spec: Json) -> NodeTest:
-    """Refuses nodes with a taint that the pod does not tolerate."""
+    """The test that refuses nodes with a taint that the pod does not tolerate."""
     held: Sequence[Toleration] = spec.get("tolerations") or ()
 
     def test(node: NodeRecord) -> str:

@@ -10,7 +10,7 @@ from spillway.domain.model.records import NodeRecord
 
 
 def topology_spread(spec: Json) -> NodeTest | None:
-    """Refuses nodes that lack a label by which the pod must spread."""
+    """The test that refuses nodes that lack a label by which the pod must spread."""
     keys = tuple(dict.fromkeys(one["topologyKey"] for one in hard_constraints(spec) if one.get("topologyKey")))
     if not keys:
         return None

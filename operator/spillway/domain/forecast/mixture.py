@@ -1,4 +1,4 @@
-"""The mixture: the calibrated candidates, weighted by how well each has forecast lately, as a geometric mean.
+"""The mixture: the calibrated candidates, weighted by how well each has forecast recently, as a geometric mean.
 
 Contract: the weight of a candidate is exp(-3 (loss / best - 1)), where its loss is the pinball loss of completed spans
 with a half-life of a day, for each quantile by itself. Nothing is chosen for good: when a regime changes, the weights

@@ -39,7 +39,7 @@ from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdRea
 _ONE: Final = Usage(1)
 
 TokenFor = Callable[[str], str]
-"""Gives the token of a pod's reservation by the pools in its mark, separated by commas."""
+"""A function that gives the token of a pod's reservation by the pools in its mark, separated by commas."""
 
 
 def no_token(_: str) -> str:

@@ -15,13 +15,13 @@ reach, so a plan knows how good it is. Why this and not another: docs/designs/00
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
-from spillway.domain.threshold.demand import SLACK, Demand, Series, steps_of
+from spillway.domain.threshold.demand import SLACK, Demand, Series, by_priority, steps_of
 from spillway.domain.threshold.levels import Counts, Levels
 from spillway.domain.threshold.rounding import fill, fit
 
@@ -81,7 +81,8 @@ def allocate(
     if not 0 < target_utilization <= 1:
         raise ValueError(f"the target utilisation must be above 0 and at most 1, not {target_utilization}")
     usable = capacity_cores * target_utilization
-    ordered = sorted(demands, key=lambda demand: (-demand.priority, demand.workload))
+    groups = by_priority(demands)
+    ordered = list(chain.from_iterable(groups))
     if not steps_of(ordered):
         return Allocation(MappingProxyType({}), np.zeros(0), usable, 0.0, 0.0)
     minima = _load(ordered, {demand.workload: demand.minimum for demand in ordered})
@@ -90,8 +91,7 @@ def allocate(
     room = np.maximum(usable - minima, 0.0)
     thresholds: dict[str, int] = {}
     bound = float(minima.sum())
-    for _, group in groupby(ordered, key=lambda demand: demand.priority):
-        members = list(group)
+    for members in groups:
         levels = Levels(
             np.array([np.clip(one.whole_replicas() - one.minimum, 0, one.most - one.minimum) for one in members]),
             np.array([one.cpu_cores for one in members]),

@@ -6,8 +6,9 @@ replicas then. Levels are nested, so owning k of them is a threshold of k.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -64,6 +65,10 @@ class Demand:
         """The highest threshold that can be worth owning: no more levels than are ever needed, within the bounds."""
         return max(self.peak if self.maximum is None else min(self.peak, self.maximum), self.minimum)
 
+    def beyond(self, threshold: int) -> int:
+        """Replicas of a threshold above the levels of the cycle; each takes its place at every step."""
+        return max(0, threshold - max(self.peak, self.minimum))
+
     def whole_replicas(self) -> Series:
         """Replicas at each step, rounded up to whole ones."""
         return np.ceil(self.replicas - ROUNDING)
@@ -75,6 +80,12 @@ class Demand:
 
 ROUNDING = 1e-9
 """What a computed number of replicas may be above a whole one without asking for another replica."""
+
+
+def by_priority(demands: Iterable[Demand]) -> list[list[Demand]]:
+    """The demands of each priority by name, the highest priority first."""
+    ordered = sorted(demands, key=lambda demand: (-demand.priority, demand.workload))
+    return [list(group) for _, group in groupby(ordered, key=lambda demand: demand.priority)]
 
 
 def steps_of(demands: Sequence[Demand]) -> int:

@@ -9,12 +9,12 @@ is lowered, none is raised above its maximum, and nothing is added where no room
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import chain
 from types import MappingProxyType
 
 import numpy as np
 
-from spillway.domain.threshold.demand import SLACK, Demand, steps_of
+from spillway.domain.threshold.demand import SLACK, Demand, by_priority, steps_of
 
 
 def grown(
@@ -24,9 +24,9 @@ def grown(
     found = dict(thresholds)
     if not steps_of(demands):
         return MappingProxyType(found)
-    ordered = sorted(demands, key=lambda demand: (-demand.priority, demand.workload))
-    left = usable_cores - reserved(found, ordered)
-    for _, group in groupby(ordered, key=lambda demand: demand.priority):
+    groups = by_priority(demands)
+    left = usable_cores - reserved(found, list(chain.from_iterable(groups)))
+    for group in groups:
         lacking = {one: _lacks(one, found[one.workload], asked.get(one.workload, 0)) for one in group}
         wanted = sum(count * one.cpu_cores for one, count in lacking.items())
         if wanted <= 0:
@@ -48,7 +48,7 @@ def reserved(thresholds: Mapping[str, int], demands: Sequence[Demand]) -> float:
     if not demands:
         return 0.0
     load = np.sum([one.owned_load(thresholds[one.workload]) for one in demands], axis=0)
-    beyond = sum(max(0, thresholds[one.workload] - max(one.peak, one.minimum)) * one.cpu_cores for one in demands)
+    beyond = sum(one.beyond(thresholds[one.workload]) * one.cpu_cores for one in demands)
     return float(load.max()) + beyond
 
 

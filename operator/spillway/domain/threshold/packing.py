@@ -126,9 +126,7 @@ class Packing:
         counts = [thresholds[one.workload] for one in self._large]
         levels = self._stretched(np.array([one.whole_replicas() for one in self._large]))
         levels = np.minimum(levels, np.array(counts)[:, None])
-        wanted = (
-            levels + np.array([_beyond(one, count) for one, count in zip(self._large, counts, strict=True)])[:, None]
-        )
+        wanted = levels + np.array([one.beyond(count) for one, count in zip(self._large, counts, strict=True)])[:, None]
         minima = np.minimum(levels, np.array([one.minimum for one in self._large])[:, None])
         free = (
             np.tile(self._cores, (wanted.shape[1], 1)),
@@ -176,15 +174,10 @@ def _order(demand: Demand, requests: Requests, nodes: Nodes) -> tuple[int, float
     return -demand.priority, most, -float(demand.whole_replicas().mean()) * demand.cpu_cores, demand.workload
 
 
-def _beyond(demand: Demand, threshold: int) -> int:
-    """Replicas above the levels of the cycle; each takes its place at every step."""
-    return max(0, threshold - max(demand.peak, demand.minimum))
-
-
 def _fewer(demand: Demand, threshold: int, wanted: _Table, placed: _Table) -> int:
     """The threshold without what finds no node; what is beyond the cycle goes first."""
     missing = wanted - placed
-    beyond = _beyond(demand, threshold)
+    beyond = demand.beyond(threshold)
     if beyond:
         return threshold - min(beyond, int(missing.max()))
     return max(demand.minimum, int(placed[missing > 0].min()))

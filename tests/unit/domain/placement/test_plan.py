@@ -65,7 +65,7 @@ def facts(*pools: Pool, physical: int = 2, full: str = "", **changes: Any) -> Fa
         pytest.param(facts(), PlacementReason.NO_POOL, (), id="there is no pool"),
         pytest.param(facts(pool("a", closed="is held")), PlacementReason.NO_POOL, (), id="closed"),
         pytest.param(
-            facts(pool("a"), pool("b"), avoid={"a"}), PlacementReason.BEYOND_THRESHOLD, ("b",), id="a failed lately"
+            facts(pool("a"), pool("b"), avoid={"a"}), PlacementReason.BEYOND_THRESHOLD, ("b",), id="a failed recently"
         ),
         pytest.param(
             facts(pool("a"), physical=0, redirect="virtual"), PlacementReason.REPLACED, ("a",), id="redirected"

@@ -28,7 +28,7 @@ def test_only_nodes_that_are_down_for_long_are_dead() -> None:
         pytest.param(make_pod(ready=False, owner_kind="CloneSet"), True, id="another controller's"),
     ],
 )
-def test_a_pod_is_lost_when_it_is_down_and_somebody_makes_it_anew(pod: PodRecord, *, expected: bool) -> None:
+def test_a_pod_is_lost_when_it_is_down_and_has_a_successor(pod: PodRecord, *, expected: bool) -> None:
     assert lost(pod) is expected
 
 

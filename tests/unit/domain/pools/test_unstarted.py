@@ -24,7 +24,7 @@ POD = sent("web-1", created=1000.0)
         pytest.param(sent("w", pending=None, phase=Phase.RUNNING), 1.0, True, True, 9999.0, None, id="it runs"),
     ],
 )
-def test_why_a_pod_is_made_anew(
+def test_why_a_pod_is_replaced(
     pod: PodRecord, bound_at: float, now: float, expected: Cause | None, *, out_of_stock: bool, closed: bool
 ) -> None:
     found = cause_of(pod, bound_at=bound_at, out_of_stock=out_of_stock, closed=closed, start_after=60.0, now=now)

@@ -53,7 +53,7 @@ def test_a_surge_waits_until_the_workload_has_stood_still() -> None:
         pytest.param(standing(replicas=11), True, id="demand rose"),
     ],
 )
-def test_what_begins_the_wait_anew(between: ReplicaSplit, *, room: bool) -> None:
+def test_what_begins_the_wait_again(between: ReplicaSplit, *, room: bool) -> None:
     memory = BringBackMemory().observed(standing(), room=True, now=0.0).observed(between, room=room, now=300.0)
     later = memory.observed(standing(between.replicas), room=True, now=HOLD)
     assert not later.due(HOLD, HOLD)
