@@ -6,7 +6,8 @@ nothing, nor on a pod that was created more than `TOKEN_SECONDS` later: whoever 
 is derived from a secret that all replicas read; the keys before it are still accepted by a process that knew them.
 Before a secret is known, tokens are proven by a key of this process alone. Tokens of versions before have no time.
 
-The mark of a surge has a proof as well, of its text and its ReplicaSet.
+The mark of a surge has a proof as well, of its text and its ReplicaSet, and so has that of a size, of its text and the
+pod's owner; as a token, the latter proves nothing on a pod that was created more than `TOKEN_SECONDS` later.
 """
 
 import hashlib
@@ -26,7 +27,8 @@ _KEYS: Final = 3
 _PROOF_BYTES: Final = 10
 _PURPOSE: Final = b"spillway marks"
 _SURGE: Final = ("", "surge")
-"""Begins what is digested for the mark of a surge: a part more than in a token, so that neither proves the other."""
+_SIZE: Final = ("", "size")
+"""Begin what is digested for these marks. The numbers of parts differ, so that no proof is one of another mark."""
 
 
 class MarkProof:
@@ -74,6 +76,19 @@ class MarkProof:
         return proof.isascii() and any(
             hmac.compare_digest(proof, _digest(key, *_SURGE, namespace, owner, mark)) for key in self._keys
         )
+
+    def of_size(self, namespace: str, owner: OwnerUid, size: str) -> str:
+        """The proof of the mark of a size on a pod of this owner that is created now."""
+        made = "" if self._now is None else f"{int(self._now()):x}"
+        return f"{made}.{_digest(self._keys[0], *_SIZE, made, namespace, owner, size)}"
+
+    def proves_size(self, proof: str, namespace: str, owner: OwnerUid, size: str, *, created: float = 0.0) -> bool:
+        """Whether the proof was made here, or by another replica, for such a pod that was created at this time."""
+        made, _, shown = proof.partition(".")
+        at = _time_in(f".{made}")
+        if not shown.isascii() or (at is not None and created > at + TOKEN_SECONDS):
+            return False
+        return any(hmac.compare_digest(shown, _digest(key, *_SIZE, made, namespace, owner, size)) for key in self._keys)
 
 
 def _time_in(number: str) -> int | None:

@@ -228,7 +228,7 @@ class OpenPools:
                     pod.owner_uid,
                     self.usage.arrival(pod),
                     pod.requests,
-                    billed_for(pod.requests, pod.size, ladder),
+                    billed_for(pod.requests, self.usage.membership.size_of(pod), ladder),
                     may_leave=pod.uid in leavers,
                 )
                 for pod in self.usage.pods_on(name)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from spillway.api.virtualnodebudget import PodSpecSize
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.places import remembered_place
+from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.policies.governance import Governance
 from spillway.state.claims import placing_policies
@@ -134,6 +135,20 @@ class PoolMembership:
             self.proof is None
             or self.proof.holds(pending.reservation, pod.namespace, pod.owner_uid, pending.pools, created=pod.created)
         )
+
+    def size_mark(self, namespace: str, owner: OwnerUid, size: str) -> str:
+        """The mark of a size that is requested from the provider for a pod of this owner, with its proof."""
+        return size if self.proof is None else with_proof(size, self.proof.of_size(namespace, owner, size))
+
+    def size_of(self, pod: PodRecord) -> str:
+        """The size that a pod's mark names; empty without one, or where Spillway did not write it."""
+        return self.size_in(pod.size, pod.namespace, pod.owner_uid, created=pod.created) if pod.size else ""
+
+    def size_in(self, mark: str, namespace: str, owner: OwnerUid, *, created: float = 0.0) -> str:
+        """The same of a mark on a pod of this owner."""
+        size, proof = proof_in(mark)
+        believed = self.proof is None or self.proof.proves_size(proof, namespace, owner, size, created=created)
+        return size if believed else ""
 
     def ladder(self, *pools: str) -> tuple[PodSpecSize, ...]:
         """The sizes that may have been requested from the providers of these pools."""

@@ -109,7 +109,7 @@ class LiveUsage:
             state.subscribe(ReplicaSetRecord, self._owner_changed),
             state.subscribe(StatefulSetRecord, self._owner_changed),
             state.subscribe(NamespaceRecord, self._namespace_changed),
-            *(() if membership.proof is None else (membership.proof.changed.subscribe(self._policies_changed),)),
+            *(() if membership.proof is None else (membership.proof.changed.subscribe(self._proof_changed),)),
         )
 
     def close(self) -> None:
@@ -283,8 +283,8 @@ class LiveUsage:
         pools = self.membership.pools_of_pod(pod)
         if not pools or not (pod.node or self._bears_token(pod)):
             return None
-        ladder = self.membership.ladder(*pools) if pod.size else ()
-        as_billed = billed(pod.requests, pod.size, ladder)
+        size = self.membership.size_of(pod)
+        as_billed = billed(pod.requests, size, self.membership.ladder(*pools) if size else ())
         use = PoolUse(
             pod.requests,
             as_billed,
@@ -341,6 +341,11 @@ class LiveUsage:
 
     def _policies_changed(self) -> None:
         self._recount([self.state.pods[uid] for uid in self._marked])
+
+    def _proof_changed(self) -> None:
+        self._policies_changed()
+        for pod in [pod for pod in self.state.pods.values() if pod.size and pod.node]:
+            self._replace(pod.uid, self._entry(pod))
 
     def _recount(self, pods: Collection[PodRecord]) -> None:
         """It is known now whether the marks of these pods are to be believed."""

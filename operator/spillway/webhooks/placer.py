@@ -84,7 +84,13 @@ class Placer:
         facts = self._facts(new, redirect or _NO_REDIRECT, volumes, defaults)
         if not act:
             return plan(new, facts)
-        placed = plan(new, facts, token_for=partial(self.usage.membership.token, new.namespace, new.owner))
+        membership = self.usage.membership
+        placed = plan(
+            new,
+            facts,
+            token_for=partial(membership.token, new.namespace, new.owner),
+            size_mark=partial(membership.size_mark, new.namespace, new.owner),
+        )
         self.usage.reservations.reserve(
             new.owner,
             token=placed.token,
@@ -109,7 +115,8 @@ class Placer:
         if held is None or held.owner != new.owner:
             return False
         if held.measured is not None:
-            size = str((new.present_annotations or {}).get(names.SIZE, ""))
+            mark = str((new.present_annotations or {}).get(names.SIZE, ""))
+            size = self.usage.membership.size_in(mark, new.namespace, new.owner)
             used, billed = measured(new.pod, size, self._governance().ladder(*held.pools))
             self.usage.reservations.remeasure(new.reservation, used=used, billed=billed)
         return True

@@ -37,6 +37,19 @@ def test_the_mark_of_a_surge_is_proven_for_its_replicaset_alone() -> None:
     assert not proof.holds(f"surge-{shown}", "shop", OWNER, "replicas=3"), "nor is it a token"
 
 
+def test_a_size_is_proven_for_pods_of_its_owner_that_are_created_then() -> None:
+    proof, other = MarkProof(lambda: 5000.0), proof_of(b"secret")
+    proof.use(b"secret")
+    shown = proof.of_size("shop", OWNER, "4000m-1")
+    made, _, digest = shown.partition(".")
+    assert other.proves_size(shown, "shop", OWNER, "4000m-1", created=5000.0 + TOKEN_SECONDS)
+    assert not other.proves_size(shown, "shop", OWNER, "4000m-1", created=5001.0 + TOKEN_SECONDS)
+    assert not other.proves_size(shown, "shop", OWNER, "8000m-1")
+    assert not other.proves_size(shown, "shop", OwnerUid("rs-other"), "4000m-1")
+    for forged in ("", ".", f"{made}0.{digest}", f".{digest}", f"{made}.é", digest):
+        assert not other.proves_size(forged, "shop", OWNER, "4000m-1")
+
+
 def test_every_token_is_another() -> None:
     proof = MarkProof()
     assert len({proof.token("shop", OWNER, "a") for _ in range(10)}) == 10

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
 from spillway.domain.policies.governance import Governance
@@ -25,9 +26,9 @@ OWNER = OwnerUid("rs-web")
 ONE = Usage(1, 500, 1 << 30)
 
 
-def _usage(state: ClusterState, governance: Governance | None = None) -> LiveUsage:
+def _usage(state: ClusterState, governance: Governance | None = None, proof: MarkProof | None = None) -> LiveUsage:
     compiled = governance or governance_of(virtual=VIRTUAL)
-    return LiveUsage(state, PoolMembership(state, lambda: compiled), Reservations(lambda: 0.0))
+    return LiveUsage(state, PoolMembership(state, lambda: compiled, proof=proof), Reservations(lambda: 0.0))
 
 
 @pytest.fixture
@@ -116,6 +117,22 @@ def test_a_bigger_size_is_billed_and_not_used(state: ClusterState) -> None:
     assert usage.on("pool-v") == PoolUse(ONE, ONE, ONE), "no one's size but one of the ladder"
     state.apply(make_pod("b", node="v1", size="4000m-8589934592"))
     assert usage.on("pool-v") == PoolUse(ONE, Usage(1, 4000, 8 << 30), Usage(1, 4000, 8 << 30))
+
+
+def test_a_size_that_spillway_did_not_ask_of_the_provider_is_not_billed(state: ClusterState) -> None:
+    ladder = {"detect": [{"reason": "NoStock"}], "ladder": [{"cpu": "4", "memory": "8Gi"}]}
+    pool = {"nodeSelector": {"matchLabels": VIRTUAL}, "stockOut": ladder}
+    written, proof = MarkProof(), MarkProof()
+    written.use(b"secret")
+    usage = _usage(state, placing({"placement": {"virtual": "Always"}}, {"pool-v": pool}), proof)
+    size = f"4000m-{8 << 30}"
+    for forged in (size, with_proof(size, "0.0"), with_proof(size, written.of_size("den", OWNER, size))):
+        state.apply(make_pod("b", node="v1", size=forged))
+        assert usage.on("pool-v").billed == ONE
+    state.apply(make_pod("b", node="v1", size=with_proof(size, written.of_size("shop", OWNER, size))))
+    assert usage.on("pool-v").billed == ONE, "the key is not known yet"
+    proof.use(b"secret")
+    assert usage.on("pool-v").billed == Usage(1, 4000, 8 << 30)
 
 
 def test_nodes_join_and_leave_pools_with_their_pods(state: ClusterState) -> None:

@@ -24,6 +24,7 @@ from spillway.domain.placement.refusals import PoolChanges
 from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state.board import Board
+from spillway.state.mark_proof import MarkProof
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import SETTLE_SECONDS, Reservations
 from spillway.state.usage import LiveUsage
@@ -38,7 +39,7 @@ OWNER = OwnerUid("rs-web")
 class Scene:
     """A placer over a state of one node a pool and one fixed node."""
 
-    def __init__(self, governance: Governance) -> None:
+    def __init__(self, governance: Governance, proof: MarkProof | None = None) -> None:
         self.state = make_state()
         self.state.apply(make_node("f1"))
         for pool in governance.budgets:
@@ -46,7 +47,7 @@ class Scene:
         self.governance = governance
         self.seconds = 1000.0
         self.board = Board(lambda: self.seconds)
-        membership = PoolMembership(self.state, lambda: self.governance)
+        membership = PoolMembership(self.state, lambda: self.governance, proof=proof)
         self.usage = LiveUsage(self.state, membership, Reservations(lambda: self.seconds))
         self.placer = Placer(self.usage, self.board, lambda: self.governance)
 
@@ -326,6 +327,28 @@ def test_a_size_asked_by_annotation_is_billed_and_marked() -> None:
     assert pod["metadata"]["annotations"][names.SIZE] == f"2000m-{4 << 30}"
     assert scene.usage.on("a").used == Usage(1, 500, 1 << 30)
     assert scene.usage.on("a").billed == Usage(1, 2000, 4 << 30)
+
+
+def test_the_mark_of_a_size_has_a_proof_and_none_that_a_user_wrote_is_signed() -> None:
+    stock = {
+        "detect": [{"reason": "NoStock"}],
+        "ladder": [{"cpu": "2", "memory": "4Gi"}, {"cpu": "64", "memory": "4Gi"}],
+        "annotation": {"key": "example.com/specs"},
+    }
+    scene = Scene(placing(manual(0), {"a": {"stockOut": stock}}), MarkProof())
+    scene.board.verdicts = {"a": PoolVerdict(step=1)}
+    membership, forged = scene.usage.membership, f"64000m-{4 << 30}"
+
+    mark = _result(scene.place())["metadata"]["annotations"][names.SIZE]
+    assert membership.size_in(mark, "shop", OWNER) == f"2000m-{4 << 30}"
+    for own in ({names.SIZE: forged}, {names.SIZE: forged, "example.com/specs": "64-4Gi"}):
+        pod = incoming()
+        pod["metadata"]["annotations"] = own
+        mark = _result(scene.place(pod), pod)["metadata"]["annotations"][names.SIZE]
+        assert membership.size_in(mark, "shop", OWNER) != forged
+    again = scene.new_pod(_result(scene.place()))
+    assert scene.placer.reinvoked(again)
+    assert scene.usage.on("a").billed == Usage(4, 6500, 13 << 30), "three of two cores, and one of its own requests"
 
 
 def test_the_first_pools_overlay_is_put_on_and_its_sidecars_are_paid_for() -> None:

@@ -190,8 +190,9 @@ class PoolAccounting:
         )
 
     def _billed(self, pod: PodRecord, pool: str) -> Usage:
-        ladder = self._governance.ladder(pool) if pod.size and self._governance is not None else ()
-        return billed(self._granted(pod), pod.size, ladder)
+        size = self._membership.size_of(pod)
+        ladder = self._governance.ladder(pool) if size and self._governance is not None else ()
+        return billed(self._granted(pod), size, ladder)
 
     def _granted(self, pod: PodRecord) -> Usage:
         """What its node holds for the pod, which is at most what it can allocate."""

@@ -60,6 +60,8 @@ class BudgetController(Controller):
         yield state.subscribe(PodRecord, self._pod_changed)
         yield self.world.membership.changed.subscribe(self._node_changed)
         yield self.world.catalog.subscribe(self.add_all)
+        if self.world.membership.proof is not None:
+            yield self.world.membership.proof.changed.subscribe(self._proof_changed)
 
     def all_keys(self) -> Iterable[str]:
         return [ALL]
@@ -167,6 +169,15 @@ class BudgetController(Controller):
         if self._accounting.follow(pod, now, gone=new is None, finished=finished):
             self._publish()
         self._meter_physical(pod.uid, old, new, now)
+
+    def _proof_changed(self) -> None:
+        """The sizes in the marks of some pods may be believed now."""
+        if self._governance is None:
+            return
+        now = self._now()
+        for pod in [pod for pod in self.world.state.pods.values() if pod.size]:
+            self._accounting.follow(pod, now)
+        self._publish()
 
     # Consumption on physical nodes
 

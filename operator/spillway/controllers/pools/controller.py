@@ -109,7 +109,7 @@ class PoolsController(Controller):
         if budget is None or view is None or budget.spec.stock_out is None:
             return False
         position = view.memory.ladders.of(pod.namespace)
-        return another_size(position, budget.spec.stock_out.ladder, _asked(pod, budget.spec.stock_out))
+        return another_size(position, budget.spec.stock_out.ladder, self._asked(pod, budget.spec.stock_out))
 
     # Verdicts
 
@@ -241,13 +241,16 @@ class PoolsController(Controller):
         position = stocked_out(
             memory.ladders.of(pod.namespace),
             budget.spec.stock_out.ladder,
-            _asked(pod, budget.spec.stock_out),
+            self._asked(pod, budget.spec.stock_out),
             created=pod.created,
             listed=budget.spec.stock_out.annotation is not None,
             now=self.world.now(),
         )
         self._publish(budget, replace(memory, ladders=memory.ladders.moved(pod.namespace, position)))
         self.queue.add(pool)
+
+    def _asked(self, pod: PodRecord, stock_out: StockOut) -> Size:
+        return size_asked(pod.requests, self.world.membership.size_of(pod), stock_out.ladder)
 
     def _pod_waits(self, waiting: UnstartedPod) -> None:
         for pool in waiting.pools:
@@ -263,10 +266,6 @@ class PoolsController(Controller):
             self.queue.add(pool)
         else:
             self.queue.add_after(pool, POD_CHANGES_SECONDS)
-
-
-def _asked(pod: PodRecord, stock_out: StockOut) -> Size:
-    return size_asked(pod.requests, pod.size, stock_out.ladder)
 
 
 def _seconds(duration: Duration) -> float:

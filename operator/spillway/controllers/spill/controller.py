@@ -249,7 +249,7 @@ class SpillController(Controller):
         return refusal
 
     def _billed(self, pod: PodRecord, pools: Sequence[str]) -> Usage:
-        return billed(pod.requests, pod.size, self.world.governance.ladder(*pools))
+        return billed(pod.requests, self.world.membership.size_of(pod), self.world.governance.ladder(*pools))
 
     def _coming(self, pod: PodRecord, raw: Json, volumes: Sequence[VolumeReach]) -> StayReason | None:
         """Whether a young node will take it; each node's room is counted once."""

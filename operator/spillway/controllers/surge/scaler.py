@@ -14,11 +14,12 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, SURGE, OwnerUid
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.places import UNKNOWN
+from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.scale_down.candidates import candidates_of
 from spillway.domain.scale_down.costs import cost_writes
 from spillway.domain.scale_down.foreign_writer import foreign_pods
-from spillway.domain.surge.steps import Surge, proof_in, with_proof
+from spillway.domain.surge.steps import Surge
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
 from spillway.kube.followed import FOLLOWED_OWNERS

@@ -1,9 +1,9 @@
 """The price of a pod on a virtual pool: of its requested CPU and memory, or of the size requested from the provider.
 
 Contract: exact. Amounts are integers (millicores, bytes), money is Decimal, and nothing here is rounded but what
-`shown` returns. A price is for an hour of a core and of a GiB, as the providers quote it. Anybody can write the mark
-that names a size, so it is believed only where Spillway could have written it: the size is on the pool's ladder, and it
-holds the pod's requests.
+`shown` returns. A price is for an hour of a core and of a GiB, as the providers quote it. Callers pass the size in a
+mark only where Spillway wrote it, as its proof shows; it counts if it is on the pool's ladder and holds the pod's
+requests.
 """
 
 from collections.abc import Collection

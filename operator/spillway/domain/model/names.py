@@ -49,7 +49,7 @@ proves that Spillway wrote `spillway.dev/pools`."""
 
 SIZE: Final = "spillway.dev/size"
 """Annotation on a pod: the size requested from the provider if it is larger than the pod's requests, as
-`4000m-8589934592`: thousandths of a core, and bytes of memory."""
+`4000m-8589934592`: thousandths of a core, and bytes of memory. After it is the proof that Spillway wrote it."""
 
 THRESHOLD: Final = "spillway.dev/threshold"
 """Annotation that users set on a workload: how many replicas to keep on physical nodes; it overrides the plan."""

@@ -111,7 +111,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     started: float = 0.0
     """`status.startTime`: when its kubelet started it."""
     size: str = ""
-    """Spillway's mark: the size requested from the provider if larger than the requests; see `names.SIZE`."""
+    """Spillway's mark: the size requested from the provider if larger than the requests, with its proof; see
+    `names.SIZE`. `PoolMembership.size_of` says whether it is believed."""
     pending: Pending | None = None
     """Only while its phase is Pending."""
     ended: float = 0.0

@@ -12,7 +12,7 @@ from spillway.domain.placement.decide import NodeKind
 def virtual_annotations(pools: str, *, size: str, policy: str, reservation: str) -> dict[str, str]:
     """The annotations of a pod for virtual nodes of `pools`, separated by commas.
 
-    `size` is empty for a pod that requests no step of a ladder.
+    `size` is the mark of the size, empty for a pod that requests no step of a ladder.
     """
     marks = {names.PLACEMENT: NodeKind.VIRTUAL.value, names.POOLS: pools}
     return marks | ({names.SIZE: size} if size else {}) | _common(policy, reservation)

@@ -42,9 +42,18 @@ TokenFor = Callable[[str], str]
 """A function that gives the token of a pod's reservation by the pools in its mark, separated by commas."""
 
 
+SizeMark = Callable[[str], str]
+"""Gives the value of the mark `names.SIZE` by what it says."""
+
+
 def no_token(_: str) -> str:
     """Of a dry run, which reserves nothing."""
     return ""
+
+
+def without_proof(size: str) -> str:
+    """Of a dry run, whose pod is never billed."""
+    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,9 @@ class PodPlacement:
     """Of its reservation, as its marks have it."""
 
 
-def plan(new: NewPod, facts: Facts, *, token_for: TokenFor = no_token) -> PodPlacement:
+def plan(
+    new: NewPod, facts: Facts, *, token_for: TokenFor = no_token, size_mark: SizeMark = without_proof
+) -> PodPlacement:
     """Place one pod. `token_for` gives the token under which its place will be promised."""
     decision = decided(new, facts)
     if not decision.virtual:
@@ -160,7 +171,7 @@ def plan(new: NewPod, facts: Facts, *, token_for: TokenFor = no_token) -> PodPla
     if built is None:
         kept = Decision(NodeKind.PHYSICAL, PlacementReason.NO_POOL)
         return _physical(new, facts, kept, token_for, because=f"no pool takes it ({admission.because})")
-    return _virtual(new, decision, admission.pools, built, token_for)
+    return _virtual(new, decision, admission.pools, built, token_for, size_mark)
 
 
 def decided(new: NewPod, facts: Facts) -> Decision:
@@ -218,8 +229,13 @@ def _build(new: NewPod, facts: Facts, pool: Pool) -> _Built:
     return _Built(draft, *measured(shaped, size, ladder, facts.growth), size)
 
 
-def _virtual(
-    new: NewPod, decision: Decision, pools: Sequence[Pool], built: _Built, token_for: TokenFor
+def _virtual(  # noqa: PLR0917 - the steps of `plan`, one after the other
+    new: NewPod,
+    decision: Decision,
+    pools: Sequence[Pool],
+    built: _Built,
+    token_for: TokenFor,
+    size_mark: SizeMark,
 ) -> PodPlacement:
     draft, used, cost, size = built
     admitted = tuple(pool.name for pool in pools)
@@ -227,7 +243,8 @@ def _virtual(
     draft.add_all(affinity_additions(draft.pod, [pool.spec.node_selector for pool in pools]))
     named = ",".join(admitted)
     token = token_for(named)
-    marks = virtual_annotations(named, size=size, policy=new.claim.policy, reservation=token)
+    marked = size_mark(size) if size else ""
+    marks = virtual_annotations(named, size=marked, policy=new.claim.policy, reservation=token)
     additions = _marked(draft, marks)
     changes = PoolChanges(size, pools[0].spec.pod_overlay is not None, _is_larger(draft.pod, new.pod))
     return PodPlacement(decision, additions, admitted, used, cost, changes, conflicts=draft.conflicts, token=token)

@@ -4,7 +4,7 @@ Contract: a function of the pod as it is about to be created. Where the provider
 the pod gets that list from the present step on, and nothing else of it changes. Otherwise its requests grow (and limits
 that would be below them) until the pod's sum is the size, shared among the containers as they share it now; sidecars
 and init containers stay as they are. What the user wrote is kept: an annotation of that key stays, and a pod that
-requests more than the ladder has stays as it is. Idempotent.
+requests more than the ladder has stays as it is. Idempotent: a second call changes nothing, and names no size.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 from spillway.api.virtualnodebudget import StockOut
 from spillway.domain.fit.requests import amount_of, container_request, requested
 from spillway.domain.model.additions import Addition, annotation_additions
-from spillway.domain.model.names import SIZE
 from spillway.domain.model.units import quantity
 from spillway.domain.pools.sizes import Size, sizes_from
 
@@ -26,7 +25,7 @@ class Resized(NamedTuple):
 
     additions: tuple[Addition, ...]
     size_mark: str
-    """The value of `names.SIZE`; empty if the pod is billed for its requests."""
+    """What `names.SIZE` says; empty if the pod is billed for its requests, or the mark stays as it is."""
 
 
 UNCHANGED: Final = Resized((), "")
@@ -36,20 +35,19 @@ def resize(pod_json: Pod, stock_out: StockOut, step: int) -> Resized:
     """The change for one pod at `step` of its pool's ladder; none at step 0, or if no size is large enough."""
     asked = requests_of(pod_json)
     present = (pod_json.get("metadata") or {}).get("annotations")
-    marked = str((present or {}).get(SIZE, ""))
     sizes = sizes_from(stock_out.ladder, step, asked)
     if not sizes:
         return UNCHANGED
     if stock_out.annotation is None:
         additions = tuple(_grow(pod_json, asked, sizes[0]))
     elif stock_out.annotation.key in (present or {}):
-        # The user's own, or Spillway's from an earlier call.
-        return Resized((), marked)
+        # The user's own, or Spillway's from an earlier call. The mark of the size may be a user's own, too.
+        return UNCHANGED
     else:
         listed = stock_out.annotation.separator.join(size.written(stock_out.annotation.format) for size in sizes)
         additions = annotation_additions(present, {stock_out.annotation.key: listed})
     # Billed is the first size of the list: which one the provider took is nothing that it tells everywhere alike.
-    return Resized(additions, sizes[0].mark if sizes[0] != asked else marked)
+    return Resized(additions, sizes[0].mark if sizes[0] != asked else "")
 
 
 def requests_of(pod_json: Pod) -> Size:

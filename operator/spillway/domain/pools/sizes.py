@@ -30,13 +30,13 @@ class Size:
 
     @classmethod
     def parse(cls, mark: str) -> Self | None:
-        """The size in the mark on a pod; None if the mark is not valid."""
+        """The size in the text of a mark; None if it is not valid."""
         found = _MARK.fullmatch(mark)
         return None if found is None else cls(int(found[1]), int(found[2]))
 
     @property
     def mark(self) -> str:
-        """The value of the mark `names.SIZE`: `4000m-8589934592`."""
+        """The text of the mark `names.SIZE`: `4000m-8589934592`."""
         return f"{self.cpu_millis}m-{self.memory_bytes}"
 
     def holds(self, other: "Size") -> bool:

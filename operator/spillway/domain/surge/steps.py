@@ -107,17 +107,6 @@ class Surge:
         return cls(replicas, placed, since, PodUid(found["pod"]), Purpose(found["purpose"]), found["asker"])
 
 
-def with_proof(mark: str, proof: str) -> str:
-    """The mark with the proof that Spillway wrote it."""
-    return f"{mark} proof={proof}" if proof else mark
-
-
-def proof_in(mark: str) -> tuple[str, str]:
-    """The mark without its proof, and the proof; empty if there is none."""
-    text, _, proof = mark.partition(" proof=")
-    return text, proof
-
-
 def replaced_pod(mark: str) -> PodUid | None:
     """The pod that the surge of this mark replaces; None where there is no surge, or it replaces no chosen one."""
     surge = Surge.parse(mark) if mark else None

@@ -19,9 +19,11 @@ from spillway.controllers.budget.status import BudgetContributor
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.price import per_hour, shown
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
+from spillway.state.mark_proof import MarkProof
 from spillway.telemetry import budget as metrics
 from spillway.telemetry.budget import LIMIT_USED
 from spillway.telemetry.registry import CounterMetric
@@ -57,7 +59,9 @@ def virtual_pod(name: str, *, ago: int = 0, cpu_millis: int = 1000, **changes: A
 class Stage:
     """A world with a pool, and its ledger."""
 
-    def __init__(self, *records: Any, resources: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, *records: Any, resources: list[dict[str, Any]] | None = None, proof: MarkProof | None = None
+    ) -> None:
         self.clock = FakeClock(START)
         nodes = [
             make_node("n1"),
@@ -66,7 +70,7 @@ class Stage:
         ]
         policy = policy_resource(elastic=ELASTIC, virtual={"budgets": ["eci"]})
         self.world: World = make_world(
-            [*nodes, make_replicaset(), *records], [policy, *(resources or [budget()])], self.clock
+            [*nodes, make_replicaset(), *records], [policy, *(resources or [budget()])], self.clock, proof=proof
         )
         self.ledger = BudgetController(self.world, period_seconds=10)
         self.told = 0
@@ -205,6 +209,18 @@ async def test_a_bigger_size_is_billed_and_requests_are_used() -> None:
     for size in ("", "999999999m-1", f"8000m-{GIB}"):
         stage.change("a", size=size)
         assert stage.rate() == Decimal("3.6"), "only a size of the ladder was asked of the provider"
+
+
+async def test_a_size_is_charged_only_where_spillway_wrote_it() -> None:
+    proof, written = MarkProof(), MarkProof()
+    written.use(b"secret")
+    size = f"4000m-{GIB}"
+    stage = await Stage(virtual_pod("a", size=size), resources=[budget(stockOut=LADDER)], proof=proof).begin()
+    assert stage.rate() == Decimal("3.6"), "any user of the pod may have written it"
+    stage.change("a", size=with_proof(size, written.of_size("shop", OwnerUid("rs-web"), size)))
+    assert stage.rate() == Decimal("3.6"), "the key is not known yet"
+    proof.use(b"secret")
+    assert stage.rate() == Decimal("14.4")
 
 
 async def test_what_has_a_place_and_has_not_started_counts_against_limits_and_costs_nothing() -> None:

@@ -10,9 +10,10 @@ from spillway.controllers.spill.bring_back import ALL, BringBackController
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
+from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.surge.hindrance import Left
-from spillway.domain.surge.steps import LONGEST_AVAILABLE_SECONDS, Surge, proof_in, with_proof
+from spillway.domain.surge.steps import LONGEST_AVAILABLE_SECONDS, Surge
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.mark_proof import MarkProof

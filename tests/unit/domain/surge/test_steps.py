@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.names import PodUid
+from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.surge.steps import (
     FORGOTTEN_SECONDS,
     FUTURE_SECONDS,
@@ -18,9 +19,7 @@ from spillway.domain.surge.steps import (
     Surge,
     SurgeOutcome,
     next_step,
-    proof_in,
     replaced_pod,
-    with_proof,
 )
 
 PATIENCE = 300.0
