@@ -411,7 +411,7 @@ def _terms(affinity: bytes, namespace: str) -> tuple[PodTerm, ...]:
 
 def _failure(status: PodStatus) -> Failure | None:
     statuses = _statuses(status)
-    if any(map(_has_run, statuses)):
+    if any(map(has_run, statuses)):
         return None
     statements: list[PodStatus | ObjectCondition | Waiting | Terminated] = [status]
     statements += [one for one in status.conditions or () if one.status == "False" and _of_provider(one)]
@@ -422,7 +422,8 @@ def _failure(status: PodStatus) -> Failure | None:
     return Failure(tuple(pairs)[:_MOST_STATEMENTS]) if pairs else None
 
 
-def _has_run(status: ContainerStatus) -> bool:
+def has_run(status: ContainerStatus) -> bool:
+    """Whether the container runs now, or has run before."""
     state = status.state or ContainerState()
     ended = state.terminated is not None and unix_seconds(state.terminated.started_at) > 0
     return ended or state.running is not None or status.restart_count > 0

@@ -33,9 +33,11 @@ from spillway.domain.model.names import (
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.kube import patches, paths
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Body, Transport
+from spillway.kube.decode import has_run
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.ratelimit import Sleep, TokenBucket
 from spillway.kube.retry import Backoff
+from spillway.kube.wire import PodStatus
 from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 
 log = structlog.get_logger(__name__)
@@ -70,34 +72,17 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str
 
 
-class _State(msgspec.Struct, frozen=True):
-    running: dict[str, Any] | None = None
-    terminated: dict[str, Any] | None = None
-
-
-class _Container(msgspec.Struct, frozen=True):
-    state: _State | None = None
-
-
-class _Status(msgspec.Struct, frozen=True, rename="camel"):
-    phase: str = ""
-    container_statuses: tuple[_Container, ...] | None = None
-    init_container_statuses: tuple[_Container, ...] | None = None
-
-
 class _Present(msgspec.Struct, frozen=True):
     """The part of a pod that says whether it has started."""
 
     metadata: _Metadata
-    status: _Status = _Status()
+    status: PodStatus | None = None
 
     @property
     def has_started(self) -> bool:
-        containers = (*(self.status.init_container_statuses or ()), *(self.status.container_statuses or ()))
-        return self.status.phase not in {"", "Pending"} or any(
-            one.state is not None and (one.state.running is not None or one.state.terminated is not None)
-            for one in containers
-        )
+        status = self.status or PodStatus()
+        containers = (*(status.init_container_statuses or ()), *(status.container_statuses or ()))
+        return status.phase not in {"", "Pending"} or any(map(has_run, containers))
 
 
 class Writer:

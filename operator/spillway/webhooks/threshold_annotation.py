@@ -15,16 +15,13 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
 from spillway.domain.model.names import THRESHOLD
+from spillway.domain.model.owners import OwnerReference, controller_of
 from spillway.domain.threshold.effective import AnnotationError, parse_annotation, unread_on
-
-
-class _Owner(msgspec.Struct, frozen=True):
-    controller: bool | None = None
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     annotations: dict[str, str] | None = None
-    owner_references: tuple[_Owner, ...] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
 
     @property
     def threshold(self) -> str | None:
@@ -56,7 +53,7 @@ class ThresholdAnnotationWebhook:
         workload = _decoder.decode(request.object)
         new = workload.metadata
         old = _decoder.decode(request.old_object).metadata.threshold if request.old_object else None
-        if new.threshold is None or new.threshold == old or any(one.controller for one in new.owner_references or ()):
+        if new.threshold is None or new.threshold == old or controller_of(new.owner_references) is not None:
             return Answer("unchanged")
         read = (request.resource.group, request.resource.resource) in READ
         problems = _problems(new.threshold) if read else [unread_on(workload.kind or request.resource.resource)]
