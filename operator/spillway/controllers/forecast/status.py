@@ -13,12 +13,11 @@ from spillway.api.scalars import rfc3339
 from spillway.controllers.forecast.controller import ForecastController, ForecastReport
 from spillway.controllers.forecast.observe import asks
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.controllers.status.wording import first_names, largest
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.sources.prometheus import NoPrometheusError
 from spillway.state.board import Board
 
-LISTED: Final = 64
 STALE: Final = "ForecastStale"
 UNUSABLE: Final = "DemandUnusable"
 
@@ -51,7 +50,6 @@ def forecast_part(
 
 
 def _listed(forecasts: Mapping[str, DemandForecast]) -> tuple[WorkloadForecast, ...]:
-    largest = sorted(forecasts, key=lambda workload: (-forecasts[workload].highest, workload))[:LISTED]
     return tuple(
         WorkloadForecast(
             workload=workload,
@@ -59,7 +57,7 @@ def _listed(forecasts: Mapping[str, DemandForecast]) -> tuple[WorkloadForecast, 
             highest=f"{forecasts[workload].highest:.1f}",
             predictable=forecasts[workload].predictable,
         )
-        for workload in sorted(largest)
+        for workload in largest({name: one.highest for name, one in forecasts.items()})
     )
 
 

@@ -15,9 +15,8 @@ from spillway.controllers.scaling.controller import ScalingController, ScalingNo
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController, RegistrationProblem
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.controllers.status.wording import first_names, largest
 
-LISTED: Final = 64
 INVALID: Final = "InvalidSchedule"
 NO_AUTOSCALER: Final = "NoAutoscaler"
 NOT_EXACT: Final = "NotExact"
@@ -81,7 +80,6 @@ def _foreign(found: Mapping[str, ScalingNow], foreign: Mapping[str, str]) -> Obs
 
 
 def _listed(found: Mapping[str, ScalingNow]) -> tuple[WorkloadScaling, ...]:
-    largest = sorted(found.items(), key=lambda item: (-item[1].recommendation.replicas, item[0]))[:LISTED]
     return tuple(
         WorkloadScaling(
             workload=workload,
@@ -91,7 +89,8 @@ def _listed(found: Mapping[str, ScalingNow]) -> tuple[WorkloadScaling, ...]:
             forecast=_at_most(one.recommendation.forecast),
             autoscaler=one.autoscaler,
         )
-        for workload, one in sorted(largest)
+        for workload in largest({name: one.recommendation.replicas for name, one in found.items()})
+        for one in (found[workload],)
     )
 
 

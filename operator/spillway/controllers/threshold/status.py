@@ -14,7 +14,7 @@ from spillway.api.common import MOST_REPLICAS
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.controllers.status.wording import first_names, largest
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.controllers.threshold.controller import (
     ThresholdController,
@@ -27,7 +27,6 @@ from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 from spillway.sources.prometheus import NoPrometheusError
 
-LISTED: Final = 64
 LEARNING: Final = "Learning"
 STALE_PLAN: Final = "StalePlan"
 INVALID: Final = "InvalidThreshold"
@@ -100,7 +99,7 @@ def _listed(current: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
             return None, None
         return _money(one.planned.saving_per_hour), _money(one.planned.saving_per_hour_against_virtual)
 
-    largest = sorted(current, key=lambda one: (-one.observed.replicas, one.observed.workload))[:LISTED]
+    by_name = {one.observed.workload: one for one in current}
     return tuple(
         WorkloadThreshold(
             workload=one.observed.workload,
@@ -110,7 +109,7 @@ def _listed(current: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
             saving_per_hour=amounts(one)[0],
             saving_per_hour_against_virtual=amounts(one)[1],
         )
-        for one in sorted(largest, key=lambda one: one.observed.workload)
+        for one in map(by_name.__getitem__, largest({name: one.observed.replicas for name, one in by_name.items()}))
     )
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.forecast import WorkloadForecast
 from spillway.controllers.forecast.controller import ForecastController
-from spillway.controllers.forecast.status import LISTED, ForecastContributor, forecast_part
+from spillway.controllers.forecast.status import ForecastContributor, forecast_part
 from spillway.controllers.status.part import StatusPart
+from spillway.controllers.status.wording import LISTED
 from spillway.domain.forecast.refresh import DemandProblem
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from tests.support.fake_clock import FakeClock
