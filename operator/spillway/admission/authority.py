@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -125,6 +125,23 @@ def next_step(
         certificate, serving_key = _new_serving(authorities[0], key, names, lifetimes.serving, now)
         return replace(material, serving_certificate=certificate, serving_key=serving_key)
     return None
+
+
+def trusts(bundle: bytes, certificate: x509.Certificate) -> bool:
+    """Whether an authority of the bundle, which is PEM and may be empty or broken, has signed the certificate."""
+    try:
+        authorities = x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        return False
+    return any(_has_signed(authority, certificate) for authority in authorities)
+
+
+def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _is_due(certificate: x509.Certificate, now: datetime) -> bool:

@@ -13,23 +13,25 @@ A conflict (409) is not an error: the next turn reads again.
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, begin, next_step
+from spillway.admission.authority import CA_CERTIFICATE, Lifetimes, Material, begin, next_step, trusts
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.additions import Addition, json_patch
 from spillway.kube import paths
 from spillway.kube.client import JSON_PATCH, JsonTransport
 from spillway.kube.errors import ApiError, RequestError
+from spillway.telemetry import admission as metrics
 
 log: Final = structlog.get_logger(__name__)
 
 CONFIGURATION_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+_SUFFIX: Final = "webhookconfigurations"
 _CONFLICTS: Final = (409, 422)
 """The API server answers 422 to a JSON patch whose `test` fails."""
 
@@ -189,8 +191,7 @@ class Certificates:
         """Make every configuration trust the bundle; True once that has lasted for the overlap."""
         in_place = True
         for plural in CONFIGURATION_KINDS:
-            path = paths.webhook_configurations(plural).named(self._configuration)
-            in_place &= await self._publish_in(path, bundle, missing_only=missing_only)
+            in_place &= await self._publish_in(plural, bundle, missing_only=missing_only)
         if self._api_service:
             in_place &= await self._publish_in_api_service(bundle, missing_only=missing_only)
         now = self._now()
@@ -201,7 +202,8 @@ class Certificates:
             self._published = (bundle, now)
         return now - self._published[1] >= self._lifetimes.overlap
 
-    async def _publish_in(self, path: str, bundle: bytes, *, missing_only: bool) -> bool:
+    async def _publish_in(self, plural: str, bundle: bytes, *, missing_only: bool) -> bool:
+        path = paths.webhook_configurations(plural).named(self._configuration)
         try:
             configuration = await self._client.get_json(path)
         except ApiError as error:
@@ -210,11 +212,18 @@ class Certificates:
             raise
         wanted = base64.b64encode(bundle).decode()
         trusted = [webhook["clientConfig"].get("caBundle") for webhook in configuration.get("webhooks", ())]
+        self._export_trust(plural, {now or "" for now in trusted})
         stale = [index for index, now in enumerate(trusted) if now != wanted and not (missing_only and now)]
         if not stale:
             return True
         places = [("webhooks", str(index), "clientConfig", "caBundle") for index in stale]
         return await self._trust(path, configuration, places, wanted)
+
+    def _export_trust(self, plural: str, bundles: Collection[str]) -> None:
+        """Export whether all of these, as a configuration has them, trust what this replica serves."""
+        if (certificate := self._tls.certificate) is not None:
+            trusted = all(trusts(_decoded(bundle), certificate) for bundle in bundles)
+            metrics.CERTIFICATE_TRUSTED.labels(plural.removesuffix(_SUFFIX)).set(trusted)
 
     async def _publish_in_api_service(self, bundle: bytes, *, missing_only: bool) -> bool:
         """The same in the APIService, unless another installation owns it."""
@@ -245,6 +254,14 @@ class Certificates:
             return False
         log.info("caBundle published", key="/".join(path.rsplit("/", 2)[-2:]), places=len(places))
         return True
+
+
+def _decoded(text: str) -> bytes:
+    """Empty where the text is not base64."""
+    try:
+        return base64.b64decode(text)
+    except ValueError:
+        return b""
 
 
 def _material(secret: dict[str, Any]) -> Material | None:

@@ -39,3 +39,9 @@ CERTIFICATE_EXPIRY: Final = gauge(
     "spillway_serving_certificate_expiry_timestamp_seconds",
     "When the serving certificate in use expires, in Unix seconds.",
 )
+CERTIFICATE_TRUSTED: Final = gauge(
+    "spillway_serving_certificate_trusted",
+    "1 where the caBundle of every webhook of a configuration (mutating, validating) trusts the serving certificate of "
+    "this replica, else 0; absent if cert-manager or a mounted file provides the certificate.",
+    ("configuration",),
+)

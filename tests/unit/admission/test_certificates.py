@@ -10,6 +10,7 @@ import pytest
 from spillway.admission.authority import Lifetimes, Material, begin
 from spillway.admission.certificates import Certificates, service_names
 from spillway.admission.tls import ServingTls
+from spillway.telemetry.registry import REGISTRY
 from tests.support.fake_reader import FakeReader
 
 NAMES = service_names("spillway-webhook", "spillway-system")
@@ -91,3 +92,35 @@ async def test_the_api_service_trusts_the_certificate_if_it_leads_here(
     assert server.trusted == (["/spec/caBundle"] if written else [])
     if written and registered is not None:
         assert base64.b64decode(registered["spec"]["caBundle"]) == data["ca.crt"]
+
+
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
+
+
+def _trusted(configuration: str) -> float | None:
+    return REGISTRY.get_sample_value("spillway_serving_certificate_trusted", {"configuration": configuration})
+
+
+def _configuration(*bundles: str | None) -> dict[str, Any]:
+    webhooks = [{"clientConfig": {} if bundle is None else {"caBundle": bundle}} for bundle in bundles]
+    return {"metadata": {"resourceVersion": "7"}, "webhooks": webhooks}
+
+
+async def test_a_replica_exports_whether_the_api_server_trusts_what_it_serves() -> None:
+    material = begin(NAMES, Lifetimes(), datetime.now(UTC))
+    other = begin(NAMES, Lifetimes(), datetime.now(UTC))
+    good, bad = (base64.b64encode(one.bundle).decode() for one in (material, other))
+    both = base64.b64encode(other.bundle + material.bundle).decode()
+    server = SecretServer(material.as_secret())
+    # Another replica than the leader writes no caBundle over one that is there.
+    certificates = Certificates(server, ServingTls(), namespace="spillway-system", is_leader=lambda: False)
+
+    async def shown(mutating: dict[str, Any], validating: dict[str, Any]) -> tuple[float | None, float | None]:
+        server.objects[f"{CONFIGURATIONS}/mutatingwebhookconfigurations/spillway"] = mutating
+        server.objects[f"{CONFIGURATIONS}/validatingwebhookconfigurations/spillway"] = validating
+        await certificates.turn()
+        return _trusted("mutating"), _trusted("validating")
+
+    assert await shown(_configuration(good, good), _configuration(both)) == (1, 1)
+    assert await shown(_configuration(good, bad), _configuration("b2xk")) == (0, 0)
+    assert await shown(_configuration(good), _configuration("no base64: ä")) == (1, 0)
