@@ -73,6 +73,8 @@ _KUBERNETES_LDFLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2
 SHARED: Final = "kubernetes"
 """The module of all programs that are built on the Kubernetes libraries: one version of each, compiled once."""
 
+_PROMETHEUS_TAGS: Final = "remove_all_sd,enable_kubernetes_sd,enable_file_sd"
+
 
 def _kubernetes(name: str, *version_args: str) -> Tool:
     return Tool(
@@ -108,7 +110,15 @@ TOOLS: Mapping[str, Tool] = {
     "prometheus": Tool(
         SHARED,
         "github.com/prometheus/prometheus/cmd/prometheus",
-        tags="remove_all_sd,enable_kubernetes_sd,enable_file_sd",
+        tags=_PROMETHEUS_TAGS,
+        version_args=("--version",),
+        minimum=(2, 45),
+    ),
+    # In a module of its own, so that the others are not built again; with the same versions little is compiled for it.
+    "promtool": Tool(
+        "promtool",
+        "github.com/prometheus/prometheus/cmd/promtool",
+        tags=_PROMETHEUS_TAGS,
         version_args=("--version",),
         minimum=(2, 45),
     ),

@@ -121,7 +121,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 def _metrics_page() -> Iterator[str]:
     yield "# Metrics"
     yield ""
-    yield "[Metrics, Events, conditions and marks](observability.md) says where they are served and what to alert on."
+    yield "[Metrics, Events, conditions and marks](observability.md) says where they are served."
     for title, found in metrics().items():
         yield ""
         yield f"## {title}"

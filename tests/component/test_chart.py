@@ -530,6 +530,49 @@ def test_a_token_for_prometheus() -> None:
     assert {"name": "prometheus-token", "secret": {"secretName": "thanos"}} in spec["volumes"]
 
 
+# Rules for Prometheus
+
+
+def _alerts(chart: Chart) -> dict[str, Object]:
+    groups = chart.one("PrometheusRule", "spillway-alerts")["spec"]["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def _rule_file(name: str) -> Object:
+    return _load(CHART / "files" / "monitoring" / name)
+
+
+def test_the_rules_are_those_of_the_files_and_off_by_default() -> None:
+    assert not Chart.render().kinds("PrometheusRule")
+    labels = {"release": "prometheus"}
+    chart = Chart.render({"metrics": {"prometheusRule": {"enabled": True, "labels": labels}}})
+
+    for name, file in (("spillway", "rules.yaml"), ("spillway-alerts", "alerts.yaml")):
+        rule = chart.one("PrometheusRule", name)
+        assert rule["metadata"]["labels"].items() >= labels.items()
+        assert rule["spec"] == _rule_file(file), file
+    without = Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": {"enabled": False}}}})
+    assert [item["metadata"]["name"] for item in without.kinds("PrometheusRule")] == ["spillway"]
+
+
+def test_alerts_get_the_address_of_the_runbooks_and_labels_and_can_be_left_out() -> None:
+    alerts = {
+        "runbookURL": "https://wiki.example.com/runbooks/",
+        "labels": {"team": "platform"},
+        "disabled": ["SpillwayPoolNearLimit"],
+    }
+    rendered = _alerts(Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": alerts}}}))
+
+    written = {rule["alert"] for group in _rule_file("alerts.yaml")["groups"] for rule in group["rules"]}
+    assert set(rendered) == written - {"SpillwayPoolNearLimit"}
+    for name, rule in rendered.items():
+        assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/runbooks/{name}.md"
+        assert rule["labels"]["team"] == "platform"
+        assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    with pytest.raises(ChartError, match="no alert SpillwayNothing"):
+        Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": {"disabled": ["SpillwayNothing"]}}}})
+
+
 # Values
 
 
@@ -554,6 +597,8 @@ def test_a_token_for_prometheus() -> None:
         ({"metrics": {"virtualNodes": {"path": "metrics"}}}, "path"),
         ({"metrics": {"virtualNodes": {"nodeLabel": {"key": "type", "value": ""}}}}, "nodeLabel"),
         ({"metrics": {"prometheusRule": {"enabled": "yes"}}}, "enabled"),
+        ({"metrics": {"prometheusRule": {"alerts": {"runbookURL": "wiki"}}}}, "runbookURL"),
+        ({"metrics": {"prometheusRule": {"alerts": {"disabled": ["Watchdog"]}}}}, "disabled"),
         ({"prometheus": {"url": "prometheus:9090"}}, "url"),
         ({"prometheus": {"matchers": {"my-cluster": "a"}}}, "my-cluster"),
         ({"prometheus": {"matchers": {"cluster": ""}}}, "cluster"),

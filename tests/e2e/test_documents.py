@@ -41,6 +41,7 @@ NOT_RUN: Final = {
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
     "docker build": "no container engine",
     "docker push": "no container engine",
+    "kubectl -n spillway-system logs": "kwok's pods have no log",
 }
 """Commands, by their beginning, that no test runs."""
 
@@ -176,6 +177,16 @@ def pools(shop: Shop) -> Iterator[None]:
 
 
 @contextmanager
+def deployment(shop: Shop) -> Iterator[None]:
+    """The operator's Deployment, for commands that name it: kwok pretends that its pods run."""
+    shop.cluster.apply(shop.operator.chart.one("Deployment"))
+    try:
+        yield
+    finally:
+        shop.kubectl("delete", "deployment", "spillway", "--namespace=spillway-system")
+
+
+@contextmanager
 def thresholds(shop: Shop) -> Iterator[None]:
     """The policy of the example, two workloads that it governs, and a past of one of them."""
     now = datetime.now(UTC).timestamp()
@@ -288,6 +299,7 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/how-to/thresholds.md": thresholds,
     "docs/reference/observability.md": NOTHING,
 }
+RUNBOOKS: Final = tuple(page for page in pages() if page.startswith("docs/runbooks/"))
 HELM: Final = ("docs/how-to/install.md", "docs/explanation/security.md", "docs/how-to/uninstall.md")
 NO_CLUSTER: Final = (
     "README.md",
@@ -332,6 +344,14 @@ def test_the_blocks_of_a_page_on_the_playground(page: str, shop: Shop, request: 
                 run(block, shop.console, partial(before, shop))
 
 
+def test_the_blocks_of_the_runbooks(shop: Shop) -> None:
+    """In one test: each page alone would take longer to prepare than to run."""
+    with pools(shop), deployment(shop):
+        for page in RUNBOOKS:
+            for block in blocks(page):
+                run(block, shop.console, partial(before, shop))
+
+
 @pytest.mark.parametrize("page", NO_CLUSTER)
 def test_the_blocks_of_a_page_without_a_cluster(page: str, elsewhere: Console) -> None:
     try:
@@ -343,7 +363,7 @@ def test_the_blocks_of_a_page_without_a_cluster(page: str, elsewhere: Console) -
 
 
 def test_every_page_with_a_console_block_is_run() -> None:
-    assert sorted(pages()) == sorted([*PLAYGROUND, *HELM, *NO_CLUSTER])
+    assert sorted(pages()) == sorted([*PLAYGROUND, *RUNBOOKS, *HELM, *NO_CLUSTER])
 
 
 def test_every_exception_is_needed() -> None:

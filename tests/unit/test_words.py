@@ -60,6 +60,7 @@ ELSEWHERE: Final = {
     "controllers/status/test_statuses.py": "the statuses of all features together",
     "kube/test_broken_connections.py": "everything that follows the API server",
     "simulate/test_models.py": "the models of the simulator together",
+    "test_alerts.py": "the alerts of the chart and their runbooks",
     "test_docstrings.py": "the docstrings of all modules",
     "test_documented_names.py": "the documents",
     "test_project_files.py": "files outside the code",

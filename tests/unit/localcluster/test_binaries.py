@@ -1,7 +1,6 @@
 """The programs of a cluster: built in an order, from modules that share what they compile."""
 
 import re
-from collections import Counter
 
 import pytest
 
@@ -19,16 +18,24 @@ def required(module: str) -> dict[str, str]:
     return dict(re.findall(r"^\t(\S+) (v\S+)", text, re.MULTILINE))
 
 
-def test_the_kubernetes_libraries_are_in_one_module_and_so_compiled_once() -> None:
-    users = Counter(
-        library
-        for module in {tool.module for tool in USUAL}
-        for library in required(module)
-        if library.startswith("k8s.io/")
-    )
+def test_a_library_of_kubernetes_has_one_version_and_is_so_compiled_once() -> None:
+    versions: dict[str, set[str]] = {}
+    for module in {tool.module for tool in USUAL}:
+        for library, version in required(module).items():
+            if library.startswith("k8s.io/"):
+                versions.setdefault(library, set()).add(version)
 
-    assert {"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go"} <= set(users)
-    assert {library for library, count in users.items() if count > 1} == set()
+    assert {"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go"} <= set(versions)
+    assert {library: found for library, found in versions.items() if len(found) > 1} == {}
+
+
+def test_promtool_shares_the_packages_of_prometheus() -> None:
+    shared, own = required(binaries.SHARED), required("promtool")
+
+    assert own["github.com/prometheus/prometheus"]
+    others = {library for library, version in own.items() if shared.get(library, version) != version}
+    assert others == set(), "give the modules of both the same versions"
+    assert binaries.tool("promtool").tags == binaries.tool("prometheus").tags
 
 
 def test_libraries_of_kubernetes_have_the_version_of_the_control_plane() -> None:
