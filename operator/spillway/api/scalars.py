@@ -160,11 +160,12 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _aware(moment: datetime) -> datetime:
+def aware(moment: datetime) -> datetime:
+    """The same moment; without a time zone it is in UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 Timestamp = Annotated[
-    datetime, AfterValidator(_aware), PlainSerializer(rfc3339, return_type=str, when_used="json-unless-none")
+    datetime, AfterValidator(aware), PlainSerializer(rfc3339, return_type=str, when_used="json-unless-none")
 ]
 """A moment, RFC 3339 on the wire."""

@@ -18,6 +18,7 @@ from typing import IO, Final, TypeVar
 
 import numpy as np
 
+from spillway.api.scalars import aware
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.history import STEP_SECONDS, Floats
 
@@ -229,7 +230,6 @@ def _moment(text: str) -> float:
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return aware(datetime.fromisoformat(text)).timestamp()
     except (ValueError, OverflowError):
         return -1.0

@@ -121,8 +121,12 @@ class _Span:
     def _highest(self, metric: str, labels: Sequence[str], names: Iterable[str]) -> str:
         """A query for the highest value within each step, by namespace and these labels; the names are of the last."""
         series = selector(self.prometheus.connection, metric, labels[-1], names)
-        grouped = ", ".join(("namespace", "exported_namespace", *labels))
-        return f"max by ({grouped}) (max_over_time({series}[{self.step_seconds:g}s]))"
+        return f"max by ({grouped(labels)}) (max_over_time({series}[{self.step_seconds:g}s]))"
+
+
+def grouped(labels: Iterable[str]) -> str:
+    """The labels by which series of workloads are grouped: these, and those that `namespace_of` reads."""
+    return ", ".join(("namespace", "exported_namespace", *labels))
 
 
 def namespace_of(labels: Mapping[str, str]) -> str:

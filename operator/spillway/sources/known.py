@@ -6,7 +6,7 @@ Contract: those of Spillway's own metric and the Deployments of kube-state-metri
 from collections.abc import Sequence
 
 from spillway.domain.model.owners import workload_key
-from spillway.sources.history import OTHER_SOURCE, namespace_of
+from spillway.sources.history import OTHER_SOURCE, grouped, namespace_of
 from spillway.sources.queries import Queries
 from spillway.sources.selectors import selector
 from spillway.telemetry.threshold import WORKLOAD_REPLICAS
@@ -21,8 +21,7 @@ async def known_workloads(prometheus: Queries, now: float) -> Sequence[str]:
     found = set[str]()
     for metric, labels in ((WORKLOAD_REPLICAS.name, ("kind", "workload")), (OTHER_SOURCE, ("deployment",))):
         series = selector(prometheus.connection, metric)
-        grouped = ", ".join(("namespace", "exported_namespace", *labels))
-        for one in await prometheus.instant(f"group by ({grouped}) (last_over_time({series}[1d]))", now):
+        for one in await prometheus.instant(f"group by ({grouped(labels)}) (last_over_time({series}[1d]))", now):
             kind, name = one.labels.get("kind", "Deployment"), one.labels.get(labels[-1], "")
             if name:
                 found.add(workload_key(kind, namespace_of(one.labels), name))
