@@ -80,6 +80,12 @@ OTHER_OBJECTS: Final = frozenset(
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_page_names_only_files_that_exist(page: Path) -> None:
+    named = set(FILE.findall(page.read_text()))
+    assert [path for path in named if not ((PROJECT / path).exists() or any(SOURCE.rglob(path)))] == []
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
     known = {one.name for found in metrics().values() for one in found}
     named = set(re.findall(r"(?<![:\w])spillway_[a-z_]+(?![:\w])", page.read_text()))
