@@ -15,7 +15,6 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
-from spillway.domain.model import names
 from spillway.domain.model.additions import annotation_additions
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import HONOUR_DELETION_COST, LIKE_REPLICASETS, PER_NODE, OwnerReference
@@ -23,6 +22,7 @@ from spillway.domain.model.places import Claim, NodePlace, place_marks
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.landing import is_landing, landing_annotation, landing_marks
 from spillway.domain.policies.governance import Governance
+from spillway.domain.scale_down.foreign_writer import cost_annotations
 from spillway.state.claims import claim_of, claim_of_pods
 from spillway.state.node_places import NodePlaces
 from spillway.webhooks.initial_costs import InitialCosts
@@ -120,8 +120,7 @@ class BindingWebhook:
             return marks, "marked"
         if pod.deletion_cost is not None and pod.cost_written is None:
             return marks, "own-cost"
-        cost = str(self._cost(pod, node, place, claim))
-        return marks | {names.POD_DELETION_COST: cost, names.COST_WRITTEN: cost}, "stamped"
+        return marks | cost_annotations(self._cost(pod, node, place, claim)), "stamped"
 
     def _landing(self, place: NodePlace, node: NodeRecord, claim: Claim) -> dict[str, str]:
         """The landing marks of a pod of a class that places pods: its containers' variables refer to them."""

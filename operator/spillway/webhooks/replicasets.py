@@ -22,11 +22,12 @@ import structlog
 from spillway.admission.deadline import Clock, Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import LetGoError
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, OwnerUid, PodUid
+from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim, place_marks
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.foreign_writer import cost_annotations
 from spillway.domain.scale_down.rollout import is_scale_in
 from spillway.kube.decode import desired_replicas
 from spillway.kube.errors import RequestError
@@ -225,8 +226,7 @@ class ReplicaSetWebhook:
         pod = self._places.state.pods.get(candidate.uid)
         if pod is None:
             return True
-        value = str(cost)
-        marks: dict[str, str | None] = {POD_DELETION_COST: value, COST_WRITTEN: value}
+        marks: dict[str, str | None] = {**cost_annotations(cost)}
         if pod.policy != policy:
             # It was bound without the webhook. A cost without its policy would be removed as an orphan.
             marks |= place_marks(policy, candidate.tier, candidate.pool)

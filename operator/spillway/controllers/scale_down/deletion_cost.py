@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, TIER, OwnerUid, PodUid
+from spillway.domain.model.names import POD_DELETION_COST, TIER, OwnerUid, PodUid
 from spillway.domain.model.places import Claim, place_marks
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.domain.scale_down.foreign_writer import cost_annotations, foreign_pods
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.rollout import replaced_until
 from spillway.domain.surge.steps import replaced_pod
@@ -93,7 +93,7 @@ class DeletionCostController(Controller):
                 changes[pod.uid] = marks
         candidates = scale_down_candidates(self.world.places, replicaset, claim, pods.values())
         for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
-            changes.setdefault(uid, {}).update({POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)})
+            changes.setdefault(uid, {}).update(cost_annotations(cost))
         # The next victim first: if writing stops early, the first ones are right.
         return dict(sorted(changes.items(), key=lambda change: int(change[1].get(POD_DELETION_COST) or 0)))
 

@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 
 from spillway.controllers.base import World
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, SURGE, OwnerUid
+from spillway.domain.model.names import SURGE, OwnerUid
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.places import UNKNOWN
 from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.scale_down.candidates import candidates_of
 from spillway.domain.scale_down.costs import cost_writes
-from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.domain.scale_down.foreign_writer import cost_annotations, foreign_pods
 from spillway.domain.surge.steps import Surge
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, InvalidNameError
@@ -141,8 +141,7 @@ class SurgeScaler:
         if writes:
             self._chosen[replicaset.uid] = self._now()
         for uid, cost in writes.items():
-            annotations = {POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)}
-            await self._writer.annotate_pod(pods[uid], annotations)
+            await self._writer.annotate_pod(pods[uid], cost_annotations(cost))
         return self._now() >= self._chosen.setdefault(replicaset.uid, self._now()) + SEEN_SECONDS
 
     def stays(self, surge: Surge) -> bool:

@@ -9,7 +9,13 @@ the workload back to Spillway.
 
 from collections.abc import Iterable
 
+from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST
 from spillway.domain.model.records import PodRecord
+
+
+def cost_annotations(cost: int) -> dict[str, str]:
+    """The annotations by which Spillway gives a pod this cost."""
+    return {POD_DELETION_COST: str(cost), COST_WRITTEN: str(cost)}
 
 
 def foreign_cost(pod: PodRecord) -> bool:
