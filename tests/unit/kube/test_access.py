@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.kube.access import CONCURRENT_REVIEWS, KEPT_SECONDS, REMEMBERED, Access, DelegatedAccess, User, Verdict
+from spillway.kube.access import (
+    CONCURRENT_REVIEWS,
+    KEPT_SECONDS,
+    REMEMBERED,
+    Access,
+    DelegatedAccess,
+    User,
+    Verdict,
+    bearer_token,
+)
 from tests.support.fake_clock import FakeClock
 
 READ = Access("get", "/metrics")
@@ -80,3 +89,17 @@ async def test_one_user_asks_one_question_at_a_time(api_server: ApiServer, acces
         assert await access.authorize(User("good"), READ) is Verdict.ALLOWED
     assert api_server.most <= 2
     assert await asyncio.gather(*flood) == [Verdict.UNKNOWN] * 50
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("Bearer abc", "abc"),
+        ("bearer  abc ", "abc"),
+        ("Bearer", ""),
+        ("Basic abc", ""),
+        ("", ""),
+    ],
+)
+def test_the_token_of_a_request(header: str, token: str) -> None:
+    assert bearer_token(header) == token
