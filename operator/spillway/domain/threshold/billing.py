@@ -1,10 +1,12 @@
-"""The billed time of replicas on virtual nodes, for each level.
+"""The billed time of replicas on virtual or elastic nodes, for each level.
 
 Contract: a level is billed for each period of the cycle in which it is needed without a break; the cycle closes on
-itself, so a period over its end is one, and a level that is always needed never starts. Each period is billed from the
-pod's creation, so for its start-up too, and for the minimum at least.
+itself, so a period over its end is one, and a level that is always needed never starts. Each period is billed for its
+start-up too, and for the minimum at least. An elastic node stays for a while after its last pod; a break that is no
+longer than that ends no period.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -16,15 +18,22 @@ from spillway.domain.threshold.demand import Demand, Series
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """The billing rules of virtual nodes, in seconds; periods shorter than a step do not show in the demand."""
+    """The billing rules of nodes, in seconds; periods shorter than a step do not show in the demand."""
 
     step_seconds: float
     minimum_seconds: float = 0.0
     startup_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    """The time for which a node is kept, and paid for, after its last pod; counted in whole steps, rounded up."""
 
     def __post_init__(self) -> None:
-        if self.step_seconds <= 0 or self.minimum_seconds < 0 or self.startup_seconds < 0:
-            raise ValueError("a step must be longer than 0 seconds, minimum and start-up must not be negative")
+        if self.step_seconds <= 0 or min(self.minimum_seconds, self.startup_seconds, self.idle_seconds) < 0:
+            raise ValueError("a step must be longer than 0 seconds, and no time may be negative")
+
+    @property
+    def idle_steps(self) -> int:
+        """The steps for which a node is kept after its last pod."""
+        return math.ceil(self.idle_seconds / self.step_seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +68,7 @@ class Billed:
         return cls(demand, runs, np.append(beyond[1:], 0.0))
 
     def at(self, threshold: int) -> float:
-        """Core-hours that are billed in an hour on virtual nodes with this threshold."""
+        """Core-hours that are billed in an hour for the levels above this threshold."""
         run = int(np.searchsorted(self.runs.tops, threshold, side="right"))
         if run >= self.runs.tops.size:
             return 0.0
@@ -80,6 +89,8 @@ def billed_runs(demand: Demand, billing: Billing) -> Runs:
     replicas = demand.whole_replicas()
     tops = np.unique(replicas[replicas > 0])
     needed = replicas[None, :] >= tops[:, None]
+    for _ in range(min(billing.idle_steps, replicas.size)):
+        needed |= np.roll(needed, 1, axis=1)
     cycle_seconds = replicas.size * billing.step_seconds
     starts = needed & ~np.roll(needed, 1, axis=1)
     seconds: Series = (needed.sum(axis=1) * billing.step_seconds + starts.sum(axis=1) * billing.startup_seconds).astype(

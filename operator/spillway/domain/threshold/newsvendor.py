@@ -1,10 +1,10 @@
-"""The newsvendor rule: how much capacity is worth owning, for one level and for all workloads together.
+"""The newsvendor rule: how much capacity is worth owning.
 
 Contract: an owned core costs the same in every hour, a virtual one only while it is billed. So a level that does not
-share its core is worth owning iff its billed share of the cycle is above owned price / virtual price
-(`worth_by_itself`). Workloads that peak at different times share cores, so for all of them together that rule holds for
-the last core: own as many as keep in use, on the margin, more than that ratio. `worth_owning` finds that number by its
-cost, with the joint allocation at each size looked at. Capacity is real load / target utilisation: an owned core that
+share its core is worth owning iff its billed share of the cycle is above owned price / virtual price. Workloads that
+peak at different times share cores, so for all of them together that rule holds for the last core: own as many as keep
+in use, on the margin, more than that ratio. `worth_owning` finds that number by its cost, with the joint allocation at
+each size looked at. Capacity is real load / target utilisation: an owned core that
 may be 65 % full costs 1/0.65 times as much for the load that it carries.
 
 Prices are of an hour of one core, in any one currency: `owned_price` of an existing core; `virtual_price` of a core of
@@ -19,7 +19,7 @@ from typing import Final, Literal
 import numpy as np
 
 from spillway.domain.threshold.allocation import Allocation, allocate
-from spillway.domain.threshold.billing import Billed, Billing, billed, billed_runs
+from spillway.domain.threshold.billing import Billed, Billing, billed
 from spillway.domain.threshold.demand import Demand, steps_of
 
 CURVE_ROUNDS: Final = 40
@@ -80,24 +80,6 @@ class Owning:
     """From enough for the minima to enough for the peak, evenly, and the best one among them."""
     plan: Allocation
     """The thresholds at the best size."""
-
-
-def worth_by_itself(demand: Demand, *, owned_price: float, virtual_price: float, billing: Billing) -> int:
-    """How many replicas of a workload that shares no cores are worth owning; `minimum` and `maximum` bound it.
-
-    `owned_price` is of what one core of real load takes: the price of a core over the target utilisation.
-    """
-    runs = billed_runs(demand, billing)
-    # Restarts may make a higher level more expensive than the one below, without which it cannot be owned: own up to
-    # the level where the sum of the savings is highest. Within a run the sum rises or falls evenly, so the highest is
-    # at the end of one, or at a bound.
-    tops = np.append(0.0, runs.tops)
-    saved = np.append(0.0, np.cumsum((runs.shares * virtual_price - owned_price) * runs.widths))
-    most = tops[-1] if demand.maximum is None else min(tops[-1], demand.maximum)
-    if most <= demand.minimum:
-        return demand.minimum
-    levels = np.unique(np.clip(tops, demand.minimum, most))
-    return int(levels[np.interp(levels, tops, saved).argmax()])
 
 
 def worth_owning(

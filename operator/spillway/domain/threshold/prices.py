@@ -1,15 +1,20 @@
 """The prices of one core of a workload's real load per hour, on each kind of node.
 
 Contract: pure; None where a price is not known, or where a replica requests nothing that could be priced. Nodes are
-priced as filled up to the target utilisation. A replica on virtual nodes is billed for its requests, so the less of
+priced as filled up to the target utilisation. An elastic node is paid for while it is needed, while it starts and until
+the node autoscaler removes it. A replica on virtual nodes is billed for its requests, so the less of
 them it uses and the more memory it requests, the more expensive a core of its load is there.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from spillway.domain.threshold.billing import Billing
 from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.request import PolicyNeed, WorkloadNeed
+
+ELASTIC_BILLING: Final = Billing(STEP_SECONDS, startup_seconds=180.0, idle_seconds=600.0)
+"""An elastic node takes minutes to start; cluster-autoscaler removes it after ten minutes without need by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,8 @@ class Prices:
     elastic_core: float | None
     virtual_core: float | None
     billing: Billing
+    """What is billed on virtual nodes."""
+    elastic_billing: Billing = ELASTIC_BILLING
 
     @property
     def known(self) -> bool:

@@ -23,11 +23,11 @@ import numpy as np
 from spillway.api.common import MOST_REPLICAS
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.elastic import on_elastic, seen_elastic
+from spillway.domain.threshold.elastic import on_elastic, seen_elastic, worth_on_elastic
 from spillway.domain.threshold.growth import grown, reserved
 from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.hysteresis import settle, steadied
-from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself
+from spillway.domain.threshold.newsvendor import NodeSize
 from spillway.domain.threshold.node_groups import NodeGroup, dominant_cores
 from spillway.domain.threshold.packing import Nodes, Requests
 from spillway.domain.threshold.past import NO_PAST, Past
@@ -244,13 +244,8 @@ def _share(row: _Row, owned: int, request: PlanRequest) -> Share:
     """Its replicas on owned nodes, and those on any physical ones as far as prices make that worth it."""
     physical = owned
     if row.planned and row.prices.elastic_core is not None and row.prices.virtual_core:
-        worth = worth_by_itself(
-            row.demand,
-            owned_price=row.prices.elastic_core,
-            virtual_price=row.prices.virtual_core,
-            billing=row.prices.billing,
-        )
-        physical = steadied(request.previous.get(row.need.workload), max(owned, worth), row.demand, least=owned)
+        worth = worth_on_elastic(row.demand, owned, row.prices)
+        physical = steadied(request.previous.get(row.need.workload), worth, row.demand, least=owned)
     elif row.kept is not None:
         physical = max(owned, row.kept)
     elif row.need.stance is Stance.PINNED:

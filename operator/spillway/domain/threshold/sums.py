@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from spillway.domain.threshold.billing import Billed
 from spillway.domain.threshold.demand import Demand, Series
 from spillway.domain.threshold.newsvendor import NodeSize, worth_owning
 from spillway.domain.threshold.prices import Prices
@@ -140,8 +141,8 @@ def _elastic_hour(shares: Iterable[Share]) -> float:
     total = 0.0
     for one in shares:
         if one.physical > one.owned and one.prices.elastic_core is not None:
-            on_them = one.demand.owned_load(one.physical) - one.demand.owned_load(one.owned)
-            total += float(on_them.mean()) * one.prices.elastic_core
+            billed = Billed.of(one.demand, one.prices.elastic_billing)
+            total += (billed.at(one.owned) - billed.at(one.physical)) * one.prices.elastic_core
     return total
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.domain.threshold.allocation import allocate
-from spillway.domain.threshold.billing import Billed, Billing
+from spillway.domain.threshold.billing import Billing
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.newsvendor import NodeSize, worth_by_itself, worth_owning
+from spillway.domain.threshold.newsvendor import NodeSize, worth_owning
 from spillway.domain.threshold.saving import hourly_cost
 from tests.unit.domain.threshold.threshold_cases import demand, numbers, peak_cores, some_demands
 
@@ -34,7 +34,6 @@ def test_owning_70_percent_and_renting_the_rest_for_four_hours_turns_24c_into_18
 
 
 def test_the_rule_finds_those_70_percent_by_itself() -> None:
-    assert worth_by_itself(EVENING, owned_price=0.1, virtual_price=0.15, billing=HOURLY) == 7
     owning = worth_owning(
         [EVENING], owned_price=0.1, virtual_price=0.15, target_utilization=1.0, billing=HOURLY, node=NodeSize(1.0)
     )
@@ -43,36 +42,11 @@ def test_the_rule_finds_those_70_percent_by_itself() -> None:
     assert dict(owning.plan.thresholds) == {EVENING.workload: 7}
 
 
-@pytest.mark.parametrize(
-    ("virtual_price", "expected"),
-    [(0.9, 0), (1.9, 4), (2.1, 6), (3.9, 6), (4.1, 8)],
-)
-def test_a_level_is_owned_iff_its_duty_is_above_owned_over_virtual_price(virtual_price: float, expected: int) -> None:
-    """Duties: 4 levels of 1, 2 of 0.5, 2 of 0.25."""
-    one = demand("a", [8, 6, 4, 4])
-    assert worth_by_itself(one, owned_price=1.0, virtual_price=virtual_price, billing=HOURLY) == expected
-
-
-def test_bounds_hold_for_what_is_worth_owning_as_well() -> None:
-    one = demand("a", [8, 6, 4, 4], minimum=5, maximum=7)
-    assert worth_by_itself(one, owned_price=1.0, virtual_price=0.1, billing=HOURLY) == 5
-    assert worth_by_itself(one, owned_price=1.0, virtual_price=99.0, billing=HOURLY) == 7
-    assert worth_by_itself(demand("b", [0, 0]), owned_price=1.0, virtual_price=9.0, billing=HOURLY) == 0
-
-
-def test_minimum_billing_and_start_up_make_short_peaks_worth_owning() -> None:
-    spiky = demand("a", ([3, 1, 1, 1, 1, 1] * 24))  # ten minutes of each hour
-    prices: dict[str, Any] = {"owned_price": 1.0, "virtual_price": 2.0}
-    assert worth_by_itself(spiky, **prices, billing=Billing(600)) == 1
-    assert worth_by_itself(spiky, **prices, billing=Billing(600, minimum_seconds=3000)) == 3
-    assert worth_by_itself(spiky, **prices, billing=Billing(600, startup_seconds=1500)) == 3
-
-
 def test_workloads_that_peak_at_different_times_share_what_is_owned() -> None:
     """Each by itself is not worth owning beyond its valley; one of the two is always at its peak, and they share."""
     day, night = demand("day", [10.0] * 12 + [0.0] * 12), demand("night", [0.0] * 12 + [10.0] * 12)
     prices: dict[str, Any] = {"owned_price": 1.0, "virtual_price": 1.5, "billing": HOURLY}
-    assert [worth_by_itself(one, **prices) for one in (day, night)] == [0, 0]
+    assert [worth_owning([one], target_utilization=1.0, **prices).best.nodes for one in (day, night)] == [0, 0]
     owning = worth_owning([day, night], target_utilization=1.0, **prices)
     assert owning.best.nodes == 10
     assert numbers(owning.plan) == [10, 10]
@@ -152,28 +126,6 @@ def test_owned_cores_are_paid_for_whether_in_use_or_not() -> None:
     assert idle.planned == pytest.approx(10.0)
     assert idle.saved_against_owned == pytest.approx(-10.0)
     assert hourly_cost([], {}, owned_cores=10, **prices).planned == pytest.approx(10.0)
-
-
-@given(
-    some_demands(most=1, highest=6),
-    st.sampled_from([0.2, 0.5, 0.9]),
-    st.sampled_from([0.0, 900.0]),
-    st.sampled_from([0.0, 7200.0]),
-)
-def test_nothing_within_the_bounds_is_cheaper_than_what_is_worth_owning(
-    demands: list[Demand], owned_price: float, startup: float, minimum: float
-) -> None:
-    [one] = demands
-    billing = Billing(7200.0, minimum_seconds=minimum, startup_seconds=startup)
-    levels = Billed.of(one, billing)
-
-    def cost(owned: int) -> float:
-        return owned * one.cpu_cores * owned_price + levels.at(owned)
-
-    chosen = worth_by_itself(one, owned_price=owned_price, virtual_price=1.0, billing=billing)
-    highest = max(one.minimum, one.peak) if one.maximum is None else one.maximum
-    assert one.minimum <= chosen <= highest
-    assert cost(chosen) <= min(map(cost, range(one.minimum, highest + 1))) + 1e-9
 
 
 @settings(max_examples=40)

@@ -14,7 +14,9 @@ from spillway.domain.threshold.request import PolicyNeed
 from spillway.domain.threshold.sums import Saved, Share, owned_load, policy_sums, saving_of
 from tests.unit.domain.threshold.threshold_cases import demand
 
-PRICES: Final = Prices(owned_node_core=1.0, elastic_core=None, virtual_core=2.0, billing=Billing(3600))
+PRICES: Final = Prices(
+    owned_node_core=1.0, elastic_core=None, virtual_core=2.0, billing=Billing(3600), elastic_billing=Billing(3600)
+)
 POLICY: Final = PolicyNeed(name="online", target=1.0, currency="CNY")
 CART: Final = Share(demand("cart", [1, 1, 1, 4]), PRICES, owned=1, physical=1, planned=True, learning=False)
 
