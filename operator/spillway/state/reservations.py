@@ -12,9 +12,13 @@ An owner's controller creates no pod while it knows as many as it wants. If it d
 owner were for pods that were never created: `disown` removes them from the owner's count. They count against the limits
 of the pools until they expire, because an error there costs money, but never more of them than `hold_to` allows: as
 many as the owner wants pods. Of owners that are not followed that number is not known, and anybody who reaches the
-webhook can invent one, so the number of all their reservations is bounded. When a reservation expires without a pod,
-further reservations of that owner count against no pool until one of its pods is seen, so that a repeated request, from
-any client, keeps no pool closed.
+webhook can invent one, so the number of all their reservations is bounded.
+
+When a reservation that counts on pools expires without a pod, its namespace is distrusted for a time that doubles with
+each further one (`distrust`), so that a repeated request, from any client, keeps no pool closed. In such a namespace an
+owner's reservations count on pools as far as its pods that exist request as much (`may_hold`), which a ResourceQuota
+bounds; beyond that one pod at a time is tried (`is_trying`), and its reservation counts for its owner alone. The same
+holds for an owner whose last reservation expired, until one of its pods is seen.
 """
 
 import math
@@ -25,6 +29,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
@@ -41,6 +46,9 @@ SETTLE_SECONDS: Final = 0.25
 """After a refused creation: the seconds in which the watch shows those pods of the owner that were created."""
 UNFOLLOWED_MAX: Final = 4096
 """The number of reservations of all owners that are not followed, shared out by namespace; beyond it the oldest end."""
+DISTRUST_SECONDS: Final = 60.0
+LONGEST_DISTRUST_SECONDS: Final = 3600.0
+"""How long a namespace is distrusted after the first reservation that expired, and at most."""
 REMEMBERED_OWNERS: Final = 4096
 """The number of owners to remember whose reservation expired without a pod, shared out by namespace."""
 
@@ -70,6 +78,14 @@ class Reservation:
     """Whether it counts among its owner's pods."""
     held: bool = True
     """Whether it counts on its pools."""
+
+
+@dataclass(slots=True)
+class _Distrust:
+    """A namespace in which a pod did not appear."""
+
+    until: float
+    times: int
 
 
 @dataclass(slots=True)
@@ -115,6 +131,9 @@ class Reservations:
         self._owners: dict[OwnerUid, _Owner] = {}
         self._unproven: FairMemory[OwnerUid, None] = FairMemory(REMEMBERED_OWNERS)
         """Owners whose last reservation expired without a pod."""
+        self._distrusted: dict[str, _Distrust] = {}
+        self._trying: dict[str, str] = {}
+        """By namespace, the token of the one pod that is tried."""
         self._unfollowed: FairMemory[str, None] = FairMemory(UNFOLLOWED_MAX)
         """The tokens of owners that are not followed."""
         self._used: dict[str, Usage] = {}
@@ -135,12 +154,14 @@ class Reservations:
         counts_on_pools: bool = True,
         namespace: str = "",
         followed: bool = True,
+        existing: Usage | None = NOTHING,
     ) -> str:
         """Reserve a place for a pod of this namespace: on physical nodes if no pool is given.
 
         `measured` is the part of `used` that is no expected growth. Returns the token for its mark: the given one, or a
         new one. With `counts_on_pools` False it counts for the owner alone. `followed` says whether it is known how
-        many pods the owner wants.
+        many pods the owner wants. `existing` is what the owner's pods that exist request; None if the pod is one of
+        them, or the owner is trusted.
         """
         self.expire()
         token = token or new_token()
@@ -152,12 +173,47 @@ class Reservations:
         owned = self._owners.setdefault(owner, _Owner())
         owned.tokens[token] = None
         owned.physical += not pools
-        reservation.held = counts_on_pools and bool(pools) and owner not in self._unproven
+        reservation.held = counts_on_pools and bool(pools)
+        if reservation.held and existing is not None and not self.may_hold(owner, namespace, used, existing):
+            reservation.held = False
+            self._trying.setdefault(namespace, token)
         if reservation.held:
             owned.held[token] = None
             self._count(reservation, 1)
         metrics.RESERVATIONS.set(len(self._held))
         return token
+
+    def may_hold(self, owner: OwnerUid, namespace: str, used: Usage, existing: Usage) -> bool:
+        """Whether a reservation of so much counts on its pools; `existing` is what the owner's pods request."""
+        self.expire()
+        if self.trusts(owner, namespace):
+            return True
+        owned = self._owners.get(owner)
+        held = (self._held[token].used for token in owned.held) if owned is not None else ()
+        return existing.covers(sum(held, used))
+
+    def is_trying(self, namespace: str) -> bool:
+        """Whether a pod of this namespace has a place that does not count on its pools."""
+        return namespace in self._trying
+
+    def trusts(self, owner: OwnerUid, namespace: str) -> bool:
+        """Whether the pods of an owner are expected to appear, because the earlier ones did."""
+        known = self._distrusted.get(namespace)
+        return owner not in self._unproven and (known is None or self.clock() >= known.until)
+
+    def distrust(self, namespace: str) -> None:
+        """A pod of this namespace did not appear for which a pool had kept its place."""
+        now = self.clock()
+        # Those of long ago are forgotten.
+        self._distrusted = {
+            name: one for name, one in self._distrusted.items() if now < one.until + LONGEST_DISTRUST_SECONDS
+        }
+        before = self._distrusted.get(namespace)
+        if before is not None and now < before.until:
+            return
+        times = 1 if before is None else before.times + 1
+        seconds = backoff_seconds(times, first=DISTRUST_SECONDS, longest=LONGEST_DISTRUST_SECONDS)
+        self._distrusted[namespace] = _Distrust(now + seconds, times)
 
     def get(self, token: str) -> Reservation | None:
         """The reservation with this token."""
@@ -246,6 +302,8 @@ class Reservations:
             if now - self._owed < CATCH_UP_SECONDS:
                 break
             del self._held[token]
+            if reservation.held and reservation.pools:
+                self.distrust(reservation.namespace)
             self._release(token, reservation)
             self._unproven.put(reservation.owner, None, share=reservation.namespace)
             ended.setdefault(reservation.owner, []).append(reservation)
@@ -307,6 +365,8 @@ class Reservations:
 
     def _release(self, token: str, reservation: Reservation) -> None:
         self._unfollowed.pop(token)
+        if self._trying.get(reservation.namespace) == token:
+            del self._trying[reservation.namespace]
         owned = self._owners.get(reservation.owner)
         if owned is None:
             return

@@ -19,7 +19,7 @@ from spillway.domain.model import names
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.remember import FairMemory
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
 from spillway.domain.placement.pools import Pool, mismatch_of, pool_fit
 from spillway.domain.policies.governance import Governance
@@ -27,6 +27,10 @@ from spillway.state.board import Board, Redirect
 from spillway.state.open_pools import OpenPools, PodToFit
 from spillway.state.usage import LiveUsage
 
+NOT_APPEARED: Final = (
+    "waits for a pod of this namespace, because earlier ones to which it had given places did not appear"
+)
+"""Why a pool takes no further pod of a namespace for a moment."""
 _REMEMBERED: Final = 4096
 _NO_REDIRECT: Final = Redirect(0.0)
 
@@ -103,8 +107,14 @@ class Placer:
             counts_on_pools=counts_on_pools,
             namespace=new.namespace,
             followed=followed,
+            existing=None if self.usage.reservations.trusts(new.owner, new.namespace) else self._existing(new),
         )
         return placed
+
+    def _existing(self, new: NewPod) -> Usage:
+        """What the owner's pods that exist request; it looks at each of them."""
+        pods = self.usage.state.pods_of(new.owner)
+        return sum((pod.requests for pod in pods if pod.active and pod.namespace == new.namespace), NOTHING)
 
     def reinvoked(self, new: NewPod) -> bool:
         """Whether this pod has been placed before and the webhook is called again because another one changed it.
@@ -142,13 +152,21 @@ class Placer:
             candidate = PodToFit(pod, new.namespace, new.owner, used, volumes, nodes=fitting.get(pool.name))
             return self._open_pools.refusal_by_nodes(candidate, pool)
 
+        def refusal_by_limits(pool: Pool, used: Usage, billed: Usage) -> str:
+            reservations = self.usage.reservations
+            if reservations.is_trying(new.namespace) and not reservations.may_hold(
+                new.owner, new.namespace, used, self._existing(new)
+            ):
+                return NOT_APPEARED
+            return self._open_pools.refusal_by_limits(pool, used, billed)
+
         return Facts(
             physical=self.usage.physical(new.owner) if new.position is None else new.position,
             threshold=new.threshold(self._board.thresholds.get(new.workload)),
             landing=self._overlays(policy),
             pools=partial(self._open_pools.pools, policy, new.namespace),
             mismatch=partial(self._mismatch, new.namespace, fitting),
-            refusal_by_limits=self._open_pools.refusal_by_limits,
+            refusal_by_limits=refusal_by_limits,
             refusal_by_nodes=refusal_by_nodes,
             redirect="physical" if redirect.physical else "virtual" if redirect.virtual else "",
             avoid=redirect.avoid | self._board.avoided(new.owner),

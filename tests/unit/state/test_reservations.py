@@ -4,7 +4,13 @@ import pytest
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import Usage
-from spillway.state.reservations import REMEMBERED_OWNERS, SETTLE_SECONDS, UNFOLLOWED_MAX, Reservations
+from spillway.state.reservations import (
+    LONGEST_DISTRUST_SECONDS,
+    REMEMBERED_OWNERS,
+    SETTLE_SECONDS,
+    UNFOLLOWED_MAX,
+    Reservations,
+)
 from tests.support.fake_clock import FakeClock
 
 OWNER, OTHER = OwnerUid("rs-1"), OwnerUid("rs-2")
@@ -131,11 +137,61 @@ def test_an_owner_whose_pod_never_came_holds_no_pool_until_one_is_seen(
         reservations.remeasure(token, used=POD, billed=POD)
         assert reservations.used_of("a") == Usage()
         clock.forward(10)
-    reservations.reserve(OTHER, pools=("a",), used=POD)
+    reservations.reserve(OTHER, pools=("a",), used=POD, namespace="shop")
     assert reservations.used_of("a") == POD, "others hold theirs"
     reservations.settle(reservations.reserve(OWNER, pools=("a",), used=POD))
-    reservations.reserve(OWNER, pools=("a",), used=POD)
+    reservations.reserve(OWNER, pools=("a",), used=POD, existing=POD)
     assert reservations.used_of("a") == Usage(2, 1000, 2 << 30)
+
+
+def test_in_a_namespace_whose_pods_did_not_come_no_more_is_held_than_there_is(
+    reservations: Reservations, clock: FakeClock
+) -> None:
+    """Whoever may create owners, or pods under an owner that has others, keeps no pool closed."""
+    reservations.reserve(OWNER, pools=("a",), used=BIGGER, namespace="den")
+    clock.forward(10)
+    reservations.settle(reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den"))
+    for number in range(3):
+        tried = reservations.reserve(OwnerUid(f"new-{number}"), pools=("a",), used=BIGGER, namespace="den")
+        assert (reservations.used_of("a"), reservations.is_trying("den")) == (Usage(), True)
+        reservations.settle(tried)
+        assert not reservations.is_trying("den")
+    assert not reservations.may_hold(OWNER, "den", BIGGER, POD), "one pod of its owner is much smaller"
+    three = POD + POD + POD
+    assert reservations.may_hold(OWNER, "den", POD, three)
+    for _ in range(5):
+        reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den", existing=three)
+    assert reservations.used_of("a") == three, "as much as exists"
+    reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den", existing=None)
+    reservations.reserve(OTHER, pools=("a",), used=BIGGER, namespace="shop")
+    assert reservations.used_of("a") == three + POD + BIGGER, (
+        "a pod that exists holds its place, and others hold theirs"
+    )
+
+
+def test_the_distrust_of_a_namespace_ends_and_lasts_longer_each_time(
+    reservations: Reservations, clock: FakeClock
+) -> None:
+    for seconds in (60, 120, 240):
+        reservations.distrust("den")
+        clock.forward(seconds - 1)
+        reservations.distrust("den")
+        assert not reservations.may_hold(OWNER, "den", POD, Usage())
+        assert reservations.may_hold(OWNER, "shop", POD, Usage())
+        clock.forward(1)
+        assert reservations.may_hold(OWNER, "den", POD, Usage())
+    clock.forward(LONGEST_DISTRUST_SECONDS + 1)
+    reservations.distrust("den")
+    clock.forward(60)
+    assert reservations.may_hold(OWNER, "den", POD, Usage()), "what was long ago is forgotten"
+
+
+def test_a_refusal_that_the_owner_reports_is_no_cause_of_distrust(reservations: Reservations, clock: FakeClock) -> None:
+    reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den")
+    reservations.refuse(OWNER)
+    clock.forward(SETTLE_SECONDS)
+    reservations.expire()
+    assert reservations.may_hold(OWNER, "den", POD, Usage())
 
 
 def test_only_the_newest_promises_of_an_owner_hold_pools(reservations: Reservations) -> None:

@@ -28,7 +28,7 @@ from spillway.state.mark_proof import MarkProof
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import SETTLE_SECONDS, Reservations
 from spillway.state.usage import LiveUsage
-from spillway.webhooks.placer import Placer
+from spillway.webhooks.placer import NOT_APPEARED, Placer
 from tests.builders import VAST, make_namespace, make_node, make_pod, make_replicaset, make_state
 from tests.support.json_patch import added, applied
 from tests.support.placement import incoming, labels_of, manual, placing, taint_of
@@ -349,6 +349,23 @@ def test_the_mark_of_a_size_has_a_proof_and_none_that_a_user_wrote_is_signed() -
     again = scene.new_pod(_result(scene.place()))
     assert scene.placer.reinvoked(again)
     assert scene.usage.on("a").billed == Usage(4, 6500, 13 << 30), "three of two cores, and one of its own requests"
+
+
+def test_pods_that_never_come_close_no_pool_and_pass_no_limit() -> None:
+    """A quota refuses each of them, after a place was reserved; the next ones are decided without waiting for it."""
+    scene = Scene(placing(manual(0), {"a": {"limits": {"cpu": "20"}}}))
+    huge = incoming(cpu="19")
+    assert scene.place(huge).decision.virtual
+    assert not scene.place(huge).decision.virtual, "for a while it has its place"
+    scene.seconds += 11.0
+    found = [scene.place(huge) for _ in range(20)]
+    assert [one.decision.virtual for one in found] == [True] + [False] * 19, "one at a time is tried"
+    assert NOT_APPEARED in found[1].because
+    assert scene.usage.on("a").used == Usage(), "and it closes the pool for no one"
+
+    scene.state.apply(make_pod("seen", owner_uid=OWNER, node=NodeName("v-a"), cpu_millis=500, memory_bytes=1 << 30))
+    assert scene.place(incoming(cpu="500m")).decision.virtual, "as much as exists may be added at once"
+    assert not scene.place(incoming(cpu="500m")).decision.virtual
 
 
 def test_the_first_pools_overlay_is_put_on_and_its_sidecars_are_paid_for() -> None:

@@ -191,6 +191,7 @@ class SpillController(Controller):
             billed=self._billed(pod, pools),
             extended=pod.extended or {},
             namespace=pod.namespace,
+            existing=None,
         )
         pool = self._open_pools.pool(chosen.pools[0])
         additions, conflicts = spill_additions(raw, chosen, pool.overlay, token)
