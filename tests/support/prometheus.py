@@ -73,6 +73,8 @@ class TestPrometheus:
         *,
         scrape: Sequence[str] = (),
         scrape_seconds: float = 1.0,
+        jobs: Sequence[Mapping[str, Any]] = (),
+        rules: Sequence[Path] = (),
         flags: Sequence[str] = (),
         web: WebConfig | None = None,
     ) -> None:
@@ -87,14 +89,20 @@ class TestPrometheus:
         config.write_text(
             yaml.safe_dump(
                 {
-                    "global": {"scrape_interval": period, "scrape_timeout": period},
+                    "global": {
+                        "scrape_interval": period,
+                        "scrape_timeout": period,
+                        "evaluation_interval": period,
+                    },
+                    "rule_files": [str(file) for file in rules],
                     "storage": {"tsdb": {"out_of_order_time_window": "60d"}},
                     "scrape_configs": [
                         {
                             "job_name": "spillway",
                             "honor_labels": True,
                             "static_configs": [{"targets": list(scrape)}],
-                        }
+                        },
+                        *map(dict, jobs),
                     ],
                 }
             )
