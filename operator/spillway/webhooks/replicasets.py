@@ -7,12 +7,14 @@ update unchanged.
 
 Contract: never denies, never changes the request. A dry run, a policy in Recommend, a foreign writer: plans at most,
 and writes nothing. At the deadline the request is allowed with a counted reason; the costs written by then are the
-first part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another.
+first part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another. The
+scale-downs of one namespace, however many and large, leave others part of the writes and most of the time: what has to
+wait for that until its deadline is let go.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -47,6 +49,12 @@ log: Final = structlog.get_logger(__name__)
 
 CONCURRENT_WRITES: Final = 16
 """The limit for this process; more would only slow down the API server for all clients."""
+CONCURRENT_WRITES_OF_NAMESPACE: Final = 12
+"""The limit for the scale-downs of one namespace."""
+PLAN_SHARE: Final = 0.2
+"""The part of this process' time that plans of one namespace may take; a plan of thousands of pods takes long."""
+SHORT_PLAN_SECONDS: Final = 0.02
+"""Plans that take no more time of the CPU are not counted: a thousand pods take less."""
 CONCURRENT_WRITES_OF_ONE: Final = 8
 """The limit for one request, so that one large scale-down leaves room for the others."""
 SETTLE_RESERVE_SECONDS: Final = 0.1
@@ -109,6 +117,8 @@ class ReplicaSetWebhook:
         follow: Callable[[FollowedPlan], None],
         clock: Clock,
         now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        cpu: Clock = time.thread_time,
     ) -> None:
         self._places = places
         self._lookup = lookup
@@ -118,7 +128,13 @@ class ReplicaSetWebhook:
         self._follow = follow
         self._clock = clock
         self._now = now
+        self._sleep = sleep
+        self._cpu = cpu
         self._slots = asyncio.Semaphore(CONCURRENT_WRITES)
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By namespace, its part of these."""
+        self._next_plan: dict[str, float] = {}
+        """By namespace, when its next plan may be made."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unseen: dict[PodUid, tuple[int, float]] = {}
 
@@ -154,7 +170,9 @@ class ReplicaSetWebhook:
             return await self._scale_down(_Question(replicaset, claim, old_replicas, new_replicas, scale_in), deadline)
 
     async def _scale_down(self, question: _Question, deadline: Deadline) -> Answer:
-        claim = question.claim
+        claim, namespace = question.claim, question.replicaset.namespace
+        await self._turn(namespace, deadline)
+        begun = self._cpu()
         plan = plan_request(
             self._places,
             claim,
@@ -165,6 +183,7 @@ class ReplicaSetWebhook:
             unseen=self._still_unseen(),
             now=self._now(),
         )
+        self._note_plan(namespace, self._cpu() - begun)
         if not plan.victims:
             return Answer("nothing-to-choose")
         writes = plan.writes if claim.enforced and not plan.foreign else {}
@@ -177,6 +196,19 @@ class ReplicaSetWebhook:
         if written.let_go:
             raise LetGoError(written.let_go)
         return Answer(outcome)
+
+    async def _turn(self, namespace: str, deadline: Deadline) -> None:
+        """Wait until a plan of this namespace may be made."""
+        while (wait := self._next_plan.get(namespace, 0.0) - self._clock()) > 0:
+            if wait >= deadline.remaining:
+                raise LetGoError("namespace-busy")
+            await self._sleep(wait)
+
+    def _note_plan(self, namespace: str, took: float) -> None:
+        now = self._clock()
+        self._next_plan = {name: at for name, at in self._next_plan.items() if at > now}
+        if took > SHORT_PLAN_SECONDS:
+            self._next_plan[namespace] = now + took * (1 / PLAN_SHARE - 1)
 
     async def _make_agree(self, question: _Question, plan: ScaleDown, deadline: Deadline) -> _Written:
         """Write the costs, observe them and wait; the result says why it had to answer early."""
@@ -208,12 +240,15 @@ class ReplicaSetWebhook:
     async def _write_all(self, question: _Question, plan: ScaleDown) -> int:
         """Write in the plan's order, with bounded concurrency; returns how many failed."""
         pending = iter(plan.writes.items())
+        share = self._shares.setdefault(
+            question.replicaset.namespace, asyncio.Semaphore(CONCURRENT_WRITES_OF_NAMESPACE)
+        )
         failed = 0
 
         async def work() -> None:
             nonlocal failed
             for uid, cost in pending:
-                async with self._slots:
+                async with share, self._slots:
                     failed += not await self._write(plan.candidates[uid], cost, question.claim.policy)
 
         async with asyncio.TaskGroup() as group:

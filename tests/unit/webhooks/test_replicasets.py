@@ -27,10 +27,10 @@ from spillway.state.node_places import NodePlaces
 from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanLog
-from spillway.webhooks.replicasets import ReplicaSetWebhook
+from spillway.webhooks.replicasets import CONCURRENT_WRITES, CONCURRENT_WRITES_OF_NAMESPACE, ReplicaSetWebhook
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_replication_controller, make_state
-from tests.support.fake_clock import FakeClock
+from tests.support.fake_clock import FakeClock, settle
 from tests.support.fake_reader import FakeReader
 from tests.support.fake_writer import FakeWriter
 from tests.support.policies import governance_of
@@ -68,6 +68,7 @@ class Scene:
         self.server = Server(self.state)
         self.plans = PlanLog()
         self.followed: list[FollowedPlan] = []
+        self.plan_seconds = self.cpu_seconds = 0.0
         for name, pool in (("f1", "fixed"), ("e1", "elastic")):
             self.state.apply(make_node(name, labels={"pool": pool, ZONE_LABEL: "a"}))
         self.state.apply(make_namespace("shop"))
@@ -84,7 +85,14 @@ class Scene:
             follow=self.followed.append,
             clock=self.clock,
             now=lambda: 1000.0,
+            sleep=self.clock.skip,
+            cpu=self._cpu,
         )
+
+    def _cpu(self) -> float:
+        """Each plan takes `plan_seconds` of the CPU."""
+        self.cpu_seconds += self.plan_seconds
+        return self.cpu_seconds
 
     def pod(self, name: str, node: str, cost: int | None, **changes: Any) -> None:
         marks = {"deletion_cost": cost, "cost_written": cost, "policy": "online", "tier": "fixed", "created": 1.0}
@@ -104,7 +112,7 @@ class Scene:
         """`desired` is what the Deployment notes on the ReplicaSet, before and after."""
 
         def body(replicas: int, noted: int | None) -> msgspec.Raw:
-            metadata: dict[str, Any] = {"uid": uid, "name": name, "namespace": "shop"}
+            metadata: dict[str, Any] = {"uid": uid, "name": name, "namespace": request.get("namespace", "shop")}
             if noted is not None:
                 metadata["annotations"] = {DESIRED: str(noted)}
             return msgspec.Raw(msgspec.json.encode({"metadata": metadata, "spec": {"replicas": replicas}}))
@@ -335,3 +343,51 @@ async def test_a_plan_is_about_the_workload_that_users_know(
     await scene.ask(4, 3)
     (plan,) = scene.plans.entries
     assert (plan.about["apiVersion"], plan.about["kind"], plan.about["name"]) == about
+
+
+async def test_large_plans_of_one_namespace_leave_others_most_of_the_time(scene: Scene) -> None:
+    scene.plan_seconds = 0.2
+    begun = scene.clock.now()
+    assert await scene.ask(4, 3) == "as-stored"
+    assert scene.clock.now() == pytest.approx(begun, abs=0.1)
+    scene.state.apply(make_namespace("den"))
+    scene.state.apply(make_replicaset("other", namespace="den", uid="rs-other", replicas=2))
+    for index in range(2):
+        scene.pod(f"o{index}", "f1", -index, namespace="den", owner_uid="rs-other", owner_name="other")
+    assert await scene.ask(2, 1, uid="rs-other", name="other", namespace="den") == "as-stored"
+    assert scene.clock.now() == pytest.approx(begun, abs=0.1), "another namespace does not wait"
+
+    assert await scene.ask(3, 2) == "as-stored"
+    assert scene.clock.now() >= begun + 0.8, "a fifth of the time"
+    with pytest.raises(LetGoError, match="namespace-busy"):
+        await scene.ask(2, 1, seconds=0.3)
+
+
+async def test_one_namespace_does_not_use_all_concurrent_writes(scene: Scene) -> None:
+    waiting = 0
+    gate = asyncio.Event()
+
+    async def held(pod: PodRecord) -> None:
+        nonlocal waiting
+        if pod.namespace == "shop":
+            waiting += 1
+            await gate.wait()
+
+    scene.server.before_answer = held
+    for number in range(4):
+        scene.state.apply(make_replicaset(f"big-{number}", uid=f"rs-{number}", replicas=20))
+        for index in range(20):
+            scene.pod(
+                f"b{number}-{index}", "e1", 50, owner_uid=f"rs-{number}", owner_name=f"big-{number}", tier="elastic"
+            )
+    storm = [asyncio.create_task(scene.ask(20, 10, uid=f"rs-{number}", name=f"big-{number}")) for number in range(4)]
+    await settle()
+    assert waiting == CONCURRENT_WRITES_OF_NAMESPACE < CONCURRENT_WRITES
+
+    scene.state.apply(make_namespace("den"))
+    scene.state.apply(make_replicaset("other", namespace="den", uid="rs-other", replicas=2))
+    for index in range(2):
+        scene.pod(f"o{index}", "e1", 50, namespace="den", owner_uid="rs-other", owner_name="other", tier="elastic")
+    assert await scene.ask(2, 1, uid="rs-other", name="other", namespace="den") == "written"
+    gate.set()
+    assert await asyncio.gather(*storm) == ["written"] * 4
