@@ -64,6 +64,24 @@ async def test_what_is_refused_is_named_and_the_rest_is_restored(cluster: Cluste
     assert left == [kept]
 
 
+async def test_marks_that_a_user_writes_again_are_told_from_spillways_own(cluster: ClusterApi, namespace: str) -> None:
+    cluster.add_nodes("marked", 1)
+    cluster.apply(deployment(namespace, "web", 1, nodeSelector={"pool": "marked"}))
+    (pod,) = cluster.wait_pods_ready(namespace, 1)
+    name = pod["metadata"]["name"]
+    mark(cluster, namespace, name, COSTS)
+
+    def write_again(line: str) -> None:
+        if name in line:
+            mark(cluster, namespace, name, COSTS)
+
+    async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
+        result = await Restore(client, say=write_again).run()
+    assert not result.clean
+    assert result.only_returns
+    assert namespace in result.returning
+
+
 async def test_a_pod_of_a_job_whose_deletion_is_refused_costs_no_retry(cluster: ClusterApi, namespace: str) -> None:
     marks = {POLICY: "online", POOLS: "eci", RESERVATION: "token-1"}
     template = {

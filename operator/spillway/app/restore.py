@@ -82,8 +82,20 @@ class Restored:
     headroom: int = 0
     """Objects that held headroom."""
     failed: list[str] = field(default_factory=list)
+    """What the API server refused in the last pass."""
+    changed: list[str] = field(default_factory=list)
+    """What was gone in the last pass, or changed, when it was to be restored."""
     clean: bool = False
     """Whether the last pass found nothing to restore."""
+    returning: frozenset[str] = frozenset()
+    """The namespaces in whose objects the last pass found marks; any user of a namespace may write them there."""
+    own: int = 0
+    """What the last pass found that only Spillway and administrators write: on nodes, and in its own namespace."""
+
+    @property
+    def only_returns(self) -> bool:
+        """Whether nothing is left but marks in namespaces, which return although none of their removals was refused."""
+        return bool(self.returning) and not self.failed and not self.own
 
 
 class Restore:
@@ -108,6 +120,7 @@ class Restore:
         self._progress_due = 0.0
         self._writer = Writer(client, rate=rate, burst=CONCURRENT_WRITES, name="restore")
         self._tokens, self._retries = Tokens(), Retries()
+        self._marked_in: set[str] = set()
         self.result = Restored()
 
     async def run(self) -> Restored:
@@ -116,8 +129,12 @@ class Restore:
             if number:
                 await asyncio.sleep(PAUSE_SECONDS)
             self.result.failed.clear()
-            found = await self._headroom() + await self._nodes() + await self._pods()
+            self.result.changed.clear()
+            self._marked_in.clear()
+            self.result.own = await self._headroom() + await self._nodes()
+            found = self.result.own + await self._pods()
             found += await self._replicasets() + await self._autoscalers()
+            self.result.returning = frozenset(self._marked_in)
             if self._dry_run:
                 return self.result
             if not found:
@@ -183,6 +200,7 @@ class Restore:
 
     async def _pod(self, raw: bytes, removed: dict[str, None]) -> None:
         pod = PODS.one(raw)
+        self._marked_in.add(pod.namespace)
         if waits_for_pools(pod) and self._tokens.new(pod):
             async with retry_taken(self._client, self._retries, pod) as deletion:
                 if deletion.allowed:
@@ -216,6 +234,7 @@ class Restore:
         self, resource: paths.ApiResource, replicaset: ReplicaSetRecord, removed: dict[str, None]
     ) -> None:
         """The replica that Spillway added goes first: without its mark it could no longer be recognised."""
+        self._marked_in.add(replicaset.namespace)
         surge, target = Surge.parse(replicaset.surge), target_of(replicaset)
         what = f"{replicaset.kind.lower()}/{replicaset.key}"
         if not self._dry_run:
@@ -241,6 +260,7 @@ class Restore:
         return len(work)
 
     async def _autoscaler(self, record: AutoscalerRecord) -> None:
+        self._marked_in.add(record.namespace)
         path = paths.AUTOSCALERS.named(record.name, namespace=record.namespace)
         what = f"horizontalpodautoscaler/{record.key}"
         if not self._dry_run and not await self._answered(
@@ -264,10 +284,10 @@ class Restore:
         try:
             if await write:
                 return True
-            why = "gone, or changed in the meantime"
         except RequestError as error:
-            why = str(error) or "not answered"
-        self.result.failed.append(f"{what}: {why}")
+            self.result.failed.append(f"{what}: {error or 'not answered'}")
+            return False
+        self.result.changed.append(f"{what}: gone, or changed in the meantime")
         return False
 
     async def _together(self, work: list[Awaitable[None]]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
@@ -11,6 +11,10 @@ from spillway.app.errors import SettingsError
 
 if TYPE_CHECKING:
     from spillway.app.restore import Restored
+
+
+NAMED: Final = 5
+"""The most namespaces that a warning names."""
 
 
 def restore(
@@ -131,17 +135,35 @@ async def _restore(
                 keep_costs=options.keep_costs,
             )
             result = await run.run()
-            if lease is not None and result.clean:
+            if lease is not None and _is_done(result, stopped=target is not None):
                 await forget(client, *lease, say=say)
     except (RequestError, OSError) as error:
         typer.echo(f"error: {error or 'timed out'}", err=True)
         return 1
     _summarise(result, dry_run=options.dry_run)
-    if not options.dry_run and not result.clean:
-        typer.echo("something of Spillway's comes back or could not be changed:", err=True)
-        typer.echo("\n".join(result.failed) or "is an operator still running?", err=True)
-        return 1
-    return 0
+    return 0 if options.dry_run else _exit_code(result, stopped=target is not None)
+
+
+def _is_done(result: "Restored", *, stopped: bool) -> bool:
+    """Whether nothing of Spillway's is left: once it is stopped, only users write its marks in their namespaces."""
+    return result.clean or (stopped and result.only_returns)
+
+
+def _exit_code(result: "Restored", *, stopped: bool) -> int:
+    if result.clean:
+        return 0
+    if _is_done(result, stopped=stopped):
+        names = sorted(result.returning)
+        more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
+        typer.echo(
+            f"warning: another client writes annotations with Spillway's prefix again and again, in the namespaces "
+            f"{', '.join(names[:NAMED])}{more}. Without Spillway they have no effect.",
+            err=True,
+        )
+        return 0
+    typer.echo("something of Spillway's comes back or could not be changed:", err=True)
+    typer.echo("\n".join([*result.failed, *result.changed]) or "is an operator still running?", err=True)
+    return 1
 
 
 def _summarise(result: "Restored", *, dry_run: bool) -> None:
