@@ -9,19 +9,20 @@ the next ones wait until the load shows what they did; a move that was given bac
 do not help are tried again with growing delays. While another descheduler runs, nothing is moved.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
+from spillway.controllers.balance.descheduling import find_descheduler
 from spillway.controllers.balance.load import nodes_of
 from spillway.controllers.balance.movable import Movable, movable_pods
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
-from spillway.controllers.surge.words import told
-from spillway.domain.balance.descheduler import is_descheduler
+from spillway.controllers.surge.words import LISTED, left_lines, told
+from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.load import Loads, Weights
 from spillway.domain.balance.moves import Move, MovePlan, NodeView, plan_moves
 from spillway.domain.fit.node_fit import takes_pods
@@ -34,25 +35,18 @@ from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
-from spillway.kube.slices import in_slices
 from spillway.kube.writer import Eviction
 from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
 PERIOD_SECONDS: Final = 30.0
-WORKLOAD_SECONDS: Final = 600.0
-"""After a move, its workload is left alone for so long."""
 EFFECT_SECONDS: Final = 180.0
 """After so long the load shows what moves did."""
 LONGEST_PAUSE_SECONDS: Final = 3600.0
-LONGEST_REST_SECONDS: Final = 6 * 3600.0
-"""A workload whose surges fail is left alone for so long at most."""
 LEAST_EFFECT: Final = 1.0
 """Percentage points by which moves must have lowered the imbalance to count as a help."""
 PLANNED_MOST: Final = 50
 """Moves in one plan."""
-LISTED: Final = 10
-"""Moves, and workloads that are left, that a status names."""
 
 
 @dataclass(slots=True)
@@ -67,17 +61,9 @@ class _Memory:
     """How often in a row moves did not help."""
     judged: bool = True
     """Whether it was looked at what the last moves did."""
-    recent: deque[float] = field(default_factory=deque)
-    """When pods were moved in the last minute."""
-    resting: dict[str, float] = field(default_factory=dict)
-    """Until when a workload is left alone."""
-    failed: Counter[str] = field(default_factory=Counter)
-    """How many surges of a workload failed in a row, or could not begin."""
-    refused: dict[str, Left | SurgeOutcome] = field(default_factory=dict)
-    """Why a workload's last surge failed, or did not begin; as long as it rests."""
-    left: dict[str, Left] = field(default_factory=dict)
+    bounds: MoveBounds = field(default_factory=MoveBounds)
+    left: Mapping[str, Left] = field(default_factory=dict)
     """Why workloads with pods on busy nodes are not in the plan."""
-    done: int = 0
 
 
 class RebalanceController(Controller):
@@ -116,9 +102,9 @@ class RebalanceController(Controller):
             return None
         return Moves(
             planned=0 if plan is None else len(plan.moves),
-            done=memory.done,
+            done=memory.bounds.done,
             in_progress=self._surges.in_progress(Purpose.REBALANCE, balance),
-            left=tuple(f"{name}: {reason.value}" for name, reason in sorted(self._left(memory).items())[:LISTED]),
+            left=left_lines(self._left(memory)),
             expected_imbalance_percent=None if plan is None else round(plan.after),
             next=() if plan is None else tuple(move.text for move in plan.moves[:LISTED]),
         )
@@ -141,21 +127,10 @@ class RebalanceController(Controller):
         self._set_plan(key, plan)
         self._show_left()
         if rule.mode == "Active":
-            self.descheduler = await self._find_descheduler()
+            self.descheduler = await find_descheduler(self.world.state)
             if plan is not None and not self.descheduler:
                 await self._move(balance, rule, plan, memory)
         return PERIOD_SECONDS
-
-    async def _find_descheduler(self) -> str:
-        """The key of another descheduler that runs, of a ReplicaSet or a pod; empty if there is none."""
-        state = self.world.state
-        async for owner in in_slices(list(state.replicasets.values())):
-            if owner.replicas and is_descheduler(owner.labels):
-                return owner.key
-        async for pod in in_slices(list(state.pods.values())):
-            if pod.labels and pod.active and is_descheduler(pod.labels):
-                return pod.key
-        return ""
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> MovePlan | None:
         """The present plan; None while the load is not known."""
@@ -169,8 +144,10 @@ class RebalanceController(Controller):
         busy = {name for name in nodes if percent[name] > min(percent.values()) + target}
         movable = Movable((), {})
         if busy:
-            movable = await movable_pods(self.world, self._readings, balance, nodes, busy=busy, resting=memory.resting)
-        memory.left = dict(movable.left)
+            movable = await movable_pods(
+                self.world, self._readings, balance, nodes, busy=busy, resting=memory.bounds.resting
+            )
+        memory.left = movable.left
         weights = load.effective_weights
         only_cpu = load.queries is not None and load.queries.memory is None
         return plan_moves(
@@ -207,27 +184,23 @@ class RebalanceController(Controller):
             self._judge(balance.metadata.name, plan, memory, now)
             if now < memory.not_before:
                 return
-        while memory.recent and memory.recent[0] <= now - 60.0:
-            memory.recent.popleft()
-        memory.resting = {name: until for name, until in memory.resting.items() if until > now}
-        moved = 0
-        for move in plan.moves[: max(rule.max_moves_per_minute - len(memory.recent), 0)]:
-            memory.resting[move.workload] = now + WORKLOAD_SECONDS
+        begun = False
+        for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
+            memory.bounds.rest(move.workload, now)
             if await self._evict(balance, move) if rule.by == "Evict" else self._surge(balance, move):
-                moved += 1
-                memory.recent.append(now)
-        if moved:
-            memory.imbalance = plan.before
-            if rule.by == "Evict":
-                self._note(memory, now, moved)
+                begun = True
+                memory.imbalance = plan.before
+                memory.bounds.began(now)
+                if rule.by == "Evict":
+                    self._note(memory, move.workload, now)
+        if begun:
             self.changed.emit()
 
-    def _note(self, memory: _Memory, now: float, moved: int) -> None:
-        """Remember that pods were moved, and wait until the load shows it."""
-        memory.done += moved
+    def _note(self, memory: _Memory, workload: str, now: float) -> None:
+        """Remember that a pod was moved, and wait until the load shows it."""
+        memory.bounds.succeeded(workload, now)
         memory.judged = False
         memory.not_before = now + EFFECT_SECONDS
-        memory.refused = {name: why for name, why in memory.refused.items() if name in memory.resting}
 
     def _judge(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> None:
         """Wait longer if the last moves did not help."""
@@ -282,29 +255,20 @@ class RebalanceController(Controller):
             return
         metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
         if end.moved:
-            memory.failed.pop(workload, None)
-            memory.refused.pop(workload, None)
-            memory.resting[workload] = now + WORKLOAD_SECONDS
-            self._note(memory, now, 1)
+            self._note(memory, workload, now)
             message = f"A pod was moved off node {end.node}: an additional replica was ready before it was deleted."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:
-            memory.failed[workload] += 1
-            memory.refused[workload] = end.result
-            memory.resting[workload] = now + backoff_seconds(
-                memory.failed[workload], first=WORKLOAD_SECONDS, longest=LONGEST_REST_SECONDS
-            )
+            memory.bounds.given_back(workload, end.result, now)
             message = f"A pod is not moved off a busy node: {told(end.result)}. It is tried again later."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.MOVE_LEFT, message)
         self._show_left()
         self.queue.add(end.asker)
         self.changed.emit()
 
-    def _left(self, memory: _Memory) -> dict[str, Left | SurgeOutcome]:
+    def _left(self, memory: _Memory) -> Mapping[str, Left | SurgeOutcome]:
         """The workloads with pods on busy nodes that are left, and why."""
-        now = self.world.now()
-        refused = {name: why for name, why in memory.refused.items() if memory.resting.get(name, 0.0) > now}
-        return {**memory.left, **refused}
+        return {**memory.left, **memory.bounds.refused(self.world.now())}
 
     def _show_left(self) -> None:
         counts: Counter[tuple[str, ...]] = Counter()

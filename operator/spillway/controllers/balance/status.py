@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from spillway.api.conditions import READY
 from spillway.api.zonalbalance import Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.controllers.balance.descheduling import descheduling
 from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
@@ -25,7 +26,6 @@ from spillway.state.claims import balance_of, has_zones
 ZONES_MAX: Final = 64
 HOT_MAX: Final = 50
 LOAD_DATA_STALE: Final = "LoadDataStale"
-FOREIGN_DESCHEDULER: Final = "ForeignDescheduler"
 _BALANCING: Final = ObservedCondition(
     READY,
     holds=True,
@@ -76,7 +76,8 @@ class BalanceContributor:
             zoned=has_zones(self._world.state, self._world.governance, model.spec.zone_key),
             now=now.timestamp(),
         )
-        conditions = (*part.conditions, *_descheduling(model, self._rebalancer.descheduler))
+        moves = model.spec.rebalance is not None and model.spec.rebalance.mode == "Active"
+        conditions = (*part.conditions, *((descheduling(self._rebalancer.descheduler),) if moves else ()))
         return replace(part, fields={**part.fields, "moves": self._rebalancer.moves(name)}, conditions=conditions)
 
     def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
@@ -140,17 +141,6 @@ def _no_zones(balance: ZonalBalance) -> ObservedCondition:
         "which none of them could meet."
     )
     return ObservedCondition(READY, holds=False, reason="NoZones", message=message)
-
-
-def _descheduling(balance: ZonalBalance, other: str) -> Iterable[ObservedCondition]:
-    if balance.spec.rebalance is None or balance.spec.rebalance.mode != "Active":
-        return
-    if other:
-        message = f"Another descheduler runs: {other}. While it does, no pod is moved."
-        yield ObservedCondition(FOREIGN_DESCHEDULER, holds=True, reason="DeschedulerRuns", message=message)
-        return
-    message = "No other descheduler runs."
-    yield ObservedCondition(FOREIGN_DESCHEDULER, holds=False, reason="NoDescheduler", message=message)
 
 
 def _staleness(loads: Loads | None, *, known: bool) -> Iterable[ObservedCondition]:

@@ -1,10 +1,13 @@
-"""The wording of Events about surges: why a workload does not surge, and why a surge was undone."""
+"""The wording of Events and statuses about surges: why a workload does not surge, and why a surge was undone."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import SurgeOutcome
 
+LISTED: Final = 10
+"""Moves, and workloads that are left, that a status names."""
 _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.SETTLING: "its workload has just changed",
     Left.NO_ROOM: "no other node has room for one more replica",
@@ -30,3 +33,8 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
 def told(result: Left | SurgeOutcome) -> str:
     """Why a pod was not moved, as a clause."""
     return _TOLD[result]
+
+
+def left_lines(left: Mapping[str, Left | SurgeOutcome]) -> tuple[str, ...]:
+    """The lines of a status about the first workloads that are left as they are, and why."""
+    return tuple(f"{name}: {reason.value}" for name, reason in sorted(left.items())[:LISTED])

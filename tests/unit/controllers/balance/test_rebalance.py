@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
-from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, WORKLOAD_SECONDS, RebalanceController
+from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, RebalanceController
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
 from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
 from spillway.domain.model.names import ZONE_LABEL, NodeName

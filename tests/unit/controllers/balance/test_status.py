@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.controllers.balance.descheduling import FOREIGN_DESCHEDULER
 from spillway.controllers.balance.status import (
-    FOREIGN_DESCHEDULER,
     LOAD_DATA_STALE,
     ZONES_MAX,
     BalanceContributor,

@@ -1,0 +1,71 @@
+"""The bounds of the moves of one resource: how many in a minute, and which workloads rest.
+
+Contract: no clock of its own. A workload is left alone for `WORKLOAD_SECONDS` once a move of it is asked for, so that
+what protects one workload holds up no other; each move in a row that was given back doubles that time, up to
+`LONGEST_REST_SECONDS`.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import SurgeOutcome
+
+WORKLOAD_SECONDS: Final = 600.0
+"""After a move, its workload is left alone for so long."""
+LONGEST_REST_SECONDS: Final = 6 * 3600.0
+"""A workload whose moves fail is left alone for so long at most."""
+_MINUTE: Final = 60.0
+
+
+@dataclass(slots=True)
+class MoveBounds:
+    """What is remembered of the moves of one resource."""
+
+    resting: dict[str, float] = field(default_factory=dict)
+    """Until when a workload is left alone."""
+    done: int = 0
+    """The moves that succeeded."""
+    _recent: deque[float] = field(default_factory=deque)
+    """When moves were begun in the last minute."""
+    _failed: Counter[str] = field(default_factory=Counter)
+    """How many moves of a workload failed in a row, or could not begin."""
+    _refused: dict[str, Left | SurgeOutcome] = field(default_factory=dict)
+    """Why the last move of a workload failed, or did not begin."""
+
+    def allowed(self, per_minute: int, now: float) -> int:
+        """How many moves may begin now."""
+        while self._recent and self._recent[0] <= now - _MINUTE:
+            self._recent.popleft()
+        self.resting = {name: until for name, until in self.resting.items() if until > now}
+        return max(per_minute - len(self._recent), 0)
+
+    def rest(self, workload: str, now: float) -> None:
+        """Leave a workload alone from now on."""
+        self.resting[workload] = now + WORKLOAD_SECONDS
+
+    def began(self, now: float) -> None:
+        """Count a move."""
+        self._recent.append(now)
+
+    def succeeded(self, workload: str, now: float, *, seconds: float = WORKLOAD_SECONDS) -> None:
+        """Note that a move succeeded; its workload is left alone for so long."""
+        self.done += 1
+        self._failed.pop(workload, None)
+        self._refused.pop(workload, None)
+        self.resting[workload] = now + seconds
+
+    def given_back(self, workload: str, why: Left | SurgeOutcome, now: float) -> None:
+        """Note that a move failed, or could not begin."""
+        self._failed[workload] += 1
+        self._refused[workload] = why
+        self.resting[workload] = now + backoff_seconds(
+            self._failed[workload], first=WORKLOAD_SECONDS, longest=LONGEST_REST_SECONDS
+        )
+
+    def refused(self, now: float) -> Mapping[str, Left | SurgeOutcome]:
+        """Why workloads are left alone whose last move failed, or did not begin."""
+        return {name: why for name, why in self._refused.items() if self.resting.get(name, 0.0) > now}
