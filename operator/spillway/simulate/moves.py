@@ -73,9 +73,7 @@ class SimMoves:
         cluster, rules = self._cluster, self._rules
         slots = {cluster.names[slot]: slot for slot in range(cluster.physical) if cluster.alive[slot]}
         nodes = [self._node(slot, step, order.get(name, 0), active) for name, slot in slots.items()]
-        plan = plan_consolidation(
-            nodes, below=rules.below, max_skew=1, most=rules.per_minute, reserve=self._reserve(step)
-        )
+        plan = plan_consolidation(nodes, below=rules.below, most=rules.per_minute, reserve=self._reserve(step))
         cluster.emptying = {slots[name] for name in plan.nodes}
         return [cluster.on_node[slots[move.source]][move.pod] for move in plan.moves]
 

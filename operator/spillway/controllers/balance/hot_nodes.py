@@ -10,13 +10,14 @@ from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import HotNodes, ZonalBalance
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.status.wording import first_names
-from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot, taints_with
+from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot
 from spillway.domain.balance.load import Loads
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import HOT_TAINT, NodeName
 from spillway.domain.model.owners import reference_to
-from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.model.records import NodeRecord
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import REFUSED_SECONDS
@@ -37,7 +38,7 @@ class HotNodesController(Controller):
 
     def __init__(self, world: World, writer: ObjectWriter, events: Recorder) -> None:
         super().__init__(world)
-        self._writer = writer
+        self._taints = SoftTaints(world, writer, HOT_TAINT, Kind.ZONAL_BALANCE, name=self.name)
         self._events = events
         self._since: dict[str, Mapping[NodeName, float]] = {}
         self.hot: dict[str, tuple[NodeName, ...]] = {}
@@ -72,7 +73,9 @@ class HotNodesController(Controller):
         self._set_hot(key, plan.hot)
         if rule.soft_taint and not loads:
             return None
-        return await self._taint(key, nodes, plan.tainted if rule.soft_taint else frozenset())
+        wanted = plan.tainted if rule.soft_taint else frozenset()
+        done = await self._taints.give(nodes.values(), lambda name: hot_taint(key) if name in wanted else None)
+        return None if done else REFUSED_SECONDS
 
     def _plan(
         self,
@@ -92,32 +95,9 @@ class HotNodesController(Controller):
         known = self.world.board.loads.get(balance.metadata.name, Loads())
         return known.current(self.world.now(), load.stale_after.seconds)
 
-    async def _taint(
-        self, balance: str, nodes: Mapping[NodeName, NodeRecord], wanted: Collection[NodeName]
-    ) -> float | None:
-        refused = False
-        for name, node in nodes.items():
-            taint = hot_taint(balance) if name in wanted else None
-            refused |= not await self._write(node, taint)
-        return REFUSED_SECONDS if refused else None
-
-    async def _write(self, node: NodeRecord, wanted: Taint | None) -> bool:
-        """Give the node the wanted taint, or none; False if it has changed in the meantime."""
-        taints = taints_with(node, wanted)
-        if taints is None:
-            return True
-        written = await self._writer.patch_node(node, taints=(node.taints, taints))
-        self.log.info("hot taint added" if wanted else "hot taint removed", key=node.name, written=written)
-        return written
-
     async def _remove_orphans(self) -> float | None:
-        refused = False
-        unreadable = self.world.catalog.unreadable(Kind.ZONAL_BALANCE)
-        for node in list(self.world.state.nodes.values()):
-            values = {taint.value for taint in node.taints if taint.key == HOT_TAINT}
-            if values and not values & unreadable and values != {self.world.governance.hot_balance_of(node)}:
-                refused |= not await self._write(node, None)
-        return REFUSED_SECONDS if refused else None
+        done = await self._taints.remove_orphans(self.world.governance.hot_balance_of)
+        return None if done else REFUSED_SECONDS
 
     def _announce(self, balance: ZonalBalance, hot: Iterable[NodeName]) -> None:
         """Record an Event about nodes that have become hot; `hot` are those without the taint."""

@@ -1,20 +1,20 @@
 """Consolidation: which elastic nodes are emptied by moves, and which of their pods are moved next.
 
 Contract: pure, deterministic and greedy. A node is emptied only as a whole: it is little used, old enough, all of its
-pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within `max_skew` or
+pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within its `max_skew` or
 become no less even. Nodes are looked at in the shared emptying order, those that are being emptied already before the
 others. The nodes that stay keep `reserve` free: the rise of requests that is expected within the time for which a node
 has to stay empty to be worth its moves. A plan names at most `most` moves, and one for each workload; the rest of a
 node follows in later plans.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from spillway.domain.balance.moves import keeps_zones
-from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
 
 NO_RESERVE: Final = (0, 0)
 
@@ -33,6 +33,10 @@ class NodePod:
     """Whether it may be moved at some time; a pod that may not keeps its node."""
     ready_to_move: bool = True
     """Whether it may be moved now: its workload is settled and has no move that is too recent."""
+    max_skew: int = 1
+    """The difference between two zones that its workload may have."""
+    zone_key: str = ZONE_LABEL
+    """The label by which its zones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class ConsolidationNode:
     """Whether it is being emptied already."""
     taints: frozenset[tuple[str, str, str]] = frozenset()
     """Its hard taints (key, value, effect)."""
+    other_zones: Mapping[str, Zone] = field(default_factory=dict)
+    """Its zones by other labels by which pods are counted."""
     pods: tuple[NodePod, ...] = field(default=())
 
     @property
@@ -65,6 +71,10 @@ class ConsolidationNode:
         cpu = 1 - self.free_millis / self.cpu_millis if self.cpu_millis else 1.0
         memory = 1 - self.free_bytes / self.memory_bytes if self.memory_bytes else 1.0
         return max(cpu, memory)
+
+    def zone_by(self, key: str) -> Zone:
+        """Its zone by a label; empty if it has none."""
+        return self.zone if key == ZONE_LABEL else self.other_zones.get(key, Zone(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +95,29 @@ class ConsolidationPlan:
     moves: tuple[ConsolidationMove, ...]
 
 
+def _anywhere(_pod: NodePod, _node: NodeName) -> bool:
+    return True
+
+
 def plan_consolidation(
     nodes: Iterable[ConsolidationNode],
     *,
     below: float,
-    max_skew: int,
     most: int,
     reserve: tuple[int, int] = NO_RESERVE,
+    admits: Callable[[NodePod, NodeName], bool] = _anywhere,
 ) -> ConsolidationPlan:
-    """Empty nodes of which less than the share `below` is requested; `reserve` is (millicores, bytes)."""
+    """Empty nodes of which less than the share `below` is requested; `reserve` is (millicores, bytes).
+
+    `admits` says whether a pod may run on a node, as far as its selectors, affinity and tolerations decide.
+    """
     board = _Board(nodes)
     emptied: list[NodeName] = []
     moves: list[ConsolidationMove] = []
     moved: set[str] = set()
     wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
     for node in sorted(wanted, key=lambda one: (not one.emptying, -one.order, one.name)):
-        found = board.empty(node, max_skew=max_skew, reserve=reserve)
+        found = board.empty(node, reserve=reserve, admits=admits)
         if found is None:
             continue
         emptied.append(node.name)
@@ -122,7 +139,7 @@ class _Board:
         self._targets: set[NodeName] = set()
 
     def empty(
-        self, node: ConsolidationNode, *, max_skew: int, reserve: tuple[int, int]
+        self, node: ConsolidationNode, *, reserve: tuple[int, int], admits: Callable[[NodePod, NodeName], bool]
     ) -> Sequence[tuple[NodePod, NodeName]] | None:
         """Where all pods of a node would go; None if one has no place, or too little stays free: nothing changes."""
         if node.name in self._targets or not all(pod.movable for pod in node.pods):
@@ -131,21 +148,23 @@ class _Board:
         staying = [self.nodes[name] for name in sorted(self._staying - {node.name})]
         found: list[tuple[NodePod, NodeName]] = []
         for pod in sorted(node.pods, key=lambda one: (-one.cpu_millis, -one.memory_bytes, one.uid)):
-            counts = zones.setdefault(pod.workload, dict(pod.zones))
+            counts, here = zones.setdefault(pod.workload, dict(pod.zones)), node.zone_by(pod.zone_key)
             fitting = [
                 one
                 for one in staying
                 if _fits(pod, free[one.name])
                 and one.taints <= node.taints
-                and keeps_zones(counts, node.zone, one.zone, max_skew)
+                and keeps_zones(counts, here, one.zone_by(pod.zone_key), pod.max_skew)
+                and admits(pod, one.name)
             ]
             target = min(fitting, key=partial(_preference, free), default=None)
             if target is None:
                 return None
             cpu, memory, pods = free[target.name]
             free[target.name] = cpu - pod.cpu_millis, memory - pod.memory_bytes, pods - 1
-            counts[node.zone] = counts.get(node.zone, 0) - 1
-            counts[target.zone] = counts.get(target.zone, 0) + 1
+            there = target.zone_by(pod.zone_key)
+            counts[here] = counts.get(here, 0) - 1
+            counts[there] = counts.get(there, 0) + 1
             found.append((pod, target.name))
         if any(sum(max(free[one.name][index], 0) for one in staying) < reserve[index] for index in (0, 1)):
             return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.model.names import HOT_TAINT, NodeName, Zone
-from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.model.records import Taint
 from spillway.domain.nodes.taints import SOFT
 
 HYSTERESIS_POINTS: Final = 10.0
@@ -94,12 +94,3 @@ def _chosen(
 def hot_taint(balance: str) -> Taint:
     """The taint of a node that is hot in this ZonalBalance."""
     return Taint(key=HOT_TAINT, effect=SOFT, value=balance)
-
-
-def taints_with(node: NodeRecord, wanted: Taint | None) -> tuple[Taint, ...] | None:
-    """The taints that the node should have; None if it has them, or is being deleted."""
-    present = tuple(taint for taint in node.taints if taint.key == HOT_TAINT)
-    if node.deleting or present == ((wanted,) if wanted else ()):
-        return None
-    others = tuple(taint for taint in node.taints if taint.key != HOT_TAINT)
-    return (*others, wanted) if wanted else others

@@ -97,7 +97,11 @@ HOT_TAINT: Final = "spillway.dev/hot"
 """Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
 is the ZonalBalance."""
 
-AVOIDED_TAINTS: Final = frozenset({HOT_TAINT})
+EMPTYING_TAINT: Final = "spillway.dev/emptying"
+"""Taint on a node: keeps new pods off an elastic node that is being emptied by moves, with the effect PreferNoSchedule.
+The value is the ElasticPolicy."""
+
+AVOIDED_TAINTS: Final = frozenset({HOT_TAINT, EMPTYING_TAINT})
 """The keys of Spillway's soft taints on nodes from which pods are moved: no move goes there."""
 
 CORDONED_BY: Final = "spillway.dev/cordoned-by"

@@ -15,6 +15,7 @@ from spillway.domain.model.names import (
     CORDONED_BY,
     COST_WRITTEN,
     ELASTIC_TAINT,
+    EMPTYING_TAINT,
     HOT_TAINT,
     PLACEMENT,
     POD_DELETION_COST,
@@ -28,7 +29,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 
 PREFIX: Final = f"{GROUP}/"
 
-TAINTS: Final = frozenset({ELASTIC_TAINT, HOT_TAINT})
+TAINTS: Final = frozenset({ELASTIC_TAINT, EMPTYING_TAINT, HOT_TAINT})
 """The keys of the taints that Spillway writes."""
 USER_KEYS: Final = frozenset({f"{GROUP}/class", f"{GROUP}/threshold"})
 """Keys with Spillway's prefix that users set; they are not marks."""

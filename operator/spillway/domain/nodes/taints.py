@@ -46,11 +46,15 @@ def our_taint(owner: ElasticOwner | None) -> Taint | None:
 
 def plan_taint(node: NodeRecord, owner: ElasticOwner | None) -> TaintPlan | None:
     """The change that one node needs; None if its taints are correct or it is being deleted."""
-    if node.deleting:
-        return None
     ours = our_taint(owner)
-    present = tuple(taint for taint in node.taints if is_elastic(taint))
-    if present == ((ours,) if ours else ()):
+    wanted = taints_with(node, ELASTIC_TAINT, ours)
+    return None if wanted is None else TaintPlan(node=node, wanted=wanted, added=ours is not None)
+
+
+def taints_with(node: NodeRecord, key: str, wanted: Taint | None) -> tuple[Taint, ...] | None:
+    """The taints of a node that carries this one with the key, or none; None if it does, or is being deleted."""
+    present = tuple(taint for taint in node.taints if taint.key == key)
+    if node.deleting or present == ((wanted,) if wanted else ()):
         return None
-    others = tuple(taint for taint in node.taints if not is_elastic(taint))
-    return TaintPlan(node=node, wanted=(*others, ours) if ours else others, added=ours is not None)
+    others = tuple(taint for taint in node.taints if taint.key != key)
+    return (*others, wanted) if wanted else others

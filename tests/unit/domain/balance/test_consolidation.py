@@ -27,7 +27,7 @@ def node(name: str, *pods: NodePod, zone: Zone = A, elastic: bool = False, size:
 
 
 def planned(*nodes: ConsolidationNode, most: int = 10, reserve: tuple[int, int] = (0, 0)) -> dict[str, str]:
-    plan = plan_consolidation(nodes, below=BELOW, max_skew=1, most=most, reserve=reserve)
+    plan = plan_consolidation(nodes, below=BELOW, most=most, reserve=reserve)
     assert {move.source for move in plan.moves} <= set(plan.nodes)
     return {move.pod: move.target for move in plan.moves}
 
@@ -72,7 +72,7 @@ def test_zones_decide_where_a_pod_may_go() -> None:
 def test_the_emptying_order_decides_and_what_was_begun_is_finished_first() -> None:
     first = replace(node("first", pod("p", "one"), elastic=True), order=9)
     begun = replace(node("begun", pod("q", "two", cpu=3000), elastic=True), order=1, emptying=True)
-    plan = plan_consolidation([first, begun, node("wide")], below=BELOW, max_skew=1, most=10)
+    plan = plan_consolidation([first, begun, node("wide")], below=BELOW, most=10)
     assert plan.nodes == ("begun", "first")
 
 
@@ -104,7 +104,7 @@ def clusters(draw: st.DrawFn) -> list[ConsolidationNode]:
 
 @given(clusters(), st.integers(0, 6), st.integers(0, 4000))
 def test_a_plan_keeps_room_zones_and_bounds(nodes: list[ConsolidationNode], most: int, reserve: int) -> None:
-    plan = plan_consolidation(nodes, below=BELOW, max_skew=1, most=most, reserve=(reserve, 0))
+    plan = plan_consolidation(nodes, below=BELOW, most=most, reserve=(reserve, 0))
     by_name = {one.name: one for one in nodes}
     pods = {one.uid: one for each in nodes for one in each.pods}
     assert len(plan.moves) <= most

@@ -6,18 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.hot_nodes import MOST_SHARE, HotPlan, HotRule, hot_taint, plan_hot, taints_with
-from spillway.domain.model.names import ELASTIC_TAINT, NodeName, Zone
-from spillway.domain.model.records import Taint
-from tests.builders import make_node
+from spillway.domain.balance.hot_nodes import MOST_SHARE, HotPlan, HotRule, plan_hot
+from spillway.domain.model.names import NodeName, Zone
 
 NOW = 10_000.0
 RULE = HotRule(above=80.0, seconds=300.0)
 NAMES = [NodeName(f"n{index}") for index in range(9)]
 ONE_ZONE = dict.fromkeys(NAMES, Zone("a"))
-THEIRS = Taint("dedicated", "NoSchedule", "gpu")
-ELASTIC = Taint(ELASTIC_TAINT, "PreferNoSchedule", "online")
-HOT = hot_taint("even")
 
 
 def plan(
@@ -98,23 +93,3 @@ def test_the_share_of_a_zone_is_bounded_and_only_hot_nodes_are_tainted(
         assert len(found.tainted & set(members)) <= max(len(members) * MOST_SHARE, 1)
     again = plan_hot(places, loads, RULE, since=found.since, tainted=found.tainted, now=NOW)
     assert (set(again.hot), again.tainted) == (set(found.hot), found.tainted)
-
-
-@pytest.mark.parametrize(
-    ("taints", "wanted", "result"),
-    [
-        pytest.param((THEIRS, ELASTIC), HOT, (THEIRS, ELASTIC, HOT), id="added"),
-        pytest.param((THEIRS, HOT), HOT, None, id="there already"),
-        pytest.param((HOT, THEIRS), None, (THEIRS,), id="removed"),
-        pytest.param((hot_taint("other"),), HOT, (HOT,), id="of another balance"),
-        pytest.param((THEIRS,), None, None, id="nothing to do"),
-    ],
-)
-def test_the_taints_of_a_node(
-    taints: tuple[Taint, ...], wanted: Taint | None, result: tuple[Taint, ...] | None
-) -> None:
-    assert taints_with(make_node(taints=taints), wanted) == result
-
-
-def test_a_node_that_is_being_deleted_is_left_alone() -> None:
-    assert taints_with(make_node(deleting=True), HOT) is None

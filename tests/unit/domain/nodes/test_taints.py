@@ -3,9 +3,10 @@
 import pytest
 
 from spillway.api.elasticpolicy import PolicyMode
-from spillway.domain.model.names import ELASTIC_TAINT
+from spillway.domain.balance.hot_nodes import hot_taint
+from spillway.domain.model.names import ELASTIC_TAINT, HOT_TAINT
 from spillway.domain.model.records import Taint
-from spillway.domain.nodes.taints import plan_taint
+from spillway.domain.nodes.taints import plan_taint, taints_with
 from spillway.domain.policies.governance import ElasticOwner
 from tests.builders import make_node
 
@@ -14,6 +15,7 @@ STALE = Taint(ELASTIC_TAINT, "PreferNoSchedule", "gone")
 HARD = Taint(ELASTIC_TAINT, "NoSchedule", "online")
 THEIRS = Taint("dedicated", "NoSchedule", "gpu")
 LAST = Taint("node.kubernetes.io/not-ready", "NoExecute")
+HOT = hot_taint("even")
 
 ENFORCED = ElasticOwner("online", PolicyMode.ENFORCE, soft_taint=True)
 RECOMMENDED = ElasticOwner("online", PolicyMode.RECOMMEND, soft_taint=True)
@@ -67,3 +69,23 @@ def test_plans_converge() -> None:
     assert plan is not None
     assert plan.added
     assert plan_taint(make_node(taints=plan.wanted), ENFORCED) is None
+
+
+@pytest.mark.parametrize(
+    ("taints", "wanted", "result"),
+    [
+        pytest.param((THEIRS, OURS), HOT, (THEIRS, OURS, HOT), id="added"),
+        pytest.param((THEIRS, HOT), HOT, None, id="there already"),
+        pytest.param((HOT, THEIRS), None, (THEIRS,), id="removed"),
+        pytest.param((hot_taint("other"),), HOT, (HOT,), id="of another resource"),
+        pytest.param((THEIRS,), None, None, id="nothing to do"),
+    ],
+)
+def test_the_taints_with_one_key(
+    taints: tuple[Taint, ...], wanted: Taint | None, result: tuple[Taint, ...] | None
+) -> None:
+    assert taints_with(make_node(taints=taints), HOT_TAINT, wanted) == result
+
+
+def test_a_node_that_is_being_deleted_gets_no_taint() -> None:
+    assert taints_with(make_node(deleting=True), HOT_TAINT, HOT) is None
