@@ -271,6 +271,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.workloads[0].scaling.maxScalingsPerHour",
         "greater than or equal to 1",
     ),
+    "consolidation without elastic nodes": (
+        policy(consolidation={"mode": "DryRun"}),
+        "spec.consolidation",
+        "needs an elastic tier, for example tiers: {elastic:",
+    ),
     "headroom in two units": (
         policy(headroom={"min": {"pods": 1, "nodes": 1}}),
         "spec.headroom.min",

@@ -62,6 +62,27 @@ def measured_namespace(measured: Cluster) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session")
+def elastic(cluster_factory: ClusterFactory) -> Cluster:
+    """A cluster all of whose nodes come from Karpenter, which removes only those that are empty."""
+    found = cluster_factory(Options(karpenter=True))
+    assert isinstance(found, Cluster)
+    for zone in ("a", "b"):
+        found.add_karpenter_pool(
+            f"elastic-{zone}", zones=[f"zone-{zone}"], labels={"tier": "elastic"}, consolidate_after="1s"
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed(elastic: Cluster) -> Iterator[Installation]:
+    """The chart's objects in that cluster; no process runs yet."""
+    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]
+    with Installation(elastic, flags=flags) as installation:
+        installation.apply()
+        yield installation
+
+
 @contextmanager
 def _processes(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
     """Starts operator processes; at the end all that run are killed, and their Lease is deleted with them."""

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from harness import Installation
-from localcluster import Cluster, ClusterFactory, Options
-from tests.support.e2e import LEASE_SECONDS
+from localcluster import Cluster
 
 POLICIES = "/apis/spillway.dev/v1alpha1/elasticpolicies"
 BUFFERS = "/apis/autoscaling.x-k8s.io/v1beta1/namespaces/spillway-system/capacitybuffers"
@@ -16,26 +15,6 @@ HEADROOM = "spillway.dev/headroom"
 HOLD_SECONDS = 4
 SLOTS = 3
 """Pods of one CPU that a machine of four holds."""
-
-
-@pytest.fixture(scope="module")
-def elastic(cluster_factory: ClusterFactory) -> Cluster:
-    """A cluster all of whose nodes come from Karpenter, which removes only those that are empty."""
-    cluster = cluster_factory(Options(karpenter=True))
-    assert isinstance(cluster, Cluster)
-    for zone in ("a", "b"):
-        cluster.add_karpenter_pool(
-            f"elastic-{zone}", zones=[f"zone-{zone}"], labels={"tier": "elastic"}, consolidate_after="1s"
-        )
-    return cluster
-
-
-@pytest.fixture(scope="module")
-def installed(elastic: Cluster) -> Iterator[Installation]:
-    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1", f"--headroom-hold-seconds={HOLD_SECONDS}"]
-    with Installation(elastic, flags=flags) as installation:
-        installation.apply()
-        yield installation
 
 
 class _Scene:
@@ -145,7 +124,7 @@ class _Scene:
 def scene(elastic: Cluster, installed: Installation, request: pytest.FixtureRequest) -> Iterator[_Scene]:
     """A scene with an operator that has the flags of the test's parameter; the cluster is empty afterwards."""
     flags, zones = request.param
-    installed.start_one(0, flags=flags)
+    installed.start_one(0, flags=[*flags, f"--headroom-hold-seconds={HOLD_SECONDS}"])
     installed.wait_ready(0)
     installed.wait_leader()
     with elastic.namespace() as namespace:

@@ -14,6 +14,8 @@ _LIMITS: Final = tuple(field.alias or name for name, field in BudgetLimits.model
 POLICY: Final = "ElasticPolicy"
 BUDGET: Final = "VirtualNodeBudget"
 BALANCE: Final = "ZonalBalance"
+MOVERS: Final = f"{POLICY} and {BALANCE}"
+"""The kinds for which pods are moved."""
 ALL: Final = "every kind"
 
 
@@ -391,7 +393,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ),
     ConditionMeaning(
         "ForeignDescheduler",
-        BALANCE,
+        MOVERS,
         "Another descheduler runs in the cluster. While it does, no pod is moved, so that two of them do not move the "
         "same pods to and fro. The message names it.",
         (

@@ -17,6 +17,7 @@ from spillway.api.common import (
     WorkloadMatch,
     selects_something,
 )
+from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.forecast import WorkloadForecast
 from spillway.api.headroom import Headroom, HeadroomStatus
 from spillway.api.scalars import Duration, Timestamp
@@ -180,6 +181,16 @@ class WorkloadClass(Model):
 class ElasticPolicySpec(Model):
     """What the user wants."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.consolidation) || (has(self.tiers) && has(self.tiers.elastic))",
+                "needs an elastic tier, for example tiers: {elastic: {nodeSelector: {matchLabels: {pool: elastic}}}}",
+                field=".consolidation",
+            )
+        )
+    )
+
     mode: PolicyMode = PolicyMode.RECOMMEND
     """Recommend: the policy is planned and reported, and nothing is written on pods, nodes or workloads. Enforce: the
     policy is enforced."""
@@ -192,11 +203,24 @@ class ElasticPolicySpec(Model):
     one governs it."""
     headroom: Headroom | None = None
     """Capacity that is kept free on elastic nodes."""
+    consolidation: Consolidation | None = None
+    """Emptying elastic nodes that are little used, by moves of their pods without an eviction. Left out: none is
+    emptied."""
 
     @property
     def enforced(self) -> bool:
         """Whether the policy acts."""
         return self.mode is PolicyMode.ENFORCE
+
+    @property
+    def plans_consolidation(self) -> bool:
+        """Whether moves off elastic nodes are planned."""
+        return self.consolidation is not None and self.consolidation.mode != "Disabled"
+
+    @property
+    def consolidates(self) -> bool:
+        """Whether elastic nodes are emptied."""
+        return self.enforced and self.consolidation is not None and self.consolidation.mode == "Active"
 
 
 class TierCounts(Model):
@@ -306,6 +330,8 @@ class ElasticPolicyStatus(Status):
     """The forecast demand of the largest workloads, 64 at most."""
     headroom: HeadroomStatus | None = None
     """The headroom; absent without `headroom` in the spec."""
+    consolidation: ConsolidationStatus | None = None
+    """The elastic nodes that are being emptied; absent without `consolidation` in the spec."""
 
 
 class ElasticPolicy(Model):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from spillway.app.settings import Settings
+from spillway.controllers.balance.consolidation import ConsolidationController
+from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.hot_nodes import HotNodesController
 from spillway.controllers.balance.load import LoadController
 from spillway.controllers.balance.readings import Readings
@@ -142,6 +144,8 @@ class Controllers:
         moves = SurgeMovesController(world, scaler, ready_seconds=settings.surge_ready_seconds)
         evictions = self._writer("rebalance", settings.evictions_per_second)
         self._rebalance = RebalanceController(world, readings, evictions, events, moves)
+        taints = self._writer("consolidation", settings.node_writes_per_second)
+        self._consolidation = ConsolidationController(world, taints, events, moves)
         self.all: Sequence[Controller] = (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),
@@ -181,6 +185,7 @@ class Controllers:
             self._hot,
             moves,
             self._rebalance,
+            self._consolidation,
             self._managed,
             *([self._registration] if settings.external_metrics else ()),
             UnreadThresholdController(world, events, client),
@@ -236,6 +241,7 @@ class Controllers:
                 ForecastContributor(self._forecasts, world.board),
                 ScalingContributor(self._scaling, self._registration, self._managed),
                 HeadroomContributor(self._headroom),
+                ConsolidationContributor(self._consolidation),
             ),
             budgets=(
                 resources,
@@ -265,6 +271,7 @@ class Controllers:
                 self._headroom.report_changed,
                 self._hot.changed,
                 self._rebalance.changed,
+                self._consolidation.changed,
                 world.board.loads_changed,
                 self._registration.changed,
                 self._managed.changed,

@@ -171,7 +171,7 @@ class RebalanceController(Controller):
             free.memory_bytes,
             free.pods,
             frozenset((one.key, one.value, one.effect) for one in hard_taints(node)),
-            accepts=takes_pods(node) and not node.hot,
+            accepts=takes_pods(node) and not node.avoided,
         )
 
     # Moving

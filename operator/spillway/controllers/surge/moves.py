@@ -18,7 +18,7 @@ from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS, SurgeRunner
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import AVOIDED_TAINTS, NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
@@ -129,15 +129,9 @@ class SurgeMovesController(Controller):
         pod, target = self.world.state.pods.get(request.pod), target_of(replicaset)
         if pod is None or not pod.active or not self._wanted(replicaset, request.purpose, request.asker):
             return None, SurgeOutcome.WITHDRAWN
-        present = None if target is None else await self._scaler.workload(target)
+        present, reason = await self.examine(replicaset, pod)
         if target is None or present is None:
             return None, Left.CANNOT_SURGE
-        reason = cannot_surge(present, await self._scaler.autoscalers(replicaset.namespace))
-        if reason is None and at_quota(
-            await self._scaler.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
-        ):
-            reason = Left.AT_QUOTA
-        reason = reason or self._hindrance(replicaset, present)
         if reason is None and not await self._has_room(pod, present):
             reason = Left.NO_ROOM
         if reason is not None:
@@ -152,6 +146,22 @@ class SurgeMovesController(Controller):
         self._show()
         self.log.info("surge begun", key=replicaset.key, pod=pod.key, purpose=surge.purpose.value, asker=surge.asker)
         return surge, SurgeOutcome.SUCCEEDED
+
+    async def examine(self, replicaset: ReplicaSetRecord, pod: PodRecord) -> tuple[Json | None, Left | None]:
+        """The object of a pod's workload, read now, and why the pod cannot be moved by surge; None if it can.
+
+        Without an object there is nothing that could be scaled.
+        """
+        target = target_of(replicaset)
+        present = None if target is None else await self._scaler.workload(target)
+        if present is None:
+            return None, Left.CANNOT_SURGE
+        reason = cannot_surge(present, await self._scaler.autoscalers(replicaset.namespace))
+        if reason is None and at_quota(
+            await self._scaler.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
+        ):
+            reason = Left.AT_QUOTA
+        return present, reason or self._hindrance(replicaset, present)
 
     def _hindrance(self, replicaset: ReplicaSetRecord, present: Json) -> Left | None:
         """The reason against a surge that the state gives."""
@@ -173,7 +183,7 @@ class SurgeMovesController(Controller):
     async def _has_room(self, pod: PodRecord, present: Json) -> bool:
         """Whether a node that is not to be avoided has room for one more such pod."""
         state = self.world.state
-        avoided = {name for name, node in state.nodes.items() if any(one.key in AVOIDED_TAINTS for one in node.taints)}
+        avoided = {name for name, node in state.nodes.items() if node.avoided}
         waiting = [one async for one in in_slices(list(state.pods.values())) if not one.node]
         room = await physical_room(self.world, waiting, without=avoided | {pod.node})
         fit = PodFit(present["spec"]["template"].get("spec") or {})

@@ -4,19 +4,22 @@ Contract: pure, deterministic and greedy. A node is emptied only as a whole: it 
 pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within its `max_skew` or
 become no less even. Nodes are looked at in the shared emptying order, those that are being emptied already before the
 others. The nodes that stay keep `reserve` free: the rise of requests that is expected within the time for which a node
-has to stay empty to be worth its moves. A plan names at most `most` moves, and one for each workload; the rest of a
-node follows in later plans.
+has to stay empty to be worth its moves. A plan names at most `MOST_NODES` nodes and `most` moves, and one for each
+workload; the rest of a node follows in later plans.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from spillway.domain.balance.moves import keeps_zones
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
 
 NO_RESERVE: Final = (0, 0)
+MOST_NODES: Final = 20
+"""Nodes that are emptied at once: with a few moves a minute, more would wait for hours with their taint."""
+MOST_FAILED: Final = 50
+"""Nodes of one plan whose pods find no place, after which no other is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class NodePod:
     """Whether it may be moved at some time; a pod that may not keeps its node."""
     ready_to_move: bool = True
     """Whether it may be moved now: its workload is settled and has no move that is too recent."""
+    going: bool = False
+    """Whether a surge replaces it, and the additional replica is on a node: it needs no other place."""
     max_skew: int = 1
     """The difference between two zones that its workload may have."""
     zone_key: str = ZONE_LABEL
@@ -117,6 +122,8 @@ def plan_consolidation(
     moved: set[str] = set()
     wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
     for node in sorted(wanted, key=lambda one: (not one.emptying, -one.order, one.name)):
+        if len(emptied) == MOST_NODES or board.failed == MOST_FAILED:
+            break
         found = board.empty(node, reserve=reserve, admits=admits)
         if found is None:
             continue
@@ -134,9 +141,15 @@ class _Board:
     def __init__(self, nodes: Iterable[ConsolidationNode]) -> None:
         self.nodes = {node.name: node for node in nodes}
         self._free = {n.name: (n.free_millis, n.free_bytes, n.free_pods) for n in self.nodes.values()}
-        self._staying = {n.name for n in self.nodes.values() if n.accepts and not n.emptying}
+        staying = [node for node in self.nodes.values() if node.accepts and not node.emptying]
+        # A fixed node, which stays anyway, is preferred; then the elastic one that empties last.
+        staying.sort(key=lambda one: (one.may_empty, one.order, one.name))
+        self._staying = {node.name: node for node in staying}
+        self._room = [sum(max(self._free[node.name][index], 0) for node in staying) for index in (0, 1)]
         self._zones: dict[str, dict[Zone, int]] = {}
         self._targets: set[NodeName] = set()
+        self.failed = 0
+        """The nodes for whose pods no place was found."""
 
     def empty(
         self, node: ConsolidationNode, *, reserve: tuple[int, int], admits: Callable[[NodePod, NodeName], bool]
@@ -144,43 +157,70 @@ class _Board:
         """Where all pods of a node would go; None if one has no place, or too little stays free: nothing changes."""
         if node.name in self._targets or not all(pod.movable for pod in node.pods):
             return None
-        free, zones = dict(self._free), {name: dict(counts) for name, counts in self._zones.items()}
-        staying = [self.nodes[name] for name in sorted(self._staying - {node.name})]
+        room = self._room_without(node)
+        if room[0] < reserve[0] or room[1] < reserve[1]:
+            return None
+        leaving = [pod for pod in node.pods if not pod.going]
+        free: dict[NodeName, tuple[int, int, int]] = {}
+        zones: dict[str, dict[Zone, int]] = {}
+        least = min((pod.cpu_millis for pod in leaving), default=0)
+        staying = [one for one in self._staying.values() if one is not node and self._free[one.name][0] >= least]
         found: list[tuple[NodePod, NodeName]] = []
-        for pod in sorted(node.pods, key=lambda one: (-one.cpu_millis, -one.memory_bytes, one.uid)):
-            counts, here = zones.setdefault(pod.workload, dict(pod.zones)), node.zone_by(pod.zone_key)
-            fitting = [
-                one
-                for one in staying
-                if _fits(pod, free[one.name])
-                and one.taints <= node.taints
-                and keeps_zones(counts, here, one.zone_by(pod.zone_key), pod.max_skew)
-                and admits(pod, one.name)
-            ]
-            target = min(fitting, key=partial(_preference, free), default=None)
+        for pod in sorted(leaving, key=lambda one: (-one.cpu_millis, -one.memory_bytes, one.uid)):
+            counts, here = zones.get(pod.workload), node.zone_by(pod.zone_key)
+            if counts is None:
+                counts = zones[pod.workload] = dict(self._zones.get(pod.workload, pod.zones))
+
+            def takes(one: ConsolidationNode, *, pod: NodePod = pod, counts: dict[Zone, int] = counts) -> bool:
+                return (
+                    one.taints <= node.taints
+                    and keeps_zones(counts, node.zone_by(pod.zone_key), one.zone_by(pod.zone_key), pod.max_skew)
+                    and admits(pod, one.name)
+                )
+
+            target = self._target(pod, staying, free, takes)
             if target is None:
+                self.failed += 1
                 return None
-            cpu, memory, pods = free[target.name]
+            cpu, memory, pods = free.get(target.name, self._free[target.name])
             free[target.name] = cpu - pod.cpu_millis, memory - pod.memory_bytes, pods - 1
             there = target.zone_by(pod.zone_key)
             counts[here] = counts.get(here, 0) - 1
             counts[there] = counts.get(there, 0) + 1
             found.append((pod, target.name))
-        if any(sum(max(free[one.name][index], 0) for one in staying) < reserve[index] for index in (0, 1)):
-            return None
-        self._free, self._zones = free, zones
-        self._staying.discard(node.name)
+        self._free.update(free)
+        self._zones.update(zones)
+        self._room = room
+        self._staying.pop(node.name, None)
         self._targets.update(target for _, target in found)
         return found
+
+    def _room_without(self, node: ConsolidationNode) -> list[int]:
+        """The (millicores, bytes) that stay free once the pods of a node are on others."""
+        own = self._free[node.name] if node.name in self._staying else (0, 0, 0)
+        leaving = [pod for pod in node.pods if not pod.going]
+        moved = sum(pod.cpu_millis for pod in leaving), sum(pod.memory_bytes for pod in leaving)
+        return [self._room[index] - max(own[index], 0) - moved[index] for index in (0, 1)]
+
+    def _target(
+        self,
+        pod: NodePod,
+        staying: Iterable[ConsolidationNode],
+        free: Mapping[NodeName, tuple[int, int, int]],
+        takes: Callable[[ConsolidationNode], bool],
+    ) -> ConsolidationNode | None:
+        """The preferred one of the nodes that take a pod: of equals the fullest; `free` is of those that changed."""
+        best: ConsolidationNode | None = None
+        least = 0
+        for one in staying:
+            if best is not None and (one.may_empty, one.order) != (best.may_empty, best.order):
+                break
+            left = free.get(one.name) or self._free[one.name]
+            if _fits(pod, left) and (best is None or left[0] < least) and takes(one):
+                best, least = one, left[0]
+        return best
 
 
 def _fits(pod: NodePod, free: tuple[int, int, int]) -> bool:
     cpu, memory, pods = free
     return pod.cpu_millis <= cpu and pod.memory_bytes <= memory and pods > 0
-
-
-def _preference(
-    free: Mapping[NodeName, tuple[int, int, int]], node: ConsolidationNode
-) -> tuple[bool, int, int, NodeName]:
-    """The lowest is preferred: a fixed node, which stays anyway; the elastic one that empties last; the fullest."""
-    return node.may_empty, node.order, free[node.name][0], node.name

@@ -55,10 +55,13 @@ HEADROOM_CHANGED: Final = "HeadroomChanged"
 NODES_HOT: Final = "NodesHot"
 """Warning, on the ZonalBalance: nodes have become hot. Names them."""
 MOVES_PLANNED: Final = "MovesPlanned"
-"""Normal, on the ZonalBalance: moves of pods would make the load of nodes more even. Says how many, and names the first
-ones."""
+"""Normal, on the ZonalBalance or the ElasticPolicy: moves of pods would make the load of nodes more even, or empty
+elastic nodes. Says how many, and names the first ones."""
 POD_MOVED: Final = "PodMoved"
-"""Normal, on the workload: a pod was evicted, or replaced by a surge, to make the load of nodes even. Names its node,
-and for an eviction the node where its replacement is expected."""
+"""Normal, on the workload: a pod was evicted, or replaced by a surge, to make the load of nodes even or to empty an
+elastic node. Names its node, and for an eviction the node where its replacement is expected."""
 MOVE_LEFT: Final = "MoveLeft"
 """Normal, on the workload: a surge was to move one of its pods, and does not. Says why. It is tried again later."""
+NODE_EMPTIED: Final = "NodeEmptied"
+"""Normal, on the ElasticPolicy: moves have emptied an elastic node, so that a node autoscaler can remove it. Names
+it."""

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from spillway.domain.model.host_ports import HostPort
-from spillway.domain.model.names import HOT_TAINT, NodeName, OwnerUid, PodUid, Zone, pools_in
+from spillway.domain.model.names import AVOIDED_TAINTS, HOT_TAINT, NodeName, OwnerUid, PodUid, Zone, pools_in
 from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.usage import Usage
 
@@ -212,6 +212,11 @@ class NodeRecord(msgspec.Struct, frozen=True):
     def hot(self) -> bool:
         """Whether it carries the taint of a hot node, of whichever ZonalBalance."""
         return any(taint.key == HOT_TAINT for taint in self.taints)
+
+    @property
+    def avoided(self) -> bool:
+        """Whether pods are moved from it, by a soft taint of Spillway's: no move goes there."""
+        return any(taint.key in AVOIDED_TAINTS for taint in self.taints)
 
     def zone_by(self, zone_key: str) -> Zone:
         """Its zone: the value of this label; empty where it lacks the label."""

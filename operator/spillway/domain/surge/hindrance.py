@@ -8,10 +8,17 @@ something else there (a StatefulSet's ordinal, a Job's work).
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from spillway.api.quantity import parse_quantity
 from spillway.domain.model.owners import CAN_SURGE
+
+_DO_NOT_DISRUPT: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Annotations by which users keep node autoscalers from moving a pod."""
+_BOUND_VOLUMES: Final = ("persistentVolumeClaim", "hostPath")
 
 
 class Left(StrEnum):
@@ -35,6 +42,12 @@ class Left(StrEnum):
     """It has one replica, and an eviction would leave it without any for a while."""
     FOREIGN_WRITER = "ForeignWriter"
     """Another client writes its deletion costs, so it is not known which replica would be deleted."""
+    NOT_GOVERNED = "NotGoverned"
+    """The policy that empties its node does not govern it."""
+    DO_NOT_DISRUPT = "DoNotDisrupt"
+    """An annotation of its pods asks node autoscalers to leave them where they are."""
+    VOLUMES = "Volumes"
+    """Its pods use volumes that may be bound to their node."""
     CANNOT_SURGE = "CannotSurge"
     """A kind that cannot run an additional replica for a while, such as a StatefulSet or a Job."""
 
@@ -55,6 +68,15 @@ def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str,
         Left.AUTOSCALER_AT_MAXIMUM: any(_at_maximum(one, kind, metadata["name"], replicas) for one in autoscalers),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def stays_on_its_node(template: Mapping[str, Any]) -> Left | None:
+    """Why pods of this template are not moved to make their node empty; None if they may be."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    if any(annotations.get(key) == value for key, value in _DO_NOT_DISRUPT.items()):
+        return Left.DO_NOT_DISRUPT
+    volumes = (template.get("spec") or {}).get("volumes") or ()
+    return Left.VOLUMES if any(key in volume for volume in volumes for key in _BOUND_VOLUMES) else None
 
 
 def at_quota(quotas: Iterable[Mapping[str, Any]], *, cpu_millis: int, memory_bytes: int) -> bool:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.consolidation import ConsolidationNode, NodePod, plan_consolidation
+from spillway.domain.balance.consolidation import (
+    MOST_FAILED,
+    MOST_NODES,
+    ConsolidationNode,
+    NodePod,
+    plan_consolidation,
+)
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
 
@@ -67,6 +73,46 @@ def test_zones_decide_where_a_pod_may_go() -> None:
     source = node("e", pod("p", zones=even), elastic=True)
     assert planned(source, node("there", zone=B, size=1500), node("here")) == {"p": "here"}
     assert planned(source, node("there", zone=B)) == {}
+
+
+def test_the_zones_are_those_of_the_workload() -> None:
+    one = replace(pod("p", zones={A: 2, B: 2}), zone_key="rack")
+    source = replace(node("e", one, elastic=True), other_zones={"rack": A})
+    there, here = node("there", size=1500), node("here", zone=B)
+    racks = replace(there, other_zones={"rack": B}), replace(here, other_zones={"rack": A})
+    assert planned(source, *racks) == {"p": "here"}
+    assert planned(replace(source, pods=(replace(one, max_skew=2),)), racks[0]) == {"p": "there"}
+
+
+def test_nodes_that_are_emptied_at_once_are_bounded_and_those_that_cannot_be_are_no_hindrance() -> None:
+    kept = [node(f"k{n}", replace(pod(f"k{n}", f"k{n}"), movable=False), elastic=True) for n in range(MOST_FAILED + 1)]
+    nodes = [node(f"e{n:02}", pod(f"p{n}", f"w{n}"), elastic=True) for n in range(MOST_NODES + 5)]
+    plan = plan_consolidation([*kept, *nodes, node("wide", size=90_000)], below=BELOW, most=5)
+    assert (len(plan.nodes), len(plan.moves)) == (MOST_NODES, 5)
+
+
+def test_after_many_nodes_whose_pods_find_no_place_no_other_is_looked_at() -> None:
+    large = [node(f"a{n:02}", pod(f"a{n}", f"a{n}", cpu=2000), elastic=True, size=9000) for n in range(MOST_FAILED)]
+    nodes = [replace(one, accepts=False) for one in (*large, node("b", pod("b", "b"), elastic=True))]
+    rooms = node("r1", size=1500), node("r2", size=1500)
+    plan = plan_consolidation([*nodes[1:], *nodes[:1], *rooms], below=BELOW, most=5)
+    assert plan.nodes == ()
+    assert plan_consolidation([*nodes[1:], *rooms], below=BELOW, most=5).nodes == ("b",)
+
+
+def test_a_pod_whose_replacement_is_there_needs_no_place() -> None:
+    gone = replace(pod("p", cpu=3000), going=True, ready_to_move=False)
+    plan = plan_consolidation([node("e", gone, elastic=True, size=9000)], below=BELOW, most=5)
+    assert (plan.nodes, plan.moves) == (("e",), ())
+    nodes = node("e", gone, pod("q", "other", cpu=500), elastic=True, size=9000), node("small", size=500)
+    assert planned(*nodes) == {"q": "small"}
+
+
+def test_a_pod_goes_only_where_it_may_run() -> None:
+    nodes = [node("e", pod("p"), elastic=True), node("full", size=1500), node("wide")]
+    plan = plan_consolidation(nodes, below=BELOW, most=1, admits=lambda _, there: there != "full")
+    assert [move.target for move in plan.moves] == ["wide"]
+    assert plan_consolidation(nodes, below=BELOW, most=1, admits=lambda *_: False).nodes == ()
 
 
 def test_the_emptying_order_decides_and_what_was_begun_is_finished_first() -> None:

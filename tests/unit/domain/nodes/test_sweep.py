@@ -8,6 +8,8 @@ from spillway.domain.model.names import (
     CORDONED_BY,
     COST_WRITTEN,
     ELASTIC_TAINT,
+    EMPTYING_TAINT,
+    HOT_TAINT,
     PLACEMENT,
     POD_DELETION_COST,
     POLICY,
@@ -76,3 +78,10 @@ def test_restore_node_opens_only_what_we_closed() -> None:
     assert tainted is not None
     assert (tainted.uncordon, tainted.taints) == (False, ())
     assert restore_node(make_node(unschedulable=True, taints=(THEIRS,)), ["example.com/x"]) is None
+
+
+@pytest.mark.parametrize("key", [ELASTIC_TAINT, EMPTYING_TAINT, HOT_TAINT])
+def test_restore_node_removes_every_taint_of_ours(key: str) -> None:
+    found = restore_node(make_node(taints=(THEIRS, Taint(key, "PreferNoSchedule", "x"))))
+    assert found is not None
+    assert found.taints == (THEIRS,)

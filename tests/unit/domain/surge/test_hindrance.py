@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.surge.hindrance import Left, cannot_surge
+from spillway.domain.surge.hindrance import Left, cannot_surge, stays_on_its_node
 
 
 def workload(kind: str = "Deployment", spec: Any = None, **status: Any) -> dict[str, Any]:
@@ -53,3 +53,31 @@ def test_from_the_workload_itself(found: dict[str, Any], reason: Left | None) ->
 )
 def test_from_its_autoscalers(others: list[dict[str, Any]], reason: Left | None) -> None:
     assert cannot_surge(workload(), others) is reason
+
+
+def _volume(source: str) -> dict[str, Any]:
+    return {"spec": {"volumes": [{"name": "scratch", "emptyDir": {}}, {"name": "data", source: {}}]}}
+
+
+def _annotated(key: str, value: str) -> dict[str, Any]:
+    return {"metadata": {"annotations": {key: value}}}
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        pytest.param({}, None, id="nothing"),
+        pytest.param(_volume("configMap"), None, id="a volume that is everywhere"),
+        pytest.param(_volume("persistentVolumeClaim"), Left.VOLUMES, id="a claim"),
+        pytest.param(_volume("hostPath"), Left.VOLUMES, id="a path of the node"),
+        pytest.param(_annotated("karpenter.sh/do-not-disrupt", "true"), Left.DO_NOT_DISRUPT, id="Karpenter"),
+        pytest.param(
+            _annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
+            Left.DO_NOT_DISRUPT,
+            id="cluster-autoscaler",
+        ),
+        pytest.param(_annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "true"), None, id="may be evicted"),
+    ],
+)
+def test_what_keeps_a_pod_on_its_node(template: dict[str, Any], reason: Left | None) -> None:
+    assert stays_on_its_node(template) is reason

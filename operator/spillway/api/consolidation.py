@@ -1,0 +1,49 @@
+"""Consolidation: elastic nodes that are emptied by moves, so that a node autoscaler removes them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from spillway.api.common import Count, Percent
+from spillway.api.scalars import Duration
+from spillway.api.schema import Model, atomic_list
+
+_LINES = Annotated[
+    tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
+]
+
+
+class Consolidation(Model):
+    """Emptying elastic nodes that are little used, by moves of their pods without an eviction."""
+
+    mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
+    """Disabled: no moves are planned. DryRun: they are only reported. Active: nodes are emptied, if the policy is in
+    mode Enforce; in mode Recommend it is the same as DryRun."""
+    below: Percent = 70
+    """Percent of its CPU and of its memory of which less must be requested for a node to be emptied, for example 70."""
+    max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
+    """The maximum number of moves per minute, for example 5."""
+    settle: Duration = Duration("1m")
+    """How long a workload must not have changed, and a pod must have been ready, before it is moved, for example 1m."""
+    node_settle: Duration = Duration("10m")
+    """How long a node must have existed, and no pod must have come to it, before it is emptied, for example 10m."""
+
+
+class ConsolidationStatus(Model):
+    """The elastic nodes that are being emptied. In mode DryRun or Recommend it is what would be done."""
+
+    emptying: Annotated[
+        tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=50, json_schema_extra=atomic_list())
+    ] = ()
+    """Names of the nodes that are being emptied, 50 at most."""
+    next: _LINES = ()
+    """The next moves, 10 at most, for example "shop/web-1: e1 to n4". Where the new pod goes is a prediction."""
+    in_progress: Count = 0
+    """Workloads that run an additional replica now, so that a pod can move."""
+    left: _LINES = ()
+    """Workloads with pods on little used nodes that are left as they are, 10 at most, and why, for example
+    "Deployment/shop/web: AutoscalerAtMaximum". They keep their nodes."""
+    moved: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
+    """Pods moved since the operator started."""
+    emptied: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
+    """Nodes emptied since the operator started."""

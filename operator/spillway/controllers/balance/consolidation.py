@@ -1,0 +1,288 @@
+"""Consolidation: elastic nodes that are little used are emptied by surges, so that a node autoscaler removes them.
+
+Contract: one key for each ElasticPolicy with `consolidation`. In mode Active of a policy that is enforced, the nodes of
+the plan carry the soft taint `EMPTYING_TAINT`, and at most `maxMovesPerMinute` of their pods are moved; in any other
+mode the plan is only shown. A workload that cannot be moved keeps its node, with the reason. The taint of a policy that
+is gone, or that empties no nodes any more, is removed. While another descheduler runs, nothing is emptied.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from spillway.api.consolidation import Consolidation, ConsolidationStatus
+from spillway.api.elasticpolicy import ElasticPolicy
+from spillway.controllers.balance.descheduling import find_descheduler
+from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, WorkloadLooks, observe
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.nodes.soft_taints import SoftTaints
+from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
+from spillway.controllers.surge.words import LISTED, left_lines, told
+from spillway.domain.balance.bounds import MoveBounds
+from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
+from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
+from spillway.domain.balance.reserve import Requests, RequestTrend, larger, total
+from spillway.domain.fit.room import waiting_requests
+from spillway.domain.headroom.rise import rise_of
+from spillway.domain.model import event_reasons
+from spillway.domain.model.names import EMPTYING_TAINT
+from spillway.domain.model.owners import reference_to, workload_of
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import Purpose, SurgeOutcome
+from spillway.kube.errors import RequestError
+from spillway.kube.protocols import ObjectWriter, Recorder
+from spillway.kube.slices import in_slices
+from spillway.kube.writer import REFUSED_SECONDS
+from spillway.state.catalog import Kind
+from spillway.state.signal import Signal
+from spillway.telemetry import consolidation as metrics
+
+PERIOD_SECONDS: Final = 30.0
+ORPHANS: Final = "*"
+"""The key of a check of every taint; any other key is the name of an ElasticPolicy."""
+LOOKS: Final = 20
+"""Workloads that are read from the API server in one pass; the others are read in the next ones."""
+NODES_LISTED: Final = 50
+_NO_PLAN: Final = ConsolidationPlan((), ())
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one policy."""
+
+    looks: WorkloadLooks
+    bounds: MoveBounds = field(default_factory=MoveBounds)
+    nodes: NodeMemory = field(default_factory=NodeMemory)
+    trend: RequestTrend = field(default_factory=RequestTrend)
+    plan: ConsolidationPlan = _NO_PLAN
+    left: Mapping[str, Left | SurgeOutcome] = field(default_factory=dict)
+    emptied: int = 0
+
+
+class ConsolidationController(Controller):
+    """Consolidation, with one key per ElasticPolicy and one for taints that none asks for."""
+
+    name: ClassVar = "consolidation"
+
+    def __init__(self, world: World, writer: ObjectWriter, events: Recorder, surges: SurgeMovesController) -> None:
+        super().__init__(world)
+        self._taints = SoftTaints(world, writer, EMPTYING_TAINT, Kind.ELASTIC_POLICY, name=self.name)
+        self._events = events
+        self._surges = surges
+        surges.askers[Purpose.CONSOLIDATE] = self._consolidates
+        self._memories: dict[str, _Memory] = {}
+        self.descheduler = ""
+        """The other descheduler for which nothing is moved; empty if none was found."""
+        self.changed: Signal[()] = Signal("Consolidation")
+        """Emitted when a plan has changed, or a pod was moved."""
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self.add_all)
+        yield self.world.state.subscribe(NodeRecord, self._node_changed)
+        yield self._surges.ended.subscribe(self._ended)
+
+    def all_keys(self) -> Iterable[str]:
+        return {ORPHANS, *self.world.governance.policies, *self._memories}
+
+    def status(self, policy: str) -> ConsolidationStatus | None:
+        """The part of a policy's status; None where it has no consolidation."""
+        memory = self._memories.get(policy)
+        if memory is None:
+            return None
+        return ConsolidationStatus(
+            emptying=tuple(memory.plan.nodes[:NODES_LISTED]),
+            next=tuple(self._text(move) for move in memory.plan.moves[:LISTED]),
+            in_progress=self._surges.in_progress(Purpose.CONSOLIDATE, policy),
+            left=left_lines(memory.left),
+            moved=memory.bounds.done,
+            emptied=memory.emptied,
+        )
+
+    async def reconcile(self, key: str) -> float | None:
+        if key == ORPHANS:
+            return await self._remove_orphans()
+        policy = self.world.governance.policies.get(key)
+        rule = None if policy is None else policy.spec.consolidation
+        if policy is None or rule is None or not policy.spec.plans_consolidation:
+            if self._memories.pop(key, None) is not None:
+                self._show()
+                return await self._remove_orphans()
+            return None
+        memory = self._memories.setdefault(key, _Memory(WorkloadLooks(self._surges, self.world.now)))
+        acts = policy.spec.consolidates
+        self.descheduler = await find_descheduler(self.world.state) if acts else ""
+        observed = await observe(self.world, key)
+        memory.trend.note(observed.requested, self.world.now())
+        try:
+            plan = await self._plan(policy, rule, memory, observed)
+        except RequestError as error:
+            self.log.warning("no moves are planned", key=key, error=str(error))
+            return PERIOD_SECONDS
+        if plan.nodes and not memory.plan.nodes:
+            self._announce(policy, plan)
+        memory.plan = plan
+        done = True
+        if acts:
+            done = await self._act(policy, rule, memory, observed)
+        else:
+            memory.nodes = NodeMemory()
+        self._show()
+        return PERIOD_SECONDS if done else REFUSED_SECONDS
+
+    async def _plan(
+        self, policy: ElasticPolicy, rule: Consolidation, memory: _Memory, observed: NodesSeen
+    ) -> ConsolidationPlan:
+        """The present plan.
+
+        Raises:
+            RequestError: a workload of the plan could not be read.
+        """
+        name, now = policy.metadata.name, self.world.now()
+        memory.looks.forget_gone(self.world.state.replicasets)
+        found = Emptiable(
+            self.world,
+            name,
+            rule,
+            observed,
+            looks=memory.looks,
+            bounds=memory.bounds,
+            rests=lambda node: memory.nodes.rests(node, now),
+        )
+        reserve, reads = await self._reserve(name, memory), LOOKS
+        while True:
+            # As long as workloads are read, the plan shows which ones have to be; those that were not keep their nodes.
+            nodes = await found.nodes(optimistic=reads > 0)
+            plan = plan_consolidation(
+                nodes, below=rule.below / 100, most=rule.max_moves_per_minute, reserve=reserve, admits=found.admits
+            )
+            unread = found.unread(plan.nodes) if reads else ()
+            if not unread:
+                memory.left = dict(found.left)
+                return plan
+            for owner, pod in unread[:reads]:
+                await memory.looks.read(owner, pod)
+            reads -= len(unread[:reads])
+
+    async def _reserve(self, policy: str, memory: _Memory) -> Requests:
+        """The requests that are expected to be added, and those of pods that wait for a node."""
+        state, now = self.world.state, self.world.now()
+        rises: list[tuple[int, Requests]] = []
+        if self.world.board.forecasts:
+            async for owner in in_slices(list(state.replicasets.values())):
+                forecast = self.world.board.forecasts.get(workload_of(owner).key) if owner.replicas else None
+                claim = None if forecast is None else self.world.claim_of(owner)
+                pod = next(iter(state.pods_of(owner.uid)), None)
+                if claim is not None and claim.policy == policy and pod is not None:
+                    replicas = rise_of(forecast, replicas=owner.replicas, most=None, now=now)
+                    rises.append((replicas, (pod.cpu_millis, pod.memory_bytes)))
+        without_node = [pod async for pod in in_slices(list(state.pods.values())) if not pod.node]
+        waiting = waiting_requests(pod for pod in without_node if self._adds(pod))
+        cpu, memory_bytes = larger(memory.trend.rise(), total(rises))
+        waiting_cpu, waiting_memory = total((1, one) for one in waiting)
+        return cpu + waiting_cpu, memory_bytes + waiting_memory
+
+    def _adds(self, pod: PodRecord) -> bool:
+        """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""
+        owner = self.world.state.replicasets.get(pod.owner_uid)
+        return not self.world.membership.needs_pool(pod) and (owner is None or not owner.surge)
+
+    # Emptying
+
+    async def _act(self, policy: ElasticPolicy, rule: Consolidation, memory: _Memory, observed: NodesSeen) -> bool:
+        """Put the taints on the nodes of the plan, and move pods; False if a node has changed in the meantime."""
+        name, now = policy.metadata.name, self.world.now()
+        plan = _NO_PLAN if self.descheduler else memory.plan
+        news = memory.nodes.follow(plan.nodes, tainted=observed.tainted, empty=observed.empty, now=now)
+        self._tell(policy, memory, news)
+        wanted, taint = memory.nodes.tainted(now), emptying_taint(name)
+        done = await self._taints.give(observed.elastic.values(), lambda node: taint if node in wanted else None)
+        for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
+            # The taint is there first, so that no additional replica comes back to the node.
+            if move.source in observed.tainted:
+                self._move(name, memory, move, now)
+        return done and set(plan.nodes) <= observed.tainted
+
+    def _move(self, policy: str, memory: _Memory, move: ConsolidationMove, now: float) -> None:
+        pod = self.world.state.pods.get(move.pod)
+        if pod is None or pod.terminating:
+            return
+        if self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.CONSOLIDATE, policy)):
+            memory.bounds.rest(move.workload, now)
+            memory.bounds.began(now)
+
+    def _consolidates(self, policy: str) -> bool:
+        """Whether this policy wants pods to be moved."""
+        found = self.world.governance.policies.get(policy)
+        return found is not None and found.spec.consolidates
+
+    def _ended(self, end: MoveEnd) -> None:
+        memory = self._memories.get(end.asker)
+        if end.purpose is not Purpose.CONSOLIDATE or memory is None:
+            return
+        now, workload = self.world.now(), workload_of(end.replicaset).key
+        metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
+        reference = workload_of(end.replicaset).reference
+        if end.moved:
+            # Its additional replica counts as a change, so it rests for `settle`.
+            memory.bounds.succeeded(workload, now, seconds=0.0)
+            message = (
+                f"A pod was moved off node {end.node}, which is being emptied: an additional replica was ready before "
+                "it was deleted."
+            )
+            self._events.record(reference, "Normal", event_reasons.POD_MOVED, message)
+        else:
+            memory.bounds.given_back(workload, end.result, now)
+            message = f"A pod is not moved off a little used node: {told(end.result)}. It is tried again later."
+            self._events.record(reference, "Normal", event_reasons.MOVE_LEFT, message)
+        self.queue.add(end.asker)
+        self.changed.emit()
+
+    async def _remove_orphans(self) -> float | None:
+        done = await self._taints.remove_orphans(self._empties)
+        return None if done else REFUSED_SECONDS
+
+    def _empties(self, node: NodeRecord) -> str | None:
+        """The policy that may empty this node; None if none does."""
+        owner = self.world.governance.elastic_owner(node)
+        policy = None if owner is None else self.world.governance.policies.get(owner.policy)
+        return policy.metadata.name if policy is not None and policy.spec.consolidates else None
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if new is None or not self._taints.carried(new):
+            return
+        if old is None or old.labels != new.labels or old.taints != new.taints:
+            self.queue.add(ORPHANS)
+
+    # Reports
+
+    def _text(self, move: ConsolidationMove) -> str:
+        pod = self.world.state.pods.get(move.pod)
+        return f"{move.pod if pod is None else pod.key}: {move.source} to {move.target}"
+
+    def _tell(self, policy: ElasticPolicy, memory: _Memory, news: Emptied) -> None:
+        name = policy.metadata.name
+        for node in news.emptied:
+            memory.emptied += 1
+            metrics.EMPTIED.labels(name).inc()
+            self.log.info("node emptied", key=node, policy=name)
+            message = f"Node {node} is empty: its pods were moved without an eviction."
+            self._events.record(reference_to(policy), "Normal", event_reasons.NODE_EMPTIED, message)
+        for node in news.given_up:
+            metrics.GIVEN_UP.labels(name).inc()
+            self.log.info("node is not emptied any more", key=node, policy=name)
+
+    def _announce(self, policy: ElasticPolicy, plan: ConsolidationPlan) -> None:
+        first = f", first {self._text(plan.moves[0])}" if plan.moves else ""
+        count = f"{len(plan.nodes)} elastic nodes can be emptied, the first is {plan.nodes[0]}"
+        message = f"{count}. Moves now: {len(plan.moves)}{first}."
+        self._events.record(reference_to(policy), "Normal", event_reasons.MOVES_PLANNED, message)
+
+    def _show(self) -> None:
+        metrics.EMPTYING.replace({(name,): len(one.plan.nodes) for name, one in self._memories.items()})
+        counts: Counter[tuple[str, ...]] = Counter()
+        for name, memory in self._memories.items():
+            counts.update((name, reason.value) for reason in memory.left.values())
+        metrics.LEFT.replace(dict(counts))
+        self.changed.emit()

@@ -1,0 +1,293 @@
+"""The nodes that one ElasticPolicy might empty, with their pods, and the nodes to which these could go.
+
+Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`) counts as movable
+only if the caller asks for that, to learn which workloads have to be looked at.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from spillway.api.consolidation import Consolidation
+from spillway.controllers.balance.movable import unsettled
+from spillway.controllers.base import World
+from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.domain.balance.bounds import MoveBounds
+from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
+from spillway.domain.balance.reserve import Requests
+from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.fit.taint_toleration import hard_taints
+from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid, Tier, Zone
+from spillway.domain.model.owners import CAN_SURGE, PER_NODE, workload_of
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.surge.hindrance import Left, stays_on_its_node
+from spillway.domain.surge.steps import Surge, SurgeOutcome, replaced_pod
+from spillway.kube.slices import in_slices
+from spillway.state.node_room import PodFit
+
+LOOK_SECONDS: Final = 300.0
+"""So long counts what was read of a workload; the surge itself reads it again."""
+_PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
+"""Reasons that pass by themselves: a node that is being emptied waits for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadLook:
+    """What was read of one workload."""
+
+    at: float
+    reason: Left | None
+    fit: PodFit | None
+
+
+class WorkloadLooks:
+    """What was read of the workloads of one policy."""
+
+    def __init__(self, surges: SurgeMovesController, now: Callable[[], float]) -> None:
+        self._surges = surges
+        self._now = now
+        self._looks: dict[OwnerUid, WorkloadLook] = {}
+
+    def get(self, owner: OwnerUid) -> WorkloadLook | None:
+        """What is known of the workload of a ReplicaSet; None if it was never read."""
+        return self._looks.get(owner)
+
+    async def read(self, owner: ReplicaSetRecord, pod: PodRecord) -> None:
+        """Read the workload of a ReplicaSet, for the move of one of its pods.
+
+        Raises:
+            RequestError: the API server has no answer.
+        """
+        present, reason = await self._surges.examine(owner, pod)
+        fit: PodFit | None = None
+        if present is not None:
+            template = present["spec"]["template"]
+            fit = PodFit(template.get("spec") or {})
+            # What passes by itself is read from the state.
+            reason = stays_on_its_node(template) or (None if reason in _PASSING else reason)
+        self._looks[owner.uid] = WorkloadLook(self._now(), reason, fit)
+
+    def due(self, owner: OwnerUid) -> bool:
+        """Whether the workload has to be read, for the first time or again."""
+        look = self._looks.get(owner)
+        return look is None or self._now() - look.at > LOOK_SECONDS
+
+    def forget_gone(self, owners: Container[OwnerUid]) -> None:
+        """Forget the ReplicaSets that are not among these."""
+        self._looks = {uid: look for uid, look in self._looks.items() if uid in owners}
+
+
+@dataclass(slots=True)
+class NodesSeen:
+    """What one pass sees."""
+
+    nodes: list[NodeRecord] = field(default_factory=list)
+    """Nodes that are not virtual."""
+    elastic: dict[NodeName, NodeRecord] = field(default_factory=dict)
+    """Those of them that are elastic for the policy."""
+    empty: set[NodeName] = field(default_factory=set)
+    """Elastic nodes without pods other than those that come with a node."""
+    tainted: set[NodeName] = field(default_factory=set)
+    """Elastic nodes that carry the taint of nodes that are being emptied."""
+    requested: Requests = (0, 0)
+    """What is requested of all of these nodes, without the additional replicas of surges."""
+
+
+async def observe(world: World, policy: str) -> NodesSeen:
+    """The nodes, as one policy sees them."""
+    found = NodesSeen()
+    cpu = memory = 0
+    async for pool, node in in_slices(list(world.membership.every_node())):
+        if pool or world.places.place(policy, node).tier is Tier.VIRTUAL:
+            continue
+        found.nodes.append(node)
+        usage = world.state.node_usage.on_node(node.name)
+        cpu, memory = cpu + usage.cpu_millis, memory + usage.memory_bytes
+        owner = world.governance.elastic_owner(node)
+        if owner is None:
+            continue
+        if not leaving(world, node.name):
+            found.empty.add(node.name)
+        if owner.policy != policy:
+            continue
+        found.elastic[node.name] = node
+        if any(one.key == EMPTYING_TAINT for one in node.taints):
+            found.tainted.add(node.name)
+    async for replicaset in in_slices(list(world.state.replicasets.values())):
+        for pod in surplus(world, replicaset):
+            cpu, memory = cpu - pod.cpu_millis, memory - pod.memory_bytes
+    found.requested = cpu, memory
+    return found
+
+
+def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
+    """The additional replica of a surge that is on a node: the newest; none without a surge."""
+    surge = Surge.parse(owner.surge) if owner.surge else None
+    if surge is None:
+        return []
+    pods = [pod for pod in world.state.pods_of(owner.uid) if pod.active and pod.node]
+    return sorted(pods, key=lambda one: (one.created, one.uid))[surge.replicas :]
+
+
+def leaving(world: World, node: NodeName) -> list[PodRecord]:
+    """The pods that have to leave a node until it is empty for a node autoscaler."""
+    return [pod for pod in world.state.pods_on(node) if pod.owner_kind not in PER_NODE and pod.active]
+
+
+@dataclass(frozen=True, slots=True)
+class _Workload:
+    """What the pods of one ReplicaSet have in common."""
+
+    key: str
+    zones: Mapping[Zone, int]
+    reason: Left | SurgeOutcome | None
+    max_skew: int = 1
+    zone_key: str = ZONE_LABEL
+    looked_at: bool = True
+    going: PodUid | None = None
+    """The pod that a surge replaces, once the additional replica is on a node."""
+
+
+class Emptiable:
+    """The nodes of one pass in the form of the planner."""
+
+    def __init__(
+        self,
+        world: World,
+        policy: str,
+        rule: Consolidation,
+        observed: NodesSeen,
+        *,
+        looks: WorkloadLooks,
+        bounds: MoveBounds,
+        rests: Callable[[NodeName], bool],
+    ) -> None:
+        """`rests` says whether a node is left alone for a while."""
+        self._world = world
+        self._policy = policy
+        self._rule = rule
+        self._observed = observed
+        self._looks = looks
+        self._bounds = bounds
+        self._refused = bounds.refused(world.now())
+        self._rests = rests
+        self._workloads: dict[OwnerUid, _Workload] = {}
+        self._admitted: dict[tuple[OwnerUid, NodeName], bool] = {}
+        self._zone_keys = {one.spec.zone_key for one in world.governance.balances.values()} - {ZONE_LABEL}
+        self.left: dict[str, Left | SurgeOutcome] = {}
+        """The workloads with pods on little used nodes that are left as they are, and why."""
+
+    async def nodes(self, *, optimistic: bool) -> list[ConsolidationNode]:
+        """The nodes; if `optimistic`, workloads that were not looked at count as movable."""
+        self._workloads.clear()
+        self._admitted.clear()
+        self.left.clear()
+        order = self._world.places.order(self._policy)
+        return [self._node(node, order, optimistic=optimistic) async for node in in_slices(self._observed.nodes)]
+
+    def admits(self, pod: NodePod, node: NodeName) -> bool:
+        """Whether a pod may run on a node; unknown counts as yes."""
+        record = self._world.state.pods.get(pod.uid)
+        if record is None:
+            return False
+        key = record.owner_uid, node
+        if key not in self._admitted:
+            look, there = self._looks.get(record.owner_uid), self._world.state.nodes.get(node)
+            fit = None if look is None else look.fit
+            self._admitted[key] = there is not None and (fit is None or fit.admits(there))
+        return self._admitted[key]
+
+    def unread(self, nodes: Iterable[NodeName]) -> list[tuple[ReplicaSetRecord, PodRecord]]:
+        """The ReplicaSets on these nodes whose workloads have to be read, with a pod of each."""
+        pods = {pod.owner_uid: pod for name in nodes for pod in leaving(self._world, name)}
+        owners = self._world.state.replicasets
+        return [
+            (owners[uid], pod)
+            for uid, pod in pods.items()
+            # During a surge the workload has one replica too many, so what was read before counts.
+            if uid in owners and not owners[uid].surge and self._looks.due(uid)
+        ]
+
+    def _node(self, node: NodeRecord, order: Mapping[NodeName, int], *, optimistic: bool) -> ConsolidationNode:
+        free = self._world.state.node_usage.free_on(node)
+        emptying = node.name in self._observed.tainted
+        may_empty = node.name in self._observed.elastic and self._old_enough(node, emptying=emptying)
+        found = ConsolidationNode(
+            node.name,
+            node.zone_by(ZONE_LABEL),
+            node.cpu_millis,
+            node.memory_bytes,
+            free.cpu_millis,
+            free.memory_bytes,
+            free.pods,
+            # Pods that went to an empty elastic node would only change places.
+            accepts=takes_pods(node) and not node.avoided and node.name not in self._observed.empty,
+            may_empty=may_empty,
+            order=order.get(node.name, 0),
+            emptying=emptying,
+            taints=frozenset((one.key, one.value, one.effect) for one in hard_taints(node)),
+            other_zones={key: node.zone_by(key) for key in self._zone_keys},
+        )
+        if not may_empty or (found.used >= self._rule.below / 100 and not emptying):
+            return found
+        self._note_left(node.name)
+        here = leaving(self._world, node.name)
+        return replace(found, pods=tuple(self._pod(pod, optimistic=optimistic, begun=emptying) for pod in here))
+
+    def _old_enough(self, node: NodeRecord, *, emptying: bool) -> bool:
+        """Whether the node may be emptied as far as its age, its state and its last pod decide."""
+        since = self._world.now() - self._rule.node_settle.seconds
+        if not takes_pods(node) or node.created > since or self._rests(node.name):
+            return False
+        return emptying or all(pod.ready_since <= since for pod in leaving(self._world, node.name))
+
+    def _note_left(self, node: NodeName) -> None:
+        for pod in leaving(self._world, node):
+            key, reason = self._workload_of(pod).key, self._workload_of(pod).reason
+            if reason is not None and reason is not Left.SETTLING:
+                self.left[key] = reason
+
+    def _pod(self, pod: PodRecord, *, optimistic: bool, begun: bool) -> NodePod:
+        now, one = self._world.now(), self._workload_of(pod)
+        passing = one.reason in (_PASSING if begun else {Left.SETTLING})
+        settled = pod.ready_since <= now - self._rule.settle.seconds
+        return NodePod(
+            pod.uid,
+            one.key,
+            pod.cpu_millis,
+            pod.memory_bytes,
+            one.zones,
+            movable=(one.reason is None or passing) and (one.looked_at or optimistic),
+            ready_to_move=one.reason is None and settled and self._bounds.resting.get(one.key, 0.0) <= now,
+            going=pod.uid == one.going,
+            max_skew=one.max_skew,
+            zone_key=one.zone_key,
+        )
+
+    def _workload_of(self, pod: PodRecord) -> _Workload:
+        known = self._workloads.get(pod.owner_uid)
+        if known is None:
+            known = self._workload(pod)
+            if pod.owner_uid:
+                self._workloads[pod.owner_uid] = known
+        return known
+
+    def _workload(self, pod: PodRecord) -> _Workload:
+        world, owner = self._world, self._world.state.owner(pod.owner_uid)
+        if not isinstance(owner, ReplicaSetRecord) or workload_of(owner).kind not in CAN_SURGE:
+            return _Workload(world.owner_of(pod).key, {}, Left.CANNOT_SURGE)
+        key, claim = workload_of(owner).key, world.claim_of(owner)
+        if claim is None or claim.policy != self._policy:
+            return _Workload(key, {}, Left.NOT_GOVERNED)
+        pods = [one for one in world.state.pods_of(owner.uid) if one.active]
+        nodes = [world.state.nodes[one.node] for one in pods if one.node in world.state.nodes]
+        zones = Counter(node.zone_by(claim.zone_key) for node in nodes)
+        look = self._looks.get(owner.uid)
+        reason = (
+            self._refused.get(key)
+            or (None if look is None else look.reason)
+            or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
+        )
+        going = replaced_pod(owner.surge) if surplus(world, owner) else None
+        return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, look is not None, going)

@@ -1,0 +1,66 @@
+"""The soft taint of elastic nodes that are being emptied, and for how long an emptied node keeps it.
+
+Contract: pure. An emptied node keeps the taint for `EMPTY_SECONDS`, because the scheduler prefers empty nodes, and a
+node autoscaler removes a node only after it was empty for a while. A node that was begun and can be emptied no longer
+rests for `GIVEN_UP_SECONDS`, so that its taint does not come and go.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from spillway.domain.model.names import EMPTYING_TAINT, NodeName
+from spillway.domain.model.records import Taint
+from spillway.domain.nodes.taints import SOFT
+
+EMPTY_SECONDS: Final = 1800.0
+GIVEN_UP_SECONDS: Final = 600.0
+
+
+def emptying_taint(policy: str) -> Taint:
+    """The taint of a node that this ElasticPolicy empties."""
+    return Taint(key=EMPTYING_TAINT, effect=SOFT, value=policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """What has become of the nodes since the plan before."""
+
+    emptied: tuple[NodeName, ...]
+    """Those that have become empty."""
+    given_up: tuple[NodeName, ...]
+    """Those that are not emptied any more, and are not empty."""
+
+
+@dataclass(slots=True)
+class NodeMemory:
+    """What is remembered of the nodes that one policy empties."""
+
+    _emptying: frozenset[NodeName] = frozenset()
+    _empty: dict[NodeName, float] = field(default_factory=dict)
+    """Since when nodes with the taint have been empty."""
+    _resting: dict[NodeName, float] = field(default_factory=dict)
+    """Until when a node that was given up is left alone."""
+
+    def rests(self, node: NodeName, now: float) -> bool:
+        """Whether a node was given up a short time ago."""
+        return self._resting.get(node, 0.0) > now
+
+    def follow(
+        self, planned: Iterable[NodeName], *, tainted: Collection[NodeName], empty: Collection[NodeName], now: float
+    ) -> Emptied:
+        """Take a plan; `tainted` are the nodes with the taint, and `empty` those without pods."""
+        planned = frozenset(planned)
+        begun = self._emptying | frozenset(tainted)
+        now_empty = {name for name in begun if name in empty}
+        emptied = tuple(sorted((self._emptying & now_empty) - self._empty.keys()))
+        self._empty = {name: self._empty.get(name, now) for name in now_empty if name in tainted or name in emptied}
+        given_up = tuple(sorted((self._emptying & frozenset(tainted)) - planned - now_empty))
+        self._resting = {name: until for name, until in self._resting.items() if until > now}
+        self._resting.update(dict.fromkeys(given_up, now + GIVEN_UP_SECONDS))
+        self._emptying = planned
+        return Emptied(emptied, given_up)
+
+    def tainted(self, now: float) -> frozenset[NodeName]:
+        """The nodes that are to carry the taint now."""
+        return self._emptying | {name for name, since in self._empty.items() if now - since < EMPTY_SECONDS}

@@ -1,0 +1,28 @@
+"""Metrics of consolidation: elastic nodes that are emptied by moves. Only the leader sets them."""
+
+from typing import Final
+
+from spillway.telemetry.prerendered import PrerenderedGauge
+from spillway.telemetry.registry import counter
+
+EMPTYING: Final = PrerenderedGauge(
+    "spillway_consolidation_nodes_emptying",
+    "Elastic nodes that are being emptied; in mode DryRun those that would be. Leader only.",
+    ("policy",),
+)
+EMPTIED: Final = counter("spillway_consolidation_nodes_emptied", "Elastic nodes that moves have emptied.", ("policy",))
+GIVEN_UP: Final = counter(
+    "spillway_consolidation_nodes_given_up",
+    "Elastic nodes that were being emptied and are not any more, because a pod of theirs stays or room is needed.",
+    ("policy",),
+)
+MOVES: Final = counter(
+    "spillway_consolidation_moves",
+    "Moves of pods off elastic nodes that were tried, by result: moved, or why not.",
+    ("policy", "result"),
+)
+LEFT: Final = PrerenderedGauge(
+    "spillway_consolidation_workloads_left",
+    "Workloads with pods on little used elastic nodes that are not moved, by reason. Leader only.",
+    ("policy", "reason"),
+)

@@ -1,0 +1,441 @@
+"""Consolidation, with the real state, catalog and surges, and an API server that has the workloads."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.api.elasticpolicy import ElasticPolicyStatus
+from spillway.controllers.balance.consolidation import LOOKS, ORPHANS, PERIOD_SECONDS, ConsolidationController
+from spillway.controllers.balance.consolidation_status import ConsolidationContributor
+from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
+from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.domain.balance.bounds import WORKLOAD_SECONDS
+from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, emptying_taint
+from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import NodeRecord, Phase, Taint
+from spillway.domain.scaling.demand import DemandForecast
+from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
+from spillway.kube.errors import UnreachableError
+from spillway.state.catalog import Kind
+from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_writer import FakeWriter
+from tests.support.world import ELASTIC, Record, make_world, policy_resource, resource
+
+START = 100_000.0
+LABELS = {"pool": "elastic", ZONE_LABEL: "a"}
+THEIRS = Taint("theirs", "PreferNoSchedule")
+
+
+def policy(mode: str = "Active", *, enforced: bool = True, version: int = 1, **consolidation: Any) -> dict[str, Any]:
+    found = policy_resource(mode="Enforce" if enforced else "Recommend", version=version, elastic=ELASTIC)
+    found["spec"]["consolidation"] = {"mode": mode, **consolidation}
+    return found
+
+
+class Scene:
+    """Elastic nodes `e1`, with a pod of `web` and of `api`, and `e2`, with two of `cart`; and a fixed node."""
+
+    def __init__(self, *resources: dict[str, Any], more: tuple[Record, ...] = (), change: Any = None) -> None:
+        self.clock = FakeClock(START - 3600.0)
+        records: list[Record] = [
+            make_node("e1", labels=LABELS, taints=(THEIRS,)),
+            make_node("e2", labels=LABELS),
+            make_node("f1", labels={ZONE_LABEL: "a"}, cpu_millis=1500),
+        ]
+        for app, node, replicas in (("web", "e1", 1), ("api", "e1", 1), ("cart", "e2", 3)):
+            records.append(make_replicaset(app, replicas=replicas))
+            records += [
+                make_pod(f"{app}-{n}", node=NodeName(node), owner_uid=make_replicaset(app).uid) for n in range(replicas)
+            ]
+        self.world = make_world([], resources or [policy()], self.clock)
+        for record in (*records, *more):
+            self.world.state.apply(record if change is None else change(record))
+        self.clock.forward(3600.0)
+        self.template: dict[str, Any] = {"spec": {}}
+        self.spec: dict[str, Any] = {}
+        self.down = False
+        self.read: list[str] = []
+        self.writer, self.events = FakeWriter(), FakeRecorder()
+        self.lead()
+
+    def lead(self) -> None:
+        """Replace the controllers, as the next leader does."""
+        self.surges = SurgeMovesController(self.world, SurgeScaler(self.world, self.writer, self), ready_seconds=300.0)
+        self.controller = ConsolidationController(self.world, self.writer, self.events, self.surges)
+        self.unsubscribe = list(self.controller.subscribe())
+
+    async def get_json(self, path: str) -> Any:
+        if self.down:
+            raise UnreachableError("connection refused")
+        name = path.rpartition("/")[2]
+        if name in ("horizontalpodautoscalers", "resourcequotas"):
+            return {"items": []}
+        self.read.append(name)
+        replicas = self.world.state.replicasets[make_replicaset(name).uid].replicas
+        status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
+        return {
+            "metadata": {"name": name, "uid": f"deploy-{name}", "generation": 1},
+            "spec": {"replicas": replicas, "template": self.template, **self.spec},
+            "status": {"observedGeneration": 1, **status},
+        }
+
+    async def reconcile(self, *keys: str, seconds: float = 0.0) -> None:
+        """Reconcile, and show the state what was written."""
+        await self.clock.advance(seconds)
+        for key in keys or ("online",):
+            self.writer.writes.clear()
+            await self.controller.reconcile(key)
+            for write in self.writer.writes:
+                seen, wanted = write.body["taints"]
+                node = self.world.state.nodes[NodeName(write.name)]
+                assert node.taints == tuple(seen)
+                self.world.state.apply(msgspec.structs.replace(node, taints=tuple(wanted)))
+
+    @property
+    def tainted(self) -> dict[str, str]:
+        nodes = self.world.state.nodes.values()
+        return {node.name: one.value for node in nodes for one in node.taints if one.key == EMPTYING_TAINT}
+
+    @property
+    def asked(self) -> list[str]:
+        return [self.world.state.pods[one.pod].name for one in self.surges._asked.values()]
+
+    @property
+    def status(self) -> Any:
+        return self.controller.status("online")
+
+    def end(self, result: Left | SurgeOutcome, *, to: str = "f1") -> None:
+        """Let the first move that was asked for end; if it succeeded, with another pod elsewhere."""
+        request = self.surges._asked.pop(next(iter(self.surges._asked)))
+        owner, pod = self.world.state.replicasets[request.owner], self.world.state.pods[request.pod]
+        if result is SurgeOutcome.SUCCEEDED:
+            self.world.state.remove(pod)
+            now = self.clock.now()
+            self.world.state.apply(
+                msgspec.structs.replace(
+                    pod, uid=PodUid(f"{pod.uid}-x"), name=f"{pod.name}-x", node=NodeName(to), ready_since=now
+                )
+            )
+        self.surges.ended.emit(MoveEnd(owner, pod.uid, request.purpose, request.asker, result, pod.node))
+
+    def change(self, record: Any, **changes: Any) -> None:
+        self.world.state.apply(msgspec.structs.replace(record, **changes))
+
+    def replace(self, *resources: dict[str, Any]) -> None:
+        self.world.catalog.replace(Kind.ELASTIC_POLICY, resources, 60)
+
+
+async def test_a_node_gets_the_taint_its_pods_move_and_it_keeps_the_taint_while_it_is_empty() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    assert (scene.tainted, scene.asked) == ({"e1": "online"}, []), "the taint comes first"
+    assert THEIRS in scene.world.state.nodes[NodeName("e1")].taints
+    await scene.reconcile()
+    assert scene.asked == ["api-0", "web-0"]
+    assert scene.surges.in_progress(Purpose.CONSOLIDATE, "online") == 2
+    await scene.reconcile(seconds=PERIOD_SECONDS)
+    scene.end(SurgeOutcome.SUCCEEDED)
+    scene.end(SurgeOutcome.SUCCEEDED)
+    assert [(one.about, one.what) for one in scene.events.said][1:] == [
+        ("Deployment/api", "Normal PodMoved"),
+        ("Deployment/web", "Normal PodMoved"),
+    ]
+    await scene.reconcile()
+    assert (scene.tainted, scene.status.moved, scene.status.emptied) == ({"e1": "online"}, 2, 1)
+    assert scene.events.said[-1].what == "Normal NodeEmptied"
+    assert "e1" in scene.events.said[-1].message
+    await scene.reconcile(seconds=EMPTY_SECONDS)
+    assert "e1" not in scene.tainted
+    assert scene.status.emptied == 1
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        pytest.param(policy(enforced=False), id="a policy that recommends"),
+        pytest.param(policy(mode="DryRun"), id="a dry run"),
+    ],
+)
+async def test_a_plan_that_is_only_shown(resources: dict[str, Any]) -> None:
+    scene = Scene(resources)
+    await scene.reconcile()
+    await scene.reconcile()
+    assert (scene.tainted, scene.asked) == ({}, [])
+    assert scene.status.emptying == ("e1",)
+    assert scene.status.next == ("shop/api-0: e1 to f1", "shop/web-0: e1 to f1")
+    [event] = scene.events.said
+    assert (event.about, event.what) == ("ElasticPolicy/online", "Normal MovesPlanned")
+    assert "e1" in event.message
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param((), id="the policy is gone"),
+        pytest.param((policy_resource(version=2, elastic=ELASTIC),), id="it has no consolidation"),
+        pytest.param((policy(enforced=False, version=2),), id="it recommends"),
+        pytest.param((policy(version=2, mode="DryRun"),), id="a dry run"),
+        pytest.param((policy(version=2, mode="Disabled"),), id="disabled"),
+    ],
+)
+async def test_the_taint_goes_with_the_wish(after: tuple[dict[str, Any], ...]) -> None:
+    scene = Scene()
+    await scene.reconcile()
+    assert scene.tainted
+    scene.replace(*after)
+    await scene.reconcile("online", ORPHANS)
+    assert scene.tainted == {}
+    assert scene.world.state.nodes[NodeName("e1")].taints == (THEIRS,)
+    assert not scene.surges.askers[Purpose.CONSOLIDATE]("online")
+
+
+async def test_the_taint_of_a_policy_that_cannot_be_read_stays() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    broken = policy(version=2)
+    broken["spec"]["mode"] = "Later"
+    scene.replace(broken)
+    await scene.reconcile("online", ORPHANS)
+    assert scene.tainted == {"e1": "online"}
+
+
+def _owner(app: str, **changes: Any) -> Any:
+    def change(record: Record) -> Record:
+        return msgspec.structs.replace(record, **changes) if record == make_replicaset(app, replicas=1) else record
+
+    return change
+
+
+def _young(record: Record) -> Record:
+    young = isinstance(record, NodeRecord) and record.name == "e1"
+    return msgspec.structs.replace(record, created=START - 60.0) if young else record
+
+
+def _full(record: Record) -> Record:
+    full = getattr(record, "name", "") == "web-0"
+    return msgspec.structs.replace(record, cpu_millis=5500) if full else record
+
+
+def _well_used(record: Record) -> Record:
+    used = getattr(record, "name", "").startswith("cart-")
+    return msgspec.structs.replace(record, cpu_millis=2000) if used else record
+
+
+def _just_come(record: Record) -> Record:
+    come = getattr(record, "name", "") == "web-0"
+    return msgspec.structs.replace(record, ready_since=START - 60.0) if come else record
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "left"),
+    [
+        pytest.param(_owner("web", owner_kind="Rollout"), (), "Rollout/shop/web: CannotSurge", id="no Deployment"),
+        pytest.param(_owner("web", replicas=2), (), "Deployment/shop/web: NotReady", id="a replica is missing"),
+        pytest.param(
+            None,
+            (make_statefulset(), make_pod("db-0", node=NodeName("e1"), owner_uid="sts-db", owner_kind="StatefulSet")),
+            "StatefulSet/shop/db: CannotSurge",
+            id="a StatefulSet",
+        ),
+        pytest.param(
+            None,
+            (make_pod("bare", node=NodeName("e1"), owner_uid="", owner_kind="", owner_name=""),),
+            "Pod/shop/bare: CannotSurge",
+            id="a bare pod",
+        ),
+        pytest.param(
+            None,
+            (
+                make_replicaset("sys", namespace="kube-system", replicas=1),
+                make_pod("sys-0", namespace="kube-system", node=NodeName("e1"), owner_uid="rs-sys"),
+            ),
+            "Deployment/kube-system/sys: NotGoverned",
+            id="a workload that no policy governs",
+        ),
+        pytest.param(_young, (), None, id="a node that has just come"),
+        pytest.param(_just_come, (), None, id="a node to which a pod has just come"),
+        pytest.param(_full, (), None, id="a node that is well used"),
+    ],
+)
+async def test_a_node_that_is_left(change: Any, more: tuple[Record, ...], left: str | None) -> None:
+    scene = Scene(policy(below=50), more=more, change=change)
+    for uid in ("uid-cart-0", "uid-cart-1", "uid-cart-2"):
+        scene.change(scene.world.state.pods[PodUid(uid)], cpu_millis=3000)
+    await scene.reconcile()
+    assert (scene.tainted, scene.status.emptying) == ({}, ())
+    assert scene.status.left == (() if left is None else (left,))
+
+
+@pytest.mark.parametrize(
+    ("template", "spec", "left"),
+    [
+        pytest.param({}, {"paused": True}, "Paused", id="paused"),
+        pytest.param(
+            {"metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}}, {}, "DoNotDisrupt", id="annotated"
+        ),
+        pytest.param(
+            {"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}},
+            {},
+            "Volumes",
+            id="a volume",
+        ),
+    ],
+)
+async def test_what_only_the_workload_itself_says(template: dict[str, Any], spec: dict[str, Any], left: str) -> None:
+    scene = Scene()
+    scene.template, scene.spec = template, spec
+    await scene.reconcile()
+    assert scene.tainted == {}
+    assert f"Deployment/shop/web: {left}" in scene.status.left
+    read = list(scene.read)
+    await scene.reconcile()
+    assert scene.read == read, "it is read once for some minutes"
+
+
+async def test_a_pod_that_may_run_on_no_other_node_keeps_its_node() -> None:
+    scene = Scene()
+    scene.template = {"spec": {"nodeSelector": {"pool": "elsewhere"}}}
+    await scene.reconcile()
+    assert (scene.tainted, scene.status.left) == ({}, ())
+
+
+async def test_an_empty_elastic_node_is_no_target() -> None:
+    scene = Scene(more=(make_node("e3", labels=LABELS),))
+    scene.world.state.remove(scene.world.state.nodes[NodeName("f1")])
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e2")])
+    await scene.reconcile()
+    assert scene.tainted == {}
+
+
+@pytest.mark.parametrize("why", [Left.AUTOSCALER_AT_MAXIMUM, SurgeOutcome.NO_ROOM])
+async def test_a_move_that_was_given_back_gives_up_its_node_for_a_while(why: Left | SurgeOutcome) -> None:
+    scene = Scene(change=_well_used)
+    await scene.reconcile()
+    await scene.reconcile()
+    scene.end(why)
+    assert scene.events.said[-1].what == "Normal MoveLeft"
+    await scene.reconcile()
+    assert "e1" not in scene.tainted
+    assert scene.status.left == (f"Deployment/shop/api: {why.value}",)
+    scene.surges._asked.clear()
+    await scene.reconcile(seconds=GIVEN_UP_SECONDS - 1)
+    assert "e1" not in scene.tainted
+    await scene.reconcile(seconds=WORKLOAD_SECONDS)
+    assert "e1" in scene.tainted, "it is tried again"
+
+
+async def test_a_node_that_is_being_emptied_waits_for_a_rollout() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    scene.change(scene.world.state.pods[PodUid("uid-web-0")], ready=False)
+    await scene.reconcile()
+    assert (scene.tainted, scene.asked) == ({"e1": "online"}, ["api-0"])
+
+
+async def test_a_surge_is_no_rise_and_its_pod_needs_no_second_place() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    web, node = scene.world.state.replicasets[OwnerUid("rs-web")], scene.world.state.nodes[NodeName("f1")]
+    pod = scene.world.state.pods[PodUid("uid-web-0")]
+    surge = Surge(1, 0, scene.clock.now(), pod.uid, Purpose.CONSOLIDATE, "online")
+    scene.change(web, replicas=2, surge=surge.mark)
+    waits = msgspec.structs.replace(pod, uid=PodUid("new"), name="new", node=NodeName(""), phase=Phase.PENDING)
+    scene.world.state.apply(msgspec.structs.replace(waits, created=scene.clock.now(), cpu_millis=7500))
+    await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert scene.tainted == {"e1": "online"}, "it waits for no more room than there is"
+    # Only one more pod fits on the other nodes.
+    for name in ("e2", "f1"):
+        scene.change(scene.world.state.nodes[NodeName(name)], unschedulable=name == "e2")
+    scene.change(scene.world.state.nodes[node.name], cpu_millis=1000)
+    scene.world.state.apply(msgspec.structs.replace(pod, uid=PodUid("new"), name="new", node=node.name, created=START))
+    await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert (scene.tainted, scene.status.emptying) == ({"e1": "online"}, ("e1",))
+
+
+async def test_moves_in_a_minute_are_bounded() -> None:
+    scene = Scene(policy(maxMovesPerMinute=1))
+    await scene.reconcile()
+    await scene.reconcile()
+    await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert len(scene.asked) == 1
+    await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert len(scene.asked) == 2
+
+
+async def test_nothing_is_emptied_while_another_descheduler_runs() -> None:
+    labels = {"k8s-app": "descheduler"}
+    scene = Scene(more=(make_pod("other", labels=labels, owner_uid="", owner_kind="Job", node=NodeName("f1")),))
+    await scene.reconcile()
+    await scene.reconcile()
+    assert (scene.tainted, scene.asked, scene.status.emptying) == ({}, [], ("e1",))
+    part = ConsolidationContributor(scene.controller).part(
+        scene.world.governance.policies["online"], ElasticPolicyStatus(), datetime.now(UTC)
+    )
+    assert [(one.type, one.holds) for one in part.conditions] == [("ForeignDescheduler", True)]
+    assert part.fields["consolidation"] == scene.status
+
+
+async def test_room_that_is_expected_to_be_needed_is_kept() -> None:
+    scene = Scene()
+    forecast = DemandForecast(START, present=3.0, highest=40.0, predictable=True)
+    scene.world.board.forecasts = {"Deployment/shop/cart": forecast}
+    await scene.reconcile()
+    assert scene.tainted == {}
+    scene.world.board.forecasts = {}
+    await scene.reconcile()
+    assert scene.tainted
+    waits = make_pod(
+        "waits", node=NodeName(""), owner_uid="rs-other", phase=Phase.PENDING, ready=False, cpu_millis=7500
+    )
+    scene = Scene(more=(waits,))
+    await scene.reconcile()
+    assert scene.tainted == {}
+
+
+async def test_without_an_answer_of_the_api_server_nothing_changes() -> None:
+    scene = Scene()
+    scene.down = True
+    await scene.reconcile()
+    assert scene.tainted == {}
+    scene.down = False
+    await scene.reconcile()
+    assert scene.tainted == {"e1": "online"}
+
+
+async def test_the_next_leader_goes_on() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    scene.lead()
+    await scene.reconcile()
+    assert (scene.tainted, scene.asked) == ({"e1": "online"}, ["api-0", "web-0"])
+
+
+async def test_few_workloads_are_read_in_one_pass() -> None:
+    many = [f"w{index:02}" for index in range(LOOKS + 6)]
+    more: list[Record] = [make_node("big", labels={ZONE_LABEL: "a"}, cpu_millis=64_000)]
+    for index, name in enumerate(many):
+        node = f"n{index // 2:02}"
+        more.append(make_node(node, labels=LABELS))
+        more.append(make_replicaset(name, replicas=1))
+        more.append(make_pod(name, node=NodeName(node), owner_uid=f"rs-{name}"))
+    scene = Scene(more=tuple(more))
+    await scene.reconcile()
+    assert len(scene.read) == LOOKS
+    before = len(scene.tainted)
+    assert before > 0
+    await scene.reconcile()
+    assert len(scene.tainted) > before
+
+
+async def test_the_taint_of_another_policy_is_removed() -> None:
+    scene = Scene(policy(), resource(Kind.ZONAL_BALANCE, "even"))
+    node = scene.world.state.nodes[NodeName("f1")]
+    scene.change(node, taints=(emptying_taint("online"),))
+    assert len(scene.controller.queue) == 1
+    await scene.reconcile(ORPHANS)
+    assert scene.tainted == {}

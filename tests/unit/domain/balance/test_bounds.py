@@ -1,0 +1,37 @@
+"""How many moves may begin, and for how long a workload rests after one."""
+
+from spillway.domain.balance.bounds import LONGEST_REST_SECONDS, WORKLOAD_SECONDS, MoveBounds
+from spillway.domain.surge.hindrance import Left
+
+NOW = 10_000.0
+WEB = "Deployment/shop/web"
+
+
+def test_moves_in_a_minute_are_bounded() -> None:
+    bounds = MoveBounds()
+    for _ in range(2):
+        bounds.began(NOW)
+    assert [bounds.allowed(3, NOW + later) for later in (0, 59, 60)] == [1, 1, 3]
+    assert bounds.allowed(1, NOW + 61) == 1
+
+
+def test_a_workload_rests_longer_after_each_failure_until_a_move_succeeds() -> None:
+    bounds, rests = MoveBounds(), []
+    for _ in range(8):
+        bounds.given_back(WEB, Left.AT_QUOTA, NOW)
+        rests.append(bounds.resting[WEB] - NOW)
+    assert rests[:3] == [WORKLOAD_SECONDS, 2 * WORKLOAD_SECONDS, 4 * WORKLOAD_SECONDS]
+    assert rests[-1] == LONGEST_REST_SECONDS
+    assert bounds.refused(NOW) == {WEB: Left.AT_QUOTA}
+    assert bounds.refused(NOW + LONGEST_REST_SECONDS) == {}
+    bounds.succeeded(WEB, NOW)
+    assert (bounds.refused(NOW), bounds.done) == ({}, 1)
+    bounds.given_back(WEB, Left.PAUSED, NOW)
+    assert bounds.resting[WEB] == NOW + WORKLOAD_SECONDS
+
+
+def test_what_is_over_is_forgotten() -> None:
+    bounds = MoveBounds()
+    bounds.rest(WEB, NOW)
+    bounds.allowed(1, NOW + WORKLOAD_SECONDS)
+    assert not bounds.resting

@@ -1,0 +1,57 @@
+"""For how long nodes that are being emptied carry the taint, and what became of them."""
+
+from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, NodeMemory, emptying_taint
+from spillway.domain.model.names import EMPTYING_TAINT, NodeName
+
+A, B = NodeName("a"), NodeName("b")
+NOW = 10_000.0
+
+
+def follow(
+    memory: NodeMemory, planned: str, *, tainted: str = "", empty: str = "", now: float = NOW
+) -> tuple[str, str]:
+    """The nodes that were emptied and given up; each node has a letter for a name."""
+    found = memory.follow(
+        map(NodeName, planned), tainted=set(map(NodeName, tainted)), empty=set(map(NodeName, empty)), now=now
+    )
+    return "".join(found.emptied), "".join(found.given_up)
+
+
+def test_the_taint_names_the_policy_and_repels_softly() -> None:
+    taint = emptying_taint("online")
+    assert (taint.key, taint.effect, taint.value) == (EMPTYING_TAINT, "PreferNoSchedule", "online")
+
+
+def test_an_emptied_node_keeps_the_taint_for_a_while() -> None:
+    memory = NodeMemory()
+    assert follow(memory, "a") == ("", "")
+    assert memory.tainted(NOW) == {A}
+    assert follow(memory, "", tainted="a", empty="a", now=NOW + 60) == ("a", "")
+    assert memory.tainted(NOW + 60) == {A}
+    assert follow(memory, "", tainted="a", empty="a", now=NOW + 90) == ("", "")
+    assert memory.tainted(NOW + 60 + EMPTY_SECONDS) == frozenset()
+
+
+def test_a_node_that_is_left_with_pods_is_given_up_and_rests() -> None:
+    memory = NodeMemory()
+    follow(memory, "ab")
+    assert follow(memory, "b", tainted="ab") == ("", "a")
+    assert memory.tainted(NOW) == {B}
+    assert memory.rests(A, NOW + GIVEN_UP_SECONDS - 1)
+    assert not memory.rests(A, NOW + GIVEN_UP_SECONDS)
+    assert not memory.rests(B, NOW)
+
+
+def test_an_emptied_node_that_got_a_pod_loses_the_taint_unless_it_is_planned_again() -> None:
+    memory = NodeMemory()
+    follow(memory, "a")
+    follow(memory, "", tainted="a", empty="a")
+    follow(memory, "", tainted="a")
+    assert memory.tainted(NOW) == frozenset()
+
+
+def test_the_next_leader_keeps_the_taint_of_an_empty_node() -> None:
+    memory = NodeMemory()
+    assert follow(memory, "", tainted="a", empty="a") == ("", "")
+    assert memory.tainted(NOW) == {A}
+    assert memory.tainted(NOW + EMPTY_SECONDS) == frozenset()

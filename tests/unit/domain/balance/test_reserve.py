@@ -1,0 +1,46 @@
+"""The room that is kept for what is expected to be added."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.domain.balance.reserve import TREND_SECONDS, WORTH_SECONDS, RequestTrend, larger, total
+
+
+def rise(*seen: tuple[float, int]) -> tuple[int, int]:
+    trend = RequestTrend()
+    for at, cpu in seen:
+        trend.note((cpu, 10 * cpu), at)
+    return trend.rise()
+
+
+@pytest.mark.parametrize(
+    ("seen", "cpu"),
+    [
+        pytest.param((), 0, id="nothing is known"),
+        pytest.param(((0.0, 1000),), 0, id="one reading"),
+        pytest.param(((0.0, 1000), (TREND_SECONDS, 1500)), 1000, id="a rise goes on for twice as long"),
+        pytest.param(((0.0, 1500), (TREND_SECONDS, 1000)), 0, id="a fall"),
+        pytest.param(((0.0, 1000), (30.0, 1100)), 600, id="a short time counts as five minutes"),
+        pytest.param(((0.0, 0), (1.0, 1000), (1.0 + TREND_SECONDS, 1000)), 0, id="what is older does not count"),
+    ],
+)
+def test_the_trend(seen: tuple[tuple[float, int], ...], cpu: int) -> None:
+    assert rise(*seen) == (cpu, 10 * cpu)
+
+
+@given(st.lists(st.tuples(st.integers(1, 120), st.integers(0, 10_000)), max_size=40))
+def test_a_reserve_is_never_negative_and_never_beyond_what_the_highest_reading_explains(
+    steps: list[tuple[int, int]],
+) -> None:
+    at, seen = 0.0, []
+    for seconds, cpu in steps:
+        at += seconds
+        seen.append((at, cpu))
+    found = rise(*seen)[0]
+    assert 0 <= found <= max((cpu for _, cpu in seen), default=0) * WORTH_SECONDS / 300
+
+
+def test_sums_and_the_larger_of_two() -> None:
+    assert total([(2, (500, 10)), (0, (9, 9)), (1, (100, 1))]) == (1100, 21)
+    assert larger((1, 20), (3, 4)) == (3, 20)
