@@ -78,9 +78,13 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
     assert Decimal(used["costThisMonth"]) == _owed(stage, used)
     cluster.wait_until(lambda: _condition(stage, "NearLimit") == ("True", "PodsNearLimit"), "80 %")
 
-    before, shown = _budget(stage), _shown(operators, stage)
-    cluster.wait_until(lambda: _shown(operators, stage) > shown + 16, "the cost of four seconds in the metrics")
-    assert _budget(stage)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], "nothing is written"
+    def quiet() -> bool:
+        before, shown = _budget(stage), _shown(operators, stage)
+        cluster.wait_until(lambda: _shown(operators, stage) > shown + 16, "the cost of four seconds in the metrics")
+        return bool(_budget(stage)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"])
+
+    # On a busy machine the last change of the status may still be written.
+    cluster.wait_until(quiet, "the metrics to go on while nothing is written")
 
     leader = operators.wait_leader()
     operators.kill(leader)
