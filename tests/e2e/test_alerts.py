@@ -249,4 +249,3 @@ def test_no_replica_runs_and_the_calls_of_the_api_server_fail(
     operators.wait_ready(*killed)
     operators.wait_leader()
     alerts.wait_end("SpillwayNoLeader")
-    alerts.wait_end("SpillwayWebhookFailing", name="pods.spillway.dev")
