@@ -193,6 +193,11 @@ class ZonalBalanceSpec(Model):
         return self.rebalance is not None and self.rebalance.mode != "Disabled"
 
     @property
+    def moves_by_surge(self) -> bool:
+        """Whether pods are moved, each after an additional replica of its workload is ready."""
+        return self.rebalance is not None and self.rebalance.mode == "Active" and self.rebalance.by == "Surge"
+
+    @property
     def places_replicas(self) -> bool:
         """Whether it says in which zone a new replica goes."""
         return self.zone_spread is not None or self.zone_preference is not None

@@ -71,7 +71,6 @@ class ConsolidationController(Controller):
         self._taints = SoftTaints(world, writer, EMPTYING_TAINT, Kind.ELASTIC_POLICY, name=self.name)
         self._events = events
         self._surges = surges
-        surges.askers[Purpose.CONSOLIDATE] = self._consolidates
         self._memories: dict[str, _Memory] = {}
         self.descheduler = ""
         """The other descheduler for which nothing is moved; empty if none was found."""
@@ -211,11 +210,6 @@ class ConsolidationController(Controller):
         if self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.CONSOLIDATE, policy)):
             memory.bounds.rest(move.workload, now)
             memory.bounds.began(now)
-
-    def _consolidates(self, policy: str) -> bool:
-        """Whether this policy wants pods to be moved."""
-        found = self.world.governance.policies.get(policy)
-        return found is not None and found.spec.consolidates
 
     def _ended(self, end: MoveEnd) -> None:
         memory = self._memories.get(end.asker)

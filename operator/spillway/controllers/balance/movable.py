@@ -17,7 +17,7 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.hindrance import Left, all_ready
 from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
 from spillway.state.claims import balance_of
@@ -90,9 +90,9 @@ def recommended(world: World, owner: ReplicaSetRecord) -> bool:
 
 def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], since: float) -> Left | None:
     """Why no pod of the workload may be moved; None if nothing has happened to it since then. `pods` are its active."""
-    if bool(owner.owner_uid) and is_outgoing(owner, world.state.replicasets_of(owner.owner_uid)):
+    if is_outgoing(owner, world.state.siblings_of(owner)):
         return Left.ROLLOUT
-    if len(pods) != owner.replicas or not all(pod.ready for pod in pods):
+    if not all_ready(owner, pods):
         return Left.NOT_READY
     return Left.SETTLING if owner.surge or owner.grew > since else None
 

@@ -79,7 +79,6 @@ class RebalanceController(Controller):
         self._writer = writer
         self._events = events
         self._surges = surges
-        surges.askers[Purpose.REBALANCE] = self._asks
         self._memories: dict[str, _Memory] = {}
         self.plans: dict[str, MovePlan] = {}
         """The present plan of each ZonalBalance."""
@@ -240,12 +239,6 @@ class RebalanceController(Controller):
         if pod is None or pod.terminating:
             return False
         return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, balance.metadata.name))
-
-    def _asks(self, balance: str) -> bool:
-        """Whether this ZonalBalance wants pods to be moved by surge."""
-        found = self.world.governance.balances.get(balance)
-        rule = None if found is None else found.spec.rebalance
-        return rule is not None and rule.mode == "Active" and rule.by == "Surge"
 
     def _ended(self, end: MoveEnd) -> None:
         if end.purpose is not Purpose.REBALANCE:

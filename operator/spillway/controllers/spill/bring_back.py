@@ -37,8 +37,8 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.domain.spill.bring_back import BringBackMemory, DueSurge, in_turn
-from spillway.domain.surge.hindrance import Left, cannot_surge
-from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
+from spillway.domain.surge.hindrance import Left, all_ready, cannot_surge
+from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, newly_marked
 from spillway.kube.protocols import Recorder
 from spillway.telemetry import spill as metrics
 
@@ -239,12 +239,10 @@ class BringBackController(Controller):
         """The reason against a surge that its pods give."""
         if foreign_pods(one.pods):
             return Left.FOREIGN_WRITER
-        whole = len(one.pods) == one.replicaset.replicas and all(pod.ready for pod in one.pods)
-        return None if whole else Left.NOT_READY
+        return None if all_ready(one.replicaset, one.pods) else Left.NOT_READY
 
     def _outgoing(self, replicaset: ReplicaSetRecord) -> bool:
-        owner = replicaset.owner_uid
-        return bool(owner) and is_outgoing(replicaset, self.world.state.replicasets_of(owner))
+        return is_outgoing(replicaset, self.world.state.siblings_of(replicaset))
 
     def _plan(self, one: SpilledWorkload) -> None:
         """Count once what a policy in Recommend would do."""
@@ -368,7 +366,7 @@ class BringBackController(Controller):
         if new is None:
             if old is not None:
                 self._forget(old.uid)
-        elif new.surge and (old is None or old.surge != new.surge):
+        elif newly_marked(old, new):
             self.queue.add(new.uid)
 
     def _prune(self, present: Iterable[OwnerUid], now: float) -> None:

@@ -16,7 +16,7 @@ from spillway.domain.model.owners import LIKE_REPLICASETS, WITHOUT_REPLICAS, wor
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.spill.bring_back import ReplicaSplit
-from spillway.domain.surge.steps import Progress
+from spillway.domain.surge.steps import Progress, progress_of
 from spillway.domain.threshold.effective import effective
 from spillway.kube.slices import TimeSlice, in_slices
 from spillway.state.claims import placing_policies
@@ -60,17 +60,7 @@ class SpilledWorkload:
 
     def progress(self, asked: int, now: float, *, wanted: bool) -> Progress:
         """The progress for the next step of a surge; `asked` is read from the API server."""
-        waiting = (pod.pending for pod in self.pods if pod.pending is not None and not pod.node)
-        refused = [now - one.unschedulable_since for one in waiting if one.unschedulable_since]
-        return Progress(
-            asked=asked,
-            active=len(self.pods),
-            ready=sum(pod.ready for pod in self.pods),
-            placed=self.ready_physical,
-            unschedulable_seconds=max(refused, default=0.0),
-            wanted=wanted,
-            refused=bool(self.replicaset.refused),
-        )
+        return progress_of(self.replicaset, self.pods, now, asked=asked, placed=self.ready_physical, wanted=wanted)
 
 
 def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> SpilledWorkload:

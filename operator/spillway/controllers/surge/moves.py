@@ -8,7 +8,7 @@ continued for the resource that its mark names, and withdrawn if that no longer 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,10 +20,11 @@ from spillway.controllers.surge.scaler import SurgeScaler, target_of
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.scale_down.rollout import is_outgoing
-from spillway.domain.surge.hindrance import Left, at_quota, cannot_surge
-from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
+from spillway.domain.surge.hindrance import Left, all_ready, at_quota, cannot_surge
+from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, newly_marked, progress_of
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import FreeNodes, PodFit
 from spillway.state.signal import Signal
@@ -71,8 +72,6 @@ class SurgeMovesController(Controller):
         self._runner = SurgeRunner(scaler, PURPOSES, world.now, ready_seconds=ready_seconds)
         self._asked: dict[OwnerUid, MoveRequest] = {}
         self._surges: dict[OwnerUid, Surge] = {}
-        self.askers: dict[Purpose, Callable[[str], bool]] = {}
-        """For each purpose, whether a resource asks for moves now."""
         self.ended: Signal[MoveEnd] = Signal("MoveEnd", lambda end: end.replicaset.key)
         """Emitted when a move has ended, or was given back."""
 
@@ -168,7 +167,7 @@ class SurgeMovesController(Controller):
         pods = [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active]
         reasons = {
             Left.ROLLOUT: self._outgoing(replicaset) or present["spec"].get("replicas", 1) != replicaset.replicas,
-            Left.NOT_READY: len(pods) != replicaset.replicas or not all(pod.ready for pod in pods),
+            Left.NOT_READY: not all_ready(replicaset, pods),
             Left.FOREIGN_WRITER: bool(foreign_pods(pods)),
             Left.POOL_HELD: any(self._on_held_pool(pod) for pod in pods),
         }
@@ -215,20 +214,16 @@ class SurgeMovesController(Controller):
         self.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, node))
 
     def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
-        now, chosen = self.world.now(), self.world.state.pods.get(surge.pod or PodUid(""))
-        pods = [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active]
-        waiting = [pod.pending.unschedulable_since for pod in pods if pod.pending is not None and not pod.node]
-        spec, ready = present["spec"], sum(pod.ready for pod in pods)
-        if spec.get("minReadySeconds"):
-            ready = min(ready, (present.get("status") or {}).get("availableReplicas", 0))
-        return Progress(
+        chosen, spec = self.world.state.pods.get(surge.pod or PodUid("")), present["spec"]
+        available = (present.get("status") or {}).get("availableReplicas", 0) if spec.get("minReadySeconds") else None
+        return progress_of(
+            replicaset,
+            [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active],
+            self.world.now(),
             asked=spec.get("replicas", 1),
-            active=len(pods),
-            ready=ready,
             placed=self._placed(replicaset, chosen.node if chosen is not None else NodeName("")),
-            unschedulable_seconds=max((now - since for since in waiting if since), default=0.0),
             wanted=self._wanted(replicaset, surge.purpose, surge.asker),
-            refused=bool(replicaset.refused),
+            available=available,
         )
 
     def _placed(self, replicaset: ReplicaSetRecord, node: NodeName) -> int:
@@ -238,12 +233,11 @@ class SurgeMovesController(Controller):
     def _wanted(self, replicaset: ReplicaSetRecord, purpose: Purpose, asker: str) -> bool:
         """Whether the resource still asks for moves, and the workload may be moved."""
         claim = self.world.claim_of(replicaset)
-        asks = self.askers.get(purpose, _nobody)(asker)
+        asks = asks_for_moves(self.world.governance, purpose, asker)
         return asks and (claim is None or claim.enforced) and not self._outgoing(replicaset)
 
     def _outgoing(self, replicaset: ReplicaSetRecord) -> bool:
-        owner = replicaset.owner_uid
-        return bool(owner) and is_outgoing(replicaset, self.world.state.replicasets_of(owner))
+        return is_outgoing(replicaset, self.world.state.siblings_of(replicaset))
 
     # Changes, and forgetting
 
@@ -256,7 +250,7 @@ class SurgeMovesController(Controller):
         if new is None:
             if old is not None:
                 self._forget(old.uid)
-        elif new.surge and (old is None or old.surge != new.surge):
+        elif newly_marked(old, new):
             self.queue.add(new.uid)
 
     def _forget(self, uid: OwnerUid) -> None:
@@ -272,5 +266,10 @@ class SurgeMovesController(Controller):
             metrics.RUNNING.labels(purpose.value).set(running[purpose.value])
 
 
-def _nobody(_: str) -> bool:
-    return False
+def asks_for_moves(governance: Governance, purpose: Purpose, asker: str) -> bool:
+    """Whether this resource wants pods to be moved by surges now."""
+    if purpose is Purpose.CONSOLIDATE:
+        policy = governance.policies.get(asker)
+        return policy is not None and policy.spec.consolidates
+    balance = governance.balances.get(asker)
+    return purpose is Purpose.REBALANCE and balance is not None and balance.spec.moves_by_surge

@@ -5,13 +5,14 @@ ReplicationController without an owner, can surge; other owners of pods cannot, 
 something else there (a StatefulSet's ordinal, a Job's work).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 from spillway.api.quantity import parse_quantity
 from spillway.domain.model.owners import CAN_SURGE
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 
 _DO_NOT_DISRUPT: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
@@ -77,6 +78,11 @@ def stays_on_its_node(template: Mapping[str, Any]) -> Left | None:
         return Left.DO_NOT_DISRUPT
     volumes = (template.get("spec") or {}).get("volumes") or ()
     return Left.VOLUMES if any(key in volume for volume in volumes for key in _BOUND_VOLUMES) else None
+
+
+def all_ready(replicaset: ReplicaSetRecord, pods: Collection[PodRecord]) -> bool:
+    """Whether a ReplicaSet with these active pods has all that it asks for, no more, and each of them is ready."""
+    return len(pods) == replicaset.replicas and all(pod.ready for pod in pods)
 
 
 def at_quota(quotas: Iterable[Mapping[str, Any]], *, cpu_millis: int, memory_bytes: int) -> bool:

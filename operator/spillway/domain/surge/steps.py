@@ -8,12 +8,14 @@ first.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Self
 
 from spillway.domain.model.names import PodUid
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.model.units import DAY_SECONDS
 
 FORGOTTEN_SECONDS: Final = float(DAY_SECONDS)
@@ -107,6 +109,11 @@ class Surge:
         return cls(replicas, placed, since, PodUid(found["pod"]), Purpose(found["purpose"]), found["asker"])
 
 
+def newly_marked(old: ReplicaSetRecord | None, new: ReplicaSetRecord) -> bool:
+    """Whether a ReplicaSet has got a mark of a surge, or another one."""
+    return bool(new.surge) and (old is None or old.surge != new.surge)
+
+
 def replaced_pod(mark: str) -> PodUid | None:
     """The pod that the surge of this mark replaces; None where there is no surge, or it replaces no chosen one."""
     surge = Surge.parse(mark) if mark else None
@@ -129,6 +136,31 @@ class Progress:
     """Whether it is still requested."""
     refused: bool = False
     """Whether the API server refuses its pods."""
+
+
+def progress_of(
+    replicaset: ReplicaSetRecord,
+    pods: Collection[PodRecord],
+    now: float,
+    *,
+    asked: int,
+    placed: int,
+    wanted: bool,
+    available: int | None = None,
+) -> Progress:
+    """The progress of a workload with these active pods; no more of them count as ready than are `available`."""
+    waiting = (pod.pending for pod in pods if pod.pending is not None and not pod.node)
+    since = (one.unschedulable_since for one in waiting if one.unschedulable_since)
+    ready = sum(pod.ready for pod in pods)
+    return Progress(
+        asked=asked,
+        active=len(pods),
+        ready=ready if available is None else min(ready, available),
+        placed=placed,
+        unschedulable_seconds=max((now - at for at in since), default=0.0),
+        wanted=wanted,
+        refused=bool(replicaset.refused),
+    )
 
 
 class Step(StrEnum):

@@ -9,7 +9,7 @@ import pytest
 from spillway.api.elasticpolicy import ElasticPolicyStatus
 from spillway.controllers.balance.consolidation import LOOKS, ORPHANS, PERIOD_SECONDS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
-from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
+from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, emptying_taint
@@ -191,7 +191,7 @@ async def test_the_taint_goes_with_the_wish(after: tuple[dict[str, Any], ...]) -
     await scene.reconcile("online", ORPHANS)
     assert scene.tainted == {}
     assert scene.world.state.nodes[NodeName("e1")].taints == (THEIRS,)
-    assert not scene.surges.askers[Purpose.CONSOLIDATE]("online")
+    assert not asks_for_moves(scene.world.governance, Purpose.CONSOLIDATE, "online")
 
 
 async def test_the_taint_of_a_policy_that_cannot_be_read_stays() -> None:

@@ -24,6 +24,7 @@ from tests.support.world import Record, make_world, policy_resource, resource
 UID = OwnerUid("rs-web")
 READY_SECONDS = 300.0
 VIRTUAL = {"pool": "virtual"}
+EVEN = resource(Kind.ZONAL_BALANCE, "even", rebalance={"mode": "Active", "by": "Surge"})
 
 
 class Cluster(FakeWriter):
@@ -39,14 +40,13 @@ class Cluster(FakeWriter):
             make_replicaset(**{"replicas": replicas} | replicaset),
             *(self.pod(f"p{n}", "hot") for n in range(replicas)),
         ]
-        self.world = make_world(records, resources, self.clock)
+        self.world = make_world(records, [EVEN, *resources], self.clock)
         self.replicas = self.seen.replicas
         self.spec: dict[str, Any] = {}
         self.status: dict[str, Any] = {}
         self.autoscalers: list[dict[str, Any]] = []
         self.quotas: list[dict[str, Any]] = []
         self.written: list[str] = []
-        self.asks = True
         self.error = False
         self.results: list[SurgeOutcome | Left] = []
         self.scaler = SurgeScaler(self.world, self, self)
@@ -56,7 +56,6 @@ class Cluster(FakeWriter):
         """Replace the controller, as the next leader does."""
         self.scaler = SurgeScaler(self.world, self, self)
         self.controller = SurgeMovesController(self.world, self.scaler, ready_seconds=READY_SECONDS)
-        self.controller.askers[Purpose.REBALANCE] = lambda name: self.asks and name == "even"
         self.unsubscribe = [*self.controller.subscribe(), self.controller.ended.subscribe(self._ended)]
 
     def _ended(self, end: MoveEnd) -> None:
@@ -194,7 +193,7 @@ async def test_another_client_that_scales_in_between_takes_precedence() -> None:
 async def test_a_surge_that_is_not_wanted_any_more_is_undone() -> None:
     cluster = Cluster()
     await cluster.begun()
-    cluster.asks = False
+    cluster.world.catalog.replace(Kind.ZONAL_BALANCE, [], 50)
     await cluster.step(1)
     assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], ["2->1", "unmark"])
 

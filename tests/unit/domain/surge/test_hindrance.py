@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.surge.hindrance import Left, cannot_surge, stays_on_its_node
+from spillway.domain.surge.hindrance import Left, all_ready, cannot_surge, stays_on_its_node
+from tests.builders import make_pod, make_replicaset
 
 
 def workload(kind: str = "Deployment", spec: Any = None, **status: Any) -> dict[str, Any]:
@@ -81,3 +82,12 @@ def _annotated(key: str, value: str) -> dict[str, Any]:
 )
 def test_what_keeps_a_pod_on_its_node(template: dict[str, Any], reason: Left | None) -> None:
     assert stays_on_its_node(template) is reason
+
+
+@pytest.mark.parametrize(
+    ("ready", "expected"),
+    [((True, True), True), ((True, False), False), ((True,), False), ((True, True, True), False)],
+)
+def test_whether_all_replicas_are_ready(ready: tuple[bool, ...], *, expected: bool) -> None:
+    pods = [make_pod(f"p{index}", ready=one) for index, one in enumerate(ready)]
+    assert all_ready(make_replicaset(replicas=2), pods) is expected

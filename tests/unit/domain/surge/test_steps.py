@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.model.names import PodUid
+from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.proofs import proof_in, with_proof
+from spillway.domain.model.records import Pending
 from spillway.domain.surge.steps import (
     FORGOTTEN_SECONDS,
     FUTURE_SECONDS,
@@ -18,9 +19,12 @@ from spillway.domain.surge.steps import (
     Step,
     Surge,
     SurgeOutcome,
+    newly_marked,
     next_step,
+    progress_of,
     replaced_pod,
 )
+from tests.builders import make_pod, make_replicaset
 
 PATIENCE = 300.0
 
@@ -191,3 +195,20 @@ def test_whatever_happens_a_surge_takes_back_its_own_replica_and_no_other(
         assert load.asked in {replicas, replicas + 1}
     elif load.theirs != replicas + 1:
         assert load.asked == load.theirs
+
+
+@pytest.mark.parametrize(("available", "ready"), [(None, 2), (1, 1), (3, 2)])
+def test_progress_follows_from_the_pods(available: int | None, ready: int) -> None:
+    waits = Pending(unschedulable_since=90.0)
+    pods = [make_pod("a"), make_pod("b"), make_pod("c", node=NodeName(""), ready=False, pending=waits)]
+    found = progress_of(make_replicaset(replicas=3), pods, 100.0, asked=3, placed=1, wanted=True, available=available)
+    assert found == Progress(asked=3, active=3, ready=ready, placed=1, unschedulable_seconds=10.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [(None, "x", True), ("", "x", True), ("x", "y", True), ("x", "x", False), ("x", "", False), (None, "", False)],
+)
+def test_a_mark_that_is_new(old: str | None, new: str, *, expected: bool) -> None:
+    before = None if old is None else make_replicaset(surge=old)
+    assert newly_marked(before, make_replicaset(surge=new)) is expected
