@@ -18,7 +18,8 @@ When a reservation that counts on pools expires without a pod, its namespace is 
 each further one (`distrust`), so that a repeated request, from any client, keeps no pool closed. In such a namespace an
 owner's reservations count on pools as far as its pods that exist request as much (`may_hold`), which a ResourceQuota
 bounds; beyond that one pod at a time is tried (`is_trying`), and its reservation counts for its owner alone. The same
-holds for an owner whose last reservation expired, until one of its pods is seen.
+holds for an owner whose last reservation expired, until one of its pods is seen. A pod that was created without its
+marks, because the answer came too late for the API server, is none that did not appear (`created_unmarked`).
 """
 
 import math
@@ -95,6 +96,8 @@ class _Owner:
     physical: int = 0
     held: dict[str, None] = field(default_factory=dict)
     """Reservations that count on pools, oldest first."""
+    unmarked: int = 0
+    """The pods that were seen without a token while it had reservations."""
     grown: Usage = NOTHING
     """By how much pods that are not seen yet have grown since they were decided."""
 
@@ -247,6 +250,12 @@ class Reservations:
             metrics.RESERVATIONS.set(len(self._held))
         return reservation
 
+    def created_unmarked(self, owner: OwnerUid) -> None:
+        """A pod of this owner has appeared without a token: it may be the one of any of its reservations."""
+        owned = self._owners.get(owner)
+        if owned is not None:
+            owned.unmarked += 1
+
     def refuse(self, owner: OwnerUid) -> None:
         """The API server has refused a pod of this owner.
 
@@ -302,14 +311,23 @@ class Reservations:
             if now - self._owed < CATCH_UP_SECONDS:
                 break
             del self._held[token]
-            if reservation.held and reservation.pools:
-                self.distrust(reservation.namespace)
+            if not self._is_excused(reservation.owner):
+                if reservation.held and reservation.pools:
+                    self.distrust(reservation.namespace)
+                self._unproven.put(reservation.owner, None, share=reservation.namespace)
             self._release(token, reservation)
-            self._unproven.put(reservation.owner, None, share=reservation.namespace)
             ended.setdefault(reservation.owner, []).append(reservation)
             metrics.RESERVATIONS_EXPIRED.inc()
             metrics.RESERVATIONS.set(len(self._held))
         return ended
+
+    def _is_excused(self, owner: OwnerUid) -> bool:
+        """Whether a pod that appeared without a token accounts for a reservation that has expired."""
+        owned = self._owners.get(owner)
+        if owned is None or not owned.unmarked:
+            return False
+        owned.unmarked -= 1
+        return True
 
     def disown(self, owner: OwnerUid, count: int) -> None:
         """No longer count the oldest `count` of this owner's reservations among its pods."""

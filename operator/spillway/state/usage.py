@@ -254,6 +254,8 @@ class LiveUsage:
         self._changes += 1
         if new is not None and new.pending is not None and new.pending.reservation:
             self._settle(new, new.pending.reservation)
+        elif old is None and new is not None and new.pending is not None and new.owner_uid:
+            self.reservations.created_unmarked(new.owner_uid)
         if new is not None and not new.node and new.pending is not None and new.pending.pools:
             self._marked.add(new.uid)
         else:

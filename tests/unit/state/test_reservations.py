@@ -186,6 +186,22 @@ def test_the_distrust_of_a_namespace_ends_and_lasts_longer_each_time(
     assert reservations.may_hold(OWNER, "den", POD, Usage()), "what was long ago is forgotten"
 
 
+def test_a_pod_that_was_created_without_its_marks_is_no_cause_of_distrust(
+    reservations: Reservations, clock: FakeClock
+) -> None:
+    """The API server did not wait for the answer, as on a machine with too much to do."""
+    reservations.created_unmarked(OWNER)
+    for _ in range(2):
+        reservations.reserve(OWNER, pools=("a",), used=POD, namespace="shop")
+    reservations.created_unmarked(OWNER)
+    reservations.created_unmarked(OWNER)
+    clock.forward(10)
+    assert reservations.may_hold(OWNER, "shop", POD, Usage())
+    reservations.reserve(OWNER, pools=("a",), used=POD, namespace="shop")
+    clock.forward(10)
+    assert not reservations.may_hold(OWNER, "shop", POD, Usage()), "this one did not appear"
+
+
 def test_a_refusal_that_the_owner_reports_is_no_cause_of_distrust(reservations: Reservations, clock: FakeClock) -> None:
     reservations.reserve(OWNER, pools=("a",), used=POD, namespace="den")
     reservations.refuse(OWNER)

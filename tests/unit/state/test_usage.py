@@ -18,6 +18,7 @@ from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage, PoolUse
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_state
+from tests.support.fake_clock import FakeClock
 from tests.support.placement import placing
 from tests.support.policies import governance_of
 
@@ -96,6 +97,16 @@ def test_a_promise_is_handed_over_to_the_pod_without_a_gap(state: ClusterState) 
     assert (usage.total(OWNER), usage.physical(OWNER), usage.on("pool-v").used) == (1, 0, ONE)
     state.remove(_waiting("d"))
     assert (usage.total(OWNER), usage.on("pool-v").used) == (0, Usage())
+
+
+def test_a_pod_without_marks_accounts_for_a_promise(state: ClusterState) -> None:
+    compiled, clock = governance_of(virtual=VIRTUAL), FakeClock()
+    usage = LiveUsage(state, PoolMembership(state, lambda: compiled), Reservations(clock))
+    usage.reservations.reserve(OWNER, pools=("pool-v",), used=ONE, namespace="shop")
+    state.apply(make_pod("d", node="", phase=Phase.PENDING, pending=Pending()))
+    clock.forward(11)
+    assert usage.on("pool-v").used == Usage()
+    assert usage.reservations.trusts(OWNER, "shop")
 
 
 def test_a_terminating_pod_is_no_replica_any_more_and_still_takes_its_room(state: ClusterState) -> None:
