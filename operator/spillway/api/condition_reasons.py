@@ -72,8 +72,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "Ready",
         ALL,
-        "The spec is valid and in force. What happens in the cluster does not change it, so Flux and `kubectl wait` do "
-        "not wait for a provider.",
+        "The spec is valid and in force. An outage of nodes, of a provider or of Prometheus does not change it, "
+        "so Flux and `kubectl wait` do not wait for the end of one.",
         (
             _true("Enforcing", "ElasticPolicy: the policy is in force, in mode Enforce."),
             _true("Recommending", "ElasticPolicy: the policy is in force, in mode Recommend."),
@@ -82,7 +82,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("Balancing", "ZonalBalance: scale-downs keep the zones of its workloads even."),
             _false(
                 "NoZones",
-                "ZonalBalance: no physical node has the label of `zoneKey`, so new pods get no spread over zones.",
+                "ZonalBalance: there are physical nodes and none has the label of `zoneKey`, so new pods get no "
+                "spread over zones.",
             ),
             _false("Conflict", "An older resource of the kind selects the same workloads or nodes, and keeps them."),
             _false("TierConflict", "ElasticPolicy: the elastic tier and a VirtualNodeBudget select the same nodes."),
@@ -394,8 +395,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "ForeignDescheduler",
         MOVERS,
-        "Another descheduler runs in the cluster. While it does, no pod is moved, so that two of them do not move the "
-        "same pods to and fro. The message names it.",
+        "Another descheduler runs in the cluster. While it does, no pod is moved, so that the two do not move the "
+        "same pods back and forth. The message names it.",
         (
             _true("DeschedulerRuns", "A descheduler was found by the labels of its pods."),
             _false("NoDescheduler", "None was found."),

@@ -59,3 +59,9 @@ def balance_of(state: ClusterState, governance: Governance, replicaset: ReplicaS
 def has_zones(state: ClusterState, governance: Governance, zone_key: str) -> bool:
     """Whether any physical node has this label; the first one answers, unless there is none."""
     return any(zone_key in node.labels and governance.budget_of(node) is None for node in state.nodes.values())
+
+
+def lacks_zones(state: ClusterState, governance: Governance, zone_key: str) -> bool:
+    """Whether there are physical nodes and none has this label. Without any node nothing is known about labels."""
+    physical = [node for node in state.nodes.values() if governance.budget_of(node) is None]
+    return bool(physical) and not any(zone_key in node.labels for node in physical)

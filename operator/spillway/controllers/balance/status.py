@@ -21,7 +21,7 @@ from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import Selector
-from spillway.state.claims import balance_of, has_zones
+from spillway.state.claims import balance_of, lacks_zones
 
 ZONES_MAX: Final = 64
 HOT_MAX: Final = 50
@@ -73,7 +73,7 @@ class BalanceContributor:
             workloads,
             loads=loads,
             hot=self._hot.get(name, ()),
-            zoned=has_zones(self._world.state, self._world.governance, model.spec.zone_key),
+            zoned=not lacks_zones(self._world.state, self._world.governance, model.spec.zone_key),
             now=now.timestamp(),
         )
         moves = model.spec.rebalance is not None and model.spec.rebalance.mode == "Active"
@@ -97,8 +97,8 @@ def balance_part(
 ) -> StatusPart:
     """The part of a balance that selects these nodes and covers these workloads, with their pods by zone.
 
-    `loads` is None where the load is not read, or was not yet; `zoned` says whether any physical node has the zone key;
-    `now` is Unix seconds.
+    `loads` is None where the load is not read, or was not yet; `zoned` is false if there are physical nodes and none
+    has the zone key; `now` is Unix seconds.
     """
     zone_of = {node.name: node.zone_by(balance.spec.zone_key) for node in nodes}
     node_zones = Counter(zone_of.values())

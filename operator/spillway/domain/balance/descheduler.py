@@ -1,4 +1,4 @@
-"""Detection of another descheduler in the cluster: two of them would move the same pods to and fro.
+"""Detection of another descheduler in the cluster: two of them would move the same pods back and forth.
 
 Contract: pure. It is recognised by the labels that its manifests and its chart give to its pods, whether it runs as a
 Deployment or as a Job.

@@ -160,6 +160,14 @@ def test_a_zone_key_that_no_node_has_is_named(spec: dict[str, Any], reason: str)
     assert balance_part(balance, [make_node("n1")], {}).conditions[0].reason == "Balancing"
 
 
+@pytest.mark.parametrize(("nodes", "reason"), [([], "Balancing"), ([make_node("n1")], "NoZones")])
+def test_nodes_that_are_gone_do_not_make_it_unready(nodes: list[Record], reason: str) -> None:
+    world = make_world(nodes, [], FakeClock(0.0))
+    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving())
+    part = contributor.part(balance_of(zoneSpread={}), ZonalBalanceStatus(), NOW)
+    assert [one.reason for one in part.conditions if one.type == "Ready"] == [reason]
+
+
 @pytest.mark.parametrize(
     ("mode", "other", "wanted"),
     [
