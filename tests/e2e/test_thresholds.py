@@ -260,7 +260,7 @@ def test_the_command_line_plans_the_same_from_the_cluster(planned: Shop) -> None
 
     table = planned.plan(*planned.in_cluster).stdout
     assert planned.name("cart") in table
-    assert "worth owning: 1 node\n" in table
+    assert "cheapest number of owned nodes: 1\n" in table
 
     unknown = planned.plan("--policy=absent", planned.in_cluster[1])
     assert (unknown.returncode, unknown.stdout) == (1, "")

@@ -199,9 +199,7 @@ def _writer(path: Path) -> "Callable[[Result], None]":
     try:
         from spillway.cli.backtest_report import page  # noqa: PLC0415  # plotly is optional
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            f'--report: needs {error.name}; install it with: pip install "spillway-operator[report]"'
-        ) from error
+        raise SettingsError(f"--report: needs {error.name}; install it with: pip install plotly") from error
 
     def write(result: "Result") -> None:
         try:

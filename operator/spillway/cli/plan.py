@@ -81,7 +81,10 @@ def thresholds(
     prometheus_server_name: prometheus_flags.ServerName = None,
     csv: Annotated[
         Path | None,
-        typer.Option(help="CSV file with the history of demand instead. Its header is workload,time,replicas."),
+        typer.Option(
+            help="CSV or Parquet file with the history of demand, instead of --prometheus-url. Its columns are "
+            "workload, time and replicas."
+        ),
     ] = None,
     nodes: Annotated[int, typer.Option(help="Owned nodes.", min=0, rich_help_panel=ALONE)] = 0,
     node_cores: Annotated[

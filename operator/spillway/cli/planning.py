@@ -101,7 +101,7 @@ async def plan_alone(alone: Alone, source: Source) -> ShownPlan | str:
     except (CsvError, PrometheusError) as error:
         return str(error)
     if not names:
-        return f"{source} knows no workload"
+        return f"no workload found in {source}"
     policy = PolicyNeed(
         name=_NAME,
         target=alone.target,

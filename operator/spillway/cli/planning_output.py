@@ -64,12 +64,12 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
     ]
     if not policy.acting and any(one.acting for one in plan.policies):
         lines.append(
-            f"(that is the plan of the enforced policies; {policy.name} is in Recommend: its thresholds and amounts "
-            "are those of a plan in which it acts too)"
+            f"(this is the plan of the enforced policies; {policy.name} is in Recommend: its thresholds and "
+            "amounts are those of a plan in which it is enforced too)"
         )
     if plan.excess_cores > 0:
         lines.append(
-            f"what must stay there (min, given numbers, learning, no threshold) is {plan.excess_cores:.4g} cores more "
+            f"replicas that must stay there (min, manual or no threshold) need {plan.excess_cores:.4g} cores more "
             "than the target allows"
         )
     if plan.unplaced_cores > 0:
@@ -83,21 +83,22 @@ def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
             "of history and therefore stay on physical nodes"
         )
     if policy.saved_vs_owned is not None and policy.saved_vs_virtual is not None:
-        lines.append(
-            f"saved in an hour: {_money(policy.saved_vs_owned, policy)} against owning for the peak, "
-            f"{_money(policy.saved_vs_virtual, policy)} against virtual nodes beyond the valley"
-        )
+        against = {"the peak": policy.saved_vs_owned, "the lowest demand only": policy.saved_vs_virtual}
+        lines += [
+            f"saving per hour: {_money(saved, policy)} compared with owning nodes for {demand}"
+            for demand, saved in against.items()
+        ]
     else:
-        lines.append("no amounts: they need prices of fixed and of virtual nodes in one currency")
+        lines.append("no saving is shown: it needs prices of fixed and of virtual nodes in one currency")
     if policy.owned_nodes_advised is not None:
         number = policy.owned_nodes_advised
-        lines.append(f"worth owning: {number} {'node' if number == 1 else 'nodes'}")
+        lines.append(f"cheapest number of owned nodes: {number}")
     return [*lines, ""]
 
 
 def _nodes(policy: PlannedPolicy) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("nodes owned", f"an hour costs {policy.currency}".strip(), "used on average"):
+    for name in ("nodes owned", f"cost/h {policy.currency}".strip(), "used on average"):
         table.add_column(name, justify="right")
     for point in policy.nodes:
         advised = " *" if point.nodes == policy.owned_nodes_advised else "  "

@@ -24,22 +24,30 @@ def run(
     namespace: Annotated[
         str | None,
         typer.Option(
-            help="Namespace of the operator, which holds its Lease and its certificates.", envvar="POD_NAMESPACE"
+            help="Namespace of the operator, which holds its Lease and its certificates. Default: spillway-system.",
+            envvar="POD_NAMESPACE",
         ),
     ] = None,
-    lease_name: Annotated[str | None, typer.Option(help="The Lease that makes one replica the leader.")] = None,
+    lease_name: Annotated[
+        str | None, typer.Option(help="The Lease that makes one replica the leader. Default: spillway.")
+    ] = None,
     lease_seconds: Annotated[
-        int | None, typer.Option(help="Seconds after its last renewal until another replica may take the Lease.")
+        int | None,
+        typer.Option(help="Seconds after its last renewal until another replica may take the Lease. Default: 15."),
     ] = None,
     identity: Annotated[
         str | None,
         typer.Option(help="Identity of this replica in the Lease. Default: the pod or host name, and a suffix."),
     ] = None,
-    log_format: Annotated[str | None, typer.Option(help="Log format: json or console.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="Log level: debug, info, warning or error.")] = None,
-    metrics_host: Annotated[str | None, typer.Option(help="Listen address of /metrics, /healthz and /readyz.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="Log format: json or console. Default: json.")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="Log level: debug, info, warning or error. Default: info.")
+    ] = None,
+    metrics_host: Annotated[
+        str | None, typer.Option(help="Listen address of /metrics, /healthz and /readyz. Default: 0.0.0.0.")
+    ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics, /healthz and /readyz; 0 picks a free one.")
+        int | None, typer.Option(help="Port of /metrics, /healthz and /readyz; 0 picks a free one. Default: 8080.")
     ] = None,
     authorize_debug: Annotated[
         bool,
@@ -53,10 +61,12 @@ def run(
     ] = False,
     webhooks: Annotated[bool, typer.Option(help="Serve admission requests.", rich_help_panel=WEBHOOKS)] = True,
     webhook_host: Annotated[
-        str | None, typer.Option(help="Listen address of the admission server.", rich_help_panel=WEBHOOKS)
+        str | None,
+        typer.Option(help="Listen address of the admission server. Default: 0.0.0.0.", rich_help_panel=WEBHOOKS),
     ] = None,
     webhook_port: Annotated[
-        int | None, typer.Option(help="Port of the admission server; 0 picks a free one.", rich_help_panel=WEBHOOKS)
+        int | None,
+        typer.Option(help="Port of the admission server; 0 picks a free one. Default: 9443.", rich_help_panel=WEBHOOKS),
     ] = None,
     webhook_cert_dir: Annotated[
         Path | None,
@@ -68,7 +78,10 @@ def run(
     ] = None,
     webhook_service: Annotated[
         str | None,
-        typer.Option(help="Service through which the API server calls the webhooks.", rich_help_panel=WEBHOOKS),
+        typer.Option(
+            help="Service through which the API server calls the webhooks. Default: spillway-webhook.",
+            rich_help_panel=WEBHOOKS,
+        ),
     ] = None,
     webhook_client_ca_file: Annotated[
         Path | None,
@@ -98,7 +111,7 @@ def run(
     threshold_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds between two plans of the thresholds; none without --prometheus-url.",
+            help="Seconds between two plans of the thresholds; none without --prometheus-url. Default: 3600.",
             rich_help_panel=prometheus_flags.PANEL,
         ),
     ] = None,
@@ -112,7 +125,10 @@ def run(
     ] = None,
     headroom_image: Annotated[
         str | None,
-        typer.Option(help="Image of placeholder pods, which has to wait and do nothing.", rich_help_panel=HEADROOM),
+        typer.Option(
+            help="Image of placeholder pods, which has to wait and do nothing. Default: registry.k8s.io/pause:3.10.1.",
+            rich_help_panel=HEADROOM,
+        ),
     ] = None,
     headroom_pull_secret: Annotated[
         list[str] | None,
@@ -123,12 +139,16 @@ def run(
     ] = None,
     headroom_priority_class: Annotated[
         str | None,
-        typer.Option(help="PriorityClass of placeholder pods; its value has to be -10.", rich_help_panel=HEADROOM),
+        typer.Option(
+            help="PriorityClass of placeholder pods; its value has to be -10. Default: spillway-headroom.",
+            rich_help_panel=HEADROOM,
+        ),
     ] = None,
     headroom_hold_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which less headroom is needed before it shrinks; it grows at once. Default: 600.",
+            help="For how many seconds less headroom has to be needed before it shrinks; it grows at once. "
+            "Default: 600.",
             rich_help_panel=HEADROOM,
         ),
     ] = None,
@@ -177,55 +197,65 @@ def run(
     ] = None,
     node_writes_per_second: Annotated[
         float | None,
-        typer.Option(help="Maximum writes per second, for taints and for cordons each.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Maximum writes per second, for taints and for cordons each. Default: 200.", rich_help_panel=LIMITS
+        ),
     ] = None,
     pod_writes_per_second: Annotated[
-        float | None, typer.Option(help="Maximum writes of deletion costs per second.", rich_help_panel=LIMITS)
+        float | None,
+        typer.Option(help="Maximum writes of deletion costs per second. Default: 20.", rich_help_panel=LIMITS),
     ] = None,
     evictions_per_second: Annotated[
-        float | None, typer.Option(help="Maximum evictions per second while a pool drains.", rich_help_panel=LIMITS)
+        float | None,
+        typer.Option(help="Maximum evictions per second while a pool drains. Default: 10.", rich_help_panel=LIMITS),
     ] = None,
     failover_pods_per_second: Annotated[
         float | None,
         typer.Option(
-            help="Maximum replacements per second, each for pods lost with their node and pods that never started.",
+            help="Maximum replacements per second, each for pods lost with their node and pods that never started. "
+            "Default: 50.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     spills_per_second: Annotated[
         float | None,
         typer.Option(
-            help="Maximum waiting pods per second that are spilled to virtual nodes or sent back.",
+            help="Maximum waiting pods per second that are spilled to virtual nodes or sent back. Default: 20.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     bring_back_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which room exists and a workload is stable before its replicas leave virtual nodes.",
+            help="Seconds for which room exists and a workload is stable before its replicas leave virtual nodes. "
+            "Default: 600.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     bring_backs_at_once: Annotated[
         int | None,
         typer.Option(
-            help="Maximum number of workloads that run an additional replica at the same time to bring another back.",
+            help="Maximum number of workloads that run an additional replica at the same time to bring another back. "
+            "Default: 5.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     surge_ready_seconds: Annotated[
         float | None,
-        typer.Option(help="Seconds that an additional replica may take to become ready.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Seconds that an additional replica may take to become ready. Default: 300.", rich_help_panel=LIMITS
+        ),
     ] = None,
     upkeep_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which a workload is stable before its deletion order is maintained.",
+            help="Seconds for which a workload is stable before its deletion order is maintained. Default: 20.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     status_seconds: Annotated[
-        float | None, typer.Option(help="Minimum seconds between two writes of one status.", rich_help_panel=LIMITS)
+        float | None,
+        typer.Option(help="Minimum seconds between two writes of one status. Default: 10.", rich_help_panel=LIMITS),
     ] = None,
     workload_series: Annotated[
         int | None,
@@ -247,7 +277,8 @@ def run(
     stop_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Maximum seconds for requests and writes in flight when the process stops.", rich_help_panel=LIMITS
+            help="Maximum seconds for requests and writes in flight when the process stops. Default: 15.",
+            rich_help_panel=LIMITS,
         ),
     ] = None,
 ) -> None:

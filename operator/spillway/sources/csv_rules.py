@@ -93,7 +93,7 @@ def _lines_of_parquet(raw: IO[bytes]) -> Iterator[bytes]:
     try:
         from spillway.sources.parquet import ParquetError, parquet_lines  # noqa: PLC0415  # pyarrow is optional
     except ImportError as error:
-        raise CsvError('a Parquet file needs pyarrow: pip install "spillway-operator[parquet]"') from error
+        raise CsvError("a Parquet file needs pyarrow: pip install pyarrow") from error
     try:
         yield from parquet_lines(raw)
     except ParquetError as error:

@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from spillway import __version__
 from spillway.app.errors import SettingsError
+from spillway.app.settings import Settings
 from spillway.cli.commands import application
 
 
@@ -54,3 +56,16 @@ def test_commands() -> None:
     wrong = runner.invoke(application(), ["restore", "--stop-deployment", "spillway"])
     assert isinstance(wrong.exception, SettingsError)
     assert "spillway-system/spillway" in str(wrong.exception)
+
+
+def test_the_help_of_run_has_the_default_of_every_setting() -> None:
+    """They are written there, because reading them would import what `--help` need not wait for."""
+    [run] = typer.main.get_command(application("run")).commands.values()  # type: ignore[attr-defined]
+    helps = {one.name: one.help for one in run.params}
+    given = {name: one.default for name, one in Settings.model_fields.items() if one.default_factory is None}
+    shown = {name: default for name, default in given.items() if isinstance(default, int | float | str)}
+    assert len(shown) > 20
+    for name, default in shown.items():
+        if not isinstance(default, bool):  # the help of a pair of flags shows the default by itself
+            text = default if isinstance(default, str) else f"{default:g}"
+            assert helps[name].endswith(f"Default: {text}."), name

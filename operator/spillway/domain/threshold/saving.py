@@ -1,7 +1,7 @@
-"""The saving of thresholds per hour, compared with owning for the peak and with renting everything beyond the valley.
+"""The saving of thresholds per hour, compared with owning for the peak and with owning for the lowest demand only.
 
 Contract: an average hour of the cycle. *All owned*: owned cores for the highest real load. *All virtual*: owned cores
-for what is needed at every step, each workload's valley, and virtual nodes for all beyond. *Planned*: the owned cores
+for what each workload needs at every step, and virtual nodes for the rest. *Planned*: the owned cores
 that there are, and virtual nodes for what exceeds the thresholds. Prices as in `newsvendor`.
 """
 
