@@ -359,7 +359,7 @@ def test_the_blocks_of_a_page_without_a_cluster(page: str, elsewhere: Console) -
             run(block, elsewhere)
     finally:
         if page == "docs/how-to/local-cluster.md":
-            elsewhere.run("python -m localcluster down")
+            elsewhere.run(".venv/bin/python -m localcluster down")
 
 
 def test_every_page_with_a_console_block_is_run() -> None:

@@ -2,11 +2,13 @@
 
 import ast
 import re
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+pytestmark = pytest.mark.xdist_group("docstrings")
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 MODULES: Final = sorted((PROJECT / "operator" / "spillway").rglob("*.py"))
@@ -30,15 +32,18 @@ def _id(path: Path) -> str:
     return str(path.relative_to(PROJECT))
 
 
-@cache
-def _nodes(path: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(ast.parse(path.read_text())))
+@pytest.fixture(scope="module")
+def texts() -> dict[Path, list[ast.AST]]:
+    """The nodes of every module that are texts, or may have a docstring."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.Expr
+    return {
+        path: [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)] for path in MODULES
+    }
 
 
-@cache
-def _verbs() -> frozenset[str]:
+def _verbs(nodes: Iterable[ast.AST]) -> frozenset[str]:
     """The verbs with which docstrings of functions begin."""
-    functions = [node for path in MODULES for node in _nodes(path) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     texts = [text.split() for node in functions if (text := ast.get_docstring(node))]
     return frozenset(
         first.lower()
@@ -67,20 +72,21 @@ def _begins_with_a_verb(docstring: str, verbs: frozenset[str]) -> bool:
     return first == "There" or bool(DETERMINER.fullmatch(following)) or (first.endswith("ed") and bool(link))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_id)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert [ast.get_docstring(node) for node in _nodes(path) if isinstance(node, ast.Module)] != [None]
+def test_every_module_says_what_it_is(texts: Mapping[Path, Sequence[ast.AST]]) -> None:
+    modules = [(path, node) for path, nodes in texts.items() for node in nodes if isinstance(node, ast.Module)]
+    assert len(modules) == len(MODULES)
+    assert [_id(path) for path, module in modules if ast.get_docstring(module) is None] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_id)
-def test_no_docstring_is_one_word(path: Path) -> None:
+def test_no_docstring_is_one_word(texts: Mapping[Path, Sequence[ast.AST]]) -> None:
     """Docstrings of attributes too."""
-    texts = [
-        (node.lineno, node.value.value.split())
-        for node in _nodes(path)
+    found = [
+        (f"{_id(path)}:{node.lineno}", node.value.value.split())
+        for path, nodes in texts.items()
+        for node in nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     ]
-    assert [f"{_id(path)}:{line}: {words}" for line, words in texts if len(words) < 2] == []
+    assert [f"{where}: {words}" for where, words in found if len(words) < 2] == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,12 @@ def test_a_noun_is_recognised(docstring: str) -> None:
     assert not _begins_with_a_verb(docstring, frozenset({"write", "decide"}))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_id)
-def test_modules_and_classes_are_described_by_noun_phrases(path: Path) -> None:
-    texts = [ast.get_docstring(node) or "The" for node in _nodes(path) if isinstance(node, ast.Module | ast.ClassDef)]
-    assert [text for text in texts if _begins_with_a_verb(text, _verbs())] == []
+def test_modules_and_classes_are_described_by_noun_phrases(texts: Mapping[Path, Sequence[ast.AST]]) -> None:
+    verbs = _verbs(node for nodes in texts.values() for node in nodes)
+    described = [
+        (path, ast.get_docstring(node) or "The")
+        for path, nodes in texts.items()
+        for node in nodes
+        if isinstance(node, ast.Module | ast.ClassDef)
+    ]
+    assert [f"{_id(path)}: {text}" for path, text in described if _begins_with_a_verb(text, verbs)] == []

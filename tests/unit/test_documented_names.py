@@ -21,6 +21,8 @@ from spillway.api.crd import definition
 from spillway.cli.commands import application
 from spillway.reference import events, marks, metrics
 
+pytestmark = pytest.mark.xdist_group("documented-names")
+
 PROJECT: Final = Path(__file__).resolve().parents[2]
 SOURCE: Final = PROJECT / "operator" / "spillway"
 PAGE: Final = PROJECT / "docs" / "explanation" / "architecture.md"
@@ -79,49 +81,56 @@ OTHER_OBJECTS: Final = frozenset(
 """Fields of Kubernetes' own kinds, also of the containers in an overlay."""
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_page_names_only_files_that_exist(page: Path) -> None:
-    named = set(FILE.findall(page.read_text()))
-    assert [path for path in named if not ((PROJECT / path).exists() or any(SOURCE.rglob(path)))] == []
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """The text of every page, by its path."""
+    return {str(page.relative_to(PROJECT)): page.read_text() for page in DOCUMENTS}
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
+def test_pages_name_only_files_that_exist(pages: Mapping[str, str]) -> None:
+    for page, text in pages.items():
+        missing = [path for path in set(FILE.findall(text)) if not (PROJECT / path).exists()]
+        assert [path for path in missing if not any(SOURCE.rglob(path))] == [], page
+
+
+def test_pages_name_only_metrics_that_exist(pages: Mapping[str, str]) -> None:
     known = {one.name for found in metrics().values() for one in found}
-    named = set(re.findall(r"(?<![:\w])spillway_[a-z_]+(?![:\w])", page.read_text()))
-    assert {re.sub(r"_(?:bucket|sum|count)$", "", name) for name in named} <= known
+    for page, text in pages.items():
+        named = set(re.findall(r"(?<![:\w])spillway_[a-z_]+(?![:\w])", text))
+        assert {re.sub(r"_(?:bucket|sum|count)$", "", name) for name in named} <= known, page
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_page_names_only_flags_that_exist(page: Path) -> None:
+def test_pages_name_only_flags_that_exist(pages: Mapping[str, str]) -> None:
     known = _flags() | OTHER_TOOLS
-    named = {
-        flag
-        for span in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
-        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)
-    }
-    assert named <= known
+    for page, text in pages.items():
+        named = {
+            flag
+            for span in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+            for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)
+        }
+        assert named <= known, page
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_page_names_only_fields_that_exist(page: Path) -> None:
-    named = set(re.findall(r"`((?:spec|status)\.[\w.\[\]]+)", page.read_text())) - {"status.py"}
-    assert {re.sub(r"\[\d+\]", "[]", name) for name in named} <= _fields() | OTHER_OBJECTS
+def test_pages_name_only_fields_that_exist(pages: Mapping[str, str]) -> None:
+    known = _fields() | OTHER_OBJECTS
+    for page, text in pages.items():
+        named = set(re.findall(r"`((?:spec|status)\.[\w.\[\]]+)", text)) - {"status.py"}
+        assert {re.sub(r"\[\d+\]", "[]", name) for name in named} <= known, page
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_page_names_only_marks_that_exist(page: Path) -> None:
+def test_pages_name_only_marks_that_exist(pages: Mapping[str, str]) -> None:
     known = {one.key for one in marks()} | {"spillway.dev/operator"}
-    named = set(re.findall(r"(?<![\w.])(?:landing\.)?spillway\.dev/[a-z-]+(?![\w/])", page.read_text()))
-    assert {name.removesuffix("-") for name in named if not name.endswith("/env")} <= known
+    for page, text in pages.items():
+        named = set(re.findall(r"(?<![\w.])(?:landing\.)?spillway\.dev/[a-z-]+(?![\w/])", text))
+        assert {name.removesuffix("-") for name in named if not name.endswith("/env")} <= known, page
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_page_names_only_events_and_conditions_that_exist(page: Path) -> None:
-    text = page.read_text()
+def test_pages_name_only_events_and_conditions_that_exist(pages: Mapping[str, str]) -> None:
     reasons = {one.reason for one in events()} | {reason.reason for one in CONDITIONS for reason in one.reasons}
-    assert set(re.findall(r"Events? `(\w+)`", text)) <= reasons | {"FailedCreate"}
-    assert set(re.findall(r"conditions? `(\w+)`", text)) <= {one.type for one in CONDITIONS} | {"ReplicaFailure"}
+    types = {one.type for one in CONDITIONS} | {"ReplicaFailure"}
+    for page, text in pages.items():
+        assert set(re.findall(r"Events? `(\w+)`", text)) <= reasons | {"FailedCreate"}, page
+        assert set(re.findall(r"conditions? `(\w+)`", text)) <= types, page
 
 
 @cache
@@ -140,8 +149,13 @@ def _flags() -> frozenset[str]:
 @cache
 def _fields() -> frozenset[str]:
     """The fields of the three kinds, as the reference writes them."""
-    schemas = (definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS)
-    return frozenset(path for schema in schemas for path in _paths(schema, ""))
+    return frozenset(path for schema in _kinds() for path in _paths(schema, ""))
+
+
+@cache
+def _kinds() -> tuple[Mapping[str, Any], ...]:
+    """The schemas of the three kinds."""
+    return tuple(definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS)
 
 
 def _paths(schema: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -166,8 +180,7 @@ def _samples() -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(("where", "body"), list(_samples()), ids=lambda one: one if isinstance(one, str) else "")
 def test_a_sample_has_only_fields_that_exist(where: str, body: Any) -> None:
     if "kind" in body:
-        schemas = [definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS]
-        schemas = [one for one in schemas if one["properties"]["kind"]["description"] == body["kind"]]
+        schemas = [one for one in _kinds() if one["properties"]["kind"]["description"] == body["kind"]]
         body.pop("metadata", None)
     else:
         schemas = [*_schemas()]
@@ -183,7 +196,7 @@ def test_the_sample_of_the_readme_only_recommends() -> None:
 def _schemas() -> Iterator[Mapping[str, Any]]:
     """Every object of the three kinds, and the values of the chart."""
     values = json.loads((PROJECT / "charts" / "spillway" / "values.schema.json").read_text())
-    waiting = [values, *(definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS)]
+    waiting = [values, *_kinds()]
     while waiting:
         schema = waiting.pop()
         if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):

@@ -61,11 +61,11 @@ def test_the_image_has_what_the_project_asks_for() -> None:
         assert re.search(rf"^{name}==", locked, re.MULTILINE), f"{name}: run `make lock`"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_relative_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
-        if "://" not in target:
-            assert (document.parent / target).exists(), target
+def test_relative_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document}: {target}"
 
 
 def test_documents_name_only_make_targets_that_exist() -> None:

@@ -25,6 +25,8 @@ from spillway.sources.prometheus import PrometheusError
 from spillway.telemetry.prerendered import PRERENDERED
 from spillway.telemetry.registry import REGISTRY
 
+pytestmark = pytest.mark.xdist_group("reference")
+
 PROJECT: Final = Path(__file__).resolve().parents[2]
 SOURCE: Final = PROJECT / "operator"
 MODULES: Final = sorted((SOURCE / "spillway").rglob("*.py"))

@@ -13,6 +13,8 @@ from demo.report import page
 from demo.scenario import DAY_BEGINS_AT
 from tests.unit.demo.demo_cases import AT, CONTENDERS, NODES, PODS, SKEWS, made_up_scene
 
+pytestmark = pytest.mark.xdist_group("demo-report")
+
 FIGURES: dict[str, dict[str, Any]] = {
     "plain": {
         "cost": cost(hours=24, elastic_node_hours=200, virtual_pod_hours=100),

@@ -20,6 +20,8 @@ from spillway.keda import externalscaler_pb2, scaler
 from spillway.keda.scaler import KedaScaler
 from spillway.state.signal import Signal
 
+pytestmark = pytest.mark.xdist_group("keda-scaler")
+
 FOLDER = Path(scaler.__file__).parent
 NAME = "spillway-webhook.spillway-system.svc"
 WAIT_SECONDS = 10.0

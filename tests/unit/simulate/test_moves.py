@@ -12,6 +12,8 @@ from spillway.simulate.moves import MoveRules
 from spillway.simulate.replay import replay
 from spillway.simulate.scenario import Scenario, two_peak_days
 
+pytestmark = pytest.mark.xdist_group("simulate-moves")
+
 WORKLOADS = 20
 
 

@@ -13,6 +13,8 @@ from spillway.simulate.measure import Measures
 from spillway.simulate.replay import replay
 from spillway.simulate.scenario import STEPS_A_DAY, Scenario, two_peak_days
 
+pytestmark = pytest.mark.xdist_group("simulate")
+
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:

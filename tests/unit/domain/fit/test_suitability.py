@@ -21,7 +21,7 @@ def _container(**fields: Any) -> list[dict[str, Any]]:
         (_pod(hostNetwork=True), "hostNetwork"),
         (_pod(hostPID=True), "hostPID"),
         (_pod(hostIPC=True), "hostIPC"),
-        (_pod(nodeName="n1"), "node n1 by name"),
+        (_pod(nodeName="n1"), "names its node itself (n1)"),
         (_pod(volumes=[{"name": "logs", "hostPath": {"path": "/var/log"}}]), "volume logs is the folder /var/log"),
         (_pod(containers=_container(ports=[{"containerPort": 80, "hostPort": 8080}])), "port 8080"),
         (_pod(initContainers=_container(ports=[{"hostPort": 8080}])), "port 8080"),

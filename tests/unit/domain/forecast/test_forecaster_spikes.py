@@ -15,6 +15,8 @@ from spillway.domain.forecast.outcome import outcome_of, scale_for
 from spillway.domain.forecast.spec import STEP_SECONDS, Floats, ForecastSpec
 from tests.bench.crane_dsp import forecasts
 
+pytestmark = pytest.mark.xdist_group("forecast-spikes")
+
 SPEC: Final = ForecastSpec(180, 600)
 DAYS: Final = 8
 MINUTES: Final = DAYS * 1440

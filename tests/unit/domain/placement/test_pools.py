@@ -42,7 +42,7 @@ def test_pools_that_want_the_same_of_a_pod_are_open_to_it_together_in_order() ->
 def test_a_pool_that_wants_another_change_waits_for_its_turn(later: dict[str, Any]) -> None:
     admission = _admitted(_pool("a"), _pool("b", **later), _pool("c"))
     assert _names(admission) == ["a", "c"]
-    assert admission.refusals == (("b", "wants other changes than a"),)
+    assert admission.refusals == (("b", "needs other additions to the pod than a"),)
     assert _names(_admitted(_pool("a"), _pool("b", **later), _pool("c"), full=("a", "c"))) == ["b"]
 
 

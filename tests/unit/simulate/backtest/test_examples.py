@@ -6,6 +6,8 @@ from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
 from spillway.simulate.backtest.examples import EXAMPLES
 from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result, run
 
+pytestmark = pytest.mark.xdist_group("backtest-examples")
+
 
 @pytest.fixture(scope="module")
 def evening() -> Result:

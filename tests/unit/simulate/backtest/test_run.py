@@ -12,6 +12,8 @@ from spillway.simulate.backtest.recommended import recommended
 from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result, run
 from spillway.simulate.backtest.thresholds import thresholds
 
+pytestmark = pytest.mark.xdist_group("backtest-run")
+
 START = 1_767_571_200.0
 REACTIVE = (PLAIN, FLAT)
 
