@@ -158,7 +158,7 @@ class LabelSelectorRequirement(Model):
         json_schema_extra=rules(
             cel(
                 "self.operator in ['In', 'NotIn'] == (has(self.values) && size(self.values) > 0)",
-                "In and NotIn take at least one value, Exists and DoesNotExist take none, "
+                "must have at least one entry with In and NotIn, and none with Exists and DoesNotExist, "
                 "for example {key: pool, operator: In, values: [elastic]}",
                 field=".values",
             )
@@ -268,5 +268,5 @@ class Status(Model):
     """The metadata.generation that this status describes; smaller than metadata.generation until the operator has
     processed the latest spec."""
     conditions: Conditions = ()
-    """Ready is the summary; NotImplemented lists fields that are set and have no effect in this version; Degraded,
-    ForeignWriter and others are True while an exceptional state lasts."""
+    """Ready says whether the spec is in force; NotImplemented lists fields that are set and have no effect in this
+    version; Degraded, ForeignWriter and others are True while an exceptional state lasts."""

@@ -346,8 +346,8 @@ class ElasticPolicy(Model):
     short_name: ClassVar[str] = "elp"
     columns: ClassVar[tuple[tuple[str, str, str, int, str], ...]] = (
         ("Mode", "string", ".spec.mode", 0, "Recommend or Enforce"),
-        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Is it working"),
-        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is, or is not"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Whether the spec is in force"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is in force, or not"),
         ("Workloads", "integer", ".status.workloads.governed", 0, "Workloads that it governs"),
         ("Fixed", "integer", ".status.workloads.onFixed", 0, "Their replicas on fixed nodes"),
         ("Elastic", "integer", ".status.workloads.onElastic", 0, "Their replicas on elastic nodes"),

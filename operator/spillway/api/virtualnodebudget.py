@@ -126,7 +126,8 @@ class SpecsAnnotation(Model):
             json_schema_extra=rules(
                 cel(
                     "self.contains('{cpu}')",
-                    'must contain {cpu}, and {memoryGiB} where it counts, for example "{cpu}-{memoryGiB}Gi"',
+                    "must contain {cpu}, and {memoryGiB} if the provider also needs the memory, for example "
+                    '"{cpu}-{memoryGiB}Gi"',
                 )
             ),
         ),
@@ -159,7 +160,8 @@ class VirtualNodeBudgetSpec(Model):
             cel(
                 "!has(self.limits) || has(self.price)"
                 " || (!has(self.limits.costPerHour) && !has(self.limits.costPerMonth))",
-                'a limit of cost takes a price, for example {currency: CNY, cpuHour: "0.35", memoryGiBHour: "0.044"}',
+                "must be set with limits.costPerHour or limits.costPerMonth, for example {currency: CNY, cpuHour: "
+                '"0.35", memoryGiBHour: "0.044"}',
                 field=".price",
             )
         )
@@ -327,7 +329,7 @@ class VirtualNodeBudget(Model):
         ("Cordon", "string", ".spec.cordon", 0, "None, Hold or HoldAndDrain"),
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Whether the spec is in force"),
         ("Accepting", "string", '.status.conditions[?(@.type=="Accepting")].status', 0, "Whether the pool takes pods"),
-        ("Reason", "string", '.status.conditions[?(@.type=="Accepting")].reason', 0, "Why it does, or does not"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Accepting")].reason', 0, "Why it takes pods, or not"),
         ("Nodes", "integer", ".status.nodes", 0, "Nodes of the pool"),
         ("Cordoned", "integer", ".status.cordoned", 0, "Nodes that this budget closed"),
         ("Pods", "integer", ".status.used.pods", 0, "Pods on the pool"),

@@ -272,8 +272,8 @@ class ZonalBalance(Model):
     short_name: ClassVar[str] = "zb"
     columns: ClassVar[tuple[tuple[str, str, str, int, str], ...]] = (
         ("Max-skew", "integer", ".spec.maxSkew", 0, "Allowed difference between zones"),
-        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Is it working"),
-        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is, or is not"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Whether the spec is in force"),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is in force, or not"),
         ("Workloads", "integer", ".status.workloads", 0, "Workloads that it keeps even"),
         ("Uneven", "integer", ".status.unevenWorkloads", 0, "Workloads beyond the allowed difference"),
         ("Imbalance", "integer", ".status.imbalancePercent", 0, "Points between the most and the least loaded node"),

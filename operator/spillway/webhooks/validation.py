@@ -53,7 +53,7 @@ def period_problem(text: str) -> str | None:
         seconds = Duration(text).seconds
     except ValueError:
         return None  # The schema refuses it.
-    return None if seconds else f'"{text}" is no time at all: must be longer than 0s, for example 5h'
+    return None if seconds else f'"{text}" is too short: must be longer than 0s, for example 5h'
 
 
 def regex_problem(text: str) -> str | None:

@@ -132,7 +132,7 @@ def _in_stock(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedConditio
         message = f"There was no stock of any size{only}; it is tried again after {until}."
         return ObservedCondition(IN_STOCK, holds=False, reason="OutOfStock", message=message)
     size = stock_out.ladder[position.step - 1]
-    asked = f"cpu {size.cpu}, memory {size.memory} is asked for until {until}"
+    asked = f"cpu {size.cpu}, memory {size.memory} is requested until {until}"
     message = f"There was no stock of smaller sizes{only}: {asked}."
     return ObservedCondition(IN_STOCK, holds=True, reason="BiggerSize", message=message)
 

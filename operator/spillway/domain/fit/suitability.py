@@ -70,7 +70,7 @@ def _ownership(metadata: Json, spec: Json) -> Iterator[str]:
     if MIRROR in (metadata.get("annotations") or {}):
         yield _STATIC
     if spec.get("nodeName"):
-        yield f"it asks for the node {spec['nodeName']} by name"
+        yield f"it names its node itself ({spec['nodeName']})"
 
 
 def _container(container: Json) -> Iterator[str]:

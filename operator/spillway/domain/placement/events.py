@@ -35,8 +35,9 @@ def placement_events(placed: PodPlacement, workload_class: str) -> Iterator[Plac
         yield kept_physical(placed.because, unsuitable=placed.decision.reason is PlacementReason.UNSUITABLE)
     if placed.tolerated:
         message = (
-            f"class {workload_class} keeps off virtual nodes, but the pods tolerate those of {placed.tolerated}"
-            " themselves; their toleration stays as it is"
+            f"class {workload_class} keeps its pods off virtual nodes, but their own toleration lets them go to "
+            "those of "
+            f"{placed.tolerated}; it is not removed"
         )
         yield PlacementEvent("Warning", event_reasons.TOLERATES_VIRTUAL, message)
     for conflict in placed.conflicts:

@@ -105,7 +105,7 @@ def refusal(
         pool.closed
         or ("did not take one of its workload's pods" if pool.name in avoid else "")
         or left_out.get(pool.name, "")
-        or ("" if beside is None or together(beside, pool) else f"wants other changes than {beside.name}")
+        or ("" if beside is None or together(beside, pool) else f"needs other additions to the pod than {beside.name}")
         or suits(pool)
         or has_room(pool)
     )
