@@ -20,7 +20,7 @@ class Consolidation(Model):
     """Disabled: no moves are planned. DryRun: they are only reported. Active: nodes are emptied, if the policy is in
     mode Enforce; in mode Recommend it is the same as DryRun."""
     below: Percent = 70
-    """Percent of its CPU and of its memory of which less must be requested for a node to be emptied, for example 70."""
+    """A node is emptied only if less than this percentage of its CPU and of its memory is requested, for example 70."""
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
     """The maximum number of moves per minute, for example 5."""
     settle: Duration = Duration("1m")

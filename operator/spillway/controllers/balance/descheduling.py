@@ -1,6 +1,6 @@
 """Another descheduler that runs in the cluster, and the condition that names it.
 
-Contract: while one runs, nothing is moved, so that two of them do not move the same pods to and fro.
+Contract: while one runs, nothing is moved, so that the two do not move the same pods back and forth.
 """
 
 from typing import Final
