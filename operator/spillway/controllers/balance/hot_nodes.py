@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import HotNodes, ZonalBalance
+from spillway.controllers.balance.load import current_loads
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.status.wording import first_names
 from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot
-from spillway.domain.balance.load import Loads
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import HOT_TAINT, NodeName
 from spillway.domain.model.owners import reference_to
@@ -65,7 +65,7 @@ class HotNodesController(Controller):
             return await self._remove_orphans()
         governance, every = self.world.governance, list(self.world.state.nodes.values())
         nodes = {node.name: node async for node in in_slices(every) if governance.hot_balance_of(node) == key}
-        loads = self._loads(balance)
+        loads = current_loads(self.world, balance)
         tainted = {name for name, node in nodes.items() if hot_taint(key) in node.taints}
         plan = self._plan(balance, rule, nodes, loads, tainted)
         self._since[key] = plan.since
@@ -89,11 +89,6 @@ class HotNodesController(Controller):
         since = self._since.get(balance.metadata.name, {})
         hot = HotRule(rule.above, rule.for_.seconds)
         return plan_hot(zones, loads, hot, since=since, tainted=tainted, now=self.world.now())
-
-    def _loads(self, balance: ZonalBalance) -> Mapping[NodeName, float]:
-        load = balance.spec.effective_load
-        known = self.world.board.loads.get(balance.metadata.name, Loads())
-        return known.current(self.world.now(), load.stale_after.seconds)
 
     async def _remove_orphans(self) -> float | None:
         done = await self._taints.remove_orphans(self.world.governance.hot_balance_of)

@@ -109,6 +109,12 @@ class LoadController(Controller):
         metrics.READ_AT.replace({(name,): loads.at for name, loads in self.world.board.loads.items() if loads.at})
 
 
+def current_loads(world: World, balance: ZonalBalance) -> Mapping[NodeName, float]:
+    """The present load of each node of a ZonalBalance in percent; empty while it is not known, or too old."""
+    known = world.board.loads.get(balance.metadata.name, Loads())
+    return known.current(world.now(), balance.spec.effective_load.stale_after.seconds)
+
+
 async def nodes_of(world: World, balance: ZonalBalance) -> list[NodeRecord]:
     """The nodes that a ZonalBalance keeps even: those that it selects, without virtual nodes."""
     selector, governance = Selector.of(balance.spec.node_selector), world.governance

@@ -16,14 +16,14 @@ from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.descheduling import find_descheduler
-from spillway.controllers.balance.load import nodes_of
+from spillway.controllers.balance.load import current_loads, nodes_of
 from spillway.controllers.balance.movable import Movable, movable_pods
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds
-from spillway.domain.balance.load import Loads, Weights
+from spillway.domain.balance.load import Weights
 from spillway.domain.balance.moves import Move, MovePlan, NodeView, plan_moves
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.taint_toleration import hard_taints
@@ -134,8 +134,7 @@ class RebalanceController(Controller):
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> MovePlan | None:
         """The present plan; None while the load is not known."""
         load = balance.spec.effective_load
-        known = self.world.board.loads.get(balance.metadata.name, Loads())
-        percent = known.current(self.world.now(), load.stale_after.seconds)
+        percent = current_loads(self.world, balance)
         if not percent:
             return None
         nodes = {node.name: node for node in await nodes_of(self.world, balance) if node.name in percent}
