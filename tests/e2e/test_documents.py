@@ -287,6 +287,7 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/tutorial/first-policy.md": NOTHING,
     "docs/explanation/placement.md": pools,
     "docs/how-to/budgets.md": pools,
+    "docs/how-to/consolidation.md": pools,
     "docs/how-to/cordon.md": pools,
     "docs/how-to/failover.md": pools,
     "docs/how-to/hot-nodes.md": NOTHING,
