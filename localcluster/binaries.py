@@ -129,6 +129,13 @@ TOOLS: Mapping[str, Tool] = {
         data=(("github.com/argoproj/argo-rollouts", "manifests/crds/*-crd.yaml"),),
         on_demand=True,
     ),
+    "keda-operator": Tool(
+        "keda",
+        "github.com/kedacore/keda/v2/cmd/operator",
+        data=(("github.com/kedacore/keda/v2", "config/crd/bases/*.yaml"),),
+        on_demand=True,
+    ),
+    "keda-adapter": Tool("keda", "github.com/kedacore/keda/v2/cmd/adapter", on_demand=True),
 }
 """In the order in which they are built: first what the demo and every cluster need."""
 USUAL = tuple(name for name, one in TOOLS.items() if not one.on_demand)

@@ -83,7 +83,7 @@ class Authority:
         self.pair = KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(self._key))
 
     def _issue(
-        self, subject: list[x509.NameAttribute[str]], usage: x509.ObjectIdentifier, hosts: Sequence[str]
+        self, subject: list[x509.NameAttribute[str]], usages: Sequence[x509.ObjectIdentifier], hosts: Sequence[str]
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         now = dt.datetime.now(dt.UTC)
@@ -96,7 +96,7 @@ class Authority:
             .not_valid_before(now - _BACKDATE)
             .not_valid_after(now + _LIFETIME)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             # OpenSSL's strict mode (the default of Python's ssl) wants the issuer's key named.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
@@ -110,12 +110,17 @@ class Authority:
         """A client certificate: the API server reads the user from CN and the groups from O."""
         subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
         subject.append(x509.NameAttribute(NameOID.COMMON_NAME, user))
-        return self._issue(subject, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+        return self._issue(subject, [ExtendedKeyUsageOID.CLIENT_AUTH], ())
 
     def server(self, name: str, hosts: Sequence[str]) -> KeyPair:
         """A serving certificate for DNS names and IP addresses."""
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
-        return self._issue(subject, ExtendedKeyUsageOID.SERVER_AUTH, hosts)
+        return self._issue(subject, [ExtendedKeyUsageOID.SERVER_AUTH], hosts)
+
+    def peer(self, name: str, hosts: Sequence[str]) -> KeyPair:
+        """A certificate for programs that call each other with it: both a server's and a client's."""
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        return self._issue(subject, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], hosts)
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcluster import argo_rollouts, binaries, core, karpenter, metrics_server, prometheus
+from localcluster import argo_rollouts, binaries, core, karpenter, keda, metrics_server, prometheus
 from localcluster.api import ClusterApi
 from localcluster.binaries import find
 from localcluster.build import ensure_built
@@ -112,11 +112,21 @@ class Cluster(ClusterApi):
             rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
             self._wait_served([argo_rollouts.ROLLOUTS], deadline)
             self._processes.start(argo_rollouts.process(layout, find))
+        if options.keda:
+            definitions = keda.custom_resource_definitions()
+            rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
+            for path, body in keda.objects(layout).items():
+                rest.create(path, body)
+            self._wait_served([keda.SCALED_OBJECTS, keda.TRIGGER_AUTHENTICATIONS], deadline)
+            self._processes.start(keda.operator(layout, find))
+            self._processes.start(keda.adapter(layout, find))
         if options.prometheus:
             self._processes.start(prometheus.process(layout, options, find))
+        # An aggregated API that is registered but away holds up discovery and the removal of namespaces.
         if options.metrics_server:
-            # An aggregated API that is registered but away holds up discovery and the removal of namespaces.
             self._wait_served([metrics_server.API], deadline)
+        if options.keda:
+            self._wait_served([keda.API], deadline)
         rest.close()
 
     def _wait_served(self, paths: Sequence[str], deadline: float) -> None:

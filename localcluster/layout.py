@@ -18,6 +18,10 @@ _SERVER_NAMES = ("localhost", LOOPBACK, "kubernetes", "kubernetes.default", "kub
 # The API server expects the Service's name, whatever address it is reached at.
 _METRICS_SERVER_NAMES = ("localhost", LOOPBACK, "metrics-server.kube-system.svc")
 
+KEDA_CERTIFICATES = "keda"
+"""A folder beside the certificates, with the file names of a Secret, as KEDA reads them."""
+_KEDA_NAMES = ("localhost", LOOPBACK, "keda-metrics-apiserver.keda.svc")
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -34,6 +38,11 @@ class Ports:
     karpenter_health: int
     argo_rollouts_metrics: int
     argo_rollouts_health: int
+    keda_operator_metrics: int
+    keda_operator_health: int
+    keda_metrics_service: int
+    keda_adapter: int
+    keda_adapter_metrics: int
     prometheus: int
 
     @classmethod
@@ -86,6 +95,10 @@ class Layout:
         }
         for name, pair in pairs.items():
             pair.write(self.certificates, name)
+        keda = self.certificates / KEDA_CERTIFICATES
+        keda.mkdir(exist_ok=True)
+        self._authority.peer("keda", _KEDA_NAMES).write(keda, "tls")
+        (keda / "ca.crt").write_bytes(self._authority.pair.certificate)
 
     def write_kubeconfig(self, name: str, user: str, groups: Sequence[str] = ()) -> Path:
         """A kubeconfig with a client certificate for ``user`` in ``groups``."""

@@ -15,6 +15,8 @@ class Options:
     """Karpenter with its kwok provider; pools are added with ``add_karpenter_pool``."""
     argo_rollouts: bool = False
     """The controller of Argo Rollouts and its kinds."""
+    keda: bool = False
+    """KEDA's operator and metrics adapter, and its kinds: external.metrics.k8s.io is KEDA's then."""
     prometheus: bool = False
     """Prometheus with service discovery in this cluster."""
 
@@ -57,6 +59,7 @@ class Options:
             "usage": self.metrics_server,
             "karpenter": self.karpenter,
             "argo-rollouts": self.argo_rollouts,
+            "keda": self.keda,
             "prometheus": self.prometheus,
         }
         return frozenset(always | {name for name, wanted in optional.items() if wanted})
@@ -68,6 +71,8 @@ class Options:
             "metrics-server": self.metrics_server,
             "karpenter-kwok": self.karpenter,
             "argo-rollouts": self.argo_rollouts,
+            "keda-operator": self.keda,
+            "keda-adapter": self.keda,
             "prometheus": self.prometheus,
         }
         return tuple(name for name, on in wanted.items() if on)
