@@ -58,8 +58,13 @@ test-argo: $(STAMP) ## Scale-ins beside the real Argo Rollouts controller (its f
 	@$(RUN) -m localcluster build argo-rollouts >/dev/null
 	@$(RUN) -m pytest tests/argo $(PYTEST)
 
+.PHONY: test-keda
+test-keda: $(STAMP) ## Recommended replicas through the real KEDA (its first build takes a quarter of an hour)
+	@$(RUN) -m localcluster build keda-operator keda-adapter >/dev/null
+	@$(RUN) -m pytest tests/keda $(PYTEST)
+
 .PHONY: test-all
-test-all: test test-argo ## All of the tests, those with optional components included
+test-all: test test-argo test-keda ## All of the tests, those with optional components included
 
 .PHONY: unit
 unit: $(STAMP) ## Run the unit tests alone (no control plane)

@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -56,17 +56,13 @@ class Installation:
     ) -> None:
         self.cluster = cluster
         self.namespace = NAMESPACE
-        self.webhook_port, self.metrics_api_port = free_ports(2)
+        self.webhook_port, self.metrics_api_port, self.keda_port = free_ports(3)
         self.chart = Chart.render(self._values(values or {}), namespace=NAMESPACE)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="spillway-"))
         self.kubeconfig = self.folder / "kubeconfig"
         self._keep_folder = folder is not None
         self._flags = tuple(flags)
-        self._metrics_api = (
-            ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
-            if self._serves_metrics(values or {})
-            else ()
-        )
+        self._scaling_apis = tuple(self._scaling_flags(values or {}))
         self._env = {**(env or {}), "PYTHONPATH": str(PROJECT / "operator"), "PYTHONUNBUFFERED": "1"}
         self.reader_token = ""
         """Of a ServiceAccount that may read `/debug/plans` and `/metrics`; there once the chart is applied."""
@@ -82,13 +78,16 @@ class Installation:
             return dict(values)
         service = {"type": "ExternalName", "externalName": webhook_host(self.cluster), "port": self.webhook_port}
         found = {**values, "webhook": {**webhook, "service": service}}
-        if self._serves_metrics(values):
-            found["externalMetrics"] = {**values["externalMetrics"], "servicePort": self.metrics_api_port}
+        for name, port in (("externalMetrics", self.metrics_api_port), ("kedaScaler", self.keda_port)):
+            if _enabled(values, name):
+                found[name] = {**values[name], "servicePort": port}
         return found
 
-    @staticmethod
-    def _serves_metrics(values: Mapping[str, Any]) -> bool:
-        return bool(values.get("externalMetrics", {}).get("enabled"))
+    def _scaling_flags(self, values: Mapping[str, Any]) -> Iterator[str]:
+        if _enabled(values, "externalMetrics"):
+            yield from ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
+        if _enabled(values, "kedaScaler"):
+            yield from ("--keda-scaler", f"--keda-scaler-port={self.keda_port}")
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +173,7 @@ class Installation:
             # No Endpoints move here: the processes share one port, and whoever is left answers.
             "--drain-seconds=0.5",
             f"--lease-name={NAME}",
-            *self._metrics_api,
+            *self._scaling_apis,
             *self._flags,
             *flags,
         ]
@@ -368,6 +367,10 @@ def _reader() -> list[Object]:
             "subjects": [subject],
         },
     ]
+
+
+def _enabled(values: Mapping[str, Any], name: str) -> bool:
+    return bool(values.get(name, {}).get("enabled"))
 
 
 def _name(index: int) -> str:

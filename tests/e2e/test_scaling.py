@@ -19,12 +19,21 @@ import pytest
 from harness import Installation
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
 from tests.support.e2e import LEASE_SECONDS
+from tests.support.scaled import (
+    FLOOR,
+    conditions_of,
+    deployment,
+    next_minute,
+    now_active,
+    replicas_of,
+    scaling_policy,
+    schedule,
+)
 from tests.support.stage import GROUP_PATH
 
 API = "/apis/external.metrics.k8s.io/v1beta1"
 API_SERVICE = "apiservice/v1beta1.external.metrics.k8s.io"
 METRIC = "spillway-recommended-replicas"
-FLOOR = 5
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +58,6 @@ def installation(served: ClusterApi) -> Iterator[Installation]:
         yield installed
 
 
-def _deployment(namespace: str) -> dict[str, Any]:
-    labels = {"app": "web"}
-    container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": "1"}}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": namespace},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [container], "nodeSelector": {"pool": "fixed"}},
-            },
-        },
-    }
-
-
 def _autoscaler(namespace: str) -> dict[str, Any]:
     recommended = {
         "metric": {"name": METRIC, "selector": {"matchLabels": {"kind": "Deployment", "workload": "web"}}},
@@ -86,34 +77,10 @@ def _autoscaler(namespace: str) -> dict[str, Any]:
     }
 
 
-def _policy(namespace: str, start: datetime, duration: str) -> dict[str, Any]:
-    schedule = {"name": "peak", "start": f"{start.minute} {start.hour} * * *", "duration": duration, "replicas": FLOOR}
-    match = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-    return {
-        "apiVersion": "spillway.dev/v1alpha1",
-        "kind": "ElasticPolicy",
-        "metadata": {"name": namespace},
-        "spec": {
-            "mode": "Enforce",
-            "workloads": [{"name": "web", "match": match, "scaling": {"schedules": [schedule]}}],
-        },
-    }
-
-
 def _managed_policy(namespace: str) -> dict[str, Any]:
     """A policy that owns the autoscaler, and whose schedule has begun."""
-    policy = _policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m")
-    policy["spec"]["workloads"][0]["scaling"] |= {
-        "hpa": "Managed",
-        "maxReplicas": 8,
-        "target": {"metric": "cpu", "utilization": 50},
-    }
-    return policy
-
-
-def _next_minute(ahead_seconds: float) -> datetime:
-    """The first whole minute that is at least so far ahead."""
-    return (datetime.now(UTC) + timedelta(seconds=ahead_seconds + 60)).replace(second=0, microsecond=0)
+    target = {"metric": "cpu", "utilization": 50}
+    return scaling_policy(namespace, now_active(), hpa="Managed", maxReplicas=8, target=target)
 
 
 def _value(cluster: ClusterApi, namespace: str) -> int | None:
@@ -126,35 +93,26 @@ def _value(cluster: ClusterApi, namespace: str) -> int | None:
     return sum(int(item["value"]) for item in found["items"]) if found["items"] else None
 
 
-def _replicas(cluster: ClusterApi, namespace: str) -> int:
-    return int(cluster.rest.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/web")["spec"]["replicas"])
-
-
-def _conditions(cluster: ClusterApi, path: str) -> dict[str, tuple[str, str]]:
-    found = cluster.rest.get(path).get("status", {}).get("conditions") or []
-    return {one["type"]: (one["status"], one["reason"]) for one in found}
-
-
 def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
     served: ClusterApi, installation: Installation
 ) -> None:
     with served.namespace() as namespace:
-        served.apply(_deployment(namespace))
+        served.apply(deployment(namespace))
         (pod,) = served.wait_pods_ready(namespace, 1)
         served.set_usage(namespace, [pod["metadata"]["name"]], cpu="10m")
         served.apply(_autoscaler(namespace))
-        start = _next_minute(20)
-        served.apply(_policy(namespace, start, "45s"))
+        start = next_minute(20)
+        served.apply(scaling_policy(namespace, schedule(start, "45s")))
         autoscaler = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/web"
         served.wait_until(
-            lambda: _conditions(served, autoscaler).get("ScalingActive", ("", ""))[0] == "True",
+            lambda: conditions_of(served, autoscaler).get("ScalingActive", ("", ""))[0] == "True",
             "the autoscaler to read both metrics",
         )
         if datetime.now(UTC) < start:
-            assert _replicas(served, namespace) == 1
+            assert replicas_of(served, namespace) == 1
 
         # No pod has any load.
-        served.wait_until(lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule")
+        served.wait_until(lambda: replicas_of(served, namespace) == FLOOR, "the floor of the schedule")
         assert datetime.now(UTC) >= start
         status = served.rest.get(f"{GROUP_PATH}/elasticpolicies/{namespace}")["status"]
         [shown] = status["scaling"]
@@ -165,16 +123,16 @@ def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
             "web",
         )
 
-        served.wait_until(lambda: _replicas(served, namespace) == 1, "the scale-down by CPU")
+        served.wait_until(lambda: replicas_of(served, namespace) == 1, "the scale-down by CPU")
         assert datetime.now(UTC) >= start + timedelta(seconds=45)
         served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
 
 
 def test_the_number_stays_while_the_leader_is_gone(served: ClusterApi, installation: Installation) -> None:
     with served.namespace() as namespace:
-        served.apply(_deployment(namespace))
+        served.apply(deployment(namespace))
         served.wait_pods_ready(namespace, 1)
-        served.apply(_policy(namespace, datetime.now(UTC) - timedelta(minutes=1), "30m"))
+        served.apply(scaling_policy(namespace, now_active()))
         served.wait_until(lambda: _value(served, namespace) == FLOOR, "the number")
         asked = installation.total("spillway_external_metrics_answers_total", source="asked")
 
@@ -199,20 +157,20 @@ def test_a_managed_autoscaler_holds_the_floor_and_goes_with_its_policy(
     served: ClusterApi, installation: Installation
 ) -> None:
     with served.namespace() as namespace:
-        served.apply(_deployment(namespace))
+        served.apply(deployment(namespace))
         (pod,) = served.wait_pods_ready(namespace, 1)
         served.set_usage(namespace, [pod["metadata"]["name"]], cpu="10m")
         policy = _managed_policy(namespace)
         served.apply(policy)
         path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/spillway-deployment-web"
-        served.wait_until(lambda: _replicas(served, namespace) == FLOOR, "the floor of the schedule")
+        served.wait_until(lambda: replicas_of(served, namespace) == FLOOR, "the floor of the schedule")
         spec = served.rest.get(path)["spec"]
         assert (spec["minReplicas"], spec["maxReplicas"]) == (FLOOR, 8)
 
         # Without the schedule CPU alone decides.
         policy["spec"]["workloads"][0]["scaling"]["schedules"] = []
         served.rest.merge(f"{GROUP_PATH}/elasticpolicies/{namespace}", {"spec": policy["spec"]})
-        served.wait_until(lambda: _replicas(served, namespace) == 1, "the scale-down by CPU")
+        served.wait_until(lambda: replicas_of(served, namespace) == 1, "the scale-down by CPU")
         # Kubernetes collects what a policy owned.
         served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
         served.wait_until(lambda: not served.exists(path), "the autoscaler to go")
@@ -220,12 +178,12 @@ def test_a_managed_autoscaler_holds_the_floor_and_goes_with_its_policy(
 
 def test_an_autoscaler_of_the_users_is_left_alone(served: ClusterApi, installation: Installation) -> None:
     with served.namespace() as namespace:
-        served.apply(_deployment(namespace))
+        served.apply(deployment(namespace))
         served.apply(_autoscaler(namespace))
         served.apply(_managed_policy(namespace))
         path = f"{GROUP_PATH}/elasticpolicies/{namespace}"
         served.wait_until(
-            lambda: _conditions(served, path).get("ForeignAutoscaler") == ("True", "NotOurs"),
+            lambda: conditions_of(served, path).get("ForeignAutoscaler") == ("True", "NotOurs"),
             "the autoscaler to be reported",
         )
         items = served.rest.items(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")

@@ -1,0 +1,32 @@
+"""The operator beside the real KEDA, in a cluster of its own: KEDA owns the API of external metrics."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness import Installation
+from localcluster import ClusterApi, ClusterFactory, Options
+from tests.e2e.conftest import pytest_runtest_makereport
+from tests.support.e2e import LEASE_SECONDS
+
+__all__ = ["pytest_runtest_makereport"]
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_factory: ClusterFactory) -> ClusterApi:
+    """A cluster with KEDA and metrics-server in it."""
+    found = cluster_factory(Options(keda=True, metrics_server=True))
+    found.add_nodes("fixed", 2, cpu="16")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installation(cluster: ClusterApi) -> Iterator[Installation]:
+    """Two replicas that serve KEDA's external scaler."""
+    values = {"kedaScaler": {"enabled": True}}
+    with Installation(cluster, values, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]) as installed:
+        installed.apply()
+        installed.start(2)
+        installed.wait_ready()
+        installed.wait_leader()
+        yield installed
