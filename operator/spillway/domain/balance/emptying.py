@@ -61,6 +61,13 @@ class NodeMemory:
         self._emptying = planned
         return Emptied(emptied, given_up)
 
+    def goes(self, node: NodeName) -> bool:
+        """Forget a node that is removed; whether it was being emptied, and no plan since has seen it empty."""
+        begun = node in self._emptying
+        self._emptying -= {node}
+        self._empty.pop(node, None)
+        return begun
+
     def tainted(self, now: float) -> frozenset[NodeName]:
         """The nodes that are to carry the taint now."""
         return self._emptying | {name for name, since in self._empty.items() if now - since < EMPTY_SECONDS}

@@ -154,6 +154,21 @@ async def test_a_node_gets_the_taint_its_pods_move_and_it_keeps_the_taint_while_
     assert scene.status.emptied == 1
 
 
+@pytest.mark.parametrize(("lost", "emptied"), [(False, 1), (True, 0)], ids=["emptied", "lost with its pods"])
+async def test_a_node_that_is_removed_before_it_is_seen_empty(*, lost: bool, emptied: int) -> None:
+    scene = Scene()
+    await scene.reconcile()
+    await scene.reconcile()
+    if not lost:
+        scene.end(SurgeOutcome.SUCCEEDED)
+        scene.end(SurgeOutcome.SUCCEEDED)
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e1")])
+    assert scene.status.emptied == emptied
+    assert ("Normal NodeEmptied" in [one.what for one in scene.events.said]) is not lost
+    await scene.reconcile()
+    assert scene.status.emptied == emptied
+
+
 @pytest.mark.parametrize(
     "resources",
     [

@@ -50,6 +50,16 @@ def test_an_emptied_node_that_got_a_pod_loses_the_taint_unless_it_is_planned_aga
     assert memory.tainted(NOW) == frozenset()
 
 
+def test_a_node_that_is_removed_is_told_once() -> None:
+    memory = NodeMemory()
+    follow(memory, "ab")
+    assert memory.goes(A)
+    assert not memory.goes(A)
+    assert memory.tainted(NOW) == {B}
+    assert follow(memory, "", tainted="b", empty="b") == ("b", "")
+    assert not memory.goes(B), "it was seen empty"
+
+
 def test_the_next_leader_keeps_the_taint_of_an_empty_node() -> None:
     memory = NodeMemory()
     assert follow(memory, "", tainted="a", empty="a") == ("", "")
