@@ -1,10 +1,10 @@
 """The moves of a replay: consolidation by surge, planned by the production planner.
 
-Contract: one plan a minute, of which at most `per_minute` moves are begun; a workload has one at a time. A move asks
-for one additional replica; once every replica is ready and the additional one is on another node, the chosen pod is
-deleted. An autoscaler or a rollout that changes the workload in between ends the move, and so does a replica that is
-not ready in time. What is known of the future is the rise of the same time a day before or, on the first day, the rise
-of the last quarter of an hour.
+Contract: one plan a minute, of which at most `per_minute` moves are begun; a workload has one at a time. Which nodes
+carry the soft taint, and for how long, is decided as in production. A move asks for one additional replica; once every
+replica is ready and the additional one is on another node, the chosen pod is deleted. An autoscaler or a rollout that
+changes the workload in between ends the move, and so does a replica that is not ready in time. What is known of the
+future is the rise of the same time a day before or, on the first day, the rise of the last quarter of an hour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod, plan_consolidation
+from spillway.domain.balance.emptying import NodeMemory
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.units import DAY_SECONDS, GIB
 from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
@@ -62,6 +63,7 @@ class SimMoves:
         cpu = np.array([one.cpu for one in scenario.workloads])
         memory = np.array([one.memory for one in scenario.workloads])
         self._demand = np.stack([(np.ceil(scenario.demand) * one[:, None]).sum(axis=0) for one in (cpu, memory)])
+        self._nodes = NodeMemory()
         self._every = max(scenario.steps_in(PLAN_SECONDS), 1)
         self._young = scenario.steps_in(YOUNG_SECONDS)
         self.patience = scenario.steps_in(READY_SECONDS)
@@ -74,7 +76,13 @@ class SimMoves:
         slots = {cluster.names[slot]: slot for slot in range(cluster.physical) if cluster.alive[slot]}
         nodes = [self._node(slot, step, order.get(name, 0), active) for name, slot in slots.items()]
         plan = plan_consolidation(nodes, below=rules.below, most=rules.per_minute, reserve=self._reserve(step))
-        cluster.emptying = {slots[name] for name in plan.nodes}
+        self._nodes.follow(
+            plan.nodes,
+            tainted={cluster.names[slot] for slot in cluster.emptying},
+            empty={name for name, slot in slots.items() if not any(map(active, cluster.on_node[slot].values()))},
+            now=self._scenario.time_of(step),
+        )
+        cluster.emptying = {slots[name] for name in self._nodes.tainted(self._scenario.time_of(step)) if name in slots}
         return [cluster.on_node[slots[move.source]][move.pod] for move in plan.moves]
 
     def _node(self, slot: int, step: int, order: int, active: Callable[[SimPod], bool]) -> ConsolidationNode:
@@ -89,7 +97,9 @@ class SimMoves:
             free_millis=round(cluster.cpu_free[slot] * 1000),
             free_bytes=round(cluster.memory_free[slot] * GIB),
             free_pods=MAX_PODS - int(cluster.pods_on[slot]),
-            may_empty=elastic and step - cluster.created[slot] >= self._young,
+            may_empty=elastic
+            and step - cluster.created[slot] >= self._young
+            and not self._nodes.rests(cluster.names[slot], self._scenario.time_of(step)),
             order=order,
             emptying=slot in cluster.emptying,
             pods=pods,
