@@ -5,6 +5,7 @@ not enough: tests write, and no one's own cluster should be written to because a
 """
 
 import fcntl
+import gc
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,6 +46,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
     if wanted and not session.config.option.collectonly:
         build.ensure_built(binaries.USUAL)
+    # What was imported and collected stays until the end: no full collection of a later test has to walk through it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

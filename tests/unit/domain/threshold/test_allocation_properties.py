@@ -13,6 +13,7 @@ shares = st.floats(0.05, 1.3)
 ROUNDING = 1e-6
 
 
+@settings(max_examples=60)
 @given(some_demands(), shares)
 def test_the_owned_load_is_never_planned_above_capacity_but_for_minima(demands: list[Demand], share: float) -> None:
     plan = allocate(demands, capacity_cores=share * peak_cores(demands), target_utilization=0.65)
@@ -21,6 +22,7 @@ def test_the_owned_load_is_never_planned_above_capacity_but_for_minima(demands: 
     assert (plan.excess_cores > 0) == bool(minima.max() > plan.usable_cores + ROUNDING)
 
 
+@settings(max_examples=60)
 @given(some_demands(), shares)
 def test_thresholds_are_within_bounds_and_the_load_is_theirs(demands: list[Demand], share: float) -> None:
     plan = allocate(demands, capacity_cores=share * peak_cores(demands), target_utilization=0.65)
@@ -32,6 +34,7 @@ def test_thresholds_are_within_bounds_and_the_load_is_theirs(demands: list[Deman
     np.testing.assert_allclose(plan.owned_load, load)
 
 
+@settings(max_examples=60)
 @given(some_demands(priorities=0), shares)
 def test_no_replica_that_would_fit_is_left_out(demands: list[Demand], share: float) -> None:
     plan = allocate(demands, capacity_cores=share * peak_cores(demands), target_utilization=0.65)
@@ -42,6 +45,7 @@ def test_no_replica_that_would_fit_is_left_out(demands: list[Demand], share: flo
             assert (plan.owned_load[needs] + one.cpu_cores > plan.usable_cores - ROUNDING).any()
 
 
+@settings(max_examples=30)
 @given(some_demands(), shares, st.randoms(use_true_random=False))
 def test_the_sequence_of_the_demands_means_nothing_and_the_same_input_gives_the_same_plan(
     demands: list[Demand], share: float, random: Random
@@ -56,6 +60,7 @@ def test_the_sequence_of_the_demands_means_nothing_and_the_same_input_gives_the_
         assert plan.owned_load.tolist() == other.owned_load.tolist()
 
 
+@settings(max_examples=60)
 @given(some_demands(bounds=False), shares)
 def test_a_higher_priority_is_planned_as_if_the_lower_were_not_there(demands: list[Demand], share: float) -> None:
     capacity = share * peak_cores(demands)
