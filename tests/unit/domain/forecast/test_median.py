@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from spillway.domain.forecast.median import weighted_median
 
 VALUE = st.one_of(st.floats(0, 1e12), st.just(0.0), st.just(float("nan")))
-COLUMN = st.lists(st.tuples(VALUE, st.floats(0.01, 1)), min_size=1, max_size=7)
+WEIGHT = st.integers(1, 2**20).map(lambda part: part / 2**20)
+"""Sums of these are exact, so that where two values share the weight evenly no rounding decides between them."""
+COLUMN = st.lists(st.tuples(VALUE, WEIGHT), min_size=1, max_size=7)
 
 
 def by_definition(column: list[tuple[float, float]]) -> float:
