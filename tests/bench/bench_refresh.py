@@ -30,8 +30,8 @@ from spillway.domain.model.names import OwnerUid
 from spillway.sources.api_client import ApiClient
 from spillway.sources.batches import Batches, Patience
 from spillway.sources.connection import Connection
-from spillway.sources.demand import USE_BATCH, DemandQuery, demands
 from spillway.sources.prometheus import Prometheus
+from spillway.sources.prometheus_use import USE_BATCH, DemandQuery, demands
 from spillway.state.catalog import Kind
 from tests.bench.ran_on import cpu_seconds, ran_on
 from tests.builders import make_pod, make_replicaset

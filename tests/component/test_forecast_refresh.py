@@ -22,8 +22,8 @@ from spillway.domain.forecast.refresh import DemandNeed, DemandSource, Refreshed
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
-from spillway.sources.demand import USED
 from spillway.sources.prometheus import Prometheus, PrometheusUnreachableError
+from spillway.sources.prometheus_use import USED
 from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from spillway.domain.threshold.history import History
 from spillway.sources.api_client import ApiClient
 from spillway.sources.batches import Patience
 from spillway.sources.connection import Connection
-from spillway.sources.history import HistoryRequest, histories
-from spillway.sources.known import known_workloads
 from spillway.sources.prometheus import DeniedError, Prometheus, PrometheusUnreachableError
+from spillway.sources.prometheus_replicas import HistoryRequest, histories
+from spillway.sources.prometheus_workloads import known_workloads
 from tests.support.certificates import write_certificates
 from tests.support.prometheus import PASSWORD, TestPrometheus, WebConfig, prometheus_running, replicas_series
 

@@ -22,9 +22,9 @@ from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.csv_requests import csv_requests
 from spillway.sources.demand_folder import REQUESTS, demand_folder
-from spillway.sources.history import HistoryRequest, histories
-from spillway.sources.known import known_workloads
 from spillway.sources.prometheus import Prometheus
+from spillway.sources.prometheus_replicas import HistoryRequest, histories
+from spillway.sources.prometheus_workloads import known_workloads
 
 MOST_DAYS: Final = 100
 _ROOM_FOR_ELASTIC: Final = 1.25

@@ -25,10 +25,10 @@ from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection, prometheus_url
-from spillway.sources.csv import csv_file
+from spillway.sources.csv_history import csv_file
 from spillway.sources.csv_rules import CsvError
-from spillway.sources.known import known_workloads
 from spillway.sources.prometheus import Prometheus, PrometheusError
+from spillway.sources.prometheus_workloads import known_workloads
 
 _NAME: Final = "-"
 """Name of the policy that stands for the flags."""

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from spillway.kube.retry import pause_seconds
+from spillway.kube.pauses import pause_seconds
 from spillway.telemetry.kube import QUEUE_DEPTH, QUEUE_HANDLED, QUEUE_SECONDS
 
 log = structlog.get_logger(__name__)

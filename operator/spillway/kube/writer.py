@@ -1,4 +1,4 @@
-"""The writer: all changes of the cluster, with a rate limit, the fence, and only if something differs.
+"""The writer: changes of the objects in the cluster, with a rate limit, the fence, and only if something differs.
 
 Contract: every write waits for its turn in one token bucket, checks the fence right before each try, and carries
 Spillway's field manager and a condition on what was seen (uid, or JSON patch tests). For an object that is gone or has
@@ -35,8 +35,8 @@ from spillway.kube import patches, paths
 from spillway.kube.client import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Body, Transport
 from spillway.kube.decode import has_run
 from spillway.kube.errors import ApiError, RequestError
+from spillway.kube.pauses import Backoff
 from spillway.kube.ratelimit import Sleep, TokenBucket
-from spillway.kube.retry import Backoff
 from spillway.kube.wire import PodStatus
 from spillway.telemetry.kube import WRITE_RETRIES, WRITE_WAIT_SECONDS, WRITES
 

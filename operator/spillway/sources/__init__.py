@@ -1,1 +1,1 @@
-"""Sources of demand history: Prometheus and CSV files."""
+"""What is read from outside the API server: demand from Prometheus or files, and the load of nodes and zones."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from spillway.domain.threshold.history import History
-from spillway.sources.csv import COLUMNS, csv_file
+from spillway.sources.csv_history import COLUMNS, csv_file
 from spillway.sources.csv_requests import csv_requests
 from spillway.sources.csv_rules import CsvError, read_file
 from spillway.sources.csv_series import TIME_COLUMN, csv_series

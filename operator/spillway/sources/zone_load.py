@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from spillway.sources.history import namespace_of
+from spillway.sources.prometheus_replicas import namespace_of
 from spillway.sources.queries import Queries
 from spillway.sources.selectors import with_matchers
 

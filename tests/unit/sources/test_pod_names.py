@@ -8,8 +8,8 @@ import yaml
 
 from harness.chart import CHART
 from spillway.domain.forecast.refresh import DemandSource
-from spillway.sources.demand import CONTAINERS, USED
 from spillway.sources.pod_names import pod_names
+from spillway.sources.prometheus_use import CONTAINERS, USED
 
 RULES = CHART / "files" / "monitoring" / "rules.yaml"
 

@@ -1,1 +1,1 @@
-"""The status of ZonalBalances."""
+"""Balance: loads of nodes and zones, hot nodes, the rebalancer, consolidation, and the status of ZonalBalances."""

@@ -21,7 +21,7 @@ from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.threshold.history import History
 from spillway.sources.batches import Batches, Patience
-from spillway.sources.demand import DemandQuery, demands
+from spillway.sources.prometheus_use import DemandQuery, demands
 from spillway.sources.queries import Queries
 
 log: Final = structlog.get_logger(__name__)

@@ -25,6 +25,7 @@ from spillway.controllers.threshold.observe import (
     observe_all,
     request_now,
     request_of,
+    startup_seconds,
 )
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.store import PlanTooLargeError
@@ -355,6 +356,7 @@ def _asked(policy: ElasticPolicy) -> list[Any]:
         [
             one.name,
             *(None if part is None else part.wire() for part in (one.match, one.threshold, one.placement, target)),
+            startup_seconds(one),
         ]
         for one in policy.spec.workloads
         for target in (one.scaling.target if one.scaling is not None else None,)

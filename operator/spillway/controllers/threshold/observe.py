@@ -227,7 +227,7 @@ def policy_need(
         virtual_gib_hour=float(price.memory_gib_hour.amount) if price is not None and one_currency else None,
         currency=given[0] if given else "",
         minimum_seconds=float(price.minimum_seconds or 0) if price is not None else 0.0,
-        startup_seconds=max((_startup(one) for one in policy.spec.workloads), default=0.0),
+        startup_seconds=max((startup_seconds(one) for one in policy.spec.workloads), default=0.0),
         elastic_cores=elastic_cores,
         elastic_node_cores=sum(node.cpu_millis for node in elastic) / 1000 / len(elastic) if elastic else 0.0,
         elastic_node_gib=sum(node.memory_bytes for node in elastic) / GIB / len(elastic) if elastic else 0.0,
@@ -236,7 +236,8 @@ def policy_need(
     )
 
 
-def _startup(workload_class: WorkloadClass) -> float:
+def startup_seconds(workload_class: WorkloadClass) -> float:
+    """The time from a replica's creation until it is ready, as the class's forecasts assume it."""
     forecast = workload_class.scaling.forecast if workload_class.scaling is not None else None
     return float(forecast.startup.seconds) if forecast is not None else 0.0
 

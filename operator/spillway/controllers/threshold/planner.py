@@ -12,8 +12,8 @@ from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.past import WITHOUT_SCALE, Past, past_of
 from spillway.domain.threshold.request import Plan, PlanRequest, Stance
 from spillway.domain.threshold.solve import solve
-from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import Prometheus
+from spillway.sources.prometheus_replicas import HistoryRequest, histories
 
 
 async def make_plan(request: PlanRequest, prometheus: Prometheus) -> Plan:

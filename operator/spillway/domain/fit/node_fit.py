@@ -1,8 +1,9 @@
-"""Whether a pod may run on a node, and why it may not: the one place that answers as the scheduler's filters do.
+"""Whether a pod may run on a node, and why it may not, by the scheduler's filters on a pod and a node alone.
 
 Contract: pure, on the pod's spec as JSON (a pod's, or a template's). What the node has free is another question
-(`room`), and so is whether it takes pods at all (`takes_pods`). A filter of the scheduler that is not among `RULES` is
-not looked at: a pod that fits here may still find no node.
+(`room`), and so are other pods (`other_pods`), volumes and host ports (`state/open_pools`), and whether it takes pods
+at all (`takes_pods`). A filter of the scheduler that is not among `RULES` is not looked at: a pod that fits here may
+still find no node.
 """
 
 from collections.abc import Iterable, Sequence

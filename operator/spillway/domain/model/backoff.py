@@ -1,7 +1,7 @@
 """The back-off of repeated tries: how long to wait after a number of failures in a row.
 
 Contract: pure. The first wait is `first`, and each further failure doubles it, up to `longest`. Who wants jitter or a
-counter adds it (`kube/retry.py`).
+counter adds it (`kube/pauses.py`).
 """
 
 import math

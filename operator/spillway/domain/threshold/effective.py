@@ -16,8 +16,6 @@ from spillway.api.elasticpolicy import Threshold
 from spillway.domain.model.names import THRESHOLD
 from spillway.domain.model.owners import JOBS, PER_NODE
 
-"""The highest threshold that an annotation may give."""
-
 _CANONICAL: Final = re.compile(r"0|[1-9][0-9]{0,6}")
 
 

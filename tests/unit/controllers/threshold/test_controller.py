@@ -200,6 +200,8 @@ async def test_a_change_that_does_not_matter_asks_for_no_plan(clock: FakeClock) 
     schedules = [{"name": "evening", "start": "0 18 * * *", "duration": "1h", "replicas": 4}]
     assert fingerprint_of(world_of(clock, policy(scaling={"schedules": schedules}))) == before
     assert fingerprint_of(world_of(clock, policy(threshold={"priority": 5}))) != before
+    of_forecast = {"schedules": schedules, "forecast": {"startup": "7m"}}
+    assert fingerprint_of(world_of(clock, policy(scaling=of_forecast))) != before, "virtual nodes bill the start-up"
     assert not fingerprint_of(world_of(clock, policy(threshold={"mode": "Manual", "replicas": 3})))
 
 

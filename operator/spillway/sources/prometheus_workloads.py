@@ -6,7 +6,7 @@ Contract: those of Spillway's own metric and the Deployments of kube-state-metri
 from collections.abc import Sequence
 
 from spillway.domain.model.owners import workload_key
-from spillway.sources.history import OTHER_SOURCE, grouped, namespace_of
+from spillway.sources.prometheus_replicas import OTHER_SOURCE, grouped, namespace_of
 from spillway.sources.queries import Queries
 from spillway.sources.selectors import selector
 from spillway.telemetry.threshold import WORKLOAD_REPLICAS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.threshold.history import STEP_SECONDS, History
-from spillway.sources.csv import csv_file, csv_histories
+from spillway.sources.csv_history import csv_file, csv_histories
 from spillway.sources.csv_rules import CsvError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC).timestamp()

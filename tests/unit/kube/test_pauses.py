@@ -2,7 +2,7 @@
 
 import pytest
 
-from spillway.kube.retry import Backoff, pause_seconds
+from spillway.kube.pauses import Backoff, pause_seconds
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from spillway.domain.threshold.request import PlanRequest, PolicyNeed, Stance, W
 from spillway.sources import api_client
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
-from spillway.sources.history import HistoryRequest, histories
 from spillway.sources.prometheus import (
     AnswerTooLargeError,
     BusyError,
@@ -30,6 +29,7 @@ from spillway.sources.prometheus import (
     TimedOutError,
     TooManyRequestsError,
 )
+from spillway.sources.prometheus_replicas import HistoryRequest, histories
 from spillway.sources.selectors import filled_in
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
 
