@@ -151,7 +151,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
             }
         ),
         "spec.tiers.elastic.nodeSelector.matchExpressions[0].values",
-        "Exists and DoesNotExist take none",
+        "none with Exists and DoesNotExist",
     ),
     "a selector operator of another kind": (
         balance(nodeSelector={"matchExpressions": [{"key": "pool", "operator": "Gt", "values": ["1"]}]}),
