@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.kube.client import KubeClient
@@ -14,8 +14,6 @@ from spillway.kube.informer import Informers
 from spillway.kube.reflector import WatchSettings
 from spillway.state.cluster import ClusterState
 from tests.builders import make_state
-
-WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ async def state(client: KubeClient) -> AsyncIterator[ClusterState]:
     state = make_state()
     settings = WatchSettings(page_size=3, watch_seconds=4, silence_seconds=10)
     running = asyncio.create_task(Informers(client, state, settings=settings).run())
-    await state.wait_synced(WAIT_SECONDS)
+    await state.wait_synced(DEFAULT_WAIT_SECONDS)
     yield state
     running.cancel()
     with suppress(asyncio.CancelledError):
@@ -38,7 +36,7 @@ async def state(client: KubeClient) -> AsyncIterator[ClusterState]:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
         while not condition():  # noqa: ASYNC110 - also what no event tells of
             await asyncio.sleep(0.02)
     assert condition(), what

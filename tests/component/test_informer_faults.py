@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import Configuration
 
+from localcluster import DEFAULT_WAIT_SECONDS
 from spillway.domain.model.records import NamespaceRecord
 from spillway.kube import decode, pages
 from spillway.kube.auth import Credentials
@@ -18,8 +19,6 @@ from spillway.kube.reflector import WatchSettings
 from spillway.state.cluster import ClusterState
 from tests.builders import make_state
 from tests.support.fake_api import FakeApi, page, slow, status
-
-WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -72,7 +71,7 @@ async def start(client: KubeClient, state: ClusterState) -> AsyncIterator[Callab
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
         while not condition():  # noqa: ASYNC110 - also what no event tells of
             await asyncio.sleep(0.01)
 

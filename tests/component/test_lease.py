@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from spillway.kube.auth import Credentials
 from spillway.kube.lease import Leadership
 
 ROOT = Path(__file__).parents[2]
-WAIT_SECONDS = 60.0
 
 
 class Contender:
@@ -53,7 +52,7 @@ class Contender:
         return found
 
     def wait(self, condition: Callable[["Contender"], bool], what: str) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + DEFAULT_WAIT_SECONDS
         while not condition(self):
             assert time.monotonic() < deadline, what
             time.sleep(0.02)
@@ -62,7 +61,7 @@ class Contender:
         if self.process.poll() is None:
             self.process.kill()
             self.process.send_signal(signal.SIGCONT)
-        self.process.wait(WAIT_SECONDS)
+        self.process.wait(DEFAULT_WAIT_SECONDS)
         self.output.close()
 
 
@@ -132,7 +131,7 @@ def test_leaders_come_and_go_and_one_may_write_at_a_time(contend: Callable[[str]
 
 
 def _leader(contenders: list[Contender]) -> Contender:
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + DEFAULT_WAIT_SECONDS
     while time.monotonic() < deadline:
         for contender in contenders:
             if contender.process.poll() is None and contender.may_write:
@@ -158,7 +157,7 @@ async def test_what_the_work_raises_ends_the_run_and_closes_the_fence(leadership
 
     assert not leadership.may_write()
     with pytest.raises(RuntimeError, match="defect"):
-        await asyncio.wait_for(leadership.run(work), WAIT_SECONDS)
+        await asyncio.wait_for(leadership.run(work), DEFAULT_WAIT_SECONDS)
     assert not leadership.may_write()
 
 
@@ -166,7 +165,7 @@ async def test_work_that_is_done_ends_the_run(leadership: Leadership) -> None:
     async def work() -> None:
         await asyncio.sleep(0)
 
-    await asyncio.wait_for(leadership.run(work), WAIT_SECONDS)
+    await asyncio.wait_for(leadership.run(work), DEFAULT_WAIT_SECONDS)
     assert leadership.fence_seconds == 0
 
 
@@ -195,10 +194,10 @@ async def test_a_lease_that_is_taken_before_its_time_closes_the_fence(
             cluster.rest.create(leases, {"metadata": {"name": "spillway"}, "spec": spec})
 
     running = asyncio.create_task(leadership.run(work))
-    await asyncio.wait_for(leading.wait(), WAIT_SECONDS)
+    await asyncio.wait_for(leading.wait(), DEFAULT_WAIT_SECONDS)
     await asyncio.to_thread(take)
     taken, left = time.monotonic(), leadership.fence_seconds
-    await asyncio.wait_for(running, WAIT_SECONDS)
+    await asyncio.wait_for(running, DEFAULT_WAIT_SECONDS)
     (seconds,) = fenced_after
     assert seconds < left, "at the next renewal, not when the last one ends"
 
@@ -217,12 +216,12 @@ async def test_the_fence_closes_before_the_work_hears_of_it_when_the_server_is_a
             fence_at_end.append(leadership.fence_seconds)
 
     running = asyncio.create_task(leadership.run(work))
-    await asyncio.wait_for(leading.wait(), WAIT_SECONDS)
+    await asyncio.wait_for(leading.wait(), DEFAULT_WAIT_SECONDS)
     assert leadership.may_write()
     await asyncio.to_thread(cluster.end, "kube-apiserver")  # type: ignore[attr-defined]
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(running, WAIT_SECONDS)
+            await asyncio.wait_for(running, DEFAULT_WAIT_SECONDS)
         assert running.done()
         assert not leadership.may_write()
         assert fence_at_end == [0.0]

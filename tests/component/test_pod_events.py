@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from localcluster import DEFAULT_WAIT_SECONDS
 from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
 from spillway.kube.pod_events import PodEvent, PodEvents, field_selector
 
-WAIT_SECONDS = 20.0
 STOCK = "involvedObject.kind=Pod,reason=NoStock"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -105,12 +105,12 @@ Start = Callable[[], tuple[PodEvents, "asyncio.Queue[PodEvent]"]]
 
 
 async def names(heard: "asyncio.Queue[PodEvent]", count: int) -> list[str]:
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
         return [(await heard.get()).name for _ in range(count)]
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
         while not holds():  # noqa: ASYNC110  # what is waited for happens in the server
             await asyncio.sleep(0.01)
 
@@ -130,7 +130,7 @@ async def test_what_it_says_of_a_pod(server: Server, start: Start) -> None:
     server.watches.append([("MODIFIED", event("web-1"))])
     events, heard = start()
     events.want(STOCK)
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
         told = await heard.get()
     assert (told.uid, told.namespace, told.reason, told.message) == ("uid-web-1", "shop", "NoStock", "there is none")
 

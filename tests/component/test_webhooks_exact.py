@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import Counter as PrometheusCounter
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOL, TIER, ZONE_LABEL, PodUid, Tier
 from spillway.domain.model.records import PodRecord
 from spillway.domain.policies.governance import Governance
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.alone
 ZONES = ("zone-a", "zone-b", "zone-c")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 MERGE = "application/merge-patch+json"
-WAIT_SECONDS = 60.0
 
 
 class Scene:
@@ -98,7 +97,7 @@ class Scene:
             pods = self.pods(name)
             return len(pods) == replicas and all(pod.ready and pod.active for pod in pods)
 
-        self.cluster.wait_until(settled, f"{replicas} ready pods of {name}", timeout_seconds=WAIT_SECONDS)
+        self.cluster.wait_until(settled, f"{replicas} ready pods of {name}")
 
     def scale(self, name: str, replicas: int) -> None:
         self.cluster.rest.request(
@@ -162,7 +161,7 @@ async def _first_bound(rig: AdmissionRig, namespace: str, count: int) -> dict[st
     first: dict[str, dict[str, str]] = {}
     rest = b""
     path = f"/api/v1/namespaces/{namespace}/pods"
-    async for chunk in rig.client.stream(path, {"watch": True}, silence_seconds=WAIT_SECONDS):
+    async for chunk in rig.client.stream(path, {"watch": True}, silence_seconds=DEFAULT_WAIT_SECONDS):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in filter(None, lines):
             pod = msgspec.json.decode(line)["object"]
@@ -177,7 +176,7 @@ def test_a_pod_is_seen_bound_for_the_first_time_with_its_cost(rig: AdmissionRig,
     with ThreadPoolExecutor(1) as background:
         watching = background.submit(rig.run, _first_bound(rig, scene.namespace, 40))
         scene.deploy("web", 40)
-        first = watching.result(WAIT_SECONDS)
+        first = watching.result(DEFAULT_WAIT_SECONDS)
     indices = defaultdict(list)
     for name, annotations in first.items():
         assert annotations[POD_DELETION_COST] == annotations[COST_WRITTEN] == str(int(annotations[POD_DELETION_COST]))
@@ -321,7 +320,7 @@ def test_a_rollout_frees_fixed_nodes_first_and_keeps_the_spread(scene: Scene) ->
         pods = scene.pods("web")
         return len(pods) == 24 and all(pod.ready and pod.owner_name != old for pod in pods)
 
-    scene.cluster.wait_until(done, "the rollout", timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_until(done, "the rollout")
     plans = [plan for plan in scene.plans()[known:] if plan.replicaset == old]
     assert plans
     assert all(plan.mirror for plan in plans)
@@ -397,7 +396,7 @@ def test_a_job_is_marked_with_its_tier_and_no_cost(rig: AdmissionRig, scene: Sce
     def bound() -> bool:
         return any(pod["spec"].get("nodeName") for pod in scene.raw("pods")["items"])
 
-    scene.cluster.wait_until(bound, "the job's pod on a node", timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_until(bound, "the job's pod on a node")
     marks = _marks(scene.raw("pods")["items"][0])
     assert marks[POLICY] == "online"
     assert marks[TIER] in {"fixed", "elastic"}
@@ -455,7 +454,7 @@ def make_ties(scene: Scene, name: str) -> dict[PodUid, str]:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(tie, scene.pods(name)))
-    scene.cluster.wait_until(tied, "the ties", timeout_seconds=WAIT_SECONDS)
+    scene.cluster.wait_until(tied, "the ties")
     return tiers
 
 

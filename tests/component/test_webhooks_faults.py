@@ -20,7 +20,6 @@ from tests.support.policies import governance_of
 
 ELASTIC = {"pool": "faults-elastic"}
 VIRTUAL = {"type": "virtual-kubelet", "provider": "faults"}
-WAIT_SECONDS = 60.0
 
 
 def _node(name: str, rig: AdmissionRig, labels: dict[str, str], **spec: object) -> Object:

@@ -3,6 +3,8 @@
 What is on a pool is read from the pods on its nodes, as the scheduler counts them.
 """
 
+from itertools import count
+
 from localcluster import ClusterApi
 from localcluster.rest import Object
 from spillway.api.quantity import cpu_millis
@@ -115,9 +117,13 @@ def test_a_limit_counts_what_a_pod_holds_until_its_resize_is_done(stage: Stage, 
     quota = {"metadata": {"name": "all"}, "spec": {"hard": {"requests.cpu": "100"}}}
     cluster.rest.create(f"/api/v1/namespaces/{stage.namespace}/resourcequotas", quota)
 
+    amounts = count(100)
+
     def counted() -> bool:
-        used = cluster.rest.get(f"/api/v1/namespaces/{stage.namespace}/resourcequotas/all").get("status", {})
-        return bool(used.get("used", {}).get("requests.cpu") == "3")
+        # A change of the quota makes its controller count again, if it had not seen the resize yet.
+        path = f"/api/v1/namespaces/{stage.namespace}/resourcequotas/all"
+        quota = cluster.rest.merge(path, {"spec": {"hard": {"requests.cpu": str(next(amounts))}}})
+        return bool(quota.get("status", {}).get("used", {}).get("requests.cpu") == "3")
 
     cluster.wait_until(counted, "3 cores in the quota")
     stage.deploy("worker", 3, cpu="1")

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import pytest
 
+from localcluster import DEFAULT_WAIT_SECONDS
 from spillway.admission import http_connection, server
 from spillway.admission.connections import Connections
 from spillway.admission.deadline import Deadline
@@ -17,7 +18,6 @@ from spillway.admission.server import AdmissionServer, Webhook
 BODY = b'{"request":{"uid":"u1"}}'
 HEAD = b"POST /test HTTP/1.1\r\nHost: spillway\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
-_WAIT_SECONDS = 30.0
 
 
 class Client:
@@ -34,7 +34,7 @@ class Client:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """The status, the headers and the body of the next response."""
-        async with asyncio.timeout(_WAIT_SECONDS):
+        async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
@@ -43,7 +43,7 @@ class Client:
 
     async def closed(self) -> bool:
         """Wait for the end; whether nothing more came before it."""
-        async with asyncio.timeout(_WAIT_SECONDS):
+        async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
             try:
                 return await self._reader.read() == b""
             except ConnectionResetError:
@@ -236,7 +236,7 @@ async def test_a_client_that_does_not_read_its_answers_is_given_up(
         await asyncio.sleep(0.3)
         assert not transport.aborted.is_set()
     else:
-        await asyncio.wait_for(transport.aborted.wait(), _WAIT_SECONDS)
+        await asyncio.wait_for(transport.aborted.wait(), DEFAULT_WAIT_SECONDS)
     connection.connection_lost(None)
 
 
@@ -312,7 +312,7 @@ async def test_a_server_that_stops_answers_what_it_is_receiving() -> None:
         await client.send(WHOLE[-5:])
         status, headers, _ = await client.answer()
         assert (status, headers["connection"]) == (200, "close")
-        async with asyncio.timeout(_WAIT_SECONDS):
+        async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
             await stopping
 
 
@@ -326,5 +326,5 @@ async def test_a_server_that_stops_answers_what_it_has_received() -> None:
         gate.set()
         status, headers, _ = await client.answer()
         assert (status, headers["connection"]) == (200, "close")
-        async with asyncio.timeout(_WAIT_SECONDS):
+        async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
             await stopping
