@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 import pytest
 
@@ -44,11 +45,42 @@ def attempt(cluster: ClusterApi, tmp_path: Path) -> Iterator[Attempt]:
 
         [node] = cluster.add_nodes("fixed", 1)
         forbidden = _patch("node", node, {"metadata": {"labels": {"probe": "x"}}}, "--dry-run=server")
-        # The API server compiles a new policy a moment after it was created.
-        cluster.wait_until(lambda: "ValidatingAdmissionPolicy" in run(*forbidden), "the policies")
+        cluster.wait_until(lambda: "ValidatingAdmissionPolicy" in run(*forbidden), "the token's rights")
+        wait_in_effect(cluster)
         yield run
         installation.uninstall()
         cluster.delete_nodes([node])
+
+
+def wait_in_effect(cluster: ClusterApi) -> None:
+    """Until the API server applies the policies as they are now.
+
+    It takes changes over a moment later, in their order, so a last one shows that those before it are in effect.
+    """
+    name = f"last-{uuid4().hex[:8]}"
+    kind: Object = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": f"object.metadata.name != '{name}'", "message": "the last policy is in effect"}],
+    }
+    last = [
+        {**kind, "kind": POLICIES, "spec": spec},
+        {**kind, "kind": BINDINGS, "spec": {"policyName": name, "validationActions": ["Deny"]}},
+    ]
+
+    def refused() -> bool:
+        try:
+            cluster.kubectl("create", "configmap", name, "--namespace=default", "--dry-run=server")
+        except ClusterError as error:
+            return "the last policy is in effect" in str(error)
+        return False
+
+    cluster.apply(last)
+    try:
+        cluster.wait_until(refused, "the last policy")
+    finally:
+        cluster.delete(last, "--wait=false")
 
 
 def test_the_api_server_finds_no_fault_in_the_expressions(cluster: ClusterApi, policies: list[Object]) -> None:
@@ -86,11 +118,11 @@ def test_pods_that_name_a_virtual_node_are_refused(cluster: ClusterApi, namespac
             return str(error)
         return ""
 
-    # An API server applies a policy for a while after another test has deleted it.
-    cluster.wait_until(lambda: not refused("virtual-1"), "no policy of before")
+    wait_in_effect(cluster)  # the policies of other tests are deleted
+    assert not refused("virtual-1")
     cluster.apply(strict)
     try:
-        cluster.wait_until(lambda: bool(refused("virtual-1")), "the policy")
+        wait_in_effect(cluster)
         assert "must not name the virtual node virtual-1" in refused("virtual-1")
         assert not refused("fixed-1")
         assert not refused("")

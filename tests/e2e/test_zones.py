@@ -117,7 +117,8 @@ def test_a_zone_that_is_lost_holds_no_pod_up(
 
 def wait_known(cluster: Cluster, namespace: str) -> None:
     """Until both replicas of the operator know the ZonalBalance."""
-    [replicaset] = cluster.rest.items(f"/apis/apps/v1/namespaces/{namespace}/replicasets")
+    path = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
+    [replicaset] = cluster.wait_until(lambda: cluster.rest.items(path), "the Deployment's ReplicaSet")
 
     def known() -> bool:
         with ThreadPoolExecutor(PROBES) as pool:
