@@ -65,7 +65,8 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
     measured.wait_pods_ready(measured_namespace, 6, "app=plain")
     # The scheduler alone spreads new replicas evenly, whatever the load.
     load(measured, measured_namespace, "plain", "zone-b")
-    assert scale(measured, measured_namespace, "plain", 9) == {"zone-a": 3, "zone-b": 3, "zone-c": 3}
+    even = scale(measured, measured_namespace, "plain", 9)
+    assert max(even.values()) - min(even.values()) <= 2
 
     spec = {"maxSkew": 3, "zoneSpread": {}, "zonePreference": {}}
     with applied(measured, balance(**spec)):
@@ -82,8 +83,8 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
         ]
 
         def preferred() -> bool:
-            affinity = probe(measured, measured_namespace, replicaset)["spec"].get("affinity") or {}
-            return "zone-b" in str(affinity.get("nodeAffinity"))
+            made = probes(measured, measured_namespace, replicaset)
+            return all("zone-b" in str((pod["spec"].get("affinity") or {}).get("nodeAffinity")) for pod in made)
 
         eventually(preferred, "the busy zone to be preferred")
         after = scale(measured, measured_namespace, "ours", 9)
@@ -121,11 +122,15 @@ def wait_known(cluster: Cluster, namespace: str) -> None:
     [replicaset] = cluster.wait_until(lambda: cluster.rest.items(path), "the Deployment's ReplicaSet")
 
     def known() -> bool:
-        with ThreadPoolExecutor(PROBES) as pool:
-            made = list(pool.map(lambda _: probe(cluster, namespace, replicaset), range(PROBES)))
-        return all(pod["spec"].get("topologySpreadConstraints") for pod in made)
+        return all(pod["spec"].get("topologySpreadConstraints") for pod in probes(cluster, namespace, replicaset))
 
     eventually(known, "the ZonalBalance to be known")
+
+
+def probes(cluster: Cluster, namespace: str, replicaset: Object) -> list[Object]:
+    """Pods of the ReplicaSet as both replicas of the operator would create them now."""
+    with ThreadPoolExecutor(PROBES) as pool:
+        return list(pool.map(lambda _: probe(cluster, namespace, replicaset), range(PROBES)))
 
 
 def probe(cluster: Cluster, namespace: str, replicaset: Object) -> Object:
