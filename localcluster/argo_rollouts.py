@@ -1,10 +1,5 @@
-"""The controller of Argo Rollouts, with its kinds."""
+"""The controller of Argo Rollouts."""
 
-from typing import Any
-
-import yaml
-
-from localcluster import binaries
 from localcluster.core import Find
 from localcluster.layout import ADMINS, Layout
 from localcluster.processes import Process
@@ -27,10 +22,3 @@ def process(layout: Layout, find: Find) -> Process:
             "--loglevel=warn",
         ],
     )
-
-
-def custom_resource_definitions() -> list[dict[str, Any]]:
-    """Rollouts, experiments and analyses, as shipped in the Go module."""
-    files = sorted(binaries.share_dir(NAME).glob("*.yaml"))
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [yaml.load(file.read_text(), loader) for file in files]  # noqa: S506  both loaders are safe

@@ -13,7 +13,9 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from localcluster.errors import ClusterError
 
@@ -156,6 +158,13 @@ def bin_dir() -> Path:
 def share_dir(name: str) -> Path:
     """Files that came with a program (its CRDs)."""
     return cache_dir() / "share" / name
+
+
+def custom_resource_definitions(name: str) -> list[dict[str, Any]]:
+    """The kinds of a program, as shipped in its Go module."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    files = sorted(share_dir(name).glob("*.yaml"))
+    return [yaml.load(file.read_text(), loader) for file in files]  # noqa: S506  both loaders are safe
 
 
 def stamp_file(name: str) -> Path:

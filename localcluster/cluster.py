@@ -101,23 +101,18 @@ class Cluster(ClusterApi):
                 rest.create(path, body)
             self._processes.start(metrics_server.process(layout, options, find))
         if options.karpenter:
-            definitions = karpenter.custom_resource_definitions()
-            rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
-            self._wait_served([karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
+            self._create_kinds(rest, karpenter.NAME, [karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
             node_class = karpenter.node_class(startup_seconds=options.node_startup_seconds)
             rest.create(karpenter.NODE_CLASSES, node_class)
             self._processes.start(karpenter.process(layout, options, find))
         if options.argo_rollouts:
-            definitions = argo_rollouts.custom_resource_definitions()
-            rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
-            self._wait_served([argo_rollouts.ROLLOUTS], deadline)
+            self._create_kinds(rest, argo_rollouts.NAME, [argo_rollouts.ROLLOUTS], deadline)
             self._processes.start(argo_rollouts.process(layout, find))
         if options.keda:
-            definitions = keda.custom_resource_definitions()
-            rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
+            kinds = [keda.SCALED_OBJECTS, keda.TRIGGER_AUTHENTICATIONS]
+            self._create_kinds(rest, keda.OPERATOR, kinds, deadline)
             for path, body in keda.objects(layout).items():
                 rest.create(path, body)
-            self._wait_served([keda.SCALED_OBJECTS, keda.TRIGGER_AUTHENTICATIONS], deadline)
             self._processes.start(keda.operator(layout, find))
             self._processes.start(keda.adapter(layout, find))
         if options.prometheus:
@@ -128,6 +123,12 @@ class Cluster(ClusterApi):
         if options.keda:
             self._wait_served([keda.API], deadline)
         rest.close()
+
+    def _create_kinds(self, rest: Rest, program: str, paths: Sequence[str], deadline: float) -> None:
+        """Create the kinds that came with a program, and wait until the API server serves these."""
+        definitions = binaries.custom_resource_definitions(program)
+        rest.create_all("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definitions)
+        self._wait_served(paths, deadline)
 
     def _wait_served(self, paths: Sequence[str], deadline: float) -> None:
         """Until the API server answers all of these; fails early when a component has ended."""

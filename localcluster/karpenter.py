@@ -5,9 +5,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from localcluster import binaries
 from localcluster.core import Find
 from localcluster.layout import ADMINS, Layout
 from localcluster.nodes import POOL_LABEL, ZONES, Taint
@@ -16,6 +13,7 @@ from localcluster.processes import Process
 
 Object = dict[str, Any]
 
+NAME = "karpenter-kwok"
 NODE_POOLS = "/apis/karpenter.sh/v1/nodepools"
 NODE_CLASSES = "/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses"
 _PRICE_PER_CPU = 0.05
@@ -26,8 +24,8 @@ def process(layout: Layout, options: Options, find: Find) -> Process:
     machines = layout.config / "instance-types.json"
     machines.write_text(json.dumps(instance_types()))
     return Process(
-        "karpenter-kwok",
-        [str(find("karpenter-kwok"))],
+        NAME,
+        [str(find(NAME))],
         {
             "KUBECONFIG": str(kubeconfig),
             "SYSTEM_NAMESPACE": "kube-system",
@@ -46,13 +44,6 @@ def process(layout: Layout, options: Options, find: Find) -> Process:
             **options.karpenter_env,
         },
     )
-
-
-def custom_resource_definitions() -> list[Object]:
-    """Karpenter's own kinds, its kwok node class and CapacityBuffer, as shipped in its Go module."""
-    files = sorted(binaries.share_dir("karpenter-kwok").glob("*.yaml"))
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [yaml.load(file.read_text(), loader) for file in files]  # noqa: S506  both loaders are safe
 
 
 def instance_types(

@@ -8,9 +8,6 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-from localcluster import binaries
 from localcluster.core import Find, client_of
 from localcluster.layout import ADMINS, KEDA_CERTIFICATES, LOOPBACK, Layout
 from localcluster.processes import Process
@@ -69,13 +66,6 @@ def adapter(layout: Layout, find: Find) -> Process:
         ],
         env=_ENV,
     )
-
-
-def custom_resource_definitions() -> list[dict[str, Any]]:
-    """KEDA's kinds, as shipped in the Go module."""
-    files = sorted(binaries.share_dir(OPERATOR).glob("*.yaml"))
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [yaml.load(file.read_text(), loader) for file in files]  # noqa: S506  both loaders are safe
 
 
 def objects(layout: Layout) -> Mapping[str, dict[str, Any]]:
