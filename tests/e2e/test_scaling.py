@@ -18,7 +18,7 @@ import pytest
 
 from harness import Installation
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
-from tests.support.e2e import LEASE_SECONDS
+from tests.support.e2e import LEASE_SECONDS, two_replicas
 from tests.support.scaled import (
     FLOOR,
     conditions_of,
@@ -46,12 +46,7 @@ def served(cluster_factory: ClusterFactory) -> ClusterApi:
 @pytest.fixture(scope="module")
 def installation(served: ClusterApi) -> Iterator[Installation]:
     """Two replicas that serve the external metrics API."""
-    values = {"externalMetrics": {"enabled": True}}
-    with Installation(served, values, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]) as installed:
-        installed.apply()
-        installed.start(2)
-        installed.wait_ready()
-        installed.wait_leader()
+    with two_replicas(served, {"externalMetrics": {"enabled": True}}) as installed:
         served.kubectl(
             "wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1beta1.external.metrics.k8s.io"
         )

@@ -7,7 +7,7 @@ import pytest
 from harness import Installation
 from localcluster import ClusterApi, ClusterFactory, Options
 from tests.e2e.conftest import pytest_runtest_makereport
-from tests.support.e2e import LEASE_SECONDS
+from tests.support.e2e import two_replicas
 
 __all__ = ["pytest_runtest_makereport"]
 
@@ -23,10 +23,5 @@ def cluster(cluster_factory: ClusterFactory) -> ClusterApi:
 @pytest.fixture(scope="session")
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """Two replicas that serve KEDA's external scaler."""
-    values = {"kedaScaler": {"enabled": True}}
-    with Installation(cluster, values, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]) as installed:
-        installed.apply()
-        installed.start(2)
-        installed.wait_ready()
-        installed.wait_leader()
+    with two_replicas(cluster, {"kedaScaler": {"enabled": True}}) as installed:
         yield installed
