@@ -48,6 +48,7 @@ NOT_RUN: Final = {
 EXAMPLES: Final = (
     "kubectl get vnb eci-a",
     "kubectl get elasticpolicy online -o jsonpath",
+    "kubectl spillway status",
 )
 """Commands whose output has numbers and times that are only examples."""
 
@@ -298,6 +299,7 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/how-to/tiers-and-taints.md": pools,
     "docs/how-to/virtual-nodes.md": pools,
     "docs/how-to/thresholds.md": thresholds,
+    "docs/reference/kubectl-spillway.md": pools,
     "docs/reference/observability.md": NOTHING,
 }
 RUNBOOKS: Final = tuple(page for page in pages() if page.startswith("docs/runbooks/"))

@@ -16,6 +16,7 @@ from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
 from spillway.cli.restore import restore
 from spillway.cli.run import run
+from spillway.cli.status import status
 
 NAME: Final = "spillway"
 _COMPLETE: Final = "_SPILLWAY_COMPLETE"
@@ -43,6 +44,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
 
 
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "status": status,
     "run": run,
     "restore": restore,
     "forecast": forecast,

@@ -1,0 +1,1 @@
+"""The overview of an installation: its policies, pools and zones, the savings, and what needs attention."""
