@@ -38,6 +38,7 @@ READER: Final = "spillway-reader"
 
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """kwok would simulate the pods; the processes take their place."""
+_WEBHOOK_KINDS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _POLL_SECONDS: Final = 0.05
 _STOP_SECONDS: Final = 20.0
 
@@ -53,11 +54,15 @@ class Installation:
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        webhook_timeout_seconds: int | None = None,
     ) -> None:
+        """`webhook_timeout_seconds`: how long the API server waits for an answer, if not as long as the chart says."""
         self.cluster = cluster
         self.namespace = NAMESPACE
         self.webhook_port, self.metrics_api_port, self.keda_port = free_ports(3)
         self.chart = Chart.render(self._values(values or {}), namespace=NAMESPACE)
+        if webhook_timeout_seconds is not None:
+            self._set_webhook_timeout(webhook_timeout_seconds)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="spillway-"))
         self.kubeconfig = self.folder / "kubeconfig"
         self._keep_folder = folder is not None
@@ -88,6 +93,11 @@ class Installation:
             yield from ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
         if _enabled(values, "kedaScaler"):
             yield from ("--keda-scaler", f"--keda-scaler-port={self.keda_port}")
+
+    def _set_webhook_timeout(self, seconds: int) -> None:
+        for configuration in self.chart.kinds(*_WEBHOOK_KINDS):
+            for webhook in configuration["webhooks"]:
+                webhook["timeoutSeconds"] = seconds
 
     def __enter__(self) -> Self:
         return self

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from harness import Installation
-from harness.operator import install
 from harness.scene import Scene
 from localcluster import Cluster, ClusterApi, ClusterFactory, Options
-from tests.support.e2e import LEASE_SECONDS, Start
+from tests.support.e2e import LEASE_SECONDS, WEBHOOK_TIMEOUT_SECONDS, Start, two_replicas
 from tests.support.stage import OwnedNodes, Stage
 from tests.support.tight import MakeStage, TightStage
 
@@ -25,7 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    installation = getattr(item, "funcargs", {}).get("installation")
+    fixtures = getattr(item, "funcargs", {})
+    installation, stage = fixtures.get("installation"), fixtures.get("stage")
+    if report.failed and isinstance(stage, Stage):
+        report.sections.insert(0, ("pods", stage.summary()))
     if report.failed and isinstance(installation, Installation):
         report.sections.append(("operator processes", installation.log_tails()))
     return report
@@ -34,7 +36,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """The chart's objects in the cluster, and the rights of its ServiceAccount; no process runs yet."""
-    with Installation(cluster, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]) as installed:
+    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]
+    with Installation(cluster, flags=flags, webhook_timeout_seconds=WEBHOOK_TIMEOUT_SECONDS) as installed:
         installed.apply()
         yield installed
 
@@ -50,9 +53,8 @@ def measured(cluster_factory: ClusterFactory) -> Cluster:
 @pytest.fixture(scope="session")
 def measuring(measured: Cluster) -> Iterator[Installation]:
     """Two replicas in the cluster of the scenarios about real load."""
-    installed = install(measured, replicas=2, flags=["--status-seconds=1"])
-    yield installed
-    installed.close()
+    with two_replicas(measured, {}) as installed:
+        yield installed
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def elastic(cluster_factory: ClusterFactory) -> Cluster:
 def installed(elastic: Cluster) -> Iterator[Installation]:
     """The chart's objects in that cluster; no process runs yet."""
     flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]
-    with Installation(elastic, flags=flags) as installation:
+    with Installation(elastic, flags=flags, webhook_timeout_seconds=WEBHOOK_TIMEOUT_SECONDS) as installation:
         installation.apply()
         yield installation
 

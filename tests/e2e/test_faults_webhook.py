@@ -3,6 +3,7 @@
 import base64
 import signal
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,9 +13,11 @@ from harness.scene import Scene, by_tier, tier_violations
 from localcluster import ClusterApi
 from spillway.admission.authority import Lifetimes, begin
 from spillway.admission.certificates import service_names
-from tests.support.e2e import Start
+from tests.support.e2e import WEBHOOK_TIMEOUT_SECONDS, Start
 
 SECRET = "/api/v1/namespaces/spillway-system/secrets/spillway-webhook-tls"
+CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/spillway"
+CHART_TIMEOUT_SECONDS = 2
 HANGING_SECONDS = 30.0
 """Two seconds a call that hangs, and the deployment controller's own pace."""
 
@@ -35,6 +38,20 @@ def test_nobody_there_pods_come_and_go_undisturbed(start: Start, scene: Scene) -
     assert not tier_violations(before, after)
 
 
+@pytest.fixture
+def chart_timeouts(installation: Installation, cluster: ClusterApi) -> Iterator[None]:
+    """The API server waits as long as the chart says."""
+
+    def set_all(seconds: int) -> None:
+        webhooks = cluster.rest.get(CONFIGURATION)["webhooks"]
+        cluster.rest.merge(CONFIGURATION, {"webhooks": [{**one, "timeoutSeconds": seconds} for one in webhooks]})
+
+    set_all(CHART_TIMEOUT_SECONDS)
+    yield
+    set_all(WEBHOOK_TIMEOUT_SECONDS)
+
+
+@pytest.mark.usefixtures("chart_timeouts")
 def test_hanging_replicas_delay_a_pod_by_the_timeout_and_no_more(
     operator: Installation, scene: Scene, cluster: ClusterApi
 ) -> None:

@@ -340,7 +340,7 @@ def test_a_workload_with_impossible_demand_fails_alone_and_says_so(planned: Shop
     before = cluster.rest.get(planned.policy_path)["spec"]["workloads"]
     broken = {
         "name": "broken",
-        "match": {"labels": {"matchLabels": {"app": "broken"}}},
+        "match": {"namespaces": {"matchLabels": stage.selects}, "labels": {"matchLabels": {"app": "broken"}}},
         "threshold": AUTO,
         "scaling": {"target": {"query": "vector(1e12)", "perReplica": "1"}},
     }

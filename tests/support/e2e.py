@@ -10,6 +10,13 @@ from localcluster import ClusterApi
 LEASE_SECONDS = 8
 """The shortest that can be renewed in time: a scenario waits for it wherever a leader is killed."""
 
+WEBHOOK_TIMEOUT_SECONDS = 10
+"""How long the API server waits for the webhooks, where a scenario is not about that wait.
+
+After the chart's 2 s a pod is created without an answer. On the few cores of a test machine, which a whole control
+plane shares, everything stands still for so long now and then, and that is no fault of the operator.
+"""
+
 
 class Start(Protocol):
     """Starts operator processes that are ready, one of which leads."""
@@ -20,7 +27,12 @@ class Start(Protocol):
 @contextmanager
 def two_replicas(cluster: ClusterApi, values: Mapping[str, Any]) -> Iterator[Installation]:
     """An installation by these values of the chart, whose two replicas are ready, one of them leading."""
-    with Installation(cluster, values, flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]) as installed:
+    with Installation(
+        cluster,
+        values,
+        flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"],
+        webhook_timeout_seconds=WEBHOOK_TIMEOUT_SECONDS,
+    ) as installed:
         installed.apply()
         installed.start(2)
         installed.wait_ready()

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from localcluster import ClusterApi
 from localcluster.nodes import UNSTARTED
-from localcluster.rest import Object
+from localcluster.rest import Object, RestError
 
 GROUP_PATH: Final = "/apis/spillway.dev/v1alpha1"
 PLACEMENT: Final = "spillway.dev/placement"
@@ -205,6 +205,17 @@ class Stage:
         """How many of these pods are physical, and how many virtual; none is left out."""
         places = (self.place(pod["spec"]["nodeName"]) for pod in pods)
         return dict(Counter("physical" if place == "physical" else "virtual" for place in places))
+
+    def summary(self) -> str:
+        """The pods with their places, and the annotations that say what was decided of each; a line each."""
+        try:
+            pods = self.cluster.rest.items(f"/api/v1/namespaces/{self.namespace}/pods")
+        except (RestError, OSError) as error:
+            return str(error)
+        return "\n".join(
+            f"{pod['metadata']['name']} on {pod['spec'].get('nodeName')}: {pod['metadata'].get('annotations')}"
+            for pod in pods
+        )
 
     def pool_status(self, pool: str = "a") -> Object:
         """The status of the VirtualNodeBudget of a pool."""
