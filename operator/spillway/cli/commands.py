@@ -11,6 +11,7 @@ import typer
 from spillway import __version__
 from spillway.app.errors import SettingsError
 from spillway.cli.backtest import backtest
+from spillway.cli.cordon import cordon, uncordon
 from spillway.cli.crds import crds
 from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
@@ -45,6 +46,8 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
 
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": status,
+    "cordon": cordon,
+    "uncordon": uncordon,
     "run": run,
     "restore": restore,
     "forecast": forecast,
