@@ -6,7 +6,8 @@ from spillway.telemetry.registry import counter, gauge
 
 TAKES: Final = gauge(
     "spillway_pool_takes",
-    "1 where a pool takes pods; the reason is Open, Held, Unhealthy, OutOfStock, NoNodes or Retrying. Leader only.",
+    "1 where a pool takes pods; the reason is Open, Held, Unhealthy, OutOfStock, NoNodes (none, or none that is ready) "
+    "or Retrying. Leader only.",
     ("pool", "reason"),
 )
 FAILURES: Final = counter(

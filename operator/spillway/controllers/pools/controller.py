@@ -60,6 +60,15 @@ class PoolView:
 
     verdict: PoolVerdict
     memory: PoolMemory
+    ready: bool
+    """Whether a node is ready: without one no pod is sent there, although the pool has not failed yet."""
+
+    @property
+    def shown(self) -> tuple[str, bool]:
+        """The reason, and whether pods are sent there, as the condition Accepting has them."""
+        if self.verdict.takes and not self.ready:
+            return "NoNodes", False
+        return self.verdict.reason, self.verdict.takes
 
 
 class PoolsController(Controller):
@@ -197,7 +206,7 @@ class PoolsController(Controller):
             coming=self._usage.unstarted(pool) if retrying else 0,
             kept_out=memory.kept_out,
         )
-        view = PoolView(verdict, memory)
+        view = PoolView(verdict, memory, ready=any(node.ready for node in self._nodes.nodes(pool)))
         before = self.views.get(pool)
         if view == before:
             return
@@ -227,7 +236,8 @@ class PoolsController(Controller):
         metrics.LADDER_STEP.clear()
         metrics.KEPT_OUT.clear()
         for pool, view in self.views.items():
-            metrics.TAKES.labels(pool, view.verdict.reason).set(view.verdict.takes)
+            reason, takes = view.shown
+            metrics.TAKES.labels(pool, reason).set(takes)
             metrics.LADDER_STEP.labels(pool).set(view.memory.ladders.highest.step)
             metrics.KEPT_OUT.labels(pool).set(len(view.verdict.kept_out))
 

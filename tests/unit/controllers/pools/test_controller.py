@@ -14,6 +14,7 @@ from spillway.domain.pools.health import PROBE_PODS
 from spillway.domain.pools.start_failures import REMEMBERED_SECONDS
 from spillway.kube.pod_events import PodEvent
 from spillway.state.catalog import Kind
+from spillway.telemetry.pools import TAKES
 from tests.builders import make_namespace
 from tests.support.fake_clock import FakeClock
 from tests.support.pools import FAILOVER, STOCK_OUT, Rig, budget, nodes, policy, sent
@@ -46,6 +47,12 @@ def condition(status: VirtualNodeBudgetStatus, kind: str) -> tuple[str, str]:
     return next((str(one.status), one.reason) for one in status.conditions if one.type == kind)
 
 
+def _shown(pool: str) -> set[tuple[str, float]]:
+    """What the metric says of a pool."""
+    [family] = TAKES.collect()
+    return {(one.labels["reason"], one.value) for one in family.samples if one.labels["pool"] == pool}
+
+
 async def test_a_verdict_stands_before_anybody_asks() -> None:
     found = rig(cordon="Hold")
     assert {pool: (one.takes, one.reason) for pool, one in found.world.board.verdicts.items()} == {
@@ -62,6 +69,7 @@ async def test_a_pool_falls_when_all_its_nodes_are_down_for_long_and_comes_back_
     found.fall("a-2")
     await found.advance(59.0)
     assert await found.judge() == (True, "Open")
+    assert _shown("a") == {("NoNodes", 0.0)}, "it has not failed, and yet no pod is sent there"
     await found.advance(1.0)
     assert await found.judge() == (False, "Unhealthy")
     assert condition(status_of(found), "Healthy") == ("False", "NodesNotReady")
