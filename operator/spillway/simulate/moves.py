@@ -17,6 +17,7 @@ from spillway.domain.balance.consolidation import ConsolidationNode, NodePod, pl
 from spillway.domain.balance.emptying import NodeMemory
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.units import DAY_SECONDS, GIB
+from spillway.domain.model.usage import Usage
 from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
 from spillway.simulate.scenario import ZONES, Scenario
 
@@ -92,11 +93,12 @@ class SimMoves:
         return ConsolidationNode(
             name=cluster.names[slot],
             zone=cluster.zone_of(slot),
-            cpu_millis=int(scenario.node_cpu * 1000),
-            memory_bytes=int(scenario.node_memory * GIB),
-            free_millis=round(cluster.cpu_free[slot] * 1000),
-            free_bytes=round(cluster.memory_free[slot] * GIB),
-            free_pods=MAX_PODS - int(cluster.pods_on[slot]),
+            allocatable=Usage(MAX_PODS, int(scenario.node_cpu * 1000), int(scenario.node_memory * GIB)),
+            free=Usage(
+                MAX_PODS - int(cluster.pods_on[slot]),
+                round(cluster.cpu_free[slot] * 1000),
+                round(cluster.memory_free[slot] * GIB),
+            ),
             may_empty=elastic
             and step - cluster.created[slot] >= self._young
             and not self._nodes.rests(cluster.names[slot], self._scenario.time_of(step)),
@@ -110,14 +112,13 @@ class SimMoves:
         return NodePod(
             uid=PodUid(pod.uid),
             workload=workload.name,
-            cpu_millis=round(workload.cpu * 1000),
-            memory_bytes=round(workload.memory * GIB),
+            requests=Usage(1, round(workload.cpu * 1000), round(workload.memory * GIB)),
             zones={Zone(zone): int(count) for zone, count in zip(ZONES, counts, strict=True)},
             ready_to_move=pod.workload not in self.running and self._at_rest(pod.workload),
         )
 
-    def _reserve(self, step: int) -> tuple[int, int]:
-        """The rise of requests that is expected while a node has to stay empty, as (millicores, bytes)."""
+    def _reserve(self, step: int) -> Usage:
+        """The rise of requests that is expected while a node has to stay empty; pods are not counted."""
         horizon, day = self._scenario.steps_in(self._rules.worth_seconds), self._scenario.steps_in(DAY_SECONDS)
         now = self._demand[:, step]
         if step >= day:
@@ -127,4 +128,4 @@ class SimMoves:
             trend = self._scenario.steps_in(_TREND_SECONDS)
             rise = (now - self._demand[:, max(step - trend, 0)]) * horizon / max(trend, 1)
         cpu, memory = np.maximum(rise, 0)
-        return int(cpu * 1000), int(memory * GIB)
+        return Usage(0, int(cpu * 1000), int(memory * GIB))

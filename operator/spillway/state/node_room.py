@@ -9,13 +9,13 @@ from functools import cached_property
 
 from spillway.domain.fit.node_fit import NodeFit, constraints
 from spillway.domain.fit.requests import extended_requests
-from spillway.domain.fit.room import NodeRoom, PodRequests
+from spillway.domain.fit.room import NodeRoom
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
 from spillway.domain.model.host_ports import HostPort, first_taken, host_ports
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
-from spillway.domain.model.usage import add_amounts
+from spillway.domain.model.usage import Usage, add_amounts
 from spillway.state.cluster import ClusterState
 
 
@@ -49,21 +49,21 @@ class FreeNodes:
         """What was promised beside CPU and memory."""
         self._promised_ports: dict[NodeName, list[HostPort]] = {}
 
-    def find(self, pod: PodFit, request: PodRequests) -> NodeName | None:
+    def find(self, pod: PodFit, request: Usage) -> NodeName | None:
         """A node for one more such pod; None where there is none."""
 
         def admits(name: NodeName) -> bool:
             node = self._state.nodes.get(name)
             return node is not None and pod.admits(node) and self._offers(node, pod)
 
-        return self._room.find(*request, admits=admits)
+        return self._room.find(request, admits)
 
-    def take(self, pod: PodFit, request: PodRequests) -> bool:
+    def take(self, pod: PodFit, request: Usage) -> bool:
         """Promise a node to one more such pod; False where there is none."""
         node = self.find(pod, request)
         if node is None:
             return False
-        self._room.take(node, *request)
+        self._room.take(node, request)
         if pod.extended:
             add_amounts(self._promised, node, pod.extended, 1)
         if pod.ports:

@@ -6,7 +6,6 @@ terminating pod still takes its room. Reading a sum costs the same whatever the 
 
 from collections.abc import Collection, Mapping
 
-from spillway.domain.fit.room import Free
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord
@@ -26,10 +25,9 @@ class NodeUsage:
     def on_node(self, node: NodeName) -> Usage:
         return self._nodes.get(node, NOTHING)
 
-    def free_on(self, node: NodeRecord) -> Free:
+    def free_on(self, node: NodeRecord) -> Usage:
         """The free room of a node: allocatable less what its pods request."""
-        used = self.on_node(node.name)
-        return Free.of(node, pods=used.pods, cpu_millis=used.cpu_millis, memory_bytes=used.memory_bytes)
+        return node.allocatable - self.on_node(node.name)
 
     def extended_free_on(self, node: NodeRecord, resource: str) -> int:
         """How much of a resource beside CPU and memory a node has left."""

@@ -188,7 +188,7 @@ class OpenPools:
         free = NOTHING
         for node in nodes:
             left = self._state.node_usage.free_on(node)
-            if left.holds(used.cpu_millis, used.memory_bytes):
+            if left.covers(used):
                 found.append(node)
             free += Usage(max(left.pods, 0), max(left.cpu_millis, 0), max(left.memory_bytes, 0))
             if found and not every and free.covers(needed):

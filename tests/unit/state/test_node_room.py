@@ -8,6 +8,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
+from spillway.domain.model.usage import Usage
 from spillway.state.node_room import FreeNodes, PodFit
 from tests.builders import make_node, make_pod
 from tests.support.fake_clock import FakeClock
@@ -15,7 +16,7 @@ from tests.support.world import make_world
 
 GPU = "gpu.example.com/a"
 WANTS_GPU: Json = {"containers": [{"name": "main", "resources": {"requests": {GPU: "1"}}}]}
-REQUEST = (100, 0)
+REQUEST = Usage(1, 100)
 
 
 def free(*records: NodeRecord | PodRecord) -> FreeNodes:
@@ -67,5 +68,5 @@ def test_a_port_of_a_node_is_given_once() -> None:
 def test_what_is_promised_is_not_promised_again() -> None:
     nodes, pod = free(make_node("n1", cpu_millis=1000, extended={GPU: 2})), PodFit(WANTS_GPU)
     assert [nodes.take(pod, REQUEST) for _ in range(3)] == [True, True, False]
-    assert nodes.take(PodFit({}), (800, 0))
+    assert nodes.take(PodFit({}), Usage(1, 800))
     assert not nodes.take(PodFit({}), REQUEST)

@@ -46,6 +46,12 @@ def test_a_terminating_pod_holds_its_room_and_a_finished_one_does_not() -> None:
     assert usage.on_node(pod.node) == NOTHING
 
 
+def test_what_is_free_on_a_node() -> None:
+    usage, node = NodeUsage(), make_node(cpu_millis=1000, memory_bytes=100, pods_allocatable=2)
+    usage.replace(None, make_pod(cpu_millis=400, memory_bytes=150))
+    assert usage.free_on(node) == Usage(1, 600, -50)
+
+
 def test_what_is_left_of_a_resource_beside_cpu_and_memory() -> None:
     usage, node = NodeUsage(), make_node(extended={"gpu.example.com/a": 4})
     one, other = make_pod("a", extended={"gpu.example.com/a": 1}), make_pod("b", extended={"gpu.example.com/a": 3})

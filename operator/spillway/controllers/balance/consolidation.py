@@ -22,13 +22,14 @@ from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
-from spillway.domain.balance.reserve import Requests, RequestTrend, larger, total
+from spillway.domain.balance.reserve import RequestTrend, larger
 from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import EMPTYING_TAINT, NodeName
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
@@ -164,10 +165,10 @@ class ConsolidationController(Controller):
                 await memory.looks.read(owner, pod)
             reads -= len(unread[:reads])
 
-    async def _reserve(self, policy: str, memory: _Memory) -> Requests:
+    async def _reserve(self, policy: str, memory: _Memory) -> Usage:
         """The requests that are expected to be added, and those of pods that wait for a node."""
         state, now = self.world.state, self.world.now()
-        rises: list[tuple[int, Requests]] = []
+        rise = NOTHING
         if self.world.board.forecasts:
             async for owner in in_slices(list(state.replicasets.values())):
                 forecast = self.world.board.forecasts.get(workload_of(owner).key) if owner.replicas else None
@@ -175,12 +176,10 @@ class ConsolidationController(Controller):
                 pod = next(iter(state.pods_of(owner.uid)), None)
                 if claim is not None and claim.policy == policy and pod is not None:
                     replicas = rise_of(forecast, replicas=owner.replicas, most=None, now=now)
-                    rises.append((replicas, (pod.cpu_millis, pod.memory_bytes)))
+                    rise += pod.requests * replicas
         without_node = [pod async for pod in in_slices(list(state.pods.values())) if not pod.node]
         waiting = waiting_requests(pod for pod in without_node if self._adds(pod))
-        cpu, memory_bytes = larger(memory.trend.rise(), total(rises))
-        waiting_cpu, waiting_memory = total((1, one) for one in waiting)
-        return cpu + waiting_cpu, memory_bytes + waiting_memory
+        return larger(memory.trend.rise(), rise) + sum(waiting, NOTHING)
 
     def _adds(self, pod: PodRecord) -> bool:
         """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""

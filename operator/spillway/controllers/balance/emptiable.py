@@ -15,12 +15,11 @@ from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
-from spillway.domain.balance.reserve import Requests
 from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.fit.taint_toleration import hard_taints
 from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid, Tier, Zone
 from spillway.domain.model.owners import CAN_SURGE, PER_NODE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left, stays_on_its_node
 from spillway.domain.surge.steps import Surge, SurgeOutcome, replaced_pod
 from spillway.kube.slices import in_slices
@@ -90,20 +89,18 @@ class NodesSeen:
     """Elastic nodes without pods other than those that come with a node."""
     tainted: set[NodeName] = field(default_factory=set)
     """Elastic nodes that carry the taint of nodes that are being emptied."""
-    requested: Requests = (0, 0)
+    requested: Usage = NOTHING
     """What is requested of all of these nodes, without the additional replicas of surges."""
 
 
 async def observe(world: World, policy: str) -> NodesSeen:
     """The nodes, as one policy sees them."""
     found = NodesSeen()
-    cpu = memory = 0
     async for pool, node in in_slices(list(world.membership.every_node())):
         if pool or world.places.place(policy, node).tier is Tier.VIRTUAL:
             continue
         found.nodes.append(node)
-        usage = world.state.node_usage.on_node(node.name)
-        cpu, memory = cpu + usage.cpu_millis, memory + usage.memory_bytes
+        found.requested += world.state.node_usage.on_node(node.name)
         owner = world.governance.elastic_owner(node)
         if owner is None:
             continue
@@ -116,8 +113,7 @@ async def observe(world: World, policy: str) -> NodesSeen:
             found.tainted.add(node.name)
     async for replicaset in in_slices(list(world.state.replicasets.values())):
         for pod in surplus(world, replicaset):
-            cpu, memory = cpu - pod.cpu_millis, memory - pod.memory_bytes
-    found.requested = cpu, memory
+            found.requested -= pod.requests
     return found
 
 
@@ -210,25 +206,20 @@ class Emptiable:
         ]
 
     def _node(self, node: NodeRecord, order: Mapping[NodeName, int], *, optimistic: bool) -> ConsolidationNode:
-        free = self._world.state.node_usage.free_on(node)
         emptying = node.name in self._observed.tainted
         may_empty = node.name in self._observed.elastic and self._old_enough(node, emptying=emptying)
-        found = ConsolidationNode(
-            node.name,
-            node.zone_by(ZONE_LABEL),
-            node.cpu_millis,
-            node.memory_bytes,
-            free.cpu_millis,
-            free.memory_bytes,
-            free.pods,
-            # Pods that went to an empty elastic node would only change places.
-            accepts=takes_pods(node) and not node.avoided and node.name not in self._observed.empty,
+        found = ConsolidationNode.of(
+            node,
+            self._world.state.node_usage.free_on(node),
+            ZONE_LABEL,
             may_empty=may_empty,
             order=order.get(node.name, 0),
             emptying=emptying,
-            taints=frozenset((one.key, one.value, one.effect) for one in hard_taints(node)),
             other_zones={key: node.zone_by(key) for key in self._zone_keys},
         )
+        if node.name in self._observed.empty:
+            # Pods that went to an empty elastic node would only change places.
+            found = replace(found, accepts=False)
         if not may_empty or (found.used >= self._rule.below / 100 and not emptying):
             return found
         self._note_left(node.name)
@@ -255,8 +246,7 @@ class Emptiable:
         return NodePod(
             pod.uid,
             one.key,
-            pod.cpu_millis,
-            pod.memory_bytes,
+            pod.requests,
             one.zones,
             movable=(one.reason is None or passing) and (one.looked_at or optimistic),
             ready_to_move=one.reason is None and settled and self._bounds.resting.get(one.key, 0.0) <= now,

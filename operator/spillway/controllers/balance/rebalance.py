@@ -24,13 +24,10 @@ from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesCon
 from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.load import Weights
-from spillway.domain.balance.moves import Move, MovePlan, NodeView, plan_moves
-from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.fit.taint_toleration import hard_taints
+from spillway.domain.balance.moves import LoadedNode, Move, MovePlan, plan_moves
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import reference_to, workload_of
-from spillway.domain.model.records import NodeRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
@@ -148,28 +145,14 @@ class RebalanceController(Controller):
         memory.left = movable.left
         weights = load.effective_weights
         only_cpu = load.queries is not None and load.queries.memory is None
+        usage, zone_key = self.world.state.node_usage, balance.spec.zone_key
         return plan_moves(
-            [self._view(node, percent[name], balance.spec.zone_key) for name, node in nodes.items()],
+            [LoadedNode.of(node, usage.free_on(node), zone_key, percent=percent[name]) for name, node in nodes.items()],
             movable.pods,
             weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
             max_imbalance=target,
             max_skew=balance.spec.max_skew,
             most=PLANNED_MOST,
-        )
-
-    def _view(self, node: NodeRecord, percent: float, zone_key: str) -> NodeView:
-        free = self.world.state.node_usage.free_on(node)
-        return NodeView(
-            node.name,
-            node.zone_by(zone_key),
-            percent,
-            node.cpu_millis,
-            node.memory_bytes,
-            free.cpu_millis,
-            free.memory_bytes,
-            free.pods,
-            frozenset((one.key, one.value, one.effect) for one in hard_taints(node)),
-            accepts=takes_pods(node) and not node.avoided,
         )
 
     # Moving

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import owned_by_all
 from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.fit.room import Free
 from spillway.domain.fit.taint_toleration import hard_taints, lasting_taints
 from spillway.domain.headroom.leaving import BalloonNode
 from spillway.domain.headroom.shape import Shape
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.owners import PER_NODE, is_balloon
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
+from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
 
 
@@ -40,7 +40,7 @@ class NodesNow:
 
     elastic: Mapping[str, ElasticNodes]
     """By policy."""
-    free_fixed: Sequence[Free]
+    free_fixed: Sequence[Usage]
     """The free room of the fixed nodes that take pods."""
 
 
@@ -67,7 +67,7 @@ class ElasticMemory:
 async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
     """The nodes, as these policies see them."""
     elastic = {policy: ElasticNodes() for policy in policies}
-    free_fixed: list[Free] = []
+    free_fixed: list[Usage] = []
     async for node in in_slices(list(world.state.nodes.values())):
         for policy, found in elastic.items():
             place = world.places.place(policy, node)

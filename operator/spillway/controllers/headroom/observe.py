@@ -12,12 +12,12 @@ from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.controllers.base import World
 from spillway.controllers.headroom.nodes import ElasticMemory
 from spillway.controllers.threshold.observe import Observed, choice_of, request_now
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.headroom.shape import Shape, common_unit
 from spillway.domain.headroom.size import HeadroomNeeds
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.units import GIB
+from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
 
@@ -98,7 +98,7 @@ def needs_of(
     policy: ElasticPolicy,
     governed: Governed,
     active: Sequence[HeadroomSchedule],
-    free_fixed: Sequence[Free],
+    free_fixed: Sequence[Usage],
     memory: ElasticMemory,
 ) -> HeadroomNeeds | None:
     """What the size follows from; None while the size of a unit is not known."""

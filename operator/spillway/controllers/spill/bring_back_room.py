@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from spillway.controllers.base import World
 from spillway.controllers.spill.virtual_replicas import SpilledWorkload
 from spillway.controllers.surge.room import physical_room
-from spillway.domain.fit.room import NodeRoom, PodRequests
+from spillway.domain.fit.room import NodeRoom
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import FreeNodes, PodFit
 
@@ -34,7 +35,7 @@ class BringBackRoom:
         workloads = list(workloads)
         room = await physical_room(self._world, without_node) if workloads else NodeRoom({})
         self._free = FreeNodes(self._world.state, room)
-        known: dict[tuple[bytes, PodRequests], bool] = {}
+        known: dict[tuple[bytes, Usage], bool] = {}
         found: set[OwnerUid] = set()
         self.unread = {one.uid for one in workloads} - self._fits.keys()
         async for one in in_slices(workloads):

@@ -262,7 +262,7 @@ class SpillController(Controller):
             free = FreeNodes(self.world.state, room)
             self._starting = (now, free)
         fit = PodFit(raw.get("spec") or {}, volumes)
-        return StayReason.NODE_STARTING if free.take(fit, (pod.cpu_millis, pod.memory_bytes)) else None
+        return StayReason.NODE_STARTING if free.take(fit, pod.requests) else None
 
     def _is_physical(self, node: NodeRecord) -> bool:
         return not self.world.membership.pool_of_node(node.name)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from spillway.api.elasticpolicy import WorkloadClass
 from spillway.controllers.base import World
-from spillway.domain.fit.room import PodRequests
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.owners import LIKE_REPLICASETS, WITHOUT_REPLICAS, workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.usage import Usage
 from spillway.domain.spill.bring_back import ReplicaSplit
 from spillway.domain.surge.steps import Progress, progress_of
 from spillway.domain.threshold.effective import effective
@@ -53,10 +53,9 @@ class SpilledWorkload:
         return sum(pod.ready for pod in self.physical)
 
     @property
-    def request(self) -> PodRequests:
+    def request(self) -> Usage:
         """The requests of one of its virtual pods, since all come from one template."""
-        pod = self.virtual[0]
-        return pod.cpu_millis, pod.memory_bytes
+        return self.virtual[0].requests
 
     def progress(self, asked: int, now: float, *, wanted: bool) -> Progress:
         """The progress for the next step of a surge; `asked` is read from the API server."""

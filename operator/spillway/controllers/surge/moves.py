@@ -186,7 +186,7 @@ class SurgeMovesController(Controller):
         waiting = [one async for one in in_slices(list(state.pods.values())) if not one.node]
         room = await physical_room(self.world, waiting, without=avoided | {pod.node})
         fit = PodFit(present["spec"]["template"].get("spec") or {})
-        return FreeNodes(state, room).find(fit, (pod.cpu_millis, pod.memory_bytes)) is not None
+        return FreeNodes(state, room).find(fit, pod.requests) is not None
 
     async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
         def look(surge: Surge, present: Json) -> Progress:

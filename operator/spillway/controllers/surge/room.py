@@ -8,15 +8,16 @@ from collections.abc import Collection, Iterable
 
 from spillway.controllers.base import World
 from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.fit.room import Free, NodeRoom, waiting_requests
+from spillway.domain.fit.room import NodeRoom, waiting_requests
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
 
 
 async def physical_room(world: World, waiting: Iterable[PodRecord], *, without: Collection[NodeName] = ()) -> NodeRoom:
     """The free room on nodes that are virtual for no policy; `waiting` are the pods without a node."""
-    free: dict[NodeName, Free] = {}
+    free: dict[NodeName, Usage] = {}
     async for pool, node in in_slices(list(world.membership.every_node())):
         if takes_pods(node) and not pool and node.name not in without:
             free[node.name] = world.state.node_usage.free_on(node)

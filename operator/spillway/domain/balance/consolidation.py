@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from spillway.domain.balance.moves import keeps_zones
+from spillway.domain.balance.node import PlannedNode
+from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
+from spillway.domain.model.usage import NOTHING, Usage
 
-NO_RESERVE: Final = (0, 0)
 MOST_NODES: Final = 20
 """Nodes that are emptied at once: with a few moves a minute, more would wait for hours with their taint."""
 MOST_FAILED: Final = 50
@@ -28,8 +29,7 @@ class NodePod:
 
     uid: PodUid
     workload: str
-    cpu_millis: int
-    memory_bytes: int
+    requests: Usage
     zones: Mapping[Zone, int]
     """The replicas of its workload by zone."""
     movable: bool = True
@@ -45,27 +45,15 @@ class NodePod:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsolidationNode:
+class ConsolidationNode(PlannedNode):
     """One node, with its room and, where it might be emptied, its pods."""
 
-    name: NodeName
-    zone: Zone
-    cpu_millis: int
-    """What it can allocate."""
-    memory_bytes: int
-    free_millis: int
-    free_bytes: int
-    free_pods: int
-    accepts: bool = True
-    """Whether new pods may come: it is ready, schedulable, and carries no soft taint of a hot node."""
     may_empty: bool = False
     """Whether it is elastic and old enough."""
     order: int = 0
     """Its place in the shared emptying order; the highest empties first."""
     emptying: bool = False
     """Whether it is being emptied already."""
-    taints: frozenset[tuple[str, str, str]] = frozenset()
-    """Its hard taints (key, value, effect)."""
     other_zones: Mapping[str, Zone] = field(default_factory=dict)
     """Its zones by other labels by which pods are counted."""
     pods: tuple[NodePod, ...] = field(default=())
@@ -73,8 +61,9 @@ class ConsolidationNode:
     @property
     def used(self) -> float:
         """The larger share of what is requested of it, from 0 to 1."""
-        cpu = 1 - self.free_millis / self.cpu_millis if self.cpu_millis else 1.0
-        memory = 1 - self.free_bytes / self.memory_bytes if self.memory_bytes else 1.0
+        free, all_of_it = self.free, self.allocatable
+        cpu = 1 - free.cpu_millis / all_of_it.cpu_millis if all_of_it.cpu_millis else 1.0
+        memory = 1 - free.memory_bytes / all_of_it.memory_bytes if all_of_it.memory_bytes else 1.0
         return max(cpu, memory)
 
     def zone_by(self, key: str) -> Zone:
@@ -109,10 +98,10 @@ def plan_consolidation(
     *,
     below: float,
     most: int,
-    reserve: tuple[int, int] = NO_RESERVE,
+    reserve: Usage = NOTHING,
     admits: Callable[[NodePod, NodeName], bool] = _anywhere,
 ) -> ConsolidationPlan:
-    """Empty nodes of which less than the share `below` is requested; `reserve` is (millicores, bytes).
+    """Empty nodes of which less than the share `below` is requested; `reserve` is what stays free on the others.
 
     `admits` says whether a pod may run on a node, as far as its selectors, affinity and tolerations decide.
     """
@@ -140,40 +129,42 @@ class _Board:
 
     def __init__(self, nodes: Iterable[ConsolidationNode]) -> None:
         self.nodes = {node.name: node for node in nodes}
-        self._free = {n.name: (n.free_millis, n.free_bytes, n.free_pods) for n in self.nodes.values()}
+        self._free = {node.name: node.free for node in self.nodes.values()}
         staying = [node for node in self.nodes.values() if node.accepts and not node.emptying]
         # A fixed node, which stays anyway, is preferred; then the elastic one that empties last.
         staying.sort(key=lambda one: (one.may_empty, one.order, one.name))
         self._staying = {node.name: node for node in staying}
-        self._room = [sum(max(self._free[node.name][index], 0) for node in staying) for index in (0, 1)]
+        self._room = sum((_there(node.free) for node in staying), NOTHING)
         self._zones: dict[str, dict[Zone, int]] = {}
         self._targets: set[NodeName] = set()
         self.failed = 0
         """The nodes for whose pods no place was found."""
 
     def empty(
-        self, node: ConsolidationNode, *, reserve: tuple[int, int], admits: Callable[[NodePod, NodeName], bool]
+        self, node: ConsolidationNode, *, reserve: Usage, admits: Callable[[NodePod, NodeName], bool]
     ) -> Sequence[tuple[NodePod, NodeName]] | None:
         """Where all pods of a node would go; None if one has no place, or too little stays free: nothing changes."""
         if node.name in self._targets or not all(pod.movable for pod in node.pods):
             return None
         room = self._room_without(node)
-        if room[0] < reserve[0] or room[1] < reserve[1]:
+        if not room.covers(reserve):
             return None
         leaving = [pod for pod in node.pods if not pod.going]
-        free: dict[NodeName, tuple[int, int, int]] = {}
+        free: dict[NodeName, Usage] = {}
         zones: dict[str, dict[Zone, int]] = {}
-        least = min((pod.cpu_millis for pod in leaving), default=0)
-        staying = [one for one in self._staying.values() if one is not node and self._free[one.name][0] >= least]
+        least = min((pod.requests.cpu_millis for pod in leaving), default=0)
+        staying = [
+            one for one in self._staying.values() if one is not node and self._free[one.name].cpu_millis >= least
+        ]
         found: list[tuple[NodePod, NodeName]] = []
-        for pod in sorted(leaving, key=lambda one: (-one.cpu_millis, -one.memory_bytes, one.uid)):
+        for pod in sorted(leaving, key=lambda one: (-one.requests.cpu_millis, -one.requests.memory_bytes, one.uid)):
             counts, here = zones.get(pod.workload), node.zone_by(pod.zone_key)
             if counts is None:
                 counts = zones[pod.workload] = dict(self._zones.get(pod.workload, pod.zones))
 
             def takes(one: ConsolidationNode, *, pod: NodePod = pod, counts: dict[Zone, int] = counts) -> bool:
                 return (
-                    one.taints <= node.taints
+                    one.tolerated_from(node)
                     and keeps_zones(counts, node.zone_by(pod.zone_key), one.zone_by(pod.zone_key), pod.max_skew)
                     and admits(pod, one.name)
                 )
@@ -182,8 +173,7 @@ class _Board:
             if target is None:
                 self.failed += 1
                 return None
-            cpu, memory, pods = free.get(target.name, self._free[target.name])
-            free[target.name] = cpu - pod.cpu_millis, memory - pod.memory_bytes, pods - 1
+            free[target.name] = free.get(target.name, self._free[target.name]) - pod.requests
             there = target.zone_by(pod.zone_key)
             counts[here] = counts.get(here, 0) - 1
             counts[there] = counts.get(there, 0) + 1
@@ -195,18 +185,16 @@ class _Board:
         self._targets.update(target for _, target in found)
         return found
 
-    def _room_without(self, node: ConsolidationNode) -> list[int]:
-        """The (millicores, bytes) that stay free once the pods of a node are on others."""
-        own = self._free[node.name] if node.name in self._staying else (0, 0, 0)
-        leaving = [pod for pod in node.pods if not pod.going]
-        moved = sum(pod.cpu_millis for pod in leaving), sum(pod.memory_bytes for pod in leaving)
-        return [self._room[index] - max(own[index], 0) - moved[index] for index in (0, 1)]
+    def _room_without(self, node: ConsolidationNode) -> Usage:
+        """What stays free once the pods of a node are on others."""
+        own = self._free[node.name] if node.name in self._staying else NOTHING
+        return self._room - _there(own) - sum((pod.requests for pod in node.pods if not pod.going), NOTHING)
 
     def _target(
         self,
         pod: NodePod,
         staying: Iterable[ConsolidationNode],
-        free: Mapping[NodeName, tuple[int, int, int]],
+        free: Mapping[NodeName, Usage],
         takes: Callable[[ConsolidationNode], bool],
     ) -> ConsolidationNode | None:
         """The preferred one of the nodes that take a pod: of equals the fullest; `free` is of those that changed."""
@@ -216,11 +204,11 @@ class _Board:
             if best is not None and (one.may_empty, one.order) != (best.may_empty, best.order):
                 break
             left = free.get(one.name) or self._free[one.name]
-            if _fits(pod, left) and (best is None or left[0] < least) and takes(one):
-                best, least = one, left[0]
+            if left.covers(pod.requests) and (best is None or left.cpu_millis < least) and takes(one):
+                best, least = one, left.cpu_millis
         return best
 
 
-def _fits(pod: NodePod, free: tuple[int, int, int]) -> bool:
-    cpu, memory, pods = free
-    return pod.cpu_millis <= cpu and pod.memory_bytes <= memory and pods > 0
+def _there(free: Usage) -> Usage:
+    """What there really is of the free room of a node; one that holds more than it can allocate has none."""
+    return Usage(max(free.pods, 0), max(free.cpu_millis, 0), max(free.memory_bytes, 0))

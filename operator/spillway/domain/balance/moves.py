@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.domain.balance.load import Weights, percent_of
+from spillway.domain.balance.node import PlannedNode
+from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.usage import Usage
 
 LEAST_GAIN: Final = 2.0
 """Percentage points: a smaller gain is within what a measurement varies by."""
@@ -21,25 +24,12 @@ PER_NODE: Final = 2
 """Moves from one node, and to one node, in one plan: the load shows what they did before there are more."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedNode(PlannedNode):
     """One node, with its load and its room."""
 
-    name: NodeName
-    zone: Zone
     percent: float
     """Its real load."""
-    cpu_millis: int
-    """What it can allocate."""
-    memory_bytes: int
-    free_millis: int
-    """CPU that no pod has requested."""
-    free_bytes: int
-    free_pods: int
-    taints: frozenset[tuple[str, str, str]] = frozenset()
-    """Its hard taints (key, value, effect)."""
-    accepts: bool = True
-    """Whether new pods may come: it is ready, schedulable and not hot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +42,7 @@ class MovablePod:
     workload: str
     """Its key, Kind/namespace/name."""
     node: NodeName
-    cpu_millis: int
-    """What it requests."""
-    memory_bytes: int
+    requests: Usage
     used_millis: float
     """What it really uses."""
     used_bytes: float
@@ -93,7 +81,7 @@ class MovePlan:
 
 
 def plan_moves(
-    nodes: Iterable[NodeView],
+    nodes: Iterable[LoadedNode],
     pods: Iterable[MovablePod],
     *,
     weights: Weights,
@@ -122,11 +110,11 @@ def plan_moves(
 class _Board:
     """The nodes as they would be after the moves so far."""
 
-    def __init__(self, nodes: Iterable[NodeView], weights: Weights) -> None:
+    def __init__(self, nodes: Iterable[LoadedNode], weights: Weights) -> None:
         self._weights = weights
         self.nodes = {node.name: node for node in nodes}
         self.percent = {name: node.percent for name, node in self.nodes.items()}
-        self._free = {n.name: [n.free_millis, n.free_bytes, n.free_pods] for n in self.nodes.values()}
+        self._free = {node.name: node.free for node in self.nodes.values()}
         self.gone: Counter[NodeName] = Counter()
         self.come: Counter[NodeName] = Counter()
 
@@ -138,16 +126,14 @@ class _Board:
         sign = -1 if hottest_first else 1
         return sorted(self.percent, key=lambda name: (sign * self.percent[name], name))
 
-    def takes(self, pod: MovablePod, target: NodeView, max_skew: int) -> bool:
+    def takes(self, pod: MovablePod, target: LoadedNode, max_skew: int) -> bool:
         """Whether the pod may go there, as far as room, hard taints and the zones of its workload decide."""
-        source, free = self.nodes[pod.node], self._free[target.name]
+        source = self.nodes[pod.node]
         return (
             target.accepts
             and self.come[target.name] < PER_NODE
-            and pod.cpu_millis <= free[0]
-            and pod.memory_bytes <= free[1]
-            and free[2] > 0
-            and target.taints <= source.taints
+            and self._free[target.name].covers(pod.requests)
+            and target.tolerated_from(source)
             and keeps_zones(pod.zones, source.zone, target.zone, max_skew)
         )
 
@@ -174,9 +160,8 @@ class _Board:
             (self.percent[target], there),
         )
         self.percent[pod.node], self.percent[target] = source, there
-        for node, sign in ((pod.node, 1), (target, -1)):
-            for index, amount in enumerate((pod.cpu_millis, pod.memory_bytes, 1)):
-                self._free[node][index] += sign * amount
+        self._free[pod.node] += pod.requests
+        self._free[target] -= pod.requests
         self.gone[pod.node] += 1
         self.come[target] += 1
         return found
@@ -187,9 +172,9 @@ class _Board:
 
     def _points(self, pod: MovablePod, name: NodeName) -> float:
         """What the pod adds to the load of a node, in percentage points."""
-        node = self.nodes[name]
-        cpu = pod.used_millis / node.cpu_millis if node.cpu_millis else 0.0
-        memory = pod.used_bytes / node.memory_bytes if node.memory_bytes else 0.0
+        there = self.nodes[name].allocatable
+        cpu = pod.used_millis / there.cpu_millis if there.cpu_millis else 0.0
+        memory = pod.used_bytes / there.memory_bytes if there.memory_bytes else 0.0
         return percent_of(cpu, memory, self._weights)
 
 
@@ -214,15 +199,3 @@ def _best(
         if best is not None:
             return best[2], best[3]
     return None
-
-
-def keeps_zones(counts: Mapping[Zone, int], source: Zone, target: Zone, max_skew: int) -> bool:
-    """Whether the zones of a workload stay within `max_skew`, or become no less even than they are."""
-    if source == target:
-        return True
-    after = {**counts, source: counts.get(source, 0) - 1, target: counts.get(target, 0) + 1}
-    return _skew(after) <= max(max_skew, _skew(counts))
-
-
-def _skew(counts: Mapping[Zone, int]) -> int:
-    return max(counts.values()) - min(counts.values()) if counts else 0

@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.shape import Shape
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.records import PodRecord
+from spillway.domain.model.usage import Usage
 
 BALLOON_COST: Final = -1_000_000
 """The deletion cost of a balloon. Karpenter divides it by 2^27, so it hardly changes which node it disrupts."""
@@ -30,7 +30,7 @@ class BalloonNode:
     zone: Zone
     order: int
     """Its place in the emptying order; the highest empties first."""
-    free: Free
+    free: Usage
     """What is free beside its balloons."""
     balloons: int
     others: int

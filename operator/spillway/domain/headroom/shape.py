@@ -7,7 +7,7 @@ zero in both fits nowhere, because nothing is known of it.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from spillway.domain.fit.room import Free
+from spillway.domain.model.usage import Usage
 
 COMMON_SHARE: Final = 0.05
 """The share of all replicas from which a request is common: the largest of a single pod would make every unit large."""
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
         limits = [there // one for one, there in zip(self, into, strict=True) if one > 0]
         return max(0, min(limits, default=0))
 
-    def fits_free(self, free: Free) -> int:
+    def fits_free(self, free: Usage) -> int:
         """How many of this shape fit into the free room of a node."""
         return max(0, min(self.fits(Shape(free.cpu_millis, free.memory_bytes)), free.pods))
 

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.api.headroom import Headroom, HeadroomAmount, HeadroomSchedule
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.shape import Shape, units_for
 from spillway.domain.model.names import Zone
+from spillway.domain.model.usage import Usage
 
 MOST_UNITS: Final = 1000
 """More units than this are never asked for, whatever a policy or a forecast says."""
@@ -49,7 +49,7 @@ class HeadroomNeeds:
     """The replicas that governed workloads are expected to start, by what one of them requests."""
     active: Sequence[HeadroomSchedule] = ()
     """The schedules that hold now."""
-    free_fixed: Sequence[Free] = ()
+    free_fixed: Sequence[Usage] = ()
     """The free room of fixed nodes, one entry a node."""
     waiting: Mapping[Shape, int] = field(default_factory=dict)
     """Pods that wait for a node already; they are served from this room first."""
@@ -158,7 +158,7 @@ def spread(pods: int, zones: Sequence[Zone]) -> Mapping[Zone, int]:
 class _Rooms:
     """The free room of nodes, one node after another, without those that take none of these shapes."""
 
-    def __init__(self, free: Iterable[Free], shapes: Iterable[Shape]) -> None:
+    def __init__(self, free: Iterable[Usage], shapes: Iterable[Shape]) -> None:
         cpus, memories = zip(*(_floors(shape) for shape in shapes), strict=True)
         cpu, memory = min(cpus), min(memories)
         usable = [one for one in free if one.pods > 0 and one.cpu_millis >= cpu and one.memory_bytes >= memory]

@@ -209,6 +209,11 @@ class NodeRecord(msgspec.Struct, frozen=True):
     """Allocatable amounts beside CPU and memory, by resource: extended resources, huge pages, local storage."""
 
     @property
+    def allocatable(self) -> Usage:
+        """The pods that it may run, and the amounts for them."""
+        return Usage(self.pods_allocatable, self.cpu_millis, self.memory_bytes)
+
+    @property
     def hot(self) -> bool:
         """Whether it carries the taint of a hot node, of whichever ZonalBalance."""
         return any(taint.key == HOT_TAINT for taint in self.taints)

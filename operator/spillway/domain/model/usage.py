@@ -1,4 +1,4 @@
-"""A number of pods, and what they request or what a provider bills of them together."""
+"""A number of pods, and what they request, what a provider bills of them, or what is left for them, together."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -9,6 +9,7 @@ from spillway.controllers.spill.virtual_replicas import without_surge, workload
 from spillway.controllers.surge.room import physical_room
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Pending, Phase, PodRecord
+from spillway.domain.model.usage import Usage
 from spillway.kube import slices
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -59,8 +60,8 @@ async def test_a_pod_waits_for_physical_room_unless_it_can_start_on_a_pool_alone
     resources = [budget("a"), budget("b"), policy()]
     world = make_world([make_replicaset(), node, *nodes("a"), *pods], resources, FakeClock())
     room = await physical_room(world, pods)
-    assert room.holds(500, 0), "the bare pod and the one that spilled are served first"
-    assert not room.holds(501, 0)
+    assert room.find(Usage(1, 500)) == "n1", "the bare pod and the one that spilled are served first"
+    assert room.find(Usage(1, 501)) is None
 
 
 async def test_replicas_without_a_surge_count_only_for_a_policy_that_places_them() -> None:

@@ -16,23 +16,29 @@ from spillway.domain.balance.consolidation import (
 )
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.usage import NOTHING, Usage
 
 A, B = Zone("a"), Zone("b")
 BELOW = 0.7
 
 
 def pod(name: str, workload: str = "web", cpu: int = 1000, zones: dict[Zone, int] | None = None) -> NodePod:
-    return NodePod(PodUid(name), workload, cpu, cpu, {A: 1} if zones is None else zones)
+    return NodePod(PodUid(name), workload, Usage(1, cpu, cpu), {A: 1} if zones is None else zones)
 
 
 def node(name: str, *pods: NodePod, zone: Zone = A, elastic: bool = False, size: int = 4000) -> ConsolidationNode:
-    used = sum(one.cpu_millis for one in pods)
+    used = sum(one.requests.cpu_millis for one in pods)
     return ConsolidationNode(
-        NodeName(name), zone, size, size, size - used, size - used, 10 - len(pods), may_empty=elastic, pods=pods
+        NodeName(name),
+        zone,
+        Usage(10, size, size),
+        Usage(10 - len(pods), size - used, size - used),
+        may_empty=elastic,
+        pods=pods,
     )
 
 
-def planned(*nodes: ConsolidationNode, most: int = 10, reserve: tuple[int, int] = (0, 0)) -> dict[str, str]:
+def planned(*nodes: ConsolidationNode, most: int = 10, reserve: Usage = NOTHING) -> dict[str, str]:
     plan = plan_consolidation(nodes, below=BELOW, most=most, reserve=reserve)
     assert {move.source for move in plan.moves} <= set(plan.nodes)
     return {move.pod: move.target for move in plan.moves}
@@ -64,8 +70,8 @@ def test_a_node_whose_pods_do_not_all_fit_is_left_as_a_whole() -> None:
 
 def test_room_that_is_needed_soon_stays_free() -> None:
     nodes = node("e", pod("p"), elastic=True), node("wide")
-    assert planned(*nodes, reserve=(3000, 3000)) == {"p": "wide"}
-    assert planned(*nodes, reserve=(3001, 0)) == {}
+    assert planned(*nodes, reserve=Usage(0, 3000, 3000)) == {"p": "wide"}
+    assert planned(*nodes, reserve=Usage(0, 3001)) == {}
 
 
 def test_zones_decide_where_a_pod_may_go() -> None:
@@ -150,7 +156,7 @@ def clusters(draw: st.DrawFn) -> list[ConsolidationNode]:
 
 @given(clusters(), st.integers(0, 6), st.integers(0, 4000))
 def test_a_plan_keeps_room_zones_and_bounds(nodes: list[ConsolidationNode], most: int, reserve: int) -> None:
-    plan = plan_consolidation(nodes, below=BELOW, most=most, reserve=(reserve, 0))
+    plan = plan_consolidation(nodes, below=BELOW, most=most, reserve=Usage(0, reserve))
     by_name = {one.name: one for one in nodes}
     pods = {one.uid: one for each in nodes for one in each.pods}
     assert len(plan.moves) <= most
@@ -160,7 +166,7 @@ def test_a_plan_keeps_room_zones_and_bounds(nodes: list[ConsolidationNode], most
     for name in {move.target for move in plan.moves}:
         assert by_name[name].accepts
         come = [pods[move.pod] for move in plan.moves if move.target == name]
-        assert sum(one.cpu_millis for one in come) <= by_name[name].free_millis
+        assert sum(one.requests.cpu_millis for one in come) <= by_name[name].free.cpu_millis
         assert not by_name[name].emptying
     for move in plan.moves:
         counts = Counter(pods[move.pod].zones)

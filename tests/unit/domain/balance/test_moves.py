@@ -6,29 +6,26 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from spillway.domain.balance.load import Weights
-from spillway.domain.balance.moves import LEAST_GAIN, PER_NODE, MovablePod, MovePlan, NodeView, plan_moves
+from spillway.domain.balance.moves import LEAST_GAIN, PER_NODE, LoadedNode, MovablePod, MovePlan, plan_moves
 from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.records import Taint
+from spillway.domain.model.usage import Usage
 
-TAINT = ("dedicated", "gpu", "NoSchedule")
+TAINT = Taint("dedicated", "NoSchedule", "gpu")
+FREE = Usage(50, 4000, 1 << 33)
 
 
-def node(name: str, percent: float, zone: str = "a", **changes: Any) -> NodeView:
-    room: dict[str, Any] = {
-        "cpu_millis": 10_000,
-        "memory_bytes": 1 << 35,
-        "free_millis": 4000,
-        "free_bytes": 1 << 33,
-        "free_pods": 50,
-    }
-    return NodeView(NodeName(name), Zone(zone), percent, **{**room, **changes})
+def node(name: str, percent: float, zone: str = "a", **changes: Any) -> LoadedNode:
+    room: dict[str, Any] = {"allocatable": Usage(110, 10_000, 1 << 35), "free": FREE}
+    return LoadedNode(NodeName(name), Zone(zone), percent=percent, **{**room, **changes})
 
 
 def pod(name: str, on: str, percent: float, workload: str = "", **changes: Any) -> MovablePod:
     amounts: dict[str, Any] = {
-        "cpu_millis": 500,
-        "memory_bytes": 1 << 30,
+        "requests": Usage(1, 500, 1 << 30),
         "used_millis": 100 * percent,
         "used_bytes": 0,
         "zones": {},
@@ -37,7 +34,7 @@ def pod(name: str, on: str, percent: float, workload: str = "", **changes: Any) 
     return MovablePod(PodUid(name), key, workload or f"Deployment/{key}", NodeName(on), **{**amounts, **changes})
 
 
-def plan(nodes: list[NodeView], pods: list[MovablePod], **changes: Any) -> MovePlan:
+def plan(nodes: list[LoadedNode], pods: list[MovablePod], **changes: Any) -> MovePlan:
     return plan_moves(
         nodes, pods, **{"weights": Weights(100, 0), "max_imbalance": 20.0, "max_skew": 1, "most": 10, **changes}
     )
@@ -45,6 +42,11 @@ def plan(nodes: list[NodeView], pods: list[MovablePod], **changes: Any) -> MoveP
 
 def targets(found: MovePlan) -> list[tuple[str, str]]:
     return [(move.pod, move.target) for move in found.moves]
+
+
+def full(**left: int) -> LoadedNode:
+    """A node on which so little is left of one amount."""
+    return node("cold", 30.0, free=structs.replace(FREE, **left))
 
 
 HOT, WARM, COLD = node("hot", 90.0), node("warm", 50.0), node("cold", 30.0)
@@ -63,9 +65,9 @@ def test_the_pod_with_the_greatest_gain_goes_to_the_least_loaded_node() -> None:
         pytest.param([node("hot", 50.0), COLD], [pod("p", "hot", 10.0)], id="even enough"),
         pytest.param([HOT, COLD], [pod("p", "hot", 61.0)], id="it would be as uneven the other way round"),
         pytest.param([HOT, COLD], [pod("p", "hot", LEAST_GAIN - 0.1)], id="no gain that shows"),
-        pytest.param([HOT, node("cold", 30.0, free_millis=499)], [pod("p", "hot", 20.0)], id="no CPU to request"),
-        pytest.param([HOT, node("cold", 30.0, free_bytes=0)], [pod("p", "hot", 20.0)], id="no memory to request"),
-        pytest.param([HOT, node("cold", 30.0, free_pods=0)], [pod("p", "hot", 20.0)], id="no room for a pod"),
+        pytest.param([HOT, full(cpu_millis=499)], [pod("p", "hot", 20.0)], id="no CPU to request"),
+        pytest.param([HOT, full(memory_bytes=0)], [pod("p", "hot", 20.0)], id="no memory to request"),
+        pytest.param([HOT, full(pods=0)], [pod("p", "hot", 20.0)], id="no room for a pod"),
         pytest.param([HOT, node("cold", 30.0, accepts=False)], [pod("p", "hot", 20.0)], id="closed"),
         pytest.param([HOT, node("cold", 30.0, taints=frozenset({TAINT}))], [pod("p", "hot", 20.0)], id="tainted"),
         pytest.param(
@@ -76,7 +78,7 @@ def test_the_pod_with_the_greatest_gain_goes_to_the_least_loaded_node() -> None:
         pytest.param([], [], id="nothing"),
     ],
 )
-def test_no_move(nodes: list[NodeView], pods: list[MovablePod]) -> None:
+def test_no_move(nodes: list[LoadedNode], pods: list[MovablePod]) -> None:
     assert plan(nodes, pods).moves == ()
 
 
@@ -107,14 +109,13 @@ NODES = [NodeName(f"n{index}") for index in range(5)]
 
 
 @st.composite
-def clusters(draw: st.DrawFn) -> tuple[list[NodeView], list[MovablePod]]:
+def clusters(draw: st.DrawFn) -> tuple[list[LoadedNode], list[MovablePod]]:
     nodes = [
         node(
             name,
             draw(st.floats(0, 150)),
             draw(st.sampled_from("ab")),
-            free_millis=draw(st.integers(0, 3000)),
-            free_pods=draw(st.integers(0, 3)),
+            free=Usage(draw(st.integers(0, 3)), draw(st.integers(0, 3000)), FREE.memory_bytes),
             accepts=draw(st.booleans()),
         )
         for name in NODES[: draw(st.integers(1, 5))]
@@ -126,7 +127,7 @@ def clusters(draw: st.DrawFn) -> tuple[list[NodeView], list[MovablePod]]:
             draw(st.sampled_from(nodes)).name,
             draw(st.floats(0, 60)),
             f"Deployment/shop/w{draw(st.integers(0, 5))}",
-            cpu_millis=draw(st.integers(0, 2000)),
+            requests=Usage(1, draw(st.integers(0, 2000)), 1 << 30),
             zones=zones,
         )
         for index in range(draw(st.integers(0, 12)))
@@ -136,7 +137,7 @@ def clusters(draw: st.DrawFn) -> tuple[list[NodeView], list[MovablePod]]:
 
 @given(clusters(), st.integers(0, 8))
 def test_every_plan_is_bounded_and_makes_nodes_no_less_even(
-    cluster: tuple[list[NodeView], list[MovablePod]], most: int
+    cluster: tuple[list[LoadedNode], list[MovablePod]], most: int
 ) -> None:
     nodes, pods = cluster
     found = plan(nodes, pods, most=most)
@@ -153,6 +154,6 @@ def test_every_plan_is_bounded_and_makes_nodes_no_less_even(
         assert by_name[move.target].accepts
         busier = max(move.source_percent[0], move.target_percent[0])
         assert max(move.source_percent[1], move.target_percent[1]) <= busier - LEAST_GAIN + 1e-9
-        asked[move.target] += by_uid[move.pod].cpu_millis
-    assert all(asked[name] <= by_name[name].free_millis for name in asked)
+        asked[move.target] += by_uid[move.pod].requests.cpu_millis
+    assert all(asked[name] <= by_name[name].free.cpu_millis for name in asked)
     assert plan(list(reversed(nodes)), list(reversed(pods)), most=most) == found

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.reserve import TREND_SECONDS, WORTH_SECONDS, RequestTrend, larger, total
+from spillway.domain.balance.reserve import TREND_SECONDS, WORTH_SECONDS, RequestTrend, larger
+from spillway.domain.model.usage import Usage
 
 
-def rise(*seen: tuple[float, int]) -> tuple[int, int]:
+def rise(*seen: tuple[float, int]) -> Usage:
     trend = RequestTrend()
     for at, cpu in seen:
-        trend.note((cpu, 10 * cpu), at)
+        trend.note(Usage(0, cpu, 10 * cpu), at)
     return trend.rise()
 
 
@@ -26,7 +27,7 @@ def rise(*seen: tuple[float, int]) -> tuple[int, int]:
     ],
 )
 def test_the_trend(seen: tuple[tuple[float, int], ...], cpu: int) -> None:
-    assert rise(*seen) == (cpu, 10 * cpu)
+    assert rise(*seen) == Usage(0, cpu, 10 * cpu)
 
 
 @given(st.lists(st.tuples(st.integers(1, 120), st.integers(0, 10_000)), max_size=40))
@@ -37,10 +38,9 @@ def test_a_reserve_is_never_negative_and_never_beyond_what_the_highest_reading_e
     for seconds, cpu in steps:
         at += seconds
         seen.append((at, cpu))
-    found = rise(*seen)[0]
+    found = rise(*seen).cpu_millis
     assert 0 <= found <= max((cpu for _, cpu in seen), default=0) * WORTH_SECONDS / 300
 
 
-def test_sums_and_the_larger_of_two() -> None:
-    assert total([(2, (500, 10)), (0, (9, 9)), (1, (100, 1))]) == (1100, 21)
-    assert larger((1, 20), (3, 4)) == (3, 20)
+def test_the_larger_of_two() -> None:
+    assert larger(Usage(0, 1, 20), Usage(1, 3, 4)) == Usage(1, 3, 20)

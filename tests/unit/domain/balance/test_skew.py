@@ -1,6 +1,6 @@
 import pytest
 
-from spillway.domain.balance.skew import zone_skew
+from spillway.domain.balance.skew import keeps_zones, zone_skew
 
 
 @pytest.mark.parametrize(
@@ -14,3 +14,16 @@ from spillway.domain.balance.skew import zone_skew
 )
 def test_the_skew_of_a_workload(pods: dict[str, int], zones: list[str], skew: int) -> None:
     assert zone_skew(pods, zones) == skew
+
+
+@pytest.mark.parametrize(
+    ("pods", "target", "keeps"),
+    [
+        pytest.param({"a": 2, "b": 1}, "b", True, id="within the skew"),
+        pytest.param({"a": 1, "b": 2}, "b", False, id="beyond it"),
+        pytest.param({"a": 5, "b": 1}, "b", True, id="more even than before"),
+        pytest.param({"a": 1, "b": 9}, "a", True, id="in its zone"),
+    ],
+)
+def test_a_move_that_keeps_the_zones(pods: dict[str, int], target: str, *, keeps: bool) -> None:
+    assert keeps_zones(pods, "a", target, 1) is keeps

@@ -3,42 +3,43 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.fit.room import Free, NodeRoom, waiting_requests
+from spillway.domain.fit.room import NodeRoom, waiting_requests
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Pending, Phase
-from tests.builders import make_node, make_pod
+from spillway.domain.model.usage import Usage
+from tests.builders import make_pod
 
 
 def room(*cores: int, waiting: list[tuple[int, int]] | None = None) -> NodeRoom:
-    free = {NodeName(f"n{index}"): Free(millis, 1000, 10) for index, millis in enumerate(cores)}
-    return NodeRoom(free, waiting or [])
+    free = {NodeName(f"n{index}"): Usage(10, millis, 1000) for index, millis in enumerate(cores)}
+    return NodeRoom(free, [Usage(1, *one) for one in waiting or []])
 
 
 def test_the_emptiest_node_that_admits_it() -> None:
     found = room(100, 500, 300)
-    assert found.find(100, 1) == "n1"
-    assert found.find(100, 1, admits=lambda name: name != "n1") == "n2"
-    assert found.find(501, 1) is None, "cores of several nodes make no room for one pod"
+    assert found.find(Usage(1, 100, 1)) == "n1"
+    assert found.find(Usage(1, 100, 1), admits=lambda name: name != "n1") == "n2"
+    assert found.find(Usage(1, 501, 1)) is None, "cores of several nodes make no room for one pod"
 
 
 def test_a_promise_is_not_made_twice() -> None:
     found = room(500)
     for _ in range(2):
-        node = found.find(250, 1)
+        node = found.find(Usage(1, 250, 1))
         assert node is not None
-        found.take(node, 250, 1)
-    assert found.find(1, 1) is None
+        found.take(node, Usage(1, 250, 1))
+    assert found.find(Usage(1, 1, 1)) is None
 
 
 def test_pods_that_wait_come_first_unless_they_fit_nowhere() -> None:
-    assert room(500, waiting=[(300, 1)]).find(300, 1) is None
-    assert room(500, waiting=[(300, 1)]).find(200, 1) == "n0"
-    assert room(500, waiting=[(9000, 1)]).find(500, 1) == "n0"
+    assert room(500, waiting=[(300, 1)]).find(Usage(1, 300, 1)) is None
+    assert room(500, waiting=[(300, 1)]).find(Usage(1, 200, 1)) == "n0"
+    assert room(500, waiting=[(9000, 1)]).find(Usage(1, 500, 1)) == "n0"
 
 
 def test_a_full_node_counts_for_nothing() -> None:
-    free = {NodeName("full"): Free(500, 1000, 0), NodeName("over"): Free(-200, 1000, 5)}
-    assert NodeRoom(free).find(0, 0) is None
+    free = {NodeName("full"): Usage(0, 500, 1000), NodeName("over"): Usage(5, -200, 1000)}
+    assert NodeRoom(free).find(Usage(1)) is None
 
 
 def test_who_waits_for_a_node() -> None:
@@ -48,16 +49,7 @@ def test_who_waits_for_a_node() -> None:
         make_pod("physical", node="", phase=Phase.PENDING, pending=Pending(placement="physical"), cpu_millis=3),
         make_pod("goes", node="", phase=Phase.PENDING, terminating=True, cpu_millis=5),
     ]
-    assert [cpu for cpu, _ in waiting_requests(pods)] == [2, 3]
-
-
-def test_free_amounts() -> None:
-    node = make_node("n1", cpu_millis=1000, memory_bytes=100, pods_allocatable=2)
-    free = Free.of(node, pods=1, cpu_millis=400, memory_bytes=50)
-    assert free.holds(600, 50)
-    assert not free.holds(601, 50)
-    assert not free.holds(600, 51)
-    assert not free.less(1, 1).holds(1, 1), "no pod more than the node may run"
+    assert [one.cpu_millis for one in waiting_requests(pods)] == [2, 3]
 
 
 @given(
@@ -71,10 +63,9 @@ def test_never_more_is_promised_than_is_free(
     found = room(*cores, waiting=waiting)
     taken: dict[str, list[tuple[int, int]]] = {}
     for cpu, memory in asking:
-        node = found.find(cpu, memory)
-        assert found.holds(cpu, memory) is (node is not None)
+        node = found.find(Usage(1, cpu, memory))
         if node is not None:
-            found.take(node, cpu, memory)
+            found.take(node, Usage(1, cpu, memory))
             taken.setdefault(node, []).append((cpu, memory))
     for index, free in enumerate(cores):
         mine = taken.get(f"n{index}", [])

@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.leaving import BALLOON_COST, LEAVING_COST, BalloonNode, leaving_costs, nodes_to_empty
 from spillway.domain.headroom.shape import Shape
 from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.usage import Usage
 from tests.builders import make_pod
 
 UNIT = Shape(1000, 1000)
@@ -18,7 +18,7 @@ def _node(name: str, balloons: int, others: int = 0, *, free: int = 3, **given: 
     """A node with room for so many more units."""
     values: dict[str, Any] = {"zone": Zone("a"), "order": 0} | given
     return BalloonNode(
-        NodeName(name), free=Free(free * 1000, free * 1000, 50), balloons=balloons, others=others, **values
+        NodeName(name), free=Usage(50, free * 1000, free * 1000), balloons=balloons, others=others, **values
     )
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.shape import Shape, common_unit, in_units, units_for
+from spillway.domain.model.usage import Usage
 
 SHAPES = st.builds(Shape, st.integers(0, 8000), st.integers(0, 1 << 36))
 REQUESTS = st.dictionaries(SHAPES, st.integers(1, 500), max_size=12)
@@ -27,8 +27,8 @@ def test_as_many_fit_as_the_scarcer_resource_allows(shape: tuple[int, int], into
 
 
 def test_a_node_also_bounds_the_number_of_pods() -> None:
-    assert Shape(100, 1).fits_free(Free(4000, 1000, 7)) == 7
-    assert Shape(100, 1).fits_free(Free(4000, 1000, -1)) == 0
+    assert Shape(100, 1).fits_free(Usage(7, 4000, 1000)) == 7
+    assert Shape(100, 1).fits_free(Usage(-1, 4000, 1000)) == 0
 
 
 def test_a_pod_larger_than_the_unit_takes_several() -> None:

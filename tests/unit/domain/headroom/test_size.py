@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.headroom import Headroom, HeadroomSchedule
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.shape import Shape, units_for
 from spillway.domain.headroom.size import (
     MOST_UNITS,
@@ -21,13 +20,14 @@ from spillway.domain.headroom.size import (
     spread,
 )
 from spillway.domain.model.names import Zone
+from spillway.domain.model.usage import Usage
 
 UNIT = Shape(1000, 1000)
 EVENING = HeadroomSchedule.model_validate({"name": "evening", "start": "0 18 * * *", "duration": "1h", "nodes": 2})
 SHAPES = st.builds(Shape, st.integers(1, 3000), st.integers(1, 3000))
 RISING = st.dictionaries(SHAPES, st.integers(0, 60), max_size=8)
 FEW = st.dictionaries(st.builds(Shape, st.integers(0, 1500), st.integers(0, 1500)), st.integers(0, 3), max_size=8)
-FREE = st.lists(st.builds(Free, st.integers(-10, 5000), st.integers(-10, 5000), st.integers(-1, 20)), max_size=5)
+FREE = st.lists(st.builds(Usage, st.integers(-1, 20), st.integers(-10, 5000), st.integers(-10, 5000)), max_size=5)
 
 
 def _needs(spec: dict[str, Any] | None = None, rising: int = 0, **given: Any) -> HeadroomNeeds:
@@ -38,7 +38,7 @@ def _size(needs: HeadroomNeeds) -> HeadroomSize:
     return size(needs, [0, *rise_units(needs)][-1])
 
 
-def _units(rising: Mapping[Shape, int], free: Sequence[Free] = (), **given: Any) -> int:
+def _units(rising: Mapping[Shape, int], free: Sequence[Usage] = (), **given: Any) -> int:
     return [0, *rise_units(HeadroomNeeds(Headroom(), UNIT, rising=rising, free_fixed=free, **given))][-1]
 
 
@@ -74,7 +74,7 @@ def test_a_schedule_is_named() -> None:
 
 
 def test_free_room_on_fixed_nodes_is_taken_off_after_waiting_pods_are_served() -> None:
-    free = [Free(2500, 9000, 10), Free(1500, 9000, 10)]
+    free = [Usage(10, 2500, 9000), Usage(10, 1500, 9000)]
     assert _size(_needs(rising=5, free_fixed=free)).pods == 2
     waiting = {UNIT: 2}
     assert _size(_needs(rising=5, free_fixed=free, waiting=waiting)).pods == 4
@@ -97,7 +97,7 @@ def test_there_is_a_pause_after_each_shape() -> None:
 
 
 @given(RISING, FREE)
-def test_the_units_hold_all_that_finds_no_room_elsewhere(rising: dict[Shape, int], free: list[Free]) -> None:
+def test_the_units_hold_all_that_finds_no_room_elsewhere(rising: dict[Shape, int], free: list[Usage]) -> None:
     units = _units(rising, free)
     usable = [one for one in free if one.pods > 0]
     for resource, there in (("cpu_millis", UNIT.cpu_millis), ("memory_bytes", UNIT.memory_bytes)):
@@ -109,19 +109,19 @@ def test_the_units_hold_all_that_finds_no_room_elsewhere(rising: dict[Shape, int
 
 
 @given(st.integers(0, 500), FREE)
-def test_more_free_room_never_means_more_headroom_for_pods_of_one_shape(rising: int, free: list[Free]) -> None:
+def test_more_free_room_never_means_more_headroom_for_pods_of_one_shape(rising: int, free: list[Usage]) -> None:
     alike = {Shape(400, 300): rising}
     assert _units(alike, free) <= _units(alike)
 
 
 @given(FEW, FEW, FREE)
 def test_all_replicas_of_a_shape_at_a_time_give_what_one_after_another_gives(
-    rising: dict[Shape, int], waiting: dict[Shape, int], free: list[Free]
+    rising: dict[Shape, int], waiting: dict[Shape, int], free: list[Usage]
 ) -> None:
     assert _units(rising, free, waiting=waiting) == _one_after_another(rising, waiting, free)
 
 
-def _one_after_another(rising: Mapping[Shape, int], waiting: Mapping[Shape, int], free: Sequence[Free]) -> int:
+def _one_after_another(rising: Mapping[Shape, int], waiting: Mapping[Shape, int], free: Sequence[Usage]) -> int:
     """The units, if each replica is placed by itself in the first room in which it fits."""
     rooms = list(free)
     started: list[Shape] = []
@@ -151,10 +151,10 @@ def _one_by_one(counts: Mapping[Shape, int]) -> list[Shape]:
     return [shape for shape in sorted(counts, reverse=True) if shape.known for _ in range(counts[shape])]
 
 
-def _placed(rooms: list[Free], shape: Shape) -> bool:
+def _placed(rooms: list[Usage], shape: Shape) -> bool:
     for index, room in enumerate(rooms):
         if shape.fits_free(room):
-            rooms[index] = room.less(*shape)
+            rooms[index] = room - Usage(1, *shape)
             return True
     return False
 

@@ -1,0 +1,46 @@
+"""A node as plans of moves see it: its room, whether new pods may come, and which other nodes' pods it takes.
+
+Contract: pure. A pod that runs on one node is expected to run on another one that has no hard taint beside those of the
+first, because it tolerates these.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.fit.taint_toleration import hard_taints
+from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.model.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """One node, and its room."""
+
+    name: NodeName
+    zone: Zone
+    allocatable: Usage
+    free: Usage
+    """What no pod has requested."""
+    taints: frozenset[Taint] = frozenset()
+    """Its hard taints."""
+    accepts: bool = True
+    """Whether new pods may come: it is ready, schedulable, and carries no soft taint of nodes from which pods move."""
+
+    @classmethod
+    def of(cls, node: NodeRecord, free: Usage, zone_key: str, **more: Any) -> Self:  # noqa: ANN401 - of the subclass
+        """The node of a record, with what is free on it, and what a plan asks for beside that."""
+        return cls(
+            name=node.name,
+            zone=node.zone_by(zone_key),
+            allocatable=node.allocatable,
+            free=free,
+            taints=frozenset(hard_taints(node)),
+            accepts=takes_pods(node) and not node.avoided,
+            **more,
+        )
+
+    def tolerated_from(self, source: "PlannedNode") -> bool:
+        """Whether pods of another node tolerate the hard taints of this one, as far as those of the other show it."""
+        return self.taints <= source.taints
