@@ -111,7 +111,7 @@ class PoolMembership:
         pending = pod.pending
         if pending is None or not pending.pools or not pod.owner_uid:
             return ()
-        named = pending.named_pools
+        named = pod.marked_pools
         if not self.is_proven(pod):
             return ()
         if pod.namespace not in self._state.namespaces:

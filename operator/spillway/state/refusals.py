@@ -130,5 +130,5 @@ class Refusals:
         if known is None:
             return
         known.anyway_until = 0.0
-        for pool in () if new.pending is None else new.pending.named_pools:
+        for pool in new.marked_pools:
             known.pools.pop(pool, None)

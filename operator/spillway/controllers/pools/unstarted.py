@@ -177,8 +177,7 @@ class UnstartedPods:
         known = self._pods.get(pod.uid)
         pool = self._world.membership.pool_of_pod(pod)
         if known is None:
-            pending = pod.pending or Pending()
-            if not pool and not pending.named_pools:
+            if not pool and not pod.marked_pools:
                 return
             known = self._pods[pod.uid] = UnstartedPod(pod)
         before = known.pools

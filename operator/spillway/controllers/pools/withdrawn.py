@@ -83,7 +83,7 @@ class WithdrawnController(Controller):
 
     def _is_unreadable(self, pod: PodRecord) -> bool:
         """Whether its policy or one of its pools is there, with content that is not known."""
-        catalog, named = self.world.catalog, () if pod.pending is None else pod.pending.named_pools
+        catalog, named = self.world.catalog, pod.marked_pools
         return pod.policy in catalog.unreadable(Kind.ELASTIC_POLICY) or not catalog.unreadable(
             Kind.VIRTUAL_NODE_BUDGET
         ).isdisjoint(named)

@@ -47,7 +47,6 @@ from spillway.domain.spill.waiting_pods import (
     keeps,
     marked_pools,
     plan_spill,
-    pools_named,
     spill_additions,
 )
 from spillway.kube.protocols import ObjectWriter, Reader, Recorder
@@ -128,7 +127,7 @@ class SpillController(Controller):
         return None
 
     def _due(self, pod: PodRecord, who: GovernedPlacement) -> Due | None:
-        placement, named = who.placement, pools_named(pod)
+        placement, named = who.placement, pod.marked_pools
         if not named:
             return due(pod, placement)
         if self._spilled.get(pod.uid, ((), 0.0))[0] != named:
@@ -174,14 +173,14 @@ class SpillController(Controller):
         if chosen is None:
             return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw, volumes))
         if not chosen.in_place:
-            tried = frozenset(pools_named(pod))
+            tried = frozenset(pod.marked_pools)
             return await self._replace(pod, who, Direction.SPILL, pool=chosen.pools[0], tried=tried)
         return await self._patch(pod, who, raw, chosen)
 
     async def _patch(self, pod: PodRecord, who: GovernedPlacement, raw: Json, chosen: SpillPlan) -> float | None:
         reservations, used = self._open_pools.usage.reservations, pod.requests
         # On the pools in its mark it counts already.
-        pools = tuple(name for name in chosen.pools if name not in pools_named(pod))
+        pools = tuple(name for name in chosen.pools if name not in pod.marked_pools)
         token = self.world.membership.token(pod.namespace, pod.owner_uid, ",".join(chosen.pools))
         reservations.reserve(
             _promised(pod),
@@ -225,7 +224,7 @@ class SpillController(Controller):
 
     def _refusals(self, pod: PodRecord, who: GovernedPlacement, raw: Json, volumes: Sequence[VolumeReach]) -> str:
         """Why no pool takes it; empty for a pod that may already go to some pools."""
-        if pools_named(pod):
+        if pod.marked_pools:
             return ""
 
         def suits(pool: Pool) -> str:
@@ -271,7 +270,7 @@ class SpillController(Controller):
 
     async def _recall(self, pod: PodRecord, who: GovernedPlacement) -> float | None:
         """Replace it for another pool if one is left that did not fail to start it, else for physical nodes."""
-        tried = frozenset(pools_named(pod))
+        tried = frozenset(pod.marked_pools)
         if self._is_left(pod, who, tried | self.world.board.avoided(pod.owner_uid)):
             return await self._replace(pod, who, None, tried=tried)
         return await self._replace(pod, who, Direction.RECALL, tried=tried)
@@ -322,7 +321,7 @@ class SpillController(Controller):
             reason = event_reasons.RECALLED
             message = "pods that no node of their virtual pools took are replaced by pods for physical nodes"
         else:
-            pools = pools_named(pod)
+            pools = pod.marked_pools
             pool_metrics.REPLACED.labels(pools[0] if pools else "", UNSCHEDULABLE).inc()
             reason = event_reasons.PODS_REPLACED
             message = f"Pods that never started are replaced: no node of {', '.join(pools)} took them."
@@ -386,5 +385,5 @@ def _promised(pod: PodRecord) -> OwnerUid:
 
 def _is_as_seen(pod: PodRecord, raw: Json) -> bool:
     """Whether it still waits and has not spilled since, because the watch may be behind."""
-    same = raw["metadata"]["uid"] == pod.uid and marked_pools(raw) == pools_named(pod)
+    same = raw["metadata"]["uid"] == pod.uid and marked_pools(raw) == pod.marked_pools
     return same and not (raw.get("spec") or {}).get("nodeName")

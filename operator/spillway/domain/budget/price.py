@@ -29,7 +29,7 @@ def size_asked(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> S
     """The size that was asked of the provider for a pod with this mark, on a pool with this ladder."""
     own = Size(requests.cpu_millis, requests.memory_bytes)
     size = Size.parse(mark) if mark else None
-    return size if size is not None and size.holds(own) and any(size == Size.of(step) for step in ladder) else own
+    return size if size is not None and size.covers(own) and any(size == Size.of(step) for step in ladder) else own
 
 
 def billed(requests: Usage, mark: str, ladder: Collection[PodSpecSize]) -> Usage:

@@ -5,8 +5,9 @@ zero in both fits nowhere, because nothing is known of it.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
+from spillway.domain.model.pod_size import PodSize
 from spillway.domain.model.usage import Usage
 
 COMMON_SHARE: Final = 0.05
@@ -15,20 +16,15 @@ _KEPT_UP_TO: Final = 1.5
 """A unit that still covers what is common stays until it is larger than that by this factor."""
 
 
-class Shape(NamedTuple):
+class Shape(PodSize):
     """What one pod requests."""
 
-    cpu_millis: int
-    memory_bytes: int
+    __slots__ = ()
 
     @property
     def known(self) -> bool:
         """Whether it requests anything."""
         return self.cpu_millis > 0 or self.memory_bytes > 0
-
-    def covers(self, other: "Shape") -> bool:
-        """Whether a pod of the other shape fits into this one."""
-        return self.cpu_millis >= other.cpu_millis and self.memory_bytes >= other.memory_bytes
 
     def fits(self, into: "Shape") -> int:
         """How many of this shape fit into the other."""

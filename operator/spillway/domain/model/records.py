@@ -48,11 +48,6 @@ class Pending(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     message: str = ""
 
     @property
-    def named_pools(self) -> tuple[str, ...]:
-        """The virtual pools that may take it, in order of preference."""
-        return pools_in(self.pools)
-
-    @property
     def virtual(self) -> bool:
         """Whether admission sent it to virtual nodes."""
         return self.placement == "virtual"
@@ -140,6 +135,11 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     def finished(self) -> bool:
         """Whether its containers have ended for good."""
         return self.phase in FINISHED
+
+    @property
+    def marked_pools(self) -> tuple[str, ...]:
+        """The pools that its mark names, in order of preference; `PoolMembership.named_pools` are those believed."""
+        return () if self.pending is None else pools_in(self.pending.pools)
 
     @property
     def unschedulable_since(self) -> float:

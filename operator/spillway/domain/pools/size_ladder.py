@@ -49,7 +49,7 @@ def stocked_out(
     if position.out_of_stock(ladder) or created + _SECOND <= position.since:
         return position
     sizes = tuple(map(Size.of, ladder))
-    first = next((at for at, size in enumerate(sizes) if at >= position.step - 1 and size.holds(asked)), None)
+    first = next((at for at, size in enumerate(sizes) if at >= position.step - 1 and size.covers(asked)), None)
     # Without a size for it, this pod's failure says nothing about smaller ones.
     if first is None:
         return position

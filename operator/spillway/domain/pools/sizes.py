@@ -7,21 +7,19 @@ and bytes; a size is never smaller than what the pod requests, in neither of the
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
 from spillway.api.virtualnodebudget import PodSpecSize
+from spillway.domain.model.pod_size import PodSize
 from spillway.domain.model.units import GIB
 
 _MARK: Final = re.compile(r"([0-9]{1,9})m-([0-9]{1,18})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(PodSize):
     """Requested CPU and memory of a whole pod."""
 
-    cpu_millis: int
-    memory_bytes: int
+    __slots__ = ()
 
     @classmethod
     def of(cls, spec: PodSpecSize) -> Self:
@@ -39,10 +37,6 @@ class Size:
         """The text of the mark `names.SIZE`: `4000m-8589934592`."""
         return f"{self.cpu_millis}m-{self.memory_bytes}"
 
-    def holds(self, other: "Size") -> bool:
-        """Whether a pod that requests `other` fits in this size."""
-        return self.cpu_millis >= other.cpu_millis and self.memory_bytes >= other.memory_bytes
-
     def written(self, template: str) -> str:
         """The size in the form of a provider's annotation; `{cpu}` stands for the cores, `{memoryGiB}` for the GiB."""
         cores, gib = _decimal(self.cpu_millis, 1000), _decimal(self.memory_bytes, GIB)
@@ -53,7 +47,7 @@ def sizes_from(ladder: Sequence[PodSpecSize], step: int, asked: Size) -> tuple[S
     """The sizes to request at `step`, in order, for a pod that requests `asked`; empty for the pod's own request."""
     if step < 1:
         return ()
-    return tuple(size for size in map(Size.of, ladder[step - 1 :]) if size.holds(asked))
+    return tuple(size for size in map(Size.of, ladder[step - 1 :]) if size.covers(asked))
 
 
 def _decimal(amount: int, unit: int) -> str:

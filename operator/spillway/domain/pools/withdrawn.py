@@ -26,14 +26,14 @@ def waits_for_pools(pod: PodRecord) -> bool:
         pod.pending is not None
         and pod.active
         and not pod.node
-        and bool(pod.pending.reservation and pod.pending.named_pools)
+        and bool(pod.pending.reservation and pod.marked_pools)
         and has_successor(pod)
     )
 
 
 def withdrawn(pod: PodRecord, given: Collection[str]) -> bool:
     """Whether a pod waits for a pool that is not among those `given` to it by its policy now."""
-    return pod.pending is not None and waits_for_pools(pod) and not set(given).issuperset(pod.pending.named_pools)
+    return waits_for_pools(pod) and not set(given).issuperset(pod.marked_pools)
 
 
 @dataclass(slots=True)

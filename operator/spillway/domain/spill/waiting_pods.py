@@ -109,13 +109,8 @@ def due(
     return Due(Direction.SPILL, at)
 
 
-def pools_named(pod: PodRecord) -> tuple[str, ...]:
-    """The pools of virtual nodes that may take a waiting pod, by its mark."""
-    return () if pod.pending is None else pod.pending.named_pools
-
-
 def marked_pools(pod: Json) -> tuple[str, ...]:
-    """The same of a pod as the API server gives it."""
+    """The pools that the mark of a pod names, as the API server gives it (`PodRecord.marked_pools` of a record)."""
     return pools_in(((pod.get("metadata") or {}).get("annotations") or {}).get(POOLS) or "")
 
 

@@ -31,7 +31,7 @@ def test_since_when_a_pod_waits_for_a_node(pod: PodRecord, since: float) -> None
 
 def test_what_a_record_says_of_itself() -> None:
     assert make_pod(cpu_millis=250, memory_bytes=10).requests == Usage(1, 250, 10)
-    assert (WAITS.named_pools, Pending().named_pools) == (("a", "b"), ())
+    assert (make_pod(pending=WAITS).marked_pools, make_pod(pending=None).marked_pools) == (("a", "b"), ())
     assert make_replicaset().workload_kind == "Deployment"
     assert make_replicaset(owner_uid="", owner_kind="", owner_name="").workload_kind == "ReplicaSet"
 

@@ -95,7 +95,7 @@ def test_each_size_that_is_big_enough_is_tried_before_the_pool_is_out_of_stock(p
         if after == position:
             break
         position = after
-    enough = [one for one in map(Size.of, LADDER) if one.holds(size(pod))]
+    enough = [one for one in map(Size.of, LADDER) if one.covers(size(pod))]
     assert list(dict.fromkeys(tried)) == list(dict.fromkeys([size(pod), *enough]))
     assert position.out_of_stock(LADDER) is bool(enough)
 
