@@ -15,8 +15,9 @@ import structlog
 
 from spillway.domain.model.owners import Owner, owner_of
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import OwnerRecord, PodRecord
+from spillway.domain.model.records import OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
+from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.kube.queue import WorkQueue
 from spillway.state.board import Board
 from spillway.state.catalog import Catalog
@@ -56,6 +57,10 @@ class World:
     def claim_of(self, owner: OwnerRecord) -> Claim | None:
         """The claim on this owner's pods."""
         return claim_of(self.state, self.governance, owner)
+
+    def is_outgoing(self, replicaset: ReplicaSetRecord) -> bool:
+        """Whether a newer ReplicaSet of the same owner is wanted beside this one."""
+        return is_outgoing(replicaset, self.state.siblings_of(replicaset))
 
     def owner_of(self, pod: PodRecord) -> Owner:
         """The workload of this pod: its Deployment if it has one."""

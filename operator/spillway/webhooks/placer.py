@@ -21,7 +21,7 @@ from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.placement.plan import Facts, NewPod, PodPlacement, decided, measured, plan
-from spillway.domain.placement.pools import Pool, mismatch_of, pool_fit
+from spillway.domain.placement.pools import Pool, mismatch, pool_fit
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board, Redirect
 from spillway.state.open_pools import OpenPools, PodToFit
@@ -198,7 +198,7 @@ class Placer:
         known = self._mismatches.get(key)
         if known is None:
             fit = pool_fit(pod.get("spec") or {}, tolerations)
-            known = _PoolFit(pool, mismatch_of(fit, pool), fit.admitted(pool.open_nodes))
+            known = _PoolFit(pool, mismatch(fit, pool), fit.admitted(pool.open_nodes))
             self._mismatches.put(key, known, share=namespace)
         fitting[pool.name] = known.nodes
         return known.mismatch

@@ -16,7 +16,6 @@ from spillway.domain.balance.moves import MovablePod
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.domain.surge.hindrance import Left, all_ready
 from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
@@ -89,7 +88,7 @@ def recommended(world: World, owner: ReplicaSetRecord) -> bool:
 
 def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], since: float) -> Left | None:
     """Why no pod of the workload may be moved; None if nothing has happened to it since then. `pods` are its active."""
-    if is_outgoing(owner, world.state.siblings_of(owner)):
+    if world.is_outgoing(owner):
         return Left.ROLLOUT
     if not all_ready(owner, pods):
         return Left.NOT_READY

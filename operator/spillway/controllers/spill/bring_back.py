@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from spillway.api.elasticpolicy import PolicyMode
-from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.base import Unsubscribe, World
 from spillway.controllers.spill.bring_back_room import BringBackRoom
 from spillway.controllers.spill.bring_back_words import SAID, TOLD, outcome_label
 from spillway.controllers.spill.virtual_replicas import (
@@ -26,8 +26,9 @@ from spillway.controllers.spill.virtual_replicas import (
     workload,
     workloads,
 )
-from spillway.controllers.surge.runner import STEP_SECONDS, SurgeRunner
+from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
+from spillway.controllers.surge.surging import SurgingController
 from spillway.domain.model import event_reasons
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
@@ -35,10 +36,9 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
-from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.domain.spill.bring_back import BringBackMemory, DueSurge, in_turn
 from spillway.domain.surge.hindrance import Left, all_ready, cannot_surge
-from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, newly_marked
+from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
 from spillway.kube.protocols import Recorder
 from spillway.telemetry import spill as metrics
 
@@ -57,7 +57,7 @@ class _Hoped(NamedTuple):
     until: float
 
 
-class BringBackController(Controller):
+class BringBackController(SurgingController):
     """The bring-back controller, with one key for all workloads and one per surging ReplicaSet."""
 
     name: ClassVar = "bring-back"
@@ -73,9 +73,7 @@ class BringBackController(Controller):
         at_once: int,
         ready_seconds: float,
     ) -> None:
-        super().__init__(world)
-        self._scaler = scaler
-        self._runner = SurgeRunner(scaler, {Purpose.BRING_BACK}, world.now, ready_seconds=ready_seconds)
+        super().__init__(world, scaler, {Purpose.BRING_BACK}, ready_seconds=ready_seconds)
         self._events = events
         self._hold_seconds = hold_seconds
         self._look_seconds = min(LOOK_SECONDS, max(hold_seconds / 4, 0.2))
@@ -95,13 +93,10 @@ class BringBackController(Controller):
 
     def subscribe(self) -> Iterable[Unsubscribe]:
         self._without_node = {pod.uid for pod in self.world.state.pods.values() if not pod.node}
-        yield self.world.state.subscribe(PodRecord, self._pod_changed)
-        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
-        if self.world.membership.proof is not None:
-            yield self.world.membership.proof.changed.subscribe(self.add_all)
+        yield from super().subscribe()
 
     def all_keys(self) -> Iterable[str]:
-        return [ALL, *(one.uid for one in self.world.state.replicasets.values() if one.surge)]
+        return [ALL, *super().all_keys()]
 
     async def reconcile(self, key: str) -> float | None:
         if key == ALL:
@@ -113,13 +108,10 @@ class BringBackController(Controller):
                 self._seen, self._look_from = present, min(self._look_from, due)
             return self._look_seconds
         self._look_from = 0.0
-        uid = OwnerUid(key)
-        replicaset = self.world.state.replicasets.get(uid)
-        if replicaset is None:
-            self._forget(uid)
-            return None
-        if self._runner.concerns(replicaset):
-            return await self._step(replicaset)
+        return await super().reconcile(key)
+
+    async def reconcile_resting(self, replicaset: ReplicaSetRecord) -> float | None:
+        uid = replicaset.uid
         if uid in self._begins:
             try:
                 return await self._begin(replicaset)
@@ -145,7 +137,7 @@ class BringBackController(Controller):
         for uid in self._room.unread:
             self.queue.add(uid)
         # From here on there is no await: a surge that started in the meantime is not considered.
-        resting = [one for one in found.values() if one.uid not in self._runner.running]
+        resting = [one for one in found.values() if one.uid not in self.runner.running]
         for one in resting:
             self._observe(one, now)
         turns = self._turns(resting, now)
@@ -163,7 +155,7 @@ class BringBackController(Controller):
         return self._due_next(now)
 
     def _due_next(self, now: float) -> float:
-        if self._runner.running or self._begins or self._room.unread:
+        if self.runner.running or self._begins or self._room.unread:
             return now
         dues = [one.until for one in self._hoped.values()]
         for memory in self._memories.values():
@@ -184,7 +176,7 @@ class BringBackController(Controller):
             and self._kind_of_refusal(one) is None
             and self._refusal_by_pods(one) is None
         ]
-        running = self._runner.running | self._begins
+        running = self.runner.running | self._begins
         known = self.world.state.replicasets
         namespaces = (known[uid].namespace for uid in running if uid in known)
         return in_turn(due, now, self._at_once - len(running), running=namespaces)
@@ -233,16 +225,13 @@ class BringBackController(Controller):
         """The reason against a surge that has nothing to do with its pods."""
         if target_of(one.replicaset) is None:
             return Left.CANNOT_SURGE
-        return Left.ROLLOUT if self._outgoing(one.replicaset) else None
+        return Left.ROLLOUT if self.world.is_outgoing(one.replicaset) else None
 
     def _refusal_by_pods(self, one: SpilledWorkload) -> Left | None:
         """The reason against a surge that its pods give."""
         if foreign_pods(one.pods):
             return Left.FOREIGN_WRITER
         return None if all_ready(one.replicaset, one.pods) else Left.NOT_READY
-
-    def _outgoing(self, replicaset: ReplicaSetRecord) -> bool:
-        return is_outgoing(replicaset, self.world.state.siblings_of(replicaset))
 
     def _plan(self, one: SpilledWorkload) -> None:
         """Count once what a policy in Recommend would do."""
@@ -259,20 +248,20 @@ class BringBackController(Controller):
         # Whatever goes wrong from here on, also an error of the API server, it has had its turn.
         memory = self._memories.get(uid, BringBackMemory())
         self._memories[uid] = memory.hindered(self.world.now(), self._hold_seconds)
-        present = await self._scaler.workload(target)
+        present = await self.scaler.workload(target)
         if present is None:
             return None
-        autoscalers = await self._scaler.autoscalers(replicaset.namespace)
+        autoscalers = await self.scaler.autoscalers(replicaset.namespace)
         one = workload(self.world, replicaset, claim)
         reason = self._hindrance(one, present, autoscalers)
         if reason is not None:
             self._say(replicaset, reason)
             return None
         surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
-        if not await self._runner.begin(replicaset, target, surge):
+        if not await self.runner.begin(replicaset, target, surge):
             self._end(replicaset, claim.policy, SurgeOutcome.OVERTAKEN)
             return None
-        metrics.BRING_BACK_SURGES.set(len(self._runner.running))
+        metrics.BRING_BACK_SURGES.set(len(self.runner.running))
         self.log.info("surge begun", key=replicaset.key, policy=claim.policy, replicas=surge.replicas)
         return STEP_SECONDS
 
@@ -290,15 +279,15 @@ class BringBackController(Controller):
         self._room.learn(one.uid, present)
         return None if self._room.take(one) else Left.NO_ROOM
 
-    async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
+    async def step(self, replicaset: ReplicaSetRecord) -> float | None:
         uid, claim = replicaset.uid, self.world.claim_of(replicaset) or _NOBODY
 
         def look(_: Surge, present: Json) -> Progress:
             one, asked = workload(self.world, replicaset, claim), present["spec"].get("replicas", 1)
             return one.progress(asked, self.world.now(), wanted=self._wanted(replicaset, claim))
 
-        ended = await self._runner.step(replicaset, look)
-        metrics.BRING_BACK_SURGES.set(len(self._runner.running))
+        ended = await self.runner.step(replicaset, look)
+        metrics.BRING_BACK_SURGES.set(len(self.runner.running))
         if ended is None:
             return STEP_SECONDS
         progress, surge = ended.progress, ended.surge
@@ -313,21 +302,21 @@ class BringBackController(Controller):
     async def _read(self, replicaset: ReplicaSetRecord) -> None:
         """Read where the pods of a ReplicaSet may run."""
         target = target_of(replicaset)
-        present = None if target is None else await self._scaler.workload(target)
+        present = None if target is None else await self.scaler.workload(target)
         if present is not None and replicaset.uid in self._room.unread:
             self._room.learn(replicaset.uid, present)
 
     def _wanted(self, replicaset: ReplicaSetRecord, claim: Claim) -> bool:
         asked = brings_back(self.world.governance.placing_class(claim))
-        return asked and claim.enforced and not self._outgoing(replicaset)
+        return asked and claim.enforced and not self.world.is_outgoing(replicaset)
 
     def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: SurgeOutcome) -> None:
         uid, now = replicaset.uid, self.world.now()
-        self._runner.end(replicaset)
+        self.runner.end(replicaset)
         self._begins.discard(uid)
         self._memories[uid] = self._memories.get(uid, BringBackMemory()).ended(outcome, now, self._hold_seconds)
         metrics.BRING_BACKS.labels(policy, outcome_label(outcome)).inc()
-        metrics.BRING_BACK_SURGES.set(len(self._runner.running))
+        metrics.BRING_BACK_SURGES.set(len(self.runner.running))
         self.log.info("surge ended", key=replicaset.key, policy=policy, outcome=outcome_label(outcome))
         self.queue.add(ALL)
 
@@ -351,7 +340,8 @@ class BringBackController(Controller):
 
     # Changes, and forgetting
 
-    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+    def pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        super().pod_changed(old, new)
         pod = new or old
         if pod is None:
             return
@@ -359,30 +349,21 @@ class BringBackController(Controller):
             self._without_node.add(new.uid)
         else:
             self._without_node.discard(pod.uid)
-        if pod.owner_uid in self._runner.running:
-            self.queue.add(pod.owner_uid)
-
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
-        if new is None:
-            if old is not None:
-                self._forget(old.uid)
-        elif newly_marked(old, new):
-            self.queue.add(new.uid)
 
     def _prune(self, present: Iterable[OwnerUid], now: float) -> None:
         """Keep, for a workload without virtual replicas, only the time before which it may not be tried."""
-        for uid in self._memories.keys() - set(present) - set(self._runner.running):
+        for uid in self._memories.keys() - set(present) - set(self.runner.running):
             if self._memories[uid].not_before <= now:
                 self._lay_down(uid)
 
-    def _forget(self, uid: OwnerUid) -> None:
-        self._runner.forget(uid, gone=True)
+    def forget(self, uid: OwnerUid) -> None:
+        super().forget(uid)
         self._lay_down(uid)
 
     def _lay_down(self, uid: OwnerUid) -> None:
         """Forget everything except removed marks, which the watch may show while the ReplicaSet exists."""
         self._begins.discard(uid)
-        self._runner.forget(uid, gone=False)
+        self.runner.forget(uid, gone=False)
         for kept in (self._memories, self._hoped, self._left, self._planned):
             kept.pop(uid, None)
         self._room.forget(uid)

@@ -13,7 +13,7 @@ Nothing is read or written for pods that are not due, nor for a policy in Recomm
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.placement.placement_class import GovernedPlacement, governed
@@ -35,7 +35,7 @@ from spillway.domain.model.usage import Usage
 from spillway.domain.placement.decide import NodeKind
 from spillway.domain.placement.events import kept_physical
 from spillway.domain.placement.job_retries import Retries
-from spillway.domain.placement.pools import Pool, admit, mismatch
+from spillway.domain.placement.pools import Pool, PoolFits, admit
 from spillway.domain.spill.waiting_pods import (
     Direction,
     Due,
@@ -65,6 +65,15 @@ STARTING_SECONDS: Final = 1.0
 """Seconds for which the room of young nodes is cached."""
 
 _FOR_GOOD: Final = frozenset({StayReason.EXPENDABLE, StayReason.UNSUITABLE})
+
+
+class _Read(NamedTuple):
+    """A waiting pod as the API server gave it."""
+
+    pod: Json
+    volumes: Sequence[VolumeReach]
+    """Those that it claims."""
+    fits: PoolFits
 
 
 class SpillController(Controller):
@@ -169,9 +178,10 @@ class SpillController(Controller):
         kept = keeps(raw, late_seconds=late, local_claims=local) or self._coming(pod, raw, volumes)
         if kept is not None:
             return self._keep(pod, who, kept, unsuitable(raw, local) or "" if kept is StayReason.UNSUITABLE else "")
-        chosen = self._plan_spill(pod, who, raw, volumes)
+        read = _Read(raw, volumes, PoolFits(raw.get("spec") or {}))
+        chosen = self._plan_spill(pod, who, read)
         if chosen is None:
-            return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, raw, volumes))
+            return self._keep(pod, who, StayReason.NO_POOL, self._refusals(pod, who, read))
         if not chosen.in_place:
             tried = frozenset(pod.marked_pools)
             return await self._replace(pod, who, Direction.SPILL, pool=chosen.pools[0], tried=tried)
@@ -208,42 +218,38 @@ class SpillController(Controller):
             self._events.record(itself, "Warning", event_reasons.OVERLAY_CONFLICT, conflict)
         return None
 
-    def _plan_spill(
-        self, pod: PodRecord, who: GovernedPlacement, raw: Json, volumes: Sequence[VolumeReach]
-    ) -> SpillPlan | None:
+    def _plan_spill(self, pod: PodRecord, who: GovernedPlacement, read: _Read) -> SpillPlan | None:
         governance, open_pools = self.world.governance, self._open_pools
         listed = governance.pools_of(who.policy)
         others = [open_pools.pool(name, pod.namespace) for name in governance.budgets if name not in listed]
         pools = open_pools.pools(who.policy, pod.namespace)
         avoided = self.world.board.avoided(pod.owner_uid)
-        has_room = self._room_for(pod, raw, volumes)
+        has_room = self._room_for(pod, read)
         # A pool that its owner's pods avoid is still better than none.
         left_out = open_pools.usage.refusals.pools(pod.owner_uid)
-        choose = partial(plan_spill, raw, pools, has_room, others, left_out=left_out)
+        choose = partial(plan_spill, read.pod, pools, has_room, others, left_out=left_out, fits=read.fits)
         return choose(avoid=avoided) or choose()
 
-    def _refusals(self, pod: PodRecord, who: GovernedPlacement, raw: Json, volumes: Sequence[VolumeReach]) -> str:
+    def _refusals(self, pod: PodRecord, who: GovernedPlacement, read: _Read) -> str:
         """Why no pool takes it; empty for a pod that may already go to some pools."""
         if pod.marked_pools:
             return ""
-
-        def suits(pool: Pool) -> str:
-            return mismatch(raw, pool, tolerations=pool.tolerations)
-
         pools = self._open_pools.pools(who.policy, pod.namespace)
         left_out = self._open_pools.usage.refusals.pools(pod.owner_uid)
-        return f"no pool takes it ({admit(pools, suits, self._room_for(pod, raw, volumes), left_out=left_out).because})"
+        admission = admit(pools, read.fits.mismatch, self._room_for(pod, read), left_out=left_out)
+        return f"no pool takes it ({admission.because})"
 
-    def _room_for(
-        self, pod: PodRecord, raw: Json | None = None, volumes: Sequence[VolumeReach] = ()
-    ) -> Callable[[Pool], str]:
-        """A function that says why a pool has no room for it; without `raw` its nodes are not looked at."""
+    def _room_for(self, pod: PodRecord, read: _Read | None = None) -> Callable[[Pool], str]:
+        """A function that says why a pool has no room for it; of a pod that was not read no nodes are looked at."""
 
         def refusal(pool: Pool) -> str:
             clause = self._open_pools.refusal_by_limits(pool, pod.requests, self._billed(pod, (pool.name,)))
-            if clause or raw is None:
+            if clause or read is None:
                 return clause
-            candidate = PodToFit(raw, pod.namespace, pod.owner_uid, pod.requests, volumes, pod.uid)
+            nodes = read.fits.nodes(pool)
+            candidate = PodToFit(
+                read.pod, pod.namespace, pod.owner_uid, pod.requests, read.volumes, uid=pod.uid, nodes=nodes
+            )
             return self._open_pools.refusal_by_nodes(candidate, pool)
 
         return refusal

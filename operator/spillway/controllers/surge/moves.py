@@ -8,23 +8,22 @@ continued for the resource that its mark names, and withdrawn if that no longer 
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from spillway.api.virtualnodebudget import Cordon
-from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.base import World
 from spillway.controllers.surge.room import physical_room
-from spillway.controllers.surge.runner import STEP_SECONDS, SurgeRunner
+from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
+from spillway.controllers.surge.surging import SurgingController
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.foreign_writer import foreign_pods
-from spillway.domain.scale_down.rollout import is_outgoing
 from spillway.domain.surge.hindrance import Left, all_ready, at_quota, cannot_surge
-from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, newly_marked, progress_of
+from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, progress_of
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import FreeNodes, PodFit
 from spillway.state.signal import Signal
@@ -60,33 +59,22 @@ class MoveEnd:
         return self.result is SurgeOutcome.SUCCEEDED
 
 
-class SurgeMovesController(Controller):
+class SurgeMovesController(SurgingController):
     """The controller of moves by surge, with one key per ReplicaSet that surges or is about to."""
 
     name: ClassVar = "moves"
     workers: ClassVar = 4
 
     def __init__(self, world: World, scaler: SurgeScaler, *, ready_seconds: float) -> None:
-        super().__init__(world)
-        self._scaler = scaler
-        self._runner = SurgeRunner(scaler, PURPOSES, world.now, ready_seconds=ready_seconds)
+        super().__init__(world, scaler, PURPOSES, ready_seconds=ready_seconds)
         self._asked: dict[OwnerUid, MoveRequest] = {}
         self._surges: dict[OwnerUid, Surge] = {}
         self.ended: Signal[MoveEnd] = Signal("MoveEnd", lambda end: end.replicaset.key)
         """Emitted when a move has ended, or was given back."""
 
-    def subscribe(self) -> Iterable[Unsubscribe]:
-        yield self.world.state.subscribe(PodRecord, self._pod_changed)
-        yield self.world.state.subscribe(ReplicaSetRecord, self._replicaset_changed)
-        if self.world.membership.proof is not None:
-            yield self.world.membership.proof.changed.subscribe(self.add_all)
-
-    def all_keys(self) -> Iterable[str]:
-        return [one.uid for one in self.world.state.replicasets.values() if one.surge]
-
     def ask(self, request: MoveRequest) -> bool:
         """Move this pod; False if its workload is about to surge, or does, already."""
-        if request.owner in self._asked or request.owner in self._scaler.busy:
+        if request.owner in self._asked or request.owner in self.scaler.busy:
             return False
         self._asked[request.owner] = request
         self.queue.add(request.owner)
@@ -97,14 +85,8 @@ class SurgeMovesController(Controller):
         asked = sum((one.purpose, one.asker) == (purpose, asker) for one in self._asked.values())
         return asked + sum((one.purpose, one.asker) == (purpose, asker) for one in self._surges.values())
 
-    async def reconcile(self, key: str) -> float | None:
-        uid = OwnerUid(key)
-        replicaset = self.world.state.replicasets.get(uid)
-        if replicaset is None:
-            self._forget(uid)
-            return None
-        if self._runner.concerns(replicaset):
-            return await self._step(replicaset)
+    async def reconcile_resting(self, replicaset: ReplicaSetRecord) -> float | None:
+        uid = replicaset.uid
         request = self._asked.get(uid)
         if request is None:
             return None
@@ -115,7 +97,7 @@ class SurgeMovesController(Controller):
         finally:
             # Whatever went wrong, also an error of the API server, it had its turn; a surge that began is continued.
             self._asked.pop(uid, None)
-            if surge is None and uid not in self._runner.running:
+            if surge is None and uid not in self.runner.running:
                 self._emit(replicaset, request, reason)
         return STEP_SECONDS if surge is not None else None
 
@@ -138,8 +120,8 @@ class SurgeMovesController(Controller):
         placed = self._placed(replicaset, pod.node)
         since = float(int(self.world.now()))
         surge = Surge(replicaset.replicas, placed, since, pod.uid, request.purpose, request.asker)
-        if not await self._runner.begin(replicaset, target, surge):
-            self._runner.end(replicaset)
+        if not await self.runner.begin(replicaset, target, surge):
+            self.runner.end(replicaset)
             return None, SurgeOutcome.OVERTAKEN
         self._surges[replicaset.uid] = surge
         self._show()
@@ -152,12 +134,12 @@ class SurgeMovesController(Controller):
         Without an object there is nothing that could be scaled.
         """
         target = target_of(replicaset)
-        present = None if target is None else await self._scaler.workload(target)
+        present = None if target is None else await self.scaler.workload(target)
         if present is None:
             return None, Left.CANNOT_SURGE
-        reason = cannot_surge(present, await self._scaler.autoscalers(replicaset.namespace))
+        reason = cannot_surge(present, await self.scaler.autoscalers(replicaset.namespace))
         if reason is None and at_quota(
-            await self._scaler.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
+            await self.scaler.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
         ):
             reason = Left.AT_QUOTA
         return present, reason or self._hindrance(replicaset, present)
@@ -165,8 +147,9 @@ class SurgeMovesController(Controller):
     def _hindrance(self, replicaset: ReplicaSetRecord, present: Json) -> Left | None:
         """The reason against a surge that the state gives."""
         pods = [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active]
+        rescaled = present["spec"].get("replicas", 1) != replicaset.replicas
         reasons = {
-            Left.ROLLOUT: self._outgoing(replicaset) or present["spec"].get("replicas", 1) != replicaset.replicas,
+            Left.ROLLOUT: rescaled or self.world.is_outgoing(replicaset),
             Left.NOT_READY: not all_ready(replicaset, pods),
             Left.FOREIGN_WRITER: bool(foreign_pods(pods)),
             Left.POOL_HELD: any(self._on_held_pool(pod) for pod in pods),
@@ -188,16 +171,16 @@ class SurgeMovesController(Controller):
         fit = PodFit(present["spec"]["template"].get("spec") or {})
         return FreeNodes(state, room).find(fit, pod.requests) is not None
 
-    async def _step(self, replicaset: ReplicaSetRecord) -> float | None:
+    async def step(self, replicaset: ReplicaSetRecord) -> float | None:
         def look(surge: Surge, present: Json) -> Progress:
             self._surges[replicaset.uid] = surge
             return self._progress(replicaset, surge, present)
 
-        ended = await self._runner.step(replicaset, look)
+        ended = await self.runner.step(replicaset, look)
         if ended is None:
             self._show()
             return STEP_SECONDS
-        self._runner.end(replicaset)
+        self.runner.end(replicaset)
         self._surges.pop(replicaset.uid, None)
         self._show()
         surge = ended.surge
@@ -234,30 +217,12 @@ class SurgeMovesController(Controller):
         """Whether the resource still asks for moves, and the workload may be moved."""
         claim = self.world.claim_of(replicaset)
         asks = asks_for_moves(self.world.governance, purpose, asker)
-        return asks and (claim is None or claim.enforced) and not self._outgoing(replicaset)
+        return asks and (claim is None or claim.enforced) and not self.world.is_outgoing(replicaset)
 
-    def _outgoing(self, replicaset: ReplicaSetRecord) -> bool:
-        return is_outgoing(replicaset, self.world.state.siblings_of(replicaset))
-
-    # Changes, and forgetting
-
-    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        pod = new or old
-        if pod is not None and pod.owner_uid in self._runner.running:
-            self.queue.add(pod.owner_uid)
-
-    def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
-        if new is None:
-            if old is not None:
-                self._forget(old.uid)
-        elif newly_marked(old, new):
-            self.queue.add(new.uid)
-
-    def _forget(self, uid: OwnerUid) -> None:
-        self._runner.forget(uid, gone=True)
+    def forget(self, uid: OwnerUid) -> None:
+        super().forget(uid)
         self._asked.pop(uid, None)
         self._surges.pop(uid, None)
-        self.queue.forget(uid)
         self._show()
 
     def _show(self) -> None:

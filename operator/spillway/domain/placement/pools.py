@@ -117,6 +117,28 @@ def together(first: Pool, later: Pool) -> bool:
     return sizes and first.overlay == later.overlay
 
 
+class PoolFits:
+    """The fit of one pod on each pool with what its overlay tolerates, worked out once per pool."""
+
+    def __init__(self, spec: Json) -> None:
+        self._spec = spec
+        self._fits: dict[str, NodeFit] = {}
+
+    def of(self, pool: Pool) -> NodeFit:
+        """The fit on the nodes of one pool."""
+        if pool.name not in self._fits:
+            self._fits[pool.name] = pool_fit(self._spec, pool.tolerations)
+        return self._fits[pool.name]
+
+    def mismatch(self, pool: Pool) -> str:
+        """Why no node of one pool can take the pod; empty where one can."""
+        return mismatch(self.of(pool), pool)
+
+    def nodes(self, pool: Pool) -> tuple[NodeRecord, ...]:
+        """The open nodes of one pool on which the pod may run."""
+        return self.of(pool).admitted(pool.open_nodes)
+
+
 def pool_fit(spec: Json, tolerations: Sequence[Toleration]) -> NodeFit:
     """The fit of a pod on the nodes of a pool, with these tolerations beside its own.
 
@@ -126,16 +148,8 @@ def pool_fit(spec: Json, tolerations: Sequence[Toleration]) -> NodeFit:
     return NodeFit(spec, (*tolerations, INITIALISING))
 
 
-def mismatch(pod: Json, pool: Pool, *, tolerations: Sequence[Toleration]) -> str:
-    """Why no node of the pool can take this pod with these tolerations beside its own, whatever room it has.
-
-    Empty where one can.
-    """
-    return mismatch_of(pool_fit(pod.get("spec") or {}, tolerations), pool)
-
-
-def mismatch_of(fit: NodeFit, pool: Pool) -> str:
-    """The same of the pod with this `pool_fit`."""
+def mismatch(fit: NodeFit, pool: Pool) -> str:
+    """Why no node of the pool can take the pod with this `pool_fit`, whatever room it has; empty where one can."""
     clause = fit.refusal_by_all(pool.open_nodes)
     if clause == UNTOLERATED:
         return "has nodes with a taint that its podOverlay.tolerations do not cover"

@@ -28,7 +28,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.overlay.draft import Draft
 from spillway.domain.overlay.metadata import add_metadata, patchable
 from spillway.domain.overlay.tolerations import toleration_additions
-from spillway.domain.placement.pools import Pool, mismatch, pool_fit, refusal, together
+from spillway.domain.placement.pools import Pool, PoolFits, refusal, together
 
 NOMINATED_SECONDS: Final = 120.0
 """How long after it is due a pod waits for the node named for it: a balloon may take its whole grace period."""
@@ -152,6 +152,7 @@ def plan_spill(
     *,
     avoid: Collection[str] = (),
     left_out: Mapping[str, str] = MappingProxyType({}),
+    fits: PoolFits | None = None,
 ) -> SpillPlan | None:
     """The way to the first of `pools`, in the policy's order, that takes it; None where none does.
 
@@ -160,23 +161,19 @@ def plan_spill(
     pods, each with a clause. A patch adds a toleration and nothing that keeps the pod from other
     nodes with the same taint: if these belong to a pool that must not take it, or that needs other changes, the pod is
     replaced, because its successor gets an affinity. The pools in the pod's own mark have been tried, and remain
-    allowed.
+    allowed. `fits` are the pod's, where they are known already.
     """
-    spec = pod.get("spec") or {}
+    fits = fits or PoolFits(pod.get("spec") or {})
     listed = {pool.name for pool in pools}
     marked = marked_pools(pod)
 
-    def suits(pool: Pool) -> str:
-        return mismatch(pod, pool, tolerations=pool.tolerations)
-
     for pool in pools:
-        if pool.name in marked or refusal(pool, suits, has_room, avoid=avoid, left_out=left_out):
+        if pool.name in marked or refusal(pool, fits.mismatch, has_room, avoid=avoid, left_out=left_out):
             continue
-        fit = pool_fit(spec, pool.tolerations)
         reached = [
             other
             for other in (*pools, *others)
-            if other.name in marked or (other.name != pool.name and any(map(fit.admits, other.open_nodes)))
+            if other.name in marked or (other.name != pool.name and any(map(fits.of(pool).admits, other.open_nodes)))
         ]
         patched = (
             pool.step == 0

@@ -408,7 +408,7 @@ async def test_only_a_mark_that_spillway_wrote_begins_a_step() -> None:
         found.changed(found.seen, surge=mark)
         assert await found.step() is None
     assert found.written == []
-    assert not found.controller._runner.running
+    assert not found.controller.runner.running
 
     mark = Surge(3, 2, 900.0).mark
     other = MarkProof()
@@ -460,7 +460,7 @@ async def test_a_mark_that_nobody_understands_is_taken_off() -> None:
 
 async def test_no_more_at_once_than_allowed() -> None:
     found = cluster()
-    found.controller._runner._running = {OwnerUid(f"rs-{n}"): Surge(3, 2, 900.0) for n in range(5)}
+    found.controller.runner._running = {OwnerUid(f"rs-{n}"): Surge(3, 2, 900.0) for n in range(5)}
     await found.settled()
     assert await found.step() is None
     assert found.written == []

@@ -7,7 +7,7 @@ import pytest
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Taint
-from spillway.domain.placement.pools import Pool, PoolAdmission, admit, mismatch, together
+from spillway.domain.placement.pools import Pool, PoolAdmission, PoolFits, admit, mismatch, pool_fit, together
 from tests.builders import make_node
 
 TAINT = Taint("virtual-kubelet.io/provider", "NoSchedule", "eci")
@@ -27,7 +27,7 @@ def _admitted(*pools: Pool, avoid: frozenset[str] = frozenset(), full: tuple[str
 
 
 def _mismatch(pod: dict[str, Any], pool: Pool) -> str:
-    return mismatch(pod, pool, tolerations=pool.tolerations)
+    return PoolFits(pod.get("spec") or {}).mismatch(pool)
 
 
 def _names(admission: PoolAdmission) -> list[str]:
@@ -129,5 +129,5 @@ def test_an_overlay_whose_tolerations_fit_no_node_is_told() -> None:
 
 
 def test_a_pod_may_reach_a_pool_as_it_is() -> None:
-    assert mismatch({}, _pool("a"), tolerations=())
-    assert not mismatch({"spec": {"tolerations": [{"operator": "Exists"}]}}, _pool("a"), tolerations=())
+    assert mismatch(pool_fit({}, ()), _pool("a"))
+    assert not mismatch(pool_fit({"tolerations": [{"operator": "Exists"}]}, ()), _pool("a"))
