@@ -3,12 +3,14 @@
 Contract: an error begins with the flag that it is about.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from spillway.sources.connection import Connection, check_headers, check_matchers, pairs, prometheus_url
 
+PREFIX: Final = "prometheus_"
+"""What the names of the settings begin with."""
 Value = TypeVar("Value")
 
 
@@ -46,6 +48,20 @@ def connection_of(
             server_name=server_name or "",
         ),
     )
+
+
+def connection_in(settings: Mapping[str, Any]) -> Connection | None:
+    """The connection that the settings with this prefix describe; None without a URL.
+
+    Raises:
+        ValueError: as `connection_of`.
+    """
+    given = {
+        name.removeprefix(PREFIX): value
+        for name, value in settings.items()
+        if name.startswith(PREFIX) and value is not None
+    }
+    return connection_of(**given) if given.get("url") else None
 
 
 class _FlagError(ValueError):

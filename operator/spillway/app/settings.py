@@ -104,22 +104,9 @@ class Settings(BaseModel):
     @property
     def prometheus(self) -> "Connection | None":
         """The Prometheus with the history of demand; None without a URL."""
-        if not self.prometheus_url:
-            return None
-        from spillway.app.prometheus import connection_of  # noqa: PLC0415  # `--help` need not wait for it
+        from spillway.app.prometheus import connection_in  # noqa: PLC0415  # `--help` need not wait for it
 
-        return connection_of(
-            self.prometheus_url,
-            matchers=self.prometheus_matchers,
-            headers=self.prometheus_headers,
-            token_file=self.prometheus_token_file,
-            username_file=self.prometheus_username_file,
-            password_file=self.prometheus_password_file,
-            ca_file=self.prometheus_ca_file,
-            cert_file=self.prometheus_cert_file,
-            key_file=self.prometheus_key_file,
-            server_name=self.prometheus_server_name,
-        )
+        return connection_in(dict(self))
 
     @model_validator(mode="after")
     def _check(self) -> Self:

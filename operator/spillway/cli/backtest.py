@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spillway.app.errors import SettingsError
-from spillway.cli import prometheus_flags
 from spillway.cli.flags import parsed
 from spillway.cli.plan import Output
+from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Example(StrEnum):
     TWO_PEAKS = "two-peaks"
 
 
+@with_prometheus
 def backtest(  # each branch is a flag that is missing
     *,
     example: Annotated[
@@ -40,16 +42,7 @@ def backtest(  # each branch is a flag that is missing
             "workloads, or ts,value for the workload with the file's name. requests.csv has workload,cpu,memory."
         ),
     ] = None,
-    prometheus_url: prometheus_flags.Url = None,
-    prometheus_matcher: prometheus_flags.Matcher = None,
-    prometheus_header: prometheus_flags.Header = None,
-    prometheus_token_file: prometheus_flags.TokenFile = None,
-    prometheus_username_file: prometheus_flags.UsernameFile = None,
-    prometheus_password_file: prometheus_flags.PasswordFile = None,
-    prometheus_ca_file: prometheus_flags.CaFile = None,
-    prometheus_cert_file: prometheus_flags.CertFile = None,
-    prometheus_key_file: prometheus_flags.KeyFile = None,
-    prometheus_server_name: prometheus_flags.ServerName = None,
+    prometheus: PrometheusFlags,
     history: Annotated[str, typer.Option(help="How much history to read from Prometheus; more than 2d.")] = "14d",
     nodes: Annotated[int, typer.Option(help="Owned nodes.", min=0, rich_help_panel=_NODES)] = 0,
     node_cores: Annotated[
@@ -124,7 +117,6 @@ def backtest(  # each branch is a flag that is missing
     The source is --example, --folder or --prometheus-url. The first two days are learnt from and do not count.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
-    from spillway.app.prometheus import connection_of  # noqa: PLC0415
     from spillway.cli.backtest_output import as_json, as_table  # noqa: PLC0415
     from spillway.cli.backtest_progress import run_with_progress  # noqa: PLC0415
     from spillway.cli.backtesting import Sizes, case_of_folder, case_of_prometheus, requests_from  # noqa: PLC0415
@@ -135,8 +127,8 @@ def backtest(  # each branch is a flag that is missing
 
     if example is not None or folder is not None:
         # They win over an environment variable that is set for the operator.
-        prometheus_url = None
-    if sum(one is not None for one in (example, folder, prometheus_url)) != 1:
+        prometheus = replace(prometheus, prometheus_url=None)
+    if sum((example is not None, folder is not None, prometheus.given)) != 1:
         raise SettingsError("give one of --example, --folder and --prometheus-url, the source of the demand")
     writer = None if report is None else _writer(report)
     try:
@@ -169,20 +161,10 @@ def backtest(  # each branch is a flag that is missing
             if folder is not None:
                 case = case_of_folder(folder, setup, sizes, per_replica=per_replica, unlimited=unlimited)
             else:
-                connection = connection_of(
-                    prometheus_url or "",
-                    matchers=prometheus_matcher or (),
-                    headers=prometheus_header or (),
-                    token_file=prometheus_token_file,
-                    username_file=prometheus_username_file,
-                    password_file=prometheus_password_file,
-                    ca_file=prometheus_ca_file,
-                    cert_file=prometheus_cert_file,
-                    key_file=prometheus_key_file,
-                    server_name=prometheus_server_name,
-                )
                 seconds = float(parsed("--history", duration_seconds, history))
-                case = asyncio.run(case_of_prometheus(connection, setup, sizes, seconds=seconds, unlimited=unlimited))
+                case = asyncio.run(
+                    case_of_prometheus(prometheus.connection, setup, sizes, seconds=seconds, unlimited=unlimited)
+                )
     except (CsvError, CaseError, PrometheusError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

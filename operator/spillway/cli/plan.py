@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,8 @@ from typing import Annotated
 import typer
 
 from spillway.app.errors import SettingsError
-from spillway.cli import prometheus_flags
 from spillway.cli.flags import parsed
+from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
 plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
@@ -51,6 +52,7 @@ def _plan() -> None:
 
 
 @plan.command()
+@with_prometheus
 def thresholds(
     context: typer.Context,
     *,
@@ -69,16 +71,7 @@ def thresholds(
     namespace: Annotated[
         str, typer.Option(help="Namespace of the operator.", rich_help_panel=CLUSTER)
     ] = "spillway-system",
-    prometheus_url: prometheus_flags.Url = None,
-    prometheus_matcher: prometheus_flags.Matcher = None,
-    prometheus_header: prometheus_flags.Header = None,
-    prometheus_token_file: prometheus_flags.TokenFile = None,
-    prometheus_username_file: prometheus_flags.UsernameFile = None,
-    prometheus_password_file: prometheus_flags.PasswordFile = None,
-    prometheus_ca_file: prometheus_flags.CaFile = None,
-    prometheus_cert_file: prometheus_flags.CertFile = None,
-    prometheus_key_file: prometheus_flags.KeyFile = None,
-    prometheus_server_name: prometheus_flags.ServerName = None,
+    prometheus: PrometheusFlags,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -138,7 +131,6 @@ def thresholds(
     --csv. Without it, the plan uses --csv or --prometheus-url alone, with --nodes, --node-cores and --cpu.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
-    from spillway.app.prometheus import connection_of  # noqa: PLC0415
     from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
     from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
     from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
@@ -146,29 +138,13 @@ def thresholds(
     given = _given(context)
     if csv is not None and "prometheus_url" not in given:
         # --csv wins over an environment variable that is set for the operator.
-        prometheus_url = None
+        prometheus = replace(prometheus, prometheus_url=None)
     if policy is not None and (unused := given & _ALONE):
         flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in unused))
         raise SettingsError(f"{flags}: only without --policy, which takes these values from the cluster")
-    if (csv is None) == (prometheus_url is None):
+    if (csv is None) is not prometheus.given:
         raise SettingsError("give either --csv or --prometheus-url, the source of the history of demand")
-    connection = None
-    if prometheus_url is not None:
-        try:
-            connection = connection_of(
-                prometheus_url,
-                matchers=prometheus_matcher or (),
-                headers=prometheus_header or (),
-                token_file=prometheus_token_file,
-                username_file=prometheus_username_file,
-                password_file=prometheus_password_file,
-                ca_file=prometheus_ca_file,
-                cert_file=prometheus_cert_file,
-                key_file=prometheus_key_file,
-                server_name=prometheus_server_name,
-            )
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
+    connection = prometheus.connection if prometheus.given else None
     seconds = float(parsed("--history", duration_seconds, history))
     if seconds < PAST_ENOUGH_SECONDS:
         raise SettingsError(f'--history: must be at least two days, for example 2d, 72h or 14d, not "{history}"')

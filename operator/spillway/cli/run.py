@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spillway.cli import prometheus_flags
+from spillway.cli.prometheus_flags import PANEL, PrometheusFlags, with_prometheus
 
 OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
@@ -15,6 +15,7 @@ LIMITS = "Limits"
 HEADROOM = "Headroom"
 
 
+@with_prometheus
 def run(
     *,
     kubeconfig: Annotated[
@@ -98,21 +99,12 @@ def run(
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
-    prometheus_url: prometheus_flags.Url = None,
-    prometheus_matcher: prometheus_flags.Matcher = None,
-    prometheus_header: prometheus_flags.Header = None,
-    prometheus_token_file: prometheus_flags.TokenFile = None,
-    prometheus_username_file: prometheus_flags.UsernameFile = None,
-    prometheus_password_file: prometheus_flags.PasswordFile = None,
-    prometheus_ca_file: prometheus_flags.CaFile = None,
-    prometheus_cert_file: prometheus_flags.CertFile = None,
-    prometheus_key_file: prometheus_flags.KeyFile = None,
-    prometheus_server_name: prometheus_flags.ServerName = None,
+    prometheus: PrometheusFlags,
     threshold_seconds: Annotated[
         float | None,
         typer.Option(
             help="Seconds between two plans of the thresholds; none without --prometheus-url. Default: 3600.",
-            rich_help_panel=prometheus_flags.PANEL,
+            rich_help_panel=PANEL,
         ),
     ] = None,
     headroom_by: Annotated[
@@ -284,7 +276,8 @@ def run(
 ) -> None:
     """Run one replica of the operator."""
     given = dict(locals())
-    for name in ("webhook_client_name", "prometheus_matcher", "prometheus_header", "headroom_pull_secret"):
+    given |= given.pop("prometheus").values
+    for name in ("webhook_client_name", "headroom_pull_secret"):
         given[f"{name}s"] = given.pop(name)
     from spillway.app.serve import serve  # noqa: PLC0415  # kopf and aiohttp take a second: `--help` need not wait
     from spillway.app.settings import Settings  # noqa: PLC0415
