@@ -44,9 +44,8 @@ class Format(StrEnum):
     JSON = "json"
 
 
-Kubeconfig = Annotated[
-    Path | None, typer.Option(help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config.")
-]
+KUBECONFIG_HELP: Final = "Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."
+Kubeconfig = Annotated[Path | None, typer.Option(help=KUBECONFIG_HELP)]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its current context.")]
 OperatorNamespace = Annotated[str, typer.Option(help="Namespace of the operator.")]
 LeaseName = Annotated[str, typer.Option(help="Name of the Lease by which the operator's replicas elect a leader.")]

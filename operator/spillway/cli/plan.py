@@ -11,6 +11,7 @@ import typer
 
 from spillway.app.errors import SettingsError
 from spillway.cli.flags import parsed
+from spillway.cli.live import KUBECONFIG_HELP
 from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
@@ -64,9 +65,7 @@ def thresholds(
     ] = None,
     kubeconfig: Annotated[
         Path | None,
-        typer.Option(
-            help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config.", rich_help_panel=CLUSTER
-        ),
+        typer.Option(help=KUBECONFIG_HELP, rich_help_panel=CLUSTER),
     ] = None,
     namespace: Annotated[
         str, typer.Option(help="Namespace of the operator.", rich_help_panel=CLUSTER)

@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 
 if TYPE_CHECKING:
     from spillway.app.restore import Restored
@@ -18,13 +18,8 @@ NAMED: Final = 5
 
 
 def restore(
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."),
-    ] = None,
-    context: Annotated[
-        str | None, typer.Option(help="Context of the kubeconfig. Default: its current context.")
-    ] = None,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
     stop_deployment: Annotated[
         str | None,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spillway.cli import live
 from spillway.cli.prometheus_flags import PANEL, PrometheusFlags, with_prometheus
 
 OPERATOR = "Operator"
@@ -18,10 +19,7 @@ HEADROOM = "Headroom"
 @with_prometheus
 def run(
     *,
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(help="Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."),
-    ] = None,
+    kubeconfig: live.Kubeconfig = None,
     namespace: Annotated[
         str | None,
         typer.Option(
