@@ -13,13 +13,14 @@ import plotly.graph_objects as go
 from spillway.cli import report_page as page
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
-from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result
+from spillway.simulate.backtest.run import FLAT, HEADROOM, PLAIN, SPILLWAY, Result
 
 _TIERS: Final = {"owned": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE}
 _LINES: Final = {
     PLAIN: (page.DARK, "dot"),
     FLAT: (page.RED, "dash"),
     SPILLWAY: (page.GREEN, "solid"),
+    HEADROOM: (page.PURPLE, "solid"),
     CLAIRVOYANT: (page.SKY, "dashdot"),
     OWNED: (page.GREY, "longdash"),
 }

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
-from spillway.simulate.scenario import ZONES
+from spillway.simulate.scenario import ZONES, Floats
 from spillway.simulate.scheduler import Scheduler
 
 SCAN_SECONDS: Final = 60.0
@@ -77,13 +77,14 @@ class NodeAutoscaler:
         return bool(booted)
 
     def scale_up(self, pending: Iterable[SimPod], step: int) -> None:
-        """Order nodes for pods that fit nowhere, in addition to the nodes that are already ordered."""
+        """Order nodes for pods and balloons that fit nowhere, in addition to the nodes that are already ordered."""
         cluster = self._cluster
         scenario = cluster.scenario
         free = dict.fromkeys(self._booting, scenario.node_cpu)
-        for pod in pending:
-            cpu = scenario.workloads[pod.workload].cpu
-            allowed = self._scheduler.zones_allowed(pod)
+        wanted = [(scenario.workloads[pod.workload].cpu, self._scheduler.zones_allowed(pod)) for pod in pending]
+        for zone, count in enumerate(cluster.balloons_waiting):
+            wanted += [(cluster.balloon_cpu, np.arange(len(ZONES)) == zone)] * count
+        for cpu, allowed in wanted:
             slot = next((s for s, left in free.items() if left >= cpu and allowed[cluster.zone[s]]), None)
             if slot is None:
                 slot = self._order(allowed, step)
@@ -121,7 +122,10 @@ class NodeAutoscaler:
         if drains:
             for slot in due:
                 if cluster.alive[slot] and self._could_drain(slot):
-                    return list(cluster.on_node[slot].values())
+                    cluster.evict_balloons(slot)
+                    if cluster.on_node[slot]:
+                        return list(cluster.on_node[slot].values())
+                    self.remove(slot)
         return []
 
     def _watch(self, step: int, *, drains: bool) -> None:
@@ -159,4 +163,17 @@ class NodeAutoscaler:
                 return False
             cpu[where] -= workload.cpu
             memory[where] -= workload.memory
-        return True
+        return self._balloons_fit(slot, room, cpu, memory)
+
+    def _balloons_fit(self, slot: int, room: NDArray[np.bool_], cpu: Floats, memory: Floats) -> bool:
+        """Whether the balloons of a node would fit on the other elastic nodes of its zone."""
+        cluster = self._cluster
+        if not cluster.balloons[slot]:
+            return True
+        room = room & (cluster.zone[: cluster.physical] == cluster.zone[slot])
+        room[: cluster.scenario.fixed_nodes] = False
+        units = np.full(cluster.physical, MAX_PODS)
+        for free, balloon in ((cpu, cluster.balloon_cpu), (memory, cluster.balloon_memory)):
+            if balloon:
+                units = np.minimum(units, ((free + 1e-9) // balloon).astype(np.int64))
+        return bool(units[room].sum() >= cluster.balloons[slot])

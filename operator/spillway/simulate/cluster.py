@@ -1,5 +1,6 @@
 """The state of the simulated cluster: pods, and nodes as columns of numbers, so that all are scored at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,6 +67,7 @@ class SimCluster:
         )
         self.zone: NDArray[np.intp] = np.arange(size) % zones
         self.zone[self.physical :] = np.arange(len(pools) * zones) % zones
+        self.zone_names = [Zone(ZONES[zone]) for zone in self.zone]
         self.price_rank = [0] * self.physical + [index // zones for index in range(len(pools) * zones)]
         self.names = [NodeName(f"{tier}-{index}") for index, tier in enumerate(self.tier)]
         self.created = [0] * size
@@ -79,6 +81,12 @@ class SimCluster:
         self.on_node: list[dict[PodUid, SimPod]] = [{} for _ in range(size)]
         self.pool_pods = [0] * len(pools)
         self._named = 0
+        self.balloons: NDArray[np.int64] = np.zeros(size, dtype=np.int64)
+        """By node: placeholder pods, which give way to any other pod; `pods_on` counts them, `on_node` does not."""
+        self.balloons_waiting = [0] * zones
+        """By zone: those that have no node."""
+        self.balloon_cpu = 0.0
+        self.balloon_memory = 0.0
         self.emptying: set[int] = set()
         """Elastic nodes that carry the soft taint of a node that is being emptied."""
         self.elastic_changes = 0
@@ -116,6 +124,19 @@ class SimCluster:
         if pod.node >= self.physical:
             self.pool_pods[self.price_rank[pod.node]] -= 1
 
+    def hold_balloons(self, node: int, count: int) -> None:
+        """Put so many balloons on a node; a negative count takes them off."""
+        self.balloons[node] += count
+        self.pods_on[node] += count
+        self.cpu_free[node] -= count * self.balloon_cpu
+        self.memory_free[node] -= count * self.balloon_memory
+
+    def evict_balloons(self, node: int, count: int | None = None) -> None:
+        """Let balloons of a node, all of them or so many, wait for another one."""
+        leaving = int(self.balloons[node]) if count is None else count
+        self.hold_balloons(node, -leaving)
+        self.balloons_waiting[self.zone[node]] += leaving
+
     def add_elastic(self, slot: int, step: int) -> None:
         """Let a new elastic node join in a free slot."""
         self._named += 1
@@ -152,24 +173,34 @@ class SimCluster:
         ]
 
     def zone_of(self, node: int) -> Zone:
-        return Zone(ZONES[self.zone[node]])
+        return self.zone_names[node]
 
-    def candidate(self, pod: SimPod, step: int, node_order: int) -> Candidate:
-        """A pod as the planners see it."""
-        if not pod.assigned:
-            return Candidate(uid=pod.uid, phase=_PENDING, ready=False, created=self.scenario.time_of(pod.created))
-        ready = pod.ready_from <= step
-        return Candidate(
-            uid=pod.uid,
-            node=self.names[pod.node],
-            zone=self.zone_of(pod.node),
-            tier=self.tier[pod.node],
-            price_rank=self.price_rank[pod.node],
-            node_order=node_order,
-            ready=ready,
-            ready_since=self.scenario.time_of(pod.ready_from) if ready else 0.0,
-            created=self.scenario.time_of(pod.created),
-            deletion_cost=pod.deletion_cost or 0,
-            stamped=pod.deletion_cost is not None,
-            same_node_owner_pods=int(self.of_workload[pod.workload, pod.node]),
-        )
+    def candidates(self, replicaset: SimReplicaSet, step: int, order: Mapping[NodeName, int]) -> list[Candidate]:
+        """The pods of a ReplicaSet as the planners see them, given the emptying order of elastic nodes."""
+        # By far the most frequent work of a replay: everything is looked up once.
+        names, zones, tiers, ranks = self.names, self.zone_names, self.tier, self.price_rank
+        time_of, of_workload = self.scenario.time_of, self.of_workload[replicaset.workload]
+        found: list[Candidate] = []
+        for uid, pod in replicaset.pods.items():
+            node, cost = pod.node, pod.deletion_cost
+            if node == _UNASSIGNED:
+                found.append(Candidate(uid=uid, phase=_PENDING, ready=False, created=time_of(pod.created)))
+                continue
+            name, ready = names[node], pod.ready_from <= step
+            found.append(
+                Candidate(
+                    uid=uid,
+                    node=name,
+                    zone=zones[node],
+                    tier=tiers[node],
+                    price_rank=ranks[node],
+                    node_order=order.get(name, 0),
+                    ready=ready,
+                    ready_since=time_of(pod.ready_from) if ready else 0.0,
+                    created=time_of(pod.created),
+                    deletion_cost=cost or 0,
+                    stamped=cost is not None,
+                    same_node_owner_pods=int(of_workload[node]),
+                )
+            )
+        return found

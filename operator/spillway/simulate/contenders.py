@@ -15,6 +15,7 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.costs import cost_writes, free_index, initial_cost
 from spillway.domain.scale_down.marking import depth_for, upkeep
 from spillway.domain.scale_down.node_order import emptying_order
+from spillway.simulate.headroom import HeadroomRules
 from spillway.simulate.hpa import Ints
 from spillway.simulate.moves import MoveRules
 
@@ -33,6 +34,10 @@ class Contender(Protocol):
     @property
     def moves(self) -> MoveRules | None:
         """How it moves pods off elastic nodes; None if it moves none."""
+
+    @property
+    def headroom(self) -> HeadroomRules | None:
+        """How it keeps headroom; None if it keeps none."""
 
     @property
     def exact(self) -> bool:
@@ -65,6 +70,7 @@ class Plain:
     looks_after: bool = False
     exact: bool = False
     moves: MoveRules | None = None
+    headroom: HeadroomRules | None = None
 
     def recommended(self, step: int) -> Ints | None:
         del step

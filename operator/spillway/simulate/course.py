@@ -44,15 +44,21 @@ class Course:
         """Of these, beyond what the ready replicas carry."""
         self.late_cores: Floats = np.zeros(steps)
         """Of these, beyond what the ready replicas carry at the target."""
+        self.headroom_cores: Floats = np.zeros(steps)
+        """CPU on elastic nodes that balloons hold; requests do not count it."""
+        self.waiting_pods: Floats = np.zeros(steps)
+        """Pods that wait for a node."""
         self.evictions: Floats = np.zeros(steps)
         """Until the end of the step."""
 
-    def note(self, step: int, cluster: SimCluster, elastic_nodes: int, ready: Ints, evictions: int) -> None:
-        """Fill in a step."""
+    def note(self, step: int, cluster: SimCluster, elastic_nodes: int, ready: Ints, *, waiting: int) -> None:
+        """Fill in a step; `waiting` pods found no node."""
         scenario, physical, fixed = cluster.scenario, cluster.physical, cluster.scenario.fixed_nodes
         requested = scenario.node_cpu - cluster.cpu_free
         self.fixed_cores[step] = requested[:fixed].sum()
-        self.elastic_cores[step] = requested[fixed:physical][cluster.alive[fixed:physical]].sum()
+        self.headroom_cores[step] = cluster.balloons.sum() * cluster.balloon_cpu
+        on_elastic = requested[fixed:physical][cluster.alive[fixed:physical]].sum()
+        self.elastic_cores[step] = on_elastic - self.headroom_cores[step]
         self.virtual_cores[step] = requested[physical:].sum()
         self.virtual_gib[step] = (scenario.node_memory - cluster.memory_free[physical:]).sum()
         self.elastic_nodes[step] = elastic_nodes
@@ -65,7 +71,7 @@ class Course:
         self.unmet_cores[step] = _above(load, carried)
         self.late_cores[step] = _above(load, ready * self._cpu * self._target)
         self.used_cores[step] = (carried * on_physical).sum()
-        self.evictions[step] = evictions
+        self.waiting_pods[step] = waiting
         self._progress()
 
 

@@ -17,6 +17,7 @@ from spillway.simulate.autoscaler import SCAN_SECONDS, AutoscalerRules, NodeAuto
 from spillway.simulate.cluster import SimCluster, SimPod, SimReplicaSet
 from spillway.simulate.contenders import Contender, shared_order
 from spillway.simulate.course import Course
+from spillway.simulate.headroom import SimHeadroom
 from spillway.simulate.hpa import Hpa
 from spillway.simulate.measure import Measures
 from spillway.simulate.moves import SimMove, SimMoves
@@ -37,7 +38,7 @@ _MAX_SKEW: Final = 1
 def replay(scenario: Scenario, contender: Contender, rules: AutoscalerRules, course: Course | None = None) -> Measures:
     """Replay the days of the scenario once; `course` is filled in at each step.
 
-    With a course, what a scale-down should have deleted is worked out only for a contender that goes by it.
+    With a course, scale-downs are not compared with what should have been deleted: it measures the cluster alone.
     """
     return _Replay(scenario, contender, rules, course).run()
 
@@ -58,6 +59,8 @@ class _Replay:
         self._old: list[list[SimReplicaSet]] = [[] for _ in range(count)]
         self._desired = self._hpa.initial()
         self._pending: list[SimPod] = []
+        self._waiting = 0
+        """Pods that found no node in this step; those that are evicted after it are looked at in the next one."""
         self._starting: defaultdict[int, list[SimPod]] = defaultdict(list)
         self._leaving: deque[tuple[int, SimPod]] = deque()
         self._changed = np.zeros(count, dtype=np.int64)
@@ -67,6 +70,9 @@ class _Replay:
         rules_of_moves = contender.moves
         self._moves = (
             None if rules_of_moves is None else SimMoves(scenario, self._cluster, rules_of_moves, self._is_whole)
+        )
+        self._headroom = (
+            None if contender.headroom is None else SimHeadroom(scenario, self._cluster, contender.headroom)
         )
         self._measures = Measures(step_seconds=scenario.step_seconds)
         self._grace, self._spill, self._rest_steps, order, self._idle = map(
@@ -103,24 +109,30 @@ class _Replay:
 
     def _scale(self) -> None:
         replicasets = self._current
-        ready = np.array([rs.ready + sum(o.ready for o in old) for rs, old in zip(replicasets, self._old, strict=True)])
+        ready = np.array([one.ready for one in replicasets])
+        for index, old in enumerate(self._old):
+            for one in old:
+                ready[index] += one.ready
         recommended = self._contender.recommended(self._step)
         self._desired = self._hpa.desired(self._step, self._desired, ready, recommended)
-        for index, replicaset in enumerate(replicasets):
-            desired = int(self._desired[index]) + self._surging(index)
+        moves = self._moves
+        for index, wanted in enumerate(self._desired.tolist()):
+            replicaset = replicasets[index]
+            desired = wanted if moves is None else wanted + self._surging(index, moves)
+            count = len(replicaset.pods)
             if self._old[index]:
                 self._continue_rollout(index, desired)
-            elif len(replicaset.pods) < desired:
-                self._create(replicaset, desired - len(replicaset.pods))
-            elif len(replicaset.pods) > desired:
-                self._scale_down(replicaset, len(replicaset.pods) - desired)
+            elif count < desired:
+                self._create(replicaset, desired - count)
+            elif count > desired:
+                self._scale_down(replicaset, count - desired)
 
     # Moves
 
-    def _surging(self, index: int) -> int:
+    def _surging(self, index: int, moves: SimMoves) -> int:
         """The additional replica of a move; a workload that is scaled or rolled out in between gives its move up."""
-        move = None if self._moves is None else self._moves.running.get(index)
-        if self._moves is None or move is None:
+        move = moves.running.get(index)
+        if move is None:
             return 0
         if move.desired == int(self._desired[index]) and not self._old[index]:
             return 1
@@ -201,7 +213,8 @@ class _Replay:
             measures.rollout_victims += len(gone)
             measures.writes_rollout += len(writes)
         else:
-            measures.scale_down(candidates, gone, planned)
+            if self._course is None:
+                measures.scale_down(candidates, gone, planned)
             measures.writes_scale_down += len(writes)
             measures.scale_downs_without_write += not writes
         for uid in gone:
@@ -246,11 +259,7 @@ class _Replay:
         return NodePlace(tier=cluster.tier[node], zone=cluster.zone_of(node), price_rank=cluster.price_rank[node])
 
     def _candidates(self, replicaset: SimReplicaSet) -> list[Candidate]:
-        order, names = self._nodes_order(), self._cluster.names
-        return [
-            self._cluster.candidate(pod, self._step, order.get(names[pod.node], 0) if pod.assigned else 0)
-            for pod in replicaset.pods.values()
-        ]
+        return self._cluster.candidates(replicaset, self._step, self._nodes_order())
 
     def _schedule(self) -> None:
         waiting: list[SimPod] = []
@@ -259,28 +268,33 @@ class _Replay:
             if pod.virtual:
                 self._bind(pod, self._scheduler.virtual_node(pod))
                 continue
-            node = None if pod.workload in hopeless else self._scheduler.physical_node(pod)
+            node = None if pod.workload in hopeless else self._physical_node(pod)
             if node is None:
                 hopeless.add(pod.workload)
                 waiting.append(pod)
             else:
                 self._bind(pod, node)
-        if waiting:
+        if self._headroom is not None:
+            self._headroom.keep(self._step, self._desired, waiting, self._nodes_order())
+        if waiting or any(self._cluster.balloons_waiting):
             self._autoscaler.scale_up(waiting, self._step)
-            self._pending = []
-            for pod in waiting:
-                if self._step - pod.pending_since >= self._spill and not self._autoscaler.can_help(pod):
-                    self._bind(pod, self._scheduler.virtual_node(pod))
-                else:
-                    self._pending.append(pod)
-        else:
-            self._pending = []
+        self._pending = []
+        for pod in waiting:
+            if self._step - pod.pending_since >= self._spill and not self._autoscaler.can_help(pod):
+                self._bind(pod, self._scheduler.virtual_node(pod))
+            else:
+                self._pending.append(pod)
+        self._waiting = len(self._pending)
+
+    def _physical_node(self, pod: SimPod) -> int | None:
+        node = self._scheduler.physical_node(pod)
+        return self._scheduler.node_after_eviction(pod) if node is None and self._headroom is not None else node
 
     def _bind(self, pod: SimPod, node: int) -> None:
         cluster = self._cluster
-        zone = cluster.zone[node]
+        zones = cluster.zone_names
         siblings = self._replicaset_of(pod).pods.values()
-        in_zone = [other.deletion_cost for other in siblings if other.assigned and cluster.zone[other.node] == zone]
+        in_zone = (one.deletion_cost for one in siblings if one.assigned and zones[one.node] == zones[node])
         order = self._nodes_order().get(cluster.names[node], 0)
         pod.deletion_cost, writes = self._contender.initial_cost(self._place(node), order, in_zone)
         cluster.bind(pod, node, self._step)
@@ -357,4 +371,5 @@ class _Replay:
         measures.pending_steps += len(self._pending)
         if self._course is not None:
             ready = np.array([one.ready for one in self._current])
-            self._course.note(self._step, self._cluster, nodes, ready, measures.evictions)
+            self._course.evictions[self._step] = measures.evictions
+            self._course.note(self._step, self._cluster, nodes, ready, waiting=self._waiting)

@@ -45,13 +45,17 @@ def leaving_costs(balloons: Sequence[PodRecord], leaving: int, nodes: Mapping[No
     Kubernetes deletes those that wait for a node before all others, whatever their cost.
     """
 
-    def first(pod: PodRecord) -> tuple[bool, bool, int, str]:
-        node = nodes.get(pod.node)
-        alone = node is not None and not node.others
-        return bool(pod.node), not alone, -(node.order if node is not None else 0), pod.uid
+    def first(pod: PodRecord) -> tuple[bool, tuple[bool, int], str]:
+        return bool(pod.node), leaving_key(nodes.get(pod.node)), pod.uid
 
     ordered = sorted((pod for pod in balloons if pod.active), key=first)
     return {pod.uid: LEAVING_COST if index < leaving else BALLOON_COST for index, pod in enumerate(ordered) if pod.node}
+
+
+def leaving_key(node: BalloonNode | None) -> tuple[bool, int]:
+    """The order in which balloons leave nodes, the lowest first; None for a node that is not known."""
+    alone = node is not None and not node.others
+    return not alone, -(node.order if node is not None else 0)
 
 
 def nodes_to_empty(

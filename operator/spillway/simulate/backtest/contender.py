@@ -1,13 +1,12 @@
-"""Spillway as a contender of a backtest: its plans of scale-downs, thresholds of each day and recommended replicas."""
+"""Spillway as a contender of a backtest: its plans of scale-downs, thresholds, recommended replicas and headroom."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spillway.api.elasticpolicy import Placement
 from spillway.domain.placement.decide import decide
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
-from spillway.simulate.backtest.thresholds import Thresholds
+from spillway.simulate.backtest.thresholds import Thresholds, in_force
 from spillway.simulate.contenders import Spillway
 from spillway.simulate.hpa import Ints
 
@@ -27,7 +26,6 @@ class Planned(Spillway):
         return None if self.replicas is None else self.replicas[:, step]
 
     def goes_virtual(self, workload: int, physical: int, step: int) -> bool:
-        at = bisect_right(self.thresholds, step, key=lambda one: one.step) - 1
-        threshold = self.thresholds[at].replicas[workload]
+        threshold = in_force(self.thresholds, step).replicas[workload]
         reason = ThresholdReason.LEARNING_HISTORY if threshold is None else ThresholdReason.AUTO
         return decide(_PLACEMENT, EffectiveThreshold(threshold, reason), physical).virtual

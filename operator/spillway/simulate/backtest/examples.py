@@ -17,8 +17,6 @@ from spillway.simulate.backtest.case import LEARNING_STEPS, Case, HourlyPrices, 
 
 _MONDAY: Final = 1_767_571_200.0
 """The Unix time of 2026-01-05T00:00:00Z."""
-_DAYS: Final = 9
-_SERVICES: Final = 20
 
 
 def evening_peak() -> Case:
@@ -49,12 +47,12 @@ def evening_peak() -> Case:
     )
 
 
-def two_peaks() -> Case:
-    """Twenty services with a peak at noon and one in the evening, over a week, with forecasts and all three tiers."""
+def two_peaks(count: int = 20, days: int = 9) -> Case:
+    """So many services with a peak at noon and one in the evening, with forecasts and all three tiers."""
     random = np.random.default_rng(7)
-    hour = np.arange(_DAYS * DAY_STEPS) / HOUR_STEPS
+    hour = np.arange(days * DAY_STEPS) / HOUR_STEPS
     rows, services = [], []
-    for index in range(_SERVICES):
+    for index in range(count):
         peak = float(np.clip(random.lognormal(np.log(20), 0.5), 5, 80))
         noon, evening = random.normal(11.5, 1.0), random.normal(20.0, 1.0)
         width, valley = random.uniform(1.2, 2.2), random.uniform(0.1, 0.2)
@@ -62,14 +60,14 @@ def two_peaks() -> Case:
             random.uniform(0.4, 0.9) * np.exp(-(((hour % 24 - noon) / width) ** 2) / 2),
             np.exp(-(((hour % 24 - evening) / width) ** 2) / 2),
         )
-        days = np.repeat(random.normal(1.0, 0.06, _DAYS), DAY_STEPS)
+        levels = np.repeat(random.normal(1.0, 0.06, days), DAY_STEPS)
         noise = 1 + random.normal(0.0, 0.02, hour.size)
-        rows.append((valley + (1 - valley) * waves) * days * noise * peak)
+        rows.append((valley + (1 - valley) * waves) * levels * noise * peak)
         services.append(Service(f"Deployment/shop/service-{index + 1:02}", float(random.choice([0.5, 1.0, 1.5])), 2.0))
     demand = np.array(rows)
     needed = float((np.array([one.cores for one in services]) @ np.ceil(demand)).max())
     return Case(
-        title="Twenty services with two peaks a day, over a week",
+        title="Services with two peaks a day",
         setup=Setup(
             nodes=round(needed * 0.5 / 16),
             node_cores=16.0,

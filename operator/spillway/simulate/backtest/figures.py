@@ -27,6 +27,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Demand beyond what the ready replicas carry at all of their CPU request, of all demand."""
     above_target_percent: float
     """Demand beyond what they carry at the target, of all demand."""
+    waiting_pod_hours: float
+    """Hours that pods waited for a node."""
+    headroom_core_hours: float
+    """CPU on elastic nodes that headroom kept free."""
     evictions: int
     cpu_percent: float
     """CPU in use on owned and elastic nodes, of what is allocatable there."""
@@ -71,6 +75,8 @@ def outcome_of(name: str, case: Case, course: Course) -> ContenderResult:
             virtual_core_hours=float(tiers.virtual.sum()) / HOUR_STEPS,
             unmet_percent=percent(float(course.unmet_cores[counted].sum()), load),
             above_target_percent=percent(float(course.late_cores[counted].sum()), load),
+            waiting_pod_hours=float(course.waiting_pods[counted].sum()) / HOUR_STEPS,
+            headroom_core_hours=float(course.headroom_cores[counted].sum()) / HOUR_STEPS,
             evictions=int(evictions[-1] - evictions[LEARNING_STEPS - 1]),
             cpu_percent=percent(float(course.used_cores[counted].sum()), allocatable),
             packing_percent=percent(float((tiers.owned + tiers.elastic).sum()), allocatable),
@@ -97,6 +103,8 @@ def _figures(case: Case, elastic: Floats, virtual: Floats, nodes: int | None = N
         virtual_core_hours=0.0,
         unmet_percent=0.0,
         above_target_percent=0.0,
+        waiting_pod_hours=0.0,
+        headroom_core_hours=0.0,
         evictions=0,
         cpu_percent=0.0,
         packing_percent=0.0,

@@ -12,7 +12,9 @@ from spillway.simulate.backtest.bounds import clairvoyant, owned_for_the_peak
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case
 from spillway.simulate.backtest.contender import Planned
 from spillway.simulate.backtest.figures import ContenderResult, outcome_of
+from spillway.simulate.backtest.forecasts import demand_forecasts
 from spillway.simulate.backtest.recommended import recommended
+from spillway.simulate.backtest.rises import headroom_rules
 from spillway.simulate.backtest.scenario import scenario_of, whole_demand
 from spillway.simulate.backtest.thresholds import Thresholds, thresholds
 from spillway.simulate.contenders import Contender, Flat, Plain
@@ -23,6 +25,8 @@ from spillway.simulate.scenario import Floats
 PLAIN: Final = "plain"
 FLAT: Final = "flat cost"
 SPILLWAY: Final = "spillway"
+HEADROOM: Final = "with headroom"
+"""Spillway that also keeps headroom; only where there are elastic nodes to keep it on."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -34,7 +38,8 @@ class Result:
 
     case: Case
     outcomes: tuple[ContenderResult, ...]
-    """Plain Kubernetes first, then flat cost, Spillway, nodes owned for the peak, and the clairvoyant."""
+    """Plain Kubernetes first, then flat cost, Spillway without and with headroom, nodes owned for the peak, and the
+    clairvoyant."""
     thresholds: tuple[Thresholds, ...]
     demand_cores: Floats
     """CPU requests of the replicas that serve all of the demand at the target, at each counted step."""
@@ -66,7 +71,8 @@ def run(
         progress(what, 0, of)
         return one_more
 
-    replicas = recommended(case, counting("forecasts", len(case.services)))
+    forecasts = demand_forecasts(case, counting("forecasts", len(case.services)))
+    replicas = recommended(case, forecasts, counting("recommended replicas", len(case.services)))
     days = -(-(steps - LEARNING_STEPS) // DAY_STEPS)
     planned = thresholds(case, counting("thresholds", days))
     contenders: dict[str, Contender] = {
@@ -74,6 +80,9 @@ def run(
         FLAT: Flat(),
         SPILLWAY: Planned(thresholds=planned, replicas=replicas),
     }
+    if case.setup.elastic_nodes:
+        headroom = headroom_rules(case, forecasts, planned)
+        contenders[HEADROOM] = Planned(thresholds=planned, replicas=replicas, headroom=headroom)
     outcomes = []
     for name, contender in contenders.items():
         course = Course(scenario, case.setup.target, counting(name, steps))

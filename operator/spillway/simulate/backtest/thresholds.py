@@ -4,7 +4,8 @@ Contract: pure. A plan is made at the begin of each counted day and holds for th
 workload learns, so all its pods are physical. What owned nodes cost decides on no threshold and is left out.
 """
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -27,6 +28,11 @@ class Thresholds(msgspec.Struct, frozen=True):
     step: int
     replicas: tuple[int | None, ...]
     """By service; None keeps all of its pods physical."""
+
+
+def in_force(planned: Sequence[Thresholds], step: int) -> Thresholds:
+    """Those of these thresholds, in order of their steps, that hold at a step."""
+    return planned[bisect_right(planned, step, key=lambda one: one.step) - 1]
 
 
 def thresholds(case: Case, progress: Callable[[], None] = lambda: None) -> list[Thresholds]:

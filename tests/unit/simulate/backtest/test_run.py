@@ -8,9 +8,11 @@ import pytest
 from spillway.domain.forecast.spec import DAY_STEPS
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case, CaseError, HourlyPrices, Service, Setup
+from spillway.simulate.backtest.forecasts import demand_forecasts
 from spillway.simulate.backtest.recommended import recommended
-from spillway.simulate.backtest.run import FLAT, PLAIN, SPILLWAY, Result, run
-from spillway.simulate.backtest.thresholds import thresholds
+from spillway.simulate.backtest.rises import headroom_rules
+from spillway.simulate.backtest.run import FLAT, HEADROOM, PLAIN, SPILLWAY, Result, run
+from spillway.simulate.backtest.thresholds import Thresholds, thresholds
 
 pytestmark = pytest.mark.xdist_group("backtest-run")
 
@@ -66,9 +68,66 @@ def test_a_forecast_has_replicas_up_before_they_are_needed(result: Result) -> No
     assert late[SPILLWAY] < 0.5 * min(late[name] for name in REACTIVE)
 
 
+def test_headroom_has_nodes_up_before_pods_wait_for_them_and_keeps_none_in_the_valley() -> None:
+    made = case()
+    # Virtual nodes are dear, so the thresholds leave elastic nodes to the daily wave.
+    prices = replace(made.setup.prices, virtual_core=0.2)
+    setup = replace(made.setup, prices=prices, node_startup_seconds=600.0, elastic_nodes=14)
+    found = run(replace(made, setup=setup))
+    without, headroom = found.of(SPILLWAY).figures, found.of(HEADROOM).figures
+    assert without.headroom_core_hours == 0 < headroom.headroom_core_hours
+    assert headroom.waiting_pod_hours < 0.5 * without.waiting_pod_hours
+    assert headroom.above_target_percent < 1
+    valley = found.of(HEADROOM).tiers.elastic == 0
+    assert valley.sum() >= (found.of(SPILLWAY).tiers.elastic == 0).sum() * 0.9
+
+
+def test_headroom_is_replayed_only_where_there_are_elastic_nodes_to_keep_it_on() -> None:
+    made = case(3, services=1)
+    found = run(replace(made, setup=replace(made.setup, elastic_nodes=0)))
+    assert HEADROOM not in [one.name for one in found.outcomes]
+
+
+def test_no_headroom_is_kept_for_replicas_that_go_to_virtual_nodes() -> None:
+    whole = case(3, services=1)
+    forecasts, morning = demand_forecasts(whole), 2 * DAY_STEPS + 15 * 12
+    kept = headroom_rules(whole, forecasts, [Thresholds(0, (None,))])
+    virtual = headroom_rules(whole, forecasts, [Thresholds(0, (2,))])
+    replicas = np.array([2])
+    rises = [kept.rises(step, replicas) for step in range(morning, morning + 36)]
+    assert any(rises)
+    assert not any(virtual.rises(step, replicas) for step in range(morning, morning + 36))
+
+
 def test_nodes_are_never_fuller_than_full(result: Result) -> None:
     for one in result.outcomes:
         assert 0 < one.figures.cpu_percent <= one.figures.packing_percent <= 100 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "cost", "node_hours", "above_target_percent", "evictions", "packing_percent"),
+    [
+        (PLAIN, 97.353333, 70.583333, 1.456052, 40, 55.440971),
+        (FLAT, 94.786667, 64.166667, 1.409521, 24, 56.480715),
+        (SPILLWAY, 95.276625, 0.0, 0.005055, 0, 58.228443),
+    ],
+)
+def test_the_figures_stay_the_same_however_fast_the_replay_is(
+    result: Result,
+    name: str,
+    *,
+    cost: float,
+    node_hours: float,
+    above_target_percent: float,
+    evictions: int,
+    packing_percent: float,
+) -> None:
+    figures = result.of(name).figures
+    assert figures.cost == pytest.approx(cost, abs=1e-5)
+    assert figures.elastic_node_hours == pytest.approx(node_hours, abs=1e-5)
+    assert figures.above_target_percent == pytest.approx(above_target_percent, abs=1e-5)
+    assert figures.evictions == evictions
+    assert figures.packing_percent == pytest.approx(packing_percent, abs=1e-5)
 
 
 def test_thresholds_follow_from_the_days_before_alone() -> None:
@@ -86,7 +145,7 @@ def test_recommended_replicas_follow_from_the_steps_before_alone() -> None:
     whole, cut = case(3, services=2), 2 * DAY_STEPS + 100
     changed = whole.demand.copy()
     changed[:, cut:] *= 1.5
-    before, after = recommended(whole), recommended(replace(whole, demand=changed))
+    before, after = (recommended(one, demand_forecasts(one)) for one in (whole, replace(whole, demand=changed)))
     assert (before[:, : cut + 1] == after[:, : cut + 1]).all()
     assert (before[:, cut + 1 :] < after[:, cut + 1 :]).any()
 
@@ -108,5 +167,5 @@ def test_too_little_demand_is_refused() -> None:
 def test_progress_is_told_up_to_the_end() -> None:
     seen: dict[str, list[tuple[int, int]]] = {}
     run(case(2.1, services=1), progress=lambda what, done, of: seen.setdefault(what, []).append((done, of)))
-    assert list(seen) == ["forecasts", "thresholds", PLAIN, FLAT, SPILLWAY]
+    assert list(seen) == ["forecasts", "recommended replicas", "thresholds", PLAIN, FLAT, SPILLWAY, HEADROOM]
     assert all(steps[0][0] == 0 and steps[-1][0] == steps[-1][1] for steps in seen.values())
