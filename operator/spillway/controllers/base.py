@@ -62,6 +62,11 @@ class World:
         """Whether a newer ReplicaSet of the same owner is wanted beside this one."""
         return is_outgoing(replicaset, self.state.siblings_of(replicaset))
 
+    def only_recommends(self, owner: OwnerRecord) -> bool:
+        """Whether a policy that is not in force governs this owner's pods."""
+        claim = self.claim_of(owner)
+        return claim is not None and not claim.enforced
+
     def owner_of(self, pod: PodRecord) -> Owner:
         """The workload of this pod: its Deployment if it has one."""
         return owner_of(pod, self.state.owner(pod.owner_uid))

@@ -128,6 +128,10 @@ class ClusterState:
         """Pods that this owner controls, terminating and finished ones too."""
         return self._pods_by_owner.get(owner, {}).values()
 
+    def active_pods_of(self, owner: OwnerUid) -> list[PodRecord]:
+        """Pods that this owner controls and counts."""
+        return [pod for pod in self.pods_of(owner) if pod.active]
+
     def pods_on(self, node: NodeName) -> Collection[PodRecord]:
         return self._pods_by_node.get(node, {}).values()
 

@@ -55,7 +55,7 @@ def plan_request(
     that the watch has not shown yet.
     """
     state = places.state
-    pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.pods_of(replicaset.uid) if pod.active]
+    pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.active_pods_of(replicaset.uid)]
     candidates = scale_down_candidates(places, replicaset, claim, pods)
     mirror = not scale_in and replaced_until(replicaset, state.siblings_of(replicaset), state.pods_of) > now
     by_uid = {candidate.uid: candidate for candidate in candidates}

@@ -4,20 +4,19 @@ Contract: reads the state and never writes. A pod whose workload was not looked 
 only if the caller asks for that, to learn which workloads have to be looked at.
 """
 
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from spillway.api.consolidation import Consolidation
-from spillway.controllers.balance.movable import unsettled
+from spillway.controllers.balance.movable import pods_by_zone, unsettled
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid, Tier, Zone
-from spillway.domain.model.owners import CAN_SURGE, PER_NODE, workload_of
+from spillway.domain.model.owners import CAN_SURGE, comes_with_node, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left, stays_on_its_node
@@ -122,13 +121,13 @@ def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
     surge = Surge.parse(owner.surge) if owner.surge else None
     if surge is None:
         return []
-    pods = [pod for pod in world.state.pods_of(owner.uid) if pod.active and pod.node]
+    pods = [pod for pod in world.state.active_pods_of(owner.uid) if pod.node]
     return sorted(pods, key=lambda one: (one.created, one.uid))[surge.replicas :]
 
 
 def leaving(world: World, node: NodeName) -> list[PodRecord]:
     """The pods that have to leave a node until it is empty for a node autoscaler."""
-    return [pod for pod in world.state.pods_on(node) if pod.owner_kind not in PER_NODE and pod.active]
+    return [pod for pod in world.state.pods_on(node) if not comes_with_node(pod) and pod.active]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +269,8 @@ class Emptiable:
         key, claim = workload_of(owner).key, world.claim_of(owner)
         if claim is None or claim.policy != self._policy:
             return _Workload(key, {}, Left.NOT_GOVERNED)
-        pods = [one for one in world.state.pods_of(owner.uid) if one.active]
-        nodes = [world.state.nodes[one.node] for one in pods if one.node in world.state.nodes]
-        zones = Counter(node.zone_by(claim.zone_key) for node in nodes)
+        pods = world.state.active_pods_of(owner.uid)
+        zones = pods_by_zone(pods, world.state.nodes, claim.zone_key)
         look = self._looks.get(owner.uid)
         reason = (
             self._refused.get(key)

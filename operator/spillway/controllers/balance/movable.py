@@ -6,14 +6,14 @@ governs.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from spillway.api.zonalbalance import Rebalance, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import World
 from spillway.domain.balance.moves import MovablePod
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left, all_ready
@@ -50,10 +50,10 @@ async def movable_pods(
     async for owner in in_slices(list(world.state.replicasets.values())):
         if not owner.replicas or balance_of(world.state, world.governance, owner) != balance.metadata.name:
             continue
-        pods = [pod for pod in world.state.pods_of(owner.uid) if pod.active]
+        pods = world.state.active_pods_of(owner.uid)
         there = [pod for pod in pods if pod.node in busy]
         key = workload_of(owner).key
-        if not there or resting.get(key, 0.0) > now or recommended(world, owner):
+        if not there or resting.get(key, 0.0) > now or world.only_recommends(owner):
             continue
         reason = unsettled(world, owner, pods, since) or _cannot(owner, rule)
         chosen = [pod for pod in there if pod.ready_since <= since]
@@ -62,7 +62,7 @@ async def movable_pods(
             continue
         if owner.namespace not in used:
             used[owner.namespace] = await readings.pods(owner.namespace)
-        zones = Counter(nodes[pod.node].zone_by(balance.spec.zone_key) for pod in pods if pod.node in nodes)
+        zones = pods_by_zone(pods, nodes, balance.spec.zone_key)
         found += [
             MovablePod(
                 pod.uid,
@@ -80,12 +80,6 @@ async def movable_pods(
     return Movable(tuple(found), left)
 
 
-def recommended(world: World, owner: ReplicaSetRecord) -> bool:
-    """Whether a policy that is not in force governs the workload."""
-    claim = world.claim_of(owner)
-    return claim is not None and not claim.enforced
-
-
 def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], since: float) -> Left | None:
     """Why no pod of the workload may be moved; None if nothing has happened to it since then. `pods` are its active."""
     if world.is_outgoing(owner):
@@ -93,6 +87,11 @@ def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord]
     if not all_ready(owner, pods):
         return Left.NOT_READY
     return Left.SETTLING if owner.surge or owner.grew > since else None
+
+
+def pods_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord], zone_key: str) -> Mapping[Zone, int]:
+    """The number of these pods in each zone; those on no such node are left out."""
+    return Counter(nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
 
 
 def _cannot(owner: ReplicaSetRecord, rule: Rebalance) -> Left | None:

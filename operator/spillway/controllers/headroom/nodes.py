@@ -16,7 +16,7 @@ from spillway.domain.fit.taint_toleration import hard_taints, lasting_taints
 from spillway.domain.headroom.leaving import BalloonNode
 from spillway.domain.headroom.shape import Shape
 from spillway.domain.model.names import NodeName, Tier, Zone
-from spillway.domain.model.owners import PER_NODE, is_balloon
+from spillway.domain.model.owners import comes_with_node, is_balloon
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
@@ -83,7 +83,7 @@ async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
 
 def _for_pods(world: World, node: NodeRecord) -> Shape:
     """What a node has for pods, without those that come with it."""
-    own = [pod for pod in world.state.pods_on(node.name) if pod.owner_kind in PER_NODE and not pod.finished]
+    own = [pod for pod in world.state.pods_on(node.name) if comes_with_node(pod) and not pod.finished]
     return Shape(
         node.cpu_millis - sum(pod.cpu_millis for pod in own),
         node.memory_bytes - sum(pod.memory_bytes for pod in own),
@@ -100,7 +100,7 @@ async def balloon_nodes(
     found: dict[NodeName, BalloonNode] = {}
     async for node in in_slices(elastic):
         others = sum(
-            pod.uid not in mine and pod.owner_kind not in PER_NODE and not pod.finished
+            pod.uid not in mine and not comes_with_node(pod) and not pod.finished
             for pod in world.state.pods_on(node.name)
         )
         found[node.name] = BalloonNode(

@@ -11,7 +11,7 @@ from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.controllers.base import World
 from spillway.controllers.headroom.nodes import ElasticMemory
-from spillway.controllers.threshold.observe import Observed, choice_of, request_now
+from spillway.controllers.threshold.observe import Observed, choice_of, pods_now, request_now
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.headroom.shape import Shape, common_unit
 from spillway.domain.headroom.size import HeadroomNeeds
@@ -59,13 +59,11 @@ async def governed_by_policy(
         rise = _rise(world, workload_class, one, autoscalers)
         governed.rising[shape] += rise
         governed.replicas[shape] += one.replicas
-        pods = [pod for owner in one.owners for pod in world.state.pods_of(owner) if pod.active]
+        pods = pods_now(world, one)
         nodes[name].update(pod.node for pod in pods if pod.node)
         # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.
         governed.requests[shape] += sum(bool(pod.node) for pod in pods) + rise
-        governed.waiting[shape] += sum(
-            not pod.node and pod.pending is not None and not pod.pending.virtual for pod in pods
-        )
+        governed.waiting[shape] += sum(not pod.node and not world.membership.needs_pool(pod) for pod in pods)
     for name, governed in found.items():
         async for node in in_slices(nodes[name]):
             place = world.places.place_of(name, node)

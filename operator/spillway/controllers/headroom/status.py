@@ -12,7 +12,7 @@ from spillway.api.headroom import HeadroomStatus, HeadroomUnit, HeadroomZone
 from spillway.api.scalars import Cpu, Memory
 from spillway.controllers.headroom.controller import HeadroomController, HeadroomNow
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.controllers.status.wording import ignored
 from spillway.domain.model.units import quantity
 
 LISTED: Final = 16
@@ -65,7 +65,7 @@ def _condition(now: HeadroomNow) -> ObservedCondition:
         message = "The policy has no elastic tier (spec.tiers.elastic), so there is no node to keep headroom on."
     elif now.invalid:
         reason = "BadSchedule"
-        message = f"{first_names(now.invalid)}. These entries are ignored; the others are in force."
+        message = ignored(now.invalid)
     elif now.unit is None:
         reason = "UnitUnknown"
         message = 'No governed pod has requests; set spec.headroom.unit, for example {cpu: "2", memory: 4Gi}.'

@@ -18,7 +18,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.cordon import holds_of
 from spillway.controllers.placement.job_retries import JOB_SECONDS, retry_taken
 from spillway.domain.model.names import OwnerUid, PodUid
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import comes_with_node
 from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import is_spared, plan_drain
 from spillway.domain.placement.job_retries import Retries
@@ -186,4 +186,4 @@ class DrainController(Controller):
 
 def stays_until_evicted(pod: PodRecord) -> bool:
     """Whether a drain has to wait for this pod, including while it terminates."""
-    return pod.owner_kind not in PER_NODE and not pod.finished
+    return not comes_with_node(pod) and not pod.finished

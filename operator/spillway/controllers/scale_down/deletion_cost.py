@@ -82,7 +82,7 @@ class DeletionCostController(Controller):
     def plan(self, replicaset: ReplicaSetRecord, claim: Claim) -> Mapping[PodUid, Mapping[str, str | None]]:
         """The annotations to write, by pod; empty if nothing differs or another client decides."""
         state = self.world.state
-        pods = {pod.uid: pod for pod in state.pods_of(replicaset.uid) if pod.active}
+        pods = {pod.uid: pod for pod in state.active_pods_of(replicaset.uid)}
         # More pods than desired: a scale-down is in progress, and its victims still exist.
         if not pods or len(pods) > replicaset.replicas or foreign_pods(pods.values()):
             return {}

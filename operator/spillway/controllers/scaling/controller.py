@@ -37,7 +37,6 @@ from spillway.telemetry import scaling as metrics
 ALL: Final = "*"
 CHANGED_SECONDS: Final = 0.5
 """How soon a change shows in the recommendations: several changes often come together."""
-"""As many as a field of the API holds."""
 LONGEST_SECONDS: Final = 30.0
 """The time between two passes at most, after which forecasts that are too old, or a step that may follow, show."""
 

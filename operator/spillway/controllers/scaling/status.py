@@ -15,7 +15,7 @@ from spillway.controllers.scaling.controller import ScalingController, ScalingNo
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController, RegistrationProblem
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names, largest
+from spillway.controllers.status.wording import first_names, ignored, largest
 
 INVALID: Final = "InvalidSchedule"
 NO_AUTOSCALER: Final = "NoAutoscaler"
@@ -100,7 +100,7 @@ def _at_most(replicas: int | None) -> int | None:
 
 def _conditions(policy: str, found: Mapping[str, ScalingNow], report: ScalingReport) -> Iterable[ObservedCondition]:
     if invalid := report.invalid.get(policy, ()):
-        message = f"{first_names(invalid)}. These entries are ignored; the others are in force."
+        message = ignored(invalid)
         yield ObservedCondition(INVALID, holds=True, reason="BadSchedule", message=message)
     else:
         message = "Every schedule is valid."

@@ -16,6 +16,11 @@ def first_names(names: Sequence[str], total: int = 0, *, most: int = NAMED) -> s
     return f"{', '.join(names[:most])}{more}"
 
 
+def ignored(entries: Sequence[str]) -> str:
+    """The message about entries of a spec that are not valid, each with its reason."""
+    return f"{first_names(entries)}. These entries are ignored; the others are in force."
+
+
 def largest(numbers: Mapping[str, float]) -> list[str]:
     """The workloads that a list of a status has: those with the highest numbers, in order of their names."""
     return sorted(sorted(numbers, key=lambda workload: (-numbers[workload], workload))[:LISTED])

@@ -128,7 +128,7 @@ class WorkloadCounts:
 
     def _count(self, owner: OwnerUid) -> OwnerCount | None:
         world = self._world
-        pods = [pod for pod in world.state.pods_of(owner) if pod.active]
+        pods = world.state.active_pods_of(owner)
         record = world.state.owner(owner)
         enforced = False
         zone_key = ZONE_LABEL

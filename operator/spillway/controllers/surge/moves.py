@@ -146,7 +146,7 @@ class SurgeMovesController(SurgingController):
 
     def _hindrance(self, replicaset: ReplicaSetRecord, present: Json) -> Left | None:
         """The reason against a surge that the state gives."""
-        pods = [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active]
+        pods = self.world.state.active_pods_of(replicaset.uid)
         rescaled = present["spec"].get("replicas", 1) != replicaset.replicas
         reasons = {
             Left.ROLLOUT: rescaled or self.world.is_outgoing(replicaset),
@@ -201,7 +201,7 @@ class SurgeMovesController(SurgingController):
         available = (present.get("status") or {}).get("availableReplicas", 0) if spec.get("minReadySeconds") else None
         return progress_of(
             replicaset,
-            [pod for pod in self.world.state.pods_of(replicaset.uid) if pod.active],
+            self.world.state.active_pods_of(replicaset.uid),
             self.world.now(),
             asked=spec.get("replicas", 1),
             placed=self._placed(replicaset, chosen.node if chosen is not None else NodeName("")),
@@ -211,13 +211,12 @@ class SurgeMovesController(SurgingController):
 
     def _placed(self, replicaset: ReplicaSetRecord, node: NodeName) -> int:
         """The ready pods that are not on this node."""
-        return sum(pod.ready and pod.node != node for pod in self.world.state.pods_of(replicaset.uid) if pod.active)
+        return sum(pod.ready and pod.node != node for pod in self.world.state.active_pods_of(replicaset.uid))
 
     def _wanted(self, replicaset: ReplicaSetRecord, purpose: Purpose, asker: str) -> bool:
         """Whether the resource still asks for moves, and the workload may be moved."""
-        claim = self.world.claim_of(replicaset)
         asks = asks_for_moves(self.world.governance, purpose, asker)
-        return asks and (claim is None or claim.enforced) and not self.world.is_outgoing(replicaset)
+        return asks and not self.world.only_recommends(replicaset) and not self.world.is_outgoing(replicaset)
 
     def forget(self, uid: OwnerUid) -> None:
         super().forget(uid)

@@ -132,7 +132,7 @@ class SurgeScaler:
         It holds once the costs have been written for `SEEN_SECONDS`: the ReplicaSet controller chooses by what its own
         watch has shown. Nothing is written without a chosen pod, nor where it is gone or another client writes costs.
         """
-        pods = {pod.uid: pod for pod in self._state.pods_of(replicaset.uid) if pod.active}
+        pods = {pod.uid: pod for pod in self._state.active_pods_of(replicaset.uid)}
         if surge.pod is None or surge.pod not in pods or foreign_pods(pods.values()):
             return True
         # Only the costs count here, not where the pods are.

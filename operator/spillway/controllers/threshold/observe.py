@@ -294,11 +294,12 @@ def _stance(workload_class: WorkloadClass, choice: EffectiveThreshold) -> tuple[
 
 def request_now(world: World, observed: Observed) -> tuple[float, float] | None:
     """Cores and GiB that a replica requests; None while there is none."""
-    return _request(_pods(world, observed))
+    return _request(pods_now(world, observed))
 
 
-def _pods(world: World, observed: Observed) -> list[PodRecord]:
-    return [pod for owner in observed.owners for pod in world.state.pods_of(owner) if pod.active]
+def pods_now(world: World, observed: Observed) -> list[PodRecord]:
+    """The active pods of a workload."""
+    return [pod for owner in observed.owners for pod in world.state.active_pods_of(owner)]
 
 
 def _request(pods: list[PodRecord]) -> tuple[float, float] | None:

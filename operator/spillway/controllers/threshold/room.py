@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spillway.controllers.base import World
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import comes_with_node
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import NOTHING, Usage
@@ -51,7 +51,7 @@ async def owned_room(
             if pod.finished:
                 continue
             usage = pod.requests
-            if pod.owner_kind in PER_NODE:
+            if comes_with_node(pod):
                 with_node += usage
             elif pod.owner_uid not in governed or not pod.active:
                 elsewhere += usage

@@ -3,7 +3,7 @@
 Contract: pure, deterministic and greedy. Each move takes a pod from a busy node to the least loaded node that can take
 it, and is planned only if the busier of the two is then less loaded by at least `LEAST_GAIN` points. The plan ends when
 the difference between the most and the least loaded node is within the target, when nothing improves it, or at the
-bounds: one move for each workload, `PER_NODE` from and to each node. Where a pod really goes is the scheduler's
+bounds: one move for each workload, `MOST_PER_NODE` from and to each node. Where a pod really goes is the scheduler's
 decision; the plan predicts it from requests, zones and hard taints.
 """
 
@@ -20,7 +20,7 @@ from spillway.domain.model.usage import Usage
 
 LEAST_GAIN: Final = 2.0
 """Percentage points: a smaller gain is within what a measurement varies by."""
-PER_NODE: Final = 2
+MOST_PER_NODE: Final = 2
 """Moves from one node, and to one node, in one plan: the load shows what they did before there are more."""
 
 
@@ -131,7 +131,7 @@ class _Board:
         source = self.nodes[pod.node]
         return (
             target.accepts
-            and self.come[target.name] < PER_NODE
+            and self.come[target.name] < MOST_PER_NODE
             and self._free[target.name].covers(pod.requests)
             and target.tolerated_from(source)
             and keeps_zones(pod.zones, source.zone, target.zone, max_skew)
@@ -184,7 +184,7 @@ def _best(
     """The next move: from the most loaded node that has one, the pod with the greatest gain."""
     coldest_first = board.by_load(hottest_first=False)
     for source in board.by_load(hottest_first=True):
-        if board.gone[source] >= PER_NODE or board.come[source]:
+        if board.gone[source] >= MOST_PER_NODE or board.come[source]:
             continue
         best: tuple[float, str, MovablePod, NodeName] | None = None
         for pod in on_node.get(source, ()):

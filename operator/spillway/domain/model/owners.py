@@ -138,9 +138,14 @@ def owner_of(pod: PodRecord, owner: OwnerRecord | None) -> Owner:
     return Owner(version, pod.owner_kind, pod.namespace, pod.owner_name, pod.owner_uid)
 
 
+def comes_with_node(pod: PodRecord) -> bool:
+    """Whether the pod belongs to its node, and is there again at once wherever it is deleted."""
+    return pod.owner_kind in PER_NODE
+
+
 def has_successor(pod: PodRecord) -> bool:
     """Whether the pod's owner creates another one in its place once it is deleted, and not for the same node."""
-    return bool(pod.owner_uid) and pod.owner_kind not in PER_NODE
+    return bool(pod.owner_uid) and not comes_with_node(pod)
 
 
 def is_balloon(pod: PodRecord) -> bool:

@@ -11,7 +11,7 @@ from typing import Self
 
 from spillway.api.virtualnodebudget import Cordon, VirtualNodeBudget
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.owners import PER_NODE, has_successor
+from spillway.domain.model.owners import comes_with_node, has_successor
 from spillway.domain.model.records import NodeRecord, PodRecord
 
 
@@ -87,7 +87,7 @@ def leaves_on_drain(pod: PodRecord) -> bool:
 
 def is_spared(pod: PodRecord, without_retries: Collection[OwnerUid]) -> bool:
     """Whether a drain leaves this pod where it is, because it would be lost or its Job would have no retry left."""
-    if not pod.active or pod.owner_kind in PER_NODE:
+    if not pod.active or comes_with_node(pod):
         return False
     return not pod.owner_uid or (pod.owner_kind == "Job" and pod.owner_uid in without_retries)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from spillway.domain.balance.load import Weights
-from spillway.domain.balance.moves import LEAST_GAIN, PER_NODE, LoadedNode, MovablePod, MovePlan, plan_moves
+from spillway.domain.balance.moves import LEAST_GAIN, MOST_PER_NODE, LoadedNode, MovablePod, MovePlan, plan_moves
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import Usage
@@ -101,7 +101,7 @@ def test_a_workload_and_a_node_move_a_bounded_number_of_pods() -> None:
     pods = [pod(f"web-{index}", "hot", 5.0, "Deployment/shop/web") for index in range(3)]
     assert len(plan([HOT, COLD], pods).moves) == 1
     others = [pod(f"p{index}", "hot", 5.0) for index in range(9)]
-    assert len(plan([HOT, COLD], others).moves) == PER_NODE
+    assert len(plan([HOT, COLD], others).moves) == MOST_PER_NODE
     assert len(plan([HOT, COLD], others, most=1).moves) == 1
 
 
@@ -147,7 +147,7 @@ def test_every_plan_is_bounded_and_makes_nodes_no_less_even(
     by_uid = {one.uid: one for one in pods}
     assert max(Counter(move.workload for move in found.moves).values(), default=0) <= 1
     for side in ("source", "target"):
-        assert max(Counter(getattr(move, side) for move in found.moves).values(), default=0) <= PER_NODE
+        assert max(Counter(getattr(move, side) for move in found.moves).values(), default=0) <= MOST_PER_NODE
     asked: Counter[NodeName] = Counter()
     for move in found.moves:
         assert move.source == by_uid[move.pod].node != move.target
