@@ -102,6 +102,26 @@ class Board:
     )
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
 
+    def set_thresholds(self, thresholds: Mapping[str, int]) -> None:
+        """Set the plan of thresholds."""
+        self.thresholds = MappingProxyType(dict(thresholds))
+
+    def set_forecasts(self, forecasts: Mapping[str, DemandForecast]) -> None:
+        """Set the forecasts after a refresh."""
+        self.forecasts = MappingProxyType(dict(forecasts))
+        self.forecasts_changed.emit()
+
+    def set_recommendations(self, recommendations: Mapping[str, Recommendation]) -> None:
+        """Set the recommended replicas after a pass."""
+        changed = dict(self.recommendations) != dict(recommendations)
+        self.recommendations = MappingProxyType(dict(recommendations))
+        if changed:
+            self.recommendations_changed.emit()
+
+    def set_spent(self, spent: Mapping[str, Decimal]) -> None:
+        """Set what each VirtualNodeBudget has cost."""
+        self.spent = MappingProxyType(dict(spent))
+
     def verdict(self, pool: str) -> PoolVerdict:
         """The verdict on one pool; a pool without a verdict takes pods."""
         return self.verdicts.get(pool, OPEN)

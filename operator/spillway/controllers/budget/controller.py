@@ -9,7 +9,6 @@ written last: the time since then is charged from the start times of the pods.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from types import MappingProxyType
 from typing import ClassVar, Final
 
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
@@ -212,8 +211,7 @@ class BudgetController(Controller):
 
     def _publish(self) -> None:
         pools = self._accounting.pools.items()
-        owed = {name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None}
-        self.world.board.spent = MappingProxyType(owed)
+        self.world.board.set_spent({name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None})
 
     def _collect_charges(self, now: int) -> Mapping[tuple[Account, str], Charge]:
         charges: dict[tuple[Account, str], Charge] = {}

@@ -9,7 +9,6 @@ It is tried again with growing delays. While no class asks for a forecast no pro
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -179,8 +178,7 @@ class ForecastController(Controller):
         problems = {one.workload: one for one in (*asked.problems, *found.problems) if self._counts(one, asked)}
         metrics.set_workloads(forecast=len(forecasts), backfilling=found.backlog, unusable=len(problems))
         self._show(forecasts)
-        self.world.board.forecasts = MappingProxyType(forecasts)
-        self.world.board.forecasts_changed.emit()
+        self.world.board.set_forecasts(forecasts)
         self.report = ForecastReport(policies=_policies(asked), problems=problems, made=now, backlog=found.backlog)
         self._report_problems(asked)
         self.report_changed.emit()
@@ -202,8 +200,7 @@ class ForecastController(Controller):
         if self._process is not None:
             await self._process.close()
         if self.world.board.forecasts or self.report.policies or self.report.trouble:
-            self.world.board.forecasts = MappingProxyType({})
-            self.world.board.forecasts_changed.emit()
+            self.world.board.set_forecasts({})
             self._shown = frozenset()
             metrics.set_forecasts({})
             metrics.set_workloads(forecast=0, backfilling=0, unusable=0)

@@ -8,7 +8,6 @@ writes nothing. A schedule that is not valid counts for nothing, and the others 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple
 
 from spillway.api.common import MOST_REPLICAS
@@ -178,15 +177,12 @@ class ScalingController(Controller):
 
     def _publish(self, found: Mapping[str, ScalingNow]) -> None:
         recommendations = {workload: one.recommendation for workload, one in found.items()}
-        changed = dict(self.world.board.recommendations) != recommendations
-        self.world.board.recommendations = MappingProxyType(recommendations)
         self._shown = named(
             self._shown, {key: one.replicas for key, one in recommendations.items()}, size=self._workload_series
         )
         shown = {key: one for key, one in recommendations.items() if key in self._shown}
         metrics.set_recommendations(recommendations, shown)
-        if changed:
-            self.world.board.recommendations_changed.emit()
+        self.world.board.set_recommendations(recommendations)
         invalid = self._invalid()
         report = ScalingReport(found, complete=True, invalid=invalid, autoscalers_known=self._autoscalers.known)
         if self.report != report:

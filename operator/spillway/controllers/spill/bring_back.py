@@ -26,9 +26,9 @@ from spillway.controllers.spill.virtual_replicas import (
     workload,
     workloads,
 )
+from spillway.controllers.surge.base import SurgeController
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
-from spillway.controllers.surge.surging import SurgingController
 from spillway.domain.model import event_reasons
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, OwnerUid, PodUid
@@ -57,7 +57,7 @@ class _Hoped(NamedTuple):
     until: float
 
 
-class BringBackController(SurgingController):
+class BringBackController(SurgeController):
     """The bring-back controller, with one key for all workloads and one per surging ReplicaSet."""
 
     name: ClassVar = "bring-back"

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from spillway.api.virtualnodebudget import Cordon
 from spillway.controllers.base import World
+from spillway.controllers.surge.base import SurgeController
 from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
-from spillway.controllers.surge.surging import SurgingController
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -59,7 +59,7 @@ class MoveEnd:
         return self.result is SurgeOutcome.SUCCEEDED
 
 
-class SurgeMovesController(SurgingController):
+class SurgeMovesController(SurgeController):
     """The controller of moves by surge, with one key per ReplicaSet that surges or is about to."""
 
     name: ClassVar = "moves"

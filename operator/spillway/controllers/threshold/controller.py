@@ -10,7 +10,6 @@ published first, so a new leader decides as the old one did; the board says when
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
@@ -231,7 +230,7 @@ class ThresholdController(Controller):
             self.log.warning("the plan is not kept", error=repr(error))
 
     def _publish(self, plan: Plan) -> None:
-        self.world.board.thresholds = MappingProxyType(plan.thresholds())
+        self.world.board.set_thresholds(plan.thresholds())
         self.report.plan = plan
         metrics.set_plan(plan, self._shown)
         self.report_changed.emit()
@@ -240,7 +239,7 @@ class ThresholdController(Controller):
         """Withdraw the plan, because no class needs one."""
         if self.report.plan is not None or self.report.trouble:
             self.report.plan, self.report.trouble, self.report.message = None, "", ""
-            self.world.board.thresholds = MappingProxyType({})
+            self.world.board.set_thresholds({})
             metrics.set_plan(None, self._shown)
             self.report_changed.emit()
 

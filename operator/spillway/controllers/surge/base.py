@@ -16,7 +16,7 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.surge.steps import Purpose, newly_marked
 
 
-class SurgingController(Controller):
+class SurgeController(Controller):
     """The base of controllers that run surges. `ready_seconds` bounds how long replicas may take to become ready."""
 
     def __init__(
