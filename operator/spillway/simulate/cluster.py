@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spillway.domain.model.names import NodeName, PodUid, Tier, Zone
 from spillway.domain.model.records import NodeRecord, Phase
 from spillway.domain.model.units import GIB
+from spillway.domain.model.usage import Usage
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import ZONES, Scenario
 
@@ -171,6 +172,14 @@ class SimCluster:
             for slot in self.elastic_slots
             if self.alive[slot]
         ]
+
+    def free_on(self, node: int) -> Usage:
+        """What is free on a node beside its pods and balloons."""
+        return Usage(
+            MAX_PODS - int(self.pods_on[node]),
+            round(self.cpu_free[node] * 1000),
+            round(self.memory_free[node] * GIB),
+        )
 
     def zone_of(self, node: int) -> Zone:
         return self.zone_names[node]

@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 
 from spillway.api.headroom import Headroom
-from spillway.domain.fit.room import Free
 from spillway.domain.headroom.hold import Hold
 from spillway.domain.headroom.leaving import BalloonNode, leaving_key, nodes_to_empty
 from spillway.domain.headroom.shape import Shape, common_unit, in_units
@@ -24,7 +23,7 @@ from spillway.domain.headroom.size import HeadroomNeeds, most_units, rise_units,
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.model.units import GIB
-from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
+from spillway.simulate.cluster import SimCluster, SimPod
 from spillway.simulate.hpa import Ints
 from spillway.simulate.scenario import ZONES, Scenario
 
@@ -98,7 +97,7 @@ class SimHeadroom:
             unit=unit,
             rising=rising,
             active=self._timetable.at(now)[0] if self._rules.spec.schedules else (),
-            free_fixed=self._free(range(scenario.fixed_nodes)) if rises else (),
+            free_fixed=[cluster.free_on(node) for node in range(scenario.fixed_nodes)] if rises else (),
             waiting=Counter(self._shapes[pod.workload] for pod in waiting),
             node=self._node,
             max_nodes=scenario.elastic_max,
@@ -110,17 +109,6 @@ class SimHeadroom:
             size(needs, forecast).pods, now, seconds=_HOLD_SECONDS, replicas=in_units(requested, unit)
         )
         return spread(self._hold.pods(most_units(needs)), self._zones)
-
-    def _free(self, nodes: range) -> list[Free]:
-        return [self._free_on(node) for node in nodes]
-
-    def _free_on(self, node: int) -> Free:
-        cluster = self._cluster
-        return Free(
-            round(cluster.cpu_free[node] * 1000),
-            round(cluster.memory_free[node] * GIB),
-            MAX_PODS - int(cluster.pods_on[node]),
-        )
 
     # The balloons
 
@@ -174,7 +162,7 @@ class SimHeadroom:
 
     def _room(self, slot: int) -> int:
         """The units that fit on a node."""
-        return self._unit.fits_free(self._free_on(slot)) if self._unit is not None else 0
+        return self._unit.fits_free(self._cluster.free_on(slot)) if self._unit is not None else 0
 
     def _compact(self, now: float, order: Mapping[NodeName, int]) -> None:
         """Move balloons off nodes that could go without them, as long as there are any."""
@@ -199,7 +187,7 @@ class SimHeadroom:
             name=cluster.names[slot],
             zone=cluster.zone_of(slot),
             order=order.get(cluster.names[slot], 0),
-            free=self._free_on(slot),
+            free=cluster.free_on(slot),
             balloons=int(cluster.balloons[slot]),
             others=len(cluster.on_node[slot]),
             open=slot not in cluster.emptying,

@@ -94,11 +94,7 @@ class SimMoves:
             name=cluster.names[slot],
             zone=cluster.zone_of(slot),
             allocatable=Usage(MAX_PODS, int(scenario.node_cpu * 1000), int(scenario.node_memory * GIB)),
-            free=Usage(
-                MAX_PODS - int(cluster.pods_on[slot]),
-                round(cluster.cpu_free[slot] * 1000),
-                round(cluster.memory_free[slot] * GIB),
-            ),
+            free=cluster.free_on(slot),
             may_empty=elastic
             and step - cluster.created[slot] >= self._young
             and not self._nodes.rests(cluster.names[slot], self._scenario.time_of(step)),
