@@ -1,7 +1,12 @@
 """The main job, on the real control plane: pods get their cost when they are bound, and exactly the planned ones go."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,6 +17,8 @@ from localcluster.rest import Object
 
 pytestmark = pytest.mark.alone
 
+SOURCE: Final = Path(__file__).resolve().parents[2] / "operator"
+
 
 def _planned(operator: Installation, scene: Scene) -> list[Object]:
     return [plan for plan in operator.plans() if plan["namespace"] == scene.namespace]
@@ -21,6 +28,20 @@ def _told(scene: Scene) -> dict[str, int]:
     """What the policy's status says of its scale-downs."""
     status = scene.cluster.rest.get(f"/apis/spillway.dev/v1alpha1/elasticpolicies/{scene.policy}").get("status") or {}
     return {key: count for key, count in (status.get("scaleDown") or {}).items() if key != "since"}
+
+
+def _explained(cluster: ClusterApi, namespace: str, workload: str) -> list[str]:
+    """The names of a workload's pods, the first victim first, as `spillway explain` gives them at a prompt."""
+    command = [sys.executable, "-m", "spillway", "explain", "workload", workload, "-o", "json"]
+    answered = subprocess.run(
+        [*command, f"--namespace={namespace}", f"--kubeconfig={cluster.kubeconfig}"],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return [one["pod"].removeprefix(f"{namespace}/") for one in json.loads(answered.stdout)["scaleDown"]]
 
 
 def _gone(before: list[PodView], after: list[PodView]) -> set[str]:
@@ -63,6 +84,22 @@ def test_every_victim_is_a_planned_one_whatever_scales(
         pods = after
     assert by_tier(pods) == {"fixed": 4, "elastic": 0, "virtual": 0}
     cluster.wait_until(lambda: _told(scene) == {"victims": 14, "asPlanned": 14}, "the status to count them")
+
+
+def test_explain_names_the_pods_that_the_next_scale_downs_delete(
+    operator: Installation, scene: Scene, cluster: ClusterApi
+) -> None:
+    scene.add_policy()
+    scene.wait_enforced()
+    pods = scene.fill("web")
+
+    ranked = _explained(cluster, scene.namespace, "deployment/web")
+
+    assert sorted(ranked) == sorted(pod.name for pod in pods)
+    for replicas in (14, 7, 3):
+        scene.scale("web", replicas)
+        after = {pod.name for pod in scene.wait_ready("web", replicas)}
+        assert set(ranked) - after == set(ranked[: len(ranked) - replicas])
 
 
 def test_elastic_nodes_become_empty_one_after_the_other(

@@ -13,6 +13,7 @@ from spillway.app.errors import SettingsError
 from spillway.cli.backtest import backtest
 from spillway.cli.cordon import cordon, uncordon
 from spillway.cli.crds import crds
+from spillway.cli.explain import explain
 from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
 from spillway.cli.restore import restore
@@ -56,7 +57,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "version": version,
     "completion": completion,
 }
-_GROUPS: Final = {"plan": plan}
+_GROUPS: Final = {"explain": explain, "plan": plan}
 
 
 def application(only: str | None = None) -> typer.Typer:

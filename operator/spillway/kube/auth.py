@@ -50,6 +50,8 @@ class Credentials:
         self._context = context
         self.context = ""
         """The context of the kubeconfig that is in use; empty with the pod's service account."""
+        self.namespace = "default"
+        """The namespace that the context names for commands that are given none."""
         self._clock = clock
         self._loaded = clock()
         self._loading = asyncio.Lock()
@@ -85,6 +87,7 @@ class Credentials:
             said = " ".join(str(error).split())
             raise CredentialsError(f"the kubeconfig {path} cannot be used: {said}") from error
         self.context = str(loader.current_context["name"])
+        self.namespace = str((loader.current_context.get("context") or {}).get("namespace") or "default")
         self._refresher = asyncio.create_task(self._keep_fresh(loader), name="kube-credentials")
         return self
 

@@ -18,7 +18,7 @@ from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.stock_out import StockOutDetector
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
 from spillway.domain.budget.price import size_asked
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.nodes.cordon import BudgetCordon
 from spillway.domain.pools.failover import mostly_dead
 from spillway.domain.pools.health import FailoverTimes, Health, PoolObservation, State, judge, next_look
@@ -52,6 +52,25 @@ def times_of(budget: VirtualNodeBudget) -> FailoverTimes:
     failover = budget.spec.failover or DEFAULT_FAILOVER
     start_after = max(SHORTEST_START_SECONDS, float(failover.start_after.seconds))
     return FailoverTimes(_seconds(failover.unhealthy_after), _seconds(failover.retry_after), start_after)
+
+
+def verdict_of(
+    budget: VirtualNodeBudget, memory: PoolMemory, nodes: Iterable[NodeRecord], *, coming: int, now: float
+) -> PoolVerdict:
+    """The verdict on a pool by what it remembers; `coming` only matters while it is tried again."""
+    ladder = () if budget.spec.stock_out is None else budget.spec.stock_out.ladder
+    common, ahead = memory.ladders.for_all, memory.ladders.ahead
+    return pool_verdict(
+        nodes,
+        memory.health,
+        held=BudgetCordon.of(budget).active(now),
+        step=common.step,
+        out_of_stock=common.out_of_stock(ladder),
+        steps={name: one.step for name, one in ahead.items()},
+        out_of_stock_for=frozenset(name for name, one in ahead.items() if one.out_of_stock(ladder)),
+        coming=coming,
+        kept_out=memory.kept_out,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +211,13 @@ class PoolsController(Controller):
 
     def _publish(self, budget: VirtualNodeBudget, memory: PoolMemory) -> None:
         pool = budget.metadata.name
-        ladder = () if budget.spec.stock_out is None else budget.spec.stock_out.ladder
         retrying = memory.health.state is State.RETRYING
-        common, ahead = memory.ladders.for_all, memory.ladders.ahead
-        verdict = pool_verdict(
+        verdict = verdict_of(
+            budget,
+            memory,
             self._nodes.nodes(pool),
-            memory.health,
-            held=BudgetCordon.of(budget).active(self.world.now()),
-            step=common.step,
-            out_of_stock=common.out_of_stock(ladder),
-            steps={name: one.step for name, one in ahead.items()},
-            out_of_stock_for=frozenset(name for name, one in ahead.items() if one.out_of_stock(ladder)),
             coming=self._usage.unstarted(pool) if retrying else 0,
-            kept_out=memory.kept_out,
+            now=self.world.now(),
         )
         view = PoolView(verdict, memory, ready=any(node.ready for node in self._nodes.nodes(pool)))
         before = self.views.get(pool)

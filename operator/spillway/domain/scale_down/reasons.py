@@ -47,10 +47,15 @@ _SENTENCES: Final = {
 }
 
 
-def explain(reason: VictimReason, victim: Candidate | None = None) -> str:
-    """The sentence that says why a pod is deleted; without the victim, what the rule means in general."""
+def because(reason: VictimReason, victim: Candidate | None = None) -> str:
+    """The clause that says why a pod is deleted; without the victim, what the rule means in general."""
     if victim is None:
         return _SENTENCES[reason].format(node="of its own", zone="of the pod", virtual="the virtual tier")
     virtual = f"virtual pool {victim.pool}" if victim.pool else "the virtual tier"
-    because = _SENTENCES[reason].format(node=victim.node or "none", zone=victim.zone or "unknown", virtual=virtual)
-    return f"pod {victim.name} deleted: {because}"
+    return _SENTENCES[reason].format(node=victim.node or "none", zone=victim.zone or "unknown", virtual=virtual)
+
+
+def explain(reason: VictimReason, victim: Candidate | None = None) -> str:
+    """The sentence that says why a pod is deleted; without the victim, what the rule means in general."""
+    clause = because(reason, victim)
+    return clause if victim is None else f"pod {victim.name} deleted: {clause}"

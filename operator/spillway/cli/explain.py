@@ -1,0 +1,104 @@
+"""`spillway explain`: where a pod, workload, node or pool is and why, its rank and price, and what would change it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spillway.cli import live
+
+explain = typer.Typer(
+    help="Explain one pod, workload, node or pool: where it is and why, its rank in the next scale-down, its price, "
+    "and what would change it. Writes nothing.",
+    no_args_is_help=True,
+)
+
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Default: that of the kubeconfig's context, else default.")
+]
+
+_RIGHTS = """
+    Needs the permission to list pods, nodes, namespaces, replicasets, replicationcontrollers, statefulsets and
+    Spillway's kinds in the whole cluster. Exit codes: 0 explained, 1 there is no such object, 2 wrong usage, 3 the
+    cluster could not be read.
+"""
+
+
+@explain.callback()
+def _explain() -> None:
+    """Explain one pod, workload, node or pool. Writes nothing."""
+
+
+@explain.command(help=f"Explain a pod: its place, its rank in the next scale-down, and its price.\n{_RIGHTS}")
+def pod(
+    name: Annotated[str, typer.Argument(help="Name of the pod.", show_default=False)],
+    *,
+    namespace: Namespace = None,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    operator_namespace: live.OperatorNamespace = "spillway-system",
+    output: live.FormatFlag = live.Format.TABLE,
+) -> None:
+    _show("pod", name, namespace, kubeconfig, context, operator_namespace, output)
+
+
+@explain.command(
+    help=f"Explain a workload: its threshold, where its next pod would go, and the ranks of its pods.\n{_RIGHTS}"
+)
+def workload(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[KIND/]NAME", help="For example cart, deployment/cart or sts/db.", show_default=False),
+    ],
+    *,
+    namespace: Namespace = None,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    operator_namespace: live.OperatorNamespace = "spillway-system",
+    output: live.FormatFlag = live.Format.TABLE,
+) -> None:
+    _show("workload", name, namespace, kubeconfig, context, operator_namespace, output)
+
+
+@explain.command(help=f"Explain a node: its tier for each policy, when it empties, and its price.\n{_RIGHTS}")
+def node(
+    name: Annotated[str, typer.Argument(help="Name of the node.", show_default=False)],
+    *,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    operator_namespace: live.OperatorNamespace = "spillway-system",
+    output: live.FormatFlag = live.Format.TABLE,
+) -> None:
+    _show("node", name, None, kubeconfig, context, operator_namespace, output)
+
+
+@explain.command(help=f"Explain a pool: whether it takes pods and why not, who uses it, and its price.\n{_RIGHTS}")
+def pool(
+    name: Annotated[str, typer.Argument(help="Name of the VirtualNodeBudget.", show_default=False)],
+    *,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    operator_namespace: live.OperatorNamespace = "spillway-system",
+    output: live.FormatFlag = live.Format.TABLE,
+) -> None:
+    _show("pool", name, None, kubeconfig, context, operator_namespace, output)
+
+
+def _show(  # noqa: PLR0917 - the flags of the four commands, in their order
+    what: str,
+    name: str,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    context: str | None,
+    operator_namespace: str,
+    output: live.Format,
+) -> None:
+    from spillway.cli.explain_view import answer_view  # noqa: PLC0415  # `--help` need not wait for it
+    from spillway.cli.explaining import explained  # noqa: PLC0415
+
+    answer = live.read(
+        kubeconfig,
+        context,
+        lambda client: explained(client, what, name, namespace=namespace, own_namespace=operator_namespace),
+    )
+    live.show(answer, output, answer_view)

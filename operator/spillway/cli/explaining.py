@@ -1,0 +1,160 @@
+"""The reading behind `spillway explain`: a snapshot of the cluster, and the objects that an answer needs beside it.
+
+Contract: everything is read through the API server, once, and nothing is written. Names are resolved as kubectl does
+it: with or without a kind before a slash.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from spillway.admission.deadline import Deadline
+from spillway.app.explain.nodes import explain_node
+from spillway.app.explain.pods import explain_pod
+from spillway.app.explain.pools import explain_pool
+from spillway.app.explain.snapshot import Snapshot
+from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
+from spillway.cli.live import NotFoundError
+from spillway.cli.reading import read_world
+from spillway.domain.explanation.answers import Answer
+from spillway.domain.fit.suitability import claims_of, ephemeral_claims
+from spillway.domain.model.names import NodeName
+from spillway.domain.model.owners import WorkloadKey, workload_of
+from spillway.domain.model.records import OwnerRecord
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import RequestError
+from spillway.kube.followed import FOLLOWED_OWNERS
+from spillway.webhooks.limit_ranges import LimitRanges
+from spillway.webhooks.lookup import Lookup
+from spillway.webhooks.workloads import Workloads
+
+READ_SECONDS: Final = 10.0
+"""How long the reading of volumes and of LimitRanges may take."""
+NAMED: Final = 10
+"""The names that an error lists."""
+_KINDS: Final = {
+    "deployment": "Deployment",
+    "deployments": "Deployment",
+    "deploy": "Deployment",
+    "rollout": "Rollout",
+    "rollouts": "Rollout",
+    "replicaset": "ReplicaSet",
+    "replicasets": "ReplicaSet",
+    "rs": "ReplicaSet",
+    "replicationcontroller": "ReplicationController",
+    "replicationcontrollers": "ReplicationController",
+    "rc": "ReplicationController",
+    "statefulset": "StatefulSet",
+    "statefulsets": "StatefulSet",
+    "sts": "StatefulSet",
+}
+
+
+async def explained(client: KubeClient, what: str, name: str, *, namespace: str | None, own_namespace: str) -> Answer:
+    """The answer about one pod, workload, node or pool.
+
+    Raises:
+        RequestError: the cluster cannot be read.
+        NotFoundError: there is no such object.
+    """
+    snapshot = Snapshot.of(await read_world(client, own_namespace=own_namespace))
+    within = namespace or client.credentials.namespace
+    if what == "pod":
+        return await _pod(client, snapshot, within, name)
+    if what == "workload":
+        return await _workload(client, snapshot, within, name)
+    return _node(snapshot, name) if what == "node" else _pool(snapshot, name)
+
+
+async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
+    pod = snapshot.world.state.pod(namespace, name.removeprefix("pod/"))
+    if pod is None:
+        there = (one.name for one in snapshot.world.state.pods_in(namespace))
+        raise NotFoundError(f"there is no pod {name} in namespace {namespace}; {_listed(there)}")
+    raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
+    return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {})
+
+
+async def _workload(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
+    owners = snapshot.owners_of(workload_named(snapshot, namespace, name))
+    return explain_workload(snapshot, owners, await _template(client, snapshot, owners[0]))
+
+
+def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
+    """The key of the workload that a user means by `cart`, `deployment/cart` or `deploy/cart`.
+
+    Raises:
+        NotFoundError: there is no such workload, or there are several.
+    """
+    kind, _, name = text.rpartition("/")
+    wanted = _KINDS.get(kind.lower(), kind)
+    keys = {workload_of(one).key for one in snapshot.owners() if one.namespace == namespace}
+    found = [one for one in sorted(keys) if _is_meant(WorkloadKey.parse(one), wanted, name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        kinds = " or ".join(f"{WorkloadKey.parse(one).kind.lower()}/{name}" for one in found)
+        raise NotFoundError(f"{text} may be one of several workloads in namespace {namespace}: write {kinds}")
+    there = (f"{one.kind.lower()}/{one.name}" for one in map(WorkloadKey.parse, keys))
+    raise NotFoundError(
+        f"there is no workload {text} with ReplicaSets and no StatefulSet of this name in namespace {namespace}; "
+        f"{_listed(there)}"
+    )
+
+
+def _is_meant(key: WorkloadKey, kind: str, name: str) -> bool:
+    return key.name == name and (not kind or key.kind == kind)
+
+
+def _node(snapshot: Snapshot, name: str) -> Answer:
+    nodes = snapshot.world.state.nodes
+    node = nodes.get(NodeName(name.removeprefix("node/")))
+    if node is None:
+        raise NotFoundError(f"there is no node {name}; {_listed(nodes)}")
+    return explain_node(snapshot, node)
+
+
+def _pool(snapshot: Snapshot, name: str) -> Answer:
+    budgets = snapshot.world.governance.budgets
+    if name not in budgets:
+        raise NotFoundError(f"there is no pool {name}; {_listed(budgets)}")
+    return explain_pool(snapshot, name)
+
+
+async def _template(client: KubeClient, snapshot: Snapshot, owner: OwnerRecord) -> NextTemplate | None:
+    """The next pod of an owner, as its controller would create it; None where that cannot be read."""
+    claim = snapshot.world.claim_of(owner)
+    if snapshot.world.governance.placing_class(claim) is None or claim is None:
+        return None
+    try:
+        raw = await client.get_json(FOLLOWED_OWNERS[owner.kind].resource.named(owner.name, namespace=owner.namespace))
+    except RequestError as error:
+        if error.not_found:
+            return None
+        raise
+    template: dict[str, Any] = (raw.get("spec") or {}).get("template") or {}
+    metadata = template.get("metadata") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    pod = {
+        "metadata": {"namespace": owner.namespace, "labels": labels, "annotations": annotations},
+        "spec": template.get("spec") or {},
+    }
+    new = new_pod(snapshot, owner, claim, pod)
+    lookup = Lookup(snapshot.world.state, client)
+    try:
+        if not snapshot.placer.may_be_virtual(new):
+            return NextTemplate(pod)
+        workloads = Workloads(snapshot.world.state, lookup, lambda: snapshot.world.governance)
+        deadline = Deadline(time.monotonic, READ_SECONDS)
+        volumes = await workloads.volumes(owner.namespace, claims_of(pod), deadline, ephemeral=ephemeral_claims(pod))
+        defaults = await LimitRanges(lookup, time.monotonic).defaults(owner.namespace, deadline)
+        return None if volumes is None else NextTemplate(pod, volumes, defaults)
+    finally:
+        lookup.close()
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(names)
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"there are: {', '.join(found[:NAMED])}{more}" if found else "there are none"

@@ -1,0 +1,163 @@
+"""The sentences of `spillway explain`: why a pod is where it is, and what would change that.
+
+Contract: pure. A sentence states a fact of the snapshot or a rule of Spillway or Kubernetes; what was decided in the
+past and is not recorded is not guessed.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from spillway.domain.model.names import AVOIDED_TAINTS, ELASTIC_TAINT, EMPTYING_TAINT, HOT_TAINT, Tier
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
+from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.scale_down.kubernetes_order import READY_CLASS, kubernetes_class
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
+
+_SOURCES: Final = {
+    ThresholdReason.ANNOTATION: "the workload's annotation spillway.dev/threshold says so",
+    ThresholdReason.MANUAL: "the policy says so (mode Manual)",
+    ThresholdReason.AUTO: "the plan over all workloads says so (mode Auto)",
+    ThresholdReason.LEARNING_HISTORY: "mode Auto has no plan for it yet: it has less than two days of history",
+    ThresholdReason.NOT_PLANNED: "mode Auto plans no workload without ReplicaSets",
+    ThresholdReason.NO_THRESHOLD: "its class has no threshold",
+}
+_DECISIONS: Final = {
+    PlacementReason.NEVER: "its class keeps off virtual nodes",
+    PlacementReason.BELOW_THRESHOLD: "fewer pods than the threshold are on physical nodes",
+    PlacementReason.LEARNING_HISTORY: "mode Auto has no plan for the workload yet",
+    PlacementReason.NOT_PLANNED: "mode Auto plans no workload without ReplicaSets",
+    PlacementReason.NO_THRESHOLD: "its class has no threshold",
+    PlacementReason.UNSUITABLE: "virtual nodes cannot run it",
+    PlacementReason.NO_POOL: "no pool takes it",
+    PlacementReason.REPLACED: "the pod before it was replaced for these nodes",
+    PlacementReason.BEYOND_THRESHOLD: "as many pods as the threshold are on physical nodes already",
+    PlacementReason.ALWAYS: "its class goes to virtual nodes first",
+}
+_TAINTS: Final = {
+    ELASTIC_TAINT: "pods prefer fixed nodes to this elastic one",
+    HOT_TAINT: "its real load is above the limit of a ZonalBalance, so new pods prefer other nodes",
+    EMPTYING_TAINT: "it is being emptied by moves, so new pods prefer other nodes",
+}
+
+
+def threshold_sentence(claim: Claim | None, threshold: EffectiveThreshold | None) -> str:
+    """What is kept on physical nodes, and who says so; or why Spillway keeps nothing anywhere."""
+    if claim is None:
+        return "No policy governs its workload, so the scheduler alone chooses its nodes."
+    if threshold is None:
+        return (
+            f"The class {claim.workload_class} of the policy {claim.policy} has neither threshold nor placement, so "
+            "the scheduler alone chooses its nodes."
+        )
+    kept = "All replicas are" if threshold.replicas is None else f"{threshold.replicas} replicas are"
+    return f"{kept} kept on physical nodes: {_SOURCES[threshold.reason]}."
+
+
+def decision_clause(reason: PlacementReason, because: str) -> str:
+    """Why a pod is decided as it is, with what the planner adds to it."""
+    return f"{_DECISIONS[reason]}: {because}" if because else _DECISIONS[reason]
+
+
+def taint_meaning(taint: Taint) -> str | None:
+    """What Spillway means by a taint; None for another client's."""
+    return _TAINTS.get(taint.key)
+
+
+def pod_reasons(
+    pod: PodRecord, node: NodeRecord | None, tier: Tier | None, pool: str, *, placement: str, pools: str
+) -> Iterator[str]:
+    """Why a pod is where it is. `placement` and `pools` are Spillway's marks on it, empty without one."""
+    if node is None:
+        yield _unbound(pod)
+    if placement == "virtual":
+        yield f"When it was created it was decided for virtual nodes, for these pools in this order: {pools}."
+    elif placement == "physical":
+        yield "When it was created it was decided for physical nodes."
+    else:
+        yield (
+            "It has no placement mark: it was created before a policy placed its workload, or no replica of the "
+            "operator answered in time, so the scheduler alone chose."
+        )
+    if tier is Tier.VIRTUAL and placement == "physical":
+        yield "It found no room on physical nodes for as long as spillAfter, so it was allowed to go to virtual nodes."
+    if node is not None and tier is not Tier.VIRTUAL:
+        yield "Among physical nodes the scheduler chose this one; a soft taint makes it prefer fixed to elastic nodes."
+    if node is not None and not node.ready:
+        yield f"Its node {node.name} is not ready."
+    if node is not None and tier is Tier.VIRTUAL and pool:
+        yield f"The pool {pool} was the first of these whose node the scheduler found suitable."
+
+
+def _unbound(pod: PodRecord) -> str:
+    waiting = pod.pending
+    if waiting is None:
+        return "It is on no node."
+    if waiting.gated:
+        return "It is on no node: a scheduling gate holds it."
+    said = ": ".join(filter(None, (waiting.reason, waiting.message)))
+    return f"It is on no node yet{f' ({said})' if said else ''}."
+
+
+def pod_changes(
+    claim: Claim | None, tier: Tier | None, threshold: EffectiveThreshold | None, *, replicas: int, brings_back: bool
+) -> Iterator[str]:
+    """What would change where a governed pod is."""
+    if claim is None:
+        yield "Nothing of Spillway's: no policy governs it. An ElasticPolicy that selects its workload would."
+        return
+    if not claim.enforced:
+        yield f"The policy {claim.policy} is in mode Recommend and changes nothing; mode Enforce would."
+    if threshold is None:
+        return
+    if tier is Tier.VIRTUAL:
+        yield (
+            f"A threshold of {replicas} or more keeps all replicas on physical nodes, if these have room "
+            "(the annotation spillway.dev/threshold on the workload)."
+        )
+        if brings_back:
+            yield (
+                "A virtual replica is brought back once fewer replicas than the threshold are on physical nodes and "
+                "these have had room for long enough."
+            )
+    elif threshold.replicas is not None:
+        yield f"A threshold below {threshold.replicas} sends more of the next pods to virtual nodes; running pods stay."
+
+
+def rank_changes(rank: int, pods: int, decided_by: str) -> str:
+    """At which scale-down a pod goes."""
+    left = pods - rank
+    goes = f"It is deleted when its owner is scaled to {left} replicas or fewer"
+    if decided_by == "OtherClient":
+        return f"{goes}, if the other client does not change the costs. Remove its costs, and Spillway decides."
+    if decided_by == "Kubernetes":
+        return f"{goes}, if nothing about these pods changes before."
+    return f"{goes}. A pod that is not ready by then goes before it."
+
+
+def kubernetes_clause(candidate: Candidate) -> str:
+    """Which of Kubernetes' own rules matter for a pod."""
+    if kubernetes_class(candidate) < READY_CLASS:
+        return "it is not ready, and Kubernetes deletes such pods first"
+    return (
+        f"Kubernetes compares deletion costs (this pod: {candidate.deletion_cost}), then pods of the workload on the "
+        f"node ({candidate.same_node_owner_pods}), then the time since it became ready, restarts and age"
+    )
+
+
+def node_changes(node: NodeRecord, *, staying: int, elastic: bool, emptied: int | None) -> Iterator[str]:
+    """What would change a node."""
+    if node.cordoned_by:
+        yield f"`kubectl spillway uncordon {node.cordoned_by}` opens it with its pool."
+    elif node.unschedulable:
+        yield "Another client made it unschedulable, so Spillway does not open it: `kubectl uncordon` does."
+    if elastic and staying:
+        yield (
+            f"{staying} of its pods are deleted by no scale-down, so it empties last. Govern their workloads by a "
+            "policy, or run them elsewhere."
+        )
+    elif elastic and emptied == 1:
+        yield "The next scale-downs empty it; then a node autoscaler can remove it."
+    if any(taint.key in AVOIDED_TAINTS for taint in node.taints):
+        yield "Spillway removes its soft taints once their cause is gone."

@@ -1,0 +1,96 @@
+"""The output of `spillway explain`, and how it finds what a user names."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spillway.app.explain.nodes import explain_node
+from spillway.app.explain.pods import explain_pod
+from spillway.app.explain.pools import explain_pool
+from spillway.app.explain.snapshot import Snapshot
+from spillway.app.explain.workloads import explain_workload
+from spillway.cli import live
+from spillway.cli.commands import application
+from spillway.cli.explain_view import FIRST, answer_view
+from spillway.cli.explaining import workload_named
+from spillway.domain.explanation.answers import Answer
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.state.catalog import Kind
+from spillway.state.cluster import Record
+from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world, policy_resource, resource
+
+
+@pytest.fixture
+def found() -> Snapshot:
+    pods = [make_pod(f"web-{number:02}") for number in range(FIRST + 2)]
+    owners: list[Record] = [
+        make_replicaset(replicas=len(pods)),
+        make_replicaset("both"),
+        make_statefulset("both"),
+        make_statefulset("db"),
+    ]
+    selects = resource(Kind.VIRTUAL_NODE_BUDGET, "eci-a", nodeSelector={"matchLabels": {"pool": "eci-a"}})
+    policy = policy_resource(virtual={"budgets": ["eci-a"]})
+    return Snapshot.of(make_world([make_node(), *owners, *pods], [policy, selects], FakeClock(5_000.0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("web", "Deployment/shop/web"),
+        ("deployment/web", "Deployment/shop/web"),
+        ("deploy/web", "Deployment/shop/web"),
+        ("Deployment/web", "Deployment/shop/web"),
+        ("sts/both", "StatefulSet/shop/both"),
+        ("db", "StatefulSet/shop/db"),
+    ],
+)
+def test_names_of_workloads(found: Snapshot, text: str, key: str) -> None:
+    assert workload_named(found, "shop", text) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "namespace", "words"),
+    [
+        ("both", "shop", "write deployment/both or statefulset/both"),
+        ("sts/web", "shop", "there are: deployment/both, deployment/web, statefulset/both, statefulset/db"),
+        ("web", "other", "there are none"),
+    ],
+)
+def test_names_that_are_not_found(found: Snapshot, text: str, namespace: str, words: str) -> None:
+    with pytest.raises(live.NotFoundError, match=words):
+        workload_named(found, namespace, text)
+
+
+def test_the_answers_as_tables_and_as_json(found: Snapshot) -> None:
+    state = found.world.state
+    answers: dict[str, Answer] = {
+        "Pod": explain_pod(found, state.pods[next(iter(state.pods))], {}),
+        "Workload": explain_workload(found, [state.replicasets[OwnerUid("rs-web")]], None),
+        "Node": explain_node(found, state.nodes[NodeName("n1")]),
+        "Pool": explain_pool(found, "eci-a"),
+    }
+    for kind, answer in answers.items():
+        assert json.loads(live.text_of(answer, live.Format.JSON, answer_view))["kind"] == kind
+        text = live.text_of(answer, live.Format.TABLE, answer_view)
+        assert f"{kind.lower()}:" in text
+        assert "Why" in text
+
+    table = live.text_of(answers["Workload"], live.Format.TABLE, answer_view)
+    assert "2 more pods: -o wide lists all" in table
+    assert "-o wide" not in live.text_of(answers["Workload"], live.Format.WIDE, answer_view)
+    as_json = json.loads(live.text_of(answers["Workload"], live.Format.JSON, answer_view))
+    assert len(as_json["scaleDown"]) == FIRST + 2
+    assert as_json["scaleDown"][0]["rank"]["decidedBy"] == "Spillway"
+
+
+@pytest.mark.parametrize("what", ["pod", "workload", "node", "pool"])
+def test_a_cluster_that_cannot_be_read(what: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(application(), ["explain", what, "web", f"--kubeconfig={tmp_path / 'absent'}"])
+
+    assert result.exit_code == live.UNREADABLE
+    assert "not found" in result.stderr

@@ -1,0 +1,127 @@
+"""The sentences of `spillway explain`."""
+
+from typing import Any
+
+import pytest
+
+from spillway.api.elasticpolicy import PolicyMode
+from spillway.domain.explanation.words import (
+    decision_clause,
+    kubernetes_clause,
+    node_changes,
+    pod_changes,
+    pod_reasons,
+    rank_changes,
+    taint_meaning,
+    threshold_sentence,
+)
+from spillway.domain.model.names import HOT_TAINT, ZONE_LABEL, NodeName, PodUid, Tier
+from spillway.domain.model.places import Claim
+from spillway.domain.model.records import Pending, Phase, Taint
+from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
+from tests.builders import make_node, make_pod
+
+CLAIM = Claim("online", "default", PolicyMode.ENFORCE, 1, ZONE_LABEL)
+KEEPS_FOUR = EffectiveThreshold(4, ThresholdReason.MANUAL)
+
+
+@pytest.mark.parametrize("reason", ThresholdReason)
+def test_every_source_of_a_threshold_has_words(reason: ThresholdReason) -> None:
+    three, everything = EffectiveThreshold(3, reason), EffectiveThreshold(None, reason)
+
+    assert threshold_sentence(CLAIM, three).startswith("3 replicas are kept on physical nodes: ")
+    assert threshold_sentence(CLAIM, everything).startswith("All replicas are")
+
+
+def test_workloads_that_are_not_placed() -> None:
+    assert "No policy governs" in threshold_sentence(None, None)
+    assert "The class default of the policy online" in threshold_sentence(CLAIM, None)
+
+
+@pytest.mark.parametrize("reason", PlacementReason)
+def test_every_decision_has_words(reason: PlacementReason) -> None:
+    assert decision_clause(reason, "more").endswith(": more")
+    assert decision_clause(reason, "")
+
+
+@pytest.mark.parametrize(
+    ("marks", "tier", "words"),
+    [
+        pytest.param(("virtual", "eci-a,tke-b"), Tier.VIRTUAL, "these pools in this order: eci-a,tke-b", id="decided"),
+        pytest.param(("physical", ""), Tier.VIRTUAL, "found no room on physical nodes", id="spilled"),
+        pytest.param(("physical", ""), Tier.FIXED, "decided for physical nodes", id="physical"),
+        pytest.param(("", ""), Tier.FIXED, "no placement mark", id="undecided"),
+    ],
+)
+def test_why_a_pod_is_where_it_is(marks: tuple[str, str], tier: Tier, words: str) -> None:
+    found = pod_reasons(make_pod(), make_node(ready=False), tier, "", placement=marks[0], pools=marks[1])
+
+    assert words in (said := " ".join(found))
+    assert "n1 is not ready" in said
+
+
+@pytest.mark.parametrize(
+    ("pending", "words"),
+    [
+        (Pending(gated=True), "scheduling gate"),
+        (Pending(reason="Unschedulable", message="0/3 nodes"), "(Unschedulable: 0/3 nodes)"),
+        (None, "on no node."),
+    ],
+)
+def test_a_pod_without_a_node(pending: Pending | None, words: str) -> None:
+    waiting = make_pod(node=NodeName(""), phase=Phase.PENDING, pending=pending)
+
+    assert words in next(pod_reasons(waiting, None, None, "", placement="", pools=""))
+
+
+@pytest.mark.parametrize(
+    ("claim", "tier", "words"),
+    [
+        pytest.param(None, Tier.FIXED, "no policy governs it", id="ungoverned"),
+        pytest.param(CLAIM, Tier.VIRTUAL, "A threshold of 9 or more", id="virtual"),
+        pytest.param(CLAIM, Tier.FIXED, "A threshold below 4", id="physical"),
+    ],
+)
+def test_what_would_change_it(claim: Claim | None, tier: Tier, words: str) -> None:
+    assert words in next(pod_changes(claim, tier, KEEPS_FOUR, replicas=9, brings_back=True))
+
+
+def test_a_policy_in_recommend_is_said_first() -> None:
+    claim = Claim("online", "default", PolicyMode.RECOMMEND, 1, ZONE_LABEL)
+
+    assert "mode Recommend" in next(pod_changes(claim, Tier.FIXED, None, replicas=1, brings_back=False))
+
+
+@pytest.mark.parametrize("decided_by", ["Spillway", "Kubernetes", "OtherClient", "Ordinal"])
+def test_when_a_pod_goes(decided_by: str) -> None:
+    assert rank_changes(2, 5, decided_by).startswith("It is deleted when its owner is scaled to 3 replicas or fewer")
+
+
+def test_the_rules_of_kubernetes() -> None:
+    ready = Candidate(uid=PodUid("a"), node=NodeName("n1"), deletion_cost=-5)
+
+    assert "this pod: -5" in kubernetes_clause(ready)
+    assert "not ready" in kubernetes_clause(Candidate(uid=PodUid("a"), node=NodeName("n1"), ready=False))
+
+
+@pytest.mark.parametrize(
+    ("node", "facts", "words"),
+    [
+        pytest.param({"unschedulable": True, "cordoned_by": "eci-a"}, {}, "uncordon eci-a", id="cordoned"),
+        pytest.param({"unschedulable": True}, {}, "Another client", id="closed-by-another"),
+        pytest.param({}, {"elastic": True, "staying": 2}, "2 of its pods", id="kept"),
+        pytest.param({}, {"elastic": True, "emptied": 1}, "The next scale-downs", id="next"),
+        pytest.param({"taints": (Taint(HOT_TAINT, "PreferNoSchedule"),)}, {}, "removes its soft taints", id="hot"),
+    ],
+)
+def test_what_would_change_a_node(node: dict[str, Any], facts: dict[str, Any], words: str) -> None:
+    given = {"staying": 0, "elastic": False, "emptied": None, **facts}
+
+    assert words in " ".join(node_changes(make_node(**node), **given))
+
+
+def test_only_taints_of_spillway_have_a_meaning() -> None:
+    assert taint_meaning(Taint(HOT_TAINT, "PreferNoSchedule"))
+    assert taint_meaning(Taint("dedicated", "NoSchedule")) is None
