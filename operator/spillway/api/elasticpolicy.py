@@ -1,7 +1,7 @@
 """ElasticPolicy: which workloads are elastic, on which tiers of nodes, and how."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -146,6 +146,9 @@ class Placement(Model):
     """Replace virtual replicas by physical ones when physical room has been free for long enough."""
 
 
+_DEFAULT_PLACEMENT: Final = Placement()
+
+
 class WorkloadClass(Model):
     """A class of workloads that are treated in the same way."""
 
@@ -170,7 +173,7 @@ class WorkloadClass(Model):
     @property
     def effective_placement(self) -> Placement:
         """Its placement; the default one for a class that gives a threshold alone."""
-        return self.placement or Placement()
+        return self.placement or _DEFAULT_PLACEMENT
 
     @property
     def plans_threshold(self) -> bool:

@@ -74,9 +74,13 @@ def _reports(spec: PodSpec, status: PodStatus) -> bool:
     if spec.resources is not None and status.resources is None:
         return False
     statuses = status.container_statuses or ()
-    return len(statuses) == len(spec.containers or ()) and all(
-        one.allocated_resources is not None or one.resources is not None for one in statuses
-    )
+    if len(statuses) != len(spec.containers or ()):
+        return False
+    # A loop and no generator: the informer asks it for every change of a pod.
+    for one in statuses:  # noqa: SIM110
+        if one.allocated_resources is None and one.resources is None:
+            return False
+    return True
 
 
 def _infeasible(status: PodStatus) -> bool:

@@ -284,8 +284,8 @@ class ClusterState:
             _take_owner_off(pod)
         if old is not None and old.pending is not None and pod.pending is not None:
             force_setattr(pod, "pending", pod.pending.following(old.pending, self._now()))
-        if old is not None and pod.held is None:
-            force_setattr(pod, "held", pod.held_after(old))
+        if old is not None and pod.held is None and (held := pod.held_after(old)) is not None:
+            force_setattr(pod, "held", held)
         if old == pod:
             return False
         if old is not None:

@@ -23,7 +23,7 @@ marks, because the answer came too late for the API server, is none that did not
 """
 
 import math
-import uuid
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -278,6 +278,10 @@ class Reservations:
 
     def expire(self) -> None:
         """End the reservations that have expired, or whose pods were refused."""
+        # All last equally long, so while the first has not expired none has.
+        first = next(iter(self._held.values()), None)
+        if not self._refused and (first is None or first.due > self.clock()):
+            return
         for refused, ended in ((True, self._end_refused()), (False, self._end_expired())):
             for owner, lost in ended.items():
                 self.lost.emit(owner, lost, refused)
@@ -422,4 +426,4 @@ class Reservations:
 
 def new_token() -> str:
     """A token for a new reservation; as a mark on a pod it is not secret, and it cannot be guessed."""
-    return uuid.uuid4().hex[:16]
+    return os.urandom(8).hex()

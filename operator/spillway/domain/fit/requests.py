@@ -6,7 +6,7 @@ refuses such a pod. `kube.requests` sums CPU and memory of the informer's typed 
 follows resizes in place; a property test holds the two together.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from spillway.api.quantity import cpu_millis, memory_bytes
@@ -14,6 +14,7 @@ from spillway.domain.model.documents import Json
 
 _HUGE_PAGES: Final = "hugepages-"
 EPHEMERAL_STORAGE: Final = "ephemeral-storage"
+_USUAL: Final = frozenset({"cpu", "memory"})
 
 
 def requested(spec: Json, resource: str) -> int:
@@ -22,8 +23,10 @@ def requested(spec: Json, resource: str) -> int:
     whole = (spec.get("resources") or {}).get("requests") or {}
     if resource in whole:
         return amount_of(whole, resource) + overhead
-    running = sum(container_request(one, resource) for one in spec.get("containers") or ())
-    sidecars = peak = 0
+    # Loops and no generators, here and below: admission asks for it several times for each pod.
+    running = sidecars = peak = 0
+    for one in spec.get("containers") or ():
+        running += container_request(one, resource)
     for one in spec.get("initContainers") or ():
         own = container_request(one, resource)
         if one.get("restartPolicy") == "Always":
@@ -34,8 +37,14 @@ def requested(spec: Json, resource: str) -> int:
 
 def extended_requests(spec: Json) -> dict[str, int]:
     """What the pod requests beside CPU and memory (`is_extended`), in a fixed order; empty for most pods."""
-    named = {name for amounts in _amounts(spec) for name in amounts if is_extended(name)}
-    wanted = {name: requested(spec, name) for name in sorted(named)} if named else {}
+    named: set[str] = set()
+    for amounts in _amounts(spec):
+        for name in amounts:
+            if name not in _USUAL and is_extended(name):
+                named.add(name)
+    if not named:
+        return {}
+    wanted = {name: requested(spec, name) for name in sorted(named)}
     return {name: count for name, count in wanted.items() if count > 0}
 
 
@@ -61,11 +70,12 @@ def amount_of(amounts: Mapping[str, Any] | None, resource: str) -> int:
         return 0
 
 
-def _amounts(spec: Json) -> Iterator[Mapping[str, Any]]:
-    """Every list of requests and limits in the pod."""
-    holders = (spec, *(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    for holder in holders:
-        resources = holder.get("resources") or {}
-        yield resources.get("requests") or {}
-        yield resources.get("limits") or {}
-    yield spec.get("overhead") or {}
+def _amounts(spec: Json) -> list[Mapping[str, Any]]:
+    """Every list of requests and limits in the pod that has an entry."""
+    found: list[Mapping[str, Any]] = []
+    for holder in (spec, *(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
+        if resources := holder.get("resources"):
+            found += [amounts for amounts in (resources.get("requests"), resources.get("limits")) if amounts]
+    if overhead := spec.get("overhead"):
+        found.append(overhead)
+    return found

@@ -168,7 +168,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
         """
         if self.held is not None or Phase.PENDING in (self.phase, before.phase):
             return self.held
-        if before.held is not None or not before.requests.covers(self.requests):
+        more = self.cpu_millis > before.cpu_millis or self.memory_bytes > before.memory_bytes
+        if before.held is not None or more:
             return before.granted.cpu_millis, before.granted.memory_bytes
         return None
 

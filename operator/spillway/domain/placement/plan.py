@@ -253,6 +253,8 @@ def _virtual(  # noqa: PLR0917 - the steps of `plan`, one after the other
 def _is_larger(built: Json, pod: Json) -> bool:
     """Whether it requests more than its user wrote; a container more may get requests and limits by default."""
     specs = built.get("spec") or {}, pod.get("spec") or {}
+    if all(specs[0].get(name) is specs[1].get(name) for name in ("containers", "initContainers", "resources")):
+        return False
     added = len(specs[0].get("initContainers") or ()) > len(specs[1].get("initContainers") or ())
     return added or requests_of(built) != requests_of(pod)
 
