@@ -13,6 +13,7 @@ from spillway.app.errors import SettingsError
 from spillway.cli.backtest import backtest
 from spillway.cli.cordon import cordon, uncordon
 from spillway.cli.crds import crds
+from spillway.cli.doctor import doctor
 from spillway.cli.explain import explain
 from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
@@ -47,6 +48,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
 
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": status,
+    "doctor": doctor,
     "cordon": cordon,
     "uncordon": uncordon,
     "run": run,

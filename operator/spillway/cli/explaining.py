@@ -89,7 +89,7 @@ def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
     """
     kind, _, name = text.rpartition("/")
     wanted = _KINDS.get(kind.lower(), kind)
-    keys = {workload_of(one).key for one in snapshot.owners() if one.namespace == namespace}
+    keys = {workload_of(one).key for one in snapshot.world.state.owners() if one.namespace == namespace}
     found = [one for one in sorted(keys) if _is_meant(WorkloadKey.parse(one), wanted, name)]
     if len(found) == 1:
         return found[0]

@@ -31,7 +31,7 @@ UNREADABLE: Final = 3
 WATCH_SECONDS: Final = 2.0
 MESSAGE: Final = "message"
 """The heading of a column with sentences."""
-_WIDE_ENOUGH: Final = 400
+_WIDE_ENOUGH: Final = 4_000
 """Columns for output that is no terminal: nothing is folded or cut there."""
 
 

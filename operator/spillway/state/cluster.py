@@ -110,6 +110,11 @@ class ClusterState:
     def statefulsets(self) -> Mapping[OwnerUid, StatefulSetRecord]:
         return self._statefulsets
 
+    def owners(self) -> Iterator[OwnerRecord]:
+        """Every owner of pods that the informer follows."""
+        yield from self._replicasets.values()
+        yield from self._statefulsets.values()
+
     def owner(self, uid: OwnerUid) -> OwnerRecord | None:
         """The owner of pods with this uid; None where the informer does not follow its kind, or has not seen it."""
         return self._replicasets.get(uid) or self._statefulsets.get(uid)

@@ -19,6 +19,16 @@ from spillway.state.cluster import ClusterState
 COUNTS_SECONDS: Final = 60.0
 
 
+def counts(pod: PodRecord) -> bool:
+    """Whether a pod counts on its node. Balloons leave any node at any time."""
+    return pod.active and not is_balloon(pod)
+
+
+def stays(pod: PodRecord) -> bool:
+    """Whether no planned scale-down removes a pod that counts from its node, and it does not end by itself."""
+    return not pod.policy and pod.owner_kind not in WITHOUT_REPLICAS
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """The numbers of one minute."""
@@ -63,8 +73,7 @@ class NodeCounts:
             self._add(new, 1)
 
     def _add(self, pod: PodRecord, by: int) -> None:
-        # Balloons leave any node at any time.
-        if pod.node and pod.active and not is_balloon(pod):
+        if pod.node and counts(pod):
             add_count(self._pods, pod.node, by)
-            if not pod.policy and pod.owner_kind not in WITHOUT_REPLICAS:
+            if stays(pod):
                 add_count(self._staying, pod.node, by)

@@ -7,8 +7,8 @@ from spillway.domain.explanation.answers import NodeAnswer, NodeTier, Price, Tai
 from spillway.domain.explanation.prices import node_price, node_price_of, pool_price
 from spillway.domain.explanation.words import node_changes, taint_meaning
 from spillway.domain.model.names import ZONE_LABEL, Tier
-from spillway.domain.model.owners import WITHOUT_REPLICAS, is_balloon
 from spillway.domain.model.records import NodeRecord
+from spillway.state.node_counts import counts, stays
 
 _NAMED = 10
 
@@ -48,11 +48,7 @@ def explain_node(snapshot: Snapshot, node: NodeRecord) -> NodeAnswer:
 def _staying(snapshot: Snapshot, node: NodeRecord) -> Sequence[str]:
     """The pods that keep the node from becoming empty, as `NodeCounts` counts them."""
     pods = snapshot.world.state.pods_on(node.name)
-    return sorted(
-        pod.key
-        for pod in pods
-        if pod.active and not pod.policy and pod.owner_kind not in WITHOUT_REPLICAS and not is_balloon(pod)
-    )
+    return sorted(pod.key for pod in pods if counts(pod) and stays(pod))
 
 
 def _why(snapshot: Snapshot, node: NodeRecord, pool: str) -> Iterator[str]:

@@ -64,7 +64,7 @@ def _of_replicaset(snapshot: Snapshot, owner: ReplicaSetRecord, claim: Claim | N
             return _numbered([*first, *then], key, SPILLWAY)
         decided_by = OTHER_CLIENT if plan.foreign else KUBERNETES
         return _by_kubernetes(list(plan.candidates.values()), key, decided_by, now)
-    candidates = scale_down_candidates(world.places, owner, _UNGOVERNED, snapshot.active_pods(owner.uid))
+    candidates = scale_down_candidates(world.places, owner, _UNGOVERNED, snapshot.world.state.active_pods_of(owner.uid))
     return _by_kubernetes(candidates, key, KUBERNETES, now)
 
 
@@ -78,7 +78,7 @@ def _by_ordinal(snapshot: Snapshot, owner: StatefulSetRecord) -> list[tuple[PodU
         found = owner.position(pod.name)
         return -1 if found is None else found
 
-    pods = sorted(snapshot.active_pods(owner.uid), key=position, reverse=True)
+    pods = sorted(snapshot.world.state.active_pods_of(owner.uid), key=position, reverse=True)
     clause = "a StatefulSet deletes the highest ordinal first, whatever deletion costs say"
     key = workload_key(owner.kind, owner.namespace, owner.name)
     return _numbered([(one.uid, "HighestOrdinal", clause) for one in pods], key, ORDINAL)

@@ -6,17 +6,16 @@ the leader alone remembers is not in it: reservations of pods that are being cre
 workload's pods in the last minutes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 
 from spillway.api import ElasticPolicy
 from spillway.controllers.base import World
 from spillway.controllers.pools.controller import verdict_of
 from spillway.controllers.pools.memory import PoolMemory
 from spillway.domain.explanation.answers import GovernedBy
-from spillway.domain.model.names import ZONE_LABEL, OwnerUid, Tier
+from spillway.domain.model.names import ZONE_LABEL, Tier
 from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord
@@ -41,7 +40,7 @@ class Snapshot:
         """A snapshot of a world that was read completely."""
         usage = LiveUsage(world.state, world.membership, Reservations(world.now, known_until=world.now))
         board, governance = world.board, world.governance
-        board.thresholds = MappingProxyType(_thresholds(governance.policies))
+        board.set_thresholds(_thresholds(governance.policies))
         spent: dict[str, Decimal] = {}
         for name, budget in governance.budgets.items():
             memory = PoolMemory.of_status(budget.status)
@@ -49,7 +48,7 @@ class Snapshot:
             board.set_verdict(name, verdict_of(budget, memory, nodes, coming=coming, now=world.now()))
             if budget.status.used is not None and budget.status.used.cost_this_month is not None:
                 spent[name] = budget.status.used.cost_this_month.amount
-        board.spent = MappingProxyType(spent)
+        board.set_spent(spent)
         open_pools = OpenPools(usage, board, lambda: world.governance)
         return cls(world, usage, open_pools, Placer(usage, board, lambda: world.governance))
 
@@ -69,21 +68,12 @@ class Snapshot:
         """Kind/namespace/name of what a user calls the workload of a pod."""
         return owner_of(pod, self.world.state.owner(pod.owner_uid)).key
 
-    def owners(self) -> Iterator[OwnerRecord]:
-        """Every owner of pods that is followed."""
-        yield from self.world.state.replicasets.values()
-        yield from self.world.state.statefulsets.values()
-
     def owners_of(self, workload: str) -> list[OwnerRecord]:
         """The ReplicaSets (or the StatefulSet) of a workload that want or have pods, the newest first."""
         state = self.world.state
-        found = [one for one in self.owners() if workload_of(one).key == workload]
+        found = [one for one in state.owners() if workload_of(one).key == workload]
         wanted = [one for one in found if one.replicas or state.pods_of(one.uid)] or found
         return sorted(wanted, key=lambda one: (-getattr(one, "revision", 0), one.name))
-
-    def active_pods(self, owner: OwnerUid) -> list[PodRecord]:
-        """The pods of an owner that the ReplicaSet controller counts."""
-        return [pod for pod in self.world.state.pods_of(owner) if pod.active]
 
 
 def governed(claim: Claim | None) -> GovernedBy | None:

@@ -101,7 +101,7 @@ def _sums(snapshot: Snapshot, owners: Sequence[OwnerRecord], claim: Claim | None
     counted: Counter[str] = Counter()
     nodes = snapshot.world.state.nodes
     for owner in owners:
-        for pod in snapshot.active_pods(owner.uid):
+        for pod in snapshot.world.state.active_pods_of(owner.uid):
             node = nodes.get(pod.node)
             found = None if node is None else price_of(snapshot, pod, node, snapshot.place_of(node, claim), claim)
             if found is not None:

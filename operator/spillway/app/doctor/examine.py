@@ -1,0 +1,295 @@
+"""The examination of a cluster: every check of `spillway doctor`, with what it reads.
+
+Contract: writes nothing but SubjectAccessReviews, which change nothing. What may not be read makes a finding that says
+so, and the other checks go on.
+"""
+
+import asyncio
+import base64
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import chain
+from typing import Any, Final
+
+import msgspec
+from cryptography import x509
+
+from spillway.admission.authority import SERVING_CERTIFICATE, trusts
+from spillway.api import ElasticPolicy
+from spillway.controllers.base import World
+from spillway.domain.doctor.autoscaler import check_node_annotations, check_node_pool
+from spillway.domain.doctor.conditions import condition_findings
+from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
+from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
+from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
+from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
+from spillway.domain.doctor.taints import check_taints
+from spillway.domain.doctor.webhooks import (
+    CertificateFacts,
+    ServiceFacts,
+    configured,
+    reachable,
+    services_of,
+    trusted,
+    webhooks_of,
+)
+from spillway.domain.model.owners import WITHOUT_REPLICAS, workload_of
+from spillway.domain.model.records import PodRecord
+from spillway.domain.overview.attention import Severity, attention
+from spillway.domain.overview.status import OperatorState
+from spillway.domain.scale_down.foreign_writer import foreign_pods
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
+from spillway.state.catalog import Kind
+from spillway.state.claims import claim_of_pods, losers_of
+
+CONCURRENT: Final = 8
+"""Reviews that are asked for at the same time."""
+PODS_READ: Final = 3
+"""Pods of a workload whose managed fields are read."""
+
+
+async def examine(
+    client: KubeClient, world: World, operator: OperatorState, *, namespace: str, account: str, secret: str
+) -> Report:
+    """Everything that is wrong; `account` is the operator's ServiceAccount in its `namespace`.
+
+    Raises:
+        RequestError: the API server cannot be reached.
+    """
+    found: list[Finding] = [*_leader(operator, namespace), *_conditions(world), *_selectors(world), *_taints(world)]
+    read = (
+        (Check.WEBHOOKS, _webhooks(client, namespace, secret)),
+        (Check.RIGHTS, _rights(client, namespace, account)),
+        (Check.DELETION_COSTS, _deletion_costs(client, world)),
+        (Check.AUTOSCALER, _autoscaler(client, world)),
+    )
+    for check, findings in read:
+        try:
+            found += [one async for one in findings]
+        except ApiError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            found.append(not_checked(check, "Cluster", error.message))
+    return report(client.credentials.target, found)
+
+
+def _leader(operator: OperatorState, namespace: str) -> Iterable[Finding]:
+    if operator.problem is not None:
+        remedy = "See the runbook SpillwayNoLeader; --operator-namespace and --lease-name say where the Lease is."
+        yield Finding(Severity.ERROR, Check.LEADER, f"Lease/{namespace}", operator.problem, remedy)
+    elif operator.leader is None:
+        yield not_checked(Check.LEADER, f"Lease/{namespace}", "you may not read the operator's Lease")
+
+
+def _conditions(world: World) -> Iterable[Finding]:
+    governance = world.governance
+    resources = (governance.policies, governance.budgets, governance.balances)
+    yield from condition_findings(attention(chain.from_iterable(one.values() for one in resources)))
+    for kind in Kind:
+        for entry in world.catalog.entries(kind).values():
+            if entry.error:
+                remedy = "Correct the fields; the CustomResourceDefinitions of the installed version may be older."
+                about = f"{kind.value}/{entry.name}"
+                yield Finding(Severity.ERROR, Check.CONDITIONS, about, f"it is not understood: {entry.error}", remedy)
+
+
+def _selectors(world: World) -> Iterable[Finding]:
+    governance, nodes = world.governance, tuple(world.state.nodes.values())
+    workloads, balanced, lost = _counted(world)
+    listed = {pool for policy in governance.policies for pool in governance.pools_of(policy)}
+    for policy in governance.policies.values():
+        yield from check_classes(policy, workloads, lost)
+        yield from check_elastic(policy, nodes)
+    for budget in governance.budgets.values():
+        yield from check_budget(budget, nodes, listed)
+    for balance in governance.balances.values():
+        yield from check_balance(balance, balanced)
+
+
+def _counted(world: World) -> tuple[Mapping[tuple[str, str], int], Mapping[str, int], Mapping[str, str]]:
+    """Workloads by policy and class, and by balance; and by policy the older one to which it lost some."""
+    state, governance = world.state, world.governance
+    classes: Counter[tuple[str, str]] = Counter()
+    balances: Counter[str] = Counter()
+    lost: dict[str, str] = {}
+    for owner in state.owners():
+        claim = world.claim_of(owner)
+        space = state.namespaces.get(owner.namespace)
+        balance = governance.balance_of(space, owner.workload_kind, owner.labels)
+        if balance is not None:
+            balances[balance] += 1
+        if claim is not None:
+            classes[claim.policy, claim.workload_class] += 1
+            lost.update(dict.fromkeys(losers_of(state, governance, owner), claim.policy))
+    for pod in state.pods.values():
+        if pod.owner_kind in WITHOUT_REPLICAS or (pod.owner_uid and state.owner(pod.owner_uid) is None):
+            kinds = ("Job", "CronJob") if pod.owner_kind == "Job" else (pod.owner_kind,)
+            for kind in kinds:
+                claim = claim_of_pods(state, governance, pod.namespace, kind, pod.labels or {})
+                if claim is not None:
+                    classes[claim.policy, claim.workload_class] += 1
+    return classes, balances, lost
+
+
+def _taints(world: World) -> Iterable[Finding]:
+    return check_taints(world.state.nodes.values(), world.governance.budget_of)
+
+
+async def _webhooks(client: KubeClient, namespace: str, secret: str) -> AsyncIterator[Finding]:
+    path = paths.webhook_configurations("mutatingwebhookconfigurations").everywhere
+    webhooks = webhooks_of([one async for one in client.list_all(path)])
+    for one in configured(webhooks):
+        yield one
+    services = services_of(webhooks)
+    for service in services:
+        for one in reachable(await _service(client, *service)):
+            yield one
+    if not webhooks:
+        return
+    try:
+        certificate = await _certificate(client, namespace, secret, webhooks)
+    except ApiError as error:
+        why = "you may not read it" if error.status == HTTPStatus.FORBIDDEN else "it does not exist (--webhook-secret)"
+        yield not_checked(Check.WEBHOOKS, f"Secret/{namespace}/{secret}", why)
+        return
+    if certificate is None:
+        yield not_checked(Check.WEBHOOKS, f"Secret/{namespace}/{secret}", "it holds no certificate")
+        return
+    for one in trusted(certificate, services, datetime.now(UTC)):
+        yield one
+
+
+async def _service(client: KubeClient, namespace: str, name: str) -> ServiceFacts:
+    key = f"{namespace}/{name}"
+    try:
+        service = await client.get_json(paths.SERVICES.named(name, namespace=namespace))
+    except ApiError as error:
+        if error.not_found:
+            return ServiceFacts(key, exists=False)
+        raise
+    if (service.get("spec") or {}).get("type") == "ExternalName":
+        return ServiceFacts(key, exists=True, external=True)
+    slices = client.list_all(
+        paths.ENDPOINT_SLICES.within(namespace), labelSelector=f"kubernetes.io/service-name={name}"
+    )
+    ready = 0
+    async for one in slices:
+        ready += sum(
+            (endpoint.get("conditions") or {}).get("ready") is not False for endpoint in one.get("endpoints") or ()
+        )
+    return ServiceFacts(key, exists=True, ready_endpoints=ready)
+
+
+async def _certificate(
+    client: KubeClient, namespace: str, secret: str, webhooks: Mapping[str, Any]
+) -> CertificateFacts | None:
+    """What the serving certificate says; None where the Secret holds none."""
+    raw = await client.get_json(paths.SECRETS.named(secret, namespace=namespace, field="--webhook-secret"))
+    try:
+        pem = base64.b64decode((raw.get("data") or {})[SERVING_CERTIFICATE])
+        certificate = x509.load_pem_x509_certificate(pem)
+    except (KeyError, ValueError):
+        return None
+    bundles = {name: (one.get("clientConfig") or {}).get("caBundle") or "" for name, one in webhooks.items()}
+    return CertificateFacts(
+        secret=f"{namespace}/{secret}",
+        not_after=certificate.not_valid_after_utc,
+        names=_names_of(certificate),
+        trusted={name: trusts(base64.b64decode(text), certificate) for name, text in bundles.items() if text},
+    )
+
+
+def _names_of(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(found.value.get_values_for_type(x509.DNSName))
+
+
+async def _rights(client: KubeClient, namespace: str, account: str) -> AsyncIterator[Finding]:
+    key = f"{namespace}/{account}"
+    try:
+        await client.get_json(paths.SERVICE_ACCOUNTS.named(account, namespace=namespace, field="--service-account"))
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        yield not_checked(Check.RIGHTS, f"ServiceAccount/{key}", "it does not exist (--service-account)")
+        return
+    slots = asyncio.Semaphore(CONCURRENT)
+
+    async def allowed(right: Right) -> bool:
+        async with slots:
+            return await _may(client, namespace, account, right)
+
+    answers = await asyncio.gather(*map(allowed, RIGHTS))
+    missing = [right for right, holds in zip(RIGHTS, answers, strict=True) if not holds]
+    for one in missing_rights(key, missing):
+        yield one
+
+
+async def _may(client: KubeClient, namespace: str, account: str, right: Right) -> bool:
+    attributes = {"group": right.group, "resource": right.resource, "verb": right.verb}
+    attributes |= {"subresource": right.subresource} if right.subresource else {}
+    attributes |= {"namespace": namespace} if right.own_namespace else {}
+    user = f"system:serviceaccount:{namespace}:{account}"
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    body = {
+        "apiVersion": paths.ACCESS_REVIEWS.api_version,
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "groups": groups, "resourceAttributes": attributes},
+    }
+    answer = msgspec.json.decode(await client.request("POST", paths.ACCESS_REVIEWS.everywhere, body=body))
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+async def _deletion_costs(client: KubeClient, world: World) -> AsyncIterator[Finding]:
+    state = world.state
+    by_workload: dict[str, list[PodRecord]] = defaultdict(list)
+    for owner in state.replicasets.values():
+        claim = world.claim_of(owner)
+        if claim is not None and claim.enforced:
+            by_workload[workload_of(owner).key] += foreign_pods(state.pods_of(owner.uid))
+    found: dict[str, tuple[int, Iterable[str]]] = {}
+    for workload, pods in by_workload.items():
+        if pods:
+            found[workload] = (len(pods), await _managers(client, pods[:PODS_READ]))
+    for one in foreign_writers(found):
+        yield one
+
+
+async def _managers(client: KubeClient, pods: Sequence[PodRecord]) -> Iterable[str]:
+    names: set[str] = set()
+    for pod in pods:
+        try:
+            names |= managers_of(await client.get_json(paths.PODS.named(pod.name, namespace=pod.namespace)))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+    return names
+
+
+async def _autoscaler(client: KubeClient, world: World) -> AsyncIterator[Finding]:
+    policies: Sequence[ElasticPolicy] = tuple(world.governance.policies.values())
+    if not any(policy.spec.tiers.elastic is not None for policy in policies):
+        return
+    try:
+        pools = [one async for one in client.list_all(paths.NODE_POOLS.everywhere)]
+    except ApiError as error:
+        if error.not_found:
+            return
+        raise
+    for pool in pools:
+        for one in check_node_pool(pool, policies):
+            yield one
+    elastic = frozenset(
+        node.name for node in world.state.nodes.values() if world.governance.elastic_owner(node) is not None
+    )
+    if pools and elastic:
+        nodes = [one async for one in client.list_all(paths.NODES.everywhere)]
+        for one in check_node_annotations(nodes, elastic):
+            yield one

@@ -1,0 +1,1 @@
+"""The checks of `spillway doctor`: what is wrong with an installation or its surroundings, each with its remedy."""

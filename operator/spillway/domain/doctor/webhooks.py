@@ -1,0 +1,146 @@
+"""The check of the webhooks: configured, pointing at a Service with ready endpoints, and trusted by the API server.
+
+Contract: pure; the objects are the JSON of the API server, and the facts about certificates are passed in. A
+configuration whose webhooks are called by URL has no Service to check.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from spillway.domain.doctor.findings import Check, Finding
+from spillway.domain.model.documents import Json
+from spillway.domain.overview.attention import Severity
+
+SUFFIX: Final = ".spillway.dev"
+"""What the names of Spillway's webhooks end with."""
+EXPECTED: Final[Mapping[str, str]] = {
+    "pods.spillway.dev": "new pods are not placed by thresholds",
+    "bindings.spillway.dev": "pods get their deletion cost only minutes after they were bound",
+    "replicasets.spillway.dev": "scale-downs are not exact",
+    "nodes.spillway.dev": "new nodes get their taints and cordons a moment late",
+}
+"""The mutating webhooks, each with what happens without it."""
+LATE_ONLY: Final = frozenset({"bindings.spillway.dev", "nodes.spillway.dev"})
+"""Those whose work the controllers do as well, later."""
+SOON: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """The Service that a configuration names; None of what could not be read."""
+
+    key: str
+    """Its namespace/name."""
+    exists: bool
+    external: bool = False
+    """It only names a host (ExternalName), so it has no endpoints."""
+    ready_endpoints: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """The serving certificate in the Secret, as far as it could be read."""
+
+    secret: str
+    """Namespace/name of the Secret."""
+    not_after: datetime
+    names: frozenset[str]
+    trusted: Mapping[str, bool]
+    """By the name of a webhook: whether its caBundle trusts the certificate."""
+
+
+def webhooks_of(configurations: Sequence[Json]) -> dict[str, Any]:
+    """Spillway's webhooks by name, of all configurations."""
+    return {
+        one["name"]: one
+        for configuration in configurations
+        for one in configuration.get("webhooks") or ()
+        if one["name"].endswith(SUFFIX)
+    }
+
+
+def services_of(webhooks: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The (namespace, name) of the Services that these webhooks name, each once."""
+    services = ((one.get("clientConfig") or {}).get("service") for one in webhooks.values())
+    return sorted({(one["namespace"], one["name"]) for one in services if one})
+
+
+def configured(webhooks: Mapping[str, Any]) -> Iterator[Finding]:
+    """Findings about the configurations themselves."""
+    if not webhooks:
+        yield _error(
+            "MutatingWebhookConfiguration",
+            "none has Spillway's webhooks: pods are not placed and scale-downs are not exact",
+            "Set webhook.enabled in the chart's values and upgrade the release.",
+        )
+        return
+    for name, without in EXPECTED.items():
+        if name not in webhooks:
+            yield Finding(
+                Severity.WARNING if name in LATE_ONLY else Severity.ERROR,
+                Check.WEBHOOKS,
+                f"Webhook/{name}",
+                f"it is not configured: {without}",
+                "Upgrade the release of the chart, which creates it.",
+            )
+    for name, one in webhooks.items():
+        if not (one.get("clientConfig") or {}).get("caBundle"):
+            yield _error(
+                f"Webhook/{name}",
+                "it has no caBundle, so the API server does not trust the operator and skips the webhook",
+                "The operator (or cert-manager) fills it within a minute: look for errors in its log, and check its "
+                "permission to patch the webhook configurations.",
+            )
+
+
+def reachable(service: ServiceFacts) -> Iterator[Finding]:
+    """Findings about the Service that the API server calls."""
+    about = f"Service/{service.key}"
+    if not service.exists:
+        yield _error(about, "the webhooks name it and it does not exist", "Upgrade the release of the chart.")
+    elif not service.external and service.ready_endpoints == 0:
+        yield _error(
+            about,
+            "it has no ready endpoint, so the API server reaches no webhook",
+            "Look at the operator's pods: kubectl -n NAMESPACE get pods, and the runbook SpillwayNotReady.",
+        )
+
+
+def trusted(certificate: CertificateFacts, services: Sequence[tuple[str, str]], now: datetime) -> Iterator[Finding]:
+    """Findings about the serving certificate."""
+    about = f"Secret/{certificate.secret}"
+    if certificate.not_after <= now:
+        yield _error(
+            about,
+            f"its certificate expired at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            "See the runbook SpillwayCertificateExpiring.",
+        )
+    elif certificate.not_after - now < SOON:
+        yield Finding(
+            Severity.WARNING,
+            Check.WEBHOOKS,
+            about,
+            f"its certificate expires at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ} and was not renewed",
+            "See the runbook SpillwayCertificateExpiring.",
+        )
+    for namespace, name in services:
+        host = f"{name}.{namespace}.svc"
+        if host not in certificate.names:
+            yield _error(
+                about,
+                f"its certificate is not for {host}, the name by which the API server calls",
+                "Delete the keys tls.crt and tls.key of the Secret (or let cert-manager renew it): it is signed again.",
+            )
+    for name, good in certificate.trusted.items():
+        if not good:
+            yield _error(
+                f"Webhook/{name}",
+                f"its caBundle does not trust the certificate in the Secret {certificate.secret}",
+                "See the runbook SpillwayCertificateNotTrusted.",
+            )
+
+
+def _error(about: str, message: str, remedy: str) -> Finding:
+    return Finding(Severity.ERROR, Check.WEBHOOKS, about, message, remedy)

@@ -1,0 +1,238 @@
+"""The examination of a cluster by what its API server answers."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from spillway.admission.authority import Lifetimes, Material, begin, next_step
+from spillway.app.doctor.examine import examine
+from spillway.domain.doctor.findings import Check, Report
+from spillway.domain.doctor.webhooks import EXPECTED
+from spillway.domain.overview.status import OperatorState
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
+from spillway.state.catalog import Kind
+from spillway.state.cluster import Record
+from tests.builders import make_node, make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.world import ELASTIC, make_world, policy_resource, resource
+
+NAMESPACE = "spillway-system"
+HOST = f"spillway-webhook.{NAMESPACE}.svc"
+LEADS = OperatorState("spillway-1", None, "2026-01-05T12:00:00Z", None)
+COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+def material(host: str = HOST) -> Material:
+    now = datetime.now(UTC)
+    begun = begin([host], Lifetimes(), now)
+    return next_step(begun, [host], Lifetimes(), now, published=True) or begun
+
+
+def configuration(trusted: Material) -> dict[str, Any]:
+    bundle = base64.b64encode(trusted.bundle).decode()
+    client = {"service": {"namespace": NAMESPACE, "name": "spillway-webhook"}, "caBundle": bundle}
+    return {"webhooks": [{"name": name, "clientConfig": client} for name in EXPECTED]}
+
+
+def secret(held: Material) -> dict[str, Any]:
+    return {"data": {name: base64.b64encode(one).decode() for name, one in held.as_secret().items()}}
+
+
+class Server:
+    """An API server with a good installation, whose answers a test replaces by the end of their paths."""
+
+    def __init__(self, **denied: Sequence[str]) -> None:
+        held = material()
+        self.credentials = SimpleNamespace(target="https://here")
+        self.denied = denied
+        """The verbs that the operator's account lacks, by resource."""
+        self.answers: dict[str, Any] = {
+            "mutatingwebhookconfigurations": [configuration(held)],
+            "services/spillway-webhook": {"spec": {"type": "ClusterIP"}},
+            "endpointslices": [{"endpoints": [{"conditions": {"ready": True}}, {"conditions": {"ready": False}}]}],
+            "secrets/tls": secret(held),
+            "serviceaccounts/spillway": {},
+        }
+
+    def _answer(self, path: str) -> Any:
+        found = next((one for end, one in self.answers.items() if path.endswith(f"/{end}")), None)
+        if found is None:
+            raise ApiError(404, "NotFound", f"{path} not found")
+        if isinstance(found, ApiError):
+            raise found
+        return found
+
+    async def get_json(self, path: str) -> Any:
+        return self._answer(path)
+
+    async def list_all(self, path: str, **_: str) -> AsyncIterator[Any]:
+        for one in self._answer(path):
+            yield one
+
+    async def request(self, _: str, path: str, *, body: Mapping[str, Any]) -> bytes:
+        assert path.endswith("/subjectaccessreviews")
+        asked = body["spec"]["resourceAttributes"]
+        assert body["spec"]["user"] == f"system:serviceaccount:{NAMESPACE}:spillway"
+        denied = asked["verb"] in self.denied.get(asked["resource"], ())
+        return msgspec.json.encode({"status": {"allowed": not denied}})
+
+
+async def examined(
+    server: Server,
+    records: Sequence[Record] = (),
+    *,
+    resources: Sequence[dict[str, Any]] | None = None,
+    operator: OperatorState = LEADS,
+) -> Report:
+    governed: list[Record] = [make_replicaset(), make_pod(), make_node(labels={"pool": "elastic"})]
+    policies = [policy_resource(elastic=ELASTIC)] if resources is None else resources
+    for one in policies:
+        one.setdefault("status", {"observedGeneration": 1})
+    world = make_world([*governed, *records], policies, FakeClock(5_000.0))
+    return await examine(
+        cast("KubeClient", server), world, operator, namespace=NAMESPACE, account="spillway", secret="tls"
+    )
+
+
+def told(found: Report) -> list[tuple[str, str, str]]:
+    return [(one.severity.value, one.check.value, one.object) for one in found.findings]
+
+
+async def test_a_good_installation() -> None:
+    found = await examined(Server())
+
+    assert told(found) == []
+    assert found.checks == tuple(Check)
+
+
+async def test_no_leader() -> None:
+    nowhere = OperatorState(None, None, None, "the Lease has expired")
+
+    assert told(await examined(Server(), operator=nowhere)) == [("error", "leader", f"Lease/{NAMESPACE}")]
+
+
+async def test_a_lease_that_may_not_be_read_is_said() -> None:
+    unknown = OperatorState(None, None, None, None)
+
+    assert told(await examined(Server(), operator=unknown)) == [("info", "leader", f"Lease/{NAMESPACE}")]
+
+
+async def test_webhooks_that_do_not_trust_the_certificate() -> None:
+    server = Server()
+    server.answers["secrets/tls"] = secret(material())
+
+    assert told(await examined(server)) == [("error", "webhooks", f"Webhook/{name}") for name in sorted(EXPECTED)]
+
+
+@pytest.mark.parametrize(
+    ("end", "answer", "expected"),
+    [
+        pytest.param("mutatingwebhookconfigurations", [], "MutatingWebhookConfiguration", id="no-webhooks"),
+        pytest.param("services/spillway-webhook", None, f"Service/{NAMESPACE}/spillway-webhook", id="no-service"),
+        pytest.param(
+            "endpointslices",
+            [{"endpoints": [{"conditions": {"ready": False}}]}],
+            f"Service/{NAMESPACE}/spillway-webhook",
+            id="no-endpoint",
+        ),
+        pytest.param("secrets/tls", secret(material("elsewhere")), f"Secret/{NAMESPACE}/tls", id="another-name"),
+    ],
+)
+async def test_webhooks_that_are_not_reached(end: str, answer: Any, expected: str) -> None:
+    server = Server()
+    server.answers[end] = answer
+
+    found = told(await examined(server))
+
+    assert ("error", "webhooks", expected) in found
+
+
+@pytest.mark.parametrize(
+    ("end", "answer", "expected"),
+    [
+        pytest.param(
+            "secrets/tls", ApiError(403, "Forbidden", "no"), f"Secret/{NAMESPACE}/tls", id="secret-not-readable"
+        ),
+        pytest.param("secrets/tls", {"data": {}}, f"Secret/{NAMESPACE}/tls", id="secret-without-certificate"),
+        pytest.param("serviceaccounts/spillway", None, f"ServiceAccount/{NAMESPACE}/spillway", id="another-account"),
+        pytest.param("mutatingwebhookconfigurations", ApiError(403, "Forbidden", "no"), "Cluster", id="no-permission"),
+        pytest.param("nodepools", ApiError(403, "Forbidden", "no"), "Cluster", id="node-pools-not-readable"),
+    ],
+)
+async def test_what_cannot_be_read_is_said_and_no_error(end: str, answer: Any, expected: str) -> None:
+    server = Server()
+    server.answers[end] = answer
+
+    found = await examined(server)
+
+    assert [(one.severity.value, one.object) for one in found.findings] == [("info", expected)]
+    assert found.findings[0].message.startswith("not checked: ")
+
+
+async def test_another_failure_of_the_server_ends_the_examination() -> None:
+    server = Server()
+    server.answers["mutatingwebhookconfigurations"] = ApiError(500, "InternalError", "no")
+
+    with pytest.raises(ApiError):
+        await examined(server)
+
+
+async def test_rights() -> None:
+    found = await examined(Server(nodes=["patch"]))
+
+    assert told(found) == [("error", "rights", f"ServiceAccount/{NAMESPACE}/spillway")]
+    assert "may not patch nodes" in found.findings[0].message
+
+
+async def test_another_writer_of_deletion_costs() -> None:
+    server = Server()
+    managed = {"manager": "karpenter", "fieldsV1": {"f:metadata": {"f:annotations": {f"f:{COST}": {}}}}}
+    server.answers["pods/web-2"] = {"metadata": {"managedFields": [managed]}}
+
+    found = await examined(server, [make_pod("web-2", deletion_cost=-9), make_pod("gone", deletion_cost=-8)])
+
+    assert told(found) == [("warning", "deletion-costs", "Deployment/shop/web")]
+    assert "karpenter wrote the deletion cost of 2 of its pods" in found.findings[0].message
+
+
+async def test_a_node_pool_of_karpenter() -> None:
+    server = Server()
+    template = {"metadata": {"labels": {"pool": "elastic"}}, "spec": {"taints": [{"key": "spillway.dev/elastic"}]}}
+    server.answers["nodepools"] = [{"metadata": {"name": "elastic"}, "spec": {"template": template}}]
+    held = {"name": "n1", "annotations": {"karpenter.sh/do-not-disrupt": "true"}}
+    server.answers["nodes"] = [{"metadata": held}]
+
+    assert told(await examined(server)) == [
+        ("warning", "autoscaler", "Node/n1"),
+        ("warning", "autoscaler", "NodePool/elastic"),
+    ]
+
+
+async def test_selectors_and_conditions() -> None:
+    pool = resource(Kind.VIRTUAL_NODE_BUDGET, "eci-a", nodeSelector={"matchLabels": {"pool": "eci-a"}})
+    unwell = {"type": "Healthy", "status": "False", "reason": "NodesNotReady", "message": "words"}
+    pool["status"] = {
+        "observedGeneration": 1,
+        "conditions": [{**unwell, "lastTransitionTime": "2026-01-05T00:00:00Z"}],
+    }
+    policy = policy_resource()
+    policy["spec"]["workloads"] = [{"name": "jobs", "match": {"kinds": ["Job"]}}]
+
+    found = await examined(Server(), resources=[policy, pool])
+
+    assert told(found) == [
+        ("error", "conditions", "VirtualNodeBudget/eci-a"),
+        ("warning", "selectors", "ElasticPolicy/online"),
+        ("warning", "selectors", "VirtualNodeBudget/eci-a"),
+        ("warning", "selectors", "VirtualNodeBudget/eci-a"),
+    ]
+    job = make_pod("run-1", owner_uid="job", owner_kind="Job", owner_name="run")
+    assert ("warning", "selectors", "ElasticPolicy/online") not in told(
+        await examined(Server(), [job], resources=[policy, pool])
+    )
