@@ -398,7 +398,10 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "Another descheduler runs in the cluster. While it does, no pod is moved, so that the two do not move the "
         "same pods back and forth. The message names it.",
         (
-            _true("DeschedulerRuns", "A descheduler was found by the labels of its pods."),
+            _true(
+                "DeschedulerRuns",
+                "Its pods have the labels of one, and may evict pods in every namespace.",
+            ),
             _false("NoDescheduler", "None was found."),
         ),
     ),

@@ -11,6 +11,7 @@ from functools import partial
 from spillway.app.settings import Settings
 from spillway.controllers.balance.consolidation import ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
+from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.hot_nodes import HotNodesController
 from spillway.controllers.balance.load import LoadController
 from spillway.controllers.balance.readings import Readings
@@ -65,6 +66,7 @@ from spillway.controllers.threshold.store import PlanStore
 from spillway.controllers.threshold.unread import UnreadThresholdController
 from spillway.domain.headroom.manifests import Look
 from spillway.domain.placement.job_retries import Retries
+from spillway.kube.access import DelegatedAccess
 from spillway.kube.autoscalers import AutoscalerWatch
 from spillway.kube.client import KubeClient
 from spillway.kube.overlay_trial import OverlayTrials
@@ -142,10 +144,11 @@ class Controllers:
         self._hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
         scaler = SurgeScaler(world, self._writer("surge", SURGE_WRITES_PER_SECOND), client)
         moves = SurgeMovesController(world, scaler, ready_seconds=settings.surge_ready_seconds)
+        deschedulers = Deschedulers(world, client, DelegatedAccess(client))
         evictions = self._writer("rebalance", settings.evictions_per_second)
-        self._rebalance = RebalanceController(world, readings, evictions, events, moves)
+        self._rebalance = RebalanceController(world, readings, evictions, events, moves, deschedulers=deschedulers)
         taints = self._writer("consolidation", settings.node_writes_per_second)
-        self._consolidation = ConsolidationController(world, taints, events, moves)
+        self._consolidation = ConsolidationController(world, taints, events, moves, deschedulers=deschedulers)
         self.all: Sequence[Controller] = (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -62,6 +62,12 @@ class User(NamedTuple):
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @classmethod
+    def of_service_account(cls, namespace: str, name: str) -> Self:
+        """A ServiceAccount."""
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+        return cls(f"system:serviceaccount:{namespace}:{name}", groups=groups)
+
 
 class Access(NamedTuple):
     """What a user asks to do: with a path that is no resource, or with a resource of a namespace."""
@@ -72,6 +78,8 @@ class Access(NamedTuple):
     version: str = ""
     resource: str = ""
     namespace: str = ""
+    """Empty: in every namespace."""
+    subresource: str = ""
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -85,6 +93,7 @@ class Access(NamedTuple):
                 "version": self.version,
                 "resource": self.resource,
                 "namespace": self.namespace,
+                **({"subresource": self.subresource} if self.subresource else {}),
             }
         }
 

@@ -7,13 +7,13 @@ is gone, or that empties no nodes any more, is removed. While another deschedule
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.elasticpolicy import ElasticPolicy
-from spillway.controllers.balance.descheduling import find_descheduler
+from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, WorkloadLooks, leaving, observe
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
@@ -67,8 +67,17 @@ class ConsolidationController(Controller):
 
     name: ClassVar = "consolidation"
 
-    def __init__(self, world: World, writer: ObjectWriter, events: Recorder, surges: SurgeMovesController) -> None:
+    def __init__(
+        self,
+        world: World,
+        writer: ObjectWriter,
+        events: Recorder,
+        surges: SurgeMovesController,
+        *,
+        deschedulers: Deschedulers,
+    ) -> None:
         super().__init__(world)
+        self._deschedulers = deschedulers
         self._taints = SoftTaints(world, writer, EMPTYING_TAINT, Kind.ELASTIC_POLICY, name=self.name)
         self._events = events
         self._surges = surges
@@ -112,7 +121,7 @@ class ConsolidationController(Controller):
             return None
         memory = self._memories.setdefault(key, _Memory(WorkloadLooks(self._surges, self.world.now)))
         acts = policy.spec.consolidates
-        self.descheduler = await find_descheduler(self.world.state) if acts else ""
+        self.descheduler = await self._deschedulers.find() if acts else ""
         observed = await observe(self.world, key)
         memory.trend.note(observed.requested, self.world.now())
         try:
@@ -150,7 +159,7 @@ class ConsolidationController(Controller):
             bounds=memory.bounds,
             rests=lambda node: memory.nodes.rests(node, now),
         )
-        reserve, reads = await self._reserve(name, memory), LOOKS
+        reserve, reads = await self._reserve(name, memory, observed.sizes), LOOKS
         while True:
             # As long as workloads are read, the plan shows which ones have to be; those that were not keep their nodes.
             nodes = await found.nodes(optimistic=reads > 0)
@@ -165,8 +174,8 @@ class ConsolidationController(Controller):
                 await memory.looks.read(owner, pod)
             reads -= len(unread[:reads])
 
-    async def _reserve(self, policy: str, memory: _Memory) -> Usage:
-        """The requests that are expected to be added, and those of pods that wait for a node."""
+    async def _reserve(self, policy: str, memory: _Memory, sizes: Collection[Usage]) -> Usage:
+        """The requests that are expected to be added, and those of pods that wait for a node of one of these sizes."""
         state, now = self.world.state, self.world.now()
         rise = NOTHING
         if self.world.board.forecasts:
@@ -178,8 +187,10 @@ class ConsolidationController(Controller):
                     replicas = rise_of(forecast, replicas=owner.replicas, most=None, now=now)
                     rise += pod.requests * replicas
         without_node = [pod async for pod in in_slices(list(state.pods.values())) if not pod.node]
-        waiting = waiting_requests(pod for pod in without_node if self._adds(pod))
-        return larger(memory.trend.rise(), rise) + sum(waiting, NOTHING)
+        waiting = waiting_requests((pod for pod in without_node if self._adds(pod)), now)
+        # One that no node could hold, were it empty, keeps no room of them free.
+        holdable = (one for one in waiting if any(size.covers(one) for size in sizes))
+        return larger(memory.trend.rise(), rise) + sum(holdable, NOTHING)
 
     def _adds(self, pod: PodRecord) -> bool:
         """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""

@@ -90,6 +90,8 @@ class NodesSeen:
     """Elastic nodes that carry the taint of nodes that are being emptied."""
     requested: Usage = NOTHING
     """What is requested of all of these nodes, without the additional replicas of surges."""
+    sizes: set[Usage] = field(default_factory=set)
+    """What one of these nodes can allocate."""
 
 
 async def observe(world: World, policy: str) -> NodesSeen:
@@ -100,6 +102,7 @@ async def observe(world: World, policy: str) -> NodesSeen:
             continue
         found.nodes.append(node)
         found.requested += world.state.node_usage.on_node(node.name)
+        found.sizes.add(Usage(node.pods_allocatable, node.cpu_millis, node.memory_bytes))
         owner = world.governance.elastic_owner(node)
         if owner is None:
             continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
-from spillway.controllers.balance.descheduling import find_descheduler
+from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.load import current_loads, nodes_of
 from spillway.controllers.balance.movable import Movable, movable_pods
 from spillway.controllers.balance.readings import Readings
@@ -69,9 +69,17 @@ class RebalanceController(Controller):
     name: ClassVar = "rebalance"
 
     def __init__(
-        self, world: World, readings: Readings, writer: ObjectWriter, events: Recorder, surges: SurgeMovesController
+        self,
+        world: World,
+        readings: Readings,
+        writer: ObjectWriter,
+        events: Recorder,
+        surges: SurgeMovesController,
+        *,
+        deschedulers: Deschedulers,
     ) -> None:
         super().__init__(world)
+        self._deschedulers = deschedulers
         self._readings = readings
         self._writer = writer
         self._events = events
@@ -123,7 +131,7 @@ class RebalanceController(Controller):
         self._set_plan(key, plan)
         self._show_left()
         if rule.mode == "Active":
-            self.descheduler = await find_descheduler(self.world.state)
+            self.descheduler = await self._deschedulers.find()
             if plan is not None and not self.descheduler:
                 await self._move(balance, rule, plan, memory)
         return PERIOD_SECONDS

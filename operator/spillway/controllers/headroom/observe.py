@@ -12,6 +12,7 @@ from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.controllers.base import World
 from spillway.controllers.headroom.nodes import ElasticMemory
 from spillway.controllers.threshold.observe import Observed, choice_of, pods_now, request_now
+from spillway.domain.fit.room import waits_for_room
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.headroom.shape import Shape, common_unit
 from spillway.domain.headroom.size import HeadroomNeeds
@@ -45,6 +46,7 @@ async def governed_by_policy(
     governance = world.governance
     found = {name: Governed() for name, policy in governance.policies.items() if policy.spec.headroom is not None}
     nodes: dict[str, set[NodeName]] = defaultdict(set)
+    now = world.now()
     async for one in in_slices(observed.values()):
         name = one.claim.policy
         governed, workload_class = found.get(name), governance.class_of(one.claim)
@@ -63,7 +65,7 @@ async def governed_by_policy(
         nodes[name].update(pod.node for pod in pods if pod.node)
         # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.
         governed.requests[shape] += sum(bool(pod.node) for pod in pods) + rise
-        governed.waiting[shape] += sum(not pod.node and not world.membership.needs_pool(pod) for pod in pods)
+        governed.waiting[shape] += sum(waits_for_room(pod, now) and not world.membership.needs_pool(pod) for pod in pods)
     for name, governed in found.items():
         async for node in in_slices(nodes[name]):
             place = world.places.place_of(name, node)

@@ -21,4 +21,5 @@ async def physical_room(world: World, waiting: Iterable[PodRecord], *, without: 
     async for pool, node in in_slices(list(world.membership.every_node())):
         if takes_pods(node) and not pool and node.name not in without:
             free[node.name] = world.state.node_usage.free_on(node)
-    return NodeRoom(free, waiting_requests(pod for pod in waiting if not world.membership.needs_pool(pod)))
+    others = (pod for pod in waiting if not world.membership.needs_pool(pod))
+    return NodeRoom(free, waiting_requests(others, world.now()))

@@ -6,15 +6,32 @@ pod lands is decided by the scheduler, which may still find no node for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.domain.model.usage import Usage
 
+LONGEST_WAIT_SECONDS: Final = 600.0
+"""A pod that has found no node for so long waits for something else than room."""
 
-def waiting_requests(pods: Iterable[PodRecord]) -> tuple[Usage, ...]:
+
+def waits_for_room(pod: PodRecord, now: float) -> bool:
+    """Whether the pod waits for free room on a node.
+
+    Anybody who may create pods can make one that never gets a node, by a scheduling gate, a selector that no node has
+    or the name of a scheduler that does not exist. Such a pod does not count, or not for long.
+    """
+    pending = pod.pending
+    if pod.node or pod.terminating or pod.phase is not Phase.PENDING or (pending is not None and pending.gated):
+        return False
+    since = pending.unschedulable_since if pending is not None else 0.0
+    return now - (since or pod.created) < LONGEST_WAIT_SECONDS
+
+
+def waiting_requests(pods: Iterable[PodRecord], now: float) -> tuple[Usage, ...]:
     """What each of the pods that wait for a node asks for; give it none that can start on a pool alone."""
-    return tuple(pod.requests for pod in pods if not pod.node and not pod.terminating and pod.phase is Phase.PENDING)
+    return tuple(pod.requests for pod in pods if waits_for_room(pod, now))
 
 
 class NodeRoom:

@@ -9,12 +9,14 @@ import pytest
 from spillway.api.elasticpolicy import ElasticPolicyStatus
 from spillway.controllers.balance.consolidation import LOOKS, ORPHANS, PERIOD_SECONDS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
+from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, emptying_taint
+from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
 from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import NodeRecord, Phase, Taint
+from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, Taint
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
@@ -23,6 +25,7 @@ from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_rights import FakeRights
 from tests.support.fake_writer import FakeWriter
 from tests.support.world import ELASTIC, Record, make_world, policy_resource, resource
 
@@ -66,13 +69,18 @@ class Scene:
     def lead(self) -> None:
         """Replace the controllers, as the next leader does."""
         self.surges = SurgeMovesController(self.world, SurgeScaler(self.world, self.writer, self), ready_seconds=300.0)
-        self.controller = ConsolidationController(self.world, self.writer, self.events, self.surges)
+        deschedulers = Deschedulers(self.world, self, FakeRights("system:serviceaccount:shop:descheduler"))
+        self.controller = ConsolidationController(
+            self.world, self.writer, self.events, self.surges, deschedulers=deschedulers
+        )
         self.unsubscribe = list(self.controller.subscribe())
 
     async def get_json(self, path: str) -> Any:
         if self.down:
             raise UnreachableError("connection refused")
         name = path.rpartition("/")[2]
+        if "/pods/" in path:
+            return {"spec": {"serviceAccountName": name}}
         if name in ("horizontalpodautoscalers", "resourcequotas"):
             return {"items": []}
         self.read.append(name)
@@ -384,7 +392,7 @@ async def test_moves_in_a_minute_are_bounded() -> None:
 
 async def test_nothing_is_emptied_while_another_descheduler_runs() -> None:
     labels = {"k8s-app": "descheduler"}
-    scene = Scene(more=(make_pod("other", labels=labels, owner_uid="", owner_kind="Job", node=NodeName("f1")),))
+    scene = Scene(more=(make_pod("descheduler", labels=labels, owner_uid="", owner_kind="Job", node=NodeName("f1")),))
     await scene.reconcile()
     await scene.reconcile()
     assert (scene.tainted, scene.asked, scene.status.emptying) == ({}, [], ("e1",))
@@ -393,6 +401,13 @@ async def test_nothing_is_emptied_while_another_descheduler_runs() -> None:
     )
     assert [(one.type, one.holds) for one in part.conditions] == [("ForeignDescheduler", True)]
     assert part.fields["consolidation"] == scene.status
+
+
+async def test_a_pod_that_only_has_the_labels_of_a_descheduler_stops_nothing() -> None:
+    mine = make_pod("mine", labels={"app": "descheduler"}, owner_uid="", owner_kind="", node=NodeName("f1"))
+    scene = Scene(more=(mine,))
+    await scene.reconcile()
+    assert scene.tainted == {"e1": "online"}
 
 
 async def test_room_that_is_expected_to_be_needed_is_kept() -> None:
@@ -404,12 +419,33 @@ async def test_room_that_is_expected_to_be_needed_is_kept() -> None:
     scene.world.board.forecasts = {}
     await scene.reconcile()
     assert scene.tainted
-    waits = make_pod(
-        "waits", node=NodeName(""), owner_uid="rs-other", phase=Phase.PENDING, ready=False, cpu_millis=7500
-    )
-    scene = Scene(more=(waits,))
+
+
+def _waiting(**changes: Any) -> PodRecord:
+    waits = make_pod("waits", node=NodeName(""), owner_uid="rs-other", phase=Phase.PENDING, ready=False, created=START)
+    return msgspec.structs.replace(waits, **({"cpu_millis": 7500} | changes))
+
+
+@pytest.mark.parametrize(
+    ("pod", "tainted"),
+    [
+        pytest.param(_waiting(), False, id="it needs room"),
+        pytest.param(_waiting(pending=Pending(unschedulable_since=START - 60.0)), False, id="no node for a minute"),
+        pytest.param(_waiting(cpu_millis=10_000_000), True, id="no node could hold it"),
+        pytest.param(_waiting(memory_bytes=1 << 60), True, id="no node has so much memory"),
+        pytest.param(_waiting(pending=Pending(gated=True)), True, id="a scheduling gate"),
+        pytest.param(
+            _waiting(pending=Pending(unschedulable_since=START - LONGEST_WAIT_SECONDS)), True, id="it waits for ever"
+        ),
+        pytest.param(_waiting(created=START - LONGEST_WAIT_SECONDS), True, id="no scheduler looks at it"),
+    ],
+)
+async def test_the_room_of_a_pod_that_waits_is_kept_unless_it_waits_for_something_else(
+    pod: PodRecord, *, tainted: bool
+) -> None:
+    scene = Scene(more=(pod,))
     await scene.reconcile()
-    assert scene.tainted == {}
+    assert bool(scene.tainted) is tainted
 
 
 async def test_without_an_answer_of_the_api_server_nothing_changes() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
 from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, RebalanceController
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
@@ -21,7 +22,9 @@ from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
+from tests.support.fake_rights import FakeRights
 from tests.support.fake_writer import FakeWriter
 from tests.support.world import Record, make_world, policy_resource, resource
 
@@ -86,8 +89,14 @@ class Scene:
         self.events = FakeRecorder()
         scaler = SurgeScaler(self.world, self.writer, Nothing())
         self.surges = SurgeMovesController(self.world, scaler, ready_seconds=300.0)
+        reader = FakeReader(lambda path: {"spec": {"serviceAccountName": path.rpartition("/")[2]}})
         self.controller = RebalanceController(
-            self.world, Readings(self.world, self.metrics, None), self.writer, self.events, self.surges
+            self.world,
+            Readings(self.world, self.metrics, None),
+            self.writer,
+            self.events,
+            self.surges,
+            deschedulers=Deschedulers(self.world, reader, FakeRights("system:serviceaccount:shop:descheduler")),
         )
         self.unsubscribe = list(self.controller.subscribe())
         self.load(95.0, 20.0, 60.0)
@@ -246,9 +255,9 @@ async def test_a_workload_with_one_replica_is_moved_by_surge_and_left_by_evict()
 async def test_nothing_is_moved_while_another_descheduler_runs(by: str) -> None:
     scene = Scene(mode="Active", by=by)
     labels = {"app.kubernetes.io/name": "descheduler"}
-    scene.world.state.apply(make_pod("other-job", labels=labels, owner_uid="", owner_kind="Job"))
+    scene.world.state.apply(make_pod("descheduler", labels=labels, owner_uid="", owner_kind="Job"))
     await scene.later()
-    assert scene.controller.descheduler == "shop/other-job"
+    assert scene.controller.descheduler == "shop/descheduler"
     assert (scene.planned, scene.evicted, scene.in_progress) == (["shop/api-1"], [], 0)
 
 

@@ -58,7 +58,7 @@ async def test_a_pod_waits_for_physical_room_unless_it_can_start_on_a_pool_alone
     pods.append(waiting("spilled", placement="physical", cpu_millis=200))
     node = make_node("n1", cpu_millis=1000, memory_bytes=10**12, pods_allocatable=100)
     resources = [budget("a"), budget("b"), policy()]
-    world = make_world([make_replicaset(), node, *nodes("a"), *pods], resources, FakeClock())
+    world = make_world([make_replicaset(), node, *nodes("a"), *pods], resources, FakeClock(100.0))
     room = await physical_room(world, pods)
     assert room.find(Usage(1, 500)) == "n1", "the bare pod and the one that spilled are served first"
     assert room.find(Usage(1, 501)) is None

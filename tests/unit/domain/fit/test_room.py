@@ -3,11 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.fit.room import NodeRoom, waiting_requests
+from spillway.domain.fit.room import LONGEST_WAIT_SECONDS, NodeRoom, waiting_requests
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import Pending, Phase
 from spillway.domain.model.usage import Usage
 from tests.builders import make_pod
+
+NOW = 85.0 + LONGEST_WAIT_SECONDS
+"""Pods of the builder were created a few seconds less than so long ago."""
 
 
 def room(*cores: int, waiting: list[tuple[int, int]] | None = None) -> NodeRoom:
@@ -48,8 +51,18 @@ def test_who_waits_for_a_node() -> None:
         make_pod("waits", node="", phase=Phase.PENDING, cpu_millis=2),
         make_pod("physical", node="", phase=Phase.PENDING, pending=Pending(placement="physical"), cpu_millis=3),
         make_pod("goes", node="", phase=Phase.PENDING, terminating=True, cpu_millis=5),
+        make_pod("gated", node="", phase=Phase.PENDING, pending=Pending(gated=True), cpu_millis=7),
+        make_pod("old", node="", phase=Phase.PENDING, created=NOW - LONGEST_WAIT_SECONDS, cpu_millis=11),
+        make_pod("tried", node="", phase=Phase.PENDING, pending=Pending(unschedulable_since=NOW - 9.0), cpu_millis=13),
+        make_pod(
+            "waits for something else",
+            node="",
+            phase=Phase.PENDING,
+            pending=Pending(unschedulable_since=NOW - LONGEST_WAIT_SECONDS),
+            cpu_millis=17,
+        ),
     ]
-    assert [one.cpu_millis for one in waiting_requests(pods)] == [2, 3]
+    assert [one.cpu_millis for one in waiting_requests(pods, NOW)] == [2, 3, 13]
 
 
 @given(
