@@ -37,7 +37,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.spill.bring_back import BringBackMemory, DueSurge, in_turn
-from spillway.domain.surge.hindrance import Left, all_ready, cannot_surge
+from spillway.domain.surge.hindrance import Left, all_ready, available_replicas, cannot_surge
 from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome
 from spillway.kube.protocols import Recorder
 from spillway.telemetry import spill as metrics
@@ -284,7 +284,8 @@ class BringBackController(SurgeController):
 
         def look(_: Surge, present: Json) -> Progress:
             one, asked = workload(self.world, replicaset, claim), present["spec"].get("replicas", 1)
-            return one.progress(asked, self.world.now(), wanted=self._wanted(replicaset, claim))
+            wanted, available = self._wanted(replicaset, claim), available_replicas(present)
+            return one.progress(asked, self.world.now(), wanted=wanted, available=available)
 
         ended = await self.runner.step(replicaset, look)
         metrics.BRING_BACK_SURGES.set(len(self.runner.running))

@@ -57,9 +57,12 @@ class SpilledWorkload:
         """The requests of one of its virtual pods, since all come from one template."""
         return self.virtual[0].requests
 
-    def progress(self, asked: int, now: float, *, wanted: bool) -> Progress:
-        """The progress for the next step of a surge; `asked` is read from the API server."""
-        return progress_of(self.replicaset, self.pods, now, asked=asked, placed=self.ready_physical, wanted=wanted)
+    def progress(self, asked: int, now: float, *, wanted: bool, available: int | None) -> Progress:
+        """The progress for the next step of a surge; `asked` and `available` are read from the API server."""
+        placed = self.ready_physical
+        return progress_of(
+            self.replicaset, self.pods, now, asked=asked, placed=placed, wanted=wanted, available=available
+        )
 
 
 def workload(world: World, replicaset: ReplicaSetRecord, claim: Claim) -> SpilledWorkload:

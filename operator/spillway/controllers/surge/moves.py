@@ -22,7 +22,7 @@ from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.foreign_writer import foreign_pods
-from spillway.domain.surge.hindrance import Left, all_ready, at_quota, cannot_surge
+from spillway.domain.surge.hindrance import Left, all_ready, at_quota, available_replicas, cannot_surge
 from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, progress_of
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import FreeNodes, PodFit
@@ -197,16 +197,15 @@ class SurgeMovesController(SurgeController):
         self.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, node))
 
     def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
-        chosen, spec = self.world.state.pods.get(surge.pod or PodUid("")), present["spec"]
-        available = (present.get("status") or {}).get("availableReplicas", 0) if spec.get("minReadySeconds") else None
+        chosen = self.world.state.pods.get(surge.pod or PodUid(""))
         return progress_of(
             replicaset,
             self.world.state.active_pods_of(replicaset.uid),
             self.world.now(),
-            asked=spec.get("replicas", 1),
+            asked=present["spec"].get("replicas", 1),
             placed=self._placed(replicaset, chosen.node if chosen is not None else NodeName("")),
             wanted=self._wanted(replicaset, surge.purpose, surge.asker),
-            available=available,
+            available=available_replicas(present),
         )
 
     def _placed(self, replicaset: ReplicaSetRecord, node: NodeName) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from spillway.api.quantity import parse_quantity
 from spillway.domain.model.owners import CAN_SURGE
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.surge.steps import LONGEST_AVAILABLE_SECONDS
 
 _DO_NOT_DISRUPT: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
@@ -50,7 +51,8 @@ class Left(StrEnum):
     VOLUMES = "Volumes"
     """Its pods use volumes that may be bound to their node."""
     CANNOT_SURGE = "CannotSurge"
-    """A kind that cannot run an additional replica for a while, such as a StatefulSet or a Job."""
+    """A kind that cannot run an additional replica for a while, such as a StatefulSet or a Job; or its replicas become
+    available too late (`minReadySeconds`)."""
 
 
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:
@@ -60,6 +62,8 @@ def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str,
         return Left.CANNOT_SURGE
     metadata, spec, status = workload["metadata"], workload.get("spec") or {}, workload.get("status") or {}
     replicas = spec.get("replicas", 1)
+    if spec.get("minReadySeconds", 0) > LONGEST_AVAILABLE_SECONDS:
+        return Left.CANNOT_SURGE
     counted = {"replicas", "updatedReplicas"} if kind == "Deployment" else {"replicas"}
     unseen = status.get("observedGeneration", 0) < metadata.get("generation", 0)
     reasons = {
@@ -69,6 +73,14 @@ def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str,
         Left.AUTOSCALER_AT_MAXIMUM: any(_at_maximum(one, kind, metadata["name"], replicas) for one in autoscalers),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def available_replicas(workload: Mapping[str, Any]) -> int | None:
+    """The replicas that have been ready for `minReadySeconds`; None where the workload does not ask for that."""
+    if not workload["spec"].get("minReadySeconds"):
+        return None
+    available: int = (workload.get("status") or {}).get("availableReplicas", 0)
+    return available
 
 
 def stays_on_its_node(template: Mapping[str, Any]) -> Left | None:

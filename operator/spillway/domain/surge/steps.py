@@ -136,6 +136,9 @@ class Progress:
     """Whether it is still requested."""
     refused: bool = False
     """Whether the API server refuses its pods."""
+    settling: bool = False
+    """Whether all of its pods are ready, and one has not been ready for `minReadySeconds`: of two ready pods a
+    scale-down may take the one that is available."""
 
 
 def progress_of(
@@ -152,6 +155,7 @@ def progress_of(
     waiting = (pod.pending for pod in pods if pod.pending is not None and not pod.node)
     since = (one.unschedulable_since for one in waiting if one.unschedulable_since)
     ready = sum(pod.ready for pod in pods)
+    settling = available is not None and available < ready == len(pods)
     return Progress(
         asked=asked,
         active=len(pods),
@@ -160,6 +164,7 @@ def progress_of(
         unschedulable_seconds=max((now - at for at in since), default=0.0),
         wanted=wanted,
         refused=bool(replicaset.refused),
+        settling=settling,
     )
 
 
@@ -191,7 +196,7 @@ def next_step(
 
 def _end(surge: Surge, progress: Progress, now: float, patience_seconds: float) -> SurgeOutcome | None:
     """Why the replica is removed now; None if the surge continues."""
-    if not progress.wanted:
+    if not progress.wanted and not progress.settling:
         return SurgeOutcome.WITHDRAWN
     # All of them must be ready: one that is not would be deleted first, whatever its cost.
     if progress.ready == progress.active == progress.asked:

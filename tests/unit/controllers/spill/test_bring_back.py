@@ -55,6 +55,8 @@ class Cluster(FakeWriter):
         self.replicas = self.seen.replicas
         self.spec: dict[str, Any] = {}
         self.ready: int | None = None
+        self.available: int | None = None
+        """Replicas that have been ready for `minReadySeconds`; None for all."""
         self.autoscalers: list[dict[str, Any]] = []
         self.written: list[str] = []
         self.refuse = ""
@@ -83,7 +85,11 @@ class Cluster(FakeWriter):
         return {
             "metadata": {"name": "web", "uid": "deploy-web", "generation": 1},
             "spec": {"replicas": self.replicas, "template": {"spec": {}}, **self.spec},
-            "status": {**status, "readyReplicas": self.replicas if self.ready is None else self.ready},
+            "status": {
+                **status,
+                "readyReplicas": self.replicas if self.ready is None else self.ready,
+                "availableReplicas": self.replicas if self.available is None else self.available,
+            },
         }
 
     async def annotate(self, resource: str, path: str, uid: str, annotations: Any) -> bool:
@@ -438,11 +444,24 @@ async def test_the_mark_of_a_surge_has_a_proof() -> None:
 
 async def test_a_workload_holds_its_surge_no_longer_than_its_pods_may_take() -> None:
     found = cluster()
-    found.spec = {"minReadySeconds": 2**31 - 1}
     await found.settled()
     await found.step()
+    found.spec = {"minReadySeconds": 2**31 - 1}
     found.world.state.apply(make_pod("p2", ready=False, cpu_millis=250))
     assert await found.step(300.0 + LONGEST_AVAILABLE_SECONDS + 1.0) is None
+    assert found.written == ["mark", "3->4", "4->3", "unmark"]
+
+
+async def test_a_virtual_replica_goes_once_the_new_one_is_available_not_only_ready() -> None:
+    found = cluster()
+    found.spec, found.available = {"minReadySeconds": 30}, 3
+    await found.settled()
+    await found.step()
+    found.world.state.apply(make_pod("p2", cpu_millis=250))
+    assert await found.step(29.0) == STEP_SECONDS
+    assert found.written == ["mark", "3->4"]
+    found.available = None
+    await found.step(1.0)
     assert found.written == ["mark", "3->4", "4->3", "unmark"]
 
 

@@ -174,6 +174,20 @@ async def test_it_waits_until_the_new_replica_is_available() -> None:
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
 
 
+async def test_a_move_that_is_not_wanted_any_more_takes_no_replica_that_is_available() -> None:
+    cluster = Cluster()
+    cluster.spec = {"minReadySeconds": 30}
+    await cluster.begun()
+    appears(cluster)
+    cluster.status = {"availableReplicas": 1}
+    cluster.world.catalog.replace(Kind.ZONAL_BALANCE, [], 60)
+    assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.written == [], "of two ready pods a scale-down may take the available one"
+    cluster.status = {}
+    await cluster.step(29)
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], ["2->1", "unmark"])
+
+
 async def test_a_replica_that_comes_to_the_same_node_is_no_gain() -> None:
     cluster = Cluster()
     await cluster.begun()

@@ -30,6 +30,8 @@ def autoscaler(maximum: int, kind: str = "Deployment", name: str = "cart") -> di
         pytest.param(workload("ReplicaSet", updatedReplicas=None), None, id="a ReplicaSet of its own"),
         pytest.param(workload("StatefulSet"), Left.CANNOT_SURGE, id="StatefulSet"),
         pytest.param(workload("Job"), Left.CANNOT_SURGE, id="Job"),
+        pytest.param(workload(spec={"minReadySeconds": 901}), Left.CANNOT_SURGE, id="available too late"),
+        pytest.param(workload(spec={"minReadySeconds": 900}), None, id="available late"),
         pytest.param(workload(spec={"paused": True}), Left.PAUSED, id="paused"),
         pytest.param(workload(observedGeneration=3), Left.ROLLOUT, id="not seen by its controller yet"),
         pytest.param(workload(updatedReplicas=3), Left.ROLLOUT, id="rollout"),

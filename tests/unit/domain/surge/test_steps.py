@@ -57,6 +57,18 @@ def progress(**changes: Any) -> Progress:
         ),
         pytest.param(1001, progress(refused=True), (Step.SHRINK, SurgeOutcome.SUCCEEDED), id="an old refusal"),
         pytest.param(1001, progress(ready=10, wanted=False), (Step.SHRINK, SurgeOutcome.WITHDRAWN), id="not wanted"),
+        pytest.param(
+            1001,
+            progress(ready=10, wanted=False, settling=True),
+            (Step.WAIT, None),
+            id="not wanted, and of two ready pods one is not available yet",
+        ),
+        pytest.param(
+            1400,
+            progress(ready=10, wanted=False, settling=True),
+            (Step.SHRINK, SurgeOutcome.NOT_READY),
+            id="not wanted, and not available in time",
+        ),
         pytest.param(1001, progress(asked=10), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled down by someone"),
         pytest.param(1001, progress(asked=12), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="scaled up by someone"),
         pytest.param(1001, progress(asked=12, wanted=False), (Step.FORGET, SurgeOutcome.OVERTAKEN), id="nor then"),
@@ -203,6 +215,15 @@ def test_progress_follows_from_the_pods(available: int | None, ready: int) -> No
     pods = [make_pod("a"), make_pod("b"), make_pod("c", node=NodeName(""), ready=False, pending=waits)]
     found = progress_of(make_replicaset(replicas=3), pods, 100.0, asked=3, placed=1, wanted=True, available=available)
     assert found == Progress(asked=3, active=3, ready=ready, placed=1, unschedulable_seconds=10.0)
+
+
+@pytest.mark.parametrize(
+    ("available", "ready", "settling"), [(None, True, False), (1, True, True), (2, True, False), (1, False, False)]
+)
+def test_all_are_ready_and_one_is_not_available_yet(available: int | None, *, ready: bool, settling: bool) -> None:
+    pods = [make_pod("a"), make_pod("b", ready=ready)]
+    found = progress_of(make_replicaset(replicas=2), pods, 1.0, asked=2, placed=1, wanted=True, available=available)
+    assert found.settling is settling
 
 
 @pytest.mark.parametrize(
