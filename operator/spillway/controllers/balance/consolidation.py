@@ -18,10 +18,11 @@ from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, Workloa
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
+from spillway.controllers.surge.scaler import proven_surge
 from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
-from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
+from spillway.domain.balance.emptying import WAITING_SECONDS, Emptied, NodeMemory, emptying_taint
 from spillway.domain.balance.reserve import RequestTrend, larger
 from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
@@ -195,7 +196,7 @@ class ConsolidationController(Controller):
     def _adds(self, pod: PodRecord) -> bool:
         """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""
         owner = self.world.state.replicasets.get(pod.owner_uid)
-        return not self.world.membership.needs_pool(pod) and (owner is None or not owner.surge)
+        return not self.world.membership.needs_pool(pod) and (owner is None or proven_surge(self.world, owner) is None)
 
     # Emptying
 
@@ -203,7 +204,14 @@ class ConsolidationController(Controller):
         """Put the taints on the nodes of the plan, and move pods; False if a node has changed in the meantime."""
         name, now = policy.metadata.name, self.world.now()
         plan = _NO_PLAN if self.descheduler else memory.plan
-        news = memory.nodes.follow(plan.nodes, tainted=observed.tainted, empty=observed.empty, now=now)
+        news = memory.nodes.follow(
+            plan.nodes,
+            tainted=observed.tainted,
+            empty=observed.empty,
+            now=now,
+            waiting=plan.waiting,
+            longest_wait=max(WAITING_SECONDS, 2 * rule.settle.seconds),
+        )
         self._tell(policy, memory, news)
         wanted, taint = memory.nodes.tainted(now), emptying_taint(name)
         done = await self._taints.give(observed.elastic.values(), lambda node: taint if node in wanted else None)

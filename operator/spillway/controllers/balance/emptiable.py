@@ -12,6 +12,7 @@ from spillway.api.consolidation import Consolidation
 from spillway.controllers.balance.movable import pods_by_zone, unsettled
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.controllers.surge.scaler import proven_surge
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
 from spillway.domain.fit.node_fit import takes_pods
@@ -20,7 +21,7 @@ from spillway.domain.model.owners import CAN_SURGE, comes_with_node, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left, stays_on_its_node
-from spillway.domain.surge.steps import Surge, SurgeOutcome, replaced_pod
+from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import PodFit
 
@@ -102,7 +103,7 @@ async def observe(world: World, policy: str) -> NodesSeen:
             continue
         found.nodes.append(node)
         found.requested += world.state.node_usage.on_node(node.name)
-        found.sizes.add(Usage(node.pods_allocatable, node.cpu_millis, node.memory_bytes))
+        found.sizes.add(node.allocatable)
         owner = world.governance.elastic_owner(node)
         if owner is None:
             continue
@@ -121,7 +122,7 @@ async def observe(world: World, policy: str) -> NodesSeen:
 
 def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
     """The additional replica of a surge that is on a node: the newest; none without a surge."""
-    surge = Surge.parse(owner.surge) if owner.surge else None
+    surge = proven_surge(world, owner)
     if surge is None:
         return []
     pods = [pod for pod in world.state.active_pods_of(owner.uid) if pod.node]
@@ -280,5 +281,6 @@ class Emptiable:
             or (None if look is None else look.reason)
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
-        going = replaced_pod(owner.surge) if surplus(world, owner) else None
+        surge = proven_surge(world, owner)
+        going = surge.pod if surge is not None and surplus(world, owner) else None
         return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, look is not None, going)

@@ -26,6 +26,7 @@ from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import ObjectKey
 from spillway.kube.protocols import ObjectWriter, Reader
+from spillway.state.mark_proof import MarkProof
 
 SEEN_SECONDS: Final = 1.0
 """Seconds after which a written cost counts as seen by the ReplicaSet controller."""
@@ -61,6 +62,18 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
 async def shrink(writer: ObjectWriter, target: Target, surge: Surge) -> bool:
     """Remove the replica of a surge; False if another client has scaled in the meantime, and its number stays."""
     return await writer.scale(target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas)
+
+
+def proven_surge(world: World, replicaset: ReplicaSetRecord) -> Surge | None:
+    """The surge that the mark of a ReplicaSet describes, if Spillway wrote it."""
+    if not replicaset.surge or not _is_proven(world.membership.proof, replicaset):
+        return None
+    return Surge.parse(replicaset.surge)
+
+
+def _is_proven(keys: MarkProof | None, replicaset: ReplicaSetRecord) -> bool:
+    mark, proof = proof_in(replicaset.surge)
+    return keys is None or keys.proves_surge(proof, replicaset.namespace, replicaset.uid, mark)
 
 
 class SurgeScaler:
@@ -115,10 +128,7 @@ class SurgeScaler:
 
     def is_proven(self, replicaset: ReplicaSetRecord) -> bool:
         """Whether Spillway wrote the mark of this ReplicaSet; without keys every mark is believed."""
-        mark, proof = proof_in(replicaset.surge)
-        if self._proof is None:
-            return True
-        return self._proof.proves_surge(proof, replicaset.namespace, replicaset.uid, mark)
+        return _is_proven(self._proof, replicaset)
 
     def proven(self, replicaset: ReplicaSetRecord, mark: str) -> str:
         """The mark of a surge with its proof."""

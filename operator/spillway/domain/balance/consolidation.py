@@ -87,6 +87,8 @@ class ConsolidationPlan:
 
     nodes: tuple[NodeName, ...]
     moves: tuple[ConsolidationMove, ...]
+    waiting: frozenset[NodeName] = frozenset()
+    """Those of the nodes of which no pod can be moved now."""
 
 
 def _anywhere(_pod: NodePod, _node: NodeName) -> bool:
@@ -109,6 +111,7 @@ def plan_consolidation(
     emptied: list[NodeName] = []
     moves: list[ConsolidationMove] = []
     moved: set[str] = set()
+    waiting: set[NodeName] = set()
     wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
     for node in sorted(wanted, key=lambda one: (not one.emptying, -one.order, one.name)):
         if len(emptied) == MOST_NODES or board.failed == MOST_FAILED:
@@ -117,11 +120,13 @@ def plan_consolidation(
         if found is None:
             continue
         emptied.append(node.name)
+        if not any(pod.ready_to_move or pod.going for pod in node.pods):
+            waiting.add(node.name)
         for pod, target in found:
             if len(moves) < most and pod.ready_to_move and pod.workload not in moved:
                 moves.append(ConsolidationMove(pod.uid, pod.workload, node.name, target))
                 moved.add(pod.workload)
-    return ConsolidationPlan(tuple(emptied), tuple(moves))
+    return ConsolidationPlan(tuple(emptied), tuple(moves), frozenset(waiting))
 
 
 class _Board:

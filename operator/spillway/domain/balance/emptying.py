@@ -2,7 +2,8 @@
 
 Contract: pure. An emptied node keeps the taint for `EMPTY_SECONDS`, because the scheduler prefers empty nodes, and a
 node autoscaler removes a node only after it was empty for a while. A node that was begun and can be emptied no longer
-rests for `GIVEN_UP_SECONDS`, so that its taint does not come and go.
+rests for `GIVEN_UP_SECONDS`, so that its taint does not come and go; as does one of which no pod could be moved for
+`WAITING_SECONDS`, because few nodes are emptied at once, and the pods of one user would keep all others from it.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,6 +16,7 @@ from spillway.domain.nodes.taints import SOFT
 
 EMPTY_SECONDS: Final = 1800.0
 GIVEN_UP_SECONDS: Final = 600.0
+WAITING_SECONDS: Final = 1800.0
 
 
 def emptying_taint(policy: str) -> Taint:
@@ -41,16 +43,30 @@ class NodeMemory:
     """Since when nodes with the taint have been empty."""
     _resting: dict[NodeName, float] = field(default_factory=dict)
     """Until when a node that was given up is left alone."""
+    _waiting: dict[NodeName, float] = field(default_factory=dict)
+    """Since when no pod of a node could be moved."""
 
     def rests(self, node: NodeName, now: float) -> bool:
         """Whether a node was given up a short time ago."""
         return self._resting.get(node, 0.0) > now
 
     def follow(
-        self, planned: Iterable[NodeName], *, tainted: Collection[NodeName], empty: Collection[NodeName], now: float
+        self,
+        planned: Iterable[NodeName],
+        *,
+        tainted: Collection[NodeName],
+        empty: Collection[NodeName],
+        now: float,
+        waiting: Collection[NodeName] = frozenset(),
+        longest_wait: float = WAITING_SECONDS,
     ) -> Emptied:
-        """Take a plan; `tainted` are the nodes with the taint, and `empty` those without pods."""
-        planned = frozenset(planned)
+        """Take a plan.
+
+        `tainted` are the nodes with the taint, `empty` those without pods, and `waiting` those of which no pod can be
+        moved now. `longest_wait` is in seconds.
+        """
+        self._waiting = {name: self._waiting.get(name, now) for name in waiting}
+        planned = frozenset(name for name in planned if now - self._waiting.get(name, now) < longest_wait)
         begun = self._emptying | frozenset(tainted)
         now_empty = {name for name in begun if name in empty}
         emptied = tuple(sorted((self._emptying & now_empty) - self._empty.keys()))

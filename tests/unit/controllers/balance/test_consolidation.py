@@ -13,15 +13,17 @@ from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
-from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, emptying_taint
+from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, WAITING_SECONDS, emptying_taint
 from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
 from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid
+from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, Taint
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
 from spillway.kube.errors import UnreachableError
 from spillway.state.catalog import Kind
+from spillway.state.mark_proof import MarkProof
 from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
@@ -360,24 +362,40 @@ async def test_a_node_that_is_being_emptied_waits_for_a_rollout() -> None:
     assert (scene.tainted, scene.asked) == ({"e1": "online"}, ["api-0"])
 
 
-async def test_a_surge_is_no_rise_and_its_pod_needs_no_second_place() -> None:
+async def test_a_node_whose_pods_never_can_be_moved_makes_room_for_others() -> None:
     scene = Scene()
+    await scene.reconcile()
+    for name in ("web-0", "api-0"):
+        scene.change(scene.world.state.pods[PodUid(f"uid-{name}")], ready=False)
+    await scene.reconcile()
+    assert scene.tainted == {"e1": "online"}
+    await scene.reconcile(seconds=WAITING_SECONDS)
+    assert scene.tainted == {}
+    await scene.reconcile()
+    assert "e1" not in scene.status.emptying
+
+
+@pytest.mark.parametrize("proven", [True, False], ids=["a surge", "a mark that a user wrote"])
+async def test_a_surge_is_no_rise_and_its_pod_needs_no_second_place(*, proven: bool) -> None:
+    scene = Scene()
+    keys = scene.world.membership.proof = MarkProof()
     await scene.reconcile()
     web, node = scene.world.state.replicasets[OwnerUid("rs-web")], scene.world.state.nodes[NodeName("f1")]
     pod = scene.world.state.pods[PodUid("uid-web-0")]
     surge = Surge(1, 0, scene.clock.now(), pod.uid, Purpose.CONSOLIDATE, "online")
-    scene.change(web, replicas=2, surge=surge.mark)
+    proof = keys.of_surge(web.namespace, web.uid, surge.mark) if proven else "00ff"
+    scene.change(web, replicas=2, surge=with_proof(surge.mark, proof))
     waits = msgspec.structs.replace(pod, uid=PodUid("new"), name="new", node=NodeName(""), phase=Phase.PENDING)
     scene.world.state.apply(msgspec.structs.replace(waits, created=scene.clock.now(), cpu_millis=7500))
     await scene.reconcile(seconds=PERIOD_SECONDS)
-    assert scene.tainted == {"e1": "online"}, "it waits for no more room than there is"
+    assert scene.tainted == ({"e1": "online"} if proven else {}), "it waits for no more room than there is"
     # Only one more pod fits on the other nodes.
     for name in ("e2", "f1"):
         scene.change(scene.world.state.nodes[NodeName(name)], unschedulable=name == "e2")
     scene.change(scene.world.state.nodes[node.name], cpu_millis=1000)
     scene.world.state.apply(msgspec.structs.replace(pod, uid=PodUid("new"), name="new", node=node.name, created=START))
     await scene.reconcile(seconds=PERIOD_SECONDS)
-    assert (scene.tainted, scene.status.emptying) == ({"e1": "online"}, ("e1",))
+    assert (scene.tainted, scene.status.emptying) == (({"e1": "online"}, ("e1",)) if proven else ({}, ()))
 
 
 async def test_moves_in_a_minute_are_bounded() -> None:

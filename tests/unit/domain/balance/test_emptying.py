@@ -1,6 +1,12 @@
 """For how long nodes that are being emptied carry the taint, and what became of them."""
 
-from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, NodeMemory, emptying_taint
+from spillway.domain.balance.emptying import (
+    EMPTY_SECONDS,
+    GIVEN_UP_SECONDS,
+    WAITING_SECONDS,
+    NodeMemory,
+    emptying_taint,
+)
 from spillway.domain.model.names import EMPTYING_TAINT, NodeName
 
 A, B = NodeName("a"), NodeName("b")
@@ -8,11 +14,15 @@ NOW = 10_000.0
 
 
 def follow(
-    memory: NodeMemory, planned: str, *, tainted: str = "", empty: str = "", now: float = NOW
+    memory: NodeMemory, planned: str, *, tainted: str = "", empty: str = "", waiting: str = "", now: float = NOW
 ) -> tuple[str, str]:
     """The nodes that were emptied and given up; each node has a letter for a name."""
     found = memory.follow(
-        map(NodeName, planned), tainted=set(map(NodeName, tainted)), empty=set(map(NodeName, empty)), now=now
+        map(NodeName, planned),
+        tainted=set(map(NodeName, tainted)),
+        empty=set(map(NodeName, empty)),
+        now=now,
+        waiting=set(map(NodeName, waiting)),
     )
     return "".join(found.emptied), "".join(found.given_up)
 
@@ -40,6 +50,23 @@ def test_a_node_that_is_left_with_pods_is_given_up_and_rests() -> None:
     assert memory.rests(A, NOW + GIVEN_UP_SECONDS - 1)
     assert not memory.rests(A, NOW + GIVEN_UP_SECONDS)
     assert not memory.rests(B, NOW)
+
+
+def test_a_node_of_which_no_pod_can_be_moved_for_long_is_given_up_and_rests() -> None:
+    memory = NodeMemory()
+    follow(memory, "ab", tainted="ab", waiting="a")
+    late = NOW + WAITING_SECONDS
+    assert follow(memory, "ab", tainted="ab", waiting="a", now=late - 1) == ("", "")
+    assert follow(memory, "ab", tainted="ab", waiting="a", now=late) == ("", "a")
+    assert memory.tainted(late) == {B}
+    assert memory.rests(A, late + GIVEN_UP_SECONDS - 1)
+
+
+def test_a_move_in_between_begins_the_wait_again() -> None:
+    memory = NodeMemory()
+    follow(memory, "a", tainted="a", waiting="a")
+    follow(memory, "a", tainted="a", now=NOW + WAITING_SECONDS - 1)
+    assert follow(memory, "a", tainted="a", waiting="a", now=NOW + WAITING_SECONDS) == ("", "")
 
 
 def test_an_emptied_node_that_got_a_pod_loses_the_taint_unless_it_is_planned_again() -> None:
