@@ -65,7 +65,9 @@ async def governed_by_policy(
         nodes[name].update(pod.node for pod in pods if pod.node)
         # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.
         governed.requests[shape] += sum(bool(pod.node) for pod in pods) + rise
-        governed.waiting[shape] += sum(waits_for_room(pod, now) and not world.membership.needs_pool(pod) for pod in pods)
+        governed.waiting[shape] += sum(
+            waits_for_room(pod, now) and not world.membership.needs_pool(pod) for pod in pods
+        )
     for name, governed in found.items():
         async for node in in_slices(nodes[name]):
             place = world.places.place_of(name, node)
