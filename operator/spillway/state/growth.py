@@ -39,12 +39,3 @@ def grown_by(measured: Usage, seen: Usage) -> Usage:
     """By how much more a pod requests; resources of which it requests less count 0."""
     more = seen - measured
     return Usage(0, max(0, more.cpu_millis), max(0, more.memory_bytes))
-
-
-def larger(first: Usage, second: Usage) -> Usage:
-    """The larger of the two, resource by resource."""
-    return Usage(
-        max(first.pods, second.pods),
-        max(first.cpu_millis, second.cpu_millis),
-        max(first.memory_bytes, second.memory_bytes),
-    )

@@ -190,7 +190,7 @@ class OpenPools:
             left = self._state.node_usage.free_on(node)
             if left.covers(used):
                 found.append(node)
-            free += Usage(max(left.pods, 0), max(left.cpu_millis, 0), max(left.memory_bytes, 0))
+            free += left.at_least(NOTHING)
             if found and not every and free.covers(needed):
                 return found
         return found if free.covers(needed) else []

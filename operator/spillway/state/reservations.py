@@ -35,7 +35,7 @@ from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts
 from spillway.domain.placement.refusals import NO_CHANGES, PoolChanges
-from spillway.state.growth import grown_by, larger
+from spillway.state.growth import grown_by
 from spillway.state.signal import Signal
 from spillway.telemetry import placement as metrics
 
@@ -228,7 +228,7 @@ class Reservations:
         if reservation is not None:
             owned = self._owners.get(reservation.owner)
             if owned is not None and reservation.measured is not None:
-                owned.grown = larger(owned.grown, grown_by(reservation.measured, used))
+                owned.grown = owned.grown.at_least(grown_by(reservation.measured, used))
             counts = reservation.held
             if counts:
                 self._count(reservation, -1)

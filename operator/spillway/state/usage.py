@@ -23,7 +23,7 @@ from spillway.domain.model.records import NamespaceRecord, OwnerRecord, PodRecor
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.model.usage import NO_AMOUNTS, NOTHING, Usage, add_amounts, add_count
 from spillway.state.cluster import ClusterState
-from spillway.state.growth import Growth, larger
+from spillway.state.growth import Growth
 from spillway.state.pool_membership import NodeChange, PoolMembership
 from spillway.state.refusals import Refusals
 from spillway.state.reservations import Reservations
@@ -192,7 +192,7 @@ class LiveUsage:
 
     def growth(self, namespace: str, owner: OwnerUid) -> Usage:
         """By how much the owner's next pod is expected to be bigger when it appears than it is measured."""
-        return larger(self._growth.expected(namespace, owner), self.reservations.grown_of(owner))
+        return self._growth.expected(namespace, owner).at_least(self.reservations.grown_of(owner))
 
     # By pool
 

@@ -2,7 +2,7 @@
 
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.usage import NOTHING, Usage
-from spillway.state.growth import Growth, grown_by, larger
+from spillway.state.growth import Growth, grown_by
 
 WEB, CART = OwnerUid("rs-web"), OwnerUid("rs-cart")
 MEASURED = Usage(1, 100, 64)
@@ -29,4 +29,3 @@ def test_of_an_owner_that_is_not_known_what_its_namespace_showed_last_is_expecte
 
 def test_a_pod_that_shrinks_has_not_grown() -> None:
     assert grown_by(MEASURED, Usage(1, 50, 128)) == Usage(0, 0, 64)
-    assert larger(Usage(0, 0, 64), Usage(0, 5, 1)) == Usage(0, 5, 64)

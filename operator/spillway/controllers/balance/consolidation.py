@@ -23,7 +23,7 @@ from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import WAITING_SECONDS, Emptied, NodeMemory, emptying_taint
-from spillway.domain.balance.reserve import RequestTrend, larger
+from spillway.domain.balance.reserve import RequestTrend
 from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.model import event_reasons
@@ -191,7 +191,7 @@ class ConsolidationController(Controller):
         waiting = waiting_requests((pod for pod in without_node if self._adds(pod)), now)
         # One that no node could hold, were it empty, keeps no room of them free.
         holdable = (one for one in waiting if any(size.covers(one) for size in sizes))
-        return larger(memory.trend.rise(), rise) + sum(holdable, NOTHING)
+        return memory.trend.rise().at_least(rise) + sum(holdable, NOTHING)
 
     def _adds(self, pod: PodRecord) -> bool:
         """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""

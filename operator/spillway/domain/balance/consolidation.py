@@ -139,7 +139,7 @@ class _Board:
         # A fixed node, which stays anyway, is preferred; then the elastic one that empties last.
         staying.sort(key=lambda one: (one.may_empty, one.order, one.name))
         self._staying = {node.name: node for node in staying}
-        self._room = sum((_there(node.free) for node in staying), NOTHING)
+        self._room = sum((node.free.at_least(NOTHING) for node in staying), NOTHING)
         self._zones: dict[str, dict[Zone, int]] = {}
         self._targets: set[NodeName] = set()
         self.failed = 0
@@ -193,7 +193,7 @@ class _Board:
     def _room_without(self, node: ConsolidationNode) -> Usage:
         """What stays free once the pods of a node are on others."""
         own = self._free[node.name] if node.name in self._staying else NOTHING
-        return self._room - _there(own) - sum((pod.requests for pod in node.pods if not pod.going), NOTHING)
+        return self._room - own.at_least(NOTHING) - sum((pod.requests for pod in node.pods if not pod.going), NOTHING)
 
     def _target(
         self,
@@ -212,8 +212,3 @@ class _Board:
             if left.covers(pod.requests) and (best is None or left.cpu_millis < least) and takes(one):
                 best, least = one, left.cpu_millis
         return best
-
-
-def _there(free: Usage) -> Usage:
-    """What there really is of the free room of a node; one that holds more than it can allocate has none."""
-    return Usage(max(free.pods, 0), max(free.cpu_millis, 0), max(free.memory_bytes, 0))

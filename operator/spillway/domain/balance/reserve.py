@@ -37,12 +37,3 @@ class RequestTrend:
         factor = WORTH_SECONDS / max(ended - began, LEAST_TREND_SECONDS)
         added = after - before
         return Usage(*(max(round(amount * factor), 0) for amount in (added.pods, added.cpu_millis, added.memory_bytes)))
-
-
-def larger(one: Usage, other: Usage) -> Usage:
-    """The larger of each field."""
-    return Usage(
-        max(one.pods, other.pods),
-        max(one.cpu_millis, other.cpu_millis),
-        max(one.memory_bytes, other.memory_bytes),
-    )

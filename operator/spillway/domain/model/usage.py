@@ -36,6 +36,16 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
             min(self.memory_bytes, other.memory_bytes),
         )
 
+    def at_least(self, other: "Usage") -> "Usage":
+        """The larger of each field."""
+        if self is other:
+            return self
+        return Usage(
+            max(self.pods, other.pods),
+            max(self.cpu_millis, other.cpu_millis),
+            max(self.memory_bytes, other.memory_bytes),
+        )
+
     def __mul__(self, factor: int) -> "Usage":
         """So many times as much; -1 gives what has to be added to take it away."""
         return Usage(self.pods * factor, self.cpu_millis * factor, self.memory_bytes * factor)

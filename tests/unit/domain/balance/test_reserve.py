@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.reserve import TREND_SECONDS, WORTH_SECONDS, RequestTrend, larger
+from spillway.domain.balance.reserve import TREND_SECONDS, WORTH_SECONDS, RequestTrend
 from spillway.domain.model.usage import Usage
 
 
@@ -40,7 +40,3 @@ def test_a_reserve_is_never_negative_and_never_beyond_what_the_highest_reading_e
         seen.append((at, cpu))
     found = rise(*seen).cpu_millis
     assert 0 <= found <= max((cpu for _, cpu in seen), default=0) * WORTH_SECONDS / 300
-
-
-def test_the_larger_of_two() -> None:
-    assert larger(Usage(0, 1, 20), Usage(1, 3, 4)) == Usage(1, 3, 20)
