@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 from spillway.cli.flags import parsed
 from spillway.cli.live import KUBECONFIG_HELP
 from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
@@ -173,6 +174,63 @@ def thresholds(
         typer.echo(found, err=True)
         sys.exit(1)
     typer.echo(as_json(found) if output is Output.JSON else as_tables(found), nl=False)
+
+
+@plan.command()
+def scaling(
+    *,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    output: live.FormatFlag = live.Format.TABLE,
+    watch: live.Watch = False,
+) -> None:
+    """Show the recommended replicas of workloads and where each number comes from.
+
+    Read from the statuses of the ElasticPolicies, which have the 64 workloads with the most replicas.
+    """
+    _show("scaling", kubeconfig, context, output, watch=watch)
+
+
+@plan.command()
+def headroom(
+    *,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    output: live.FormatFlag = live.Format.TABLE,
+    watch: live.Watch = False,
+) -> None:
+    """Show the capacity that is kept free on elastic nodes and why it is as much.
+
+    Read from the statuses of the ElasticPolicies.
+    """
+    _show("headroom", kubeconfig, context, output, watch=watch)
+
+
+@plan.command()
+def moves(
+    *,
+    kubeconfig: live.Kubeconfig = None,
+    context: live.Context = None,
+    output: live.FormatFlag = live.Format.TABLE,
+    watch: live.Watch = False,
+) -> None:
+    """Show which pods would move next, to even out load and to empty elastic nodes, and what is left and why.
+
+    Read from the statuses of the ZonalBalances and ElasticPolicies, which have the next 10 moves of each.
+    """
+    _show("moves", kubeconfig, context, output, watch=watch)
+
+
+def _show(what: str, kubeconfig: Path | None, context: str | None, output: live.Format, *, watch: bool) -> None:
+    from spillway.cli.plan_views import plan_view  # noqa: PLC0415  # `--help` need not wait for it
+    from spillway.cli.status_reading import read_plan  # noqa: PLC0415
+
+    def look() -> object:
+        return live.read(kubeconfig, context, lambda client: read_plan(client, what))
+
+    if watch:
+        live.show_watched(look, output, plan_view)
+    live.show(look(), output, plan_view)
 
 
 def _given(context: typer.Context) -> frozenset[str]:

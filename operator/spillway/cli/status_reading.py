@@ -9,6 +9,14 @@ from pydantic import ValidationError
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
 from spillway.cli.live import NotFoundError
+from spillway.domain.overview.plans import (
+    HeadroomPlan,
+    MovesPlan,
+    ScalingPlan,
+    headroom_plan,
+    moves_plan,
+    scaling_plan,
+)
 from spillway.domain.overview.status import OperatorState, Overview, operator_state, overview
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
@@ -32,6 +40,21 @@ async def read_overview(client: KubeClient, *, namespace: str, lease: str) -> Ov
         read_operator(client, namespace=namespace, lease=lease, now=now),
     )
     return overview(policies, budgets, balances, operator=operator, cluster=client.credentials.target, now=now)
+
+
+async def read_plan(client: KubeClient, what: str) -> ScalingPlan | HeadroomPlan | MovesPlan:
+    """The plan in the statuses: `scaling`, `headroom` or `moves`.
+
+    Raises:
+        RequestError: the API server refuses a list, or cannot be reached.
+        NotFoundError: Spillway's kinds are not installed.
+    """
+    policies = await resources(client, ElasticPolicy)
+    if what == "scaling":
+        return scaling_plan(policies)
+    if what == "headroom":
+        return headroom_plan(policies)
+    return moves_plan(policies, await resources(client, ZonalBalance))
 
 
 async def resources(client: KubeClient, kind: type[Kind]) -> list[Kind]:
