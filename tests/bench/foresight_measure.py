@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 from demo.measure import percentile
-
-NEEDLESS_SECONDS: Final = 900.0
-"""A scale-down after which the workload is scaled up within this time was needless."""
+from spillway.simulate.backtest.scalings import scale_downs
 
 Object = Mapping[str, Any]
 
@@ -101,23 +99,6 @@ def _ready_condition(item: Object) -> Object:
 
 def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
-
-
-def scale_downs(steps: Sequence[tuple[float, int]]) -> tuple[int, int]:
-    """The scale-downs of one workload, and how many of them were needless.
-
-    Steps down that follow each other without one up in between are one scale-down, which ends with the last of them.
-    """
-    downs = needless = 0
-    last: float | None = None
-    for (_, before), (at, after) in pairwise(steps):
-        if after < before:
-            downs += last is None
-            last = at
-        else:
-            needless += last is not None and at - last <= NEEDLESS_SECONDS
-            last = None
-    return downs, needless
 
 
 def integral(moments: Sequence[Moment], amount: str) -> float:

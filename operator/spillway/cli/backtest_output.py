@@ -28,6 +28,8 @@ ROWS: Final[tuple[tuple[str, Callable[[Figures], float], str], ...]] = (
     ("demand above the target", lambda one: one.above_target_percent, "small percent"),
     ("pods waiting for a node, hours", lambda one: one.waiting_pod_hours, "amount"),
     ("headroom core-hours", lambda one: one.headroom_core_hours, "amount"),
+    ("scalings", lambda one: one.scalings, "count"),
+    ("needless scale-downs", lambda one: one.needless_scale_downs, "count"),
     ("evictions", lambda one: one.evictions, "count"),
     ("mean CPU utilisation", lambda one: one.cpu_percent, "percent"),
     ("packing", lambda one: one.packing_percent, "percent"),

@@ -48,6 +48,8 @@ class Course:
         """CPU on elastic nodes that balloons hold; requests do not count it."""
         self.waiting_pods: Floats = np.zeros(steps)
         """Pods that wait for a node."""
+        self.replicas: Ints = np.zeros((len(scenario.workloads), steps), dtype=np.int64)
+        """Requested replicas, by workload."""
         self.evictions: Floats = np.zeros(steps)
         """Until the end of the step."""
 

@@ -2,7 +2,7 @@
 
 One resource metric that lags by half a minute, tolerance 10 %, scale-up by at most doubling or four pods in 15 s, and
 a stabilisation window of five minutes for scaling down: Kubernetes' defaults. An external metric may ask for more, as
-Spillway's recommended replicas do; for a workload under schedules alone that number is exact.
+Spillway's recommended replicas do, and has the same tolerance; for a workload under schedules alone it is exact.
 """
 
 from typing import Final
@@ -46,7 +46,8 @@ class Hpa:
         ratio = demand / np.maximum(ready, 1)
         wanted = np.where(np.abs(ratio - 1) <= _TOLERANCE, replicas, np.ceil(demand).astype(np.int64))
         if recommended is not None:
-            wanted = np.maximum(wanted, recommended)
+            near = np.abs(recommended / np.maximum(replicas, 1) - 1) <= _TOLERANCE
+            wanted = np.maximum(wanted, np.where(near, replicas, recommended))
         wanted = np.minimum(wanted, np.maximum(2**self._periods * replicas, replicas + 4 * self._periods))
         wanted = np.clip(wanted, self._least, self._most)
         self._recent[step % self._window] = wanted

@@ -372,4 +372,5 @@ class _Replay:
         if self._course is not None:
             ready = np.array([one.ready for one in self._current])
             self._course.evictions[self._step] = measures.evictions
+            self._course.replicas[:, self._step] = self._desired
             self._course.note(self._step, self._cluster, nodes, ready, waiting=self._waiting)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.foresight_measure import Moment, Seen, figures, goals, node_hours, scale_downs
+from tests.bench.foresight_measure import Moment, Seen, figures, goals, node_hours
 
 START = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -30,22 +30,6 @@ def test_pods_wait_from_their_creation_until_they_are_ready_or_were_seen_last() 
     found = figures(seen, START, START + 600)
     assert (found["pods_created"], found["pods_never_ready"]) == (3, 1)
     assert (found["pending_p50_s"], found["pending_p99_s"]) == (180, 210)
-
-
-@pytest.mark.parametrize(
-    ("steps", "found"),
-    [
-        ([(0, 4), (60, 10)], (0, 0)),
-        ([(0, 10), (60, 8), (90, 6), (300, 9)], (1, 1)),
-        ([(0, 10), (60, 8), (961, 9)], (1, 0)),
-        ([(0, 10), (60, 8), (120, 9), (180, 7), (240, 8), (300, 2)], (3, 2)),
-    ],
-    ids=["up alone", "two steps are one scale-down", "up too late to count", "each dip counts"],
-)
-def test_a_scale_down_is_needless_if_the_workload_is_scaled_up_soon(
-    steps: list[tuple[float, int]], found: tuple[int, int]
-) -> None:
-    assert scale_downs(steps) == found
 
 
 def test_only_changes_of_the_replicas_are_kept() -> None:

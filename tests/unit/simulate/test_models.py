@@ -122,3 +122,10 @@ def test_hpa_tolerates_a_tenth() -> None:
     for step in range(45):
         replicas = hpa.desired(step, replicas, replicas)
     assert int(replicas[0]) == 10
+
+
+def test_hpa_follows_a_recommended_number_beyond_a_tenth() -> None:
+    hpa = Hpa(make(demand=[20.0] * 40))
+    replicas = hpa.initial()
+    wanted = [int(hpa.desired(0, replicas, replicas, np.array([number]))[0]) for number in (19, 21, 23)]
+    assert wanted == [20, 20, 23]

@@ -15,6 +15,7 @@ from spillway.domain.forecast.spec import HOUR_STEPS, Floats
 from spillway.domain.threshold.demand import ROUNDING
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case
 from spillway.simulate.backtest.figures import ContenderResult, CpuByTier, costs, percent
+from spillway.simulate.backtest.scalings import scalings
 from spillway.simulate.backtest.scenario import whole_demand
 
 CLAIRVOYANT = "clairvoyant"
@@ -31,6 +32,8 @@ class _Needed:
     """CPU in use."""
     nodes: Floats
     """Nodes that hold it, a fraction counts."""
+    scalings: tuple[int, int]
+    """Of all workloads, and the needless scale-downs."""
 
 
 def clairvoyant(case: Case) -> ContenderResult:
@@ -54,6 +57,8 @@ def clairvoyant(case: Case) -> ContenderResult:
         costs(case, elastic * prices.elastic_node, left * per_node),
         elastic_node_hours=float(elastic.sum()) / HOUR_STEPS,
         virtual_core_hours=float(virtual_cores.sum()) / HOUR_STEPS,
+        scalings=needed.scalings[0],
+        needless_scale_downs=needed.scalings[1],
         cpu_percent=percent(float((needed.load * physical).sum()), allocatable),
         packing_percent=percent(float((owned + on_elastic).sum()), allocatable),
     )
@@ -72,6 +77,8 @@ def owned_for_the_peak(case: Case) -> ContenderResult:
     allocatable = nodes * case.setup.node_cores * needed.cores.size
     figures = msgspec.structs.replace(
         costs(case, nothing, nothing, nodes),
+        scalings=needed.scalings[0],
+        needless_scale_downs=needed.scalings[1],
         cpu_percent=percent(float(needed.load.sum()), allocatable),
         packing_percent=percent(float(needed.cores.sum()), allocatable),
     )
@@ -87,4 +94,5 @@ def _needed(case: Case) -> _Needed:
     nodes = by_cores / case.setup.node_cores
     if case.setup.node_gib > 0:
         nodes = np.maximum(nodes, by_gib / case.setup.node_gib)
-    return _Needed(by_cores, by_gib, cores @ demand * case.setup.target, nodes)
+    changes = scalings(replicas.astype(np.int64))
+    return _Needed(by_cores, by_gib, cores @ demand * case.setup.target, nodes, changes)

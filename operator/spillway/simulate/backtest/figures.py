@@ -11,6 +11,7 @@ import numpy as np
 
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, Floats
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case
+from spillway.simulate.backtest.scalings import scalings
 from spillway.simulate.course import Course
 
 
@@ -31,6 +32,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Hours that pods waited for a node."""
     headroom_core_hours: float
     """CPU on elastic nodes that headroom kept free."""
+    scalings: int
+    """Changes of the number of replicas of all workloads."""
+    needless_scale_downs: int
+    """Scale-downs after which the workload was scaled up within a quarter of an hour."""
     evictions: int
     cpu_percent: float
     """CPU in use on owned and elastic nodes, of what is allocatable there."""
@@ -64,6 +69,7 @@ def outcome_of(name: str, case: Case, course: Course) -> ContenderResult:
     elastic = course.elastic_nodes[counted] * prices.elastic_node
     virtual = course.virtual_cores[counted] * prices.virtual_core + course.virtual_gib[counted] * prices.virtual_gib
     figures = _figures(case, elastic, virtual)
+    changes, needless = scalings(course.replicas[:, LEARNING_STEPS:])
     load = float(course.load_cores[counted].sum())
     allocatable = float(course.allocatable_cores[counted].sum())
     tiers = CpuByTier(course.fixed_cores[counted], course.elastic_cores[counted], course.virtual_cores[counted])
@@ -77,6 +83,8 @@ def outcome_of(name: str, case: Case, course: Course) -> ContenderResult:
             above_target_percent=percent(float(course.late_cores[counted].sum()), load),
             waiting_pod_hours=float(course.waiting_pods[counted].sum()) / HOUR_STEPS,
             headroom_core_hours=float(course.headroom_cores[counted].sum()) / HOUR_STEPS,
+            scalings=changes,
+            needless_scale_downs=needless,
             evictions=int(evictions[-1] - evictions[LEARNING_STEPS - 1]),
             cpu_percent=percent(float(course.used_cores[counted].sum()), allocatable),
             packing_percent=percent(float((tiers.owned + tiers.elastic).sum()), allocatable),
@@ -105,6 +113,8 @@ def _figures(case: Case, elastic: Floats, virtual: Floats, nodes: int | None = N
         above_target_percent=0.0,
         waiting_pod_hours=0.0,
         headroom_core_hours=0.0,
+        scalings=0,
+        needless_scale_downs=0,
         evictions=0,
         cpu_percent=0.0,
         packing_percent=0.0,

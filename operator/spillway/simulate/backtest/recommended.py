@@ -23,13 +23,14 @@ def recommended(case: Case, forecasts: DemandForecasts, progress: Callable[[], N
     """The recommended replicas by workload and step; `progress` is called once for each workload."""
     rows = []
     for row, most in enumerate(most_replicas(whole_demand(case))):
-        scaling = case.services[row].scaling or _by_forecast(case)
+        scaling = case.services[row].scaling or by_forecast(case)
         rows.append(_of_one(scaling, Autoscaler("hpa", 1, most, other_metrics=True), forecasts, row))
         progress()
     return np.array(rows, dtype=np.int64)
 
 
-def _by_forecast(case: Case) -> Scaling:
+def by_forecast(case: Case) -> Scaling:
+    """How a service of a case is scaled where it does not say so itself."""
     window, startup = case.setup.window_seconds, case.setup.node_startup_seconds + case.setup.pod_startup_seconds
     return Scaling(
         target=ScalingTarget(metric="cpu", utilization=max(1, round(case.setup.target * 100))),
