@@ -11,6 +11,7 @@ ReplicationController is one of the ReplicaSets: in the mappings, and for their 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import force_setattr, replace
@@ -198,7 +199,8 @@ class ClusterState:
 
     def stale(self, max_age: float = STALE_AFTER_SECONDS) -> bool:
         """Whether some resource is not synced or older than `max_age` seconds, so nothing may be disrupted."""
-        return not self.synced or any(self.last_event_age(kind) > max_age for kind in RECORD_TYPES)
+        # What is synced has been in contact. Admission asks it for each pod, so the clock is read once.
+        return not self.synced or self._clock() - min(self._contact.values(), default=-inf) > max_age
 
     def _age(self, at: float | None) -> float:
         return float("inf") if at is None else max(0.0, self._clock() - at)
