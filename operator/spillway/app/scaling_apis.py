@@ -79,7 +79,7 @@ class ScalingApis:
 
         await self._ready()
         scaler = KedaScaler(
-            self.numbers.values,
+            self.numbers.find,
             self._board.recommendations_changed,
             tls=self._tls,
             port=self._settings.keda_scaler_port,

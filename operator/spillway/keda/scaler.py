@@ -21,7 +21,7 @@ import structlog
 from spillway.admission.tls import ServingTls
 from spillway.domain.model.owners import workload_key
 from spillway.domain.scaling.autoscalers import METRIC
-from spillway.domain.scaling.recommend import Number, Numbers
+from spillway.domain.scaling.recommend import FindNumber, Number
 from spillway.keda.externalscaler_pb2 import (
     GetMetricSpecResponse,
     GetMetricsRequest,
@@ -52,7 +52,7 @@ class KedaScaler:
 
     def __init__(
         self,
-        values: Numbers,
+        find: FindNumber,
         changed: Signal[()],
         *,
         tls: ServingTls | None,
@@ -60,7 +60,7 @@ class KedaScaler:
         host: str = "0.0.0.0",  # noqa: S104
     ) -> None:
         """`tls=None` serves without TLS, for tests."""
-        self._values = values
+        self._find = find
         self._changed = changed
         self._tls = tls
         self._host = host
@@ -164,9 +164,6 @@ class KedaScaler:
             await context.abort(grpc.StatusCode.NOT_FOUND, text)
             raise AssertionError("unreachable")
         return number
-
-    async def _find(self, namespace: str, workload: str) -> Number | None:
-        return (await self._values(namespace, lambda one: one == workload)).get(workload)
 
 
 async def _workload(asked: ScaledObjectRef, context: "grpc.aio.ServicerContext") -> str:

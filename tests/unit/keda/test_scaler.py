@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ class _Spillway:
         self.numbers: dict[str, Number] = {"Deployment/shop/cart": Number(12, active=True)}
         self.changed: Signal[()] = Signal("Recommendation")
 
-    async def values(self, namespace: str, wanted: Callable[[str], bool]) -> Mapping[str, Number]:
-        return {key: one for key, one in self.numbers.items() if key.split("/")[1] == namespace and wanted(key)}
+    async def find(self, namespace: str, workload: str) -> Number | None:
+        return self.numbers.get(workload) if workload.split("/")[1] == namespace else None
 
     def set(self, replicas: int, *, active: bool) -> None:
         self.numbers = {"Deployment/shop/cart": Number(replicas, active=active)}
@@ -71,7 +71,7 @@ async def served(generated: Any, spillway: _Spillway) -> AsyncIterator[tuple[Ked
     material = begin((NAME, "localhost"), Lifetimes(), datetime.now(UTC))
     tls = ServingTls()
     tls.load(material.serving_certificate, material.serving_key, material.bundle)
-    server = KedaScaler(spillway.values, spillway.changed, tls=tls, port=0, host="127.0.0.1")
+    server = KedaScaler(spillway.find, spillway.changed, tls=tls, port=0, host="127.0.0.1")
     await server.start()
     trusted = grpc.ssl_channel_credentials(material.bundle)
     named = (("grpc.ssl_target_name_override", NAME),)
@@ -173,7 +173,7 @@ async def test_the_present_certificate_is_shown_at_each_connection(generated: An
     tls = ServingTls()
     old, new = (begin((NAME,), Lifetimes(), datetime.now(UTC)) for _ in range(2))
     tls.load(old.serving_certificate, old.serving_key, old.bundle)
-    server = KedaScaler(spillway.values, spillway.changed, tls=tls, port=0, host="127.0.0.1")
+    server = KedaScaler(spillway.find, spillway.changed, tls=tls, port=0, host="127.0.0.1")
     await server.start()
     tls.load(new.serving_certificate, new.serving_key, new.bundle)
     named = (("grpc.ssl_target_name_override", NAME),)

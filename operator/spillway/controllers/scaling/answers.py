@@ -3,8 +3,11 @@
 Contract: the leader answers from its board. Another replica answers from the leader's page, read a few seconds ago at
 most; while the leader is not reached, from its last answer, for `KEPT_SECONDS`; and without one, as for a workload that
 the leader does not know yet, from the schedules and the present number of replicas, so that nothing is scaled down.
+Whoever reaches KEDA's port may ask for workloads that do not exist, as often as the network allows: the last of these
+answers is made for one namespace at a time, and kept for `ALONE_SECONDS`.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -17,6 +20,7 @@ from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.recurring import Timetable
+from spillway.domain.model.remember import KeptFor
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.recommend import Asked, Number, Recommendation, recommend
 from spillway.kube.slices import in_slices
@@ -25,6 +29,9 @@ from spillway.telemetry import scaling as metrics
 PAGE: Final = "/scaling/recommendations"
 """The path at which replicas ask the leader."""
 KEPT_SECONDS: Final = STALE_SECONDS
+ALONE_SECONDS: Final = 1.0
+_NAMESPACES: Final = 1024
+"""Namespaces whose answers are kept."""
 
 
 _numbers: Final = msgspec.json.Decoder(dict[str, Number])
@@ -50,6 +57,8 @@ class Answers:
         self._clock = clock
         self._source: object = None
         self._by_namespace: Mapping[str, Mapping[str, Number]] = _NOTHING
+        self._made_alone: KeptFor[str, Mapping[str, Number]] = KeptFor(ALONE_SECONDS, _NAMESPACES, clock)
+        self._making = asyncio.Lock()
         self._own: tuple[Mapping[str, Recommendation], bytes] = ({}, b"{}")
 
     def own_page(self) -> bytes:
@@ -64,7 +73,17 @@ class Answers:
         source, known = await self._known()
         found = {workload: one for workload, one in known.get(namespace, {}).items() if wanted(workload)}
         if not found:
-            source, found = "alone", await self._alone(namespace, wanted)
+            alone = await self._alone(namespace)
+            source, found = "alone", {workload: one for workload, one in alone.items() if wanted(workload)}
+        metrics.ANSWERS.labels(source).inc()
+        return found
+
+    async def find(self, namespace: str, workload: str) -> Number | None:
+        """The recommended replicas of one workload of a namespace; None if it has no `scaling`."""
+        source, known = await self._known()
+        found = known.get(namespace, {}).get(workload)
+        if found is None:
+            source, found = "alone", (await self._alone(namespace)).get(workload)
         metrics.ANSWERS.labels(source).inc()
         return found
 
@@ -89,13 +108,26 @@ class Answers:
             found.setdefault(WorkloadKey.parse(workload).namespace, {})[workload] = number
         self._source, self._by_namespace = source, found
 
-    async def _alone(self, namespace: str, wanted: Callable[[str], bool]) -> dict[str, Number]:
+    async def _alone(self, namespace: str) -> Mapping[str, Number]:
+        """The numbers of all workloads of a namespace as this replica alone knows them."""
+        if namespace not in self._world.state.namespaces:
+            return {}
+        kept = self._made_alone.get(namespace)
+        if kept is None:
+            async with self._making:
+                kept = self._made_alone.get(namespace)
+                if kept is None:
+                    kept = await self._make_alone(namespace)
+                    self._made_alone.put(namespace, kept)
+        return kept
+
+    async def _make_alone(self, namespace: str) -> Mapping[str, Number]:
         world, now = self._world, self._world.now()
         observed = await observe_all(world, namespace)
         found: dict[str, Number] = {}
         active_by_class: dict[tuple[str, str], Sequence[ReplicaSchedule]] = {}
         async for workload, one in in_slices(observed.items()):
-            workload_class = world.governance.class_of(one.claim) if wanted(workload) else None
+            workload_class = world.governance.class_of(one.claim)
             if workload_class is None or workload_class.scaling is None:
                 continue
             place = one.claim.policy, workload_class.name

@@ -104,6 +104,8 @@ class Number(NamedTuple):
 
 Numbers = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, Number]]]
 """Given a namespace and which workloads are wanted: their numbers, by workload."""
+FindNumber = Callable[[str, str], Awaitable[Number | None]]
+"""Given a namespace and a workload in it: its number, None if it has none."""
 
 
 def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None = None) -> Recommendation:

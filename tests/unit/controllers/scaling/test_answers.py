@@ -1,14 +1,17 @@
 """Where each replica's answers come from."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
 
+from spillway.controllers.base import World
 from spillway.controllers.scaling import answers
-from spillway.controllers.scaling.answers import KEPT_SECONDS, Answers
+from spillway.controllers.scaling.answers import ALONE_SECONDS, KEPT_SECONDS, Answers
+from spillway.controllers.threshold.observe import Observed, observe_all
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.recommend import Recommendation, ScalingReason
 from spillway.state.catalog import Kind
@@ -17,6 +20,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource
 
 CART = "Deployment/shop/cart"
+CART_1 = make_replicaset("cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=4)
 NOON = datetime.fromisoformat("2026-03-02T12:00:00+00:00").timestamp()
 
 
@@ -41,8 +45,7 @@ class _Scene:
         self.clock = FakeClock(NOON)
         workloads = [{"name": "default", "scaling": scaling}]
         policy = resource(Kind.ELASTIC_POLICY, "online", tiers={}, workloads=workloads)
-        cart = make_replicaset("cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=4)
-        self.world = make_world([cart, make_statefulset("db", replicas=3)], [policy], self.clock)
+        self.world = make_world([CART_1, make_statefulset("db", replicas=3)], [policy], self.clock)
         self.world.board.leading = lambda: leads
         self.page = _Page(self.clock)
         self.answers = Answers(self.world, self.page, clock=self.clock.now)
@@ -103,6 +106,39 @@ async def test_a_workload_that_the_leader_does_not_know_yet_is_answered() -> Non
     scene = _Scene(leads=True, minReplicas=2)
     assert await scene.cart() == 2
     assert set(await scene.answers.values("shop", lambda _: True)) == {CART, "StatefulSet/shop/db"}
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_a_flood_of_questions_about_unknown_workloads_is_one_look_at_the_namespace(
+    monkeypatch: pytest.MonkeyPatch, *, leads: bool
+) -> None:
+    looks: list[str] = []
+
+    async def counted(world: World, namespace: str = "") -> Mapping[str, Observed]:
+        looks.append(namespace)
+        await asyncio.sleep(0)
+        return await observe_all(world, namespace)
+
+    monkeypatch.setattr(answers, "observe_all", counted)
+    scene = _Scene(leads=leads, forecast={})
+    flood = [scene.answers.find("shop", f"Deployment/shop/none-{index}") for index in range(100)]
+    flood += [scene.answers.find(f"none-{index}", f"Deployment/none-{index}/none") for index in range(100)]
+    assert set(await asyncio.gather(*flood)) == {None}
+    assert await scene.answers.find("shop", CART) is not None
+    assert looks == ["shop"], "a namespace that does not exist is not looked at"
+    await scene.clock.advance(ALONE_SECONDS)
+    scene.world.state.apply(msgspec.structs.replace(CART_1, desired=7, replicas=7))
+    assert await scene.cart() == 7
+    assert looks == ["shop", "shop"]
+
+
+async def test_one_workload_is_answered_as_all_are() -> None:
+    scene = _Scene(leads=True)
+    scene.world.board.recommendations = {CART: Recommendation(12, ScalingReason.FORECAST)}
+    found = await scene.answers.find("shop", CART)
+    assert found is not None
+    assert found.replicas == 12
+    assert await scene.answers.find("other", CART) is None
 
 
 async def test_what_has_no_scaling_has_no_number() -> None:
