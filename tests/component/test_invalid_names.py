@@ -1,5 +1,6 @@
 """References whose names are paths of other objects, against a real API server: nothing of the other object changes."""
 
+import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -77,7 +78,7 @@ def victim(cluster: ClusterApi) -> Any:
     found.close()
 
 
-async def forged(client: KubeClient, namespace: str, victim: Victim) -> Any:
+async def forged(client: KubeClient, namespace: str, victim: Victim, *, since: float = 1000.0) -> Any:
     """A ReplicaSet that says that the victim owns it and that it runs one replica more, as the API server stored it."""
     owner = {
         "apiVersion": "apps/v1",
@@ -92,7 +93,7 @@ async def forged(client: KubeClient, namespace: str, victim: Victim) -> Any:
     body = {
         "metadata": {
             "name": "forged",
-            "annotations": {SURGE: Surge(0, 0, 1000.0).mark},
+            "annotations": {SURGE: Surge(0, 0, since).mark},
             "ownerReferences": [owner],
         },
         "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
@@ -135,7 +136,7 @@ async def test_a_surge_of_a_forged_owner_reaches_no_other_namespace(
 
 
 async def test_restore_leaves_the_victim_alone(client: Recording, victim: Victim, namespace: str) -> None:
-    await forged(client, namespace, victim)
+    await forged(client, namespace, victim, since=time.time())
     before = victim.now
     client.sent.clear()
     await Restore(client, say=lambda _: None).run()

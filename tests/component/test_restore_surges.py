@@ -1,23 +1,35 @@
 """`spillway restore` while a workload runs one replica more: that one is taken back, and no other."""
 
+import time
+
 import pytest
 
 from localcluster import ClusterApi
 from spillway.app.restore import Restore
 from spillway.domain.model.names import SURGE
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.surge.steps import Surge
 from spillway.kube.client import KubeClient
 from tests.support.installed import annotations, deployment
 
 
-@pytest.mark.parametrize(("asked", "left"), [pytest.param(4, 3, id="ours"), pytest.param(6, 6, id="overtaken")])
-async def test_a_surge_is_undone_with_its_mark(cluster: ClusterApi, namespace: str, asked: int, left: int) -> None:
+@pytest.mark.parametrize(
+    ("asked", "days", "left"),
+    [
+        pytest.param(4, 0, 3, id="ours"),
+        pytest.param(6, 0, 6, id="overtaken"),
+        pytest.param(4, 2, 4, id="a mark from long ago"),
+    ],
+)
+async def test_a_surge_is_undone_with_its_mark(
+    cluster: ClusterApi, namespace: str, asked: int, days: int, left: int
+) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}"
     cluster.apply(deployment(namespace, "web", 3, nodeSelector={"no": "node"}))
     cluster.wait_until(lambda: len(cluster.pods(namespace)) == 3, "its pods")
     [replicaset] = cluster.rest.items(f"{path}/replicasets")
     marked = f"{path}/replicasets/{replicaset['metadata']['name']}"
-    mark = Surge(3, 1, 1_800_000_000.0).mark
+    mark = Surge(3, 1, time.time() - days * DAY_SECONDS).mark
     cluster.rest.merge(marked, {"metadata": {"annotations": {SURGE: mark, "theirs": "1"}}})
     cluster.rest.merge(f"{path}/deployments/web/scale", {"spec": {"replicas": asked}})
 
@@ -26,7 +38,8 @@ async def test_a_surge_is_undone_with_its_mark(cluster: ClusterApi, namespace: s
         assert cluster.rest.get(f"{path}/deployments/web")["spec"]["replicas"] == asked
         done = await Restore(client, say=lambda _: None).run()
 
-    assert (planned.surges, done.surges, done.clean) == (1, 1, True)
+    surges = int(not days)
+    assert (planned.surges, done.surges, done.clean) == (surges, surges, True)
     assert cluster.rest.get(f"{path}/deployments/web")["spec"]["replicas"] == left
     kept = annotations(cluster.rest.get(marked))
     assert SURGE not in kept

@@ -156,7 +156,7 @@ def test_half_empty_nodes_empty_without_a_missing_replica_and_karpenter_removes_
 
 @pytest.mark.parametrize("how", ["DryRun", "restore"])
 def test_the_taint_and_the_surge_go_when_consolidation_ends(scene: Scene, installed: Installation, how: str) -> None:
-    scene.fill(minReadySeconds=300)
+    scene.fill(minReadySeconds=60)
     with applied(scene.cluster, scene.policy("Active")):
         eventually(lambda: scene.emptying, "a node with the taint")
         eventually(lambda: scene.look() and len(scene.pods) > len(scene.least), "a surge")

@@ -233,9 +233,15 @@ class Restore:
     async def _replicaset(
         self, resource: paths.ApiResource, replicaset: ReplicaSetRecord, removed: dict[str, None]
     ) -> None:
-        """The replica that Spillway added goes first: without its mark it could no longer be recognised."""
+        """The replica that Spillway added goes first: without its mark it could no longer be recognised.
+
+        Anybody who may change the ReplicaSet can write the mark, and a rollback copies it from an old one. It scales
+        only the owner of this ReplicaSet, by one replica, and not if it is old.
+        """
         self._marked_in.add(replicaset.namespace)
         surge, target = Surge.parse(replicaset.surge), target_of(replicaset)
+        if surge is not None and not surge.is_recent(time.time()):
+            surge = None
         what = f"{replicaset.kind.lower()}/{replicaset.key}"
         if not self._dry_run:
             if (

@@ -93,6 +93,10 @@ class Surge:
         chosen = f" pod={self.pod} for={self.purpose}/{self.asker}" if self.pod else ""
         return f"replicas={self.replicas} placed={self.placed} since={since}{chosen}"
 
+    def is_recent(self, now: float) -> bool:
+        """Whether the mark is young enough to know which replica the surge added."""
+        return -FUTURE_SECONDS <= now - self.since <= FORGOTTEN_SECONDS
+
     @classmethod
     def parse(cls, mark: str) -> Self | None:
         """The surge in an annotation's value; None if the value is not valid."""
@@ -188,7 +192,7 @@ def next_step(
     """
     if progress.asked != surge.replicas + 1:
         return Step.FORGET, SurgeOutcome.OVERTAKEN
-    if not -FUTURE_SECONDS <= now - surge.since <= FORGOTTEN_SECONDS:
+    if not surge.is_recent(now):
         return Step.FORGET, SurgeOutcome.FORGOTTEN
     ends = _end(surge, progress, now, patience_seconds)
     return (Step.WAIT, None) if ends is None else (Step.SHRINK, ends)
