@@ -14,8 +14,9 @@ import msgspec
 from spillway.domain.fit.extended_resources import extended_resources
 from spillway.domain.fit.node_affinity import node_affinity
 from spillway.domain.fit.requests import extended_requests
-from spillway.domain.fit.rule import Rule
+from spillway.domain.fit.rule import NodeTest, Rule
 from spillway.domain.fit.taint_toleration import Toleration, taint_toleration
+from spillway.domain.fit.term_count import too_many_terms
 from spillway.domain.fit.topology_spread import topology_spread
 from spillway.domain.model.documents import Json
 from spillway.domain.model.host_ports import host_ports
@@ -25,10 +26,17 @@ RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, extended_resou
 """Every rule that decides which nodes can take a pod; `constraints` holds all that they read of it."""
 
 
+def _not_compared(_: NodeRecord) -> str:
+    return "that can be compared with so many terms and tolerations"
+
+
 class NodeFit:
     """One pod's answer for each node, had it the `extra` tolerations beside its own."""
 
     def __init__(self, spec: Json, extra: Sequence[Toleration] = ()) -> None:
+        if too_many_terms(spec):
+            self._tests: tuple[NodeTest, ...] = (_not_compared,)
+            return
         pod = {**spec, "tolerations": [*(spec.get("tolerations") or ()), *extra]} if extra else spec
         self._tests = tuple(test for rule in RULES if (test := rule(pod)) is not None)
 
