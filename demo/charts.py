@@ -11,13 +11,15 @@ import plotly.graph_objects as go
 from demo.contenders import Contender
 from demo.day import Scene
 from demo.measure import Sample, per_contender
-from demo.scenario import DAY_BEGINS_AT, HOURS
+from demo.scenario import DAY_BEGINS_AT, HOURS, TARGET_UTILIZATION
 from spillway.cli import report_page as page
 
 TIER_COLOUR: Final = {"fixed": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE, "unassigned": page.GREY}
 CONTENDER_COLOUR: Final = {"plain": page.DARK, "flat": page.RED, "spillway": page.GREEN}
 CONTENDER_DASH: Final = {"plain": "dot", "flat": "dash", "spillway": "solid"}
 _ASKED_FOR: Final = "asked for by the load"
+_LOAD: Final = "load"
+_AT_TARGET: Final = "requests for it at the target"
 _NOT_PLANNED_OPACITY: Final = 0.35
 
 _PODS: Final = (
@@ -25,6 +27,13 @@ _PODS: Final = (
     (
         "The same load for all contenders, on the same scale. Pods on the most expensive nodes should be the first to "
         "go. Dotted: the replicas that the load asks for."
+    ),
+)
+_CAPACITY: Final = (
+    "Demand and capacity",
+    (
+        "CPU requests of the ready pods. Black: the load (dotted), and the requests with which every pod would be at "
+        "the target of its HPA (dashed)."
     ),
 )
 _NODES: Final = (
@@ -51,6 +60,7 @@ def charts(scene: Scene) -> list[page.Chart]:
     """The charts of a finished run."""
     return [
         page.Chart(*_PODS, _POD_LEGEND, tuple(_pods(scene))),
+        page.Chart(*_CAPACITY, _CAPACITY_LEGEND + _lines_legend(scene), (_capacity(scene),)),
         page.Chart(*_NODES, _lines_legend(scene), (_nodes(scene),)),
         page.Chart(*_SKEW, _lines_legend(scene), (_skew(scene),)),
         page.Chart(*_VICTIMS, _VICTIM_LEGEND, (_victims(scene),)),
@@ -92,6 +102,24 @@ def _tiers(scene: Scene, samples: list[Sample], most: int) -> str:
         line={"width": 1.5, "color": page.INK, "dash": "dot"},
     )
     figure.update_yaxes(title_text="pods", range=[0, most * 1.05])
+    return _html(figure)
+
+
+def _capacity(scene: Scene) -> str:
+    figure = go.Figure()
+    for contender in scene.contenders:
+        samples = _samples(scene, contender)
+        figure.add_scatter(x=_hours(samples), y=[sample.ready_cores for sample in samples], **_line(contender))
+    samples = _samples(scene, scene.contenders[0])
+    for name, factor, dash in ((_LOAD, 1.0, "dot"), (_AT_TARGET, 100 / TARGET_UTILIZATION, "dash")):
+        figure.add_scatter(
+            x=_hours(samples),
+            y=[sample.load_cores * factor for sample in samples],
+            name=name,
+            mode="lines",
+            line={"width": 1.5, "color": page.INK, "dash": dash},
+        )
+    figure.update_yaxes(title_text="cores", rangemode="tozero")
     return _html(figure)
 
 
@@ -166,6 +194,7 @@ def _lines_legend(scene: Scene) -> str:
 
 
 _TIER_LEGEND: Final = "".join(page.box(colour, tier) for tier, colour in TIER_COLOUR.items())
+_CAPACITY_LEGEND: Final = page.stroke(page.INK, "dot", _LOAD) + page.stroke(page.INK, "dash", _AT_TARGET)
 _POD_LEGEND: Final = _TIER_LEGEND + page.stroke(page.INK, "dot", _ASKED_FOR)
 _VICTIM_LEGEND: Final = _TIER_LEGEND + _hatched(TIER_COLOUR["unassigned"], "hatched: not as planned")
 

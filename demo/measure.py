@@ -24,6 +24,10 @@ class Sample:
     skews: tuple[int, ...]
     """Zone skew of each workload that is at rest: as many pods as asked for, all of them on a node."""
     load_cores: float
+    ready_cores: float = 0.0
+    """CPU requests of the ready pods."""
+    unmet_cores: float = 0.0
+    """Load of workloads beyond what their ready pods request."""
 
     @property
     def skew_max(self) -> int:
@@ -63,6 +67,18 @@ class Lifetime:
     gone: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PodWait:
+    """Of one pod, in seconds since the day began: from its creation until it was ready, or gone without ever being."""
+
+    created: float
+    ended: float | None = None
+
+    def seconds(self, until: float) -> float:
+        """How long it waited; one that waits still, or was ready later, until then."""
+        return max(min(until if self.ended is None else self.ended, until) - self.created, 0.0)
+
+
 def percentile(values: Iterable[float], fraction: float) -> float:
     """The smallest value that at least `fraction` of the values do not exceed; 0.0 of nothing."""
     ordered = sorted(values)
@@ -84,6 +100,20 @@ def pod_hours(samples: Sequence[Sample], tier: Tier, seconds_per_hour: float) ->
     """The pods of a tier, summed over the day's hours."""
     pairs = pairwise(samples)
     return sum(now.pods.get(tier, 0) * (later.at - now.at) for now, later in pairs) / seconds_per_hour
+
+
+def served(samples: Sequence[Sample], waits: Iterable[PodWait], until: float) -> dict[str, Any]:
+    """How long the pods that were created between seconds 0 and `until` waited, and the share of the load not met."""
+    seconds = [wait.seconds(until) for wait in waits if 0.0 <= wait.created <= until]
+    pairs = list(pairwise(samples))
+    load = sum(now.load_cores * (later.at - now.at) for now, later in pairs)
+    unmet = sum(now.unmet_cores * (later.at - now.at) for now, later in pairs)
+    return {
+        "pods_created": len(seconds),
+        "pending_p50_s": round(percentile(seconds, 0.5), 1),
+        "pending_p99_s": round(percentile(seconds, 0.99), 1),
+        "unmet_ratio": round(unmet / load, 4) if load else 0.0,
+    }
 
 
 def exactness(downs: Sequence[ScaleDown]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from demo.audit import AuditLog
-from demo.contenders import Contender, owner_of, place_of
-from demo.measure import Lifetime, Sample
+from demo.contenders import Contender, contender_of, owner_of, place_of
+from demo.measure import Lifetime, PodWait, Sample
 from demo.scaledowns import ScaleDown, ScaleDownTracker, zone_skew
-from demo.scenario import Day
-from spillway.domain.model.names import NodeName, OwnerUid, Tier
+from demo.scenario import REQUEST_MILLIS, Day
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Tier
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.state.cluster import ClusterState
 
@@ -34,6 +34,7 @@ class Observer:
         self.now = 0.0
         """Seconds since the day began; negative before. Set by `tick`."""
         self._elastic: dict[Contender, dict[NodeName, Lifetime]] = defaultdict(dict)
+        self._waits: dict[Contender, dict[PodUid, PodWait]] = defaultdict(dict)
         self._stop = [
             state.subscribe(PodRecord, self._pod),
             state.subscribe(NodeRecord, self._node),
@@ -47,6 +48,16 @@ class Observer:
 
     def _pod(self, old: PodRecord | None, new: PodRecord | None) -> None:
         self.tracker.pod_changed(old, new, self.now)
+        pod = new or old
+        contender = None if pod is None else contender_of(pod.namespace)
+        if pod is None or contender is None or pod.namespace != contender.namespace:
+            return
+        waits = self._waits[contender]
+        if old is None and self.now > 0.0:
+            waits[pod.uid] = PodWait(self.now)
+        wait = waits.get(pod.uid)
+        if wait is not None and wait.ended is None and (new is None or new.ready):
+            waits[pod.uid] = replace(wait, ended=self.now)
 
     def _replicaset(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:
         self.tracker.replicaset_changed(old, new, self.now)
@@ -67,6 +78,10 @@ class Observer:
     def lifetimes(self, contender: Contender) -> list[Lifetime]:
         """The elastic nodes of a contender that were ever seen."""
         return list(self._elastic[contender].values())
+
+    def waits(self, contender: Contender) -> list[PodWait]:
+        """How long each pod of a contender's day waited that was created since it began."""
+        return list(self._waits[contender].values())
 
     def deaths(self) -> list[ScaleDown]:
         """The finished scale-downs, the last one last."""
@@ -94,10 +109,10 @@ class Observer:
         closed = self.follow(now)
         hour = day.hour_at(now)
         for contender in self.contenders:
-            self.samples[contender].append(self._sample(contender, now, hour, day.total_load(hour)))
+            self.samples[contender].append(self._sample(contender, now, hour, day))
         return closed
 
-    def _sample(self, contender: Contender, now: float, hour: float, load: float) -> Sample:
+    def _sample(self, contender: Contender, now: float, hour: float, day: Day) -> Sample:
         nodes = {node.name: place_of(node) for node in self.tracker.nodes.values() if owner_of(node) is contender}
         zones = sorted({place.zone for place in nodes.values()})
         pods: Counter[str] = Counter()
@@ -114,11 +129,15 @@ class Observer:
             at_rest = owner is not None and owner.replicas == len(members) and all(pod.node in nodes for pod in members)
             if at_rest:
                 skews.append(zone_skew((nodes[pod.node].zone for pod in members), zones))
+        ready = self.ready_replicas(contender)
+        requested = {workload: len(members) * REQUEST_MILLIS / 1000 for workload, members in ready.items()}
         return Sample(
             at=now,
             hour=hour,
             pods={tier: pods[tier] for tier in (*Tier, UNASSIGNED)},
             elastic_nodes=sum(place.tier is Tier.ELASTIC for place in nodes.values()),
             skews=tuple(skews),
-            load_cores=load,
+            load_cores=day.total_load(hour),
+            ready_cores=sum(requested.values()),
+            unmet_cores=sum(max(one.load(hour) - requested.get(one.name, 0.0), 0.0) for one in day.workloads),
         )

@@ -9,7 +9,19 @@ from typing import Any, Final
 
 from demo.charts import charts
 from demo.day import Scene
-from demo.tables import COST_TITLE, DAY_TITLE, Figures, Mark, Row, cost_rows, day_rows, headline, headline_mark
+from demo.tables import (
+    COST_TITLE,
+    DAY_TITLE,
+    SERVED_TITLE,
+    Figures,
+    Mark,
+    Row,
+    cost_rows,
+    day_rows,
+    headline,
+    headline_mark,
+    served_rows,
+)
 from spillway.cli.report_page import document
 
 MARK_COLOUR: Final = {Mark.GAIN: "#00664b", Mark.LOSS: "#a33b00"}
@@ -36,6 +48,7 @@ def page(scene: Scene, figures: Figures, about: Mapping[str, Any]) -> str:
         "<h1>A day with and without Spillway</h1>"
         f'<p class="headline {headline_mark(figures).value}">{html.escape(headline(figures))}</p>'
         f"{_table(COST_TITLE, cost_rows(figures), figures, priced=True)}<p>{html.escape(_PRICES)}</p>"
+        f"{_table(SERVED_TITLE, served_rows(figures), figures)}"
         f"{_table(DAY_TITLE, day_rows(figures), figures)}<p>{html.escape(told)}</p>"
     )
     return document("Spillway: a day", body, charts(scene), style=_STYLE)

@@ -8,7 +8,7 @@ from typing import Any
 from demo import costs
 from demo.contenders import DAY, Contender
 from demo.day import Scene
-from demo.measure import Writes, exactness, node_hours, per_contender, percentile, pod_hours, skew_figures
+from demo.measure import Writes, exactness, node_hours, per_contender, percentile, pod_hours, served, skew_figures
 from demo.plans import Verdict
 from demo.scaledowns import ScaleDown
 from demo.scenario import HOURS
@@ -89,6 +89,7 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes:
         "virtual_pod_hours": round(virtual, 2),
         "pods_max": max((sample.total for sample in samples), default=0),
         "evictions": None if scene.audit is None else scene.audit.evictions[contender],
+        **served(samples, scene.observer.waits(contender), scene.wall_seconds),
         **skew_figures(samples),
         **({"extra_api_writes_per_deleted_pod": None} if scene.audit is None else extra_writes(own, exact["victims"])),
     }

@@ -1,11 +1,11 @@
 """The tables of a finished run, as rows of words that the terminal and the page draw. Pure.
 
-Contract: what users ask first comes first: a sentence and a table about the cost of the day, then how exactly pods were
-deleted. A cell is marked as a gain or a loss where its figure, as it is shown, is better or worse than that of plain
-Kubernetes in the same row.
+Contract: what users ask first comes first: a sentence and a table about the cost of the day, then how well the load was
+served, then how exactly pods were deleted. A cell is marked as a gain or a loss where its figure, as it is shown, is
+better or worse than that of plain Kubernetes in the same row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,6 +18,7 @@ Figures = Mapping[str, Mapping[str, Any]]
 """By contender, as `results.day_figures` gives them."""
 
 COST_TITLE: Final = f"the cost of the day, in {CURRENCY}"
+SERVED_TITLE: Final = "how the load was served"
 DAY_TITLE: Final = "how pods were deleted"
 
 
@@ -55,6 +56,11 @@ class Row:
     strong: bool = False
 
 
+_SERVED_ROWS: Final = (
+    ("a pod waits until it is ready, median", "pending_p50_s", "s", Better.LOWER),
+    ("a pod waits until it is ready, 99th percentile", "pending_p99_s", "s", Better.LOWER),
+    ("load beyond what ready pods request", "unmet_ratio", "%", Better.LOWER),
+)
 _DAY_ROWS: Final = (
     ("pods deleted by scale-downs", "victims", "", Better.NEITHER),
     ("of these, ready ones that the plan wanted gone", "planned_ratio", "%", Better.HIGHER),
@@ -109,10 +115,19 @@ def cost_rows(figures: Figures) -> list[Row]:
     ]
 
 
+def served_rows(figures: Figures) -> list[Row]:
+    """How long new pods waited, and how much of the load was not met. Seconds are real ones."""
+    return _rows(_SERVED_ROWS, figures)
+
+
 def day_rows(figures: Figures) -> list[Row]:
     """How exactly pods were deleted, and what came of it."""
+    return _rows(_DAY_ROWS, figures)
+
+
+def _rows(of: Sequence[tuple[str, str, str, Better]], figures: Figures) -> list[Row]:
     rows = []
-    for words, key, unit, better in _DAY_ROWS:
+    for words, key, unit, better in of:
         values = {name: of_one.get(key) for name, of_one in figures.items()}
         rows.append(Row(words, _compared(values, partial(figure_text, unit=unit), better)))
     return rows

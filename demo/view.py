@@ -19,7 +19,19 @@ from demo.day import Scene
 from demo.measure import Sample, exactness, node_hours, per_contender, pod_hours
 from demo.scaledowns import ScaleDown, Victim
 from demo.scenario import HOURS
-from demo.tables import COST_TITLE, DAY_TITLE, Figures, Mark, Row, cost_rows, day_rows, headline, headline_mark
+from demo.tables import (
+    COST_TITLE,
+    DAY_TITLE,
+    SERVED_TITLE,
+    Figures,
+    Mark,
+    Row,
+    cost_rows,
+    day_rows,
+    headline,
+    headline_mark,
+    served_rows,
+)
 from spillway.domain.model.names import Tier
 from spillway.domain.scale_down.reasons import VictimReason
 
@@ -205,11 +217,13 @@ _MARK_STYLE: Final = {Mark.GAIN: "green", Mark.LOSS: "red", Mark.SAME: ""}
 
 
 def summary(figures: Figures) -> RenderableType:
-    """The end of the day, contenders side by side: first its cost and the saving, then how pods were deleted."""
+    """The end of the day, contenders side by side: its cost, how the load was served, how pods were deleted."""
     return Group(
         Text(headline(figures), style=f"bold {_MARK_STYLE[headline_mark(figures)]}".strip()),
         "",
         _table(COST_TITLE, cost_rows(figures), figures, priced=True),
+        "",
+        _table(SERVED_TITLE, served_rows(figures), figures),
         "",
         _table(DAY_TITLE, day_rows(figures), figures),
     )

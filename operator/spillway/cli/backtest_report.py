@@ -15,9 +15,11 @@ th {{ white-space: nowrap; }} td:first-child {{ white-space: pre; }}
 
 _MEANING: Final = (
     "All contenders have the same demand, nodes, node autoscaler and prices. plain: HPA and cluster-autoscaler. flat "
-    "cost: the same with one deletion cost on all pods beyond the owned nodes. Unmet demand is what the ready replicas "
-    "do not carry at all of their CPU request; demand above the target is served, but more slowly than intended. The "
-    "clairvoyant knows the demand ahead: serving all of it at the target cannot cost less in this model."
+    "cost: the same with one deletion cost on all pods beyond the owned nodes. with headroom: Spillway that also keeps "
+    "room free on elastic nodes for the rise that forecasts expect. Unmet demand is what the ready replicas do not "
+    "carry at all of their CPU request; demand above the target is served, but more slowly than intended. A "
+    "scale-down is needless if the workload is scaled up within a quarter of an hour. The clairvoyant knows the demand "
+    "ahead: serving all of it at the target cannot cost less in this model."
 )
 
 

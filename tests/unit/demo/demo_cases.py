@@ -51,7 +51,9 @@ def made_up_scene() -> Scene:
 def _sample(contender: Contender, at: float, pods: tuple[int, ...], nodes: int, skew: int) -> Sample:
     hour = plan_day(seconds=SECONDS).hour_at(at)
     by_tier = dict(zip((*(tier.value for tier in Tier), "unassigned"), pods, strict=True))
-    return Sample(at=at, hour=hour, pods=by_tier, elastic_nodes=nodes, skews=(0, skew), load_cores=0.0)
+    return Sample(
+        at=at, hour=hour, pods=by_tier, elastic_nodes=nodes, skews=(0, skew), load_cores=3.0, ready_cores=nodes + 0.5
+    )
 
 
 def _elastic_nodes(observer: Observer) -> None:

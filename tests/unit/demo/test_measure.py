@@ -1,11 +1,23 @@
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from demo.contenders import Contender
 from demo.driver import usage_millis
-from demo.measure import Lifetime, Sample, Writes, exactness, node_hours, percentile, pod_hours, skew_figures
+from demo.measure import (
+    Lifetime,
+    PodWait,
+    Sample,
+    Writes,
+    exactness,
+    node_hours,
+    percentile,
+    pod_hours,
+    served,
+    skew_figures,
+)
 from demo.plans import Verdict
 from demo.results import misses
 from demo.scaledowns import ScaleDown, Victim
@@ -141,3 +153,18 @@ def test_misses_tell_what_was_deleted_instead() -> None:
 )
 def test_usage_is_shared_by_the_ready_replicas(cores: float, replicas: int, millis: int) -> None:
     assert usage_millis(cores, replicas) == millis
+
+
+def test_pods_wait_until_they_are_ready_or_gone_or_the_day_ends() -> None:
+    waits = [PodWait(10, 10), PodWait(10, 12), PodWait(20, 50), PodWait(90), PodWait(95, 140), PodWait(101, 300)]
+    found = served([], waits, until=100.0)
+    assert (found["pods_created"], found["pending_p50_s"], found["pending_p99_s"]) == (5, 5.0, 30.0)
+
+
+def test_load_is_unmet_as_long_as_too_few_pods_are_ready() -> None:
+    samples = [
+        replace(sample(0), load_cores=10.0, unmet_cores=5.0),
+        replace(sample(10), load_cores=10.0),
+        replace(sample(40), load_cores=99.0, unmet_cores=99.0),
+    ]
+    assert served(samples, [], until=40.0)["unmet_ratio"] == 0.125

@@ -132,6 +132,15 @@ def test_pods_are_drawn_by_contender_and_tier_until_the_day_ends(charts: list[li
         assert drawn["asked for by the load"]["y"] == [day.ideal_replicas(day.hour_at(at)) for at in AT]
 
 
+def test_capacity_is_drawn_beside_the_load_and_what_it_needs_at_the_target(charts: list[list[dict[str, Any]]]) -> None:
+    drawn = {series["name"]: series["y"] for series in charts[len(CONTENDERS)]}
+    assert drawn == {
+        **{one.value: [nodes + 0.5 for nodes in NODES[one]] for one in CONTENDERS},
+        "load": [3.0] * len(AT),
+        "requests for it at the target": [5.0] * len(AT),
+    }
+
+
 def test_nodes_and_skew_have_a_line_for_each_contender(charts: list[list[dict[str, Any]]]) -> None:
     *_, nodes, skew, _ = charts
     assert {series["name"]: series["y"] for series in nodes} == {one.value: NODES[one] for one in CONTENDERS}

@@ -114,6 +114,8 @@ FIGURES: dict[str, dict[str, Any]] = {
         "virtual_pod_hours": 6.0,
         "zone_skew_max": 8,
         "zone_skew_p99": 5.0,
+        "pending_p99_s": 31.0,
+        "unmet_ratio": 0.0123,
         "evictions": 3,
         "extra_api_writes_per_deleted_pod": 0.0,
     },
@@ -121,6 +123,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         "cost": cost(hours=24, elastic_node_hours=60, virtual_pod_hours=0),
         "victims": 418,
         "planned_ratio": 1.0,
+        "pending_p99_s": 2.5,
         "evictions": None,
         "extra_api_writes_per_deleted_pod": 0.7,
     },
@@ -132,6 +135,8 @@ def test_the_summary_puts_contenders_side_by_side() -> None:
     rows = {cells[0]: cells[1:] for line in text.splitlines() if len(cells := re.split(r"\s{2,}", line.strip())) > 1}
 
     assert re.search(r"plain\s+spillway", text)
+    assert rows["a pod waits until it is ready, 99th percentile"] == ["31 s", "2.5 s"]
+    assert rows["load beyond what ready pods request"] == ["1.2 %", "-"]
     assert rows["pods deleted by scale-downs"] == ["417", "418"]
     assert rows["of these, ready ones that the plan wanted gone"] == ["43.2 %", "100.0 %"]
     assert rows["physical pods deleted while a virtual one stayed"] == ["77", "-"]
@@ -160,7 +165,7 @@ def test_no_cell_of_the_summary_is_wrapped_or_cut(width: int) -> None:
     tables = [line for line in lines[lines.index("the cost of the day, in EUR") :] if line.strip()]
 
     assert "…" not in "".join(lines)
-    assert len(tables) == (3 + 6) + (3 + 9), "a line for each row, a title, a header and a rule"
+    assert len(tables) == (3 + 6) + (3 + 3) + (3 + 9), "a line for each row, a title, a header and a rule"
 
 
 def test_a_gain_is_green_and_a_loss_is_red() -> None:
