@@ -32,8 +32,8 @@ _PODS: Final = (
 _CAPACITY: Final = (
     "Demand and capacity",
     (
-        "CPU requests of the ready pods. Black: the load (dotted), and the requests with which every pod would be at "
-        "the target of its HPA (dashed)."
+        "CPU requests of the ready pods. Grey: the load. Dashed in black: the requests with which every pod would be "
+        "at the target of its HPA."
     ),
 )
 _NODES: Final = (
@@ -107,18 +107,16 @@ def _tiers(scene: Scene, samples: list[Sample], most: int) -> str:
 
 def _capacity(scene: Scene) -> str:
     figure = go.Figure()
+    samples = _samples(scene, scene.contenders[0])
+    for name, factor, look in (
+        (_LOAD, 1.0, {"fill": "tozeroy", "line": {"width": 0.5, "color": page.GREY}}),
+        (_AT_TARGET, 100 / TARGET_UTILIZATION, {"line": {"width": 1.5, "color": page.INK, "dash": "dash"}}),
+    ):
+        needed = [sample.load_cores * factor for sample in samples]
+        figure.add_scatter(x=_hours(samples), y=needed, name=name, mode="lines", **look)
     for contender in scene.contenders:
         samples = _samples(scene, contender)
         figure.add_scatter(x=_hours(samples), y=[sample.ready_cores for sample in samples], **_line(contender))
-    samples = _samples(scene, scene.contenders[0])
-    for name, factor, dash in ((_LOAD, 1.0, "dot"), (_AT_TARGET, 100 / TARGET_UTILIZATION, "dash")):
-        figure.add_scatter(
-            x=_hours(samples),
-            y=[sample.load_cores * factor for sample in samples],
-            name=name,
-            mode="lines",
-            line={"width": 1.5, "color": page.INK, "dash": dash},
-        )
     figure.update_yaxes(title_text="cores", rangemode="tozero")
     return _html(figure)
 
@@ -194,7 +192,7 @@ def _lines_legend(scene: Scene) -> str:
 
 
 _TIER_LEGEND: Final = "".join(page.box(colour, tier) for tier, colour in TIER_COLOUR.items())
-_CAPACITY_LEGEND: Final = page.stroke(page.INK, "dot", _LOAD) + page.stroke(page.INK, "dash", _AT_TARGET)
+_CAPACITY_LEGEND: Final = page.box(page.GREY, _LOAD) + page.stroke(page.INK, "dash", _AT_TARGET)
 _POD_LEGEND: Final = _TIER_LEGEND + page.stroke(page.INK, "dot", _ASKED_FOR)
 _VICTIM_LEGEND: Final = _TIER_LEGEND + _hatched(TIER_COLOUR["unassigned"], "hatched: not as planned")
 
