@@ -128,7 +128,8 @@ def _place(node: str | None, tier: str | None, pool: str | None, zone: str | Non
 def _rank(found: Rank | None) -> str | None:
     if found is None:
         return None
-    return f"number {found.rank} of {found.pods} in {found.owner}: {found.because} ({found.reason})"
+    planned = f"; Spillway would delete it as number {found.planned}" if found.planned is not None else ""
+    return f"number {found.rank} of {found.pods} in {found.owner}: {found.because} ({found.reason}){planned}"
 
 
 def _price(found: Price | None) -> str | None:
@@ -141,12 +142,13 @@ def _ranks(ranked: Sequence[RankedPod], *, wide: bool) -> list[RenderableType]:
     if not ranked:
         return []
     shown = ranked if wide else ranked[:FIRST]
-    made = table("goes as", "pod", "node", "tier", "pool", "zone", "reason", MESSAGE)
+    has_plan = any(one.rank.planned is not None for one in ranked)
+    planned = ("planned",) if has_plan else ()
+    made = table("goes as", *planned, "pod", "node", "tier", "pool", "zone", "reason", MESSAGE)
     for one in shown:
-        made.add_row(
-            *map(cell, (one.rank.rank, one.pod, one.node, one.tier, one.pool, one.zone, one.rank.reason)),
-            cell(one.rank.because),
-        )
+        ranks = (one.rank.rank, one.rank.planned) if has_plan else (one.rank.rank,)
+        place = (one.pod, one.node, one.tier, one.pool, one.zone)
+        made.add_row(*map(cell, (*ranks, *place, one.rank.reason, one.rank.because)))
     decided_by = ranked[0].rank.decided_by
     heading = f"[bold]The next scale-down[/], decided by {decided_by}"
     left = len(ranked) - len(shown)

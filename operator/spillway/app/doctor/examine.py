@@ -46,6 +46,7 @@ from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.claims import claim_of_pods, losers_of
 
+WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 CONCURRENT: Final = 8
 """Reviews that are asked for at the same time."""
 PODS_READ: Final = 3
@@ -140,8 +141,12 @@ def _taints(world: World) -> Iterable[Finding]:
 
 
 async def _webhooks(client: KubeClient, namespace: str, secret: str) -> AsyncIterator[Finding]:
-    path = paths.webhook_configurations("mutatingwebhookconfigurations").everywhere
-    webhooks = webhooks_of([one async for one in client.list_all(path)])
+    configurations = [
+        one
+        for plural in WEBHOOK_CONFIGURATIONS
+        async for one in client.list_all(paths.webhook_configurations(plural).everywhere)
+    ]
+    webhooks = webhooks_of(configurations)
     for one in configured(webhooks):
         yield one
     services = services_of(webhooks)

@@ -33,7 +33,7 @@ def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) ->
             tier,
             threshold,
             replicas=0 if owner is None else owner.replicas,
-            brings_back=placing is not None and placing.effective_placement.bring_back,
+            placement=None if placing is None else placing.effective_placement,
         )
     )
     if rank is not None:

@@ -8,6 +8,8 @@ Where Spillway does not decide, the order is Kubernetes' own.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.app.explain.snapshot import Snapshot
 from spillway.domain.explanation.answers import Rank, RankedPod
@@ -20,7 +22,7 @@ from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import kubernetes_order
 from spillway.domain.scale_down.reasons import because
 from spillway.state.scale_down_candidates import scale_down_candidates
-from spillway.webhooks.scale_down import plan_request
+from spillway.webhooks.scale_down import ScaleDown, plan_request
 
 SPILLWAY: Final = "Spillway"
 KUBERNETES: Final = "Kubernetes"
@@ -55,17 +57,24 @@ def _of_replicaset(snapshot: Snapshot, owner: ReplicaSetRecord, claim: Claim | N
             unseen={},
             now=now,
         )
+        ours = _by_plan(plan, key)
         if claim.enforced and not plan.foreign:
-            victims = {one.uid: one.reason for one in plan.victims}
-            # Pods beyond what the owner wants are being deleted already.
-            surplus = [one for uid, one in plan.candidates.items() if uid not in victims]
-            first = [(one.uid, "Surplus", "its owner wants fewer pods already") for one in kubernetes_order(surplus)]
-            then = [(one.uid, one.reason.value, because(one.reason, plan.candidates[one.uid])) for one in plan.victims]
-            return _numbered([*first, *then], key, SPILLWAY)
+            return ours
         decided_by = OTHER_CLIENT if plan.foreign else KUBERNETES
-        return _by_kubernetes(list(plan.candidates.values()), key, decided_by, now)
+        planned = {uid: rank.rank for uid, rank in ours}
+        theirs = _by_kubernetes(list(plan.candidates.values()), key, decided_by, now)
+        return [(uid, msgspec.structs.replace(rank, planned=planned[uid])) for uid, rank in theirs]
     candidates = scale_down_candidates(world.places, owner, _UNGOVERNED, snapshot.world.state.active_pods_of(owner.uid))
     return _by_kubernetes(candidates, key, KUBERNETES, now)
+
+
+def _by_plan(plan: ScaleDown, key: str) -> list[tuple[PodUid, Rank]]:
+    victims = {one.uid for one in plan.victims}
+    # Pods beyond what the owner wants are being deleted already.
+    surplus = [one for uid, one in plan.candidates.items() if uid not in victims]
+    first = [(one.uid, "Surplus", "its owner wants fewer pods already") for one in kubernetes_order(surplus)]
+    then = [(one.uid, one.reason.value, because(one.reason, plan.candidates[one.uid])) for one in plan.victims]
+    return _numbered([*first, *then], key, SPILLWAY)
 
 
 def _by_kubernetes(candidates: Sequence[Candidate], key: str, decided_by: str, now: float) -> list[tuple[PodUid, Rank]]:

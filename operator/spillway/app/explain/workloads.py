@@ -61,7 +61,7 @@ def explain_workload(
                 Tier.VIRTUAL if tiers[Tier.VIRTUAL.value] else Tier.FIXED,
                 threshold,
                 replicas=replicas,
-                brings_back=placing is not None and placing.effective_placement.bring_back,
+                placement=None if placing is None else placing.effective_placement,
             )
         ),
     )

@@ -33,6 +33,9 @@ class Rank(msgspec.Struct, frozen=True, rename="camel"):
     """The rule as a word, for example Virtual."""
     because: str
     """The rule as a clause."""
+    planned: int | None = None
+    """Its rank in Spillway's plan, where a policy governs the workload and does not decide: in mode Recommend, and
+    where another client writes deletion costs."""
 
 
 class RankedPod(msgspec.Struct, frozen=True, rename="camel"):

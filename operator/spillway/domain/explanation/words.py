@@ -7,6 +7,7 @@ past and is not recorded is not guessed.
 from collections.abc import Iterator
 from typing import Final
 
+from spillway.api.elasticpolicy import Placement
 from spillway.domain.model.names import AVOIDED_TAINTS, ELASTIC_TAINT, EMPTYING_TAINT, HOT_TAINT, Tier
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
@@ -101,22 +102,32 @@ def _unbound(pod: PodRecord) -> str:
 
 
 def pod_changes(
-    claim: Claim | None, tier: Tier | None, threshold: EffectiveThreshold | None, *, replicas: int, brings_back: bool
+    claim: Claim | None,
+    tier: Tier | None,
+    threshold: EffectiveThreshold | None,
+    *,
+    replicas: int,
+    placement: Placement | None,
 ) -> Iterator[str]:
-    """What would change where a governed pod is."""
+    """What would change where a governed pod is; `tier` is None where it has no node.
+
+    `placement` is that of its class, None where the class places no pods.
+    """
     if claim is None:
         yield "Nothing of Spillway's: no policy governs it. An ElasticPolicy that selects its workload would."
         return
     if not claim.enforced:
         yield f"The policy {claim.policy} is in mode Recommend and changes nothing; mode Enforce would."
-    if threshold is None:
+    if threshold is None or placement is None:
         return
+    if tier is None and placement.virtual == "Overflow":
+        yield f"Once it has found no room for {placement.spill_after}, it may go to virtual nodes that take it."
     if tier is Tier.VIRTUAL:
         yield (
             f"A threshold of {replicas} or more keeps all replicas on physical nodes, if these have room "
             "(the annotation spillway.dev/threshold on the workload)."
         )
-        if brings_back:
+        if placement.bring_back:
             yield (
                 "A virtual replica is brought back once fewer replicas than the threshold are on physical nodes and "
                 "these have had room for long enough."

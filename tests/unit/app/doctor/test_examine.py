@@ -54,6 +54,7 @@ class Server:
         """The verbs that the operator's account lacks, by resource."""
         self.answers: dict[str, Any] = {
             "mutatingwebhookconfigurations": [configuration(held)],
+            "validatingwebhookconfigurations": [],
             "services/spillway-webhook": {"spec": {"type": "ClusterIP"}},
             "endpointslices": [{"endpoints": [{"conditions": {"ready": True}}, {"conditions": {"ready": False}}]}],
             "secrets/tls": secret(held),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spillway.api.elasticpolicy import PolicyMode
+from spillway.api.elasticpolicy import Placement, PolicyMode
 from spillway.domain.explanation.words import (
     decision_clause,
     kubernetes_clause,
@@ -82,16 +82,23 @@ def test_a_pod_without_a_node(pending: Pending | None, words: str) -> None:
         pytest.param(None, Tier.FIXED, "no policy governs it", id="ungoverned"),
         pytest.param(CLAIM, Tier.VIRTUAL, "A threshold of 9 or more", id="virtual"),
         pytest.param(CLAIM, Tier.FIXED, "A threshold below 4", id="physical"),
+        pytest.param(CLAIM, None, "no room for 60s, it may go to virtual nodes", id="waiting"),
     ],
 )
-def test_what_would_change_it(claim: Claim | None, tier: Tier, words: str) -> None:
-    assert words in next(pod_changes(claim, tier, KEEPS_FOUR, replicas=9, brings_back=True))
+def test_what_would_change_it(claim: Claim | None, tier: Tier | None, words: str) -> None:
+    assert words in next(pod_changes(claim, tier, KEEPS_FOUR, replicas=9, placement=Placement()))
+
+
+def test_a_virtual_replica_is_brought_back_only_if_its_class_says_so() -> None:
+    for placement, expected in ((Placement(), True), (Placement(bring_back=False), False)):
+        said = " ".join(pod_changes(CLAIM, Tier.VIRTUAL, KEEPS_FOUR, replicas=9, placement=placement))
+        assert ("is brought back" in said) is expected
 
 
 def test_a_policy_in_recommend_is_said_first() -> None:
     claim = Claim("online", "default", PolicyMode.RECOMMEND, 1, ZONE_LABEL)
 
-    assert "mode Recommend" in next(pod_changes(claim, Tier.FIXED, None, replicas=1, brings_back=False))
+    assert "mode Recommend" in next(pod_changes(claim, Tier.FIXED, None, replicas=1, placement=None))
 
 
 @pytest.mark.parametrize("decided_by", ["Spillway", "Kubernetes", "OtherClient", "Ordinal"])
