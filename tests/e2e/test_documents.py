@@ -286,6 +286,7 @@ NOTHING: Final[Setup] = lambda _: nullcontext()  # noqa: E731
 
 PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/tutorial/first-policy.md": NOTHING,
+    "docs/reference/kubectl-spillway.md": pools,
     "docs/explanation/placement.md": pools,
     "docs/how-to/budgets.md": pools,
     "docs/how-to/consolidation.md": pools,
@@ -299,7 +300,6 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/how-to/tiers-and-taints.md": pools,
     "docs/how-to/virtual-nodes.md": pools,
     "docs/how-to/thresholds.md": thresholds,
-    "docs/reference/kubectl-spillway.md": pools,
     "docs/reference/observability.md": NOTHING,
 }
 RUNBOOKS: Final = tuple(page for page in pages() if page.startswith("docs/runbooks/"))
