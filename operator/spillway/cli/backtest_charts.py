@@ -13,9 +13,10 @@ import plotly.graph_objects as go
 from spillway.cli import report_page as page
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
+from spillway.simulate.backtest.figures import ContenderResult
 from spillway.simulate.backtest.run import FLAT, HEADROOM, PLAIN, SPILLWAY, Result
 
-_TIERS: Final = {"owned": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE}
+_TIERS: Final = {"owned": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE, "headroom": page.SKY}
 _LINES: Final = {
     PLAIN: (page.DARK, "dot"),
     FLAT: (page.RED, "dash"),
@@ -35,7 +36,8 @@ def charts(result: Result) -> list[page.Chart]:
     return [
         page.Chart(
             "Demand and capacity by tier",
-            "CPU requests of the pods on each tier, on one scale. The line is what the demand needs at the target.",
+            "CPU requests of the pods on each tier, and what headroom keeps free on elastic nodes, on one "
+            "scale. The line is what the demand needs at the target.",
             "".join(page.box(colour, tier) for tier, colour in _TIERS.items())
             + page.stroke(page.INK, "dot", "needed by the demand"),
             tuple(_tiers(result)),
@@ -58,17 +60,12 @@ def charts(result: Result) -> list[page.Chart]:
 
 
 def _tiers(result: Result) -> list[str]:
-    shown = [result.of(name) for name in (PLAIN, SPILLWAY)]
-    most = max(
-        float(result.demand_cores.max()),
-        *(float((one.tiers.owned + one.tiers.elastic + one.tiers.virtual).max()) for one in shown),
-    )
+    shown = [one for one in result.outcomes if one.name in (PLAIN, SPILLWAY, HEADROOM)]
+    most = max(float(result.demand_cores.max()), *(float(np.sum(_by_tier(one), axis=0).max()) for one in shown))
     found = []
     for one in shown:
         figure = go.Figure()
-        for (tier, colour), cores in zip(
-            _TIERS.items(), (one.tiers.owned, one.tiers.elastic, one.tiers.virtual), strict=True
-        ):
+        for (tier, colour), cores in zip(_TIERS.items(), _by_tier(one), strict=True):
             times, values = _series(result, cores)
             figure.add_scatter(
                 x=times, y=values, name=tier, stackgroup="tiers", mode="lines", line={"width": 0.5, "color": colour}
@@ -80,6 +77,10 @@ def _tiers(result: Result) -> list[str]:
         figure.update_yaxes(title_text="cores requested", range=[0, most * 1.05])
         found.append(page.titled(one.name, page.drawn(figure)))
     return found
+
+
+def _by_tier(one: ContenderResult) -> tuple[Floats, ...]:
+    return one.tiers.owned, one.tiers.elastic, one.tiers.virtual, one.tiers.headroom
 
 
 def _costs(result: Result) -> str:

@@ -62,7 +62,7 @@ def clairvoyant(case: Case) -> ContenderResult:
         cpu_percent=percent(float((needed.load * physical).sum()), allocatable),
         packing_percent=percent(float((owned + on_elastic).sum()), allocatable),
     )
-    return ContenderResult(CLAIRVOYANT, figures, CpuByTier(owned, on_elastic, virtual_cores))
+    return ContenderResult(CLAIRVOYANT, figures, CpuByTier(owned, on_elastic, virtual_cores, np.zeros_like(owned)))
 
 
 def nodes_for_the_peak(case: Case) -> int:
@@ -82,7 +82,7 @@ def owned_for_the_peak(case: Case) -> ContenderResult:
         cpu_percent=percent(float(needed.load.sum()), allocatable),
         packing_percent=percent(float(needed.cores.sum()), allocatable),
     )
-    return ContenderResult(OWNED, figures, CpuByTier(needed.cores, nothing, nothing))
+    return ContenderResult(OWNED, figures, CpuByTier(needed.cores, nothing, nothing, nothing))
 
 
 def _needed(case: Case) -> _Needed:

@@ -51,6 +51,8 @@ class CpuByTier:
     owned: Floats
     elastic: Floats
     virtual: Floats
+    headroom: Floats
+    """What headroom holds on elastic nodes beside them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +74,12 @@ def outcome_of(name: str, case: Case, course: Course) -> ContenderResult:
     changes, needless = scalings(course.replicas[:, LEARNING_STEPS:])
     load = float(course.load_cores[counted].sum())
     allocatable = float(course.allocatable_cores[counted].sum())
-    tiers = CpuByTier(course.fixed_cores[counted], course.elastic_cores[counted], course.virtual_cores[counted])
+    tiers = CpuByTier(
+        course.fixed_cores[counted],
+        course.elastic_cores[counted],
+        course.virtual_cores[counted],
+        course.headroom_cores[counted],
+    )
     return ContenderResult(
         name,
         msgspec.structs.replace(
@@ -82,7 +89,7 @@ def outcome_of(name: str, case: Case, course: Course) -> ContenderResult:
             unmet_percent=percent(float(course.unmet_cores[counted].sum()), load),
             above_target_percent=percent(float(course.late_cores[counted].sum()), load),
             waiting_pod_hours=float(course.waiting_pods[counted].sum()) / HOUR_STEPS,
-            headroom_core_hours=float(course.headroom_cores[counted].sum()) / HOUR_STEPS,
+            headroom_core_hours=float(tiers.headroom.sum()) / HOUR_STEPS,
             scalings=changes,
             needless_scale_downs=needless,
             evictions=int(evictions[-1] - evictions[LEARNING_STEPS - 1]),
