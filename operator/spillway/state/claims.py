@@ -22,6 +22,23 @@ def claim_of_pods(
     return governance.claim(state.namespaces.get(namespace), kind, labels)
 
 
+def claims_of_pod(state: ClusterState, governance: Governance, pod: PodRecord) -> tuple[Claim, ...]:
+    """The claims that may be on a pod; none for one without an owner.
+
+    There is one at most where its owner is followed. Whether a Job is of a CronJob is not known, so each counts as
+    both.
+    """
+    if not pod.owner_uid:
+        return ()
+    owner = state.owner(pod.owner_uid)
+    if owner is not None:
+        claims = [claim_of(state, governance, owner)]
+    else:
+        kinds = ("Job", "CronJob") if pod.owner_kind == "Job" else (pod.owner_kind,)
+        claims = [claim_of_pods(state, governance, pod.namespace, kind, pod.labels or {}) for kind in kinds]
+    return tuple(claim for claim in claims if claim is not None)
+
+
 def placing_policies(state: ClusterState, governance: Governance, pod: PodRecord) -> Collection[str]:
     """The policies that may place this pod, whatever its marks say; none for a pod without an owner.
 
@@ -31,15 +48,11 @@ def placing_policies(state: ClusterState, governance: Governance, pod: PodRecord
     namespace = state.namespaces.get(pod.namespace)
     if not pod.owner_uid or namespace is None:
         return ()
-    owner = state.owner(pod.owner_uid)
-    if owner is not None:
-        claims = [claim_of(state, governance, owner)]
-    elif pod.owner_kind in LIKE_REPLICASETS or pod.owner_kind == "StatefulSet":
+    followed = pod.owner_kind in LIKE_REPLICASETS or pod.owner_kind == "StatefulSet"
+    if followed and state.owner(pod.owner_uid) is None:
         return governance.policies_for(namespace, pod.owner_kind)
-    else:
-        kinds = ("Job", "CronJob") if pod.owner_kind == "Job" else (pod.owner_kind,)
-        claims = [governance.claim(namespace, kind, pod.labels or {}) for kind in kinds]
-    return {claim.policy for claim in claims if claim is not None and governance.placing_class(claim) is not None}
+    claims = claims_of_pod(state, governance, pod)
+    return {claim.policy for claim in claims if governance.placing_class(claim) is not None}
 
 
 def losers_of(state: ClusterState, governance: Governance, owner: OwnerRecord) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from spillway.domain.doctor.webhooks import (
     trusted,
     webhooks_of,
 )
-from spillway.domain.model.owners import WITHOUT_REPLICAS, workload_of
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord
 from spillway.domain.overview.attention import Severity, attention
 from spillway.domain.overview.status import OperatorState
@@ -44,7 +44,7 @@ from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
-from spillway.state.claims import claim_of_pods, losers_of
+from spillway.state.claims import claims_of_pod, losers_of
 
 WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 CONCURRENT: Final = 8
@@ -127,12 +127,8 @@ def _counted(world: World) -> tuple[Mapping[tuple[str, str], int], Mapping[str, 
             classes[claim.policy, claim.workload_class] += 1
             lost.update(dict.fromkeys(losers_of(state, governance, owner), claim.policy))
     for pod in state.pods.values():
-        if pod.owner_kind in WITHOUT_REPLICAS or (pod.owner_uid and state.owner(pod.owner_uid) is None):
-            kinds = ("Job", "CronJob") if pod.owner_kind == "Job" else (pod.owner_kind,)
-            for kind in kinds:
-                claim = claim_of_pods(state, governance, pod.namespace, kind, pod.labels or {})
-                if claim is not None:
-                    classes[claim.policy, claim.workload_class] += 1
+        if state.owner(pod.owner_uid) is None:
+            classes.update((claim.policy, claim.workload_class) for claim in claims_of_pod(state, governance, pod))
     return classes, balances, lost
 
 

@@ -7,12 +7,12 @@ from spillway.app.explain.snapshot import Snapshot, governed
 from spillway.domain.budget.price import billed
 from spillway.domain.explanation.answers import PodAnswer, Price, Rank
 from spillway.domain.explanation.prices import node_price_of, physical_price, virtual_price
-from spillway.domain.explanation.words import pod_changes, pod_reasons, rank_changes, threshold_sentence
+from spillway.domain.explanation.words import placement_sentence, pod_changes, pod_reasons, rank_changes
 from spillway.domain.model.names import PLACEMENT, POOLS, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
-from spillway.domain.threshold.effective import EffectiveThreshold, effective
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason, effective
 
 
 def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) -> PodAnswer:
@@ -22,18 +22,19 @@ def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) ->
     node = state.nodes.get(pod.node)
     place = None if node is None else snapshot.place_of(node, claim)
     tier, pool = (None, "") if place is None else (place.tier, place.pool)
-    threshold = None if owner is None or claim is None else threshold_of(snapshot, owner, claim)
+    threshold = None if claim is None else threshold_of(snapshot, owner, claim)
     rank = None if owner is None or not pod.active else _rank(snapshot, pod, owner)
     why = list(pod_reasons(pod, node, tier, pool, placement=marks.get(PLACEMENT, ""), pools=marks.get(POOLS, "")))
-    why.append(threshold_sentence(claim, threshold))
     placing = snapshot.world.governance.placing_class(claim)
+    placement = None if placing is None else placing.effective_placement
+    why.append(placement_sentence(claim, placement, threshold))
     changes = list(
         pod_changes(
             claim,
             tier,
             threshold,
             replicas=0 if owner is None else owner.replicas,
-            placement=None if placing is None else placing.effective_placement,
+            placement=placement,
         )
     )
     if rank is not None:
@@ -55,11 +56,13 @@ def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) ->
     )
 
 
-def threshold_of(snapshot: Snapshot, owner: OwnerRecord, claim: Claim) -> EffectiveThreshold | None:
-    """The threshold of a workload; None where its class places no pods."""
+def threshold_of(snapshot: Snapshot, owner: OwnerRecord | None, claim: Claim) -> EffectiveThreshold | None:
+    """The threshold of a workload; None where its class places no pods. Owners that are not followed have no number."""
     placing = snapshot.world.governance.placing_class(claim)
     if placing is None:
         return None
+    if owner is None:
+        return EffectiveThreshold(None, ThresholdReason.NO_THRESHOLD)
     planned = isinstance(owner, ReplicaSetRecord)
     auto = snapshot.world.board.thresholds.get(workload_of(owner).key) if planned else None
     return effective(placing.threshold, owner.threshold, auto, planned=planned)

@@ -20,6 +20,7 @@ from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord
 from spillway.domain.threshold.effective import ThresholdReason
+from spillway.state.claims import claims_of_pod
 from spillway.state.open_pools import OpenPools
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
@@ -53,9 +54,8 @@ class Snapshot:
         return cls(world, usage, open_pools, Placer(usage, board, lambda: world.governance))
 
     def claim_of(self, pod: PodRecord) -> Claim | None:
-        """The claim on a pod of an owner that is followed; by its own mark on another one's."""
-        owner = self.world.state.owner(pod.owner_uid)
-        return None if owner is None else self.world.claim_of(owner)
+        """The claim on a pod, by its owner's template or, of an owner that is not followed, by its own labels."""
+        return next(iter(claims_of_pod(self.world.state, self.world.governance, pod)), None)
 
     def place_of(self, node: NodeRecord, claim: Claim | None) -> NodePlace:
         """The place of a node for the policy that governs a workload; without one, only its pool is known."""

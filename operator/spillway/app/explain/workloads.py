@@ -10,7 +10,7 @@ from spillway.app.explain.ranking import ranking
 from spillway.app.explain.snapshot import Snapshot, governed
 from spillway.domain.budget.price import shown
 from spillway.domain.explanation.answers import NextPod, Price, ThresholdAnswer, WorkloadAnswer
-from spillway.domain.explanation.words import decision_clause, pod_changes, threshold_sentence
+from spillway.domain.explanation.words import decision_clause, placement_sentence, pod_changes
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.documents import Json
@@ -39,6 +39,7 @@ def explain_workload(
     ranked = [one for owner in owners for one in ranking(snapshot, owner)]
     tiers = Counter(one.tier for one in ranked)
     placing = snapshot.world.governance.placing_class(claim)
+    placement = None if placing is None else placing.effective_placement
     replicas = sum(owner.replicas for owner in owners)
     return WorkloadAnswer(
         workload=workload_of(newest).key,
@@ -52,7 +53,7 @@ def explain_workload(
         if threshold is None
         else ThresholdAnswer(threshold.replicas, threshold.reason.value, threshold.problem or None),
         next_pod=None if claim is None or template is None else next_pod(snapshot, newest, claim, template),
-        why=(threshold_sentence(claim, threshold),),
+        why=(placement_sentence(claim, placement, threshold),),
         price=_sums(snapshot, owners, claim),
         scale_down=tuple(ranked),
         changes=tuple(
@@ -61,7 +62,7 @@ def explain_workload(
                 Tier.VIRTUAL if tiers[Tier.VIRTUAL.value] else Tier.FIXED,
                 threshold,
                 replicas=replicas,
-                placement=None if placing is None else placing.effective_placement,
+                placement=placement,
             )
         ),
     )

@@ -4,7 +4,7 @@ Contract: pure. A sentence states a fact of the snapshot or a rule of Spillway o
 past and is not recorded is not guessed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from spillway.api.elasticpolicy import Placement
@@ -23,6 +23,11 @@ _SOURCES: Final = {
     ThresholdReason.LEARNING_HISTORY: "mode Auto has no plan for it yet: it has less than two days of history",
     ThresholdReason.NOT_PLANNED: "mode Auto plans no workload without ReplicaSets",
     ThresholdReason.NO_THRESHOLD: "its class has no threshold",
+}
+_MODES: Final[Mapping[str, str]] = {
+    "Never": "Its class keeps off virtual nodes (placement.virtual is Never).",
+    "Always": "Its class goes to virtual nodes first, and to physical ones where no pool takes a pod "
+    "(placement.virtual is Always).",
 }
 _DECISIONS: Final = {
     PlacementReason.NEVER: "its class keeps off virtual nodes",
@@ -43,11 +48,16 @@ _TAINTS: Final = {
 }
 
 
-def threshold_sentence(claim: Claim | None, threshold: EffectiveThreshold | None) -> str:
-    """What is kept on physical nodes, and who says so; or why Spillway keeps nothing anywhere."""
+def placement_sentence(claim: Claim | None, placement: Placement | None, threshold: EffectiveThreshold | None) -> str:
+    """What is kept on physical nodes, and who says so; or why Spillway keeps nothing anywhere.
+
+    `placement` and `threshold` are None where the class of the claim places no pods.
+    """
     if claim is None:
         return "No policy governs its workload, so the scheduler alone chooses its nodes."
-    if threshold is None:
+    if placement is not None and placement.virtual in _MODES:
+        return _MODES[placement.virtual]
+    if placement is None or threshold is None:
         return (
             f"The class {claim.workload_class} of the policy {claim.policy} has neither threshold nor placement, so "
             "the scheduler alone chooses its nodes."
@@ -120,7 +130,10 @@ def pod_changes(
         yield f"The policy {claim.policy} is in mode Recommend and changes nothing; mode Enforce would."
     if threshold is None or placement is None:
         return
-    if tier is None and placement.virtual == "Overflow":
+    if placement.virtual != "Overflow":
+        yield "With placement.virtual Overflow in its class, its threshold would decide."
+        return
+    if tier is None:
         yield f"Once it has found no room for {placement.spill_after}, it may go to virtual nodes that take it."
     if tier is Tier.VIRTUAL:
         yield (

@@ -145,6 +145,18 @@ def test_pods_that_no_scale_down_deletes_have_no_rank() -> None:
     assert explain_pod(found, bare, {}).workload == "Pod/shop/bare"
 
 
+def test_a_pod_of_a_job_is_governed_by_its_own_labels() -> None:
+    job = make_pod("run-1", owner_uid=OwnerUid("job"), owner_kind="Job", owner_name="run", labels={"app": "run"})
+    governing = policy(match={"kinds": ["CronJob"], "labels": {"matchLabels": {"app": "run"}}})
+    found = snapshot([job], replicas=1, resources=[governing, budget()])
+
+    answer = explain_pod(found, job, {})
+
+    assert answer.governed is not None
+    assert answer.scale_down is None
+    assert any("its class has no threshold" in one for one in answer.why)
+
+
 @pytest.mark.parametrize(
     ("resources", "changes", "decided_by"),
     [

@@ -1,6 +1,6 @@
 """The sentences of `spillway explain`."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -9,11 +9,11 @@ from spillway.domain.explanation.words import (
     decision_clause,
     kubernetes_clause,
     node_changes,
+    placement_sentence,
     pod_changes,
     pod_reasons,
     rank_changes,
     taint_meaning,
-    threshold_sentence,
 )
 from spillway.domain.model.names import HOT_TAINT, ZONE_LABEL, NodeName, PodUid, Tier
 from spillway.domain.model.places import Claim
@@ -31,13 +31,22 @@ KEEPS_FOUR = EffectiveThreshold(4, ThresholdReason.MANUAL)
 def test_every_source_of_a_threshold_has_words(reason: ThresholdReason) -> None:
     three, everything = EffectiveThreshold(3, reason), EffectiveThreshold(None, reason)
 
-    assert threshold_sentence(CLAIM, three).startswith("3 replicas are kept on physical nodes: ")
-    assert threshold_sentence(CLAIM, everything).startswith("All replicas are")
+    assert placement_sentence(CLAIM, Placement(), three).startswith("3 replicas are kept on physical nodes: ")
+    assert placement_sentence(CLAIM, Placement(), everything).startswith("All replicas are")
 
 
 def test_workloads_that_are_not_placed() -> None:
-    assert "No policy governs" in threshold_sentence(None, None)
-    assert "The class default of the policy online" in threshold_sentence(CLAIM, None)
+    assert "No policy governs" in placement_sentence(None, None, None)
+    assert "The class default of the policy online" in placement_sentence(CLAIM, None, None)
+
+
+@pytest.mark.parametrize("mode", ["Never", "Always"])
+def test_a_class_may_leave_the_threshold_no_choice(mode: Literal["Never", "Always"]) -> None:
+    placement = Placement(virtual=mode)
+
+    assert f"placement.virtual is {mode}" in placement_sentence(CLAIM, placement, KEEPS_FOUR)
+    [said] = pod_changes(CLAIM, Tier.FIXED, KEEPS_FOUR, replicas=9, placement=placement)
+    assert "Overflow" in said
 
 
 @pytest.mark.parametrize("reason", PlacementReason)
