@@ -152,7 +152,7 @@ def pod_changes(
 def rank_changes(rank: int, pods: int, decided_by: str) -> str:
     """At which scale-down a pod goes."""
     left = pods - rank
-    goes = f"It is deleted when its owner is scaled to {left} replicas or fewer"
+    goes = f"It is deleted when its owner is scaled to {left} replicas{' or fewer' if left else ''}"
     if decided_by == "OtherClient":
         return f"{goes}, if the other client does not change the costs. Remove its costs, and Spillway decides."
     if decided_by == "Kubernetes":

@@ -115,6 +115,10 @@ def test_when_a_pod_goes(decided_by: str) -> None:
     assert rank_changes(2, 5, decided_by).startswith("It is deleted when its owner is scaled to 3 replicas or fewer")
 
 
+def test_the_last_pod_goes_with_all() -> None:
+    assert rank_changes(5, 5, "Spillway").startswith("It is deleted when its owner is scaled to 0 replicas.")
+
+
 def test_the_rules_of_kubernetes() -> None:
     ready = Candidate(uid=PodUid("a"), node=NodeName("n1"), deletion_cost=-5)
 
