@@ -3,7 +3,8 @@
 Contract: one key. It follows the recommendations and the autoscalers, applies what differs, and deletes what no class
 asks for any more, under the uid that it saw; also what an earlier leader left. In mode Recommend nothing is written,
 and what was written before is deleted. The autoscalers of a policy that this version cannot read stay. Nothing happens
-before both the recommendations and all autoscalers are known. A write that fails does not keep back the others.
+before both the recommendations and all autoscalers are known. A write that fails does not keep back the others, nor do
+the workloads of one namespace, however many: namespaces take turns.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.scaling.controller import ScalingController
+from spillway.domain.model.turns import in_turns
 from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.managed import ManagedPlan, ManagedPlanner, ManagedWorkload, Wanted
 from spillway.kube import paths
@@ -24,6 +26,8 @@ from spillway.state.signal import Signal
 
 ALL: Final = "*"
 CHANGED_SECONDS: Final = 0.2
+WRITES_MAX: Final = 50
+"""Writes of one pass, some five seconds; the next pass goes by the numbers of then."""
 
 
 class ManagedAutoscalersController(Controller):
@@ -40,6 +44,8 @@ class ManagedAutoscalersController(Controller):
         self._autoscalers = autoscalers
         self.plan = ManagedPlan((), (), {})
         """The last plan."""
+        self._refused: set[tuple[str, str]] = set()
+        """The (namespace, name) of those whose last write failed."""
         self.changed: Signal[()] = Signal("ManagedPlan")
         """Emitted when the workloads with an autoscaler of the user's have changed."""
 
@@ -51,7 +57,7 @@ class ManagedAutoscalersController(Controller):
     def all_keys(self) -> Iterable[str]:
         return [ALL]
 
-    async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
+    async def reconcile(self, key: str) -> float | None:
         if not (self._scaling.report.complete and self._autoscalers.known):
             return None
         plan = await self._planned()
@@ -60,12 +66,18 @@ class ManagedAutoscalersController(Controller):
         if told:
             self.changed.emit()
         failed = FailedRequests()
-        for wanted in plan.apply:
+        # What failed in the last pass comes last.
+        work = sorted((*plan.apply, *plan.delete), key=lambda one: (one.namespace, one.name) in self._refused)
+        for one in in_turns(work, lambda one: one.namespace)[:WRITES_MAX]:
+            key = one.namespace, one.name
             with failed.collected():
-                await self._apply(wanted)
-        for one in plan.delete:
-            with failed.collected():
-                await self._delete(one)
+                await (self._apply(one) if isinstance(one, Wanted) else self._delete(one))
+                self._refused.discard(key)
+                continue
+            self._refused.add(key)
+        self._refused &= {(one.namespace, one.name) for one in work}
+        if len(work) > WRITES_MAX:
+            self._look_soon()
         failed.raise_together("autoscalers not written")
         return None
 

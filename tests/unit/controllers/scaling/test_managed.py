@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.scaling.managed import ManagedAutoscalersController
+from spillway.controllers.scaling.managed import WRITES_MAX, ManagedAutoscalersController
 from spillway.controllers.scaling.status import scaling_part
 from spillway.kube.autoscalers import AUTOSCALERS
 from spillway.kube.errors import ApiError
-from tests.builders import make_replicaset
+from tests.builders import make_namespace, make_replicaset
 from tests.support.fake_writer import FakeWriter, Write
 from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, Scene, policy
 
@@ -143,6 +143,37 @@ async def test_one_that_cannot_be_written_does_not_keep_back_the_others() -> Non
     with pytest.raises(ExceptionGroup):
         await managed.look()
     assert [one.name for one in managed.scene.autoscalers.all.values()] == [NAME]
+
+
+async def test_the_workloads_of_one_namespace_keep_no_other_waiting() -> None:
+    managed = _Managed()
+    state = managed.scene.world.state
+    state.apply(make_namespace("many"))
+    for index in range(3 * WRITES_MAX):
+        owner = {"owner_kind": "Deployment", "owner_name": f"w{index}", "owner_uid": f"d{index}"}
+        state.apply(make_replicaset(f"w{index}-1", namespace="many", desired=1, **owner))
+    written = await managed.look()
+    assert len(written) == WRITES_MAX
+    assert ("apply", NAME) in written
+    assert len(await managed.look()) == WRITES_MAX
+    respond = managed.writer.respond
+    assert respond is not None
+
+    async def refusing(write: Write) -> bool:
+        if write.name.startswith("spillway-deployment-w"):
+            raise ApiError(403, "Forbidden", "count/horizontalpodautoscalers.autoscaling")
+        return await respond(write)
+
+    managed.writer.respond = refusing
+    with pytest.raises(ExceptionGroup):
+        await managed.look()
+    assert len(managed.controller._refused) == WRITES_MAX
+    refused = set(managed.controller._refused)
+    managed.writer.respond = respond
+    managed.scene.change(policy(version=2, **{**MANAGED, "maxReplicas": 40}))
+    written = await managed.look()
+    assert ("apply", NAME) in written
+    assert not {name for _, name in refused} & {name for _, name in written}, "what was refused comes last"
 
 
 async def test_an_exact_number_leaves_no_room() -> None:
