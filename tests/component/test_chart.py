@@ -277,6 +277,29 @@ def test_keda_reaches_its_scaler_through_the_operators_own_service() -> None:
         Chart.render({"kedaScaler": {"enabled": True}, "webhook": {"enabled": False}})
 
 
+def test_the_network_policy_lets_replicas_alone_to_their_port_and_others_as_the_values_say(chart: Chart) -> None:
+    def admitted(made: Chart) -> dict[str, Any]:
+        policy = made.one("NetworkPolicy")["spec"]
+        assert policy["policyTypes"] == ["Ingress"]
+        own = made.one("Deployment")["spec"]["selector"]
+        assert policy["podSelector"] == own
+        rules = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
+        assert rules.pop("peers") == [{"podSelector": own}]
+        return rules
+
+    assert admitted(chart) == {"webhook": None, "metrics": None}
+    keda = [{"podSelector": {"matchLabels": {"app": "keda-operator"}}}]
+    prometheus = [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]
+    narrow = {
+        "externalMetrics": {"enabled": True},
+        "kedaScaler": {"enabled": True},
+        "networkPolicy": {"apiServer": ["10.0.0.1/32"], "kedaFrom": keda, "metricsFrom": prometheus},
+    }
+    server = [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+    wanted = {"webhook": server, "metrics-api": server, "keda": keda, "metrics": prometheus}
+    assert admitted(Chart.render(narrow)) == wanted
+
+
 def test_without_it_no_api_is_registered_and_none_can_be_read(chart: Chart) -> None:
     assert not chart.kinds("APIService")
     assert not any("apiservices" in rule["resources"] for _, rule in _rules(chart))

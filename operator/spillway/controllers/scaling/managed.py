@@ -57,7 +57,7 @@ class ManagedAutoscalersController(Controller):
     def all_keys(self) -> Iterable[str]:
         return [ALL]
 
-    async def reconcile(self, key: str) -> float | None:
+    async def reconcile(self, key: str) -> float | None:  # noqa: ARG002 - there is one
         if not (self._scaling.report.complete and self._autoscalers.known):
             return None
         plan = await self._planned()
@@ -66,15 +66,16 @@ class ManagedAutoscalersController(Controller):
         if told:
             self.changed.emit()
         failed = FailedRequests()
+        work: list[Wanted | AutoscalerRecord] = [*plan.apply, *plan.delete]
         # What failed in the last pass comes last.
-        work = sorted((*plan.apply, *plan.delete), key=lambda one: (one.namespace, one.name) in self._refused)
+        work.sort(key=lambda one: (one.namespace, one.name) in self._refused)
         for one in in_turns(work, lambda one: one.namespace)[:WRITES_MAX]:
-            key = one.namespace, one.name
+            name = one.namespace, one.name
             with failed.collected():
                 await (self._apply(one) if isinstance(one, Wanted) else self._delete(one))
-                self._refused.discard(key)
+                self._refused.discard(name)
                 continue
-            self._refused.add(key)
+            self._refused.add(name)
         self._refused &= {(one.namespace, one.name) for one in work}
         if len(work) > WRITES_MAX:
             self._look_soon()
