@@ -1,14 +1,16 @@
 """Who may read `/debug/plans`, as the real API server says."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from spillway.app.endpoints import EndpointServer
-from spillway.kube.access import KEPT_SECONDS, DelegatedAccess, Verdict
+from spillway.controllers.balance.descheduling import EVICT_EVERYWHERE
+from spillway.kube.access import KEPT_SECONDS, Access, DelegatedAccess, User, Verdict
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import UnreachableError
 from tests.support.fake_clock import FakeClock
@@ -28,9 +30,13 @@ def _token(cluster: ClusterApi, namespace: str, name: str) -> str:
     return cluster.service_account_token(namespace, name)
 
 
-def _allow(cluster: ClusterApi, namespace: str, name: str) -> None:
+READ_PLANS: dict[str, Any] = {"nonResourceURLs": ["/debug/plans"], "verbs": ["get"]}
+EVICT: dict[str, Any] = {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}
+
+
+def _allow(cluster: ClusterApi, namespace: str, name: str, rule: dict[str, Any] = READ_PLANS) -> None:
     role = f"{namespace}-{name}"
-    rules = [{"nonResourceURLs": ["/debug/plans"], "verbs": ["get"]}]
+    rules = [rule]
     cluster.rest.create(f"{RBAC}/clusterroles", {"metadata": {"name": role}, "rules": rules})
     binding: dict[str, Any] = {
         "metadata": {"name": role},
@@ -91,6 +97,39 @@ async def test_an_answer_is_kept_for_a_short_time_only(cluster: ClusterApi, name
     await clock.advance(KEPT_SECONDS)
     assert await access.get(token, "/debug/plans") is Verdict.FORBIDDEN
     assert await access.get(token, "/metrics") is Verdict.FORBIDDEN, "another path is another question"
+
+
+async def test_who_may_evict_pods_of_one_namespace_alone_is_no_descheduler(
+    cluster: ClusterApi, namespace: str, client: KubeClient
+) -> None:
+    for name in ("everywhere", "here"):
+        _token(cluster, namespace, name)
+    _allow(cluster, namespace, "everywhere", EVICT)
+    cluster.rest.create(
+        f"{RBAC}/namespaces/{namespace}/rolebindings",
+        {
+            "metadata": {"name": "here"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": f"{namespace}-everywhere",
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": "here", "namespace": namespace}],
+        },
+    )
+
+    async def may(name: str, access: Access) -> Verdict:
+        # A new one each time: nothing is remembered.
+        return await DelegatedAccess(client).authorize(User.of_service_account(namespace, name), access)
+
+    try:
+        here = EVICT_EVERYWHERE._replace(namespace=namespace)
+        async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
+            while {await may("everywhere", EVICT_EVERYWHERE), await may("here", here)} != {Verdict.ALLOWED}:
+                await asyncio.sleep(0.1)
+        assert await may("here", EVICT_EVERYWHERE) is Verdict.FORBIDDEN
+    finally:
+        _forget(cluster, namespace, "everywhere")
 
 
 async def test_where_the_api_server_does_not_answer_nothing_is_shown(
