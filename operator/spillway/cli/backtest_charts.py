@@ -1,4 +1,4 @@
-"""The charts of a backtest's report: demand and capacity by tier, cost by day, and thresholds, as plotly figures.
+"""The charts of a backtest's report: demand and capacity, cost by day, and thresholds, as plotly figures.
 
 Contract: series of more than `_POINTS` are shown by the highest value of each hour.
 """
@@ -25,6 +25,8 @@ _LINES: Final = {
     CLAIRVOYANT: (page.SKY, "dashdot"),
     OWNED: (page.GREY, "longdash"),
 }
+_NEEDED: Final = "needed by the demand"
+_RECOMMENDED: Final = "recommended"
 _POINTS: Final = 2 * DAY_STEPS
 _MOST_WORKLOADS: Final = 30
 _FEW_DAYS: Final = 4
@@ -38,9 +40,17 @@ def charts(result: Result) -> list[page.Chart]:
             "Demand and capacity by tier",
             "CPU requests of the pods on each tier, and what headroom keeps free on elastic nodes, on one "
             "scale. The line is what the demand needs at the target.",
-            "".join(page.box(colour, tier) for tier, colour in _TIERS.items())
-            + page.stroke(page.INK, "dot", "needed by the demand"),
+            "".join(page.box(colour, tier) for tier, colour in _TIERS.items()) + page.stroke(page.INK, "dot", _NEEDED),
             tuple(_tiers(result)),
+        ),
+        page.Chart(
+            "Demand, forecast and capacity on the last day",
+            "CPU requests of the replicas that the demand needs at the target, of those that Spillway recommended by "
+            "its forecasts and schedules, and of all pods that have a node.",
+            page.box(page.GREY, _NEEDED)
+            + page.stroke(page.BLUE, "dash", _RECOMMENDED)
+            + "".join(page.stroke(*_LINES[name], name) for name in (PLAIN, SPILLWAY)),
+            (_last_day(result),),
         ),
         page.Chart(
             "Cost of each day",
@@ -72,11 +82,34 @@ def _tiers(result: Result) -> list[str]:
             )
         times, values = _series(result, result.demand_cores)
         figure.add_scatter(
-            x=times, y=values, name="needed", mode="lines", line={"width": 1.5, "color": page.INK, "dash": "dot"}
+            x=times, y=values, name=_NEEDED, mode="lines", line={"width": 1.5, "color": page.INK, "dash": "dot"}
         )
         figure.update_yaxes(title_text="cores requested", range=[0, most * 1.05])
         found.append(page.titled(one.name, page.drawn(figure)))
     return found
+
+
+def _last_day(result: Result) -> str:
+    lines = [(_RECOMMENDED, result.recommended_cores, (page.BLUE, "dash"))]
+    for name in (PLAIN, SPILLWAY):
+        tiers = result.of(name).tiers
+        lines.append((name, tiers.owned + tiers.elastic + tiers.virtual, _LINES[name]))
+    steps = range(max(0, result.demand_cores.size - DAY_STEPS), result.demand_cores.size)
+    times = [_time(result.case.counted_from + step * STEP_SECONDS) for step in steps]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=times,
+        y=result.demand_cores[steps.start :].tolist(),
+        name=_NEEDED,
+        mode="lines",
+        fill="tozeroy",
+        line={"width": 0.5, "color": page.GREY},
+    )
+    for name, cores, (colour, dash) in lines:
+        line = {"color": colour, "dash": dash, "width": 2}
+        figure.add_scatter(x=times, y=np.round(cores[steps.start :], 3).tolist(), name=name, mode="lines", line=line)
+    figure.update_yaxes(title_text="cores requested", rangemode="tozero")
+    return page.drawn(figure)
 
 
 def _by_tier(one: ContenderResult) -> tuple[Floats, ...]:

@@ -73,10 +73,17 @@ def test_the_report_is_one_page_that_needs_no_network(tmp_path: Path) -> None:
     found = backtest("--example", "evening-peak", "--report", page)
     assert found.exit_code == 0, found.output
     text = page.read_text()
-    for words in ("22.5 % less than", "Demand and capacity by tier", "Cost of each day", "Thresholds", "clairvoyant"):
+    for words in (
+        "22.5 % less than",
+        "Demand and capacity by tier",
+        "Demand, forecast and capacity",
+        "Cost of each day",
+        "Thresholds",
+        "clairvoyant",
+    ):
         assert words in text
     assert 'src="http' not in text
-    assert text.count("Plotly.newPlot(") == 4
+    assert text.count("Plotly.newPlot(") == 5
 
 
 @pytest.mark.parametrize(

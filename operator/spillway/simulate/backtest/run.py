@@ -43,6 +43,8 @@ class Result:
     thresholds: tuple[Thresholds, ...]
     demand_cores: Floats
     """CPU requests of the replicas that serve all of the demand at the target, at each counted step."""
+    recommended_cores: Floats
+    """CPU requests of the replicas that Spillway recommended."""
 
     def of(self, name: str) -> ContenderResult:
         """The outcome of a contender."""
@@ -94,4 +96,5 @@ def run(
         (*outcomes, owned_for_the_peak(case), clairvoyant(case)),
         tuple(planned),
         cores @ np.ceil(whole_demand(case)[:, LEARNING_STEPS:]),
+        cores @ replicas[:, LEARNING_STEPS:],
     )
