@@ -19,12 +19,12 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
+from spillway.domain.forecast.candidate_weights import pinball
+from spillway.domain.forecast.choice_by_cost import QUANTILES
 from spillway.domain.forecast.distribution import QUANTILES as CYCLE_QUANTILES
 from spillway.domain.forecast.distribution import coming_cycle
 from spillway.domain.forecast.forecaster import Replay, forecast, replay
-from spillway.domain.forecast.mixture import pinball
 from spillway.domain.forecast.outcome import CapacityOutcome, in_force, outcome_of, scale_for
-from spillway.domain.forecast.pricing import QUANTILES
 from spillway.domain.forecast.spec import (
     DAY_STEPS,
     DEFAULT_PRICE,

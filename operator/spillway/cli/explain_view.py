@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from spillway.cli.live import MESSAGE, cell, coloured, table
-from spillway.domain.explanation.answers import (
+from spillway.domain.explain.answers import (
     Answer,
     NodeAnswer,
     PodAnswer,

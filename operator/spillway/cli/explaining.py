@@ -16,7 +16,7 @@ from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
 from spillway.cli.live import NotFoundError
 from spillway.cli.reading import read_world
-from spillway.domain.explanation.answers import Answer
+from spillway.domain.explain.answers import Answer
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import WorkloadKey, workload_of

@@ -1,7 +1,8 @@
 """Pauses between tries: the back-off with jitter, and a counter of failures that sleeps by it.
 
 Contract: the n-th pause doubles the one before, up to a longest, and is spread by jitter between its half and its
-whole, so that clients that failed together do not come back together.
+whole, so that clients that failed together do not come back together. Each caller gives its first and its longest
+pause: those of writes are in `writer`.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from spillway.cli import live
 from spillway.cli.commands import application
 from spillway.cli.explain_view import FIRST, answer_view
 from spillway.cli.explaining import workload_named
-from spillway.domain.explanation.answers import Answer
+from spillway.domain.explain.answers import Answer
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from spillway.app.explain.snapshot import Snapshot
-from spillway.domain.explanation.answers import NodeAnswer, NodeTier, Price, TaintAnswer
-from spillway.domain.explanation.prices import node_price, node_price_of, pool_price
-from spillway.domain.explanation.words import node_changes, taint_meaning
+from spillway.domain.explain.answers import NodeAnswer, NodeTier, Price, TaintAnswer
+from spillway.domain.explain.prices import node_price, node_price_of, pool_price
+from spillway.domain.explain.words import node_changes, taint_meaning
 from spillway.domain.model.names import ZONE_LABEL, Tier
 from spillway.domain.model.records import NodeRecord
 from spillway.state.node_counts import counts, stays

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from spillway.app.explain.ranking import ranking
 from spillway.app.explain.snapshot import Snapshot, governed
 from spillway.domain.budget.price import billed
-from spillway.domain.explanation.answers import PodAnswer, Price, Rank
-from spillway.domain.explanation.prices import node_price_of, physical_price, virtual_price
-from spillway.domain.explanation.words import placement_sentence, pod_changes, pod_reasons, rank_changes
+from spillway.domain.explain.answers import PodAnswer, Price, Rank
+from spillway.domain.explain.prices import node_price_of, physical_price, virtual_price
+from spillway.domain.explain.words import placement_sentence, pod_changes, pod_reasons, rank_changes
 from spillway.domain.model.names import PLACEMENT, POOLS, Tier
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim, NodePlace

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from spillway.app.explain.snapshot import Snapshot
-from spillway.domain.explanation.answers import PoolAnswer, PoolUser
-from spillway.domain.explanation.prices import pool_price
+from spillway.domain.explain.answers import PoolAnswer, PoolUser
+from spillway.domain.explain.prices import pool_price
 from spillway.domain.model.usage import Usage
 from spillway.domain.nodes.cordon import BudgetCordon
 from spillway.domain.placement.pools import Pool

@@ -12,8 +12,8 @@ import msgspec
 
 from spillway.api.elasticpolicy import PolicyMode
 from spillway.app.explain.snapshot import Snapshot
-from spillway.domain.explanation.answers import Rank, RankedPod
-from spillway.domain.explanation.words import kubernetes_clause
+from spillway.domain.explain.answers import Rank, RankedPod
+from spillway.domain.explain.words import kubernetes_clause
 from spillway.domain.model.names import ZONE_LABEL, PodUid
 from spillway.domain.model.owners import workload_key
 from spillway.domain.model.places import UNKNOWN, Claim

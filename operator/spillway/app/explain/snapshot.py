@@ -14,7 +14,7 @@ from spillway.api import ElasticPolicy
 from spillway.controllers.base import World
 from spillway.controllers.pools.controller import verdict_of
 from spillway.controllers.pools.memory import PoolMemory
-from spillway.domain.explanation.answers import GovernedBy
+from spillway.domain.explain.answers import GovernedBy
 from spillway.domain.model.names import ZONE_LABEL, Tier
 from spillway.domain.model.owners import owner_of, workload_of
 from spillway.domain.model.places import Claim, NodePlace

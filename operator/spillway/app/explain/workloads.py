@@ -9,8 +9,8 @@ from spillway.app.explain.pods import price_of, threshold_of
 from spillway.app.explain.ranking import ranking
 from spillway.app.explain.snapshot import Snapshot, governed
 from spillway.domain.budget.price import shown
-from spillway.domain.explanation.answers import NextPod, Price, ThresholdAnswer, WorkloadAnswer
-from spillway.domain.explanation.words import decision_clause, placement_sentence, pod_changes
+from spillway.domain.explain.answers import NextPod, Price, ThresholdAnswer, WorkloadAnswer
+from spillway.domain.explain.words import decision_clause, placement_sentence, pod_changes
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.documents import Json

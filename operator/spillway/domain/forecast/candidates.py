@@ -3,7 +3,7 @@
 Contract: each forecasts the maximum directly, so that a spike of minutes is not smoothed away, and uses only what its
 origin knows. The profiles take the maxima of the same span of earlier days or weeks, as they are and as multiples of
 the level at that time; where a week's profile knows nothing the day's counts, and where that knows nothing the present
-value. The last two know only the present.
+value. The last two know only the present. `candidate_weights` weighs them, and `choice_by_cost` chooses what is served.
 """
 
 from typing import Final

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from spillway.domain.forecast.calibration import rank_of
+from spillway.domain.forecast.candidate_weights import pinball
 from spillway.domain.forecast.grid import filled, offset
-from spillway.domain.forecast.mixture import pinball
 from spillway.domain.forecast.profile import DAYS, WEEKS, profile
 from spillway.domain.forecast.spec import DAY_STEPS, WEEK_STEPS, Floats
 

@@ -17,10 +17,10 @@ from typing import Final, TypeVar
 import numpy as np
 
 from spillway.domain.forecast.calibration import hours_of, quantiles_of, sample_hours, sampled
+from spillway.domain.forecast.candidate_weights import loss_stride, mixed, pinball, recent_losses, skilful, weights_of
 from spillway.domain.forecast.candidates import LAST_VALUE, candidates_of
+from spillway.domain.forecast.choice_by_cost import LOOK_BACK_HOURS, QUANTILES, cheapest
 from spillway.domain.forecast.grid import filled, offset
-from spillway.domain.forecast.mixture import loss_stride, mixed, pinball, recent_losses, skilful, weights_of
-from spillway.domain.forecast.pricing import LOOK_BACK_HOURS, QUANTILES, cheapest
 from spillway.domain.forecast.spec import HOUR_STEPS, WEEK_STEPS, Flags, Floats, ForecastSpec
 from spillway.domain.forecast.window import maximum_ahead, mean_behind
 

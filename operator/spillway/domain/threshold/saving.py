@@ -2,7 +2,7 @@
 
 Contract: an average hour of the cycle. *All owned*: owned cores for the highest real load. *All virtual*: owned cores
 for what each workload needs at every step, and virtual nodes for the rest. *Planned*: the owned cores
-that there are, and virtual nodes for what exceeds the thresholds. Prices as in `newsvendor`.
+that there are, and virtual nodes for what exceeds the thresholds. Prices as in `nodes_worth_owning`.
 """
 
 from collections.abc import Mapping, Sequence

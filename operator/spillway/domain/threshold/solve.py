@@ -27,8 +27,8 @@ from spillway.domain.threshold.elastic import on_elastic, seen_elastic, worth_on
 from spillway.domain.threshold.growth import grown, reserved
 from spillway.domain.threshold.history import STEP_SECONDS
 from spillway.domain.threshold.hysteresis import settle, steadied
-from spillway.domain.threshold.newsvendor import NodeSize
 from spillway.domain.threshold.node_groups import NodeGroup, dominant_cores
+from spillway.domain.threshold.nodes_worth_owning import NodeSize
 from spillway.domain.threshold.packing import Nodes, Requests
 from spillway.domain.threshold.past import NO_PAST, Past
 from spillway.domain.threshold.placeable import allocate_placeable, on_one_node

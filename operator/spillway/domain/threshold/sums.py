@@ -17,7 +17,7 @@ import numpy as np
 
 from spillway.domain.threshold.billing import Billed
 from spillway.domain.threshold.demand import Demand, Series
-from spillway.domain.threshold.newsvendor import NodeSize, worth_owning
+from spillway.domain.threshold.nodes_worth_owning import NodeSize, worth_owning
 from spillway.domain.threshold.prices import Prices
 from spillway.domain.threshold.request import NodePoint, PlannedPolicy, PolicyNeed
 from spillway.domain.threshold.saving import HourlyCost, hourly_cost

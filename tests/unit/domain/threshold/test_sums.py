@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.threshold.billing import Billing
-from spillway.domain.threshold.newsvendor import NodeSize
+from spillway.domain.threshold.nodes_worth_owning import NodeSize
 from spillway.domain.threshold.prices import Prices
 from spillway.domain.threshold.request import PolicyNeed
 from spillway.domain.threshold.sums import Saved, Share, owned_load, policy_sums, saving_of

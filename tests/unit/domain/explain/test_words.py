@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from spillway.api.elasticpolicy import Placement, PolicyMode
-from spillway.domain.explanation.words import (
+from spillway.domain.explain.words import (
     decision_clause,
     kubernetes_clause,
     node_changes,

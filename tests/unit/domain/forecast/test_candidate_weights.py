@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.domain.forecast.calibration import STRIDE
-from spillway.domain.forecast.mixture import mixed, pinball, recent_losses, skilful, weights_of
+from spillway.domain.forecast.candidate_weights import mixed, pinball, recent_losses, skilful, weights_of
 from spillway.domain.forecast.spec import HOUR_STEPS
 
 

@@ -1,4 +1,4 @@
-"""Billing, how much to own, and what is saved: the twin of billing.py, newsvendor.py and saving.py."""
+"""Billing, how much to own, and what is saved: the twin of billing.py, nodes_worth_owning.py and saving.py."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spillway.domain.threshold.allocation import allocate
 from spillway.domain.threshold.billing import Billing
 from spillway.domain.threshold.demand import Demand
-from spillway.domain.threshold.newsvendor import NodeSize, worth_owning
+from spillway.domain.threshold.nodes_worth_owning import NodeSize, worth_owning
 from spillway.domain.threshold.saving import hourly_cost
 from tests.unit.domain.threshold.threshold_cases import demand, numbers, peak_cores, some_demands
 

@@ -5,7 +5,7 @@ import pytest
 from spillway.api.common import NodePrice
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.virtualnodebudget import PoolPrice
-from spillway.domain.explanation.prices import node_price, node_price_of, physical_price, pool_price, virtual_price
+from spillway.domain.explain.prices import node_price, node_price_of, physical_price, pool_price, virtual_price
 from spillway.domain.model.names import Tier
 from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import Usage

@@ -12,7 +12,7 @@ from spillway.api.common import NodePrice
 from spillway.api.elasticpolicy import ElasticPolicySpec
 from spillway.api.virtualnodebudget import COMPARED_GIB_PER_CORE, PoolPrice
 from spillway.domain.budget.price import per_hour, shown
-from spillway.domain.explanation.answers import Price
+from spillway.domain.explain.answers import Price
 from spillway.domain.model.names import Tier
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.units import GIB

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spillway.domain.forecast.calibration import hours_of
-from spillway.domain.forecast.pricing import HEADROOMS, LOOK_BACK_HOURS, Choice, cheapest
+from spillway.domain.forecast.choice_by_cost import HEADROOMS, LOOK_BACK_HOURS, Choice, cheapest
 from spillway.domain.forecast.spec import HOUR_STEPS, Floats
 
 STEPS = 20 * 24 * HOUR_STEPS

@@ -1,4 +1,4 @@
-"""The newsvendor rule: how much capacity is worth owning.
+"""The number of nodes that is worth owning, by the newsvendor rule: advice, from which no threshold follows.
 
 Contract: an owned core costs the same in every hour, a virtual one only while it is billed. So a level that does not
 share its core is worth owning iff its billed share of the cycle is above owned price / virtual price. Workloads that
