@@ -29,6 +29,14 @@ def _pods(namespace: str, count: int) -> list[Object]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def unmarked(cluster: ClusterApi) -> None:
+    """Nothing is marked before a test: also pods of earlier ones, whose namespaces are still deleted, are restored."""
+    cluster.wait_until(
+        lambda: not marked(cluster.rest.items("/api/v1/pods")), "marked pods of earlier tests to be gone"
+    )
+
+
 async def test_a_stopped_restore_is_continued_by_the_next(
     cluster: ClusterApi, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
