@@ -7,6 +7,7 @@ command that cannot run here, or not exactly as the page has it, is listed below
 
 import base64
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -256,9 +257,15 @@ def _drained(shop: Shop) -> None:
     shop.patch("vnb", "eci-a", '{"spec":{"cordon":"HoldAndDrain"}}')
 
 
+def _next_second(_: Shop) -> None:
+    """The pages of the runbooks restart one Deployment, and kubectl refuses to do that twice within a second."""
+    time.sleep(1.1)
+
+
 NEEDS: Final[dict[str, Callable[[Shop], object]]] = {
     "kubectl scale -n shop deployment/web --replicas=30": _marked,
     "kubectl describe deployment cart": _closed,
+    "rollout restart": _next_second,
     "--for=condition=NearLimit": lambda shop: shop.patch("vnb", "eci-a", '{"spec":{"limits":{"pods":5}}}'),
     "{.status.drain}": _drained,
     "{.status.health}": lambda shop: shop.cluster.fail_nodes(_nodes(shop)),
