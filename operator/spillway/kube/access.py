@@ -37,6 +37,7 @@ LONGEST_TOKEN: Final = 16 * 1024
 
 _TOKENS: Final = paths.TOKEN_REVIEWS.everywhere
 _ACCESS: Final = paths.ACCESS_REVIEWS.everywhere
+ACCESS_REVIEW: Final = "SubjectAccessReview"
 
 
 class Verdict(Enum):
@@ -98,6 +99,17 @@ class Access(NamedTuple):
         }
 
 
+def question(user: User, access: Access) -> dict[str, Any]:
+    """The spec of a SubjectAccessReview: whether the user may do so."""
+    return {
+        "user": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {key: list(values) for key, values in user.extra},
+        **access.attributes,
+    }
+
+
 class DelegatedAccess:
     """The authorization of callers of this process by the API server. `clock` gives monotonic seconds."""
 
@@ -143,16 +155,9 @@ class DelegatedAccess:
         kept = self._verdicts.get((user, access))
         if kept is not None:
             return kept
-        asked = {
-            "user": user.name,
-            "uid": user.uid,
-            "groups": list(user.groups),
-            "extra": {key: list(values) for key, values in user.extra},
-            **access.attributes,
-        }
         own = self._asking.setdefault(user, asyncio.Lock())
         review = await self._create(
-            self._rights, _ACCESS, "authorization.k8s.io/v1", "SubjectAccessReview", asked, first=own
+            self._rights, _ACCESS, "authorization.k8s.io/v1", ACCESS_REVIEW, question(user, access), first=own
         )
         if review is None:
             return Verdict.UNKNOWN

@@ -41,6 +41,7 @@ from spillway.domain.overview.attention import Severity, attention
 from spillway.domain.overview.status import OperatorState
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.kube import paths
+from spillway.kube.access import ACCESS_REVIEW, Access, User, question
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
@@ -234,16 +235,15 @@ async def _rights(client: KubeClient, namespace: str, account: str) -> AsyncIter
 
 
 async def _may(client: KubeClient, namespace: str, account: str, right: Right) -> bool:
-    attributes = {"group": right.group, "resource": right.resource, "verb": right.verb}
-    attributes |= {"subresource": right.subresource} if right.subresource else {}
-    attributes |= {"namespace": namespace} if right.own_namespace else {}
-    user = f"system:serviceaccount:{namespace}:{account}"
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
-    body = {
-        "apiVersion": paths.ACCESS_REVIEWS.api_version,
-        "kind": "SubjectAccessReview",
-        "spec": {"user": user, "groups": groups, "resourceAttributes": attributes},
-    }
+    access = Access(
+        right.verb,
+        group=right.group,
+        resource=right.resource,
+        subresource=right.subresource,
+        namespace=namespace if right.own_namespace else "",
+    )
+    spec = question(User.of_service_account(namespace, account), access)
+    body = {"apiVersion": paths.ACCESS_REVIEWS.api_version, "kind": ACCESS_REVIEW, "spec": spec}
     answer = msgspec.json.decode(await client.request("POST", paths.ACCESS_REVIEWS.everywhere, body=body))
     return bool((answer.get("status") or {}).get("allowed"))
 

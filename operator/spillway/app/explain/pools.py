@@ -16,7 +16,7 @@ _NAMED = 20
 def explain_pool(snapshot: Snapshot, name: str) -> PoolAnswer:
     """Whether a pool takes pods and why not, who uses it, its price, and what would change it."""
     world, pool = snapshot.world, snapshot.open_pools.pool(name)
-    clause = pool.closed or snapshot.open_pools.refusal_by_limits(pool, Usage(1), Usage(1))
+    clause = pool.refusal or snapshot.open_pools.refusal_by_limits(pool, Usage(1), Usage(1))
     workloads: Counter[str] = Counter()
     for node in pool.nodes:
         workloads.update(snapshot.workload_of(pod) for pod in world.state.pods_on(node.name) if pod.active)
@@ -77,6 +77,8 @@ def _changes(snapshot: Snapshot, pool: Pool, clause: str) -> Iterator[str]:
         yield "It is tried again by itself after failover.retryAfter, doubled with each failure, if a node is ready."
     elif verdict.reason == "OutOfStock":
         yield "It is tried again by itself after stockOut.forgetAfter."
+    elif not pool.open_nodes:
+        yield "It takes pods again once one of its nodes is ready and schedulable."
     elif clause:
         yield "Room under its limits opens it: fewer pods there, or higher limits in the VirtualNodeBudget."
     else:

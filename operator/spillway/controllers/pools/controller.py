@@ -211,15 +211,15 @@ class PoolsController(Controller):
 
     def _publish(self, budget: VirtualNodeBudget, memory: PoolMemory) -> None:
         pool = budget.metadata.name
-        retrying = memory.health.state is State.RETRYING
+        retrying, nodes = memory.health.state is State.RETRYING, self._nodes.nodes(pool)
         verdict = verdict_of(
             budget,
             memory,
-            self._nodes.nodes(pool),
+            nodes,
             coming=self._usage.unstarted(pool) if retrying else 0,
             now=self.world.now(),
         )
-        view = PoolView(verdict, memory, ready=any(node.ready for node in self._nodes.nodes(pool)))
+        view = PoolView(verdict, memory, ready=any(node.ready for node in nodes))
         before = self.views.get(pool)
         if view == before:
             return

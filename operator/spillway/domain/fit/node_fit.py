@@ -25,6 +25,9 @@ from spillway.domain.model.records import NodeRecord
 RULES: Final[tuple[Rule, ...]] = (node_affinity, topology_spread, extended_resources, taint_toleration)
 """Every rule that decides which nodes can take a pod; `constraints` holds all that they read of it."""
 
+OPEN: Final = "that is ready and open"
+"""The clause where none of the nodes takes pods."""
+
 
 def _not_compared(_: NodeRecord) -> str:
     return "that can be compared with so many terms and tolerations"
@@ -56,7 +59,7 @@ class NodeFit:
         """Why the pod may run on none of these nodes: what the last of them lacks. Empty where it may run on one."""
         left = tuple(nodes)
         if not left:
-            return "that is ready and open"
+            return OPEN
         for test in self._tests:
             clauses = [test(node) for node in left]
             left = tuple(node for node, clause in zip(left, clauses, strict=True) if not clause)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.virtualnodebudget import VirtualNodeBudgetSpec
-from spillway.domain.fit.node_fit import NodeFit, takes_pods
+from spillway.domain.fit.node_fit import OPEN, NodeFit, takes_pods
 from spillway.domain.fit.taint_toleration import INITIALISING, UNTOLERATED, Toleration
 from spillway.domain.model.documents import Json
 from spillway.domain.model.records import NodeRecord
@@ -42,6 +42,11 @@ class Pool:
     @cached_property
     def open_nodes(self) -> tuple[NodeRecord, ...]:
         return tuple(filter(takes_pods, self.nodes))
+
+    @property
+    def refusal(self) -> str:
+        """Why it takes no pod, whatever that asks for; empty while it takes some. Its limits are not looked at."""
+        return self.closed or ("" if self.open_nodes else f"has no node {OPEN}")
 
     @cached_property
     def tolerations(self) -> tuple[dict[str, Any], ...]:

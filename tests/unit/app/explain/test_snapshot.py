@@ -302,6 +302,18 @@ def test_pools(spec: dict[str, Any], *, takes: bool, words: str) -> None:
     assert (user.policy, user.preference, user.emptied) == ("online", 1, 1)
 
 
+def test_a_pool_without_a_ready_node_takes_no_pods_before_it_has_failed() -> None:
+    found = snapshot(pods(eci_a=2), replicas=2, resources=[policy(), budget()])
+    for zone in ZONES:
+        node = found.world.state.nodes[NodeName(f"eci-a-{zone}")]
+        found.world.state.apply(msgspec.structs.replace(node, ready=False))
+
+    answer = explain_pool(Snapshot.of(found.world), "eci-a")
+
+    assert (answer.takes_pods, answer.closed_because) == (False, "has no node that is ready and open")
+    assert "once one of its nodes is ready" in answer.changes[0]
+
+
 def test_ten_thousand_pods_are_ranked() -> None:
     """It takes 0.2 s of the CPU; a plan that has become quadratic would take longer than a test may."""
     found = snapshot(pods(fixed=4_000, elastic=3_000, eci_a=3_000), replicas=10_000)
