@@ -10,8 +10,6 @@ from demo.scenario import Day, desired_replicas
 from localcluster import ClusterApi
 from spillway.domain.model.names import Tier
 
-_NODES = "/api/v1/nodes"
-
 
 def lay_ground(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
     """Add namespaces, fixed and virtual nodes, a Karpenter pool for each contender, and *flat*'s admission policy."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spillway.app.errors import SettingsError
+from spillway.domain.headroom.hold import HOLD_SECONDS
 
 if TYPE_CHECKING:
     from spillway.sources.connection import Connection
@@ -91,7 +92,7 @@ class Settings(BaseModel):
     headroom_image: str = Field(default=DEFAULT_HEADROOM_IMAGE, min_length=1)
     headroom_pull_secrets: tuple[str, ...] = ()
     headroom_priority_class: str = Field(default="spillway-headroom", pattern=DNS_LABEL, max_length=63)
-    headroom_hold_seconds: float = Field(default=600.0, ge=0)
+    headroom_hold_seconds: float = Field(default=HOLD_SECONDS, ge=0)
     threshold_seconds: float = Field(default=3600.0, gt=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
     drain_seconds: float = Field(default=8.0, ge=0, le=600)

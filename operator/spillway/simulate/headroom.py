@@ -11,13 +11,12 @@ balloon is deleted and created.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from spillway.api.headroom import Headroom
-from spillway.domain.headroom.hold import Hold
-from spillway.domain.headroom.leaving import BalloonNode, leaving_key, nodes_to_empty
+from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
+from spillway.domain.headroom.leaving import MOVED_SECONDS, BalloonNode, leaving_key, nodes_to_empty
 from spillway.domain.headroom.shape import Shape, common_unit, in_units
 from spillway.domain.headroom.size import HeadroomNeeds, most_units, rise_units, size, spread
 from spillway.domain.model.names import NodeName, Zone
@@ -26,10 +25,6 @@ from spillway.domain.model.units import GIB
 from spillway.simulate.cluster import SimCluster, SimPod
 from spillway.simulate.hpa import Ints
 from spillway.simulate.scenario import ZONES, Scenario
-
-_HOLD_SECONDS: Final = 600.0
-_MOVED_SECONDS: Final = 600.0
-_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +101,7 @@ class SimHeadroom:
         for forecast in rise_units(needs):  # noqa: B007 - the last one counts
             pass
         self._hold = self._hold.then(
-            size(needs, forecast).pods, now, seconds=_HOLD_SECONDS, replicas=in_units(requested, unit)
+            size(needs, forecast).pods, now, seconds=HOLD_SECONDS, replicas=in_units(requested, unit)
         )
         return spread(self._hold.pods(most_units(needs)), self._zones)
 
@@ -167,7 +162,7 @@ class SimHeadroom:
     def _compact(self, now: float, order: Mapping[NodeName, int]) -> None:
         """Move balloons off nodes that could go without them, as long as there are any."""
         cluster, unit = self._cluster, self._unit
-        self._moved = {name: at for name, at in self._moved.items() if now - at < _MOVED_SECONDS}
+        self._moved = {name: at for name, at in self._moved.items() if now - at < MOVED_SECONDS}
         while unit is not None and not any(cluster.balloons_waiting):
             slots = {cluster.names[slot]: slot for slot in cluster.elastic_slots if cluster.alive[slot]}
             if not any(cluster.balloons[slot] and not cluster.on_node[slot] for slot in slots.values()):

@@ -19,7 +19,7 @@ from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloon
 from spillway.controllers.headroom.objects import By, Found, HeadroomObjects
 from spillway.controllers.headroom.observe import Governed, governed_by_policy, needs_of
 from spillway.controllers.threshold.observe import observe_all
-from spillway.domain.headroom.hold import Hold
+from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
 from spillway.domain.headroom.manifests import Held, quantities
 from spillway.domain.headroom.shape import Shape, in_units
 from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_units, rise_units, size, spread
@@ -112,7 +112,7 @@ class HeadroomController(Controller):
         *,
         namespace: str,
         mechanism: Mechanism = "auto",
-        hold_seconds: float = 600.0,
+        hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         super().__init__(world)
         self._writer = writer

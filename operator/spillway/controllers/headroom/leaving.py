@@ -15,7 +15,7 @@ import structlog
 from spillway.controllers.base import World
 from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloon_nodes
 from spillway.controllers.headroom.objects import Found
-from spillway.domain.headroom.leaving import BalloonNode, leaving_costs, nodes_to_empty
+from spillway.domain.headroom.leaving import MOVED_SECONDS, BalloonNode, leaving_costs, nodes_to_empty
 from spillway.domain.headroom.manifests import Held
 from spillway.domain.model.names import POD_DELETION_COST, NodeName
 from spillway.domain.model.records import PodRecord
@@ -25,9 +25,6 @@ from spillway.kube.protocols import ObjectWriter
 from spillway.telemetry import headroom as metrics
 
 log: Final = structlog.get_logger("spillway.controllers.headroom")
-
-MOVED_SECONDS: Final = 600.0
-"""The time for which balloons are not moved again from a node that they were moved from."""
 
 
 class LeavingBalloons:

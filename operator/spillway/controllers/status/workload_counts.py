@@ -195,9 +195,7 @@ class WorkloadCounts:
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None and (old is None or old.labels != new.labels):
-            state = self._world.state
-            owners: tuple[OwnerRecord, ...] = (*state.replicasets.values(), *state.statefulsets.values())
-            self._stale.update(one.uid for one in owners if one.namespace == new.name)
+            self._stale.update(one.uid for one in self._world.state.owners() if one.namespace == new.name)
 
     def _resources_changed(self) -> None:
         self._all_stale = True

@@ -6,7 +6,10 @@ then, so a new leader, which has no forecast yet, takes nothing away for as long
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+HOLD_SECONDS: Final = 600.0
+"""How long it is held, unless the operator is told otherwise."""
 
 
 class WantedUnits(NamedTuple):

@@ -16,6 +16,8 @@ from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import Usage
 
+MOVED_SECONDS: Final = 600.0
+"""The time for which balloons are not moved again from a node that they were moved from."""
 BALLOON_COST: Final = -1_000_000
 """The deletion cost of a balloon. Karpenter divides it by 2^27, so it hardly changes which node it disrupts."""
 LEAVING_COST: Final = BALLOON_COST - 1

@@ -269,10 +269,6 @@ def _unready(record: Record) -> Record:
     return msgspec.structs.replace(record, ready=False) if getattr(record, "name", "").endswith("-2") else record
 
 
-def _surging(record: Record) -> Record:
-    return msgspec.structs.replace(record, surge="x") if hasattr(record, "surge") else record
-
-
 def _young(record: Record) -> Record:
     return msgspec.structs.replace(record, ready_since=START) if hasattr(record, "ready_since") else record
 
