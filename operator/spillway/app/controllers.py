@@ -14,6 +14,7 @@ from spillway.controllers.balance.consolidation_status import ConsolidationContr
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.hot_nodes import HotNodesController
 from spillway.controllers.balance.load import LoadController
+from spillway.controllers.balance.node_pools import NodePools
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.rebalance import RebalanceController
 from spillway.controllers.balance.status import BalanceContributor
@@ -148,7 +149,9 @@ class Controllers:
         evictions = self._writer("rebalance", settings.evictions_per_second)
         self._rebalance = RebalanceController(world, readings, evictions, events, moves, deschedulers=deschedulers)
         taints = self._writer("consolidation", settings.node_writes_per_second)
-        self._consolidation = ConsolidationController(world, taints, events, moves, deschedulers=deschedulers)
+        self._consolidation = ConsolidationController(
+            world, taints, events, moves, deschedulers=deschedulers, node_pools=NodePools(client)
+        )
         self.all: Sequence[Controller] = (
             TaintController(world, self._writer("taints", settings.node_writes_per_second)),
             CordonController(world, self._writer("cordon", settings.node_writes_per_second)),

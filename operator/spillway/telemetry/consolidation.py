@@ -10,6 +10,12 @@ EMPTYING: Final = PrerenderedGauge(
     "Elastic nodes that are being emptied; in mode DryRun those that would be. Leader only.",
     ("policy",),
 )
+HELD: Final = PrerenderedGauge(
+    "spillway_consolidation_nodes_held",
+    "Little used elastic nodes that are left because the disruption budgets of their Karpenter NodePool allow no "
+    "further node now. Leader only.",
+    ("policy",),
+)
 EMPTIED: Final = counter("spillway_consolidation_nodes_emptied", "Elastic nodes that moves have emptied.", ("policy",))
 GIVEN_UP: Final = counter(
     "spillway_consolidation_nodes_given_up",

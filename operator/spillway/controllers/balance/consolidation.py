@@ -3,7 +3,9 @@
 Contract: one key for each ElasticPolicy with `consolidation`. In mode Active of a policy that is enforced, the nodes of
 the plan carry the soft taint `EMPTYING_TAINT`, and at most `maxMovesPerMinute` of their pods are moved; in any other
 mode the plan is only shown. A workload that cannot be moved keeps its node, with the reason. The taint of a policy that
-is gone, or that empties no nodes any more, is removed. While another descheduler runs, nothing is emptied.
+is gone, or that empties no nodes any more, is removed. While another descheduler runs, nothing is emptied. A node that
+a node autoscaler is removing is left to it, and the nodes of a Karpenter NodePool that are emptied at once stay within
+its disruption budgets (`NodePools`).
 """
 
 from collections import Counter
@@ -15,6 +17,7 @@ from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, WorkloadLooks, leaving, observe
+from spillway.controllers.balance.node_pools import NodePools
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
@@ -22,7 +25,7 @@ from spillway.controllers.surge.scaler import proven_surge
 from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
-from spillway.domain.balance.emptying import WAITING_SECONDS, Emptied, NodeMemory, emptying_taint
+from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
 from spillway.domain.balance.reserve import RequestTrend
 from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
@@ -42,6 +45,7 @@ from spillway.state.signal import Signal
 from spillway.telemetry import consolidation as metrics
 
 PERIOD_SECONDS: Final = 30.0
+SHORTEST_PERIOD_SECONDS: Final = 5.0
 ORPHANS: Final = "*"
 """The key of a check of every taint; any other key is the name of an ElasticPolicy."""
 LOOKS: Final = 20
@@ -62,6 +66,11 @@ class _Memory:
     left: Mapping[str, Left | SurgeOutcome] = field(default_factory=dict)
     emptied: int = 0
 
+    @property
+    def held(self) -> Mapping[str, Left | SurgeOutcome]:
+        """The NodePools whose disruption budgets allow no further node."""
+        return {f"NodePool/{name}": Left.DISRUPTION_BUDGET for name in self.plan.held}
+
 
 class ConsolidationController(Controller):
     """Consolidation, with one key per ElasticPolicy and one for taints that none asks for."""
@@ -76,9 +85,11 @@ class ConsolidationController(Controller):
         surges: SurgeMovesController,
         *,
         deschedulers: Deschedulers,
+        node_pools: NodePools,
     ) -> None:
         super().__init__(world)
         self._deschedulers = deschedulers
+        self._node_pools = node_pools
         self._taints = SoftTaints(world, writer, EMPTYING_TAINT, Kind.ELASTIC_POLICY, name=self.name)
         self._events = events
         self._surges = surges
@@ -105,7 +116,7 @@ class ConsolidationController(Controller):
             emptying=tuple(memory.plan.nodes[:NODES_LISTED]),
             next=tuple(self._text(move) for move in memory.plan.moves[:LISTED]),
             in_progress=self._surges.in_progress(Purpose.CONSOLIDATE, policy),
-            left=left_lines(memory.left),
+            left=left_lines({**memory.held, **memory.left}),
             moved=memory.bounds.done,
             emptied=memory.emptied,
         )
@@ -124,7 +135,7 @@ class ConsolidationController(Controller):
         acts = policy.spec.consolidates
         self.descheduler = await self._deschedulers.find() if acts else ""
         observed = await observe(self.world, key)
-        memory.trend.note(observed.requested, self.world.now())
+        memory.trend.note(observed.requested, self.world.now(), rule.empty_for.seconds)
         try:
             plan = await self._plan(policy, rule, memory, observed)
         except RequestError as error:
@@ -139,7 +150,7 @@ class ConsolidationController(Controller):
         else:
             memory.nodes = NodeMemory()
         self._show()
-        return PERIOD_SECONDS if done else REFUSED_SECONDS
+        return _period(rule) if done else REFUSED_SECONDS
 
     async def _plan(
         self, policy: ElasticPolicy, rule: Consolidation, memory: _Memory, observed: NodesSeen
@@ -160,12 +171,18 @@ class ConsolidationController(Controller):
             bounds=memory.bounds,
             rests=lambda node: memory.nodes.rests(node, now),
         )
-        reserve, reads = await self._reserve(name, memory, observed.sizes), LOOKS
+        reserve, reads = await self._reserve(name, rule, memory, observed.sizes), LOOKS
+        budgets = await self._node_pools.budgets(observed.nodes, observed.empty, now)
         while True:
             # As long as workloads are read, the plan shows which ones have to be; those that were not keep their nodes.
             nodes = await found.nodes(optimistic=reads > 0)
             plan = plan_consolidation(
-                nodes, below=rule.below / 100, most=rule.max_moves_per_minute, reserve=reserve, admits=found.admits
+                nodes,
+                below=rule.below / 100,
+                most=rule.max_moves_per_minute,
+                reserve=reserve,
+                admits=found.admits,
+                budgets=budgets,
             )
             unread = found.unread(plan.nodes) if reads else ()
             if not unread:
@@ -175,7 +192,7 @@ class ConsolidationController(Controller):
                 await memory.looks.read(owner, pod)
             reads -= len(unread[:reads])
 
-    async def _reserve(self, policy: str, memory: _Memory, sizes: Collection[Usage]) -> Usage:
+    async def _reserve(self, policy: str, rule: Consolidation, memory: _Memory, sizes: Collection[Usage]) -> Usage:
         """The requests that are expected to be added, and those of pods that wait for a node of one of these sizes."""
         state, now = self.world.state, self.world.now()
         rise = NOTHING
@@ -191,7 +208,7 @@ class ConsolidationController(Controller):
         waiting = waiting_requests((pod for pod in without_node if self._adds(pod)), now)
         # One that no node could hold, were it empty, keeps no room of them free.
         holdable = (one for one in waiting if any(size.covers(one) for size in sizes))
-        return memory.trend.rise().at_least(rise) + sum(holdable, NOTHING)
+        return memory.trend.rise(rule.empty_for.seconds).at_least(rise) + sum(holdable, NOTHING)
 
     def _adds(self, pod: PodRecord) -> bool:
         """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""
@@ -210,10 +227,11 @@ class ConsolidationController(Controller):
             empty=observed.empty,
             now=now,
             waiting=plan.waiting,
-            longest_wait=max(WAITING_SECONDS, 2 * rule.settle.seconds),
+            longest_wait=max(rule.empty_for.seconds, 2 * rule.settle.seconds),
+            rest=rule.node_settle.seconds,
         )
         self._tell(policy, memory, news)
-        wanted, taint = memory.nodes.tainted(now), emptying_taint(name)
+        wanted, taint = memory.nodes.tainted(now, keep=rule.empty_for.seconds), emptying_taint(name)
         done = await self._taints.give(observed.elastic.values(), lambda node: taint if node in wanted else None)
         for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
             # The taint is there first, so that no additional replica comes back to the node.
@@ -266,8 +284,20 @@ class ConsolidationController(Controller):
             if old is not None:
                 self._node_removed(old.name)
             return
+        if new.leaves and (old is None or not old.leaves):
+            self._taken(new.name)
         if self._taints.carried(new) and (old is None or old.labels != new.labels or old.taints != new.taints):
             self.queue.add(ORPHANS)
+
+    def _taken(self, node: NodeName) -> None:
+        """Give up a node that a node autoscaler removes while pods are on it: that is no node that moves emptied."""
+        if not leaving(self.world, node):
+            return
+        for name, memory in self._memories.items():
+            if memory.nodes.goes(node):
+                metrics.GIVEN_UP.labels(name).inc()
+                self.log.info("node is drained by a node autoscaler", key=node, policy=name)
+                self.queue.add(name)
 
     def _node_removed(self, node: NodeName) -> None:
         """Count a node that a node autoscaler removed before a pass has seen it empty."""
@@ -303,8 +333,14 @@ class ConsolidationController(Controller):
 
     def _show(self) -> None:
         metrics.EMPTYING.replace({(name,): len(one.plan.nodes) for name, one in self._memories.items()})
+        metrics.HELD.replace({(name,): sum(one.plan.held.values()) for name, one in self._memories.items()})
         counts: Counter[tuple[str, ...]] = Counter()
         for name, memory in self._memories.items():
             counts.update((name, reason.value) for reason in memory.left.values())
         metrics.LEFT.replace(dict(counts))
         self.changed.emit()
+
+
+def _period(rule: Consolidation) -> float:
+    """Seconds until the next pass: no more than half of the time after which a node may be emptied."""
+    return min(PERIOD_SECONDS, max(rule.node_settle.seconds / 2, SHORTEST_PERIOD_SECONDS))

@@ -16,7 +16,16 @@ from spillway.controllers.surge.scaler import proven_surge
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
 from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid, Tier, Zone
+from spillway.domain.model.names import (
+    EMPTYING_TAINT,
+    NODE_POOL_LABEL,
+    ZONE_LABEL,
+    NodeName,
+    OwnerUid,
+    PodUid,
+    Tier,
+    Zone,
+)
 from spillway.domain.model.owners import CAN_SURGE, comes_with_node, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage
@@ -218,6 +227,8 @@ class Emptiable:
             may_empty=may_empty,
             order=order.get(node.name, 0),
             emptying=emptying,
+            candidate=node.removal_candidate,
+            node_pool=node.labels.get(NODE_POOL_LABEL, ""),
             other_zones={key: node.zone_by(key) for key in self._zone_keys},
         )
         if node.name in self._observed.empty:
@@ -230,9 +241,12 @@ class Emptiable:
         return replace(found, pods=tuple(self._pod(pod, optimistic=optimistic, begun=emptying) for pod in here))
 
     def _old_enough(self, node: NodeRecord, *, emptying: bool) -> bool:
-        """Whether the node may be emptied as far as its age, its state and its last pod decide."""
+        """Whether the node may be emptied as far as its age, its state and its last pod decide.
+
+        A node that a node autoscaler is removing is its matter.
+        """
         since = self._world.now() - self._rule.node_settle.seconds
-        if not takes_pods(node) or node.created > since or self._rests(node.name):
+        if not takes_pods(node) or node.leaves or node.created > since or self._rests(node.name):
             return False
         return emptying or all(pod.ready_since <= since for pod in leaving(self._world, node.name))
 

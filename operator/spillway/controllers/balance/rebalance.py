@@ -6,16 +6,18 @@ are moved: by Surge an additional replica of the workload comes first, by Evict 
 workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the API server refused, so that what
 protects one workload keeps no node hot, and longer after each surge in a row that failed. After moves that succeeded,
 the next ones wait until the load shows what they did; a move that was given back delays no other workload. Moves that
-do not help are tried again with growing delays. While another descheduler runs, nothing is moved.
+do not help are tried again with growing delays. While another descheduler runs, nothing is moved; and no pod is moved
+from or to a node that a node autoscaler is removing, or to an elastic node that is empty and may be removed next.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.descheduling import Deschedulers
+from spillway.controllers.balance.emptiable import leaving
 from spillway.controllers.balance.load import current_loads, nodes_of
 from spillway.controllers.balance.movable import Movable, movable_pods
 from spillway.controllers.balance.readings import Readings
@@ -28,6 +30,7 @@ from spillway.domain.balance.moves import LoadedNode, Move, MovePlan, plan_moves
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import reference_to, workload_of
+from spillway.domain.model.records import NodeRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
@@ -144,7 +147,9 @@ class RebalanceController(Controller):
             return None
         nodes = {node.name: node for node in await nodes_of(self.world, balance) if node.name in percent}
         target = float((balance.spec.target or BalanceTarget()).max_imbalance_percent)
-        busy = {name for name in nodes if percent[name] > min(percent.values()) + target}
+        lowest = min(percent.values())
+        # A node that a node autoscaler is removing is its matter.
+        busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
         movable = Movable((), {})
         if busy:
             movable = await movable_pods(
@@ -153,15 +158,20 @@ class RebalanceController(Controller):
         memory.left = movable.left
         weights = load.effective_weights
         only_cpu = load.queries is not None and load.queries.memory is None
-        usage, zone_key = self.world.state.node_usage, balance.spec.zone_key
         return plan_moves(
-            [LoadedNode.of(node, usage.free_on(node), zone_key, percent=percent[name]) for name, node in nodes.items()],
+            [self._node(node, percent[name], balance.spec.zone_key) for name, node in nodes.items()],
             movable.pods,
             weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
             max_imbalance=target,
             max_skew=balance.spec.max_skew,
             most=PLANNED_MOST,
         )
+
+    def _node(self, node: NodeRecord, percent: float, zone_key: str) -> LoadedNode:
+        found = LoadedNode.of(node, self.world.state.node_usage.free_on(node), zone_key, percent=percent)
+        # A pod that went to an empty elastic node would keep it from the node autoscaler.
+        idle = self.world.governance.elastic_owner(node) is not None and not leaving(self.world, node.name)
+        return replace(found, accepts=False) if idle else found
 
     # Moving
 

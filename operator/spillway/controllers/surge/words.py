@@ -21,6 +21,7 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.FOREIGN_WRITER: "another client writes deletion costs, so it is not known which replica would be deleted",
     Left.NOT_GOVERNED: "the policy does not govern its workload",
     Left.DO_NOT_DISRUPT: "an annotation asks node autoscalers to leave it where it is",
+    Left.DISRUPTION_BUDGET: "the disruption budgets of its NodePool allow no further node now",
     Left.VOLUMES: "it uses volumes that may be bound to its node",
     Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
     SurgeOutcome.NO_ROOM: "no node took one more replica",

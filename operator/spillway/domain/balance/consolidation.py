@@ -3,15 +3,18 @@
 Contract: pure, deterministic and greedy. A node is emptied only as a whole: it is little used, old enough, all of its
 pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within its `max_skew` or
 become no less even. Nodes are looked at in the shared emptying order, those that are being emptied already before the
-others. The nodes that stay keep `reserve` free: the rise of requests that is expected within the time for which a node
-has to stay empty to be worth its moves. A plan names at most `MOST_NODES` nodes and `most` moves, and one for each
-workload; the rest of a node follows in later plans.
+others, and among the latter those that cluster-autoscaler is going to drain first. At most as many nodes of a NodePool
+are emptied as its disruption budgets allow. The nodes that stay keep `reserve` free: the rise of requests that is
+expected within the time for which a node has to stay empty to be worth its moves. A plan names at most `MOST_NODES`
+nodes and `most` moves, and one for each workload; the rest of a node follows in later plans.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from spillway.domain.balance.disruption_budgets import DisruptionBudget
 from spillway.domain.balance.node import PlannedNode
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
@@ -21,6 +24,9 @@ MOST_NODES: Final = 20
 """Nodes that are emptied at once: with a few moves a minute, more would wait for hours with their taint."""
 MOST_FAILED: Final = 50
 """Nodes of one plan whose pods find no place, after which no other is looked at."""
+
+
+_NO_BUDGETS: Final[Mapping[str, DisruptionBudget]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class ConsolidationNode(PlannedNode):
     """Its place in the shared emptying order; the highest empties first."""
     emptying: bool = False
     """Whether it is being emptied already."""
+    candidate: bool = False
+    """Whether cluster-autoscaler is going to drain it: moves that come before that spare its pods an eviction."""
+    node_pool: str = ""
+    """Its NodePool; empty where Karpenter did not make it."""
     other_zones: Mapping[str, Zone] = field(default_factory=dict)
     """Its zones by other labels by which pods are counted."""
     pods: tuple[NodePod, ...] = field(default=())
@@ -89,6 +99,8 @@ class ConsolidationPlan:
     moves: tuple[ConsolidationMove, ...]
     waiting: frozenset[NodeName] = frozenset()
     """Those of the nodes of which no pod can be moved now."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """By NodePool, the nodes that are left because its disruption budgets allow no more now."""
 
 
 def _anywhere(_pod: NodePod, _node: NodeName) -> bool:
@@ -102,10 +114,12 @@ def plan_consolidation(
     most: int,
     reserve: Usage = NOTHING,
     admits: Callable[[NodePod, NodeName], bool] = _anywhere,
+    budgets: Mapping[str, DisruptionBudget] = _NO_BUDGETS,
 ) -> ConsolidationPlan:
     """Empty nodes of which less than the share `below` is requested; `reserve` is what stays free on the others.
 
-    `admits` says whether a pod may run on a node, as far as its selectors, affinity and tolerations decide.
+    `budgets` are those of NodePools, by name. `admits` says whether a pod may run on a node, as far as its selectors,
+    affinity and tolerations decide.
     """
     board = _Board(nodes)
     emptied: list[NodeName] = []
@@ -113,20 +127,27 @@ def plan_consolidation(
     moved: set[str] = set()
     waiting: set[NodeName] = set()
     wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
-    for node in sorted(wanted, key=lambda one: (not one.emptying, -one.order, one.name)):
+    begun: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for node in sorted(wanted, key=lambda one: (not one.emptying, not one.candidate, -one.order, one.name)):
         if len(emptied) == MOST_NODES or board.failed == MOST_FAILED:
             break
+        budget = budgets.get(node.node_pool)
+        if budget is not None and not budget.takes(begun[node.node_pool], emptying=node.emptying):
+            held[node.node_pool] += 1
+            continue
         found = board.empty(node, reserve=reserve, admits=admits)
         if found is None:
             continue
         emptied.append(node.name)
+        begun[node.node_pool] += 1
         if not any(pod.ready_to_move or pod.going for pod in node.pods):
             waiting.add(node.name)
         for pod, target in found:
             if len(moves) < most and pod.ready_to_move and pod.workload not in moved:
                 moves.append(ConsolidationMove(pod.uid, pod.workload, node.name, target))
                 moved.add(pod.workload)
-    return ConsolidationPlan(tuple(emptied), tuple(moves), frozenset(waiting))
+    return ConsolidationPlan(tuple(emptied), tuple(moves), frozenset(waiting), dict(held))
 
 
 class _Board:

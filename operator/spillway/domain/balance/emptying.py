@@ -1,9 +1,10 @@
 """The soft taint of elastic nodes that are being emptied, and for how long an emptied node keeps it.
 
-Contract: pure. An emptied node keeps the taint for `EMPTY_SECONDS`, because the scheduler prefers empty nodes, and a
-node autoscaler removes a node only after it was empty for a while. A node that was begun and can be emptied no longer
-rests for `GIVEN_UP_SECONDS`, so that its taint does not come and go; as does one of which no pod could be moved for
-`WAITING_SECONDS`, because few nodes are emptied at once, and the pods of one user would keep all others from it.
+Contract: pure. An emptied node keeps the taint for a while, because the scheduler prefers empty nodes, and a node
+autoscaler removes a node only after it was empty for some time. A node that was begun and can be emptied no longer
+rests, so that its taint does not come and go; as does one of which no pod could be moved for long, because few nodes
+are emptied at once, and the pods of one user would keep all others from it. A node that a node autoscaler removes with
+pods on it counts as neither.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,8 +16,11 @@ from spillway.domain.model.records import Taint
 from spillway.domain.nodes.taints import SOFT
 
 EMPTY_SECONDS: Final = 1800.0
+"""An emptied node keeps the taint for so long, unless a policy says otherwise."""
 GIVEN_UP_SECONDS: Final = 600.0
+"""A node that was given up rests for so long, unless a policy says otherwise."""
 WAITING_SECONDS: Final = 1800.0
+"""A node of which no pod can be moved is given up after so long, unless a policy says otherwise."""
 
 
 def emptying_taint(policy: str) -> Taint:
@@ -59,11 +63,12 @@ class NodeMemory:
         now: float,
         waiting: Collection[NodeName] = frozenset(),
         longest_wait: float = WAITING_SECONDS,
+        rest: float = GIVEN_UP_SECONDS,
     ) -> Emptied:
         """Take a plan.
 
         `tainted` are the nodes with the taint, `empty` those without pods, and `waiting` those of which no pod can be
-        moved now. `longest_wait` is in seconds.
+        moved now. `longest_wait` and `rest`, how long a node that is given up is left alone, are in seconds.
         """
         self._waiting = {name: self._waiting.get(name, now) for name in waiting}
         planned = frozenset(name for name in planned if now - self._waiting.get(name, now) < longest_wait)
@@ -73,7 +78,7 @@ class NodeMemory:
         self._empty = {name: self._empty.get(name, now) for name in now_empty if name in tainted or name in emptied}
         given_up = tuple(sorted((self._emptying & frozenset(tainted)) - planned - now_empty))
         self._resting = {name: until for name, until in self._resting.items() if until > now}
-        self._resting.update(dict.fromkeys(given_up, now + GIVEN_UP_SECONDS))
+        self._resting.update(dict.fromkeys(given_up, now + rest))
         self._emptying = planned
         return Emptied(emptied, given_up)
 
@@ -84,6 +89,6 @@ class NodeMemory:
         self._empty.pop(node, None)
         return begun
 
-    def tainted(self, now: float) -> frozenset[NodeName]:
-        """The nodes that are to carry the taint now."""
-        return self._emptying | {name for name, since in self._empty.items() if now - since < EMPTY_SECONDS}
+    def tainted(self, now: float, *, keep: float = EMPTY_SECONDS) -> frozenset[NodeName]:
+        """The nodes that are to carry the taint now; an emptied one keeps it for `keep` seconds."""
+        return self._emptying | {name for name, since in self._empty.items() if now - since < keep}

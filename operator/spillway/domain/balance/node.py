@@ -26,7 +26,8 @@ class PlannedNode:
     taints: frozenset[Taint] = frozenset()
     """Its hard taints."""
     accepts: bool = True
-    """Whether new pods may come: it is ready, schedulable, and carries no soft taint of nodes from which pods move."""
+    """Whether new pods may come: it is ready, schedulable, carries no soft taint of nodes from which pods move, and
+    stays as far as taints of node autoscalers show it."""
 
     @classmethod
     def of(cls, node: NodeRecord, free: Usage, zone_key: str, **more: Any) -> Self:  # noqa: ANN401 - of the subclass

@@ -1,7 +1,7 @@
 """The requests that are expected to be added soon: the room that consolidation keeps free.
 
-Contract: no clock of its own. With that room, no node is emptied that is soon needed
-again. Without a forecast, the rise of the last `TREND_SECONDS` is taken to go on.
+Contract: no clock of its own. With that room, no node is emptied that is soon needed again. Without a forecast, the
+rise of the past is taken to go on: that of half the time for which a node has to stay empty to be worth its moves.
 """
 
 from collections import deque
@@ -10,30 +10,28 @@ from typing import Final
 
 from spillway.domain.model.usage import NOTHING, Usage
 
-WORTH_SECONDS: Final = 1800.0
-"""A node is worth its moves if it stays empty for so long."""
-TREND_SECONDS: Final = 900.0
-LEAST_TREND_SECONDS: Final = 300.0
+TREND_SHARE: Final = 1 / 2
+LEAST_TREND_SHARE: Final = 1 / 6
 """A shorter time, after a start, counts as one of this length: a rollout would look like a steep rise."""
 
 
 @dataclass(slots=True)
 class RequestTrend:
-    """What was requested in the last quarter of an hour."""
+    """What was requested in the past. `worth_seconds` is how long a node has to stay empty to be worth its moves."""
 
     _seen: deque[tuple[float, Usage]] = field(default_factory=deque)
 
-    def note(self, requested: Usage, now: float) -> None:
+    def note(self, requested: Usage, now: float, worth_seconds: float) -> None:
         """Remember what is requested now."""
         self._seen.append((now, requested))
-        while len(self._seen) > 1 and self._seen[1][0] <= now - TREND_SECONDS:
+        while len(self._seen) > 1 and self._seen[1][0] <= now - worth_seconds * TREND_SHARE:
             self._seen.popleft()
 
-    def rise(self) -> Usage:
-        """What is added within `WORTH_SECONDS` if the trend goes on; 0 where it falls."""
+    def rise(self, worth_seconds: float) -> Usage:
+        """What is added within `worth_seconds` if the trend goes on; 0 where it falls."""
         if not self._seen:
             return NOTHING
         (began, before), (ended, after) = self._seen[0], self._seen[-1]
-        factor = WORTH_SECONDS / max(ended - began, LEAST_TREND_SECONDS)
+        factor = worth_seconds / max(ended - began, worth_seconds * LEAST_TREND_SHARE, 1.0)
         added = after - before
         return Usage(*(max(round(amount * factor), 0) for amount in (added.pods, added.cpu_millis, added.memory_bytes)))

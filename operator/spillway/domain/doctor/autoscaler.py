@@ -11,13 +11,11 @@ from typing import Any, Final
 from spillway.api import ElasticPolicy
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import ELASTIC_TAINT
+from spillway.domain.model.names import ELASTIC_TAINT, NODE_POOL_LABEL
 from spillway.domain.model.selectors import Selector
 from spillway.domain.overview.attention import Severity
 
 DO_NOT_DISRUPT: Final = "karpenter.sh/do-not-disrupt"
-NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
-"""The label by which Karpenter marks the nodes of a NodePool."""
 
 
 def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[Finding]:
@@ -31,7 +29,8 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
     if disruption.get("consolidationPolicy", "WhenEmptyOrUnderutilized") != "WhenEmpty":
         yield _warning(
             about,
-            "it consolidates nodes that are not empty, which evicts pods",
+            "it consolidates nodes that are not empty, which evicts pods (the moves of spec.consolidation go on beside "
+            "it, within its disruption budgets)",
             "Set disruption.consolidationPolicy to WhenEmpty: scale-downs, and spec.consolidation of the "
             "ElasticPolicy, empty nodes without evictions.",
         )

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from spillway.domain.fit.rule import NodeTest
 from spillway.domain.model.documents import Json
+from spillway.domain.model.names import CANDIDATE_TAINT, REMOVAL_TAINTS
 from spillway.domain.model.records import NodeRecord, Taint
 
 Toleration = Mapping[str, Any]
@@ -17,7 +18,7 @@ Toleration = Mapping[str, Any]
 UNTOLERATED: Final = "whose taints the pod tolerates"
 
 _PASSING: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "karpenter.sh/")
-_LEAVING: Final = frozenset({"ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler"})
+_LEAVING: Final = REMOVAL_TAINTS | {CANDIDATE_TAINT}
 INITIALISING: Final[Toleration] = {"key": "node.cloudprovider.kubernetes.io/uninitialized", "operator": "Exists"}
 """The taint of a node that its cloud is about to initialise, which takes pods in a moment."""
 _HARD: Final = frozenset({"NoSchedule", "NoExecute"})

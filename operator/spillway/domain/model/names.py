@@ -104,6 +104,17 @@ The value is the ElasticPolicy."""
 AVOIDED_TAINTS: Final = frozenset({HOT_TAINT, EMPTYING_TAINT})
 """The keys of Spillway's soft taints on nodes from which pods are moved: no move goes there."""
 
+REMOVAL_TAINTS: Final = frozenset(
+    {"karpenter.sh/disrupted", "karpenter.sh/disruption", "ToBeDeletedByClusterAutoscaler"}
+)
+"""The keys of the taints by which node autoscalers mark a node that they are about to remove: its pods are evicted."""
+
+CANDIDATE_TAINT: Final = "DeletionCandidateOfClusterAutoscaler"
+"""The soft taint of a node that cluster-autoscaler is going to remove unless pods come to it."""
+
+NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
+"""The label by which Karpenter marks the nodes of a NodePool."""
+
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
 """Annotation on a node: the VirtualNodeBudget for whose cordon Spillway made the node unschedulable."""
 

@@ -11,7 +11,17 @@ from typing import ClassVar, Final
 import msgspec
 
 from spillway.domain.model.host_ports import HostPort
-from spillway.domain.model.names import AVOIDED_TAINTS, HOT_TAINT, NodeName, OwnerUid, PodUid, Zone, pools_in
+from spillway.domain.model.names import (
+    AVOIDED_TAINTS,
+    CANDIDATE_TAINT,
+    HOT_TAINT,
+    REMOVAL_TAINTS,
+    NodeName,
+    OwnerUid,
+    PodUid,
+    Zone,
+    pools_in,
+)
 from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.usage import Usage
 
@@ -26,6 +36,7 @@ class Phase(StrEnum):
     UNKNOWN = "Unknown"
 
 
+_NO_TARGETS: Final = AVOIDED_TAINTS | {CANDIDATE_TAINT}
 FINISHED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 """Phases of pods whose containers have ended for good."""
 
@@ -220,9 +231,19 @@ class NodeRecord(msgspec.Struct, frozen=True):
         return any(taint.key == HOT_TAINT for taint in self.taints)
 
     @property
+    def leaves(self) -> bool:
+        """Whether a node autoscaler is about to remove it, with the pods that are on it."""
+        return any(taint.key in REMOVAL_TAINTS for taint in self.taints)
+
+    @property
+    def removal_candidate(self) -> bool:
+        """Whether cluster-autoscaler is going to remove it unless pods come to it."""
+        return any(taint.key == CANDIDATE_TAINT for taint in self.taints)
+
+    @property
     def avoided(self) -> bool:
-        """Whether pods are moved from it, by a soft taint of Spillway's: no move goes there."""
-        return any(taint.key in AVOIDED_TAINTS for taint in self.taints)
+        """Whether no move goes there: a soft taint of Spillway's says so, or a node autoscaler may remove it."""
+        return self.leaves or any(taint.key in _NO_TARGETS for taint in self.taints)
 
     def zone_by(self, zone_key: str) -> Zone:
         """Its zone: the value of this label; empty where it lacks the label."""

@@ -48,6 +48,8 @@ class Left(StrEnum):
     """The policy that empties its node does not govern it."""
     DO_NOT_DISRUPT = "DoNotDisrupt"
     """An annotation of its pods asks node autoscalers to leave them where they are."""
+    DISRUPTION_BUDGET = "DisruptionBudget"
+    """The disruption budgets of the node's NodePool allow no further node to be emptied now."""
     VOLUMES = "Volumes"
     """Its pods use volumes that may be bound to their node."""
     CANNOT_SURGE = "CannotSurge"

@@ -10,18 +10,28 @@ from spillway.api.elasticpolicy import ElasticPolicyStatus
 from spillway.controllers.balance.consolidation import LOOKS, ORPHANS, PERIOD_SECONDS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
+from spillway.controllers.balance.node_pools import NodePools
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, WAITING_SECONDS, emptying_taint
 from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
-from spillway.domain.model.names import EMPTYING_TAINT, ZONE_LABEL, NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import (
+    CANDIDATE_TAINT,
+    EMPTYING_TAINT,
+    NODE_POOL_LABEL,
+    REMOVAL_TAINTS,
+    ZONE_LABEL,
+    NodeName,
+    OwnerUid,
+    PodUid,
+)
 from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, Taint
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
-from spillway.kube.errors import UnreachableError
+from spillway.kube.errors import ApiError, UnreachableError
 from spillway.state.catalog import Kind
 from spillway.state.mark_proof import MarkProof
 from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
@@ -64,6 +74,8 @@ class Scene:
         self.template: dict[str, Any] = {"spec": {}}
         self.spec: dict[str, Any] = {}
         self.down = False
+        self.pools: list[Any] | None = None
+        """Karpenter's NodePools; None where its kinds are not in the cluster."""
         self.read: list[str] = []
         self.writer, self.events = FakeWriter(), FakeRecorder()
         self.lead()
@@ -73,7 +85,7 @@ class Scene:
         self.surges = SurgeMovesController(self.world, SurgeScaler(self.world, self.writer, self), ready_seconds=300.0)
         deschedulers = Deschedulers(self.world, self, FakeRights("system:serviceaccount:shop:descheduler"))
         self.controller = ConsolidationController(
-            self.world, self.writer, self.events, self.surges, deschedulers=deschedulers
+            self.world, self.writer, self.events, self.surges, deschedulers=deschedulers, node_pools=NodePools(self)
         )
         self.unsubscribe = list(self.controller.subscribe())
 
@@ -85,6 +97,10 @@ class Scene:
             return {"spec": {"serviceAccountName": name}}
         if name in ("horizontalpodautoscalers", "resourcequotas"):
             return {"items": []}
+        if name == "nodepools":
+            if self.pools is None:
+                raise ApiError(404, "NotFound", path)
+            return {"items": self.pools}
         self.read.append(name)
         replicas = self.world.state.replicasets[make_replicaset(name).uid].replicas
         status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
@@ -105,6 +121,13 @@ class Scene:
                 node = self.world.state.nodes[NodeName(write.name)]
                 assert node.taints == tuple(seen)
                 self.world.state.apply(msgspec.structs.replace(node, taints=tuple(wanted)))
+
+    async def shown(self) -> tuple[str, ...]:
+        """The next moves of a policy that only shows them."""
+        self.replace(policy(mode="DryRun"))
+        await self.reconcile()
+        found: tuple[str, ...] = self.status.next
+        return found
 
     @property
     def tainted(self) -> dict[str, str]:
@@ -508,3 +531,77 @@ async def test_the_taint_of_another_policy_is_removed() -> None:
     assert len(scene.controller.queue) == 1
     await scene.reconcile(ORPHANS)
     assert scene.tainted == {}
+
+
+# Beside a node autoscaler
+
+
+@pytest.mark.parametrize("key", sorted(REMOVAL_TAINTS))
+async def test_a_node_that_a_node_autoscaler_removes_is_neither_emptied_nor_a_target(key: str) -> None:
+    scene = Scene()
+    assert (await scene.shown())[0] == "shop/api-0: e1 to f1"
+    leaves, source, target = Taint(key, "NoSchedule"), *(scene.world.state.nodes[NodeName(n)] for n in ("e1", "f1"))
+    scene.change(source, taints=(*source.taints, leaves))
+    assert await scene.shown() == ("shop/cart-0: e2 to f1",)
+    scene = Scene()
+    scene.change(target, taints=(leaves,))
+    assert await scene.shown() == ("shop/api-0: e1 to e2", "shop/web-0: e1 to e2")
+
+
+async def test_a_candidate_of_cluster_autoscaler_is_emptied_before_it_is_drained_and_is_no_target() -> None:
+    candidate = (Taint(CANDIDATE_TAINT, "PreferNoSchedule", "1790000000"),)
+    scene = Scene()
+    scene.change(scene.world.state.nodes[NodeName("f1")], taints=candidate)
+    assert await scene.shown() == ("shop/api-0: e1 to e2", "shop/web-0: e1 to e2")
+    scene = Scene()
+    scene.change(scene.world.state.nodes[NodeName("e2")], taints=candidate)
+    scene.world.state.remove(scene.world.state.nodes[NodeName("f1")])
+    assert await scene.shown() == ("shop/cart-0: e2 to e1",)
+
+
+async def test_a_node_that_is_drained_while_it_is_being_emptied_does_not_count_as_emptied() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    assert scene.tainted == {"e1": "online"}
+    node = scene.world.state.nodes[NodeName("e1")]
+    scene.change(node, taints=(*node.taints, Taint("karpenter.sh/disrupted", "NoSchedule")))
+    for name in ("api-0", "web-0"):
+        scene.world.state.remove(scene.world.state.pods[PodUid(f"uid-{name}")])
+    await scene.reconcile()
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e1")])
+    await scene.reconcile()
+    assert scene.status.emptied == 0
+    assert "e1" not in scene.status.emptying
+    assert "Normal NodeEmptied" not in [one.what for one in scene.events.said]
+
+
+def _in_pool(record: Record) -> Record:
+    elastic = isinstance(record, NodeRecord) and record.name in {"e1", "e2"}
+    labels = {**LABELS, NODE_POOL_LABEL: "spot", "karpenter.sh/initialized": "true"}
+    return msgspec.structs.replace(record, labels=labels) if elastic else record
+
+
+@pytest.mark.parametrize(
+    ("pools", "emptying"),
+    [
+        pytest.param([{"metadata": {"name": "spot"}, "spec": {}}], ("e1",), id="10 % of two nodes is one"),
+        pytest.param(
+            [{"metadata": {"name": "spot"}, "spec": {"disruption": {"budgets": [{"nodes": "0"}]}}}], (), id="none"
+        ),
+        pytest.param([], (), id="the NodePool is gone"),
+        pytest.param(None, ("e1",), id="no Karpenter any more"),
+    ],
+)
+async def test_the_disruption_budgets_of_a_node_pool_bound_its_nodes(pools: Any, emptying: tuple[str, ...]) -> None:
+    scene = Scene(change=_in_pool)
+    scene.pools = pools
+    await scene.reconcile()
+    assert scene.status.emptying == emptying
+    assert scene.status.left == (() if pools is None else ("NodePool/spot: DisruptionBudget",))
+
+
+async def test_without_an_answer_about_node_pools_no_node_is_begun() -> None:
+    scene = Scene(change=_in_pool)
+    scene.down = True
+    await scene.reconcile()
+    assert (scene.tainted, scene.status.emptying) == ({}, ())

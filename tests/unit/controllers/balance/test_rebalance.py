@@ -69,7 +69,7 @@ class Scene:
         }
         balance = resource(Kind.ZONAL_BALANCE, "even", **spec)
         records: list[Record] = [
-            make_node(name, labels={ZONE_LABEL: "a"}, **(nodes or {}).get(name, {}))
+            make_node(name, **({"labels": {ZONE_LABEL: "a"}} | (nodes or {}).get(name, {})))
             for name in ("busy", "idle", "other")
         ]
         for app in ("web", "api", "cart"):
@@ -313,6 +313,31 @@ async def test_a_node_that_takes_no_pods_is_no_target(closed: dict[str, Any]) ->
     scene = Scene(nodes={"idle": closed})
     await scene.later()
     assert all(move.target != "idle" for move in scene.controller.plans["even"].moves)
+
+
+LEAVES = (Taint("karpenter.sh/disrupted", "NoSchedule"),)
+ELASTIC_POLICY = policy_resource(elastic={"nodeSelector": {"matchLabels": {"pool": "elastic"}}})
+
+
+@pytest.mark.parametrize(
+    ("more", "nodes", "planned"),
+    [
+        pytest.param((), {"busy": {"taints": LEAVES}}, ["shop/api-2: other (60 % to 35 %) to idle"], id="the busy one"),
+        pytest.param((), {"idle": {"taints": LEAVES}}, ["shop/api-1: busy (95 % to 70 %) to other"], id="the idle one"),
+        pytest.param(
+            (ELASTIC_POLICY,),
+            {"idle": {"labels": {ZONE_LABEL: "a", "pool": "elastic"}}},
+            ["shop/api-1: busy (95 % to 70 %) to other"],
+            id="the idle node is elastic and empty",
+        ),
+    ],
+)
+async def test_beside_a_node_autoscaler(more: tuple[dict[str, Any], ...], nodes: Any, planned: list[str]) -> None:
+    scene = Scene(*more, nodes=nodes)
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert list(moves.next) == planned
 
 
 async def test_without_a_load_or_the_use_of_pods_there_is_no_plan() -> None:

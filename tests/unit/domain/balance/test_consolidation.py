@@ -14,6 +14,7 @@ from spillway.domain.balance.consolidation import (
     NodePod,
     plan_consolidation,
 )
+from spillway.domain.balance.disruption_budgets import DisruptionBudget
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.usage import NOTHING, Usage
@@ -132,6 +133,31 @@ def test_a_pod_does_not_go_to_a_node_that_is_emptied_too() -> None:
     one = replace(node("one", pod("p", "one"), elastic=True), order=2)
     two = replace(node("two", pod("q", "two"), elastic=True), order=1)
     assert planned(one, two) == {"p": "two"}
+
+
+def test_a_candidate_of_cluster_autoscaler_comes_before_the_emptying_order() -> None:
+    first = replace(node("first", pod("p", "one"), elastic=True), order=9)
+    soon = replace(node("soon", pod("q", "two"), elastic=True), order=1, candidate=True)
+    assert plan_consolidation([first, soon, node("wide")], below=BELOW, most=10).nodes == ("soon", "first")
+
+
+def test_nodes_of_a_node_pool_are_emptied_within_its_budget_and_what_was_begun_is_finished() -> None:
+    made = [
+        replace(node(f"e{n}", pod(f"p{n}", f"w{n}"), elastic=True), node_pool="spot", emptying=n == 3) for n in range(4)
+    ]
+    other, wide = node("other", pod("q", "other"), elastic=True), node("wide", size=90_000)
+
+    def emptied(allowed: int | None, disrupted: int = 0) -> tuple[str, int]:
+        budgets = {"spot": DisruptionBudget(allowed, disrupted)}
+        plan = plan_consolidation([*made, other, wide], below=BELOW, most=10, budgets=budgets)
+        assert "other" in plan.nodes
+        return "".join(name[1] for name in plan.nodes if name.startswith("e")), plan.held.get("spot", 0)
+
+    assert emptied(None) == ("3012", 0)
+    assert emptied(2) == ("30", 2)
+    assert emptied(3, disrupted=1) == ("30", 2)
+    assert emptied(1, disrupted=5) == ("3", 3), "it was begun"
+    assert emptied(0) == ("", 4)
 
 
 @st.composite

@@ -3,7 +3,7 @@
 import pytest
 
 from spillway.domain.balance.node import PlannedNode
-from spillway.domain.model.names import HOT_TAINT, ZONE_LABEL, NodeName, Zone
+from spillway.domain.model.names import CANDIDATE_TAINT, HOT_TAINT, ZONE_LABEL, NodeName, Zone
 from spillway.domain.model.records import NodeRecord, Taint
 from spillway.domain.model.usage import Usage
 from tests.builders import make_node
@@ -21,6 +21,10 @@ SOFT = Taint("gpu", "PreferNoSchedule")
         pytest.param(make_node("n1", unschedulable=True), False, id="cordoned"),
         pytest.param(make_node("n1", taints=(Taint(HOT_TAINT, "PreferNoSchedule", "b"),)), False, id="hot"),
         pytest.param(make_node("n1", taints=(GPU,)), True, id="tainted"),
+        pytest.param(make_node("n1", taints=(Taint("karpenter.sh/disrupted", "NoSchedule"),)), False, id="leaves"),
+        pytest.param(
+            make_node("n1", taints=(Taint(CANDIDATE_TAINT, "PreferNoSchedule", "1"),)), False, id="may be removed"
+        ),
     ],
 )
 def test_new_pods_may_come(record: NodeRecord, *, accepts: bool) -> None:

@@ -4,15 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.reserve import TREND_SECONDS, WORTH_SECONDS, RequestTrend
+from spillway.domain.balance.reserve import RequestTrend
 from spillway.domain.model.usage import Usage
+
+WORTH_SECONDS = 1800.0
+TREND_SECONDS = 900.0
 
 
 def rise(*seen: tuple[float, int]) -> Usage:
     trend = RequestTrend()
     for at, cpu in seen:
-        trend.note(Usage(0, cpu, 10 * cpu), at)
-    return trend.rise()
+        trend.note(Usage(0, cpu, 10 * cpu), at, WORTH_SECONDS)
+    return trend.rise(WORTH_SECONDS)
 
 
 @pytest.mark.parametrize(
