@@ -55,6 +55,7 @@ _SHORT: Final = {
     VictimReason.REPLACED: "a surge moved it: its successor is ready",
     VictimReason.VIRTUAL: "virtual pods go first",
     VictimReason.ZONE_SKEW: "{zone} had more pods than the others",
+    VictimReason.ZONE_LOAD: "its workload has the lowest load in {zone}",
     VictimReason.ELASTIC: "its elastic node empties next",
     VictimReason.FIXED_DOUBLED: "its fixed node had several of the workload",
     VictimReason.FIXED_HOT: "its fixed node is hot",

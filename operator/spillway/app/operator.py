@@ -50,7 +50,7 @@ from spillway.state.pool_membership import PoolMembership
 from spillway.telemetry import placement as metrics
 from spillway.telemetry.build import set_build_info
 from spillway.telemetry.registry import exposition
-from spillway.webhooks import pods
+from spillway.webhooks import pods, replicasets
 from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.assembly import Admission, build_admission
 
@@ -112,7 +112,9 @@ class Operator:
             )
             forward_pods = forward(pods.FORWARDED, count=lambda result: metrics.FORWARDS.labels(result).inc())
             forward_plans = forward(outcomes.FORWARDED)
+            forward_replicasets = forward(replicasets.FORWARDED)
             stack.push_async_callback(forward_pods.close)
+            stack.push_async_callback(forward_replicasets.close)
             stack.push_async_callback(forward_plans.close)
             page = LeaderPage(
                 answers.PAGE, leadership.leader_address, lambda: tls.peers, server_name=service, clock=time.monotonic
@@ -126,6 +128,7 @@ class Operator:
                 membership=self.membership,
                 forward_pods=forward_pods,
                 forward_plans=forward_plans,
+                forward_replicasets=forward_replicasets,
                 namespace=settings.namespace,
             )
             stack.callback(self.membership.close)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.balance.load import Loads
-from spillway.domain.balance.zones import ZoneReading
+from spillway.domain.balance.zones import NO_WEIGHTS, ZoneReading, ZoneWeights
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
@@ -153,6 +153,11 @@ class Board:
         """Set the zones that a ZonalBalance prefers; None for one that is gone or prefers none."""
         others = {name: one for name, one in self.zone_readings.items() if name != balance}
         self.zone_readings = MappingProxyType(others if reading is None else {**others, balance: reading})
+
+    def zone_weights(self, balance: str, namespace: str, workload: str) -> ZoneWeights:
+        """The zones that a ZonalBalance prefers for this workload; empty where they count as equal."""
+        reading = self.zone_readings.get(balance)
+        return NO_WEIGHTS if reading is None else reading.of(namespace, workload, now=self.now())
 
     def count_scale_downs(self, policy: str, more: ScaleDowns) -> None:
         """Add outcomes that the policy's status will show."""

@@ -24,7 +24,7 @@ from spillway.state.node_places import NodePlaces
 from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
-from spillway.webhooks import pods
+from spillway.webhooks import pods, replicasets
 from spillway.webhooks import scale_down_outcomes as outcomes
 from spillway.webhooks.bindings import BindingWebhook
 from spillway.webhooks.cache_wait import CacheWait
@@ -88,6 +88,7 @@ def build_admission(
     membership: PoolMembership | None = None,
     forward_pods: Forwarder | None = None,
     forward_plans: Forwarder | None = None,
+    forward_replicasets: Forwarder | None = None,
     clock: Clock = time.monotonic,
     now: Callable[[], float] = time.time,
     namespace: str = "",
@@ -109,7 +110,16 @@ def build_admission(
     board = board or Board(now)
     followed = Outcomes(state, board, policies=lambda: governance().policies, forward=forward_plans, clock=clock)
     replicaset = ReplicaSetWebhook(
-        places, lookup, writer, cache_wait, plans=plans, follow=followed.follow, clock=clock, now=now
+        places,
+        lookup,
+        writer,
+        cache_wait,
+        board=board,
+        plans=plans,
+        follow=followed.follow,
+        forward=forward_replicasets,
+        clock=clock,
+        now=now,
     )
     reservations = Reservations(clock, known_until=lambda: clock() - state.watched_age(PodRecord))
     pools = membership or PoolMembership(state, governance)
@@ -133,6 +143,7 @@ def build_admission(
     )
     peers = (
         Webhook("forwarded-pods", pods.FORWARDED, creation.forwarded, FORWARDED_SECONDS),
+        Webhook("forwarded-replicasets", replicasets.FORWARDED, replicaset.forwarded, FORWARDED_SECONDS),
         Webhook("forwarded-plans", outcomes.FORWARDED, followed.reported, FORWARDED_SECONDS),
     )
 

@@ -165,7 +165,7 @@ class PodWebhook:
 
     def _choose_zone(self, request: AdmissionRequest, subject: _ZoneSubject) -> Answer:
         pod: dict[str, Any] = msgspec.json.decode(request.object)
-        additions = self._zones.additions(subject.balance, pod, subject.workload, now=self._board.now())
+        additions = self._zones.additions(subject.balance, pod, subject.workload)
         return Answer("zone" if additions else "not-placed", additions)
 
     async def _answer(self, request: AdmissionRequest, subject: _Subject | _ZoneSubject, deadline: Deadline) -> Answer:
@@ -220,7 +220,7 @@ class PodWebhook:
     def _zone_of(self, subject: _Subject, placed: PodPlacement, pod: Json) -> tuple[Addition, ...]:
         if subject.balance is None or placed.pools:
             return ()
-        return self._zones.additions(subject.balance, pod, subject.workload, now=self._board.now())
+        return self._zones.additions(subject.balance, pod, subject.workload)
 
     async def _read_thresholds(self, deadline: Deadline) -> None:
         if not self._board.thresholds_read.is_set():

@@ -9,7 +9,8 @@ Contract: never denies, never changes the request. A dry run, a policy in Recomm
 and writes nothing. At the deadline the request is allowed with a counted reason; the costs written by then are the
 first part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another. The
 scale-downs of one namespace, however many and large, leave others part of the writes and most of the time: what has to
-wait for that until its deadline is let go.
+wait for that until its deadline is let go. Where a ZonalBalance prefers zones by the load of the workload, only the
+leader knows the loads: another replica forwards the request, and without an answer it plans as if all zones were equal.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from spillway.kube.errors import RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.protocols import ObjectWriter
 from spillway.kube.writer import Fenced
+from spillway.state.board import Board
 from spillway.state.claims import claim_of
 from spillway.state.node_places import NodePlaces
 from spillway.telemetry import scale_down as metrics
@@ -59,6 +61,8 @@ CONCURRENT_WRITES_OF_ONE: Final = 8
 """The limit for one request, so that one large scale-down leaves room for the others."""
 SETTLE_RESERVE_SECONDS: Final = 0.1
 """Writing stops this long before the deadline."""
+FORWARDED: Final = "/forwarded/replicasets"
+"""The path to which requests are forwarded."""
 UNSEEN_SECONDS: Final = 10.0
 """How long a written cost is remembered that the watch has not shown."""
 
@@ -113,8 +117,10 @@ class ReplicaSetWebhook:
         writer: ObjectWriter,
         cache_wait: CacheWait,
         *,
+        board: Board,
         plans: PlanLog,
         follow: Callable[[FollowedPlan], None],
+        forward: Callable[[AdmissionRequest, Deadline], Awaitable[Answer]] | None = None,
         clock: Clock,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -124,6 +130,8 @@ class ReplicaSetWebhook:
         self._lookup = lookup
         self._writer = writer
         self._cache_wait = cache_wait
+        self._board = board
+        self._forward = forward
         self._plans = plans
         self._follow = follow
         self._clock = clock
@@ -139,18 +147,32 @@ class ReplicaSetWebhook:
         self._unseen: dict[PodUid, tuple[int, float]] = {}
 
     async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
+        """Answer the API server."""
+        return await self._answer(request, deadline, forward=self._forward)
+
+    async def forwarded(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
+        """Answer a request that another replica forwarded, only as the leader."""
+        if not self._board.leading():
+            raise LetGoError("not-leader")
+        return await self._answer(request, deadline, forward=None)
+
+    async def _answer(
+        self,
+        request: AdmissionRequest,
+        deadline: Deadline,
+        *,
+        forward: Callable[[AdmissionRequest, Deadline], Awaitable[Answer]] | None,
+    ) -> Answer:
         if not self._places.has_policy:
             return Answer("no-policy")
         old, new = _decoder.decode(request.old_object), _decoder.decode(request.object)
         default = 0 if request.sub_resource else 1
         old_replicas = default if old.spec.replicas is None else old.spec.replicas
         new_replicas = default if new.spec.replicas is None else new.spec.replicas
-        if new_replicas >= old_replicas or new.metadata.deletion_timestamp is not None:
+        if new.metadata.deletion_timestamp is not None or new_replicas >= old_replicas:
             return Answer("not-down")
-        if new_replicas == 0:
-            return Answer("all-go")
-        if request.dry_run:
-            return Answer("dry-run")
+        if new_replicas == 0 or request.dry_run:
+            return Answer("dry-run" if new_replicas else "all-go")
         if self._places.state.stale():
             raise LetGoError("stale")
         uid = OwnerUid(new.metadata.uid or old.metadata.uid)
@@ -161,6 +183,11 @@ class ReplicaSetWebhook:
         claim = claim_of(self._places.state, self._places.governance, replicaset)
         if claim is None:
             return Answer("ungoverned")
+        if forward is not None and not self._board.leading() and self._prefers_zones(claim):
+            try:
+                return await forward(request, deadline)
+            except LetGoError as error:
+                log.info("planned without the leader", key=replicaset.key, reason=error.reason)
         lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
         async with lock:
             # No controller uses `scale` for a rollout.
@@ -168,6 +195,10 @@ class ReplicaSetWebhook:
                 replicaset, before=_desired(old, replicaset), after=_desired(new, replicaset)
             )
             return await self._scale_down(_Question(replicaset, claim, old_replicas, new_replicas, scale_in), deadline)
+
+    def _prefers_zones(self, claim: Claim) -> bool:
+        balance = self._places.governance.balances.get(claim.balance)
+        return balance is not None and balance.spec.zone_preference is not None
 
     async def _scale_down(self, question: _Question, deadline: Deadline) -> Answer:
         claim, namespace = question.claim, question.replicaset.namespace
@@ -182,6 +213,7 @@ class ReplicaSetWebhook:
             scale_in=question.scale_in,
             unseen=self._still_unseen(),
             now=self._now(),
+            zone_weights=self._board.zone_weights(claim.balance, namespace, workload_of(question.replicaset).name),
         )
         self._note_plan(namespace, self._cpu() - begun)
         if not plan.victims:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from spillway.domain.balance.zones import NO_WEIGHTS, ZoneWeights
 from spillway.domain.model.names import PodUid
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -48,15 +49,16 @@ def plan_request(
     scale_in: bool,
     unseen: Mapping[PodUid, int],
     now: float,
+    zone_weights: ZoneWeights = NO_WEIGHTS,
 ) -> ScaleDown:
     """Plan the scale-down of a ReplicaSet.
 
     `scale_in` says that the request scales its owner in, and so is not a step of a rollout. `unseen` are written costs
-    that the watch has not shown yet.
+    that the watch has not shown yet; `zone_weights` are the zones that are preferred for the workload.
     """
     state = places.state
     pods = [_with_cost(pod, unseen.get(pod.uid)) for pod in state.active_pods_of(replicaset.uid)]
-    candidates = scale_down_candidates(places, replicaset, claim, pods)
+    candidates = scale_down_candidates(places, replicaset, claim, pods, zone_weights)
     mirror = not scale_in and replaced_until(replicaset, state.siblings_of(replicaset), state.pods_of) > now
     by_uid = {candidate.uid: candidate for candidate in candidates}
     doomed = {c.uid for c in kubernetes_victims(candidates, len(candidates) - old_replicas, now=now)}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, get_args
 
 from spillway.api.zonalbalance import ZonalBalance
-from spillway.domain.balance.zones import WhenUnsatisfiable, ZoneWeights, preference_additions, spread_additions
+from spillway.domain.balance.zones import WhenUnsatisfiable, preference_additions, spread_additions
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_SPREAD
@@ -40,15 +40,11 @@ class Zones:
         found = None if name is None else governance.balances[name]
         return found if found is not None and found.spec.places_replicas else None
 
-    def additions(self, balance: ZonalBalance, pod: Json, workload: Workload, *, now: float) -> tuple[Addition, ...]:
+    def additions(self, balance: ZonalBalance, pod: Json, workload: Workload) -> tuple[Addition, ...]:
         """What is added to a pod that stays on physical nodes."""
         spec = balance.spec
         owner = workload.owner
-        reading = self._board.zone_readings.get(balance.metadata.name)
-        weights: ZoneWeights = {}
-        if reading is not None:
-            stale_after = float(spec.effective_load.stale_after.seconds)
-            weights = reading.of(owner.namespace, owner.name, now=now, stale_after=stale_after)
+        weights = self._board.zone_weights(balance.metadata.name, owner.namespace, owner.name)
         labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
         when = _when(balance, labels)
         spread: tuple[Addition, ...] = ()

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from spillway.admission.deadline import Deadline
-from spillway.admission.review import AdmissionRequest, GroupVersionResource
+from spillway.admission.review import AdmissionRequest, Answer, GroupVersionResource
 from spillway.admission.server import LetGoError
+from spillway.api.zonalbalance import ZonalBalance
+from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.names import (
     COST_WRITTEN,
     DESIRED,
@@ -21,7 +23,9 @@ from spillway.domain.model.names import (
     OwnerUid,
 )
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.policies.governance import Governance
 from spillway.kube.errors import ApiError
+from spillway.state.board import Board
 from spillway.state.cluster import ClusterState
 from spillway.state.node_places import NodePlaces
 from spillway.webhooks.cache_wait import CacheWait
@@ -33,7 +37,7 @@ from tests.builders import make_namespace, make_node, make_pod, make_replicaset,
 from tests.support.fake_clock import FakeClock, settle
 from tests.support.fake_reader import FakeReader
 from tests.support.fake_writer import FakeWriter
-from tests.support.policies import governance_of
+from tests.support.policies import CREATED, governance_of
 
 ELASTIC = {"pool": "elastic"}
 
@@ -62,7 +66,7 @@ class Server(FakeWriter):
 
 
 class Scene:
-    def __init__(self, *, mode: str = "Enforce") -> None:
+    def __init__(self, *, mode: str = "Enforce", leads: bool = True, balance: dict[str, Any] | None = None) -> None:
         self.state = make_state(now=lambda: 1000.0)
         self.clock = FakeClock(100.0)
         self.server = Server(self.state)
@@ -75,19 +79,32 @@ class Scene:
         self.state.apply(make_replicaset(replicas=4))
         self.state.mark_synced()
         governance = governance_of(mode=mode, elastic=ELASTIC)
+        if balance is not None:
+            governance = Governance.compile(governance.policies.values(), (), [zonal_balance(balance)])
+        self.board = Board(lambda: 1000.0, leading=lambda: leads)
+        self.forwarded: list[str] = []
+        self.leader_answers = True
         places = NodePlaces(self.state, lambda: governance, self.clock, now=self.clock)
         self.webhook = ReplicaSetWebhook(
             places,
             Lookup(self.state, FakeReader()),
             self.server,
             CacheWait(self.state, self.clock, sleep=self.clock.skip),
+            board=self.board,
             plans=self.plans,
+            forward=self._forward,
             follow=self.followed.append,
             clock=self.clock,
             now=lambda: 1000.0,
             sleep=self.clock.skip,
             cpu=self._cpu,
         )
+
+    async def _forward(self, request: AdmissionRequest, _deadline: Deadline) -> Answer:
+        if not self.leader_answers:
+            raise LetGoError("forward-timeout")
+        self.forwarded.append(request.name)
+        return Answer("forwarded")
 
     def _cpu(self) -> float:
         """Each plan takes `plan_seconds` of the CPU."""
@@ -128,6 +145,11 @@ class Scene:
     @property
     def victims(self) -> list[list[str]]:
         return [[victim.name for victim in plan.victims] for plan in self.plans.entries]
+
+
+def zonal_balance(spec: dict[str, Any]) -> ZonalBalance:
+    metadata = {"name": "even", "uid": "uid-even", "generation": 1, "creationTimestamp": CREATED}
+    return ZonalBalance.model_validate({"metadata": metadata, "spec": spec})
 
 
 @pytest.fixture
@@ -391,3 +413,54 @@ async def test_one_namespace_does_not_use_all_concurrent_writes(scene: Scene) ->
     assert await scene.ask(2, 1, uid="rs-other", name="other", namespace="den") == "written"
     gate.set()
     assert await asyncio.gather(*storm) == ["written"] * 4
+
+
+PREFERS: dict[str, Any] = {"maxSkew": 2, "zonePreference": {}}
+
+
+def in_two_zones(**options: Any) -> Scene:
+    """Two pods in each of two zones, on fixed nodes; without loads the one on `f1` goes first."""
+    scene = Scene(**options)
+    scene.state.apply(make_node("f2", labels={"pool": "fixed", ZONE_LABEL: "b"}))
+    for index, node in enumerate(("f1", "f1", "f2", "f2")):
+        scene.pod(f"{node}-{index}", node, index - 100)
+    if options.get("leads", True):
+        scene.board.set_zone_reading("even", ZoneReading(1000.0, {"shop/web": {"a": 100}}, 180.0))
+    return scene
+
+
+async def test_the_zone_in_which_the_workload_has_the_lowest_load_gives_first() -> None:
+    scene = in_two_zones(balance=PREFERS)
+    await scene.ask(4, 2)
+    assert [sorted(victims) for victims in scene.victims] == [["f2-2", "f2-3"]]
+
+
+async def test_loads_that_are_too_old_leave_the_zones_equal() -> None:
+    scene = in_two_zones(balance=PREFERS)
+    scene.board.set_zone_reading("even", ZoneReading(800.0, {"shop/web": {"a": 100}}, 180.0))
+    await scene.ask(4, 3)
+    assert scene.victims == [["f1-0"]]
+
+
+async def test_a_replica_that_does_not_lead_asks_the_leader_only_where_zones_are_preferred() -> None:
+    scene = in_two_zones(balance=PREFERS, leads=False)
+    assert await scene.ask(4, 3) == "forwarded"
+    assert scene.forwarded == ["web"]
+    assert scene.victims == []
+
+    other = in_two_zones(balance={"maxSkew": 2}, leads=False)
+    await other.ask(4, 3)
+    assert (other.forwarded, other.victims) == ([], [["f1-0"]])
+
+
+async def test_without_an_answer_of_the_leader_a_replica_plans_itself() -> None:
+    scene = in_two_zones(balance=PREFERS, leads=False)
+    scene.leader_answers = False
+    assert await scene.ask(4, 3) != "forwarded"
+    assert len(scene.victims) == 1
+
+
+async def test_only_the_leader_answers_what_was_forwarded() -> None:
+    scene = in_two_zones(balance=PREFERS, leads=False)
+    with pytest.raises(LetGoError, match="not-leader"):
+        await scene.webhook.forwarded(AdmissionRequest(uid="u"), Deadline(scene.clock, 1.0))

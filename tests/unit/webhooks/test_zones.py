@@ -36,7 +36,7 @@ def scene(spec: dict[str, Any], policy: Governance | None = None, *, leads: bool
     made = Scene(governed(spec, policy), leads=leads)
     made.state.apply(make_node("f2", labels={ZONE_LABEL: "a"}))
     if leads:
-        made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100}}))
+        made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100}}, 180.0))
     return made
 
 
@@ -103,7 +103,7 @@ async def test_the_spread_counts_the_pods_with_the_same_labels() -> None:
 
 async def test_an_old_reading_prefers_no_zone() -> None:
     made = scene(PREFERENCE)
-    made.board.set_zone_reading("even", ZoneReading(-181.0, {"shop/web": {"a": 100}}))
+    made.board.set_zone_reading("even", ZoneReading(-181.0, {"shop/web": {"a": 100}}, 180.0))
     assert preferred(await created(made)) == []
 
 

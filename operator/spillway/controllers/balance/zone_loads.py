@@ -64,7 +64,7 @@ class ZoneLoadController(Controller):
             return refresh_seconds(load)
         percent = float(preference.when_differs_by_percent)
         weights = {name: found for name, zones in loads.items() if (found := zone_weights(zones, percent))}
-        self.world.board.set_zone_reading(key, ZoneReading(now, weights))
+        self.world.board.set_zone_reading(key, ZoneReading(now, weights, float(load.stale_after.seconds)))
         return refresh_seconds(load)
 
     async def _loads(self, balance: ZonalBalance, preference: ZonePreference, now: float) -> Loads:

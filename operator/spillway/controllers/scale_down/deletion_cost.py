@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.model.names import POD_DELETION_COST, TIER, OwnerUid, PodUid
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim, place_marks
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.scale_down.foreign_writer import cost_annotations, foreign_pods
@@ -91,7 +92,8 @@ class DeletionCostController(Controller):
             marks = self._marks(pod, claim)
             if marks:
                 changes[pod.uid] = marks
-        candidates = scale_down_candidates(self.world.places, replicaset, claim, pods.values())
+        weights = self.world.board.zone_weights(claim.balance, replicaset.namespace, workload_of(replicaset).name)
+        candidates = scale_down_candidates(self.world.places, replicaset, claim, pods.values(), weights)
         for uid, cost in upkeep(candidates, depth_for(len(pods)), max_skew=claim.max_skew).items():
             changes.setdefault(uid, {}).update(cost_annotations(cost))
         # The next victim first: if writing stops early, the first ones are right.

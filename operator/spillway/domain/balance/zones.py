@@ -9,6 +9,7 @@ is heavier than all of the user's preferences together.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from spillway.domain.model.additions import Addition
@@ -21,6 +22,8 @@ _HOST_SKEW: Final = 3
 WhenUnsatisfiable = Literal["DoNotSchedule", "ScheduleAnyway"]
 ZoneWeights = Mapping[str, int]
 """The preference for each zone, 1 to 100; zones that are not preferred are absent."""
+NO_WEIGHTS: Final[ZoneWeights] = MappingProxyType({})
+"""All zones count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class ZoneReading:
     """Unix seconds."""
     weights: Mapping[str, ZoneWeights]
     """By workload, `namespace/name`; absent for one whose zones count as equal."""
+    stale_after: float
+    """Seconds after which all zones count as equal."""
 
-    def of(self, namespace: str, name: str, *, now: float, stale_after: float) -> ZoneWeights:
-        """The preference for a new replica of this workload; empty if the reading is older than `stale_after` s."""
-        return self.weights.get(f"{namespace}/{name}", {}) if now - self.at <= stale_after else {}
+    def of(self, namespace: str, name: str, *, now: float) -> ZoneWeights:
+        """The preference for a new replica of this workload; empty if the reading is too old."""
+        return self.weights.get(f"{namespace}/{name}", NO_WEIGHTS) if now - self.at <= self.stale_after else NO_WEIGHTS
 
 
 def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[str, int]:

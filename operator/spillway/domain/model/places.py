@@ -53,6 +53,8 @@ class Claim:
     max_skew: int
     """`maxSkew` of the ZonalBalance that selects the workload; 1 if none does."""
     zone_key: str
+    balance: str = ""
+    """The ZonalBalance that selects the workload; empty if none does."""
 
     @property
     def enforced(self) -> bool:

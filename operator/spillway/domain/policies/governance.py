@@ -276,6 +276,7 @@ class Governance:
                     mode=policy.mode,
                     max_skew=1 if balance is None else balance.max_skew,
                     zone_key=ZONE_LABEL if balance is None else balance.zone_key,
+                    balance="" if balance is None else balance.name,
                 )
         return None
 

@@ -6,6 +6,7 @@ number of candidates is the number of pods from which Kubernetes chooses.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -42,6 +43,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether the pod carries a deletion cost at all."""
     same_node_owner_pods: int = 0
     """Active pods on its node of every ReplicaSet of its Deployment, itself included; 0 without a Deployment."""
+    zone_weight: int = 0
+    """How much its zone is preferred for a new replica of the workload, 0 to 100: most where its own load is highest;
+    0 in all zones where they count as equal."""
     node_hot: bool = False
     """Whether its node is hot: it carries the taint of a ZonalBalance, which every replica sees."""
     replaced: bool = False
@@ -64,12 +68,14 @@ def candidates_of(
     *,
     related: Mapping[NodeName, int],
     replaced: PodUid | None = None,
+    zone_weights: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Candidate, ...]:
     """One candidate for each active pod of one ReplicaSet.
 
     `place` gives the place of a node for the policy that governs the workload; `order` is the emptying order. `related`
-    is what `related_pods` counts; `replaced` is the pod that a surge replaces. A pod on a node that
-    is not known (any more) has the place that `remembered_place` gives, no zone, and empties last.
+    is what `related_pods` counts; `replaced` is the pod that a surge replaces; `zone_weights` are the preferences for
+    zones. A pod on a node that is not known (any more) has the place that `remembered_place` gives, no zone, and
+    empties last.
     """
     active = [pod for pod in pods if pod.active]
     places: dict[NodeName, NodePlace] = {}
@@ -97,6 +103,7 @@ def candidates_of(
             deletion_cost=pod.deletion_cost or 0,
             stamped=pod.deletion_cost is not None,
             same_node_owner_pods=related.get(pod.node, 0) if pod.node else 0,
+            zone_weight=zone_weights.get(where.zone, 0),
             node_hot=pod.node in hot,
             replaced=pod.uid == replaced,
         )

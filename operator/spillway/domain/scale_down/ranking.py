@@ -5,10 +5,11 @@
 3. Virtual before physical, the most expensive pool first.
 4. Zones: while the skew of what remains exceeds `max_skew`, from a zone with the most pods; else whatever keeps it.
 5. Elastic before fixed.
-6. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload; of
+6. Of the zones that rule 4 allows, the one in which the workload itself has the lowest load; not in a rollout.
+7. On elastic nodes: the node that should empty soonest. On fixed nodes: the node with most pods of this workload; of
    nodes with equally many, a hot one.
-7. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
-8. Newest, then UID.
+8. Lowest stored cost, so that the order that is already written is the plan wherever the rules leave a choice.
+9. Newest, then UID.
 
 Contract: pure and total. The plan is greedy, so `plan(n)` is a prefix of `plan(n + 1)`; it depends on the set of
 candidates and never on their sequence; a zone skew above `max_skew` is never larger than the rules before it force.
@@ -158,6 +159,7 @@ class _Greedy:
     def __init__(self, ready: Sequence[Candidate], *, max_skew: int, mirror: bool) -> None:
         self._max_skew = max_skew
         self._remaining: dict[Zone, int] = dict(Counter(c.zone for c in ready if c.zone))
+        self._weights: dict[Zone, int] = {} if mirror else {c.zone: c.zone_weight for c in ready}
         self._phases = _phases(ready, mirror=mirror)
 
     def take(self, count: int) -> list[Victim]:
@@ -176,23 +178,20 @@ class _Greedy:
             return None
         allowed, by_zone = _allowed_zones(self._remaining, available, self._max_skew)
         for lanes in lanes_by_tier:
-            choice: _Lane | None = None
-            best: _Key = ()
-            skipped = False
-            for zone, lane in lanes.items():
-                key = lane.peek()
-                if key is None:
-                    continue
-                if zone not in allowed:
-                    skipped = True
-                elif choice is None or key < best:
-                    choice, best = lane, key
-            if choice is not None:
-                pod, reason = choice.pop()
+            present = {zone: key for zone, lane in lanes.items() if (key := lane.peek()) is not None}
+            possible = present.keys() & allowed
+            if possible:
+                weights = {zone: self._weights.get(zone, 0) for zone in possible}
+                choice = min(possible, key=lambda zone: (weights[zone], present[zone]))
+                pod, reason = lanes[choice].pop()
                 if pod.zone:
                     self._remaining[pod.zone] -= 1
-                return Victim(pod.uid, VictimReason.ZONE_SKEW if by_zone and len(lanes_by_tier) > 1 else reason)
-            by_zone = by_zone or skipped
+                if by_zone and len(lanes_by_tier) > 1:
+                    reason = VictimReason.ZONE_SKEW
+                elif weights[choice] < max(weights.values()):
+                    reason = VictimReason.ZONE_LOAD
+                return Victim(pod.uid, reason)
+            by_zone = by_zone or bool(present)
         raise AssertionError("an allowed zone holds a candidate")
 
 

@@ -16,6 +16,7 @@ class VictimReason(StrEnum):
     REPLACED = "Replaced"
     VIRTUAL = "Virtual"
     ZONE_SKEW = "ZoneSkew"
+    ZONE_LOAD = "ZoneLoad"
     ELASTIC = "Elastic"
     FIXED_DOUBLED = "FixedDoubled"
     FIXED_HOT = "FixedHot"
@@ -35,6 +36,7 @@ _SENTENCES: Final = {
     VictimReason.REPLACED: "a surge moves it off node {node}: its successor is ready elsewhere",
     VictimReason.VIRTUAL: "{virtual} is the most expensive tier still in use",
     VictimReason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
+    VictimReason.ZONE_LOAD: "zone {zone} is the one in which this workload has the lowest load of those it may leave",
     VictimReason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
     VictimReason.FIXED_DOUBLED: (
         "fixed node {node} had more pods of this workload than any other it could be taken from"

@@ -47,9 +47,9 @@ def test_weights_are_valid_and_the_most_loaded_zone_is_preferred(loads: dict[str
 
 @pytest.mark.parametrize(("age", "found"), [(180.0, {"a": 100}), (180.1, {})])
 def test_an_old_reading_prefers_nothing(age: float, found: Mapping[str, int]) -> None:
-    reading = ZoneReading(1000.0, {"shop/web": {"a": 100}})
-    assert reading.of("shop", "web", now=1000.0 + age, stale_after=180.0) == found
-    assert reading.of("shop", "other", now=1000.0, stale_after=180.0) == {}
+    reading = ZoneReading(1000.0, {"shop/web": {"a": 100}}, 180.0)
+    assert reading.of("shop", "web", now=1000.0 + age) == found
+    assert reading.of("shop", "other", now=1000.0) == {}
 
 
 def term(zone: str, weight: int) -> dict[str, Any]:

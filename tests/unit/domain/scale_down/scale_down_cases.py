@@ -30,6 +30,7 @@ def replicasets(
 ) -> list[Candidate]:
     """Pods of one ReplicaSet on a few nodes of every tier, in three zones and without one."""
     size = draw(st.integers(0, max_size))
+    weights = {zone: draw(st.sampled_from([0, 0, 40, 100])) for zone in ("a", "b", "c")}
     nodes = [
         {
             "node": f"n{index}",
@@ -42,6 +43,8 @@ def replicasets(
         for index in range(draw(st.integers(1, 5)))
     ]
     cost = costs if costs is not None else st.sampled_from([0, -1, -5, -1_001_000, -2_000_000, INT32 - 1, -INT32])
+    for node in nodes:
+        node["zone_weight"] = weights.get(str(node["zone"]), 0)
     pods = []
     for index in range(size):
         where = dict(draw(st.sampled_from(nodes)))

@@ -1,3 +1,6 @@
+from typing import Any
+
+import msgspec
 import pytest
 
 from spillway.domain.model.names import Tier
@@ -130,6 +133,41 @@ def test_on_fixed_nodes_the_fullest_node_gives_first() -> None:
     plan = plan_scale_down(pods, 2, max_skew=1)
     assert plan.uids == ("two", "alone")
     assert [v.reason for v in plan.victims] == [VictimReason.FIXED_DOUBLED, VictimReason.FIXED]
+
+
+LOADED = {"a": 100, "b": 0, "c": 40}
+"""How much each zone is preferred for new replicas."""
+
+
+def loaded(zone: str, number: int, **fields: Any) -> Candidate:
+    return pod(f"{zone}{number}", zone=zone, zone_weight=LOADED[zone], **fields)
+
+
+def test_the_least_loaded_zone_gives_first_within_the_skew() -> None:
+    pods = [loaded(zone, number) for zone in LOADED for number in range(3)]
+    assert [uid[0] for uid in plan_scale_down(pods, 9, max_skew=1).uids] == list("bcabcabca")
+    wider = plan_scale_down(pods, 9, max_skew=2)
+    assert [uid[0] for uid in wider.uids] == list("bbccabcaa")
+    assert wider.victims[0].reason is VictimReason.ZONE_LOAD
+    # Zones that count as equal give by the rules that follow.
+    equal = [msgspec.structs.replace(one, zone_weight=0) for one in pods]
+    assert plan_scale_down(equal, 1, max_skew=2).uids == ("a0",)
+
+
+def test_the_load_of_zones_comes_after_the_tier_and_before_the_node() -> None:
+    pods = [
+        loaded("b", 0),
+        loaded("a", 0, tier=Tier.ELASTIC, node_order=9),
+        loaded("c", 0, tier=Tier.ELASTIC, node_order=1),
+        loaded("c", 1, tier=Tier.ELASTIC, node_order=2),
+        loaded("b", 1, node_hot=True),
+    ]
+    assert plan_scale_down(pods, 5, max_skew=5).uids == ("c1", "c0", "a0", "b1", "b0")
+
+
+def test_in_a_rollout_the_load_of_zones_means_nothing() -> None:
+    pods = [loaded("a", 0), loaded("b", 0)]
+    assert plan_scale_down(pods, 1, max_skew=2, mirror=True).uids == ("a0",)
 
 
 def test_of_fixed_nodes_with_as_many_pods_a_hot_one_gives_first() -> None:

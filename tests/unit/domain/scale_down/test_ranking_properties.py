@@ -125,3 +125,20 @@ def test_going_down_in_two_steps_ends_where_one_step_ends(pods: list[Candidate],
 def test_every_pod_that_is_not_ready_goes_before_any_ready_one(pods: list[Candidate]) -> None:
     unready = [p.uid for p in pods if not is_ready(p)]
     assert set(planned(pods, len(unready), 1)) == set(unready)
+
+
+@given(replicasets(all_ready=True), skews)
+def test_of_zones_that_may_give_the_least_loaded_one_does(pods: list[Candidate], max_skew: int) -> None:
+    """The first victim's zone: no other pod of its tier is in a less loaded zone that keeps the skew."""
+    plan = plan_scale_down(pods, 1, max_skew=max_skew, now=NOW)
+    if not plan.victims:
+        return
+    known, zones = by_uid(pods), zones_of(pods)
+    victim = known[plan.uids[0]]
+    reached = skew([p for p in pods if p is not victim], zones)
+    peers = [p for p in pods if (p.tier, p.price_rank) == (victim.tier, victim.price_rank) and p.zone]
+    if not victim.zone or reached > max_skew:
+        return
+    for other in peers:
+        keeps = skew([p for p in pods if p is not other], zones) <= max_skew
+        assert not keeps or other.zone_weight >= victim.zone_weight
