@@ -49,5 +49,7 @@ class ConsolidationStatus(Model):
     nodes."""
     moved: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Pods moved since the operator started."""
+    moved_last_day: Count = 0
+    """Pods moved in the last 24 hours, or since the present leader began."""
     emptied: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Nodes emptied since the operator started."""

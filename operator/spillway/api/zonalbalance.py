@@ -236,6 +236,8 @@ class Moves(Model):
     "Deployment/shop/web: AutoscalerAtMaximum"."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Completed moves since the operator started."""
+    last_day: Count = 0
+    """Completed moves in the last 24 hours, or since the present leader began."""
 
 
 class ZonalBalanceStatus(Status):

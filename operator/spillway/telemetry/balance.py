@@ -35,6 +35,11 @@ MOVES: Final = counter(
     "or why not.",
     ("balance", "result"),
 )
+MOVES_LAST_DAY: Final = PrerenderedGauge(
+    "spillway_balance_moves_last_day",
+    "Moves to even out load that succeeded in the last 24 hours, or since this replica became the leader. Leader only.",
+    ("balance",),
+)
 MOVES_LEFT: Final = PrerenderedGauge(
     "spillway_balance_moves_left",
     "Workloads with pods on busy nodes that are not moved, by reason. Leader only.",

@@ -27,6 +27,12 @@ MOVES: Final = counter(
     "Moves of pods off elastic nodes that were tried, by result: moved, or why not.",
     ("policy", "result"),
 )
+MOVES_LAST_DAY: Final = PrerenderedGauge(
+    "spillway_consolidation_moves_last_day",
+    "Moves of pods off elastic nodes that succeeded in the last 24 hours, or since this replica became the leader. "
+    "Leader only.",
+    ("policy",),
+)
 LEFT: Final = PrerenderedGauge(
     "spillway_consolidation_workloads_left",
     "Workloads with pods on little used elastic nodes that are not moved, by reason. Leader only.",

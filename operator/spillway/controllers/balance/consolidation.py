@@ -118,6 +118,7 @@ class ConsolidationController(Controller):
             in_progress=self._surges.in_progress(Purpose.CONSOLIDATE, policy),
             left=left_lines({**memory.held, **memory.left}),
             moved=memory.bounds.done,
+            moved_last_day=memory.bounds.last_day(self.world.now()),
             emptied=memory.emptied,
         )
 
@@ -169,6 +170,7 @@ class ConsolidationController(Controller):
             observed,
             looks=memory.looks,
             bounds=memory.bounds,
+            arrivals=self._surges.arrivals,
             rests=lambda node: memory.nodes.rests(node, now),
         )
         reserve, reads = await self._reserve(name, rule, memory, observed.sizes), LOOKS
@@ -338,6 +340,8 @@ class ConsolidationController(Controller):
         for name, memory in self._memories.items():
             counts.update((name, reason.value) for reason in memory.left.values())
         metrics.LEFT.replace(dict(counts))
+        now = self.world.now()
+        metrics.MOVES_LAST_DAY.replace({(name,): one.bounds.last_day(now) for name, one in self._memories.items()})
         self.changed.emit()
 
 

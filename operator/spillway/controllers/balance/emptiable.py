@@ -13,6 +13,7 @@ from spillway.controllers.balance.movable import pods_by_zone, unsettled
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
 from spillway.controllers.surge.scaler import proven_surge
+from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
 from spillway.domain.fit.node_fit import takes_pods
@@ -169,15 +170,17 @@ class Emptiable:
         *,
         looks: WorkloadLooks,
         bounds: MoveBounds,
+        arrivals: Arrivals,
         rests: Callable[[NodeName], bool],
     ) -> None:
-        """`rests` says whether a node is left alone for a while."""
+        """`arrivals` are the pods that came by a move; `rests` says whether a node is left alone for a while."""
         self._world = world
         self._policy = policy
         self._rule = rule
         self._observed = observed
         self._looks = looks
         self._bounds = bounds
+        self._arrivals = arrivals
         self._refused = bounds.refused(world.now())
         self._rests = rests
         self._workloads: dict[OwnerUid, _Workload] = {}
@@ -260,13 +263,17 @@ class Emptiable:
         now, one = self._world.now(), self._workload_of(pod)
         passing = one.reason in (_PASSING if begun else {Left.SETTLING})
         settled = pod.ready_since <= now - self._rule.settle.seconds
+        again = self._arrivals.moved(one.key, pod.created, now, within=self._rule.empty_for.seconds)
         return NodePod(
             pod.uid,
             one.key,
             pod.requests,
             one.zones,
-            movable=(one.reason is None or passing) and (one.looked_at or optimistic),
-            ready_to_move=one.reason is None and settled and self._bounds.resting.get(one.key, 0.0) <= now,
+            movable=(one.reason is None or passing) and (one.looked_at or optimistic) and (begun or not again),
+            ready_to_move=one.reason is None
+            and settled
+            and not again
+            and self._bounds.resting.get(one.key, 0.0) <= now,
             going=pod.uid == one.going,
             max_skew=one.max_skew,
             zone_key=one.zone_key,

@@ -2,7 +2,7 @@
 
 Contract: it reads the state, and what the pods use from metrics.k8s.io. Only pods of settled workloads may be moved:
 every replica ready, no rollout, no surge, no change for as long as `settle` says, and none that a policy in Recommend
-governs.
+governs. A pod that came by a move is left for `AGAIN_SECONDS`.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from spillway.api.zonalbalance import Rebalance, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import World
+from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.moves import MovablePod
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.owners import CAN_SURGE, workload_of
@@ -40,8 +41,12 @@ async def movable_pods(
     *,
     busy: Collection[NodeName],
     resting: Mapping[str, float],
+    arrivals: Arrivals,
 ) -> Movable:
-    """The pods on the `busy` ones of the `nodes` of a ZonalBalance; `resting` says until when a workload is left."""
+    """The pods on the `busy` ones of the `nodes` of a ZonalBalance; `resting` says until when a workload is left.
+
+    `arrivals` are the pods that came by a move.
+    """
     now, rule = world.now(), balance.spec.rebalance or Rebalance()
     since = now - rule.settle.seconds
     used: dict[str, Mapping[str, PodMetrics]] = {}
@@ -56,9 +61,10 @@ async def movable_pods(
         if not there or resting.get(key, 0.0) > now or world.only_recommends(owner):
             continue
         reason = unsettled(world, owner, pods, since) or _cannot(owner, rule)
-        chosen = [pod for pod in there if pod.ready_since <= since]
+        settled = [pod for pod in there if pod.ready_since <= since]
+        chosen = [pod for pod in settled if not arrivals.moved(key, pod.created, now, within=AGAIN_SECONDS)]
         if reason is not None or not chosen:
-            left[key] = reason or Left.SETTLING
+            left[key] = reason or (Left.MOVED_RECENTLY if settled else Left.SETTLING)
             continue
         if owner.namespace not in used:
             used[owner.namespace] = await readings.pods(owner.namespace)

@@ -6,8 +6,9 @@ are moved: by Surge an additional replica of the workload comes first, by Evict 
 workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the API server refused, so that what
 protects one workload keeps no node hot, and longer after each surge in a row that failed. After moves that succeeded,
 the next ones wait until the load shows what they did; a move that was given back delays no other workload. Moves that
-do not help are tried again with growing delays. While another descheduler runs, nothing is moved; and no pod is moved
-from or to a node that a node autoscaler is removing, or to an elastic node that is empty and may be removed next.
+do not help are tried again with growing delays. A pod that came by a move is left for an hour. While another
+descheduler runs, nothing is moved; and no pod is moved from or to a node that a node autoscaler is removing, or to an
+elastic node that is empty and may be removed next.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
+from spillway.domain.balance.arrivals import SUCCESSOR_SECONDS
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.load import Weights
 from spillway.domain.balance.moves import LoadedNode, Move, MovePlan, plan_moves
@@ -110,6 +112,7 @@ class RebalanceController(Controller):
         return Moves(
             planned=0 if plan is None else len(plan.moves),
             done=memory.bounds.done,
+            last_day=memory.bounds.last_day(self.world.now()),
             in_progress=self._surges.in_progress(Purpose.REBALANCE, balance),
             left=left_lines(self._left(memory)),
             expected_imbalance_percent=None if plan is None else round(plan.after),
@@ -120,7 +123,8 @@ class RebalanceController(Controller):
         balance = self.world.governance.balances.get(key)
         rule = None if balance is None else balance.spec.rebalance
         if balance is None or rule is None or not balance.spec.plans_moves:
-            self._memories.pop(key, None)
+            if self._memories.pop(key, None) is not None:
+                self._show_left()
             self._set_plan(key, None)
             return None
         memory = self._memories.setdefault(key, _Memory())
@@ -153,7 +157,13 @@ class RebalanceController(Controller):
         movable = Movable((), {})
         if busy:
             movable = await movable_pods(
-                self.world, self._readings, balance, nodes, busy=busy, resting=memory.bounds.resting
+                self.world,
+                self._readings,
+                balance,
+                nodes,
+                busy=busy,
+                resting=memory.bounds.resting,
+                arrivals=self._surges.arrivals,
             )
         memory.left = movable.left
         weights = load.effective_weights
@@ -191,6 +201,7 @@ class RebalanceController(Controller):
                 memory.imbalance = plan.before
                 memory.bounds.began(now)
                 if rule.by == "Evict":
+                    self._surges.arrivals.note(move.workload, float(int(now)), now + SUCCESSOR_SECONDS)
                     self._note(memory, move.workload, now)
         if begun:
             self.changed.emit()
@@ -268,6 +279,8 @@ class RebalanceController(Controller):
         for name, memory in self._memories.items():
             counts.update((name, reason.value) for reason in self._left(memory).values())
         metrics.MOVES_LEFT.replace(dict(counts))
+        now = self.world.now()
+        metrics.MOVES_LAST_DAY.replace({(name,): one.bounds.last_day(now) for name, one in self._memories.items()})
 
     def _announce(self, balance: ZonalBalance, plan: MovePlan) -> None:
         reference = reference_to(balance)

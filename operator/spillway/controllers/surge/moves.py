@@ -17,8 +17,10 @@ from spillway.controllers.surge.base import SurgeController
 from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
+from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.foreign_writer import foreign_pods
@@ -69,6 +71,8 @@ class SurgeMovesController(SurgeController):
         super().__init__(world, scaler, PURPOSES, ready_seconds=ready_seconds)
         self._asked: dict[OwnerUid, MoveRequest] = {}
         self._surges: dict[OwnerUid, Surge] = {}
+        self.arrivals = Arrivals()
+        """The pods that came by a move, also by one of the rebalancer's evictions."""
         self.ended: Signal[MoveEnd] = Signal("MoveEnd", lambda end: end.replicaset.key)
         """Emitted when a move has ended, or was given back."""
 
@@ -187,6 +191,9 @@ class SurgeMovesController(SurgeController):
         if surge is not None and surge.pod is not None:
             self.log.info("surge ended", key=replicaset.key, purpose=surge.purpose.value, outcome=ended.outcome.value)
             metrics.SURGES.labels(surge.purpose.value, ended.outcome.value).inc()
+            if ended.outcome is SurgeOutcome.SUCCEEDED:
+                self.arrivals.forget(self.world.now())
+                self.arrivals.note(workload_of(replicaset).key, surge.since, self.world.now())
             request = MoveRequest(replicaset.uid, surge.pod, surge.purpose, surge.asker)
             self._emit(replicaset, request, ended.outcome)
         return None

@@ -10,6 +10,7 @@ LISTED: Final = 10
 """Moves, and workloads that are left, that a status names."""
 _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.SETTLING: "its workload has just changed",
+    Left.MOVED_RECENTLY: "it came by a move a short time ago",
     Left.NO_ROOM: "no other node has room for one more replica",
     Left.ROLLOUT: "a rollout is in progress",
     Left.PAUSED: "its workload is paused",

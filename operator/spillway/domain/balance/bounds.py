@@ -19,6 +19,7 @@ WORKLOAD_SECONDS: Final = 600.0
 LONGEST_REST_SECONDS: Final = 6 * 3600.0
 """A workload whose moves fail is left alone for so long at most."""
 _MINUTE: Final = 60.0
+_DAY: Final = 24 * 3600.0
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class MoveBounds:
     """Until when a workload is left alone."""
     done: int = 0
     """The moves that succeeded."""
+    _day: deque[float] = field(default_factory=deque)
+    """When moves succeeded in the last day."""
     _recent: deque[float] = field(default_factory=deque)
     """When moves were begun in the last minute."""
     _failed: Counter[str] = field(default_factory=Counter)
@@ -43,6 +46,12 @@ class MoveBounds:
         self.resting = {name: until for name, until in self.resting.items() if until > now}
         return max(per_minute - len(self._recent), 0)
 
+    def last_day(self, now: float) -> int:
+        """How many moves succeeded in the last 24 hours."""
+        while self._day and self._day[0] <= now - _DAY:
+            self._day.popleft()
+        return len(self._day)
+
     def rest(self, workload: str, now: float) -> None:
         """Leave a workload alone from now on."""
         self.resting[workload] = now + WORKLOAD_SECONDS
@@ -54,6 +63,7 @@ class MoveBounds:
     def succeeded(self, workload: str, now: float, *, seconds: float = WORKLOAD_SECONDS) -> None:
         """Note that a move succeeded; its workload is left alone for so long."""
         self.done += 1
+        self._day.append(now)
         self._failed.pop(workload, None)
         self._refused.pop(workload, None)
         self.resting[workload] = now + seconds

@@ -62,6 +62,8 @@ class MovesRow(msgspec.Struct, frozen=True, rename="camel"):
     """Workloads that run an additional replica now, so that a pod can move."""
     done: int
     """Pods moved since the operator started."""
+    last_day: int
+    """Pods moved in the last 24 hours."""
     left: tuple[str, ...]
     """Workloads that are left as they are, and why."""
     emptying: tuple[str, ...]
@@ -150,6 +152,7 @@ def _evening(balance: ZonalBalance) -> MovesRow | None:
         next=tuple(moves.next),
         in_progress=moves.in_progress,
         done=moves.done,
+        last_day=moves.last_day,
         left=tuple(moves.left),
         emptying=(),
         imbalance_percent=balance.status.imbalance_percent,
@@ -169,6 +172,7 @@ def _emptying(policy: ElasticPolicy) -> MovesRow | None:
         next=tuple(found.next),
         in_progress=found.in_progress,
         done=found.moved,
+        last_day=found.moved_last_day,
         left=tuple(found.left),
         emptying=tuple(found.emptying),
         imbalance_percent=None,

@@ -10,6 +10,7 @@ from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
 from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, RebalanceController
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
 from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.domain.balance.arrivals import AGAIN_SECONDS
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
@@ -39,15 +40,15 @@ class Metrics:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.down = False
+        self.names = [f"{app}-{index}" for app in ("web", "api", "cart") for index in range(1, 3)]
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
         assert method == "GET"
         self.asked.append(path)
         if self.down:
             raise UnreachableError("connection refused")
-        names = [f"{app}-{index}" for app in ("web", "api", "cart") for index in range(1, 3)]
         usage = {"cpu": "2", "memory": "0"}
-        items = [{"metadata": {"name": name}, "containers": [{"usage": usage}]} for name in names]
+        items = [{"metadata": {"name": name}, "containers": [{"usage": usage}]} for name in self.names]
         return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
 
 
@@ -121,9 +122,9 @@ class Scene:
             MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName("busy"))
         )
 
-    async def later(self, seconds: float = SETTLE_SECONDS) -> None:
+    async def later(self, seconds: float = SETTLE_SECONDS, *, others: float = 60.0) -> None:
         await self.clock.advance(seconds)
-        self.load(95.0, 20.0, 60.0)
+        self.load(95.0, 20.0, others)
         await self.controller.reconcile("even")
 
     @property
@@ -211,6 +212,33 @@ async def test_a_surge_is_asked_for_and_nothing_else_until_its_effect_shows() ->
     assert ("Deployment/api", "Normal PodMoved") in [(one.about, one.what) for one in scene.events.said]
     await scene.later(EFFECT_SECONDS - 1.0)
     assert scene.in_progress == 0
+
+
+@pytest.mark.parametrize("by", ["Evict", "Surge"])
+async def test_a_pod_that_came_by_a_move_is_not_moved_again_for_an_hour(by: str) -> None:
+    scene = Scene(mode="Active", by=by)
+    for app in ("web", "cart"):
+        scene.world.state.remove(scene.world.state.pods[make_pod(f"{app}-1").uid])
+    await scene.later()
+    moved = scene.clock.now()
+    if by == "Surge":
+        scene.surges.arrivals.note("Deployment/shop/api", moved, moved + 20.0)
+        scene.end(SurgeOutcome.SUCCEEDED)
+    scene.world.state.remove(scene.world.state.pods[make_pod("api-1").uid])
+    # Its successor came to the busy node all the same.
+    owner = make_replicaset("api").uid
+    successor = make_pod(
+        "api-3", node=NodeName("busy"), owner_uid=owner, created=moved + 10.0, ready_since=moved + 20.0
+    )
+    scene.world.state.apply(successor)
+    scene.metrics.names.append("api-3")
+    await scene.later(AGAIN_SECONDS - PERIOD_SECONDS, others=30.0)
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert (scene.planned, moves.left) == ([], ("Deployment/shop/api: MovedRecently",))
+    assert (moves.done, moves.last_day) == (1, 1)
+    await scene.later(4 * PERIOD_SECONDS, others=30.0)
+    assert scene.planned == ["shop/api-3"]
 
 
 @pytest.mark.parametrize("why", [Left.AUTOSCALER_AT_MAXIMUM, Left.AT_QUOTA, Left.PAUSED, SurgeOutcome.NO_ROOM])

@@ -35,3 +35,12 @@ def test_what_is_over_is_forgotten() -> None:
     bounds.rest(WEB, NOW)
     bounds.allowed(1, NOW + WORKLOAD_SECONDS)
     assert not bounds.resting
+
+
+def test_the_moves_of_the_last_day_are_counted() -> None:
+    bounds, day = MoveBounds(), 24 * 3600.0
+    for at in (NOW, NOW + 60, NOW + 120):
+        bounds.succeeded(WEB, at)
+    bounds.given_back(WEB, Left.PAUSED, NOW + 130)
+    assert [bounds.last_day(NOW + later) for later in (120, day - 1, day, day + 60, day + 120)] == [3, 3, 2, 1, 0]
+    assert bounds.done == 3
