@@ -1,5 +1,6 @@
 """What the chart renders, as text: no API server needed, Helm only."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ EVERYTHING: dict[str, Any] = {
     "kedaScaler": {"enabled": True},
     "metrics": {
         name: {"enabled": True, "labels": {"release": "prometheus"}}
-        for name in ("serviceMonitor", "prometheusRule", "virtualNodes", "logs")
+        for name in ("serviceMonitor", "prometheusRule", "dashboards", "virtualNodes", "logs")
     },
     "podAnnotations": {"a": "b"},
     "podLabels": {"c": "d"},
@@ -596,6 +597,27 @@ def test_alerts_get_the_address_of_the_runbooks_and_labels_and_can_be_left_out()
         Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": {"disabled": ["SpillwayNothing"]}}}})
 
 
+# Dashboards of Grafana
+
+
+def test_each_dashboard_is_in_a_config_map_that_a_sidecar_finds() -> None:
+    assert not Chart.render().kinds("ConfigMap")
+    written = {path.name: path.read_text() for path in (CHART / "files" / "monitoring" / "dashboards").glob("*.json")}
+    values = {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Spillway"}}
+    found = Chart.render({"metrics": {"dashboards": values}}).kinds("ConfigMap")
+
+    assert {name: json.loads(text) for item in found for name, text in item["data"].items()} == {
+        name: json.loads(text) for name, text in written.items()
+    }
+    for item in found:
+        assert item["metadata"]["namespace"] == "grafana"
+        assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert item["metadata"]["annotations"] == values["annotations"]
+    assert {item["metadata"]["name"] for item in found} == {
+        f"spillway-dashboard-{name}" for name in ("fleet", "pools", "operator")
+    }
+
+
 # Values
 
 
@@ -622,6 +644,7 @@ def test_alerts_get_the_address_of_the_runbooks_and_labels_and_can_be_left_out()
         ({"metrics": {"prometheusRule": {"enabled": "yes"}}}, "enabled"),
         ({"metrics": {"prometheusRule": {"alerts": {"runbookURL": "wiki"}}}}, "runbookURL"),
         ({"metrics": {"prometheusRule": {"alerts": {"disabled": ["Watchdog"]}}}}, "disabled"),
+        ({"metrics": {"dashboards": {"namespace": "Grafana"}}}, "namespace"),
         ({"prometheus": {"url": "prometheus:9090"}}, "url"),
         ({"prometheus": {"matchers": {"my-cluster": "a"}}}, "my-cluster"),
         ({"prometheus": {"matchers": {"cluster": ""}}}, "cluster"),

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from spillway.api.condition_reasons import ALL, CONDITIONS
-from spillway.reference import metrics
+from tests.support.monitoring import known_metrics, named_metrics, unknown_names
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = PROJECT / "charts" / "spillway" / "files" / "monitoring" / "alerts.yaml"
@@ -17,26 +17,9 @@ PAGE: Final = PROJECT / "docs" / "reference" / "alerts.md"
 ALERTS: Final[dict[str, dict[str, Any]]] = {
     rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]
 }
-OF_THE_API_SERVER: Final = {
-    "apiserver_admission_webhook_fail_open_count": {"name", "type"},
-    "apiserver_admission_webhook_admission_duration_seconds": {"name", "type", "operation", "rejected", "le"},
-}
-"""Metrics of kube-apiserver (k8s.io/apiserver, pkg/admission/metrics), with their labels."""
 TARGET_LABELS: Final = {"cluster", "job", "pod", "instance"}
 """Labels that Prometheus adds."""
 SECTIONS: Final = ["## Symptom", "## Meaning", "## Check", "## Remedy"]
-
-
-def _known() -> dict[str, set[str]]:
-    """Every metric that a rule may name, with its labels."""
-    ours = {one.name: {*one.labels, "le"} for found in metrics().values() for one in found}
-    return ours | OF_THE_API_SERVER
-
-
-def _named(expression: str) -> dict[str, str]:
-    """The metrics of an expression, without the suffixes of histograms, with their matchers."""
-    found = re.findall(r"\b((?:spillway|apiserver|kube)_\w+)(?:\{([^}]*)\})?", expression)
-    return {re.sub(r"_(?:bucket|sum)$|(?<=_seconds)_count$", "", name): matchers for name, matchers in found}
 
 
 def test_no_name_comes_twice() -> None:
@@ -60,16 +43,10 @@ def test_an_alert_says_how_bad_it_is_and_what_happens(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_names_only_metrics_labels_and_conditions_that_exist(name: str) -> None:
-    expression, known = ALERTS[name]["expr"], _known()
-    named = _named(expression)
-    assert named, "a metric"
-    assert set(named) <= set(known)
-    available = set().union(*(known[metric] for metric in named)) | TARGET_LABELS
+    expression = ALERTS[name]["expr"]
+    assert named_metrics(expression), "a metric"
     made = set(re.findall(r'"(\w+)", "\$1"', expression))
-    for labels in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
-        assert {label.strip() for label in labels.split(",")} <= available | made, labels
-    for metric, matchers in named.items():
-        assert set(re.findall(r"(\w+)(?:=~|!=|=)", matchers)) <= known[metric], matchers
+    assert unknown_names(expression, known_metrics(), TARGET_LABELS | made) == []
     for kind, condition in re.findall(r'spillway_condition\{kind="(\w+)",type="(\w+)"\}', expression):
         [found] = [one for one in CONDITIONS if one.type == condition]
         assert found.kind in (kind, ALL), f"{condition} of {kind}"
