@@ -67,6 +67,7 @@ ELSEWHERE: Final = {
     "kube/test_broken_connections.py": "everything that follows the API server",
     "simulate/test_models.py": "the models of the simulator together",
     "test_alerts.py": "the alerts of the chart and their runbooks",
+    "test_dashboards.py": "the dashboards of the chart",
     "test_docstrings.py": "the docstrings of all modules",
     "test_documented_names.py": "the documents",
     "test_project_files.py": "files outside the code",

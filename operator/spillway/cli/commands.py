@@ -17,6 +17,7 @@ from spillway.cli.doctor import doctor
 from spillway.cli.explain import explain
 from spillway.cli.forecast import forecast
 from spillway.cli.plan import plan
+from spillway.cli.report import report
 from spillway.cli.restore import restore
 from spillway.cli.run import run
 from spillway.cli.status import status
@@ -49,6 +50,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": status,
     "doctor": doctor,
+    "report": report,
     "cordon": cordon,
     "uncordon": uncordon,
     "run": run,

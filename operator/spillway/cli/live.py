@@ -66,6 +66,10 @@ class NotFoundError(Exception):
     """What was asked for does not exist; the message says what does."""
 
 
+class UnreadableError(Exception):
+    """Something besides the API server could not be read; the message says what."""
+
+
 def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClient], Awaitable[Found]]") -> Found:
     """What `work` finds with a client for the cluster; the process ends if the cluster cannot be read."""
     from spillway.kube.client import KubeClient  # noqa: PLC0415  # `--help` need not wait for aiohttp
@@ -79,6 +83,8 @@ def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClie
         return asyncio.run(connected())
     except NotFoundError as error:
         fail(str(error), NEGATIVE)
+    except UnreadableError as error:
+        fail(str(error), UNREADABLE)
     except (RequestError, OSError) as error:
         fail(f"the cluster cannot be read: {error or 'timed out'}", UNREADABLE)
 

@@ -44,16 +44,33 @@ ul.legend {{ display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none
 ul.legend svg {{ vertical-align: middle; margin-right: .4rem; }}
 td:not(:first-child) {{ white-space: nowrap; }}
 div.charts {{ display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 0 1rem; }}
+section {{ break-inside: avoid; }}
 @media (max-width: 40rem) {{
  body {{ margin: 1rem auto; padding: 0 .7rem; font-size: .9rem; }} th, td {{ padding: .3rem .4rem; }}
  p.headline {{ font-size: 1.1rem; }} div.charts {{ grid-template-columns: minmax(0, 1fr); }}
 }}
 """
 
+_PRINTED_PIXELS: Final = 680
+"""The width of the body on paper: A4 and Letter with their usual margins."""
+_SCRIPT: Final = f"""
+const fit = width => {{
+ document.body.style.width = width;
+ for (const chart of document.querySelectorAll('.js-plotly-plot'))
+  Plotly.relayout(chart, width ? {{width: chart.parentElement.clientWidth}} : {{width: null, autosize: true}});
+}};
+addEventListener('beforeprint', () => fit('{_PRINTED_PIXELS}px'));
+addEventListener('afterprint', () => fit(''));
+"""
+"""Charts are drawn for the width of the window, so they are drawn again for that of the paper."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chapter of a page; `drawn` has its pictures, which stand beside each other where there is room."""
+    """One chapter of a page; `drawn` has its pictures, which stand beside each other where there is room.
+
+    Without a picture it is the title and the text, which says why there is none.
+    """
 
     title: str
     text: str
@@ -66,16 +83,18 @@ def document(title: str, body: str, charts: Iterable[Chart], *, style: str = "")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}{style}</style><script>{get_plotlyjs()}</script></head><body>"
+        f"<style>{_STYLE}{style}</style><script>{get_plotlyjs()}</script><script>{_SCRIPT}</script></head><body>"
         f"{body}{''.join(map(_chapter, charts))}</body></html>\n"
     )
 
 
 def _chapter(chart: Chart) -> str:
+    head = f"<h2>{chart.title}</h2><p>{html.escape(chart.text)}</p>"
+    if not chart.drawn:
+        return f"<section>{head}</section>"
     return (
-        f"<h2>{chart.title}</h2><p>{html.escape(chart.text)}</p>"
-        f'<ul class="legend">{chart.legend}</ul>'
-        f'<div class="charts" style="--columns: {len(chart.drawn)}">{"".join(chart.drawn)}</div>'
+        f'<section>{head}<ul class="legend">{chart.legend}</ul>'
+        f'<div class="charts" style="--columns: {len(chart.drawn)}">{"".join(chart.drawn)}</div></section>'
     )
 
 

@@ -1,6 +1,8 @@
 """The reading of Spillway's resources and of the operator's Lease, for commands that show statuses."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -8,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
-from spillway.cli.live import NotFoundError
+from spillway.cli.live import NotFoundError, UnreadableError
 from spillway.domain.overview.plans import (
     HeadroomPlan,
     MovesPlan,
@@ -17,16 +19,41 @@ from spillway.domain.overview.plans import (
     moves_plan,
     scaling_plan,
 )
-from spillway.domain.overview.status import OperatorState, Overview, operator_state, overview
+from spillway.domain.overview.status import OperatorState, Overview, SavedAmounts, operator_state, overview
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
+from spillway.sources.connection import Connection
 
 Kind = TypeVar("Kind", ElasticPolicy, VirtualNodeBudget, ZonalBalance)
 
 
-async def read_overview(client: KubeClient, *, namespace: str, lease: str) -> Overview:
-    """The overview of the cluster; the operator's Lease is read in its namespace.
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Spillway's resources, and the operator."""
+
+    policies: Sequence[ElasticPolicy]
+    budgets: Sequence[VirtualNodeBudget]
+    balances: Sequence[ZonalBalance]
+    operator: OperatorState
+    cluster: str
+    now: datetime
+
+    def overview(self, saved: SavedAmounts | None = None) -> Overview:
+        """The overview of them."""
+        return overview(
+            self.policies,
+            self.budgets,
+            self.balances,
+            operator=self.operator,
+            cluster=self.cluster,
+            now=self.now,
+            saved=saved,
+        )
+
+
+async def read_installed(client: KubeClient, *, namespace: str, lease: str) -> Installed:
+    """Spillway's resources; the operator's Lease is read in its namespace.
 
     Raises:
         RequestError: the API server refuses a list, or cannot be reached.
@@ -39,7 +66,37 @@ async def read_overview(client: KubeClient, *, namespace: str, lease: str) -> Ov
         resources(client, ZonalBalance),
         read_operator(client, namespace=namespace, lease=lease, now=now),
     )
-    return overview(policies, budgets, balances, operator=operator, cluster=client.credentials.target, now=now)
+    return Installed(policies, budgets, balances, operator, client.credentials.target, now)
+
+
+async def read_overview(
+    client: KubeClient, *, namespace: str, lease: str, prometheus: Connection | None = None
+) -> Overview:
+    """The overview of the cluster, with what was saved if there is a Prometheus.
+
+    Raises:
+        RequestError: the API server refuses a list, or cannot be reached.
+        NotFoundError: Spillway's kinds are not installed.
+        UnreadableError: Prometheus does not answer.
+    """
+    found = await read_installed(client, namespace=namespace, lease=lease)
+    return found.overview(None if prometheus is None else await _saved(prometheus, found.now))
+
+
+async def _saved(connection: Connection, now: datetime) -> SavedAmounts:
+    from spillway.sources.api_client import ApiClient  # noqa: PLC0415  # `status` without Prometheus need not wait
+    from spillway.sources.prometheus import PrometheusError  # noqa: PLC0415
+    from spillway.sources.prometheus_history import saved  # noqa: PLC0415
+
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    at = now.timestamp()
+    try:
+        async with ApiClient(connection) as client:
+            today = await saved(client, now=at, seconds=at - midnight.timestamp())
+            month = await saved(client, now=at, seconds=at - midnight.replace(day=1).timestamp())
+    except PrometheusError as error:
+        raise UnreadableError(f"what was saved cannot be read: {error}") from error
+    return SavedAmounts(today, month)
 
 
 async def read_plan(client: KubeClient, what: str) -> ScalingPlan | HeadroomPlan | MovesPlan:

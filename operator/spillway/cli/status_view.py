@@ -128,15 +128,27 @@ def _zones(rows: Sequence[ZoneRow]) -> Table:
 
 
 def _savings(rows: Sequence[SavingRow]) -> Table:
-    made = table("savings and costs", "per hour", "this month")
+    today = any(one.saved_today is not None for one in rows)
+    made = table("savings and costs", "per hour", *(("today",) if today else ()), "this month")
     for one in rows:
-        for words, hour, month in (
-            ("saved, compared with owning nodes for the peak", one.saving_per_hour, None),
-            ("saved, compared with owning nodes for the lowest demand", one.saving_per_hour_against_virtual, None),
-            ("cost of virtual nodes", one.virtual_cost_per_hour, one.virtual_cost_this_month),
+        for words, hour, day, month in (
+            (
+                "saved, compared with owning nodes for the peak",
+                one.saving_per_hour,
+                one.saved_today,
+                one.saved_this_month,
+            ),
+            (
+                "saved, compared with owning nodes for the lowest demand",
+                one.saving_per_hour_against_virtual,
+                None,
+                None,
+            ),
+            ("cost of virtual nodes", one.virtual_cost_per_hour, None, one.virtual_cost_this_month),
         ):
-            if hour is not None or month is not None:
-                made.add_row(words, _money(hour, one.currency), _money(month, one.currency))
+            if any(amount is not None for amount in (hour, day, month)):
+                shown = (hour, day, month) if today else (hour, month)
+                made.add_row(words, *(_money(amount, one.currency) for amount in shown))
     return made
 
 

@@ -7,6 +7,7 @@ absent value is null.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -125,6 +126,18 @@ class SavingRow(msgspec.Struct, frozen=True, rename="camel"):
     """Compared with owning nodes for the lowest demand only, and using virtual nodes for the rest."""
     virtual_cost_per_hour: str | None
     virtual_cost_this_month: str | None
+    saved_today: str | None = None
+    """Since midnight UTC, compared with owning nodes for the peak; null without Prometheus."""
+    saved_this_month: str | None = None
+    """The same since the first of the month."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAmounts:
+    """What was saved, by currency, compared with owning nodes for the peak."""
+
+    today: Mapping[str, float]
+    this_month: Mapping[str, float]
 
 
 class Overview(msgspec.Struct, frozen=True, rename="camel"):
@@ -154,8 +167,9 @@ def overview(
     operator: OperatorState,
     cluster: str,
     now: datetime,
+    saved: SavedAmounts | None = None,
 ) -> Overview:
-    """The overview of these resources."""
+    """The overview of these resources; `saved` is what Prometheus knows."""
     found = attention([*policies, *budgets, *balances])
     if operator.problem is not None:
         found = (Attention(Severity.ERROR, "Lease", "", _NO_LEADER, _NO_LEADER, operator.problem), *found)
@@ -169,7 +183,7 @@ def overview(
         pools=pool_rows,
         zones=tuple(zone for one in _sorted(balances) for zone in _zones(one)),
         balances=tuple(_balance(one) for one in _sorted(balances)),
-        savings=_savings(policy_rows, pool_rows),
+        savings=_savings(policy_rows, pool_rows, saved),
         attention=found,
     )
 
@@ -279,7 +293,9 @@ def _balance(balance: ZonalBalance) -> BalanceRow:
     )
 
 
-def _savings(policies: Iterable[PolicyRow], pools: Iterable[PoolRow]) -> tuple[SavingRow, ...]:
+def _savings(
+    policies: Iterable[PolicyRow], pools: Iterable[PoolRow], saved: SavedAmounts | None
+) -> tuple[SavingRow, ...]:
     sums: dict[str, dict[str, Decimal]] = defaultdict(dict)
 
     def add(currency: str | None, **amounts: str | None) -> None:
@@ -296,6 +312,11 @@ def _savings(policies: Iterable[PolicyRow], pools: Iterable[PoolRow]) -> tuple[S
         )
     for pool in pools:
         add(pool.currency, virtual_cost_per_hour=pool.cost_per_hour, virtual_cost_this_month=pool.cost_this_month)
+    if saved is not None:
+        for currency, amount in saved.today.items():
+            add(currency, saved_today=f"{amount:.6f}")
+        for currency, amount in saved.this_month.items():
+            add(currency, saved_this_month=f"{amount:.6f}")
     return tuple(
         SavingRow(currency, *(_shown(found.get(key)) for key in SavingRow.__struct_fields__[1:]))
         for currency, found in sorted(sums.items())
