@@ -172,6 +172,7 @@ class ForecastController(Controller):
                 highest=one.highest,
                 predictable=one.predictable,
                 later=one.later,
+                soon_after=one.soon_after,
             )
             for one in found.forecasts
         }

@@ -7,6 +7,7 @@ number of replicas can serve is a problem as well. What a user says of days that
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -17,7 +18,8 @@ import structlog
 from spillway.api.common import MOST_REPLICAS
 from spillway.controllers.forecast.reading import Reading
 from spillway.domain.forecast.demand_grid import Identity
-from spillway.domain.forecast.forecaster import forecast
+from spillway.domain.forecast.forecaster import PresentForecast, forecast
+from spillway.domain.forecast.growth import AFTER_SECONDS
 from spillway.domain.forecast.occasions import Occasion, served_with, without
 from spillway.domain.forecast.refresh import (
     NO_SAMPLES,
@@ -28,13 +30,11 @@ from spillway.domain.forecast.refresh import (
     RefreshRequest,
     WorkloadDemand,
 )
-from spillway.domain.forecast.spec import STEP_SECONDS, Flags, Floats, ForecastSpec
+from spillway.domain.forecast.spec import STEP_SECONDS, Floats, ForecastSpec
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.sources.prometheus import PrometheusError
 
 log: Final = structlog.get_logger(__name__)
-
-"""Demand for more replicas is a mistake in the query or in `perReplica`."""
 _STALE_STEPS: Final = int(STALE_SECONDS // STEP_SECONDS)
 _ROWS_AT_ONCE: Final = 256
 """So many histories are 64-bit floats at a time."""
@@ -95,18 +95,23 @@ class Refresher:
         last = np.where(seen.any(axis=1), values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1), -1)
         current = last >= values.shape[1] - _STALE_STEPS
         start = first * float(STEP_SECONDS)
-        served, predictable = _served(values[current], need.spec, need.occasions, start)
+        found = _forecast(values[current], need.spec, need.occasions, start)
         later = _later(values[current], need, start)
         position = 0
         for row, (identity, one) in enumerate(members):
             if current[row]:
                 present = float(values[row, last[row]])
-                highest = max(float(served[position]), present)
-                made = float((first + int(last[row]) + 1) * STEP_SECONDS)
-                found = _in_replicas(one, made, present, highest, predictable=bool(predictable[position]))
-                if isinstance(found, WorkloadDemand) and found.predictable and later is not None:
-                    found = msgspec.structs.replace(found, later=float(later[position]) / one.per_replica)
-                yield found
+                highest = max(float(found.served[position]), present)
+                amounts = WorkloadDemand(
+                    one.workload,
+                    made=float((first + int(last[row]) + 1) * STEP_SECONDS),
+                    present=present,
+                    highest=highest,
+                    predictable=bool(found.predictable[position]),
+                    later=float(later[position]) if later is not None and found.predictable[position] else 0.0,
+                    soon_after=max(float(found.soon_after[position]), highest),
+                )
+                yield _in_replicas(one, amounts)
                 position += 1
             elif grid.end - self.reading.rows[identity].added >= _STALE_STEPS:
                 message = f"Prometheus has no sample of its demand within the last {STALE_SECONDS / 60:g} minutes"
@@ -123,28 +128,36 @@ def _later(values: Floats, need: DemandNeed, start: float) -> Floats | None:
     spec = need.later_spec
     if spec is None:
         return None
-    served, predictable = _served(values, spec, need.occasions, start)
-    return np.where(predictable, served, 0.0)
+    found = _forecast(values, spec, need.occasions, start)
+    return np.where(found.predictable, found.served, 0.0)
 
 
-def _served(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> tuple[Floats, Flags]:
-    """What is to be provided for each row, and whether a forecast tells it."""
+def _forecast(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> PresentForecast:
+    """The forecast of each row, with what the occasions bring."""
     if not values.shape[0]:
-        return np.empty(0), np.empty(0, dtype=np.bool_)
+        return PresentForecast(np.empty(0), np.empty(0, dtype=np.bool_), np.empty(0))
     now = start + values.shape[1] * STEP_SECONDS
     known = list(occasions)
     over = [one for one in known if one.end <= now]
     found = forecast(without(values, over, start=start) if over else values, spec)
-    ahead = [one for one in known if one.end > now]
-    served = served_with(found.served, values, ahead, spec, start=start) if ahead else found.served
-    return served, found.predictable
+    ahead = [one for one in known if now < one.end and one.begin < now + spec.window_seconds + AFTER_SECONDS]
+    if not ahead:
+        return found
+    # What ordinary days bring soon after the span says nothing of an occasion.
+    served = served_with(found.served, values, ahead, spec, start=start)
+    return replace(found, served=served, soon_after=served)
 
 
-def _in_replicas(
-    need: DemandNeed, made: float, present: float, highest: float, *, predictable: bool
-) -> WorkloadDemand | DemandProblem:
+def _in_replicas(need: DemandNeed, amounts: WorkloadDemand) -> WorkloadDemand | DemandProblem:
+    """The demand, which is in the unit of its source, in replicas."""
     with np.errstate(over="ignore"):
-        most = highest / need.per_replica
+        most = amounts.highest / need.per_replica
     if not most <= MOST_REPLICAS:
         return DemandProblem(need.workload, "InvalidDemand", f"its demand reaches {most:.4g} replicas")
-    return WorkloadDemand(need.workload, made, present / need.per_replica, most, predictable)
+    return msgspec.structs.replace(
+        amounts,
+        present=amounts.present / need.per_replica,
+        highest=most,
+        later=amounts.later / need.per_replica,
+        soon_after=amounts.soon_after / need.per_replica,
+    )

@@ -152,7 +152,7 @@ class ScalingController(Controller):
             settling=now - (self._began or now) < STALE_SECONDS,
         )
         before = self.world.board.recommendations.get(one.workload)
-        recommendation = recommend(found.scaling, asked, now, None if before is None else before.steps)
+        recommendation = recommend(found.scaling, asked, now, before)
         name, others = ("", False) if autoscaler is None else (autoscaler.name, autoscaler.other_metrics)
         moved = found.scaling.schedule_only and others and autoscaler is not None and not autoscaler.ours
         owner = workload_of(one.newest)

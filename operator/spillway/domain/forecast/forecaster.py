@@ -21,6 +21,7 @@ from spillway.domain.forecast.candidate_weights import loss_stride, mixed, pinba
 from spillway.domain.forecast.candidates import LAST_VALUE, candidates_of
 from spillway.domain.forecast.choice_by_cost import LOOK_BACK_HOURS, QUANTILES, cheapest
 from spillway.domain.forecast.grid import filled, offset
+from spillway.domain.forecast.growth import growth, present_growth
 from spillway.domain.forecast.spec import HOUR_STEPS, WEEK_STEPS, Flags, Floats, ForecastSpec
 from spillway.domain.forecast.window import maximum_ahead, mean_behind
 
@@ -38,6 +39,8 @@ class PresentForecast:
     """The demand to provide for, at least the present one; nan for a row without any value."""
     predictable: Flags
     """Whether a forecast serves it, and not the present demand with headroom."""
+    soon_after: Floats
+    """What the demand is expected to reach until a quarter of an hour after the span; at least `served`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +51,7 @@ class Replay:
     predictable: Flags
     quantiles: Floats
     """The forecast of each of `QUANTILES` for the maximum of the span (row, quantile, origin)."""
+    soon_after: Floats
 
 
 def forecast(values: Floats, spec: ForecastSpec) -> PresentForecast:
@@ -58,12 +62,8 @@ def forecast(values: Floats, spec: ForecastSpec) -> PresentForecast:
 
 def replay(values: Floats, spec: ForecastSpec) -> Replay:
     """The forecast at every step of these histories, each by what was known at that step."""
-    parts = _parts(values, lambda rows: _served(_models(rows, spec), spec))
-    return Replay(
-        np.concatenate([part.served for part in parts]),
-        np.concatenate([part.predictable for part in parts]),
-        np.concatenate([part.quantiles for part in parts]),
-    )
+    parts = _parts(values, lambda rows: _every(rows, spec))
+    return Replay(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,8 +100,8 @@ def _models(values: Floats, spec: ForecastSpec) -> _Models:
     return _Models(whole, seen, small, _MOST * most, logs, shifts, recent_losses(losses, hours, spec.end, stride))
 
 
-def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> Replay:
-    """What is served from the hour `since` on, by the costs from then on."""
+def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> tuple[Floats, Flags, Floats]:
+    """What is served from the hour `since` on, by the costs from then on, with the quantiles."""
     step = since * HOUR_STEPS
     small = models.small[:, None, step:]
     weights = weights_of(models.losses[..., since:])
@@ -124,15 +124,30 @@ def _served(models: _Models, spec: ForecastSpec, since: int = 0) -> Replay:
     at = choice.quantile[:, hour_of]
     forecasts = np.take_along_axis(capacity, at[:, None], axis=1)[:, 0]
     served = np.where(predictable, forecasts, reactive * choice.headroom[:, hour_of])
-    return Replay(served, predictable, quantiles)
+    return served, predictable, quantiles
 
 
-def _present(values: Floats, spec: ForecastSpec) -> tuple[Floats, Flags]:
+def _every(values: Floats, spec: ForecastSpec) -> tuple[Floats, Flags, Floats, Floats]:
+    """Every origin."""
+    models = _models(values, spec)
+    served, predictable, quantiles = _served(models, spec)
+    return served, predictable, quantiles, _soon_after(served, growth(models.whole, models.small, spec), models)
+
+
+def _present(values: Floats, spec: ForecastSpec) -> tuple[Floats, Flags, Floats]:
     """The last origin alone, for which only the hours that the present choice looks at are served again."""
     models = _models(values, spec)
     in_force = -(-spec.first // HOUR_STEPS)
-    last = _served(models, spec, max(models.losses.shape[-1] - 1 - LOOK_BACK_HOURS - in_force, 0))
-    return last.served[:, -1], last.predictable[:, -1]
+    since = max(models.losses.shape[-1] - 1 - LOOK_BACK_HOURS - in_force, 0)
+    served, predictable, _ = _served(models, spec, since)
+    grown = present_growth(models.whole, models.small, spec)[:, None]
+    return served[:, -1], predictable[:, -1], _soon_after(served[:, -1:], grown, models)[:, 0]
+
+
+def _soon_after(served: Floats, grown: Floats, models: _Models) -> Floats:
+    """What is served at the last of these origins, grown; no more than a forecast may be."""
+    small, most = models.small[:, -served.shape[1] :], models.most[:, -served.shape[1] :]
+    return np.fmax(np.fmin((served + small) * grown - small, most), served)
 
 
 Part = TypeVar("Part")

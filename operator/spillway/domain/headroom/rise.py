@@ -5,8 +5,7 @@ and the highest until one start-up later: that is the floor for which nodes must
 exist have their room, so they are taken off. A forecast that is flat, falls, is stale or is not known gives 0.
 """
 
-from spillway.domain.scaling.demand import DemandForecast
-from spillway.domain.scaling.recommend import replicas_for
+from spillway.domain.scaling.demand import DemandForecast, replicas_for
 
 
 def rise_of(forecast: DemandForecast | None, *, replicas: int, most: int | None, now: float) -> int:

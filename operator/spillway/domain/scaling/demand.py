@@ -1,14 +1,22 @@
 """The forecast demand of one workload, in replicas at the target load.
 
-Contract: demand is a real number; whoever needs a number of replicas rounds it up. A forecast that is older than
+Contract: demand is a real number, and `replicas_for` it are whole. A forecast that is older than
 `STALE_SECONDS` counts no more, because the span that it describes has begun.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 STALE_SECONDS: Final = 900.0
 """Three steps of the grid: one refresh may fail without an effect."""
+_ROUNDING: Final = 1e-6
+"""A demand of 3 and a rounding error is no demand of 4."""
+
+
+def replicas_for(demand: float) -> int:
+    """Whole replicas for a demand in replicas."""
+    return max(0, math.ceil(demand - _ROUNDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,9 @@ class DemandForecast:
     later: float = 0.0
     """The highest demand until one start-up after the end of the window: what `highest` may be by the time at which a
     node is ready that is ordered now. 0 where nothing asks for it, or no forecast tells it."""
+    soon_after: float = 0.0
+    """What the demand is expected to reach until a quarter of an hour after the window, by the days before; it adds no
+    replica, and holds a scale-down back."""
 
     def is_stale(self, now: float) -> bool:
         """Whether it is too old to be used at `now`, Unix seconds."""

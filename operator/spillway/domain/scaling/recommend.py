@@ -1,13 +1,12 @@
 """The recommended replicas of one workload: the highest of the active schedules and of its forecast demand.
 
 Contract: pure. The number is within the bounds of the workload's autoscaler and of its class, and there always is one.
-A forecast only adds replicas: it never lowers what the schedules and the present demand ask for, and a peak that it
-predicts within its window holds a scale-down back. Without a usable forecast of mode Active the schedules count alone
-where the autoscaler also goes by another metric; where it goes by this number alone, or that is not known, the present
-number of replicas is kept, because to know nothing is no reason to scale down.
+A forecast only adds replicas: it never lowers what the schedules and the present demand ask for. A peak that it
+predicts within its window, or soon after it, holds a scale-down back, and noise causes none. Without a usable forecast
+of mode Active the schedules count alone where the autoscaler also goes by another metric; where it goes by this number
+alone, or that is not known, the present number of replicas is kept, because to know nothing is no reason to scale down.
 """
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,9 +15,7 @@ from typing import NamedTuple
 from spillway.api.scaling import ReplicaSchedule, Scaling
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.domain.scaling.rate import Steps, next_step
-
-_ROUNDING = 1e-6
-"""A demand of 3 and a rounding error is no demand of 4."""
+from spillway.domain.scaling.settled import settled
 
 
 class ScalingReason(StrEnum):
@@ -83,7 +80,8 @@ class Recommendation:
     """Whether anything asks for a replica at all, whatever the autoscaler's minimum is: KEDA scales to zero where
     nothing does."""
     forecast: int | None = None
-    """The replicas that the forecast alone would give, also where it does not count."""
+    """The replicas that the forecast alone would give, also where it does not count; settled against those of the last
+    recommendation."""
     forecast_state: ForecastState = ForecastState.DISABLED
     steps: Steps | None = None
     """For the next recommendation, where scalings per hour are bounded."""
@@ -108,10 +106,10 @@ FindNumber = Callable[[str, str], Awaitable[Number | None]]
 """Given a namespace and a workload in it: its number, None if it has none."""
 
 
-def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None = None) -> Recommendation:
-    """The recommendation at `now`, Unix seconds; `before` is the `steps` of the last one."""
+def recommend(scaling: Scaling, asked: Asked, now: float, before: Recommendation | None = None) -> Recommendation:
+    """The recommendation at `now`, Unix seconds; `before` is the last one."""
     state = _forecast_state(scaling, asked.forecast, now)
-    forecast = None if asked.forecast is None else replicas_for(asked.forecast.highest)
+    forecast = None if asked.forecast is None else settled(asked.forecast, _settled_before(asked, before))
     counted = forecast if state is ForecastState.COUNTS and not scaling.schedule_only else None
     wanted, reason, schedule = _highest(scaling, asked, asked.active, counted, state)
     active = _bounded(scaling, None, wanted) > 0
@@ -122,7 +120,8 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None =
         return Recommendation(bounded, reason, schedule, active, forecast, state)
     later, _, _ = _highest(scaling, asked, (*asked.active, *asked.upcoming), counted, state)
     ahead = max(bounded, _bounded(scaling, asked.autoscaler, later))
-    steps = before or Steps(_first(scaling, asked, ahead), now)
+    earlier = None if before is None else before.steps
+    steps = earlier or Steps(_first(scaling, asked, ahead), now)
     steps = next_step(steps, bounded, ahead, now, per_hour=scaling.max_scalings_per_hour)
     held = _bounded(scaling, asked.autoscaler, steps.replicas)
     if held != bounded:
@@ -130,9 +129,9 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Steps | None =
     return Recommendation(held, reason, schedule, active, forecast, state, steps)
 
 
-def replicas_for(demand: float) -> int:
-    """Whole replicas for a demand in replicas."""
-    return max(0, math.ceil(demand - _ROUNDING))
+def _settled_before(asked: Asked, before: Recommendation | None) -> int:
+    """The number against which a forecast is settled; without an earlier one the replicas that exist."""
+    return asked.current if before is None or before.forecast is None else before.forecast
 
 
 def _first(scaling: Scaling, asked: Asked, ahead: int) -> int:

@@ -30,6 +30,8 @@ class DemandForecasts:
     later: Floats
     """The highest demand until one start-up after the end of the window; 0 where there are no elastic nodes, for whose
     headroom alone it counts, and where no forecast tells it."""
+    soon_after: Floats
+    """What the demand is expected to reach until a quarter of an hour after the window."""
 
     def at(self, workload: int, step: int) -> DemandForecast | None:
         """The forecast of a workload that is made at the begin of a step."""
@@ -41,6 +43,7 @@ class DemandForecasts:
             float(self.served[workload, step]),
             bool(self.predictable[workload, step]),
             float(self.later[workload, step]),
+            float(self.soon_after[workload, step]),
         )
 
 
@@ -49,7 +52,7 @@ def demand_forecasts(case: Case, progress: Callable[[], None] = lambda: None) ->
     setup = case.setup
     startup = setup.node_startup_seconds + setup.pod_startup_seconds
     spec = ForecastSpec(startup, setup.window_seconds)
-    present, served, later = list[Floats](), list[Floats](), list[Floats]()
+    present, served, later, soon_after = list[Floats](), list[Floats](), list[Floats](), list[Floats]()
     predictable: list[Flags] = []
     for first in range(0, len(case.services), _ROWS_AT_ONCE):
         part = case.demand[first : first + _ROWS_AT_ONCE]
@@ -57,6 +60,7 @@ def demand_forecasts(case: Case, progress: Callable[[], None] = lambda: None) ->
         present.append(filled(part)[0])
         served.append(found.served)
         predictable.append(found.predictable)
+        soon_after.append(found.soon_after)
         later.append(_later(part, spec, startup, found.predictable) if setup.elastic_nodes else 0 * found.served)
         for _ in part:
             progress()
@@ -66,6 +70,7 @@ def demand_forecasts(case: Case, progress: Callable[[], None] = lambda: None) ->
         np.concatenate(served),
         np.concatenate(predictable),
         np.concatenate(later),
+        np.concatenate(soon_after),
     )
 
 

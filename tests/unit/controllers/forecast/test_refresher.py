@@ -9,6 +9,7 @@ import pytest
 
 from spillway.controllers.forecast.reading import Reading
 from spillway.controllers.forecast.refresher import Refresher
+from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.refresh import DemandNeed, DemandSource, RefreshRequest, WorkloadDemand
 from spillway.domain.forecast.spec import STEP_SECONDS
 from spillway.domain.model.units import DAY_SECONDS
@@ -74,6 +75,17 @@ async def test_a_peak_beyond_the_window_is_told_one_start_up_before_it_is_within
     within = await _forecast(5)
     assert within.highest == pytest.approx(10.0, rel=0.1)
     assert within.later == pytest.approx(10.0, rel=0.1)
+
+
+async def test_a_peak_soon_after_the_window_is_told_so_that_it_holds_a_scale_down_back() -> None:
+    for minutes, expected in ((30, 2.0), (20, 10.0), (10, 10.0), (5, 10.0)):
+        assert (await _forecast(minutes)).soon_after == pytest.approx(expected, rel=0.1)
+
+
+async def test_on_a_named_day_nothing_is_expected_after_the_window_that_ordinary_days_had() -> None:
+    holiday = Occasion(NOON - DAY_SECONDS / 2, NOON + DAY_SECONDS / 2, factor=0.3)
+    found = await _forecast(20, msgspec.structs.replace(NEED, occasions=(holiday,)))
+    assert found.soon_after == found.highest == pytest.approx(2.0, rel=0.1)
 
 
 async def test_without_headroom_nothing_beyond_the_window_is_forecast() -> None:
