@@ -15,8 +15,20 @@ from demo.scenario import DAY_BEGINS_AT, HOURS, TARGET_UTILIZATION
 from spillway.cli import report_page as page
 
 TIER_COLOUR: Final = {"fixed": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE, "unassigned": page.GREY}
-CONTENDER_COLOUR: Final = {"plain": page.DARK, "flat": page.RED, "spillway": page.GREEN}
-CONTENDER_DASH: Final = {"plain": "dot", "flat": "dash", "spillway": "solid"}
+CONTENDER_COLOUR: Final = {
+    "plain": page.DARK,
+    "flat": page.RED,
+    "spillway": page.GREEN,
+    "plain-drain": page.ORANGE,
+    "spillway-moves": page.BLUE,
+}
+CONTENDER_DASH: Final = {
+    "plain": "dot",
+    "flat": "dash",
+    "spillway": "solid",
+    "plain-drain": "dashdot",
+    "spillway-moves": "longdash",
+}
 _ASKED_FOR: Final = "asked for by the load"
 _LOAD: Final = "load"
 _AT_TARGET: Final = "requests for it at the target"
@@ -148,7 +160,7 @@ def _victims(scene: Scene) -> str:
     for contender in scene.contenders:
         for down in per_contender(scene.observer.tracker.finished, contender):
             # As in the table: Spillway is held to what it planned itself, the others to what its planner would have.
-            held = scene.plans.verdict(down, scene.epoch).down if contender is Contender.SPILLWAY else down
+            held = scene.plans.verdict(down, scene.epoch).down if contender.operated else down
             for victim in held.victims:
                 tier = victim.tier.value if victim.tier else "unassigned"
                 counts[contender.value][tier, victim.planned] += 1

@@ -26,6 +26,20 @@ class Contender(StrEnum):
     FLAT = "flat"
     """Deletion cost -1 on elastic and virtual pods, and a soft taint on elastic nodes."""
     SPILLWAY = "spillway"
+    PLAIN_DRAIN = "plain-drain"
+    """Kubernetes without Spillway, and Karpenter drains nodes that are little used (`WhenEmptyOrUnderutilized`)."""
+    SPILLWAY_MOVES = "spillway-moves"
+    """Spillway, which also empties elastic nodes by moves (`consolidation`)."""
+
+    @property
+    def key(self) -> str:
+        """Its key in JSON."""
+        return self.value.replace("-", "_")
+
+    @property
+    def operated(self) -> bool:
+        """Whether the operator acts for it."""
+        return self in _OPERATED
 
     @property
     def namespace(self) -> str:
@@ -38,6 +52,9 @@ class Contender(StrEnum):
     def pool(self, tier: Tier) -> str:
         """The name of this contender's node pool of that tier; node names contain it."""
         return f"{self.value}-{tier.value}"
+
+
+_OPERATED: Final = (Contender.SPILLWAY, Contender.SPILLWAY_MOVES)
 
 
 def contender_of(namespace: str) -> Contender | None:

@@ -7,7 +7,7 @@ Contract: `open_scene` gives a scene whose cluster, operator and watches end wit
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -91,10 +91,7 @@ class Scene:
 
     def held_to_plans(self, downs: Iterable[ScaleDown]) -> list[ScaleDown]:
         """The same scale-downs, Spillway's compared with the plans that its operator has reported so far."""
-        return [
-            self.plans.verdict(down, self.epoch).down if down.contender is Contender.SPILLWAY else down
-            for down in downs
-        ]
+        return [self.plans.verdict(down, self.epoch).down if down.contender.operated else down for down in downs]
 
     def operator_writes(self) -> Writes:
         """What the operator has written so far."""
@@ -127,11 +124,17 @@ def chosen_cluster() -> Iterator[ClusterApi]:
 
 @asynccontextmanager
 async def open_scene(
-    day: Day, contenders: Sequence[Contender], say: Say, *, placement: bool = False
+    day: Day,
+    contenders: Sequence[Contender],
+    say: Say,
+    *,
+    placement: bool = False,
+    moves: Collection[Contender] = (Contender.SPILLWAY_MOVES,),
 ) -> AsyncIterator[Scene]:
     """Give a scene in which every contender's workloads run at the level of the first hour and HPAs see their load.
 
-    With `placement` Spillway decides which of its pods go to virtual nodes.
+    With `placement` Spillway decides which of its pods go to virtual nodes. For the contenders in `moves` it also
+    empties elastic nodes.
     """
     async with AsyncExitStack() as stack:
         say("starting etcd, API server, scheduler, controllers, kwok, metrics-server and Karpenter")
@@ -144,12 +147,15 @@ async def open_scene(
         if audit is not None:
             stack.callback(audit.close)
         operator = None
-        if Contender.SPILLWAY in contenders:
+        operated = [contender for contender in contenders if contender.operated]
+        if operated:
             say("installing the operator from its chart, under the chart's rights")
             operator = await uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
             stack.callback(operator.close)
-            await asyncio.to_thread(cluster.apply, manifests.spillway_resources(placement=placement))
-            await asyncio.to_thread(_wait_policy, cluster)
+            for contender in operated:
+                made = manifests.spillway_resources(contender, placement=placement, moves=contender in moves)
+                await asyncio.to_thread(cluster.apply, made)
+                await asyncio.to_thread(_wait_policy, cluster, contender)
         client = await stack.enter_async_context(await KubeClient.connect(str(cluster.kubeconfig)))
         state = ClusterState(clock=time.monotonic, now=time.time)
         observer = Observer(state, contenders, audit)
@@ -161,8 +167,8 @@ async def open_scene(
         yield scene
 
 
-def _wait_policy(cluster: ClusterApi) -> None:
-    policy = f"elasticpolicies.spillway.dev/{manifests.POLICY}"
+def _wait_policy(cluster: ClusterApi, contender: Contender) -> None:
+    policy = f"elasticpolicies.spillway.dev/{manifests.POLICIES[contender]}"
     cluster.kubectl("wait", "--for=condition=Ready", policy, "--timeout=45s")
 
 
@@ -170,7 +176,7 @@ async def _start_workloads(scene: Scene, say: Say, kept: Mapping[str, int]) -> N
     say(f"starting {len(scene.day.workloads)} workloads with an HPA for each of {len(scene.contenders)} contenders")
     pods = 0
     for contender in scene.contenders:
-        ours = kept if contender is Contender.SPILLWAY else {}
+        ours = kept if contender.operated else {}
         pods += await asyncio.to_thread(stage.lay_workloads, scene.cluster, contender, scene.day, ours)
 
     async def all_ready() -> bool:

@@ -32,10 +32,23 @@ VIRTUAL_PRICE: Final = {"currency": "EUR", "cpuHour": "0.05", "memoryGiBHour": "
 SCALE_DOWN_WINDOW_SECONDS: Final = 15
 SPILL_AFTER_SECONDS: Final = 30
 """Longer than Karpenter takes to add a node."""
-POLICY: Final = "demo"
+POLICIES: Final = {Contender.SPILLWAY: "demo", Contender.SPILLWAY_MOVES: "demo-moves"}
+"""The names of Spillway's policies, and of their budgets of virtual nodes."""
+CONSOLIDATION: Final = {
+    "mode": "Active",
+    "below": 70,
+    "maxMovesPerMinute": 300,
+    "settle": "1s",
+    "nodeSettle": "10s",
+    "emptyFor": "20s",
+}
+"""The defaults at the pace of the day, in which an hour takes less than a minute."""
 SOFT_TAINTS: Final[dict[Contender, dict[str, str]]] = {
     Contender.FLAT: {"key": "demo.spillway.dev/elastic", "value": "flat", "effect": "PreferNoSchedule"},
-    Contender.SPILLWAY: {"key": ELASTIC_TAINT, "value": POLICY, "effect": "PreferNoSchedule"},
+    **{
+        contender: {"key": ELASTIC_TAINT, "value": policy, "effect": "PreferNoSchedule"}
+        for contender, policy in POLICIES.items()
+    },
 }
 """Of elastic nodes. Spillway taints nodes by itself; the Karpenter pool names the taint too, because Karpenter takes a
 soft taint that no pool declares for a hard one and adds a node where a pod would have fitted on one that stands."""
@@ -202,13 +215,16 @@ def flat_policies() -> list[Object]:
     ]
 
 
-def spillway_resources(*, placement: bool = False) -> list[Object]:
+def spillway_resources(
+    contender: Contender = Contender.SPILLWAY, *, placement: bool = False, moves: bool = False
+) -> list[Object]:
     """Spillway's custom resources: they select this contender's nodes and namespaces and nothing else.
 
-    With `placement` the operator decides who goes to virtual nodes; without it that is the scheduler's choice.
+    With `placement` the operator decides who goes to virtual nodes; without it that is the scheduler's choice. With
+    `moves` it empties elastic nodes that are little used.
     """
-    spillway = Contender.SPILLWAY
-    ours = {"matchLabels": {CONTENDER_LABEL: spillway.value}}
+    ours = {"matchLabels": {CONTENDER_LABEL: contender.value}}
+    name = POLICIES[contender]
     workload_class: Object = {"name": "default", "match": {"namespaces": ours}}
     if placement:
         workload_class["placement"] = {"virtual": "Overflow", "spillAfter": f"{SPILL_AFTER_SECONDS}s"}
@@ -216,26 +232,27 @@ def spillway_resources(*, placement: bool = False) -> list[Object]:
         {
             "apiVersion": "spillway.dev/v1alpha1",
             "kind": "VirtualNodeBudget",
-            "metadata": {"name": "demo"},
+            "metadata": {"name": name},
             "spec": {
-                "nodeSelector": {"matchLabels": node_labels(spillway, Tier.VIRTUAL)},
+                "nodeSelector": {"matchLabels": node_labels(contender, Tier.VIRTUAL)},
                 "price": dict(VIRTUAL_PRICE),
             },
         },
         {
             "apiVersion": "spillway.dev/v1alpha1",
             "kind": "ElasticPolicy",
-            "metadata": {"name": POLICY},
+            "metadata": {"name": name},
             "spec": {
                 "mode": "Enforce",
                 "tiers": {
                     "elastic": {
-                        "nodeSelector": {"matchLabels": node_labels(spillway, Tier.ELASTIC)},
+                        "nodeSelector": {"matchLabels": node_labels(contender, Tier.ELASTIC)},
                         "softTaint": True,
                     },
-                    "virtual": {"budgets": ["demo"]},
+                    "virtual": {"budgets": [name]},
                 },
                 "workloads": [workload_class],
+                **({"consolidation": dict(CONSOLIDATION)} if moves else {}),
             },
         },
     ]

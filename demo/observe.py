@@ -12,6 +12,7 @@ from typing import Final
 
 from demo.audit import AuditLog
 from demo.contenders import Contender, contender_of, owner_of, place_of
+from demo.dips import Dips
 from demo.measure import Lifetime, PodWait, Sample
 from demo.scaledowns import ScaleDown, ScaleDownTracker, zone_skew
 from demo.scenario import REQUEST_MILLIS, Day
@@ -30,6 +31,7 @@ class Observer:
         self.contenders = tuple(contenders)
         self.audit = audit
         self.tracker = ScaleDownTracker()
+        self.dips = Dips(state)
         self.samples: dict[Contender, list[Sample]] = {contender: [] for contender in contenders}
         self.now = 0.0
         """Seconds since the day began; negative before. Set by `tick`."""
@@ -52,6 +54,7 @@ class Observer:
         contender = None if pod is None else contender_of(pod.namespace)
         if pod is None or contender is None or pod.namespace != contender.namespace:
             return
+        self.dips.pod_changed(contender, old, new, self.now)
         waits = self._waits[contender]
         if old is None and self.now > 0.0:
             waits[pod.uid] = PodWait(self.now)
@@ -102,6 +105,7 @@ class Observer:
         self.now = now
         if self.audit is not None:
             self.audit.read()
+        self.dips.tick(now)
         return self.tracker.tick(now)
 
     def tick(self, now: float, day: Day) -> list[ScaleDown]:

@@ -22,8 +22,11 @@ def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
     """The day's figures of every contender."""
     downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith(f"{DAY}-")]
     writes = scene.writes_after.since(scene.writes_before)
+    # One operator acts for all of its contenders, and the audit log does not tell its writes apart.
+    operated = sum(len(down.victims) for down in downs if down.contender.operated)
     figures = {
-        contender.value: _figures(scene, contender, per_contender(downs, contender), writes)
+        contender.value: _figures(scene, contender, per_contender(downs, contender))
+        | _writes(scene, writes if contender.operated else Writes(), operated)
         for contender in scene.contenders
     }
     for name, values in figures.items():
@@ -37,7 +40,7 @@ def judged(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[s
     Spillway is compared with the plans that the operator made; `second_opinion` is the plan that the observer computes,
     as for the other contenders.
     """
-    if contender is not Contender.SPILLWAY:
+    if not contender.operated:
         return exactness(downs)
     verdicts = [scene.plans.verdict(down, scene.epoch) for down in downs]
     plans = [plan for verdict in verdicts for plan in verdict.plans]
@@ -74,10 +77,13 @@ def extra_writes(writes: Writes, victims: int) -> dict[str, Any]:
     }
 
 
-def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes: Writes) -> dict[str, Any]:
+def _writes(scene: Scene, writes: Writes, victims: int) -> dict[str, Any]:
+    return {"extra_api_writes_per_deleted_pod": None} if scene.audit is None else extra_writes(writes, victims)
+
+
+def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[str, Any]:
     samples = [sample for sample in scene.observer.samples[contender] if sample.at <= scene.wall_seconds]
     exact = judged(scene, contender, downs)
-    own = writes if contender is Contender.SPILLWAY else Writes()
     rhythm = scene.day.seconds_per_hour
     elastic = node_hours(scene.observer.lifetimes(contender), until=scene.wall_seconds, seconds_per_hour=rhythm)
     virtual = pod_hours(samples, Tier.VIRTUAL, rhythm)
@@ -89,9 +95,9 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown], writes:
         "virtual_pod_hours": round(virtual, 2),
         "pods_max": max((sample.total for sample in samples), default=0),
         "evictions": None if scene.audit is None else scene.audit.evictions[contender],
+        "dips": scene.observer.dips.count[contender],
         **served(samples, scene.observer.waits(contender), scene.wall_seconds),
         **skew_figures(samples),
-        **({"extra_api_writes_per_deleted_pod": None} if scene.audit is None else extra_writes(own, exact["victims"])),
     }
 
 
@@ -132,6 +138,10 @@ def ran_on(scene: Scene) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": {"cpus": os.cpu_count(), "system": platform.system(), "architecture": platform.machine()},
         "prices": {"currency": costs.CURRENCY} | prices,
-        "nodes": {"fixed": "6 of 12 CPU", "elastic": "8 CPU, Karpenter, WhenEmpty", "virtual": "1 a zone"},
+        "nodes": {
+            "fixed": "6 of 12 CPU",
+            "elastic": "8 CPU, Karpenter, WhenEmpty (plain-drain: WhenEmptyOrUnderutilized)",
+            "virtual": "1 a zone",
+        },
         "contenders_side_by_side": [contender.value for contender in scene.contenders],
     }

@@ -36,7 +36,7 @@ def lay_ground(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
             labels=manifests.node_labels(contender, Tier.ELASTIC),
             taints=manifests.elastic_taints(contender),
             cpus=[manifests.ELASTIC_CPU],
-            consolidation="WhenEmpty",
+            consolidation="WhenEmptyOrUnderutilized" if contender is Contender.PLAIN_DRAIN else "WhenEmpty",
             consolidate_after=f"{manifests.CONSOLIDATE_AFTER_SECONDS}s",
         )
     if Contender.FLAT in contenders:

@@ -70,6 +70,7 @@ _DAY_ROWS: Final = (
     ("zone skew, worst workload at rest", "zone_skew_max", "", Better.LOWER),
     ("zone skew, 99th percentile", "zone_skew_p99", "", Better.LOWER),
     ("evictions", "evictions", "", Better.LOWER),
+    ("ready pods lost while fewer than requested remained", "dips", "", Better.LOWER),
     ("extra API writes for each deleted pod", "extra_api_writes_per_deleted_pod", "", Better.LOWER),
 )
 """Words, key of the figures, unit, and the direction in which it is better."""

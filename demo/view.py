@@ -137,7 +137,7 @@ def why(down: ScaleDown, victim: Victim) -> str:
     if not victim.planned:
         return "by Kubernetes' own rules; the plan would have kept it"
     told = _SHORT[VictimReason(victim.reason)].format(zone=victim.zone or "its zone")
-    return told if down.contender is Contender.SPILLWAY else f"as the plan would: {told}"
+    return told if down.contender.operated else f"as the plan would: {told}"
 
 
 def clock_text(hour: float) -> str:
@@ -181,7 +181,7 @@ def _contender(scene: Scene, contender: Contender, elapsed: float) -> Renderable
         f"deleted {figures['victims']}, {share:.0%} as planned · "
         f"virtual-first broken {figures['virtual_first_violations']} times · evictions {evicted}",
     )
-    bold = "bold cyan" if contender is Contender.SPILLWAY else "bold"
+    bold = "bold cyan" if contender.operated else "bold"
     return Panel(table, title=Text(contender.value, style=bold), title_align="left", border_style="bright_black")
 
 

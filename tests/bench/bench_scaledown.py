@@ -1,5 +1,7 @@
 """How exact scale-downs are and what they leave behind: plain Kubernetes, flat costs and Spillway on the same day.
 
+Beside them, plain Kubernetes with a Karpenter that drains nodes, and Spillway that empties nodes by moves.
+
 Runs against a real control plane with Karpenter, all contenders side by side in one cluster, then a storm on each.
 Writes `build/bench/scaledown.json`; the figures are explained in docs/explanation/benchmarks.md.
 """
@@ -26,6 +28,7 @@ from demo.stage import clear_workloads
 from demo.storm import FULL, REDUCED, SETS, storm
 from demo.view import View, console_for, summary
 
+NO_STORM: Final = (Contender.PLAIN_DRAIN, Contender.SPILLWAY_MOVES)
 OUTPUT: Final = Path("build/bench/scaledown.json")
 
 
@@ -67,11 +70,15 @@ async def _measure(
             view.say(f"waiting for rest, then counting writes for {idle_seconds:.0f} s")
             at_rest = await idle(scene, idle_seconds, tick)
         for contender in contenders:
-            own = at_rest if contender is Contender.SPILLWAY else Writes()
+            own = at_rest if contender.operated else Writes()
             figures[contender]["idle_writes_per_minute"] = round(own.total * 60 / idle_seconds, 2)
             figures[contender]["idle_writes"] = dict(own.by_resource)
         console.print(summary(figures))
         storms = await _storms(scene, contenders, rounds, view) if rounds else {}
+        for each in (figures, storms):
+            for contender in contenders:
+                if contender.value in each:
+                    each[contender.key] = each.pop(contender.value)
     about |= {"idle_seconds": idle_seconds, "storm": f"{rounds} rounds of {SETS} ReplicaSets {FULL} to {REDUCED}"}
     measured = {"about": about | {"bench_seconds": round(time.monotonic() - began)}, **figures, "storm": storms}
     return measured | {"goals": goals(figures, storms)}
@@ -80,11 +87,12 @@ async def _measure(
 async def _storms(scene: Scene, contenders: list[Contender], rounds: int, view: View) -> dict[str, Any]:
     await asyncio.to_thread(clear_workloads, scene.cluster, contenders)
     storms = {}
-    for contender in contenders:
+    # A storm is over before any node could be emptied.
+    for contender in (one for one in contenders if one not in NO_STORM):
         before = scene.operator_writes()
         downs = await storm(scene, contender, rounds, view.say)
         figures = results.judged(scene, contender, downs)
-        own = scene.operator_writes().since(before) if contender is Contender.SPILLWAY else Writes()
+        own = scene.operator_writes().since(before) if contender.operated else Writes()
         storms[contender.value] = figures | results.extra_writes(own, figures["victims"])
         view.say(
             f"{contender}: {figures['planned_ready_deleted']} of {figures['victims_ready']} ready victims as planned"
@@ -115,6 +123,14 @@ def goals(figures: dict[str, dict[str, Any]], storms: dict[str, Any]) -> list[di
             if other in figures and figures[other]["elastic_node_hours"]:
                 ratio = round(ours["elastic_node_hours"] / figures[other]["elastic_node_hours"], 3)
                 goal(f"elastic node-hours against {other} (goal of the simulator: {bound})", ratio, met=ratio <= bound)
+    moves = figures.get(Contender.SPILLWAY_MOVES.key)
+    if moves is not None:
+        for other, bound in ((Contender.PLAIN, 0.75), (Contender.PLAIN_DRAIN, 1.0)):
+            if figures.get(other.key, {}).get("elastic_node_hours"):
+                ratio = round(moves["elastic_node_hours"] / figures[other.key]["elastic_node_hours"], 3)
+                goal(f"elastic node-hours with moves against {other}: at most {bound}", ratio, met=ratio <= bound)
+        goal("evictions with moves: 0", moves["evictions"], met=moves["evictions"] == 0)
+        goal("dips with moves: 0", moves["dips"], met=moves["dips"] == 0)
     if stormy is not None:
         goal(
             "planned victims deleted in the storm: 99.9 %",

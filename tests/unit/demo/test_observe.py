@@ -60,3 +60,35 @@ def test_load_beyond_what_the_ready_pods_of_a_workload_request_is_unmet(observer
     assert sample.ready_cores == pytest.approx(2 * REQUEST_MILLIS / 1000)
     unmet = max(first.load(hour) - sample.ready_cores, 0) + second.load(hour)
     assert sample.unmet_cores == pytest.approx(unmet)
+
+
+def _pods(observer: Observer, *names: str, ready: bool = True) -> None:
+    for name in names:
+        observer.state.apply(pod(name, ready=ready))
+
+
+@pytest.mark.parametrize(
+    ("asked", "later", "dips"),
+    [
+        pytest.param(2, 2, 1, id="an eviction"),
+        pytest.param(1, 1, 0, id="a scale-down"),
+        pytest.param(2, 1, 0, id="a scale-down whose ReplicaSet shows later"),
+    ],
+)
+def test_a_ready_pod_that_is_lost_while_fewer_than_requested_remain_is_a_dip(
+    observer: Observer, asked: int, later: int, dips: int
+) -> None:
+    def ask(replicas: int) -> None:
+        observer.state.apply(make_replicaset("rs", uid="rs", namespace=OURS.namespace, replicas=replicas))
+
+    observer.follow(1.0)
+    ask(asked)
+    _pods(observer, "a", "b")
+    _pods(observer, "c", ready=False)
+    observer.state.remove(pod("a"))
+    observer.follow(2.0)
+    ask(later)
+    observer.follow(3.0)
+    assert observer.dips.count[OURS] == 0
+    observer.follow(5.0)
+    assert observer.dips.count[OURS] == dips
