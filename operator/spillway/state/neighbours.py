@@ -1,10 +1,11 @@
-"""The other pods of the cluster, as one new pod of an owner meets them on one pool.
+"""The other pods of the cluster, as one new pod meets them.
 
-Contract: implements `domain.fit.neighbours` on the live state. A pod counts as promised to the pool while it has no
-node and its marks name the pool; so do the owner's reservations there, of pods that the informer does not show yet.
+Contract: implements `domain.fit.neighbours` on the live state. On a pool, a pod counts as promised to it while it has
+no node and its marks name the pool; so do the owner's reservations there, of pods that the informer does not show yet.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from spillway.domain.fit.neighbours import Incoming, Neighbour, Selects
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -16,32 +17,19 @@ from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 
 _NO_LABELS: Mapping[str, str] = {}
+_NO_POD: Final = PodUid("")
 
 
-class PoolNeighbours:
-    """The neighbours of one incoming pod on one pool."""
+class ClusterNeighbours:
+    """The neighbours of one incoming pod; `itself` is the pod, if it exists already."""
 
-    def __init__(
-        self,
-        state: ClusterState,
-        membership: PoolMembership,
-        reservations: Reservations,
-        *,
-        pod: Incoming,
-        owner: OwnerUid,
-        pool: str,
-        itself: PodUid,
-    ) -> None:
+    def __init__(self, state: ClusterState, *, pod: Incoming, itself: PodUid = _NO_POD) -> None:
         self._state = state
-        self._membership = membership
-        self._reservations = reservations
         self._pod = pod
-        self._owner = owner
-        self._pool = pool
         self._itself = itself
 
     def selected(self, selects: Selects, namespaces: Iterable[str] | None) -> Iterator[Neighbour]:
-        """The pods of these namespaces (None for all) that are selected, reservations for the pool included."""
+        """The pods of these namespaces (None for all) that are selected, reservations included."""
         for namespace in tuple(self._state.namespaces) if namespaces is None else namespaces:
             of_namespace = self.namespace_labels(namespace)
             known: dict[OwnerUid, bool] = {}
@@ -59,7 +47,7 @@ class PoolNeighbours:
         if (namespaces is None or self._pod.namespace in namespaces) and selects(
             self._pod.labels, self._pod.namespace, self.namespace_labels(self._pod.namespace)
         ):
-            for _ in range(self._reservations.count_on(self._owner, self._pool)):
+            for _ in range(self._reserved()):
                 yield Neighbour(NodeName(""), leaving=False, promised=True)
 
     def repelling(self) -> Iterable[tuple[PodTerm, Iterable[NodeName]]]:
@@ -88,4 +76,37 @@ class PoolNeighbours:
         return _NO_LABELS if owner is None else owner.labels
 
     def _is_promised(self, pod: PodRecord) -> bool:
+        """Whether a pod that has no node yet may go where the new one may."""
+        del pod
+        return False
+
+    def _reserved(self) -> int:
+        """Pods like the new one that do not exist yet."""
+        return 0
+
+
+class PoolNeighbours(ClusterNeighbours):
+    """The neighbours of one incoming pod of an owner on one pool."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        membership: PoolMembership,
+        reservations: Reservations,
+        *,
+        pod: Incoming,
+        owner: OwnerUid,
+        pool: str,
+        itself: PodUid,
+    ) -> None:
+        super().__init__(state, pod=pod, itself=itself)
+        self._membership = membership
+        self._reservations = reservations
+        self._owner = owner
+        self._pool = pool
+
+    def _is_promised(self, pod: PodRecord) -> bool:
         return not pod.node and not pod.terminating and self._pool in self._membership.named_pools(pod)
+
+    def _reserved(self) -> int:
+        return self._reservations.count_on(self._owner, self._pool)

@@ -1,7 +1,7 @@
 """The room for pods on some nodes: the nodes that a pod may run on and that have free all that it requests.
 
 Contract: one answer for all that look for such a node. What is promised to a pod is not promised again, until a new
-`FreeNodes` is made from the state. Other pods (affinity, topology spread) are not looked at.
+`FreeNodes` is made from the state. Other pods (affinity, topology spread) are another question (`nodes_left`).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class PodFit:
     """The nodes on which pods of one spec may run, and what they take of a node beside CPU and memory."""
 
     def __init__(self, spec: Json, volumes: Sequence[VolumeReach] = ()) -> None:
-        self._spec = spec
+        self.spec = spec
         self._node_fit = NodeFit(spec)
         self._volumes = volumes
         self.extended = extended_requests(spec)
@@ -32,7 +32,7 @@ class PodFit:
     @cached_property
     def key(self) -> bytes:
         """All that decides, apart from volumes: pods with equal keys may run on the same nodes."""
-        return constraints(self._spec)
+        return constraints(self.spec)
 
     def admits(self, node: NodeRecord) -> bool:
         """Whether the pod may run on this node, which reaches its volumes."""

@@ -14,7 +14,7 @@ from spillway.domain.budget.excess import Resident, beyond, passed
 from spillway.domain.budget.limits import RESIZES_COUNT, LimitRoom, fits, room
 from spillway.domain.budget.price import billed as billed_for
 from spillway.domain.fit.neighbours import Incoming
-from spillway.domain.fit.other_pods import COMPARED_MAX, concerns_other_pods, refusal_by_other_pods, takes_too_long
+from spillway.domain.fit.other_pods import COMPARED_MAX, refusal_by_other_pods
 from spillway.domain.fit.requests import extended_requests
 from spillway.domain.fit.volume_reach import VolumeReach, reaching
 from spillway.domain.model.documents import Json
@@ -30,6 +30,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.domain.pools.verdict import HELD, RETRYING, takes_probe
 from spillway.state.board import Board
 from spillway.state.neighbours import PoolNeighbours
+from spillway.state.nodes_left import comparing_takes_too_long, other_pods_matter
 from spillway.state.usage import LiveUsage, PoolUse
 
 _NOTHING_SPENT: Final = Decimal(0)
@@ -119,7 +120,7 @@ class OpenPools:
         if unreached:
             return f"has no node {unreached}"
         labels: Labels = (pod.pod.get("metadata") or {}).get("labels") or {}
-        by_others = concerns_other_pods(spec) or self._is_repelled(labels, pod.namespace)
+        by_others = other_pods_matter(self._state, spec, pod.namespace, labels)
         nodes, taken = self._offering(nodes, pool, spec)
         if taken:
             return taken
@@ -128,7 +129,7 @@ class OpenPools:
             return f"has no node with room for it{_resizing(self.usage.on(pool.name))}"
         if not by_others:
             return ""
-        if self._takes_too_long(spec, pod.namespace):
+        if comparing_takes_too_long(self._state, spec, pod.namespace):
             return f"can only be asked about {TERMS_MAX} terms on other pods, and {COMPARED_MAX} pods in all"
         spec = {**spec, "tolerations": [*(spec.get("tolerations") or ()), *pool.tolerations]}
         incoming = Incoming(spec, pod.namespace, labels)
@@ -143,18 +144,6 @@ class OpenPools:
         )
         clause = refusal_by_other_pods(incoming, nodes, pool.nodes, neighbours)
         return clause and f"has no node {clause}"
-
-    def _is_repelled(self, labels: Labels, namespace: str) -> bool:
-        """Whether an anti-affinity of pods that are there keeps such a pod off some nodes."""
-        known = self._state.namespaces.get(namespace)
-        terms = self._state.repelling_pods.selecting(labels, namespace, None if known is None else known.labels)
-        return next(iter(terms), None) is not None
-
-    def _takes_too_long(self, spec: Json, namespace: str) -> bool:
-        state = self._state
-        return takes_too_long(
-            spec, namespace, count=lambda one: len(state.pods_in(one)), count_all=lambda: len(state.pods)
-        )
 
     def _offering(self, nodes: Sequence[NodeRecord], pool: Pool, spec: Json) -> tuple[Sequence[NodeRecord], str]:
         """The nodes of these on which what the pod takes beside CPU and memory is free; or why none.

@@ -188,6 +188,8 @@ class ConsolidationController(Controller):
             )
             unread = found.unread(plan.nodes) if reads else ()
             if not unread:
+                if await found.compare(plan.nodes):
+                    continue
                 memory.left = dict(found.left)
                 return plan
             for owner, pod in unread[:reads]:

@@ -11,7 +11,7 @@ from typing import Final
 from spillway.api.consolidation import Consolidation
 from spillway.controllers.balance.movable import pods_by_zone, unsettled
 from spillway.controllers.base import World
-from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.controllers.surge.moves import SurgeMovesController, incoming
 from spillway.controllers.surge.scaler import proven_surge
 from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.balance.bounds import MoveBounds
@@ -34,9 +34,12 @@ from spillway.domain.surge.hindrance import Left, stays_on_its_node
 from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import PodFit
+from spillway.state.nodes_left import nodes_left
 
 LOOK_SECONDS: Final = 300.0
 """So long counts what was read of a workload; the surge itself reads it again."""
+COMPARED: Final = 100
+"""ReplicaSets that are compared with the other pods of the cluster in one pass."""
 _PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
 """Reasons that pass by themselves: a node that is being emptied waits for them."""
 
@@ -185,6 +188,8 @@ class Emptiable:
         self._rests = rests
         self._workloads: dict[OwnerUid, _Workload] = {}
         self._admitted: dict[tuple[OwnerUid, NodeName], bool] = {}
+        self._left_by_others: dict[OwnerUid, frozenset[NodeName] | None] = {}
+        """By ReplicaSet, the nodes to which other pods let one more of its pods come; None for all."""
         self._zone_keys = {one.spec.zone_key for one in world.governance.balances.values()} - {ZONE_LABEL}
         self.left: dict[str, Left | SurgeOutcome] = {}
         """The workloads with pods on little used nodes that are left as they are, and why."""
@@ -207,7 +212,27 @@ class Emptiable:
             look, there = self._looks.get(record.owner_uid), self._world.state.nodes.get(node)
             fit = None if look is None else look.fit
             self._admitted[key] = there is not None and (fit is None or fit.admits(there))
-        return self._admitted[key]
+        left = self._left_by_others.get(record.owner_uid)
+        return self._admitted[key] and (left is None or node in left)
+
+    async def compare(self, nodes: Iterable[NodeName]) -> bool:
+        """Learn which nodes other pods leave to the pods on these; whether there was one to learn it of.
+
+        At most `COMPARED` ReplicaSets are looked at in one pass; of the others the scheduler decides.
+        """
+        found = {pod.owner_uid for name in nodes for pod in leaving(self._world, name)} - self._left_by_others.keys()
+        known = [uid for uid in sorted(found) if (look := self._looks.get(uid)) is not None and look.fit is not None]
+        known = known[: COMPARED - len(self._left_by_others)]
+        async for uid in in_slices(known):
+            self._left_by_others[uid] = self._leave(uid)
+        return bool(known)
+
+    def _leave(self, uid: OwnerUid) -> frozenset[NodeName] | None:
+        look, owner = self._looks.get(uid), self._world.state.replicasets.get(uid)
+        if look is None or look.fit is None or owner is None:
+            return None
+        may_run = filter(look.fit.admits, self._observed.nodes)
+        return nodes_left(self._world.state, incoming(look.fit, owner), may_run)
 
     def unread(self, nodes: Iterable[NodeName]) -> list[tuple[ReplicaSetRecord, PodRecord]]:
         """The ReplicaSets on these nodes whose workloads have to be read, with a pod of each."""

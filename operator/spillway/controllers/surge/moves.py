@@ -18,6 +18,7 @@ from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, target_of
 from spillway.domain.balance.arrivals import Arrivals
+from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
@@ -28,6 +29,7 @@ from spillway.domain.surge.hindrance import Left, all_ready, at_quota, available
 from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, progress_of
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import FreeNodes, PodFit
+from spillway.state.nodes_left import nodes_left
 from spillway.state.signal import Signal
 from spillway.telemetry import surge as metrics
 
@@ -117,7 +119,7 @@ class SurgeMovesController(SurgeController):
         present, reason = await self.examine(replicaset, pod)
         if target is None or present is None:
             return None, Left.CANNOT_SURGE
-        if reason is None and not await self._has_room(pod, present):
+        if reason is None and not await self._has_room(replicaset, pod, present):
             reason = Left.NO_ROOM
         if reason is not None:
             return None, reason
@@ -166,13 +168,16 @@ class SurgeMovesController(SurgeController):
         budget = None if pool is None else self.world.governance.budgets.get(pool)
         return budget is not None and budget.spec.cordon is not Cordon.NONE
 
-    async def _has_room(self, pod: PodRecord, present: Json) -> bool:
-        """Whether a node that is not to be avoided has room for one more such pod."""
+    async def _has_room(self, replicaset: ReplicaSetRecord, pod: PodRecord, present: Json) -> bool:
+        """Whether a node that is not to be avoided has room for one more such pod, and other pods leave it to it."""
         state = self.world.state
         avoided = {name for name, node in state.nodes.items() if node.avoided}
+        fit = PodFit(present["spec"]["template"].get("spec") or {})
+        left = nodes_left(state, incoming(fit, replicaset), filter(fit.admits, state.nodes.values()))
+        if left is not None:
+            avoided |= state.nodes.keys() - left
         waiting = [one async for one in in_slices(list(state.pods.values())) if not one.node]
         room = await physical_room(self.world, waiting, without=avoided | {pod.node})
-        fit = PodFit(present["spec"]["template"].get("spec") or {})
         return FreeNodes(state, room).find(fit, pod.requests) is not None
 
     async def step(self, replicaset: ReplicaSetRecord) -> float | None:
@@ -234,6 +239,11 @@ class SurgeMovesController(SurgeController):
         running = Counter(surge.purpose.value for surge in self._surges.values())
         for purpose in PURPOSES:
             metrics.RUNNING.labels(purpose.value).set(running[purpose.value])
+
+
+def incoming(fit: PodFit, replicaset: ReplicaSetRecord) -> Incoming:
+    """One more pod of a ReplicaSet whose template `fit` was made of."""
+    return Incoming(fit.spec, replicaset.namespace, replicaset.labels)
 
 
 def asks_for_moves(governance: Governance, purpose: Purpose, asker: str) -> bool:

@@ -43,6 +43,17 @@ def takes_too_long(spec: Json, namespace: str, *, count: Callable[[str], int], c
     return compared > COMPARED_MAX
 
 
+def left_by_other_pods(
+    pod: Incoming, nodes: Sequence[NodeRecord], pool: Sequence[NodeRecord], neighbours: Neighbours
+) -> tuple[Sequence[NodeRecord], str]:
+    """The nodes of these that other pods leave to it, and a clause that says why there is none.
+
+    `pool` are all nodes among which it is spread, `nodes` those of them that may take the pod.
+    """
+    left, clause = inter_pod_affinity(pod, nodes, neighbours)
+    return ((), clause) if clause else topology_skew(pod, left, pool, neighbours)
+
+
 def refusal_by_other_pods(
     pod: Incoming, nodes: Sequence[NodeRecord], pool: Sequence[NodeRecord], neighbours: Neighbours
 ) -> str:
@@ -50,5 +61,4 @@ def refusal_by_other_pods(
 
     `pool` are all nodes of the pool, `nodes` those of them that may take the pod.
     """
-    left, clause = inter_pod_affinity(pod, nodes, neighbours)
-    return clause or topology_skew(pod, left, pool, neighbours)[1]
+    return left_by_other_pods(pod, nodes, pool, neighbours)[1]

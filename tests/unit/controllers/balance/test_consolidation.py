@@ -352,6 +352,41 @@ async def test_a_pod_that_may_run_on_no_other_node_keeps_its_node() -> None:
     assert (scene.tainted, scene.status.left) == ({}, ())
 
 
+def _apart(app: str) -> dict[str, Any]:
+    term = {"topologyKey": "host", "labelSelector": {"matchLabels": {"app": app}}}
+    return {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
+
+
+def _spread(most: int) -> dict[str, Any]:
+    constraint = {"maxSkew": most, "topologyKey": "host", "labelSelector": {}, "whenUnsatisfiable": "DoNotSchedule"}
+    return {"topologySpreadConstraints": [constraint]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "target"),
+    [
+        pytest.param(_apart("db"), "e2", id="not beside db"),
+        pytest.param(_apart("cart"), "f1", id="not beside cart"),
+        pytest.param(_apart("cart") | {"nodeSelector": {"pool": "elastic"}}, None, id="not beside cart, on elastic"),
+        # With one pod on f1, two on e1 and three on e2.
+        pytest.param(_spread(1), "f1", id="spread"),
+        pytest.param(_spread(1) | {"nodeSelector": {"pool": "elastic"}}, None, id="spread, on elastic nodes"),
+        pytest.param(_spread(2) | {"nodeSelector": {"pool": "elastic"}}, "e2", id="spread less evenly"),
+    ],
+)
+async def test_a_pod_goes_only_where_other_pods_leave_it_a_place(spec: dict[str, Any], target: str | None) -> None:
+    def change(record: Record) -> Record:
+        if isinstance(record, NodeRecord):
+            return msgspec.structs.replace(record, labels={**record.labels, "host": record.name})
+        return msgspec.structs.replace(record, labels={"app": record.name.partition("-")[0]})
+
+    db = make_replicaset("db", replicas=1)
+    scene = Scene(more=(db, make_pod("db-0", node=NodeName("f1"), owner_uid=db.uid)), change=change)
+    scene.template = {"spec": spec}
+    moves = [move for move in await scene.shown() if ": e1 to " in move]
+    assert moves == ([] if target is None else [f"shop/api-0: e1 to {target}", f"shop/web-0: e1 to {target}"])
+
+
 async def test_an_empty_elastic_node_is_no_target() -> None:
     scene = Scene(more=(make_node("e3", labels=LABELS),))
     scene.world.state.remove(scene.world.state.nodes[NodeName("f1")])

@@ -290,6 +290,19 @@ async def test_without_room_on_another_node_nothing_begins() -> None:
     assert (cluster.results, cluster.written) == ([Left.NO_ROOM], [])
 
 
+async def test_where_other_pods_leave_no_node_nothing_begins() -> None:
+    cluster = Cluster()
+    for node in list(cluster.world.state.nodes.values()):
+        cluster.changed(node, labels={**node.labels, "rack": "one"})
+    term = {"topologyKey": "rack", "labelSelector": {"matchLabels": {"app": "web"}}}
+    apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    cluster.spec = {"template": {"spec": {"affinity": apart}}}
+    cluster.changed(cluster.seen, labels={"app": "web"})
+    cluster.ask()
+    await cluster.step()
+    assert (cluster.results, cluster.written) == ([Left.NO_ROOM], []), "the pod that is moved is in the same rack"
+
+
 async def test_a_workload_with_a_replica_on_a_held_pool_is_left() -> None:
     budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": VIRTUAL}, cordon="Hold")
     cluster = Cluster(budget, replicas=2)
