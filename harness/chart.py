@@ -16,6 +16,8 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 CHART: Final = PROJECT / "charts" / "spillway"
 RELEASE: Final = "spillway"
 HOOK: Final = "helm.sh/hook"
+IMAGE: Final = {"repository": "registry.example.com/spillway-operator"}
+"""The chart has no default image; here none is ever pulled."""
 HELM: Final = "helm"
 """The program that renders the chart."""
 
@@ -32,9 +34,10 @@ class Chart:
 
     @classmethod
     def render(cls, values: Mapping[str, Any] | None = None, *, namespace: str = "spillway-system") -> "Chart":
-        """Render with these values over the chart's own. Raises `ChartError` with what Helm said."""
+        """Render with these values and `IMAGE` over the chart's own. Raises `ChartError` with what Helm said."""
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            yaml.safe_dump(dict(values or {}), file)
+            given = dict(values or {})
+            yaml.safe_dump(given | {"image": IMAGE | given.get("image", {})}, file)
             file.flush()
             text = run_helm("template", RELEASE, str(CHART), "--namespace", namespace, "--values", file.name)
         return cls(tuple(document for document in yaml.safe_load_all(text) if document))
@@ -47,9 +50,9 @@ class Chart:
         """All objects but those of these kinds, hooks left out."""
         return [item for item in self.objects if item["kind"] not in kinds and not is_hook(item)]
 
-    def hooks(self, *kinds: str) -> list[Object]:
-        """The hooks' objects, of these kinds if any are named."""
-        return [item for item in self.objects if is_hook(item) and (not kinds or item["kind"] in kinds)]
+    def hooks(self, event: str, *kinds: str) -> list[Object]:
+        """The objects of the hooks of an event (`pre-delete`, `test`), of these kinds if any are named."""
+        return [item for item in self.objects if _event(item) == event and (not kinds or item["kind"] in kinds)]
 
     def one(self, kind: str, name: str | None = None) -> Object:
         """The only object of this kind (and name), hook or not."""
@@ -62,7 +65,11 @@ class Chart:
 
 
 def is_hook(item: Object) -> bool:
-    return HOOK in (item["metadata"].get("annotations") or {})
+    return bool(_event(item))
+
+
+def _event(item: Object) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(HOOK, ""))
 
 
 def names(objects: Iterable[Object]) -> list[str]:

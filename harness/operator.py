@@ -60,7 +60,9 @@ class Installation:
         self.cluster = cluster
         self.namespace = NAMESPACE
         self.webhook_port, self.metrics_api_port, self.keda_port = free_ports(3)
-        self.chart = Chart.render(self._values(values or {}), namespace=NAMESPACE)
+        self.values: Final = self._values(values or {})
+        """The chart's values, which lead the API server to the processes."""
+        self.chart = Chart.render(self.values, namespace=NAMESPACE)
         if webhook_timeout_seconds is not None:
             self._set_webhook_timeout(webhook_timeout_seconds)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="spillway-"))
@@ -118,9 +120,13 @@ class Installation:
             names = [f"crd/{crd['metadata']['name']}" for crd in crds]
             self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
         self._apply(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS))
-        self.cluster.service_account_kubeconfig(NAMESPACE, NAME, self.kubeconfig)
+        self.identify()
         self._apply(_reader())
         self.reader_token = self.cluster.service_account_token(NAMESPACE, READER)
+
+    def identify(self) -> None:
+        """Let the processes be the chart's ServiceAccount, which has to exist."""
+        self.cluster.service_account_kubeconfig(NAMESPACE, NAME, self.kubeconfig)
 
     def _apply(self, objects: list[Object]) -> None:
         if objects:
@@ -128,7 +134,9 @@ class Installation:
 
     def restore(self, *flags: str, timeout_seconds: float = 60.0) -> str:
         """Run `spillway restore` as the pre-delete hook does, under the hook's rights; what it printed."""
-        rights = self.chart.hooks("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+        rights = self.chart.hooks(
+            "pre-delete", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"
+        )
         self._apply(rights)
         kubeconfig = self.folder / "restore-kubeconfig"
         account = next(item["metadata"]["name"] for item in rights if item["kind"] == "ServiceAccount")

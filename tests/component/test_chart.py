@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.chart import CHART, PROJECT, RELEASE, Chart, ChartError, run_helm
+from harness.chart import CHART, IMAGE, PROJECT, RELEASE, Chart, ChartError, run_helm
 from localcluster.rest import Object
 from spillway.app.prometheus import connection_of
 
@@ -30,9 +30,14 @@ EVERYTHING: dict[str, Any] = {
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
+    "extraVolumes": [{"name": "zones", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "zones", "mountPath": "/usr/share/zoneinfo"}],
+    "dnsPolicy": "Default",
+    "topologySpreadConstraints": [],
     "priorityClassName": "system-cluster-critical",
 }
-WITH_HOOKS = {"restoreOnUninstall": {"render": "Always"}}
+WITH_HOOKS = {"restoreOnUninstall": {"render": "Always"}, "helmTest": {"render": "Always"}}
+WITH_IMAGE = f"--set=image.repository={IMAGE['repository']}"
 CERT_MANAGER = {"webhook": {"certificate": {"source": "certManager"}}}
 
 
@@ -49,11 +54,15 @@ def _rules(chart: Chart) -> Iterator[tuple[str, Mapping[str, list[str]]]]:
 
 
 def _pod_specs(chart: Chart) -> list[Object]:
-    return [item["spec"]["template"]["spec"] for item in chart.objects if item["kind"] in ("Deployment", "Job")]
+    return [
+        item["spec"]["template"]["spec"] if item["kind"] != "Pod" else item["spec"]
+        for item in chart.objects
+        if item["kind"] in ("Deployment", "Job", "Pod")
+    ]
 
 
 def test_helm_lints_it() -> None:
-    assert "0 chart(s) failed" in run_helm("lint", "--strict", str(CHART))
+    assert "0 chart(s) failed" in run_helm("lint", "--strict", str(CHART), WITH_IMAGE)
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING, CERT_MANAGER, {"webhook": {"enabled": False}}, {"replicas": 1}])
@@ -335,7 +344,7 @@ def test_a_stopping_pod_has_the_time_to_drain(chart: Chart) -> None:
 def test_pods_meet_the_restricted_standard_on_a_read_only_root(chart: Chart) -> None:
     specs = _pod_specs(chart)
 
-    assert len(specs) == 2
+    assert len(specs) == 3
     for spec in specs:
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -362,6 +371,110 @@ def test_two_replicas_are_spread_probed_and_guarded(chart: Chart) -> None:
         "topology.kubernetes.io/zone",
     }
     assert {"livenessProbe", "readinessProbe", "startupProbe"} <= spec["containers"][0].keys()
+
+
+def test_the_placement_and_network_of_pods_can_be_set() -> None:
+    zone = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}
+    other = {**zone, "labelSelector": {"matchLabels": {"app": "other"}}}
+    mount = {"name": "ca", "mountPath": "/etc/ca"}
+    chart = Chart.render(
+        {
+            "topologySpreadConstraints": [zone, other],
+            "hostNetwork": True,
+            "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+            "extraVolumeMounts": [mount],
+        }
+    )
+    deployment = chart.one("Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    assert spec["topologySpreadConstraints"] == [{**zone, "labelSelector": deployment["spec"]["selector"]}, other]
+    assert (spec["hostNetwork"], spec["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
+    assert spec["volumes"] == [{"name": "ca", "configMap": {"name": "ca"}}]
+    assert spec["containers"][0]["volumeMounts"] == [mount]
+    plain = Chart.render({"topologySpreadConstraints": [], "dnsPolicy": "Default"}).one("Deployment")
+    assert "topologySpreadConstraints" not in plain["spec"]["template"]["spec"]
+    assert plain["spec"]["template"]["spec"]["dnsPolicy"] == "Default"
+
+
+def test_the_operator_has_a_priority_class_of_its_own_or_the_one_that_is_named(chart: Chart) -> None:
+    def named(made: Chart) -> object:
+        return made.one("Deployment")["spec"]["template"]["spec"].get("priorityClassName")
+
+    assert named(chart) == "spillway"
+    assert chart.one("PriorityClass", "spillway")["value"] == 1_000_000_000
+    for values, name in (
+        ({"priorityClassName": "system-cluster-critical"}, "system-cluster-critical"),
+        ({"priorityClass": {"create": False}}, None),
+    ):
+        other = Chart.render(values)
+        assert named(other) == name
+        assert [item["metadata"]["name"] for item in other.kinds("PriorityClass")] == ["spillway-headroom"]
+
+
+def test_a_service_account_of_the_users_gets_the_rights() -> None:
+    chart = Chart.render({"serviceAccount": {"create": False, "name": "mine"}, **WITH_HOOKS})
+    assert chart.one("Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "mine"
+    assert not chart.kinds("ServiceAccount")
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        assert [subject["name"] for subject in chart.one(kind, "spillway")["subjects"]] == ["mine"]
+    for policy in chart.kinds("ValidatingAdmissionPolicy"):
+        assert ":spillway-system:mine'" in policy["spec"]["matchConditions"][0]["expression"]
+    named = Chart.render({"serviceAccount": {"name": "mine"}})
+    assert named.one("ServiceAccount")["metadata"]["name"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "view", "edit"),
+    [
+        ({}, {"view", "edit", "admin"}, {"admin"}),
+        ({"edit": True}, {"view", "edit", "admin"}, {"edit", "admin"}),
+        ({"view": False, "admin": False}, set(), set()),
+    ],
+)
+def test_roles_for_people_are_part_of_the_roles_that_every_cluster_has(
+    aggregate: dict[str, bool], view: set[str], edit: set[str]
+) -> None:
+    chart = Chart.render({"rbac": {"aggregate": aggregate}})
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    for name, wanted in (("spillway-view", view), ("spillway-edit", edit)):
+        labels = chart.one("ClusterRole", name)["metadata"]["labels"]
+        assert {key.removeprefix(prefix) for key in labels if key.startswith(prefix)} == wanted
+
+
+def test_a_pod_monitor_takes_the_place_of_the_service_monitor() -> None:
+    chart = Chart.render({"metrics": {"authorization": True, "podMonitor": {"enabled": True, "labels": {"a": "b"}}}})
+    monitor = chart.one("PodMonitor")
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    deployment = chart.one("Deployment")["spec"]
+    assert monitor["metadata"]["labels"]["a"] == "b"
+    assert monitor["spec"]["selector"] == deployment["selector"]
+    [container] = deployment["template"]["spec"]["containers"]
+    assert endpoint["port"] in {port["name"] for port in container["ports"]}
+    assert endpoint["authorization"]["credentials"] == {"name": "spillway-scrape", "key": "token"}
+    assert chart.one("Service", endpoint["relabelings"][0]["replacement"]), (
+        "the job of the ServiceMonitor is its Service"
+    )
+
+
+def test_the_helm_test_comes_in_order_and_goes_with_its_rights(chart: Chart) -> None:
+    hooks = chart.hooks("test")
+    weights = {item["kind"]: int(item["metadata"]["annotations"]["helm.sh/hook-weight"]) for item in hooks}
+    assert weights.pop("Namespace") < min(weights.values())
+    pod = chart.one("Pod")
+    assert max(weights, key=lambda kind: weights[kind]) == "Pod"
+    for item in hooks:
+        assert "hook-succeeded" in item["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    policy = chart.one("ElasticPolicy")
+    assert pod["spec"]["containers"][0]["args"] == [
+        "check-admission",
+        "--namespace=spillway-test",
+        "--policy=spillway-test",
+        "--timeout=60",
+    ]
+    assert policy["spec"]["workloads"][0]["match"]["namespaces"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "spillway-test"
+    }
+    assert not Chart.render({**WITH_HOOKS, "webhook": {"enabled": False}}).hooks("test")
 
 
 def test_a_single_replica_has_no_budget_that_would_block_a_drain() -> None:
@@ -426,7 +539,7 @@ def test_without_webhooks_nothing_of_them_is_left() -> None:
 
 
 def test_the_notes_give_the_first_example_and_apply_nothing_else() -> None:
-    said = run_helm("install", RELEASE, str(CHART), "--namespace=spillway-system", "--dry-run=client")
+    said = run_helm("install", RELEASE, str(CHART), "--namespace=spillway-system", "--dry-run=client", WITH_IMAGE)
     _, notes = said.split("\nNOTES:\n")
     applied = re.findall(r"kubectl apply -f - <<'EOF'\n(.*?)^EOF$", notes, re.MULTILINE | re.DOTALL)
 
@@ -439,7 +552,7 @@ def test_the_notes_give_the_first_example_and_apply_nothing_else() -> None:
 
 
 def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Chart) -> None:
-    hooks = chart.hooks()
+    hooks = chart.hooks("pre-delete")
 
     assert {item["kind"] for item in hooks} == {
         "ServiceAccount",
@@ -450,7 +563,6 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
         "Job",
     }
     for item in hooks:
-        assert item["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
         assert item["metadata"]["name"] == "spillway-restore"
     resources = {r for rule in chart.one("ClusterRole", "spillway-restore")["rules"] for r in rule["resources"]}
     scales = {"deployments/scale", "replicasets/scale", "replicationcontrollers/scale"}
@@ -474,14 +586,14 @@ def test_the_uninstall_hook_has_rights_of_its_own_and_goes_with_them(chart: Char
     ]
     kept = Chart.render({"restoreOnUninstall": {"render": "Always", "keepDeletionCosts": True}}).one("Job")
     assert "--keep-deletion-costs" in kept["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert not Chart.render({"restoreOnUninstall": {"enabled": False, "render": "Always"}}).hooks()
+    assert not Chart.render({"restoreOnUninstall": {"enabled": False, "render": "Always"}}).hooks("pre-delete")
 
 
 def test_what_helm_template_prints_can_be_applied_without_running_the_hook() -> None:
     """kubectl knows no hooks: it would run the Job at once, which stops the operator."""
     rendered = Chart.render()
-    assert not rendered.hooks()
-    assert not [item for item in rendered.objects if item["kind"] == "Job"]
+    assert not rendered.hooks("pre-delete") + rendered.hooks("test")
+    assert not [item for item in rendered.objects if item["kind"] in ("Job", "Pod")]
 
 
 # Prometheus
@@ -626,7 +738,19 @@ def test_each_dashboard_is_in_a_config_map_that_a_sidecar_finds() -> None:
     [
         ({"replicas": 0}, "replicas"),
         ({"replicaCount": 2}, "replicaCount"),
-        ({"image": {"repository": ""}}, "repository"),
+        ({"image": {"repository": ""}}, "image.repository: set it to .* for example --set image.repository="),
+        ({"serviceAccount": {"create": False}}, "serviceAccount"),
+        ({"rbac": {"aggregate": {"view": "yes"}}}, "view"),
+        ({"dnsPolicy": "Cluster"}, "dnsPolicy"),
+        ({"hostNetwork": "yes"}, "hostNetwork"),
+        ({"extraVolumeMounts": [{"name": "a"}]}, "mountPath"),
+        ({"topologySpreadConstraints": [{"topologyKey": "zone"}]}, "maxSkew"),
+        ({"priorityClass": {"value": 2000001000}}, "value"),
+        ({"helmTest": {"namespace": "Test"}}, "namespace"),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            "either serviceMonitor or",
+        ),
         ({"image": {"digest": "latest"}}, "digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"webhook": {"timeoutSeconds": 0}}, "timeoutSeconds"),

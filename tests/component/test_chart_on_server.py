@@ -1,12 +1,19 @@
 """What the chart renders, on the real API server: it takes every object, and calls the webhooks as their rules say."""
 
 import base64
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from harness.chart import CHART, Chart, run_helm
+from harness.chart import CHART, IMAGE, Chart, ChartError, run_helm
 from harness.operator import Installation
 from localcluster import ClusterApi, Options
 from localcluster.rest import Object
@@ -66,15 +73,61 @@ def test_the_crds_are_established_and_are_known_by_their_short_names(cluster: Cl
         assert "DESCRIPTION: Not implemented yet." in explained
 
 
-def test_helm_installs_upgrades_and_uninstalls_and_the_crds_stay(
-    cluster_factory: Callable[[Options], ClusterApi],
+TEST_POD = "/api/v1/namespaces/spillway-system/pods/spillway-test"
+
+
+def _run_test_pod(cluster: ClusterApi, folder: Path, printed: list[str]) -> None:
+    """What a kubelet does for the pod of `helm test`: run its command as its ServiceAccount, and report the end."""
+    cluster.wait_until(lambda: cluster.exists(TEST_POD), "the pod of the test", timeout_seconds=40)
+    spec: dict[str, Any] = cluster.rest.get(TEST_POD)["spec"]
+    kubeconfig = folder / "test-kubeconfig"
+    cluster.service_account_kubeconfig("spillway-system", spec["serviceAccountName"], kubeconfig)
+    [container] = spec["containers"]
+    command = [sys.executable, "-m", "spillway", *container["args"], f"--kubeconfig={kubeconfig}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False, env=dict(os.environ))
+    printed.append(done.stdout + done.stderr)
+    phase = "Failed" if done.returncode else "Succeeded"
+    cluster.rest.merge(f"{TEST_POD}/status", {"status": {"phase": phase}})
+
+
+def _helm_test(cluster: ClusterApi, folder: Path, *where: str) -> str:
+    printed: list[str] = []
+    kubelet = threading.Thread(target=_run_test_pod, args=(cluster, folder, printed), name="kubelet")
+    kubelet.start()
+    try:
+        run_helm("test", "spillway", "--timeout=50s", *where)
+    finally:
+        kubelet.join()
+        print(*printed)  # noqa: T201 - pytest shows it where the test fails
+    return printed[0]
+
+
+def test_helm_installs_tests_upgrades_and_uninstalls_and_the_crds_stay(
+    cluster_factory: Callable[[Options], ClusterApi], tmp_path: Path
 ) -> None:
-    """Helm itself, with kwok pretending that the pods run and the hook's Job succeeds."""
+    """Helm itself, with kwok pretending that the operator's pods run and the hook's Job succeeds."""
     cluster = cluster_factory(Options())
     cluster.add_nodes("fixed", 2)
     where = (f"--kubeconfig={cluster.kubeconfig}", "--namespace=spillway-system")
 
-    run_helm("install", "spillway", str(CHART), "--create-namespace", "--wait", "--timeout=60s", *where)
+    with Installation(cluster, {"helmTest": {"timeoutSeconds": 20}}, folder=tmp_path) as operator:
+        values = tmp_path / "values.yaml"
+        values.write_text(yaml.safe_dump(operator.values | {"image": IMAGE}))
+        given = f"--values={values}"
+        run_helm("install", "spillway", str(CHART), given, "--create-namespace", "--wait", "--timeout=60s", *where)
+        operator.identify()
+        operator.start(1)
+        operator.wait_ready(0)
+        operator.wait_leader()
+        said = _helm_test(cluster, tmp_path, *where)
+        assert "the validating webhook answered" in said
+        assert "a pod in spillway-test is placed on physical nodes by the policy spillway-test" in said
+        gone = ("/api/v1/namespaces/spillway-test", "/apis/spillway.dev/v1alpha1/elasticpolicies/spillway-test")
+        cluster.wait_until(lambda: not any(map(cluster.exists, gone)), "the end of what the test made")
+        assert not cluster.exists("/apis/rbac.authorization.k8s.io/v1/clusterroles/spillway-test")
+    with pytest.raises(ChartError, match="spillway-test"):
+        _helm_test(cluster, tmp_path, *where)
+    cluster.rest.delete(TEST_POD)
     deployment = "/apis/apps/v1/namespaces/spillway-system/deployments/spillway"
     assert cluster.rest.get(deployment)["status"]["availableReplicas"] == 2
     # What the operator fills in has to outlive an upgrade.
@@ -86,7 +139,7 @@ def test_helm_installs_upgrades_and_uninstalls_and_the_crds_stay(
     cluster.rest.request("PATCH", webhooks, body=[bundle], content_type="application/json-patch+json")
     before = cluster.rest.get(webhooks)["webhooks"][0]["clientConfig"]["caBundle"]
 
-    run_helm("upgrade", "spillway", str(CHART), "--set=replicas=3", "--wait", "--timeout=60s", *where)
+    run_helm("upgrade", "spillway", str(CHART), given, "--set=replicas=3", "--wait", "--timeout=60s", *where)
     assert cluster.rest.get(deployment)["status"]["availableReplicas"] == 3
     assert "ca.crt" in cluster.rest.get(secret)["data"]
     assert cluster.rest.get(webhooks)["webhooks"][0]["clientConfig"]["caBundle"] == before

@@ -19,7 +19,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{- define "spillway.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "spillway.name" .) }}
+{{- end -}}
+
+{{/* The PriorityClass of the operator's pods; empty for none. */}}
+{{- define "spillway.priorityClass" -}}
+{{- if .Values.priorityClassName -}}
+{{ .Values.priorityClassName }}
+{{- else if .Values.priorityClass.create -}}
+{{ .Values.priorityClass.name }}
+{{- end -}}
+{{- end -}}
+
 {{- define "spillway.image" -}}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository: set it to the repository of the image that you have built and pushed, for example --set image.repository=registry.example.com/spillway-operator; no image is published, and docs/how-to/install.md says how to build one" }}
+{{- end }}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
@@ -73,7 +89,9 @@ annotations:
 {{/* Whether the chart makes the token that Prometheus sends, by service: a ServiceMonitor that sends one, and no Secret of the user's with it. */}}
 {{- define "spillway.scrapeMetrics" -}}
 {{- $metrics := .Values.metrics -}}
-{{- if and $metrics.authorization $metrics.serviceMonitor.enabled (not $metrics.serviceMonitor.tokenSecret.name) -}}true{{- end -}}
+{{- range list $metrics.serviceMonitor $metrics.podMonitor }}
+{{- if and $metrics.authorization .enabled (not .tokenSecret.name) -}}true{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- define "spillway.scrapeKubelets" -}}
 {{- with .Values.metrics.virtualNodes }}{{ if and .enabled (not .tokenSecret.name) -}}true{{- end }}{{ end -}}
@@ -88,8 +106,17 @@ authorization:
     key: {{ ternary .secret.key "token" (ne .secret.name "") }}
 {{- end -}}
 
-{{/* Whether the pre-delete hook is rendered. `helm template` cannot look anything up, and what it prints may be applied with kubectl, which would run the hook's Job at once and stop the operator. */}}
+{{/* Whether a hook is rendered: dict "hook" its values. `helm template` cannot look anything up, and what it prints may be applied with kubectl, which would run the hooks at once: the restore Job stops the operator. */}}
+{{- define "spillway.hook" -}}
+{{- if and .hook.enabled (or (eq .hook.render "Always") (lookup "v1" "Namespace" "" "default")) -}}true{{- end -}}
+{{- end -}}
 {{- define "spillway.restoreHook" -}}
-{{- $restore := .Values.restoreOnUninstall -}}
-{{- if and $restore.enabled (or (eq $restore.render "Always") (lookup "v1" "Namespace" "" "default")) -}}true{{- end -}}
+{{- include "spillway.hook" (dict "hook" .Values.restoreOnUninstall) -}}
+{{- end -}}
+
+{{/* The annotations of what `helm test` needs, by their weight: nothing of it stays. */}}
+{{- define "spillway.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}

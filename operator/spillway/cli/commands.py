@@ -11,6 +11,7 @@ import typer
 from spillway import __version__
 from spillway.app.errors import SettingsError
 from spillway.cli.backtest import backtest
+from spillway.cli.check_admission import check_admission
 from spillway.cli.cordon import cordon, uncordon
 from spillway.cli.crds import crds
 from spillway.cli.doctor import doctor
@@ -51,6 +52,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": status,
     "doctor": doctor,
     "report": report,
+    "check-admission": check_admission,
     "cordon": cordon,
     "uncordon": uncordon,
     "run": run,
