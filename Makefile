@@ -64,18 +64,19 @@ test-keda: $(STAMP) ## Recommended replicas through the real KEDA (its first bui
 	@$(RUN) -m pytest tests/keda $(PYTEST)
 
 .PHONY: test-all
-test-all: test test-argo test-keda ## All of the tests, those with optional components included
+test-all: test test-argo test-keda docs ## All of the tests, those with optional components included
 
 .PHONY: unit
 unit: $(STAMP) ## Run the unit tests alone (no control plane)
 	@$(RUN) -m pytest tests/unit $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## Check formatting, lint rules, types and layers
+lint: $(STAMP) ## Check formatting, lint rules, types, layers and spelling
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(RUN) -m mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/codespell --toml pyproject.toml
 
 .PHONY: format
 format: $(STAMP) ## Format the code
@@ -126,6 +127,11 @@ chart: $(STAMP) ## Lint the chart and pack it into build/
 	@$(RUN) -m localcluster build helm >/dev/null
 	@.cache/localcluster/bin/helm lint --strict --quiet charts/spillway
 	@.cache/localcluster/bin/helm package charts/spillway --destination build
+
+.PHONY: docs
+docs: $(STAMP) ## Build the documentation as a site in build/site, and check every link
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "build/site/index.html"
 
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 .PHONY: lock

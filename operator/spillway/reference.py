@@ -1,4 +1,4 @@
-"""The reference pages of metrics, Events, conditions and marks, generated from the code.
+"""The reference pages of metrics, Events, conditions, marks, commands and the chart's values, generated from the code.
 
 `python -m spillway.reference` writes them into `docs/reference` (or the folder that is named). Contract: the same code
 gives the same bytes; a test compares them with the committed files. A metric is described by its help text, an Event
@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 from spillway import telemetry
 from spillway.api.condition_reasons import CONDITIONS, ConditionMeaning
 from spillway.domain.model import event_reasons, names
+from spillway.reference_commands import commands_page
+from spillway.reference_values import values_page
 from spillway.telemetry.registry import Description, described
 
 _HEADER: Final = "<!-- Generated from operator/spillway by `python -m spillway.reference`. Do not edit. -->\n\n"
@@ -104,6 +106,8 @@ def pages() -> Mapping[str, str]:
         "events.md": _page(_events_page()),
         "conditions.md": _page(_conditions_page()),
         "marks.md": _page(_marks_page()),
+        "command-line.md": _page(commands_page()),
+        "values.md": _page(values_page()),
     }
 
 

@@ -53,8 +53,10 @@ def test_the_server_accepts_every_object(cluster: ClusterApi, namespace: str, va
 def test_pods_pass_the_restricted_admission(cluster: ClusterApi) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     with cluster.namespace(labels=labels) as namespace:
-        chart = Chart.render(namespace=namespace)
-        cluster.apply(chart.one("ServiceAccount", "spillway"))
+        chart = Chart.render({"helmTest": {"render": "Always"}}, namespace=namespace)
+        accounts = [chart.one("ServiceAccount", name) for name in ("spillway", "spillway-test")]
+        cluster.apply([*accounts, chart.one("PriorityClass", "spillway")])
+        assert "(server dry run)" in cluster.apply(chart.one("Pod"), "--dry-run=server")
         template = chart.one("Deployment")["spec"]["template"]
         pod: Object = {"apiVersion": "v1", "kind": "Pod", **template}
         pod["metadata"] = {**template["metadata"], "name": "operator", "namespace": namespace}
@@ -110,7 +112,7 @@ def test_helm_installs_tests_upgrades_and_uninstalls_and_the_crds_stay(
     cluster.add_nodes("fixed", 2)
     where = (f"--kubeconfig={cluster.kubeconfig}", "--namespace=spillway-system")
 
-    with Installation(cluster, {"helmTest": {"timeoutSeconds": 20}}, folder=tmp_path) as operator:
+    with Installation(cluster, {"helmTest": {"timeoutSeconds": 10}}, folder=tmp_path) as operator:
         values = tmp_path / "values.yaml"
         values.write_text(yaml.safe_dump(operator.values | {"image": IMAGE}))
         given = f"--values={values}"

@@ -42,6 +42,7 @@ NOT_RUN: Final = {
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
     "docker build": "no container engine",
     "docker push": "no container engine",
+    "helm test": "kwok runs no command in the pod of the test; test_chart_on_server.py plays the kubelet",
     "kubectl -n spillway-system logs": "kwok's pods have no log",
 }
 """Commands, by their beginning, that no test runs."""
@@ -310,7 +311,12 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/reference/observability.md": NOTHING,
 }
 RUNBOOKS: Final = tuple(page for page in pages() if page.startswith("docs/runbooks/"))
-HELM: Final = ("docs/how-to/install.md", "docs/explanation/security.md", "docs/how-to/uninstall.md")
+HELM: Final = (
+    "docs/how-to/install.md",
+    "docs/how-to/upgrade.md",
+    "docs/explanation/security.md",
+    "docs/how-to/uninstall.md",
+)
 NO_CLUSTER: Final = (
     "README.md",
     "docs/tutorial/demo.md",

@@ -64,8 +64,18 @@ def test_a_function_is_in_a_file_of_its_row(step: str) -> None:
 
 
 DOCUMENTS: Final = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md"))]
-OTHER_TOOLS: Final = frozenset({"--type", "--raw", "--server-side", "--build-arg", "--admission-control-config-file"})
-"""Flags of kubectl, docker and the API server."""
+OTHER_TOOLS: Final = frozenset(
+    {
+        "--type",
+        "--raw",
+        "--server-side",
+        "--build-arg",
+        "--admission-control-config-file",
+        "--reset-then-reuse-values",
+        "--reuse-values",
+    }
+)
+"""Flags of kubectl, helm, docker and the API server."""
 OTHER_OBJECTS: Final = frozenset(
     {
         "spec.nodeName",

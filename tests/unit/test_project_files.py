@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def test_relative_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document}: {target}"
+
+
+def test_the_site_has_every_page_once() -> None:
+    navigation = (PROJECT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    named = Counter(re.findall(r"[\w/.-]+\.md$", navigation, re.MULTILINE))
+    pages = {path.relative_to(PROJECT / "docs").as_posix() for path in PROJECT.glob("docs/**/*.md")}
+
+    assert set(named) == pages, "mkdocs.yml: write the page into the navigation"
+    assert [page for page, count in named.items() if count > 1] == []
+
+
+def test_the_page_about_examples_lists_each_of_them() -> None:
+    listed = set(re.findall(r"\]\(\.\./\.\./(examples/.+?)\)", (PROJECT / "docs/reference/examples.md").read_text()))
+
+    assert listed == {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("examples/**/*.yaml")}
 
 
 def test_documents_name_only_make_targets_that_exist() -> None:

@@ -10,8 +10,10 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 import pytest
+import yaml
 
 from spillway.api.condition_reasons import CONDITIONS
+from spillway.app.settings import Settings
 from spillway.controllers.nodes.status import _BRIEF
 from spillway.controllers.scaling.registration import REASONS
 from spillway.controllers.scaling.status import NOT_SERVED
@@ -233,3 +235,14 @@ def _calls(path: Path, wanted: str) -> Iterator[ast.Call]:
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(wanted):
             yield node
+
+
+def test_every_value_of_the_chart_and_every_flag_has_a_row() -> None:
+    values = yaml.safe_load((PROJECT / "charts/spillway/values.yaml").read_text())
+    rows = pages()["values.md"]
+    for section in values:
+        assert f"| `{section}" in rows, section
+    assert "| `prometheus.tls.ca.configMap` | none |" in rows
+    commands = pages()["command-line.md"]
+    for name in Settings.model_fields:
+        assert f"`--{name.replace('_', '-').removesuffix('s')}" in commands, name

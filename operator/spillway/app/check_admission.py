@@ -66,7 +66,7 @@ async def _refusal(client: KubeClient) -> str:
         "apiVersion": "spillway.dev/v1alpha1",
         "kind": "VirtualNodeBudget",
         "metadata": {"generateName": "check-admission-"},
-        "spec": {"nodeSelector": {"matchLabels": {"spillway.dev/none": "none"}}, "timeZone": WRONG_TIME_ZONE},
+        "spec": {"nodeSelector": {"matchLabels": {"of": "nothing"}}, "timeZone": WRONG_TIME_ZONE},
     }
     try:
         await client.request("POST", paths.of_spillway("virtualnodebudgets").everywhere, params=_DRY_RUN, body=pool)
