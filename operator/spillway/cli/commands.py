@@ -21,6 +21,7 @@ from spillway.cli.plan import plan
 from spillway.cli.report import report
 from spillway.cli.restore import restore
 from spillway.cli.run import run
+from spillway.cli.simulate import simulate
 from spillway.cli.status import status
 
 NAME: Final = "spillway"
@@ -51,6 +52,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": status,
     "doctor": doctor,
+    "simulate": simulate,
     "report": report,
     "check-admission": check_admission,
     "cordon": cordon,

@@ -78,7 +78,7 @@ async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str
 
 async def _workload(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
     owners = snapshot.owners_of(workload_named(snapshot, namespace, name))
-    return explain_workload(snapshot, owners, await _template(client, snapshot, owners[0]))
+    return explain_workload(snapshot, owners, await next_template(client, snapshot, owners[0]))
 
 
 def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
@@ -122,7 +122,7 @@ def _pool(snapshot: Snapshot, name: str) -> Answer:
     return explain_pool(snapshot, name)
 
 
-async def _template(client: KubeClient, snapshot: Snapshot, owner: OwnerRecord) -> NextTemplate | None:
+async def next_template(client: KubeClient, snapshot: Snapshot, owner: OwnerRecord) -> NextTemplate | None:
     """The next pod of an owner, as its controller would create it; None where that cannot be read."""
     claim = snapshot.world.claim_of(owner)
     if snapshot.world.governance.placing_class(claim) is None or claim is None:

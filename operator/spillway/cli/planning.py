@@ -138,15 +138,25 @@ async def plan_alone(alone: Alone, source: Source) -> ShownPlan | str:
 async def _outcome(policy: str, request: PlanRequest, source: Source) -> ShownPlan | str:
     begun = time.perf_counter()
     try:
-        if source.prometheus is not None:
-            async with Prometheus(source.prometheus) as prometheus:
-                pasts: Mapping[str, Past] = await pasts_of(request, prometheus)
-        else:
-            pasts = _from_csv(source.csv)
+        plan = await planned(request, source)
     except (CsvError, PrometheusError) as error:
         return str(error)
-    plan = await asyncio.to_thread(solve, request, pasts)
     return ShownPlan(policy, msgspec.structs.replace(plan, seconds=time.perf_counter() - begun))
+
+
+async def planned(request: PlanRequest, source: Source) -> Plan:
+    """The plan of a request with the history of a source.
+
+    Raises:
+        CsvError: the file cannot be read.
+        PrometheusError: Prometheus does not answer.
+    """
+    if source.prometheus is not None:
+        async with Prometheus(source.prometheus) as prometheus:
+            pasts: Mapping[str, Past] = await pasts_of(request, prometheus)
+    else:
+        pasts = _from_csv(source.csv)
+    return await asyncio.to_thread(solve, request, pasts)
 
 
 def _from_csv(path: Path | None) -> Mapping[str, Past]:

@@ -62,7 +62,7 @@ async def examine(
     Raises:
         RequestError: the API server cannot be reached.
     """
-    found: list[Finding] = [*_leader(operator, namespace), *_conditions(world), *_selectors(world), *_taints(world)]
+    found: list[Finding] = [*_leader(operator, namespace), *_conditions(world), *of_configuration(world)]
     read = (
         (Check.WEBHOOKS, _webhooks(client, namespace, secret)),
         (Check.RIGHTS, _rights(client, namespace, account)),
@@ -77,6 +77,12 @@ async def examine(
                 raise
             found.append(not_checked(check, "Cluster", error.message))
     return report(client.credentials.target, found)
+
+
+def of_configuration(world: World) -> Iterable[Finding]:
+    """What Spillway's resources select wrongly: the checks that need nothing but the world."""
+    yield from _selectors(world)
+    yield from _taints(world)
 
 
 def _leader(operator: OperatorState, namespace: str) -> Iterable[Finding]:

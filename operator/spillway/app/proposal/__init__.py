@@ -1,0 +1,1 @@
+"""The comparison of the present resources with proposed ones, by the planners of production."""
