@@ -133,6 +133,21 @@ docs: $(STAMP) ## Build the documentation as a site in build/site, and check eve
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html"
 
+KREW := build/krew
+.PHONY: krew
+krew: $(STAMP) ## Pack kubectl spillway for krew into build/krew: KREW_URL=https://… is where the archive will be
+	@test -n "$(KREW_URL)" || { echo "give KREW_URL=https://…, the folder from which krew will download the archive"; exit 2; }
+	@rm -rf $(KREW) && mkdir -p $(KREW)
+	@$(UV) build --quiet --wheel --out-dir $(KREW)/wheel .
+	@$(UV) venv --quiet --python $(RUN) $(KREW)/venv
+	@$(UV) pip sync --quiet --require-hashes --python $(KREW)/venv/bin/python requirements.lock
+	@$(UV) pip install --quiet --constraints requirements-dev.lock --python $(KREW)/venv/bin/python plotly
+	@$(UV) pip install --quiet --no-deps --python $(KREW)/venv/bin/python $(KREW)/wheel/*.whl
+	@$(BIN)/pex 'spillway-operator[report]' --venv-repository $(KREW)/venv --console-script kubectl-spillway --venv prepend \
+		--python-shebang "/usr/bin/env python$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" --output-file $(KREW)/kubectl-spillway
+	@$(RUN) -m release.krew --program $(KREW)/kubectl-spillway --url $(KREW_URL) --output $(KREW)
+	@rm -rf $(KREW)/venv $(KREW)/wheel
+
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 .PHONY: lock
 lock: $(UV_STAMP) ## Resolve the dependencies again into requirements*.lock

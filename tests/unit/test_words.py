@@ -90,6 +90,7 @@ ROOTS: Final = {
     "bench": PROJECT / "tests" / "bench",
     "demo": PROJECT / "demo",
     "harness": PROJECT / "harness",
+    "release": PROJECT / "release",
     "localcluster": PROJECT / "localcluster",
 }
 """Where the modules are that a folder of unit tests mirrors; the others mirror the operator's."""

@@ -1,6 +1,9 @@
 """The commands of `spillway`. Each is in a file of its own and imports heavy modules only when it runs."""
 
+import contextlib
+import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -27,6 +30,8 @@ from spillway.cli.status import status
 NAME: Final = "spillway"
 _COMPLETE: Final = "_SPILLWAY_COMPLETE"
 """The environment variable by which a completion script asks for candidates."""
+_FOR_KUBECTL: Final = "SPILLWAY_COMPLETES_FOR_KUBECTL"
+"""The environment variable by which a program with one entry point alone, such as a zipapp, completes for kubectl."""
 
 
 class Shell(StrEnum):
@@ -43,7 +48,11 @@ def version() -> None:
 
 
 def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complete in.")]) -> None:
-    """Print the completion script of a shell, for `source <(spillway completion bash)`."""
+    """Print the completion script of a shell, for `source <(spillway completion bash)`.
+
+    For `kubectl spillway` nothing is needed but kubectl's own completion: it runs kubectl_complete-spillway, which is
+    installed beside kubectl-spillway.
+    """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # noqa: PLC0415  # rarely needed
 
     typer.echo(get_completion_script(prog_name=NAME, complete_var=_COMPLETE, shell=shell.value))
@@ -89,6 +98,9 @@ def application(only: str | None = None) -> typer.Typer:
 
 def main() -> None:
     """Entry point of `spillway` and `kubectl-spillway`."""
+    if os.environ.pop(_FOR_KUBECTL, ""):
+        complete()
+        return
     completing = _COMPLETE in os.environ
     if completing:
         from typer.completion import completion_init  # type: ignore[attr-defined]  # noqa: PLC0415  # rarely needed
@@ -99,6 +111,22 @@ def main() -> None:
     except SettingsError as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
+
+
+def complete() -> None:
+    """Entry point of `kubectl_complete-spillway`, which kubectl runs to complete `kubectl spillway …`.
+
+    Prints a candidate a line with its description after a tab, and at the end what kubectl's shells do with them: `:4`
+    for these candidates alone, `:0` for the names of files as well where there are none.
+    """
+    os.environ[_COMPLETE] = "complete_fish"
+    os.environ["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    os.environ["_TYPER_COMPLETE_ARGS"] = shlex.join([NAME, *sys.argv[1:]])
+    found = io.StringIO()
+    with contextlib.redirect_stdout(found), contextlib.suppress(SystemExit):
+        main()
+    candidates = [line for line in found.getvalue().splitlines() if line.strip()]
+    typer.echo("\n".join([*candidates, ":4" if candidates else ":0"]))
 
 
 def _command_of(arguments: Sequence[str]) -> str | None:

@@ -43,7 +43,7 @@ _CONCURRENT: Final = 8
 _ERRORS: Final = 5
 
 
-class RefusedError(NotFoundError):
+class InvalidProposalError(NotFoundError):
     """A proposed resource is not valid."""
 
 
@@ -92,7 +92,7 @@ async def simulated(
 
     Raises:
         RequestError: the cluster cannot be read.
-        RefusedError: a resource is not valid.
+        InvalidProposalError: a resource is not valid.
         UnreadableError: the history cannot be read.
     """
     present = await read_resources(client)
@@ -136,14 +136,14 @@ async def _checked(client: KubeClient, document: dict[str, Any]) -> tuple[Raw, F
         said = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)[:_ERRORS]
         )
-        raise RefusedError(f"{about}: {said}") from None
+        raise InvalidProposalError(f"{about}: {said}") from None
     path = paths.of_spillway(_MODELS[kind].plural).named(name, field=f"{about}: metadata.name")
     params = {"fieldManager": FIELD_MANAGER, "dryRun": "All", "fieldValidation": "Strict", "force": "true"}
     try:
         answer = await client.request("PATCH", path, params=params, body=document, content_type=APPLY_PATCH)
     except ApiError as error:
         if error.status in {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT}:
-            raise RefusedError(f"{about}: {error.message}") from None
+            raise InvalidProposalError(f"{about}: {error.message}") from None
         if error.status != HTTPStatus.FORBIDDEN:
             raise
         note = Finding(

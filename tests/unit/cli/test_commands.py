@@ -28,7 +28,7 @@ def test_completion_offers_commands_and_flags() -> None:
         argv = [sys.executable, "-m", "spillway"]
         return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
-    assert offered("spillway re") == ["restore"]
+    assert set(offered("spillway re")) == {"report", "restore"}
     assert {"--context", "--yes"} <= set(offered("spillway restore --"))
 
 
@@ -69,3 +69,26 @@ def test_the_help_of_run_has_the_default_of_every_setting() -> None:
         if not isinstance(default, bool):  # the help of a pair of flags shows the default by itself
             text = default if isinstance(default, str) else f"{default:g}"
             assert helps[name].endswith(f"Default: {text}."), name
+
+
+@pytest.mark.parametrize(
+    ("words", "candidates", "end"),
+    [
+        (["sta"], ["status"], ":4"),
+        (["explain", ""], ["pod", "workload", "node", "pool"], ":4"),
+        (["status", "-o", ""], ["table", "wide", "yaml", "json"], ":4"),
+        (["doctor", "--operator-n"], ["--operator-namespace"], ":4"),
+        (["simulate", "-f", ""], [], ":0"),
+    ],
+)
+def test_completion_for_kubectl(words: list[str], candidates: list[str], end: str) -> None:
+    """As `kubectl_complete-spillway` answers, and as a zipapp does, which has one entry point."""
+    asked = [sys.executable, "-c", "from spillway.cli import complete; complete()", *words]
+    done = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60)
+    *found, last = done.stdout.splitlines()
+    assert [line.partition("\t")[0] for line in found] == candidates
+    assert last == end
+    asked[2] = "from spillway.cli import main; main()"
+    environment = {**os.environ, "SPILLWAY_COMPLETES_FOR_KUBECTL": "1"}
+    zipapp = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60, env=environment)
+    assert zipapp.stdout == done.stdout
