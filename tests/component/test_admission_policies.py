@@ -232,8 +232,9 @@ def test_workloads_keep_their_template_and_scale_by_one(cluster: ClusterApi, nam
 def test_spillway_creates_no_objects_but_its_own(cluster: ClusterApi, attempt: Attempt) -> None:
     at = f"--namespace={NAMESPACE}"
 
-    assert "ConfigMaps of its own plan" in attempt("create", "configmap", "theirs", at)
+    assert "ConfigMaps of its own plans" in attempt("create", "configmap", "theirs", at)
     assert not attempt("create", "configmap", "spillway-thresholds-7", at)
+    assert not attempt("create", "configmap", "spillway-load-classes-0", at)
     lease = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -8,8 +8,9 @@ import pytest
 
 from harness import Installation
 from localcluster import Cluster
+from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from localcluster.rest import Object
-from tests.support.installed import applied, deployment, eventually
+from tests.support.installed import applied, deployment, eventually, status
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
@@ -114,6 +115,49 @@ def test_a_zone_that_is_lost_holds_no_pod_up(
         finally:
             measured.heal_nodes(lost)
     assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") >= 10
+
+
+def test_pods_of_a_measured_class_are_labelled_and_kept_apart(
+    measured: Cluster, measuring: Installation, measured_namespace: str
+) -> None:
+    pool = {"pool": "classed"}
+    empty, full = measured.add_nodes("classed", 2, cpu="8", zones=["zone-a"])
+    filler = deployment(measured_namespace, "filler", 1, nodeName=full)
+    filler["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "4", "memory": "64Mi"}
+    busy = deployment(measured_namespace, "busy", 1, nodeSelector=pool)
+    for one, cpu, memory in ((filler, "10m", "2Gi"), (busy, "2", "256Mi")):
+        usage = {USAGE_CPU: cpu, USAGE_MEMORY: memory}
+        one["spec"]["template"]["metadata"]["annotations"] = usage
+    measured.apply([filler, busy])
+    pods = measured.wait_pods_ready(measured_namespace, 2)
+    assert {pod["metadata"]["labels"]["app"]: pod["spec"]["nodeName"] for pod in pods} == {
+        "filler": full,
+        "busy": empty,
+    }
+    [first] = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"]["app"] == "busy"]
+    match = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": measured_namespace}}}
+    with applied(measured, balance(classes={"history": "10s"}, match=match)):
+
+        def classes() -> dict[str, int]:
+            return status(measured, "zonalbalances", "zoned").get("classes") or {}
+
+        eventually(lambda: classes().get("cpuBound") and classes().get("memoryBound"), "both to have a class")
+        measured.kubectl("delete", "pod", first, "-n", measured_namespace)
+        eventually(lambda: first not in str(measured.pods(measured_namespace, "app=busy")), "the pod to go")
+        [again] = measured.wait_pods_ready(measured_namespace, 1, "app=busy")
+        assert again["metadata"]["labels"]["spillway.dev/load-class"] == "cpu-bound"
+        assert again["spec"]["nodeName"] == empty
+
+        # By requests the node with the busy pod is the emptiest one, so the scheduler alone prefers it.
+        late = deployment(measured_namespace, "late", 1, nodeSelector=pool)
+        late["spec"]["template"]["metadata"]["labels"]["spillway.dev/load-class"] = "cpu-bound"
+        measured.apply([late, deployment(measured_namespace, "plain", 1, nodeSelector=pool)])
+        landed = {
+            app: measured.wait_pods_ready(measured_namespace, 1, f"app={app}")[0]["spec"]["nodeName"]
+            for app in ("late", "plain")
+        }
+        assert landed == {"late": full, "plain": empty}
+    assert measuring.total("spillway_balance_class_workloads", balance="zoned") == 0
 
 
 def wait_known(cluster: Cluster, namespace: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from spillway.api import KINDS, Resource
-from spillway.api.not_built import mark
 from spillway.api.openapi import structural, without_rules
 from spillway.api.reference import page
 from spillway.api.schema import CATEGORY, GROUP, VERSION
@@ -24,7 +23,6 @@ _HEADER = "# Generated from operator/spillway/api by `python -m spillway.api.crd
 def definition(kind: type[Resource]) -> dict[str, Any]:
     """The CustomResourceDefinition of one kind."""
     schema = structural(kind)
-    mark(schema["properties"]["spec"], kind.__name__)
     # The API server owns metadata; api version and kind are plain texts to it. A rule may point at the name.
     name = {"type": "string", "description": "Name of the object."}
     schema["properties"] |= {

@@ -126,12 +126,16 @@ class HotNodes(Model):
 
 
 class LoadClasses(Model):
-    """Classes of pods by what they use most; each class is spread, so that no node is full of one class."""
+    """Classes of workloads by what they use most; each class is spread, so that no node is full of one class."""
 
     enabled: bool = True
-    """Label pods as cpu-bound or memory-bound by their history, and add a preferred anti-affinity within a class."""
+    """True: new pods get the label spillway.dev/load-class and a preferred anti-affinity within their class. False: the
+    classes are only reported."""
     cpu_ratio: Factor = Factor("0.5")
-    """Cores in use for each GiB in use above which a pod counts as cpu-bound, for example "0.5"."""
+    """Cores in use for each GiB in use, as the 95th percentile over days, above which a workload counts as cpu-bound,
+    for example "0.5"."""
+    history: Duration = Duration("24h")
+    """How long a workload must have been measured before it has a class, for example 24h."""
 
 
 class Rebalance(Model):
@@ -173,7 +177,7 @@ class ZonalBalanceSpec(Model):
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None
-    """Classification of pods by what they use most."""
+    """Classes of workloads by what their pods use most. Left out: nothing is measured."""
     rebalance: Rebalance | None = None
     """Moving running pods to even out load."""
 
@@ -198,6 +202,21 @@ class ZonalBalanceSpec(Model):
         return self.rebalance is not None and self.rebalance.mode == "Active" and self.rebalance.by == "Surge"
 
     @property
+    def spreads_classes(self) -> bool:
+        """Whether new pods are spread by what their workload uses most."""
+        return self.classes is not None and self.classes.enabled
+
+    @property
+    def changes_pods(self) -> bool:
+        """Whether it adds anything to new pods."""
+        return self.places_replicas or self.spreads_classes
+
+    @property
+    def needs_readings(self) -> bool:
+        """Whether what it adds to new pods depends on what only the leader reads."""
+        return self.zone_preference is not None or self.spreads_classes
+
+    @property
     def places_replicas(self) -> bool:
         """Whether it says in which zone a new replica goes."""
         return self.zone_spread is not None or self.zone_preference is not None
@@ -214,6 +233,17 @@ class ZoneState(Model):
     """Pods of the selected workloads in it."""
     load_percent: Annotated[int | None, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] = None
     """Mean load of its nodes, in percent."""
+
+
+class ClassCounts(Model):
+    """How many workloads are in each load class."""
+
+    cpu_bound: Count = 0
+    """Workloads that use many cores for each GiB."""
+    memory_bound: Count = 0
+    """Workloads that use few cores for each GiB."""
+    learning: Count = 0
+    """Workloads that have not been measured for long enough."""
 
 
 class Moves(Model):
@@ -257,6 +287,8 @@ class ZonalBalanceStatus(Status):
         tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=50, json_schema_extra=atomic_list())
     ] = ()
     """Names of hot nodes, 50 at most."""
+    classes: ClassCounts | None = None
+    """The workloads in each load class; absent without `spec.classes`."""
     moves: Moves | None = None
     """The pods that were moved to even out load."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from spillway.app.settings import Settings
+from spillway.controllers.balance.classes import ClassController
 from spillway.controllers.balance.consolidation import ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
@@ -63,14 +64,16 @@ from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.controllers.threshold.controller import MakePlan, ThresholdController
 from spillway.controllers.threshold.process import plan_beside
 from spillway.controllers.threshold.status import ThresholdContributor
-from spillway.controllers.threshold.store import PlanStore
 from spillway.controllers.threshold.unread import UnreadThresholdController
+from spillway.domain.balance.classes import ClassHistories
 from spillway.domain.headroom.manifests import Look
 from spillway.domain.placement.job_retries import Retries
+from spillway.domain.threshold.request import Plan
 from spillway.kube.access import DelegatedAccess
 from spillway.kube.autoscalers import AutoscalerWatch
 from spillway.kube.client import KubeClient
 from spillway.kube.overlay_trial import OverlayTrials
+from spillway.kube.packed_store import LOAD_CLASSES, THRESHOLDS, PackedStore
 from spillway.kube.pod_events import PodEvents
 from spillway.kube.protocols import Recorder
 from spillway.kube.writer import DEFAULT_TIMEOUT_SECONDS, Writer
@@ -115,7 +118,9 @@ class Controllers:
         self._ledger = BudgetController(world, period_seconds=settings.status_seconds)
         self._thresholds = ThresholdController(
             world,
-            PlanStore(client, self._writer("thresholds", PLAN_WRITES_PER_SECOND), settings.namespace),
+            PackedStore(
+                client, self._writer("thresholds", PLAN_WRITES_PER_SECOND), settings.namespace, THRESHOLDS, Plan
+            ),
             events,
             _planner(settings),
             period_seconds=settings.threshold_seconds,
@@ -143,6 +148,9 @@ class Controllers:
         )
         self._headroom = self._headroom_controller(autoscalers)
         self._hot = HotNodesController(world, self._writer("hot-nodes", settings.node_writes_per_second), events)
+        kept = self._writer("load-classes", PLAN_WRITES_PER_SECOND)
+        histories = PackedStore(client, kept, settings.namespace, LOAD_CLASSES, ClassHistories)
+        self._classes = ClassController(world, readings, histories, events)
         scaler = SurgeScaler(world, self._writer("surge", SURGE_WRITES_PER_SECOND), client)
         moves = SurgeMovesController(world, scaler, ready_seconds=settings.surge_ready_seconds)
         deschedulers = Deschedulers(world, client, DelegatedAccess(client))
@@ -188,6 +196,7 @@ class Controllers:
             self._headroom,
             LoadController(world, readings),
             ZoneLoadController(world, readings),
+            self._classes,
             self._hot,
             moves,
             self._rebalance,
@@ -257,7 +266,10 @@ class Controllers:
                 RefusedPodsContributor(self._open_pools.usage.refusals),
                 BudgetContributor(counts, self._ledger),
             ),
-            balances=(resources, BalanceContributor(world, counts, self._hot.hot, self._rebalance)),
+            balances=(
+                resources,
+                BalanceContributor(world, counts, self._hot.hot, self._rebalance, self._classes.counts),
+            ),
         )
         return StatusController(
             world,
@@ -279,6 +291,7 @@ class Controllers:
                 self._rebalance.changed,
                 self._consolidation.changed,
                 world.board.loads_changed,
+                world.board.load_classes_changed,
                 self._registration.changed,
                 self._managed.changed,
                 world.board.scale_downs_counted,

@@ -19,7 +19,6 @@ import msgspec
 from spillway.controllers.headroom.objects import listed
 from spillway.controllers.placement.job_retries import retry_taken
 from spillway.controllers.surge.scaler import shrink, target_of
-from spillway.controllers.threshold.store import paths_in
 from spillway.domain.model.names import POD_DELETION_COST
 from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -35,6 +34,7 @@ from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.decode import NODES, PODS
 from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
+from spillway.kube.packed_store import kept_paths
 from spillway.kube.pages import PageLimit, page_of, pages
 from spillway.kube.wire import PageMeta
 from spillway.kube.writer import Writer
@@ -357,8 +357,8 @@ async def stop_deployment(client: KubeClient, namespace: str, name: str, *, say:
 
 
 async def forget(client: KubeClient, namespace: str, lease: str, *, say: Say) -> None:
-    """Delete what the operator keeps in its own namespace: its Lease, and the last plan of the thresholds."""
-    for path in (paths.LEASES.named(lease, namespace=namespace, field="--forget"), *paths_in(namespace)):
+    """Delete what the operator keeps in its own namespace: its Lease, and the values that it kept."""
+    for path in (paths.LEASES.named(lease, namespace=namespace, field="--forget"), *kept_paths(namespace)):
         try:
             await client.request("DELETE", path)
         except ApiError as error:

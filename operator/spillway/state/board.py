@@ -13,6 +13,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
+from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.load import Loads
 from spillway.domain.balance.zones import NO_WEIGHTS, ZoneReading, ZoneWeights
 from spillway.domain.model.names import OwnerUid
@@ -83,6 +84,10 @@ class Board:
     """Emitted after each reading, also a failed one."""
     zone_readings: Mapping[str, ZoneReading] = field(default_factory=lambda: MappingProxyType({}))
     """The zones that each ZonalBalance with `zonePreference` prefers for its workloads."""
+    load_classes: Mapping[str, Mapping[str, LoadClass]] = field(default_factory=lambda: MappingProxyType({}))
+    """The load class of each workload, by key, of each ZonalBalance with `classes`; absent while it is not known."""
+    load_classes_changed: Signal[()] = field(default_factory=lambda: Signal[()]("LoadClass"))
+    """Emitted when the class of a workload was found, or has changed."""
     thresholds_read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
@@ -153,6 +158,14 @@ class Board:
         """Set the zones that a ZonalBalance prefers; None for one that is gone or prefers none."""
         others = {name: one for name, one in self.zone_readings.items() if name != balance}
         self.zone_readings = MappingProxyType(others if reading is None else {**others, balance: reading})
+
+    def set_load_classes(self, balance: str, classes: Mapping[str, LoadClass] | None) -> None:
+        """Set the classes of the workloads of a ZonalBalance; None for one that is gone or has none."""
+        others = {name: one for name, one in self.load_classes.items() if name != balance}
+        found = others if classes is None else {**others, balance: MappingProxyType(dict(classes))}
+        if found != self.load_classes:
+            self.load_classes = MappingProxyType(found)
+            self.load_classes_changed.emit()
 
     def zone_weights(self, balance: str, namespace: str, workload: str) -> ZoneWeights:
         """The zones that a ZonalBalance prefers for this workload; empty where they count as equal."""

@@ -35,6 +35,11 @@ MOVES: Final = counter(
     "or why not.",
     ("balance", "result"),
 )
+CLASSES: Final = PrerenderedGauge(
+    "spillway_balance_class_workloads",
+    "Workloads in each load class (cpu-bound, memory-bound), or learning. Leader only.",
+    ("balance", "class"),
+)
 MOVES_LAST_DAY: Final = PrerenderedGauge(
     "spillway_balance_moves_last_day",
     "Moves to even out load that succeeded in the last 24 hours, or since this replica became the leader. Leader only.",

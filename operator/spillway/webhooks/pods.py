@@ -127,7 +127,7 @@ class PodWebhook:
             return subject
         if self._board.leading():
             return await self._answer(request, subject, deadline)
-        if isinstance(subject, _ZoneSubject) and subject.balance.spec.zone_preference is None:
+        if isinstance(subject, _ZoneSubject) and not subject.balance.spec.needs_readings:
             return self._choose_zone(request, subject)
         if self._forward is None:
             raise LetGoError("not-leader")
@@ -142,7 +142,7 @@ class PodWebhook:
 
     async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | _ZoneSubject | Answer:
         governance = self._places.governance
-        if not governance.places_pods and not governance.places_replicas:
+        if not governance.places_pods and not governance.balances_new_pods:
             return Answer("no-policy")
         if not self._places.state.synced:
             raise LetGoError("not-synced")

@@ -1,15 +1,17 @@
-"""What a ZonalBalance adds to a new pod: a spread over zones, and a preference for the zones that need it most.
+"""What a ZonalBalance adds to a new pod: a spread over zones, a preference for zones, and the load class.
 
 Contract: the spread follows from the resources and the nodes alone, so every replica answers the same; the preference
-needs what only the leader reads. A pod that a policy in Recommend governs is left as it is, and so is one without
-replicas. Where no physical node has the zone key there is no spread, which would keep every pod waiting.
+for the zones that need the pod most, and the class of its workload, need what only the leader reads. A pod that a
+policy in Recommend governs is left as it is, and so is one without replicas. Where no physical node has the zone key
+there is no spread, which would keep every pod waiting.
 """
 
 from collections.abc import Mapping
 from typing import Final, get_args
 
 from spillway.api.zonalbalance import ZonalBalance
-from spillway.domain.balance.zones import WhenUnsatisfiable, preference_additions, spread_additions
+from spillway.domain.balance.classes import apart, class_of_pod, label_additions
+from spillway.domain.balance.zones import WhenUnsatisfiable, affinity_additions, spread_additions
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_SPREAD
@@ -31,14 +33,14 @@ class Zones:
         self._board = board
 
     def balance(self, namespace: str, workload: Workload, claim: Claim | None) -> ZonalBalance | None:
-        """The ZonalBalance that says in which zone a new replica of the workload goes; None if none does."""
+        """The ZonalBalance that adds something to new pods of the workload; None if none does."""
         governance = self._places.governance
-        if not governance.places_replicas or not workload.numbered or (claim is not None and not claim.enforced):
+        if not governance.balances_new_pods or not workload.numbered or (claim is not None and not claim.enforced):
             return None
         record = self._places.state.namespaces.get(namespace)
         name = governance.balance_of(record, workload.kind, workload.labels)
         found = None if name is None else governance.balances[name]
-        return found if found is not None and found.spec.places_replicas else None
+        return found if found is not None and found.spec.changes_pods else None
 
     def additions(self, balance: ZonalBalance, pod: Json, workload: Workload) -> tuple[Addition, ...]:
         """What is added to a pod that stays on physical nodes."""
@@ -50,7 +52,15 @@ class Zones:
         spread: tuple[Addition, ...] = ()
         if when is not None and has_zones(self._places.state, self._places.governance, spec.zone_key):
             spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when)
-        return (*preference_additions(pod, spec.zone_key, weights), *spread)
+        load_class = None
+        if spec.spreads_classes:
+            load_class = class_of_pod(pod, self._board.load_classes.get(balance.metadata.name, {}).get(owner.key))
+        term = None if load_class is None else apart(load_class)
+        return (
+            *(() if load_class is None else label_additions(pod, load_class)),
+            *affinity_additions(pod, spec.zone_key, weights, apart=term),
+            *spread,
+        )
 
 
 def _when(balance: ZonalBalance, labels: Mapping[str, str]) -> WhenUnsatisfiable | None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from spillway.api.zonalbalance import ZonalBalance
+from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.documents import PREFERRED
-from spillway.domain.model.names import ZONE_LABEL
+from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL
 from spillway.domain.policies.governance import Governance
 from tests.builders import make_node
 from tests.support.json_patch import applied
@@ -132,3 +133,58 @@ async def test_a_zone_key_that_no_physical_node_has_keeps_no_pod_waiting() -> No
     assert "topologySpreadConstraints" not in await created(made)
     made.state.apply(make_node("f3", labels={TEAM_ZONE: "z"}))
     assert zones_of(await created(made)) == ["DoNotSchedule"]
+
+
+CLASSES: dict[str, Any] = {"classes": {}}
+
+
+def classified(spec: dict[str, Any], policy: Governance | None = None) -> Scene:
+    made = scene(spec, policy)
+    made.board.set_load_classes("even", {"Deployment/shop/web": LoadClass.CPU})
+    return made
+
+
+async def classed(made: Scene, **labels: str) -> tuple[str | None, list[Any]]:
+    """The class of a pod as it is created, and the classes from which it is kept apart."""
+    pod = incoming()
+    pod["metadata"]["labels"] |= labels
+    found = applied(pod, (await made.ask(pod)).additions)
+    anti = (found["spec"].get("affinity") or {}).get("podAntiAffinity") or {}
+    terms = [one["podAffinityTerm"]["labelSelector"]["matchLabels"][LOAD_CLASS] for one in anti.get(PREFERRED) or ()]
+    return found["metadata"]["labels"].get(LOAD_CLASS), terms
+
+
+@pytest.mark.parametrize("policy", [None, placing(manual(2))], ids=["no policy", "placed on physical nodes"])
+async def test_a_new_pod_gets_its_class_and_is_kept_apart_from_it(policy: Governance | None) -> None:
+    assert await classed(classified(CLASSES, policy)) == ("cpu-bound", ["cpu-bound"])
+    both = classified(CLASSES | PREFERENCE, policy)
+    assert await classed(both) == ("cpu-bound", ["cpu-bound"])
+    assert preferred(await created(both)) == [["a"]]
+
+
+async def test_the_class_of_a_template_counts_instead() -> None:
+    made = classified(CLASSES)
+    assert await classed(made, **{LOAD_CLASS: "memory-bound"}) == ("memory-bound", ["memory-bound"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "policy"),
+    [
+        pytest.param({"classes": {"enabled": False}}, None, id="only reported"),
+        pytest.param({}, None, id="no classes"),
+        pytest.param(CLASSES, placing(manual(1), mode="Recommend"), id="a policy in Recommend"),
+        pytest.param(CLASSES, placing(manual(0)), id="for virtual nodes"),
+    ],
+)
+async def test_pods_without_a_class(spec: dict[str, Any], policy: Governance | None) -> None:
+    assert await classed(classified(spec, policy)) == (None, [])
+
+
+async def test_a_workload_that_is_still_measured_has_no_class() -> None:
+    assert await classed(scene(CLASSES)) == (None, [])
+
+
+async def test_only_the_leader_knows_the_classes() -> None:
+    made = scene(CLASSES, leads=False)
+    await made.ask()
+    assert made.forwarded

@@ -5,13 +5,13 @@ is not known.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
 from spillway.api.conditions import READY
-from spillway.api.zonalbalance import Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.api.zonalbalance import ClassCounts, Moves, ZonalBalance, ZonalBalanceStatus, ZoneState
 from spillway.controllers.balance.descheduling import descheduling
 from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
@@ -53,12 +53,14 @@ class BalanceContributor:
         counts: WorkloadCounts,
         hot: Mapping[str, Sequence[NodeName]],
         rebalancer: Rebalancer,
+        classes: Callable[[str], ClassCounts | None],
     ) -> None:
-        """`hot` are the hot nodes of each ZonalBalance."""
+        """`hot` are the hot nodes of each ZonalBalance; `classes` counts its workloads by load class."""
         self._world = world
         self._counts = counts
         self._hot = hot
         self._rebalancer = rebalancer
+        self._classes = classes
 
     def part(self, model: ZonalBalance, _current: ZonalBalanceStatus, now: datetime) -> StatusPart:
         """The part of one balance."""
@@ -78,7 +80,8 @@ class BalanceContributor:
         )
         moves = model.spec.rebalance is not None and model.spec.rebalance.mode == "Active"
         conditions = (*part.conditions, *((descheduling(self._rebalancer.descheduler),) if moves else ()))
-        return replace(part, fields={**part.fields, "moves": self._rebalancer.moves(name)}, conditions=conditions)
+        more = {"moves": self._rebalancer.moves(name), "classes": self._classes(name)}
+        return replace(part, fields={**part.fields, **more}, conditions=conditions)
 
     def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
         state, governance = self._world.state, self._world.governance

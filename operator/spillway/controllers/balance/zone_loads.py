@@ -16,7 +16,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.zones import ZoneReading, zone_weights
 from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import workload_of
-from spillway.domain.model.records import OwnerRecord, PodRecord
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.kube.errors import RequestError
 from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
@@ -75,13 +75,9 @@ class ZoneLoadController(Controller):
 
     async def _measured(self, balance: ZonalBalance) -> Loads:
         """The mean CPU of the ready pods of each workload by zone, as metrics.k8s.io reports it."""
-        state, governance = self.world.state, self.world.governance
-        covered: dict[str, list[OwnerRecord]] = defaultdict(list)
-        async for one in in_slices(list(state.replicasets.values())):
-            if one.replicas and balance_of(state, governance, one) == balance.metadata.name:
-                covered[one.namespace].append(one)
+        state = self.world.state
         found: dict[str, Mapping[str, float]] = {}
-        for namespace, owners in covered.items():
+        for namespace, owners in (await owners_by_namespace(self.world, balance.metadata.name)).items():
             used = await self._readings.pods(namespace)
             pods: dict[str, list[PodRecord]] = defaultdict(list)
             for owner in owners:
@@ -104,3 +100,13 @@ class ZoneLoadController(Controller):
             enough = known and len(known) >= LEAST_MEASURED * len(values)
             means[zone] = sum(known) / len(known) if enough else math.nan
         return means
+
+
+async def owners_by_namespace(world: World, balance: str) -> Mapping[str, list[ReplicaSetRecord]]:
+    """The ReplicaSets with replicas that a ZonalBalance selects, by namespace."""
+    state, governance = world.state, world.governance
+    covered: dict[str, list[ReplicaSetRecord]] = defaultdict(list)
+    async for one in in_slices(list(state.replicasets.values())):
+        if one.replicas and balance_of(state, governance, one) == balance:
+            covered[one.namespace].append(one)
+    return covered

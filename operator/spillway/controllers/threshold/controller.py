@@ -27,7 +27,6 @@ from spillway.controllers.threshold.observe import (
     startup_seconds,
 )
 from spillway.controllers.threshold.process import PlanFailedError
-from spillway.controllers.threshold.store import PlanTooLargeError
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.named_workloads import named
@@ -37,6 +36,7 @@ from spillway.domain.threshold.effective import EffectiveThreshold
 from spillway.domain.threshold.recent_peak import Sample, seen_now
 from spillway.domain.threshold.request import Plan, PlannedWorkload, PlanRequest
 from spillway.kube.errors import RequestError
+from spillway.kube.packed_store import DoesNotFitError
 from spillway.kube.protocols import Recorder
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import Fenced
@@ -64,8 +64,8 @@ class Store(Protocol):
     async def load(self) -> Plan | None:
         """The kept plan; None where there is none."""
 
-    async def save(self, plan: Plan) -> None:
-        """Keep this plan."""
+    async def save(self, value: Plan, made: float) -> None:
+        """Keep this plan, made at this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +224,8 @@ class ThresholdController(Controller):
 
     async def _keep(self, plan: Plan) -> None:
         try:
-            await self._store.save(plan)
-        except (RequestError, PlanTooLargeError, Fenced) as error:
+            await self._store.save(plan, plan.made)
+        except (RequestError, DoesNotFitError, Fenced) as error:
             # The plan is in force anyway; only a restart would start without it.
             self.log.warning("the plan is not kept", error=repr(error))
 

@@ -57,12 +57,30 @@ def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[
     return {zone: weight for zone, weight in weights.items() if weight}
 
 
-def preference_additions(pod: Json, zone_key: str, weights: ZoneWeights) -> tuple[Addition, ...]:
-    """Prefer nodes by these weights of their zones, more than by all preferences of the user's together."""
-    if not weights:
-        return ()
+def affinity_additions(
+    pod: Json, zone_key: str, weights: ZoneWeights, *, apart: Json | None = None
+) -> tuple[Addition, ...]:
+    """Prefer nodes by these weights of their zones, more than by all preferences of the user's together.
+
+    `apart` is a preferred term of pod anti-affinity to be added, or None.
+    """
     affinity = (pod.get("spec") or {}).get("affinity") or {}
-    node_affinity = affinity.get("nodeAffinity") or {}
+    parts: dict[str, Json] = {}
+    preferred = _zones_preferred(affinity.get("nodeAffinity") or {}, zone_key, weights)
+    if preferred is not None:
+        parts["nodeAffinity"] = preferred
+    anti = affinity.get("podAntiAffinity") or {}
+    if apart is not None and apart not in (anti.get(PREFERRED) or ()):
+        parts["podAntiAffinity"] = {**anti, PREFERRED: [*(anti.get(PREFERRED) or ()), apart]}
+    if not affinity:
+        return (Addition(("spec", "affinity"), parts),) if parts else ()
+    return tuple(Addition(("spec", "affinity", name), part) for name, part in parts.items())
+
+
+def _zones_preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights) -> Json | None:
+    """The node affinity with these preferences; None if they are there already, or all zones are equal."""
+    if not weights:
+        return None
     present = list(node_affinity.get(PREFERRED) or ())
     ours = [
         {
@@ -73,13 +91,10 @@ def preference_additions(pod: Json, zone_key: str, weights: ZoneWeights) -> tupl
     ]
     if any(term in present for term in ours):
         # The webhook is called again, because another one has changed the pod.
-        return ()
+        return None
     others = sum(int(term.get("weight") or 0) for term in present)
     times = 1 + others // HEAVIEST
-    wanted = {**node_affinity, PREFERRED: [*present, *(ours * times)]}
-    if not affinity:
-        return (Addition(("spec", "affinity"), {"nodeAffinity": wanted}),)
-    return (Addition(("spec", "affinity", "nodeAffinity"), wanted),)
+    return {**node_affinity, PREFERRED: [*present, *(ours * times)]}
 
 
 def spread_additions(

@@ -54,6 +54,8 @@ HEADROOM_CHANGED: Final = "HeadroomChanged"
 """Normal, on the ElasticPolicy: the amount of headroom has changed. Says how much is needed, and why."""
 NODES_HOT: Final = "NodesHot"
 """Warning, on the ZonalBalance: nodes have become hot. Names them."""
+LOAD_CLASS_FOUND: Final = "LoadClassFound"
+"""Normal, on the workload: its load class was found, or has changed. Says the class and the ratio that was measured."""
 MOVES_PLANNED: Final = "MovesPlanned"
 """Normal, on the ZonalBalance or the ElasticPolicy: moves of pods would make the load of nodes more even, or empty
 elastic nodes. Says how many, and names the first ones."""

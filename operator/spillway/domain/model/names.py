@@ -93,6 +93,10 @@ ZONE_SPREAD: Final = "spillway.dev/zone-spread"
 """Label that users set on a pod template: `DoNotSchedule`, `ScheduleAnyway` or `None`; it overrides `zoneSpread` of its
 ZonalBalance."""
 
+LOAD_CLASS: Final = "spillway.dev/load-class"
+"""Label on a pod: `cpu-bound` or `memory-bound`, by what its workload uses most, as found when the pod was created. One
+that users set on a pod template counts instead."""
+
 HOT_TAINT: Final = "spillway.dev/hot"
 """Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
 is the ZonalBalance."""

@@ -188,9 +188,9 @@ class Governance:
         return any(one.places_pods for policy in self.policies.values() for one in policy.spec.workloads)
 
     @cached_property
-    def places_replicas(self) -> bool:
-        """Whether some ZonalBalance says in which zone a new replica goes."""
-        return any(one.spec.places_replicas for one in self.balances.values())
+    def balances_new_pods(self) -> bool:
+        """Whether some ZonalBalance adds something to new pods."""
+        return any(one.spec.changes_pods for one in self.balances.values())
 
     def placing_class(self, claim: Claim | None) -> WorkloadClass | None:
         """The class that places the pods of a claim; None without a claim, or where the class places none."""

@@ -1,18 +1,14 @@
-"""The fields of a resource that are accepted and have no effect in this version.
+"""The fields of a resource that are accepted and have no effect as they stand.
 
 Contract: a field is named only where the user has set it, by its path as a manifest writes it, and a list's entry by
-its name. When a field's behaviour is implemented, its line in `NOT_BUILT` is removed, and nothing else changes. Some
-fields have an effect only together with others: they are named if those are missing.
+its name. Such fields have an effect only together with others: they are named if those are missing.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pydantic import BaseModel
-
 from spillway.api import ElasticPolicy, Resource, ZonalBalance
 from spillway.api.elasticpolicy import Placement
-from spillway.api.not_built import NOT_BUILT
 from spillway.api.scaling import ScalingTarget
 from spillway.api.zonalbalance import ZonalBalanceSpec
 
@@ -28,12 +24,7 @@ def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:
 
 def not_implemented(resource: Resource, *, planned: bool) -> tuple[str, ...]:
     """The fields under `spec` that the user has set and that have no effect; `planned` is `plans_thresholds`."""
-    unbuilt = (
-        path
-        for field in NOT_BUILT[type(resource).__name__]
-        for path in _set_paths(resource.spec, field.split("."), "spec")
-    )
-    return (*unbuilt, *_without_effect(resource, planned=planned))
+    return tuple(_without_effect(resource, planned=planned))
 
 
 def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
@@ -67,20 +58,3 @@ def _without_effect_on_balance(spec: ZonalBalanceSpec) -> Iterator[str]:
 def _counts(target: ScalingTarget, placement: Placement) -> bool:
     """Whether a plan of thresholds looks at the target: by CPU or a query, of what may run on physical nodes."""
     return target.metric != "memory" and placement.virtual != "Always"
-
-
-def _set_paths(model: BaseModel, path: list[str], walked: str) -> Iterator[str]:
-    head, *rest = path
-    name = head.removesuffix("[]")
-    attribute = next(key for key, field in type(model).model_fields.items() if field.alias == name)
-    value = getattr(model, attribute)
-    if attribute not in model.model_fields_set or value is None:
-        return
-    here = f"{walked}.{name}"
-    if not rest:
-        yield here
-    elif head.endswith("[]"):
-        for entry in value:
-            yield from _set_paths(entry, rest, f"{here}[{entry.name}]")
-    else:
-        yield from _set_paths(value, rest, here)

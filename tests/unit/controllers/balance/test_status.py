@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus, ZoneState
+from spillway.api.zonalbalance import ClassCounts, ZonalBalance, ZonalBalanceStatus, ZoneState
 from spillway.controllers.balance.descheduling import FOREIGN_DESCHEDULER
 from spillway.controllers.balance.status import (
     LOAD_DATA_STALE,
@@ -25,6 +25,10 @@ from tests.support.statuses import balance_status
 from tests.support.world import Record, make_world, policy_resource, resource
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def classes_of(_balance: str) -> ClassCounts:
+    return ClassCounts(learning=1)
 
 
 class Moving:
@@ -103,8 +107,11 @@ async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_
     world = make_world(records, resources, FakeClock())
     counts = WorkloadCounts(world)
     await counts.refresh()
-    part = BalanceContributor(world, counts, {}, Moving()).part(balance_of(**spec), ZonalBalanceStatus(), NOW)
+    part = BalanceContributor(world, counts, {}, Moving(), classes_of).part(
+        balance_of(**spec), ZonalBalanceStatus(), NOW
+    )
     assert (part.fields["workloads"], part.fields["max_skew"]) == (1, 3)
+    assert part.fields["classes"] == ClassCounts(learning=1)
     assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 3), ("b", 1, 0)]
 
 
@@ -163,7 +170,7 @@ def test_a_zone_key_that_no_node_has_is_named(spec: dict[str, Any], reason: str)
 @pytest.mark.parametrize(("nodes", "reason"), [([], "Balancing"), ([make_node("n1")], "NoZones")])
 def test_nodes_that_are_gone_do_not_make_it_unready(nodes: list[Record], reason: str) -> None:
     world = make_world(nodes, [], FakeClock(0.0))
-    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving())
+    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving(), classes_of)
     part = contributor.part(balance_of(zoneSpread={}), ZonalBalanceStatus(), NOW)
     assert [one.reason for one in part.conditions if one.type == "Ready"] == [reason]
 
@@ -178,7 +185,7 @@ def test_nodes_that_are_gone_do_not_make_it_unready(nodes: list[Record], reason:
 )
 def test_another_descheduler_shows(mode: str, other: str, wanted: tuple[bool, str] | None) -> None:
     world = make_world([], [], FakeClock(0.0))
-    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving(other))
+    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving(other), classes_of)
     part = contributor.part(balance_of(rebalance={"mode": mode}), ZonalBalanceStatus(), NOW)
     found = [(one.holds, one.reason) for one in part.conditions if one.type == FOREIGN_DESCHEDULER]
     assert found == ([] if wanted is None else [wanted])

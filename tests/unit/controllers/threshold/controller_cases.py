@@ -90,8 +90,9 @@ class Store:
     async def load(self) -> Plan | None:
         return self.kept
 
-    async def save(self, plan: Plan) -> None:
-        self.saved.append(plan)
+    async def save(self, value: Plan, made: float) -> None:
+        assert made == value.made
+        self.saved.append(value)
 
 
 def policy(*, threshold: Mapping[str, Any] | None = None, version: int = 1, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.zones import HOSTNAME, ZoneReading, preference_additions, spread_additions, zone_weights
+from spillway.domain.balance.zones import HOSTNAME, ZoneReading, affinity_additions, spread_additions, zone_weights
 from spillway.domain.model.documents import PREFERRED, REQUIRED
 from spillway.domain.model.names import ZONE_LABEL
 from tests.support.json_patch import applied
@@ -83,18 +83,47 @@ MUST = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "pool", "operator": 
 def test_a_preference_is_added(affinity: dict[str, Any] | None, preferred: list[Any]) -> None:
     pod = {"spec": {"affinity": affinity} if affinity is not None else {}}
     weights = {"a": 100, "c": 50}
-    result = applied(pod, preference_additions(pod, ZONE_LABEL, weights))
+    result = applied(pod, affinity_additions(pod, ZONE_LABEL, weights))
     assert result["spec"]["affinity"]["nodeAffinity"][PREFERRED] == preferred
     for key, value in (affinity or {}).items():
         if key != "nodeAffinity":
             assert result["spec"]["affinity"][key] == value
         elif REQUIRED in value:
             assert result["spec"]["affinity"][key][REQUIRED] == value[REQUIRED]
-    assert preference_additions(result, ZONE_LABEL, weights) == ()
+    assert affinity_additions(result, ZONE_LABEL, weights) == ()
+
+
+APART = {"weight": 10, "podAffinityTerm": {"topologyKey": HOSTNAME}}
+OWN = {"weight": 100, "podAffinityTerm": {"topologyKey": "rack"}}
+
+
+@pytest.mark.parametrize(
+    ("affinity", "anti"),
+    [
+        pytest.param(None, {PREFERRED: [APART]}, id="no affinity"),
+        pytest.param({"nodeAffinity": {REQUIRED: MUST}}, {PREFERRED: [APART]}, id="another affinity"),
+        pytest.param(
+            {"podAntiAffinity": {PREFERRED: [OWN], REQUIRED: [OWN]}},
+            {PREFERRED: [OWN, APART], REQUIRED: [OWN]},
+            id="the user's stay",
+        ),
+    ],
+)
+@pytest.mark.parametrize("weights", [{}, {"a": 100}], ids=["zones equal", "a zone preferred"])
+def test_a_term_of_anti_affinity_is_added_beside_the_zones(
+    affinity: dict[str, Any] | None, anti: dict[str, Any], weights: Mapping[str, int]
+) -> None:
+    pod = {"spec": {"affinity": affinity} if affinity is not None else {}}
+    result = applied(pod, affinity_additions(pod, ZONE_LABEL, weights, apart=APART))
+    assert result["spec"]["affinity"]["podAntiAffinity"] == anti
+    node_affinity = result["spec"]["affinity"].get("nodeAffinity") or {}
+    assert node_affinity.get(PREFERRED, []) == [term(zone, weight) for zone, weight in weights.items()]
+    assert node_affinity.get(REQUIRED) == (MUST if affinity and "nodeAffinity" in affinity else None)
+    assert affinity_additions(result, ZONE_LABEL, weights, apart=APART) == ()
 
 
 def test_equal_zones_add_nothing() -> None:
-    assert preference_additions({"spec": {}}, ZONE_LABEL, {}) == ()
+    assert affinity_additions({"spec": {}}, ZONE_LABEL, {}) == ()
 
 
 def test_a_spread_over_zones_keeps_the_default_one_over_nodes() -> None:

@@ -7,8 +7,6 @@ import pytest
 import yaml
 
 from spillway.api import KINDS, ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
-from spillway.api.crd import definition
-from spillway.api.not_built import NOT_BUILT
 from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -53,7 +51,7 @@ def test_what_is_built_is_not_named() -> None:
     assert named(resource(ZonalBalance, **spec)) == ()
 
 
-def test_what_is_not_built_is_named_by_its_path() -> None:
+def test_what_has_no_effect_alone_is_named_by_its_path() -> None:
     assert named(
         resource(
             ElasticPolicy,
@@ -69,7 +67,7 @@ def test_what_is_not_built_is_named_by_its_path() -> None:
             headroom={"max": {"nodes": 5}},
         )
     ) == ("spec.workloads[queue].scaling.forecast.mode",)
-    assert named(resource(ZonalBalance, classes={})) == ("spec.classes",)
+    assert named(resource(ZonalBalance, classes={})) == ()
 
 
 @pytest.mark.parametrize(
@@ -133,15 +131,3 @@ def test_a_null_is_not_set() -> None:
 def test_a_pool_with_all_that_a_provider_asks_for_is_built() -> None:
     raw = yaml.safe_load((EXAMPLES / "4-alibaba-eci.yaml").read_text(encoding="utf-8"))
     assert named(VirtualNodeBudget.model_validate(raw)) == ()
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_each_is_a_field_that_the_server_fills_in_only_beside_what_the_user_set(kind: type[Resource]) -> None:
-    spec = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    for path in NOT_BUILT[kind.__name__]:
-        schemas = [spec]
-        for step in path.split("."):
-            schema = schemas[-1]["properties"][step.removesuffix("[]")]
-            schemas.append(schema["items"] if step.endswith("[]") else schema)
-        *_, parent, field = schemas
-        assert "default" not in field or (parent is not spec and "default" not in parent), path

@@ -1,0 +1,163 @@
+"""The controller of load classes: it measures how many cores the pods of each workload use for each GiB.
+
+Contract: one key for each ZonalBalance with `classes`, measured every `load.refresh` from metrics.k8s.io. A reading
+that fails, or has less than `LEAST_MEASURED` of a workload's ready pods, adds nothing. The measurements are kept in
+ConfigMaps for the next leader, written every `SAVE_SECONDS` at most; until they have been read nothing is measured. The
+classes are published on the board, and each one that is found or changes is told by an Event.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Final, Protocol
+
+from spillway.api.zonalbalance import ClassCounts, ZonalBalance
+from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
+from spillway.controllers.balance.zone_loads import LEAST_MEASURED, owners_by_namespace
+from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.balance.classes import ClassHistories, ClassHistory, LoadClass
+from spillway.domain.model import event_reasons
+from spillway.domain.model.owners import workload_of
+from spillway.domain.model.records import ReplicaSetRecord
+from spillway.kube.errors import RequestError
+from spillway.kube.packed_store import DoesNotFitError
+from spillway.kube.protocols import Recorder
+from spillway.kube.resource_metrics import PodMetrics
+from spillway.kube.slices import in_slices
+from spillway.kube.writer import Fenced
+from spillway.telemetry import balance as metrics
+
+SAVE_SECONDS: Final = 600.0
+LEARNING: Final = "learning"
+
+
+class HistoryStore(Protocol):
+    """Where the measurements are kept for the next leader."""
+
+    async def load(self) -> ClassHistories | None:
+        """The last ones; None if there are none."""
+
+    async def save(self, value: ClassHistories, made: float) -> None:
+        """Keep these."""
+
+
+class ClassController(Controller):
+    """The controller of load classes, with one key per ZonalBalance."""
+
+    name: ClassVar = "load-class"
+
+    def __init__(self, world: World, readings: Readings, store: HistoryStore, events: Recorder) -> None:
+        super().__init__(world)
+        self._readings = readings
+        self._store = store
+        self._events = events
+        self._refreshes = Refreshes()
+        self._histories: ClassHistories | None = None
+        self._covered: dict[str, frozenset[str]] = {}
+        """The workloads of each ZonalBalance."""
+        self._saved = 0.0
+
+    def subscribe(self) -> Iterable[Unsubscribe]:
+        yield self.world.catalog.subscribe(self.add_all)
+
+    def all_keys(self) -> Iterable[str]:
+        return {*self.world.governance.balances, *self._refreshes.keys}
+
+    def counts(self, balance: str) -> ClassCounts | None:
+        """The part of a ZonalBalance's status about classes; None where there are none."""
+        covered = self._covered.get(balance)
+        if covered is None:
+            return None
+        found = Counter(self.world.board.load_classes.get(balance, {}).values())
+        cpu, memory = found[LoadClass.CPU], found[LoadClass.MEMORY]
+        return ClassCounts(cpu_bound=cpu, memory_bound=memory, learning=max(len(covered) - cpu - memory, 0))
+
+    async def reconcile(self, key: str) -> float | None:
+        balance = self.world.governance.balances.get(key)
+        rule = None if balance is None else balance.spec.classes
+        if balance is None or rule is None:
+            self._refreshes.forget(key)
+            self._covered.pop(key, None)
+            self.world.board.set_load_classes(key, None)
+            self._show()
+            return None
+        load, now = balance.spec.effective_load, self.world.now()
+        if left := self._refreshes.seconds_left(key, rule, load, now):
+            return left
+        self._refreshes.begin(key, rule, now)
+        try:
+            if self._histories is None:
+                self._histories = await self._store.load() or ClassHistories()
+                self._saved = now
+            classes = await self._measure(balance, self._histories, float(rule.cpu_ratio), rule.history.seconds)
+        except RequestError as error:
+            self.log.warning("the load classes cannot be measured", key=key, error=str(error))
+            return refresh_seconds(load)
+        self.world.board.set_load_classes(key, classes)
+        self._show()
+        await self._save(self._histories, now)
+        return refresh_seconds(load)
+
+    async def _measure(
+        self, balance: ZonalBalance, histories: ClassHistories, cpu_ratio: float, least_seconds: float
+    ) -> Mapping[str, LoadClass]:
+        """Measure the workloads of a ZonalBalance; the class of each that has one."""
+        now, name = self.world.now(), balance.metadata.name
+        classes: dict[str, LoadClass] = {}
+        covered: set[str] = set()
+        for namespace, owners in (await owners_by_namespace(self.world, name)).items():
+            used = await self._readings.pods(namespace)
+            workloads: dict[str, list[ReplicaSetRecord]] = defaultdict(list)
+            for owner in owners:
+                workloads[workload_of(owner).key].append(owner)
+            async for key, members in in_slices(list(workloads.items())):
+                history = histories.workloads.setdefault(key, ClassHistory())
+                self._add(history, members, used, now)
+                if history.judge(cpu_ratio, least_seconds):
+                    self._announce(members[0], history)
+                if history.load_class is not None:
+                    classes[key] = history.load_class
+            covered |= workloads.keys()
+        self._covered[name] = frozenset(covered)
+        return classes
+
+    def _add(
+        self,
+        history: ClassHistory,
+        owners: Iterable[ReplicaSetRecord],
+        used: Mapping[str, PodMetrics],
+        now: float,
+    ) -> None:
+        """Add what the ready pods of a workload use, if enough of them were measured."""
+        pods = self.world.state.pods_of
+        ready = [pod for owner in owners for pod in pods(owner.uid) if pod.ready and pod.active]
+        found = [used[pod.name] for pod in ready if pod.name in used]
+        if found and len(found) >= LEAST_MEASURED * len(ready):
+            history.add(sum(one.cpu_millis for one in found), sum(one.memory_bytes for one in found), now)
+
+    def _announce(self, owner: ReplicaSetRecord, history: ClassHistory) -> None:
+        ratio, workload = history.percentile or 0.0, workload_of(owner)
+        self.log.info("load class found", key=workload.key, load_class=history.load_class, ratio=round(ratio, 3))
+        message = (
+            f"Its load class is {history.load_class}: the 95th percentile of its use is {ratio:.2g} cores for each GiB."
+        )
+        self._events.record(workload.reference, "Normal", event_reasons.LOAD_CLASS_FOUND, message)
+
+    async def _save(self, histories: ClassHistories, now: float) -> None:
+        if now - self._saved < SAVE_SECONDS:
+            return
+        self._saved = now
+        histories.keep({workload_of(one).key for one in self.world.state.replicasets.values()})
+        try:
+            await self._store.save(histories, now)
+        except (RequestError, DoesNotFitError, Fenced) as error:
+            self.log.warning("the measurements of load classes are not kept", error=str(error))
+
+    def _show(self) -> None:
+        values: dict[tuple[str, ...], float] = {}
+        for name in self._covered:
+            counts = self.counts(name)
+            if counts is not None:
+                values[name, LoadClass.CPU.value] = counts.cpu_bound
+                values[name, LoadClass.MEMORY.value] = counts.memory_bound
+                values[name, LEARNING] = counts.learning
+        metrics.CLASSES.replace(values)

@@ -1,0 +1,122 @@
+"""The controller of load classes, with answers of metrics.k8s.io as a server gives them."""
+
+from typing import Any
+
+import msgspec
+
+from spillway.api.zonalbalance import ClassCounts
+from spillway.controllers.balance.classes import SAVE_SECONDS, ClassController
+from spillway.controllers.balance.readings import Readings
+from spillway.domain.balance.classes import ClassHistories, LoadClass
+from spillway.kube.errors import UnreachableError
+from spillway.state.catalog import Kind
+from tests.builders import make_pod, make_replicaset
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_recorder import FakeRecorder
+from tests.support.world import make_world, resource
+
+WEB, API = "Deployment/shop/web", "Deployment/shop/api"
+
+
+class Store:
+    def __init__(self, kept: ClassHistories | None = None) -> None:
+        self.kept = kept
+        self.saved: list[bytes] = []
+        self.down = False
+
+    async def load(self) -> ClassHistories | None:
+        if self.down:
+            raise UnreachableError("connection refused")
+        return self.kept
+
+    async def save(self, value: ClassHistories, made: float) -> None:
+        assert made
+        self.saved.append(msgspec.json.encode(value))
+
+
+class Scene:
+    """Two workloads: `web` uses a core for each GiB, `api` a tenth of one."""
+
+    def __init__(self, store: Store | None = None, **classes: Any) -> None:
+        self.clock = FakeClock(10_000.0)
+        balance = resource(Kind.ZONAL_BALANCE, "even", classes={"history": "2m", **classes})
+        records = [make_replicaset(app, replicas=1) for app in ("web", "api")]
+        pods = [make_pod(f"{app}-1", owner_uid=make_replicaset(app).uid) for app in ("web", "api")]
+        self.world = make_world([*records, *pods], [balance], self.clock)
+        self.used = {"web-1": "1", "api-1": "100m"}
+        self.down = False
+        self.store = store or Store()
+        self.events = FakeRecorder()
+        self.controller = ClassController(self.world, Readings(self.world, self, None), self.store, self.events)
+
+    async def request(self, method: str, path: str, **_: Any) -> bytes:
+        assert (method, path) == ("GET", "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods")
+        if self.down:
+            raise UnreachableError("connection refused")
+        items = [
+            {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}]}
+            for name, cpu in self.used.items()
+        ]
+        return msgspec.json.encode({"items": items})
+
+    async def pass_for(self, seconds: float) -> None:
+        for _ in range(int(seconds / 30)):
+            await self.clock.advance(30.0)
+            await self.controller.reconcile("even")
+
+    @property
+    def classes(self) -> dict[str, LoadClass]:
+        return dict(self.world.board.load_classes.get("even", {}))
+
+
+async def test_workloads_have_a_class_once_they_were_measured_for_long_enough() -> None:
+    scene = Scene()
+    await scene.controller.reconcile("even")
+    await scene.pass_for(90)
+    assert (scene.classes, scene.controller.counts("even")) == ({}, ClassCounts(learning=2))
+    await scene.pass_for(60)
+    assert scene.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY}
+    assert scene.controller.counts("even") == ClassCounts(cpu_bound=1, memory_bound=1)
+    assert [(one.about, one.what) for one in scene.events.said] == [
+        ("Deployment/web", "Normal LoadClassFound"),
+        ("Deployment/api", "Normal LoadClassFound"),
+    ]
+
+
+async def test_a_reading_that_fails_or_lacks_a_workload_adds_nothing() -> None:
+    scene = Scene()
+    await scene.controller.reconcile("even")
+    scene.down = True
+    await scene.pass_for(300)
+    scene.down = False
+    scene.used.pop("api-1")
+    await scene.pass_for(150)
+    assert scene.classes == {WEB: LoadClass.CPU}
+
+
+async def test_the_next_leader_goes_on_with_what_was_measured() -> None:
+    before = Scene()
+    await before.controller.reconcile("even")
+    await before.pass_for(SAVE_SECONDS + 30)
+    kept = msgspec.json.decode(before.store.saved[-1], type=ClassHistories)
+    after = Scene(Store(kept))
+    await after.controller.reconcile("even")
+    assert after.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY}
+    assert not after.events.said, "a class that was known is not told again"
+
+
+async def test_nothing_is_measured_before_the_last_measurements_were_read() -> None:
+    scene = Scene()
+    scene.store.down = True
+    await scene.controller.reconcile("even")
+    await scene.pass_for(300)
+    assert (scene.classes, scene.store.saved) == ({}, [])
+
+
+async def test_without_the_section_the_classes_are_withdrawn() -> None:
+    scene = Scene()
+    await scene.controller.reconcile("even")
+    await scene.pass_for(150)
+    scene.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
+    assert await scene.controller.reconcile("even") is None
+    assert (scene.classes, scene.controller.counts("even")) == ({}, None)
