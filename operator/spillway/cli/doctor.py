@@ -24,11 +24,12 @@ def doctor(
     ] = "spillway-webhook-tls",  # noqa: S107 - the name of a Secret
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
-    """Check the installation: leader, webhooks, rights, conditions, selectors, other writers, autoscaler, taints.
+    """Check the installation: leader, clocks, webhooks, rights, selectors, other writers, autoscaler, taints and more.
 
-    Writes nothing. Needs the permission to list pods, nodes, namespaces, replicasets, replicationcontrollers,
-    statefulsets and Spillway's kinds; what else may not be read is listed as not checked. Exit codes: 0 no error was
-    found (there may be warnings), 1 at least one error, 2 wrong usage, 3 the cluster could not be read.
+    Writes nothing; pods are created in a dry run, to see whether the webhook answers. Needs the permission to list
+    pods, nodes, namespaces, replicasets, replicationcontrollers, statefulsets and Spillway's kinds; what else may not
+    be read is listed as not checked. Exit codes: 0 no error was found (there may be warnings), 1 at least one error,
+    2 wrong usage, 3 the cluster could not be read.
     """
     from spillway.cli.doctor_view import report_view  # noqa: PLC0415  # `--help` need not wait for it
 
@@ -47,6 +48,7 @@ def doctor(
             world,
             operator,
             namespace=operator_namespace,
+            lease=lease_name,
             account=service_account,
             secret=webhook_secret,
         )

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from spillway.cli.live import MESSAGE, cell, coloured, table
 from spillway.domain.doctor.findings import Finding
-from spillway.domain.overview.proposal import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
+from spillway.domain.proposal.answers import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
 
 _SHOWN: Final = 20
 

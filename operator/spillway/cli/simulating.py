@@ -24,7 +24,7 @@ from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.controllers.threshold.observe import elastic_now, observe, request_of
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.overview.attention import Severity
-from spillway.domain.overview.proposal import Proposal
+from spillway.domain.proposal.answers import Proposal
 from spillway.domain.threshold.request import Plan
 from spillway.kube import paths
 from spillway.kube.client import APPLY_PATCH, KubeClient

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self
 
@@ -146,6 +148,18 @@ class KubeClient:
         raw = await self.request("GET", path, params=params, most_bytes=PAGE_BYTES)
         with transport_errors():
             return msgspec.json.decode(raw)
+
+    async def server_time(self) -> datetime | None:
+        """The time of the API server in whole seconds; None where it does not say it."""
+        with transport_errors():
+            timeout = aiohttp.ClientTimeout(total=DEFAULT_TIMEOUT_SECONDS)
+            response = await self._open("GET", "/version", params=None, timeout=timeout)
+            async with response:
+                await _unpacked(response)
+        try:
+            return parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return None
 
     async def list_all(self, path: str, *, limit: int = 500, **params: Param) -> AsyncGenerator[dict[str, Any], None]:
         """Every item of a list, page by page. For kinds of low volume: items are whole JSON objects."""

@@ -12,7 +12,7 @@ from spillway.cli.simulate_view import proposal_view
 from spillway.cli.simulating import documents_in
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.overview.attention import Severity
-from spillway.domain.overview.proposal import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
+from spillway.domain.proposal.answers import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
 
 POLICY = """
 apiVersion: spillway.dev/v1alpha1

@@ -1,7 +1,7 @@
 """The examination of a cluster: every check of `spillway doctor`, with what it reads.
 
-Contract: writes nothing but SubjectAccessReviews, which change nothing. What may not be read makes a finding that says
-so, and the other checks go on.
+Contract: changes nothing: what it sends are SubjectAccessReviews, and pods in a dry run. What may not be read makes a
+finding that says so, and the other checks go on.
 """
 
 import asyncio
@@ -20,9 +20,11 @@ from spillway.admission.authority import SERVING_CERTIFICATE, trusts
 from spillway.api import ElasticPolicy
 from spillway.controllers.base import World
 from spillway.domain.doctor.autoscaler import check_node_annotations, check_node_pool
+from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
 from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
+from spillway.domain.doctor.probe import PROBES, Probe, check_answers, probe_pod
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
 from spillway.domain.doctor.taints import check_taints
@@ -35,6 +37,7 @@ from spillway.domain.doctor.webhooks import (
     trusted,
     webhooks_of,
 )
+from spillway.domain.model.names import CLASS
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord
 from spillway.domain.overview.attention import Severity, attention
@@ -55,7 +58,14 @@ PODS_READ: Final = 3
 
 
 async def examine(
-    client: KubeClient, world: World, operator: OperatorState, *, namespace: str, account: str, secret: str
+    client: KubeClient,
+    world: World,
+    operator: OperatorState,
+    *,
+    namespace: str,
+    lease: str,
+    account: str,
+    secret: str,
 ) -> Report:
     """Everything that is wrong; `account` is the operator's ServiceAccount in its `namespace`.
 
@@ -64,7 +74,9 @@ async def examine(
     """
     found: list[Finding] = [*_leader(operator, namespace), *_conditions(world), *of_configuration(world)]
     read = (
+        (Check.CLOCKS, _clocks(client, namespace, lease)),
         (Check.WEBHOOKS, _webhooks(client, namespace, secret)),
+        (Check.WEBHOOKS, _probed(client, world)),
         (Check.RIGHTS, _rights(client, namespace, account)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
         (Check.AUTOSCALER, _autoscaler(client, world)),
@@ -169,6 +181,52 @@ async def _webhooks(client: KubeClient, namespace: str, secret: str) -> AsyncIte
         return
     for one in trusted(certificate, services, datetime.now(UTC)):
         yield one
+
+
+async def _clocks(client: KubeClient, namespace: str, lease: str) -> AsyncIterator[Finding]:
+    before = datetime.now(UTC)
+    server = await client.server_time()
+    if server is not None:
+        for one in check_own_clock(server, before, datetime.now(UTC)):
+            yield one
+    try:
+        found = await client.get_json(paths.LEASES.named(lease, namespace=namespace, field="--lease-name"))
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        return
+    for one in check_leader_clock(found):
+        yield one
+
+
+async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
+    probe = probe_of(world)
+    if probe is None:
+        return
+    path = paths.PODS.within(probe.namespace)
+    pods = []
+    try:
+        for _ in range(PROBES):
+            answer = await client.request("POST", path, params={"dryRun": "All"}, body=probe_pod(probe))
+            pods.append(msgspec.json.decode(answer))
+    except ApiError as error:
+        why = f"a pod cannot be created there in a dry run: {error.message}"
+        yield not_checked(Check.WEBHOOKS, f"Namespace/{probe.namespace}", why)
+        return
+    for one in check_answers(probe, pods):
+        yield one
+
+
+def probe_of(world: World) -> Probe | None:
+    """A namespace and a class whose pods the webhook marks; None if no policy in Enforce places pods."""
+    governance = world.governance
+    for namespace in sorted(world.state.namespaces.values(), key=lambda one: one.name):
+        for policy in governance.policies.values():
+            for one in policy.spec.workloads:
+                claim = governance.claim(namespace, "SpillwayProbe", {CLASS: one.name})
+                if claim is not None and claim.enforced and governance.placing_class(claim) is not None:
+                    return Probe(namespace.name, claim.policy, claim.workload_class)
+    return None
 
 
 async def _service(client: KubeClient, namespace: str, name: str) -> ServiceFacts:

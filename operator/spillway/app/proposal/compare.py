@@ -24,14 +24,14 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.overview.attention import ORDER, Severity
-from spillway.domain.overview.proposal import (
+from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.proposal.answers import (
     Proposal,
     ProposedCost,
     ProposedPool,
     ProposedTier,
     ProposedWorkload,
 )
-from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.threshold.request import Plan
 
 _REMEDY: Final = "Change the resource before you apply it."

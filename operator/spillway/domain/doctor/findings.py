@@ -17,6 +17,7 @@ class Check(StrEnum):
     """What is checked."""
 
     LEADER = "leader"
+    CLOCKS = "clocks"
     WEBHOOKS = "webhooks"
     RIGHTS = "rights"
     CONDITIONS = "conditions"

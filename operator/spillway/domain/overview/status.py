@@ -195,7 +195,7 @@ def operator_state(lease: Mapping[str, Any] | None, now: datetime) -> OperatorSt
     spec = lease.get("spec") or {}
     address = ((lease.get("metadata") or {}).get("annotations") or {}).get(LEADER_ADDRESS)
     holder = spec.get("holderIdentity") or None
-    renewed = _moment(spec.get("renewTime"))
+    renewed = moment(spec.get("renewTime"))
     at = None if renewed is None else rfc3339(renewed)
     problem = None
     if holder is None:
@@ -205,7 +205,8 @@ def operator_state(lease: Mapping[str, Any] | None, now: datetime) -> OperatorSt
     return OperatorState(None if problem else holder, address, at, problem)
 
 
-def _moment(text: object) -> datetime | None:
+def moment(text: object) -> datetime | None:
+    """An RFC 3339 time; None for everything else."""
     try:
         return datetime.fromisoformat(str(text))
     except ValueError:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -59,7 +59,10 @@ class Server:
             "endpointslices": [{"endpoints": [{"conditions": {"ready": True}}, {"conditions": {"ready": False}}]}],
             "secrets/tls": secret(held),
             "serviceaccounts/spillway": {},
+            "pods": {"spillway.dev/placement": "physical"},
         }
+        self.ahead = timedelta()
+        """Its clock."""
 
     def _answer(self, path: str) -> Any:
         found = next((one for end, one in self.answers.items() if path.endswith(f"/{end}")), None)
@@ -76,7 +79,16 @@ class Server:
         for one in self._answer(path):
             yield one
 
-    async def request(self, _: str, path: str, *, body: Mapping[str, Any]) -> bytes:
+    async def server_time(self) -> datetime | None:
+        return datetime.now(UTC).replace(microsecond=0) + self.ahead
+
+    async def request(
+        self, _: str, path: str, *, body: Mapping[str, Any], params: Mapping[str, str] | None = None
+    ) -> bytes:
+        if path.endswith("/pods"):
+            assert params == {"dryRun": "All"}
+            answer = self._answer(path)
+            return msgspec.json.encode({"metadata": {**body["metadata"], "annotations": answer}})
         assert path.endswith("/subjectaccessreviews")
         asked = body["spec"]["resourceAttributes"]
         assert body["spec"]["user"] == f"system:serviceaccount:{NAMESPACE}:spillway"
@@ -97,7 +109,13 @@ async def examined(
         one.setdefault("status", {"observedGeneration": 1})
     world = make_world([*governed, *records], policies, FakeClock(5_000.0))
     return await examine(
-        cast("KubeClient", server), world, operator, namespace=NAMESPACE, account="spillway", secret="tls"
+        cast("KubeClient", server),
+        world,
+        operator,
+        namespace=NAMESPACE,
+        lease="spillway",
+        account="spillway",
+        secret="tls",
     )
 
 
@@ -110,6 +128,39 @@ async def test_a_good_installation() -> None:
 
     assert told(found) == []
     assert found.checks == tuple(Check)
+
+
+PLACES = {"name": "default", "threshold": {"mode": "Manual", "replicas": 1}}
+
+
+def placing() -> list[dict[str, Any]]:
+    policy = policy_resource(elastic=ELASTIC)
+    policy["spec"]["workloads"] = [PLACES]
+    return [policy]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"spillway.dev/placement": "physical"}, []),
+        ({}, [("error", "webhooks", "pods.spillway.dev")]),
+        (ApiError(403, "Forbidden", "no"), [("info", "webhooks", "Namespace/shop")]),
+    ],
+    ids=["answered", "no answer", "forbidden"],
+)
+async def test_a_pod_in_a_dry_run(answer: object, expected: list[tuple[str, str, str]]) -> None:
+    server = Server()
+    server.answers["pods"] = answer
+    found = await examined(server, resources=placing())
+    assert [one for one in told(found) if one[1] == "webhooks"] == expected
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, None), (60, "behind"), (-60, "ahead of")])
+async def test_the_clock_of_this_machine(seconds: int, words: str | None) -> None:
+    server = Server()
+    server.ahead = timedelta(seconds=seconds)
+    found = [one for one in (await examined(server)).findings if one.check is Check.CLOCKS]
+    assert [f"{words} that of the API server" in one.message for one in found] == ([] if words is None else [True])
 
 
 async def test_no_leader() -> None:

@@ -10,7 +10,7 @@ from spillway.app.explain.workloads import NextTemplate
 from spillway.app.proposal.compare import Comparison, Proposed, auto_classes
 from spillway.domain.model.names import NodeName
 from spillway.domain.overview.attention import Severity
-from spillway.domain.overview.proposal import Proposal
+from spillway.domain.proposal.answers import Proposal
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record
 from tests.builders import VAST, make_node, make_pod, make_replicaset

@@ -1,0 +1,70 @@
+"""The check whether the API server calls the webhook for pods and gets an answer in time.
+
+Contract: pure. A pod is created in a dry run, which stores nothing and which the webhook answers without an effect. An
+answer shows in the pod as the mark of a placement. The webhook's failurePolicy is Ignore, so without an answer the pod
+is created all the same, and nothing else would tell.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from spillway.domain.doctor.findings import Check, Finding
+from spillway.domain.model.documents import Json
+from spillway.domain.model.names import CLASS, PLACEMENT
+from spillway.domain.overview.attention import Severity
+
+PROBES: Final = 3
+_WEBHOOK: Final = "pods.spillway.dev"
+_KIND: Final = "SpillwayProbe"
+"""Of an owner that does not exist, and of a kind that the operator does not look up."""
+
+
+class Probe(NamedTuple):
+    """Where a pod is created, and of which class."""
+
+    namespace: str
+    policy: str
+    workload_class: str
+
+
+def probe_pod(probe: Probe) -> dict[str, Any]:
+    """The pod; Pod Security admission has nothing against it at any level."""
+    owner = {"apiVersion": "spillway.dev/v1alpha1", "kind": _KIND, "name": "probe", "uid": "probe", "controller": True}
+    container = {
+        "name": "probe",
+        "image": "registry.invalid/probe:1",
+        "resources": {name: {"cpu": "1m", "memory": "1Mi"} for name in ("requests", "limits")},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "metadata": {
+            "generateName": "spillway-probe-",
+            "labels": {CLASS: probe.workload_class},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "containers": [container],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        },
+    }
+
+
+def check_answers(probe: Probe, pods: Sequence[Json]) -> Iterator[Finding]:
+    """A finding where some of these pods came back without an answer."""
+    answered = sum(PLACEMENT in ((pod.get("metadata") or {}).get("annotations") or {}) for pod in pods)
+    if answered == len(pods):
+        return
+    none = answered == 0
+    yield Finding(
+        Severity.ERROR if none else Severity.WARNING,
+        Check.WEBHOOKS,
+        _WEBHOOK,
+        f"{'none' if none else f'only {answered}'} of {len(pods)} pods that were created in a dry run in namespace "
+        f"{probe.namespace} (policy {probe.policy}, class {probe.workload_class}) got an answer of the webhook in time",
+        "See the runbooks SpillwayWebhookFailing and SpillwayAdmissionLetGo: the API server cannot reach the webhook, "
+        "does not trust it, does not call it for this namespace, or does not wait long enough.",
+    )

@@ -1,0 +1,1 @@
+"""What `spillway simulate` answers."""
