@@ -42,7 +42,7 @@ def test_all_workloads_that_it_knows_are_replayed(server: TestPrometheus) -> Non
     assert set(told["thresholds"][-1]["replicas"]) == {"Deployment/shop/cart", "Deployment/shop/pay"}
     # 23 cores at the peak need six nodes of four.
     assert told["contenders"]["owned for the peak"]["cost"] == pytest.approx(0.2 * 6 * told["hours"])
-    assert told["contenders"]["spillway"]["virtual_core_hours"] > 0
+    assert told["contenders"]["spillway"]["virtualCoreHours"] > 0
 
 
 def test_one_that_does_not_answer_is_named() -> None:

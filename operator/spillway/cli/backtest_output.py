@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from spillway.cli.json_output import json_text
 from spillway.domain.forecast.spec import STEP_SECONDS
 from spillway.simulate.backtest.bounds import OWNED
 from spillway.simulate.backtest.figures import Figures
@@ -46,7 +46,7 @@ def as_json(result: Result) -> str:
         "from": case.counted_from,
         "hours": case.hours,
         "setup": case.setup,
-        "saved_percent": {one.name: result.saved_percent(one.name) for one in result.outcomes if one.name != SPILLWAY},
+        "savedPercent": {one.name: result.saved_percent(one.name) for one in result.outcomes if one.name != SPILLWAY},
         "contenders": {one.name: one.figures for one in result.outcomes},
         "thresholds": [
             {
@@ -56,7 +56,7 @@ def as_json(result: Result) -> str:
             for one in result.thresholds
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+    return json_text(found)
 
 
 def as_table(result: Result) -> str:

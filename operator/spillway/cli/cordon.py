@@ -98,8 +98,8 @@ async def _patch(client: "KubeClient", pool: str, wanted: Wanted, *, dry_run: bo
         if not error.not_found:
             raise
         page = await client.get_json(budgets.everywhere)
-        names = sorted(one["metadata"]["name"] for one in page.get("items") or ())
-        raise live.NotFoundError(f"there is no pool {pool}; there are: {', '.join(names) or 'none'}") from None
+        names = (one["metadata"]["name"] for one in page.get("items") or ())
+        raise live.no_such(f"pool {pool}", names) from None
     said = change(pool, before, wanted)
     if all(before.get(key, "None" if key == "cordon" else None) == value for key, value in wanted.items()):
         return said

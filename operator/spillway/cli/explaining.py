@@ -5,7 +5,6 @@ it: with or without a kind before a slash.
 """
 
 import time
-from collections.abc import Iterable
 from typing import Any, Final
 
 from spillway.admission.deadline import Deadline
@@ -14,7 +13,7 @@ from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
-from spillway.cli.live import NotFoundError
+from spillway.cli.live import NotFoundError, no_such
 from spillway.cli.reading import read_world
 from spillway.domain.explain.answers import Answer
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
@@ -31,8 +30,6 @@ from spillway.webhooks.workloads import Workloads
 
 READ_SECONDS: Final = 10.0
 """How long the reading of volumes and of LimitRanges may take."""
-NAMED: Final = 10
-"""The names that an error lists."""
 _KINDS: Final = {
     "deployment": "Deployment",
     "deployments": "Deployment",
@@ -71,7 +68,7 @@ async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str
     pod = snapshot.world.state.pod(namespace, name.removeprefix("pod/"))
     if pod is None:
         there = (one.name for one in snapshot.world.state.pods_in(namespace))
-        raise NotFoundError(f"there is no pod {name} in namespace {namespace}; {_listed(there)}")
+        raise no_such(f"pod {name} in namespace {namespace}", there)
     raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
     return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {})
 
@@ -97,10 +94,8 @@ def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
         kinds = " or ".join(f"{WorkloadKey.parse(one).kind.lower()}/{name}" for one in found)
         raise NotFoundError(f"{text} may be one of several workloads in namespace {namespace}: write {kinds}")
     there = (f"{one.kind.lower()}/{one.name}" for one in map(WorkloadKey.parse, keys))
-    raise NotFoundError(
-        f"there is no workload {text} with ReplicaSets and no StatefulSet of this name in namespace {namespace}; "
-        f"{_listed(there)}"
-    )
+    missing = f"workload {text} with ReplicaSets and no StatefulSet of this name in namespace {namespace}"
+    raise no_such(missing, there)
 
 
 def _is_meant(key: WorkloadKey, kind: str, name: str) -> bool:
@@ -111,14 +106,14 @@ def _node(snapshot: Snapshot, name: str) -> Answer:
     nodes = snapshot.world.state.nodes
     node = nodes.get(NodeName(name.removeprefix("node/")))
     if node is None:
-        raise NotFoundError(f"there is no node {name}; {_listed(nodes)}")
+        raise no_such(f"node {name}", nodes)
     return explain_node(snapshot, node)
 
 
 def _pool(snapshot: Snapshot, name: str) -> Answer:
     budgets = snapshot.world.governance.budgets
     if name not in budgets:
-        raise NotFoundError(f"there is no pool {name}; {_listed(budgets)}")
+        raise no_such(f"pool {name}", budgets)
     return explain_pool(snapshot, name)
 
 
@@ -152,9 +147,3 @@ async def next_template(client: KubeClient, snapshot: Snapshot, owner: OwnerReco
         return None if volumes is None else NextTemplate(pod, volumes, defaults)
     finally:
         lookup.close()
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = sorted(names)
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"there are: {', '.join(found[:NAMED])}{more}" if found else "there are none"

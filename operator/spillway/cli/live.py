@@ -9,7 +9,7 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol, TypeVar
@@ -31,6 +31,8 @@ UNREADABLE: Final = 3
 WATCH_SECONDS: Final = 2.0
 MESSAGE: Final = "message"
 """The heading of a column with sentences."""
+_NAMED: Final = 10
+"""The names that an error lists."""
 _WIDE_ENOUGH: Final = 4_000
 """Columns for output that is no terminal: nothing is folded or cut there."""
 
@@ -68,6 +70,14 @@ class NotFoundError(Exception):
 
 class UnreadableError(Exception):
     """Something besides the API server could not be read; the message says what."""
+
+
+def no_such(missing: str, names: Iterable[str]) -> NotFoundError:
+    """The error for something that does not exist, which names the first of those that do."""
+    found = sorted(names)
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    there = f"there are: {', '.join(found[:_NAMED])}{more}" if found else "there are none"
+    return NotFoundError(f"there is no {missing}; {there}")
 
 
 def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClient], Awaitable[Found]]") -> Found:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from spillway.cli.live import no_such
 from spillway.cli.reading import read_world
 from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.controllers.threshold.observe import elastic_now, observe, request_of
@@ -79,8 +80,7 @@ async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, 
         return f"the cluster cannot be read: {error or 'timed out'}"
     known = world.governance.policies
     if policy not in known:
-        names = ", ".join(known) or "none"
-        return f"ElasticPolicy not found: {policy}; there are: {names}"
+        return str(no_such(f"ElasticPolicy {policy}", known))
     request = await request_of(
         world, await observe(world), elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world)
     )

@@ -3,10 +3,10 @@
 import io
 from typing import Final
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from spillway.cli.json_output import json_text
 from spillway.cli.planning import ShownPlan
 from spillway.controllers.status.wording import first_names
 from spillway.domain.model.units import DAY_SECONDS
@@ -16,8 +16,8 @@ _WIDTH: Final = 110
 
 
 def as_json(outcome: ShownPlan) -> str:
-    """The whole outcome as JSON, with the names of its fields."""
-    return msgspec.json.format(msgspec.json.encode(outcome), indent=2).decode() + "\n"
+    """The whole outcome as JSON."""
+    return json_text(outcome)
 
 
 def as_tables(outcome: ShownPlan) -> str:

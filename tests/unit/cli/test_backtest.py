@@ -52,7 +52,7 @@ def test_a_folder_of_both_forms_is_replayed_with_each_workloads_requests(tmp_pat
     # Both have their peaks at nearly the same time: 16 of one core and 16 of half a core fit on six nodes of four.
     assert told["contenders"]["owned for the peak"]["cost"] == pytest.approx(24 * 6 * 0.2, rel=0.01)
     assert set(told["thresholds"][-1]["replicas"]) == {"Deployment/shop/cart", "search"}
-    assert all(one["elastic_node_hours"] == 0 for one in told["contenders"].values())
+    assert all(one["elasticNodeHours"] == 0 for one in told["contenders"].values())
 
 
 def test_parquet_files_are_replayed_as_csv_files_are(tmp_path: Path) -> None:

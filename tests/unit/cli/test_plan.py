@@ -56,13 +56,13 @@ def test_the_saving_of_the_textbook_day(past: Path) -> None:
     assert (cart["threshold"], cart["peak"], cart["confidence"]) == (30, 40, 100)
     [policy] = found["policies"]
     # 4 nodes at 10 an hour; planned: 3 nodes, and 10 replicas for 4 of 24 hours at 1.5.
-    assert policy["saved_vs_owned"] == pytest.approx(40 - (30 + 10 * 1.5 * 4 / 24))
-    assert cart["saving_per_hour"] == pytest.approx(policy["saved_vs_owned"])
+    assert policy["savedVsOwned"] == pytest.approx(40 - (30 + 10 * 1.5 * 4 / 24))
+    assert cart["savingPerHour"] == pytest.approx(policy["savedVsOwned"])
     # 28 owned for the valley, 12 rented for 4 of 24 hours.
     against_virtual = (28 + 12 * 1.5 * 4 / 24) - (30 + 10 * 1.5 * 4 / 24)
-    assert cart["saving_per_hour_against_virtual"] == pytest.approx(against_virtual)
-    assert policy["owned_nodes_advised"] == 3
-    costs = {point["nodes"]: point["cost_per_hour"] for point in policy["nodes"]}
+    assert cart["savingPerHourAgainstVirtual"] == pytest.approx(against_virtual)
+    assert policy["ownedNodesAdvised"] == 3
+    costs = {point["nodes"]: point["costPerHour"] for point in policy["nodes"]}
     assert costs[0] == pytest.approx((28 * 20 + 40 * 4) / 24 * 1.5, abs=0.01)
     assert costs[3] == pytest.approx(32.5)
     assert costs[4] == pytest.approx(40)
@@ -73,8 +73,8 @@ def test_what_is_owned_is_never_planned_fuller_than_allowed(past: Path) -> None:
 
     # A replica uses half of its request: 40 of them are 20 of the 20 cores that may be used.
     assert found["workloads"][0]["threshold"] == 40
-    assert (found["peak_cores"], found["allowed_cores"]) == (20, 20)
-    assert found["policies"][0]["saved_vs_owned"] is None, "no prices, no amounts"
+    assert (found["peakCores"], found["allowedCores"]) == (20, 20)
+    assert found["policies"][0]["savedVsOwned"] is None, "no prices, no amounts"
 
 
 def test_the_table_says_the_same(past: Path) -> None:
@@ -99,7 +99,7 @@ def test_data_of_every_quarter_or_hour_is_a_whole_history(tmp_path: Path, minute
     [cart] = planned(f"--csv={path}", "--nodes=3", *SIZED[1:], *PRICED)["workloads"]
 
     assert (cart["threshold"], cart["peak"], cart["confidence"]) == (30, 40, 100)
-    assert cart["history_seconds"] == 8 * 86_400
+    assert cart["historySeconds"] == 8 * 86_400
 
 
 def test_values_that_are_a_day_apart_are_said_to_be_too_few(tmp_path: Path) -> None:
@@ -260,8 +260,8 @@ def test_no_node_is_free_beside_what_must_be_owned(tmp_path: Path) -> None:
     found = planned(f"--csv={path}", "--nodes=0", "--node-cores=10", "--cpu=1", *PRICED)
 
     [policy] = found["policies"]
-    assert [(one["nodes"], one["cost_per_hour"]) for one in policy["nodes"]] == [(4, 40.0)]
-    assert policy["owned_nodes_advised"] == 4
+    assert [(one["nodes"], one["costPerHour"]) for one in policy["nodes"]] == [(4, 40.0)]
+    assert policy["ownedNodesAdvised"] == 4
 
 
 @pytest.mark.parametrize(("others", "said"), [((), False), ((PlannedPolicy(name="online", auto=1, learning=0),), True)])

@@ -1,0 +1,21 @@
+"""What the commands that read a live cluster say of something that does not exist."""
+
+import pytest
+
+from spillway.cli.live import no_such
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "there is no pool c; there are none"),
+        (["b", "a"], "there is no pool c; there are: a, b"),
+        (
+            [f"{index:02}" for index in range(12)],
+            "there is no pool c; there are: 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 2 more",
+        ),
+    ],
+    ids=["none", "sorted", "too many"],
+)
+def test_what_exists_is_named(names: list[str], said: str) -> None:
+    assert str(no_such("pool c", names)) == said
