@@ -38,7 +38,7 @@ def backtest(  # each branch is a flag that is missing
     folder: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with files of demand, CSV (plain or gzipped) or Parquet: workload,time,replicas for many "
+            help="Folder with the demand in CSV (plain or gzipped) or Parquet files: workload,time,replicas for many "
             "workloads, or ts,value for the workload with the file's name. requests.csv has workload,cpu,memory."
         ),
     ] = None,
@@ -52,13 +52,14 @@ def backtest(  # each branch is a flag that is missing
     node_memory: Annotated[
         str,
         typer.Option(
-            help="Allocatable memory of one, for example 60Gi. With 0 memory is ignored.", rich_help_panel=_NODES
+            help="Allocatable memory of such a node, for example 60Gi. With 0 memory is ignored.",
+            rich_help_panel=_NODES,
         ),
     ] = "0",
     elastic_nodes: Annotated[
         int | None,
         typer.Option(
-            help="The most elastic nodes. Default: enough for the peak if --elastic-node-hour is given, else none.",
+            help="Maximum of elastic nodes. Default: enough for the peak if --elastic-node-hour is given, else none.",
             min=0,
             rich_help_panel=_NODES,
         ),
@@ -92,7 +93,11 @@ def backtest(  # each branch is a flag that is missing
     ] = None,
     per_replica: Annotated[
         float,
-        typer.Option(help="The part of a value of ts,value that one replica carries.", min=1e-9, rich_help_panel=_PODS),
+        typer.Option(
+            help="The demand that one replica serves, in the unit of the values of ts,value.",
+            min=1e-9,
+            rich_help_panel=_PODS,
+        ),
     ] = 1.0,
     target_utilization: Annotated[
         int,
@@ -114,7 +119,8 @@ def backtest(  # each branch is a flag that is missing
 ) -> None:
     """Replay a history of demand through the planners, beside plain Kubernetes: what would have been saved?
 
-    The source is --example, --folder or --prometheus-url. The first two days are learnt from and do not count.
+    The source is --example, --folder or --prometheus-url. The planners learn from the first two days, which
+    do not count.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
     from spillway.cli.backtest_output import as_json, as_table  # noqa: PLC0415

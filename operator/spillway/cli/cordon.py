@@ -39,7 +39,7 @@ def cordon(
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,
 ) -> None:
-    """Close a pool: no new pod goes there, and its nodes are made unschedulable. Its pods stay, unless with --drain.
+    """Close a pool: no new pod goes there, and its nodes are made unschedulable. Its pods stay unless you add --drain.
 
     Sets spec.cordon and spec.cordonUntil of the VirtualNodeBudget, and needs the permission to get and patch it.
     Exit codes: 0 done, 1 there is no such pool, 2 wrong usage, 3 the cluster could not be read or refused the change.

@@ -27,9 +27,9 @@ def doctor(
     """Check the installation: leader, clocks, webhooks, rights, selectors, other writers, autoscaler, taints and more.
 
     Writes nothing; pods are created in a dry run, to see whether the webhook answers. Needs the permission to list
-    pods, nodes, namespaces, replicasets, replicationcontrollers, statefulsets and Spillway's kinds; what else may not
-    be read is listed as not checked. Exit codes: 0 no error was found (there may be warnings), 1 at least one error,
-    2 wrong usage, 3 the cluster could not be read.
+    pods, nodes, namespaces, replicasets, replicationcontrollers, statefulsets and Spillway's kinds; checks that need
+    another permission you lack are listed as not checked. Exit codes: 0 no error was found (there may be warnings), 1
+    at least one error, 2 wrong usage, 3 the cluster could not be read.
     """
     from spillway.cli.doctor_view import report_view  # noqa: PLC0415  # `--help` need not wait for it
 

@@ -14,7 +14,10 @@ explain = typer.Typer(
 )
 
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Default: that of the kubeconfig's context, else default.")
+    str | None,
+    typer.Option(
+        "--namespace", "-n", help="Namespace of the object. Default: that of the kubeconfig's context, else default."
+    ),
 ]
 
 _RIGHTS = """

@@ -32,7 +32,7 @@ def forecast(
         Path | None, typer.Option(help="CSV file to write, with the columns ts, forecast and predictable.")
     ] = None,
 ) -> None:
-    """Forecast the demand in FILE, and show what it would have been worth. The cluster is not needed.
+    """Forecast the demand in FILE, and show how good the forecast would have been. No cluster is needed.
 
     ts is in Unix seconds or RFC 3339. The forecast of each step of five minutes uses only what was known before that
     step. It is the demand to provide for between --startup and --window later; predictable is false where no forecast

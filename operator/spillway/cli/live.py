@@ -46,7 +46,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-KUBECONFIG_HELP: Final = "Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."
+KUBECONFIG_HELP: Final = "Kubeconfig. Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."
 Kubeconfig = Annotated[Path | None, typer.Option(help=KUBECONFIG_HELP)]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its current context.")]
 OperatorNamespace = Annotated[str, typer.Option(help="Namespace of the operator.")]

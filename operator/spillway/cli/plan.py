@@ -199,7 +199,7 @@ def headroom(
     output: live.FormatFlag = live.Format.TABLE,
     watch: live.Watch = False,
 ) -> None:
-    """Show the capacity that is kept free on elastic nodes and why it is as much.
+    """Show the capacity that is kept free on elastic nodes, and why it is that much.
 
     Read from the statuses of the ElasticPolicies.
     """
@@ -214,7 +214,7 @@ def moves(
     output: live.FormatFlag = live.Format.TABLE,
     watch: live.Watch = False,
 ) -> None:
-    """Show which pods would move next, to even out load and to empty elastic nodes, and what is left and why.
+    """Show which pods would move next, to even out load and to empty elastic nodes, and which stay, and why.
 
     Read from the statuses of the ZonalBalances and ElasticPolicies, which have the next 10 moves of each.
     """
