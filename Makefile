@@ -21,11 +21,14 @@ RUN := $(BIN)/python
 PYTEST ?=
 TESTS ?= tests/unit tests/component tests/e2e
 
-# Component and e2e tests run in parallel, each group on a cluster of its own; on an existing cluster one after the other.
-SPREAD := $(if $(CLUSTER),,-n 2 --dist loadgroup)
+# Tests run in two workers, in the order of tests/conftest.py; on an existing cluster one after the other.
+SPREAD := $(if $(CLUSTER),,-n 2 --dist loadgroup --no-loadscope-reorder)
 
 export PYTHONPATH := operator:.
 export PYTHONUNBUFFERED := 1
+# Tests start hundreds of Python processes. Each would compile all modules again if none may keep what it compiled.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
+unexport PYTHONDONTWRITEBYTECODE
 # Your interpreter and your certificates, not downloaded ones. uv does not read pip's settings: hand it the index.
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true

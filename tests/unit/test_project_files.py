@@ -1,6 +1,8 @@
 """What stands outside the code and would break unseen: the image's recipe, links in documents, make targets."""
 
+import os
 import re
+import subprocess
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -105,3 +107,13 @@ def test_every_bench_target_has_its_script() -> None:
     assert benches
     for name in benches[1].split():
         assert (PROJECT / "tests" / "bench" / f"bench_{name}.py").is_file(), name
+
+
+def test_python_processes_of_make_keep_what_they_compile() -> None:
+    asked = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "UV_DEFAULT_INDEX": "https://index.invalid"}
+    command = ["make", "--no-print-directory", "--eval=shown: ; @env", "shown"]
+    done = subprocess.run(command, cwd=PROJECT, env=asked, capture_output=True, text=True, timeout=60, check=True)
+
+    variables = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    assert "PYTHONDONTWRITEBYTECODE" not in variables
+    assert variables["PYTHONPYCACHEPREFIX"] == str(PROJECT / ".cache" / "pycache")
