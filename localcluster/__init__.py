@@ -6,6 +6,7 @@ metrics-server, Karpenter, Prometheus) is the real thing. Nothing in this packag
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from localcluster.api import DEFAULT_WAIT_SECONDS, ClusterApi
 from localcluster.cluster import Cluster
@@ -13,8 +14,8 @@ from localcluster.errors import ClusterError, FeatureMissing
 from localcluster.external import ExternalCluster
 from localcluster.options import Options
 
-ClusterFactory = Callable[[Options], ClusterApi]
-"""Starts a cluster with these options, or gives an existing one that fits (the tests' fixture ``cluster_factory``)."""
+ClusterFactory = Callable[[Options], AbstractContextManager[ClusterApi]]
+"""A cluster with these options for the length of a block, or an existing one that has what they ask for."""
 
 __all__ = [
     "DEFAULT_WAIT_SECONDS",

@@ -6,6 +6,7 @@ not enough: tests write, and no one's own cluster should be written to because a
 
 import fcntl
 import gc
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,14 +17,17 @@ from localcluster import Cluster, ClusterApi, ClusterFactory, FeatureMissing, Op
 
 _TESTS = Path(__file__).parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
-_SHARING = ("component", "e2e")
-"""Directories whose tests share a cluster, and must come one after the other therefore."""
-_LATE = "test_p"
-"""From here on by name the e2e tests are a group of their own, so that no worker idles while the other has them all."""
+_SECONDS = {"component": 2.0, "e2e": 20.0}
+"""What a test takes, roughly, by its directory; in the others it takes next to nothing."""
+_COMPONENT = "component"
+"""The group of the component tests that share a cluster."""
 _DOOR, _ROOM = _TESTS / "conftest.py", _TESTS.parent / "pyproject.toml"
 """Files to lock; what is in them does not matter."""
 _FAILED = pytest.StashKey[bool]()
 _RUNNING = pytest.StashKey[list[Cluster]]()
+_TURN = pytest.StashKey[ExitStack]()
+"""The locks of the test that runs, or of several marked `alone` that follow each other."""
+_GROUP = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,14 +35,59 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RUNNING] = []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
-        directory = item.path.relative_to(_TESTS).parts[0]
-        if directory in _SHARING and item.get_closest_marker("xdist_group") is None:
-            late = directory == "e2e" and item.path.name >= _LATE
-            item.add_marker(pytest.mark.xdist_group(f"{directory}-late" if late else directory))
+    _group(items)
+    if hasattr(config, "workerinput"):
+        _order_for_workers(items)
+
+
+def _directory(item: pytest.Item) -> str:
+    return item.path.relative_to(_TESTS).parts[0]
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+def _group(items: list[pytest.Item]) -> None:
+    """Name each item's group, all of which runs in one worker: that of its mark, else its module.
+
+    Component tests that share a cluster are one group. So are e2e tests marked `alone`: others wait for them once.
+    """
+    sharing = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None:
+            group = str(mark.args[0])
+        elif _directory(item) == "component" and item.path in sharing:
+            group = _COMPONENT
+        elif _directory(item) == "e2e" and _is_alone(item):
+            group = "alone"
+        else:
+            group = str(item.path.relative_to(_TESTS))
+        item.stash[_GROUP] = group
+        if mark is None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _order_for_workers(items: list[pytest.Item]) -> None:
+    """Order the groups as the workers take them: the longest first, so that no worker is left with a long one alone.
+
+    A worker that leaves a directory ends its cluster: each directory's groups come one after the other.
+    """
+    seconds = defaultdict[str, float](float)
+    for item in items:
+        seconds[item.stash[_GROUP]] += _SECONDS.get(_directory(item), 0.1)
+
+    def place(item: pytest.Item) -> tuple[int, float, str]:
+        group, directory = item.stash[_GROUP], _directory(item)
+        order = 0 if group == _COMPONENT else {"e2e": 1, "component": 2}.get(directory, 3)
+        return order, -seconds[group], group
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -52,12 +101,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """A test marked `alone` waits until no other runs, and all that come after it wait for its end."""
-    with ExitStack() as held:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """A test marked `alone` waits until no other runs, and all others wait until it and those that follow it ended."""
+    turn = item.config.stash.get(_TURN, None)
+    if turn is None:
+        turn = item.config.stash[_TURN] = ExitStack()
         with _locked(_DOOR, fcntl.LOCK_EX):
-            held.enter_context(_locked(_ROOM, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH))
+            turn.enter_context(_locked(_ROOM, fcntl.LOCK_EX if _is_alone(item) else fcntl.LOCK_SH))
+    try:
         return (yield)
+    finally:
+        if nextitem is None or not (_is_alone(item) and _is_alone(nextitem)):
+            del item.config.stash[_TURN]
+            turn.close()
 
 
 @contextmanager
@@ -99,39 +155,31 @@ def pytest_runtest_makereport(
     return report
 
 
-def _stop(config: pytest.Config, cluster: Cluster) -> None:
-    if cluster in config.stash[_RUNNING]:
-        config.stash[_RUNNING].remove(cluster)
-    cluster.stop(keep_logs=config.stash[_FAILED])
-
-
 @pytest.fixture(scope="session")
 def cluster_factory(request: pytest.FixtureRequest) -> Iterator[ClusterFactory]:
-    """Start clusters with options of their own: ``cluster_factory(Options(karpenter=True))``.
+    """Clusters with options of their own: ``with cluster_factory(Options(karpenter=True)) as cluster``.
 
-    They end with the session; ``with`` ends one earlier. On an external cluster it gives that one, if it has the
-    features, or skips.
+    Each ends with its block. On an external cluster it gives that one, if it has the features, or skips.
     """
     config = request.config
-    with external.from_environment() as given, ExitStack() as stack:
+    with external.from_environment() as given:
 
-        def start(options: Options) -> ClusterApi:
+        @contextmanager
+        def running(options: Options) -> Iterator[ClusterApi]:
             if given is not None:
                 # What only tunes the core, as the plain default does, every cluster is taken to have.
                 given.require(*(options.features - Options().features))
-                return given
+                yield given
+                return
             cluster = Cluster(options)
             config.stash[_RUNNING].append(cluster)
-            stack.callback(_stop, config, cluster)
-            return cluster
+            try:
+                yield cluster
+            finally:
+                config.stash[_RUNNING].remove(cluster)
+                cluster.stop(keep_logs=config.stash[_FAILED])
 
-        yield start
-
-
-@pytest.fixture(scope="session")
-def cluster(cluster_factory: ClusterFactory) -> ClusterApi:
-    """The session's shared cluster, the core only. Tests keep to namespaces and names of their own."""
-    return cluster_factory(Options())
+        yield running
 
 
 @pytest.fixture

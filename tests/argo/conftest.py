@@ -1,5 +1,7 @@
 """The operator beside the real Argo Rollouts controller, in a cluster of its own."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from localcluster import ClusterApi, ClusterFactory, Options
@@ -9,6 +11,7 @@ __all__ = ["cluster", "installation", "operator", "start"]
 
 
 @pytest.fixture(scope="session")
-def cluster(cluster_factory: ClusterFactory) -> ClusterApi:
+def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
     """A cluster with the controller of Argo Rollouts in it."""
-    return cluster_factory(Options(argo_rollouts=True))
+    with cluster_factory(Options(argo_rollouts=True)) as made:
+        yield made

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import yaml
 
 from harness.chart import CHART, IMAGE, Chart, ChartError, run_helm
 from harness.operator import Installation
-from localcluster import ClusterApi, Options
+from localcluster import ClusterApi, ClusterFactory, Options
 from localcluster.rest import Object
 from spillway.admission.authority import Lifetimes, begin
 
@@ -104,12 +104,17 @@ def _helm_test(cluster: ClusterApi, folder: Path, *where: str) -> str:
     return printed[0]
 
 
-def test_helm_installs_tests_upgrades_and_uninstalls_and_the_crds_stay(
-    cluster_factory: Callable[[Options], ClusterApi], tmp_path: Path
-) -> None:
+@pytest.fixture
+def untouched(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
+    """A cluster in which nothing of the chart has been."""
+    with cluster_factory(Options()) as cluster:
+        cluster.add_nodes("fixed", 2)
+        yield cluster
+
+
+def test_helm_installs_tests_upgrades_and_uninstalls_and_the_crds_stay(untouched: ClusterApi, tmp_path: Path) -> None:
     """Helm itself, with kwok pretending that the operator's pods run and the hook's Job succeeds."""
-    cluster = cluster_factory(Options())
-    cluster.add_nodes("fixed", 2)
+    cluster = untouched
     where = (f"--kubeconfig={cluster.kubeconfig}", "--namespace=spillway-system")
 
     with Installation(cluster, {"helmTest": {"timeoutSeconds": 10}}, folder=tmp_path) as operator:

@@ -1,5 +1,6 @@
 """The optional parts in one cluster: metrics-server that drives an HPA, Karpenter, Prometheus, scheduler profiles."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,11 +17,11 @@ OPTIONS = Options(
 
 
 @pytest.fixture(scope="module")
-def full(cluster_factory: ClusterFactory) -> Cluster:
-    cluster = cluster_factory(OPTIONS)
-    assert isinstance(cluster, Cluster)
-    cluster.add_nodes("fixed", 3, cpu="8")
-    return cluster
+def full(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
+    with cluster_factory(OPTIONS) as cluster:
+        assert isinstance(cluster, Cluster)
+        cluster.add_nodes("fixed", 3, cpu="8")
+        yield cluster
 
 
 def _deployment(namespace: str, replicas: int, cpu: str, **pod_spec: Any) -> dict[str, Any]:

@@ -45,21 +45,18 @@ LABELS = {"namespace": "shop", "workload": "Deployment/shop/web", "tier": "virtu
 @pytest.fixture(scope="module")
 def watched(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
     """A cluster whose Prometheus has our rules and our scrape configuration; only addresses are the machine's."""
-    cluster = cluster_factory(OPTIONS)
-    assert isinstance(cluster, Cluster)
-    cluster.add_nodes("fixed", 1)
-    cluster.add_virtual_nodes("virtual", 1)
-    path = cluster.layout.config / "prometheus.yaml"
-    before = path.read_text()
-    configuration = yaml.safe_load(before)
-    nodes, _files = configuration["scrape_configs"][:2]
-    configuration["rule_files"] = [str(MONITORING / "rules.yaml")]
-    configuration["scrape_configs"] += [_here(job, nodes) for job in _jobs()]
-    path.write_text(yaml.safe_dump(configuration))
-    _reload(cluster)
-    yield cluster
-    path.write_text(before)
-    _reload(cluster)
+    with cluster_factory(OPTIONS) as cluster:
+        assert isinstance(cluster, Cluster)
+        cluster.add_nodes("fixed", 1)
+        cluster.add_virtual_nodes("virtual", 1)
+        path = cluster.layout.config / "prometheus.yaml"
+        configuration = yaml.safe_load(path.read_text())
+        nodes, _files = configuration["scrape_configs"][:2]
+        configuration["rule_files"] = [str(MONITORING / "rules.yaml")]
+        configuration["scrape_configs"] += [_here(job, nodes) for job in _jobs()]
+        path.write_text(yaml.safe_dump(configuration))
+        _reload(cluster)
+        yield cluster
 
 
 def _jobs() -> list[Object]:

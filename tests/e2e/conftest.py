@@ -1,4 +1,4 @@
-"""The operator in the session's cluster: installed once from the chart, processes restarted for each scenario."""
+"""The operator in a cluster that these tests share: installed once from the chart, restarted for each scenario."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -33,7 +33,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
+    """The cluster of most scenarios, the core only. They keep to namespaces and names of their own."""
+    with cluster_factory(Options()) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """The chart's objects in the cluster, and the rights of its ServiceAccount; no process runs yet."""
     flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]
@@ -42,15 +49,15 @@ def installation(cluster: ClusterApi) -> Iterator[Installation]:
         yield installed
 
 
-@pytest.fixture(scope="session")
-def measured(cluster_factory: ClusterFactory) -> Cluster:
+@pytest.fixture(scope="package")
+def measured(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
     """The cluster of the scenarios about real load: metrics-server measures what pods pretend to use."""
-    found = cluster_factory(Options(metrics_server=True))
-    assert isinstance(found, Cluster)
-    return found
+    with cluster_factory(Options(metrics_server=True)) as made:
+        assert isinstance(made, Cluster)
+        yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def measuring(measured: Cluster) -> Iterator[Installation]:
     """Two replicas in the cluster of the scenarios about real load."""
     with two_replicas(measured, {}) as installed:
@@ -64,19 +71,19 @@ def measured_namespace(measured: Cluster) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(scope="session")
-def elastic(cluster_factory: ClusterFactory) -> Cluster:
+@pytest.fixture(scope="package")
+def elastic(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
     """A cluster all of whose nodes come from Karpenter, which removes only those that are empty."""
-    found = cluster_factory(Options(karpenter=True))
-    assert isinstance(found, Cluster)
-    for zone in ("a", "b"):
-        found.add_karpenter_pool(
-            f"elastic-{zone}", zones=[f"zone-{zone}"], labels={"tier": "elastic"}, consolidate_after="1s"
-        )
-    return found
+    with cluster_factory(Options(karpenter=True)) as made:
+        assert isinstance(made, Cluster)
+        for zone in ("a", "b"):
+            made.add_karpenter_pool(
+                f"elastic-{zone}", zones=[f"zone-{zone}"], labels={"tier": "elastic"}, consolidate_after="1s"
+            )
+        yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(elastic: Cluster) -> Iterator[Installation]:
     """The chart's objects in that cluster; no process runs yet."""
     flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]

@@ -100,9 +100,8 @@ class Release:
 
 @pytest.fixture(scope="module")
 def shop(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    cluster = cluster_factory(Options())
-    cluster.require("loopback-webhooks")
-    with prometheus_running() as prometheus:
+    with cluster_factory(Options()) as cluster, prometheus_running() as prometheus:
+        cluster.require("loopback-webhooks")
         flags = [f"--prometheus-url={prometheus.url}", "--status-seconds=1", "--lease-seconds=8"]
         with playground(cluster, flags) as operator:
             console = Console(tmp_path_factory.mktemp("shop"), {"KUBECONFIG": str(cluster.kubeconfig)})
@@ -110,10 +109,10 @@ def shop(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def release(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    cluster = cluster_factory(Options())
-    cluster.add_nodes("fixed", 2)
-    return Release(cluster, Console(tmp_path_factory.mktemp("release"), {"KUBECONFIG": str(cluster.kubeconfig)}))
+def release(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    with cluster_factory(Options()) as cluster:
+        cluster.add_nodes("fixed", 2)
+        yield Release(cluster, Console(tmp_path_factory.mktemp("release"), {"KUBECONFIG": str(cluster.kubeconfig)}))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ Contract: a cluster of its own, whose Prometheus scrapes the kubelets' endpoint 
 first forecast needs a step of five minutes to end, which takes that long at most.
 """
 
+from collections.abc import Iterator
+
 import pytest
 
 from harness import Installation
@@ -23,11 +25,11 @@ NOISE = 0.25
 
 
 @pytest.fixture(scope="module")
-def watched(cluster_factory: ClusterFactory) -> Cluster:
-    cluster = cluster_factory(Options(prometheus=True, prometheus_scrape_seconds=15))
-    assert isinstance(cluster, Cluster)
-    cluster.add_nodes("fixed", 1, cpu="64", pods=100)
-    return cluster
+def watched(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
+    with cluster_factory(Options(prometheus=True, prometheus_scrape_seconds=15)) as cluster:
+        assert isinstance(cluster, Cluster)
+        cluster.add_nodes("fixed", 1, cpu="64", pods=100)
+        yield cluster
 
 
 def policy(namespace: str, name: str, *classes: Object) -> Object:

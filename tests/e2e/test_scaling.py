@@ -37,10 +37,10 @@ METRIC = "spillway-recommended-replicas"
 
 
 @pytest.fixture(scope="module")
-def served(cluster_factory: ClusterFactory) -> ClusterApi:
-    cluster = cluster_factory(Options(metrics_server=True))
-    cluster.add_nodes("fixed", 2, cpu="16")
-    return cluster
+def served(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
+    with cluster_factory(Options(metrics_server=True)) as cluster:
+        cluster.add_nodes("fixed", 2, cpu="16")
+        yield cluster
 
 
 @pytest.fixture(scope="module")

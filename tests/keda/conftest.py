@@ -13,11 +13,11 @@ __all__ = ["pytest_runtest_makereport"]
 
 
 @pytest.fixture(scope="session")
-def cluster(cluster_factory: ClusterFactory) -> ClusterApi:
+def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
     """A cluster with KEDA and metrics-server in it."""
-    found = cluster_factory(Options(keda=True, metrics_server=True))
-    found.add_nodes("fixed", 2, cpu="16")
-    return found
+    with cluster_factory(Options(keda=True, metrics_server=True)) as made:
+        made.add_nodes("fixed", 2, cpu="16")
+        yield made
 
 
 @pytest.fixture(scope="session")
