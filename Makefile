@@ -21,8 +21,10 @@ RUN := $(BIN)/python
 PYTEST ?=
 TESTS ?= tests/unit tests/component tests/e2e
 
-# Tests run in two workers, in the order of tests/conftest.py; on an existing cluster one after the other.
-SPREAD := $(if $(CLUSTER),,-n 2 --dist loadgroup --no-loadscope-reorder)
+# Tests run in parallel, in the order of tests/conftest.py; on an existing cluster one after the other. Most of them wait
+# for a controller most of the time, so there are more workers than cores.
+WORKERS ?= 4
+SPREAD := $(if $(CLUSTER),,-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
 
 export PYTHONPATH := operator:.
 export PYTHONUNBUFFERED := 1

@@ -17,10 +17,10 @@ from localcluster import Cluster, ClusterApi, ClusterFactory, FeatureMissing, Op
 
 _TESTS = Path(__file__).parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
-_SECONDS = {"component": 2.0, "e2e": 20.0}
-"""What a test takes, roughly, by its directory; in the others it takes next to nothing."""
-_COMPONENT = "component"
-"""The group of the component tests that share a cluster."""
+_SECONDS = {"e2e": 20.0, "component": 2.0}
+"""What a test takes, roughly, by its directory, in the order in which these run; in the others next to nothing."""
+_ALONE = "alone"
+"""The mark of tests beside which no other runs, and their group."""
 _DOOR, _ROOM = _TESTS / "conftest.py", _TESTS.parent / "pyproject.toml"
 """Files to lock; what is in them does not matter."""
 _FAILED = pytest.StashKey[bool]()
@@ -49,23 +49,17 @@ def _directory(item: pytest.Item) -> str:
 
 
 def _is_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
+    return item.get_closest_marker(_ALONE) is not None
 
 
 def _group(items: list[pytest.Item]) -> None:
-    """Name each item's group, all of which runs in one worker: that of its mark, else its module.
-
-    Component tests that share a cluster are one group. So are e2e tests marked `alone`: others wait for them once.
-    """
-    sharing = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
+    """Name each item's group, all of which runs in one worker: that of its mark, `alone`, else its module."""
     for item in items:
         mark = item.get_closest_marker("xdist_group")
         if mark is not None:
             group = str(mark.args[0])
-        elif _directory(item) == "component" and item.path in sharing:
-            group = _COMPONENT
-        elif _directory(item) == "e2e" and _is_alone(item):
-            group = "alone"
+        elif _is_alone(item):
+            group = _ALONE
         else:
             group = str(item.path.relative_to(_TESTS))
         item.stash[_GROUP] = group
@@ -74,18 +68,20 @@ def _group(items: list[pytest.Item]) -> None:
 
 
 def _order_for_workers(items: list[pytest.Item]) -> None:
-    """Order the groups as the workers take them: the longest first, so that no worker is left with a long one alone.
+    """Order the groups as the workers take them: the longest of each kind first, so that all workers end together.
 
-    A worker that leaves a directory ends its cluster: each directory's groups come one after the other.
+    Those that share a cluster come one after the other, because a worker that leaves a directory ends its cluster. The
+    tests marked `alone` wait for what the other workers run, so they come when only short tests are left.
     """
     seconds = defaultdict[str, float](float)
     for item in items:
-        seconds[item.stash[_GROUP]] += _SECONDS.get(_directory(item), 0.1)
+        seconds[item.stash[_GROUP]] += _SECONDS.get(_directory(item), 0.0)
 
     def place(item: pytest.Item) -> tuple[int, float, str]:
-        group, directory = item.stash[_GROUP], _directory(item)
-        order = 0 if group == _COMPONENT else {"e2e": 1, "component": 2}.get(directory, 3)
-        return order, -seconds[group], group
+        group = item.stash[_GROUP]
+        kinds = [*_SECONDS, _ALONE]
+        kind = _ALONE if group == _ALONE else _directory(item)
+        return kinds.index(kind) if kind in kinds else len(kinds), -seconds[group], group
 
     items.sort(key=place)
 

@@ -48,7 +48,9 @@ def _gone(before: list[PodView], after: list[PodView]) -> set[str]:
     return {pod.uid for pod in before} - {pod.uid for pod in after}
 
 
-def test_pods_are_born_with_tier_pool_and_a_cost_whose_order_is_the_tiers(operator: Installation, scene: Scene) -> None:
+def test_pods_are_born_with_tier_pool_and_a_cost_whose_order_is_the_tiers(
+    operators: Installation, scene: Scene
+) -> None:
     scene.add_policy()
     scene.wait_enforced()
 
@@ -66,7 +68,7 @@ def test_pods_are_born_with_tier_pool_and_a_cost_whose_order_is_the_tiers(operat
 
 
 def test_every_victim_is_a_planned_one_whatever_scales(
-    operator: Installation, scene: Scene, cluster: ClusterApi
+    operators: Installation, scene: Scene, cluster: ClusterApi
 ) -> None:
     scene.add_policy()
     scene.wait_enforced()
@@ -78,7 +80,7 @@ def test_every_victim_is_a_planned_one_whatever_scales(
 
         assert not tier_violations(pods, after)
         assert zone_skew(after) <= 1
-        plan = _planned(operator, scene)[-1]
+        plan = _planned(operators, scene)[-1]
         assert (plan["old_replicas"], plan["new_replicas"]) == (len(pods), replicas)
         assert _gone(pods, after) == {victim["uid"] for victim in plan["victims"]}
         pods = after
@@ -87,7 +89,7 @@ def test_every_victim_is_a_planned_one_whatever_scales(
 
 
 def test_explain_names_the_pods_that_the_next_scale_downs_delete(
-    operator: Installation, scene: Scene, cluster: ClusterApi
+    operators: Installation, scene: Scene, cluster: ClusterApi
 ) -> None:
     scene.add_policy()
     scene.wait_enforced()
@@ -103,7 +105,7 @@ def test_explain_names_the_pods_that_the_next_scale_downs_delete(
 
 
 def test_elastic_nodes_become_empty_one_after_the_other(
-    operator: Installation, make_scene: Callable[..., Scene]
+    operators: Installation, make_scene: Callable[..., Scene]
 ) -> None:
     scene = make_scene(nodes_per_zone=2)
     scene.add_budget()
@@ -120,7 +122,7 @@ def test_elastic_nodes_become_empty_one_after_the_other(
     assert zone_skew(after) == 0
 
 
-def test_a_bare_replicaset_is_planned_by_its_scale(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+def test_a_bare_replicaset_is_planned_by_its_scale(operators: Installation, scene: Scene, cluster: ClusterApi) -> None:
     scene.add_policy()
     scene.wait_enforced()
     pods = scene.fill("web")
@@ -143,11 +145,11 @@ def test_a_bare_replicaset_is_planned_by_its_scale(operator: Installation, scene
 
     assert not tier_violations(pods, after)
     assert zone_skew(after) <= 1
-    assert _gone(pods, after) == {victim["uid"] for victim in _planned(operator, scene)[-1]["victims"]}
+    assert _gone(pods, after) == {victim["uid"] for victim in _planned(operators, scene)[-1]["victims"]}
 
 
 def test_scaling_a_bare_replicaset_to_zero_is_no_trouble(
-    operator: Installation, scene: Scene, cluster: ClusterApi
+    operators: Installation, scene: Scene, cluster: ClusterApi
 ) -> None:
     scene.add_policy()
     scene.wait_enforced()
@@ -156,10 +158,10 @@ def test_scaling_a_bare_replicaset_to_zero_is_no_trouble(
     scene.scale("web", 0)
     scene.wait_ready("web", 0)
 
-    assert operator.total("spillway_admission_errors_total") == 0
+    assert operators.total("spillway_admission_errors_total") == 0
 
 
-def test_an_unready_pod_goes_first_wherever_it_is(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+def test_an_unready_pod_goes_first_wherever_it_is(operators: Installation, scene: Scene, cluster: ClusterApi) -> None:
     """Kubernetes' own first rules stand above every cost: the plan knows them."""
     scene.add_policy()
     scene.wait_enforced()
@@ -176,7 +178,7 @@ def test_an_unready_pod_goes_first_wherever_it_is(operator: Installation, scene:
     assert _gone(pods, after) == {unready.uid}
 
 
-def test_a_dry_run_changes_nothing(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+def test_a_dry_run_changes_nothing(operators: Installation, scene: Scene, cluster: ClusterApi) -> None:
     scene.add_policy()
     scene.wait_enforced()
     before = scene.fill("web")
@@ -194,10 +196,10 @@ def test_a_dry_run_changes_nothing(operator: Installation, scene: Scene, cluster
     assert {pod.uid: dict(pod.annotations) for pod in scene.pods("web")} == {
         pod.uid: dict(pod.annotations) for pod in before
     }
-    assert not _planned(operator, scene)
+    assert not _planned(operators, scene)
 
 
-def test_a_rollout_keeps_the_spread(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+def test_a_rollout_keeps_the_spread(operators: Installation, scene: Scene, cluster: ClusterApi) -> None:
     scene.add_policy()
     scene.wait_enforced()
     before = scene.fill("web")
@@ -212,7 +214,7 @@ def test_a_rollout_keeps_the_spread(operator: Installation, scene: Scene, cluste
 
     after = scene.wait_ready("web", 18)
 
-    plans = _planned(operator, scene)
+    plans = _planned(operators, scene)
     assert plans
     assert all(plan["mirror"] for plan in plans)
     assert {victim["tier"] for victim in plans[0]["victims"]} == {"fixed"}, "room is made on fixed nodes first"
@@ -221,7 +223,7 @@ def test_a_rollout_keeps_the_spread(operator: Installation, scene: Scene, cluste
     assert not {pod.uid for pod in before} & {pod.uid for pod in after}
 
 
-def test_recommend_plans_and_writes_nothing(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+def test_recommend_plans_and_writes_nothing(operators: Installation, scene: Scene, cluster: ClusterApi) -> None:
     scene.add_policy(mode="Recommend")
     cluster.wait_until(lambda: scene.condition("elasticpolicies", scene.policy), "the policy's status")
     scene.fill("web")
@@ -231,19 +233,19 @@ def test_recommend_plans_and_writes_nothing(operator: Installation, scene: Scene
 
     assert scene.marked_objects() == []
     # An answer is asked for again if another write overtook the first: each is the same.
-    plans = _planned(operator, scene)
+    plans = _planned(operators, scene)
     assert {plan["outcome"] for plan in plans} == {"recommend"}
     assert {victim["tier"] for plan in plans for victim in plan["victims"]} == {"virtual"}
     cluster.wait_until(lambda: _told(scene).get("victims") == 6, "the status to count whom Kubernetes chose")
     assert _told(scene)["asPlanned"] <= 6
 
 
-def test_nothing_is_written_while_nothing_happens(operator: Installation, scene: Scene, cluster: ClusterApi) -> None:
+def test_nothing_is_written_while_nothing_happens(operators: Installation, scene: Scene, cluster: ClusterApi) -> None:
     scene.add_policy()
     scene.wait_enforced()
     scene.fill("web")
     status = cluster.rest.get(f"/apis/spillway.dev/v1alpha1/elasticpolicies/{scene.policy}")
-    cluster.wait_until(lambda: operator.total("spillway_queue_depth") == 0, "queues to be empty")
+    cluster.wait_until(lambda: operators.total("spillway_queue_depth") == 0, "queues to be empty")
 
     # Two status periods after the last change the figures are those that stand.
     def settled() -> bool:
@@ -254,9 +256,9 @@ def test_nothing_is_written_while_nothing_happens(operator: Installation, scene:
         return same and now["status"]["workloads"]["onVirtual"] == 6
 
     cluster.wait_until(settled, "the policy's status")
-    before = operator.total("spillway_writes_total")
+    before = operators.total("spillway_writes_total")
     with pytest.raises(ClusterError):
         cluster.wait_until(
-            lambda: operator.total("spillway_writes_total") > before, "a write while idle", timeout_seconds=6
+            lambda: operators.total("spillway_writes_total") > before, "a write while idle", timeout_seconds=6
         )
     assert all(COST in pod.annotations for pod in scene.pods("web"))

@@ -14,6 +14,7 @@ from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 
 pytestmark = pytest.mark.alone
+OPERATOR_FLAGS: Final = ("--upkeep-seconds=1",)
 
 MERGE: Final = "application/strategic-merge-patch+json"
 REVISION: Final = "rollout.argoproj.io/revision"
@@ -75,7 +76,7 @@ def _assert_normal_order(operator: Installation, scene: Scene, before: list[PodV
     assert plan["outcome"] in {"written", "as-stored"}
 
 
-def test_a_deployment_stuck_on_a_bad_image_is_scaled_in(operator: Installation, scene: Scene) -> None:
+def test_a_deployment_stuck_on_a_bad_image_is_scaled_in(operators: Installation, scene: Scene) -> None:
     scene.add_policy()
     scene.wait_enforced()
     before = scene.fill("web")
@@ -86,11 +87,11 @@ def test_a_deployment_stuck_on_a_bad_image_is_scaled_in(operator: Installation, 
 
     after = _wait_fewer(scene, before)
     assert len(after) <= 14
-    _assert_normal_order(operator, scene, before, after)
+    _assert_normal_order(operators, scene, before, after)
 
 
 def test_a_deployment_paused_in_mid_rollout_is_scaled_in(
-    operator: Installation, scene: Scene, cluster: ClusterApi
+    operators: Installation, scene: Scene, cluster: ClusterApi
 ) -> None:
     scene.add_policy()
     scene.wait_enforced()
@@ -107,7 +108,7 @@ def test_a_deployment_paused_in_mid_rollout_is_scaled_in(
 
     after = _wait_fewer(scene, before)
     assert len(after) <= 10
-    _assert_normal_order(operator, scene, before, after)
+    _assert_normal_order(operators, scene, before, after)
 
 
 class _Rollout:
@@ -148,7 +149,7 @@ class _Rollout:
 
 
 def test_a_rollouts_stable_replicaset_after_an_abort_and_beside_a_paused_canary(
-    operator: Installation, scene: Scene
+    operators: Installation, scene: Scene
 ) -> None:
     scene.add_policy()
     scene.wait_enforced()
@@ -161,7 +162,7 @@ def test_a_rollouts_stable_replicaset_after_an_abort_and_beside_a_paused_canary(
     scene.wait_ready("web", 18)
     rollout.update(rollout.stable, replicas=16)
     after = _wait_fewer(scene, before)
-    _assert_normal_order(operator, scene, before, after)
+    _assert_normal_order(operators, scene, before, after)
     assert by_tier(after)["virtual"] == 4
 
     # A canary that is paused: the Rollout is scaled in, what it wants is noted first and the replicas follow.
@@ -172,7 +173,7 @@ def test_a_rollouts_stable_replicaset_after_an_abort_and_beside_a_paused_canary(
     rollout.update(rollout.canary, desired=12, replicas=1)
     rollout.update(rollout.stable, replicas=14)
     fewer = _wait_fewer(scene, after)
-    _assert_normal_order(operator, scene, after, fewer)
+    _assert_normal_order(operators, scene, after, fewer)
     assert by_tier(fewer)["virtual"] == 2
 
     # The next step of the canary: now it is being replaced.
@@ -181,7 +182,7 @@ def test_a_rollouts_stable_replicaset_after_an_abort_and_beside_a_paused_canary(
     rollout.update(rollout.stable, replicas=12)
     replaced = _wait_fewer(scene, fewer)
     assert by_tier(replaced) == {"fixed": 4, "elastic": 6, "virtual": 2}
-    assert _plan(operator, scene)["mirror"]
+    assert _plan(operators, scene)["mirror"]
 
 
 def _annotate(scene: Scene, pod: PodView, annotations: Mapping[str, str | None]) -> None:
@@ -190,9 +191,8 @@ def _annotate(scene: Scene, pod: PodView, annotations: Mapping[str, str | None])
 
 
 def test_exact_scale_down_resumes_once_an_application_takes_its_own_cost_off(
-    scene: Scene, cluster: ClusterApi, start: Any
+    operators: Installation, scene: Scene, cluster: ClusterApi
 ) -> None:
-    operator = start(2, "--upkeep-seconds=1")
     scene.add_policy()
     scene.wait_enforced()
     before = scene.fill("web")
@@ -214,4 +214,4 @@ def test_exact_scale_down_resumes_once_an_application_takes_its_own_cost_off(
     scene.scale("web", 12)
     after = scene.wait_ready("web", 12)
     assert by_tier(after) == {"fixed": 6, "elastic": 6, "virtual": 0}
-    assert _plan(operator, scene)["outcome"] in {"written", "as-stored"}
+    assert _plan(operators, scene)["outcome"] in {"written", "as-stored"}
