@@ -124,6 +124,8 @@ TOOLS: Mapping[str, Tool] = {
         version_args=("--version",),
         minimum=(2, 45),
     ),
+    # The status of objects as Flux computes it.
+    "kstatus": Tool("kstatus", "./."),
     "noop-webhook": Tool("kubernetes", "./noopwebhook", on_demand=True),
     "argo-rollouts": Tool(
         "argo-rollouts",
