@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Option("--name", help="Name of the cluster; several 
 def build_command(
     components: Annotated[
         list[str] | None,
-        typer.Argument(help="Components to build. Default: all but argo-rollouts, noop-webhook and KEDA."),
+        typer.Argument(help="Components to build. Default: all but argo-rollouts, noop-webhook, KEDA and descheduler."),
     ] = None,
 ) -> None:
     """Build the components that are not built yet, or whose pinned versions changed."""

@@ -140,6 +140,7 @@ TOOLS: Mapping[str, Tool] = {
         on_demand=True,
     ),
     "keda-adapter": Tool("keda", "github.com/kedacore/keda/v2/cmd/adapter", on_demand=True),
+    "descheduler": Tool("descheduler", "sigs.k8s.io/descheduler/cmd/descheduler", on_demand=True),
 }
 """In the order in which they are built: first what the demo and every cluster need."""
 USUAL = tuple(name for name, one in TOOLS.items() if not one.on_demand)

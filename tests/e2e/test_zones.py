@@ -1,7 +1,9 @@
 """Zones of new replicas with the real scheduler: they go where their own service is most loaded, within maxSkew."""
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,11 +12,15 @@ from harness import Installation
 from localcluster import Cluster
 from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from localcluster.rest import Object
-from tests.support.installed import applied, deployment, eventually, status
+from spillway.api.quantity import parse_quantity
+from tests.support.installed import applied, deployment, eventually, policy, status
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "zoned"}
+REFRESH_SECONDS = 5
+LEAST_CORES = Decimal("0.03")
+"""Of a pod whose use was set, and whose use for the whole window was measured since."""
 PROBES = 32
 """More than the API server keeps connections to one replica: the rest reach the other one as well."""
 
@@ -29,7 +35,7 @@ def balance(**spec: Any) -> Object:
         "apiVersion": "spillway.dev/v1alpha1",
         "kind": "ZonalBalance",
         "metadata": {"name": "zoned"},
-        "spec": {"load": {"refresh": "5s", "staleAfter": "2m"}, **spec},
+        "spec": {"load": {"refresh": f"{REFRESH_SECONDS}s", "staleAfter": "2m"}, **spec},
     }
 
 
@@ -59,6 +65,13 @@ def load(cluster: Cluster, namespace: str, name: str, busy: str) -> None:
         cluster.set_usage(namespace, [pod["metadata"]["name"]], cpu="90m" if zone == busy else "45m")
 
 
+def measured_pods(cluster: Cluster, namespace: str, name: str) -> int:
+    """How many pods of a workload use what `load` made them use, as metrics.k8s.io reports it."""
+    items = cluster.rest.items(f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods")
+    used = [item["containers"][0]["usage"]["cpu"] for item in items if item["metadata"]["name"].startswith(f"{name}-")]
+    return sum(parse_quantity(cpu) > LEAST_CORES for cpu in used)
+
+
 def test_new_replicas_go_where_their_own_service_is_most_loaded(
     measured: Cluster, measuring: Installation, measured_namespace: str
 ) -> None:
@@ -70,7 +83,8 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
     assert max(even.values()) - min(even.values()) <= 2
 
     spec = {"maxSkew": 3, "zoneSpread": {}, "zonePreference": {}}
-    with applied(measured, balance(**spec)):
+    measured.rest.merge(f"/api/v1/namespaces/{measured_namespace}", {"metadata": {"labels": {"team": "zoned"}}})
+    with applied(measured, policy("zoned", namespace_label="zoned"), balance(**spec)):
         measured.apply(deployment(measured_namespace, "ours", 6, nodeSelector=POOL))
         measured.wait_pods_ready(measured_namespace, 6, "app=ours")
         before = zones(measured, measured_namespace, "ours")
@@ -93,6 +107,15 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
         assert gained["zone-b"] >= 2
         # The least loaded zones stay within maxSkew of it.
         assert max(after.values()) - min(after.values()) <= 3
+
+        # At a scale-down the least loaded zones give first; by the pods on each node alone, the busy one would.
+        load(measured, measured_namespace, "ours", "zone-b")
+        eventually(lambda: measured_pods(measured, measured_namespace, "ours") == 9, "all replicas to be measured")
+        time.sleep(REFRESH_SECONDS + 1)
+        eventually(preferred, "the busy zone to be preferred again")
+        left = scale(measured, measured_namespace, "ours", 6)
+        assert left["zone-b"] >= max(left["zone-a"], left["zone-c"]) + 2
+        assert max(left.values()) - min(left.values()) <= 3
     assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
 
 
