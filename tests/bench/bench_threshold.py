@@ -4,7 +4,8 @@ Writes `build/bench/threshold.json`. Each scenario is a set of workloads, an own
 peak, and all contenders on exactly these: the same room, no load above it at any step, levels nested, higher priorities
 first with what they leave for the others. Ratios are owned core-steps in use over the bound. Real demand is read from
 gzipped CSV files with `ts` and `value` where there are any (`--traces`); without them their scenario tells why it
-is not there.
+is not there. Under `next_day` is what the plan assumes of a day, past days or the forecast distribution, judged by the
+day that followed.
 """
 
 import csv
@@ -33,6 +34,7 @@ from spillway.domain.threshold.placeable import allocate_placeable
 from spillway.domain.threshold.request import PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.domain.threshold.solve import solve
 from tests.bench.threshold_bound import bound_of
+from tests.bench.threshold_next_day import next_day
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUTPUT: Final = Path("build/bench/threshold.json")
@@ -91,6 +93,7 @@ def main(
         "shape_seconds": max(one["plan_seconds"] for one in shapes.values()),
         "planned_above_target": sum(one["ours"]["steps_above_target"] for one in scenarios.values() if "ours" in one),
         "goals": GOALS,
+        "next_day": [next_day(traces, seed, share=share, target=TARGET) for share in SHARES],
         "scenarios": scenarios,
         "ran": {"seed": seed, "cpus": os.cpu_count(), "load_average_1m": round(os.getloadavg()[0], 1)},
     }

@@ -1,4 +1,4 @@
-"""Recommended replicas and the real HPA controller: it scales up when a schedule begins, before there is any load.
+"""Recommended replicas and the real HPA controller: it scales up by schedule and forecast, before there is any load.
 
 Contract: the cluster is of this module's own, because an aggregated API that is registered and away would hold up the
 removal of namespaces in the one that others share.
@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from harness import Installation
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
 from tests.support.e2e import LEASE_SECONDS, two_replicas
+from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 from tests.support.scaled import (
     FLOOR,
     conditions_of,
@@ -34,6 +37,9 @@ from tests.support.stage import GROUP_PATH
 API = "/apis/external.metrics.k8s.io/v1beta1"
 API_SERVICE = "apiservice/v1beta1.external.metrics.k8s.io"
 METRIC = "spillway-recommended-replicas"
+DAY = 86_400.0
+
+Series = tuple[Labels, NDArray[np.float64], NDArray[np.float64]]
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +50,40 @@ def served(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
 
 
 @pytest.fixture(scope="module")
-def installation(served: ClusterApi) -> Iterator[Installation]:
+def history() -> Iterator[TestPrometheus]:
+    """The Prometheus of business metrics."""
+    with prometheus_running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def installation(served: ClusterApi, history: TestPrometheus) -> Iterator[Installation]:
     """Two replicas that serve the external metrics API."""
-    with two_replicas(served, {"externalMetrics": {"enabled": True}}) as installed:
+    flag = f"--prometheus-url={history.url}"
+    with two_replicas(served, {"externalMetrics": {"enabled": True}}, flag) as installed:
         served.kubectl(
             "wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1beta1.external.metrics.k8s.io"
         )
         yield installed
 
 
-def _autoscaler(namespace: str) -> dict[str, Any]:
+def _autoscaler(namespace: str, name: str = "web", *, by_cpu: bool = True) -> dict[str, Any]:
+    """Beside the recommended number it goes by CPU; without it, it may scale to zero."""
     recommended = {
-        "metric": {"name": METRIC, "selector": {"matchLabels": {"kind": "Deployment", "workload": "web"}}},
+        "metric": {"name": METRIC, "selector": {"matchLabels": {"kind": "Deployment", "workload": name}}},
         "target": {"type": "AverageValue", "averageValue": "1"},
     }
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    metrics: list[dict[str, Any]] = [{"type": "External", "external": recommended}]
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "web", "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "minReplicas": 1,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": 1 if by_cpu else 0,
             "maxReplicas": 10,
-            "metrics": [{"type": "Resource", "resource": cpu}, {"type": "External", "external": recommended}],
+            "metrics": [{"type": "Resource", "resource": cpu}, *metrics] if by_cpu else metrics,
         },
     }
 
@@ -121,6 +137,42 @@ def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
         served.wait_until(lambda: replicas_of(served, namespace) == 1, "the scale-down by CPU")
         assert datetime.now(UTC) >= start + timedelta(seconds=45)
         served.rest.delete(f"{GROUP_PATH}/elasticpolicies/{namespace}")
+
+
+def _daily(name: str, low: float, high: float, peak: float) -> Series:
+    """A week of a queue that is longer for an hour of each day, the next time at `peak`."""
+    times = np.arange(peak - 8 * DAY, time.time(), 60.0)
+    return {"__name__": "queue", "queue": name}, times, np.where((times - peak) % DAY < 3600, high, low)
+
+
+def test_an_hpa_scales_up_before_a_forecast_peak_and_to_and_from_zero(
+    served: ClusterApi, installation: Installation, history: TestPrometheus
+) -> None:
+    """The demand has not risen yet: earlier days tell that it will, once that is within the window."""
+    peak = time.time() + 1500
+    history.push([_daily("web", 100.0, 580.0, peak), _daily("querier", 0.0, 280.0, peak)])
+    with served.namespace() as namespace:
+        for name, replicas in (("web", 1), ("querier", 2)):
+            served.apply(deployment(namespace, name, replicas=replicas))
+            served.apply(_autoscaler(namespace, name, by_cpu=name == "web"))
+        pods = served.wait_pods_ready(namespace, 3)
+        served.set_usage(namespace, [pod["metadata"]["name"] for pod in pods], cpu="10m")
+        target = {"query": 'max(queue{queue="$(workload)"})', "perReplica": "100"}
+        policy = scaling_policy(namespace, target=target, forecast={"window": "5m", "startup": "3m"})
+        served.apply(policy)
+        served.wait_until(lambda: replicas_of(served, namespace, "querier") == 0, "no replica without a queue")
+        assert replicas_of(served, namespace) == 1
+
+        policy["spec"]["workloads"][0]["scaling"]["forecast"]["window"] = "45m"
+        path = f"{GROUP_PATH}/elasticpolicies/{namespace}"
+        served.rest.merge(path, {"spec": policy["spec"]})
+        served.wait_until(lambda: replicas_of(served, namespace) in {6, 7}, "the replicas of the peak")
+        served.wait_until(lambda: replicas_of(served, namespace, "querier") in {3, 4}, "replicas for the queue")
+        assert time.time() < peak
+        status = served.rest.get(path)["status"]
+        assert [one["reason"] for one in status["scaling"]] == ["Forecast", "Forecast"]
+        assert sorted(float(one["present"]) for one in status["forecasts"]) == [0.0, 1.0]
+        served.rest.delete(path)
 
 
 def test_the_number_stays_while_the_leader_is_gone(served: ClusterApi, installation: Installation) -> None:

@@ -25,12 +25,12 @@ class Start(Protocol):
 
 
 @contextmanager
-def two_replicas(cluster: ClusterApi, values: Mapping[str, Any]) -> Iterator[Installation]:
+def two_replicas(cluster: ClusterApi, values: Mapping[str, Any], *flags: str) -> Iterator[Installation]:
     """An installation by these values of the chart, whose two replicas are ready, one of them leading."""
     with Installation(
         cluster,
         values,
-        flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"],
+        flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1", *flags],
         webhook_timeout_seconds=WEBHOOK_TIMEOUT_SECONDS,
     ) as installed:
         installed.apply()
