@@ -6,11 +6,14 @@ planned; then the past grows to three days. Everybody's replicas request a core,
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,10 @@ import pytest
 from harness import Installation
 from harness.chart import PROJECT
 from localcluster import ClusterApi, ClusterError
+from localcluster.prometheus import query, write_targets
 from localcluster.rest import Object, RestError
 from tests.e2e.conftest import LEASE_PATH
+from tests.support.monitoring import dashboard_queries, known_metrics, labels_of_matchers, named_metrics
 from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
 from tests.support.stage import GROUP_PATH, Stage
 
@@ -46,6 +51,15 @@ CART = OWNED_CORES - 3 - 2 - 3 - 2 - 1
 """What is left of the owned node for the one that takes all that it can get."""
 
 
+NOT_IN_USE = re.compile(
+    r"spillway_(forecast|scaling|headroom|consolidation|balance|failover|spills|bring_backs)_\w+"
+    r"|spillway_admission_(let_go|errors)_total|spillway_placement_forwards_total|spillway_upkeep_writes_total"
+    r"|spillway_pool_(failures|stock_outs)_total|spillway_listener_errors_total|spillway_informer_reconnects_total"
+    r"|spillway_queue_handled_total"
+)
+"""Metrics that no scenario of this module brings forth for certain: features that are not used, and failures."""
+
+
 @dataclass(frozen=True)
 class Shop:
     """The stage and what runs beside it."""
@@ -53,6 +67,8 @@ class Shop:
     stage: Stage
     operator: Installation
     prometheus: TestPrometheus
+    targets: Path
+    """The folder whose files name what Prometheus scrapes."""
 
     def name(self, workload: str) -> str:
         return f"Deployment/{self.stage.namespace}/{workload}"
@@ -118,7 +134,7 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
+def shop(installation: Installation, cluster: ClusterApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Governed, with a past that is too short."""
     cluster.rest.delete(LEASE_PATH)
     others = [
@@ -130,9 +146,10 @@ def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
     nodes = cluster.add_nodes(OWNED, 1, cpu=str(OWNED_CORES), pods=100, labels={"stage": OWNED})
     stage = Stage(cluster, OWNED)
     try:
-        with prometheus_running() as prometheus:
+        targets = tmp_path_factory.mktemp("targets")
+        with prometheus_running(jobs=[_scrape(targets)]) as prometheus:
             installation.start_one(0, flags=[f"--prometheus-url={prometheus.url}"])
-            made = Shop(stage, installation, prometheus)
+            made = Shop(stage, installation, prometheus, targets)
             made.give_past(1.5, "cart", "capped")
             installation.wait_ready(0)
             installation.wait_leader()
@@ -154,6 +171,18 @@ def shop(installation: Installation, cluster: ClusterApi) -> Iterator[Shop]:
         stage.close()
         cluster.delete_nodes(nodes)
         _cordon(cluster, others, closed=None)
+
+
+def _scrape(folder: Path) -> Object:
+    """What is scraped does not count as the history of demand, which these scenarios write."""
+    return {
+        "job_name": "operator",
+        "honor_labels": True,
+        "file_sd_configs": [{"files": [f"{folder}/*.json"], "refresh_interval": "1s"}],
+        "metric_relabel_configs": [
+            {"source_labels": ["__name__"], "regex": "spillway_workload_replicas", "action": "drop"}
+        ],
+    }
 
 
 def _cordon(cluster: ClusterApi, nodes: list[str], *, closed: bool | None) -> None:
@@ -306,6 +335,34 @@ def test_the_annotation_overrides_and_a_bad_one_is_refused(planned: Shop) -> Non
     stage.roll_out("noted", "2")
     cluster.kubectl("rollout", "status", f"-n={stage.namespace}", "deployment/noted", "--timeout=60s")
     assert stage.tiers(stage.wait_bound("noted", 3)) == {"virtual": 3}
+
+
+def test_every_query_of_the_dashboards_has_data(planned: Shop) -> None:
+    """Of the operator, or, for features that are not in use here, of samples with the labels that they have."""
+    stage, prometheus = planned.stage, planned.prometheus
+    limits = {"pods": 100, "cpu": "100", "memory": "1000Gi", "costPerHour": "1000", "costPerMonth": "100000"}
+    stage.cluster.rest.merge(f"{GROUP_PATH}/virtualnodebudgets/{stage.pools['a']}", {"spec": {"limits": limits}})
+    write_targets(planned.targets, "operator", [f"127.0.0.1:{planned.operator.metrics_port(0)}"], {})
+    planned.grown("capped", 5)
+    planned.grown("capped", 1)
+    left = list(dashboard_queries())
+
+    def missing() -> list[str]:
+        left[:] = [one for one in left if not query(prometheus.port, one)]
+        return [one for one in left if not any(map(NOT_IN_USE.fullmatch, named_metrics(one)))]
+
+    with suppress(ClusterError):
+        stage.cluster.wait_until(lambda: not missing(), "data for the dashboards", timeout_seconds=90)
+    assert missing() == []
+
+    times = np.arange(np.ceil(time.time()) - 120, time.time() + 1, 1.0)
+    known = known_metrics()
+    for expression in left:
+        for metric, matchers in named_metrics(expression).items():
+            equal = dict(re.findall(r'(\w+)="([^"]*)"', matchers))
+            labels = {label: equal.get(label, "a") for label in known[metric] - {"le"} | labels_of_matchers(matchers)}
+            prometheus.push([({"__name__": metric, **labels}, times, times - times[0] + 1)])
+    assert [one for one in left if not query(prometheus.port, one)] == []
 
 
 def test_without_prometheus_the_next_leader_goes_by_the_last_plan_and_says_that_it_is_old(planned: Shop) -> None:
