@@ -132,8 +132,13 @@ reference: crds ## Generate docs/reference from the models, metrics, Events, con
 chart: $(STAMP) ## Lint the chart and pack it into build/
 	@mkdir -p build
 	@$(RUN) -m localcluster build helm >/dev/null
-	@.cache/localcluster/bin/helm lint --strict --quiet charts/spillway
+	@.cache/localcluster/bin/helm lint --strict --quiet charts/spillway --set image.repository=registry.example.com/spillway-operator
 	@.cache/localcluster/bin/helm package charts/spillway --destination build
+
+.PHONY: kustomize
+kustomize: $(STAMP) ## Generate gitops/kustomize from the chart
+	@$(RUN) -m localcluster build helm >/dev/null
+	@$(RUN) -m harness.kustomize
 
 .PHONY: docs
 docs: $(STAMP) ## Build the documentation as a site in build/site, and check every link
@@ -154,6 +159,32 @@ krew: $(STAMP) ## Pack kubectl spillway for krew into build/krew: KREW_URL=https
 		--python-shebang "/usr/bin/env python$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" --output-file $(KREW)/kubectl-spillway
 	@$(RUN) -m release.krew --program $(KREW)/kubectl-spillway --url $(KREW_URL) --output $(KREW)
 	@rm -rf $(KREW)/venv $(KREW)/wheel
+
+.PHONY: wheel
+wheel: $(STAMP) ## Build the wheel into build/dist, the same bytes for the same sources
+	@rm -rf build/dist
+	@$(BIN)/hatchling build --target wheel --directory $(CURDIR)/build/dist
+
+SBOM_TOOL := cyclonedx-bom==7.5.0
+.PHONY: sbom
+sbom: $(UV_STAMP) ## Write a CycloneDX SBOM of the image's Python packages to build/sbom.cdx.json
+	@mkdir -p build
+	@$(UV) tool run --quiet --from $(SBOM_TOOL) cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file build/sbom.cdx.json
+
+IMAGE ?= registry.example.com/spillway-operator
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+PLATFORMS ?= linux/amd64,linux/arm64
+.PHONY: image-push
+image-push: ## Build the image for PLATFORMS with docker buildx and push it to IMAGE:VERSION (not tried here)
+	docker buildx build --platform $(PLATFORMS) --provenance=mode=max --sbom=true --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(VERSION) --push .
+
+.PHONY: check-release
+check-release: ## Check that TAG is the version of the project and of the chart
+	@test "$(TAG)" = "v$(VERSION)" || { echo "TAG=$(TAG), but pyproject.toml has the version $(VERSION)"; exit 1; }
+	@grep -qx 'version: $(VERSION)' charts/spillway/Chart.yaml || { echo "charts/spillway/Chart.yaml has another version than $(VERSION)"; exit 1; }
+	@grep -qx 'appVersion: "$(VERSION)"' charts/spillway/Chart.yaml || { echo "the appVersion of charts/spillway/Chart.yaml is not $(VERSION)"; exit 1; }
 
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 .PHONY: lock

@@ -1,13 +1,17 @@
 """What stands outside the code and would break unseen: the image's recipe, links in documents, make targets."""
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
@@ -117,3 +121,37 @@ def test_python_processes_of_make_keep_what_they_compile() -> None:
     variables = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
     assert "PYTHONDONTWRITEBYTECODE" not in variables
     assert variables["PYTHONPYCACHEPREFIX"] == str(PROJECT / ".cache" / "pycache")
+
+
+def test_the_same_sources_give_the_same_wheel(tmp_path: Path) -> None:
+    sums = set()
+    for name, seconds in (("a", 1_000_000_000), ("b", 1_500_000_000)):
+        sources = tmp_path / name
+        shutil.copytree(PROJECT / "operator", sources / "operator", ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(PROJECT / file, sources)
+        for path in sources.rglob("*"):
+            os.utime(path, (seconds, seconds))
+        command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+        subprocess.run(command, cwd=sources, check=True, capture_output=True, timeout=120)
+        [wheel] = (sources / "dist").glob("*.whl")
+        sums.add(hashlib.sha256(wheel.read_bytes()).hexdigest())
+    assert len(sums) == 1
+
+
+def test_the_templates_of_the_release_run_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/release.yml").read_text())
+    commands = "\n".join(step.get("run", "") for step in workflow["jobs"]["release"]["steps"])
+    named = {name for line in re.findall(r"make ([a-z -]+)", commands) for name in line.split()}
+
+    assert {"wheel", "sbom", "chart", "image-push", "check-release"} == named & targets
+    for template in PROJECT.glob(".github/ISSUE_TEMPLATE/*.yml"):
+        assert yaml.safe_load(template.read_text())
+
+
+def test_the_project_and_its_chart_have_one_version() -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load((PROJECT / "charts/spillway/Chart.yaml").read_text())
+
+    assert (chart["version"], chart["appVersion"]) == (version, version)
